@@ -1,0 +1,1 @@
+"""Plug-ins that split a task into subtasks; each looks at `rrm` from outside."""

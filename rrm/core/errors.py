@@ -1,0 +1,87 @@
+"""Every exception that rrm raises on purpose.
+
+    RrmError
+      InputError (ValueError)       bad file, text, row or option: the user mends it      exit 2
+        ShapeError                  arrays or tensors that do not fit together
+        ConfigError                 a run file: unknown key, wrong type, missing value
+        PluginError                 an import string that does not lead to what was asked
+        LimitError                  more than a stated limit allows; says which to raise
+      ProposalError (ValueError)    a decomposition that the gate refuses                 exit 2
+      StoreError (OSError)          the record cannot be read or written                  exit 4
+        LockedError                 another process writes to this run directory
+        NewerStoreError             the record was made by a newer rrm
+      AssistantError (RuntimeError) a model call failed for good                          exit 5
+        BudgetError                 calls, tokens or money are used up
+        MalformedAnswerError        an answer that could not be read as what was asked
+      Waiting (Exception)           not a fault: people have yet to answer                exit 3
+
+A message is one sentence: what was wrong, where, and how to mend it.
+"""
+
+
+class RrmError(Exception):
+    """Base of all errors that rrm raises on purpose; `exit_code` is what the CLI returns."""
+
+    exit_code = 1
+
+
+class InputError(RrmError, ValueError):
+    """Something that the user gave cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ShapeError(InputError):
+    """Arrays or tensors that do not fit together."""
+
+
+class ConfigError(InputError):
+    """A run file or option with an unknown key, a wrong type or a missing value."""
+
+
+class PluginError(InputError):
+    """An import string that does not lead to what was asked for."""
+
+
+class LimitError(InputError):
+    """Something larger than a stated limit; the message names the limit to raise."""
+
+
+class ProposalError(RrmError, ValueError):
+    """A proposed decomposition that breaks a rule of the task graph."""
+
+    exit_code = 2
+
+
+class StoreError(RrmError, OSError):
+    """The record of a run cannot be read or written."""
+
+    exit_code = 4
+
+
+class LockedError(StoreError):
+    """Another process is writing to the same run directory."""
+
+
+class NewerStoreError(StoreError):
+    """The record was written by a newer version of rrm."""
+
+
+class AssistantError(RrmError, RuntimeError):
+    """A model call failed and will not be retried."""
+
+    exit_code = 5
+
+
+class BudgetError(AssistantError):
+    """The calls, tokens or money that the run may spend are used up."""
+
+
+class MalformedAnswerError(AssistantError):
+    """A model's answer that could not be read as what was asked for."""
+
+
+class Waiting(RrmError):
+    """The run cannot go on before somebody answers; nothing is wrong."""
+
+    exit_code = 3

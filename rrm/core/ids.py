@@ -1,0 +1,35 @@
+"""Ids and seeds that are derived from content, so equal inputs have equal names everywhere."""
+
+import json
+from dataclasses import fields, is_dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+
+def content_id(kind: str, *parts: Any) -> str:
+    """Name a value by what it is: `kind-` and 20 hexadecimal digits (80 bits) of BLAKE2b.
+
+    Parts are JSON values or dataclasses of them. Raises TypeError for anything else, because
+    a value without a stable text has no stable name.
+    """
+    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain)
+    digest = blake2b(text.encode(), digest_size=10, person=kind.encode()[:16]).hexdigest()
+    return f"{kind}-{digest}"
+
+
+def seed_for(*parts: Any) -> int:
+    """Derive an independent 63-bit seed from any JSON values, such as (run seed, node id)."""
+    return int(content_id("seed", *parts)[5:], 16) & (2**63 - 1)
+
+
+def generator(*parts: Any) -> np.random.Generator:
+    """Make the random generator that belongs to these values (see `seed_for`)."""
+    return np.random.default_rng(seed_for(*parts))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"__kind__": type(value).__name__, **{each.name: getattr(value, each.name) for each in fields(value)}}
+    raise TypeError(f"no stable text for a {type(value).__name__}")

@@ -1,0 +1,185 @@
+"""What a run has to say for itself, as plain values; `to_json` gives the summary that the CLI prints.
+
+None stands for "undefined here" everywhere: no gold, too few rows, not estimable.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Interval(NamedTuple):
+    """Lower and upper end."""
+
+    low: float
+    high: float
+
+
+class Bin(NamedTuple):
+    """One bin of a reliability diagram: mean predicted probability, observed share, rows."""
+
+    predicted: float
+    observed: float
+    count: int
+
+
+@dataclass(frozen=True)
+class LevelReport:
+    """How well one level's model predicts comparisons on sources that it was never fitted on.
+
+    `n_train` counts the ratings fitted on, `n_test` the comparisons evaluated (ties left out of
+    accuracy and counted in `ties`). `shared_head` says that the level had too few ratings for a
+    head of its own. `coverage` is the share of held-out outputs whose true probability of
+    acceptance lies in the model's 90 % interval, where the rater is a simulation that knows it.
+    """
+
+    level: int
+    n_train: int
+    n_test: int
+    ties: int = 0
+    accuracy: float | None = None
+    interval: Interval | None = None
+    noise_ceiling: float | None = None
+    longer_wins: float | None = None
+    bag_of_words: float | None = None
+    nll: float | None = None
+    ece: float | None = None
+    ece_interval: Interval | None = None
+    reliability: tuple[Bin, ...] = ()
+    coverage: float | None = None
+    shared_head: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An output with its scores: its own, and composed with what lies below; 90 % intervals."""
+
+    id: str
+    text: str
+    own: float | None = None
+    own_interval: Interval | None = None
+    composed: float | None = None
+    composed_interval: Interval | None = None
+    chosen: bool = False
+    gold: float | None = None
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One node of a target's tree, its candidates best first, or the failure that befell it."""
+
+    id: str
+    level: int
+    depth: int
+    title: str
+    children: tuple[str, ...]
+    source_text: str
+    candidates: tuple[Candidate, ...]
+    failure: str | None = None
+    blame: float | None = None  # how much the root's score would rise if this leaf were as good as can be
+
+
+@dataclass(frozen=True)
+class TreeReport:
+    """One tree of a target source: nodes by id, the root first."""
+
+    seed: int
+    root: str
+    nodes: tuple[NodeReport, ...]
+
+
+class Correlation(NamedTuple):
+    """Spearman's rank correlation over `n` root candidates, with a bootstrap interval."""
+
+    value: float | None
+    interval: Interval | None
+    n: int
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What came out for one target source.
+
+    `chosen` is the root output with the best composed score over all trees; the `gold_*` fields
+    exist where a generator knows the truth.
+    """
+
+    source: str
+    title: str
+    trees: tuple[TreeReport, ...]
+    chosen: Candidate | None
+    chosen_tree: int | None = None
+    gold_of_chosen: float | None = None
+    gold_mean: float | None = None
+    gold_best: float | None = None
+    composed_correlation: Correlation | None = None
+    own_correlation: Correlation | None = None
+    flat_correlation: Correlation | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was spent: model calls and tokens (None: not reported), ratings asked, tokens read by raters."""
+
+    calls: int = 0
+    cached_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    ratings: int = 0
+    tokens_read: int = 0
+    flat_ratings: int = 0
+    flat_tokens_read: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished run, or one so far."""
+
+    name: str
+    train_sources: int
+    target_sources: int
+    nodes_per_level: tuple[int, ...]
+    outputs: int
+    ratings: int
+    composer: str
+    levels: tuple[LevelReport, ...]
+    flat: LevelReport | None
+    targets: tuple[TargetReport, ...]
+    cost: Cost
+    seconds: float
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary object that `rrm demo --json` and `rrm run --json` end with.
+
+        `root` is about the first target.
+        """
+        first = self.targets[0] if self.targets else None
+        chosen = first.chosen if first else None
+        return {
+            "sources": {"train": self.train_sources, "target": self.target_sources},
+            "nodes_per_level": list(self.nodes_per_level),
+            "outputs": self.outputs,
+            "ratings": self.ratings,
+            "levels": [_level_json(level) for level in self.levels],
+            "flat": {"accuracy": self.flat.accuracy if self.flat else None},
+            "root": {
+                "score": chosen.composed if chosen else None,
+                "low": chosen.composed_interval.low if chosen and chosen.composed_interval else None,
+                "high": chosen.composed_interval.high if chosen and chosen.composed_interval else None,
+                "text": chosen.text if chosen else None,
+                "gold_of_chosen": first.gold_of_chosen if first else None,
+                "gold_mean": first.gold_mean if first else None,
+                "gold_best": first.gold_best if first else None,
+                "rank_correlation": first.composed_correlation.value if first and first.composed_correlation else None,
+            },
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def _level_json(level: LevelReport) -> dict[str, Any]:
+    names = ("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling")
+    row = {name: getattr(level, name) for name in (*names, "longer_wins", "bag_of_words", "nll", "ece")}
+    row["interval"] = list(level.interval) if level.interval else None
+    return row

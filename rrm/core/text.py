@@ -1,0 +1,89 @@
+"""Cutting text: sentences, paragraphs and words, by rules that need no data and fit any language."""
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+
+from rrm.core.task import Span
+
+_STOPS = ".!?…。！？"
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\w+",
+        "mr mrs ms dr st prof rev hon capt col gen lt sgt jr sr messrs mme mlle"
+        " vs etc viz no vol ch fig cf eg ie al inc ltd co",
+    )
+)
+_BOUNDARY = re.compile(rf"([{_STOPS}]+)([\"'”’»)\]]*)(\s+|$)|([。！？]+[”’」』]*)|\n\s*\n")
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
+
+
+def sentences(text: str, max_chars: int = 2000) -> tuple[Span, ...]:
+    """Return the spans of the sentences, in order, without the white space between them.
+
+    A sentence ends at a stop followed by space, at an East Asian full stop, or at a blank line;
+    not after common abbreviations, single initials, or before a small letter. What is still
+    longer than `max_chars` is cut at spaces, or anywhere if it has none.
+    """
+    return _sentences(text, max_chars)
+
+
+@lru_cache(maxsize=20_000)
+def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    start = 0
+    for match in _BOUNDARY.finditer(text):
+        if match.group(1) and not _ends_sentence(text, match):
+            continue
+        end = match.end(2) if match.group(1) else match.end(4) if match.group(4) else match.start()
+        spans.extend(_pieces(text, start, end, max_chars))
+        start = match.end()
+    spans.extend(_pieces(text, start, len(text), max_chars))
+    return tuple(spans)
+
+
+def sentence_texts(text: str) -> list[str]:
+    """Return the sentences themselves, white space inside them squeezed to single spaces."""
+    return [" ".join(text[start:end].split()) for start, end in sentences(text)]
+
+
+def paragraphs(text: str) -> tuple[Span, ...]:
+    """Return the spans between blank lines; each takes the white space that follows it along."""
+    cuts = [0, *(match.end() for match in _PARAGRAPH.finditer(text) if 0 < match.end() < len(text)), len(text)]
+    return tuple(Span(a, b) for a, b in pairwise(cuts) if a < b)
+
+
+def words(text: str) -> list[str]:
+    """Return the words, as written: runs of letters and digits, inner apostrophes and hyphens kept."""
+    return _WORD.findall(text)
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    following = text[match.end() : match.end() + 1]
+    if following.islower():
+        return False
+    if match.group(1) != ".":
+        return True
+    before = text[max(0, match.start() - 12) : match.start()].split()
+    last = before[-1].strip("\"'“‘(") if before else ""
+    initial = len(last) == 1 and last.isupper() and last != "I"
+    return not (initial or last.lower() in _ABBREVIATIONS)
+
+
+def _pieces(text: str, start: int, end: int, max_chars: int) -> list[Span]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    pieces: list[Span] = []
+    while end - start > max_chars:
+        cut = text.rfind(" ", start + max_chars // 2, start + max_chars)
+        cut = start + max_chars if cut < 0 else cut
+        pieces.append(Span(start, cut))
+        start = cut
+        while start < end and text[start].isspace():
+            start += 1
+    if start < end:
+        pieces.append(Span(start, end))
+    return pieces
