@@ -19,7 +19,7 @@ class Bin(NamedTuple):
 
     predicted: float
     observed: float
-    count: int
+    rows: int
 
 
 @dataclass(frozen=True)
