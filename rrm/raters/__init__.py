@@ -1,0 +1,1 @@
+"""Raters: simulated panels, recorded preferences and assistants that turn requests into feedback."""

@@ -1,0 +1,197 @@
+"""Simulated raters: a panel of people with known rewards, who read in part, err and have their leanings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import product
+
+import numpy as np
+
+from rrm.core.errors import InputError, PluginError, ShapeError
+from rrm.core.ids import generator, seed_for
+from rrm.core.text import words
+from rrm.core.values import Answer, Comparison, Feedback, Label, Ranking, Rating, Request, View
+
+QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
+"""(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
+
+WORDS_A_MINUTE = 250
+MINUTES_A_DECISION = 0.2
+POINTS = 7
+_LEAST_SHOWN = {"comparison": 2, "ranking": 2, "rating": 1, "label": 1}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One simulated rater: `temperature` in units of quality, `side` and `leniency` in logits.
+
+    `side` leans towards what is shown first, `leniency` towards approval; `lapse` is the probability
+    of answering at random, `read` the share of a view that is read.
+    """
+
+    name: str
+    temperature: float
+    side: float
+    leniency: float
+    lapse: float
+    read: float
+
+
+class SimulatedRaters:
+    """A panel of `people` who judge by a known quality, as people do.
+
+    The reward is quality / temperature, in logits. Each request goes to a person drawn from the seed,
+    who reads the view in one of `readings` ways and answers
+
+    - comparisons by Bradley-Terry with ties after Rao and Kupper (1967), doi:10.2307/2282923, whose
+      `tie_width` is in logits;
+    - rankings by Plackett-Luce;
+    - ratings of 1 to 7 by an ordered logit whose thresholds divide the qualities from 0 to 1 evenly;
+    - labels: good with probability sigmoid((quality - accept_at) / temperature + leniency);
+
+    or, with probability `lapse`, at random. People differ: their temperatures scatter by about 20 %
+    around `temperature`, their leaning to the first shown by 0.15 logits, their leniency by 0.5
+    logits, and `lapse` and `read` likewise.
+
+    `quality` is a callable or an import string "package.module:name". Raises PluginError if that
+    leads to nothing callable, InputError for settings out of range.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        quality: QualityOf | str,
+        *,
+        people: int = 5,
+        temperature: float = 0.06,
+        lapse: float = 0.05,
+        read: float = 0.9,
+        tie_width: float = 0.0,
+        accept_at: float = 0.25,
+        readings: int = 8,
+        seed: int = 0,
+    ) -> None:
+        if people < 1 or readings < 1:
+            raise InputError(f"simulated raters: people and readings must be 1 or more, got {people} and {readings}")
+        if not temperature > 0 or not tie_width >= 0:
+            raise InputError(
+                f"simulated raters: temperature must be above 0 and tie_width not below, got {temperature}, {tie_width}"
+            )
+        if not 0 <= lapse <= 1 or not 0 < read <= 1:
+            raise InputError(f"simulated raters: lapse lies in [0, 1] and read in (0, 1], got {lapse} and {read}")
+        self._quality = _load(quality) if isinstance(quality, str) else quality
+        self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
+        self.people = tuple(_person(number, temperature, lapse, read, seed) for number in range(1, people + 1))
+
+    def rate(self, request: Request, seed: int) -> Feedback:
+        """Return one person's answer. Raises InputError for a kind that needs words of one's own."""
+        _check(request)
+        rng = generator("simulated rating", self.seed, request.id, seed)
+        person = self.people[rng.integers(len(self.people))]
+        rewards = self._rewards(request, person, int(rng.integers(self._readings)))
+        answer = self._answer(request, person, rewards, rng)
+        return Feedback(request.id, person.name, answer, seconds=60 * self.minutes(request))
+
+    def probability(self, request: Request) -> np.ndarray:
+        """Return the true distribution over the answers, averaged over people and their readings.
+
+        For a comparison [P(first better), P(second better)], ties left out; for a label [P(good)]; for
+        a rating [P(1), ..., P(7)]; for a ranking [k], how probably each is put first.
+        """
+        _check(request)
+        answers = np.zeros(1)
+        for person, reading in product(self.people, range(self._readings)):
+            answers = answers + self._probability(request, person, self._rewards(request, person, reading))
+        many = len(self.people) * self._readings
+        return answers / (answers.sum() if request.kind == "comparison" else many)
+
+    def minutes(self, request: Request) -> float:
+        """Return the time that a person needs: reading at 250 words a minute, and 0.2 minutes to decide."""
+        texts = (request.view.text, request.view.context, *(shown.text for shown in request.shown))
+        return sum(len(words(text)) for text in texts) / WORDS_A_MINUTE + MINUTES_A_DECISION
+
+    def _rewards(self, request: Request, person: Person, reading: int) -> np.ndarray:
+        """Return the rewards [k] in logits, 0 where the quality is `accept_at`."""
+        texts = [shown.text for shown in request.shown]
+        at = seed_for("reading", self.seed, person.name, reading)
+        quality = np.asarray(self._quality(request.view, texts, person.read, at), dtype=np.float64)
+        if quality.shape != (len(texts),):
+            raise ShapeError(f"the quality of {len(texts)} texts must be an array of as many, got {quality.shape}")
+        return (quality - self.accept_at) / person.temperature
+
+    def _probability(self, request: Request, person: Person, rewards: np.ndarray) -> np.ndarray:
+        attentive = self._attentive(request.kind, person, rewards)
+        at_random = 1 / len(attentive) if request.kind != "label" else 0.5
+        return (1 - person.lapse) * attentive + person.lapse * at_random
+
+    def _attentive(self, kind: str, person: Person, rewards: np.ndarray) -> np.ndarray:
+        if kind == "comparison":
+            margin = rewards[0] - rewards[1] + person.side
+            return _sigmoid(np.array([margin, -margin]) - self.tie_width)
+        if kind == "label":
+            return _sigmoid(rewards[:1] + person.leniency)
+        if kind == "rating":
+            return self._rating(person, float(rewards[0]))
+        worth = np.exp(rewards - rewards.max())
+        first: np.ndarray = worth / worth.sum()
+        return first
+
+    def _rating(self, person: Person, reward: float) -> np.ndarray:
+        thresholds = (np.arange(1, POINTS) / POINTS - self.accept_at) / person.temperature
+        above = _sigmoid(reward + person.leniency - thresholds)
+        return -np.diff(np.concatenate([[1.0], above, [0.0]]))
+
+    def _answer(self, request: Request, person: Person, rewards: np.ndarray, rng: np.random.Generator) -> Answer:
+        if request.kind == "ranking":
+            attentive = rng.random() >= person.lapse
+            # Gumbel noise on the rewards, sorted, is a Plackett-Luce ranking.
+            noisy = rewards * attentive + rng.gumbel(size=len(rewards))
+            return Ranking(tuple(int(position) for position in np.argsort(-noisy)))
+        chances = self._probability(request, person, rewards)
+        chosen = int(np.searchsorted(np.cumsum(chances), rng.random(), side="right"))
+        if request.kind == "comparison":
+            return Comparison(None if chosen > 1 and self.tie_width > 0 else min(chosen, 1))
+        if request.kind == "label":
+            return Label(good=chosen == 0)
+        return Rating(min(chosen, POINTS - 1) + 1, POINTS)
+
+
+def _person(number: int, temperature: float, lapse: float, read: float, seed: int) -> Person:
+    heat, side, leniency, slips, haste = generator("simulated person", seed, number).normal(size=5)
+    return Person(
+        f"simulated-{number}",
+        temperature=temperature * float(np.exp(0.2 * heat)),
+        side=0.15 * float(side),
+        leniency=0.5 * float(leniency),
+        # A power keeps 0 and 1 where they are.
+        lapse=lapse ** float(np.exp(0.2 * slips)),
+        read=read ** float(np.exp(0.2 * haste)),
+    )
+
+
+def _check(request: Request) -> None:
+    least = _LEAST_SHOWN.get(request.kind)
+    if least is None:
+        raise InputError(f"simulated raters cannot give a {request.kind}; ask for a {', '.join(_LEAST_SHOWN)}")
+    shown = len(request.shown)
+    if shown < least or (shown > least and request.kind != "ranking"):
+        raise InputError(
+            f"a {request.kind} needs {least} outputs{' or more' * (request.kind == 'ranking')}, got {shown}"
+        )
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(logits / 2))
+
+
+def _load(path: str) -> QualityOf:
+    module, colon, name = path.partition(":")
+    try:
+        found = getattr(import_module(module), name) if colon and module and name else None
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"the quality {path!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise PluginError(f"the quality {path!r} must lead to a function, as in 'package.module:name'")
+    quality: QualityOf = found
+    return quality
