@@ -1,0 +1,78 @@
+"""Asking again after failures that pass: exponential back-off with jitter, Retry-After honoured."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from rrm.assistants.faults import diagnose
+from rrm.core.errors import AssistantError, ConfigError, RrmError
+from rrm.core.protocols import Assistant, Prompt, Reply
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Retrying:
+    """Asks up to `attempts` times while a rate limit, a timeout, a lost connection or a server's fault is in the way.
+
+    Attempt n waits a random time up to min(`longest_seconds`, 2**(n - 1)) seconds (full jitter), or
+    what a Retry-After header says, at most ten times the longest. Everything else, such as a wrong
+    key, is raised at once. `faults` counts every failed attempt by its kind.
+    """
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        attempts: int = 4,
+        *,
+        longest_seconds: float = 60.0,
+        faults: Counter[str] | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if attempts < 1:
+            raise ConfigError(f"attempts must be 1 or more, got {attempts}")
+        self._assistant = assistant
+        self._attempts = attempts
+        self._longest = longest_seconds
+        self._sleep = sleep
+        self._now = now
+        self._back_off = wait_random_exponential(multiplier=1, max=longest_seconds)
+        self.faults: Counter[str] = Counter() if faults is None else faults
+        self.name = assistant.name
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        """Return the reply; raise AssistantError, from the last cause, once no attempt is left."""
+        asking = AsyncRetrying(
+            sleep=self._sleep,
+            stop=stop_after_attempt(self._attempts),
+            wait=self._wait,
+            retry=retry_if_exception(self._passes),
+            reraise=True,
+        )
+        try:
+            reply: Reply = await asking(self._attempt, prompt)
+        except Exception as error:
+            if isinstance(error, RrmError) and not diagnose(error).transient:
+                raise
+            tries = asking.statistics.get("attempt_number", 1)
+            sentence = diagnose(error, self._now).sentence(self.name)
+            raise AssistantError(f"{sentence} (attempts: {tries})") from (error.__cause__ or error)
+        return reply
+
+    async def _attempt(self, prompt: Prompt) -> Reply:
+        try:
+            return await self._assistant.ask(prompt)
+        except Exception as error:
+            self.faults[diagnose(error).kind] += 1
+            raise
+
+    def _passes(self, error: BaseException) -> bool:
+        return diagnose(error).transient
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
+        after = diagnose(error, self._now).retry_after if error is not None else None
+        return float(self._back_off(state)) if after is None else min(after, 10 * self._longest)
