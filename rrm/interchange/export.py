@@ -1,0 +1,153 @@
+"""Feedback as rows that other trainers read, and as our own records, which keep everything.
+
+Each `to_...` turns rated requests into rows, one at a time; `to_jsonl` and `to_parquet` write rows.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import combinations, islice
+from pathlib import Path
+from typing import Any
+
+from rrm.core.errors import InputError
+from rrm.core.values import KINDS, Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Request, Shown, View
+from rrm.interchange.rows import Row, pyarrow, read_rows, replacing, write_rows
+
+_BATCH = 5_000
+
+
+def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield TRL preference rows: prompt, chosen, rejected, annotator, source_id, level.
+
+    A comparison gives one row; a ranking one for every pair that it orders, the outputs it names
+    before all that it does not. Ties and other kinds of feedback give none. A comparison with a
+    strength gives its row a `margin`, in [0, 1]; TRL wants margins in all rows or in none, so leave
+    them out with `margins=False` where only some are known.
+    """
+    for each in rated:
+        for better, worse, strength in _pairs(each.feedback.answer, len(each.request.shown)):
+            shown = each.request.shown
+            row = {"prompt": prompt_of(each.request.view), "chosen": shown[better].text, "rejected": shown[worse].text}
+            known = {"margin": strength} if margins and strength is not None else {}
+            yield {**row, **known, **_origin(each)}
+
+
+def to_trl_unpaired(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
+    """Yield TRL unpaired preference rows, prompt, completion and label, one for every label."""
+    for each in rated:
+        answer = each.feedback.answer
+        if isinstance(answer, Label):
+            text = each.request.shown[0].text
+            row = {"prompt": prompt_of(each.request.view), "completion": text, "label": answer.good}
+            yield {**row, **_origin(each)}
+
+
+def to_nemo(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
+    """Yield NeMo-RL preference rows: context and completions, ranked from 0, both as chat messages.
+
+    One row for every comparison, ties with equal ranks, and for every ranking that orders all outputs.
+    """
+    for each in rated:
+        ranks = _ranks(each.feedback.answer)
+        if len(ranks) != len(each.request.shown):
+            continue
+        completions = [
+            {"rank": rank, "completion": [{"role": "assistant", "content": each.request.shown[position].text}]}
+            for position, rank in sorted(ranks.items(), key=lambda item: item[1])
+        ]
+        context = [{"role": "user", "content": prompt_of(each.request.view)}]
+        yield {"context": context, "completions": completions, **_origin(each)}
+
+
+def to_records(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
+    """Yield our own records, which `from_records` reads back into equal values, ids included."""
+    for each in rated:
+        answer = {"kind": each.feedback.answer.kind, **asdict(each.feedback.answer)}
+        feedback = {"rater": each.feedback.rater, "answer": answer, "seconds": each.feedback.seconds}
+        yield {"request": asdict(each.request), "feedback": feedback}
+
+
+def from_records(file: Path | str) -> Iterator[Rated]:
+    """Yield what `to_records` wrote to a file; raise InputError naming the row for anything else."""
+    for number, row in read_rows(file):
+        try:
+            request = _request(row["request"])
+            feedback = row["feedback"]
+            answer = _answer(dict(feedback["answer"]))
+            yield Rated(request, Feedback(request.id, feedback["rater"], answer, feedback["seconds"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{file}, row {number}: not one of rrm's records ({type(error).__name__}: {error})"
+            ) from error
+
+
+def to_jsonl(rows: Iterable[Row], file: Path | str) -> int:
+    """Write rows as JSON lines, gzipped if the name ends in .gz, and return how many; whole or not at all."""
+    return write_rows(rows, file)
+
+
+def to_parquet(rows: Iterable[Row], file: Path | str) -> int:
+    """Write preference rows (`to_trl`, `to_trl_unpaired`) as Parquet and return how many; whole or not at all.
+
+    Raises InputError where pyarrow is missing, and for columns that such rows do not have.
+    """
+    arrow = pyarrow()
+    types = {"margin": arrow.float64(), "label": arrow.bool_(), "level": arrow.int64()}
+    left = iter(rows)
+    batch = list(islice(left, _BATCH))
+    form = ("prompt", "completion", "label") if batch and "completion" in batch[0] else ("prompt", "chosen", "rejected")
+    columns = (*form, *(("margin",) if "chosen" in form else ()), "annotator", "source_id", "level")
+    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
+    count = 0
+    with replacing(Path(file)) as raw, arrow.parquet.ParquetWriter(raw, schema) as writer:
+        while batch:
+            if unknown := {name for row in batch for name in row} - set(columns):
+                raise InputError(f"only preference rows can be written as Parquet, not {', '.join(sorted(unknown))}")
+            writer.write_table(arrow.Table.from_pylist([dict(row) for row in batch], schema=schema))
+            count += len(batch)
+            batch = list(islice(left, _BATCH))
+    return count
+
+
+def prompt_of(view: View) -> str:
+    """Return a view as one text: instruction, previous context and passages, joined by blank lines."""
+    return "\n\n".join(part for part in (view.instruction, view.context, view.text) if part)
+
+
+def _origin(rated: Rated) -> dict[str, Any]:
+    return {"annotator": rated.feedback.rater, "source_id": rated.request.source, "level": rated.request.level}
+
+
+def _pairs(answer: Answer, count: int) -> list[tuple[int, int, float | None]]:
+    """Return the (better, worse) positions that an answer tells, with the strength where it is known."""
+    if isinstance(answer, Comparison) and answer.better is not None:
+        return [(answer.better, 1 - answer.better, answer.strength)]
+    if isinstance(answer, Ranking):
+        unnamed = [position for position in range(count) if position not in answer.best_first]
+        pairs = [*combinations(answer.best_first, 2), *((a, b) for a in answer.best_first for b in unnamed)]
+        return [(better, worse, None) for better, worse in pairs]
+    return []
+
+
+def _ranks(answer: Answer) -> dict[int, int]:
+    if isinstance(answer, Comparison):
+        return {0: 0, 1: 0} if answer.better is None else {answer.better: 0, 1 - answer.better: 1}
+    if isinstance(answer, Ranking):
+        return {position: rank for rank, position in enumerate(answer.best_first)}
+    return {}
+
+
+def _request(row: Mapping[str, Any]) -> Request:
+    view = row["view"]
+    passages = tuple(Passage(**passage) for passage in view["passages"])
+    shown = tuple(Shown(**each) for each in row["shown"])
+    return Request(**{**row, "view": View(**{**view, "passages": passages}), "shown": shown})
+
+
+def _answer(row: dict[str, Any]) -> Answer:
+    kind = KINDS[row.pop("kind")]
+    if "best_first" in row:
+        row["best_first"] = tuple(row["best_first"])
+    if "spans" in row:
+        row["spans"] = tuple((start, end) for start, end in row["spans"])
+    return kind(**row)

@@ -1,0 +1,354 @@
+"""Recorded judgements read from files: every form of row, real data, and what faulty rows are told."""
+
+import gzip
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rrm.core.errors import ConfigError, InputError, LimitError
+from rrm.core.values import Comparison, Label, Ranking, Rated, Rating
+from rrm.interchange.preferences import RecordedPreferences
+from rrm.interchange.rows import read_rows
+
+DATA = Path(os.environ.get("RRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+GOOD = {"prompt": "An article.", "chosen": "Fine.", "rejected": "Poor.", "annotator": "ann"}
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"REAL DATA ABSENT: no folder {DATA}; set RRM_DATA")
+
+
+def written(path: Path, *rows) -> str:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+def chosen_text(rated: Rated) -> str:
+    return rated.request.shown[rated.feedback.answer.better].text
+
+
+def test_a_preference_becomes_a_comparison_beside_its_passage(tmp_path):
+    file = written(tmp_path / "p.jsonl", GOOD)
+    (rated,) = RecordedPreferences(file, 2, instruction="Summarise.", max_tokens=64).rated()
+    request, feedback = rated.request, rated.feedback
+    assert (request.kind, request.level, request.view.max_tokens) == ("comparison", 2, 64)
+    assert (request.view.instruction, request.view.text) == ("Summarise.", "An article.")
+    assert sorted(each.text for each in request.shown) == ["Fine.", "Poor."]
+    assert chosen_text(rated) == "Fine."
+    assert (feedback.rater, feedback.request) == ("ann", request.id)
+
+
+def test_the_better_text_is_shown_first_about_half_the_time_and_always_in_the_same_place(tmp_path):
+    rows = [{**GOOD, "prompt": f"Article {number}."} for number in range(200)]
+    file = written(tmp_path / "p.jsonl", *rows)
+    first = RecordedPreferences(file, 0).rated()
+    assert first == RecordedPreferences(file, 0).rated()
+    sides = Counter(each.feedback.answer.better for each in first)
+    assert 70 <= sides[0] <= 130  # a fair coin's 99.99 % range
+    swapped = written(tmp_path / "q.jsonl", *({**r, "chosen": r["rejected"], "rejected": r["chosen"]} for r in rows))
+    for one, other in zip(first, RecordedPreferences(swapped, 0).rated(), strict=True):
+        assert one.request == other.request
+        assert one.feedback.answer.better == 1 - other.feedback.answer.better
+
+
+def test_two_annotators_of_one_pair_answer_the_same_request(tmp_path):
+    file = written(tmp_path / "p.jsonl", GOOD, {**GOOD, "annotator": 7}, {**GOOD, "annotator": None})
+    rated = RecordedPreferences(file, 0).rated()
+    assert len({each.request.id for each in rated}) == 1
+    assert [each.feedback.rater for each in rated] == ["ann", "7", "recorded"]
+
+
+def test_a_join_gives_the_passage_and_makes_the_prompt_the_instruction(tmp_path):
+    stories = written(tmp_path / "s.jsonl", {"story": 1, "text": "Once."}, {"story": 2, "text": "Twice."})
+    file = written(tmp_path / "p.jsonl", {**GOOD, "prompt": "Who?", "story": 2})
+    join = {"join_file": stories, "join_key": "story", "join_text": "text"}
+    (rated,) = RecordedPreferences(file, 3, **join).rated()
+    assert (rated.request.view.instruction, rated.request.view.text) == ("Who?", "Twice.")
+    assert rated.request.source == "2"
+    (led,) = RecordedPreferences(file, 3, instruction="Answer about the story.", **join).rated()
+    assert led.request.view.instruction == "Answer about the story.\n\nWho?"
+
+
+def test_a_key_that_the_join_lacks_is_named(tmp_path):
+    stories = written(tmp_path / "s.jsonl", {"story": 1, "text": "Once."})
+    file = written(tmp_path / "p.jsonl", {**GOOD, "story": 9})
+    with pytest.raises(InputError, match=r"row 1: story is '9', which .*s\.jsonl does not have"):
+        RecordedPreferences(file, 0, join_file=stories, join_key="story", join_text="text").rated()
+
+
+def test_rows_are_chosen_by_column_and_limited(tmp_path):
+    rows = [{**GOOD, "prompt": f"{number}", "level": level} for number, level in enumerate("aabcab")]
+    file = written(tmp_path / "p.jsonl", *rows)
+    assert len(RecordedPreferences(file, 0, where={"level": "a"}).rated()) == 3
+    assert len(RecordedPreferences(file, 0, where={"level": ["a", "c"]}).rated()) == 4
+    limited = RecordedPreferences(file, 0, where={"level": ("a", "c")}, limit=2).rated()
+    assert [each.request.view.text for each in limited] == ["0", "1"]
+    assert RecordedPreferences(file, 0, where={"level": "z"}).rated() == []
+
+
+def test_sources_are_named_by_column_and_otherwise_by_the_prompt(tmp_path):
+    file = written(
+        tmp_path / "p.jsonl", {**GOOD, "doc": "d1"}, {**GOOD, "doc": 2, "prompt": "Other."}, {**GOOD, "doc": 3}
+    )
+    assert [each.request.source for each in RecordedPreferences(file, 0, source_column="doc").rated()] == [
+        "d1",
+        "2",
+        "3",
+    ]
+    sources = [each.request.source for each in RecordedPreferences(file, 0).rated()]
+    assert sources[0] == sources[2] != sources[1]
+
+
+def test_a_margin_gives_a_strength_only_on_a_stated_scale(tmp_path):
+    file = written(tmp_path / "p.jsonl", {**GOOD, "margin": 10}, {**GOOD, "margin": None}, GOOD)
+    assert [each.feedback.answer.strength for each in RecordedPreferences(file, 0).rated()] == [None, None, None]
+    scaled = RecordedPreferences(file, 0, margin_scale=40.0).rated()
+    assert [each.feedback.answer.strength for each in scaled] == [0.25, None, None]
+    with pytest.raises(InputError, match="raise margin_scale"):
+        RecordedPreferences(file, 0, margin_scale=9.0).rated()
+
+
+def test_ranked_groups_become_rankings_and_pairs_comparisons(tmp_path):
+    def group(*ranked):
+        completions = [{"rank": rank, "completion": [{"role": "assistant", "content": text}]} for rank, text in ranked]
+        return {"context": [{"role": "user", "content": "Say."}], "completions": completions}
+
+    file = written(
+        tmp_path / "n.jsonl",
+        group((1, "middle"), (0, "best"), (2, "worst")),
+        group((1, "worse"), (0, "better")),
+        group((0, "one"), (0, "other")),
+    )
+    three, two, tie = RecordedPreferences(file, 0).rated()
+    assert isinstance(three.feedback.answer, Ranking)
+    texts = [three.request.shown[position].text for position in three.feedback.answer.best_first]
+    assert texts == ["best", "middle", "worst"]
+    assert chosen_text(two) == "better" and two.request.view.text == "Say."
+    assert tie.feedback.answer == Comparison(None)
+
+
+def test_several_messages_are_one_text_with_who_spoke(tmp_path):
+    said = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
+    file = written(tmp_path / "p.jsonl", {**GOOD, "prompt": said})
+    assert RecordedPreferences(file, 0).rated()[0].request.view.text == "user: Hi.\n\nassistant: Yes?"
+
+
+def test_unpaired_rows_become_labels(tmp_path):
+    row = {"prompt": "Say.", "completion": "Yes.", "label": True}
+    file = written(tmp_path / "u.jsonl", row, {**row, "label": False})
+    rated = RecordedPreferences(file, 0).rated()
+    assert [each.feedback.answer for each in rated] == [Label(True), Label(False)]
+
+
+def test_whole_scores_on_a_declared_scale_become_ratings(tmp_path):
+    rows = [{"source": "S.", "candidate": "C.", "scores": {"overall": score}, "annotator": 4} for score in (-1, 0, 1.0)]
+    file = written(tmp_path / "r.jsonl", *rows)
+    rated = RecordedPreferences(file, 0, aspect="overall", scale=(-1, 1)).rated()
+    assert [each.feedback.answer for each in rated] == [Rating(1, 3), Rating(2, 3), Rating(3, 3)]
+    assert rated[0].request.view.text == "S." and rated[0].request.shown[0].text == "C."
+
+
+FAULTY = [
+    ({k: v for k, v in GOOD.items() if k != "chosen"}, "column 'chosen' is missing"),
+    ({k: v for k, v in GOOD.items() if k != "rejected"}, "column 'rejected' is missing"),
+    ({k: v for k, v in GOOD.items() if k != "prompt"}, "column 'prompt' is missing"),
+    ({**GOOD, "rejected": "Fine."}, "same text"),
+    ({**GOOD, "chosen": ""}, "column 'chosen' is empty"),
+    ({**GOOD, "prompt": " \n"}, "column 'prompt' is empty"),
+    ({**GOOD, "chosen": 5}, "column 'chosen' must be a text, got 5"),
+    ({**GOOD, "chosen": None}, "draw"),
+    ({**GOOD, "rejected": ["x"]}, "column 'rejected' must be a text"),
+    ({**GOOD, "margin": float("nan")}, "column 'margin'"),
+    ({**GOOD, "margin": float("inf")}, "column 'margin'"),
+    ({**GOOD, "margin": -1}, "column 'margin'"),
+    ({**GOOD, "margin": "big"}, "column 'margin'"),
+    ({**GOOD, "margin": True}, "column 'margin'"),
+    ({"prompt": "x"}, "no form that is known"),
+    ({}, "no form that is known"),
+    ({"prompt": "x", "completion": "y", "label": 1}, "label must be true or false"),
+    ({"prompt": "x", "completion": "y", "scores": {"a": 1}}, "need aspect"),
+    ({"context": "x", "completions": [{"rank": 0, "completion": "a"}]}, "two or more"),
+    ({"context": "x", "completions": [{"completion": "a"}, {"completion": "b"}]}, "whole ranks"),
+    ({"context": "x", "completions": "ab"}, "list of objects"),
+    (
+        {
+            "context": "x",
+            "completions": [{"rank": rank, "completion": text} for rank, text in ((0, "a"), (0, "b"), (1, "c"))],
+        },
+        "share a rank",
+    ),
+    ("[1, 2]", "one JSON object, got a list"),
+    ("{not json", "not JSON"),
+    ("[" * 100_000, "not JSON"),
+]
+
+
+@pytest.mark.parametrize(("row", "complaint"), FAULTY)
+def test_a_faulty_row_is_named_by_file_row_and_column(tmp_path, row, complaint):
+    file = written(tmp_path / "p.jsonl", GOOD, "", row)
+    with pytest.raises(InputError) as refusal:
+        RecordedPreferences(file, 0).rated()
+    assert str(refusal.value).startswith(f"{file}, row 3: ") and complaint in str(refusal.value)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < len(file) + 300
+
+
+def test_faulty_rows_may_be_left_out_but_are_named(tmp_path):
+    file = written(tmp_path / "p.jsonl", GOOD, {**GOOD, "chosen": None}, {**GOOD, "chosen": "Poor."}, GOOD)
+    recorded = RecordedPreferences(file, 0, faulty="skip")
+    for _ in range(2):
+        assert len(recorded.rated()) == 2
+        assert [problem.split(": ")[0] for problem in recorded.problems] == [f"{file}, row 2", f"{file}, row 3"]
+
+
+@pytest.mark.parametrize("score", [4.5, 0, 6, float("nan"), float("inf"), True, "5", None])
+def test_scores_off_the_scale_are_refused(tmp_path, score):
+    file = written(tmp_path / "r.jsonl", {"source": "S.", "candidate": "C.", "scores": {"overall": score}})
+    with pytest.raises(InputError, match=r"scores.overall must be a whole number from 1 to 5"):
+        RecordedPreferences(file, 0, aspect="overall", scale=(1, 5)).rated()
+
+
+def test_names_differ_by_settings_and_not_by_folder(tmp_path):
+    (tmp_path / "other").mkdir()
+    one, two = written(tmp_path / "p.jsonl", GOOD), written(tmp_path / "other" / "p.jsonl", GOOD)
+    assert RecordedPreferences(one, 0).name == RecordedPreferences(two, 0).name
+    names = {
+        RecordedPreferences(one, 0).name,
+        RecordedPreferences(one, 1).name,
+        RecordedPreferences(one, 0, limit=3).name,
+    }
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"join_file": "x"},
+        {"level": -1},
+        {"limit": 0},
+        {"max_tokens": 0},
+        {"scale": (5, 1)},
+        {"margin_scale": 0.0},
+        {"faulty": "ignore"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ConfigError):
+        RecordedPreferences(**{"file": "p.jsonl", "level": 0, **settings})
+
+
+# ---- files ----
+
+
+def test_gzip_is_known_by_its_content_and_blank_lines_are_counted(tmp_path):
+    (tmp_path / "p.data").write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}'))
+    assert list(read_rows(tmp_path / "p.data")) == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n')
+    assert [row for _, row in read_rows(tmp_path / "p.jsonl")] == [{"a": 1}, {"a": 2}]
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    whole = gzip.compress(os.urandom(5000) + b"\n" + b"{}\n")
+    faults = {
+        "missing.jsonl": (None, "cannot be read"),
+        "cut.jsonl.gz": (whole[:-20], "not a whole gzip file|not UTF-8"),
+        "spoilt.jsonl.gz": (whole[:3000] + b"\0\0\0\0" + whole[3004:], "not a whole gzip file|not UTF-8|not JSON"),
+        "latin.jsonl": ('{"a": "é"}'.encode("latin-1"), "row 1: not UTF-8"),
+        "binary.jsonl": (b"\x00\x01\x02\xff", "row 1: not"),
+    }
+    for name, (content, complaint) in faults.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=complaint) as refusal:
+            list(read_rows(tmp_path / name))
+        assert name in str(refusal.value)
+    with pytest.raises(InputError, match="cannot be read"):
+        list(read_rows(tmp_path))
+
+
+def test_a_gzip_file_that_ends_early_is_said_to(tmp_path):
+    rows = b"".join(b'{"a": %d}\n' % number for number in range(5000))
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(rows)[:-100])
+    with pytest.raises(InputError, match=r"not a whole gzip file \(after row \d+\)"):
+        list(read_rows(tmp_path / "cut.jsonl.gz"))
+
+
+def test_limits_are_on_what_is_unpacked_and_are_named(tmp_path):
+    (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b'"' + b"a" * 5_000_000 + b'"'))
+    with pytest.raises(LimitError, match="row 1: longer than max_row_bytes = 1000000"):
+        list(read_rows(tmp_path / "bomb.jsonl.gz", max_row_bytes=1_000_000))
+    (tmp_path / "long.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 10_000))
+    with pytest.raises(LimitError, match="max_file_bytes = 50000"):
+        list(read_rows(tmp_path / "long.jsonl.gz", max_file_bytes=50_000))
+
+
+# ---- real data ----
+
+
+@needs_data
+def test_summeval_preferences_are_read_with_their_articles():
+    file = str(DATA / "summeval" / "preferences_train.jsonl.gz")
+    recorded = RecordedPreferences(file, 0, source_column="doc", instruction="Summarise the article.", margin_scale=4.0)
+    rated = recorded.rated()
+    assert len(rated) == 1220  # as the data's README says
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    for row, each in zip(rows, rated, strict=True):
+        assert chosen_text(each) == row["chosen"]
+        assert each.request.shown[1 - each.feedback.answer.better].text == row["rejected"]
+        assert each.request.view.text == row["prompt"] and each.request.source == row["doc"]
+        assert each.feedback.answer.strength == pytest.approx(row["margin"] / 4.0)
+    first = sum(each.feedback.answer.better == 0 for each in rated) / len(rated)
+    assert 0.44 < first < 0.56
+
+
+@needs_data
+def test_squality_preferences_are_read_with_their_stories_joined_in():
+    folder = DATA / "squality"
+    recorded = RecordedPreferences(
+        str(folder / "preferences_train.jsonl.gz"),
+        3,
+        join_file=str(folder / "stories_train.jsonl.gz"),
+        join_key="story_id",
+        join_text="text",
+        where={"level": "root"},
+    )
+    rated = recorded.rated()
+    with gzip.open(folder / "preferences_train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if row["level"] == "root"]
+    assert len(rated) == len(rows) > 50
+    for row, each in zip(rows, rated, strict=True):
+        assert each.request.view.instruction == row["prompt"] and each.request.source == row["story_id"]
+        assert len(each.request.view.text) > 10_000
+        assert (chosen_text(each), each.feedback.rater) == (row["chosen"], row["annotator"])
+
+
+@needs_data
+def test_squality_ratings_are_read_per_annotator():
+    folder = DATA / "squality"
+    recorded = RecordedPreferences(
+        str(folder / "human_ratings_train.jsonl.gz"),
+        3,
+        join_file=str(folder / "stories_train.jsonl.gz"),
+        join_key="story_id",
+        join_text="text",
+        prompt_column="question",
+        aspect="overall",
+        scale=(0, 100),
+    )
+    rated = recorded.rated()
+    assert len(rated) == 405  # as the data's README says
+    assert all(isinstance(each.feedback.answer, Rating) and each.feedback.answer.points == 101 for each in rated)
+
+
+@needs_data
+def test_the_draws_of_a_real_file_are_named_and_can_be_left_out():
+    file = str(DATA / "tulu_human" / "preferences_train.jsonl.gz")
+    with pytest.raises(InputError, match=r"row .*null may stand for a draw"):
+        RecordedPreferences(file, 0).rated()
+    recorded = RecordedPreferences(file, 0, faulty="skip")
+    assert len(recorded.rated()) + len(recorded.problems) == 638  # as the data's README says
