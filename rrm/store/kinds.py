@@ -1,0 +1,216 @@
+"""The kinds of value that a record holds, and how each becomes a row and a value again."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from rrm.core.errors import InputError
+from rrm.core.graph import TaskGraph
+from rrm.core.ids import content_id
+from rrm.core.task import Source
+from rrm.core.values import KINDS as ANSWERS
+from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored, View
+
+Convert = Callable[[Any], Any]
+PLAIN = (str, int, float, bool)
+
+
+class Kind:
+    """A dataclass of rrm.core with a content id, whose fields are the columns of table `name`.
+
+    Texts, numbers and truth values are columns of their own type; a field that holds a value of
+    another kind is stored by its id (`references`), everything else as JSON.
+    """
+
+    def __init__(self, name: str, type_: Any, references: Mapping[str, type] | None = None) -> None:
+        self.name, self.type, self.references = name, type_, references or {}
+        known = get_type_hints(type_)
+        hints = {each.name: known[each.name] for each in fields(type_)}
+        self.columns: tuple[str, ...] = tuple(hints)
+        self._write = {name: _writer(hint, f"{self.name}.{name}") for name, hint in hints.items()}
+        self._read = {name: _reader(hint) for name, hint in hints.items()}
+        for column in self.references:
+            self._write[column], self._read[column] = _id, _same
+
+    def row(self, value: Any) -> dict[str, Any]:
+        """Return the columns of a value; raise InputError for what would not come back as it is."""
+        return {"id": value.id, **{name: write(getattr(value, name)) for name, write in self._write.items()}}
+
+    def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Any:
+        """Make the value of a row's `columns`; `referred` holds, by column, the values stored by id."""
+        held = [read(each) for read, each in zip(self._read.values(), row, strict=True)]
+        for column, values in referred.items():
+            at = self.columns.index(column)
+            held[at] = values[held[at]]
+        return _with_id(self.type(*held), id_)
+
+
+class _FeedbackKind(Kind):
+    """Feedback, with its answer's kind in a column beside the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("feedback", Feedback)
+        self.columns = (*self.columns, "kind")
+
+    def row(self, value: Feedback) -> dict[str, Any]:
+        if type(value.answer) not in ANSWERS.values():
+            raise InputError(f"feedback.answer cannot be recorded: no kind of answer is a {_name(value.answer)}")
+        return {**super().row(value), "kind": value.answer.kind}
+
+    def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Feedback:
+        request, rater, answer, seconds, kind = row
+        value: Feedback = _with_id(Feedback(request, rater, _ANSWER_READERS[kind](answer), seconds), id_)
+        return value
+
+
+class _TreeKind(Kind):
+    """Task graphs, each under the id of its whole content."""
+
+    def __init__(self) -> None:
+        self.name, self.type, self.references = "tree", TaskGraph, {}
+        self.columns = ("root", "source", "graph")
+
+    def row(self, value: TaskGraph) -> dict[str, Any]:
+        graph = value.to_json()
+        columns = {"root": value.root, "source": value.task(value.root).source, "graph": _GRAPH(graph)}
+        return {"id": content_id("tree", graph), **columns}
+
+    def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> TaskGraph:
+        return TaskGraph.from_json(row[2])
+
+
+def kind_of(value: Any) -> Kind:
+    """Return the kind of a value; raise InputError if it is none that a record holds."""
+    kind = KINDS.get(type(value))
+    if kind is None:
+        names = ", ".join(each.__name__ for each in KINDS)
+        raise InputError(f"a {_name(value)} cannot be recorded: a record holds {names}")
+    return kind
+
+
+def to_json(value: Any) -> str:
+    """Return JSON that UTF-8 can hold; raise TypeError or ValueError for what has none."""
+    text = json.dumps(value, default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text.encode()
+    return text
+
+
+def from_json(text: str) -> Any:
+    """Return what `to_json` was given, without the search for white space that json.loads makes."""
+    return _DECODER.raw_decode(text)[0]
+
+
+_DECODER = json.JSONDecoder()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    raise TypeError(f"a {_name(value)} has no JSON")
+
+
+# ---- from a value to a row ----
+
+
+def _writer(hint: Any, where: str) -> Convert:
+    """Return what checks a field of this type and makes it what its column takes."""
+    alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    write = _plain_writer(alternatives) if any(each in PLAIN for each in alternatives) else to_json
+
+    def checked(held: Any) -> Any:
+        try:
+            return write(held)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{where} cannot be recorded: {error}") from error
+
+    return checked
+
+
+def _plain_writer(alternatives: Sequence[type]) -> Convert:
+    expected = " or ".join("None" if each is NoneType else each.__name__ for each in alternatives)
+
+    def write(held: Any) -> Any:
+        if not any(_fits(held, each) for each in alternatives):
+            raise TypeError(f"it must be {expected}, got {held!r:.80}")
+        if isinstance(held, str):
+            held.encode()
+        return held
+
+    return write
+
+
+def _fits(held: Any, kind: type) -> bool:
+    """Whether a column of this type gives back what it was given."""
+    if kind is float:
+        return isinstance(held, float | int) and not isinstance(held, bool) and isfinite(held)
+    if kind is int:
+        return isinstance(held, int) and not isinstance(held, bool) and -(2**63) <= held < 2**63
+    return isinstance(held, kind)
+
+
+def _id(held: Any) -> str:
+    return str(held.id)
+
+
+def _name(value: Any) -> str:
+    return type(value).__name__
+
+
+# ---- from a row to a value ----
+
+
+def _reader(hint: Any) -> Convert:
+    """Return what makes a value of this type again from its JSON."""
+    if get_origin(hint) in (Union, UnionType):
+        read = _reader(next(each for each in get_args(hint) if each is not NoneType))
+        return read if read is _same else lambda held: None if held is None else read(held)
+    if get_origin(hint) is tuple:
+        return _tuple_reader(get_args(hint))
+    if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        reads = {each.name: _reader(hints[each.name]) for each in fields(hint)}
+        return lambda held: hint(**{name: read(held[name]) for name, read in reads.items()})
+    if hasattr(hint, "_fields"):
+        return lambda held: hint(*held)
+    return _same
+
+
+def _tuple_reader(items: tuple[Any, ...]) -> Convert:
+    if items[-1] is not Ellipsis:
+        reads = [_reader(item) for item in items]
+        return lambda held: tuple(read(each) for read, each in zip(reads, held, strict=True))
+    read = _reader(items[0])
+    return tuple if read is _same else lambda held: tuple(map(read, held))
+
+
+def _same(held: Any) -> Any:
+    return held
+
+
+def _with_id(value: Any, id_: str) -> Any:
+    """Return the value with its cached `id` set to what it was recorded under: nothing is hashed again."""
+    vars(value)["id"] = id_
+    return value
+
+
+_GRAPH = _writer(dict, "tree.graph")
+_ANSWER_READERS: dict[str, Convert] = {name: _reader(kind) for name, kind in ANSWERS.items()}
+
+KINDS: dict[type, Kind] = {
+    kind.type: kind
+    for kind in (
+        Kind("source", Source),
+        _TreeKind(),
+        Kind("view", View),
+        Kind("output", Output),
+        Kind("request", Request, {"view": View}),
+        _FeedbackKind(),
+        Kind("failure", Failure),
+        Kind("fitted", Fitted),
+        Kind("scored", Scored),
+    )
+}
+"""Every kind of value that a record holds; one that others refer to stands before them."""

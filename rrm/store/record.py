@@ -1,0 +1,369 @@
+"""The record of a run: what was done, what came of it, and what it cost, appended and read."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection, Engine, Integer, Select, bindparam, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from rrm.core.errors import InputError, StoreError
+from rrm.core.values import Failure, Feedback
+from rrm.store.database import Access, bring_up_to_date, connect, revision, transaction
+from rrm.store.kinds import KINDS, Kind, kind_of, to_json
+from rrm.store.lock import RunLock
+from rrm.store.tables import REVISION, Row, table
+
+FILE = "record.db"
+_AT_ONCE = 10_000  # values in one IN (...); SQLite takes 32,766
+
+
+class Done(Protocol):
+    """A finished piece of work: `id` covers all that determined its result."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def slot(self) -> str: ...
+
+
+class Event(NamedTuple):
+    """Something that happened, `at` seconds since 1970."""
+
+    at: float
+    kind: str
+    data: Any
+
+
+class StepCount(NamedTuple):
+    """How many actions of a step and level are done, and how many of those failed."""
+
+    step: str
+    level: int
+    done: int
+    failed: int
+
+
+def open_store(directory: Path | str, access: Access = "run", busy_seconds: float = 30.0) -> "SqlStore":
+    """Open the record in a run's directory.
+
+    "run" makes it where there is none, upgrades an older one (after a backup beside it) and holds
+    the lock until closed; "append" adds answers beside a running run; "read" only looks.
+    `busy_seconds` is how long to wait for another program's write. Raises LockedError if another
+    process carries the run on, NewerStoreError, and StoreError for a missing, foreign or damaged file.
+    """
+    directory = Path(directory)
+    path = directory / FILE
+    held = ExitStack()
+    if access == "run":
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{directory} cannot be made: {error.strerror}") from error
+        held.enter_context(RunLock(directory))
+    elif not path.is_file():
+        raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
+    try:
+        if access == "run" or _outdated(path, busy_seconds):
+            _prepare(path, busy_seconds, locked=access == "run")
+        return SqlStore(path, connect(path, access, busy_seconds), held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _outdated(path: Path, busy_seconds: float) -> bool:
+    engine = connect(path, "read", busy_seconds)
+    try:
+        return revision(engine, path) != REVISION
+    finally:
+        engine.dispose()
+
+
+def _prepare(path: Path, busy_seconds: float, locked: bool) -> None:
+    engine = connect(path, "run", busy_seconds)
+    try:
+        with ExitStack() as held:
+            if not locked:
+                held.enter_context(RunLock(path.parent))
+            bring_up_to_date(engine, path)
+    finally:
+        engine.dispose()
+
+
+class SqlStore:
+    """An open record, made by `open_store`; a context manager. Any thread may use it.
+
+    Whatever a method wrote is on the disk when it returns, all of it or none. Nothing recorded is
+    ever changed: recording a value that is there changes nothing. Also an `rrm.core.protocols.Store`
+    and `Cache`. Every method raises StoreError when the file cannot be read or written, InputError
+    for a value that could not be read back as it is.
+    """
+
+    def __init__(self, path: Path, engine: Engine, held: ExitStack) -> None:
+        self.path = path
+        self._engine, self._held = engine, held
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> "SqlStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and free the lock."""
+        self._engine.dispose()
+        self._held.close()
+
+    # ---- actions and what they made ----
+
+    def complete(self, results: Sequence[tuple[Done, Sequence[Any]]]) -> None:
+        """Record finished actions with their values, in order.
+
+        The first result of an action stands; one that holds nothing but failures may be followed
+        by another attempt, and then the latest stands.
+        """
+        rows = [(action, [_row(value) for value in values]) for action, values in results]
+        with self._write() as connection:
+            _insert(connection, (row for _, made in rows for row in made))
+            attempts = _attempts(connection, [action.id for action, _ in rows])
+            seq = connection.execute(_LAST).scalar() or 0
+            actions, links = [], []
+            for action, made in rows:
+                failed = bool(made) and all(kind.type is Failure for kind, _, _ in made)
+                attempt, open_ = attempts.get(action.id, (0, True))
+                if not open_:
+                    continue
+                attempts[action.id] = (attempt + 1, failed)
+                seq += 1
+                about = {"id": action.id, "step": action.step, "level": action.level, "slot": action.slot}
+                actions.append({"seq": seq, "attempt": attempt + 1, "failed": failed, **about})
+                links += [
+                    {"action": seq, "position": position, "kind": kind.name, "value": row["id"]}
+                    for position, (kind, row, _) in enumerate(made)
+                ]
+            if actions:
+                connection.execute(_NEW["action"], actions)
+            if links:
+                connection.execute(_NEW["link"], links)
+
+    def results(self, step: str, level: int) -> dict[str, tuple[Any, ...]]:
+        """Return the values of all finished actions of a step and level, by action id, in order."""
+        action, link = table("action"), table("link")
+        here = (action.c.step == step, action.c.level == level)
+        with self._read() as connection:
+            finished = connection.execute(select(action.c.id, action.c.seq).where(*here).order_by(action.c.seq))
+            latest = dict(finished.all())
+            links = select(link).join(action).where(*here)
+            linked = connection.execute(links.order_by(link.c.action, link.c.position)).all()
+            values = {
+                kind.name: _load(
+                    connection, kind, links.where(link.c.kind == kind.name).with_only_columns(link.c.value)
+                )
+                for kind in _named({name for _, _, name, _ in linked})
+            }
+        made: dict[int, list[Any]] = defaultdict(list)
+        for seq, _, name, value in linked:
+            made[seq].append(values[name][value])
+        return {id_: tuple(made[seq]) for id_, seq in latest.items()}
+
+    def counts(self) -> list[StepCount]:
+        """Return how many actions of each step and level are done, in the order in which they began."""
+        step, level, failed = _ACTION.c.step, _ACTION.c.level, func.min(_ACTION.c.failed)
+        last = select(step, level, failed.label("failed"), func.min(_ACTION.c.seq).label("first"))
+        each = last.group_by(_ACTION.c.id, step, level).subquery().c
+        counted = select(each.step, each.level, func.count(), func.sum(each.failed, type_=Integer))
+        with self._read() as connection:
+            grouped = counted.group_by(each.step, each.level).order_by(func.min(each.first))
+            return [StepCount(*row) for row in connection.execute(grouped)]
+
+    # ---- values by themselves ----
+
+    def append(self, values: Sequence[Any]) -> None:
+        """Record values that no action made, such as the sources, the requests to people, their answers."""
+        rows = [_row(value) for value in values]
+        with self._write() as connection:
+            _insert(connection, rows)
+
+    def load(self, kind: type) -> list[Any]:
+        """Return all recorded values of a kind, in the order of recording."""
+        if kind not in KINDS:
+            raise InputError(f"a record holds no {kind.__name__}, only {', '.join(each.__name__ for each in KINDS)}")
+        with self._read() as connection:
+            return list(_load(connection, KINDS[kind]).values())
+
+    def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]:
+        """Return the feedback to those of these requests that have any, each in the order of recording."""
+        feedback = table("feedback")
+        found: dict[str, list[Feedback]] = defaultdict(list)
+        with self._read() as connection:
+            for some in _chunks(requests):
+                ids = select(feedback.c.id).where(feedback.c.request.in_(some))
+                for value in _load(connection, KINDS[Feedback], ids).values():
+                    found[value.request].append(value)
+        return dict(found)
+
+    # ---- what happened, what it cost, what was settled ----
+
+    def add_event(self, kind: str, data: Any) -> None:
+        """Append an event with JSON data, at the present time."""
+        row = {"at": time.time(), "kind": kind, "data": _json(data, f"event {kind}")}
+        with self._write() as connection:
+            connection.execute(_NEW["event"], [row])
+
+    def events(self, kind: str | None = None) -> list[Event]:
+        """Return the events of a kind, or all, in the order of recording."""
+        event = table("event")
+        asked = select(event.c.at, event.c.kind, event.c.data).order_by(event.c.seq)
+        with self._read() as connection:
+            found = connection.execute(asked if kind is None else asked.where(event.c.kind == kind))
+            return [Event(*row) for row in found]
+
+    def spend(self, amounts: Mapping[str, float]) -> None:
+        """Append that so much of each kind (seconds, calls, tokens, money) was used."""
+        now = time.time()
+        rows = [{"at": now, "kind": kind, "amount": amount} for kind, amount in amounts.items()]
+        if rows:
+            with self._write() as connection:
+                connection.execute(_NEW["spent"], rows)
+
+    def spent(self) -> dict[str, float]:
+        """Return the sum of what was ever used, by kind, over all restarts."""
+        spent = table("spent")
+        with self._read() as connection:
+            sums = select(spent.c.kind, func.sum(spent.c.amount)).group_by(spent.c.kind).order_by(spent.c.kind)
+            return dict(connection.execute(sums).all())
+
+    def settle(self, name: str, value: Any) -> None:
+        """Set once and for all; setting the same again is fine, another value raises InputError."""
+        text = _json(value, name)
+        with self._write() as connection:
+            connection.execute(_NEW["meta"].on_conflict_do_nothing(), [{"name": name, "value": text}])
+            if to_json(_setting(connection, name)) != text:
+                raise InputError(f"{self.path.parent} was begun with another {name}: use a new directory")
+
+    def setting(self, name: str) -> Any:
+        """Return what was set under a name, None if nothing was."""
+        with self._read() as connection:
+            return _setting(connection, name)
+
+    # ---- the cache ----
+
+    def get_many(self, table_name: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the keys that are there with their values."""
+        cache = table("cache")
+        found: dict[str, bytes] = {}
+        with self._read() as connection:
+            for some in _chunks(keys):
+                asked = select(cache.c.key, cache.c.value).where(cache.c.table_name == table_name)
+                found.update(connection.execute(asked.where(cache.c.key.in_(some))).all())
+        return found
+
+    def put_many(self, table_name: str, items: Mapping[str, bytes]) -> None:
+        """Keep values by key; a later value takes the place of an earlier one."""
+        rows = [{"table_name": table_name, "key": key, "value": value} for key, value in items.items()]
+        if not rows:
+            return
+        new = _NEW["cache"]
+        put = new.on_conflict_do_update(index_elements=["table_name", "key"], set_={"value": new.excluded.value})
+        with self._write() as connection:
+            connection.execute(put, rows)
+
+    # ---- transactions ----
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._turn, transaction(self._engine, self.path, writes=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with transaction(self._engine, self.path) as connection:
+            yield connection
+
+
+# Statements that every batch needs are built once: building costs more than running.
+_NEW = {name: insert(each) for name, each in Row.metadata.tables.items()}
+_NEW_VALUE = {kind.name: _NEW[kind.name].on_conflict_do_nothing(index_elements=["id"]) for kind in KINDS.values()}
+_ACTION = table("action")
+_LAST = select(func.max(_ACTION.c.seq))
+_ATTEMPTS = (
+    select(_ACTION.c.id, func.count(), func.min(_ACTION.c.failed))
+    .where(_ACTION.c.id.in_(bindparam("ids", expanding=True)))
+    .group_by(_ACTION.c.id)
+)
+
+Columns = tuple[Kind, dict[str, Any], Any]
+"""A kind, the columns of a value of it, and the value."""
+
+
+def _row(value: Any) -> Columns:
+    kind = kind_of(value)
+    return kind, kind.row(value), value
+
+
+def _insert(connection: Connection, rows: Iterable[Columns]) -> None:
+    """Insert the rows that are not there yet, and first the values that they refer to."""
+    new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
+    for kind, row, value in rows:
+        for column, type_ in kind.references.items():
+            if row[column] not in new[KINDS[type_].name]:
+                new[KINDS[type_].name][row[column]] = KINDS[type_].row(getattr(value, column))
+        new[kind.name].setdefault(row["id"], row)
+    for name, by_id in new.items():
+        if by_id:
+            connection.execute(_NEW_VALUE[name], list(by_id.values()))
+
+
+def _attempts(connection: Connection, actions: Sequence[str]) -> dict[str, tuple[int, bool]]:
+    """Return, of those that are on record, the number of attempts and whether all have failed."""
+    found: dict[str, tuple[int, bool]] = {}
+    for some in _chunks(actions):
+        for id_, attempts, failed in connection.execute(_ATTEMPTS, {"ids": some}):
+            found[id_] = (attempts, bool(failed))
+    return found
+
+
+def _load(connection: Connection, kind: Kind, ids: "Select[tuple[str]] | None" = None) -> dict[str, Any]:
+    """Return the values of a kind by id, in the order of recording: all, or those that `ids` selects."""
+    rows = table(kind.name)
+    asked = select(rows.c.id, *(rows.c[name] for name in kind.columns)).order_by(rows.c.seq)
+    if ids is not None:
+        asked = asked.where(rows.c.id.in_(ids))
+    referred = {
+        column: _load(connection, KINDS[type_], asked.order_by(None).with_only_columns(rows.c[column]))
+        for column, type_ in kind.references.items()
+    }
+    return {row[0]: kind.value(row[0], row[1:], referred) for row in connection.execute(asked)}
+
+
+def _named(names: set[str]) -> list[Kind]:
+    return [kind for kind in KINDS.values() if kind.name in names]
+
+
+def _setting(connection: Connection, name: str) -> Any:
+    meta = table("meta")
+    return connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+
+
+def _json(value: Any, what: str) -> str:
+    try:
+        return to_json(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} cannot be recorded: {error}") from error
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))

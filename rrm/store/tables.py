@@ -1,0 +1,181 @@
+"""The tables of a run's record. A change here needs a migration beside it, in `migrations/versions`."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy.orm import declared_attr
+from sqlmodel import JSON, Field, SQLModel
+
+REVISION = "0001"
+"""The newest migration, which is the schema that this module describes."""
+
+APPLICATION_ID = 0x52524D31
+"""Stands in the header of every SQLite file that is a record of rrm ("RRM1")."""
+
+MUTABLE = frozenset({"cache", "alembic_version"})
+"""The tables that are not append-only."""
+
+
+class Row(SQLModel):
+    """Base of all tables; the table of class `OutputRow` is called output."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805
+        return cls.__name__.removesuffix("Row").lower()
+
+
+class Value(Row):
+    """Base of the tables that hold one kind of value each: `seq` is the order of recording."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+
+
+# ---- what was done ----
+
+
+class ActionRow(Row, table=True):
+    """A finished piece of work. Only one that `failed` may be followed by another attempt."""
+
+    __table_args__ = (UniqueConstraint("id", "attempt"), Index(None, "step", "level"))
+    seq: int = Field(primary_key=True)
+    id: str
+    attempt: int
+    step: str
+    level: int
+    slot: str
+    failed: bool
+
+
+class LinkRow(Row, table=True):
+    """Value number `position` of an action: the id `value` in the table that `kind` names."""
+
+    action: int = Field(primary_key=True, foreign_key="action.seq")
+    position: int = Field(primary_key=True)
+    kind: str
+    value: str
+
+
+# ---- the values, column by column as in rrm.core ----
+
+
+class SourceRow(Value, table=True):
+    title: str
+    text: str
+    breaks: Any = Field(sa_type=JSON)
+    skipped: Any = Field(sa_type=JSON)
+
+
+class TreeRow(Value, table=True):
+    root: str = Field(index=True)
+    source: str | None
+    graph: Any = Field(sa_type=JSON)
+
+
+class ViewRow(Value, table=True):
+    instruction: str
+    passages: Any = Field(sa_type=JSON)
+    max_tokens: int
+    context: str
+
+
+class OutputRow(Value, table=True):
+    node: str = Field(index=True)
+    text: str
+    policy: str
+    seed: int = Field(sa_type=BigInteger)
+    inputs: Any = Field(sa_type=JSON)
+    context: Any = Field(sa_type=JSON)
+    log_prob: float | None
+    truncated: bool
+
+
+class RequestRow(Value, table=True):
+    node: str
+    source: str
+    level: int
+    kind: str
+    view: str = Field(foreign_key="view.id")
+    shown: Any = Field(sa_type=JSON)
+    guideline: str
+    # pydantic's own method is called `copy`, so here the attribute cannot be
+    asking: int = Field(sa_column_kwargs={"name": "copy"})
+
+
+class FeedbackRow(Value, table=True):
+    request: str = Field(index=True)
+    rater: str
+    kind: str
+    answer: Any = Field(sa_type=JSON)
+    seconds: float | None
+
+
+class FailureRow(Value, table=True):
+    subject: str
+    step: str
+    error: str
+    cause: str
+
+
+class FittedRow(Value, table=True):
+    level: int
+    path: str
+    digest: str
+    ratings: int
+
+
+class ScoredRow(Value, table=True):
+    output: str = Field(index=True)
+    model: str
+    rewards: Any = Field(sa_type=JSON)
+    acceptance: Any = Field(sa_type=JSON)
+
+
+# ---- beside the values ----
+
+
+class EventRow(Row, table=True):
+    """Something that happened, `at` seconds since 1970."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    at: float
+    kind: str = Field(index=True)
+    data: Any = Field(sa_type=JSON)
+
+
+class SpentRow(Row, table=True):
+    """So much of a kind (seconds, calls, input tokens, money) was used, `at` seconds since 1970."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    at: float
+    kind: str = Field(index=True)
+    amount: float
+
+
+class MetaRow(Row, table=True):
+    """What was settled when the run began, such as its run file."""
+
+    name: str = Field(primary_key=True)
+    value: Any = Field(sa_type=JSON)
+
+
+class CacheRow(Row, table=True):
+    """Bytes by key, such as a model's reply; a later value takes the place of an earlier one."""
+
+    table_name: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    value: bytes
+
+
+def table(name: str) -> Table:
+    """Return the table of this name."""
+    return Row.metadata.tables[name]

@@ -1,0 +1,356 @@
+"""A record survives kills, full disks and foreign files, and says what is the matter."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from rrm.core.errors import LockedError, NewerStoreError, StoreError
+from rrm.core.values import Fitted, Output
+from rrm.store import database, open_store, record
+from rrm.store.database import MIGRATIONS
+from rrm.store.record import FILE
+from rrm.store.tables import APPLICATION_ID, REVISION, Row
+
+
+class Done(NamedTuple):
+    id: str
+    step: str = "propose"
+    level: int = 0
+    slot: str = "node-1"
+
+
+def outputs(count: int, size: int = 10) -> list[Output]:
+    return [Output(f"node-{number}", "x" * size, "test", number) for number in range(count)]
+
+
+# ---- one writer ----
+
+
+def test_a_second_run_on_a_directory_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+    with open_store(tmp_path):
+        with pytest.raises(LockedError, match=f"is in use by process {os.getpid()} on "):
+            open_store(tmp_path)
+        with open_store(tmp_path, "read") as reader:
+            assert reader.load(Output) == []
+    with open_store(tmp_path) as again:
+        again.append(outputs(1))
+
+
+HOLDER = """
+import sys, time
+from rrm.store import open_store
+with open_store(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"process {holder.pid}"):
+            open_store(tmp_path)
+        holder.kill()
+        holder.wait()
+    open_store(tmp_path).close()
+
+
+# ---- kills ----
+
+WRITER = """
+import sys
+from rrm.core.values import Output
+from rrm.store import open_store
+from typing import NamedTuple
+
+class Done(NamedTuple):
+    id: str
+    step: str = "propose"
+    level: int = 0
+    slot: str = "node"
+
+with open_store(sys.argv[1]) as store:
+    begin = len(store.results("propose", 0))
+    for batch in range(begin, begin + 100_000, 5):
+        names = [f"{number}" for number in range(batch, batch + 5)]
+        store.complete([(Done(name), [Output(name, name * 50, "p", s) for s in range(3)]) for name in names])
+        print(batch + 5, flush=True)
+"""
+
+
+def kill_and_count(directory: Path, lines: int) -> int:
+    """Start a writer, kill it after so many acknowledged batches, and return how many actions it acknowledged."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        acknowledged = 0
+        for _ in range(lines):
+            acknowledged = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        for line in writer.stdout:
+            acknowledged = int(line)
+    assert writer.returncode == -signal.SIGKILL
+    return acknowledged
+
+
+def check_kills(directory: Path, kills: int) -> None:
+    chance = random.Random(7)
+    for _ in range(kills):
+        acknowledged = kill_and_count(directory, chance.randint(1, 60))
+        with open_store(directory) as store:
+            found = store.results("propose", 0)
+            assert list(found) == [str(number) for number in range(len(found))]
+            assert len(found) >= acknowledged
+            assert all(
+                values == tuple(Output(name, name * 50, "p", s) for s in range(3)) for name, values in found.items()
+            )
+        with sqlite3.connect(directory / FILE) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert raw.execute("SELECT count(*) FROM action").fetchone() == (len(found),)
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    check_kills(tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_thirty_kills(tmp_path: Path) -> None:
+    check_kills(tmp_path, 30)
+
+
+# ---- disks and files ----
+
+
+def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.complete([(Done("before"), outputs(3))])
+        with store._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(StoreError, match="the disk is full; make room and resume"):
+            store.complete([(Done("big"), [Output("n", "y" * 100_000, "test", 0)])])
+        assert store.results("propose", 0) == {"before": tuple(outputs(3))}
+    with open_store(tmp_path) as store:
+        assert store.results("propose", 0) == {"before": tuple(outputs(3))}
+        store.complete([(Done("big"), [Output("n", "y" * 100_000, "test", 0)])])
+        assert len(store.load(Output)) == 4
+
+
+def test_a_database_that_another_program_keeps_locked_is_named(tmp_path: Path) -> None:
+    with open_store(tmp_path, busy_seconds=0.05) as store:
+        store.append(outputs(1))
+        other = sqlite3.connect(store.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another program keeps it locked"):
+            store.append(outputs(2))
+        other.execute("ROLLBACK")
+        other.close()
+        store.append(outputs(2))
+        assert store.load(Output) == outputs(2)
+
+
+def test_a_run_in_a_directory_that_cannot_be_written_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(tmp_path) as store:
+        store.append(outputs(2))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere, so pretend
+    with open_store(tmp_path, "read") as reader:
+        assert reader.load(Output) == outputs(2)
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def text_file(path: Path) -> None:
+    path.write_text("Dear diary, " * 1000)
+
+
+def other_database(path: Path) -> None:
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE action (id TEXT)")
+    raw.close()
+
+
+def cut_short(share: float) -> Callable[[Path], None]:
+    def cut(path: Path) -> None:
+        with open_store(path.parent) as store:
+            store.append(outputs(2000))
+        os.truncate(path, int(path.stat().st_size * share))
+
+    return cut
+
+
+@pytest.mark.parametrize("access", ["run", "append", "read"])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (text_file, "it is not a record of rrm"),
+        (other_database, "it is not a record of rrm"),
+        (cut_short(0.5), "it is damaged; put back a copy"),
+        (cut_short(0.0001), "it is damaged; put back a copy"),
+    ],
+    ids=["text", "other database", "half", "a few bytes"],
+)
+def test_a_foreign_or_damaged_file_is_refused_and_left_as_it_is(
+    tmp_path: Path, spoil: Callable[[Path], None], words: str, access: Any
+) -> None:
+    spoil(tmp_path / FILE)
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(StoreError, match=words):
+        open_store(tmp_path, access)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"nowhere holds no run: there is no record\.db in it"):
+        open_store(tmp_path / "nowhere", "read")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made"):
+        open_store(tmp_path / "file" / "run")
+
+
+# ---- migrations ----
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "next"
+down_revision = "{revision}"
+
+
+def upgrade() -> None:
+    op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
+    op.execute("INSERT INTO extra VALUES (7)")
+    {then}
+"""
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Pretend to be a later rrm, whose schema has one migration more, ending with a statement."""
+
+    def pretend(then: str = "pass") -> None:
+        folder = tmp_path / "migrations"
+        shutil.copytree(MIGRATIONS, folder)
+        (folder / "versions" / "next.py").write_text(NEXT.format(revision=REVISION, then=then))
+        monkeypatch.setattr(database, "MIGRATIONS", folder)
+        monkeypatch.setattr(database, "REVISION", "next")
+        monkeypatch.setattr(record, "REVISION", "next")
+
+    return pretend
+
+
+def tables_of(path: Path) -> set[str]:
+    with sqlite3.connect(path) as raw:
+        return {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_describes(tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+    with open_store(tmp_path) as store, store._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Row.metadata) == []
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+
+
+@pytest.mark.parametrize("access", ["run", "append", "read"])
+def test_an_older_record_is_upgraded_after_a_backup(
+    tmp_path: Path, next_version: Callable[..., None], access: Any
+) -> None:
+    run = tmp_path / "run"
+    with open_store(run) as store:
+        store.complete([(Done("a"), outputs(5))])
+    next_version()
+    with open_store(run, access) as store:
+        assert store.results("propose", 0) == {"a": tuple(outputs(5))}
+    assert "extra" in tables_of(run / FILE)
+    backup = run / f"{FILE}.backup-{REVISION}"
+    assert "extra" not in tables_of(backup)
+    with sqlite3.connect(backup) as raw:
+        assert raw.execute("SELECT count(*) FROM output").fetchone() == (5,)
+
+
+def test_a_newer_record_is_refused_and_left_as_it_is(
+    tmp_path: Path, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context():
+        next_version()
+        with open_store(run) as store:
+            store.append(outputs(1))
+        monkeypatch.undo()
+    before = (run / FILE).read_bytes()
+    for access in ("run", "append", "read"):
+        with pytest.raises(NewerStoreError, match="schema next, where this one knows up to 0001"):
+            open_store(run, access)
+    assert (run / FILE).read_bytes() == before
+    assert not list(run.glob("*.backup-*"))
+
+
+def test_a_migration_that_fails_half_way_leaves_the_old_record_whole(
+    tmp_path: Path, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    with open_store(run) as store:
+        store.append([Fitted(0, "models/0", "ab", 10)])
+    next_version('op.execute("INSERT INTO extra VALUES (7)")')
+    with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+        open_store(run)
+    monkeypatch.undo()
+    assert "extra" not in tables_of(run / FILE)
+    with open_store(run) as store:
+        assert store.load(Fitted) == [Fitted(0, "models/0", "ab", 10)]
+
+
+RELEASED = sorted(Path(__file__).parent.glob("released_*.sql"))
+
+
+@pytest.mark.parametrize("dump", RELEASED, ids=lambda path: path.stem)
+def test_a_record_of_every_released_schema_still_opens_with_the_same_values(tmp_path: Path, dump: Path) -> None:
+    expected = json.loads(dump.with_suffix(".json").read_text())
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        raw.executescript(dump.read_text())
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    raw.close()
+    from rrm.core.graph import TaskGraph
+    from rrm.store.kinds import KINDS
+
+    with open_store(tmp_path) as store:
+        for kind in KINDS:
+            found = [
+                json.dumps(value.to_json(), default=list) if isinstance(value, TaskGraph) else repr(value)
+                for value in store.load(kind)
+            ]
+            assert found == expected["values"][kind.__name__]
+        assert {id_: [repr(each) for each in values] for id_, values in store.results("propose", 0).items()} == (
+            expected["results"]
+        )
+        assert store.spent() == expected["spent"]
+
+
+def test_the_schema_of_today_has_a_released_record_to_test_with() -> None:
+    assert f"released_{REVISION}" in {path.stem for path in RELEASED}

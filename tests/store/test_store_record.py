@@ -1,0 +1,336 @@
+"""What goes into a record comes out of it, and stays."""
+
+import importlib
+import itertools
+import pkgutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import rrm.core
+from rrm.core.errors import InputError, StoreError
+from rrm.core.graph import Proposal, TaskGraph
+from rrm.core.protocols import Cache, Store
+from rrm.core.task import Source, Span, Task
+from rrm.core.values import (
+    KINDS,
+    Answer,
+    Comparison,
+    Correction,
+    Critique,
+    Demonstration,
+    Failure,
+    Feedback,
+    Fitted,
+    Label,
+    Output,
+    Passage,
+    Ranking,
+    Rating,
+    Reject,
+    Request,
+    Scored,
+    Shown,
+    View,
+)
+from rrm.store import SqlStore, StepCount, open_store
+from rrm.store import kinds as recorded
+from rrm.store.tables import MUTABLE, Row
+
+TEXT = "NUL \x00, quotes \"'`, line\r\nends\u2028, 漢字, 🦊, é and e\u0301, {{ x }}, <b>, '; DROP TABLE output; --"
+
+SOURCE = Source("A title", "One. Two. Three." + TEXT, breaks=(5, 10), skipped=(Span(0, 4), Span(12, 14)))
+VIEW = View("Judge this.", (Passage(TEXT), Passage("below", "node-1", "output-1", 0.1 + 0.2)), 128, "before")
+
+
+def tree() -> TaskGraph:
+    whole = Task("Summarise.", SOURCE.id, Span(0, 16), max_tokens=50, context_tokens=7)
+    halves = tuple(replace(whole, span=Span(*ends), rank=8) for ends in ((0, 8), (8, 15)))
+    graph = TaskGraph.start(whole, "halves", 3)
+    graph = graph.grow(graph.root, Proposal(halves, skipped=(Span(15, 16),), note=TEXT))
+    graph = graph.refuse(graph.children(graph.root)[0], "too small").grow_all(lambda *_: Proposal())
+    return graph.with_context()
+
+
+ANSWERS: list[Answer] = [
+    Comparison(0),
+    Comparison(1, 1 / 3),
+    Comparison(None, 0.0),
+    Ranking((2, 0, 1)),
+    Rating(6, 9),
+    Label(True),
+    Label(False),
+    Correction(TEXT),
+    Demonstration(""),
+    Critique("names swapped", ((0, 4), (9, 12))),
+    Reject("not English"),
+]
+
+REQUEST = Request("node-1", SOURCE.id, 2, "comparison", VIEW, (Shown("output-1", TEXT), Shown("output-2", "")), "v2", 4)
+
+EXAMPLES: dict[type, list[Any]] = {
+    Source: [SOURCE, Source("", "")],
+    TaskGraph: [tree(), TaskGraph.start(Task("Add 2 and 3.", rank=2), "sums", 0)],
+    View: [VIEW, View("", (), 0)],
+    Output: [
+        Output("node-1", TEXT, "extractive", 2**63 - 1, ("output-8", "output-9"), ("output-7",), -5e-324, True),
+        Output("node-2", "", "extractive", 0, log_prob=-1.7976931348623157e308),
+        Output("node-3", "x", "extractive", -1),
+    ],
+    Request: [REQUEST, replace(REQUEST, copy=5), Request("node-2", SOURCE.id, 0, "demonstration", View("", (), 0), ())],
+    Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]
+    + [Feedback("request-0", "Bob", Comparison(1))],
+    Failure: [Failure("node-1", "propose", "AssistantError", TEXT)],
+    Fitted: [Fitted(1, "models/level-1", "ab12", 400)],
+    Scored: [Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)), Scored("o", "m", (), ())],
+}
+
+
+class Done(NamedTuple):
+    id: str
+    step: str = "propose"
+    level: int = 0
+    slot: str = "node-1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    with open_store(tmp_path / "run") as opened:
+        yield opened
+
+
+def plain(value: Any) -> Any:
+    return value.to_json() if isinstance(value, TaskGraph) else value
+
+
+def again(value: Any) -> Any:
+    """The same value made anew, so that its id is computed and not the one it was recorded under."""
+    return value if isinstance(value, TaskGraph) else replace(value)
+
+
+def output(number: int) -> Output:
+    return Output(f"node-{number}", f"text {number}", "test", number)
+
+
+def kinds_with_ids() -> set[type]:
+    modules = [importlib.import_module(each.name) for each in pkgutil.iter_modules(rrm.core.__path__, "rrm.core.")]
+    found = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    return {each for each in found if is_dataclass(each) and isinstance(vars(each).get("id"), cached_property)}
+
+
+def test_every_kind_in_core_with_an_id_can_be_recorded_and_is_tested_here() -> None:
+    assert len(kinds_with_ids()) >= 8
+    assert kinds_with_ids() | {TaskGraph} == set(recorded.KINDS) == set(EXAMPLES)
+    assert {type(answer) for answer in ANSWERS} == set(KINDS.values())
+
+
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+def test_values_come_back_exactly_as_they_were(store: SqlStore, kind: type) -> None:
+    store.append(EXAMPLES[kind])
+    back = store.load(kind)
+    assert [plain(value) for value in back[-len(EXAMPLES[kind]) :]] == [plain(value) for value in EXAMPLES[kind]]
+    for value, before in zip(back, EXAMPLES[kind], strict=True):
+        assert type(value) is type(before)
+        assert repr(value) == repr(before)
+        if not isinstance(value, TaskGraph):
+            assert value.id == again(value).id == before.id
+
+
+def test_named_tuples_inside_values_come_back_as_named_tuples(store: SqlStore) -> None:
+    store.append([SOURCE])
+    assert all(isinstance(span, Span) for span in store.load(Source)[0].skipped)
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+number = st.floats(allow_nan=False, allow_infinity=False)
+numbers = itertools.count()
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_and_any_finite_number_comes_back(store: SqlStore, data: st.DataObject) -> None:
+    policy = f"new {next(numbers)}"  # another id every time, which covers neither log_prob nor rewards
+    seed, inputs = data.draw(st.integers(-(2**63), 2**63 - 1)), tuple(data.draw(st.lists(text)))
+    made = Output(data.draw(text), data.draw(text), policy, seed, inputs, log_prob=data.draw(st.none() | number))
+    scored = Scored(made.id, data.draw(text), tuple(data.draw(st.lists(number))), (1,))
+    done = Done(made.id)
+    store.complete([(done, (made, scored))])
+    assert repr(store.results("propose", 0)[done.id]) == repr((made, scored))
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (replace(output(0), text="\ud800"), "output.text cannot be recorded: 'utf-8' codec can't encode"),
+        (replace(output(0), inputs=("\udfff",)), "output.inputs cannot be recorded"),
+        (replace(output(0), log_prob=float("nan")), "output.log_prob cannot be recorded: it must be float or None"),
+        (replace(output(0), seed=2**63), "output.seed cannot be recorded: it must be int"),
+        (Output("n", None, "p", 0), "output.text cannot be recorded: it must be str, got None"),  # type: ignore[arg-type]
+        (Output("n", "", "p", 0, truncated=1), "output.truncated cannot be recorded: it must be bool, got 1"),  # type: ignore[arg-type]
+        (Scored("o", "m", (float("inf"),), ()), "scored.rewards cannot be recorded"),
+        (Feedback("r", "Ann", "good"), "feedback.answer cannot be recorded"),  # type: ignore[arg-type]
+        ("a text", "a str cannot be recorded: a record holds Source,"),
+    ],
+)
+def test_what_would_not_come_back_is_refused_and_nothing_of_its_batch_is_recorded(
+    store: SqlStore, value: Any, fault: str
+) -> None:
+    with pytest.raises(InputError, match=fault.replace("(", r"\(")):
+        store.append([output(1), value])
+    with pytest.raises(InputError):
+        store.complete([(Done("a"), [output(1)]), (Done("b"), [value])])
+    assert store.load(Output) == []
+    assert store.results("propose", 0) == {}
+
+
+def test_recording_a_value_again_changes_nothing(store: SqlStore) -> None:
+    first = Feedback("request-1", "Ann", Comparison(0), seconds=3.0)
+    store.append([output(2), output(1), first])
+    store.append([output(1), replace(first, seconds=99.0), output(3), output(3)])
+    assert store.load(Output) == [output(2), output(1), output(3)]
+    assert store.load(Feedback) == [first]
+
+
+def test_a_view_that_many_requests_share_is_stored_once(store: SqlStore) -> None:
+    requests = [replace(REQUEST, copy=copy) for copy in range(50)]
+    store.append(requests)
+    assert store.load(Request) == requests
+    with sqlite3.connect(store.path) as raw:
+        assert raw.execute("SELECT count(*) FROM view").fetchone() == (1,)
+
+
+def test_results_come_back_by_action_in_order_for_one_step_and_level(store: SqlStore) -> None:
+    mixed = (output(3), Scored(output(3).id, "m", (0.5,), (0.5,)), output(1), REQUEST, output(3))
+    store.complete([(Done("b"), mixed), (Done("a"), ())])
+    store.complete([(Done("c", level=1), [output(4)]), (Done("d", step="rate"), [output(5)])])
+    assert store.results("propose", 0) == {"b": mixed, "a": ()}
+    assert list(store.results("propose", 0)) == ["b", "a"]
+    assert store.results("propose", 1) == {"c": (output(4),)}
+    assert store.results("rate", 1) == {}
+    assert store.counts() == [StepCount("propose", 0, 2, 0), StepCount("propose", 1, 1, 0), StepCount("rate", 0, 1, 0)]
+
+
+def test_the_first_result_of_an_action_stands(store: SqlStore) -> None:
+    store.complete([(Done("a"), [output(1)]), (Done("a"), [output(2)]), (Done("b"), ())])
+    store.complete([(Done("a"), [output(3)]), (Done("b"), [output(3)])])
+    assert store.results("propose", 0) == {"a": (output(1),), "b": ()}
+
+
+def test_a_failure_may_be_followed_by_another_attempt_and_stays_on_record(store: SqlStore) -> None:
+    faults = [Failure("node-1", "propose", "AssistantError", cause) for cause in ("busy", "down")]
+    store.complete([(Done("a"), faults[:1]), (Done("b"), [output(2)]), (Done("c"), faults[:1])])
+    store.complete([(Done("a"), faults[1:])])
+    assert store.results("propose", 0)["a"] == (faults[1],)
+    assert repr(store.counts()) == "[StepCount(step='propose', level=0, done=3, failed=2)]"
+    store.complete([(Done("a"), [output(1)]), (Done("c"), [output(3)])])
+    assert store.results("propose", 0) == {"a": (output(1),), "b": (output(2),), "c": (output(3),)}
+    assert store.counts() == [StepCount("propose", 0, 3, 0)]
+    assert store.load(Failure) == faults
+
+
+def test_answers_are_found_by_request(store: SqlStore) -> None:
+    ann, bob = Feedback("request-1", "Ann", Comparison(0)), Feedback("request-1", "Bob", Comparison(1))
+    other = Feedback("request-2", "Ann", Rating(3))
+    store.append([ann, other, bob])
+    assert store.answers(["request-1", "request-3"]) == {"request-1": [ann, bob]}
+    assert store.answers([]) == {}
+    assert store.answers([f"request-{number}" for number in range(25_000)]) == {
+        "request-1": [ann, bob],
+        "request-2": [other],
+    }
+
+
+def test_events_and_what_was_spent_outlast_the_process(tmp_path: Path) -> None:
+    for _ in range(3):
+        with open_store(tmp_path) as store:
+            store.add_event("started", {"who": TEXT, "share": 0.1})
+            store.spend({"seconds": 1.25, "calls": 3})
+    with open_store(tmp_path, "read") as store:
+        assert [(event.kind, event.data) for event in store.events()] == [("started", {"who": TEXT, "share": 0.1})] * 3
+        assert store.events("ended") == []
+        assert store.spent() == {"seconds": 3.75, "calls": 9.0}
+
+
+def test_settings_are_settled_once(store: SqlStore) -> None:
+    assert store.setting("run") is None
+    store.settle("run", {"seed": 3, "rate": 0.1})
+    store.settle("run", {"seed": 3, "rate": 0.1})
+    with pytest.raises(InputError, match="was begun with another run: use a new directory"):
+        store.settle("run", {"seed": 4, "rate": 0.1})
+    assert store.setting("run") == {"seed": 3, "rate": 0.1}
+
+
+def test_the_cache_keeps_bytes_by_key_and_table(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        assert isinstance(store, Cache)
+        assert isinstance(store, Store)
+        store.put_many("calls", {"a": b"1", "b": b"\x00\xff"})
+        store.put_many("calls", {"a": b"2"})
+        store.put_many("vectors", {"a": b"3"})
+        store.put_many("calls", {})
+        store.put_many("many", {str(key): b"" for key in range(25_000)})
+    with open_store(tmp_path) as store:
+        assert store.get_many("calls", ["a", "b", "c"]) == {"a": b"2", "b": b"\x00\xff"}
+        assert store.get_many("calls", []) == {}
+        assert len(store.get_many("many", [str(key) for key in range(30_000)])) == 25_000
+
+
+def test_nothing_in_a_record_can_be_changed_or_removed(store: SqlStore) -> None:
+    store.append([value for values in EXAMPLES.values() for value in values])
+    store.complete([(Done("a"), [output(1)])])
+    store.add_event("started", {})
+    store.spend({"calls": 1})
+    store.settle("run", {})
+    with sqlite3.connect(store.path) as raw:
+        for name in set(Row.metadata.tables) - MUTABLE:
+            column = Row.metadata.tables[name].columns.keys()[0]
+            for change in (f'DELETE FROM "{name}"', f'UPDATE "{name}" SET {column} = {column}'):
+                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                    raw.execute(change)
+
+
+def test_many_threads_may_write_and_read_at_once(store: SqlStore) -> None:
+    faults: list[Exception] = []
+
+    def work(thread: int) -> None:
+        try:
+            for number in range(20):
+                name = f"{thread}-{number}"
+                store.complete([(Done(name), [Output(name, "", "test", 0)])])
+                store.put_many("calls", {name: b""})
+                assert name in store.results("propose", 0)
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(store.results("propose", 0)) == len(store.load(Output)) == 120
+
+
+def test_answers_can_be_added_beside_a_running_run(tmp_path: Path) -> None:
+    with open_store(tmp_path) as run, open_store(tmp_path, "append") as page:
+        run.append([REQUEST])
+        assert page.load(Request) == [REQUEST]
+        page.append([Feedback(REQUEST.id, "Ann", Comparison(1))])
+        assert run.answers([REQUEST.id]) == {REQUEST.id: [Feedback(REQUEST.id, "Ann", Comparison(1))]}
+
+
+def test_who_only_reads_cannot_write(tmp_path: Path) -> None:
+    with open_store(tmp_path) as run:
+        run.append([output(1)])
+        with open_store(tmp_path, "read") as reader:
+            assert reader.load(Output) == [output(1)]
+            with pytest.raises(StoreError, match="it is read-only"):
+                reader.append([output(2)])
