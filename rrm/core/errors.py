@@ -13,7 +13,8 @@
       AssistantError (RuntimeError) a model call failed for good                          exit 5
         BudgetError                 calls, tokens or money are used up
         MalformedAnswerError        an answer that could not be read as what was asked
-      Waiting (Exception)           not a fault: people have yet to answer                exit 3
+      Waiting                       not a fault: people have yet to answer                exit 3
+      Interrupted                   not a fault: somebody pressed Ctrl-C                  exit 130
 
 A message is one sentence: what was wrong, where, and how to mend it.
 """
@@ -85,3 +86,9 @@ class Waiting(RrmError):
     """The run cannot go on before somebody answers; nothing is wrong."""
 
     exit_code = 3
+
+
+class Interrupted(RrmError):
+    """The run was stopped by hand; the message says how to go on."""
+
+    exit_code = 130

@@ -6,7 +6,7 @@ may read the earlier output. So a topological order is an order of work, and the
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -77,9 +77,18 @@ class TaskGraph:
 
     def grow(self, node: str, proposal: Proposal) -> "TaskGraph":
         """Return the graph with one proposal carried out; raise ProposalError if the gate refuses it."""
+        return self.grow_each({node: proposal})
+
+    def grow_each(self, proposals: Mapping[str, Proposal]) -> "TaskGraph":
+        """Return the graph with a proposal carried out at each of several nodes, in the order given."""
         growth = _Growth(self)
-        growth.admit(node, proposal)
+        for node, proposal in proposals.items():
+            growth.admit(node, proposal)
         return growth.graph()
+
+    def check(self, node: str, proposal: Proposal) -> None:
+        """Raise ProposalError if the gate refuses a proposal; cheaper than growing the graph."""
+        _parts(self._flow, self.open, node, proposal)
 
     def grow_all(self, decompose: Decompose, max_nodes: int = 1_000_000) -> "TaskGraph":
         """Return the graph closed: decompose every open node, and what that opens, breadth first.
@@ -184,15 +193,16 @@ class TaskGraph:
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
-        seen: set[str] = set()
+        unplaced = {node: len(self.parents(node)) for node in self._flow}
         order: list[str] = []
         waiting = [self.root]
         while waiting:
             node = waiting.pop()
-            if node not in seen:
-                seen.add(node)
-                order.append(node)
-                waiting.extend(reversed(self.children(node)))
+            order.append(node)
+            for child in reversed(self.children(node)):
+                unplaced[child] -= 1
+                if unplaced[child] == 0:  # a part of several parents comes after the last of them
+                    waiting.append(child)
         return tuple(order)
 
     @cached_property
@@ -235,6 +245,7 @@ class TaskGraph:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TaskGraph":
+        """Return the graph that `to_json` told of; raise ProposalError if it has a cycle or names a missing node."""
         flow: Flow = nx.DiGraph()
         for row in data["nodes"]:
             task = dict(row["task"])
@@ -245,6 +256,8 @@ class TaskGraph:
         for row in data["nodes"]:
             flow.add_edges_from(((child, row["id"]) for child in row["children"]), kind="part")
         flow.add_edges_from(map(tuple, data["context"]), kind="context")
+        if missing := sorted({data["root"], *data["open"], *flow} - {row["id"] for row in data["nodes"]}):
+            raise ProposalError(f"the graph names the node {missing[0]}, which is not in it")
         _raise_for_cycle(flow)
         refusals = tuple(Refusal(*each) for each in data["refusals"])
         return cls(data["root"], frozenset(data["open"]), refusals, nx.freeze(flow))
@@ -313,43 +326,53 @@ class _Growth:
 
     def admit(self, node: str, proposal: Proposal) -> list[str]:
         """Carry out a proposal that keeps every rule, and return the ids of the nodes it opened."""
-        if node not in self.open:
-            raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
-        parent = self.node(node)
-        parts = [
-            Node(content_id("node", node, index, part), part, index) if isinstance(part, Task) else self._known(part)
-            for index, part in enumerate(proposal.parts)
-        ]
-        ids = tuple(part.id for part in parts)
-        if len(set(ids)) != len(ids):
-            raise ProposalError(f"{node}: the proposal names one part twice")
-        for part in parts:
-            if part.id in self.flow:
-                self._refuse_cycle(part.id, node)
-            if part.task.rank >= parent.task.rank:
-                ranks = f"rank {part.task.rank}, which must be lower than its parent's {parent.task.rank}"
-                raise ProposalError(f"{node}: part {part.index} has {ranks}")
-        if parts or proposal.skipped:
-            _check_cover(node, parent.task, [part.task for part in parts], proposal.skipped)
+        parts = _parts(self.flow, self.open, node, proposal)
         opened = [part.id for part in parts if part.id not in self.flow]
         for part in parts:
             if part.id not in self.flow:
                 self.flow.add_node(part.id, node=part, children=(), skipped=(), note="")
             self.flow.add_edge(part.id, node, kind="part")
-        self.flow.nodes[node].update(children=ids, skipped=tuple(proposal.skipped), note=proposal.note)
+        self.flow.nodes[node].update(
+            children=tuple(part.id for part in parts), skipped=tuple(proposal.skipped), note=proposal.note
+        )
         self.open.remove(node)
         self.open.update(opened)
         return opened
 
-    def _known(self, node: str) -> Node:
-        if node not in self.flow:
-            raise ProposalError(f"no node {node} in the graph to be a part")
-        return self.node(node)
 
-    def _refuse_cycle(self, part: str, node: str) -> None:
-        if nx.has_path(self.flow, node, part):
-            path = nx.shortest_path(self.flow, node, part)
-            raise ProposalError("the proposal closes a cycle: " + " -> ".join([*path, node]))
+def _parts(flow: Flow, open_: Collection[str], node: str, proposal: Proposal) -> list[Node]:
+    """The gate: return a proposal's parts as nodes, or raise ProposalError for the rule that it breaks."""
+    if node not in open_:
+        raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
+    parent: Task = flow.nodes[node]["node"].task
+    parts = [
+        Node(content_id("node", node, index, part), part, index) if isinstance(part, Task) else _known(flow, part)
+        for index, part in enumerate(proposal.parts)
+    ]
+    if len({part.id for part in parts}) != len(parts):
+        raise ProposalError(f"{node}: the proposal names one part twice")
+    for part in parts:
+        if part.id in flow:
+            _refuse_cycle(flow, part.id, node)
+        if part.task.rank >= parent.rank:
+            ranks = f"rank {part.task.rank}, which must be lower than its parent's {parent.rank}"
+            raise ProposalError(f"{node}: part {part.index} has {ranks}")
+    if parts or proposal.skipped:
+        _check_cover(node, parent, [part.task for part in parts], proposal.skipped)
+    return parts
+
+
+def _known(flow: Flow, node: str) -> Node:
+    if node not in flow:
+        raise ProposalError(f"no node {node} in the graph to be a part")
+    found: Node = flow.nodes[node]["node"]
+    return found
+
+
+def _refuse_cycle(flow: Flow, part: str, node: str) -> None:
+    if nx.has_path(flow, node, part):
+        path = nx.shortest_path(flow, node, part)
+        raise ProposalError("the proposal closes a cycle: " + " -> ".join([*path, node]))
 
 
 def _check_cover(node: str, parent: Task, parts: list[Task], skipped: Iterable[Span]) -> None:

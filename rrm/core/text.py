@@ -11,10 +11,13 @@ _ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
         "mr mrs ms dr st prof rev hon capt col gen lt sgt jr sr messrs mme mlle"
-        " vs etc viz no vol ch fig cf eg ie al inc ltd co",
+        " vs etc viz vol ch fig cf eg ie al inc ltd co",
     )
 )
-_BOUNDARY = re.compile(rf"([{_STOPS}]+)([\"'”’»)\]]*)(\s+|$)|([。！？]+[”’」』]*)|\n\s*\n")
+# The look-behind lets a run of stops be tried once, not from each of its stops.
+_BOUNDARY = re.compile(rf"(?<![{_STOPS}])([{_STOPS}]++)([\"'”’»)\]]*+)(\s++|$)|([。！？]++[”’」』]*+)|\n\s*\n\s*+")
+_BLANK_LINE = re.compile(r"\n\s*\n")
+_LONG = 20_000  # characters; the cache is for passages, which are cut again and again, not for whole books
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 
@@ -22,14 +25,18 @@ _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 def sentences(text: str, max_chars: int = 2000) -> tuple[Span, ...]:
     """Return the spans of the sentences, in order, without the white space between them.
 
-    A sentence ends at a stop followed by space, at an East Asian full stop, or at a blank line;
-    not after common abbreviations, single initials, or before a small letter. What is still
-    longer than `max_chars` is cut at spaces, or anywhere if it has none.
+    A sentence ends at a blank line, at an East Asian full stop, or at a stop followed by space,
+    but there not after common abbreviations, single initials, or before a small letter. What is
+    still longer than `max_chars` is cut at spaces, or anywhere if it has none.
     """
-    return _sentences(text, max_chars)
+    return _cached(text, max_chars) if len(text) < _LONG else _sentences(text, max_chars)
 
 
 @lru_cache(maxsize=20_000)
+def _cached(text: str, max_chars: int) -> tuple[Span, ...]:
+    return _sentences(text, max_chars)
+
+
 def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     start = 0
@@ -60,6 +67,8 @@ def words(text: str) -> list[str]:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    if _BLANK_LINE.search(match.group(3)):
+        return True
     following = text[match.end() : match.end() + 1]
     if following.islower():
         return False
@@ -68,7 +77,8 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     before = text[max(0, match.start() - 12) : match.start()].split()
     last = before[-1].strip("\"'“‘(") if before else ""
     initial = len(last) == 1 and last.isupper() and last != "I"
-    return not (initial or last.lower() in _ABBREVIATIONS)
+    number = last.lower() == "no" and following.isdigit()
+    return not (initial or number or last.lower() in _ABBREVIATIONS)
 
 
 def _pieces(text: str, start: int, end: int, max_chars: int) -> list[Span]:

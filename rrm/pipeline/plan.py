@@ -1,0 +1,150 @@
+"""What can be done next: a stage's actions, each once and only after all that it reads."""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rrm.core.errors import InputError
+
+Values = tuple[Any, ...]
+Results = dict[str, Values]
+"""What each slot's action made, in the order of the slots."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One piece of work: `step` says what is done with the payload, `slot` for which node or request.
+
+    The id is derived from all that determines the result, so an action on record is never done again.
+    """
+
+    id: str
+    step: str
+    slot: str
+    level: int
+    payload: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Like actions, one for each slot, that may be done in any order that `after` allows.
+
+    `make(slot, results)` returns the slot's action once the slots in `after[slot]` are done;
+    `results` holds their values (a `Failure` among them where one failed).
+    """
+
+    step: str
+    level: int
+    slots: tuple[str, ...]
+    make: Callable[[str, Mapping[str, Values]], Action]
+    after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.step} · level {self.level}"
+
+
+class Plan:
+    """Ready and done, for one stage: hands out each action once, when all that it reads is done.
+
+        plan = Plan(stage, recorded)
+        while ready := plan.ready():
+            for action in ready:
+                plan.done(action, ...)
+
+    `recorded` holds values by action id: those actions count as done and are not handed out, and
+    two slots with the same action share it. Raises InputError for a slot named twice, for an
+    unknown slot in `after`, and for a cycle.
+    """
+
+    def __init__(self, stage: Stage, recorded: Mapping[str, Values]) -> None:
+        self.stage = stage
+        self.left = len(stage.slots)
+        self._known = dict(recorded)
+        self._later = _followers(stage)
+        self._unmet = {slot: len(set(stage.after.get(slot, ()))) for slot in stage.slots}
+        self._fresh = deque(slot for slot, count in self._unmet.items() if count == 0)
+        self._under_way: dict[str, list[str]] = {}
+        self._results: Results = {}
+
+    @property
+    def finished(self) -> bool:
+        return self.left == 0
+
+    @property
+    def results(self) -> Results:
+        """What each slot's action made, in the order of the slots; only once all are done."""
+        if not self.finished:
+            raise ValueError(f"{self.stage.title}: {self.left} of {len(self.stage.slots)} slots are not done yet")
+        return {slot: self._results[slot] for slot in self.stage.slots}
+
+    def ready(self) -> list[Action]:
+        """Return the actions that can be done now and were not handed out before."""
+        actions = []
+        while self._fresh:
+            slot = self._fresh.popleft()
+            read = {earlier: self._results[earlier] for earlier in self.stage.after.get(slot, ())}
+            action = self.stage.make(slot, read)
+            if action.id in self._known:
+                self._settle(slot, self._known[action.id])
+            elif action.id in self._under_way:
+                self._under_way[action.id].append(slot)
+            else:
+                self._under_way[action.id] = [slot]
+                actions.append(action)
+        return actions
+
+    def done(self, action: Action, values: Sequence[Any]) -> None:
+        """Say what an action handed out by `ready` has made."""
+        if action.id not in self._under_way:
+            raise ValueError(f"{action.id} is not being worked on")
+        self._known[action.id] = tuple(values)
+        for slot in self._under_way.pop(action.id):
+            self._settle(slot, self._known[action.id])
+
+    def _settle(self, slot: str, values: Values) -> None:
+        self._results[slot] = values
+        self.left -= 1
+        for later in self._later.get(slot, ()):
+            self._unmet[later] -= 1
+            if self._unmet[later] == 0:
+                self._fresh.append(later)
+
+
+def _followers(stage: Stage) -> dict[str, list[str]]:
+    """Return for each slot those that read it; raise InputError unless `after` is an order of `slots`."""
+    slots = set(stage.slots)
+    if len(slots) < len(stage.slots):
+        twice = [slot for slot, count in Counter(stage.slots).items() if count > 1]
+        raise InputError(f"{stage.title}: named twice among the slots: {', '.join(twice)}")
+    later: dict[str, list[str]] = defaultdict(list)
+    for slot, earlier in stage.after.items():
+        if unknown := {slot, *earlier} - slots:
+            raise InputError(f"{stage.title}: `after` names {', '.join(sorted(unknown))}, which are no slots of it")
+        for each in dict.fromkeys(earlier):
+            later[each].append(slot)
+    _refuse_cycle(stage, later)
+    return later
+
+
+def _refuse_cycle(stage: Stage, later: Mapping[str, Sequence[str]]) -> None:
+    unmet = {slot: len(set(stage.after.get(slot, ()))) for slot in stage.slots}
+    free = [slot for slot, count in unmet.items() if count == 0]
+    while free:
+        slot = free.pop()
+        del unmet[slot]
+        for each in later.get(slot, ()):
+            unmet[each] -= 1
+            if unmet[each] == 0:
+                free.append(each)
+    if not unmet:
+        return
+    # every slot left waits for another one that is left, so walking back must come round
+    path: dict[str, int] = {}
+    at = next(iter(unmet))
+    while at not in path:
+        path[at] = len(path)
+        at = next(each for each in stage.after[at] if each in unmet)
+    cycle = [*list(path)[path[at] :], at]
+    raise InputError(f"{stage.title}: each of these slots waits for the next: {' -> '.join(cycle)}")
