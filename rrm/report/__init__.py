@@ -1,0 +1,1 @@
+"""A report and its trees, as text, SVG and HTML."""

@@ -1,0 +1,95 @@
+"""Content ids and seeds: equal content, equal name, on every machine."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.task import Source, Span, Task
+from rrm.core.values import Comparison, Feedback, Output, Passage, Request, Shown, View
+
+
+def test_an_id_is_the_same_in_every_version_and_process() -> None:
+    # hashlib.blake2b(b'["a",1]', digest_size=10, person=b"node") in Python 3.11
+    assert content_id("node", "a", 1) == "node-751d701cddb677998d92"
+
+
+def test_the_order_of_a_dictionarys_keys_does_not_matter() -> None:
+    assert content_id("x", {"a": 1, "b": 2}) == content_id("x", {"b": 2, "a": 1})
+
+
+def test_the_kind_and_the_order_of_parts_do_matter() -> None:
+    assert len({content_id("x", 1, 2), content_id("y", 1, 2), content_id("x", 2, 1), content_id("x", [1, 2])}) == 4
+
+
+def test_dataclasses_with_equal_fields_but_other_names_differ() -> None:
+    @dataclass(frozen=True)
+    class Left:
+        value: int
+
+    @dataclass(frozen=True)
+    class Right:
+        value: int
+
+    assert content_id("x", Left(1)) != content_id("x", Right(1))
+    assert content_id("x", Left(1)) == content_id("x", Left(1))
+
+
+def test_what_has_no_stable_text_has_no_id() -> None:
+    with pytest.raises(TypeError, match="object"):
+        content_id("x", object())
+
+
+def test_a_text_with_a_lone_surrogate_has_an_id() -> None:
+    assert Source("odd", "a\ud800b").id != Source("odd", "ab").id
+
+
+def test_seeds_are_63_bits_and_belong_to_their_parts() -> None:
+    seeds = {seed_for(run, node) for run in range(20) for node in ("a", "b")}
+    assert len(seeds) == 40
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_generator_repeats_itself_and_differs_from_its_neighbour() -> None:
+    assert generator(7, "a").random() == generator(7, "a").random()
+    assert generator(7, "a").random() != generator(7, "b").random()
+
+
+def test_a_sources_id_is_its_contents_not_its_titles() -> None:
+    assert Source("one", "text").id == Source("other", "text").id
+    assert Source("one", "text").id != Source("one", "text", breaks=(2,)).id
+    assert Source("one", "text").id != Source("one", "text", skipped=(Span(0, 1),)).id
+
+
+def test_an_outputs_id_includes_its_seed_and_what_it_was_made_from() -> None:
+    base = Output("n", "text", "policy", 0)
+    others = [
+        Output("m", "text", "policy", 0),
+        Output("n", "other", "policy", 0),
+        Output("n", "text", "p2", 0),
+        Output("n", "text", "policy", 1),
+        Output("n", "text", "policy", 0, inputs=("o",)),
+        Output("n", "text", "policy", 0, context=("o",)),
+    ]
+    assert len({base.id, *(each.id for each in others)}) == 7
+    assert base.id == Output("n", "text", "policy", 0, log_prob=-1.0).id
+
+
+def test_a_request_that_shows_something_else_is_another_request() -> None:
+    def request(text: str, score: float | None, copy: int = 0, guideline: str = "v1") -> Request:
+        view = View("sum up", (Passage("below", "n1", "o1", score),), 128)
+        return Request("n", "s", 1, "comparison", view, (Shown("a", text), Shown("b", "y")), guideline, copy)
+
+    different = [request("x", 0.5), request("z", 0.5), request("x", 0.6), request("x", 0.5, 1)]
+    assert len({each.id for each in [*different, request("x", 0.5, 0, "v2")]}) == 5
+    assert request("x", 0.5).id == request("x", 0.5).id
+
+
+def test_feedback_of_two_raters_differs_and_time_does_not_count() -> None:
+    assert Feedback("r", "ann", Comparison(0)).id != Feedback("r", "bob", Comparison(0)).id
+    assert Feedback("r", "ann", Comparison(0), 3.0).id == Feedback("r", "ann", Comparison(0), 9.0).id
+
+
+def test_a_tasks_rank_is_the_length_of_its_span_unless_stated() -> None:
+    assert Task("x", "s", Span(3, 10)).rank == 7
+    assert Task("x", "s", Span(3, 10), rank=99).rank == 99

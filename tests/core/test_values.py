@@ -1,0 +1,100 @@
+"""Values: what they refuse, and what they compute."""
+
+import numpy as np
+import pytest
+
+from rrm.core import errors
+from rrm.core.errors import InputError, RrmError, ShapeError
+from rrm.core.task import Source, Span, Task
+from rrm.core.values import KINDS, Comparison, Passage, Ranking, Rating, Request, Score, Shown, View
+
+
+@pytest.mark.parametrize("better", [2, -1, "a"])
+def test_a_comparison_names_the_first_the_second_or_neither(better: object) -> None:
+    with pytest.raises(InputError, match="0, 1 or None"):
+        Comparison(better)  # type: ignore[arg-type]
+    assert Comparison(None).better is None
+
+
+@pytest.mark.parametrize("order", [(0, 0), (-1, 0), (1, 2, 1)])
+def test_a_ranking_names_different_positions(order: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="different positions"):
+        Ranking(order)
+
+
+@pytest.mark.parametrize("value", [0, 8, True])
+def test_a_rating_lies_on_its_scale(value: int) -> None:
+    with pytest.raises(InputError, match="between 1 and 7"):
+        Rating(value)
+    assert Rating(9, points=10).value == 9
+
+
+def test_a_request_asks_for_a_kind_that_exists() -> None:
+    with pytest.raises(InputError, match=r"'applause'.*comparison"):
+        Request("n", "s", 0, "applause", View("x", (), 1), ())
+
+
+def test_every_kind_of_feedback_is_listed_under_its_own_name() -> None:
+    assert all(answer.kind == name for name, answer in KINDS.items())
+    assert set(KINDS) == {
+        "comparison", "ranking", "rating", "label", "correction", "demonstration", "critique", "reject",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("samples", [[], [[0.1, 0.2]], 0.5])
+def test_a_score_holds_one_sample_per_member(samples: object) -> None:
+    with pytest.raises(ShapeError):
+        Score(np.asarray(samples, dtype=float))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_is_finite(value: float) -> None:
+    with pytest.raises(InputError, match="finite"):
+        Score(np.array([0.5, value]))
+
+
+def test_a_scores_mean_spread_and_interval_are_those_of_its_members() -> None:
+    score = Score(np.arange(101) / 100)
+    assert score.mean == pytest.approx(0.5)
+    assert score.std == pytest.approx(np.sqrt((101**2 - 1) / 12) / 100)  # of a discrete uniform distribution
+    assert score.interval(0.9) == pytest.approx((0.05, 0.95))
+
+
+def test_a_view_reads_as_its_passages_and_a_request_as_its_group() -> None:
+    view = View("sum up", (Passage("one"), Passage(""), Passage("two")), 128)
+    assert view.text == "one\n\ntwo"
+    request = Request("n", "book", 1, "comparison", view, (Shown("a", "x"), Shown("b", "y")))
+    assert (request.group.source, request.group.level, request.group.outputs) == ("book", 1, ("x", "y"))
+
+
+@pytest.mark.parametrize("breaks", [(0,), (4,), (2, 2), (3, 1), (-1,)])
+def test_a_sources_breaks_ascend_inside_its_text(breaks: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="breaks"):
+        Source("t", "text", breaks=breaks)
+
+
+@pytest.mark.parametrize("span", [Span(2, 2), Span(3, 1), Span(-1, 2), Span(0, 5)])
+def test_a_sources_skipped_spans_lie_inside_its_text(span: Span) -> None:
+    with pytest.raises(InputError, match="skipped"):
+        Source("t", "text", skipped=(span,))
+
+
+def test_a_source_reads_a_span() -> None:
+    assert Source("t", "some text").read(Span(5, 9)) == "text"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"source": "s"}, {"span": Span(0, 1)}, {}, {"source": "s", "span": Span(3, 1), "rank": 1}]
+)
+def test_a_task_has_source_and_span_together_or_states_its_rank(fields: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Task("do", **fields)  # type: ignore[arg-type]
+
+
+def test_every_error_is_ours_and_the_builtin_that_it_refines() -> None:
+    ours = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, RrmError)]
+    assert len(ours) > 10
+    refined = {errors.InputError: ValueError, errors.ProposalError: ValueError, errors.StoreError: OSError}
+    assert all(issubclass(each, builtin) for each, builtin in refined.items())
+    assert issubclass(errors.AssistantError, RuntimeError)
+    assert {each.exit_code for each in ours} == {1, 2, 3, 4, 5, 130}
