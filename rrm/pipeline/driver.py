@@ -276,8 +276,9 @@ class InThread:
     """One thread that does `batch` actions at a time, for work that computes.
 
     A batch goes on record as a whole, so with slow actions it should be small. `prepare` is called
-    with each batch first, for what is cheaper done together. When the run is interrupted the batch
-    ends after the action that is being done.
+    with each batch first, for what is cheaper done together. An error there ends the run, and so
+    does any error of a `vital` action: it is not recorded as that action's failure. When the run is
+    interrupted the batch ends after the action that is being done.
     """
 
     def __init__(
@@ -285,8 +286,9 @@ class InThread:
         function: Callable[[Action], Sequence[Any]],
         batch: int = 256,
         prepare: Callable[[Sequence[Action]], None] | None = None,
+        vital: bool = False,
     ) -> None:
-        self._function, self._batch, self._prepare = function, batch, prepare
+        self._function, self._batch, self._prepare, self._vital = function, batch, prepare, vital
 
     async def execute(self, work: Work) -> None:
         thread = _Thread()
@@ -315,6 +317,8 @@ class InThread:
             except FATAL as error:
                 return results, error
             except Exception as error:
+                if self._vital:
+                    return results, error
                 results.append((action, (failure(action, error),)))
         return results, None
 

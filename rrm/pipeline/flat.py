@@ -43,9 +43,7 @@ def flat_baseline(run: Recursion, outcome: Outcome) -> Generator[Stage, Results,
     if not rated:
         return None
     results = yield stages.fit(FLAT, rated, None, run.reward, run.seed)
-    model = next((value for values in results.values() for value in values if isinstance(value, Fitted)), None)
-    if model is None:
-        return None
+    model: Fitted = next(iter(results.values()))[0]
     nodes = {f"flat/{source}": source for source in roots if source in outcome.forest.targets}
     scored = yield stages.score_nodes(
         "score",

@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import generator
 from rrm.core.task import Source
@@ -154,11 +153,8 @@ def fitted(
     if run.models:
         return run.models[min(level, len(run.models) - 1)]
     results = yield stages.fit(level, rated, below[-1].model if below else None, run.reward, run.seed)
-    for value in next(iter(results.values())):
-        if isinstance(value, Fitted):
-            return value
-        raise InputError(f"the reward model of level {level} could not be fitted: {value.cause}")
-    raise InputError(f"the reward model of level {level} was not fitted")
+    model: Fitted = next(iter(results.values()))[0]
+    return model
 
 
 def chosen(run: Recursion, forest: Forest, level: int, standing: Standing) -> Standing:

@@ -69,7 +69,7 @@ class SimulatedRaters:
         read: float = 0.9,
         tie_width: float = 0.0,
         accept_at: float = 0.25,
-        readings: int = 8,
+        readings: int = 4,
         seed: int = 0,
     ) -> None:
         if people < 1 or readings < 1:

@@ -221,6 +221,29 @@ async def test_an_action_that_fails_is_recorded_with_its_cause_and_the_rest_goes
 
 
 @pytest.mark.asyncio
+async def test_an_error_of_a_vital_action_ends_the_run_and_is_not_recorded_as_its_failure(store: SqlStore) -> None:
+    broken = Counting(raising("node-3", ValueError("singular")))
+    with pytest.raises(ValueError, match="singular"):
+        await drive(only(propose(8)), {"propose": InThread(broken, batch=8, vital=True)}, store)
+    assert store.load(Failure) == []
+    assert len(store.load(Output)) == 3
+    results = await drive(only(propose(8)), {"propose": InThread(Counting(), vital=True)}, store)
+    assert not any(failed(values) for values in results.values())
+
+
+@pytest.mark.asyncio
+async def test_each_batch_is_prepared_as_a_whole_before_its_actions(store: SqlStore) -> None:
+    prepared: list[list[str]] = []
+
+    def prepare(batch: Sequence[Action]) -> None:
+        prepared.append([action.slot for action in batch])
+
+    policy = Counting(lambda action: None if action.slot in prepared[-1] else pytest.fail("not prepared"))
+    await drive(only(propose(10)), {"propose": InThread(policy, batch=4, prepare=prepare)}, store)
+    assert [len(batch) for batch in prepared] == [4, 4, 2]
+
+
+@pytest.mark.asyncio
 async def test_what_failed_is_done_again_only_when_asked_for(store: SqlStore) -> None:
     broken = Counting(raising("node-1", ValueError("busy")))
     await drive(only(propose(4)), {"propose": InThread(broken)}, store)

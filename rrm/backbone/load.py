@@ -1,0 +1,151 @@
+"""Loading Hugging Face checkpoints without running anybody's code: safetensors and plain configs only."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any
+
+from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer, minilm_path
+from rrm.core.errors import InputError
+
+DTYPES = ("auto", "float32", "bfloat16")
+_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with a config and safetensors, the digest of both (16 hexadecimal digits), and a vector's size."""
+
+    name: str
+    folder: Path
+    digest: str
+    dimensions: int
+
+    @property
+    def tokenizer(self) -> HuggingFaceTokenizer:
+        """The checkpoint's fast tokenizer; loading it again costs nothing."""
+        return load_tokenizer("minilm" if self.name == "minilm" else str(self.folder))
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A loaded model in evaluation mode on its device; `positions` is the most tokens it reads at once."""
+
+    model: Any
+    positions: int
+    autocast: bool
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Find `minilm`, a folder, or a Hugging Face name (its cached copy first, else it is downloaded).
+
+    Raises InputError if there is none, if it has no safetensors, or if its config asks for code:
+    an `auto_map`, or keys ending in `_internal`, which some versions of transformers obeyed
+    even with trust_remote_code=False (CVE-2026-4372).
+    """
+    folder = minilm_path() if name == "minilm" else _folder(name)
+    config = _config(name, folder)
+    suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
+    if suspicious:
+        raise InputError(f"the config of backbone {name!r} asks to run code ({', '.join(suspicious)}): refused")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise InputError(f"backbone {name!r} has no .safetensors file in {folder}: convert it first")
+    digest = blake2b(digest_size=8)
+    for file in [folder / "config.json", *weights]:
+        with file.open("rb") as opened:
+            digest.update(file_digest(opened, "sha256").digest())
+    sizes = [config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if isinstance(config.get(key), int)]
+    if not sizes:
+        raise InputError(f"the config of backbone {name!r} does not say its hidden_size: text models only")
+    return Checkpoint(name, folder, digest.hexdigest(), sizes[0])
+
+
+def load_backbone(checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> Backbone:
+    """Load the trunk (no head) of an encoder or a causal model; InputError if it cannot be read."""
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    place, autocast = resolve(device, dtype)
+    logging.disable_progress_bar()
+    try:
+        model = AutoModel.from_pretrained(
+            str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+    except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+        raise InputError(f"backbone {checkpoint.name!r} cannot be read: {_first_line(error)}") from error
+    finally:
+        logging.enable_progress_bar()
+    if getattr(model.config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    model = model.eval().requires_grad_(False).to(place)
+    positions = int(getattr(model.config, "max_position_embeddings", None) or 512)
+    return Backbone(model, positions, autocast)
+
+
+def resolve(device: str, dtype: str) -> tuple[str, bool]:
+    """Return the torch device and whether matrix products run in bfloat16.
+
+    `auto` takes CUDA where there is one, and bfloat16 on CUDA and on CPUs with instructions for it
+    (AVX512-BF16 or AMX); elsewhere it would be slower than float32, not faster.
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise InputError(f"dtype is one of {', '.join(DTYPES)}, got {dtype!r}")
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    try:
+        kind = torch.device(place).type
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"no device {device!r} here: {_first_line(error)}") from error
+    if dtype != "auto":
+        return place, dtype == "bfloat16"
+    if kind == "cpu":
+        has: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return place, bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("amx_tile"))
+    return place, kind == "cuda"
+
+
+def _folder(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(f"no folder {name}: a backbone is `minilm`, a folder, or a Hugging Face name")
+    from huggingface_hub import snapshot_download
+
+    problem: Exception | None = None
+    for cached in (True, False):
+        try:
+            return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=cached))
+        except Exception as error:  # offline, unknown, gated, malformed: all mean "not here"
+            problem = error
+    reason = f"no backbone {name!r}: it is neither a folder nor a model that could be fetched"
+    raise InputError(f"{reason} ({type(problem).__name__})") from problem
+
+
+def _config(name: str, folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return dict(config)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"backbone {name!r} has no readable config.json in {folder}") from error
+
+
+def _keys(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield from each
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
