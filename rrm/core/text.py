@@ -1,9 +1,11 @@
-"""Cutting text: sentences, paragraphs and words, by rules that need no data and fit any language."""
+"""Text: cut into sentences, paragraphs and words by rules that need no data; delimited for a model to read."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from rrm.core.ids import content_id
 from rrm.core.task import Span
 
 _STOPS = ".!?…。！？"
@@ -64,6 +66,18 @@ def paragraphs(text: str) -> tuple[Span, ...]:
 def words(text: str) -> list[str]:
     """Return the words, as written: runs of letters and digits, inner apostrophes and hyphens kept."""
     return _WORD.findall(text)
+
+
+def delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
+    """Return a mark that no text holds, and each (name, text) between lines with it.
+
+    The mark is 16 hexadecimal digits derived from all the texts, so no text can foresee it, and a
+    model can be told that whatever stands between such lines is no instruction.
+    """
+    salt = 0
+    while any((mark := content_id("mark", blocks, salt)[-16:]) in text for _, text in blocks):
+        salt += 1
+    return mark, [f"<<<{name} {mark}>>>\n{text}\n<<<end {mark}>>>" for name, text in blocks]
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:

@@ -1,6 +1,5 @@
 """Proposes by asking a language model, with the prompt of the published book procedure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -9,7 +8,7 @@ from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Assistant, Material, Prompt, Tokenizer
-from rrm.core.text import sentences
+from rrm.core.text import delimited, sentences
 from rrm.core.values import Output
 
 _SYSTEM = """{instruction}
@@ -75,7 +74,7 @@ class LanguageModelPolicy:
         """Return what the model is asked; what comes from sources is marked as data."""
         view, limit = material.view, material.task.max_tokens
         blocks = [("context", view.context)] if view.context else []
-        mark, shown = _delimited([*blocks, ("material", view.text)])
+        mark, shown = delimited([*blocks, ("material", view.text)])
         system = _SYSTEM.format(
             instruction=view.instruction,
             mark=mark,
@@ -93,17 +92,6 @@ class LanguageModelPolicy:
         return Output(
             material.node, text, self.name, seed, material.inputs, material.context, None, truncated=truncated
         )
-
-
-def _delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
-    """Return a mark that no text holds, and each (name, text) between lines with it.
-
-    The mark is 16 hexadecimal digits derived from all the texts, so no text can foresee it.
-    """
-    salt = 0
-    while any((mark := content_id("mark", blocks, salt)[-16:]) in text for _, text in blocks):
-        salt += 1
-    return mark, [f"<<<{name} {mark}>>>\n{text}\n<<<end {mark}>>>" for name, text in blocks]
 
 
 def _cut(text: str, limit: int, tokenizer: Tokenizer) -> str:

@@ -1,13 +1,14 @@
 """A rater that is a language model: it is shown what a person would be shown, and answers in a form."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.protocols import Assistant, Prompt
+from rrm.core.text import delimited
 from rrm.core.values import Answer, Comparison, Critique, Feedback, Label, Ranking, Rating, Request
 
 CRITERIA = (
@@ -78,7 +79,7 @@ class AssistantRater:
             blocks.append((f"part {number}{scored}" if passage.output else "text", passage.text))
         for letter, position in zip(_LETTERS, order_shown(request), strict=False):
             blocks.append((f"option {letter}", request.shown[position].text))
-        mark, shown = _delimited(blocks)
+        mark, shown = delimited(blocks)
         system = _SYSTEM.format(criteria=self.criteria, mark=mark, tokens=view.max_tokens, question=form.question)
         return Prompt(system, "\n\n".join(shown), form.schema, sample)
 
@@ -210,14 +211,3 @@ def _number(value: Any, low: float, high: float, what: str) -> float:
     if not low <= value <= high:
         raise MalformedAnswerError(f"{what} must lie between {low} and {high}, got {str(value)[:60]}")
     return float(value)
-
-
-def _delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
-    """Return a mark that no text holds, and each (name, text) between lines with it.
-
-    The mark is 16 hexadecimal digits derived from all the texts, so no text can foresee it.
-    """
-    salt = 0
-    while any((mark := content_id("mark", blocks, salt)[-16:]) in text for _, text in blocks):
-        salt += 1
-    return mark, [f"<<<{name} {mark}>>>\n{text}\n<<<end {mark}>>>" for name, text in blocks]
