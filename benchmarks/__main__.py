@@ -1,0 +1,10 @@
+"""Run every benchmark and print its table; `--quick` takes smaller sizes."""
+
+import subprocess
+import sys
+
+NAMES = ("imports", "demo", "driver", "novel", "targets")
+
+for name in NAMES:
+    print(f"\n== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)

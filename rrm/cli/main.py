@@ -1,0 +1,244 @@
+"""The command line: thin commands over `rrm.cli.runs`; every error is one sentence and an exit code."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rrm import __version__
+from rrm.core.errors import RrmError
+
+EXIT_CODES = """
+Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
+5 a model call or the budget failed · 130 interrupted (the same command resumes).
+"""
+
+app = typer.Typer(
+    name="rrm",
+    help="Recursive reward modelling: split a big task, have the pieces rated, learn, compose, score the whole.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The run's folder; the same folder resumes.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change the run file: key=value, keys dotted.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Try what is recorded as failed again.")]
+
+
+class Shape(StrEnum):
+    """How a tree is shown."""
+
+    text = "text"
+    json = "json"
+    svg = "svg"
+
+
+class Rows(StrEnum):
+    """In which form ratings leave."""
+
+    trl = "trl"
+    jsonl = "jsonl"
+    parquet = "parquet"
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Makes the books and all that is random.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Run the main job on generated books whose true quality is known: no key, no network, about a minute."""
+    from rrm.cli import runs
+
+    directory = out or Path(f"runs/demo-{seed}")
+    _tell(
+        runs.run(runs.demo_file(seed), directory, again=f"rrm demo --seed {seed} --out {directory}"), directory, as_json
+    )
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file; see docs/run-files.md.")],
+    changes: Set = None,
+    out: Out = None,
+    wait: Wait = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and spend nothing.")] = False,
+    retry_failed: Retry = False,
+    as_json: Json = False,
+) -> None:
+    """Run a run file, or go on with it where it stopped."""
+    from rrm.cli import runs
+    from rrm.cli.runfile import read_run_file
+
+    settings = read_run_file(file, tuple(changes or ()))
+    if dry_run:
+        from rrm.cli.forecast import forecast
+
+        _print(forecast(settings), as_json)
+        return
+    directory = out or Path("runs") / settings.name
+    again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes or ()) + f" --out {directory}"
+    report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed)
+    _tell(report, directory, as_json)
+
+
+@app.command()
+def apply(
+    directory: Directory,
+    source: Annotated[list[Path], typer.Option("--source", help="A book to score; may be given several times.")],
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Propose, score, choose and compose on new sources with a finished run's models."""
+    from rrm.cli import runs
+
+    folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
+    again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
+    _tell(runs.apply(directory, source, folder, again=again), folder, as_json)
+
+
+@app.command()
+def status(directory: Directory, as_json: Json = False) -> None:
+    """Say what is on record, what failed, what is waited for and what it cost."""
+    from rrm.cli import runs
+
+    _print(runs.status(directory), as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run's folder.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.")],
+    as_json: Json = False,
+) -> None:
+    """Put two finished runs side by side."""
+    from rrm.cli import runs
+    from rrm.report.compare import compare_json, compare_text
+
+    a, b = runs.finished(first), runs.finished(second)
+    typer.echo(json.dumps(compare_json(a, b)) if as_json else compare_text(a, b))
+
+
+@app.command()
+def report(directory: Directory, out: Out = None, as_json: Json = False) -> None:
+    """Write the run's report: one HTML page with the tree, the scores, the plots and the cost."""
+    from rrm.cli import runs
+    from rrm.report.html import write_report
+
+    path = out or directory / "report.html"
+    write_report(runs.finished(directory), path)
+    _print({"report": str(path)}, as_json)
+
+
+@app.command()
+def decompose(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A book: txt, md, html, epub, jsonl or jsonl.gz.")],
+    plugin: Annotated[str, typer.Option(help="The decomposer, as package.module:Name.")] = "decomposers.chunks:Chunks",
+    changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the decomposer.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
+    shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Split a book into its tree of subtasks and show it."""
+    from rrm.cli import runs
+
+    drawn = runs.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    if out is None:
+        typer.echo(drawn)
+    else:
+        out.write_text(drawn, encoding="utf-8")
+
+
+@app.command()
+def score(
+    directory: Directory,
+    text: Annotated[Path, typer.Option("--text", help="Somebody's own root output, as a text file.")],
+    target: Annotated[int, typer.Option(help="Which target source, counted from 0.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Score somebody's own output for the whole task over the run's chosen outputs for its parts."""
+    from rrm.cli import runs
+
+    _print(runs.score(directory, text, target), as_json)
+
+
+@app.command()
+def export(
+    directory: Directory,
+    form: Annotated[Rows, typer.Option("--format", help="TRL preference rows, JSON lines, or Parquet.")] = Rows.jsonl,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Write the recorded ratings in a form that other tools read."""
+    from rrm.cli import runs
+
+    _print(runs.export(directory, form.value, out), as_json)
+
+
+def main() -> None:
+    """Run the command line; `--debug` anywhere shows tracebacks."""
+    debug = "--debug" in sys.argv
+    sys.argv = [each for each in sys.argv if each != "--debug"]
+    if debug:
+        app()
+    else:
+        _quietly(app)
+
+
+def _quietly(command: Callable[[], Any]) -> None:
+    console = Console(stderr=True, highlight=False, markup=False)
+    try:
+        command()
+    except RrmError as error:
+        console.print(f"rrm: {error}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("rrm: interrupted", soft_wrap=True)
+        sys.exit(130)
+    except MemoryError:
+        console.print("rrm: the machine has too little memory for this; try a shorter source or smaller limits")
+        sys.exit(1)
+    except OSError as error:
+        console.print(f"rrm: {error.filename or 'the file system'}: {error.strerror or error}", soft_wrap=True)
+        sys.exit(4)
+    except Exception as error:
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        console.print(f"rrm: unexpected {name}: {error}; run again with --debug to see where", soft_wrap=True)
+        sys.exit(1)
+
+
+def _print(values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    for key, value in values.items():
+        typer.echo(f"{key.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value)}")
+
+
+def _tell(report: Any, directory: Path, as_json: bool) -> None:
+    from rrm.cli.summary import print_summary
+
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        print_summary(report, directory)

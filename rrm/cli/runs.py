@@ -1,0 +1,276 @@
+"""What the commands do, as plain functions; `run` and `apply` are the Python API too."""
+
+import json
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+from rrm.cli.executors import Models, executors
+from rrm.cli.plugins import make
+from rrm.cli.reports import Run, build_report, save_report, score_text
+from rrm.cli.runfile import RunFile, Sources, read_run_file, run_file, with_changes
+from rrm.cli.wiring import Parts
+from rrm.core.errors import InputError, Interrupted, StoreError, Waiting
+from rrm.core.report import Report
+from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
+from rrm.pipeline import driver
+from rrm.pipeline.flat import Flat, flat_baseline
+from rrm.pipeline.plan import Stage
+from rrm.pipeline.progress import RichProgress
+from rrm.pipeline.recursion import Outcome, Recursion, Results, recursion
+from rrm.report.record import report_from_json
+from rrm.store.record import SqlStore, open_store
+
+REPORT = "report.json"
+MODELS = "models"
+
+
+# ---- running ----
+
+
+def demo_file(seed: int) -> RunFile:
+    """Return the settings of `rrm demo`: the seed makes the books, too."""
+    table = tomllib.loads(resources.files("rrm.cli").joinpath("demo.toml").read_text("utf-8"))
+    changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
+    return run_file(table, changes)
+
+
+def run(
+    settings: RunFile | str | Path,
+    out: str | Path,
+    *,
+    again: str = "the same call",
+    wait: bool = False,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> Report:
+    """Run a run file in a folder, or go on with it where it stopped, and return its report.
+
+    The folder then holds the record, the models, `report.json` and `report.html`. `again` is what to
+    type to go on, for messages. Raises Waiting where people have yet to answer (unless `wait`),
+    Interrupted after Ctrl-C, InputError if the folder holds another run.
+    """
+    settings = settings if isinstance(settings, RunFile) else read_run_file(Path(settings))
+    with open_store(Path(out)) as store:
+        store.settle("run", _identity(settings))
+        going = Going(Parts(settings, store), store, Path(out), again=again, wait=wait, retry_failed=retry_failed)
+        return going.carry_out(quiet)
+
+
+def apply(
+    directory: str | Path,
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    again: str = "the same call",
+    quiet: bool = False,
+) -> Report:
+    """Propose, score, choose and compose on new sources (book files) with a finished run's models.
+
+    The models are copied, so the new folder stands by itself.
+    """
+    with open_store(Path(directory), "read") as record:
+        settings = _settings(record, Path(directory))
+        models = sorted((each for each in record.load(Fitted) if each.level >= 0), key=lambda each: each.level)
+    if not models:
+        raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
+    files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, settings.target.trees)
+    settings = replace(settings, name=Path(out).name, train=None, rater=None, recorded=(), target=files)
+    with open_store(Path(out)) as store:
+        store.settle("run", _identity(settings))
+        store.settle("models", [model.digest for model in models])
+        for model in models:
+            copytree(Path(directory) / MODELS / model.path, Path(out) / MODELS / model.path, dirs_exist_ok=True)
+        return Going(Parts(settings, store), store, Path(out), tuple(models), again).carry_out(quiet)
+
+
+@dataclass(frozen=True, eq=False)
+class Going:
+    """A run under way in its folder; `fitted` are models of an earlier run, with which nothing is learned."""
+
+    parts: Parts
+    store: SqlStore
+    out: Path
+    fitted: tuple[Fitted, ...] = ()
+    again: str = ""
+    wait: bool = False
+    retry_failed: bool = False
+
+    @cached_property
+    def models(self) -> Models:
+        return Models(self.parts, self.out / MODELS)
+
+    def carry_out(self, quiet: bool = False) -> Report:
+        """Drive the run to its end and write its report; what was spent is recorded however it ends."""
+        began, before = time.monotonic(), self.parts.budget.spent
+        try:
+            self.store.append([*self.parts.train, *self.parts.target])
+            outcome, flat = self.outcome(None if quiet else RichProgress())
+            report = build_report(Run(self.parts, self.models, outcome, flat, self._seconds(began)))
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped; nothing recorded is lost, go on with: {self.again}") from None
+        except Waiting as error:
+            raise Waiting(f"{error}; go on with: {self.again}") from error
+        finally:
+            after = self.parts.budget.spent
+            amounts = {"calls": after.calls - before.calls, "tokens": after.tokens - before.tokens}
+            self.store.spend({"seconds": time.monotonic() - began, **amounts})
+        save_report(report, self.out)
+        return report
+
+    def outcome(self, progress: RichProgress | None = None) -> tuple[Outcome, Flat | None]:
+        """Return where the run ends, doing only what is not on record."""
+        plan = recursion_of(self.parts, self.models, self.fitted)
+
+        async def drive() -> tuple[Outcome, Flat | None]:
+            done = executors(self.parts, self.models, self.wait)
+            return await driver.drive(
+                _process(plan, self.parts.run.flat), done, self.store, progress, self.retry_failed
+            )
+
+        return driver.run(drive)
+
+    def _seconds(self, began: float) -> float:
+        return self.store.spent().get("seconds", 0.0) + time.monotonic() - began
+
+
+def recursion_of(parts: Parts, models: Models, fitted: Sequence[Fitted] = ()) -> Recursion:
+    """Return the recursion that a run file describes."""
+    run, rater = parts.run, parts.run.rater
+    train = tuple((source, run.train.trees if run.train else 1) for source in parts.train)
+    target = tuple((source, run.target.trees) for source in parts.target)
+    return Recursion(
+        train=train,
+        target=target,
+        decomposer=parts.decomposer.name,
+        policy=parts.policy.name,
+        rater=parts.rater_name,
+        reward=models.name,
+        count=parts.tokenizer.count,
+        seed=run.seed,
+        outputs=run.policy.outputs,
+        root_outputs=run.policy.root_outputs,
+        ratings=rater.per_node if rater else {},
+        root_ratings=rater.per_root if rater else None,
+        random_share=rater.random_share if rater else 0.0,
+        given=parts.given,
+        models=tuple(fitted),
+    )
+
+
+def _process(plan: Recursion, flat: bool) -> Generator[Stage, Results, tuple[Outcome, Flat | None]]:
+    outcome = yield from recursion(plan)
+    return outcome, (yield from flat_baseline(plan, outcome)) if flat else None
+
+
+def _identity(settings: RunFile) -> dict[str, Any]:
+    """Return what makes a run this run; all else may change when it goes on."""
+    kept = settings.to_json()
+    for free in ("limits", "compose"):
+        del kept[free]
+    kept["reward"].pop("device")
+    for assistant in kept["assistants"].values():
+        del assistant["concurrency"], assistant["attempts"]
+    plain: dict[str, Any] = json.loads(json.dumps(kept))
+    return plain
+
+
+def _settings(record: SqlStore, directory: Path) -> RunFile:
+    """Return the settings with which a folder's run was begun."""
+    table = record.setting("run")
+    if table is None:
+        raise StoreError(f"{directory} holds a record without a run")
+    return run_file({key: value for key, value in table.items() if value is not None}, learns=False)
+
+
+# ---- looking ----
+
+
+def finished(directory: str | Path) -> Report:
+    """Return the report of a finished run; raise InputError if there is none yet."""
+    path = Path(directory) / REPORT
+    try:
+        return report_from_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{directory} holds no finished run: there is no {REPORT} in it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a report that this version of rrm wrote: {error}") from error
+
+
+def status(directory: str | Path) -> dict[str, Any]:
+    """Return what is on record: steps done and failed, ratings asked and given, what was spent."""
+    with open_store(Path(directory), "read") as store:
+        settings = _settings(store, Path(directory))
+        asked = {request.id: request for request in store.load(Request)}
+        answered = {feedback.request for feedback in store.load(Feedback)}
+        counts = store.counts()
+        failures = [f"{each.step} {each.subject}: {each.cause}" for each in store.load(Failure)]
+        open_levels = Counter(request.level for id_, request in asked.items() if id_ not in answered)
+        return {
+            "name": settings.name,
+            "finished": (Path(directory) / REPORT).exists(),
+            "steps": {f"{each.step} level {each.level}": f"{each.done} done, {each.failed} failed" for each in counts},
+            "ratings": len(answered),
+            "waiting_for": {f"level {level}": count for level, count in sorted(open_levels.items())},
+            "failures": failures[:20],
+            "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
+        }
+
+
+def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> str:
+    """Return a book's tree as text, JSON or SVG."""
+    from rrm.report.tree import tree_svg, tree_text
+
+    table = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])
+    book = make("tasks.books:read_book", {"path": source}, {}, "source")
+    decomposer = make(plugin, table["arguments"], {}, "decomposer")
+    if not hasattr(decomposer, "decompose"):
+        raise InputError(f"{plugin} waits for a model: name it in a run file and use rrm run")
+    graph = decomposer.decompose(book, seed)
+    if shape == "json":
+        return json.dumps(graph.to_json())
+    return tree_svg(graph) if shape == "svg" else tree_text(graph, book)
+
+
+def score(directory: Path, text: Path, target: int) -> dict[str, Any]:
+    """Score somebody's own root output over the chosen outputs of the tree that the run chose.
+
+    The own score is the root model's; where nothing anchors it, it says how the text compares with
+    the run's own root outputs.
+    """
+    report = finished(directory)
+    if not 0 <= target < len(report.targets):
+        raise InputError(f"{directory} has {len(report.targets)} targets: --target counts them from 0")
+    try:
+        said = text.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
+    with open_store(directory, "append") as store:
+        parts = Parts(_settings(store, directory), store)
+        fitted = tuple(store.load(Fitted)) if store.setting("models") else ()
+        going = Going(parts, store, directory, fitted)
+        outcome, flat = going.outcome()
+        scored = score_text(Run(parts, going.models, outcome, flat, 0.0), report.targets[target], said)
+    return {"target": report.targets[target].title, **scored}
+
+
+def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
+    """Write the recorded ratings as TRL rows, JSON lines or Parquet, and say where and how many."""
+    from rrm.interchange.export import to_jsonl, to_parquet, to_records, to_trl
+
+    with open_store(directory, "read") as store:
+        requests = {request.id: request for request in store.load(Request)}
+        rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
+    if not rated:
+        raise InputError(f"{directory} holds no ratings to export")
+    path = out or directory / ("ratings.parquet" if form == "parquet" else f"ratings-{form}.jsonl")
+    rows = to_records(rated) if form == "jsonl" else to_trl(rated, margins=False)
+    count = to_parquet(rows, path) if form == "parquet" else to_jsonl(rows, path)
+    return {"file": str(path), "rows": count, "ratings": len(rated)}

@@ -1,0 +1,322 @@
+"""The commands end to end on one small run: what they print, what they write, how they end."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import rrm
+from rrm.cli import runs
+from rrm.cli.main import app
+from rrm.core.errors import InputError, Waiting
+from rrm.core.values import Feedback, Fitted, Label, Output, Request, Scored
+from rrm.store.record import open_store
+from tests.scenarios import SMALL
+
+
+def toml(table: dict[str, Any]) -> str:
+    """Write plain values as TOML: JSON strings, numbers and lists are TOML already."""
+
+    def inline(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {inline(each)}" for key, each in value.items()) + "}"
+        return json.dumps(value)
+
+    return "\n".join(f"{key} = {inline(value)}" for key, value in table.items())
+
+
+def command(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small run."""
+    place = tmp_path_factory.mktemp("commands") / "run"
+    rrm.run(rrm.run_file(SMALL), place, quiet=True)
+    return place
+
+
+@pytest.fixture(scope="module")
+def run_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runfile") / "small.toml"
+    path.write_text(toml(SMALL))
+    return path
+
+
+def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object(folder: Path, run_toml: Path) -> None:
+    before = sqlite3.connect(folder / "record.db").execute("select count(*) from action").fetchone()
+    done = command("run", str(run_toml), "--out", str(folder), "--json")
+    assert done.exit_code == 0, done.output
+    assert sqlite3.connect(folder / "record.db").execute("select count(*) from action").fetchone() == before
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert list(summary) == ["sources", "nodes_per_level", "outputs", "ratings", "levels", "flat", "root", "seconds"]
+    assert summary["sources"] == {"train": 3, "target": 1}
+    assert list(summary["levels"][0]) == [
+        *("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling"),
+        *("longer_wins", "bag_of_words", "nll", "ece"),
+    ]
+    assert list(summary["root"]) == [
+        *("score", "low", "high", "text", "gold_of_chosen", "gold_mean", "gold_best", "rank_correlation")
+    ]
+    root = summary["root"]
+    assert root["low"] <= root["score"] <= root["high"]
+    assert 0 <= root["gold_mean"] <= root["gold_best"] <= 1
+    assert summary["outputs"] == sum(summary["nodes_per_level"]) * 3 + 5 * 1  # five trees, roots have one more
+
+
+def test_the_levels_of_a_run_are_evaluated_on_comparisons_of_held_out_sources(folder: Path) -> None:
+    report = runs.finished(folder)
+    for level in report.levels:
+        assert 0 < level.n_test < level.n_train
+        assert level.noise_ceiling is not None and 0.5 < level.noise_ceiling < 1
+        assert level.longer_wins is not None and level.bag_of_words is not None
+    assert report.flat is not None and report.flat.n_train == report.ratings
+
+
+def test_status_says_what_is_on_record_and_what_it_took(folder: Path) -> None:
+    said = json.loads(command("status", str(folder), "--json").stdout)
+    assert said["finished"] is True
+    assert said["failures"] == [] and said["waiting_for"] == {}
+    assert said["steps"]["fit level 0"] == "1 done, 0 failed"
+    assert said["spent"]["seconds"] > 0
+
+
+def test_the_report_is_one_page_that_shows_the_chosen_text(folder: Path, tmp_path: Path) -> None:
+    done = command("report", str(folder), "--out", str(tmp_path / "page.html"))
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text()
+    chosen = runs.finished(folder).targets[0].chosen
+    assert chosen is not None
+    assert " ".join(chosen.text.split()[:5]) in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+
+
+def test_a_run_compared_with_itself_differs_in_nothing(folder: Path) -> None:
+    done = command("compare", str(folder), str(folder))
+    assert done.exit_code == 0, done.output
+    assert json.loads(command("compare", str(folder), str(folder), "--json").stdout)
+
+
+def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_path: Path) -> None:
+    chosen = runs.finished(folder).targets[0].chosen
+    assert chosen is not None and chosen.composed is not None
+    (tmp_path / "own.txt").write_text(chosen.text)
+    said = json.loads(command("score", str(folder), "--text", str(tmp_path / "own.txt"), "--json").stdout)
+    assert said["own"]["score"] == pytest.approx(chosen.own, abs=1e-6)
+    assert said["composed"]["score"] == pytest.approx(chosen.composed, abs=1e-6)
+    (tmp_path / "other.txt").write_text("Nothing of the sort happened anywhere.")
+    other = json.loads(command("score", str(folder), "--text", str(tmp_path / "other.txt"), "--json").stdout)
+    assert other["composed"]["score"] < said["composed"]["score"]
+
+
+@pytest.mark.parametrize("form", ["trl", "jsonl", "parquet"])
+def test_ratings_leave_in_forms_that_others_read(folder: Path, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"rows.{form}"
+    said = json.loads(command("export", str(folder), "--format", form, "--out", str(path), "--json").stdout)
+    report = runs.finished(folder)
+    assert report.flat is not None
+    assert said["ratings"] == report.ratings + report.flat.n_train
+    if form == "trl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len(rows) == said["rows"]
+        assert {"prompt", "chosen", "rejected", "source_id"} <= set(rows[0])
+    if form == "parquet":
+        import pyarrow.parquet
+
+        assert pyarrow.parquet.read_table(path).num_rows == said["rows"]
+
+
+def test_a_finished_runs_models_score_a_new_book_without_rating_anything(folder: Path, tmp_path: Path) -> None:
+    from tasks.synthetic_book import SyntheticBooks
+
+    book = tmp_path / "new.txt"
+    book.write_text(SyntheticBooks(1, 600, seed=99).sources()[0].text)
+    out = tmp_path / "applied"
+    done = command("apply", str(folder), "--source", str(book), "--out", str(out), "--json")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["ratings"] == 0 and summary["root"]["gold_of_chosen"] is None
+    assert 0 < summary["root"]["score"] < 1
+    with open_store(out, "read") as store:
+        assert store.load(Feedback) == [] and store.load(Fitted) == []
+    own = tmp_path / "own.txt"
+    own.write_text(summary["root"]["text"])
+    said = json.loads(command("score", str(out), "--text", str(own), "--json").stdout)
+    assert said["composed"]["score"] == pytest.approx(summary["root"]["score"], abs=1e-6)
+
+
+def test_a_tree_is_shown_as_text_json_and_a_drawing(tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("\n\n".join(f"In chapter {n} the river rose by {n} feet and fell again." for n in range(40)))
+    arguments = ("decompose", str(book), "--set", "leaf_tokens=100")
+    assert "level" in command(*arguments).stdout
+    graph = rrm.TaskGraph.from_json(json.loads(command(*arguments, "--json").stdout))
+    assert len(graph.leaves) > 3
+    command(*arguments, "--format", "svg", "--out", str(tmp_path / "tree.svg"))
+    assert (tmp_path / "tree.svg").read_text().lstrip().startswith("<svg")
+
+
+def test_a_dry_run_counts_what_the_run_then_takes_and_records_nothing(
+    folder: Path, run_toml: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "dry"
+    done = command("run", str(run_toml), "--dry-run", "--json", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    report = runs.finished(folder)
+    assert not out.exists()
+    assert said["nodes_per_level"] == list(report.nodes_per_level)
+    assert said["outputs"] == report.outputs
+    assert report.ratings <= said["ratings"] <= 1.1 * report.ratings  # equal outputs are not compared
+    assert said["model_calls"] == 0 and said["machine_minutes"] >= 0
+
+
+def test_another_run_in_the_same_folder_is_refused(folder: Path, run_toml: Path) -> None:
+    done = command("run", str(run_toml), "--set", "policy.outputs=7", "--out", str(folder))
+    assert isinstance(done.exception, InputError)
+    assert "another run" in str(done.exception)
+
+
+def test_a_run_that_waits_for_people_says_so_and_goes_on_when_they_have_answered(tmp_path: Path) -> None:
+    settings = deepcopy(SMALL) | {"rater": {"plugin": "people", "per_node": {"label": 1}}, "flat": False}
+    settings["train"]["arguments"] |= {"count": 2}
+    out = tmp_path / "people"
+    for _ in range(6):
+        try:
+            report = rrm.run(rrm.run_file(settings), out, again="rrm run people.toml", quiet=True)
+            break
+        except Waiting as waiting:
+            assert "waiting for" in str(waiting) and "rrm run people.toml" in str(waiting)
+            assert waiting.exit_code == 3
+        with open_store(out, "append") as store:
+            answered = {feedback.request for feedback in store.load(Feedback)}
+            asked = [request for request in store.load(Request) if request.id not in answered]
+            assert asked
+            goods = [len(request.shown[0].text) % 2 == 0 for request in asked]
+            store.append(
+                [Feedback(r.id, "anna", Label(good), seconds=4.0) for r, good in zip(asked, goods, strict=True)]
+            )
+    assert report.ratings == len(answered) + len(asked)
+    assert report.levels[0].n_train > 0
+
+
+# ---- how it fails ----
+
+
+def cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "rrm.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=cwd,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("run", "nowhere.toml"), 2, "cannot be read"),
+        (("status", "nowhere"), 4, "holds no run"),
+        (("report", "nowhere"), 2, "no finished run"),
+        (("decompose", "nowhere.txt"), 2, "nowhere.txt"),
+        (("decompose", "empty.txt"), 2, "empty"),
+        (("decompose", "binary.txt"), 2, "binary.txt"),
+        (("decompose", "book.txt", "--plugin", "no.such:Thing"), 2, "cannot be imported"),
+        (("decompose", "book.txt", "--set", "leaf_size=3"), 2, "leaf_size"),
+        (("run", "plugin.toml"), 2, "no.such"),
+        (("run", "key.toml"), 2, "unknown key 'polciy'"),
+        (("apply", "nowhere", "--source", "book.txt"), 4, "holds no run"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 10)
+    (tmp_path / "book.txt").write_text("One day. Another day.")
+    (tmp_path / "plugin.toml").write_text(toml({**SMALL, "decomposer": {"plugin": "no.such:Thing"}}))
+    (tmp_path / "key.toml").write_text(toml({**SMALL, "polciy": {}}))
+    done = cli(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+    done = cli("run", "nowhere.toml", "--debug", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_two_runs_in_one_folder_the_second_says_who_holds_it(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run"), pytest.raises(Exception, match=f"process {os.getpid()}") as held:
+        rrm.run(rrm.run_file(SMALL), tmp_path / "run", quiet=True)
+    assert held.value.exit_code == 4  # type: ignore[attr-defined]
+
+
+# ---- killed and resumed ----
+
+
+def choices(folder: Path) -> tuple[Any, ...]:
+    """Return the ids of all outputs, the scores to six digits, and the models of a run."""
+    with open_store(folder, "read") as store:
+        outputs = {output.id for output in store.load(Output)}
+        scores = {(s.output, s.model, tuple(round(p, 6) for p in s.acceptance)) for s in store.load(Scored)}
+        models = {(fitted.level, fitted.digest) for fitted in store.load(Fitted)}
+        answers = {feedback.id for feedback in store.load(Feedback)}
+    chosen = runs.finished(folder).targets[0].chosen
+    return outputs, scores, models, answers, chosen and chosen.id
+
+
+def killed_and_resumed(run_toml: Path, out: Path, moments: list[float]) -> None:
+    """Start the run, kill it so many seconds after its record appeared, again and again; then let it end."""
+    command = [sys.executable, "-m", "rrm.cli.main", "run", str(run_toml), "--out", str(out), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for moment in moments:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        try:
+            process.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def unbroken(run_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run in a process of its own with one thread, never killed."""
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    done = cli("run", str(run_toml), "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_run_killed_twice_and_resumed_ends_with_the_same_ids_and_choices(
+    run_toml: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    killed_and_resumed(run_toml, tmp_path / "run", [7.0, 11.0])
+    assert choices(tmp_path / "run") == choices(unbroken)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_ids_and_choices(
+    run_toml: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    import random
+
+    moments = [random.uniform(4, 16) for _ in range(10)]
+    killed_and_resumed(run_toml, tmp_path / "run", moments)
+    assert choices(tmp_path / "run") == choices(unbroken), moments
