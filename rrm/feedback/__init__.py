@@ -1,0 +1,1 @@
+"""Likelihoods: for each kind of feedback, how probable an answer is given the rewards."""

@@ -1,0 +1,41 @@
+"""Rankings: how probable an order of outputs, whole or only of the best ones, is given their rewards."""
+
+import torch
+from torch import Tensor, finfo
+
+from rrm.core.errors import InputError, ShapeError
+from rrm.feedback.shapes import at_least_float32, same_shape
+
+
+def log_prob(rewards: Tensor, best_first: Tensor, present: Tensor | None = None) -> Tensor:
+    """Log-probability [...], in nats, of each ranking under Plackett and Luce.
+
+    The rater takes the best of all, then the best of the rest, and so on; each choice is a softmax
+    over what is left. `rewards` are floating [..., k] in logits; `best_first` integer [..., m] with
+    m <= k holds positions into them, padded at the end with -1 where a ranking names fewer;
+    `present` is boolean [..., k], False where a row has fewer than k outputs. Raises ShapeError if
+    shapes do not fit, InputError if a position is repeated, absent or out of range. Sources: Luce
+    (1959), Individual Choice Behavior; Plackett (1975), doi:10.2307/2346567.
+    """
+    if rewards.shape[:-1] != best_first.shape[:-1] or best_first.shape[-1] > rewards.shape[-1]:
+        raise ShapeError(f"rewards {tuple(rewards.shape)} do not fit a ranking of {tuple(best_first.shape)}")
+    scores = at_least_float32(rewards)
+    left = torch.ones_like(scores, dtype=torch.bool) if present is None else present
+    same_shape(rewards=rewards, present=left)
+    left = left.clone()
+    total = scores.new_zeros(scores.shape[:-1])
+    lowest = finfo(scores.dtype).min
+    for place in range(best_first.shape[-1]):
+        named = best_first[..., place]
+        counts = named >= 0
+        if bool((named >= scores.shape[-1]).any()):
+            raise InputError(f"a ranking of {scores.shape[-1]} outputs names position {int(named.max())}")
+        position = named.clamp(min=0).unsqueeze(-1)
+        if bool((counts & ~left.gather(-1, position).squeeze(-1)).any()):
+            raise InputError("a ranking names a position twice, or one that is absent")
+        remaining = scores.masked_fill(~left, lowest)
+        choice = scores.gather(-1, position).squeeze(-1) - remaining.logsumexp(dim=-1)
+        total = total + choice.masked_fill(~counts, 0.0)
+        chosen = left.new_zeros(left.shape).scatter(-1, position, counts.unsqueeze(-1))
+        left = left & ~chosen
+    return total

@@ -1,0 +1,1 @@
+"""Reward models: features, heads, ensembles, fitting, calibration, checkpoints; compose and blame."""

