@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def main() -> None:
     count = 4 if "--quick" in sys.argv else 20
     folder = tempfile.mkdtemp()
     settings = demo_file(SEED)
-    settings = rrm.run_file({**_table(settings.to_json()), "name": "targets"}, (f"target.arguments.count={count}",))
+    arguments = {**settings.target.arguments, "count": count}
+    settings = replace(settings, name="targets", target=replace(settings.target, arguments=arguments))
     report = rrm.run(settings, folder, quiet=True)
     shutil.rmtree(folder)
     targets = report.targets
@@ -49,14 +51,10 @@ def main() -> None:
     for level in (*report.levels, report.flat):
         if level is not None and level.accuracy is not None and level.noise_ceiling is not None:
             print(
-                f"level {level.level}: accuracy {level.accuracy:.3f}, ceiling {level.noise_ceiling:.3f}, {level.n_train} ratings"
+                f"level {level.level}: accuracy {level.accuracy:.3f}, ceiling {level.noise_ceiling:.3f}"
             )
     cost = report.cost
     print(f"raters read {cost.tokens_read} tokens for the levels, {cost.flat_tokens_read} for the flat baseline")
-
-
-def _table(settings: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in settings.items() if value is not None}
 
 
 if __name__ == "__main__":

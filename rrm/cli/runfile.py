@@ -1,5 +1,6 @@
 """Run files: TOML in, frozen settings out; every key is known, typed and documented in docs/run-files.md."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
@@ -97,7 +98,9 @@ class RunFile:
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return plain JSON values from which `run_file` makes the same settings."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
 
 def read_run_file(path: Path, changes: tuple[str, ...] = ()) -> RunFile:

@@ -178,8 +178,7 @@ def _identity(settings: RunFile) -> dict[str, Any]:
     kept["reward"].pop("device")
     for assistant in kept["assistants"].values():
         del assistant["concurrency"], assistant["attempts"]
-    plain: dict[str, Any] = json.loads(json.dumps(kept))
-    return plain
+    return kept
 
 
 def _settings(record: SqlStore, directory: Path) -> RunFile:
@@ -187,7 +186,7 @@ def _settings(record: SqlStore, directory: Path) -> RunFile:
     table = record.setting("run")
     if table is None:
         raise StoreError(f"{directory} holds a record without a run")
-    return run_file({key: value for key, value in table.items() if value is not None}, learns=False)
+    return run_file(table, learns=False)
 
 
 # ---- looking ----

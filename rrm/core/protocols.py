@@ -15,7 +15,8 @@ from rrm.core.values import Feedback, Group, Output, Request, Score, View
 class Tokenizer(Protocol):
     """Counts tokens and says where each ends."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
@@ -30,8 +31,11 @@ class Tokenizer(Protocol):
 class Encoder(Protocol):
     """Turns texts into vectors."""
 
-    name: str
-    dimensions: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return one vector per text, float32 [texts, dimensions], of length one."""
@@ -42,7 +46,8 @@ class Encoder(Protocol):
 class Decomposer(Protocol):
     """Splits a source's task into a closed graph; `name` covers every setting that matters."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def decompose(self, source: Source, seed: int) -> TaskGraph:
         """Return the closed graph of one tree; another seed may give another."""
@@ -53,7 +58,8 @@ class Decomposer(Protocol):
 class AsyncDecomposer(Protocol):
     """A decomposer that waits for somebody, such as a language model."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def decompose_async(self, source: Source, seed: int) -> TaskGraph:
         """Return the closed graph of one tree, refusals on record."""
@@ -75,7 +81,8 @@ class Material:
 class Policy(Protocol):
     """Proposes outputs; `name` covers every setting that can change one."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def propose(self, material: Material, n: int, seed: int) -> list[Output]:
         """Return n candidate outputs; equal seeds give equal outputs. Limits are kept."""
@@ -86,7 +93,8 @@ class Policy(Protocol):
 class AsyncPolicy(Protocol):
     """A policy that waits for somebody, such as a language model."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def propose_async(self, material: Material, n: int, seed: int) -> list[Output]:
         """Return n candidate outputs, or raise AssistantError."""
@@ -97,7 +105,8 @@ class AsyncPolicy(Protocol):
 class Rater(Protocol):
     """Turns a request into feedback at once; `name` stands in the record."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def rate(self, request: Request, seed: int) -> Feedback:
         """Return this rater's answer; equal seeds give equal answers."""
@@ -108,7 +117,8 @@ class Rater(Protocol):
 class AsyncRater(Protocol):
     """A rater that has to be waited for, such as a language model."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def rate_async(self, request: Request, seed: int) -> Feedback:
         """Return this rater's answer, or raise AssistantError."""
@@ -132,7 +142,8 @@ class RewardModel(Protocol):
 class Composer(Protocol):
     """Joins a node's own score with its children's, sample by sample."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def join(self, own: np.ndarray, children: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the composed probabilities [members].
@@ -171,7 +182,8 @@ class Reply:
 class Assistant(Protocol):
     """A language model that one can ask: remote, local, cached or scripted."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def ask(self, prompt: Prompt) -> Reply:
         """Return the reply, or raise AssistantError."""
@@ -213,7 +225,8 @@ class SourceSet(Protocol):
     output for that span (None: the whole source). Only `rrm.evaluate` is ever handed it.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def sources(self) -> list[Source]:
         """Return the sources, in a fixed order."""

@@ -1,5 +1,6 @@
 """Run files: known keys, right types, changes from the command line; every fault named in one sentence."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def test_what_is_left_out_has_its_default() -> None:
     assert run.policy.outputs == 4
     assert run.reward == Reward()
     assert run.train is not None and run.train.arguments == {"count": 2}
+
+
+def test_settings_survive_json() -> None:
+    run = run_file({**LEAST, "recorded": [{"plugin": "x:Y", "level": "root"}], "limits": {"max_calls": 3}})
+    assert run_file(json.loads(json.dumps(run.to_json()))) == run
 
 
 @pytest.mark.parametrize(

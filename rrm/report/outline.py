@@ -1,0 +1,198 @@
+"""A tree as rows for a page: what to show of every node, and what to leave out when there is too much."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Literal, NamedTuple
+
+from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
+from rrm.report.plots import chosen_at, root_candidates
+
+DEEPEST = 40
+"""Nodes further from the root are counted, not shown: browsers nest elements only so deep."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a report's trees is shown: nodes in all, and characters of each text, `others` a node."""
+
+    nodes: int = 1500
+    characters: int = 1_200_000
+    source: int = 1500
+    chosen: int = 4000
+    other: int = 700
+    others: int = 5
+    root: int = 4000
+    roots: int = 64
+    worst: int = 5
+
+    def scaled(self, share: float) -> "Limits":
+        """Return the limits with every text cut to this share, but not below 60 characters."""
+        cut = {name: max(60, int(getattr(self, name) * share)) for name in ("source", "chosen", "other", "root")}
+        return replace(self, **cut)
+
+
+class Excerpt(NamedTuple):
+    """The beginning of a text, and how long the whole is."""
+
+    text: str
+    characters: int
+
+    @property
+    def cut(self) -> bool:
+        return len(self.text) < self.characters
+
+
+class Other(NamedTuple):
+    """A candidate that was not chosen, and how it begins."""
+
+    candidate: Candidate
+    text: Excerpt
+
+
+class Row(NamedTuple):
+    """A node to open, a node to close, a mention of one described already, or a count of parts left out."""
+
+    kind: Literal["open", "close", "again", "left out"]
+    anchor: str = ""
+    node: NodeReport | None = None
+    chosen: Candidate | None = None
+    text: Excerpt | None = None
+    source: Excerpt | None = None
+    others: tuple[Other, ...] = ()
+    more: int = 0  # candidates, or for "left out" parts, that are not shown
+    worst: int = 0  # 1 for the leaf with the most blame, and so on; 0 for the rest
+
+
+class RootRow(NamedTuple):
+    """A root candidate of one of a target's trees."""
+
+    tree: int
+    candidate: Candidate
+    text: Excerpt
+    chosen: bool
+
+
+def excerpt(text: str, limit: int) -> Excerpt:
+    """Return the first `limit` characters of a text."""
+    return Excerpt(text[:limit], len(text))
+
+
+def shown_tree(target: TargetReport) -> TreeReport | None:
+    """Return the tree of the chosen root output, or else the first."""
+    if not target.trees:
+        return None
+    place = target.chosen_tree or 0
+    return target.trees[place] if place < len(target.trees) else target.trees[0]
+
+
+def fitting(targets: Sequence[TargetReport], limits: Limits) -> Limits:
+    """Return the limits under which the texts of all targets together keep to `limits.characters`."""
+    shares = max(1, len(targets))
+    limits = replace(limits, nodes=max(20, limits.nodes // shares))
+    wanted = sum(_characters(target, limits) for target in targets)
+    return limits.scaled(limits.characters / wanted) if wanted > limits.characters else limits
+
+
+def worst_leaves(tree: TreeReport, most: int) -> list[NodeReport]:
+    """Return the leaves with the most blame, worst first, down to a thousandth of score."""
+    blamed = [node for node in tree.nodes if not node.children and (node.blame or 0.0) >= 0.001]
+    return sorted(blamed, key=lambda node: -(node.blame or 0.0))[:most]
+
+
+def outline(tree: TreeReport, anchors: dict[str, str], limits: Limits) -> list[Row]:
+    """Return the rows of a tree, parts between the rows that open and close their parent.
+
+    `anchors` names the nodes that are described (see `anchored`).
+    """
+    nodes = {node.id: node for node in tree.nodes}
+    worst = {node.id: place for place, node in enumerate(worst_leaves(tree, limits.worst), 1)}
+    rows: list[Row] = []
+    opened: set[str] = set()
+    waiting = [Row("open", node=nodes[tree.root])] if tree.root in nodes else []
+    while waiting:
+        row = waiting.pop()
+        if row.kind != "open" or row.node is None:
+            rows.append(row)
+        elif row.node.id in opened:
+            rows.append(Row("again", anchors[row.node.id], row.node))
+        else:
+            node = row.node
+            opened.add(node.id)
+            rows.append(_opened(node, anchors[node.id], worst.get(node.id, 0), limits))
+            parts = [part for part in node.children if part in anchors]
+            waiting.append(Row("close"))
+            if len(parts) < len(node.children):
+                waiting.append(Row("left out", more=len(node.children) - len(parts)))
+            waiting.extend(Row("open", node=nodes[part]) for part in reversed(parts))
+    return rows
+
+
+def anchored(tree: TreeReport, prefix: str, limits: Limits) -> dict[str, str]:
+    """Return an id in the page for each node that is described: the first ones from the root down.
+
+    The worst leaves are among them, with all that is above them, unless they are too deep.
+    """
+    nodes = {node.id: node for node in tree.nodes}
+    above, depth = {tree.root: ""}, {tree.root: 0}
+    order = [tree.root] if tree.root in nodes else []
+    for node in order:
+        for part in nodes[node].children:
+            if part in nodes and part not in depth and depth[node] < DEEPEST:
+                above[part], depth[part] = node, depth[node] + 1
+                order.append(part)
+    shown = set(order[: limits.nodes])
+    for leaf in worst_leaves(tree, limits.worst):
+        step = leaf.id if leaf.id in depth else ""
+        while step and step not in shown:
+            shown.add(step)
+            step = above[step]
+    return {node: f"{prefix}-{place}" for place, node in enumerate(node for node in order if node in shown)}
+
+
+def root_rows(target: TargetReport, limits: Limits) -> list[RootRow]:
+    """Return the root candidates of all trees, best composed score first, as many as are shown."""
+    found = [
+        RootRow(
+            number,
+            candidate,
+            excerpt(candidate.text, limits.root),
+            target.chosen is not None and candidate.id == target.chosen.id and number == (target.chosen_tree or 0),
+        )
+        for number, tree in enumerate(target.trees)
+        for candidate in root_candidates(tree)
+    ]
+
+    def place(row: RootRow) -> tuple[bool, float]:
+        return not row.chosen, -(row.candidate.composed if row.candidate.composed is not None else -1.0)
+
+    return sorted(found, key=place)[: limits.roots]
+
+
+def _opened(node: NodeReport, anchor: str, worst: int, limits: Limits) -> Row:
+    chosen = chosen_at(node)
+    others = [each for each in node.candidates if each is not chosen]
+    return Row(
+        "open",
+        anchor,
+        node,
+        chosen,
+        excerpt(chosen.text, limits.chosen) if chosen else None,
+        excerpt(node.source_text, limits.source) if node.source_text else None,
+        tuple(Other(each, excerpt(each.text, limits.other)) for each in others[: limits.others]),
+        max(0, len(others) - limits.others),
+        worst,
+    )
+
+
+def _characters(target: TargetReport, limits: Limits) -> int:
+    """Return about how many characters of text a target takes under these limits."""
+    tree = shown_tree(target)
+    shown = anchored(tree, "", limits) if tree else {}
+    rows = outline(tree, shown, limits) if tree else []
+    texts = chain(
+        (each for row in rows for each in (row.text, row.source)),
+        (other.text for row in rows for other in row.others),
+        (row.text for row in root_rows(target, limits)),
+    )
+    return sum(len(each.text) for each in texts if each)

@@ -1,0 +1,392 @@
+"""The page is whole, says what the report says, and shows foreign text as text, whatever it says."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import fields, is_dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_scenarios import make_target, make_tree
+
+from rrm.core.report import Candidate, Cost, NodeReport, Report, TargetReport, TreeReport
+from rrm.report.html import report_html, write_report, write_whole
+from rrm.report.inert import inert
+from rrm.report.outline import Limits
+
+PAYLOADS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<ScRiPt src=//evil.example/x.js></sCrIpT>",
+    "<script/src=data:,alert(1)>",
+    "<img src=x onerror=alert(1)>",
+    "<img/src/onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<svg><a xlink:href='javascript:alert(1)'><text y=9>x</text></a></svg>",
+    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
+    "<svg><style>@import'//evil.example/x.css'</style></svg>",
+    "<svg><foreignObject><iframe src=javascript:alert(1)>",
+    "</svg><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    "</textarea><script>alert(1)</script>",
+    "</pre><script>alert(1)</script>",
+    "</details></section></main><script>alert(1)</script>",
+    "--><script>alert(1)</script><!--",
+    "<!--<img src='--><img src=x onerror=alert(1)//'>",
+    "]]><script>alert(1)</script><![CDATA[",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<iframe src=javascript:alert(1)></iframe>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<object data=javascript:alert(1)>",
+    "<embed src=javascript:alert(1)>",
+    "<base href=//evil.example/>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<form action=javascript:alert(1)><input type=submit>",
+    "<button formaction=javascript:alert(1)>x</button>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<a href='java\tscript:alert(1)'>x</a>",
+    "<a href=data:text/html,<script>alert(1)</script>>x</a>",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==",
+    "vbscript:msgbox(1)",
+    '" onmouseover="alert(1)',
+    "' onmouseover='alert(1)",
+    '" autofocus onfocus=alert(1) x="',
+    '"><script>alert(1)</script>',
+    "'><script>alert(1)</script>",
+    '" style="background:url(javascript:alert(1))',
+    "` onmouseover=alert(1) `",
+    "<details open ontoggle=alert(1)>",
+    "<body onload=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "<video><source onerror=alert(1)>",
+    "<audio src=x onerror=alert(1)>",
+    "<marquee onstart=alert(1)>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<template><script>alert(1)</script></template>",
+    "<div hx-get=//evil.example hx-trigger=load>",
+    "<div data-hx-on:load=alert(1)>",
+    "<x contenteditable onblur=alert(1)>",
+    "<p style='x:expression(alert(1))'>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)&#60;/script&#62;",
+    "&#x3c;img src=x onerror=alert(1)&#x3e;",
+    "\\u003cscript\\u003ealert(1)",
+    "\ufe64script\ufe65alert(1)",
+    "<\x00script>alert(1)</script>",
+    "{{ 1231 * 1237 }}",
+    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "{{ config }}{{ self.__init__.__globals__ }}",
+    "${1231*1237} #{1231*1237} <%= 1231*1237 %> [[${1231*1237}]]",
+    "$\\frac{1}{0}$ $\\undefined",
+    "\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07link\x1b]8;;\x07",
+    "\x1b]0;title\x07\x07\x08\x7f\x9b31m",
+    "\u202egnp.exe\u202c \u2066hidden\u2069",
+    "zero\u200bwidth\ufeff",
+    "lone \ud800 surrogate \udfff",
+    "Z" + "\u0301" * 1000,
+    "*/}</style><script>alert(1)</script>/*",
+    ":root{--blue:url(//evil.example)}",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+    "+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
+]
+
+TAGS = re.findall(
+    r"\w+",
+    "html head meta title style body header nav main section footer h1 h2 h3 p a bdi em strong b i br div span dl dt dd"
+    " ul ol li table thead tbody tr th td details summary figure pre svg g path rect line text tspan defs clippath use",
+)
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page: elements with their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    @property
+    def words(self) -> str:
+        """The text without white space, which elements and line breaks may split."""
+        return "".join("".join(self.texts).split())
+
+
+def assert_inert(html: str) -> Page:
+    """Nothing in the page runs, loads or leaves it."""
+    page = Page(html)
+    assert not page.unbalanced and not page.open
+    for tag, attributes in page.elements:
+        assert tag in TAGS, tag
+        for name, value in attributes.items():
+            assert not name.startswith("on"), name
+            assert name not in ("src", "srcdoc", "action", "formaction", "data", "poster", "background"), name
+            if name.endswith("href"):
+                assert re.fullmatch(r"#[a-z0-9-]+", value or "", re.IGNORECASE), value
+            if name == "style":
+                assert re.fullmatch(r"[-#\w.,:;%() '\"]*", value or ""), value
+                urls = re.findall(r"url\(([^)]*)\)", value or "")
+                assert all(url.startswith("#") for url in urls), value
+            if name == "http-equiv":
+                assert value == "Content-Security-Policy"
+    ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
+    assert not [name for name, times in ids.items() if times > 1]
+    return page
+
+
+def poisoned(value: Any, payload: str) -> Any:
+    """Return a value with the payload as every text in it, ids kept apart by a number."""
+    names = ("id", "root", "children")
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {
+            each.name: prefixed(getattr(value, each.name), payload)
+            if each.name in names
+            else poisoned(getattr(value, each.name), payload)
+            for each in fields(value)
+        }
+        return type(value)(**changed)
+    if isinstance(value, str):
+        return payload
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(poisoned(each, payload) for each in value)
+    if isinstance(value, dict):
+        return {f"{payload}{key}": poisoned(each, payload) for key, each in value.items()}
+    return value
+
+
+def prefixed(value: Any, payload: str) -> Any:
+    return tuple(payload + each for each in value) if isinstance(value, tuple) else payload + value
+
+
+@pytest.fixture(scope="module")
+def small() -> Report:
+    """Every part of a page with little text: gold, a failure, a shared child, blame, a secret."""
+    leaf = make_tree(3, (2,), gold=True, roots=1, others=2)
+    nodes = list(leaf.nodes)
+    nodes[1] = replace(nodes[1], failure="MalformedAnswerError: garbage", candidates=(), blame=None)
+    nodes[2] = replace(nodes[2], blame=0.2)
+    tree = TreeReport(0, leaf.root, tuple(nodes))
+    target = make_target("Book", (tree,), gold=True)
+    other = replace(make_target("Other", (make_tree(4, (2,), gold=False, roots=2),), gold=False), source="other")
+    return Report("run", 3, 2, (4, 2), 9, 5, "mean", (), None, (target, other), Cost(), 3.0, ("f",), ("w",), {"k": "v"})
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return report_html(report)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return assert_inert(html)
+
+
+def test_there_are_more_than_sixty_payloads() -> None:
+    assert len(set(PAYLOADS)) > 60
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))
+def test_hostile_text_anywhere_in_a_report_is_shown_as_text(small: Report, payload: str) -> None:
+    page = assert_inert(report_html(poisoned(small, payload)))
+    shown = "".join(inert(payload).split())
+    assert page.words.count(shown) > 14
+    assert str(1231 * 1237) not in page.words
+
+
+def test_no_control_character_override_or_surrogate_reaches_the_page(small: Report) -> None:
+    html = report_html(poisoned(small, "".join(map(chr, range(1, 160))) + "\u202e\u2066\ud800\uffff\x00"))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\uffff]", html)
+    html.encode("utf-8")
+
+
+def test_terminal_escapes_go_as_a_whole_and_text_stays() -> None:
+    assert inert("\x1b[1;31mred\x1b[0m\x1b]0;title\x07 and\r\nplain\u2028text\t\x07") == "red and\nplain\ntext\t"
+    assert inert("näïve 漢字 עברית 👩‍👩‍👧") == "näïve 漢字 עברית 👩‍👩‍👧"
+
+
+def test_the_page_needs_nothing_and_allows_nothing(page: Page) -> None:
+    policy = next(attributes["content"] for _, attributes in page.elements if "http-equiv" in attributes)
+    assert policy is not None
+    assert "default-src 'none'" in policy and "script-src" not in policy
+    assert "script" not in {tag for tag, _ in page.elements}
+
+
+def test_the_page_says_what_the_report_says(report: Report, page: Page) -> None:
+    chosen = report.targets[0].chosen
+    assert chosen is not None and chosen.composed is not None
+    for said in (
+        report.name,
+        chosen.text,
+        f"{chosen.composed:.2f}",
+        "416 · 69 · 17",
+        "2,118",
+        "22 min",
+        "0.790",
+        "0.75 to 0.83",
+        "24 tied",
+        "not estimable",
+        "not known",
+        "shared head",
+        "+0.87",
+        "0.74 to 0.94",
+        "19,870,000",
+        "intervals held the truth 86 % of the time",
+        "AssistantError: the model answered nothing",
+        "flat baseline",
+        'policy.plugin = "rrm.policy.extractive:Extractive"',
+        "levels = [0, 1, 2]",
+    ):
+        assert said in page.text, said
+    assert "in 1 of 1 target whose truth is known" in page.text
+
+
+def test_secrets_in_the_settings_are_not_told(small: Report) -> None:
+    settings = {
+        "a": {"api_key": "sk-123", "hf_token": "hf-123", "max_tokens": 128, "password": ""},
+        "tokenizer": "bert",
+    }
+    html = report_html(replace(small, settings=settings))
+    assert "sk-123" not in html and "hf-123" not in html
+    assert "max_tokens = 128" in html and "tokenizer = &#34;bert&#34;" in html
+
+
+def test_the_worst_leaves_are_listed_and_marked_worst_first(report: Report, page: Page) -> None:
+    marks = [float(each) for each in re.findall(r"blame \d: \+([\d.]+)", page.text)]
+    tree = report.targets[0].trees[report.targets[0].chosen_tree or 0]
+    worst = sorted((node.blame or 0 for node in tree.nodes), reverse=True)[:5]
+    assert sorted(marks[:5], reverse=True) == [round(each, 3) for each in worst]
+
+
+def test_every_link_leads_somewhere(page: Page) -> None:
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    links = {
+        value[1:] for _, attrs in page.elements for name, value in attrs.items() if name.endswith("href") and value
+    }
+    assert links and links <= ids
+
+
+def test_a_part_of_several_parents_is_described_once() -> None:
+    def node(name: str, level: int, children: tuple[str, ...]) -> NodeReport:
+        return NodeReport(
+            name, level, 2 - level, f"title of {name}", children, "", (Candidate(name, f"text of {name}"),)
+        )
+
+    nodes = (node("r", 2, ("a", "b")), node("a", 1, ("s",)), node("b", 1, ("s",)), node("s", 0, ()))
+    target = TargetReport("s", "Shared", (TreeReport(0, "r", nodes),), None)
+    page = assert_inert(report_html(Report("run", 0, 1, (1, 2, 1), 4, 0, "mean", (), None, (target,), Cost(), 1.0)))
+    assert page.text.count("text of s") == 1
+    assert "title of s , described above" in page.text or "title of s, described above" in page.text
+
+
+def test_a_report_without_anything_in_it_is_a_page() -> None:
+    empty = Report("nothing yet", 0, 0, (), 0, 0, "mean", (), None, (), Cost(), 0.0)
+    page = assert_inert(report_html(empty))
+    assert "no target sources" in page.text and "No level was evaluated" in page.text
+
+
+def test_a_target_whose_root_failed_says_so() -> None:
+    root = NodeReport("r", 0, 0, "Book", (), "text", (), failure="AssistantError: no answer")
+    target = TargetReport("b", "Book", (TreeReport(0, "r", (root,)),), None)
+    page = assert_inert(report_html(Report("x", 0, 1, (1,), 0, 0, "mean", (), None, (target,), Cost(), 0.0)))
+    assert "No root output came out" in page.text and "AssistantError: no answer" in page.text
+
+
+def test_empty_outputs_and_unscored_candidates_are_named(small: Report) -> None:
+    root = NodeReport("r", 0, 0, "Book", (), "text", (Candidate("c", "", chosen=True),))
+    target = TargetReport("b", "Book", (TreeReport(0, "r", (root,)),), root.candidates[0], 0)
+    page = assert_inert(report_html(replace(small, targets=(target,))))
+    assert "(empty)" in page.text and "not scored" in page.text
+
+
+def test_a_tree_of_four_hundred_leaves_takes_less_than_two_megabytes() -> None:
+    tree = make_tree(5, (6, 8, 9), gold=False)
+    nodes = tuple(replace(node, source_text=node.source_text * 8) for node in tree.nodes)
+    target = make_target("Long", (replace(tree, nodes=nodes),), gold=False)
+    html = report_html(Report("long", 0, 1, (432, 48, 6, 1), 4, 0, "mean", (), None, (target,), Cost(), 1.0))
+    assert len(html) < 2_000_000
+    page = assert_inert(html)
+    assert len(re.findall(r"cut here; [\d,]+ characters in all", page.text)) == 432
+    assert page.text.count("source text, ") == 432
+
+
+def test_what_a_large_tree_leaves_out_is_counted_and_its_worst_leaves_are_not() -> None:
+    tree = make_tree(5, (10, 10), gold=False)
+    nodes = (*tree.nodes[:-1], replace(tree.nodes[-1], blame=0.9))
+    target = make_target("Large", (replace(tree, nodes=nodes),), gold=False)
+    report = Report("large", 0, 1, (100, 10, 1), 4, 0, "mean", (), None, (target,), Cost(), 1.0)
+    page = assert_inert(report_html(report, Limits(nodes=31, worst=1)))
+    described = sum(1 for tag, attributes in page.elements if tag == "details" and "id" in attributes)
+    assert described == 31 + 1
+    assert "79 of 111 nodes are not described here" in page.text
+    assert "blame 1: +0.900" in page.text
+    assert "10 parts are not described here." in page.text and "9 parts are not described here." in page.text
+
+
+def test_a_chain_of_ten_thousand_nodes_is_a_page_too() -> None:
+    nodes = tuple(
+        NodeReport(
+            str(n), 10_000 - n, n, "link", (str(n + 1),) if n < 10_000 else (), "", (Candidate(f"c{n}", "x", 0.5),)
+        )
+        for n in range(10_001)
+    )
+    target = TargetReport("c", "Chain", (TreeReport(0, "0", nodes),), None)
+    page = assert_inert(report_html(Report("chain", 0, 1, (1,), 1, 0, "mean", (), None, (target,), Cost(), 1.0)))
+    assert "9,960 of 10,001 nodes are not described here" in page.text
+
+
+def test_a_report_is_written_whole_under_its_name(report: Report, html: str, tmp_path: Path) -> None:
+    path = tmp_path / "made" / "report.html"
+    write_report(report, path)
+    assert path.read_text("utf-8") == html
+    assert [each.name for each in path.parent.iterdir()] == ["report.html"]
+
+
+def test_what_cannot_be_written_leaves_the_old_file_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_same_report_gives_the_same_page(report: Report, html: str) -> None:
+    assert report_html(report) == html
