@@ -13,7 +13,7 @@ from pathlib import Path
 def demo(seed: int, out: Path) -> tuple[float, dict[str, object]]:
     """Run the demo in a process of its own; return wall seconds and its summary."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "rrm.cli.main", "demo", "--seed", str(seed), "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "rrm", "demo", "--seed", str(seed), "--out", str(out), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return time.perf_counter() - began, json.loads(done.stdout.splitlines()[-1])
 

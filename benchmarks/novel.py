@@ -17,7 +17,7 @@ def rrm(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run a command of rrm in a process of its own; return wall seconds and what it printed."""
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "rrm.cli.main", *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "rrm", *arguments], capture_output=True, text=True, check=True
     )
     return time.perf_counter() - began, done
 

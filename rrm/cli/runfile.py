@@ -137,10 +137,6 @@ def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, 
 
 
 def _checked(run: RunFile) -> RunFile:
-    if run.train is None and not run.recorded:
-        raise ConfigError(
-            "a run learns from [train] sources that are rated or from [[recorded]] ratings; it has neither"
-        )
     if run.train is not None and run.rater is None:
         raise ConfigError("a run with [train] sources needs a [rater]")
     positive = {

@@ -78,7 +78,7 @@ def apply(
     """
     with open_store(Path(directory), "read") as record:
         settings = _settings(record, Path(directory))
-        models = sorted((each for each in record.load(Fitted) if each.level >= 0), key=lambda each: each.level)
+        models = _level_models(record)
     if not models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
     files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, settings.target.trees)
@@ -86,9 +86,10 @@ def apply(
     with open_store(Path(out)) as store:
         store.settle("run", _identity(settings))
         store.settle("models", [model.digest for model in models])
+        store.append(models)
         for model in models:
             copytree(Path(directory) / MODELS / model.path, Path(out) / MODELS / model.path, dirs_exist_ok=True)
-        return Going(Parts(settings, store), store, Path(out), tuple(models), again).carry_out(quiet)
+        return Going(Parts(settings, store), store, Path(out), models, again).carry_out(quiet)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +182,12 @@ def _identity(settings: RunFile) -> dict[str, Any]:
     return kept
 
 
+def _level_models(record: SqlStore) -> tuple[Fitted, ...]:
+    """Return the models on record, leaves' first; the flat baseline's is not one of them."""
+    found = {fitted.level: fitted for fitted in record.load(Fitted) if fitted.level >= 0}
+    return tuple(found[level] for level in sorted(found))
+
+
 def _settings(record: SqlStore, directory: Path) -> RunFile:
     """Return the settings with which a folder's run was begun."""
     table = record.setting("run")
@@ -253,7 +260,7 @@ def score(directory: Path, text: Path, target: int) -> dict[str, Any]:
         raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
     with open_store(directory, "append") as store:
         parts = Parts(_settings(store, directory), store)
-        fitted = tuple(store.load(Fitted)) if store.setting("models") else ()
+        fitted = _level_models(store) if store.setting("models") else ()
         going = Going(parts, store, directory, fitted)
         outcome, flat = going.outcome()
         scored = score_text(Run(parts, going.models, outcome, flat, 0.0), report.targets[target], said)

@@ -146,7 +146,8 @@ def test_a_finished_runs_models_score_a_new_book_without_rating_anything(folder:
     assert summary["ratings"] == 0 and summary["root"]["gold_of_chosen"] is None
     assert 0 < summary["root"]["score"] < 1
     with open_store(out, "read") as store:
-        assert store.load(Feedback) == [] and store.load(Fitted) == []
+        assert store.load(Feedback) == []
+        assert not [count for count in store.counts() if count.step in ("rate", "fit")]
     own = tmp_path / "own.txt"
     own.write_text(summary["root"]["text"])
     said = json.loads(command("score", str(out), "--text", str(own), "--json").stdout)
@@ -214,7 +215,7 @@ def test_a_run_that_waits_for_people_says_so_and_goes_on_when_they_have_answered
 def cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "rrm.cli.main", *arguments],
+        [sys.executable, "-m", "rrm", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -282,7 +283,7 @@ def choices(folder: Path) -> tuple[Any, ...]:
 
 def killed_and_resumed(run_toml: Path, out: Path, moments: list[float]) -> None:
     """Start the run, kill it so many seconds after its record appeared, again and again; then let it end."""
-    command = [sys.executable, "-m", "rrm.cli.main", "run", str(run_toml), "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "rrm", "run", str(run_toml), "--out", str(out), "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for moment in moments:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)

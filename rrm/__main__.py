@@ -1,0 +1,5 @@
+"""`python -m rrm` is the command `rrm`."""
+
+from rrm.cli.main import main
+
+main()
