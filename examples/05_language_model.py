@@ -36,7 +36,7 @@ SETTINGS = {
 def main(out: str | None = None) -> None:
     report = rrm.run(rrm.run_file(SETTINGS), out or tempfile.mkdtemp())
     cost = report.cost
-    print(f"{cost.calls} calls, {cost.input_tokens} tokens read, {cost.output_tokens} written, {report.ratings} ratings")
+    print(f"{cost.calls} calls took {cost.tokens} tokens; {report.ratings} ratings")
     chosen = report.targets[0].chosen
     print("chosen:", chosen.text[:200] if chosen else "nothing")
 

@@ -104,7 +104,10 @@ class Models:
     def fit(self, action: Action) -> Sequence[Fitted]:
         job: FitJob = action.payload
         below = None if job.below is None else self.load(job.below)
-        model = fit(job.rated, self.reader, self.config, job.seed, init=below, level=job.level)
+        if below is not None and not job.rated:
+            model = LevelModel.shared(below, job.level)
+        else:
+            model = fit(job.rated, self.reader, self.config, job.seed, init=below, level=job.level)
         digest = model.digest
         path = f"level-{job.level}-{digest[:12]}" if job.level >= 0 else f"flat-{digest[:12]}"
         model.save(self.folder / path)

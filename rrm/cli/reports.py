@@ -56,6 +56,7 @@ def build_report(run: Run) -> Report:
         targets=tuple(_with_gold(run, target) for target in target_reports(run.outcome, composing)),
         cost=_cost(run),
         seconds=run.seconds,
+        anchored=composing.anchored,
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in standing.failures),
         warnings=tuple(_warnings(levels, composing)),
         settings=run.parts.run.to_json(),
@@ -120,7 +121,7 @@ def _cost(run: Run) -> Cost:
     flat = run.flat.rated if run.flat else ()
     return Cost(
         calls=spent.calls,
-        input_tokens=spent.tokens,
+        tokens=spent.tokens,
         ratings=len(levels),
         tokens_read=_tokens_read(levels, run.parts.tokenizer.count),
         flat_ratings=len(flat),

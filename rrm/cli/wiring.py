@@ -101,12 +101,15 @@ class Parts:
     @cached_property
     def given(self) -> list[tuple[int | str, list[Rated]]]:
         """The ratings made elsewhere, each table with the level that it is about."""
-        tables = enumerate(self.run.recorded)
-        return [(table.level, list(self._make(table, f"recorded.{number}").rated())) for number, table in tables]
+        found = []
+        for number, table in enumerate(self.run.recorded):
+            level = 0 if isinstance(table.level, str) else table.level  # "root" is a number once there are trees
+            found.append((table.level, list(self._make(table, f"recorded.{number}", level=level).rated())))
+        return found
 
-    def _make(self, part: Part, where: str) -> Any:
+    def _make(self, part: Part, where: str, **offered: Any) -> Any:
+        """Make a plug-in with its arguments, and with those offered parts that it takes."""
         arguments = dict(part.arguments)
-        offered: dict[str, Any] = {}
         if isinstance(arguments.get("assistant"), str):
             offered["assistant"] = self._assistant(arguments.pop("assistant"), where)
         elif len(self.run.assistants) == 1:

@@ -118,12 +118,13 @@ class TargetReport:
 
 @dataclass(frozen=True)
 class Cost:
-    """What was spent: model calls and tokens (None: not reported), ratings asked, tokens read by raters."""
+    """What was spent: model calls and the tokens they took, ratings asked, tokens read by raters.
+
+    All are over every restart of the run; what came from the call cache costs nothing.
+    """
 
     calls: int = 0
-    cached_calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    tokens: int = 0
     ratings: int = 0
     tokens_read: int = 0
     flat_ratings: int = 0
@@ -132,7 +133,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Report:
-    """A finished run, or one so far."""
+    """A finished run. Scores are probabilities of acceptance only if ratings have `anchored` the rewards."""
 
     name: str
     train_sources: int
@@ -149,6 +150,7 @@ class Report:
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    anchored: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary object that `rrm demo --json` and `rrm run --json` end with.

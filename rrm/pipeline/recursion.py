@@ -57,7 +57,7 @@ class Recursion:
     def given_at(self, level: int, height: int) -> list[Rated]:
         """The ratings recorded elsewhere that are about a level of trees of this height."""
         here = [rated for at, rated in self.given if (height if at == "root" else at) == level]
-        return [each for rated in here for each in rated]
+        return [replace(each, request=replace(each.request, level=level)) for rated in here for each in rated]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from math import log
+from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -37,9 +37,9 @@ class Extractive:
 
     A sentence of weight w and t tokens is taken with probability B * w / sum(w' * t') over the
     sentences still to come, kept within [0.02, 0.98], where B is the budget left; never if it does
-    not fit or was told before. Weights are exp(salience / temperature) and salience is the mean
-    inverse rank of a sentence's words, so that sentences about what the text keeps returning to
-    weigh more. Decisions and selections are one to one, so the log-probability is exact.
+    not fit or was told before. Weights are exp(salience / temperature): sentences about what the
+    text keeps returning to weigh more (see `salience`). Decisions and selections are one to one, so
+    the log-probability is exact.
 
     `fill` is the share of the task's limit that is aimed at.
     """
@@ -111,14 +111,15 @@ class Extractive:
 def salience(texts: list[str]) -> np.ndarray:
     """Return one number per sentence, [n], standardised: how much it speaks of the text's main words.
 
-    A word counts log(1 + occurrences), words of three letters or fewer count nothing, and a
-    sentence has the mean over its words, so that length alone earns nothing.
+    A word counts log(1 + occurrences), words of three letters or fewer count nothing, and the sum
+    over a sentence's words is divided by the square root of their number, so that a long sentence
+    is worth more than a short one, but not in proportion.
     """
     if not texts:
         return np.zeros(0)
     spoken = [[word.lower() for word in words(text) if len(word) > 3] for text in texts]
     counts = Counter(word for each in spoken for word in set(each))
-    raw = np.array([np.mean([log(1 + counts[word]) for word in each]) if each else 0.0 for each in spoken])
+    raw = np.array([sum(log(1 + counts[word]) for word in each) / sqrt(len(each)) if each else 0.0 for each in spoken])
     spread = float(raw.std())
     return (raw - raw.mean()) / spread if spread > 1e-9 else np.zeros(len(texts))
 
