@@ -16,9 +16,7 @@ LONGEST, SHORT = "ENG18911_Gissing.jsonl.gz", "ENG18652_Carroll.jsonl.gz"
 def rrm(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run a command of rrm in a process of its own; return wall seconds and what it printed."""
     began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "rrm", *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "rrm", *arguments], capture_output=True, text=True, check=True)
     return time.perf_counter() - began, done
 
 

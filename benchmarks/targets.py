@@ -50,9 +50,7 @@ def main() -> None:
     print(f"                            flat       {mean_correlation(targets, 'flat_correlation')}")
     for level in (*report.levels, report.flat):
         if level is not None and level.accuracy is not None and level.noise_ceiling is not None:
-            print(
-                f"level {level.level}: accuracy {level.accuracy:.3f}, ceiling {level.noise_ceiling:.3f}"
-            )
+            print(f"level {level.level}: accuracy {level.accuracy:.3f}, ceiling {level.noise_ceiling:.3f}")
     cost = report.cost
     print(f"raters read {cost.tokens_read} tokens for the levels, {cost.flat_tokens_read} for the flat baseline")
 

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "tasks": "rrm.core",
     }.items()
 }
-FREE = frozenset({"rrm", "rrm.cli"})  # the package's own front door, and the composition root
+FREE = frozenset({"rrm", "rrm.__main__", "rrm.cli"})  # the package's own front doors, and the composition root
 PLUGINS = frozenset({"decomposers", "tasks"})
 
 

@@ -119,9 +119,9 @@ def apply(
 @app.command()
 def status(directory: Directory, as_json: Json = False) -> None:
     """Say what is on record, what failed, what is waited for and what it cost."""
-    from rrm.cli import runs
+    from rrm.cli import look
 
-    _print(runs.status(directory), as_json)
+    _print(look.status(directory), as_json)
 
 
 @app.command()
@@ -131,21 +131,21 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put two finished runs side by side."""
-    from rrm.cli import runs
+    from rrm.cli import look
     from rrm.report.compare import compare_json, compare_text
 
-    a, b = runs.finished(first), runs.finished(second)
+    a, b = look.finished(first), look.finished(second)
     typer.echo(json.dumps(compare_json(a, b)) if as_json else compare_text(a, b))
 
 
 @app.command()
 def report(directory: Directory, out: Out = None, as_json: Json = False) -> None:
     """Write the run's report: one HTML page with the tree, the scores, the plots and the cost."""
-    from rrm.cli import runs
+    from rrm.cli import look
     from rrm.report.html import write_report
 
     path = out or directory / "report.html"
-    write_report(runs.finished(directory), path)
+    write_report(look.finished(directory), path)
     _print({"report": str(path)}, as_json)
 
 
@@ -160,9 +160,9 @@ def decompose(
     as_json: Json = False,
 ) -> None:
     """Split a book into its tree of subtasks and show it."""
-    from rrm.cli import runs
+    from rrm.cli import look
 
-    drawn = runs.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    drawn = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
     if out is None:
         typer.echo(drawn)
     else:
@@ -190,9 +190,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the recorded ratings in a form that other tools read."""
-    from rrm.cli import runs
+    from rrm.cli import look
 
-    _print(runs.export(directory, form.value, out), as_json)
+    _print(look.export(directory, form.value, out), as_json)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import fsum
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,7 @@ NAMES = (
     "quotes",
 )
 INDEX = {name: column for column, name in enumerate(NAMES)}
+_DIGITS = 9  # features are rounded: equal inputs have equal features, in whatever company they are read
 
 
 class Features(NamedTuple):
@@ -170,7 +172,7 @@ class FeatureReader:
         output = _Side.of([self._units(text) for text in texts], self._vectors)
         numbers = np.zeros((len(texts), len(NAMES)))
         table = _Table(numbers)
-        similarity = output.vectors @ source.vectors.T
+        similarity = _cosines(output.vectors, source.vectors)
         lexical = _Lexical.of(source, output)
         _meaning(table, source, output, similarity)
         _asides(table, output, self._vectors(self._units(view.instruction)), self._vectors(self._units(view.context)))
@@ -178,7 +180,15 @@ class FeatureReader:
         _order(table, source, output, lexical, similarity)
         _evidence(table, view, source, output, lexical, similarity)
         _form(table, view, texts, output)
-        return Features(np.nan_to_num(numbers), _content(view, source, output))
+        return Features(np.round(np.nan_to_num(numbers), _DIGITS), _content(view, source, output))
+
+
+def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return all cosines, [first, second], rounded so that they do not hang on what else is in the product.
+
+    The vectors come from half precision, so in double precision a sum hardly depends on its order.
+    """
+    return np.asarray(np.round(first.astype(np.float64) @ second.T.astype(np.float64), _DIGITS))
 
 
 @dataclass(frozen=True)
@@ -237,7 +247,7 @@ class _Lexical:
 
     @classmethod
     def of(cls, source: _Side, output: _Side) -> "_Lexical":
-        frequency = Counter(word for unit in source.units for word in set(unit.words))
+        frequency = Counter(word for unit in source.units for word in dict.fromkeys(unit.words))
         count = len(source.units)
         rarity = {word: np.log((count + 1) / (n + 0.5)) + 0.1 for word, n in frequency.items()}
         unknown = np.log(2 * (count + 1)) + 0.1
@@ -255,7 +265,10 @@ class _Lexical:
             overlap = np.asarray((said @ seen.T).todense())
             size = np.asarray(seen.sum(axis=1)).ravel()
             total = np.maximum(np.asarray(said.sum(axis=1)).ravel(), 1e-9)
-            ranked = overlap / total[:, None] - 1e-4 * np.log1p(size)[None, :]  # of equals, the shortest
+            # of equals, the shortest
+            ranked = np.round(
+                overlap / total[:, None] - 1e-4 * np.log1p(size)[None, :], _DIGITS
+            )
             best = ranked.argmax(axis=1)
             match = overlap[np.arange(len(best)), best] / total
         inner = frozenset().union(*(unit.inner_capitals for unit in source.units))
@@ -303,8 +316,8 @@ def _meaning(table: _Table, source: _Side, output: _Side, similarity: np.ndarray
     per_passage = [covered[:, source.owner == p].mean(axis=1) for p in np.unique(source.owner)]
     table["coverage_min_passage"] = np.min(per_passage, axis=0)
     means = output.means()
-    lengths = np.maximum(np.linalg.norm(means, axis=1), 1e-9)
-    table["about_view"] = means @ centre / lengths
+    lengths = np.maximum(np.linalg.norm(means.astype(np.float64), axis=1), 1e-9)
+    table["about_view"] = means.astype(np.float64) @ centre.astype(np.float64) / lengths
     table["centrality"] = output.mean(central[similarity.argmax(axis=1)])
 
 
@@ -312,12 +325,12 @@ def _asides(table: _Table, output: _Side, instruction: np.ndarray, context: np.n
     if not output.units:
         return
     if len(instruction):
-        about = (output.vectors @ instruction.T).max(axis=1)
+        about = _cosines(output.vectors, instruction).max(axis=1)
         table["about_instruction"] = output.mean(about)
         table["about_instruction_max"] = output.highest(about)
     if len(context):
-        table["repeats_context"] = output.mean((output.vectors @ context.T).max(axis=1))
-    inner = output.vectors @ output.vectors.T
+        table["repeats_context"] = output.mean(_cosines(output.vectors, context).max(axis=1))
+    inner = _cosines(output.vectors, output.vectors)
     same = output.owner[:, None] == output.owner[None, :]
     earlier = np.tril(same, -1)
     table["redundancy"] = output.mean(np.where(earlier, inner, 0.0).max(axis=1, initial=0.0))
@@ -329,7 +342,7 @@ def _words(table: _Table, source: _Side, output: _Side, lexical: _Lexical) -> No
     exact = {unit.words for unit in source.units}
     frequent = Counter(word for unit in source.units for word in unit.words if len(word) > 3)
     top = {word for word, _ in sorted(frequent.items(), key=lambda each: (-each[1], each[0]))[:30]}
-    vocabulary_weight = sum(lexical.rarity.values())
+    vocabulary_weight = fsum(lexical.rarity.values())
     known, pairs, triples, covered, covered_top = (np.zeros(output.texts) for _ in range(5))
     for text in range(output.texts):
         units = [output.units[i] for i in np.flatnonzero(output.owner == text)]
@@ -337,7 +350,7 @@ def _words(table: _Table, source: _Side, output: _Side, lexical: _Lexical) -> No
         known[text] = _share(word in lexical.vocabulary for unit in units for word in unit.words)
         pairs[text] = _share(gram in bigrams for unit in units for gram in _grams(unit.words, 2))
         triples[text] = _share(gram in trigrams for unit in units for gram in _grams(unit.words, 3))
-        covered[text] = sum(lexical.rarity.get(word, 0.0) for word in said) / max(vocabulary_weight, 1e-9)
+        covered[text] = fsum(lexical.rarity.get(word, 0.0) for word in said) / max(vocabulary_weight, 1e-9)
         covered_top[text] = len(said & top) / max(len(top), 1)
     table["words_in_view"], table["bigrams_in_view"], table["trigrams_in_view"] = known, pairs, triples
     table["view_words_covered"], table["view_frequent_covered"] = covered, covered_top

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rrm
-from rrm.cli import runs
+from rrm.cli import look
 from rrm.cli.main import app
 from rrm.core.errors import InputError, Waiting
 from rrm.core.values import Feedback, Fitted, Label, Output, Request, Scored
@@ -73,7 +73,7 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
 
 
 def test_the_levels_of_a_run_are_evaluated_on_comparisons_of_held_out_sources(folder: Path) -> None:
-    report = runs.finished(folder)
+    report = look.finished(folder)
     for level in report.levels:
         assert 0 < level.n_test < level.n_train
         assert level.noise_ceiling is not None and 0.5 < level.noise_ceiling < 1
@@ -93,7 +93,7 @@ def test_the_report_is_one_page_that_shows_the_chosen_text(folder: Path, tmp_pat
     done = command("report", str(folder), "--out", str(tmp_path / "page.html"))
     assert done.exit_code == 0, done.output
     page = (tmp_path / "page.html").read_text()
-    chosen = runs.finished(folder).targets[0].chosen
+    chosen = look.finished(folder).targets[0].chosen
     assert chosen is not None
     assert " ".join(chosen.text.split()[:5]) in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
@@ -106,7 +106,7 @@ def test_a_run_compared_with_itself_differs_in_nothing(folder: Path) -> None:
 
 
 def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_path: Path) -> None:
-    chosen = runs.finished(folder).targets[0].chosen
+    chosen = look.finished(folder).targets[0].chosen
     assert chosen is not None and chosen.composed is not None
     (tmp_path / "own.txt").write_text(chosen.text)
     said = json.loads(command("score", str(folder), "--text", str(tmp_path / "own.txt"), "--json").stdout)
@@ -121,7 +121,7 @@ def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_
 def test_ratings_leave_in_forms_that_others_read(folder: Path, tmp_path: Path, form: str) -> None:
     path = tmp_path / f"rows.{form}"
     said = json.loads(command("export", str(folder), "--format", form, "--out", str(path), "--json").stdout)
-    report = runs.finished(folder)
+    report = look.finished(folder)
     assert report.flat is not None
     assert said["ratings"] == report.ratings + report.flat.n_train
     if form == "trl":
@@ -172,7 +172,7 @@ def test_a_dry_run_counts_what_the_run_then_takes_and_records_nothing(
     done = command("run", str(run_toml), "--dry-run", "--json", "--out", str(out))
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
-    report = runs.finished(folder)
+    report = look.finished(folder)
     assert not out.exists()
     assert said["nodes_per_level"] == list(report.nodes_per_level)
     assert said["outputs"] == report.outputs
@@ -277,7 +277,7 @@ def choices(folder: Path) -> tuple[Any, ...]:
         scores = {(s.output, s.model, tuple(round(p, 6) for p in s.acceptance)) for s in store.load(Scored)}
         models = {(fitted.level, fitted.digest) for fitted in store.load(Fitted)}
         answers = {feedback.id for feedback in store.load(Feedback)}
-    chosen = runs.finished(folder).targets[0].chosen
+    chosen = look.finished(folder).targets[0].chosen
     return outputs, scores, models, answers, chosen and chosen.id
 
 

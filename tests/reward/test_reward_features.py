@@ -1,5 +1,10 @@
 """Features: what they notice, and that nothing breaks them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from reward_problems import WordEncoder
@@ -117,3 +122,31 @@ def test_what_the_context_told_already_counts_as_repeated() -> None:
 def test_length_is_measured_against_the_limit() -> None:
     shown = View("", (Passage(SOURCE),), 14)
     assert read(["one two three four five"], shown)["share_of_limit"][0] == pytest.approx(0.5)
+
+
+def test_features_are_equal_bit_for_bit_in_any_company_and_any_process() -> None:
+    outputs = [*SOURCE.split(". "), "Bruno stole the violin from Anna.", "Clara lied. Anna wept. It rained."]
+    shown = View("Summarise.", (Passage(SOURCE, score=0.7), Passage("Nobody spoke.", score=0.2)), 48)
+    together = FeatureReader(WordEncoder()).read([Group("s", 0, shown, tuple(outputs))])[0]
+    reader = FeatureReader(WordEncoder())
+    alone = [reader.read([Group("s", 0, shown, (text,))])[0] for text in reversed(outputs)][::-1]
+    assert np.array_equal(together.numbers, np.concatenate([each.numbers for each in alone]))
+    assert np.array_equal(together.contents, np.concatenate([each.contents for each in alone]))
+    code = (
+        "import sys; sys.path.insert(0, 'tests/reward')\n"
+        "import test_reward_features as t\n"
+        "print(t.read(t.SOURCE.split('. ')).__repr__())"
+    )
+    root = Path(__file__).parents[2]
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
