@@ -266,9 +266,7 @@ class _Lexical:
             size = np.asarray(seen.sum(axis=1)).ravel()
             total = np.maximum(np.asarray(said.sum(axis=1)).ravel(), 1e-9)
             # of equals, the shortest
-            ranked = np.round(
-                overlap / total[:, None] - 1e-4 * np.log1p(size)[None, :], _DIGITS
-            )
+            ranked = np.round(overlap / total[:, None] - 1e-4 * np.log1p(size)[None, :], _DIGITS)
             best = ranked.argmax(axis=1)
             match = overlap[np.arange(len(best)), best] / total
         inner = frozenset().union(*(unit.inner_capitals for unit in source.units))
