@@ -28,13 +28,13 @@ def recovered(true: np.ndarray, comparisons: int, random: np.random.Generator) -
     pairs = random.integers(0, 3, size=(comparisons, 2))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     chance = 1 / (1 + np.exp(true[pairs[:, 1]] - true[pairs[:, 0]]))
-    first = torch.tensor(random.random(len(pairs)) < chance)
+    choice = torch.tensor((random.random(len(pairs)) >= chance).astype(int))  # 0: the first is better
     reward = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([reward], line_search_fn="strong_wolfe", max_iter=100)
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = -log_prob(reward[pairs[:, 0]], reward[pairs[:, 1]], first).mean()
+        value = -log_prob(reward[pairs[:, 0]], reward[pairs[:, 1]], choice).mean()
         value.backward()
         return value
 

@@ -1,5 +1,6 @@
 """Calibration: one temperature and one intercept, fitted on predictions about sources nobody was fitted on."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +22,17 @@ class HeldLogits(NamedTuple):
     """Raw logits of held-out rows by every head, [rows, heads]; NaN where a head knows nothing.
 
     `outcome` [rows] is 1, 0 or between; `anchor` [rows] is 1 for acceptance and 0 for differences
-    of rewards; `fold` [rows] the source's.
+    of rewards; `fold` [rows] the source's. `first` and `second` [rows] number the outputs, `second`
+    -1 for acceptance, and `view` [rows] what they stood beside.
     """
 
     logits: np.ndarray
     outcome: np.ndarray
     anchor: np.ndarray
     fold: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    view: np.ndarray
 
     def where(self, rows: np.ndarray) -> "HeldLogits":
         return HeldLogits(*(each[rows] for each in self))
@@ -67,19 +72,31 @@ def calibrate(
     return Calibration(float(np.exp(found.x[0])), float(found.x[1]))
 
 
-def cross_calibrate(held: HeldLogits, left_out: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Return calibrations [folds + 1, 2]: row f for the sources of fold f, the last one for new sources.
+def mean_probability(held: HeldLogits, used: np.ndarray, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows some head `used` knows something of, boolean [rows], and their mean probabilities [known]."""
+    counts = used & np.isfinite(held.logits)
+    known = counts.any(axis=1)
+    counts = counts[known]
+    logits = calibration.slope * np.where(counts, held.logits[known], 0.0)
+    each = expit(logits + calibration.intercept * held.anchor[known, None])
+    return known, np.where(counts, each, 0.0).sum(axis=1) / counts.sum(axis=1)
 
-    `left_out` [heads, folds] says which folds each head was not fitted on. Row f is fitted on the
+
+def cross_fitted(held: HeldLogits, left_out: np.ndarray) -> Iterator[tuple[HeldLogits, np.ndarray]]:
+    """Yield folds + 1 times the rows and heads to fit on: for the sources of each fold, and for new sources.
+
+    `left_out` [heads, folds] says which folds each head was not fitted on. Those for fold f are the
     other folds' rows, as predicted by heads that left out both that fold and f, so nothing in it
-    has seen fold f; the last row on all rows, by the heads that left out just theirs.
+    has seen fold f; the last are all rows, by the heads that left out just theirs.
     """
-    folds = left_out.shape[1]
-    result = np.array(priors, dtype=np.float64)
     one = left_out.sum(axis=1) == 1
-    for fold in range(folds):
+    for fold in range(left_out.shape[1]):
         others = held.where(held.fold != fold)
-        both = left_out[:, fold][None, :] & left_out.T[others.fold] & ~one[None, :]
-        result[fold] = calibrate(others, both, Calibration(*priors[fold]))
-    result[folds] = calibrate(held, left_out.T[held.fold] & one[None, :], Calibration(*priors[folds]))
-    return result
+        yield others, left_out[:, fold][None, :] & left_out.T[others.fold] & ~one[None, :]
+    yield held, left_out.T[held.fold] & one[None, :]
+
+
+def cross_calibrate(held: HeldLogits, left_out: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Return calibrations [folds + 1, 2]: row f for the sources of fold f, the last one for new sources."""
+    parts = zip(cross_fitted(held, left_out), priors, strict=True)
+    return np.array([calibrate(rows, used, Calibration(*prior)) for (rows, used), prior in parts])

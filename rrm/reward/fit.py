@@ -28,6 +28,7 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
+from rrm.reward.disperse import cross_disperse
 from rrm.reward.features import FeatureReader, Features
 from rrm.reward.heads import Rows, fit_heads
 from rrm.reward.model import SEEN_BY_ALL, LevelModel, accepted, settings_of
@@ -112,6 +113,7 @@ def fit(
     held = _held_logits(table, *every, seen, anchored)
     (heads, pair_heads), (anchor, pair_anchor) = (np.split(each, [config.members]) for each in every)
     start = lower.calibration if lower is not None and share else np.tile(IDENTITY, (folds + 1, 1))
+    calibration = cross_calibrate(held, left_out, start)
     fitted = dict(lower.seen) | seen if lower is not None else seen
     return LevelModel(
         level=level,
@@ -122,7 +124,8 @@ def fit(
         anchor=anchor,
         pair_heads=pair_heads,
         pair_anchor=pair_anchor,
-        calibration=cross_calibrate(held, left_out, start),
+        calibration=calibration,
+        dispersion=cross_disperse(held, left_out, calibration, None if lower is None else lower.dispersion),
         folds=folds,
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
@@ -194,6 +197,7 @@ class _Table:
     trunk: Trunk
     sources: list[str]
     unused: int
+    view: np.ndarray  # of each item, [items]
     accepted: list[tuple[int, float, int]] = field(default_factory=list)  # item, outcome, source
 
     @classmethod
@@ -220,7 +224,8 @@ class _Table:
         trunk = fit_trunk(every, config.components, config.component_weight) if lower is None else lower.trunk
         sources = sorted({row.request.source for row in rated})
         index = {source: place for place, source in enumerate(sources)}
-        table = cls(Rows(trunk(every)), trunk, sources, 0)
+        views = np.unique([view for view, _ in item], return_inverse=True)[1].ravel()
+        table = cls(Rows(trunk(every)), trunk, sources, 0, views)
         for each, at in zip(rated, places, strict=True):
             table._add(each.feedback.answer, at, index[each.request.source])
         return table
@@ -269,19 +274,21 @@ def _held_logits(
     """
     rewards = table.rows.columns @ heads.T
     fold = np.array([seen[source] for source in table.sources])
-    logits, outcome, source, is_anchor = [], [], [], []
+    logits, outcome, source, items = [], [], [], []
     for first, second, choice, place in table.rows.pairs():
         logits.append(rewards[first] - rewards[second])
         outcome.append((1.0, 0.0, 0.5)[choice])
         source.append(place)
-        is_anchor.append(0.0)
+        items.append((first, second))
     for item, good, place in table.accepted if anchored else ():
         logits.append(rewards[item] + anchor)
         outcome.append(good)
         source.append(place)
-        is_anchor.append(1.0)
+        items.append((item, -1))
+    first_item, second_item = np.array(items, dtype=np.int64).reshape(-1, 2).T
     at = fold[np.array(source, dtype=np.int64)]
     found = np.array(logits).reshape(len(logits), len(heads))
     found[:, ~heads.any(axis=1)] = np.nan
-    held = HeldLogits(found, np.array(outcome), np.array(is_anchor), at)
+    is_anchor = (second_item < 0).astype(np.float64)
+    held = HeldLogits(found, np.array(outcome), is_anchor, at, first_item, second_item, table.view[first_item])
     return held.where(at != SEEN_BY_ALL)

@@ -14,13 +14,14 @@ from scipy.special import expit
 from rrm.core.errors import InputError
 from rrm.core.protocols import Encoder
 from rrm.core.values import Comparison, Group, Label, Ranking, Rated, Rating
+from rrm.reward.disperse import Dispersion, effects, spread
 from rrm.reward.features import NAMES, FeatureReader
 from rrm.reward.heads import ranked_pairs
 from rrm.reward.trunk import Trunk
 
 FORMAT = 1
 SEEN_BY_ALL = -1
-_ARRAYS = ("heads", "anchor", "pair_heads", "pair_anchor", "calibration")
+_ARRAYS = ("heads", "anchor", "pair_heads", "pair_anchor", "calibration", "dispersion")
 _TENSORS, _FACTS = "model.safetensors", "model.json"
 
 
@@ -36,7 +37,8 @@ class LevelModel:
     the logistic of a reward is the probability of acceptance.
 
     `heads` [members, columns], `anchor` [members], `calibration` [folds + 1, 2] (slope and
-    intercept; row f for sources of fold f, fitted without them; the last row for new sources).
+    intercept; row f for sources of fold f, fitted without them; the last row for new sources),
+    `dispersion` [folds + 1, 2], rows likewise: how outputs vary around what their features tell.
     `pair_heads` and `pair_anchor` belong to heads that left out two folds each: they calibrate,
     here and at the level above, and score nothing.
     `ratings` counts the rows fitted on, `unused` those of kinds that say nothing about rewards.
@@ -51,6 +53,7 @@ class LevelModel:
     pair_heads: np.ndarray = field(repr=False)
     pair_anchor: np.ndarray = field(repr=False)
     calibration: np.ndarray = field(repr=False)
+    dispersion: np.ndarray = field(repr=False)
     folds: int
     seen: Mapping[str, int] = field(repr=False)
     anchored: bool = False
@@ -98,8 +101,18 @@ class LevelModel:
 
         Where the model is not anchored these are the probabilities of being preferred to the
         group's other outputs, averaged over them: 0.5 for an output alone, and no common currency.
+        The mean over the members is the calibrated probability. Their spread says where that of
+        this very output may lie: members differ in their heads and, by the `dispersion`, in what
+        of the output the features do not tell.
         """
-        return [expit(each) if self.anchored else _preferred(each) for each in self.rewards(groups)]
+        return [self._accepted(group, rewards) for group, rewards in zip(groups, self.rewards(groups), strict=True)]
+
+    def _accepted(self, group: Group, rewards: np.ndarray) -> np.ndarray:
+        dispersion = Dispersion(*self.dispersion[self.seen.get(group.source, SEEN_BY_ALL)])
+        noise = effects(group.view.id, group.outputs, len(rewards))
+        if self.anchored:
+            return spread(rewards, np.sqrt(dispersion.total) * noise, dispersion.total)
+        return _preferred(rewards, np.sqrt(dispersion.output) * noise, 2 * dispersion.output)
 
     # ---- files ----
 
@@ -230,12 +243,16 @@ def accepted(answer: Label | Rating) -> float:
     return 0.5 if answer.value == middle else float(answer.value > middle)
 
 
-def _preferred(rewards: np.ndarray) -> np.ndarray:
+def _preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.ndarray:
     k = rewards.shape[1]
     if k < 2:
         return np.full(rewards.shape, 0.5)
-    wins = expit(rewards[:, :, None] - rewards[:, None, :]).sum(axis=2) - 0.5  # without itself
+    wins = spread(_differences(rewards), _differences(noise), variance).sum(axis=2) - 0.5  # without itself
     return np.asarray(wins / (k - 1))
+
+
+def _differences(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values[:, :, None] - values[:, None, :])
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
