@@ -83,20 +83,24 @@ def run(
     wait: Wait = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and spend nothing.")] = False,
     retry_failed: Retry = False,
+    device: Annotated[str | None, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Its precision: auto, float32, bfloat16.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run a run file, or go on with it where it stopped."""
     from rrm.cli import runs
     from rrm.cli.runfile import read_run_file
 
-    settings = read_run_file(file, tuple(changes or ()))
+    changes = list(changes or ())
+    changes += [f"reward.{key}={value}" for key, value in (("device", device), ("dtype", dtype)) if value]
+    settings = read_run_file(file, tuple(changes))
     if dry_run:
         from rrm.cli.forecast import forecast
 
         _print(forecast(settings), as_json)
         return
     directory = out or Path("runs") / settings.name
-    again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes or ()) + f" --out {directory}"
+    again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
     report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed)
     _tell(report, directory, as_json)
 

@@ -186,6 +186,12 @@ def test_another_run_in_the_same_folder_is_refused(folder: Path, run_toml: Path)
     assert "another run" in str(done.exception)
 
 
+def test_a_device_that_is_not_there_is_refused(run_toml: Path, tmp_path: Path) -> None:
+    done = command("run", str(run_toml), "--device", "abacus", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, InputError)
+    assert "abacus" in str(done.exception)
+
+
 def test_a_run_that_waits_for_people_says_so_and_goes_on_when_they_have_answered(tmp_path: Path) -> None:
     settings = deepcopy(SMALL) | {"rater": {"plugin": "people", "per_node": {"label": 1}}, "flat": False}
     settings["train"]["arguments"] |= {"count": 2}
