@@ -1,7 +1,6 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +27,6 @@ class Parts:
 
     run: RunFile
     store: SqlStore | None = None
-    faults: Counter[str] = field(default_factory=Counter)
 
     @cached_property
     def budget(self) -> Budget:
@@ -48,9 +46,8 @@ class Parts:
                 LangChainAssistant(load_chat_model(part.model, part.arguments)),
                 cache=self.store,
                 budget=self.budget,
-                pace=Pace(),
+                pace=Pace(highest=part.concurrency),
                 attempts=part.attempts,
-                faults=self.faults,
             )
             for name, part in self.run.assistants.items()
         }

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 
@@ -17,7 +17,6 @@ from rrm.core.errors import LimitError, ProposalError
 from rrm.core.ids import content_id
 from rrm.core.task import Span, Task
 
-EdgeKind = Literal["part", "context"]
 Flow: TypeAlias = "nx.DiGraph[str]"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rrm.core.graph import TaskGraph
 from rrm.core.task import Source, Task
-from rrm.core.values import Feedback, Group, Output, Request, Score, View
+from rrm.core.values import Feedback, Group, Output, Request, View
 
 
 @runtime_checkable
@@ -210,10 +210,6 @@ class Store(Protocol):
     def load(self, kind: type) -> list[Any]:
         """Return all recorded values of a kind, in the order of recording."""
         ...
-
-
-ScoreOf = Mapping[str, Score]
-"""Scores by output id."""
 
 
 @runtime_checkable
