@@ -82,6 +82,15 @@ class View:
         """The passages' texts, joined by blank lines."""
         return "\n\n".join(passage.text for passage in self.passages if passage.text)
 
+    @property
+    def prompt(self) -> str:
+        """All that stands before an output when both are read as one text: context, passages, instruction.
+
+        The instruction comes last, next to the output, so that questions about one source share their
+        beginning, and a text that is too long loses the oldest end of the source and no instruction.
+        """
+        return "\n\n".join(part for part in (self.context, self.text, self.instruction) if part)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -129,15 +138,19 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Rating:
-    """A point on an ordered scale, 1 to `points`."""
+    """A point on an ordered scale, 1 to `points`; between two points it is a mean, as of several raters."""
 
     kind: ClassVar[str] = "rating"
-    value: int
+    value: float
     points: int = 7
 
     def __post_init__(self) -> None:
+        if self.points < 2:
+            raise InputError(f"a rating's scale has 2 points or more, got {self.points}")
         if isinstance(self.value, bool) or not 1 <= self.value <= self.points:
             raise InputError(f"a rating lies between 1 and {self.points}, got {self.value!r}")
+        if self.value == int(self.value):  # so that 4.0 and 4 have one id
+            object.__setattr__(self, "value", int(self.value))
 
 
 @dataclass(frozen=True)
@@ -166,11 +179,21 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Critique:
-    """What is wrong or right, in words; `spans` are (start, end) characters of the output."""
+    """What is wrong or right, in words; `spans` are (start, end) characters of the output.
+
+    `consistent` names the positions, as shown, of the outputs that the critique speaks for; None
+    means that nobody has said yet, and then it tells nothing about rewards.
+    """
 
     kind: ClassVar[str] = "critique"
     text: str
     spans: tuple[tuple[int, int], ...] = ()
+    consistent: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        named = self.consistent or ()
+        if len(set(named)) != len(named) or min(named, default=0) < 0:
+            raise InputError(f"a critique speaks for different positions from 0 up, got {named}")
 
 
 @dataclass(frozen=True)
@@ -229,12 +252,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Feedback:
-    """A rater's answer to a request; `seconds` is the rater's time where it is known."""
+    """A rater's answer to a request; `seconds` is the rater's time where it is known.
+
+    `confidence`, above 0 and up to 1, is how probably the rater takes the answer to mean anything:
+    with the rest it is as good as drawn blindly. None is full confidence.
+    """
 
     request: str
     rater: str
     answer: Answer
     seconds: float | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.confidence is not None and not 0 < self.confidence <= 1:
+            raise InputError(f"a confidence lies above 0 and up to 1, got {self.confidence!r}")
 
     @cached_property
     def id(self) -> str:
@@ -275,6 +307,23 @@ class Score:
         """Return the central interval that holds this share of the members."""
         low, high = np.quantile(self.samples, [(1 - mass) / 2, (1 + mass) / 2])
         return float(low), float(high)
+
+    def worst_case(self) -> float:
+        """Return the least of the members' scores: what is safe to optimise against where they disagree.
+
+        Coste et al. (2023), arXiv:2310.02743: worst-case optimisation.
+        """
+        return float(self.samples.min())
+
+    def less_variance(self, weight: float) -> float:
+        """Return the mean less `weight` times the members' variance; the mean itself at weight 0.
+
+        Coste et al. (2023), arXiv:2310.02743: uncertainty-weighted optimisation. Raises InputError for
+        a weight that is negative or not finite.
+        """
+        if not 0 <= weight < float("inf"):
+            raise InputError(f"the weight of the variance is a number from 0 up, got {weight}")
+        return self.mean - weight * float(self.samples.var()) if weight else self.mean
 
     def __repr__(self) -> str:
         low, high = self.interval()

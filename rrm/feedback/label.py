@@ -1,18 +1,29 @@
 """Labels: how probable it is that a rater accepts an output, given its reward."""
 
+from math import log
+
 from torch import Tensor, where
 from torch.nn.functional import logsigmoid
 
-from rrm.feedback.shapes import at_least_float32, same_shape
+from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
 
 
-def log_prob(reward: Tensor, good: Tensor) -> Tensor:
-    """Log-probability [...], in nats, of each label: P(good) = sigmoid(reward).
+def log_prob(
+    reward: Tensor,
+    good: Tensor,
+    temperature: Tensor | float = 1.0,
+    severity: Tensor | float = 0.0,
+    lapse: Tensor | float = 0.0,
+) -> Tensor:
+    """Log-probability [...], in nats, of each label: P(good) = sigmoid((reward - severity) / temperature).
 
     `reward` is floating [...], the logit of acceptance (an intercept is the caller's to add);
-    `good` is boolean [...]. Raises ShapeError if the shapes differ. The label is a choice between
-    the output and a threshold of reward 0: Jeon et al. (2020), arXiv:2002.04833.
+    `good` is boolean [...]; with probability `lapse` the label is a coin's; all else is a number or
+    broadcasts to [...]. Raises ShapeError if the shapes do not fit, InputError unless 0 <= lapse < 1.
+    The label is a choice between the output and a threshold: Jeon et al. (2020), arXiv:2002.04833.
     """
     same_shape(reward=reward, good=good)
     score = at_least_float32(reward)
-    return logsigmoid(where(good, score, -score))
+    broadcasts(score.shape, temperature=temperature, severity=severity, lapse=lapse)
+    logit = divided(score - severity, temperature)
+    return with_lapses(logsigmoid(where(good, logit, -logit)), lapse, -log(2))

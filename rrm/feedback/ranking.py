@@ -4,26 +4,36 @@ import torch
 from torch import Tensor, finfo
 
 from rrm.core.errors import InputError, ShapeError
-from rrm.feedback.shapes import at_least_float32, same_shape
+from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
 
 
-def log_prob(rewards: Tensor, best_first: Tensor, present: Tensor | None = None) -> Tensor:
+def log_prob(
+    rewards: Tensor,
+    best_first: Tensor,
+    present: Tensor | None = None,
+    temperature: Tensor | float = 1.0,
+    lapse: Tensor | float = 0.0,
+) -> Tensor:
     """Log-probability [...], in nats, of each ranking under Plackett and Luce.
 
     The rater takes the best of all, then the best of the rest, and so on; each choice is a softmax
     over what is left. `rewards` are floating [..., k] in logits; `best_first` integer [..., m] with
     m <= k holds positions into them, padded at the end with -1 where a ranking names fewer;
-    `present` is boolean [..., k], False where a row has fewer than k outputs. Raises ShapeError if
-    shapes do not fit, InputError if a position is repeated, absent or out of range. Sources: Luce
-    (1959), Individual Choice Behavior; Plackett (1975), doi:10.2307/2346567.
+    `present` is boolean [..., k], False where a row has fewer than k outputs. Rewards are divided by
+    the rater's `temperature`; with probability `lapse` all rankings that name as many are equally
+    probable; both are numbers or broadcast to [...]. Raises ShapeError if shapes do not fit,
+    InputError if a position is repeated, absent or out of range, or unless 0 <= lapse < 1. Sources:
+    Luce (1959), Individual Choice Behavior; Plackett (1975), doi:10.2307/2346567.
     """
     if rewards.shape[:-1] != best_first.shape[:-1] or best_first.shape[-1] > rewards.shape[-1]:
         raise ShapeError(f"rewards {tuple(rewards.shape)} do not fit a ranking of {tuple(best_first.shape)}")
     scores = at_least_float32(rewards)
+    broadcasts(scores.shape[:-1], temperature=temperature, lapse=lapse)
+    scores = divided(scores, temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature)
     left = torch.ones_like(scores, dtype=torch.bool) if present is None else present
     same_shape(rewards=rewards, present=left)
     left = left.clone()
-    total = scores.new_zeros(scores.shape[:-1])
+    total, blind = scores.new_zeros(scores.shape[:-1]), scores.new_zeros(scores.shape[:-1])
     lowest = finfo(scores.dtype).min
     for place in range(best_first.shape[-1]):
         named = best_first[..., place]
@@ -36,6 +46,7 @@ def log_prob(rewards: Tensor, best_first: Tensor, present: Tensor | None = None)
         remaining = scores.masked_fill(~left, lowest)
         choice = scores.gather(-1, position).squeeze(-1) - remaining.logsumexp(dim=-1)
         total = total + choice.masked_fill(~counts, 0.0)
+        blind = blind - left.sum(dim=-1).clamp(min=1).to(scores.dtype).log().masked_fill(~counts, 0.0)
         chosen = left.new_zeros(left.shape).scatter(-1, position, counts.unsqueeze(-1))
         left = left & ~chosen
-    return total
+    return with_lapses(total, lapse, blind)

@@ -1,10 +1,15 @@
-"""Ratings: how probable a point on an ordered scale is, given an output's reward."""
+"""Ratings: how probable a point on an ordered scale, or a quantity, is given an output's reward."""
 
-from torch import Tensor, cat, cumsum, full_like, inf
-from torch.nn.functional import logsigmoid, softplus
+from math import log, pi, sqrt
+
+from torch import Tensor, as_tensor, cat, cumsum
+from torch.nn.functional import pad, softplus
 
 from rrm.core.errors import InputError, ShapeError
-from rrm.feedback.shapes import at_least_float32, same_shape
+from rrm.feedback.shapes import at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
+
+LOGISTIC_SD = pi / sqrt(3)
+"""The standard deviation of a standard logistic variable: the noise that one logit is measured in."""
 
 
 def thresholds(first: Tensor, gaps: Tensor) -> Tensor:
@@ -17,31 +22,61 @@ def thresholds(first: Tensor, gaps: Tensor) -> Tensor:
     return cat([first.unsqueeze(-1), first.unsqueeze(-1) + cumsum(softplus(gaps), dim=-1)], dim=-1)
 
 
-def log_prob(reward: Tensor, value: Tensor, thresholds: Tensor) -> Tensor:
+def log_prob(
+    reward: Tensor,
+    value: Tensor,
+    thresholds: Tensor,
+    temperature: Tensor | float = 1.0,
+    severity: Tensor | float = 0.0,
+    lapse: Tensor | float = 0.0,
+) -> Tensor:
     """Log-probability [...], in nats, of each rating: the proportional-odds model.
 
-    P(rating <= j) = sigmoid(threshold_j - reward), so a better output shifts all its odds by as
-    much. `reward` is floating [...] in logits, `value` integer [...] from 1 to points,
-    `thresholds` ascending, [..., points - 1] with the rewards' shape in front, or [points - 1] for
-    all. Raises ShapeError if shapes do not fit, InputError for a value off the scale. Source:
-    McCullagh (1980), doi:10.1111/j.2517-6161.1980.tb01109.x.
+    P(rating <= j) = sigmoid((threshold_j + severity - reward) / temperature), so a better output
+    shifts all its odds by as much, and a severe rater's thresholds are higher. With probability
+    `lapse` all points are equally probable. `reward` is floating [...] in logits, `value` integer
+    [...] from 1 to points; `thresholds`, ascending, [..., points - 1], have the rewards' shape in
+    front or broadcast to it, as all the rest does. Raises ShapeError if shapes do not fit, InputError
+    for a value off the scale or unless 0 <= lapse < 1. Source: McCullagh (1980),
+    doi:10.1111/j.2517-6161.1980.tb01109.x.
     """
     same_shape(reward=reward, value=value)
-    if thresholds.shape[:-1] not in ((), reward.shape):
-        raise ShapeError(f"thresholds {tuple(thresholds.shape)} do not fit rewards {tuple(reward.shape)}")
+    score = at_least_float32(reward)
+    broadcasts(score.shape, thresholds=thresholds[..., 0], temperature=temperature, severity=severity, lapse=lapse)
     points = thresholds.shape[-1] + 1
     if value.numel() and not 1 <= int(value.min()) <= int(value.max()) <= points:
         raise InputError(f"a rating lies between 1 and {points}, got {int(value.min())} to {int(value.max())}")
-    score = at_least_float32(reward).unsqueeze(-1)
-    cuts = thresholds.to(score.dtype).expand(*reward.shape, points - 1) - score
-    ends = full_like(score, inf)
-    bounds = cat([-ends, cuts, ends], dim=-1)
-    low = bounds.gather(-1, (value - 1).unsqueeze(-1)).squeeze(-1)
-    high = bounds.gather(-1, value.unsqueeze(-1)).squeeze(-1)
-    # sigmoid(high) - sigmoid(low) = sigmoid(high) sigmoid(-low) (1 - exp(low - high)), without cancelling
-    middle = (low > -inf) & (high < inf)
-    gap = (high - low).masked_fill(~middle, 1.0)
-    between = (-(-gap).expm1()).log().masked_fill(~middle, 0.0)
-    above = logsigmoid(high.masked_fill(high == inf, 0.0)).masked_fill(high == inf, 0.0)
-    below = logsigmoid(-low.masked_fill(low == -inf, 0.0)).masked_fill(low == -inf, 0.0)
-    return above + below + between
+    bounds = pad(thresholds.to(score.dtype), (1, 1)).expand(*score.shape, points + 1)
+    low = bounds.gather(-1, (value - 1).unsqueeze(-1)).squeeze(-1) + severity - score
+    high = bounds.gather(-1, value.unsqueeze(-1)).squeeze(-1) + severity - score
+    low, high = divided(low, temperature), divided(high, temperature)
+    return with_lapses(log_between(low, high, value == 1, value == points), lapse, -log(points))
+
+
+def log_density(
+    reward: Tensor,
+    value: Tensor,
+    offset: Tensor | float = 0.0,
+    scale: Tensor | float = 1.0,
+    noise: Tensor | float = LOGISTIC_SD,
+    temperature: Tensor | float = 1.0,
+    severity: Tensor | float = 0.0,
+    lapse: Tensor | float = 0.0,
+    width: float = 2.0,
+) -> Tensor:
+    """Log-density [...], in nats, of each rating that is a quantity: regression on the reward.
+
+    value ~ Normal(offset + scale * (reward - severity), (scale * noise * temperature)^2): `noise` is in
+    units of the reward, so that by default a logit of reward means as much as in the kinds with
+    logistic noise. With probability `lapse` the value is uniform on a scale as wide as `width`, in the
+    value's own units. `reward` and `value` are floating [...]; all else is a number or broadcasts to
+    them; `scale` and `noise` are above 0. Raises ShapeError if shapes do not fit, InputError unless
+    0 <= lapse < 1.
+    """
+    same_shape(reward=reward, value=value)
+    score = at_least_float32(reward)
+    rest = {"offset": offset, "scale": scale, "noise": noise}
+    broadcasts(score.shape, **rest, temperature=temperature, severity=severity, lapse=lapse)
+    spread = as_tensor(scale * noise * temperature, dtype=score.dtype, device=score.device)
+    off = (value.to(score.dtype) - offset - scale * (score - severity)) / spread
+    return with_lapses(-0.5 * off**2 - spread.log() - 0.5 * log(2 * pi), lapse, -log(width))

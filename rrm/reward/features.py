@@ -7,6 +7,7 @@ they fail differently: cosine similarity finds paraphrases but hardly notices a 
 shared words, weighted by their rarity in the view, notice just that.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,10 @@ NAMES = (
     "names_not_in_view",
     "numbers_not_in_match",
     "name_rate",
+    "view_numbers_covered",
+    "numbers_not_in_view",
+    "number_variety",
+    "last_number_in_view",
     # order
     "in_order",
     "position_mean",
@@ -84,6 +89,7 @@ NAMES = (
     "quotes",
 )
 INDEX = {name: column for column, name in enumerate(NAMES)}
+_NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
 _DIGITS = 9  # features are rounded: equal inputs have equal features, in whatever company they are read
 
 
@@ -357,6 +363,21 @@ def _words(table: _Table, source: _Side, output: _Side, lexical: _Lexical) -> No
     changed = (lexical.match > 0.5) & (lexical.match < 0.999)
     table["near_copies_changed"] = output.mean(changed.astype(float))
     _names(table, source, output, lexical)
+    _numbers(table, source, output)
+
+
+def _numbers(table: _Table, source: _Side, output: _Side) -> None:
+    """Say how the output's numerals relate to the view's; in a worked solution the last one is the answer."""
+    given = {numeral for unit in source.units for numeral in _NUMERAL.findall(unit.text)}
+    covered, new, variety, last = (np.zeros(output.texts) for _ in range(4))
+    for text in range(output.texts):
+        said = [each for at in np.flatnonzero(output.owner == text) for each in _NUMERAL.findall(output.units[at].text)]
+        covered[text] = len(given & set(said)) / max(len(given), 1)
+        new[text] = len(set(said) - given) / max(len(set(said)), 1)
+        variety[text] = np.log1p(len(set(said)))
+        last[text] = float(bool(said) and said[-1] in given)
+    table["view_numbers_covered"], table["numbers_not_in_view"] = covered, new
+    table["number_variety"], table["last_number_in_view"] = variety, last
 
 
 def _names(table: _Table, source: _Side, output: _Side, lexical: _Lexical) -> None:

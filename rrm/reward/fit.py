@@ -6,7 +6,7 @@ but for the spacing of rating thresholds, and a fit of all members takes about a
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -14,25 +14,14 @@ import numpy as np
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
 from rrm.core.protocols import Encoder
-from rrm.core.values import (
-    Answer,
-    Comparison,
-    Correction,
-    Critique,
-    Demonstration,
-    Group,
-    Label,
-    Ranking,
-    Rated,
-    Rating,
-    Reject,
-)
+from rrm.core.values import Group, Rated, View
+from rrm.feedback.judgements import Item, Judgements, accepted, tabulate
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
 from rrm.reward.disperse import cross_disperse
 from rrm.reward.features import FeatureReader, Features
-from rrm.reward.heads import Rows, fit_heads
-from rrm.reward.model import SEEN_BY_ALL, LevelModel, accepted, settings_of
-from rrm.reward.trunk import Trunk, fit_trunk
+from rrm.reward.heads import fit_heads
+from rrm.reward.model import SEEN_BY_ALL, LevelModel, settings_of
+from rrm.reward.trunk import fit_trunk
 
 
 @dataclass(frozen=True)
@@ -43,7 +32,8 @@ class FitConfig:
     `shrink` that of the prior centred on the head below, of which each member follows its own.
     With fewer than `min_labels` ratings the lower head is used as it is. `separate` fits a level
     on its own: no shared trunk, no shrinking. `components` principal directions of the outputs'
-    contents count `component_weight` as much, on average, as a feature.
+    contents count `component_weight` as much, on average, as a feature. With `reliability` each
+    rater's temperature, leanings and lapses are fitted together with the heads.
     """
 
     members: int = 24
@@ -54,6 +44,7 @@ class FitConfig:
     separate: bool = False
     components: int = 32
     component_weight: float = 0.7
+    reliability: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.folds <= self.members:
@@ -87,8 +78,8 @@ def fit(
     every training source members / folds heads never saw it: cross-fitting without refits.
     `fold_of` must be the same at all levels of a run; by default folds are dealt by
     `balanced_folds`. With a single source nothing is held out, and `holds_out` says so; a split
-    within a source is out of scope here. A correction or demonstration counts as preferred to what
-    was shown; critiques and rejections are counted in `unused`.
+    within a source is out of scope here. How each kind of feedback is read is in
+    `rrm.feedback.judgements.tabulate`; what says nothing about rewards is counted in `unused`.
 
     Raises InputError without a single usable rating, or for answers that do not fit their requests.
     """
@@ -96,21 +87,28 @@ def fit(
     reader = _reader(encoder, lower)
     if lower is not None and lower.members != config.members:
         raise InputError(f"the model below has {lower.members} members, so this level cannot have {config.members}")
-    table = _Table.of(rated, reader, lower, config)
-    if not table.rows.count:
+    judgements = tabulate(rated)
+    if not judgements.rows:
         raise InputError(f"level {level} has no ratings to fit on: let it share the head below (LevelModel.shared)")
-    folds, seen = _folds(table.sources, lower, config, seed, fold_of)
-    share = lower is not None and table.rows.count < config.min_labels
-    anchored = lower.anchored if lower is not None and share else table.rows.anchors
+    features = _features(judgements.items, reader)
+    trunk = fit_trunk(features, config.components, config.component_weight) if lower is None else lower.trunk
+    columns = trunk(features)
+    folds, seen = _folds(judgements.sources, lower, config, seed, fold_of)
+    share = lower is not None and judgements.rows < config.min_labels
+    anchored = lower.anchored if lower is not None and share else judgements.anchors
     left_out = leaves_out(config.members, folds)
-    prior = np.zeros((len(left_out), table.trunk.columns)), np.zeros(len(left_out))
+    prior = np.zeros((len(left_out), trunk.columns)), np.zeros(len(left_out))
     if lower is not None:
         prior = np.concatenate([lower.heads, lower.pair_heads]), np.concatenate([lower.anchor, lower.pair_anchor])
-    every = prior
+    every, settings = prior, settings_of(config, seed)
     if not share:
-        weights = _weights(table.sources, seen, left_out, seed)
-        every = fit_heads(table.rows, weights, *prior, config.l2 if lower is None else config.shrink)
-    held = _held_logits(table, *every, seen, anchored)
+        weights = _weights(judgements.sources, seen, left_out, seed)
+        precision = config.l2 if lower is None else config.shrink
+        found = fit_heads(columns, judgements, weights, *prior, precision, config.reliability)
+        every = found.heads, found.anchor
+        if config.reliability:
+            settings["raters"] = [rater._asdict() for rater in found.raters]
+    held = _held_logits(columns, judgements, *every, seen, anchored)
     (heads, pair_heads), (anchor, pair_anchor) = (np.split(each, [config.members]) for each in every)
     start = lower.calibration if lower is not None and share else np.tile(IDENTITY, (folds + 1, 1))
     calibration = cross_calibrate(held, left_out, start)
@@ -119,7 +117,7 @@ def fit(
         level=level,
         reader=reader,
         encoder=reader.encoder.name,
-        trunk=table.trunk,
+        trunk=trunk,
         heads=heads,
         anchor=anchor,
         pair_heads=pair_heads,
@@ -130,9 +128,9 @@ def fit(
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
         shared_head=share,
-        ratings=table.rows.count,
-        unused=table.unused,
-        settings=settings_of(config, seed),
+        ratings=judgements.rows,
+        unused=judgements.unused,
+        settings=settings,
     )
 
 
@@ -189,106 +187,43 @@ def _weights(sources: Sequence[str], seen: Mapping[str, int], left_out: np.ndarr
     return drawn
 
 
-@dataclass
-class _Table:
-    """Ratings as index arrays over the distinct (view, text) pairs that they are about."""
-
-    rows: Rows
-    trunk: Trunk
-    sources: list[str]
-    unused: int
-    view: np.ndarray  # of each item, [items]
-    accepted: list[tuple[int, float, int]] = field(default_factory=list)  # item, outcome, source
-
-    @classmethod
-    def of(cls, rated: Sequence[Rated], reader: FeatureReader, lower: LevelModel | None, config: FitConfig) -> "_Table":
-        groups = [_group(row) for row in rated]
-        read = reader.read(groups)
-        item: dict[tuple[str, str], int] = {}
-        numbers: list[np.ndarray] = []
-        contents: list[np.ndarray] = []
-        places: list[list[int]] = []
-        for group, features in zip(groups, read, strict=True):
-            at = []
-            for row, text in enumerate(group.outputs):
-                key = (group.view.id, text)
-                if key not in item:
-                    item[key] = len(item)
-                    numbers.append(features.numbers[row])
-                    contents.append(features.contents[row])
-                at.append(item[key])
-            places.append(at)
-        if not item:
-            raise InputError("there are no ratings to fit on")
-        every = Features(np.stack(numbers), np.stack(contents))
-        trunk = fit_trunk(every, config.components, config.component_weight) if lower is None else lower.trunk
-        sources = sorted({row.request.source for row in rated})
-        index = {source: place for place, source in enumerate(sources)}
-        views = np.unique([view for view, _ in item], return_inverse=True)[1].ravel()
-        table = cls(Rows(trunk(every)), trunk, sources, 0, views)
-        for each, at in zip(rated, places, strict=True):
-            table._add(each.feedback.answer, at, index[each.request.source])
-        return table
-
-    def _add(self, answer: Answer, at: list[int], source: int) -> None:
-        rows = self.rows
-        if isinstance(answer, Comparison):
-            choice = 2 if answer.better is None else answer.better
-            rows.comparisons.append((at[0], at[1], choice, source))
-        elif isinstance(answer, Ranking):
-            rows.rankings.append((tuple(at), answer.best_first, source))
-        elif isinstance(answer, Label):
-            rows.labels.append((at[0], int(answer.good), source))
-        elif isinstance(answer, Rating):
-            rows.ratings.setdefault(answer.points, []).append((at[0], answer.value, source))
-        elif isinstance(answer, (Correction, Demonstration)):
-            rows.comparisons.extend((at[-1], other, 0, source) for other in at[:-1] if other != at[-1])
-        else:
-            self.unused += 1
-        if isinstance(answer, (Label, Rating)):
-            self.accepted.append((at[0], accepted(answer), source))
-
-
-def _group(row: Rated) -> Group:
-    """Return what a rating is about, checked; a text that the rater wrote stands last."""
-    group, answer = row.request.group, row.feedback.answer
-    shown = len(group.outputs)
-    if isinstance(answer, (Correction, Demonstration)):
-        return Group(group.source, group.level, group.view, (*group.outputs, answer.text))
-    wanted = {Comparison: shown == 2, Label: shown == 1, Rating: shown == 1}.get(type(answer), True)
-    if isinstance(answer, Ranking):
-        wanted = bool(answer.best_first) and max(answer.best_first) < shown
-    if not wanted:
-        raise InputError(f"request {row.request.id} shows {shown} outputs, which a {answer.kind} {answer} does not fit")
-    if isinstance(answer, (Critique, Reject)):
-        return Group(group.source, group.level, group.view, ())
-    return group
+def _features(items: Sequence[Item], reader: FeatureReader) -> Features:
+    """Return the features of all items, one row each."""
+    texts: dict[str, tuple[View, list[str]]] = {}
+    for item in items:
+        texts.setdefault(item.view.id, (item.view, []))[1].append(item.text)
+    read = reader.read([Group("", 0, view, tuple(found)) for view, found in texts.values()])
+    row = {
+        (id_, text): (features.numbers[at], features.contents[at])
+        for (id_, (_, found)), features in zip(texts.items(), read, strict=True)
+        for at, text in enumerate(found)
+    }
+    rows = [row[item.view.id, item.text] for item in items]
+    return Features(np.stack([numbers for numbers, _ in rows]), np.stack([contents for _, contents in rows]))
 
 
 def _held_logits(
-    table: _Table, heads: np.ndarray, anchor: np.ndarray, seen: Mapping[str, int], anchored: bool
+    columns: np.ndarray,
+    judgements: Judgements,
+    heads: np.ndarray,
+    anchor: np.ndarray,
+    seen: Mapping[str, int],
+    anchored: bool,
 ) -> HeldLogits:
     """Collect what every head says about sources held out: differences, and acceptance where anchored.
 
     A head that had nothing to learn from is zero, and its logits count as unknown (NaN).
     """
-    rewards = table.rows.columns @ heads.T
-    fold = np.array([seen[source] for source in table.sources])
-    logits, outcome, source, items = [], [], [], []
-    for first, second, choice, place in table.rows.pairs():
-        logits.append(rewards[first] - rewards[second])
-        outcome.append((1.0, 0.0, 0.5)[choice])
-        source.append(place)
-        items.append((first, second))
-    for item, good, place in table.accepted if anchored else ():
-        logits.append(rewards[item] + anchor)
-        outcome.append(good)
-        source.append(place)
-        items.append((item, -1))
-    first_item, second_item = np.array(items, dtype=np.int64).reshape(-1, 2).T
-    at = fold[np.array(source, dtype=np.int64)]
-    found = np.array(logits).reshape(len(logits), len(heads))
-    found[:, ~heads.any(axis=1)] = np.nan
-    is_anchor = (second_item < 0).astype(np.float64)
-    held = HeldLogits(found, np.array(outcome), is_anchor, at, first_item, second_item, table.view[first_item])
+    rewards = columns @ heads.T
+    rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in judgements.pairs()]
+    if anchored:
+        rows += [(item, -1, accepted(answer), source) for item, answer, source in judgements.valued()]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    first, second, source = table[:, [0, 1, 3]].astype(np.int64).T
+    is_anchor = second < 0
+    logits = rewards[first] - np.where(is_anchor[:, None], -anchor[None, :], rewards[second])
+    logits[:, ~heads.any(axis=1)] = np.nan
+    at = np.array([seen[name] for name in judgements.sources])[source]
+    views = np.unique([item.view.id for item in judgements.items], return_inverse=True)[1].ravel()
+    held = HeldLogits(logits, table[:, 2], is_anchor.astype(np.float64), at, first, second, views[first])
     return held.where(at != SEEN_BY_ALL)

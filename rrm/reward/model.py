@@ -1,7 +1,6 @@
 """The reward model of one level: an ensemble of heads on the shared trunk, calibrated; saved as two plain files."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
@@ -14,15 +13,16 @@ from scipy.special import expit
 from rrm.core.errors import InputError
 from rrm.core.protocols import Encoder
 from rrm.core.values import Comparison, Group, Label, Ranking, Rated, Rating
+from rrm.feedback.judgements import accepted, ranked_pairs
 from rrm.reward.disperse import Dispersion, effects, spread
 from rrm.reward.features import NAMES, FeatureReader
-from rrm.reward.heads import ranked_pairs
+from rrm.reward.files import durable
 from rrm.reward.trunk import Trunk
 
 FORMAT = 1
 SEEN_BY_ALL = -1
 _ARRAYS = ("heads", "anchor", "pair_heads", "pair_anchor", "calibration", "dispersion")
-_TENSORS, _FACTS = "model.safetensors", "model.json"
+_TENSORS, FACTS = "model.safetensors", "model.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,9 @@ class LevelModel:
 
     def raw(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Return uncalibrated rewards by every member, float64 [members, k] for each group."""
-        return [self.heads @ self.trunk(features).T for features in self.reader.read(groups)]
+        # not a product of matrices, whose last bit may depend on a row's place: equal texts get equal rewards
+        read = self.reader.read(groups)
+        return [np.einsum("mc,kc->mk", self.heads, self.trunk(features)) for features in read]
 
     def rewards(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Return for each group its calibrated rewards, float64 [members not fitted on its source, k]."""
@@ -148,8 +150,8 @@ class LevelModel:
         facts = self._facts()
         digest = _digest(facts)
         text = json.dumps({**facts, "digest": digest}, indent=1, sort_keys=True, ensure_ascii=False)
-        _write(place / _TENSORS, self._tensor_bytes())
-        _write(place / _FACTS, text.encode())
+        durable(place / _TENSORS, self._tensor_bytes())
+        durable(place / FACTS, text.encode())
         return digest
 
     @classmethod
@@ -163,14 +165,14 @@ class LevelModel:
 
         place = Path(folder)
         try:
-            facts = json.loads((place / _FACTS).read_text("utf-8"))
+            facts = json.loads((place / FACTS).read_text("utf-8"))
             tensors = (place / _TENSORS).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(f"no reward model can be read from {place}: {error}") from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("features") != list(NAMES):
             raise InputError(f"the reward model in {place} was written by another version of rrm: fit it again")
         if _digest({name: value for name, value in facts.items() if name != "digest"}) != facts.get("digest"):
-            raise InputError(f"{place / _FACTS} was changed after it was written: its digest does not match")
+            raise InputError(f"{place / FACTS} was changed after it was written: its digest does not match")
         if blake2b(tensors, digest_size=16).hexdigest() != facts["tensors"]:
             raise InputError(f"{place / _TENSORS} was changed after it was written: its digest does not match")
         reader = encoder if isinstance(encoder, FeatureReader) else FeatureReader(encoder)
@@ -235,14 +237,6 @@ def _predict(row: Rated, reward: np.ndarray, model: LevelModel) -> list[HeldOut]
     return []
 
 
-def accepted(answer: Label | Rating) -> float:
-    """Return 1 for a good label or a rating above the middle of its scale, 0.5 for the middle itself."""
-    if isinstance(answer, Label):
-        return float(answer.good)
-    middle = (answer.points + 1) / 2
-    return 0.5 if answer.value == middle else float(answer.value > middle)
-
-
 def _preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.ndarray:
     k = rewards.shape[1]
     if k < 2:
@@ -258,20 +252,6 @@ def _differences(values: np.ndarray) -> np.ndarray:
 def _digest(facts: Mapping[str, Any]) -> str:
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def settings_of(config: Any, seed: int) -> dict[str, Any]:

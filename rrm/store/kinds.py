@@ -61,8 +61,8 @@ class _FeedbackKind(Kind):
         return {**super().row(value), "kind": value.answer.kind}
 
     def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Feedback:
-        request, rater, answer, seconds, kind = row
-        value: Feedback = _with_id(Feedback(request, rater, _ANSWER_READERS[kind](answer), seconds), id_)
+        request, rater, answer, seconds, confidence, kind = row
+        value: Feedback = _with_id(Feedback(request, rater, _ANSWER_READERS[kind](answer), seconds, confidence), id_)
         return value
 
 
@@ -172,7 +172,8 @@ def _reader(hint: Any) -> Convert:
     if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
         reads = {each.name: _reader(hints[each.name]) for each in fields(hint)}
-        return lambda held: hint(**{name: read(held[name]) for name, read in reads.items()})
+        # a field that is newer than the record takes its default
+        return lambda held: hint(**{name: read(held[name]) for name, read in reads.items() if name in held})
     if hasattr(hint, "_fields"):
         return lambda held: hint(*held)
     return _same

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -117,6 +117,7 @@ class FeedbackRow(Value, table=True):
     kind: str
     answer: Any = Field(sa_type=JSON)
     seconds: float | None
+    confidence: float | None
 
 
 class FailureRow(Value, table=True):

@@ -6,7 +6,7 @@ import pytest
 from rrm.core import errors
 from rrm.core.errors import InputError, RrmError, ShapeError
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import KINDS, Comparison, Passage, Ranking, Rating, Request, Score, Shown, View
+from rrm.core.values import KINDS, Comparison, Critique, Feedback, Passage, Ranking, Rating, Request, Score, Shown, View
 
 
 @pytest.mark.parametrize("better", [2, -1, "a"])
@@ -27,6 +27,40 @@ def test_a_rating_lies_on_its_scale(value: int) -> None:
     with pytest.raises(InputError, match="between 1 and 7"):
         Rating(value)
     assert Rating(9, points=10).value == 9
+
+
+@pytest.mark.parametrize("value", [0.99, 7.01, float("nan"), float("inf")])
+def test_a_mean_rating_lies_on_the_scale_too(value: float) -> None:
+    with pytest.raises(InputError, match="between 1 and 7"):
+        Rating(value)
+    assert Rating(4.5).value == 4.5
+
+
+def test_a_whole_rating_has_one_id_however_it_is_written() -> None:
+    assert type(Rating(4.0).value) is int
+    assert Feedback("request", "Ann", Rating(4.0)).id == Feedback("request", "Ann", Rating(4)).id
+
+
+def test_a_scale_of_one_point_is_none() -> None:
+    with pytest.raises(InputError, match="2 points or more, got 1"):
+        Rating(1, points=1)
+
+
+@pytest.mark.parametrize("confidence", [0.0, -0.5, 1.01, float("nan")])
+def test_a_confidence_is_above_zero_and_at_most_one(confidence: float) -> None:
+    with pytest.raises(InputError, match="above 0 and up to 1"):
+        Feedback("request", "Ann", Comparison(0), confidence=confidence)
+
+
+def test_an_answer_is_the_same_whatever_its_confidence() -> None:
+    sure, unsure = (Feedback("request", "Ann", Comparison(0), confidence=each) for each in (1.0, 0.3))
+    assert sure.id == unsure.id
+
+
+@pytest.mark.parametrize("consistent", [(1, 1), (-1,)])
+def test_a_critique_speaks_for_different_positions(consistent: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="different positions"):
+        Critique("too long", consistent=consistent)
 
 
 def test_a_request_asks_for_a_kind_that_exists() -> None:
@@ -98,3 +132,20 @@ def test_every_error_is_ours_and_the_builtin_that_it_refines() -> None:
     assert all(issubclass(each, builtin) for each, builtin in refined.items())
     assert issubclass(errors.AssistantError, RuntimeError)
     assert {each.exit_code for each in ours} == {1, 2, 3, 4, 5, 130}
+
+
+def test_a_conservative_score_is_the_worst_member_or_the_mean_less_its_variance() -> None:
+    score = Score(np.array([1.0, 2.0, 6.0]))  # mean 3, variance (4 + 1 + 9) / 3
+    assert score.worst_case() == 1.0
+    assert score.less_variance(0.0) == score.mean == 3.0
+    assert score.less_variance(0.5) == pytest.approx(3 - 0.5 * 14 / 3)
+    with pytest.raises(InputError, match="from 0 up"):
+        score.less_variance(-1.0)
+
+
+def test_an_over_scored_output_is_not_chosen_by_a_conservative_score() -> None:
+    # one member of four was misled about the second output: on average it looks best, at worst it does not
+    honest, planted = Score(np.array([1.0, 1.1, 0.9, 1.0])), Score(np.array([0.2, 0.1, 0.2, 5.0]))
+    assert planted.mean > honest.mean
+    assert planted.worst_case() < honest.worst_case()
+    assert planted.less_variance(0.5) < honest.less_variance(0.5)

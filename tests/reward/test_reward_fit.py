@@ -9,20 +9,26 @@ from reward_problems import WordEncoder, output, rate, rated, view
 
 from rrm.core.errors import InputError
 from rrm.core.values import (
+    Answer,
     Comparison,
     Correction,
     Critique,
     Demonstration,
+    Feedback,
     Group,
     Label,
     Ranking,
     Rated,
     Rating,
     Reject,
+    Request,
+    Shown,
+    View,
 )
+from rrm.feedback.judgements import tabulate
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
-from rrm.reward.heads import Rows, fit_heads
+from rrm.reward.heads import Heads, fit_heads
 from rrm.reward.model import SEEN_BY_ALL, HeldOut, LevelModel, held_out
 
 SMALL = FitConfig(members=8, folds=4, l2=5.0, shrink=5.0, min_labels=20, components=4)
@@ -33,44 +39,111 @@ def accuracy(rows: Sequence[HeldOut]) -> float:
     return float(np.mean([(row.probability > 0.5) == row.outcome for row in rows if row.outcome is not None]))
 
 
+def items(count: int) -> list[str]:
+    return [f"item {number}" for number in range(count)]
+
+
+def told(answer: Answer, *texts: str, rater: str = "r") -> Rated:
+    """An answer about texts beside one view."""
+    shown = tuple(Shown(text, text) for text in texts)
+    asked = Request("n", "s", 0, answer.kind, View("Which?", (), 9), shown)
+    return Rated(asked, Feedback(asked.id, rater, answer))
+
+
+def heads_of(rows: Sequence[Rated], columns: np.ndarray, precision: float, reliability: bool = False) -> Heads:
+    """Fit one head to rows whose texts name rows of `columns`."""
+    judgements = tabulate(rows)
+    at = [int(item.text.split()[1]) for item in judgements.items]
+    start = np.zeros((1, columns.shape[1])), np.zeros(1)
+    return fit_heads(columns[at], judgements, np.ones((1, 1)), *start, precision, reliability)
+
+
 def test_heads_recover_known_linear_rewards_from_every_kind() -> None:
     rng = np.random.default_rng(0)
     truth = np.array([1.0, -2.0, 0.5])
     columns = rng.normal(size=(4000, 3))
-    reward = columns @ truth
-    rows = Rows(columns)
+    reward, names = columns @ truth, items(4000)
+    rows: dict[str, list[Rated]] = {"comparison": [], "label": [], "rating": [], "quantity": [], "ranking": []}
     for a, b in rng.integers(4000, size=(4000, 2)):
         better = rng.random() < 1 / (1 + np.exp(reward[b] - reward[a]))
-        rows.comparisons.append((int(a), int(b), 0 if better else 1, 0))
+        rows["comparison"].append(told(Comparison(0 if better else 1), names[a], names[b]))
     for item in range(2000):
-        rows.labels.append((item, int(rng.random() < 1 / (1 + np.exp(-reward[item] - 0.7))), 0))
+        good = rng.random() < 1 / (1 + np.exp(-reward[item] - 0.7))
+        rows["label"].append(told(Label(bool(good)), names[item]))
         noisy = reward[item] + rng.logistic()
         value = 1 + sum(noisy > cut for cut in (-1.0, 0.5, 2.0))
-        rows.ratings.setdefault(4, []).append((item, value, 0))
-        trio = tuple(int(each) for each in rng.choice(4000, 3, replace=False))
-        order = tuple(int(at) for at in np.argsort([-reward[each] - rng.gumbel() for each in trio]))
-        rows.rankings.append((trio, order, 0))
-    for kinds in (["comparisons"], ["labels"], ["ratings"], ["rankings"], ["comparisons", "labels", "ratings"]):
-        some = Rows(columns, **{kind: getattr(rows, kind) for kind in kinds})
-        heads, anchor = fit_heads(some, np.ones((1, 1)), np.zeros((1, 3)), np.zeros(1), precision=1e-3)
-        np.testing.assert_allclose(heads[0], truth, atol=0.2, err_msg=str(kinds))
-        if "labels" in kinds:
-            assert anchor[0] == pytest.approx(0.7, abs=0.15)
-        elif "ratings" in kinds:
-            assert anchor[0] == pytest.approx(-0.5, abs=0.15)  # the middle threshold of four points
+        rows["rating"].append(told(Rating(value, 4), names[item]))
+        # half the width of a scale of 101 points is 50: a logit is 4 points, and zero lies at 57
+        quantity = 57 + 4 * (reward[item] + rng.normal() * np.pi / np.sqrt(3))
+        rows["quantity"].append(told(Rating(float(np.clip(quantity, 1, 101)), 101), names[item]))
+        trio = [int(each) for each in rng.choice(4000, 3, replace=False)]
+        order = np.argsort([-reward[each] - rng.gumbel() for each in trio])
+        rows["ranking"].append(told(Ranking(tuple(int(at) for at in order)), *(names[each] for each in trio)))
+    for kinds in (["comparison"], ["label"], ["rating"], ["quantity"], ["ranking"], ["comparison", "label", "rating"]):
+        found = heads_of([row for kind in kinds for row in rows[kind]], columns, precision=1e-3)
+        np.testing.assert_allclose(found.heads[0], truth, atol=0.2, err_msg=str(kinds))
+        if "label" in kinds:
+            assert found.anchor[0] == pytest.approx(0.7, abs=0.15)
+        elif "rating" in kinds:
+            assert found.anchor[0] == pytest.approx(-0.5, abs=0.15)  # the middle threshold of four points
+        elif "quantity" in kinds:
+            assert found.anchor[0] == pytest.approx((57 - 51) / 4, abs=0.15)
 
 
 def test_heads_agree_with_scikit_learn_on_plain_logistic_regression() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
     rng = np.random.default_rng(1)
-    columns = rng.normal(size=(120, 5))
+    columns, names = rng.normal(size=(120, 5)), items(120)
     pairs = rng.integers(120, size=(90, 2))
     choice = rng.integers(2, size=90)
-    rows = Rows(columns, comparisons=[(int(a), int(b), int(c), 0) for (a, b), c in zip(pairs, choice, strict=True)])
-    heads, _ = fit_heads(rows, np.ones((1, 1)), np.zeros((1, 5)), np.zeros(1), precision=2.0)
+    rows = [told(Comparison(int(c)), names[a], names[b]) for (a, b), c in zip(pairs, choice, strict=True)]
+    heads = heads_of(rows, columns, precision=2.0).heads
     other = linear_model.LogisticRegression(C=1 / 2.0, fit_intercept=False, tol=1e-10, max_iter=1000)
     other.fit(columns[pairs[:, 0]] - columns[pairs[:, 1]], choice == 0)
     np.testing.assert_allclose(heads[0], other.coef_[0], atol=1e-5)
+
+
+def test_raters_are_found_together_with_the_head_and_those_who_say_nothing_do_no_harm() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.array([1.0, -2.0, 0.5, 1.5])
+    columns = rng.normal(size=(500, 4))
+    reward, names = columns @ truth, items(500)
+    people = {"Ann": 0.0, "Bob": 0.0, "Cem": 0.0, "random": 1.0, "contrary": -1.0}
+    rows = []
+    for name, harm in people.items():
+        for a, b in rng.integers(500, size=(300, 2)):
+            margin = (reward[a] - reward[b]) * {0.0: 1, 1.0: 0, -1.0: -1}[harm]
+            better = rng.random() < 1 / (1 + np.exp(-margin))
+            rows.append(told(Comparison(0 if better else 1), names[a], names[b], rater=name))
+    modelled, plain = (heads_of(rows, columns, precision=0.1, reliability=each) for each in (True, False))
+    cosine = [float(found.heads[0] @ truth / np.linalg.norm(found.heads[0])) for found in (modelled, plain)]
+    assert cosine[0] > 0.995 * np.linalg.norm(truth)
+    assert cosine[0] > cosine[1]
+    # the head speaks for the average row: with two of five raters saying nothing that is still near the truth
+    assert np.linalg.norm(modelled.heads[0]) > 1.5 * np.linalg.norm(plain.heads[0])
+    worst = sorted(modelled.raters, key=lambda rater: rater.sensitivity)[:2]
+    assert {rater.name for rater in worst} == {"random", "contrary"}
+    assert {rater[1:4] for rater in plain.raters} == {(1.0, 0.0, 0.0)}
+
+
+def test_the_order_of_ratings_makes_no_difference_to_a_fit() -> None:
+    rows = rate(sources=4, comparisons=10, labels=5)
+    shuffled = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))]
+    one, other = (fit(each, READER, SMALL, seed=0) for each in (rows, shuffled))
+    group = Group("new", 0, view("new"), ("Anna river.", "Zelda foo."))
+    np.testing.assert_allclose(one.rewards([group])[0], other.rewards([group])[0], atol=1e-5)
+    np.testing.assert_allclose(one.acceptance([group])[0], other.acceptance([group])[0], atol=1e-5)
+
+
+def test_a_fit_with_reliability_records_what_it_found_of_raters() -> None:
+    rows = [
+        replace(row, feedback=replace(row.feedback, rater=("Ann", "Bob")[number % 2]))
+        for number, row in enumerate(rate(sources=4, comparisons=10, labels=5))
+    ]
+    model = fit(rows, READER, replace(SMALL, reliability=True), seed=0)
+    assert [rater["name"] for rater in model.settings["raters"]] == ["Ann", "Bob"]
+    assert all(0.5 < rater["temperature"] < 2 and rater["rows"] == 30 for rater in model.settings["raters"])
+    assert "raters" not in fit(rows, READER, SMALL, seed=0).settings
 
 
 def test_held_out_sources_are_predicted_nearly_as_well_as_the_raters_allow() -> None:
@@ -278,10 +351,10 @@ def test_corrections_and_demonstrations_count_as_preferred() -> None:
     assert first > second + 0.5
 
 
-def test_words_that_say_nothing_about_rewards_are_counted_not_dropped_silently() -> None:
+def test_words_that_say_nothing_about_rewards_are_counted_and_a_rejection_is_used() -> None:
     rows = [*rate(), rated("s0", Critique("too long"), ["a text"]), rated("s1", Reject("not English"), ["a text"])]
     model = fit(rows, READER, SMALL, seed=0)
-    assert (model.ratings, model.unused) == (160, 2)
+    assert (model.ratings, model.unused) == (161, 1)
 
 
 def test_one_word_and_empty_outputs_are_fitted_and_scored() -> None:

@@ -305,7 +305,7 @@ def test_a_newer_record_is_refused_and_left_as_it_is(
         monkeypatch.undo()
     before = (run / FILE).read_bytes()
     for access in ("run", "append", "read"):
-        with pytest.raises(NewerStoreError, match="schema next, where this one knows up to 0001"):
+        with pytest.raises(NewerStoreError, match=f"schema next, where this one knows up to {REVISION}"):
             open_store(run, access)
     assert (run / FILE).read_bytes() == before
     assert not list(run.glob("*.backup-*"))

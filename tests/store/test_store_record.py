@@ -66,11 +66,13 @@ ANSWERS: list[Answer] = [
     Comparison(None, 0.0),
     Ranking((2, 0, 1)),
     Rating(6, 9),
+    Rating(2 + 1 / 3, 5),
     Label(True),
     Label(False),
     Correction(TEXT),
     Demonstration(""),
     Critique("names swapped", ((0, 4), (9, 12))),
+    Critique("the second is shorter", consistent=(1,)),
     Reject("not English"),
 ]
 
@@ -87,7 +89,7 @@ EXAMPLES: dict[type, list[Any]] = {
     ],
     Request: [REQUEST, replace(REQUEST, copy=5), Request("node-2", SOURCE.id, 0, "demonstration", View("", (), 0), ())],
     Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]
-    + [Feedback("request-0", "Bob", Comparison(1))],
+    + [Feedback("request-0", "Bob", Comparison(1)), Feedback("request-1", "Bob", Comparison(1), None, 1 / 3)],
     Failure: [Failure("node-1", "propose", "AssistantError", TEXT)],
     Fitted: [Fitted(1, "models/level-1", "ab12", 400)],
     Scored: [Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)), Scored("o", "m", (), ())],

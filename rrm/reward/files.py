@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all: a temporary name, fsync, rename."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rrm.core.errors import InputError
+
+
+def durable(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, sync it, and rename it into its place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def renamed(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder inside `folder`; on success its files take their places, `rrm.json` last."""
+    temporary = folder / f".new.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        files = sorted(temporary.iterdir(), key=lambda each: (each.name == "rrm.json", each.name))
+        for file in files:
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+        for file in files:
+            file.replace(folder / file.name)
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file; raise InputError for a file without one."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object")
+    return found
