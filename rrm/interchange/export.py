@@ -19,6 +19,7 @@ _BATCH = 5_000
 def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, Any]]:
     """Yield TRL preference rows: prompt, chosen, rejected, annotator, source_id, level.
 
+    The prompt is `View.prompt`, so a model trained elsewhere on these rows reads what ours reads.
     A comparison gives one row; a ranking one for every pair that it orders, the outputs it names
     before all that it does not. Ties and other kinds of feedback give none. A comparison with a
     strength gives its row a `margin`, in [0, 1]; TRL wants margins in all rows or in none, so leave
@@ -27,7 +28,7 @@ def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, A
     for each in rated:
         for better, worse, strength in _pairs(each.feedback.answer, len(each.request.shown)):
             shown = each.request.shown
-            row = {"prompt": prompt_of(each.request.view), "chosen": shown[better].text, "rejected": shown[worse].text}
+            row = {"prompt": each.request.view.prompt, "chosen": shown[better].text, "rejected": shown[worse].text}
             known = {"margin": strength} if margins and strength is not None else {}
             yield {**row, **known, **_origin(each)}
 
@@ -38,7 +39,7 @@ def to_trl_unpaired(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
         answer = each.feedback.answer
         if isinstance(answer, Label):
             text = each.request.shown[0].text
-            row = {"prompt": prompt_of(each.request.view), "completion": text, "label": answer.good}
+            row = {"prompt": each.request.view.prompt, "completion": text, "label": answer.good}
             yield {**row, **_origin(each)}
 
 
@@ -55,7 +56,7 @@ def to_nemo(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
             {"rank": rank, "completion": [{"role": "assistant", "content": each.request.shown[position].text}]}
             for position, rank in sorted(ranks.items(), key=lambda item: item[1])
         ]
-        context = [{"role": "user", "content": prompt_of(each.request.view)}]
+        context = [{"role": "user", "content": each.request.view.prompt}]
         yield {"context": context, "completions": completions, **_origin(each)}
 
 
@@ -63,22 +64,31 @@ def to_records(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
     """Yield our own records, which `from_records` reads back into equal values, ids included."""
     for each in rated:
         answer = {"kind": each.feedback.answer.kind, **asdict(each.feedback.answer)}
-        feedback = {"rater": each.feedback.rater, "answer": answer, "seconds": each.feedback.seconds}
-        yield {"request": asdict(each.request), "feedback": feedback}
+        known = {name: getattr(each.feedback, name) for name in ("seconds", "confidence")}
+        yield {
+            "request": asdict(each.request),
+            "feedback": {"rater": each.feedback.rater, "answer": answer, **known},
+        }
 
 
 def from_records(file: Path | str) -> Iterator[Rated]:
     """Yield what `to_records` wrote to a file; raise InputError naming the row for anything else."""
     for number, row in read_rows(file):
         try:
-            request = _request(row["request"])
-            feedback = row["feedback"]
-            answer = _answer(dict(feedback["answer"]))
-            yield Rated(request, Feedback(request.id, feedback["rater"], answer, feedback["seconds"]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{file}, row {number}: not one of rrm's records ({type(error).__name__}: {error})"
-            ) from error
+            yield record(row)
+        except InputError as error:
+            raise InputError(f"{file}, row {number}: {error}") from error
+
+
+def record(row: Row) -> Rated:
+    """Return what one row of `to_records` says; raise InputError for anything else."""
+    try:
+        request, feedback = _request(row["request"]), row["feedback"]
+        answer = _answer(dict(feedback["answer"]))
+        known = {name: feedback.get(name) for name in ("seconds", "confidence")}
+        return Rated(request, Feedback(request.id, feedback["rater"], answer, **known))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not one of rrm's records ({type(error).__name__}: {error})") from error
 
 
 def to_jsonl(rows: Iterable[Row], file: Path | str) -> int:
@@ -107,11 +117,6 @@ def to_parquet(rows: Iterable[Row], file: Path | str) -> int:
             count += len(batch)
             batch = list(islice(left, _BATCH))
     return count
-
-
-def prompt_of(view: View) -> str:
-    """Return a view as one text: instruction, previous context and passages, joined by blank lines."""
-    return "\n\n".join(part for part in (view.instruction, view.context, view.text) if part)
 
 
 def _origin(rated: Rated) -> dict[str, Any]:
@@ -148,6 +153,8 @@ def _answer(row: dict[str, Any]) -> Answer:
     kind = KINDS[row.pop("kind")]
     if "best_first" in row:
         row["best_first"] = tuple(row["best_first"])
+    if row.get("consistent") is not None:
+        row["consistent"] = tuple(row["consistent"])
     if "spans" in row:
         row["spans"] = tuple((start, end) for start, end in row["spans"])
     return kind(**row)

@@ -1,72 +1,87 @@
-"""People's recorded preferences and ratings as feedback that models can be fitted on.
+"""People's recorded judgements as feedback that models can be fitted on; `forms.py` tells the forms of row."""
 
-The form of a row is told by its columns:
-
-    prompt, chosen, rejected                   preference (TRL)        -> Comparison
-    context, completions [{rank, completion}]  ranked group (NeMo-RL)  -> Comparison or Ranking
-    prompt, completion, label                  unpaired (TRL)          -> Label
-    source | prompt, candidate | completion | summary, scores {}       -> Rating of one aspect
-
-Texts are strings or lists of chat messages (`role`, `content`).
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from math import isfinite
+from functools import cached_property, lru_cache
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator
-from rrm.core.values import (
-    Answer,
-    Comparison,
-    Feedback,
-    Label,
-    Output,
-    Passage,
-    Ranking,
-    Rated,
-    Rating,
-    Request,
-    Shown,
-    View,
+from rrm.core.values import Answer, Comparison, Feedback, Output, Passage, Ranking, Rated, Request, Shown, View
+from rrm.interchange.columns import Render, name, number, text, whole
+from rrm.interchange.export import record
+from rrm.interchange.forms import (
+    MOST_POINTS,
+    READERS,
+    RECORD,
+    EqualTexts,
+    Judged,
+    Legend,
+    form_of,
+    score_of,
 )
+from rrm.interchange.notes import Place, judgement_notes, nothing_to_learn
 from rrm.interchange.rows import Row, read_rows
 
 POLICY = "recorded"
+STRAY = 0.01
+"""Rows that prefer a text to itself are left out, and counted, where they are a smaller share than this."""
 
 
-class _Reading(NamedTuple):
-    """A row as read: the question's prompt, the texts answering it, and the judgement by position among them."""
+class Reading(NamedTuple):
+    """What a file holds, and what its reader should know of it: one sentence each."""
 
-    prompt: str
-    texts: tuple[str, ...]
-    answer: Answer
+    rated: list[Rated]
+    notes: list[str]
+
+
+def read_feedback(file: Path | str, level: int | None = None, **options: Any) -> Reading:
+    """Read a file of judgements in any form (`forms.py`), with what is odd about them in `notes`.
+
+    `options` are the fields of `RecordedPreferences`. Without `level` every row is of the level
+    that it tells in a column `level`, a whole number, and of level 0 if it tells none. Raises
+    InputError for rows that cannot be used, and for a file of which nothing can be learned.
+    """
+    rated, notes = RecordedPreferences(str(file), level, **options).reading()
+    if problem := nothing_to_learn(rated):
+        raise InputError(f"{file}: {problem}{''.join(f'; {note}' for note in notes) if not rated else ''}")
+    return Reading(rated, notes)
 
 
 @dataclass(frozen=True)
 class RecordedPreferences:
-    """A file of recorded judgements about outputs of one level.
+    """A file of recorded judgements about outputs of one level, `.jsonl`, `.jsonl.gz` or `.parquet`.
 
-    What the rater saw becomes the request's view. Without a join, a row's prompt is the passage and
-    `instruction` the instruction. With one, the row's prompt is the instruction (after
-    `instruction`, if any) and the passage is the text that the join file has for the row's key:
+    What the rater saw becomes the request's view. A row's `prompt` is the passage and `instruction`
+    the instruction. Where the source has a text of its own, in the row's column `source` or in a
+    join, that is the passage, and the prompt is the instruction (after `instruction`, if any).
     `join_file` has columns `join_key` and `join_text`, and rows name their text by `join_key`.
+    Ratings that have neither prompt nor source stand beside their `reference`. `render` makes one
+    text of a prompt that is chat messages.
 
-    `source_column` says which source a row belongs to (default: the join key, else the prompt).
-    `where` keeps only rows whose columns have a value, or one of several. `aspect` and `scale`
-    (lowest and highest whole score) read rating rows. `margin_scale` is the margin that counts as
-    "far better"; without it margins are checked but give no strength. `max_tokens` is the length
-    that outputs were allowed. Outputs are shown in an order drawn from their content.
+    `source_column` says which source a row belongs to; by default that is `source_id`, else the
+    join's key, else the source's text, else the prompt. Rows of another level than `level` by
+    their own column `level`, if that is a whole number, are left out; without `level` each row's
+    own is taken. `where` keeps only rows whose columns have a value, or one of several.
+
+    `margin_scale` is the margin that counts as "far better" (default: the file's largest). `aspect`
+    names one of the `scores` of rating rows (default: the only one, else `overall`, else the mean
+    of all), `scale` is the lowest and the highest score (default: as seen in the file). `votes` =
+    "each" reads counted votes (`votes_for`, `votes_against`, `votes_equal`) one by one, not as
+    their consensus. `confidence`, in (0, 1], is kept. `reason` is read past: it says the choice
+    again, and would count twice. `max_tokens` is the length that outputs were allowed. Outputs are
+    shown in an order drawn from their content. Our own records come back as they were.
 
     With `faulty="skip"` rows that cannot be used are left out and named in `problems`; otherwise
-    the first raises InputError naming file, row and column.
+    the first raises InputError naming file, row and column. Only a few rows (`STRAY`) that prefer
+    a text to itself are left out and counted either way: large files of people's work have some.
     """
 
     file: str
-    level: int
+    level: int | None
     source_column: str | None = None
     join_file: str | None = None
     join_key: str | None = None
@@ -80,7 +95,9 @@ class RecordedPreferences:
     margin_scale: float | None = None
     aspect: str | None = None
     scale: tuple[int, int] | None = None
+    votes: Literal["consensus", "each"] = "consensus"
     faulty: Literal["refuse", "skip"] = "refuse"
+    render: Render | None = field(default=None, repr=False, compare=False)
     problems: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     name: str = field(init=False)
 
@@ -90,7 +107,9 @@ class RecordedPreferences:
             raise ConfigError(f"{self.file}: join_file, join_key and join_text go together")
         if self.faulty not in ("refuse", "skip"):
             raise ConfigError(f'{self.file}: faulty is "refuse" or "skip", got {self.faulty!r}')
-        if self.level < 0 or (self.limit is not None and self.limit < 1) or self.max_tokens < 1:
+        if self.votes not in ("consensus", "each"):
+            raise ConfigError(f'{self.file}: votes is "consensus" or "each", got {self.votes!r}')
+        if (self.level or 0) < 0 or (self.limit is not None and self.limit < 1) or self.max_tokens < 1:
             raise ConfigError(f"{self.file}: level is 0 or more, limit and max_tokens 1 or more")
         if self.scale is not None and not (len(self.scale) == 2 and self.scale[0] < self.scale[1]):
             raise ConfigError(f"{self.file}: scale is the lowest and the highest score, got {self.scale}")
@@ -100,120 +119,128 @@ class RecordedPreferences:
 
     def rated(self) -> list[Rated]:
         """Return the rows as requests with their feedback, in the file's order."""
+        return self.reading().rated
+
+    def reading(self) -> Reading:
+        """Return the rows as requests with their feedback, in the file's order, and what to know of them."""
         self.problems.clear()
-        return list(self._each())
-
-    def _each(self) -> Iterator[Rated]:
-        count = 0
-        for number, row in read_rows(self.file):
-            if not all(_kept(row.get(column), wanted) for column, wanted in self.where.items()):
-                continue
-            if self.limit is not None and count >= self.limit:
-                return
+        rows = list(self._rows())
+        legend, notes = self._legend([row for _, row in rows])
+        seen = _Seen()
+        for line, row in rows:
+            if self.limit is not None and seen.rows >= self.limit:
+                break
             try:
-                rated = self._rated(row)
+                seen.add(self._read(row, legend, seen))
+            except EqualTexts as error:
+                seen.equal.append(f"{self.file}, row {line}: {error}")
             except InputError as error:
-                problem = f"{self.file}, row {number}: {error}"
-                if self.faulty == "refuse":
-                    raise InputError(problem) from error
-                self.problems.append(problem)
-                continue
-            count += 1
-            yield rated
+                self._refuse(f"{self.file}, row {line}: {error}", error)
+        if len(seen.equal) >= STRAY * len(rows):
+            for problem in seen.equal:
+                self._refuse(problem, None)
+        elif seen.equal:
+            notes.append(f"rows left out: {len(seen.equal):,} of {len(rows):,}, which prefer a text to itself")
+        return Reading(seen.rated, [*notes, *seen.notes(), *judgement_notes(seen.rated, seen.places)])
 
-    def _rated(self, row: Row) -> Rated:
-        reading = self._reading(row)
-        view, source = self._view(row, reading.prompt)
-        node = content_id("node", POLICY, source, self.level, view.id)
-        order, answer = _shuffled(reading, node)
-        shown = tuple(Shown(Output(node, text, POLICY, 0).id, text) for text in order)
-        request = Request(node, source, self.level, answer.kind, view, shown)
-        annotator = row.get(self.annotator_column)
-        rater = "recorded" if annotator is None or str(annotator).strip() == "" else str(annotator)
-        return Rated(request, Feedback(request.id, rater, answer))
+    def _refuse(self, problem: str, cause: InputError | None) -> None:
+        if self.faulty == "refuse":
+            raise InputError(problem) from cause
+        self.problems.append(problem)
 
-    def _view(self, row: Row, prompt: str) -> tuple[View, str]:
-        """Return what the rater saw, and the source's id."""
-        if self.join_key is None:
-            passage, instruction, source = prompt, self.instruction, content_id("source", prompt)
-        else:
-            key = _name(row, self.join_key)
-            if key not in self._joined:
-                raise InputError(f"{self.join_key} is {key!r}, which {self.join_file} does not have")
-            passage, source = self._joined[key], key
-            instruction = "\n\n".join(part for part in (self.instruction, prompt) if part)
-        if self.source_column is not None:
-            source = _name(row, self.source_column)
-        return View(instruction, (Passage(passage),), self.max_tokens), source
+    def _rows(self) -> Iterator[tuple[int, Row]]:
+        for line, row in read_rows(self.file):
+            if all(_kept(row.get(column), wanted) for column, wanted in self.where.items()):
+                yield line, row
 
-    def _reading(self, row: Row) -> _Reading:
-        if "chosen" in row or "rejected" in row:
-            return self._preference(row)
-        if "completions" in row:
-            return self._ranked(row)
-        if "scores" in row:
-            return self._rating(row)
-        if "label" in row:
-            good = row["label"]
-            if not isinstance(good, bool):
-                raise InputError(f"label must be true or false, got {_brief(good)}")
-            return _Reading(_text(row, self.prompt_column), (_text(row, "completion"),), Label(good))
-        raise InputError(
-            f"columns {', '.join(row) or '(none)'} are no form that is known;"
-            " there are prompt/chosen/rejected, context/completions, prompt/completion/label, source/candidate/scores"
-        )
-
-    def _preference(self, row: Row) -> _Reading:
-        chosen, rejected = _text(row, "chosen"), _text(row, "rejected")
-        if chosen == rejected:
-            raise InputError("chosen and rejected are the same text")
-        return _Reading(
-            _text(row, self.prompt_column), (chosen, rejected), Comparison(0, _strength(row, self.margin_scale))
-        )
-
-    def _ranked(self, row: Row) -> _Reading:
-        completions = row["completions"]
-        if not isinstance(completions, Sequence) or not all(isinstance(each, Mapping) for each in completions):
-            raise InputError("completions must be a list of objects with rank and completion")
-        texts = tuple(_text(each, "completion") for each in completions)
-        ranks = [each.get("rank") for each in completions]
-        if not all(isinstance(rank, int) and not isinstance(rank, bool) for rank in ranks):
-            raise InputError(f"completions must have whole ranks, got {_brief(ranks)}")
-        if len(texts) < 2 or len(set(texts)) < len(texts):
-            raise InputError("completions must be two or more different texts")
-        prompt = _text(row, "context" if "context" in row else self.prompt_column)
-        by_rank = sorted(range(len(texts)), key=lambda position: ranks[position])
-        if len(texts) == 2:
-            return _Reading(prompt, texts, Comparison(None if ranks[0] == ranks[1] else by_rank[0]))
-        if len(set(ranks)) < len(ranks):
-            raise InputError(f"completions share a rank, which only a pair can: {_brief(ranks)}")
-        return _Reading(prompt, texts, Ranking(tuple(by_rank)))
-
-    def _rating(self, row: Row) -> _Reading:
-        scores = row["scores"]
-        if self.aspect is None or self.scale is None:
-            raise InputError("rating rows need aspect (which of the scores) and scale (lowest, highest)")
-        if not isinstance(scores, Mapping) or self.aspect not in scores:
-            raise InputError(f"scores has no {self.aspect!r}, got {_brief(scores)}")
-        score, (lowest, highest) = scores[self.aspect], self.scale
-        whole = isinstance(score, int | float) and not isinstance(score, bool) and score == round(score, 0)
-        if not whole or not lowest <= score <= highest:
+    def _legend(self, rows: Iterable[Row]) -> tuple[Legend, list[str]]:
+        """Return how to read the columns, where need be from what the whole file holds, and notes on that."""
+        margins = [margin for row in rows if (margin := number(row.get("margin"))) is not None]
+        ratings = [row for row in rows if _is_rating(row)]
+        scores = [each for row in ratings for each in _scores(row, self.aspect)]
+        scale, notes = self.scale, []
+        if scores and self.aspect is None and not (named := scores[0][0]).endswith(("score", "overall")):
+            notes.append(f"no aspect was named: the ratings are {named}")
+        if scores and scale is None:
+            lowest, highest = min(score for _, score in scores), max(score for _, score in scores)
+            scale = (floor(lowest), max(ceil(highest), floor(lowest) + 1))
+            notes.append(f"no scale was given: scores are read on the scale seen, {scale[0]} to {scale[1]}")
+        scale = scale or (0, 1)
+        if scale[1] - scale[0] >= MOST_POINTS:
             raise InputError(
-                f"scores.{self.aspect} must be a whole number from {lowest} to {highest}, got {_brief(score)}"
+                f"{self.file}: ratings on a scale of {MOST_POINTS:,} points or more cannot be read, got"
+                f" {scale[0]} to {scale[1]}: divide them into fewer points"
             )
-        text = _text(row, next((name for name in ("candidate", "completion", "summary") if name in row), "candidate"))
-        prompt = _text(row, "source" if "source" in row and self.prompt_column not in row else self.prompt_column)
-        return _Reading(prompt, (text,), Rating(int(score) - lowest + 1, highest - lowest + 1))
+        margin = self.margin_scale or max(margins, default=None)
+        return Legend(margin, self.aspect, scale, self.votes, self.render), notes
+
+    def _read(self, row: Row, legend: Legend, seen: "_Seen") -> "_Row":
+        form = form_of(row)
+        seen.check_form(form)
+        if form == RECORD:
+            rated = record(row)
+            if self.level not in (None, rated.request.level):
+                return _Row([])
+            return _Row([rated], Place(rated.feedback.rater, rated.feedback.answer))
+        told = whole(row.get("level"))
+        if self.level is not None and told is not None and told != self.level:
+            return _Row([])
+        level = next((each for each in (self.level, told) if each is not None), 0)
+        judged = READERS[form](row, legend)
+        view, source, decided = self._view(row, form)
+        made = [self._rated(each, row, view, source, level) for each in judged]
+        place = Place(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
+        return _Row(made, place, decided, tie=not judged)
+
+    def _rated(self, judged: Judged, row: Row, view: View, source: str, level: int) -> Rated:
+        if judged.context:
+            view = View(view.instruction, view.passages, view.max_tokens, judged.context)
+        node = content_id("node", POLICY, source, level, view.id)
+        shown = _shown(node, tuple(sorted(judged.texts)))
+        answer = _turned(judged, [each.text for each in shown])
+        request = Request(node, source, level, answer.kind, view, shown, copy=judged.copy)
+        annotator = row.get(self.annotator_column)
+        known = annotator is not None and str(annotator).strip() != ""
+        rater = judged.rater or (str(annotator) if known else POLICY)
+        return Rated(request, Feedback(request.id, rater, answer, confidence=_confidence(row)))
+
+    def _view(self, row: Row, form: str) -> tuple[View, str, str | None]:
+        """Return what the rater saw, the source's id, and which text decided it, if no name did."""
+        prompt, passage = self._prompt(row, form), self._passage(row)
+        parts = (self.instruction, prompt if passage is not None else None)
+        instruction = "\n\n".join(part for part in parts if part)
+        view = _beside(instruction, passage if passage is not None else prompt or "", self.max_tokens)
+        column = self.source_column or ("source_id" if row.get("source_id") is not None else self.join_key)
+        if column is not None:
+            return view, name(row, column), None
+        return view, content_id("source", view.text), "prompt" if passage is None else "source"
+
+    def _prompt(self, row: Row, form: str) -> str | None:
+        """Return the row's prompt; ratings may have only a source, or if not that a reference, beside the text."""
+        if self.prompt_column not in row and form == "ranked" and "context" in row:
+            return text(row, "context", self.render)
+        if self.prompt_column not in row and form == "rating" and (self.join_key or row.get("source") is not None):
+            return None
+        if self.prompt_column not in row and form == "rating" and "reference" in row:
+            return text(row, "reference", self.render)
+        return text(row, self.prompt_column, self.render)
+
+    def _passage(self, row: Row) -> str | None:
+        if self.join_key is None:
+            return text(row, "source", self.render) if row.get("source") is not None else None
+        key = name(row, self.join_key)
+        if key not in self._joined:
+            raise InputError(f"{self.join_key} is {key!r}, which {self.join_file} does not have")
+        return self._joined[key]
 
     @cached_property
     def _joined(self) -> dict[str, str]:
         joined: dict[str, str] = {}
-        key, text = str(self.join_key), str(self.join_text)
-        for number, row in read_rows(str(self.join_file)):
+        for line, row in read_rows(str(self.join_file)):
             try:
-                joined[_name(row, key)] = _text(row, text)
+                joined[name(row, str(self.join_key))] = text(row, str(self.join_text))
             except InputError as error:
-                raise InputError(f"{self.join_file}, row {number}: {error}") from error
+                raise InputError(f"{self.join_file}, row {line}: {error}") from error
         return joined
 
     def _settings(self) -> str:
@@ -222,69 +249,112 @@ class RecordedPreferences:
             [Path(self.file).name, self.level, self.source_column],
             [Path(self.join_file or "").name, self.join_key, self.join_text],
             [self.prompt_column, self.annotator_column, self.instruction, dict(self.where), self.limit],
-            [self.max_tokens, self.margin_scale, self.aspect, self.scale, self.faulty],
+            [self.max_tokens, self.margin_scale, self.aspect, self.scale, self.votes, self.faulty],
         )
 
 
-def _shuffled(reading: _Reading, node: str) -> tuple[list[str], Answer]:
-    """Return the texts in an order drawn from what they are, and the answer about that order.
+class _Row(NamedTuple):
+    """A row as read: its judgements, what tells that the rater saw them so, and the text that decided its source."""
+
+    rated: list[Rated]
+    place: Place | None = None
+    decided: str | None = None
+    tie: bool = False
+
+
+@dataclass
+class _Seen:
+    """What has been read so far."""
+
+    rated: list[Rated] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    equal: list[str] = field(default_factory=list)
+    decided: Counter[str] = field(default_factory=Counter)
+    form: str | None = None
+    rows: int = 0
+    ties: int = 0
+    others: int = 0
+
+    def check_form(self, form: str) -> None:
+        self.form = self.form or form
+        if form != self.form:
+            raise InputError(f"a row of form {form} in a file that began with {self.form}: give each form its own file")
+
+    def add(self, row: _Row) -> None:
+        self.rows += bool(row.rated)
+        self.ties += row.tie
+        self.others += not row.rated and not row.tie
+        self.decided.update([row.decided] if row.decided else [])
+        self.rated.extend(row.rated)
+        self.places.extend([row.place] if row.place else [])
+
+    def notes(self) -> list[str]:
+        notes = []
+        sources = len({each.request.source for each in self.rated})
+        for column in ("source", "prompt"):
+            if count := self.decided[column]:
+                notes.append(
+                    f"rows without source_id: {count:,}; their {column} decides splits, which tells"
+                    f" {sources:,} sources apart"
+                )
+        if self.ties:
+            notes.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
+        if self.others:
+            notes.append(f"rows left out: {self.others:,}, of another level")
+        return notes
+
+
+def _is_rating(row: Row) -> bool:
+    try:
+        return form_of(row) == "rating"
+    except InputError:
+        return False
+
+
+def _scores(row: Row, aspect: str | None) -> list[tuple[str, float]]:
+    """Return a rating row's score, or nothing where it cannot be read: the row is refused in its turn."""
+    try:
+        return [score_of(row, aspect)]
+    except InputError:
+        return []
+
+
+@lru_cache(maxsize=64)
+def _beside(instruction: str, passage: str, max_tokens: int) -> View:
+    """Return a view; equal ones are one value, whose id is computed once."""
+    return View(instruction, (Passage(passage),), max_tokens)
+
+
+@lru_cache(maxsize=64)
+def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
+    """Return the sorted texts in an order drawn from what they are.
 
     The draw does not depend on the order in the file, where the better text often comes first.
     """
-    texts, answer = reading.texts, reading.answer
-    order = sorted(texts)
+    order = list(texts)
     generator("shown", node, order).shuffle(order)
+    return tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in order)
+
+
+def _turned(judged: Judged, order: list[str]) -> Answer:
+    """Return the answer about the texts in this order."""
+    texts, answer = judged.texts, judged.answer
     if isinstance(answer, Comparison) and answer.better is not None:
-        return order, Comparison(order.index(texts[answer.better]), answer.strength)
+        return Comparison(order.index(texts[answer.better]), answer.strength)
     if isinstance(answer, Ranking):
-        return order, Ranking(tuple(order.index(texts[position]) for position in answer.best_first))
-    return order, answer
+        return Ranking(tuple(order.index(texts[position]) for position in answer.best_first))
+    return answer
 
 
-def _text(row: Row, column: str) -> str:
-    """Return a column's text, which may be written as chat messages; raise InputError naming the column."""
-    if column not in row:
-        raise InputError(f"column {column!r} is missing; there are {', '.join(row)}")
-    value = row[column]
-    if isinstance(value, list) and value and all(_is_message(each) for each in value):
-        said = [(each["role"], each["content"]) for each in value]
-        value = said[0][1] if len(said) == 1 else "\n\n".join(f"{role}: {content}" for role, content in said)
-    if not isinstance(value, str):
-        draw = "; null may stand for a draw, which cannot be read as a preference" if value is None else ""
-        raise InputError(f"column {column!r} must be a text, got {_brief(value)}{draw}")
-    if not value.strip():
-        raise InputError(f"column {column!r} is empty")
-    return value
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
-
-
-def _name(row: Row, column: str) -> str:
-    value = row.get(column)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise InputError(f"column {column!r} must be a name or a number, got {_brief(value)}")
-    return str(value)
-
-
-def _strength(row: Row, scale: float | None) -> float | None:
-    margin = row.get("margin")
-    if margin is None:
+def _confidence(row: Row) -> float | None:
+    value = row.get("confidence")
+    if value is None:
         return None
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not isfinite(margin) or margin < 0:
-        raise InputError(f"column 'margin' must be a number from 0 up, got {_brief(margin)}")
-    if scale is None:
-        return None
-    if margin > scale:
-        raise InputError(f"column 'margin' is {margin}, above margin_scale = {scale}: raise margin_scale")
-    return float(margin) / scale
+    confidence = number(value)
+    if confidence is None or not 0 < confidence <= 1:
+        raise InputError(f"column 'confidence' must be a number above 0 and at most 1, got {value!r}")
+    return confidence
 
 
 def _kept(value: Any, wanted: Any) -> bool:
     return value in wanted if isinstance(wanted, list | tuple) else bool(value == wanted)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,10 @@ def rated(answer, *texts: str, source: str = "book") -> Rated:
     return Rated(request, Feedback(request.id, "ann", answer, 2.5))
 
 
+def replaced(row: Rated, **known) -> Rated:
+    return replace(row, feedback=replace(row.feedback, **known))
+
+
 EVERY_KIND = [
     rated(Comparison(1, 0.5), "a", "b"),
     rated(Comparison(None), "a", "c"),
@@ -56,6 +61,8 @@ EVERY_KIND = [
     rated(Correction("aa"), "a"),
     rated(Demonstration("whole"), "a"),
     rated(Critique("bad", ((0, 1),)), "a"),
+    rated(Critique("the first is bad", (), (1,)), "a", "b"),
+    replaced(rated(Label(True), "sure"), confidence=0.5),
     rated(Reject("not English"), "é \ud800 \u2028"),
 ]
 
@@ -63,7 +70,7 @@ EVERY_KIND = [
 def test_a_comparison_gives_one_row_with_its_origin():
     (row,) = to_trl([rated(Comparison(1, 0.5), "a", "b")])
     assert row == {
-        "prompt": "Summarise.\n\nBefore.\n\nPart one.\n\nPart two.",
+        "prompt": "Before.\n\nPart one.\n\nPart two.\n\nSummarise.",
         "chosen": "b",
         "rejected": "a",
         "margin": 0.5,
@@ -84,14 +91,14 @@ def test_a_ranking_gives_every_pair_that_it_orders():
 
 def test_ties_and_other_kinds_give_no_preference_rows():
     assert len(list(to_trl(EVERY_KIND))) == 1 + 3 + 2
-    assert [row["label"] for row in to_trl_unpaired(EVERY_KIND)] == [True, False]
+    assert [row["label"] for row in to_trl_unpaired(EVERY_KIND)] == [True, False, True]
 
 
 def test_nemo_rows_keep_groups_whole_and_ties_as_equal_ranks():
     rows = list(to_nemo(EVERY_KIND))
     ranks = [[(each["rank"], each["completion"][0]["content"]) for each in row["completions"]] for row in rows]
     assert ranks == [[(0, "b"), (1, "a")], [(0, "a"), (0, "c")], [(0, "c"), (1, "a"), (2, "b")]]
-    assert rows[0]["context"] == [{"role": "user", "content": "Summarise.\n\nBefore.\n\nPart one.\n\nPart two."}]
+    assert rows[0]["context"] == [{"role": "user", "content": "Before.\n\nPart one.\n\nPart two.\n\nSummarise."}]
 
 
 @pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])

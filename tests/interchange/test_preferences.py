@@ -101,20 +101,23 @@ def test_sources_are_named_by_column_and_otherwise_by_the_prompt(tmp_path):
     assert sources[0] == sources[2] != sources[1]
 
 
-def test_a_margin_gives_a_strength_only_on_a_stated_scale(tmp_path):
-    file = written(tmp_path / "p.jsonl", {**GOOD, "margin": 10}, {**GOOD, "margin": None}, GOOD)
-    assert [each.feedback.answer.strength for each in RecordedPreferences(file, 0).rated()] == [None, None, None]
+def test_a_margin_gives_a_strength_against_the_largest_or_a_stated_scale(tmp_path):
+    file = written(tmp_path / "p.jsonl", {**GOOD, "margin": 10}, {**GOOD, "margin": None}, GOOD, {**GOOD, "margin": 4})
+    assert [each.feedback.answer.strength for each in RecordedPreferences(file, 0).rated()] == [1.0, None, None, 0.4]
     scaled = RecordedPreferences(file, 0, margin_scale=40.0).rated()
-    assert [each.feedback.answer.strength for each in scaled] == [0.25, None, None]
+    assert [each.feedback.answer.strength for each in scaled] == [0.25, None, None, 0.1]
+    nothing = written(tmp_path / "q.jsonl", {**GOOD, "margin": 0})
+    assert [each.feedback.answer.strength for each in RecordedPreferences(nothing, 0).rated()] == [None]
     with pytest.raises(InputError, match="raise margin_scale"):
         RecordedPreferences(file, 0, margin_scale=9.0).rated()
 
 
-def test_ranked_groups_become_rankings_and_pairs_comparisons(tmp_path):
-    def group(*ranked):
-        completions = [{"rank": rank, "completion": [{"role": "assistant", "content": text}]} for rank, text in ranked]
-        return {"context": [{"role": "user", "content": "Say."}], "completions": completions}
+def group(*ranked):
+    completions = [{"rank": rank, "completion": [{"role": "assistant", "content": text}]} for rank, text in ranked]
+    return {"context": [{"role": "user", "content": "Say."}], "completions": completions}
 
+
+def test_ranked_groups_become_rankings_and_pairs_comparisons(tmp_path):
     file = written(
         tmp_path / "n.jsonl",
         group((1, "middle"), (0, "best"), (2, "worst")),
@@ -127,6 +130,30 @@ def test_ranked_groups_become_rankings_and_pairs_comparisons(tmp_path):
     assert texts == ["best", "middle", "worst"]
     assert chosen_text(two) == "better" and two.request.view.text == "Say."
     assert tie.feedback.answer == Comparison(None)
+
+
+def test_equal_ranks_in_a_larger_group_make_comparisons_with_ties(tmp_path):
+    file = written(tmp_path / "n.jsonl", group((0, "best"), (1, "one"), (1, "other")))
+    rated = RecordedPreferences(file, 0).rated()
+    assert {each.request.node for each in rated} == {rated[0].request.node}
+    said = {
+        frozenset(shown.text for shown in each.request.shown): None
+        if each.feedback.answer.better is None
+        else chosen_text(each)
+        for each in rated
+    }
+    assert said == {
+        frozenset({"best", "one"}): "best",
+        frozenset({"best", "other"}): "best",
+        frozenset({"one", "other"}): None,
+    }
+
+
+def test_groups_without_ranks_are_ranked_by_their_rewards(tmp_path):
+    rewards = [{"completion": text, "reward": reward} for text, reward in (("b", 0.5), ("a", 2), ("c", -1.0))]
+    file = written(tmp_path / "n.jsonl", {"prompt": "Say.", "completions": rewards})
+    (rated,) = RecordedPreferences(file, 0).rated()
+    assert [rated.request.shown[place].text for place in rated.feedback.answer.best_first] == ["a", "b", "c"]
 
 
 def test_several_messages_are_one_text_with_who_spoke(tmp_path):
@@ -150,48 +177,78 @@ def test_whole_scores_on_a_declared_scale_become_ratings(tmp_path):
     assert rated[0].request.view.text == "S." and rated[0].request.shown[0].text == "C."
 
 
+UNPAIRED = {"prompt": "Say.", "completion": "Yes.", "label": True}
+RATING = {"source": "S.", "candidate": "C.", "scores": {"overall": 3, "other": 2}}
+RANKED = group((0, "a"), (1, "b"))
+VOTE = {"prompt": "Say.", "completion_a": "One.", "completion_b": "Two.", "vote": "a"}
+STEPS = {"prompt": "Sum.", "completions": ["First.", "Then."], "labels": [True, False]}
+
+
+def without(row, column):
+    return {name: value for name, value in row.items() if name != column}
+
+
 FAULTY = [
-    ({k: v for k, v in GOOD.items() if k != "chosen"}, "column 'chosen' is missing"),
-    ({k: v for k, v in GOOD.items() if k != "rejected"}, "column 'rejected' is missing"),
-    ({k: v for k, v in GOOD.items() if k != "prompt"}, "column 'prompt' is missing"),
-    ({**GOOD, "rejected": "Fine."}, "same text"),
-    ({**GOOD, "chosen": ""}, "column 'chosen' is empty"),
-    ({**GOOD, "prompt": " \n"}, "column 'prompt' is empty"),
-    ({**GOOD, "chosen": 5}, "column 'chosen' must be a text, got 5"),
-    ({**GOOD, "chosen": None}, "draw"),
-    ({**GOOD, "rejected": ["x"]}, "column 'rejected' must be a text"),
-    ({**GOOD, "margin": float("nan")}, "column 'margin'"),
-    ({**GOOD, "margin": float("inf")}, "column 'margin'"),
-    ({**GOOD, "margin": -1}, "column 'margin'"),
-    ({**GOOD, "margin": "big"}, "column 'margin'"),
-    ({**GOOD, "margin": True}, "column 'margin'"),
-    ({"prompt": "x"}, "no form that is known"),
-    ({}, "no form that is known"),
-    ({"prompt": "x", "completion": "y", "label": 1}, "label must be true or false"),
-    ({"prompt": "x", "completion": "y", "scores": {"a": 1}}, "need aspect"),
-    ({"context": "x", "completions": [{"rank": 0, "completion": "a"}]}, "two or more"),
-    ({"context": "x", "completions": [{"completion": "a"}, {"completion": "b"}]}, "whole ranks"),
-    ({"context": "x", "completions": "ab"}, "list of objects"),
-    (
-        {
-            "context": "x",
-            "completions": [{"rank": rank, "completion": text} for rank, text in ((0, "a"), (0, "b"), (1, "c"))],
-        },
-        "share a rank",
-    ),
-    ("[1, 2]", "one JSON object, got a list"),
-    ("{not json", "not JSON"),
-    ("[" * 100_000, "not JSON"),
+    (GOOD, without(GOOD, "chosen"), "column 'chosen' is missing"),
+    (GOOD, without(GOOD, "rejected"), "column 'rejected' is missing"),
+    (GOOD, without(GOOD, "prompt"), "column 'prompt' is missing; there are chosen, rejected, annotator"),
+    (GOOD, {**GOOD, "rejected": "Fine."}, "chosen and rejected are the same text: mend or remove the row"),
+    (GOOD, {**GOOD, "chosen": ""}, "column 'chosen' is empty"),
+    (GOOD, {**GOOD, "rejected": " "}, "column 'rejected' is empty"),
+    (GOOD, {**GOOD, "prompt": " \n"}, "column 'prompt' is empty"),
+    (GOOD, {**GOOD, "source": ""}, "column 'source' is empty"),
+    (GOOD, {**GOOD, "chosen": 5}, "column 'chosen' must be a text, got 5"),
+    (GOOD, {**GOOD, "chosen": None}, "null may stand for a draw: give completion_a, completion_b and vote"),
+    (GOOD, {**GOOD, "rejected": ["x"]}, "column 'rejected' must be a text"),
+    (GOOD, {**GOOD, "margin": float("nan")}, "column 'margin' must be a finite number"),
+    (GOOD, {**GOOD, "margin": float("inf")}, "column 'margin' must be a finite number"),
+    (GOOD, {**GOOD, "margin": -1}, "column 'margin'"),
+    (GOOD, {**GOOD, "margin": "big"}, "column 'margin'"),
+    (GOOD, {**GOOD, "margin": True}, "column 'margin'"),
+    (GOOD, {**GOOD, "confidence": 0}, "column 'confidence' must be a number above 0 and at most 1, got 0"),
+    (GOOD, {**GOOD, "confidence": float("nan")}, "column 'confidence'"),
+    (GOOD, {**GOOD, "source_id": 1.5}, "column 'source_id' must be a name or a number"),
+    (GOOD, {"prompt": "x"}, "no form that is known"),
+    (GOOD, {}, "no form that is known"),
+    (GOOD, "[1, 2]", "one JSON object, got a list"),
+    (GOOD, "{not json", "not JSON"),
+    (GOOD, "[" * 100_000, "not JSON"),
+    (GOOD, UNPAIRED, "a row of form unpaired in a file that began with preference: give each form its own file"),
+    (UNPAIRED, GOOD, "a row of form preference in a file that began with unpaired"),
+    (UNPAIRED, {**UNPAIRED, "label": 1}, "label must be true or false, got 1"),
+    (UNPAIRED, {**UNPAIRED, "completion": ""}, "column 'completion' is empty"),
+    (VOTE, without(VOTE, "completion_a"), "column 'completion_a' is missing"),
+    (VOTE, {**VOTE, "vote": "c"}, "vote must be a, b or tie (or a-is-slightly-better and the like), got 'c'"),
+    (VOTE, {**VOTE, "vote": "a-is-rather-better"}, "vote must be a, b or tie"),
+    (VOTE, {**VOTE, "vote": None}, "vote must be a, b or tie"),
+    (VOTE, {**VOTE, "completion_b": "One."}, "completion_a and completion_b are the same text"),
+    (VOTE, {**VOTE, "completion_b": ""}, "column 'completion_b' is empty"),
+    (STEPS, {**STEPS, "labels": [True]}, "lists of one length"),
+    (STEPS, {**STEPS, "labels": [True, 0]}, "labels[1] must be true or false, got 0"),
+    (STEPS, {**STEPS, "completions": ["First.", ""]}, "column 'completions[1]' is empty"),
+    (STEPS, {**STEPS, "completions": [], "labels": []}, "a label for every step"),
+    (RATING, {**RATING, "scores": {}}, "scores must be an object that has 'a score'"),
+    (RATING, {**RATING, "scores": {"overall": float("nan")}}, "scores.overall must be a number, got nan"),
+    (RATING, {**RATING, "scores": {"overall": None}}, "scores.overall must be a number, got None"),
+    (RATING, {**RATING, "candidate": ""}, "column 'candidate' is empty"),
+    (RATING, without(RATING, "candidate"), "column 'candidate' is missing"),
+    (RATING, without(RATING, "source"), "column 'prompt' is missing"),
+    (RANKED, group((0, "only")), "two or more different texts, got 1"),
+    (RANKED, group((0, "a"), (1, "a"), (2, "b")), "two or more different texts, got 2 in 3"),
+    (RANKED, group((0, "a"), (1, "")), "column 'completion' is empty"),
+    (RANKED, {"context": "x", "completions": [{"completion": "a"}, {"completion": "b"}]}, "whole ranks"),
+    (RANKED, {"context": "x", "completions": "ab"}, "list of objects"),
 ]
 
 
-@pytest.mark.parametrize(("row", "complaint"), FAULTY)
-def test_a_faulty_row_is_named_by_file_row_and_column(tmp_path, row, complaint):
-    file = written(tmp_path / "p.jsonl", GOOD, "", row)
+@pytest.mark.parametrize(("good", "row", "complaint"), FAULTY)
+def test_a_faulty_row_is_named_by_file_row_and_column(tmp_path, good, row, complaint):
+    file = written(tmp_path / "p.jsonl", good, "", row)
     with pytest.raises(InputError) as refusal:
         RecordedPreferences(file, 0).rated()
     assert str(refusal.value).startswith(f"{file}, row 3: ") and complaint in str(refusal.value)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < len(file) + 300
+    assert len(RecordedPreferences(written(tmp_path / "q.jsonl", good), 0).rated()) >= 1
 
 
 def test_faulty_rows_may_be_left_out_but_are_named(tmp_path):
@@ -202,10 +259,10 @@ def test_faulty_rows_may_be_left_out_but_are_named(tmp_path):
         assert [problem.split(": ")[0] for problem in recorded.problems] == [f"{file}, row 2", f"{file}, row 3"]
 
 
-@pytest.mark.parametrize("score", [4.5, 0, 6, float("nan"), float("inf"), True, "5", None])
+@pytest.mark.parametrize("score", [0.9, 0, 6, float("nan"), float("inf"), True, "5", None])
 def test_scores_off_the_scale_are_refused(tmp_path, score):
     file = written(tmp_path / "r.jsonl", {"source": "S.", "candidate": "C.", "scores": {"overall": score}})
-    with pytest.raises(InputError, match=r"scores.overall must be a whole number from 1 to 5"):
+    with pytest.raises(InputError, match=r"row 1: scores.overall must be a number( from 1 to 5)?, got"):
         RecordedPreferences(file, 0, aspect="overall", scale=(1, 5)).rated()
 
 
@@ -231,6 +288,7 @@ def test_names_differ_by_settings_and_not_by_folder(tmp_path):
         {"scale": (5, 1)},
         {"margin_scale": 0.0},
         {"faulty": "ignore"},
+        {"votes": "some"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):
@@ -343,12 +401,3 @@ def test_squality_ratings_are_read_per_annotator():
     rated = recorded.rated()
     assert len(rated) == 405  # as the data's README says
     assert all(isinstance(each.feedback.answer, Rating) and each.feedback.answer.points == 101 for each in rated)
-
-
-@needs_data
-def test_the_draws_of_a_real_file_are_named_and_can_be_left_out():
-    file = str(DATA / "tulu_human" / "preferences_train.jsonl.gz")
-    with pytest.raises(InputError, match=r"row .*null may stand for a draw"):
-        RecordedPreferences(file, 0).rated()
-    recorded = RecordedPreferences(file, 0, faulty="skip")
-    assert len(recorded.rated()) + len(recorded.problems) == 638  # as the data's README says

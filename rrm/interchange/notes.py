@@ -1,0 +1,107 @@
+"""What the reader of a file of judgements should know before trusting them; nothing is refused here."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import comb
+from typing import NamedTuple
+
+import networkx as nx
+
+from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
+from rrm.interchange.columns import brief
+
+ANONYMOUS = "anonymous"
+"""How the names of raters begin who were made up, because only counts of votes are known."""
+
+UNLIKELY = 0.05
+"""A rater's favourite place is noted if chance explains it with less than this, over all raters."""
+
+_MOST = 3
+
+
+class Place(NamedTuple):
+    """A rater's answer about outputs in the order that the rater saw, where that is known."""
+
+    rater: str
+    answer: Answer
+
+
+def nothing_to_learn(rated: Sequence[Rated]) -> str | None:
+    """Return why nothing can be learned from these judgements, None if something can."""
+    answers = [each.feedback.answer for each in rated]
+    if not answers:
+        return "it holds no rows to learn from"
+    if any(not isinstance(each, Comparison | Rating | Label) for each in answers):
+        return None
+    decided = [each for each in answers if isinstance(each, Comparison) and each.better is not None]
+    if decided or any(len({each for each in answers if isinstance(each, kind)}) > 1 for kind in (Rating, Label)):
+        return None
+    said = "ties" if isinstance(answers[0], Comparison) else f"the same {answers[0].kind}"
+    return f"all {len(answers):,} judgements are {said}, so there is nothing to learn: give rows that tell texts apart"
+
+
+def judgement_notes(rated: Sequence[Rated], places: Sequence[Place]) -> list[str]:
+    """Return notes on raters: only one, in a circle, or with a favourite place (where the order shown is known)."""
+    raters = {each.feedback.rater for each in rated}
+    notes = []
+    if len(raters) == 1 and len(rated) > 1:
+        notes.append(
+            f"all {len(rated):,} judgements are by one rater, {brief(min(raters))}:"
+            " neither reliability nor a noise ceiling can be estimated"
+        )
+    return [*notes, *_circles(rated), *_favourites(places)]
+
+
+def _circles(rated: Iterable[Rated]) -> list[str]:
+    """Note how often one rater's preferences on one prompt contradict each other or go round in a circle."""
+    preferred: dict[tuple[str, str], nx.DiGraph[str]] = defaultdict(nx.DiGraph)
+    prompts: dict[str, str] = {}
+    for each in rated:
+        if not each.feedback.rater.startswith(ANONYMOUS):
+            view = each.request.view
+            prompts[view.id] = view.prompt
+            preferred[each.feedback.rater, view.id].add_edges_from(_preferred(each))
+    circles = [(key, circle) for key, graph in preferred.items() if (circle := _circle(graph))]
+    if not circles:
+        return []
+    (rater, view_id), circle = circles[0]
+    chain = " over ".join([brief(text) for text in circle[:_MOST]] + (["..."] if len(circle) > _MOST else []))
+    return [
+        f"contradictions or circles in one rater's preferences on one prompt: {len(circles):,},"
+        f" for example rater {brief(rater)} on {brief(prompts[view_id])}: {chain}"
+    ]
+
+
+def _preferred(rated: Rated) -> list[tuple[str, str]]:
+    answer, texts = rated.feedback.answer, [shown.text for shown in rated.request.shown]
+    if isinstance(answer, Comparison) and answer.better is not None:
+        return [(texts[answer.better], texts[1 - answer.better])]
+    return [(texts[a], texts[b]) for a, b in combinations(answer.best_first, 2)] if isinstance(answer, Ranking) else []
+
+
+def _circle(graph: "nx.DiGraph[str]") -> list[str]:
+    try:
+        edges = nx.find_cycle(graph)
+    except nx.NetworkXNoCycle:
+        return []
+    return [edges[0][0], *(edge[1] for edge in edges)]
+
+
+def _favourites(places: Sequence[Place]) -> list[str]:
+    """Note raters who chose one place so often that chance does not explain it (binomial, two-sided)."""
+    chosen: dict[str, Counter[int]] = defaultdict(Counter)
+    for rater, answer in places:
+        if isinstance(answer, Comparison) and answer.better is not None:
+            chosen[rater][answer.better] += 1
+    found = []
+    for rater, counts in sorted(chosen.items()):
+        n, most = counts.total(), max(counts.values())
+        chance = min(1.0, 2 * sum(comb(n, k) for k in range(most, n + 1)) / 2**n)
+        if chance < UNLIKELY / len(chosen):
+            place = "first" if counts[0] == most else "second"
+            found.append(
+                f"rater {brief(rater)} chose the {place} output shown in {most} of {n} comparisons (p = {chance:.1g})"
+            )
+    more = [f"{len(found) - _MOST} more raters favour one place"] if len(found) > _MOST else []
+    return found[:_MOST] + more
