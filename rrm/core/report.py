@@ -23,6 +23,62 @@ class Bin(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Figures:
+    """How well probabilities of comparisons met their outcomes, all figures over the same `n` rows.
+
+    Ties are left out of accuracy, its ceiling and its baselines, and counted in `ties`. Intervals are
+    95 %, clustered by source. `ece` is over folded rows; `reliability` are its bins.
+    """
+
+    n: int
+    ties: int = 0
+    accuracy: float | None = None
+    interval: Interval | None = None
+    nll: float | None = None
+    ece: float | None = None
+    ece_interval: Interval | None = None
+    reliability: tuple[Bin, ...] = ()
+    noise_ceiling: float | None = None
+    longer_wins: float | None = None
+    bag_of_words: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `rrm eval-reward --json` ends with."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "ties": self.ties,
+            "interval": list(self.interval) if self.interval else None,
+            "nll": self.nll,
+            "ece": self.ece,
+            "noise_ceiling": self.noise_ceiling,
+            "longer_wins": self.longer_wins,
+            "bag_of_words": self.bag_of_words,
+        }
+
+
+class Short(NamedTuple):
+    """The figures of a part of the rows: how many, the share predicted rightly, nats a row."""
+
+    n: int
+    accuracy: float | None
+    nll: float | None
+
+
+@dataclass(frozen=True)
+class RewardReport:
+    """A reward model on comparisons that it was not fitted on: in all, by level, by rater with enough rows."""
+
+    figures: Figures
+    by_level: dict[int, Short] = field(default_factory=dict)
+    by_rater: dict[str, Short] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures of all rows, the object that `rrm eval-reward --json` ends with."""
+        return self.figures.to_json()
+
+
+@dataclass(frozen=True)
 class LevelReport:
     """How well one level's model predicts comparisons on sources that it was never fitted on.
 

@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from rrm.core.errors import InputError
 from rrm.core.ids import generator
 from rrm.core.text import words
 from rrm.core.values import Rated, Request
-from rrm.evaluate.outcomes import Preference, preferences
+from rrm.evaluate.outcomes import outcome_of, pairwise
 
 RIDGES = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """The penalties that inner cross-validation chooses from, strongest first."""
@@ -35,24 +38,40 @@ class BagOfWords:
 
     @classmethod
     def fit(cls, rated: Sequence[Rated], folds: int = 3, seed: int = 0) -> "BagOfWords | None":
-        """Fit comparisons and rankings by ridge logistic regression; None if there are none.
+        """Fit by ridge logistic regression all pairs that judgements of any kind decide; None if there are none.
 
         The ridge is the one of `RIDGES` with the least cross-validated loss over `folds` folds of
         the rows' own sources; with a single source it is the middle one.
         """
-        rows = [pair for row in rated for pair in preferences(row)]
+        rows = pairwise(rated)
         if not rows:
             return None
-        places = _places(rows)
-        features = _differences([(row.first, row.second) for row in rows], places)
-        outcome = np.array([row.outcome for row in rows])
-        ridge = _best_ridge(features, outcome, _folds([row.source for row in rows], folds, seed))
+        pairs = _texts([row.request for row in rows])
+        places = _places(pairs)
+        features = _differences(pairs, places)
+        outcome = np.array([outcome_of(row) for row in rows], dtype=float)
+        ridge = _best_ridge(features, outcome, _folds([row.request.source for row in rows], folds, seed))
         return cls(places, _path(features, outcome, (ridge,))[0], ridge)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "BagOfWords":
+        """Return what `to_json` gave; raise InputError for anything else."""
+        try:
+            weights = {str(word): float(weight) for word, weight in values["weights"].items()}
+            ridge = float(values["ridge"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a bag of words ({type(error).__name__}: {error})") from error
+        if not all(map(isfinite, (ridge, *weights.values()))):
+            raise InputError("a bag of words has finite weights and a finite ridge")
+        return cls({word: place for place, word in enumerate(weights)}, np.array(list(weights.values())), ridge)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which `from_json` makes a model with equal predictions."""
+        return {"ridge": self.ridge, "weights": {word: float(self.weights[at]) for word, at in self.places.items()}}
 
     def probability(self, requests: Sequence[Request]) -> np.ndarray:
         """Return the probabilities, [n], that the first output shown is better than the second."""
-        pairs = [(request.shown[0].text, request.shown[1].text) for request in requests]
-        return np.asarray(expit(_differences(pairs, self.places) @ self.weights))
+        return np.asarray(expit(_differences(_texts(requests), self.places) @ self.weights))
 
 
 def cross_fitted(
@@ -86,8 +105,12 @@ def _counts(text: str) -> tuple[tuple[str, float], ...]:
     return tuple((word, float(np.log1p(n))) for word, n in Counter(word.lower() for word in words(text)).items())
 
 
-def _places(rows: Sequence[Preference]) -> dict[str, int]:
-    seen = {word: None for row in rows for text in (row.first, row.second) for word, _ in _counts(text)}
+def _texts(requests: Sequence[Request]) -> list[tuple[str, str]]:
+    return [(request.shown[0].text, request.shown[1].text) for request in requests]
+
+
+def _places(pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
+    seen = {word: None for pair in pairs for text in pair for word, _ in _counts(text)}
     return {word: place for place, word in enumerate(seen)}
 
 

@@ -1,18 +1,15 @@
-"""What a rating says about two outputs, as one number."""
+"""What judgements say about two outputs: as one number, and any kind of judgement as comparisons."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
-from typing import NamedTuple
 
-from rrm.core.values import Comparison, Ranking, Rated
+from rrm.core.ids import generator
+from rrm.core.values import Comparison, Feedback, Label, Ranking, Rated, Rating, Request
 
-
-class Preference(NamedTuple):
-    """Two outputs' texts beside one source, and the outcome: 1 the first is better, 0 the second, 0.5 a tie."""
-
-    source: str
-    first: str
-    second: str
-    outcome: float
+MOST_PAIRS = 1000
+"""Of the pairs that one rater's ratings beside one view imply, at most so many are taken, drawn by chance."""
 
 
 def outcome_of(rated: Rated) -> float | None:
@@ -30,19 +27,69 @@ def outcome_of(rated: Rated) -> float | None:
     return None
 
 
-def preferences(rated: Rated) -> list[Preference]:
-    """Return the pairs that a comparison or ranking decides; none for any other kind.
+def pairwise(rated: Sequence[Rated]) -> list[Rated]:
+    """Return every judgement as comparisons of two outputs, in the order in which the judgements come.
 
-    A ranking prefers each output that it names to all named later and all not named.
+    Comparisons stay as they are. A ranking prefers each output that it names to all named later and
+    all not named. Ratings, and labels, that one rater gave beside one view say which of two outputs
+    with different values is better (`MOST_PAIRS` of them at most); these stand where the first of
+    the group stood. Other kinds compare no two outputs as shown, and give none.
     """
-    texts = [shown.text for shown in rated.request.shown]
+    groups: dict[tuple[object, ...], list[Rated]] = defaultdict(list)
+    for row in rated:
+        if (key := _group(row)) is not None:
+            groups[key].append(row)
+    pairs: list[Rated] = []
+    for row in rated:
+        answer = row.feedback.answer
+        if isinstance(answer, Comparison):
+            pairs.append(row)
+        elif isinstance(answer, Ranking):
+            pairs.extend(_ranked(row, answer))
+        elif (key := _group(row)) is not None:
+            pairs.extend(_valued(groups.pop(key, [])))
+    return pairs
+
+
+def _group(rated: Rated) -> tuple[object, ...] | None:
+    """Return what ratings or labels must share to be compared with each other; None for other kinds."""
+    answer, request = rated.feedback.answer, rated.request
+    if not isinstance(answer, Rating | Label) or len(request.shown) != 1:
+        return None
+    points = answer.points if isinstance(answer, Rating) else 2
+    return rated.feedback.rater, request.source, request.level, request.view.id, answer.kind, points
+
+
+def _ranked(rated: Rated, answer: Ranking) -> Iterable[Rated]:
+    place = {position: rank for rank, position in enumerate(answer.best_first)}
+    for first, second in combinations(range(len(rated.request.shown)), 2):
+        if first in place or second in place:
+            better = int(place.get(second, len(place)) < place.get(first, len(place)))
+            yield _comparison(rated, rated, better, (first, second))
+
+
+def _valued(rated: Sequence[Rated]) -> Iterable[Rated]:
+    values = [_value(each) for each in rated]
+    texts = [each.request.shown[0].text for each in rated]
+    pairs = [
+        (first, second)
+        for first, second in combinations(range(len(rated)), 2)
+        if values[first] != values[second] and texts[first] != texts[second]
+    ]
+    if len(pairs) > MOST_PAIRS:
+        drawn = generator("pairwise", rated[0].request.id).choice(len(pairs), MOST_PAIRS, replace=False)
+        pairs = [pairs[place] for place in sorted(drawn)]
+    for first, second in pairs:
+        yield _comparison(rated[first], rated[second], int(values[second] > values[first]), (0, 0))
+
+
+def _value(rated: Rated) -> float:
     answer = rated.feedback.answer
-    source = rated.request.source
-    outcome = outcome_of(rated)
-    if outcome is not None:
-        return [Preference(source, texts[0], texts[1], outcome)]
-    if not isinstance(answer, Ranking):
-        return []
-    unnamed = [place for place in range(len(texts)) if place not in answer.best_first]
-    ordered = list(combinations(answer.best_first, 2)) + [(a, b) for a in answer.best_first for b in unnamed]
-    return [Preference(source, texts[better], texts[worse], 1.0) for better, worse in ordered]
+    assert isinstance(answer, Rating | Label)
+    return answer.value if isinstance(answer, Rating) else float(answer.good)
+
+
+def _comparison(first: Rated, second: Rated, better: int, places: tuple[int, int]) -> Rated:
+    shown = (first.request.shown[places[0]], second.request.shown[places[1]])
+    request: Request = replace(first.request, kind=Comparison.kind, shown=shown)
+    return Rated(request, Feedback(request.id, first.feedback.rater, Comparison(better)))

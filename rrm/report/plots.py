@@ -18,7 +18,17 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rrm.core.report import Bin, Candidate, Correlation, Interval, LevelReport, NodeReport, TargetReport, TreeReport
+from rrm.core.report import (
+    Bin,
+    Candidate,
+    Correlation,
+    Figures,
+    Interval,
+    LevelReport,
+    NodeReport,
+    TargetReport,
+    TreeReport,
+)
 from rrm.report.inert import inert
 
 # Okabe and Ito's palette, https://jfly.uni-koeln.de/color: apart for the colour-blind, and in grey.
@@ -120,43 +130,52 @@ def _lowest(level: LevelReport) -> float:
 
 def reliability_plot(levels: Sequence[LevelReport], top: int, name: str = "reliability") -> Markup | None:
     """Draw a reliability diagram a level, dots sized by their share of the rows; None without any bins."""
-    shown = [level for level in levels if level.reliability]
+    return _reliability([(level_name(level.level, top), level) for level in levels], name)
+
+
+def reliability_figure(figures: Figures, title: str, name: str = "reliability") -> Markup | None:
+    """Draw one model's reliability diagram, as `reliability_plot` does; a file of its own is this text, in UTF-8."""
+    return _reliability([(title, figures)], name)
+
+
+def _reliability(titled: Sequence[tuple[str, LevelReport | Figures]], name: str) -> Markup | None:
+    shown = [(title, figures) for title, figures in titled if figures.reliability]
     if not shown:
         return None
     across = 2 if len(shown) == 4 else min(3, len(shown))
     down = -(-len(shown) // across)
-    low = _floor(min(min(each.predicted, each.observed) for level in shown for each in level.reliability))
+    low = _floor(min(min(each.predicted, each.observed) for _, figures in shown for each in figures.reliability))
     with rc_context({**_STYLE, "svg.hashsalt": name}):
         width = {1: 3.2, 2: 5.2, 3: _WIDTH}[across]
         figure = Figure(figsize=(width, (2.55 if across == 3 else 2.9) * down + 0.3), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         panels = list(grid.flat)
-        for axes, level in zip(panels, shown, strict=False):
-            _reliability_panel(axes, level, top, low)
+        for axes, (title, figures) in zip(panels, shown, strict=False):
+            _reliability_panel(axes, figures, title, low)
         for axes in panels[len(shown) :]:
             axes.set_visible(False)
         figure.supxlabel("predicted probability of the output held better", fontsize=9.5)
         figure.supylabel("share in which it was", fontsize=9.5)
-        return _svg(figure, name, "Predicted probability against observed share, by level")
+        return _svg(figure, name, "Predicted probability against observed share")
 
 
-def _reliability_panel(axes: Axes, level: LevelReport, top: int, low: float) -> None:
+def _reliability_panel(axes: Axes, figures: LevelReport | Figures, title: str, low: float) -> None:
     axes.plot((low, 1), (low, 1), color=INK, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
-    rows = sum(each.rows for each in level.reliability)
-    predicted, observed = [[getattr(each, side) for each in level.reliability] for side in Bin._fields[:2]]
+    rows = sum(each.rows for each in figures.reliability)
+    predicted, observed = [[getattr(each, side) for each in figures.reliability] for side in Bin._fields[:2]]
     axes.plot(predicted, observed, color=BLUE, linewidth=1, alpha=0.5, zorder=2)
     axes.scatter(
-        predicted, observed, s=[12 + 260 * each.rows / rows for each in level.reliability], color=BLUE, zorder=3
+        predicted, observed, s=[12 + 260 * each.rows / rows for each in figures.reliability], color=BLUE, zorder=3
     )
     axes.set_xlim(low - 0.02, 1.02)
     axes.set_ylim(low - 0.02, 1.02)
     axes.set_aspect("equal")
     axes.tick_params(labelbottom=True)
     axes.grid()
-    error = "" if level.ece is None else f"ECE {level.ece:.3f}"
-    if level.ece_interval:
-        error += f" ({level.ece_interval.low:.3f}–{level.ece_interval.high:.3f})"
-    axes.set_title(f"{level_name(level.level, top)}\n{error}")
+    error = "" if figures.ece is None else f"ECE {figures.ece:.3f}"
+    if figures.ece_interval:
+        error += f" ({figures.ece_interval.low:.3f}–{figures.ece_interval.high:.3f})"
+    axes.set_title(f"{title}\n{error}")
 
 
 def _floor(lowest: float) -> float:

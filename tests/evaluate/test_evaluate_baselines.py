@@ -1,5 +1,6 @@
 """Baselines and ceilings recover what was planted, and never learn from what they are judged on."""
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -7,11 +8,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rrm.core.values import Comparison, Feedback, Label, Ranking, Rated, Request, Shown, View
+from rrm.core.errors import InputError
+from rrm.core.values import (
+    Answer,
+    Comparison,
+    Correction,
+    Feedback,
+    Label,
+    Ranking,
+    Rated,
+    Rating,
+    Request,
+    Shown,
+    View,
+)
 from rrm.evaluate.baselines import BagOfWords, cross_fitted, longer_wins
 from rrm.evaluate.ceilings import noise_ceiling
 from rrm.evaluate.metrics import nll
-from rrm.evaluate.outcomes import outcome_of, preferences
+from rrm.evaluate.outcomes import MOST_PAIRS, outcome_of, pairwise
 
 GOOD, BAD = ["harbour", "confession", "inherits"], ["weather", "dinner", "perhaps"]
 FILLER = [f"filler{chr(97 + i)}" for i in range(20)]
@@ -66,9 +80,100 @@ def test_an_outcome_is_read_from_comparisons_and_rankings_of_two() -> None:
     assert outcome_of(replace(label, feedback=Feedback(label.request.id, "r", Label(True)))) is None
 
 
+def decided(rated: list[Rated]) -> list[tuple[str, str]]:
+    """The (better, worse) texts of comparisons."""
+    return [texts if outcome_of(row) == 1 else texts[::-1] for row in rated for texts in [texts_of(row)]]
+
+
+def single(answer: Answer, text: str, rater: str = "r", source: str = "book", view: str = "Summarise.") -> Rated:
+    request = Request("node", source, 0, answer.kind, View(view, (), 50), (Shown(text, text),))
+    return Rated(request, Feedback(request.id, rater, answer))
+
+
 def test_a_partial_ranking_prefers_the_named_to_each_other_and_to_the_unnamed() -> None:
-    pairs = {(pair.first, pair.second) for pair in preferences(ranking(["w", "x", "y", "z"], (2, 0)))}
-    assert pairs == {("y", "w"), ("y", "x"), ("y", "z"), ("w", "x"), ("w", "z")}
+    pairs = pairwise([ranking(["w", "x", "y", "z"], (2, 0))])
+    assert set(decided(pairs)) == {("y", "w"), ("y", "x"), ("y", "z"), ("w", "x"), ("w", "z")}
+    assert len(pairs) == 5 and {each.request.kind for each in pairs} == {"comparison"}
+    assert [outcome_of(each) for each in pairwise([ranking(["x", "y"], (1, 0))])] == [0.0]
+
+
+def test_comparisons_stay_as_they_are_ties_too() -> None:
+    rows = [comparison("s", "x", "y", better) for better in (0, 1, None)]
+    assert pairwise(rows) == rows
+
+
+def test_ratings_and_labels_of_one_rater_beside_one_view_imply_pairs() -> None:
+    ratings = [single(Rating(value, 5), text) for text, value in (("low", 1), ("mid", 2.5), ("top", 4), ("also", 4))]
+    assert set(decided(pairwise(ratings))) == {
+        ("mid", "low"),
+        ("top", "low"),
+        ("also", "low"),
+        ("top", "mid"),
+        ("also", "mid"),
+    }
+    labels = [single(Label(text == "good"), text) for text in ("bad", "good", "poor")]
+    assert set(decided(pairwise(labels))) == {("good", "bad"), ("good", "poor")}
+
+
+def test_pairs_are_implied_only_within_one_rater_view_kind_and_scale() -> None:
+    high = single(Rating(4, 5), "top")
+    others = [
+        single(Rating(1, 5), "x", rater="other"),
+        single(Rating(1, 5), "x", view="Shorten."),
+        single(Rating(1, 5), "x", source="elsewhere"),
+        single(Rating(1, 3), "x"),
+        single(Label(False), "x"),
+        single(Rating(1, 5), "top"),  # the same text, rated twice
+        single(Correction("better"), "x"),
+    ]
+    assert pairwise([high, *others]) == []
+
+
+def test_many_ratings_of_one_view_give_so_many_pairs_and_no_more() -> None:
+    rows = [single(Rating(1 + place % 5, 5), f"text {place}") for place in range(200)]
+    pairs = pairwise(rows)
+    assert len(pairs) == MOST_PAIRS == len({tuple(sorted(texts_of(each))) for each in pairs})
+    assert pairwise(rows) == pairs
+
+
+def test_the_kind_of_feedback_does_not_change_what_the_words_learn() -> None:
+    texts = [" ".join([word, filler]) for word in (*GOOD, *BAD) for filler in FILLER[:4]]
+    marked = [(text, text.split()[0] in GOOD) for text in texts]
+    labels = [single(Label(good), text, source=f"book {n % 4}") for n, (text, good) in enumerate(marked)]
+    ratings = [
+        single(Rating(5 if good else 2, 5), text, source=f"book {n % 4}") for n, (text, good) in enumerate(marked)
+    ]
+    compared = [Rated(each.request, each.feedback) for each in pairwise(labels)]
+    by_label, by_rating, by_comparison = (BagOfWords.fit(rows) for rows in (labels, ratings, compared))
+    assert by_label is not None and by_rating is not None and by_comparison is not None
+    np.testing.assert_allclose(by_rating.weights, by_label.weights)
+    np.testing.assert_allclose(by_comparison.weights, by_label.weights)
+    assert by_label.weights[by_label.places["harbour"]] > 0 > by_label.weights[by_label.places["weather"]]
+
+
+def test_a_bag_of_words_comes_back_from_json_with_equal_predictions() -> None:
+    rated = planted(200, 5)
+    model = BagOfWords.fit(rated)
+    assert model is not None
+    back = BagOfWords.from_json(json.loads(json.dumps(model.to_json())))
+    assert back.ridge == model.ridge
+    fresh = requests(planted(50, 5, seed=1))
+    assert (back.probability(fresh) == model.probability(fresh)).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"ridge": 1},
+        {"ridge": "x", "weights": {}},
+        {"ridge": 1, "weights": [1]},
+        {"ridge": 1, "weights": {"a": math.nan}},
+    ],
+)
+def test_what_is_no_bag_of_words_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="bag of words"):
+        BagOfWords.from_json(values)
 
 
 def test_the_output_with_more_words_wins_and_equal_lengths_are_a_tie() -> None:

@@ -10,8 +10,17 @@ import matplotlib
 import pytest
 from report_scenarios import make_level, make_target, make_tree
 
-from rrm.core.report import Candidate, Interval, LevelReport, NodeReport, Report, TreeReport
-from rrm.report.plots import Scale, accuracy_plot, gold_plot, interval_svg, reliability_plot, shade, tree_plot
+from rrm.core.report import Bin, Candidate, Figures, Interval, LevelReport, NodeReport, Report, TreeReport
+from rrm.report.plots import (
+    Scale,
+    accuracy_plot,
+    gold_plot,
+    interval_svg,
+    reliability_figure,
+    reliability_plot,
+    shade,
+    tree_plot,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -198,3 +207,11 @@ def test_ten_thousand_leaves_are_joined_where_they_are_too_thin_to_see() -> None
     assert len(found) < 600
     assert sum(width for _, y, width in found if y > 1) == pytest.approx(1000, abs=5)
     assert "mean score 0.50" in drawn.svg
+
+
+def test_one_models_calibration_is_a_figure_of_its_own() -> None:
+    bins = (Bin(0.6, 0.55, 40), Bin(0.9, 0.8, 40))
+    drawn = reliability_figure(Figures(80, ece=0.075, ece_interval=Interval(0.01, 0.12), reliability=bins), "held out")
+    assert drawn is not None and "held out" in texts(drawn) and "ECE 0.075 (0.010–0.120)" in texts(drawn)
+    assert ET.fromstring(drawn).tag == f"{SVG}svg"
+    assert reliability_figure(Figures(0), "held out") is None
