@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -63,22 +64,30 @@ def find_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(name, folder, digest.hexdigest(), sizes[0])
 
 
+def is_decoder(checkpoint: Checkpoint) -> bool:
+    """Say whether a checkpoint is a causal model, which reads a text from one end; an encoder is none."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(checkpoint.folder), trust_remote_code=False)
+    except Exception as error:  # an unknown kind of model, or a config that contradicts itself
+        raise InputError(f"the config of {checkpoint.name!r} cannot be read: {first_line(error)}") from error
+    return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and type(config) not in MODEL_FOR_MASKED_LM_MAPPING
+
+
 def load_backbone(checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> Backbone:
     """Load the trunk (no head) of an encoder or a causal model; InputError if it cannot be read."""
     import torch
     from transformers import AutoModel
-    from transformers.utils import logging
 
     place, autocast = resolve(device, dtype)
-    logging.disable_progress_bar()
-    try:
-        model = AutoModel.from_pretrained(
-            str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
-    except Exception as error:  # a damaged file fails in as many ways as there are libraries below
-        raise InputError(f"backbone {checkpoint.name!r} cannot be read: {_first_line(error)}") from error
-    finally:
-        logging.enable_progress_bar()
+    with quiet():
+        try:
+            model = AutoModel.from_pretrained(
+                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+        except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+            raise InputError(f"backbone {checkpoint.name!r} cannot be read: {first_line(error)}") from error
     if getattr(model.config, "is_encoder_decoder", False):
         model = model.get_encoder()
     model = model.eval().requires_grad_(False).to(place)
@@ -101,7 +110,7 @@ def resolve(device: str, dtype: str) -> tuple[str, bool]:
         kind = torch.device(place).type
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"no device {device!r} here: {_first_line(error)}") from error
+        raise InputError(f"no device {device!r} here: {first_line(error)}") from error
     if dtype != "auto":
         return place, dtype == "bfloat16"
     if kind == "cpu":
@@ -147,5 +156,21 @@ def _keys(value: Any) -> Iterator[str]:
             waiting.extend(each)
 
 
-def _first_line(error: Exception) -> str:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and reporting new heads while it loads or saves."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

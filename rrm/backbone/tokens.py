@@ -20,15 +20,15 @@ class HuggingFaceTokenizer:
         self.name = f"{name}#{blake2b(backend.to_str().encode(), digest_size=4).hexdigest()}"
 
     def count(self, text: str) -> int:
-        return len(self._backend.encode(_valid(text), add_special_tokens=False).ids)
+        return len(self._backend.encode(valid(text), add_special_tokens=False).ids)
 
     def ends(self, text: str) -> np.ndarray:
-        offsets = self._backend.encode(_valid(text), add_special_tokens=False).offsets
+        offsets = self._backend.encode(valid(text), add_special_tokens=False).offsets
         return np.asarray([end for _, end in offsets], dtype=np.int64)
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Return the token ids of each text, the model's special tokens included."""
-        return [encoding.ids for encoding in self._backend.encode_batch([*map(_valid, texts)], add_special_tokens=True)]
+        return [encoding.ids for encoding in self._backend.encode_batch([*map(valid, texts)], add_special_tokens=True)]
 
     def cut(self, text: str, limit: int) -> str:
         """Return the text's first `limit` tokens, or all of it if it has no more."""
@@ -61,7 +61,7 @@ def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer(backend, name)
 
 
-def _valid(text: str) -> str:
+def valid(text: str) -> str:
     """Return the text with each lone surrogate, which UTF-8 cannot hold, as a question mark."""
     try:
         text.encode()

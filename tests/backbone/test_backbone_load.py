@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rrm.backbone.encoder import FrozenEncoder
-from rrm.backbone.load import find_checkpoint, load_backbone, resolve
+from rrm.backbone.load import find_checkpoint, is_decoder, load_backbone, resolve
 from rrm.core.errors import InputError
 
 
@@ -78,6 +78,18 @@ def test_the_digest_changes_with_a_single_weight(tiny_bert: Path, tmp_path: Path
     next(iter(weights.values())).view(-1)[0] += 1
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     assert find_checkpoint(str(copy)).digest != before
+
+
+def test_causal_models_are_told_from_encoders(tiny_bert: Path, tiny_llama: Path) -> None:
+    assert is_decoder(find_checkpoint(str(tiny_llama)))
+    assert not is_decoder(find_checkpoint(str(tiny_bert)))
+
+
+def test_a_model_of_an_unknown_kind_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    copy = _copy(tiny_bert, tmp_path / "copy", model_type="never-heard-of")
+    with pytest.raises(InputError, match="config") as caught:
+        is_decoder(find_checkpoint(copy))
+    assert "\n" not in str(caught.value)
 
 
 def test_devices_and_dtypes_that_do_not_exist_are_refused() -> None:
