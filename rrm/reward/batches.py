@@ -1,0 +1,165 @@
+"""What is read together: groups of one view, cut into blocks of few outputs that cover every judgement, and packed."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rrm.backbone.classifier import Classifier
+from rrm.backbone.layout import Row, Tokens, pack
+from rrm.core.errors import LimitError
+from rrm.core.ids import generator
+from rrm.feedback.judgements import Judgements
+from rrm.reward.joint import Padded
+
+Block = tuple[int, ...]
+"""Judgements, by row, about outputs of one view that are read together."""
+
+
+class Batch(NamedTuple):
+    """Inputs for a net, the judgements about its outputs, and which output each of their items is.
+
+    `place` int64 [items]: the items of `judgements` are columns `place` of the net's rewards.
+    `weights` float [members, rows]: how much each member heeds each judgement.
+    """
+
+    inputs: Row | Padded
+    judgements: Judgements
+    place: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """At most so many tokens are read at once, and at most so many outputs of a view in one block."""
+
+    batch_tokens: int = 8192
+    outputs: int = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All that batches are made from: judgements, their items as tokens, and how much members heed each source.
+
+    `heed` is float [members, sources].
+    """
+
+    judgements: Judgements
+    tokens: Sequence[Tokens]
+    heed: np.ndarray
+    classifier: Classifier
+    sizes: Sizes
+    device: torch.device
+
+    def blocks(self, rows: Sequence[int] | np.ndarray, seed: int) -> list[Block]:
+        """Cut judgements into blocks, each in exactly one, and return the blocks in a random order.
+
+        A view with few outputs is one block. A larger one is covered greedily, in a seeded order: a
+        block grows by the output that brings most judgements not yet covered. Raises LimitError if a
+        single judgement's outputs are more than `batch_tokens`.
+        """
+        random = generator("blocks", seed)
+        by_view: dict[str, list[int]] = defaultdict(list)
+        for row in rows:
+            by_view[self.judgements.items[self.judgements.row_items[row][0]].view.id].append(int(row))
+        found: list[Block] = []
+        for members in by_view.values():
+            left = [members[place] for place in random.permutation(len(members))]
+            while left:
+                block = _cover(self.judgements, left, self.tokens, self.sizes)
+                kept = set(block)
+                found.append(block)
+                left = [row for row in left if row not in kept]
+        return [found[place] for place in random.permutation(len(found))]
+
+    def micro_batches(self, update: Sequence[Block]) -> list[Block]:
+        """Join an update's blocks, largest first, into sets that are read at once within `batch_tokens`."""
+        sized = [
+            (block, _size({item for row in block for item in self.judgements.row_items[row]}, self.tokens))
+            for block in update
+        ]
+        joined: list[tuple[list[int], int]] = []
+        for block, size in sorted(sized, key=lambda each: -each[1]):
+            place = next((at for at, (_, used) in enumerate(joined) if used + size <= self.sizes.batch_tokens), None)
+            if place is None:
+                joined.append((list(block), size))
+            else:
+                joined[place] = ([*joined[place][0], *block], joined[place][1] + size)
+        return [tuple(rows) for rows, _ in joined]
+
+    def batch(self, block: Block) -> Batch:
+        """Make what a net reads for some judgements: each output once, each source once where the net can."""
+        part, items = self.judgements.take(block)
+        own = [self.tokens[item] for item in items]
+        heed = self.heed[:, part.row_source] / len(self.heed)
+        weights = torch.from_numpy(heed.astype(np.float32)).to(self.device)
+        if not self.classifier.causal:
+            inputs: Row | Padded = self.classifier.padded(own, Padded, self.device)
+            return Batch(inputs, part, torch.arange(len(own), device=self.device), weights)
+        groups: dict[str, list[int]] = defaultdict(list)
+        for place, item in enumerate(part.items):
+            groups[item.view.id].append(place)
+        order = [place for group in groups.values() for place in group]
+        row = pack([[own[place] for place in group] for group in groups.values()], self.device)
+        return Batch(row, part, torch.from_numpy(np.argsort(order)).to(self.device), weights)
+
+
+def _cover(judgements: Judgements, left: Sequence[int], tokens: Sequence[Tokens], sizes: Sizes) -> Block:
+    """Return the judgements of one block: the first one left, and what best goes with it."""
+    about = {row: frozenset(judgements.row_items[row]) for row in left}
+    chosen = set(about[left[0]])
+    if _size(chosen, tokens) > sizes.batch_tokens:
+        raise LimitError(
+            f"the {len(chosen)} outputs of one judgement have {_size(chosen, tokens)} tokens with their source,"
+            f" more than batch_tokens = {sizes.batch_tokens}: raise it"
+        )
+    every = frozenset().union(*about.values())
+    if len(every) <= sizes.outputs and _size(set(every), tokens) <= sizes.batch_tokens:
+        return tuple(left)
+    touching: dict[int, list[int]] = defaultdict(list)
+    for row, items in about.items():
+        for item in items:
+            touching[item].append(row)
+    while len(chosen) < sizes.outputs:
+        gains: dict[frozenset[int], int] = defaultdict(int)
+        for row in {row for item in chosen for row in touching[item]}:
+            gains[about[row] - chosen] += 1
+        gains.pop(frozenset(), None)
+        room = sizes.outputs - len(chosen)
+        fitting = [new for new in gains if len(new) <= room]
+        best = max(fitting, key=lambda new: (gains[new] / len(new), -min(new)), default=None)
+        if best is None or _size(chosen | best, tokens) > sizes.batch_tokens:
+            break
+        chosen |= best
+    return tuple(row for row in left if about[row] <= chosen)
+
+
+def _size(items: set[int], tokens: Sequence[Tokens]) -> int:
+    """Bound the tokens of a block: every output apart from the shortest also has its source counted once only."""
+    lengths = [len(tokens[item]) for item in items]
+    first = tokens[next(iter(items))]
+    shared = min(_common(first, tokens[item]) for item in items)
+    return shared + sum(length - shared for length in lengths)
+
+
+def _common(first: Tokens, second: Tokens) -> int:
+    size = min(len(first), len(second)) - 1
+    differ = np.flatnonzero(first[:size] != second[:size])
+    return int(differ[0]) if len(differ) else size
+
+
+def updates(found: Sequence[Block], rows: int) -> list[list[Block]]:
+    """Gather blocks, in order, into updates of at least `rows` judgements; the last may have fewer."""
+    gathered: list[list[Block]] = []
+    count = rows
+    for block in found:
+        if count >= rows:
+            gathered.append([])
+            count = 0
+        gathered[-1].append(block)
+        count += len(block)
+    return gathered

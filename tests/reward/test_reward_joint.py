@@ -1,0 +1,217 @@
+"""Joint models on disk: others open ours, ours open others', and what is broken is refused in a sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rrm.core.errors import InputError
+from rrm.core.protocols import RewardModel
+from rrm.core.values import Group, Passage, View
+from rrm.reward.committee import Committee
+from rrm.reward.joint import JointModel, Reading
+from rrm.reward.open import open_model
+from rrm.reward.train import TrainConfig, train
+from tests.reward.joint_problems import WORDS, judged, save_decoder, save_encoder, save_tokenizer
+
+CONFIG = TrainConfig(members=3, epochs=1, learning_rate=1e-3, save_every=0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("trained")
+    train(judged(12, 1), str(save_decoder(folder / "base")), folder / "model", CONFIG, seed=0, device="cpu")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def trained_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained-encoder")
+    train(judged(12, 1), str(save_encoder(folder / "base")), folder / "model", CONFIG, seed=0, device="cpu")
+    return folder / "model"
+
+
+def groups(seed: int = 5) -> list[Group]:
+    """Groups of mixed lengths, one with many outputs."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number, sizes in enumerate([(3, 9, 1), (4,), tuple(range(1, 14))]):
+        view = View("", (Passage(" ".join(random.choice(WORDS, 12 + 9 * number))),), 64)
+        found.append(Group(f"g{number}", 0, view, tuple(" " + " ".join(random.choice(WORDS, size)) for size in sizes)))
+    return found
+
+
+def in_transformers(folder: Path, texts: list[Any], pairs: bool = False) -> np.ndarray:
+    """The logits that plain transformers gives a padded batch."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(str(folder), num_labels=1).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    batch = tokenizer([a for a, _ in texts], [b for _, b in texts], return_tensors="pt", padding=True) if pairs else (
+        tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+    )  # fmt: skip
+    kept = {name: batch[name] for name in ("input_ids", "attention_mask", *(("token_type_ids",) if pairs else ()))}
+    with torch.no_grad():
+        return model(**kept).logits[:, 0].double().numpy()
+
+
+def test_an_exported_decoder_scores_identically_in_transformers(trained: Path) -> None:
+    ours = JointModel.load(trained, device="cpu")
+    mine = np.concatenate([each.mean(axis=0) for each in ours.rewards(groups())])
+    texts = [group.view.prompt + output + "</s>" for group in groups() for output in group.outputs]
+    np.testing.assert_allclose(mine, in_transformers(trained, texts), atol=2e-5)
+    assert json.loads((trained / "config.json").read_text())["architectures"] == ["Qwen3ForSequenceClassification"]
+    assert ours.members == 3
+    assert isinstance(ours, RewardModel)
+
+
+def test_an_exported_encoder_scores_identically_in_transformers(trained_encoder: Path) -> None:
+    ours = JointModel.load(trained_encoder, device="cpu")
+    mine = np.concatenate([each.mean(axis=0) for each in ours.rewards(groups())])
+    texts = [(group.view.prompt, output) for group in groups() for output in group.outputs]
+    np.testing.assert_allclose(mine, in_transformers(trained_encoder, texts, pairs=True), atol=2e-5)
+
+
+def test_a_checkpoint_trained_by_trl_scores_here_as_in_transformers(tmp_path: Path) -> None:
+    trl = pytest.importorskip("trl")
+    datasets = pytest.importorskip("datasets")
+    base = save_decoder(tmp_path / "base")
+    rows = [
+        {"prompt": row.request.view.prompt, "chosen": " " + a, "rejected": " " + b}
+        for row in judged(6, 1)
+        for a, b in [[shown.text for shown in row.request.shown]]
+    ]
+    arguments = trl.RewardConfig(
+        output_dir=str(tmp_path / "trl"), max_steps=4, per_device_train_batch_size=4, report_to="none", bf16=False,
+        use_cpu=True, learning_rate=1e-3, save_strategy="no",
+    )  # fmt: skip
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1, dtype=torch.float32)
+    trainer = trl.RewardTrainer(
+        model=model, args=arguments, train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(str(base)),
+    )  # fmt: skip
+    trainer.train()
+    trainer.save_model(str(tmp_path / "trl"))
+    ours = open_model(tmp_path / "trl", device="cpu")
+    mine = np.concatenate([each[0] for each in ours.rewards(groups())])
+    texts = [group.view.prompt + output + "</s>" for group in groups() for output in group.outputs]
+    np.testing.assert_allclose(mine, in_transformers(tmp_path / "trl", texts), atol=2e-5)
+
+
+def test_scores_do_not_depend_on_company_or_batch(trained: Path) -> None:
+    model = JointModel.load(trained, device="cpu")
+    together = model.rewards(groups())
+    for group, found in zip(groups(), together, strict=True):
+        for place, output in enumerate(group.outputs):
+            alone = model.rewards([Group(group.source, 0, group.view, (output,))])[0]
+            np.testing.assert_allclose(alone[:, 0], found[:, place], atol=1e-5)
+
+
+def test_equal_texts_are_read_once_and_score_alike(trained: Path) -> None:
+    model = JointModel.load(trained, device="cpu")
+    group = groups()[0]
+    seen: list[int] = []
+    found = model.rewards(
+        [group, Group("x", 0, group.view, group.outputs[:2] * 2)], lambda done, total: seen.append(total)
+    )
+    assert set(seen) == {3}
+    np.testing.assert_array_equal(found[1][:, 0], found[1][:, 2])
+
+
+def test_members_differ_and_their_mean_is_what_others_see(trained: Path) -> None:
+    found = JointModel.load(trained, device="cpu").rewards(groups())[2]
+    assert found.shape == (3, 13)
+    assert found.std(axis=0).min() > 0
+
+
+def test_a_committee_joins_its_members(trained: Path, tmp_path: Path) -> None:
+    for member in range(2):
+        train(judged(8, 1), str(trained), Committee.folder(tmp_path, member), TrainConfig(members=1, epochs=1), member,
+              device="cpu")  # fmt: skip
+    Committee.found(tmp_path, 2)
+    both = open_model(tmp_path, device="cpu")
+    assert isinstance(both, Committee)
+    found = both.rewards(groups())
+    assert [each.shape for each in found] == [(2, 3), (2, 1), (2, 13)]
+    np.testing.assert_array_equal(found[0][1], both.models[1].rewards(groups())[0][0])
+    assert both.acceptance(groups())[0].mean(axis=1) == pytest.approx([0.5, 0.5])
+    assert both.seen
+
+
+def copied(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for file in folder.iterdir():
+        if file.is_file():
+            (to / file.name).write_bytes(file.read_bytes())
+    return to
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "heads.safetensors", "rrm.json"])
+def test_a_tampered_checkpoint_is_refused(trained: Path, tmp_path: Path, file: str) -> None:
+    place = copied(trained, tmp_path / "copy")
+    content = bytearray((place / file).read_bytes())
+    content[-20] ^= 1 if file != "rrm.json" else 0
+    if file == "rrm.json":
+        content = bytearray(bytes(content).replace(b'"ratings": ', b'"ratings": 1'))
+    (place / file).write_bytes(bytes(content))
+    with pytest.raises(InputError, match="changed after it was written"):
+        open_model(place, device="cpu")
+
+
+def test_a_checkpoint_with_two_labels_is_refused(trained: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(str(trained), num_labels=2, ignore_mismatched_sizes=True)
+    model.save_pretrained(str(tmp_path))
+    save_tokenizer(tmp_path)
+    with pytest.raises(InputError, match="classifies into 2 labels; a reward model has one"):
+        open_model(tmp_path, device="cpu")
+
+
+def test_a_language_model_without_a_head_is_no_reward_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no trained reward model: it has no score\.weight"):
+        open_model(save_decoder(tmp_path / "base"), device="cpu")
+
+
+def test_a_config_that_brings_code_is_refused(trained: Path, tmp_path: Path) -> None:
+    place = copied(trained, tmp_path / "copy")
+    (place / "rrm.json").unlink()
+    config = json.loads((place / "config.json").read_text()) | {"auto_map": {"AutoModel": "evil.Model"}}
+    (place / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="asks to run code"):
+        open_model(place, device="cpu")
+
+
+def test_an_empty_folder_is_no_reward_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no reward model in"):
+        open_model(tmp_path)
+
+
+def test_a_model_without_a_padding_token_gets_one(tmp_path: Path) -> None:
+    base = save_decoder(tmp_path / "base", pad=False, vocab_size=124)
+    trained = train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, device="cpu")
+    tokenizer = trained.model.classifier.tokenizer
+    assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    mine = np.concatenate([each.mean(axis=0) for each in trained.model.rewards(groups())])
+    texts = [group.view.prompt + output + "</s>" for group in groups() for output in group.outputs]
+    np.testing.assert_allclose(mine, in_transformers(tmp_path / "out", texts), atol=2e-5)
+
+
+def test_padding_with_the_end_of_sequence_is_refused(tmp_path: Path) -> None:
+    base = save_decoder(tmp_path / "base")
+    save_tokenizer(base, pad_is_eos=True)
+    with pytest.raises(InputError, match="pads with its end-of-sequence token"):
+        train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, device="cpu")
+
+
+def test_training_goes_on_from_an_earlier_model(trained: Path, tmp_path: Path) -> None:
+    before = JointModel.load(trained, device="cpu").rewards(groups())[0].mean(axis=0)
+    barely = TrainConfig(members=1, epochs=1, learning_rate=1e-9, validation=0.0)
+    again = train(judged(6, 1), str(trained), tmp_path, barely, seed=0, reading=Reading(), device="cpu")
+    np.testing.assert_allclose(again.model.rewards(groups())[0][0], before, atol=1e-4)
