@@ -77,7 +77,7 @@ class AssistantRater:
         for number, passage in enumerate(view.passages, start=1):
             scored = "" if passage.score is None else f", reviewers' acceptance {passage.score:.2f}"
             blocks.append((f"part {number}{scored}" if passage.output else "text", passage.text))
-        for letter, position in zip(_LETTERS, order_shown(request), strict=False):
+        for letter, position in zip(LETTERS, order_shown(request), strict=False):
             blocks.append((f"option {letter}", request.shown[position].text))
         mark, shown = delimited(blocks)
         system = _SYSTEM.format(criteria=self.criteria, mark=mark, tokens=view.max_tokens, question=form.question)
@@ -99,7 +99,7 @@ def order_shown(request: Request) -> tuple[int, ...]:
     return tuple(int(position) for position in order)
 
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _form(request: Request, points: int) -> Form:
@@ -107,7 +107,7 @@ def _form(request: Request, points: int) -> Form:
     if request.kind not in forms:
         raise InputError(f"an assistant rater gives {', '.join(forms)}, not {request.kind}")
     count = len(request.shown)
-    lowest, highest = {"comparison": (2, 2), "ranking": (2, len(_LETTERS))}.get(request.kind, (1, 1))
+    lowest, highest = {"comparison": (2, 2), "ranking": (2, len(LETTERS))}.get(request.kind, (1, 1))
     if not lowest <= count <= highest:
         raise InputError(f"a {request.kind} is about {lowest} to {highest} outputs, the request shows {count}")
     return forms[request.kind](request, points)
@@ -139,7 +139,7 @@ def _ranking(request: Request, points: int) -> Form:
             raise MalformedAnswerError(f"best_first names an option twice: {letters}")
         return Ranking(positions)
 
-    letters = {"type": "string", "enum": list(_LETTERS[:count])}
+    letters = {"type": "string", "enum": list(LETTERS[:count])}
     ranks = {"type": "array", "items": letters, "minItems": count, "maxItems": count, "uniqueItems": True}
     return Form("Rank all options, the best first.", _schema(best_first=ranks), read)
 
@@ -200,9 +200,9 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _letter(letter: Any, count: int) -> int:
-    if not isinstance(letter, str) or letter not in tuple(_LETTERS[:count]):
-        raise MalformedAnswerError(f"options are called {', '.join(_LETTERS[:count])}, got {str(letter)[:60]!r}")
-    return _LETTERS.index(letter)
+    if not isinstance(letter, str) or letter not in tuple(LETTERS[:count]):
+        raise MalformedAnswerError(f"options are called {', '.join(LETTERS[:count])}, got {str(letter)[:60]!r}")
+    return LETTERS.index(letter)
 
 
 def _number(value: Any, low: float, high: float, what: str) -> float:
