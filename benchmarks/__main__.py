@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("imports", "demo", "driver", "novel", "targets")
+NAMES = ("imports", "demo", "driver", "novel", "targets", "people", "rewards", "gpu")
 
 for name in NAMES:
     print(f"\n== {name}", flush=True)
