@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from rrm import __version__
-from rrm.core.errors import RrmError
+from rrm.cli.rewards import Device, Dtype, Output, Truncate, rewards, score_rows
+from rrm.core.errors import ConfigError, RrmError
 
 EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
@@ -175,12 +176,23 @@ def decompose(
 
 @app.command()
 def score(
-    directory: Directory,
-    text: Annotated[Path, typer.Option("--text", help="Somebody's own root output, as a text file.")],
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A run's folder.")] = None,
+    text: Annotated[Path | None, typer.Option("--text", help="Somebody's own root output, as a text file.")] = None,
     target: Annotated[int, typer.Option(help="Which target source, counted from 0.")] = 0,
+    model: Annotated[Path | None, typer.Option("--model", help="A reward model's folder, to score rows with.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The rows: .jsonl, .jsonl.gz or .parquet.")] = None,
+    output: Output = None,
+    truncate: Truncate = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score somebody's own output for the whole task over the run's chosen outputs for its parts."""
+    """Score a file's rows with a reward model, or somebody's own output for the whole task of a run (DIR --text)."""
+    if (directory or text) and (model or data):
+        raise ConfigError("score rows with --model and --data, or a run's text with DIR and --text, not both at once")
+    if directory is None or text is None:
+        score_rows(model, data, output, truncate, device, dtype, as_json)
+        return
     from rrm.cli import runs
 
     _print(runs.score(directory, text, target), as_json)
@@ -197,6 +209,9 @@ def export(
     from rrm.cli import look
 
     _print(look.export(directory, form.value, out), as_json)
+
+
+app.add_typer(rewards)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from rrm.backbone.classifier import Classifier
 from rrm.backbone.layout import Row, Tokens, pack
-from rrm.core.errors import LimitError
 from rrm.core.ids import generator
 from rrm.feedback.judgements import Judgements
 from rrm.reward.joint import Padded
@@ -59,8 +58,8 @@ class Table:
         """Cut judgements into blocks, each in exactly one, and return the blocks in a random order.
 
         A view with few outputs is one block. A larger one is covered greedily, in a seeded order: a
-        block grows by the output that brings most judgements not yet covered. Raises LimitError if a
-        single judgement's outputs are more than `batch_tokens`.
+        block grows by the output that brings most judgements not yet covered. A single judgement's
+        outputs are read together even if they are more than the sizes allow.
         """
         random = generator("blocks", seed)
         by_view: dict[str, list[int]] = defaultdict(list)
@@ -112,11 +111,6 @@ def _cover(judgements: Judgements, left: Sequence[int], tokens: Sequence[Tokens]
     """Return the judgements of one block: the first one left, and what best goes with it."""
     about = {row: frozenset(judgements.row_items[row]) for row in left}
     chosen = set(about[left[0]])
-    if _size(chosen, tokens) > sizes.batch_tokens:
-        raise LimitError(
-            f"the {len(chosen)} outputs of one judgement have {_size(chosen, tokens)} tokens with their source,"
-            f" more than batch_tokens = {sizes.batch_tokens}: raise it"
-        )
     every = frozenset().union(*about.values())
     if len(every) <= sizes.outputs and _size(set(every), tokens) <= sizes.batch_tokens:
         return tuple(left)

@@ -17,14 +17,17 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from rrm.backbone.classifier import Classifier, load_classifier
-from rrm.backbone.decoder import last_states, read_group
-from rrm.backbone.layout import Row, Tokens
+from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
+from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Group, View
 from rrm.reward.files import durable, read_json, renamed
 
 FORMAT = 1
 FACTS, HEADS = "rrm.json", "heads.safetensors"
+ROW_TOKENS = 2048
+"""Tokens of small groups that a CPU reads at once when it scores."""
+
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
@@ -125,7 +128,7 @@ class JointModel:
             longest = max(len(ids[place]) for place in long)
             raise LimitError(
                 f"{len(long)} of {len(ids)} outputs with their sources have more than max_length = {limit} tokens"
-                f" (the longest {longest}): raise it, shorten them, or ask for truncation"
+                f" (the longest {longest}): raise it, shorten them, or ask for truncation (--truncate)"
             )
         return self._truncated(items, ids, starts) if long else ids
 
@@ -178,29 +181,48 @@ class JointModel:
         done = 0
         self.net.eval()
         with torch.inference_mode():
-            for places in self._batches(items, tokens):
-                found[:, places] = self._read([tokens[place] for place in places]).double().cpu().numpy()
+            for groups in self._batches(items, tokens):
+                places = [place for group in groups for place in group]
+                read = self._read([[tokens[place] for place in group] for group in groups])
+                found[:, places] = read.double().cpu().numpy()
                 done += len(places)
                 if progress is not None:
                     progress(done, len(items))
         return found
 
-    def _batches(self, items: list[tuple[View, str]], tokens: list[Tokens]) -> list[list[int]]:
-        """Return places together: for a decoder the outputs of one view, for an encoder outputs of like length."""
-        if self.net.causal:
-            by_view: dict[str, list[int]] = {}
-            for place, (view, _) in enumerate(items):
-                by_view.setdefault(view.id, []).append(place)
-            return list(by_view.values())
-        return length_batches(range(len(items)), tokens, self.batch_tokens)
+    def _batches(self, items: list[tuple[View, str]], tokens: list[Tokens]) -> list[list[list[int]]]:
+        """Return what is read at once: for an encoder outputs of like length, for a decoder outputs by view.
 
-    def _read(self, tokens: list[Tokens]) -> Tensor:
+        A view with many outputs is read by itself; others, the shortest first, share a row while they fit.
+        """
+        if not self.net.causal:
+            return [[each] for each in length_batches(range(len(items)), tokens, self.batch_tokens)]
+        by_view: dict[str, list[int]] = {}
+        for place, (view, _) in enumerate(items):
+            by_view.setdefault(view.id, []).append(place)
+        sized = [(packed_tokens([tokens[place] for place in each]), each) for each in by_view.values()]
+        room = ROW_TOKENS if self.net.head.weight.device.type == "cpu" else self.batch_tokens
+        batches: list[list[list[int]]] = []
+        left = 0
+        for size, places in sorted(sized, key=lambda each: (each[0], each[1][0])):
+            if len(places) > OUTPUTS_A_ROW or size > left or not batches:
+                batches.append([])
+                left = room
+            batches[-1].append(places)
+            left = 0 if len(places) > OUTPUTS_A_ROW else left - size
+        return batches
+
+    def _read(self, groups: list[list[Tokens]]) -> Tensor:
+        """Return the rewards [members, outputs] of groups read at once."""
         device = self.net.head.weight.device
         if not self.net.causal:
-            rewards: Tensor = self.net(self.classifier.padded(tokens, Padded, device))
+            rewards: Tensor = self.net(self.classifier.padded(groups[0], Padded, device))
             return rewards
+        if len(groups) > 1:
+            together: Tensor = self.net(pack(groups, device))
+            return together
         with torch.autocast(device.type, torch.bfloat16, enabled=self.net.autocast):
-            found: Tensor = self.net.head(read_group(self.net.trunk, tokens, device))
+            found: Tensor = self.net.head(read_group(self.net.trunk, groups[0], device))
         return found.T
 
     # ---- files ----

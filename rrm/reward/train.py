@@ -215,7 +215,7 @@ def _descend(
             line |= {"held_loss": held.loss, "held_accuracy": held.accuracy} if held else {}
             state.compare(at, held, objective)
         at.step = step + 1
-        at.log.append(line)
+        state.write(at, line)
         done = at.waited >= config.patience
         if config.save_every and (done or at.step % config.save_every == 0):
             state.save(at, objective, optimiser, accelerator)
@@ -463,6 +463,7 @@ class _State:
 
     def __init__(self, folder: Path, digest: str, accelerator: Any) -> None:
         self._folder, self._digest, self._rank = folder, digest, accelerator.process_index
+        folder.mkdir(parents=True, exist_ok=True)
         self._best: dict[str, Tensor] | None = None
 
     def load(self, objective: nn.Module, optimiser: Any, accelerator: Any) -> _At:
@@ -523,8 +524,15 @@ class _State:
             for name, each in _learning(objective) if self._best else ():
                 _local(each).copy_(self._best[name])  # type: ignore[index]
 
+    def write(self, at: _At, line: dict[str, Any]) -> None:
+        """Add a line to the log, and to its file, for those who watch."""
+        at.log.append(line)
+        if self._rank == 0:
+            with (self._folder / LOG).open("w" if len(at.log) == 1 else "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
     def finish(self, at: _At) -> None:
-        """Write the whole log, and forget the state."""
+        """Write the whole log once more, without what a killed training wrote twice, and forget the state."""
         lines = "".join(json.dumps(line) + "\n" for line in at.log)
         durable(self._folder / LOG, lines.encode())
         shutil.rmtree(self._folder / STATE, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""The commands about reward models on rows of feedback; the work is in `rrm.cli.training` and `rrm.cli.scoring`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rrm.core.errors import ConfigError
+
+rewards = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
+Device = Annotated[str, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")]
+Dtype = Annotated[str, typer.Option(help="Its precision: auto, float32, bfloat16; head and loss stay in float32.")]
+Model = Annotated[Path, typer.Option("--model", help="A trained model's folder, made here or by transformers.")]
+Data = Annotated[Path, typer.Option("--data", help="Rows: .jsonl, .jsonl.gz or .parquet.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Where the rows go; standard output without it.")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="Cut the oldest end of sources that are too long.")]
+
+
+class Tuned(StrEnum):
+    """What learns."""
+
+    frozen = "frozen"
+    lora = "lora"
+    full = "full"
+
+
+@rewards.command("train-reward")
+def train_reward(
+    data: Data,
+    model: Annotated[str, typer.Option(help="minilm, a folder, or a Hugging Face name.")],
+    output: Annotated[Path, typer.Option(help="The folder for the model; the same one resumes.")],
+    eval_data: Annotated[Path | None, typer.Option(help="Rows about other sources, to evaluate on at the end.")] = None,
+    tune: Annotated[
+        Tuned | None,
+        typer.Option(help="What learns beside the heads; default: frozen for encoders, full for decoders."),
+    ] = None,
+    level: Annotated[
+        int | None, typer.Option(min=0, help="The level that the rows are about (default: as they say).")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from this model, such as that of the level below.")] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(min=1, help="How many members; default: as --init, or 24, or 5 with --independent.")
+    ] = None,
+    independent: Annotated[
+        bool | None, typer.Option("--independent", help="Train every member apart: as many times the work.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(min=8, help="Most tokens of a source with an output.")] = None,
+    truncate: Annotated[bool | None, typer.Option("--truncate", help="Cut the oldest end of sources too long.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the rows; default 3, or fewer by validation.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Default 5e-5 for all weights, 2e-4 for lora.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes all that is random.")] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train a reward model on any kind of feedback; killed, the same command goes on."""
+    from rrm.cli import training
+    from rrm.cli.tables import training_table
+    from rrm.cli.terminal import is_main
+
+    options = training.TrainOptions(
+        data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
+        truncate, epochs, learning_rate, seed, device, dtype,
+    )  # fmt: skip
+    done = training.train_reward(options, _tell)
+    if is_main():
+        typer.echo(json.dumps(done.found) if as_json else training_table(done.found, done.report))
+
+
+@rewards.command("eval-reward")
+def eval_reward(
+    model: Model,
+    data: Data,
+    truncate: Truncate = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say how well a model predicts judgements about sources that it has not seen; ends with one line of JSON."""
+    from rrm.cli import scoring
+    from rrm.cli.tables import reward_table
+
+    report = scoring.evaluate(scoring.Opening(model, device, dtype, truncate), data, _tell)
+    if not as_json:
+        typer.echo(reward_table(report))
+    typer.echo(json.dumps(report.to_json()))
+
+
+@rewards.command("serve-reward")
+def serve_reward(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one and says which.")] = 8000,
+    truncate: Truncate = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Score texts over HTTP: POST /get_reward, as OpenRLHF's remote reward models."""
+    from rrm.cli import scoring
+
+    scoring.serve(scoring.Opening(model, device, dtype, truncate), host, port, _tell)
+
+
+def score_rows(
+    model: Path | None, data: Path | None, output: Path | None, truncate: bool, device: str, dtype: str, as_json: bool
+) -> None:
+    """Score the rows of a file: the half of `rrm score` that is about rows."""
+    from rrm.cli import scoring
+    from rrm.cli.tables import lines
+
+    if model is None or data is None:
+        raise ConfigError(
+            "give --model DIR and --data FILE to score rows, or DIR and --text FILE to score a run's text"
+        )
+    opening = scoring.Opening(model, device, dtype, truncate)
+    found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell)
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif output is not None:
+        typer.echo(lines(found))
+
+
+def _tell(note: str) -> None:
+    from rrm.cli.terminal import is_main
+
+    if is_main():
+        typer.echo(f"rrm: {note}", err=True)
