@@ -186,7 +186,7 @@ def _preferred(rewards: np.ndarray) -> np.ndarray:
 
 
 def _draw(report: RewardReport, folder: Path, tell: Notes) -> None:
-    figure = reliability_figure(report.figures, "probability against share")
+    figure = reliability_figure(report.figures, f"{report.figures.n:,} comparisons")
     if figure is None:
         return
     try:

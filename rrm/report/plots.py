@@ -134,8 +134,12 @@ def reliability_plot(levels: Sequence[LevelReport], top: int, name: str = "relia
 
 
 def reliability_figure(figures: Figures, title: str, name: str = "reliability") -> Markup | None:
-    """Draw one model's reliability diagram, as `reliability_plot` does; a file of its own is this text, in UTF-8."""
-    return _reliability([(title, figures)], name)
+    """Draw one model's reliability diagram, as `reliability_plot` does; a file of its own is this text, in UTF-8.
+
+    Its colours are plain ones: few programs but browsers read a page's variables.
+    """
+    drawn = _reliability([(title, figures)], name)
+    return None if drawn is None else Markup(re.sub(r"var\(--\w+, (#\w+)\)", r"\1", drawn))  # noqa: S704
 
 
 def _reliability(titled: Sequence[tuple[str, LevelReport | Figures]], name: str) -> Markup | None:

@@ -215,3 +215,11 @@ def test_one_models_calibration_is_a_figure_of_its_own() -> None:
     assert drawn is not None and "held out" in texts(drawn) and "ECE 0.075 (0.010–0.120)" in texts(drawn)
     assert ET.fromstring(drawn).tag == f"{SVG}svg"
     assert reliability_figure(Figures(0), "held out") is None
+
+
+def test_a_reliability_figure_of_its_own_needs_no_page_for_its_colours() -> None:
+    bins = (Bin(0.6, 0.55, 40), Bin(0.8, 0.85, 40))
+    drawn = reliability_figure(Figures(80, ece=0.05, reliability=bins), "80 comparisons")
+    assert drawn is not None
+    assert "var(" not in drawn
+    assert "#0072b2" in drawn
