@@ -137,17 +137,20 @@ class JointModel:
     ) -> list[Tokens]:
         """Cut the same number of tokens off the oldest end of the source of all outputs of one view."""
         limit = self.longest
-        over: dict[str, int] = {}
-        for (view, _), each in zip(items, ids, strict=True):
-            over[view.id] = max(over.get(view.id, 0), len(each) - limit)
+        longest: dict[str, int] = {}  # by view, the place of what has most tokens
+        for place, (view, _) in enumerate(items):
+            known = longest.setdefault(view.id, place)
+            longest[view.id] = place if len(ids[place]) > len(ids[known]) else known
         cut = []
-        for (view, text), each, (first, end) in zip(items, ids, starts, strict=True):
-            if over[view.id] > end - first:
+        for (view, _), each, (first, end) in zip(items, ids, starts, strict=True):
+            most = longest[view.id]
+            over = max(len(ids[most]) - limit, 0)
+            if over > end - first:
                 raise LimitError(
-                    f"an output of {len(each) - end} tokens ({text[:40]!r}...) leaves no room for its source within"
-                    f" max_length = {limit}: raise it or shorten the output"
+                    f"an output of {len(ids[most]) - starts[most][1]} tokens ({items[most][1][:40]!r}...) leaves no"
+                    f" room for its source within max_length = {limit}: raise it or shorten the output"
                 )
-            cut.append(np.concatenate([each[:first], each[first + over[view.id] :]]))
+            cut.append(np.concatenate([each[:first], each[first + over :]]))
         return cut
 
     # ---- scoring ----

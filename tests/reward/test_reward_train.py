@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from rrm.core.errors import InputError, LimitError
-from rrm.core.values import Comparison, Critique, Feedback, Rated
+from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
 from rrm.feedback.judgements import tabulate
 from rrm.reward.batches import Sizes, Table, updates
 from rrm.reward.joint import JointModel, Reading
@@ -177,6 +177,15 @@ def test_texts_that_are_too_long_are_counted_and_cut_only_on_request(decoder: Pa
         assert list(short) == list(long[-len(short) :])  # the newest end stays
     with pytest.raises(InputError, match="reads at most 128 tokens"):
         train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=4096), device="cpu")
+
+
+def test_an_output_that_leaves_its_source_no_room_is_named(decoder: Path, tmp_path: Path) -> None:
+    (short, *_) = judged(1, 1)
+    long = " ".join(["w3"] * 40)
+    request = replace(short.request, shown=(Shown("a", "w1 w2"), Shown("b", long)))
+    rows = [Rated(request, Feedback(request.id, "r", Comparison(1)))]
+    with pytest.raises(LimitError, match=r"an output of \d+ tokens \('w3 w3 .* leaves no room for its source"):
+        train(rows, str(decoder), tmp_path, QUICK, 0, Reading(max_length=20, truncate=True), device="cpu")
 
 
 @pytest.mark.parametrize(
