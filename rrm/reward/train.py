@@ -32,6 +32,8 @@ from rrm.reward.files import durable, sync_folder
 from rrm.reward.joint import JointModel, JointNet, Reading, read_facts
 
 STATE, LOG = "state", "log.jsonl"
+SLOPE_SD = 3.0
+"""Of the slope's logarithm a priori: rewards of a training that was stopped early may be many times too small."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +358,7 @@ def _calibration(objective: Any, table: Table, rows: np.ndarray) -> Calibration:
     none = np.zeros(len(outcome), dtype=np.int64)
     every = torch.cat(logits, dim=1).T.double().cpu().numpy()
     held = HeldLogits(every, np.array(outcome), np.array(anchor), none, none, none, none)
-    return calibrate(held, np.ones_like(every, dtype=bool))
+    return calibrate(held, np.ones_like(every, dtype=bool), slope_sd=SLOPE_SD)
 
 
 def _read(objective: Any, table: Table, rows: np.ndarray) -> Iterator[tuple[Judgements, Read]]:

@@ -123,6 +123,16 @@ def test_early_stopping_keeps_the_best_weights(decoder: Path, tmp_path: Path) ->
     assert trained.held.loss == pytest.approx(min(losses), abs=1e-5)
 
 
+def test_rewards_that_came_out_too_small_are_calibrated(decoder: Path, tmp_path: Path) -> None:
+    config = replace(QUICK, epochs=1, learning_rate=5e-4, validation=0.3)
+    trained = train(judged(60, 1), str(decoder), tmp_path, config, seed=0, device="cpu")
+    rows = judged(20, 2)
+    assert right(trained.model, rows) > 0.6
+    assert trained.model.settings["slope"] > 3
+    sure = [np.abs(each[:, 0] - each[:, 1]).mean() for each in trained.model.rewards([r.request.group for r in rows])]
+    assert np.mean(sure) > 0.3
+
+
 def test_nothing_is_held_back_of_a_single_source(decoder: Path, tmp_path: Path) -> None:
     rows = judged(1, 1, outputs=8)
     trained = train(rows, str(decoder), tmp_path, TrainConfig(members=1, epochs=1), seed=0, device="cpu")
