@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from rrm.backbone.decoder import share_source
+from rrm.backbone.decoder import share_source, without_dropout
 from rrm.backbone.layout import Tokens
 from rrm.backbone.load import find_checkpoint, first_line, is_decoder, quiet, resolve
 from rrm.backbone.tokens import valid
@@ -142,9 +142,7 @@ def load_classifier(
     causal = is_decoder(checkpoint)
     if causal:
         share_source(model.base_model)
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+    without_dropout(model)
     _widen(model, head, members, drawn=bool(missing), seed=seed)
     model = model.to(place)
     return Classifier(model, tokenizer, causal, autocast, _positions(model))

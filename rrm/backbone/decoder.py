@@ -30,9 +30,7 @@ def share_source(model: Any) -> None:
     """
     register()
     model.eval()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+    without_dropout(model)
     sample = _sample(model.config.vocab_size)
     with torch.inference_mode():
         alone = torch.stack([_read_alone(model, each) for each in sample])
@@ -53,6 +51,13 @@ def share_source(model: Any) -> None:
     worst = float((together - alone).abs().max() / alone.abs().mean().clamp(min=1e-6))
     if not worst < _TOLERANCE:
         raise InputError(f"{type(model).__name__} reads differently behind a shared source (by {worst:.1e}): {_MEND}")
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Switch dropout off for good: outputs of one source would have to share it."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
 
 
 def _sample(vocabulary: int) -> list[Tokens]:

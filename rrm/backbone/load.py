@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,16 @@ class Checkpoint:
 
     name: str
     folder: Path
-    digest: str
     dimensions: int
+
+    @cached_property
+    def digest(self) -> str:
+        """All weights are read for it, so it is worked out when it is first asked for."""
+        digest = blake2b(digest_size=8)
+        for file in [self.folder / "config.json", *sorted(self.folder.glob("*.safetensors"))]:
+            with file.open("rb") as opened:
+                digest.update(file_digest(opened, "sha256").digest())
+        return digest.hexdigest()
 
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
@@ -51,17 +60,12 @@ def find_checkpoint(name: str) -> Checkpoint:
     suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
     if suspicious:
         raise InputError(f"the config of backbone {name!r} asks to run code ({', '.join(suspicious)}): refused")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
+    if not any(folder.glob("*.safetensors")):
         raise InputError(f"backbone {name!r} has no .safetensors file in {folder}: convert it first")
-    digest = blake2b(digest_size=8)
-    for file in [folder / "config.json", *weights]:
-        with file.open("rb") as opened:
-            digest.update(file_digest(opened, "sha256").digest())
     sizes = [config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if isinstance(config.get(key), int)]
     if not sizes:
         raise InputError(f"the config of backbone {name!r} does not say its hidden_size: text models only")
-    return Checkpoint(name, folder, digest.hexdigest(), sizes[0])
+    return Checkpoint(name, folder, sizes[0])
 
 
 def is_decoder(checkpoint: Checkpoint) -> bool:

@@ -7,7 +7,7 @@ mean of the members'; theirs lie beside it, and what else we know in `rrm.json`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from hashlib import blake2b, file_digest
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Group, View
-from rrm.reward.files import durable, read_json, renamed
+from rrm.reward.files import digest_of, durable, read_json, renamed
+from rrm.reward.model import preferred
 
 FORMAT = 1
 FACTS, HEADS = "rrm.json", "heads.safetensors"
@@ -49,10 +50,6 @@ class Padded(NamedTuple):
     """A batch for an encoder: everything its tokenizer made, int64 [outputs, tokens] each."""
 
     inputs: Mapping[str, Tensor]
-
-    @property
-    def tokens(self) -> int:
-        return int(self.inputs["attention_mask"].sum())
 
 
 class JointNet(nn.Module):
@@ -176,7 +173,10 @@ class JointModel:
         Where nothing anchors the model, that of being preferred to the group's other outputs.
         """
         rewards = self.rewards(groups)
-        return [expit(each + self.anchor) if self.anchored else _preferred(each) for each in rewards]
+        return [
+            expit(each + self.anchor) if self.anchored else preferred(each, np.zeros_like(each), 0.0)
+            for each in rewards
+        ]
 
     def _score(self, items: list[tuple[View, str]], progress: Progress | None) -> np.ndarray:
         tokens = self.tokens(items)
@@ -243,7 +243,7 @@ class JointModel:
             state = {name: each.detach().float().cpu().contiguous() for name, each in state.items() if each is not None}
             save_file(state, str(fresh / HEADS))
             facts = self._facts() | {"files": {name: _digest(fresh / name) for name in ("model.safetensors", HEADS)}}
-            facts["digest"] = _digest_of(facts)
+            facts["digest"] = digest_of(facts)
             durable(fresh / FACTS, json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False).encode())
         return str(facts["digest"])
 
@@ -259,9 +259,11 @@ class JointModel:
         Raises InputError for a checkpoint with another number of labels or without a head, for files
         that were changed after we wrote them, and for configs that ask for code.
         """
+        from safetensors.torch import load_file
+
         place = Path(folder)
         facts = read_facts(place)
-        heads = _read_heads(place, facts) if facts else None
+        heads = load_file(str(place / HEADS)) if facts else None
         members = len(heads["weight"]) if heads else 1
         classifier = load_classifier(str(place), members, device, dtype, trained=True)
         net = JointNet(classifier)
@@ -291,14 +293,6 @@ def length_batches(places: Sequence[int], tokens: Sequence[Tokens], budget: int)
     return batches
 
 
-def _preferred(rewards: np.ndarray) -> np.ndarray:
-    k = rewards.shape[1]
-    if k < 2:
-        return np.full(rewards.shape, 0.5)
-    wins = expit(rewards[:, :, None] - rewards[:, None, :]).sum(axis=2) - 0.5  # without itself
-    return np.asarray(wins / (k - 1))
-
-
 def read_facts(place: Path) -> dict[str, Any] | None:
     """Return what `rrm.json` says of a saved model, None where there is none; refuse what was changed."""
     if not (place / FACTS).is_file():
@@ -307,7 +301,7 @@ def read_facts(place: Path) -> dict[str, Any] | None:
     kept = {name: value for name, value in facts.items() if name != "digest"}
     if facts.get("format") != FORMAT:
         raise InputError(f"the reward model in {place} was written by another version of rrm: train it again")
-    if _digest_of(kept) != facts.get("digest"):
+    if digest_of(kept) != facts.get("digest"):
         raise InputError(f"{place / FACTS} was changed after it was written: its digest does not match")
     for name, digest in facts["files"].items():
         if not (place / name).is_file() or _digest(place / name) != digest:
@@ -317,18 +311,6 @@ def read_facts(place: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _read_heads(place: Path, facts: Mapping[str, Any]) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    heads: dict[str, Tensor] = load_file(str(place / HEADS))
-    return heads
-
-
 def _digest(file: Path) -> str:
     with file.open("rb") as opened:
         return file_digest(opened, "sha256").hexdigest()
-
-
-def _digest_of(facts: Mapping[str, Any]) -> str:
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -16,7 +16,7 @@ from rrm.core.values import Comparison, Group, Label, Ranking, Rated, Rating
 from rrm.feedback.judgements import accepted, ranked_pairs
 from rrm.reward.disperse import Dispersion, effects, spread
 from rrm.reward.features import NAMES, FeatureReader
-from rrm.reward.files import durable
+from rrm.reward.files import digest_of, durable
 from rrm.reward.trunk import Trunk
 
 FORMAT = 1
@@ -114,7 +114,7 @@ class LevelModel:
         noise = effects(group.view.id, group.outputs, len(rewards))
         if self.anchored:
             return spread(rewards, np.sqrt(dispersion.total) * noise, dispersion.total)
-        return _preferred(rewards, np.sqrt(dispersion.output) * noise, 2 * dispersion.output)
+        return preferred(rewards, np.sqrt(dispersion.output) * noise, 2 * dispersion.output)
 
     # ---- files ----
 
@@ -138,7 +138,7 @@ class LevelModel:
     @property
     def digest(self) -> str:
         """The digest of all that is saved, 32 hexadecimal digits: equal models have equal digests."""
-        return _digest(self._facts())
+        return digest_of(self._facts())
 
     def save(self, folder: str | Path) -> str:
         """Write `model.safetensors` and `model.json` whole or not at all; return the digest.
@@ -148,7 +148,7 @@ class LevelModel:
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         facts = self._facts()
-        digest = _digest(facts)
+        digest = digest_of(facts)
         text = json.dumps({**facts, "digest": digest}, indent=1, sort_keys=True, ensure_ascii=False)
         durable(place / _TENSORS, self._tensor_bytes())
         durable(place / FACTS, text.encode())
@@ -171,7 +171,7 @@ class LevelModel:
             raise InputError(f"no reward model can be read from {place}: {error}") from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("features") != list(NAMES):
             raise InputError(f"the reward model in {place} was written by another version of rrm: fit it again")
-        if _digest({name: value for name, value in facts.items() if name != "digest"}) != facts.get("digest"):
+        if digest_of({name: value for name, value in facts.items() if name != "digest"}) != facts.get("digest"):
             raise InputError(f"{place / FACTS} was changed after it was written: its digest does not match")
         if blake2b(tensors, digest_size=16).hexdigest() != facts["tensors"]:
             raise InputError(f"{place / _TENSORS} was changed after it was written: its digest does not match")
@@ -237,7 +237,11 @@ def _predict(row: Rated, reward: np.ndarray, model: LevelModel) -> list[HeldOut]
     return []
 
 
-def _preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.ndarray:
+def preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.ndarray:
+    """Return how probably each output is preferred to the others on average, [members, k]; 0.5 for one alone.
+
+    `rewards` and `noise` are [members, k], and the noise has the variance of a difference, `variance`.
+    """
     k = rewards.shape[1]
     if k < 2:
         return np.full(rewards.shape, 0.5)
@@ -247,11 +251,6 @@ def _preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.nd
 
 def _differences(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[:, :, None] - values[:, None, :])
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def settings_of(config: Any, seed: int) -> dict[str, Any]:
