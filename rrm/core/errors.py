@@ -6,6 +6,9 @@
         ConfigError                 a run file: unknown key, wrong type, missing value
         PluginError                 an import string that does not lead to what was asked
         LimitError                  more than a stated limit allows; says which to raise
+        MissingError (LookupError)  an id that nothing on record has
+      AccessError (PermissionError) somebody who may not do this, or a token that does not count   exit 2
+      ConflictError                 too late: an expired lease, a frozen level, a second answer    exit 2
       ProposalError (ValueError)    a decomposition that the gate refuses                 exit 2
       StoreError (OSError)          the record cannot be read or written                  exit 4
         LockedError                 another process writes to this run directory
@@ -46,6 +49,22 @@ class PluginError(InputError):
 
 class LimitError(InputError):
     """Something larger than a stated limit; the message names the limit to raise."""
+
+
+class MissingError(InputError, LookupError):
+    """An id that nothing on record has."""
+
+
+class AccessError(RrmError, PermissionError):
+    """Somebody may not do this, or showed a token that does not count."""
+
+    exit_code = 2
+
+
+class ConflictError(RrmError):
+    """It came too late: the lease ran out, the level is frozen, the answer was given already."""
+
+    exit_code = 2
 
 
 class ProposalError(RrmError, ValueError):
