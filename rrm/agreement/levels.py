@@ -1,0 +1,85 @@
+"""How far raters agree with each other on every level and kind of item."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrm.agreement.alpha import Metric, alpha
+from rrm.agreement.codings import Codings, coded
+from rrm.agreement.estimates import NO_PAIRS, Estimate, Share, undefined, wilson
+from rrm.agreement.kappa import cohen_kappa, fleiss_kappa
+from rrm.agreement.sheet import BOTH_BAD, METRICS, NOTHING, REJECTED, Sheet, read_sheet
+from rrm.core.annotation import Given
+
+TEXTS = "undefined: texts are not compared"
+
+
+@dataclass(frozen=True)
+class LevelAgreement:
+    """Agreement on one level's work items of one kind: `answers` by `raters` to `items`.
+
+    `alpha` is Krippendorff's, by metric: nominal, but ordinal and interval for ratings. `kappa` is
+    "Cohen's kappa" or "Fleiss' kappa", as `kappa_name` says, and takes every answer for as different from
+    every other. `unanimous` counts the items with two answers or more that all say the same. `note` says
+    what was left out.
+    """
+
+    level: int
+    kind: str
+    items: int
+    answers: int
+    raters: int
+    alpha: Mapping[Metric, Estimate]
+    kappa: Estimate
+    kappa_name: str
+    unanimous: Share
+    note: str = ""
+
+
+def level_agreement(answers: Iterable[Given] | Sheet, seed: int = 0) -> list[LevelAgreement]:
+    """Return agreement by level and kind, of work items' answers that are live or were settled by an adjudicator.
+
+    Settled answers count because disputed items are the ones that get settled: without them agreement
+    would rise with every decision. Of a ranking the first place is compared; of a rating that is a
+    rejection nothing is. Intervals are a bootstrap over nodes, as answers about one node depend on each
+    other. `answers` may be a stream; it is read once.
+    """
+    sheet = read_sheet(answers)
+    kept = sheet.stands & sheet.of("work")
+    found = sorted((sheet.groups[at], at) for at in np.unique(sheet.group[kept]))
+    return [_agreement(sheet, kept & (sheet.group == at), level, kind, seed) for (level, kind), at in found]
+
+
+def _agreement(sheet: Sheet, rows: np.ndarray, level: int, kind: str, seed: int) -> LevelAgreement:
+    metrics = METRICS[kind]
+    items, raters = len(np.unique(sheet.item[rows])), len(np.unique(sheet.person[rows]))
+    counts = level, kind, items, int(rows.sum()), raters
+    if not metrics:
+        kappa = undefined(TEXTS)
+        return LevelAgreement(*counts, {"nominal": kappa}, kappa, "kappa", wilson(0, 0), "texts are not compared")
+    said = rows & (sheet.meaning != NOTHING)
+    note = ""
+    if "nominal" not in metrics:
+        said &= np.array([each not in (REJECTED, BOTH_BAD) for each in sheet.meanings])[sheet.meaning]
+        aside = int(rows.sum() - said.sum())
+        note = f"{aside} rejections are no points on the scale and were left out" if aside else ""
+    codings = coded(sheet.item[said], sheet.person[said], sheet.meaning[said], sheet.meanings, sheet.node[said])
+    name, kappa = _kappa(codings, seed)
+    return LevelAgreement(
+        *counts,
+        {metric: alpha(codings, metric, seed=seed) for metric in metrics},
+        kappa,
+        name,
+        wilson(codings.unanimous, int(codings.pairable.sum())),
+        note,
+    )
+
+
+def _kappa(codings: Codings, seed: int) -> tuple[str, Estimate]:
+    raters = codings.pairing_raters
+    if not raters:
+        return "kappa", undefined(NO_PAIRS)
+    if raters == 2:
+        return "Cohen's kappa", cohen_kappa(codings, seed=seed)
+    return "Fleiss' kappa", fleiss_kappa(codings, seed=seed)

@@ -1,0 +1,216 @@
+"""What is counted of every rater, for all raters at once, from columns."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from rrm.agreement.sheet import NOTHING, Sheet
+
+LEAST_OTHERS = 20
+"""With fewer answers by others to items of a level and kind, they are no measure for one rater's."""
+
+
+class Agreeing(NamedTuple):
+    """Agreement with others on the same work items: `items` shared with them, `pairs` of an own and another's answer.
+
+    `share` of the pairs are equal; `beyond_chance` is the part of what chance leaves that is agreed on,
+    where chance is that others give this answer to items of this level and kind at all: 1 is always, 0
+    as by chance. None where there are no pairs, or where chance leaves nothing.
+    """
+
+    items: int
+    pairs: int
+    share: float | None
+    beyond_chance: float | None
+
+
+class Run(NamedTuple):
+    """The least probable of a rater's longest runs of the same place or answer, by level and kind.
+
+    `share` is how often others give this answer, or the rater does where others gave too few.
+    """
+
+    length: int
+    share: float
+    p: float
+
+
+class Tally(NamedTuple):
+    """One rater's counts, practice left out; of `answers` those that stand are `done`.
+
+    `known` counts answers to gold items and attention checks, `checks` only the latter. `median_position`,
+    from 0 to 1, is the median of the shares of others' answers, to items of one level and kind, that took
+    less time. None where there is nothing to tell it from.
+    """
+
+    done: int
+    answers: int
+    timed: int
+    median_seconds: float | None
+    median_position: float | None
+    known: int
+    known_right: int
+    checks: int
+    checks_right: int
+    first: int
+    decided: int
+    agreeing: Agreeing
+    run: Run | None
+
+
+NO_PAIRS = Agreeing(0, 0, None, None)
+NO_TALLY = Tally(0, 0, 0, None, None, 0, 0, 0, 0, 0, 0, NO_PAIRS, None)
+
+
+def tally_raters(sheet: Sheet, assistants: Iterable[str] = ()) -> dict[str, Tally]:
+    """Return the tally of every rater on the sheet; assistants' seconds set no pace."""
+    raters, person = len(sheet.persons), sheet.person
+    every = np.ones(sheet.rows, dtype=bool)
+    known = sheet.of("gold", "attention") & ~np.isnan(sheet.right)
+    right, checks = sheet.right == 1, known & sheet.of("attention")
+    first, decided = _sides(sheet)
+    timed = ~np.isnan(sheet.seconds)
+    seconds = _medians(person[timed], sheet.seconds[timed], raters)
+    hasty = timed & ~np.isin(person, [at for at, name in enumerate(sheet.persons) if name in set(assistants)])
+    rows, position = _positions(sheet, hasty)
+    positions = _medians(person[rows], position, raters)
+
+    def count(chosen: np.ndarray) -> list[int]:
+        found: list[int] = np.bincount(person[chosen], minlength=raters).tolist()
+        return found
+
+    columns = zip(
+        *(count(rows) for rows in (sheet.stands, every, timed)),
+        seconds,
+        positions,
+        *(count(rows) for rows in (known, known & right, checks, checks & right, first, decided)),
+        _agreeing(sheet),
+        _runs(sheet),
+        strict=True,
+    )
+    return {name: Tally(*each) for name, each in zip(sheet.persons, columns, strict=True)}
+
+
+def run_probability(share: float, run: int, answers: int) -> float:
+    """Return a bound on the probability of `run` equal answers in a row among `answers` independent ones.
+
+    `share` is how probable that one answer is. A first run begins at the first answer, or after another
+    answer, so the bound is share^run (1 + (answers - run) (1 - share)), by adding the probabilities.
+    """
+    if run > answers:
+        return 0.0
+    return min(1.0, share**run * (1 + (answers - run) * (1 - share)))
+
+
+def _sides(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows chose the output shown first, and which chose a side at all, of comparisons."""
+    compared = np.array([kind == "comparison" for _, kind in sheet.groups], dtype=bool)[sheet.group]
+    first, second = (compared & _is(sheet, sheet.place, side) for side in (0, 1))
+    return first, first | second
+
+
+def _is(sheet: Sheet, column: np.ndarray, value: int) -> np.ndarray:
+    return np.asarray(column == sheet.meanings.index(value)) if value in sheet.meanings else np.zeros(sheet.rows, bool)
+
+
+def _positions(sheet: Sheet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows with enough others to measure them by, and the share of others' answers that took less time.
+
+    Equal times count half. Others are those of the same level and kind, within `rows`.
+    """
+    at = np.flatnonzero(rows)
+    group, seconds = sheet.group[at], sheet.seconds[at]
+    own = group * len(sheet.persons) + sheet.person[at]
+    others = np.bincount(group)[group] - _sizes(own)
+    below = _below(group, seconds) - _below(own, seconds)
+    enough = others >= LEAST_OTHERS
+    return at[enough], below[enough] / others[enough]
+
+
+def _below(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return how many entries of the same group are less, [entries]; equal ones, itself too, count half."""
+    order = np.lexsort((value, group))
+    group, value = group[order], value[order]
+    new_group = np.r_[True, np.diff(group) != 0][: len(group)]
+    new_value = new_group | np.r_[True, np.diff(value) != 0][: len(group)]
+    starts = np.flatnonzero(new_value)
+    tie = np.cumsum(new_value) - 1
+    group_start = np.flatnonzero(new_group)[np.cumsum(new_group) - 1]
+    found = np.empty(len(group))
+    found[order] = starts[tie] + np.bincount(tie)[tie] / 2 - group_start
+    return found
+
+
+def _medians(group: np.ndarray, value: np.ndarray, groups: int) -> list[float | None]:
+    """Return the median value of each group, [groups], None without any."""
+    order = np.lexsort((value, group))
+    ordered, size = value[order], np.bincount(group, minlength=groups)
+    start = np.cumsum(size) - size
+    found: list[float | None] = [None] * groups
+    for at in np.flatnonzero(size).tolist():
+        low, high = start[at] + (size[at] - 1) // 2, start[at] + size[at] // 2
+        found[at] = float(ordered[low] + ordered[high]) / 2
+    return found
+
+
+def _agreeing(sheet: Sheet) -> list[Agreeing]:
+    """Return each rater's agreement with others on work items, [raters]."""
+    raters = len(sheet.persons)
+    rows = sheet.stands & sheet.of("work") & (sheet.meaning != NOTHING)
+    rows[rows] = _sizes(sheet.item[rows]) > 1
+    person, group = sheet.person[rows], sheet.group[rows]
+    item, answer = sheet.item[rows], group * len(sheet.meanings) + sheet.meaning[rows]
+    others = _sizes(item) - 1
+    same = _sizes(item * (answer.max(initial=0) + 1) + answer) - 1
+    own_answer, own_group = (_sizes(each * raters + person) for each in (answer, group))
+    chance = _share(_sizes(answer) - own_answer, _sizes(group) - own_group)
+
+    totals = np.stack(
+        [
+            np.bincount(person, weights=each, minlength=raters)
+            for each in (np.ones(len(item)), others, same, others * chance)
+        ]
+    )
+    return [_agreed(*each) for each in totals.T.tolist()]
+
+
+def _agreed(items: float, pairs: float, equal: float, expected: float) -> Agreeing:
+    if not pairs:
+        return NO_PAIRS
+    left = pairs - expected
+    return Agreeing(int(items), int(pairs), equal / pairs, (equal - expected) / left if left > 1e-9 * pairs else None)
+
+
+def _runs(sheet: Sheet) -> list[Run | None]:
+    """Return each rater's least probable run, [raters]."""
+    raters = len(sheet.persons)
+    at = np.flatnonzero(sheet.place != NOTHING)
+    at = at[np.lexsort((sheet.at[at], sheet.group[at], sheet.person[at]))]
+    person, group = sheet.person[at], sheet.group[at]
+    answer = group * len(sheet.meanings) + sheet.place[at]
+    own_answers, own_same = _sizes(group * raters + person), _sizes(answer * raters + person)
+    others, others_same = _sizes(group) - own_answers, _sizes(answer) - own_same
+    # one answer of each kind is added, so that what nobody else said is rare and not impossible
+    share = np.where(others >= LEAST_OTHERS, (others_same + 1) / (others + 2), _share(own_same, own_answers))
+    begins = np.r_[True, (np.diff(answer) != 0) | (np.diff(person) != 0)][: len(at)]
+    start = np.flatnonzero(begins)
+    length = np.diff(np.r_[start, len(at)])
+    found: list[Run | None] = [None] * raters
+    for first, run in zip(start[length > 1].tolist(), length[length > 1].tolist(), strict=True):
+        p = run_probability(float(share[first]), run, int(own_answers[first]))
+        best = found[person[first]]
+        if best is None or p < best.p:
+            found[person[first]] = Run(run, float(share[first]), p)
+    return found
+
+
+def _sizes(key: np.ndarray) -> np.ndarray:
+    """Return how many entries have each entry's key, [entries]."""
+    _, place, size = np.unique(key, return_inverse=True, return_counts=True)
+    return np.asarray(size[place])
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the quotients, 0 where the whole is 0."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0))
