@@ -67,7 +67,8 @@ class Lease:
     """An item in somebody's hands until `expires` (seconds since 1970), and exactly how it is shown.
 
     `order[i]` is the place in `request.shown` of what stands at place i of the page. `shown` is the
-    hash of all that is shown (see `shown_hash`). `draft` is what the rater had typed before.
+    hash of all that is shown (see `shown_hash`). `draft` is what the rater had typed before, `points` the
+    length of the rating scale.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Lease:
     shown: str
     expires: float
     draft: Mapping[str, Any] | None = None
+    points: int = 7
 
 
 @dataclass(frozen=True)
@@ -464,9 +466,13 @@ class Desk(Protocol):
         node: str | None = None,
         text: str | None = None,
         after: int = 0,
+        up_to: int | None = None,
         limit: int = 50,
     ) -> list[ItemRow]:
-        """Return the next items behind number `after` that meet every condition given; no sign in them is special."""
+        """Return the next items behind number `after`, and up to another, that meet every condition given.
+
+        No sign in the conditions is special.
+        """
         ...
 
     def requests(self, ids: Sequence[str]) -> dict[str, Request]:

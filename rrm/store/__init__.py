@@ -1,4 +1,4 @@
-"""The append-only record of a run: SQLModel tables on SQLite, with their migrations."""
+"""The append-only record of a run: SQLModel tables on SQLite or PostgreSQL, with their migrations."""
 
 from rrm.store.record import Event, SqlStore, StepCount, open_store
 

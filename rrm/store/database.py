@@ -1,19 +1,24 @@
-"""Opening the SQLite file of a record: pragmas, schema, upgrades with a backup, and its errors in words."""
+"""Opening the database of a record, whichever it is: transactions, schema, upgrades, and errors in words.
 
-import os
+`rrm.store.sqlite` and `rrm.store.postgres` hold what differs, function by function.
+"""
+
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.exc import DBAPIError
 
-from rrm.core.errors import NewerStoreError, StoreError
-from rrm.store.kinds import from_json, to_json
-from rrm.store.tables import APPLICATION_ID, REVISION
+from rrm.core.errors import InputError, NewerStoreError, RrmError, StoreError
+from rrm.store import postgres, sqlite
+from rrm.store.location import FILE, Location, exists, keep, locate
+from rrm.store.lock import RunLock
+from rrm.store.tables import REVISION
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,76 +29,141 @@ Access = Literal["run", "append", "read"]
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def connect(path: Path, access: Access, busy_seconds: float) -> Engine:
-    """Return an engine on the file; writers sync every commit to the disk before it counts."""
-    settled = access == "read" and not os.access(path.parent, os.W_OK) and not _log(path).exists()
-    mode = {"run": "rwc", "append": "rw", "read": "ro"}[access] + ("&immutable=1" if settled else "")
-    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
+class Opened(NamedTuple):
+    """An open database, where it is, and the locks to free at the end."""
 
-    def connection() -> sqlite3.Connection:
-        made = sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
-        made.execute("PRAGMA foreign_keys = ON")
-        made.execute("PRAGMA synchronous = FULL")
-        return made
-
-    engine = create_engine(
-        "sqlite://",
-        creator=connection,
-        poolclass=QueuePool,
-        max_overflow=-1,
-        # text stands for JSON that `to_json` made already, so that nothing is written twice
-        json_serializer=lambda held: held if isinstance(held, str) else to_json(held),
-        json_deserializer=from_json,
-    )
-    event.listen(engine, "begin", _begin)
-    return engine
+    engine: Engine
+    location: Location
+    held: ExitStack
 
 
-def _begin(connection: Connection) -> None:
-    """Begin for real, which pysqlite leaves off; a writer takes its turn here and not half way."""
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+class _Dialect(Protocol):
+    """What `rrm.store.sqlite` and `rrm.store.postgres` have in common."""
+
+    def connect(self, location: Location, access: str, busy_seconds: float) -> Engine: ...
+    def lock(self, location: Location) -> AbstractContextManager[None]: ...
+    def revision(self, connection: Connection, location: Location) -> str | None: ...
+    def save(self, location: Location, found: str | None) -> None: ...
+    def make(self, connection: Connection, location: Location) -> None: ...
+
+
+def open_database(directory: Path, access: Access, busy_seconds: float, url: str | None = None) -> Opened:
+    """Open the database of the record in a run's directory, as `rrm.store.open_store` says."""
+    held = ExitStack()
+    if access == "run":
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{directory} cannot be made: {error.strerror}") from error
+        held.enter_context(RunLock(directory))
+    try:
+        location = locate(directory, url)
+        if access == "run":
+            held.enter_context(_dialect(location).lock(location))
+            _prepare(location, busy_seconds)
+        elif not exists(location):
+            raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
+        elif _outdated(location, busy_seconds):
+            with RunLock(directory), _dialect(location).lock(location):
+                _prepare(location, busy_seconds)
+        return Opened(connect(location, access, busy_seconds), location, held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def connect(location: Location, access: Access, busy_seconds: float) -> Engine:
+    """Return an engine on the record; every commit is on the disk before it counts."""
+    return _dialect(location).connect(location, access, busy_seconds)
+
+
+def _dialect(location: Location) -> _Dialect:
+    return sqlite if location.url is None else postgres
+
+
+def insert(dialect: str) -> Callable[[Table], Insert]:
+    """Return what makes an INSERT with `on_conflict_...` in the dialect of this name."""
+    if dialect == "sqlite":
+        return insert_sqlite
+    from sqlalchemy.dialects.postgresql import insert as insert_postgres
+
+    return cast("Callable[[Table], Insert]", insert_postgres)  # whose own class has the same methods
+
+
+# ---- transactions ----
+
+_SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+    "sqlite": {},  # which shows one moment to every transaction
+}
 
 
 @contextmanager
-def transaction(engine: Engine, path: Path, writes: bool = False) -> Iterator[Connection]:
-    """One transaction: all of it, durable at the end, or none. Raises StoreError."""
-    with errors_in_words(path), engine.connect().execution_options(writes=writes) as connection, connection.begin():
+def transaction(engine: Engine, place: object, writes: bool = False, durable: bool = True) -> Iterator[Connection]:
+    """One transaction: all of it, durable at the end, or none. Raises StoreError, which names the place.
+
+    Those that only read see one moment of the record. Those that write take turns with all other
+    programs, and wait for no disk at the end if not `durable`: a power cut (no kill) may then undo them.
+    """
+    options = {"writes": True, "durable": durable} if writes else _SNAPSHOT[engine.dialect.name]
+    with errors_in_words(place), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def errors_in_words(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into a StoreError that says what is the matter and how to mend it."""
+def errors_in_words(place: object) -> Iterator[None]:
+    """Turn what a database raises into a StoreError that says what is the matter and how to mend it."""
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(_in_words(path, str(error.orig))) from error
+        raise _in_words(place, error) from error
     except sqlite3.Error as error:
-        raise StoreError(_in_words(path, str(error))) from error
+        raise sqlite.in_words(place, error) from error
 
 
-_WORDS = (
-    ("full", "the disk is full; make room and resume, what was recorded before is safe"),
-    ("locked", "another program keeps it locked; end that program and resume"),
-    ("readonly", "it is read-only; make it and its directory writable and resume"),
-    ("unable to open", "it cannot be opened; check that the directory exists and its permissions"),
-    ("malformed", "it is damaged; put back a copy, nothing was changed"),
-    ("not a database", "it is not a record of rrm; name another directory, nothing was changed"),
-    ("append-only", "a record is append-only: nothing in it may be changed or removed"),
-)
+def _in_words(place: object, error: DBAPIError) -> RrmError:
+    if isinstance(error.orig, sqlite3.Error):
+        return sqlite.in_words(place, error.orig)
+    return postgres.in_words(place, error)
 
 
-def _in_words(path: Path, message: str) -> str:
-    return f"{path}: " + next((words for sign, words in _WORDS if sign in message), f"SQLite says: {message}")
+def refuse_nul(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise InputError for a text with a NUL character in these rows of table `name`, if the database holds none."""
+    if engine.dialect.name == "sqlite":
+        return
+    for row in rows:
+        for column, value in row.items():
+            if isinstance(value, str) and "\0" in value:
+                words = "PostgreSQL cannot hold the NUL character in it; take it out"
+                raise InputError(f"{name}.{column} cannot be recorded: {words}")
 
 
-def bring_up_to_date(engine: Engine, path: Path) -> None:
-    """Make the schema in an empty file, or upgrade an older one after a backup beside it.
+# ---- schema and upgrades ----
 
-    Needs the run's lock. Raises NewerStoreError or, for a foreign or damaged file, StoreError.
+
+def _outdated(location: Location, busy_seconds: float) -> bool:
+    engine = connect(location, "read", busy_seconds)
+    try:
+        return revision(engine, location) != REVISION
+    finally:
+        engine.dispose()
+
+
+def _prepare(location: Location, busy_seconds: float) -> None:
+    engine = connect(location, "run", busy_seconds)
+    try:
+        bring_up_to_date(engine, location)
+    finally:
+        engine.dispose()
+
+
+def bring_up_to_date(engine: Engine, location: Location) -> None:
+    """Make the schema where there is nothing yet, or upgrade an older one.
+
+    A file is copied beside itself before an upgrade; a PostgreSQL database is not: `pg_dump` is the way.
+    Needs the run's lock. Raises NewerStoreError or, for a foreign or damaged record, StoreError.
     """
-    found = revision(engine, path)
+    found = revision(engine, location)
     if found == REVISION:
         return
     from alembic import command  # slow to import, and seldom needed
@@ -101,38 +171,29 @@ def bring_up_to_date(engine: Engine, path: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    if found is None:
-        with errors_in_words(path), closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-    else:
-        _refuse_newer(config, path, found)
-        _back_up(path, path.with_name(f"{path.name}.backup-{found}"))
+    if found is not None:
+        _refuse_newer(config, location, found)
+    elif location.url is not None and exists(location):
+        raise StoreError(f"{location}: the database has no schema {location.schema}; put back a dump of it")
+    with errors_in_words(location):
+        _dialect(location).save(location, found)
     # one transaction for all migrations, so that a kill leaves the old schema whole
-    with transaction(engine, path, writes=True) as connection:
+    with transaction(engine, location, writes=True) as connection:
+        if found is None:
+            _dialect(location).make(connection, location)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if location.url is not None and found is None:
+        keep(location)  # last: what the folder names is there
 
 
-def revision(engine: Engine, path: Path) -> str | None:
+def revision(engine: Engine, location: Location) -> str | None:
     """Return the schema's revision, None for an empty file; raise StoreError if rrm did not make it."""
-    with transaction(engine, path) as connection:
-        if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
-            return None
-        if connection.exec_driver_sql("PRAGMA application_id").scalar_one() != APPLICATION_ID:
-            raise StoreError(_in_words(path, "not a database"))
-        return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+    with transaction(engine, location) as connection:
+        return _dialect(location).revision(connection, location)
 
 
-def _back_up(path: Path, backup: Path) -> None:
-    """Copy the database as it stands, what is still in its write-ahead log included."""
-    unfinished = backup.with_name(backup.name + ".part")
-    unfinished.unlink(missing_ok=True)
-    with errors_in_words(path), closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(unfinished)) as copy:
-        old.backup(copy)
-    unfinished.replace(backup)
-
-
-def _refuse_newer(config: "Config", path: Path, found: str) -> None:
+def _refuse_newer(config: "Config", location: Location, found: str) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
@@ -140,8 +201,4 @@ def _refuse_newer(config: "Config", path: Path, found: str) -> None:
         ScriptDirectory.from_config(config).get_revision(found)
     except CommandError as error:
         known = f"schema {found}, where this one knows up to {REVISION}"
-        raise NewerStoreError(f"{path} was written by a newer rrm ({known}): update rrm") from error
-
-
-def _log(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
+        raise NewerStoreError(f"{location} was written by a newer rrm ({known}): update rrm") from error

@@ -12,7 +12,7 @@ from rrm.core.graph import TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.core.values import KINDS as ANSWERS
-from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored, View
+from rrm.core.values import Answer, Failure, Feedback, Fitted, Output, Request, Scored, View
 
 Convert = Callable[[Any], Any]
 PLAIN = (str, int, float, bool)
@@ -62,7 +62,7 @@ class _FeedbackKind(Kind):
 
     def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Feedback:
         request, rater, answer, seconds, confidence, kind = row
-        value: Feedback = _with_id(Feedback(request, rater, _ANSWER_READERS[kind](answer), seconds, confidence), id_)
+        value: Feedback = _with_id(Feedback(request, rater, answer_from(kind, answer), seconds, confidence), id_)
         return value
 
 
@@ -89,6 +89,12 @@ def kind_of(value: Any) -> Kind:
         names = ", ".join(each.__name__ for each in KINDS)
         raise InputError(f"a {_name(value)} cannot be recorded: a record holds {names}")
     return kind
+
+
+def answer_from(kind: str, held: Any) -> Answer:
+    """Return an answer of this kind from what its JSON holds."""
+    answer: Answer = _ANSWER_READERS[kind](held)
+    return answer
 
 
 def to_json(value: Any) -> str:

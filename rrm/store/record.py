@@ -4,22 +4,20 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine, Integer, Select, bindparam, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Insert, Integer, Select, bindparam, cast, func, select
 
-from rrm.core.errors import InputError, StoreError
+from rrm.core.errors import InputError
 from rrm.core.values import Failure, Feedback
-from rrm.store.database import Access, bring_up_to_date, connect, revision, transaction
+from rrm.store.database import Access, Opened, insert, open_database, refuse_nul, transaction
 from rrm.store.kinds import KINDS, Kind, kind_of, to_json
-from rrm.store.lock import RunLock
-from rrm.store.tables import REVISION, Row, table
+from rrm.store.tables import table
 
-FILE = "record.db"
 _AT_ONCE = 10_000  # values in one IN (...); SQLite takes 32,766
 
 
@@ -53,51 +51,23 @@ class StepCount(NamedTuple):
     failed: int
 
 
-def open_store(directory: Path | str, access: Access = "run", busy_seconds: float = 30.0) -> "SqlStore":
+def open_store(
+    directory: Path | str, access: Access = "run", busy_seconds: float = 30.0, url: str | None = None
+) -> "SqlStore":
     """Open the record in a run's directory.
 
-    "run" makes it where there is none, upgrades an older one (after a backup beside it) and holds
-    the lock until closed; "append" adds answers beside a running run; "read" only looks.
-    `busy_seconds` is how long to wait for another program's write. Raises LockedError if another
-    process carries the run on, NewerStoreError, and StoreError for a missing, foreign or damaged file.
+    "run" makes it where there is none, upgrades an older one (a file after a backup beside it, a PostgreSQL
+    database without: `pg_dump` is the way) and holds the lock until closed; "append" adds answers beside a
+    running run; "read" only looks. `busy_seconds` is how long to wait for another program's write.
+
+    A new record is a file of the directory or, with `url` (postgresql://user@host/database), a schema of its
+    own in that database; the directory then says where, and nobody need give the URL again. A password in
+    `url` serves this opening only and is not written down: give it by PGPASSWORD, ~/.pgpass or a service.
+
+    Raises LockedError if another process carries the run on, NewerStoreError, InputError for a URL that does
+    not fit, and StoreError for a missing, foreign or damaged record or a database out of reach.
     """
-    directory = Path(directory)
-    path = directory / FILE
-    held = ExitStack()
-    if access == "run":
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{directory} cannot be made: {error.strerror}") from error
-        held.enter_context(RunLock(directory))
-    elif not path.is_file():
-        raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
-    try:
-        if access == "run" or _outdated(path, busy_seconds):
-            _prepare(path, busy_seconds, locked=access == "run")
-        return SqlStore(path, connect(path, access, busy_seconds), held)
-    except BaseException:
-        held.close()
-        raise
-
-
-def _outdated(path: Path, busy_seconds: float) -> bool:
-    engine = connect(path, "read", busy_seconds)
-    try:
-        return revision(engine, path) != REVISION
-    finally:
-        engine.dispose()
-
-
-def _prepare(path: Path, busy_seconds: float, locked: bool) -> None:
-    engine = connect(path, "run", busy_seconds)
-    try:
-        with ExitStack() as held:
-            if not locked:
-                held.enter_context(RunLock(path.parent))
-            bring_up_to_date(engine, path)
-    finally:
-        engine.dispose()
+    return SqlStore(open_database(Path(directory), access, busy_seconds, url))
 
 
 class SqlStore:
@@ -105,13 +75,14 @@ class SqlStore:
 
     Whatever a method wrote is on the disk when it returns, all of it or none. Nothing recorded is
     ever changed: recording a value that is there changes nothing. Also an `rrm.core.protocols.Store`
-    and `Cache`. Every method raises StoreError when the file cannot be read or written, InputError
-    for a value that could not be read back as it is.
+    and `Cache`. Every method raises StoreError when the record cannot be read or written, InputError
+    for a value that could not be read back as it is. `path` is the file that is the record or says where it is.
     """
 
-    def __init__(self, path: Path, engine: Engine, held: ExitStack) -> None:
-        self.path = path
-        self._engine, self._held = engine, held
+    def __init__(self, opened: Opened) -> None:
+        self.path = opened.location.path
+        self._engine, self._held = opened.engine, opened.held
+        self._new = _statements(opened.engine.dialect.name)
         self._turn = threading.Lock()
 
     def __enter__(self) -> "SqlStore":
@@ -123,7 +94,7 @@ class SqlStore:
         self.close()
 
     def close(self) -> None:
-        """Close the file and free the lock."""
+        """Close the record and free the lock."""
         self._engine.dispose()
         self._held.close()
 
@@ -137,7 +108,7 @@ class SqlStore:
         """
         rows = [(action, [_row(value) for value in values]) for action, values in results]
         with self._write() as connection:
-            _insert(connection, (row for _, made in rows for row in made))
+            self._insert(connection, (row for _, made in rows for row in made))
             attempts = _attempts(connection, [action.id for action, _ in rows])
             seq = connection.execute(_LAST).scalar() or 0
             actions, links = [], []
@@ -154,10 +125,8 @@ class SqlStore:
                     {"action": seq, "position": position, "kind": kind.name, "value": row["id"]}
                     for position, (kind, row, _) in enumerate(made)
                 ]
-            if actions:
-                connection.execute(_NEW["action"], actions)
-            if links:
-                connection.execute(_NEW["link"], links)
+            self._add(connection, "action", actions)
+            self._add(connection, "link", links)
 
     def results(self, step: str, level: int) -> dict[str, tuple[Any, ...]]:
         """Return the values of all finished actions of a step and level, by action id, in order."""
@@ -181,7 +150,7 @@ class SqlStore:
 
     def counts(self) -> list[StepCount]:
         """Return how many actions of each step and level are done, in the order in which they began."""
-        step, level, failed = _ACTION.c.step, _ACTION.c.level, func.min(_ACTION.c.failed)
+        step, level, failed = _ACTION.c.step, _ACTION.c.level, _ALL_FAILED
         last = select(step, level, failed.label("failed"), func.min(_ACTION.c.seq).label("first"))
         each = last.group_by(_ACTION.c.id, step, level).subquery().c
         counted = select(each.step, each.level, func.count(), func.sum(each.failed, type_=Integer))
@@ -195,7 +164,7 @@ class SqlStore:
         """Record values that no action made, such as the sources, the requests to people, their answers."""
         rows = [_row(value) for value in values]
         with self._write() as connection:
-            _insert(connection, rows)
+            self._insert(connection, rows)
 
     def load(self, kind: type) -> list[Any]:
         """Return all recorded values of a kind, in the order of recording."""
@@ -221,7 +190,7 @@ class SqlStore:
         """Append an event with JSON data, at the present time."""
         row = {"at": time.time(), "kind": kind, "data": _json(data, f"event {kind}")}
         with self._write() as connection:
-            connection.execute(_NEW["event"], [row])
+            self._add(connection, "event", [row])
 
     def events(self, kind: str | None = None) -> list[Event]:
         """Return the events of a kind, or all, in the order of recording."""
@@ -237,20 +206,20 @@ class SqlStore:
         rows = [{"at": now, "kind": kind, "amount": amount} for kind, amount in amounts.items()]
         if rows:
             with self._write() as connection:
-                connection.execute(_NEW["spent"], rows)
+                self._add(connection, "spent", rows)
 
     def spent(self) -> dict[str, float]:
         """Return the sum of what was ever used, by kind, over all restarts."""
         spent = table("spent")
         with self._read() as connection:
-            sums = select(spent.c.kind, func.sum(spent.c.amount)).group_by(spent.c.kind).order_by(spent.c.kind)
-            return dict(connection.execute(sums).all())
+            sums = select(spent.c.kind, func.sum(spent.c.amount)).group_by(spent.c.kind)
+            return dict(sorted(connection.execute(sums).all()))
 
     def settle(self, name: str, value: Any) -> None:
         """Set once and for all; setting the same again is fine, another value raises InputError."""
         text = _json(value, name)
         with self._write() as connection:
-            connection.execute(_NEW["meta"].on_conflict_do_nothing(), [{"name": name, "value": text}])
+            self._add(connection, "meta", [{"name": name, "value": text}])
             if to_json(_setting(connection, name)) != text:
                 raise InputError(f"{self.path.parent} was begun with another {name}: use a new directory")
 
@@ -276,10 +245,8 @@ class SqlStore:
         rows = [{"table_name": table_name, "key": key, "value": value} for key, value in items.items()]
         if not rows:
             return
-        new = _NEW["cache"]
-        put = new.on_conflict_do_update(index_elements=["table_name", "key"], set_={"value": new.excluded.value})
         with self._write() as connection:
-            connection.execute(put, rows)
+            self._add(connection, "cache", rows)
 
     # ---- transactions ----
 
@@ -293,14 +260,45 @@ class SqlStore:
         with transaction(self._engine, self.path) as connection:
             yield connection
 
+    def _add(self, connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            refuse_nul(self._engine, name, rows)
+            connection.execute(self._new[name], rows)
+
+    def _insert(self, connection: Connection, rows: Iterable["Columns"]) -> None:
+        """Insert the rows that are not there yet, and first the values that they refer to."""
+        new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
+        for kind, row, value in rows:
+            for column, type_ in kind.references.items():
+                if row[column] not in new[KINDS[type_].name]:
+                    new[KINDS[type_].name][row[column]] = KINDS[type_].row(getattr(value, column))
+            new[kind.name].setdefault(row["id"], row)
+        for name, by_id in new.items():
+            self._add(connection, name, list(by_id.values()))
+
 
 # Statements that every batch needs are built once: building costs more than running.
-_NEW = {name: insert(each) for name, each in Row.metadata.tables.items()}
-_NEW_VALUE = {kind.name: _NEW[kind.name].on_conflict_do_nothing(index_elements=["id"]) for kind in KINDS.values()}
+
+
+@cache
+def _statements(dialect: str) -> dict[str, Insert]:
+    """Return how a row gets into each table; what is there stays, but in the cache."""
+    new = insert(dialect)
+    made: dict[str, Insert] = {name: new(table(name)) for name in ("action", "link", "event", "spent")}
+    for kind in KINDS.values():
+        made[kind.name] = new(table(kind.name)).on_conflict_do_nothing(index_elements=["id"])
+    made["meta"] = new(table("meta")).on_conflict_do_nothing()
+    put = new(table("cache"))
+    key = ["table_name", "key"]
+    made["cache"] = put.on_conflict_do_update(index_elements=key, set_={"value": put.excluded.value})
+    return made
+
+
 _ACTION = table("action")
+_ALL_FAILED = func.min(cast(_ACTION.c.failed, Integer))  # PostgreSQL has no least truth value
 _LAST = select(func.max(_ACTION.c.seq))
 _ATTEMPTS = (
-    select(_ACTION.c.id, func.count(), func.min(_ACTION.c.failed))
+    select(_ACTION.c.id, func.count(), _ALL_FAILED)
     .where(_ACTION.c.id.in_(bindparam("ids", expanding=True)))
     .group_by(_ACTION.c.id)
 )
@@ -312,19 +310,6 @@ Columns = tuple[Kind, dict[str, Any], Any]
 def _row(value: Any) -> Columns:
     kind = kind_of(value)
     return kind, kind.row(value), value
-
-
-def _insert(connection: Connection, rows: Iterable[Columns]) -> None:
-    """Insert the rows that are not there yet, and first the values that they refer to."""
-    new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
-    for kind, row, value in rows:
-        for column, type_ in kind.references.items():
-            if row[column] not in new[KINDS[type_].name]:
-                new[KINDS[type_].name][row[column]] = KINDS[type_].row(getattr(value, column))
-        new[kind.name].setdefault(row["id"], row)
-    for name, by_id in new.items():
-        if by_id:
-            connection.execute(_NEW_VALUE[name], list(by_id.values()))
 
 
 def _attempts(connection: Connection, actions: Sequence[str]) -> dict[str, tuple[int, bool]]:

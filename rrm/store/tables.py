@@ -2,18 +2,25 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstraint
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0002"
+REVISION = "0004"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
 """Stands in the header of every SQLite file that is a record of rrm ("RRM1")."""
 
-MUTABLE = frozenset({"cache", "alembic_version"})
+MUTABLE = frozenset(
+    {"cache", "alembic_version"}
+    | {"item", "lease", "draft", "level"}
+    | {"person", "invitation", "panel", "session", "setting"}
+)
 """The tables that are not append-only."""
+
+WHOLE: Any = BigInteger().with_variant(Integer(), "sqlite")
+"""The type of whole numbers: 64 bits on every database (SQLite counts rows only in what it calls INTEGER)."""
 
 
 class Row(SQLModel):
@@ -36,7 +43,7 @@ class Row(SQLModel):
 class Value(Row):
     """Base of the tables that hold one kind of value each: `seq` is the order of recording."""
 
-    seq: int | None = Field(default=None, primary_key=True)
+    seq: int | None = Field(default=None, primary_key=True, sa_type=WHOLE)
     id: str = Field(unique=True)
 
 
@@ -47,11 +54,11 @@ class ActionRow(Row, table=True):
     """A finished piece of work. Only one that `failed` may be followed by another attempt."""
 
     __table_args__ = (UniqueConstraint("id", "attempt"), Index(None, "step", "level"))
-    seq: int = Field(primary_key=True)
+    seq: int = Field(primary_key=True, sa_type=WHOLE)
     id: str
-    attempt: int
+    attempt: int = Field(sa_type=WHOLE)
     step: str
-    level: int
+    level: int = Field(sa_type=WHOLE)
     slot: str
     failed: bool
 
@@ -59,8 +66,8 @@ class ActionRow(Row, table=True):
 class LinkRow(Row, table=True):
     """Value number `position` of an action: the id `value` in the table that `kind` names."""
 
-    action: int = Field(primary_key=True, foreign_key="action.seq")
-    position: int = Field(primary_key=True)
+    action: int = Field(primary_key=True, foreign_key="action.seq", sa_type=WHOLE)
+    position: int = Field(primary_key=True, sa_type=WHOLE)
     kind: str
     value: str
 
@@ -84,7 +91,7 @@ class TreeRow(Value, table=True):
 class ViewRow(Value, table=True):
     instruction: str
     passages: Any = Field(sa_type=JSON)
-    max_tokens: int
+    max_tokens: int = Field(sa_type=WHOLE)
     context: str
 
 
@@ -100,15 +107,15 @@ class OutputRow(Value, table=True):
 
 
 class RequestRow(Value, table=True):
-    node: str
+    node: str = Field(index=True)
     source: str
-    level: int
+    level: int = Field(sa_type=WHOLE)
     kind: str
     view: str = Field(foreign_key="view.id")
     shown: Any = Field(sa_type=JSON)
     guideline: str
     # pydantic's own method is called `copy`, so here the attribute cannot be
-    asking: int = Field(sa_column_kwargs={"name": "copy"})
+    asking: int = Field(sa_type=WHOLE, sa_column_kwargs={"name": "copy"})
 
 
 class FeedbackRow(Value, table=True):
@@ -128,10 +135,10 @@ class FailureRow(Value, table=True):
 
 
 class FittedRow(Value, table=True):
-    level: int
+    level: int = Field(sa_type=WHOLE)
     path: str
     digest: str
-    ratings: int
+    ratings: int = Field(sa_type=WHOLE)
 
 
 class ScoredRow(Value, table=True):
@@ -147,7 +154,7 @@ class ScoredRow(Value, table=True):
 class EventRow(Row, table=True):
     """Something that happened, `at` seconds since 1970."""
 
-    seq: int | None = Field(default=None, primary_key=True)
+    seq: int | None = Field(default=None, primary_key=True, sa_type=WHOLE)
     at: float
     kind: str = Field(index=True)
     data: Any = Field(sa_type=JSON)
@@ -156,7 +163,7 @@ class EventRow(Row, table=True):
 class SpentRow(Row, table=True):
     """So much of a kind (seconds, calls, input tokens, money) was used, `at` seconds since 1970."""
 
-    seq: int | None = Field(default=None, primary_key=True)
+    seq: int | None = Field(default=None, primary_key=True, sa_type=WHOLE)
     at: float
     kind: str = Field(index=True)
     amount: float

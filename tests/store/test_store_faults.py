@@ -1,9 +1,9 @@
 """A record survives kills, full disks and foreign files, and says what is the matter."""
 
+import importlib
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import inspect, text
 
+import rrm.store
 from rrm.core.errors import LockedError, NewerStoreError, StoreError
 from rrm.core.values import Fitted, Output
-from rrm.store import database, open_store, record
-from rrm.store.database import MIGRATIONS
-from rrm.store.record import FILE
-from rrm.store.tables import APPLICATION_ID, REVISION, Row
+from rrm.store import SqlStore, open_store
+from rrm.store.database import MIGRATIONS, transaction
+from rrm.store.desk import open_desk
+from rrm.store.location import FILE
+from rrm.store.tables import APPLICATION_ID, MUTABLE, REVISION, Row
 
 
 class Done(NamedTuple):
@@ -36,8 +39,8 @@ def outputs(count: int, size: int = 10) -> list[Output]:
 # ---- one writer ----
 
 
-def test_a_second_run_on_a_directory_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
-    with open_store(tmp_path):
+def test_a_second_run_on_a_directory_is_refused_and_told_who_has_it(tmp_path: Path, url: str | None) -> None:
+    with open_store(tmp_path, url=url):
         with pytest.raises(LockedError, match=f"is in use by process {os.getpid()} on "):
             open_store(tmp_path)
         with open_store(tmp_path, "read") as reader:
@@ -49,14 +52,15 @@ def test_a_second_run_on_a_directory_is_refused_and_told_who_has_it(tmp_path: Pa
 HOLDER = """
 import sys, time
 from rrm.store import open_store
-with open_store(sys.argv[1]):
+with open_store(sys.argv[1], url=sys.argv[2] or None):
     print("held", flush=True)
     time.sleep(600)
 """
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, url: str | None) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), url or ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LockedError, match=f"process {holder.pid}"):
@@ -80,7 +84,7 @@ class Done(NamedTuple):
     level: int = 0
     slot: str = "node"
 
-with open_store(sys.argv[1]) as store:
+with open_store(sys.argv[1], url=sys.argv[2] or None) as store:
     begin = len(store.results("propose", 0))
     for batch in range(begin, begin + 100_000, 5):
         names = [f"{number}" for number in range(batch, batch + 5)]
@@ -89,9 +93,10 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def kill_and_count(directory: Path, lines: int) -> int:
+def kill_and_count(directory: Path, url: str | None, lines: int) -> int:
     """Start a writer, kill it after so many acknowledged batches, and return how many actions it acknowledged."""
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, text=True) as writer:
+    command = [sys.executable, "-c", WRITER, str(directory), url or ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         acknowledged = 0
         for _ in range(lines):
@@ -103,10 +108,10 @@ def kill_and_count(directory: Path, lines: int) -> int:
     return acknowledged
 
 
-def check_kills(directory: Path, kills: int) -> None:
+def check_kills(directory: Path, url: str | None, kills: int) -> None:
     chance = random.Random(7)
     for _ in range(kills):
-        acknowledged = kill_and_count(directory, chance.randint(1, 60))
+        acknowledged = kill_and_count(directory, url, chance.randint(1, 60))
         with open_store(directory) as store:
             found = store.results("propose", 0)
             assert list(found) == [str(number) for number in range(len(found))]
@@ -114,18 +119,19 @@ def check_kills(directory: Path, kills: int) -> None:
             assert all(
                 values == tuple(Output(name, name * 50, "p", s) for s in range(3)) for name, values in found.items()
             )
-        with sqlite3.connect(directory / FILE) as raw:
-            assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert raw.execute("SELECT count(*) FROM action").fetchone() == (len(found),)
+            with store._engine.connect() as raw:
+                assert raw.exec_driver_sql("SELECT count(*) FROM action").scalar_one() == len(found)
+                if url is None:
+                    assert raw.exec_driver_sql("PRAGMA integrity_check").scalars().all() == ["ok"]
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    check_kills(tmp_path, 3)
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, url: str | None) -> None:
+    check_kills(tmp_path, url, 3)
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_survives_thirty_kills(tmp_path: Path) -> None:
-    check_kills(tmp_path, 30)
+def test_what_was_acknowledged_survives_thirty_kills(tmp_path: Path, url: str | None) -> None:
+    check_kills(tmp_path, url, 30)
 
 
 # ---- disks and files ----
@@ -225,104 +231,118 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 # ---- migrations ----
 
-NEXT = """
-import sqlalchemy as sa
-from alembic import op
 
-revision = "next"
-down_revision = "{revision}"
+def tables_of(store: SqlStore) -> set[str]:
+    return set(inspect(store._engine).get_table_names())
 
 
-def upgrade() -> None:
-    op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
-    op.execute("INSERT INTO extra VALUES (7)")
-    {then}
-"""
-
-
-@pytest.fixture
-def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Pretend to be a later rrm, whose schema has one migration more, ending with a statement."""
-
-    def pretend(then: str = "pass") -> None:
-        folder = tmp_path / "migrations"
-        shutil.copytree(MIGRATIONS, folder)
-        (folder / "versions" / "next.py").write_text(NEXT.format(revision=REVISION, then=then))
-        monkeypatch.setattr(database, "MIGRATIONS", folder)
-        monkeypatch.setattr(database, "REVISION", "next")
-        monkeypatch.setattr(record, "REVISION", "next")
-
-    return pretend
-
-
-def tables_of(path: Path) -> set[str]:
-    with sqlite3.connect(path) as raw:
-        return {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def test_the_migrations_make_exactly_the_tables_that_the_code_describes(tmp_path: Path) -> None:
+def test_the_migrations_make_exactly_the_tables_that_the_code_describes(tmp_path: Path, url: str | None) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.config import Config
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    know_all_tables()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
-    with open_store(tmp_path) as store, store._engine.connect() as connection:
+    with open_store(tmp_path, url=url) as store, store._engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Row.metadata) == []
+
+
+def know_all_tables() -> None:
+    """Import every module of the store that describes tables."""
+    for path in Path(rrm.store.__path__[0]).rglob("*tables.py"):
+        importlib.import_module(".".join(("rrm.store", *path.relative_to(rrm.store.__path__[0]).with_suffix("").parts)))
+
+
+def test_all_tables_refuse_changes_but_those_that_the_code_calls_mutable(tmp_path: Path, url: str | None) -> None:
+    know_all_tables()
+    asked = {
+        "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%append-only%' "
+        "GROUP BY tbl_name HAVING count(*) = 2",  # one for changes, one for removals
+        "postgresql": "SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+        "WHERE relnamespace = current_schema()::regnamespace AND tgname LIKE '%_append_only' "
+        "AND tgtype::int = 2 + 8 + 16 + 32 AND tgenabled = 'O'",  # before removals, changes and truncations
+    }
+    with open_store(tmp_path, url=url) as store, store._engine.connect() as connection:
+        guarded = connection.execute(text(asked[connection.dialect.name])).scalars()
+        assert set(guarded) == set(Row.metadata.tables) - MUTABLE
+
+
+def test_a_file_can_be_read_while_it_is_written_and_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store, store._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
 
 
+def test_a_commit_that_need_not_wait_for_the_disk_leaves_the_next_one_as_careful_as_ever(
+    tmp_path: Path, url: str | None
+) -> None:
+    asked = "PRAGMA synchronous" if url is None else "SHOW synchronous_commit"
+    with open_store(tmp_path, url=url) as store:
+        found = []
+        for options in ({}, {"durable": False}, {}):
+            with transaction(store._engine, tmp_path, writes=True, **options) as connection:
+                found.append(connection.exec_driver_sql(asked).scalar_one())
+    assert found == ([2, 1, 2] if url is None else ["on", "off", "on"])  # FULL, NORMAL, FULL
+
+
 @pytest.mark.parametrize("access", ["run", "append", "read"])
-def test_an_older_record_is_upgraded_after_a_backup(
-    tmp_path: Path, next_version: Callable[..., None], access: Any
+def test_an_older_record_is_upgraded(
+    tmp_path: Path, url: str | None, next_version: Callable[..., None], access: Any
 ) -> None:
     run = tmp_path / "run"
-    with open_store(run) as store:
+    with open_store(run, url=url) as store:
         store.complete([(Done("a"), outputs(5))])
     next_version()
     with open_store(run, access) as store:
         assert store.results("propose", 0) == {"a": tuple(outputs(5))}
-    assert "extra" in tables_of(run / FILE)
-    backup = run / f"{FILE}.backup-{REVISION}"
-    assert "extra" not in tables_of(backup)
-    with sqlite3.connect(backup) as raw:
+        assert "extra" in tables_of(store)
+
+
+def test_an_older_file_is_copied_before_its_upgrade(tmp_path: Path, next_version: Callable[..., None]) -> None:
+    run = tmp_path / "run"
+    with open_store(run) as store:
+        store.complete([(Done("a"), outputs(5))])
+    next_version()
+    open_store(run).close()
+    with sqlite3.connect(run / f"{FILE}.backup-{REVISION}") as raw:
+        assert raw.execute("SELECT count(*) FROM sqlite_master WHERE name = 'extra'").fetchone() == (0,)
         assert raw.execute("SELECT count(*) FROM output").fetchone() == (5,)
 
 
 def test_a_newer_record_is_refused_and_left_as_it_is(
-    tmp_path: Path, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str | None, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     with monkeypatch.context():
         next_version()
-        with open_store(run) as store:
+        with open_store(run, url=url) as store:
             store.append(outputs(1))
         monkeypatch.undo()
-    before = (run / FILE).read_bytes()
+    before = store.path.read_bytes()
     for access in ("run", "append", "read"):
         with pytest.raises(NewerStoreError, match=f"schema next, where this one knows up to {REVISION}"):
             open_store(run, access)
-    assert (run / FILE).read_bytes() == before
+    assert store.path.read_bytes() == before
     assert not list(run.glob("*.backup-*"))
 
 
 def test_a_migration_that_fails_half_way_leaves_the_old_record_whole(
-    tmp_path: Path, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str | None, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    with open_store(run) as store:
+    with open_store(run, url=url) as store:
         store.append([Fitted(0, "models/0", "ab", 10)])
     next_version('op.execute("INSERT INTO extra VALUES (7)")')
-    with pytest.raises(StoreError, match="UNIQUE constraint failed"):
+    with pytest.raises(StoreError, match="UNIQUE constraint failed" if url is None else "violates unique constraint"):
         open_store(run)
     monkeypatch.undo()
-    assert "extra" not in tables_of(run / FILE)
     with open_store(run) as store:
+        assert "extra" not in tables_of(store)
         assert store.load(Fitted) == [Fitted(0, "models/0", "ab", 10)]
 
 
@@ -333,7 +353,7 @@ RELEASED = sorted(Path(__file__).parent.glob("released_*.sql"))
 def test_a_record_of_every_released_schema_still_opens_with_the_same_values(tmp_path: Path, dump: Path) -> None:
     expected = json.loads(dump.with_suffix(".json").read_text())
     with sqlite3.connect(tmp_path / FILE) as raw:
-        raw.executescript(dump.read_text())
+        raw.executescript(dump.read_bytes().decode())  # with every line's end as it is
         raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     raw.close()
     from rrm.core.graph import TaskGraph
@@ -350,6 +370,9 @@ def test_a_record_of_every_released_schema_still_opens_with_the_same_values(tmp_
             expected["results"]
         )
         assert store.spent() == expected["spent"]
+    with open_desk(tmp_path) as desk:
+        assert [repr(given) for given in desk.answers()] == expected.get("answers", [])
+        assert [repr(person) for person in desk.persons()] == expected.get("people", [])
 
 
 def test_the_schema_of_today_has_a_released_record_to_test_with() -> None:

@@ -3,7 +3,6 @@
 import importlib
 import itertools
 import pkgutil
-import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import is_dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
 import rrm.core
 from rrm.core.errors import InputError, StoreError
@@ -43,11 +43,13 @@ from rrm.core.values import (
 )
 from rrm.store import SqlStore, StepCount, open_store
 from rrm.store import kinds as recorded
-from rrm.store.tables import MUTABLE, Row
+from rrm.store.tables import Row
 
 TEXT = "NUL \x00, quotes \"'`, line\r\nends\u2028, 漢字, 🦊, é and e\u0301, {{ x }}, <b>, '; DROP TABLE output; --"
 
-SOURCE = Source("A title", "One. Two. Three." + TEXT, breaks=(5, 10), skipped=(Span(0, 4), Span(12, 14)))
+PLAIN = TEXT.replace("\0", "")  # a column of PostgreSQL cannot hold NUL, JSON in it can
+
+SOURCE = Source("A title", "One. Two. Three." + PLAIN, breaks=(5, 10), skipped=(Span(0, 4), Span(12, 14)))
 VIEW = View("Judge this.", (Passage(TEXT), Passage("below", "node-1", "output-1", 0.1 + 0.2)), 128, "before")
 
 
@@ -81,16 +83,16 @@ REQUEST = Request("node-1", SOURCE.id, 2, "comparison", VIEW, (Shown("output-1",
 EXAMPLES: dict[type, list[Any]] = {
     Source: [SOURCE, Source("", "")],
     TaskGraph: [tree(), TaskGraph.start(Task("Add 2 and 3.", rank=2), "sums", 0)],
-    View: [VIEW, View("", (), 0)],
+    View: [VIEW, View("", (), 2**63 - 1)],
     Output: [
-        Output("node-1", TEXT, "extractive", 2**63 - 1, ("output-8", "output-9"), ("output-7",), -5e-324, True),
+        Output("node-1", PLAIN, "extractive", 2**63 - 1, ("output-8", "output-9"), ("output-7",), -5e-324, True),
         Output("node-2", "", "extractive", 0, log_prob=-1.7976931348623157e308),
         Output("node-3", "x", "extractive", -1),
     ],
     Request: [REQUEST, replace(REQUEST, copy=5), Request("node-2", SOURCE.id, 0, "demonstration", View("", (), 0), ())],
     Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]
     + [Feedback("request-0", "Bob", Comparison(1)), Feedback("request-1", "Bob", Comparison(1), None, 1 / 3)],
-    Failure: [Failure("node-1", "propose", "AssistantError", TEXT)],
+    Failure: [Failure("node-1", "propose", "AssistantError", PLAIN)],
     Fitted: [Fitted(1, "models/level-1", "ab12", 400)],
     Scored: [Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)), Scored("o", "m", (), ())],
 }
@@ -104,9 +106,16 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    with open_store(tmp_path / "run") as opened:
+def store(tmp_path: Path, url: str | None) -> Iterator[SqlStore]:
+    with open_store(tmp_path / "run", url=url) as opened:
         yield opened
+
+
+def execute(store: SqlStore, statement: str) -> list[tuple[Any, ...]]:
+    """Do something to the database of a record behind its back."""
+    with store._engine.connect() as connection:
+        result = connection.exec_driver_sql(statement)
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def plain(value: Any) -> Any:
@@ -161,8 +170,9 @@ numbers = itertools.count()
 def test_any_text_and_any_finite_number_comes_back(store: SqlStore, data: st.DataObject) -> None:
     policy = f"new {next(numbers)}"  # another id every time, which covers neither log_prob nor rewards
     seed, inputs = data.draw(st.integers(-(2**63), 2**63 - 1)), tuple(data.draw(st.lists(text)))
-    made = Output(data.draw(text), data.draw(text), policy, seed, inputs, log_prob=data.draw(st.none() | number))
-    scored = Scored(made.id, data.draw(text), tuple(data.draw(st.lists(number))), (1,))
+    column = text if store._engine.dialect.name == "sqlite" else text.filter(lambda each: "\0" not in each)
+    made = Output(data.draw(column), data.draw(column), policy, seed, inputs, log_prob=data.draw(st.none() | number))
+    scored = Scored(made.id, data.draw(column), tuple(data.draw(st.lists(number))), (1,))
     done = Done(made.id)
     store.complete([(done, (made, scored))])
     assert repr(store.results("propose", 0)[done.id]) == repr((made, scored))
@@ -205,8 +215,7 @@ def test_a_view_that_many_requests_share_is_stored_once(store: SqlStore) -> None
     requests = [replace(REQUEST, copy=copy) for copy in range(50)]
     store.append(requests)
     assert store.load(Request) == requests
-    with sqlite3.connect(store.path) as raw:
-        assert raw.execute("SELECT count(*) FROM view").fetchone() == (1,)
+    assert execute(store, "SELECT count(*) FROM view") == [(1,)]
 
 
 def test_results_come_back_by_action_in_order_for_one_step_and_level(store: SqlStore) -> None:
@@ -250,9 +259,9 @@ def test_answers_are_found_by_request(store: SqlStore) -> None:
     }
 
 
-def test_events_and_what_was_spent_outlast_the_process(tmp_path: Path) -> None:
+def test_events_and_what_was_spent_outlast_the_process(tmp_path: Path, url: str | None) -> None:
     for _ in range(3):
-        with open_store(tmp_path) as store:
+        with open_store(tmp_path, url=url) as store:
             store.add_event("started", {"who": TEXT, "share": 0.1})
             store.spend({"seconds": 1.25, "calls": 3})
     with open_store(tmp_path, "read") as store:
@@ -270,8 +279,8 @@ def test_settings_are_settled_once(store: SqlStore) -> None:
     assert store.setting("run") == {"seed": 3, "rate": 0.1}
 
 
-def test_the_cache_keeps_bytes_by_key_and_table(tmp_path: Path) -> None:
-    with open_store(tmp_path) as store:
+def test_the_cache_keeps_bytes_by_key_and_table(tmp_path: Path, url: str | None) -> None:
+    with open_store(tmp_path, url=url) as store:
         assert isinstance(store, Cache)
         assert isinstance(store, Store)
         store.put_many("calls", {"a": b"1", "b": b"\x00\xff"})
@@ -291,12 +300,14 @@ def test_nothing_in_a_record_can_be_changed_or_removed(store: SqlStore) -> None:
     store.add_event("started", {})
     store.spend({"calls": 1})
     store.settle("run", {})
-    with sqlite3.connect(store.path) as raw:
-        for name in set(Row.metadata.tables) - MUTABLE:
-            column = Row.metadata.tables[name].columns.keys()[0]
-            for change in (f'DELETE FROM "{name}"', f'UPDATE "{name}" SET {column} = {column}'):
-                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                    raw.execute(change)
+    for name in {"action", "link", *(kind.name for kind in recorded.KINDS.values()), "event", "spent", "meta"}:
+        column = Row.metadata.tables[name].columns.keys()[0]
+        changes = [f'DELETE FROM "{name}"', f'UPDATE "{name}" SET {column} = {column}']
+        if store._engine.dialect.name == "postgresql":
+            changes.append(f'TRUNCATE "{name}" CASCADE')
+        for change in changes:
+            with pytest.raises(DBAPIError, match="append-only"):
+                execute(store, change)
 
 
 def test_many_threads_may_write_and_read_at_once(store: SqlStore) -> None:
@@ -321,16 +332,16 @@ def test_many_threads_may_write_and_read_at_once(store: SqlStore) -> None:
     assert len(store.results("propose", 0)) == len(store.load(Output)) == 120
 
 
-def test_answers_can_be_added_beside_a_running_run(tmp_path: Path) -> None:
-    with open_store(tmp_path) as run, open_store(tmp_path, "append") as page:
+def test_answers_can_be_added_beside_a_running_run(tmp_path: Path, url: str | None) -> None:
+    with open_store(tmp_path, url=url) as run, open_store(tmp_path, "append") as page:
         run.append([REQUEST])
         assert page.load(Request) == [REQUEST]
         page.append([Feedback(REQUEST.id, "Ann", Comparison(1))])
         assert run.answers([REQUEST.id]) == {REQUEST.id: [Feedback(REQUEST.id, "Ann", Comparison(1))]}
 
 
-def test_who_only_reads_cannot_write(tmp_path: Path) -> None:
-    with open_store(tmp_path) as run:
+def test_who_only_reads_cannot_write(tmp_path: Path, url: str | None) -> None:
+    with open_store(tmp_path, url=url) as run:
         run.append([output(1)])
         with open_store(tmp_path, "read") as reader:
             assert reader.load(Output) == [output(1)]

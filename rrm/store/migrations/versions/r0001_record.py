@@ -3,6 +3,9 @@
 import sqlalchemy as sa
 from alembic import op
 
+from rrm.store.migrations.append_only import append_only
+from rrm.store.tables import WHOLE
+
 revision = "0001"
 down_revision = None
 
@@ -11,14 +14,13 @@ APPEND_ONLY = ("action", "link", *VALUES, "event", "spent", "meta")
 
 
 def upgrade() -> None:
-    op.execute("PRAGMA application_id = 0x52524D31")
     op.create_table(
         "action",
-        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("seq", WHOLE, primary_key=True),
         *texts("id"),
-        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("attempt", WHOLE, nullable=False),
         *texts("step"),
-        sa.Column("level", sa.Integer, nullable=False),
+        sa.Column("level", WHOLE, nullable=False),
         *texts("slot"),
         sa.Column("failed", sa.Boolean, nullable=False),
         sa.UniqueConstraint("id", "attempt", name="uq_action_id_attempt"),
@@ -26,8 +28,8 @@ def upgrade() -> None:
     op.create_index("ix_action_step_level", "action", ["step", "level"])
     op.create_table(
         "link",
-        sa.Column("action", sa.Integer, sa.ForeignKey("action.seq"), primary_key=True),
-        sa.Column("position", sa.Integer, primary_key=True),
+        sa.Column("action", WHOLE, sa.ForeignKey("action.seq"), primary_key=True),
+        sa.Column("position", WHOLE, primary_key=True),
         *texts("kind", "value"),
     )
     values()
@@ -43,12 +45,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String, primary_key=True),
         sa.Column("value", sa.LargeBinary, nullable=False),
     )
-    for table in APPEND_ONLY:
-        for change in ("UPDATE", "DELETE"):
-            op.execute(
-                f'CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON "{table}" '
-                "BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-            )
+    append_only(*APPEND_ONLY)
 
 
 def values() -> None:
@@ -90,7 +87,7 @@ def recorded(name: str, *columns: sa.Column) -> None:  # type: ignore[type-arg]
 
 
 def sequence(name: str, *columns: sa.schema.SchemaItem) -> None:
-    op.create_table(name, sa.Column("seq", sa.Integer, primary_key=True), *columns)
+    op.create_table(name, sa.Column("seq", WHOLE, primary_key=True), *columns)
 
 
 def texts(*names: str) -> list[sa.Column[str]]:
@@ -98,7 +95,7 @@ def texts(*names: str) -> list[sa.Column[str]]:
 
 
 def integer(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False)
+    return sa.Column(name, WHOLE, nullable=False)
 
 
 def jsons(*names: str) -> list[sa.Column]:  # type: ignore[type-arg]

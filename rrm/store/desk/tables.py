@@ -1,0 +1,173 @@
+"""The tables of items, of who holds them, and of what came in."""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import JSON, Field
+
+from rrm.store.tables import Row
+
+ROOM = "purpose = 'work' AND taken < wanted AND NOT closed"
+"""The items that may be leased for the run, word for word as in the indexes that find them."""
+
+TOUCHED = "state NOT IN ('expired', 'undone')"
+"""The leases whose question their rater holds, has answered or has passed on."""
+
+HELD = "state = 'live'"
+
+
+def where(condition: str) -> dict[str, Any]:
+    """Return what makes an index hold only the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+class ItemRow(Row, table=True):
+    """A request that wants answers. Of work, `taken` of `wanted` places are used: `given` by answers, else by leases.
+
+    `question` is the request's id with copy 0, `shuffle` its place among equals, `changed` when an answer
+    came or went. `closed` work is on a frozen level; a `settled` item has an adjudicator's decision.
+    """
+
+    __table_args__ = (
+        CheckConstraint(
+            "purpose <> 'work' OR (0 <= given AND given <= taken AND taken <= wanted)", name="ck_item_room"
+        ),
+        Index("ix_item_valuable", "value", "shuffle", **where(ROOM)),
+        Index("ix_item_least_done", "taken", "shuffle", **where(ROOM)),
+        Index("ix_item_disagreement", "disagreement", "shuffle", **where(ROOM)),
+        Index("ix_item_check", "purpose", **where("purpose <> 'work'")),
+        Index("ix_item_level", "level", "kind"),
+        Index("ix_item_question", "question"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True, foreign_key="request.id")
+    question: str
+    purpose: str
+    level: int
+    kind: str
+    node: str
+    wanted: int
+    taken: int
+    given: int
+    value: float
+    disagreement: float
+    shuffle: float
+    closed: bool
+    settled: bool
+    changed: float
+    expected: Any = Field(sa_type=JSON)
+    explanation: str
+
+
+class LeaseRow(Row, table=True):
+    """An item in somebody's hands, or how that ended: live, expired, answered, skipped, undone or requeued.
+
+    `attempt` tells tries at practice apart, from 1; it is 0 for all else. `order`, `guideline`, `points` and
+    `shown` are how the item is shown.
+    """
+
+    __table_args__ = (
+        Index("uq_lease_question", "question", "person", "attempt", unique=True, **where(TOUCHED)),
+        Index("uq_lease_held", "person", unique=True, **where(HELD)),
+        Index("ix_lease_expires", "expires", **where(HELD)),
+        Index("ix_lease_person", "person", "item"),
+        Index("ix_lease_item", "item", **where(HELD)),
+    )
+    id: str = Field(primary_key=True)
+    item: str = Field(foreign_key="item.id")
+    question: str
+    person: str
+    purpose: str
+    attempt: int
+    order: Any = Field(sa_type=JSON)
+    guideline: int
+    points: int
+    shown: str
+    at: float
+    expires: float
+    state: str
+
+
+class DraftRow(Row, table=True):
+    """What somebody had typed; they get the item in the same order again, so that its places stay right."""
+
+    person: str = Field(primary_key=True)
+    item: str = Field(primary_key=True)
+    content: Any = Field(sa_type=JSON)
+    at: float
+
+
+class LevelRow(Row, table=True):
+    """A level that was frozen once: since when, None if it is open again, and when the run took it up."""
+
+    level: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    frozen: float | None
+    taken_up: float | None
+
+
+class GivenRow(Row, table=True):
+    """An answer. `seq` counts from 1 without gaps; `right` is None where no answer is known or none is judged."""
+
+    __table_args__ = (
+        UniqueConstraint("person", "key"),
+        Index("ix_given_item", "item"),
+        Index("ix_given_person", "person", "seq"),
+        Index("ix_given_level", "level", "seq"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    key: str
+    lease: str | None = Field(unique=True)
+    item: str = Field(foreign_key="item.id")
+    person: str
+    answer_kind: str
+    answer: Any = Field(sa_type=JSON)
+    order: Any = Field(sa_type=JSON)
+    guideline: int
+    shown: str
+    at: float
+    seconds: float | None
+    wall_seconds: float
+    confidence: float | None
+    detail: Any = Field(sa_type=JSON)
+    purpose: str
+    level: int
+    node: str
+    kind: str
+    right: bool | None
+    adjudication: bool
+    attempt: int
+
+
+class RetractionRow(Row, table=True):
+    """That an answer no longer counts, and why: undone, requeued or settled. `seq` counts from 1 without gaps."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    given: str = Field(unique=True, foreign_key="given.id")
+    state: str
+    at: float
+    by: str
+
+
+class SkipRow(Row, table=True):
+    """That somebody passed an item on."""
+
+    __table_args__ = (UniqueConstraint("person", "key"),)
+    seq: int | None = Field(default=None, primary_key=True)
+    key: str
+    lease: str = Field(unique=True)
+    item: str = Field(foreign_key="item.id")
+    person: str
+    reason: str
+    at: float
+    level: int
+
+
+class FlagRow(Row, table=True):
+    """What somebody found odd."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    item: str = Field(foreign_key="item.id")
+    person: str
+    text: str
+    at: float

@@ -1,0 +1,167 @@
+"""A PostgreSQL server of Debian's package for the tests: started once a process, and stopped at its end."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+ROLE = "rater"
+ABSENT = "NOTHING IS TESTED ON POSTGRESQL: no initdb is installed (on Debian: apt install postgresql)"
+GUARDED = "guarded"
+"""A role that needs the password "open sesame"; all others need none."""
+
+
+class Server(NamedTuple):
+    """A running server; `folder` holds its socket and its log."""
+
+    folder: Path
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def url(self, database: str = "postgres", role: str = ROLE) -> str:
+        """Return the URL of a database by way of the network."""
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
+
+    def socket_url(self, database: str) -> str:
+        """Return the URL of a database by way of the socket, as a program on the same machine would use it."""
+        return f"postgresql://{ROLE}@/{database}?host={self.folder}&port={self.port}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Carry one statement out, outside any transaction, and return its rows."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def new_database(self) -> str:
+        """Return the name of a fresh database."""
+        name = f"test_{uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+
+def binaries() -> Path | None:
+    """Return the folder with initdb and postgres, the newest of Debian's or on the PATH; None if there is none."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    found = shutil.which("initdb")
+    return installed[-1].parent if installed else Path(found).resolve().parent if found else None
+
+
+def _account() -> dict[str, Any]:
+    """Return as whom to start the server, which refuses root."""
+    if os.getuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise RuntimeError("nobody but root is on this machine, and PostgreSQL refuses root")
+
+
+@contextmanager
+def running(folder: Path | None = None, port: int | None = None) -> Iterator[Server]:
+    """Start a server that flushes to the disk as one in earnest does, and stop it at the end.
+
+    It lies in a new folder beside others, or goes on in `folder` on `port`, where one was stopped.
+    """
+    programs = binaries()
+    assert programs is not None
+    account = _account()
+    made = folder is None
+    folder = Path(tempfile.mkdtemp(prefix="rrm-postgres-")) if folder is None else folder
+    try:
+        if made:
+            if account:
+                os.chown(folder, account["user"], account["group"])
+            command = [programs / "initdb", "-D", folder / "data", "-U", ROLE, "--auth=trust", "--encoding=UTF8"]
+            done = subprocess.run(
+                [*command, "--locale=C", "--no-sync"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                **account,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            rules = folder / "data" / "pg_hba.conf"
+            rules.write_text(f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+        server = _start(programs, folder, port, account)
+        try:
+            yield server
+        finally:
+            stop(server, signal.SIGQUIT if made else signal.SIGINT)  # nobody needs the files again, or somebody does
+    finally:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def stop(server: Server, how: int = signal.SIGINT) -> None:
+    """Stop a server: at once but orderly (SIGINT), or as a crash would (SIGQUIT)."""
+    if server.process.poll() is None:
+        server.process.send_signal(how)
+    server.process.wait(60)
+
+
+def _start(programs: Path, folder: Path, port: int | None, account: dict[str, Any]) -> Server:
+    for _ in range(5):  # another program may take the port in between
+        chosen = port or _free_port()
+        settings = {"listen_addresses": "127.0.0.1", "port": chosen, "unix_socket_directories": folder}
+        settings |= {"fsync": "on", "synchronous_commit": "on", "max_connections": 200}
+        options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [programs / "postgres", "-D", folder / "data", *options], stdout=log, stderr=log, cwd=folder, **account
+            )
+        server = Server(folder, chosen, process)
+        if _answers(server):
+            return server
+        process.kill()
+        process.wait()
+    raise RuntimeError((folder / "log").read_text())
+
+
+def _answers(server: Server) -> bool:
+    import psycopg
+
+    until = time.monotonic() + 60
+    while time.monotonic() < until and server.process.poll() is None:
+        with suppress(psycopg.OperationalError):
+            server.execute("SELECT 1")
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """One server for all tests of this process."""
+    if binaries() is None:
+        pytest.skip(ABSENT)
+    with running() as server:
+        server.execute(f"CREATE ROLE {GUARDED} LOGIN PASSWORD 'open sesame'")
+        server.execute("CREATE DATABASE shared")
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """The URL of a database; the tests share it, as runs may, because each database takes seconds on a busy disk."""
+    return postgres_server.url("shared")
