@@ -83,12 +83,32 @@ def from_records(file: Path | str) -> Iterator[Rated]:
 def record(row: Row) -> Rated:
     """Return what one row of `to_records` says; raise InputError for anything else."""
     try:
-        request, feedback = _request(row["request"]), row["feedback"]
-        answer = _answer(dict(feedback["answer"]))
+        request, feedback = request_of(row["request"]), row["feedback"]
+        answer = answer_of(dict(feedback["answer"]))
         known = {name: feedback.get(name) for name in ("seconds", "confidence")}
         return Rated(request, Feedback(request.id, feedback["rater"], answer, **known))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"not one of rrm's records ({type(error).__name__}: {error})") from error
+
+
+def request_of(row: Mapping[str, Any]) -> Request:
+    """Return the request that a record tells; raise KeyError, TypeError or ValueError for anything else."""
+    view = row["view"]
+    passages = tuple(Passage(**passage) for passage in view["passages"])
+    shown = tuple(Shown(**each) for each in row["shown"])
+    return Request(**{**row, "view": View(**{**view, "passages": passages}), "shown": shown})
+
+
+def answer_of(row: dict[str, Any]) -> Answer:
+    """Return the answer that a record tells; raise KeyError, TypeError or ValueError for anything else."""
+    kind = KINDS[row.pop("kind")]
+    if "best_first" in row:
+        row["best_first"] = tuple(row["best_first"])
+    if row.get("consistent") is not None:
+        row["consistent"] = tuple(row["consistent"])
+    if "spans" in row:
+        row["spans"] = tuple((start, end) for start, end in row["spans"])
+    return kind(**row)
 
 
 def to_jsonl(rows: Iterable[Row], file: Path | str) -> int:
@@ -140,21 +160,3 @@ def _ranks(answer: Answer) -> dict[int, int]:
     if isinstance(answer, Ranking):
         return {position: rank for rank, position in enumerate(answer.best_first)}
     return {}
-
-
-def _request(row: Mapping[str, Any]) -> Request:
-    view = row["view"]
-    passages = tuple(Passage(**passage) for passage in view["passages"])
-    shown = tuple(Shown(**each) for each in row["shown"])
-    return Request(**{**row, "view": View(**{**view, "passages": passages}), "shown": shown})
-
-
-def _answer(row: dict[str, Any]) -> Answer:
-    kind = KINDS[row.pop("kind")]
-    if "best_first" in row:
-        row["best_first"] = tuple(row["best_first"])
-    if row.get("consistent") is not None:
-        row["consistent"] = tuple(row["consistent"])
-    if "spans" in row:
-        row["spans"] = tuple((start, end) for start, end in row["spans"])
-    return kind(**row)

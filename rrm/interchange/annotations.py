@@ -1,0 +1,306 @@
+"""Answers from raters' pages as rows, and rows as streams of bytes: JSON lines, CSV, Parquet; memory stays flat.
+
+A row's `answer` is as recorded, with places in the request's own order. `outputs`, `better` and
+`best_first` are as the rater saw them: `outputs` holds the texts in the order shown, `better` is
+"first", "second", "tie" or "neither", `best_first` counts those texts from 1. `order` leads from
+one to the other: `order[i]` is the place in the request of the output shown at place i, from 0.
+"""
+
+import csv as comma_separated
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from rrm.core.annotation import Asked, Given
+from rrm.core.errors import MissingError
+from rrm.core.values import Answer, Comparison, Feedback, Ranking, Rated, Reject, Request
+from rrm.interchange.export import to_trl
+from rrm.interchange.rows import Row, pyarrow
+
+Requests = Callable[[Sequence[str]], Mapping[str, Request]]
+"""Looks up many requests by id at once; ids that it does not know are missing in what it returns."""
+
+
+A = TypeVar("A", bound=Asked | Request)
+
+_AT_ONCE = 500  # answers whose requests are looked up together
+_CHUNK = 1 << 18  # characters that leave at a time
+_ROW_GROUP = 1 << 20  # characters of rows, as JSON, that one group of Parquet holds: all are in memory at once
+
+_TYPES = {
+    "id": "string",
+    "item": "string",
+    "node": "string",
+    "source": "string",
+    "level": "int64",
+    "kind": "string",
+    "purpose": "string",
+    "rater": "string",
+    "name": "string",
+    "answer": "json",
+    "better": "string",
+    "strength": "float64",
+    "value": "float64",
+    "good": "bool_",
+    "text": "string",
+    "reason": "string",
+    "best_first": "json",
+    "outputs": "json",
+    "order": "json",
+    "guideline": "int64",
+    "shown": "string",
+    "at": "string",
+    "seconds": "float64",
+    "wall_seconds": "float64",
+    "confidence": "float64",
+    "state": "string",
+    "right": "bool_",
+    "adjudication": "bool_",
+    "detail": "json",
+}
+"""The columns in their order; "json" ones are lists and objects, which CSV and Parquet hold as JSON text."""
+
+COLUMNS = tuple(_TYPES)
+
+
+# ---- answers as values ----
+
+
+def rows(
+    givens: Iterable[Given],
+    asked: Callable[[Sequence[str]], Mapping[str, Asked | Request]],
+    names: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for every answer, whatever its state, with all `COLUMNS`; raise MissingError without its request.
+
+    Raters stand under their pseudonyms; `names`, by pseudonym, are added only where they are given.
+    """
+    for given, request in _with_requests(givens, asked):
+        yield _row(given, request, names)
+
+
+def rated(givens: Iterable[Given], requests: Requests) -> Iterator[Rated]:
+    """Yield what counts as feedback: live answers to work items, decisions in the place of settled ones."""
+    counting = (given for given in givens if given.state == "live" and given.purpose == "work")
+    for given, request in _with_requests(counting, requests):
+        known = (given.seconds, given.confidence)
+        yield Rated(request, Feedback(request.id, given.person, given.answer, *known))
+
+
+def trl(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
+    """Yield TRL preference rows without margins, which TRL wants in all rows or in none."""
+    return to_trl(rated, margins=False)
+
+
+def _with_requests(
+    givens: Iterable[Given], requests: Callable[[Sequence[str]], Mapping[str, A]]
+) -> Iterator[tuple[Given, A]]:
+    left = iter(givens)
+    while some := list(islice(left, _AT_ONCE)):
+        known = requests(list(dict.fromkeys(given.item for given in some)))
+        for given in some:
+            if given.item not in known:
+                raise MissingError(f"answer {given.id} is to request {given.item}, which is not on record")
+            yield given, known[given.item]
+
+
+def _row(given: Given, request: Asked | Request, names: Mapping[str, str] | None) -> dict[str, Any]:
+    answer, shown = given.answer, request.shown
+    told = vars(answer)
+    row = {
+        "id": given.id,
+        "item": given.item,
+        "node": given.node,
+        "source": request.source,
+        "level": given.level,
+        "kind": given.kind,
+        "purpose": given.purpose,
+        "rater": given.person,
+        "name": None if names is None else names.get(given.person),
+        "answer": {"kind": answer.kind, **told},
+        "better": _better(given),
+        "strength": told.get("strength"),
+        "value": told.get("value"),
+        "good": told.get("good"),
+        "text": told.get("text"),
+        "reason": told.get("reason"),
+        "best_first": _best_first(answer, given.order),
+        "outputs": [shown[place].text for place in given.order],
+        "order": list(given.order),
+        "guideline": given.guideline,
+        "shown": given.shown,
+        "at": _time(given.at),
+        "seconds": given.seconds,
+        "wall_seconds": given.wall_seconds,
+        "confidence": given.confidence,
+        "state": given.state,
+        "right": given.right,
+        "adjudication": given.adjudication,
+        "detail": dict(given.detail),
+    }
+    if names is None:
+        del row["name"]
+    return row
+
+
+def _better(given: Given) -> str | None:
+    answer = given.answer
+    if isinstance(answer, Comparison):
+        return "tie" if answer.better is None else ("first", "second")[given.order.index(answer.better)]
+    return "neither" if isinstance(answer, Reject) and given.detail.get("both_bad") else None
+
+
+def _best_first(answer: Answer, order: tuple[int, ...]) -> list[int] | None:
+    return [order.index(place) + 1 for place in answer.best_first] if isinstance(answer, Ranking) else None
+
+
+def _time(at: float) -> str:
+    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="milliseconds") + "Z"
+
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+# ---- rows as bytes ----
+
+
+def jsonl(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield rows as JSON lines in UTF-8, in chunks of some 256 KB."""
+    return _chunks(map(_line, rows), _CHUNK)
+
+
+def csv(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield rows as CSV (RFC 4180) in UTF-8, under the first row's columns; nothing without a row.
+
+    No spreadsheet takes a cell for a formula: see `safe_cell`; `original_cell` takes that back. What
+    is None is an empty cell, lists and objects are JSON.
+    """
+    return _chunks(_csv_lines(iter(rows)), _CHUNK)
+
+
+def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield rows (`rows`, or TRL's) as a Parquet file under the first row's columns, one group of rows after another.
+
+    Raises InputError where pyarrow is missing.
+    """
+    arrow = pyarrow()
+    from pyarrow.json import ParseOptions, ReadOptions, read_json
+
+    left = iter(rows)
+    some = list(islice(left, 1))
+    columns = list(some[0]) if some else [name for name in COLUMNS if name != "name"]
+    types = {name: _TYPES.get(name, "string") for name in columns}
+    schema = arrow.schema(
+        [(name, getattr(arrow, "string" if kind == "json" else kind)()) for name, kind in types.items()]
+    )
+    as_text = [name for name, kind in types.items() if kind == "json"]
+    sink = _Sink()
+    with arrow.parquet.ParquetWriter(sink, schema) as writer:
+        # by way of JSON: to take Python's values in, pyarrow loads pandas where there is one, which is 50 MB
+        for lines in _chunks((_line(_with_texts(row, as_text)) for row in chain(some, left)), _ROW_GROUP):
+            whole = ReadOptions(use_threads=False, block_size=len(lines))
+            writer.write_table(read_json(io.BytesIO(lines), whole, ParseOptions(explicit_schema=schema)))
+            yield sink.taken()
+    yield sink.taken()
+
+
+def safe_cell(text: str) -> str:
+    """Return the text, after an apostrophe if a spreadsheet might take it for a formula.
+
+    That is so if it begins with a tab or the end of a line or, after white space, with one of = + - @,
+    in either width. A text that begins with an apostrophe gets one too, so that `original_cell` is exact.
+    """
+    if text[:1].isalnum():  # as most are
+        return text
+    risky = text.lstrip()[:1] in _RISKY or text.startswith(("\t", "\r", "\n"))
+    return f"'{text}" if risky else text
+
+
+def original_cell(cell: str) -> str:
+    """Return the text that `safe_cell` made this cell of."""
+    return cell.removeprefix("'")
+
+
+_RISKY = frozenset("=+-@'＝＋－＠")
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _csv_lines(rows: Iterator[Row]) -> Iterator[str]:
+    writer = comma_separated.writer(_Echo())
+    columns: list[str] = []
+    for row in rows:
+        if not columns:
+            columns = list(row)
+            yield writer.writerow(columns)
+        yield writer.writerow([_cell(row[name]) for name in columns])
+
+
+class _Echo:
+    """A file that gives back what is written to it, as `writerow` then does."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return safe_cell(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _JSON(value) if isinstance(value, list | dict) else safe_cell(str(value))
+
+
+def _line(row: Row) -> str:
+    return f"{_JSON(row)}\n"
+
+
+def _with_texts(row: Row, columns: Iterable[str]) -> Row:
+    """Return a row whose lists and objects in these columns are JSON texts."""
+    return {**row, **{name: _JSON(row[name]) for name in columns if row[name] is not None}}
+
+
+def _chunks(texts: Iterable[str], least: int) -> Iterator[bytes]:
+    """Join texts into chunks of so many characters at least, the last aside.
+
+    Half characters, which UTF-8 has none for, become escapes.
+    """
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= least:
+            yield "".join(held).encode("utf-8", "backslashreplace")
+            held, size = [], 0
+    if held:
+        yield "".join(held).encode("utf-8", "backslashreplace")
+
+
+class _Sink(io.RawIOBase):
+    """A file that is only written, whose bytes are taken away as they come."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held.append(bytes(data))
+        self._size += len(self._held[-1])
+        return len(self._held[-1])
+
+    def tell(self) -> int:
+        return self._size
+
+    def taken(self) -> bytes:
+        """Return what was written since the last time."""
+        taken = b"".join(self._held)
+        self._held.clear()
+        return taken

@@ -1,0 +1,380 @@
+"""Items to be rated, and ratings made elsewhere, from files of rows; every fault names file, row and column.
+
+An item's row has `instruction`, `kind` and `outputs` (texts), and may have `source` (a text) or
+`passages` (texts or {text, score}), `context`, `max_tokens`, `level`, `node`, `source_id`, and
+`purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order), `explanation`.
+In the place of what is shown it may have a `request`, as rrm's own records do.
+
+An answer is an object with its `kind` and {better, strength, both_bad} | {best_first} |
+{value, points} | {good} | {text} | {text, spans, consistent} | {reason}. Places count from 0.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from rrm.core.annotation import Item, Purpose
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id
+from rrm.core.values import (
+    KINDS,
+    Answer,
+    Comparison,
+    Critique,
+    Feedback,
+    Output,
+    Passage,
+    Ranking,
+    Rated,
+    Reject,
+    Request,
+    Shown,
+    View,
+)
+from rrm.interchange.annotations import Requests
+from rrm.interchange.columns import brief, name, number, text, whole
+from rrm.interchange.export import answer_of, record, request_of
+from rrm.interchange.rows import Row, read_rows
+
+POLICY = "imported"
+MAX_TOKENS = 128
+MOST_WANTED = 1_000
+BOTH_BAD = "both are bad"
+
+_AT_ONCE = 500  # rows whose requests are looked up together
+_ITEM = ("purpose", "wanted", "value", "expected", "explanation")
+_ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", "level", "node", "source_id")
+_SHOWN = {  # how few and how many outputs a page of a kind shows
+    "comparison": (2, 2),
+    "ranking": (2, 6),
+    "rating": (1, 1),
+    "label": (1, 1),
+    "correction": (1, 1),
+    "demonstration": (0, 6),
+    "critique": (1, 6),
+    "reject": (1, 6),
+}
+_JUDGED = ("comparison", "ranking", "rating", "label", "reject")  # whose answers are right or wrong
+
+
+def items_from(file: Path | str, wanted: int = 1, purpose: Purpose | None = None) -> Iterator[Item]:
+    """Yield the items of a .jsonl, .jsonl.gz or .parquet file.
+
+    `wanted` is for rows that do not say; `purpose` is what all are for, whatever the rows say.
+    """
+    for line, row in read_rows(file):
+        try:
+            known = _known(row)
+            yield _item(known if purpose is None else {**known, "purpose": purpose}, wanted)
+        except InputError as error:
+            raise InputError(f"{file}, row {line}: {error}") from error
+
+
+def ratings_from(file: Path | str, requests: Requests) -> Iterator[Rated]:
+    """Yield the ratings of a .jsonl, .jsonl.gz or .parquet file: rrm's own records, or {item, rater, answer} rows.
+
+    The latter may have `seconds` and `confidence`, and `requests` looks their items up. Exported
+    answers (`annotations.rows`) are such rows: those that do not count, by their columns `state` and
+    `purpose`, are passed over. An answer to a comparison whose `both_bad` is true becomes a Reject.
+    """
+    numbered = read_rows(file)
+    while some := list(islice(numbered, _AT_ONCE)):
+        simple = [row["item"] for _, row in some if isinstance(row.get("item"), str) and "request" not in row]
+        known = requests(list(dict.fromkeys(simple))) if simple else {}
+        for line, row in some:
+            try:
+                yield from _rated(_known(row), known)
+            except InputError as error:
+                raise InputError(f"{file}, row {line}: {error}") from error
+
+
+def read_answer(told: Any, request: Request) -> Answer:
+    """Return the answer to a request that a JSON object tells; raise InputError for one that does not fit it.
+
+    The object may be JSON text, as exports to Parquet have it. Its kind is the request's if it names none.
+    """
+    if isinstance(told, str):
+        told = _from_json(told)
+    if not isinstance(told, Mapping):
+        raise InputError(f"an answer must be an object with its kind, got {brief(told)}")
+    known = {**told, "kind": told.get("kind", request.kind)}
+    kind = known["kind"]
+    if kind not in KINDS:
+        raise InputError(f"an answer's kind is one of {', '.join(KINDS)}, got {brief(kind)}")
+    if kind not in (request.kind, "reject") and not (request.kind == "reject" and kind == "label"):
+        raise InputError(f"a {kind} does not answer a question of kind {request.kind}")
+    known.pop("source_spans", None)  # stand in the detail of an answer on record, and in no `Critique`
+    if known.pop("both_bad", False) is True:
+        return Reject(BOTH_BAD)
+    answer = answer_of(_typed(known))
+    _check_places(answer, request)
+    return answer
+
+
+# ---- one row ----
+
+
+def _item(row: Row, wanted: int) -> Item:
+    if "request" in row:
+        request = _recorded(row["request"])
+    else:
+        if unknown := set(row) - {*_ASKED, *_ITEM}:
+            raise InputError(f"there is no column {sorted(unknown)[0]!r} in an item's row: rename or remove it")
+        request = _asked(row)
+    low, high = _SHOWN[request.kind]
+    if not low <= len(request.shown) <= high:
+        several = f"{low} outputs" if low == high else f"{low} to {high} outputs"
+        raise InputError(f"column 'outputs': a {request.kind} shows {several}, got {len(request.shown)}")
+    _check_apart(request)
+    purpose = _choice(row, "purpose", get_args(Purpose), "work")
+    return Item(
+        request,
+        purpose,  # type: ignore[arg-type]  # one of its values, as was checked
+        _count(row, "wanted", wanted, 1, MOST_WANTED),
+        _finite(row, "value"),
+        _expected(row, request, purpose),
+        str(_text(row, "explanation")),
+    )
+
+
+def _asked(row: Row) -> Request:
+    """Return the question that the row's own columns put."""
+    kind = _choice(row, "kind", tuple(KINDS), None)
+    passages = _passages(row)
+    tokens = _count(row, "max_tokens", MAX_TOKENS, 1, 10**9)
+    view = _same_view(View(text(row, "instruction"), passages, tokens, _text(row, "context")))
+    source = name(row, "source_id") if "source_id" in row else content_id("source", view.text or view.instruction)
+    level = _count(row, "level", 0, 0, 10**6)
+    node = name(row, "node") if "node" in row else content_id("node", POLICY, source, level, view.id)
+    shown = tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in _texts(row, "outputs"))
+    return Request(node, source, level, kind, view, shown)
+
+
+def _recorded(told: Any) -> Request:
+    try:
+        request = request_of(told)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"column 'request' is none of rrm's records ({type(error).__name__}: {error})") from error
+    texts = (request.node, request.source, request.guideline, request.view.instruction, request.view.context)
+    shown = [part for each in request.shown for part in each.__dict__.values()]
+    read = [passage.text for passage in request.view.passages]
+    numbers = (request.level, request.copy, request.view.max_tokens)
+    right = all(isinstance(each, str) for each in (*texts, *shown, *read))
+    if not (right and all(whole(each) is not None and each >= 0 for each in numbers)):
+        raise InputError("column 'request' is none of rrm's records: a text or a whole number in it is neither")
+    return request
+
+
+def _expected(row: Row, request: Request, purpose: str) -> Answer | None:
+    if row.get("expected") is None:
+        if purpose in ("gold", "attention") or (purpose == "practice" and request.kind in _JUDGED):
+            raise InputError(f"column 'expected' is missing: an item for {purpose} needs the answer that is right")
+        return None
+    if purpose == "work":
+        raise InputError("column 'expected' is for gold, attention and practice items: set purpose, or remove it")
+    if request.kind not in _JUDGED and purpose != "practice":
+        raise InputError(f"column 'kind': no answer to a {request.kind} is right or wrong, so it is none for {purpose}")
+    try:
+        return read_answer(row["expected"], request)
+    except InputError as error:
+        raise InputError(f"column 'expected': {error}") from error
+
+
+def _rated(row: Row, known: Mapping[str, Request]) -> list[Rated]:
+    if "request" in row:
+        rated = record(row)
+        _check_places(rated.feedback.answer, rated.request)
+        return [rated]
+    if row.get("state", "live") != "live" or row.get("purpose", "work") != "work":
+        return []
+    item, rater = text(row, "item"), name(row, "rater")
+    if item not in known:
+        raise InputError(f"column 'item': no item {item!r:.60} is on record")
+    if "answer" not in row:
+        raise InputError(f"column 'answer' is missing; there are {', '.join(row)}")
+    request = known[item]
+    try:
+        answer = read_answer(row["answer"], request)
+    except InputError as error:
+        raise InputError(f"column 'answer': {error}") from error
+    return [Rated(request, Feedback(item, rater, answer, _seconds(row), _confidence(row)))]
+
+
+# ---- answers ----
+
+
+class _Part(NamedTuple):
+    """What a part of an answer must be, and the words for it."""
+
+    fits: Callable[[Any], bool]
+    words: str
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_places(value: Any) -> bool:
+    return isinstance(value, list) and all(whole(each) is not None for each in value)
+
+
+def _is_spans(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _is_places(each) and len(each) == 2 and 0 <= each[0] < each[1] for each in value
+    )
+
+
+def _is_share(value: Any) -> bool:
+    return value is None or ((known := number(value)) is not None and 0 <= known <= 1)
+
+
+_PARTS = {
+    "better": _Part(lambda value: value is None or whole(value) in (0, 1), "0, 1 or null"),
+    "strength": _Part(_is_share, "a number from 0 to 1, or null"),
+    "best_first": _Part(lambda value: _is_places(value) and bool(value), "a list of places from 0"),
+    "value": _Part(lambda value: number(value) is not None, "a number"),
+    "points": _Part(lambda value: whole(value) is not None, "a whole number"),
+    "good": _Part(lambda value: isinstance(value, bool), "true or false"),
+    "text": _Part(_is_text, "a text that is not empty"),
+    "spans": _Part(_is_spans, "a list of [start, end] characters"),
+    "consistent": _Part(lambda value: value is None or _is_places(value), "a list of places from 0, or null"),
+    "reason": _Part(_is_text, "a text that is not empty"),
+}
+
+
+def _typed(told: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer's parts once each is there, of its type, and none is there that its kind has not."""
+    parts = {each.name: each.default is MISSING for each in fields(KINDS[told["kind"]])}
+    for part, value in told.items():
+        if part not in ("kind", *parts) and value is not None:  # Parquet has all kinds' parts, empty
+            raise InputError(f"a {told['kind']} has {', '.join(parts)}, and no {part!r}")
+        if part in parts and not _PARTS[part].fits(value):
+            raise InputError(f"{part!r} must be {_PARTS[part].words}, got {brief(value)}")
+    if missing := [part for part, needed in parts.items() if needed and part not in told]:
+        raise InputError(f"a {told['kind']} needs {', '.join(missing)}")
+    return {part: told[part] for part in ("kind", *parts) if part in told}
+
+
+def _from_json(told: str) -> Any:
+    try:
+        return json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"an answer must be an object with its kind, got the text {brief(told)}") from error
+
+
+def _check_places(answer: Answer, request: Request) -> None:
+    """Refuse an answer that names what the request does not show."""
+    shown = request.shown
+    if isinstance(answer, Comparison):
+        fits = len(shown) == 2
+    elif isinstance(answer, Ranking):
+        fits = max(answer.best_first, default=len(shown)) < len(shown)
+    elif isinstance(answer, Critique):
+        ends = [end for _, end in answer.spans]
+        fits = max(answer.consistent or (), default=-1) < len(shown)
+        fits = fits and max(ends, default=0) <= max((len(each.text) for each in shown), default=0)
+    else:
+        fits = True
+    if not fits:
+        raise InputError(f"{brief(answer)} names what the item's {len(shown)} outputs do not have")
+
+
+# ---- one column ----
+
+
+def _known(row: Row) -> Row:
+    """Return the columns that say something: Parquet has all of them in every row."""
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def _passages(row: Row) -> tuple[Passage, ...]:
+    if "passages" not in row:
+        return (Passage(text(row, "source")),) if "source" in row else ()
+    if "source" in row:
+        raise InputError("columns 'source' and 'passages' are both there: keep one")
+    if not isinstance(row["passages"], list):
+        raise InputError(f"column 'passages' must be a list, got {brief(row['passages'])}")
+    return tuple(_passage(each, f"passages[{place}]") for place, each in enumerate(row["passages"]))
+
+
+def _passage(told: Any, column: str) -> Passage:
+    if not isinstance(told, Mapping):
+        return Passage(text({column: told}, column))
+    if set(told) - {"text", "score", "node", "output"}:
+        raise InputError(f"column {column!r} has text, score, node and output, got {', '.join(told)}")
+    score = told.get("score")
+    if score is not None and ((known := number(score)) is None or not 0 <= known <= 1):
+        raise InputError(f"column {column!r}: a score is a probability from 0 to 1, got {brief(score)}")
+    node, output = (None if told.get(part) is None else name(told, part) for part in ("node", "output"))
+    return Passage(text({column: told.get("text")}, column), node, output, score)
+
+
+def _texts(row: Row, column: str) -> list[str]:
+    if not isinstance(row.get(column, []), list):
+        raise InputError(f"column {column!r} must be a list of texts, got {brief(row[column])}")
+    parts = {f"{column}[{place}]": each for place, each in enumerate(row.get(column, []))}
+    return [text(parts, part) for part in parts]
+
+
+def _check_apart(request: Request) -> None:
+    texts = [each.text for each in request.shown]
+    if len(set(texts)) < len(texts):
+        double = next(place for place, each in enumerate(texts) if each in texts[:place])
+        first = texts.index(texts[double])
+        raise InputError(f"column 'outputs': the texts at {first} and {double} are the same: remove one")
+
+
+def _choice(row: Row, column: str, choices: tuple[str, ...], default: str | None) -> str:
+    value = row.get(column, default)
+    if value not in choices:
+        raise InputError(f"column {column!r} must be one of {', '.join(choices)}, got {brief(value)}")
+    return str(value)
+
+
+def _count(row: Row, column: str, default: int, low: int, high: int) -> int:
+    value = whole(row.get(column, default))
+    if value is None or not low <= value <= high:
+        raise InputError(f"column {column!r} must be a whole number from {low} to {high:,}, got {brief(row[column])}")
+    return value
+
+
+def _finite(row: Row, column: str) -> float:
+    value = number(row.get(column, 0.0))
+    if value is None:
+        raise InputError(f"column {column!r} must be a finite number, got {brief(row[column])}")
+    return value
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.get(column, "")
+    if not isinstance(value, str):
+        raise InputError(f"column {column!r} must be a text, got {brief(value)}")
+    return value
+
+
+def _seconds(row: Row) -> float | None:
+    if "seconds" not in row:
+        return None
+    seconds = number(row["seconds"])
+    if seconds is None or seconds < 0:
+        raise InputError(f"column 'seconds' must be a number from 0 up, got {brief(row['seconds'])}")
+    return seconds
+
+
+def _confidence(row: Row) -> float | None:
+    if "confidence" not in row:
+        return None
+    confidence = number(row["confidence"])
+    if confidence is None or not 0 < confidence <= 1:
+        raise InputError(f"column 'confidence' must be a number above 0 and at most 1, got {brief(row['confidence'])}")
+    return confidence
+
+
+@lru_cache(maxsize=64)
+def _same_view(view: View) -> View:
+    """Return equal views as one value, whose id is computed once."""
+    return view
