@@ -6,12 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rrm.cli.wiring import PEOPLE, Parts
+from rrm.cli.runfile import PEOPLE
+from rrm.cli.wiring import Parts
 from rrm.core.errors import AssistantError, ConfigError, StoreError
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import content_id, seed_for
 from rrm.core.values import Feedback, Fitted, Output, Request, Scored
-from rrm.pipeline.driver import Concurrently, Executor, FromPeople, InThread
+from rrm.pipeline.driver import Answers, Concurrently, Executor, FromPeople, InThread
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import FitJob, ProposeJob, ScoreJob
 from rrm.reward.features import FeatureReader
@@ -22,8 +23,8 @@ Do = Callable[[Action], Sequence[Any]]
 DoAsync = Callable[[Action], Awaitable[Sequence[Any]]]
 
 
-def executors(parts: Parts, models: "Models", wait: bool = False) -> dict[str, Executor]:
-    """Return who carries out each step that `rrm.pipeline` yields."""
+def executors(parts: Parts, models: "Models", people: Answers | None = None, wait: bool = False) -> dict[str, Executor]:
+    """Return who carries out each step that `rrm.pipeline` yields; with `people`, they rate."""
     limit = max((part.concurrency for part in parts.run.assistants.values()), default=8)
     seed = parts.run.seed
 
@@ -50,8 +51,8 @@ def executors(parts: Parts, models: "Models", wait: bool = False) -> dict[str, E
         return [request, await parts.rater.rate_async(request, seed_for(seed, request.id))]
 
     rating: Executor
-    if parts.run.rater is not None and parts.run.rater.plugin == PEOPLE and parts.store is not None:
-        rating = FromPeople(parts.store, wait)
+    if people is not None:
+        rating = FromPeople(people, wait)
     else:
         rating = _either(parts.rater, "rate", rate, rate_async, limit) if parts.run.rater else InThread(rate)
     return {
@@ -81,8 +82,11 @@ class Models:
 
     @cached_property
     def config(self) -> FitConfig:
+        run = self._parts.run
+        # several people differ, and the desk shows each its own order: without reliability that is noise
+        by_people = run.rater is not None and run.rater.plugin == PEOPLE
         try:
-            return FitConfig(**self._parts.run.reward.fit)
+            return FitConfig(**{"reliability": by_people, **run.reward.fit})
         except TypeError as error:
             known = ", ".join(each.name for each in fields(FitConfig))
             raise ConfigError(f"[reward.fit] {error}; there are {known}") from error

@@ -2,16 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rrm.cli.plugins import make
 from rrm.cli.runfile import RunFile, run_file, with_changes
-from rrm.core.errors import InputError, StoreError
+from rrm.cli.terminal import bar
+from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.report import Report
 from rrm.core.values import Failure, Feedback, Rated, Request
 from rrm.report.record import report_from_json
+from rrm.store.desk import open_desk
 from rrm.store.record import SqlStore, open_store
 
 REPORT = "report.json"
@@ -40,20 +42,35 @@ def status(directory: str | Path) -> dict[str, Any]:
     """Return what is on record: steps done and failed, ratings asked and given, what was spent."""
     with open_store(Path(directory), "read") as store:
         settings = settings_of(store, Path(directory))
-        asked = {request.id: request for request in store.load(Request)}
-        answered = {feedback.request for feedback in store.load(Feedback)}
+        waiting, ratings = _people(Path(directory)) if store.setting("desk") is not None else _ratings(store)
         counts = store.counts()
         failures = [f"{each.step} {each.subject}: {each.cause}" for each in store.load(Failure)]
-        open_levels = Counter(request.level for id_, request in asked.items() if id_ not in answered)
         return {
             "name": settings.name,
             "finished": (Path(directory) / REPORT).exists(),
             "steps": {f"{each.step} level {each.level}": f"{each.done} done, {each.failed} failed" for each in counts},
-            "ratings": len(answered),
-            "waiting_for": {f"level {level}": count for level, count in sorted(open_levels.items())},
+            "ratings": ratings,
+            "waiting_for": {f"level {level}": count for level, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
         }
+
+
+def _ratings(store: SqlStore) -> tuple[dict[int, int], int]:
+    """Return how many requests of each level have no answer yet, and how many have one."""
+    answered = {feedback.request for feedback in store.load(Feedback)}
+    unanswered = [request.level for request in store.load(Request) if request.id not in answered]
+    return dict(Counter(unanswered)), len(answered)
+
+
+def _people(directory: Path) -> tuple[dict[int, int], int]:
+    """Return how many answers people still owe at each open level, and how many they gave in all."""
+    with open_desk(directory) as desk:
+        progress = desk.progress()
+    owed: Counter[int] = Counter()
+    for each in progress:
+        owed[each.level] += 0 if each.frozen else each.wanted - each.answers
+    return dict(owed), sum(each.answers for each in progress)
 
 
 def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> str:
@@ -69,6 +86,41 @@ def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shap
     if shape == "json":
         return json.dumps(graph.to_json())
     return tree_svg(graph) if shape == "svg" else tree_text(graph, book)
+
+
+def export_answers(directory: Path, form: str, out: Path | None, names: bool) -> dict[str, Any]:
+    """Write the answers at a folder's desk, of every state, under pseudonyms unless `names`; say where and how many."""
+    from rrm.interchange.annotations import csv, jsonl, parquet, rows
+    from rrm.interchange.rows import replacing
+
+    if form not in (writers := {"csv": csv, "jsonl": jsonl, "parquet": parquet}):
+        raise ConfigError(f"answers leave as {', '.join(writers)}; TRL rows are made of feedback, without --answers")
+    path = out or directory / f"answers.{form}"
+    with open_desk(directory) as desk:
+        known = {each.id: each.name for each in desk.persons() if each.name} if names else None
+        with bar("exporting", "answers") as told, replacing(path) as file:
+            counted = Counted(rows(desk.answers(), desk.asked, known), told)
+            for chunk in writers[form](counted):
+                file.write(chunk)
+    if not counted.rows:
+        path.unlink()
+        raise InputError(f"{directory} holds no answers to export")
+    return {"file": str(path), "rows": counted.rows}
+
+
+class Counted:
+    """Rows, counted as they pass; `told` hears of every thousandth."""
+
+    def __init__(self, rows: Iterator[dict[str, Any]], told: Callable[[int, int], None]) -> None:
+        self._rows, self._told = rows, told
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            self.rows += 1
+            if self.rows % 1000 == 0:
+                self._told(self.rows, 0)
+            yield row
 
 
 def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:

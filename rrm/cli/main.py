@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rrm import __version__
 from rrm.cli.rewards import Device, Dtype, Output, Truncate, rewards, score_rows
+from rrm.cli.station import station
 from rrm.core.errors import ConfigError, RrmError
 
 EXIT_CODES = """
@@ -50,6 +51,7 @@ class Rows(StrEnum):
     trl = "trl"
     jsonl = "jsonl"
     parquet = "parquet"
+    csv = "csv"
 
 
 @app.callback()
@@ -82,6 +84,7 @@ def run(
     changes: Set = None,
     out: Out = None,
     wait: Wait = False,
+    store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new run's record, instead of SQLite.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and spend nothing.")] = False,
     retry_failed: Retry = False,
     device: Annotated[str | None, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")] = None,
@@ -102,8 +105,17 @@ def run(
         return
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
-    report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed)
+    report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store)
     _tell(report, directory, as_json)
+
+
+@app.command()
+def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False, as_json: Json = False) -> None:
+    """Go on with the run in a folder, as its record says it was begun."""
+    from rrm.cli import runs
+
+    again = f"rrm resume {directory}"
+    _tell(runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed), directory, as_json)
 
 
 @app.command()
@@ -201,17 +213,27 @@ def score(
 @app.command()
 def export(
     directory: Directory,
-    form: Annotated[Rows, typer.Option("--format", help="TRL preference rows, JSON lines, or Parquet.")] = Rows.jsonl,
+    form: Annotated[Rows, typer.Option("--format", help="TRL rows, JSON lines, Parquet; CSV of answers.")] = Rows.jsonl,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="People's answers with times, order and state, as they stand now.")
+    ] = False,
+    names: Annotated[bool, typer.Option("--names", help="Add the raters' names to their answers.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Write the recorded ratings in a form that other tools read."""
     from rrm.cli import look
 
-    _print(look.export(directory, form.value, out), as_json)
+    if answers or form is Rows.csv:
+        _print(look.export_answers(directory, form.value, out, names), as_json)
+    elif names:
+        raise ConfigError("names are added to answers: give --answers as well")
+    else:
+        _print(look.export(directory, form.value, out), as_json)
 
 
 app.add_typer(rewards)
+app.add_typer(station)
 
 
 def main() -> None:

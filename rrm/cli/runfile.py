@@ -3,13 +3,16 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from rrm.cli.plugins import expand
 from rrm.core.errors import ConfigError
+
+PEOPLE = "people"
+"""The rater plug-in that stands for people, who answer through the record."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,10 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
 
     A run that `learns` must have something to learn from.
     """
-    run: RunFile = _build(RunFile, expand(with_changes(table, changes)), "")
+    table = expand(with_changes(table, changes))
+    run: RunFile = _build(RunFile, table, "")
+    if "flat" not in table and run.rater is not None and run.rater.plugin == PEOPLE:
+        run = replace(run, flat=False)  # nobody is asked to read whole books unless the file says so
     if learns and run.train is None and not run.recorded:
         raise ConfigError("a run learns from [train] sources that are rated or [[recorded]] ratings; it has neither")
     return _checked(run)

@@ -12,8 +12,9 @@ from typing import Any
 
 from rrm.cli.executors import Models, executors
 from rrm.cli.look import finished, settings_of
+from rrm.cli.people import People, check_arguments
 from rrm.cli.reports import Run, build_report, save_report, score_text
-from rrm.cli.runfile import RunFile, Sources, read_run_file, run_file
+from rrm.cli.runfile import PEOPLE, RunFile, Sources, read_run_file, run_file
 from rrm.cli.wiring import Parts
 from rrm.core.errors import InputError, Interrupted, Waiting
 from rrm.core.report import Report
@@ -46,18 +47,35 @@ def run(
     wait: bool = False,
     retry_failed: bool = False,
     quiet: bool = False,
+    store: str | None = None,
 ) -> Report:
     """Run a run file in a folder, or go on with it where it stopped, and return its report.
 
-    The folder then holds the record, the models, `report.json` and `report.html`. `again` is what to
-    type to go on, for messages. Raises Waiting where people have yet to answer (unless `wait`),
-    Interrupted after Ctrl-C, InputError if the folder holds another run.
+    The folder then holds the record (unless `store` is the PostgreSQL URL that a new one has), the models,
+    `report.json` and `report.html`. `again` is what to type to go on, for messages. Raises Waiting where
+    people have yet to answer (unless `wait`), Interrupted after Ctrl-C, InputError if the folder holds another run.
     """
     settings = settings if isinstance(settings, RunFile) else read_run_file(Path(settings))
-    with open_store(Path(out)) as store:
-        store.settle("run", _identity(settings))
-        going = Going(Parts(settings, store), store, Path(out), again=again, wait=wait, retry_failed=retry_failed)
+    with open_store(Path(out), url=store) as record:
+        record.settle("run", _identity(settings))
+        going = Going(Parts(settings, record), record, Path(out), again=again, wait=wait, retry_failed=retry_failed)
         return going.carry_out(quiet)
+
+
+def resume(
+    directory: str | Path,
+    *,
+    again: str = "the same call",
+    wait: bool = False,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> Report:
+    """Go on with the run in a folder, as its record says it was begun; raises what `run` raises."""
+    with open_store(Path(directory), "read") as record:
+        settings, applied = settings_of(record, Path(directory)), record.setting("models") is not None
+    if applied:
+        raise InputError(f"{directory} was made by rrm apply: go on with that command")
+    return run(settings, directory, again=again, wait=wait, retry_failed=retry_failed, quiet=quiet)
 
 
 def apply(
@@ -104,6 +122,15 @@ class Going:
     def models(self) -> Models:
         return Models(self.parts, self.out / MODELS)
 
+    @cached_property
+    def people(self) -> People | None:
+        """Who rates, where that is people; they answer at the desk in the run's folder."""
+        rater = self.parts.run.rater
+        if rater is None or rater.plugin != PEOPLE:
+            return None
+        check_arguments(rater.arguments)
+        return People(self.store, self.out, self.parts.run, self.wait)
+
     def carry_out(self, quiet: bool = False) -> Report:
         """Drive the run to its end and write its report; what was spent is recorded however it ends."""
         began, before = time.monotonic(), self.parts.budget.spent
@@ -114,8 +141,13 @@ class Going:
         except KeyboardInterrupt:
             raise Interrupted(f"stopped; nothing recorded is lost, go on with: {self.again}") from None
         except Waiting as error:
-            raise Waiting(f"{error}; go on with: {self.again}") from error
+            standing = f" ({self.people.standing()})" if self.people else ""
+            raise Waiting(
+                f"{error}{standing}; people rate with: rrm annotate {self.out}; go on with: {self.again}"
+            ) from error
         finally:
+            if self.people is not None:
+                self.people.close()
             after = self.parts.budget.spent
             amounts = {"calls": after.calls - before.calls, "tokens": after.tokens - before.tokens}
             self.store.spend({"seconds": time.monotonic() - began, **amounts})
@@ -127,7 +159,7 @@ class Going:
         plan = recursion_of(self.parts, self.models, self.fitted)
 
         async def drive() -> tuple[Outcome, Flat | None]:
-            done = executors(self.parts, self.models, self.wait)
+            done = executors(self.parts, self.models, self.people, self.wait)
             return await driver.drive(
                 _process(plan, self.parts.run.flat), done, self.store, progress, self.retry_failed
             )

@@ -7,15 +7,12 @@ from typing import Any
 from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.cli.plugins import make
-from rrm.cli.runfile import Part, RunFile
+from rrm.cli.runfile import PEOPLE, Part, RunFile
 from rrm.core.errors import ConfigError
 from rrm.core.protocols import Assistant, SourceSet
 from rrm.core.task import Source
 from rrm.core.values import Rated
 from rrm.store.record import SqlStore
-
-PEOPLE = "people"
-"""The rater plug-in that stands for people, who answer through the store."""
 
 LEARNED = "learned"
 """The composer plug-in that stands for one fitted on the run's own ratings above the leaves."""

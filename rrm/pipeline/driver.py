@@ -19,7 +19,7 @@ import anyio.lowlevel
 from anyio import CancelScope, EndOfStream, RunFinishedError, WouldBlock, from_thread, move_on_after, to_thread
 
 from rrm.core.errors import BudgetError, InputError, StoreError, Waiting
-from rrm.core.values import Failure, Feedback, Request
+from rrm.core.values import Failure, Request
 from rrm.pipeline.plan import Action, Plan, Results, Stage, Values
 from rrm.pipeline.progress import Watcher
 
@@ -49,11 +49,15 @@ class Record(Protocol):
 
 
 class Answers(Protocol):
-    """Where people find requests and leave their answers; `rrm.store.SqlStore` is one."""
+    """Where people find requests and leave their answers; `rrm.store.SqlStore` is one.
+
+    `answers` returns, for those requests that need no more, what stands on record about them: feedback,
+    each after the request as its rater saw it where that is another than was asked.
+    """
 
     def append(self, values: Sequence[Any]) -> None: ...
 
-    def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]: ...
+    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Any]]: ...
 
 
 class Executor(Protocol):
@@ -355,9 +359,9 @@ class Concurrently:
 class FromPeople:
     """People, who find the requests in the record and leave their feedback there.
 
-    An action's payload is its `Request`; its values are all the feedback that the request has when
-    it is looked at. With `wait`, looks every `poll_seconds`; without, raises Waiting as soon as all
-    that is in has been taken up and something is missing.
+    An action's payload is its `Request`; its values are what `Answers` gives for it, which is nothing
+    where people closed a level without it. With `wait`, looks every `poll_seconds`; without, raises
+    Waiting as soon as all that is in has been taken up and something is missing.
     """
 
     def __init__(self, answers: Answers, wait: bool = False, poll_seconds: float = 2.0) -> None:

@@ -137,13 +137,19 @@ def questions(run: Recursion, forest: Forest, level: int, standing: Standing) ->
 
 
 def joined(asked: Sequence[Request], answers: Results) -> list[Rated]:
-    """Pair each request with the feedback that it got; failed ones are left to the record."""
-    return [
-        Rated(request, value)
-        for request in asked
-        for value in answers.get(request.id, ())
-        if isinstance(value, Feedback)
-    ]
+    """Pair each feedback with the request that its rater saw; failed ones are left to the record.
+
+    That is the request recorded before it (another order of the outputs, other guidelines), else the one asked.
+    """
+    rated = []
+    for request in asked:
+        seen = request
+        for value in answers.get(request.id, ()):
+            if isinstance(value, Request):
+                seen = value
+            elif isinstance(value, Feedback):
+                rated.append(Rated(seen, value))
+    return rated
 
 
 def fitted(

@@ -1,0 +1,195 @@
+"""The commands about people who rate; the work is in `rrm.cli.annotate` and `rrm.cli.assist`."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rrm.core.errors import ConfigError
+
+station = typer.Typer()
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, or a new one for items of your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
+PublicUrl = Annotated[str | None, typer.Option("--public-url", help="How browsers reach it: https://rate.example.org.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the desk: key=value.")]
+
+
+class RaterVerb(StrEnum):
+    """What is done about raters."""
+
+    list = "list"
+    add = "add"
+    invite = "invite"
+    pause = "pause"
+    resume = "resume"
+    requeue = "requeue"
+    forget = "forget"
+    password = "password"  # noqa: S105
+    panel = "panel"
+
+
+class FileVerb(StrEnum):
+    """What is done with items or ratings."""
+
+    add = "add"
+    list = "list"
+
+
+class RoleName(StrEnum):
+    """What somebody may do."""
+
+    annotator = "annotator"
+    adjudicator = "adjudicator"
+    admin = "admin"
+    reader = "reader"
+
+
+class PurposeName(StrEnum):
+    """What items are for."""
+
+    work = "work"
+    gold = "gold"
+    attention = "attention"
+    practice = "practice"
+
+
+@station.command()
+def annotate(
+    directory: Directory,
+    host: Annotated[str, typer.Option(help="Where to listen; other than loopback needs --public-url.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one and says which.")] = 8750,
+    public_url: PublicUrl = None,
+    settings: Settings = None,
+    limits: Annotated[
+        list[str] | None, typer.Option("--limit", help="Change a limit of the server: key=value.")
+    ] = None,
+    guidelines: Annotated[Path | None, typer.Option(help="A Markdown file: the guidelines' latest version.")] = None,
+    admin: Annotated[str, typer.Option(help="Whose link is printed; added as admin if new.")] = "admin",
+    store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new record, instead of SQLite.")] = None,
+) -> None:
+    """Serve the pages on which people rate, and print the admin's link."""
+    from rrm.cli import annotate as work
+    from rrm.cli.runfile import with_changes
+
+    with work.station_desk(directory, store) as desk:
+        work.prepare(desk, tuple(settings or ()), guidelines)
+        serving = work.Serving(host, port, public_url, with_changes({}, tuple(limits or ())))
+        work.serve(directory, desk, serving, lambda: work.admin_token(desk, admin), typer.echo)
+
+
+@station.command()
+def raters(
+    directory: Directory,
+    verb: Annotated[RaterVerb, typer.Argument(help="What to do.")] = RaterVerb.list,
+    name: Annotated[str | None, typer.Argument(help="The rater's name or pseudonym; a panel's name.")] = None,
+    role: Annotated[RoleName, typer.Option(help="What the person may do.")] = RoleName.annotator,
+    limit: Annotated[int, typer.Option(min=1, help="How many participants a panel's link admits.")] = 100,
+    public_url: PublicUrl = None,
+    as_json: Json = False,
+) -> None:
+    """List the people and assistants who rate, add one and print the invitation, pause, requeue or forget one."""
+    from rrm.cli import annotate as work
+
+    with work.station_desk(directory) as desk:
+        address = public_url or work.known_address(directory, "http://127.0.0.1:8750")
+        if verb is RaterVerb.list:
+            _rows(work.rater_rows(desk), as_json, "nobody yet: add people with rrm raters DIR add NAME")
+            return
+        if name is None:
+            raise ConfigError(f"rrm raters DIR {verb.value} needs a name")
+        _values(work.change_raters(desk, verb.value, name, role.value, limit, address, _ask), as_json)
+
+
+@station.command()
+def items(
+    directory: Directory,
+    verb: Annotated[FileVerb, typer.Argument(help="What to do.")] = FileVerb.list,
+    file: Annotated[Path | None, typer.Argument(help="The items: .jsonl, .jsonl.gz or .parquet.")] = None,
+    purpose: Annotated[
+        PurposeName | None, typer.Option("--as", help="What they are for; default: as the rows say, or work.")
+    ] = None,
+    wanted: Annotated[int | None, typer.Option(min=1, help="Answers from so many raters each.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the items by level, kind and state, or add those of a file."""
+    from rrm.cli import annotate as work
+
+    with work.station_desk(directory) as desk:
+        if verb is FileVerb.list:
+            _rows(
+                [asdict(each) for each in desk.progress()],
+                as_json,
+                "no items yet: a run lays them here, or rrm items DIR add FILE",
+            )
+            return
+        if file is None:
+            raise ConfigError("rrm items DIR add needs a file")
+        _values(work.add_items(desk, file, purpose.value if purpose else None, wanted), as_json)
+
+
+@station.command()
+def ratings(
+    directory: Directory,
+    verb: Annotated[FileVerb, typer.Argument(help="add: take the file's ratings as answers.")],
+    file: Annotated[Path, typer.Argument(help="Ratings made elsewhere: .jsonl, .jsonl.gz or .parquet.")],
+    as_json: Json = False,
+) -> None:
+    """Take ratings made elsewhere as answers to items; those that are on record already change nothing."""
+    from rrm.cli import annotate as work
+
+    if verb is not FileVerb.add:
+        raise ConfigError("rrm ratings DIR add FILE is all there is; rrm export DIR writes those on record")
+    with work.station_desk(directory) as desk:
+        _values(work.add_ratings(desk, file), as_json)
+
+
+@station.command()
+def assist(
+    directory: Directory,
+    name: Annotated[str, typer.Argument(help="The assistant's name among the raters; added if new.")],
+    plugin: Annotated[str, typer.Option(help="The rater.")] = "rrm.raters.assistant:AssistantRater",
+    arguments: Annotated[list[str] | None, typer.Option("--set", help="An argument of the rater: key=value.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A LangChain chat model, if the run file has no [assistants].")
+    ] = None,
+    model_arguments: Annotated[list[str] | None, typer.Option("--model-set", help="An argument of the model.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many answers.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Have an assistant rate as one of the raters: it leases items, practises and meets the same checks."""
+    from rrm.cli import assist as work
+    from rrm.cli.annotate import station_desk
+
+    with station_desk(directory) as desk:
+        rater = work.rater_of(directory, plugin, tuple(arguments or ()), model, tuple(model_arguments or ()))
+        _values(work.rate_items(desk, name, rater, limit), as_json)
+
+
+def _ask(what: str) -> str:
+    return str(typer.prompt(what, hide_input=True, confirmation_prompt=True))
+
+
+def _values(values: dict[str, Any], as_json: bool) -> None:
+    from rrm.cli.tables import lines
+
+    typer.echo(json.dumps(values) if as_json else lines(values))
+
+
+def _rows(rows: list[dict[str, Any]], as_json: bool, otherwise: str) -> None:
+    if as_json:
+        typer.echo(json.dumps({"rows": rows}))
+        return
+    if not rows:
+        typer.echo(otherwise)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(name.replace("_", " ") for name in rows[0]), box=None)
+    for row in rows:
+        table.add_row(*("–" if each is None else str(each) for each in row.values()))
+    Console(markup=False, highlight=False).print(table)

@@ -1,0 +1,211 @@
+"""The commands about people who rate, from an empty folder to exported answers."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from rrm.cli.main import app
+from rrm.core.annotation import Submission
+from rrm.core.errors import ConfigError, InputError, LockedError, MissingError
+from rrm.core.values import Comparison, Label
+from rrm.store.desk import open_desk
+from rrm.store.record import open_store
+
+ITEMS = [
+    {
+        "instruction": "Which says more?",
+        "source": "A b c.",
+        "outputs": ["A.", "A b c."],
+        "kind": "comparison",
+        "wanted": 2,
+    },
+    {"instruction": "Is it right?", "source": "A b c.", "outputs": ["=A"], "kind": "label"},
+]
+PRACTICE = [
+    {
+        "instruction": "Is it right?",
+        "source": "Penguins cannot swim backwards quickly.",
+        "outputs": [text],
+        "kind": "label",
+        "expected": {"kind": "label", "good": good},
+        "explanation": "Read again.",
+    }
+    for text, good in (("Penguins swim quickly.", True), ("Camels walk.", False))
+]
+
+
+def command(*arguments: Any, fails: bool = False, **options: Any) -> Any:
+    told = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=fails, **options)
+    assert fails or told.exit_code == 0, told.output
+    return told
+
+
+def told(*arguments: Any) -> Any:
+    return json.loads(command(*arguments, "--json").stdout.splitlines()[-1])
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two items to rate, and two to practise on."""
+    place = tmp_path / "station"
+    assert told("items", place, "add", lines(tmp_path / "items.jsonl", ITEMS)) == {"items": 2, "new": 2}
+    practice = lines(tmp_path / "practice.jsonl", PRACTICE)
+    assert told("items", place, "add", practice, "--as", "practice") == {"items": 2, "new": 2}
+    return place
+
+
+def test_items_of_a_file_are_laid_in_a_new_folder_and_counted(folder: Path, tmp_path: Path) -> None:
+    assert told("items", folder, "add", tmp_path / "items.jsonl") == {"items": 2, "new": 0}
+    rows = told("items", folder)["rows"]
+    assert [(row["kind"], row["items"], row["wanted"]) for row in rows] == [("comparison", 1, 2), ("label", 1, 1)]
+    assert "comparison" in command("items", folder).stdout
+
+
+def test_items_with_a_fault_are_refused_whole_and_named(folder: Path, tmp_path: Path) -> None:
+    bad = lines(tmp_path / "bad.jsonl", [ITEMS[1] | {"outputs": ["new"]}, ITEMS[1] | {"kind": "lable"}])
+    error = command("items", folder, "add", bad, fails=True).exception
+    assert isinstance(error, InputError) and "row 2" in str(error) and "lable" in str(error)
+    gold = command("items", folder, "add", tmp_path / "items.jsonl", "--as", "gold", fails=True).exception
+    assert isinstance(gold, InputError) and "expected" in str(gold)
+    assert sum(row["items"] for row in told("items", folder)["rows"]) == 2
+
+
+def test_a_rater_is_added_invited_paused_let_in_and_forgotten(folder: Path) -> None:
+    added = told("raters", folder, "add", "Anna")
+    token = added["invitation"].partition("#")[2]
+    with open_desk(folder) as desk:
+        session = desk.join(token)
+        person = desk.who(session)
+        assert person is not None and (person.id, person.name, person.role) == (added["id"], "Anna", "annotator")
+        assert person.state == "practising"
+    for verb, state in (("pause", "paused"), ("resume", "active")):
+        told("raters", folder, verb, "Anna")
+        assert [row["state"] for row in told("raters", folder)["rows"]] == [state]
+    assert told("raters", folder, "invite", added["id"])["invitation"].partition("#")[2] != token
+    told("raters", folder, "forget", "Anna")
+    assert [row["name"] for row in told("raters", folder)["rows"]] == [None]
+    unknown = command("raters", folder, "pause", "Anna", fails=True).exception
+    assert isinstance(unknown, MissingError) and "'Anna'" in str(unknown)
+    assert isinstance(command("raters", folder, "add", fails=True).exception, ConfigError)
+
+
+def test_a_panels_link_admits_as_many_participants_as_it_says(folder: Path) -> None:
+    link = told("raters", folder, "panel", "study", "--limit", "1", "--public-url", "https://rate.example.org")["link"]
+    assert re.fullmatch(r"https://rate\.example\.org/join\?participant=ID#[\w-]{43}", link)
+    with open_desk(folder) as desk:
+        assert desk.who(desk.join(link.partition("#")[2], "p1")) is not None
+        with pytest.raises(PermissionError):
+            desk.join(link.partition("#")[2], "p2")
+
+
+def test_a_password_is_asked_for_and_not_an_argument(folder: Path) -> None:
+    told("raters", folder, "add", "Chief", "--role", "admin")
+    command("raters", folder, "password", "Chief", input="correct horse battery\ncorrect horse battery\n")
+    with open_desk(folder) as desk:
+        assert desk.who(desk.log_in("Chief", "correct horse battery")) is not None
+
+
+def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder: Path, tmp_path: Path) -> None:
+    with open_desk(folder) as desk:
+        anna = desk.add_person("Anna", "adjudicator", by="test").id
+        while (lease := desk.claim(anna)) is not None:
+            answer = Comparison(0, 0.5) if lease.request.kind == "comparison" else Label(True)
+            desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
+    out = tmp_path / "answers.csv"
+    assert told("export", folder, "--format", "csv", "--out", out) == {"file": str(out), "rows": 2}
+    rows = list(csv.DictReader(out.open(encoding="utf-8", newline="")))
+    assert {row["rater"] for row in rows} == {anna} and {row["seconds"] for row in rows} == {"2.5"}
+    assert "Anna" not in out.read_text()
+    named = tmp_path / "named.jsonl"
+    told("export", folder, "--answers", "--names", "--out", named)
+    assert {json.loads(line)["name"] for line in named.open()} == {"Anna"}
+    other = tmp_path / "other"
+    told("items", other, "add", tmp_path / "items.jsonl")
+    assert told("ratings", other, "add", named) == {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
+    assert told("ratings", other, "add", named)["new"] == 0
+    assert isinstance(command("export", folder, "--names", fails=True).exception, ConfigError)
+
+
+def test_the_assistant_of_a_named_chat_model_passes_practice_and_rates(folder: Path) -> None:
+    scripted = ("--model", "rrm.assistants.scripted_model:ScriptedChatModel", "--model-set", "vary=0.0")
+    found = told("assist", folder, "judge", *scripted)
+    assert found["answers"] == 4  # two to practise on, two of work
+    with open_desk(folder) as desk:
+        assert [(each.name, each.kind, each.state) for each in desk.persons()] == [("judge", "assistant", "active")]
+        assert [given.right for given in desk.answers()][:2] == [True, True]
+    again = told("assist", folder, "judge", *scripted)
+    assert (again["id"], again["answers"]) == (found["id"], 0)
+
+
+# ---- the server ----
+
+
+@pytest.fixture
+def served(folder: Path) -> Any:
+    """The station's process and what it said first."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rrm", "annotate", str(folder), "--port", "0", "--set", "overlap=2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(3)]
+    yield process, "".join(said)
+    process.kill()
+    process.wait()
+
+
+def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any, folder: Path) -> None:
+    process, said = served
+    address, token = re.search(r"(http://127\.0\.0\.1:\d+)/join#([\w-]+)", said).groups()  # type: ignore[union-attr]
+    with httpx.Client(base_url=address, headers={"Origin": address}) as client:
+        assert client.post("/api/join", json={"token": token, "agreed": True}).json() == {"next": "/admin"}
+        assert client.get("/api/me").json()["role"] == "admin"
+        assert client.post("/api/join", json={"token": token, "agreed": True}).status_code in (401, 403)
+        assert told("raters", folder, "add", "Ben")["invitation"].startswith(f"{address}/join#")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0, process.stderr.read()
+    with open_desk(folder) as desk:
+        assert desk.settings().overlap == 2
+
+
+def test_a_host_that_others_reach_is_refused_without_a_public_url(folder: Path) -> None:
+    error = command("annotate", folder, "--host", "0.0.0.0", "--port", "0", fails=True).exception
+    assert isinstance(error, ConfigError) and "--public-url" in str(error) and error.exit_code == 2
+
+
+def test_a_limit_or_setting_that_there_is_not_is_refused(folder: Path) -> None:
+    assert isinstance(command("annotate", folder, "--limit", "speed=3", fails=True).exception, ConfigError)
+    assert isinstance(command("annotate", folder, "--set", "overlapp=3", fails=True).exception, ConfigError)
+
+
+def test_the_run_beside_a_station_is_told_apart_by_its_state(folder: Path) -> None:
+    from rrm.cli.annotate import RunBeside
+
+    beside = RunBeside(folder)
+    assert beside.status()["state"] == "none"
+    with pytest.raises(InputError, match="no run"):
+        beside.train()
+    with open_store(folder) as store:
+        assert beside.status()["state"] == "running"
+        with pytest.raises(LockedError):
+            beside.train()
+        store.settle("run", {"name": "x"})
+    assert beside.status()["state"] == "waiting"
