@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "rrm.pipeline": "rrm.core rrm.feedback rrm.reward rrm.policy rrm.evaluate",
         "rrm.store": "rrm.core",
         "rrm.report": "rrm.core",
-        "rrm.web": "rrm.core rrm.agreement rrm.report",
+        "rrm.web": "rrm.core rrm.agreement rrm.report rrm.interchange",
         "rrm.verify": "rrm.core rrm.feedback rrm.reward rrm.policy rrm.evaluate",
         "decomposers": "rrm.core rrm.backbone rrm.feedback",
         "tasks": "rrm.core",

@@ -1,0 +1,109 @@
+"""How fast items are handed out: leases a second of the desk, beside the commits a second that the disk allows.
+
+A commit that waits for the disk (SQLite, synchronous=FULL) is what a lease would cost that is written by itself.
+Every lease goes to a rater of its own who asks in one of 32 threads; a rating is a lease and its answer, which waits
+for the disk. All is measured in turn on the disk of the system's temporary directory, several times, and the medians
+are told. Wanted are twice as many leases as commits on SQLite and four times as many on PostgreSQL.
+"""
+
+import argparse
+import gc
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
+from pathlib import Path
+from statistics import median
+
+from rrm.core.annotation import Item, Submission
+from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.store import open_store
+from rrm.store.desk import SqlDesk, open_desk
+from tests.postgres import binaries, running
+
+CLIENTS = 32
+
+
+def commits(folder: Path, seconds: float = 1.0) -> float:
+    """Return how many rows a second SQLite writes here where each waits for the disk by itself."""
+    with closing(sqlite3.connect(folder / "commits.db", isolation_level=None)) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("CREATE TABLE lease (id INTEGER PRIMARY KEY, item TEXT, person TEXT, expires REAL)")
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            raw.execute("INSERT INTO lease VALUES (NULL, ?, ?, ?)", (f"item-{count}", "somebody", 1.0))
+            count += 1
+        return count / (time.perf_counter() - began)
+
+
+def items(count: int) -> list[Item]:
+    """Return comparisons that want three answers each."""
+    view = View("Which is the better summary?", (Passage("The keeper went down to the shore. " * 20),), 100)
+    shown = [tuple(Shown(f"output-{number}-{place}", f"text {place}") for place in range(2)) for number in range(count)]
+    return [
+        Item(Request(f"node-{number}", "source", 0, "comparison", view, each), wanted=3)
+        for number, each in enumerate(shown)
+    ]
+
+
+def rate(desk: SqlDesk, persons: Sequence[str], act: Callable[[str], object]) -> float:
+    """Return how many of these a second, each person once, by so many clients at once."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        began = time.perf_counter()
+        done = list(pool.map(act, persons))
+        took = time.perf_counter() - began
+    assert all(done)
+    return len(persons) / took
+
+
+def rates(folder: Path, url: str | None, raters: int) -> tuple[float, float]:
+    """Return leases and ratings a second in a new record with 5,000 items."""
+    open_store(folder, url=url).close()
+    with open_desk(folder) as desk, ThreadPoolExecutor(CLIENTS) as pool:
+        desk.add_items(items(5_000))
+        persons = [person.id for person in pool.map(lambda n: desk.add_person(f"{n}", by="bench"), range(raters))]
+
+        def answer(person: str) -> object:
+            lease = desk.claim(person)
+            assert lease is not None
+            return desk.submit(person, lease.id, Submission(Comparison(0), lease.shown, 1.0), lease.id)
+
+        gc.collect()
+        gc.freeze()  # what was made to begin with is not looked through again and again
+        leases = rate(desk, persons, desk.claim)
+        return leases, rate(desk, persons, answer)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="measure once, with fewer raters")
+    options = parser.parse_args()
+    times, raters = (1, 300) if options.quick else (5, 1_000)
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name, running() if binaries() else nullcontext() as server:
+        places = {"SQLite": None} | ({} if server is None else {"PostgreSQL": server.url()})
+        for number in range(times):
+            place = Path(name) / str(number)
+            place.mkdir()
+            found.setdefault("commits, SQLite", []).append(commits(place))
+            for where, url in places.items():
+                leases, ratings = rates(place / where, url, raters)
+                found.setdefault(f"leases, {where}", []).append(leases)
+                found.setdefault(f"ratings, {where}", []).append(ratings)
+    if server is None:
+        print("NOTHING WAS MEASURED ON POSTGRESQL: it is not installed")
+    print(f"python {sys.version.split()[0]}, {os.cpu_count()} cores, {CLIENTS} clients, {raters} raters, {times} times")
+    print(f"{'':20}  {'a second':>9}  {'least':>7}  {'most':>7}  {'to commits':>10}")
+    base = found["commits, SQLite"]
+    for what, each in found.items():
+        ratio = median(one / commit for one, commit in zip(each, base, strict=True))
+        print(f"{what:20}  {median(each):>9,.0f}  {min(each):>7,.0f}  {max(each):>7,.0f}  {ratio:>9.1f}x")
+
+
+if __name__ == "__main__":
+    main()

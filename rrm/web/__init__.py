@@ -1,0 +1,1 @@
+"""The annotator's station: raters' pages, admin's pages and the server under them."""

@@ -1,0 +1,147 @@
+"""Who may do what: sessions in a cookie, and the roles that every route declares."""
+
+import re
+from hashlib import blake2b
+from typing import Annotated
+
+from fastapi import HTTPException, Path, Request, Response
+
+from rrm.core.annotation import ROLES, Person, Role
+from rrm.web.limits import address_key
+from rrm.web.station import Station
+
+SESSION_SECONDS = 7 * 24 * 3600
+HOMES: dict[Role, str] = {
+    "annotator": "/work",
+    "adjudicator": "/admin/adjudicate",
+    "admin": "/admin",
+    "reader": "/admin",
+}
+"""The page on which each role's work begins."""
+
+Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""An id in a route's path."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,200}")
+
+
+class Allow:
+    """A dependency that lets in sessions of some roles and hands the endpoint the person.
+
+    Without a session it answers 401, with another role 403; a page sends the browser to /login or to
+    the role's own page instead.
+    """
+
+    def __init__(self, station: Station, roles: tuple[Role, ...], page: bool) -> None:
+        assert roles and set(roles) <= set(ROLES), f"roles are {', '.join(ROLES)}, got {roles}"
+        self.roles = roles
+        self._station = station
+        self._page = page
+
+    def __call__(self, request: Request) -> Person:
+        person = visitor(self._station, request)
+        if person is None:
+            if self._page:
+                raise _elsewhere("/login")
+            raise HTTPException(401, "there is no session: log in, or open your invitation link")
+        if person.role not in self.roles:
+            if self._page:
+                raise _elsewhere(HOMES[person.role])
+            raise HTTPException(403, f"this is not for the role {person.role}: it takes {' or '.join(self.roles)}")
+        return person
+
+
+def allow(station: Station, *roles: Role) -> Allow:
+    """Return the dependency that lets in these roles: `Annotated[Person, Depends(allow(station, "admin"))]`."""
+    return Allow(station, roles, page=False)
+
+
+def visit(station: Station, *roles: Role) -> Allow:
+    """Return the same for a page, which sends away whom it does not let in."""
+    return Allow(station, roles, page=True)
+
+
+def public() -> None:
+    """The dependency by which a route says that anybody may use it."""
+
+
+def visitor(station: Station, request: Request) -> Person | None:
+    """Return whose session the request belongs to, or None; count it, and raise HTTPException 429 beyond the limit."""
+    token = session_token(station, request)
+    if token is None:
+        return None
+    most = station.settings.requests_a_minute
+    person = station.desk.who(token)
+    if person is None:
+        limit(station, "unknown session", address(request), 10 * station.settings.attempts_a_minute)
+        return None
+    limit(station, "requests", blake2b(token.encode(), digest_size=16).hexdigest(), most)
+    return person
+
+
+def limit(station: Station, name: str, key: str, most: int) -> None:
+    """Count a request; raise HTTPException 429 with Retry-After if there were `most` within a minute."""
+    wait = station.limits.take(name, key, most)
+    if wait:
+        sentence = f"that is more than {most} a minute: wait {wait} seconds"
+        raise HTTPException(429, sentence, headers={"Retry-After": str(wait)})
+
+
+def address(request: Request) -> str:
+    """Return what the client is counted under; headers that name another address are not believed."""
+    return address_key(request.client.host) if request.client else ""
+
+
+def cookie_name(station: Station, request: Request) -> str:
+    """Return the session cookie's name.
+
+    Browsers send cookies of 127.0.0.1 to every port, so two stations on one machine differ in the name.
+    """
+    if station.settings.secure:
+        return "__Host-rrm"
+    server = request.scope.get("server")
+    return f"rrm-{server[1] if server else 0}"
+
+
+def session_token(station: Station, request: Request) -> str | None:
+    """Return the token in the session cookie, None where there is none of a token's form."""
+    token = request.cookies.get(cookie_name(station, request), "")
+    return token if _TOKEN.fullmatch(token) else None
+
+
+def begin_session(station: Station, request: Request, response: Response, token: str) -> None:
+    """Give the browser a new session, and end the one that it had, whoever's that was."""
+    end_session(station, request)
+    response.set_cookie(
+        cookie_name(station, request),
+        token,
+        max_age=SESSION_SECONDS,
+        path="/",
+        secure=station.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def end_session(station: Station, request: Request) -> None:
+    """End the session of this request, if there is one."""
+    token = session_token(station, request)
+    if token is not None:
+        station.desk.log_out(token)
+
+
+def forget_session(station: Station, request: Request, response: Response) -> None:
+    """Have the browser drop its session cookie."""
+    response.delete_cookie(
+        cookie_name(station, request), path="/", secure=station.settings.secure, httponly=True, samesite="lax"
+    )
+
+
+def invitation(station: Station, request: Request, token: str) -> str:
+    """Return the link that a token is given out as; its fragment never reaches a log or a Referer."""
+    base = station.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return f"{base}/join#{token}"
+
+
+def _elsewhere(path: str) -> HTTPException:
+    return HTTPException(303, "this page is for others", headers={"Location": path})

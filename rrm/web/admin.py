@@ -1,0 +1,472 @@
+"""The admin's side: progress, raters, agreement, items, guidelines, settings, the audit, settling and exports."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from itertools import chain
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from rrm.agreement.raters import rater_standings
+from rrm.core import values
+from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission
+from rrm.core.errors import AccessError, ConflictError, LockedError, MissingError
+from rrm.core.ids import content_id
+from rrm.web.access import Id, allow, invitation
+from rrm.web.figures import Computed, Figures, standing
+from rrm.web.guidelines import guideline_html
+from rrm.web.kinds import AnswerBody, Body, answer_json, lease_json, summary, to_answer
+from rrm.web.station import Station
+from rrm.web.work import Detail, Key, Nothing
+
+RECENT_SECONDS = 600.0
+"""Who answered within so long counts as at work."""
+
+EVERYDAY = ("answer", "skip", "undo", "flag", "log in", "log out")
+"""What raters do all day, which would bury in the audit what one looks for there."""
+
+SEARCHED_AT_ONCE = 5_000
+"""In how many items one request looks for a text; with `next` the page goes on, and nobody waits for a rare one."""
+
+_MOST_DISPUTED = 100
+_MOST_FLAGS = 200
+
+Level = Annotated[int, Path(ge=0, le=2**31 - 1)]
+Number = Annotated[int, Query(ge=0, le=2**53)]
+Form = Literal["jsonl", "csv", "parquet", "trl"]
+
+
+class Adding(Body):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    role: Role = "annotator"
+
+
+class Changing(Body):
+    state: PersonState
+
+
+class Panel(Body):
+    """A recruitment panel's name and for how many of its participants the link is good."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Password(Body):
+    password: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Writing(Body):
+    """Guidelines in Markdown; `based_on` is the version that was edited, if it matters that nobody else was quicker."""
+
+    text: Annotated[str, Field(max_length=20_000)]
+    based_on: Annotated[int, Field(ge=0)] | None = None
+
+
+class Settings(Body):
+    changes: Annotated[dict[str, Any], Field(max_length=100)]
+
+
+class Deciding(Body):
+    """A decision on a disputed item, places in the request's own order; the same `key` again means the same one."""
+
+    key: Key
+    answer: AnswerBody
+    detail: Detail = Field(default_factory=dict)
+
+
+def router(station: Station) -> APIRouter:
+    """Return the admin's and the adjudicator's routes."""
+    routes = APIRouter(prefix="/api")
+    figures = Figures(station.desk)
+    for part in (_looking(station, figures), _raters(station, figures), _items(station), _ruling(station)):
+        routes.include_router(part, prefix="/admin")
+    routes.include_router(_settling(station))
+    routes.include_router(_exports(station), prefix="/admin/export")
+    return routes
+
+
+# ---- how it goes ----
+
+
+def _looking(station: Station, figures: Figures) -> APIRouter:
+    """Return the routes of the overview and the agreement."""
+    routes = APIRouter()
+    desk = station.desk
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+
+    @routes.get("/levels")
+    def levels(viewer: Viewer) -> dict[str, Any]:
+        found = figures.progress.latest()
+        names = _names(station, viewer)
+        here = desk.at_work(station.clock() - RECENT_SECONDS)
+        return {
+            "computed": _computed(found),
+            "levels": [asdict(each) for each in found.value] if found is not None else [],
+            "at_work": [{**asdict(each), "name": names.get(each.person)} for each in here],
+            "alerts": _alerts(figures, names),
+        }
+
+    @routes.get("/agreement")
+    def agreement(_: Viewer) -> dict[str, Any]:
+        found = figures.judged.latest()
+        return {"computed": _computed(found), "levels": found.value.agreement if found is not None else []}
+
+    @routes.get("/flags")
+    def flags(viewer: Viewer) -> list[dict[str, Any]]:
+        names = _names(station, viewer)
+        newest = sorted(desk.flags(), key=lambda each: -each.at)[:_MOST_FLAGS]
+        return [{**asdict(each), "name": names.get(each.person)} for each in newest]
+
+    @routes.get("/run")
+    def run(_: Viewer) -> dict[str, Any]:
+        return station.run.status() if station.run is not None else {"state": "none", "lines": []}
+
+    @routes.post("/train")
+    def train(admin: Admin, _: Nothing) -> dict[str, Any]:
+        if station.run is None:
+            raise MissingError("there is no run beside this station: nothing can be trained")
+        try:
+            station.run.train()
+        except LockedError as error:
+            raise ConflictError(str(error)) from error
+        desk.note(admin.id, "start run", "run")
+        return station.run.status()
+
+    @routes.post("/levels/{level}/freeze")
+    def freeze(level: Level, admin: Admin, _: Nothing) -> dict[str, Any]:
+        return {"answers": desk.freeze(level, admin.id)}
+
+    @routes.post("/levels/{level}/reopen")
+    def reopen(level: Level, admin: Admin, _: Nothing) -> dict[str, Any]:
+        desk.reopen(level, admin.id)
+        return {}
+
+    return routes
+
+
+def _computed(found: Computed[Any] | None) -> dict[str, Any] | None:
+    return {"at": found.at, "current": found.current} if found is not None else None
+
+
+def _alerts(figures: Figures, names: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """Return what to look at, None as long as nobody has looked."""
+    found = figures.judged.latest()
+    if found is None:
+        return None
+    return [
+        {"person": id, "name": names.get(id), "alert": alert.name, "why": alert.why}
+        for id, each in found.value.standings.items()
+        for alert in each.alerts
+    ]
+
+
+def _names(station: Station, viewer: Person) -> dict[str, str]:
+    """Return who is behind the pseudonyms, to those who may know."""
+    if viewer.role != "admin":
+        return {}
+    return {each.id: each.name for each in station.desk.persons() if each.name is not None}
+
+
+# ---- raters ----
+
+
+def _raters(station: Station, figures: Figures) -> APIRouter:
+    """Return the routes that show people's work, and let them in or keep them out."""
+    routes = APIRouter()
+    desk = station.desk
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+
+    @routes.get("/raters")
+    def raters(viewer: Viewer) -> dict[str, Any]:
+        found = figures.judged.latest()
+        rows = [_rater(each, figures_of=found, named=viewer.role == "admin") for each in desk.persons()]
+        return {"computed": _computed(found), "raters": rows}
+
+    @routes.post("/raters")
+    def add(body: Adding, admin: Admin, request: Request) -> dict[str, Any]:
+        person = desk.add_person(body.name, body.role, by=admin.id)
+        return {"person": _person(person), "link": invitation(station, request, desk.invite(person.id, admin.id))}
+
+    @routes.post("/raters/{id}/invite")
+    def invite(id: Id, admin: Admin, _: Nothing, request: Request) -> dict[str, Any]:
+        return {"link": invitation(station, request, desk.invite(id, admin.id))}
+
+    @routes.post("/raters/{id}/state")
+    def state(id: Id, admin: Admin, body: Changing) -> dict[str, Any]:
+        desk.set_state(id, body.state, admin.id)
+        return {}
+
+    @routes.post("/raters/{id}/requeue")
+    def requeue(id: Id, admin: Admin, _: Nothing) -> dict[str, Any]:
+        return {"answers": desk.requeue(id, admin.id)}
+
+    @routes.post("/raters/{id}/forget")
+    def forget(id: Id, admin: Admin, _: Nothing) -> dict[str, Any]:
+        if id == admin.id:
+            raise ConflictError("you cannot forget yourself, or nobody might get in any more: ask another admin")
+        desk.forget(id, admin.id)
+        return {}
+
+    @routes.post("/panels")
+    def panel(body: Panel, admin: Admin, request: Request) -> dict[str, Any]:
+        link = invitation(station, request, desk.open_panel(body.name, body.limit, admin.id))
+        parameter = desk.settings().participant_parameter
+        # panels put the participant's id in the place of what stands in double braces
+        return {"link": link.replace("/join#", f"/join?{parameter}={{{{%{parameter}%}}}}#", 1)}
+
+    @routes.post("/password")
+    def password(body: Password, admin: Admin) -> dict[str, Any]:
+        desk.set_password(admin.id, body.password, admin.id)
+        return {}
+
+    return routes
+
+
+def _rater(person: Person, figures_of: Computed[Any] | None, named: bool) -> dict[str, Any]:
+    judged = figures_of.value if figures_of is not None else None
+    found = judged.standings.get(person.id) if judged is not None else None
+    if found is None:
+        found = rater_standings([replace(person, role="annotator")], (), ())[0]
+    last = judged.last.get(person.id) if judged is not None else None
+    about = _person(person if named else replace(person, name=None, participant=None))
+    return {**about, "last": last, **standing(found)}
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {name: value for name, value in asdict(person).items() if name != "has_password"}
+
+
+# ---- items ----
+
+
+def _items(station: Station) -> APIRouter:
+    """Return the routes that look through the items."""
+    routes = APIRouter()
+    desk = station.desk
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+
+    @routes.get("/items")
+    def items(
+        _: Viewer,
+        level: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
+        state: ItemState | None = None,
+        kind: Annotated[str | None, Query(max_length=40)] = None,
+        node: Annotated[str | None, Query(max_length=100)] = None,
+        text: Annotated[str | None, Query(max_length=200)] = None,
+        after: Number = 0,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> dict[str, Any]:
+        up_to = after + SEARCHED_AT_ONCE if text else None
+        conditions: dict[str, Any] = {"level": level, "state": state, "kind": kind, "node": node, "text": text}
+        found = desk.search_items(**conditions, after=after, up_to=up_to, limit=limit + 1)
+        following = None
+        if len(found) > limit:
+            following = found[limit - 1].seq
+        elif up_to is not None and desk.search_items(after=up_to, limit=1):
+            following = up_to
+        return {"items": [asdict(each) for each in found[:limit]], "next": following}
+
+    @routes.get("/items/{item}")
+    def item(item: Id, viewer: Viewer) -> dict[str, Any]:
+        found = desk.item(item)
+        order = range(len(found.request.shown))
+        expected = answer_json(found.expected, order) if found.expected is not None else None
+        return {
+            **_shown(station, found.request),
+            "purpose": found.purpose,
+            "wanted": found.wanted,
+            "value": found.value,
+            "expected": expected,
+            "explanation": found.explanation,
+            "given": _given(station, viewer, item),
+        }
+
+    return routes
+
+
+def _shown(station: Station, request: values.Request) -> dict[str, Any]:
+    """Return what a rater's page shows of an item, but outputs in the request's own order."""
+    order = tuple(range(len(request.shown)))
+    points = station.desk.settings().rating_points
+    shown = Lease("", "", request, "work", order, guideline=0, shown="", expires=0.0, points=points)
+    return {**lease_json(shown, 0.0, wider=False), "node": request.node}
+
+
+def _given(station: Station, viewer: Person, item: str) -> list[dict[str, Any]]:
+    """Return the answers to an item, of every state, with places in the request's own order."""
+    names = _names(station, viewer)
+    return [_answer(each, names) for each in station.desk.item_answers(item)]
+
+
+def _answer(given: Given, names: Mapping[str, str]) -> dict[str, Any]:
+    order = range(len(given.order))
+    return {
+        "id": given.id,
+        "person": given.person,
+        "name": names.get(given.person),
+        "answer": answer_json(given.answer, order, given.detail),
+        "summary": summary(given.answer, order),
+        "order": list(given.order),
+        "state": given.state,
+        "at": given.at,
+        "seconds": given.seconds,
+        "confidence": given.confidence,
+        "guideline": given.guideline,
+        "right": given.right,
+        "adjudication": given.adjudication,
+    }
+
+
+# ---- guidelines, settings, audit ----
+
+
+def _ruling(station: Station) -> APIRouter:
+    """Return the routes of the guidelines, the settings and the audit."""
+    routes = APIRouter()
+    desk = station.desk
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+
+    @routes.get("/guidelines")
+    def guidelines(viewer: Viewer) -> dict[str, Any]:
+        return _guideline(station, viewer, None)
+
+    @routes.get("/guidelines/{version}")
+    def version(version: Level, viewer: Viewer) -> dict[str, Any]:
+        return _guideline(station, viewer, version)
+
+    @routes.post("/guidelines")
+    def write(body: Writing, admin: Admin) -> dict[str, Any]:
+        if body.based_on is not None and body.based_on != (latest := desk.guideline().version):
+            raise ConflictError(
+                f"version {latest} was saved while you edited version {body.based_on}: "
+                "copy your text, load the page again and put your changes into theirs"
+            )
+        return {"version": desk.set_guideline(body.text, admin.id).version}
+
+    @routes.post("/guidelines/preview")
+    def preview(body: Writing, _: Admin) -> dict[str, Any]:
+        return {"html": guideline_html(body.text)}
+
+    @routes.get("/settings")
+    def settings(_: Viewer) -> dict[str, Any]:
+        return asdict(desk.settings())
+
+    @routes.put("/settings")
+    def change(body: Settings, admin: Admin) -> dict[str, Any]:
+        return asdict(desk.change_settings(body.changes, admin.id))
+
+    @routes.get("/audit")
+    def audit(
+        viewer: Viewer,
+        before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        everyday: bool = False,
+    ) -> dict[str, Any]:
+        names = _names(station, viewer)
+        found = desk.audit(limit, before, () if everyday else EVERYDAY)
+        following = found[-1].number if len(found) == limit else None
+        return {"entries": [_entry(each, names) for each in found], "next": following}
+
+    return routes
+
+
+def _guideline(station: Station, viewer: Person, version: int | None) -> dict[str, Any]:
+    found = station.desk.guideline(version)
+    names = _names(station, viewer)
+    return {**asdict(found), "name": names.get(found.by), "html": guideline_html(found.text)}
+
+
+def _entry(entry: AuditEntry, names: Mapping[str, str]) -> dict[str, Any]:
+    return {**asdict(entry), "name": names.get(entry.by), "subject_name": names.get(entry.subject)}
+
+
+# ---- settling what raters disagree on ----
+
+
+def _settling(station: Station) -> APIRouter:
+    """Return the adjudicator's routes."""
+    routes = APIRouter(prefix="/disputed")
+    desk = station.desk
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "adjudicator", "admin", "reader"))]
+    Judge: TypeAlias = Annotated[Person, Depends(allow(station, "adjudicator", "admin"))]
+
+    @routes.get("")
+    def disputed(_: Viewer) -> list[dict[str, Any]]:
+        found = desk.disputed(_MOST_DISPUTED)
+        requests = desk.requests([id for id, _ in found])
+        return [
+            {"item": id, "disagreement": value, "level": requests[id].level, "kind": requests[id].kind}
+            for id, value in found
+        ]
+
+    @routes.get("/{item}")
+    def one(item: Id, viewer: Viewer) -> dict[str, Any]:
+        found = desk.item(item)
+        if found.purpose != "work":
+            raise MissingError(f"there is no item {item!r:.60} to settle")
+        return {**_shown(station, found.request), "given": _given(station, viewer, item)}
+
+    @routes.post("/{item}/decide")
+    def decide(item: Id, judge: Judge, body: Deciding) -> dict[str, Any]:
+        request, points = desk.item(item).request, desk.settings().rating_points
+        texts = [each.text for each in request.shown]
+        made = to_answer(body.answer, request, texts, points, station.count)
+        # as the desk names what a rater is shown, in the request's own order
+        shown = content_id("shown", request.view, texts, desk.guideline().version, request.kind, points)
+        submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
+        return {"id": desk.adjudicate(judge.id, item, submission, body.key).id}
+
+    return routes
+
+
+# ---- exports ----
+
+
+def _exports(station: Station) -> APIRouter:
+    """Return the route that streams what came in, under names that the server makes."""
+    routes = APIRouter()
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+
+    @routes.get("/{form}")
+    def export(
+        form: Form, viewer: Viewer, answers: Literal["live", "all"] = "live", names: bool = False
+    ) -> StreamingResponse:
+        if names and viewer.role != "admin":
+            raise AccessError("only an admin may take names along: leave them out")
+        chunks = _chunks(station, form, answers == "all", _names(station, viewer) if names else None)
+        first = next(chunks, b"")  # so that what fails at once fails with a sentence, not half way through a file
+        if names:
+            station.desk.note(viewer.id, "export names", f"answers.{form}")
+        kind, ending = _FILES[form]
+        name = f"{'preferences' if form == 'trl' else 'answers'}-{time.strftime('%Y-%m-%d', time.gmtime())}.{ending}"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(chain([first], chunks), media_type=kind, headers=headers)
+
+    return routes
+
+
+_FILES: dict[Form, tuple[str, str]] = {
+    "jsonl": ("application/x-ndjson", "jsonl"),
+    "csv": ("text/csv; charset=utf-8", "csv"),
+    "parquet": ("application/vnd.apache.parquet", "parquet"),
+    "trl": ("application/x-ndjson", "jsonl"),
+}
+
+
+def _chunks(station: Station, form: Form, every: bool, names: Mapping[str, str] | None) -> Iterator[bytes]:
+    """Yield the file; "trl" holds what counts as feedback, whatever is asked for."""
+    from rrm.interchange import annotations  # knows Parquet and rows of other trainers: only who exports needs it
+
+    desk = station.desk
+    if form == "trl":
+        return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests)))
+    given = (each for each in desk.answers() if every or each.state == "live")
+    write = {"jsonl": annotations.jsonl, "csv": annotations.csv, "parquet": annotations.parquet}[form]
+    return write(annotations.rows(given, desk.asked, names))

@@ -1,0 +1,189 @@
+"""Figures that take seconds over many answers: kept as they are, and computed anew in the background."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from rrm.agreement.estimates import Estimate, Share
+from rrm.agreement.levels import LevelAgreement, level_agreement
+from rrm.agreement.raters import RaterStanding, rater_standings
+from rrm.agreement.sheet import Sheet, read_sheet
+from rrm.core.annotation import Desk, Given
+
+T = TypeVar("T")
+
+REST = 4.0
+"""After a computation the thread rests this many times as long as it took, so that raters are not slowed down."""
+
+
+@dataclass(frozen=True)
+class Computed(Generic[T]):
+    """A value, when its computation began (seconds since 1970), and whether nothing has changed since."""
+
+    value: T
+    at: float
+    current: bool
+
+
+class Kept(Generic[T]):
+    """The last value of a slow function. Any thread may ask; one thread computes, and only when somebody asks.
+
+    `version` is quick and tells whether anything changed; a value older than `most_seconds` is computed anew
+    even so. Whoever asks gets the new value if it comes within `wait` seconds, else the one before, marked
+    as not current; a page is never kept waiting. What the function raises is raised once, to whoever asks
+    next, and then it is tried again.
+    """
+
+    def __init__(
+        self, compute: Callable[[], T], version: Callable[[], object], most_seconds: float = 60.0, wait: float = 0.05
+    ) -> None:
+        self._compute, self._version = compute, version
+        self._most_seconds, self._wait = most_seconds, wait
+        self._changed = threading.Condition()
+        self._running = False
+        self._held: list[tuple[T, object, float]] = []  # one at most: the value, its version, when
+        self._error: Exception | None = None
+        self._rested = 0.0  # of the monotonic clock: when the next computation may begin
+
+    def latest(self) -> Computed[T] | None:
+        """Return the newest value there is; None before the first one is done."""
+        version = self._version()
+        with self._changed:
+            if not self._running and self._due(version):
+                self._running = True
+                threading.Thread(target=self._work, args=(version,), name="figures", daemon=True).start()
+            if self._running:
+                self._changed.wait_for(lambda: not self._running, self._wait)
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            for value, of, at in self._held:
+                return Computed(value, at, of == version)
+        return None
+
+    def _due(self, version: object) -> bool:
+        if time.monotonic() < self._rested:
+            return False
+        return not any(of == version and time.time() - at <= self._most_seconds for _, of, at in self._held)
+
+    def _work(self, version: object) -> None:
+        began, at = time.monotonic(), time.time()
+        held: list[tuple[T, object, float]] = []
+        error: Exception | None = None
+        try:
+            held = [(self._compute(), version, at)]
+        except Exception as raised:  # told to whoever asks next: this thread has nobody to tell
+            error = raised
+        with self._changed:
+            self._held, self._error, self._running = held or self._held, error, False
+            self._rested = time.monotonic() + REST * (time.monotonic() - began)
+            self._changed.notify_all()
+
+
+# ---- what is kept of a desk ----
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What all answers together say: raters' standings by id, when each answered last, agreement as JSON."""
+
+    standings: Mapping[str, RaterStanding]
+    last: Mapping[str, float]
+    agreement: list[dict[str, Any]]
+
+
+class Figures:
+    """A desk's progress, seconds old at most, and what its answers say of raters and levels."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.progress = Kept(desk.progress, lambda: (desk.answer_count(), frozenset(desk.frozen())), most_seconds=2.0)
+        self.judged = Kept(self._judge, desk.answer_count)
+
+    def _judge(self) -> Judged:
+        last: dict[str, float] = {}
+        sheet = read_sheet(_noting(self._desk.answers(), last))
+        standings = rater_standings(self._desk.persons(), sheet, self._desk.skips())
+        return Judged({each.person.id: each for each in standings}, last, _agreement(sheet))
+
+
+def _noting(answers: Iterable[Given], last: dict[str, float]) -> Iterable[Given]:
+    """Pass answers on, noting when each person answered last."""
+    for given in answers:
+        last[given.person] = max(given.at, last.get(given.person, 0.0))
+        yield given
+
+
+def _agreement(sheet: Sheet) -> list[dict[str, Any]]:
+    return [_level(each) for each in level_agreement(sheet)]
+
+
+def _level(found: LevelAgreement) -> dict[str, Any]:
+    measures = [{"name": f"alpha, {metric}", **estimate(each)} for metric, each in found.alpha.items()]
+    return {
+        "level": found.level,
+        "kind": found.kind,
+        "items": found.items,
+        "answers": found.answers,
+        "raters": found.raters,
+        "measures": [*measures, {"name": found.kappa_name, **estimate(found.kappa)}],
+        "unanimous": share(found.unanimous, found.kappa.why),
+        "note": found.note,
+    }
+
+
+def estimate(found: Estimate) -> dict[str, Any]:
+    """Return an estimate with `n`, the items that it is of; why it has none stands in `why`."""
+    return {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "n": found.units,
+        "raters": found.raters,
+        "why": found.why,
+    }
+
+
+def share(found: Share, otherwise: str) -> dict[str, Any]:
+    """Return a share with `count` of `n`; `otherwise` says why there is none of nothing."""
+    value, low, high = found.value, found.low, found.high
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": found.total,
+        "count": found.count,
+        "why": "" if value is not None else otherwise,
+    }
+
+
+def standing(found: RaterStanding) -> dict[str, Any]:
+    """Return how a rater works; each figure that has no value says why in `why`."""
+    side, agreement = found.side, found.agreement
+    alone = "undefined: no item shared with another rater"
+    return {
+        "done": found.done,
+        "skipped": found.skipped,
+        "skip_rate": found.skip_rate,
+        "median_seconds": found.median_seconds,
+        "accuracy": share(found.accuracy, "undefined: no item with a known answer yet"),
+        "attention": share(found.attention, "undefined: no attention check yet"),
+        "agreement": {
+            "value": agreement.share,
+            "beyond_chance": agreement.beyond_chance,
+            "items": agreement.items,
+            "n": agreement.pairs,
+            "why": alone if agreement.share is None else "",
+        },
+        "side": {
+            "value": side.share,
+            "low": side.low,
+            "high": side.high,
+            "p": side.p,
+            "n": side.decided,
+            "why": "undefined: no comparison decided yet" if side.share is None else "",
+        },
+        "alerts": [each._asdict() for each in found.alerts],
+    }

@@ -1,0 +1,103 @@
+// Settling: the items on which raters differ, one at a time, decided with the same controls as a rater has.
+import { answersTo, sourceOf } from "./admin-answers.js";
+import { fill, kindName, live } from "./admin-parts.js";
+import { api, byId, el, number, percent, sentence, toast } from "./common.js";
+import { ask } from "./dialogs.js";
+import { keyButton, listen } from "./keys.js";
+import { kinds } from "./kinds.js";
+import { newKey } from "./outbox.js";
+import { words } from "./words.js";
+
+const judge = document.body.dataset.role !== "reader";
+const now = { queue: [], item: null, actions: [], busy: false, begun: false };
+
+live("/api/disputed", (queue) => {
+  now.queue = queue;
+  drawQueue();
+  const gone = now.item && !queue.some(({ item }) => item === now.item.item);
+  if (!now.item || (gone && !now.busy)) show(queue[0]?.item);
+}, 6);
+
+// ---- the queue ----
+
+function drawQueue() {
+  const count = now.queue.length;
+  byId("as-of").textContent = count ? `${number(count)} ${count === 1 ? "item" : "items"} to settle` : "";
+  const focused = document.activeElement?.dataset.item;
+  fill(byId("queue"), now.queue.map((each) => el("li", {}, el("button", {
+    type: "button", class: "button", "data-item": each.item, "aria-current": each.item === now.item?.item ? "true" : null, onclick: () => show(each.item),
+  }, el("span", {}, kindName(each.kind), el("span", { class: "muted small" }, ` level ${each.level}`)), el("span", { class: "muted small", title: "disagreement" }, percent(each.disagreement))))));
+  if (focused) byId("queue").querySelector(`[data-item="${CSS.escape(focused)}"]`)?.focus();
+}
+
+const following = (id) => {
+  const at = now.queue.findIndex(({ item }) => item === id);
+  return now.queue[(at + 1) % now.queue.length]?.item;
+};
+
+// ---- one item ----
+
+async function show(id) {
+  if (!id) {
+    now.item = null;
+    now.actions = [];
+    return fill(byId("one"), el("div", { class: "card" }, el("h2", {}, "Nothing to settle"),
+      el("p", { class: "muted" }, "Raters agree wherever an item has all its answers. This page looks again by itself.")));
+  }
+  try {
+    now.item = await api("GET", `/api/disputed/${encodeURIComponent(id)}`);
+  } catch (error) {
+    if (error instanceof Error) throw error;
+    return toast(sentence(error.detail), "bad");
+  }
+  draw(now.item);
+  drawQueue();
+}
+
+function draw(item) {
+  const source = sourceOf(item);
+  const reject = { key: "r", label: words.rejectItem, press: () => rejectItem(item) };
+  const next = { key: "s", label: "Later", press: () => show(following(item.item)) };
+  const page = { send: (answer, more) => decide(item, answer, more), changed() {}, say: (text) => toast(text, "bad"), passages: source.passages, reject };
+  const part = kinds[item.kind](item, page);
+  const own = part.actions.includes(reject) ? [next] : [reject, next];
+  now.actions = judge ? [...part.actions, ...own] : [];
+  const originals = item.given.filter(({ adjudication }) => !adjudication);
+  fill(byId("one"),
+    el("h2", { id: "item-title", tabindex: "-1" }, `${kindName(item.kind)} on level ${item.level}: ${originals.length} answers differ`),
+    source.node,
+    el("section", { class: "card", "aria-label": "What the raters said" }, el("h3", {}, "What the raters said"), answersTo(item, item.given)),
+    el("div", { class: "outputs grid" }, part.outputs),
+    judge ? el("section", { class: "card", "aria-label": "Your decision" },
+      el("h3", {}, "Your decision"),
+      el("p", { class: "muted small" }, "It stands in the place of the raters' answers, which are kept. Letters are the item's own order, not the one that a rater saw."),
+      el("div", { class: "stack" }, part.bar, el("div", { class: "row" }, own.map(keyButton)))) : null);
+  if (!judge) for (const button of byId("one").querySelectorAll(".outputs button")) button.remove();
+  if (now.begun) byId("item-title").focus({ preventScroll: true }); // a new page begins at its top by itself
+  now.begun = true;
+}
+
+async function rejectItem(item) {
+  const reason = await ask({ title: words.rejectTitle, lead: words.rejectLead, reasons: words.rejectReasons });
+  if (reason) decide(item, { kind: "reject", reason });
+}
+
+async function decide(item, answer, more = {}) {
+  if (now.busy) return;
+  now.busy = true;
+  const next = following(item.item);
+  try {
+    await api("POST", `/api/disputed/${encodeURIComponent(item.item)}/decide`, { key: (item.key ??= newKey()), answer, detail: more?.detail ?? {} });
+    toast(`Settled: ${words.answer(answer)}`, "good");
+    now.queue = now.queue.filter((each) => each.item !== item.item);
+    await show(next === item.item ? now.queue[0]?.item : next);
+    scrollTo(0, 0);
+  } catch (error) {
+    if (error instanceof Error) throw error;
+    toast(sentence(error.detail), "bad");
+  } finally {
+    now.busy = false;
+  }
+}
+
+listen((key) => now.actions.find((action) => [action.key, ...(action.also ?? [])].includes(key)));

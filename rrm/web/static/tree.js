@@ -1,0 +1,253 @@
+// The tree viewer: chooses a tree, shows its rows, searches them, and opens nodes.
+import { api, byId, el, number, poll } from "./common.js";
+import { nodePage } from "./tree-node.js";
+import { STATE_WORDS } from "./tree-parts.js";
+import { Outline, Rows } from "./tree-rows.js";
+
+const NARROW = matchMedia("(max-width: 60rem)");
+const FIELDS = ["text", "level", "state", "low", "high", "error"];
+const REFRESH_SECONDS = 20;
+
+const rows = new Rows(byId("tree"), (node, byKey) => read(node, byKey));
+const here = { tree: "", version: "", outline: null, node: null, data: null, search: 0, opening: 0, needle: "", cutOff: false };
+
+// ---- trees ----
+
+async function start() {
+  const [tree, node] = fromHash();
+  const known = tree.startsWith("tree-") ? ask(outlinePath(tree)).catch(() => null) : null; // beside the list, not after it
+  const list = await ask(`/api/trees?brief=true`);
+  say("note", [list.note, ...list.failed.map((each) => `${each.title} could not be split (${each.error}): ${each.cause}`)].filter(Boolean).join(" "));
+  if (!list.trees.length) return say("nothing", "No tree is on record yet. Trees appear here as soon as a run has split its first source.");
+  const which = byId("which");
+  which.replaceChildren(...groups(list.trees));
+  which.disabled = false;
+  const wanted = list.trees.find((each) => each.id === tree)?.id ?? (await treeOf(tree)) ?? preferred(list.trees);
+  await show(wanted, wanted === tree ? await known : null);
+  const asked = wanted === tree ? node : tree.startsWith("node-") ? tree : "";
+  here.toPane = NARROW.matches && Boolean(asked);
+  if (asked) await open(asked);
+  if (!asked || !NARROW.matches) rows.focusActive();
+}
+
+/** The tree of a node whose address names no tree. */
+async function treeOf(node) {
+  if (!node.startsWith("node-")) return null;
+  return (await ask(`/api/trees?brief=true&node=${encodeURIComponent(node)}`)).trees[0]?.id ?? null;
+}
+
+const preferred = (trees) => (trees.find((each) => each.role === "target") ?? trees[0]).id;
+
+function groups(trees) {
+  const names = { target: "Targets", train: "Training sources", none: "Trees" };
+  return Object.entries(names).map(([role, name]) => {
+    const options = trees.filter((each) => (each.role ?? "none") === role).map((each) => el("option", { value: each.id }, named(each)));
+    return options.length ? el("optgroup", { label: name }, options) : "";
+  });
+}
+
+const named = (tree) => `${tree.title || tree.id}${tree.number === null ? "" : `, tree ${tree.number + 1}`}`;
+
+async function show(tree, loaded = null) {
+  const columns = loaded ?? (await ask(outlinePath(tree)));
+  if (byId("which").value !== tree) byId("which").value = tree;
+  Object.assign(here, { tree, version: columns.version, outline: new Outline(columns), node: null, data: null, needle: "" });
+  byId("filters").reset();
+  byId("tree").hidden = false;
+  count(null);
+  rows.show(here.outline);
+  about(columns);
+  choices();
+}
+
+function about({ about, composed }) {
+  const counts = Object.entries(about.states).map(([state, count]) => `${number(count)} ${STATE_WORDS[state]}`);
+  const roles = { train: "a training source", target: "a target" };
+  byId("about").textContent = [
+    `${number(about.nodes)} nodes, ${number(about.height + 1)} levels`,
+    roles[about.role],
+    counts.join(", "),
+    about.errors && `${number(about.errors)} with errors`,
+    composed ? "scores are composed, with 90 % intervals" : "scores are each node's own, with 90 % intervals",
+  ].filter(Boolean).join(" · ");
+}
+
+function choices() {
+  const { outline } = here;
+  const levels = [...new Set(outline.level)].sort((a, b) => a - b);
+  const option = (value, name) => el("option", { value }, name);
+  byId("level").replaceChildren(option("", "all"), ...levels.map((level) => option(level, level === 0 ? "0 (leaves)" : `${level}`)));
+  byId("state").replaceChildren(option("", "all"), ...outline.states.map((state) => option(state, STATE_WORDS[state])));
+}
+
+/** Take in what was recorded since; expanded rows and the open node stay. */
+async function refresh() {
+  if (!here.outline) return;
+  const { tree } = here;
+  const columns = await ask(`${outlinePath(tree)}?since=${encodeURIComponent(here.version)}`);
+  if (columns.unchanged || tree !== here.tree) return;
+  here.version = columns.version;
+  here.outline = new Outline(columns);
+  rows.show(here.outline, true);
+  about(columns);
+  await search();
+  if (here.data) byId("node").querySelector(".node-new")?.removeAttribute("hidden");
+}
+
+// ---- one node ----
+
+/** Put a node into the address, which opens it and makes it something to go back from. */
+function read(node, byKey) {
+  here.toPane = byKey || NARROW.matches;
+  const address = `#${here.tree}/${node}`;
+  if (here.node === node) return arrive();
+  if (location.hash === address) open(`${node}`);
+  else location.hash = address;
+}
+
+async function open(name) {
+  const pane = byId("node");
+  const { tree } = here;
+  const turn = ++here.opening;
+  pane.setAttribute("aria-busy", "true");
+  try {
+    const data = await ask(`/api/trees/${tree}/nodes/${encodeURIComponent(name)}`);
+    if (turn !== here.opening || tree !== here.tree) return; // another one was opened meanwhile
+    Object.assign(here, { node: data.node, data });
+    history.replaceState(null, "", `#${tree}/${data.id}`);
+    draw();
+    rows.mark(data.node);
+    arrive();
+  } finally {
+    if (turn === here.opening) pane.removeAttribute("aria-busy");
+  }
+}
+
+function draw() {
+  const again = el("p", { class: "alert node-new", hidden: true }, "More is on record by now. ",
+    el("button", { type: "button", class: "button", onclick: () => open(here.data.id) }, "Show it"));
+  byId("node").replaceChildren(again, ...nodePage(here.data, { ...here, leave: () => rows.focusActive(), follow: () => (here.toPane = true) }));
+  byId("node").scrollTop = 0;
+}
+
+/** Bring the reader to the open node where that was asked for. */
+function arrive() {
+  if (here.toPane) byId("node-title").focus({ preventScroll: !NARROW.matches });
+  if (here.toPane && NARROW.matches) byId("node").scrollIntoView({ block: "start" });
+  here.toPane = false;
+}
+
+// ---- search ----
+
+let soon = null;
+for (const id of FIELDS) {
+  byId(id).addEventListener("input", () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => guarded(search), id === "text" ? 200 : 0);
+  });
+}
+byId("filters").addEventListener("reset", () => setTimeout(() => guarded(search)));
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
+byId("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" || event.key === "ArrowDown") {
+    clearTimeout(soon);
+    guarded(async () => {
+      await search();
+      rows.focusActive();
+    });
+    event.preventDefault();
+  } else if (event.key === "Escape") {
+    byId("text").value = "";
+    guarded(search);
+  }
+});
+
+async function search() {
+  if (!here.outline || !byId("filters").checkValidity()) return;
+  const wanted = new URLSearchParams();
+  for (const id of FIELDS) {
+    const value = id === "error" ? (byId("error").checked ? "true" : "") : byId(id).value.trim();
+    if (value) wanted.set(id, value);
+  }
+  const turn = ++here.search;
+  const found = wanted.size ? await ask(`/api/trees/${here.tree}/search?${wanted}`) : null;
+  if (turn !== here.search) return; // a later search is under way
+  here.needle = wanted.get("text") ?? "";
+  rows.filter(found?.nodes ?? null);
+  const none = found !== null && !found.nodes.length;
+  byId("tree").hidden = none;
+  say("nothing", none ? "No node fits. Clear a condition to see more." : "");
+  count(found);
+  if (here.data) draw();
+}
+
+function count(found) {
+  const all = `${number(here.outline.size)} nodes`;
+  byId("found").textContent = found ? `${number(found.nodes.length)} of ${all}` : all;
+}
+
+// ---- the whole page ----
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    byId("text").focus();
+    byId("text").select();
+    event.preventDefault();
+  } else if (event.key === "Escape" && byId("node").contains(event.target)) rows.focusActive();
+});
+byId("which").addEventListener("change", (event) => {
+  history.pushState(null, "", `#${event.target.value}`);
+  emptyPane();
+  guarded(() => show(event.target.value));
+});
+addEventListener("hashchange", () => guarded(async () => {
+  const [tree, node] = fromHash();
+  if (!tree.startsWith("tree-")) return;
+  if (tree !== here.tree) {
+    emptyPane();
+    await show(tree);
+  }
+  if (node) await open(node);
+}));
+
+const pristine = [...byId("node").childNodes].map((child) => child.cloneNode(true));
+function emptyPane() {
+  byId("node").replaceChildren(...pristine.map((child) => child.cloneNode(true)));
+}
+
+function fromHash() {
+  const [tree = "", node = ""] = location.hash.slice(1).split("/").map((part) => decodeURIComponent(part));
+  return [tree, node];
+}
+
+const outlinePath = (tree) => `/api/trees/${encodeURIComponent(tree)}/outline`;
+
+async function ask(path) {
+  const found = await api("GET", path);
+  if (here.cutOff) say("trouble", "");
+  here.cutOff = false;
+  return found;
+}
+
+function say(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
+}
+
+/** Do something, and say on the page what went wrong, until something else is done. */
+async function guarded(action) {
+  if (action !== refresh) say("trouble", "");
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof Error) throw error;
+    if (error.status === 401) return location.assign("/login");
+    here.cutOff = error.status === 0;
+    say("trouble", error.detail);
+  }
+}
+
+await guarded(start);
+document.body.dataset.ready = "true";
+poll(() => guarded(refresh), REFRESH_SECONDS);

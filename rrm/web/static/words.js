@@ -1,0 +1,223 @@
+// Every text that raters read, in one place for translation. Functions where a text holds numbers or letters.
+
+const points = (n) => Array.from({ length: n }, (_, i) => i);
+const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+
+export const letter = (place) => "ABCDEFGHIJ"[place] ?? `#${place + 1}`;
+
+export const words = {
+  // ---- the frame ----
+  skipLink: "Skip to the content",
+  viewTools: "View and session",
+  sizeButton: "Text size",
+  sizes: { normal: "Text size: normal", large: "Text size: large", larger: "Text size: larger" },
+  themeButton: "Colours",
+  themes: { auto: "Colours: as your device", light: "Colours: light", dark: "Colours: dark" },
+  logOut: "Log out",
+  stillUnsent: "An answer is not sent yet. Please wait until the server can be reached, then log out.",
+
+  // ---- joining and logging in ----
+  joinTitle: "Welcome",
+  joinLead: "You were invited to rate texts. Nothing needs to be installed, and you can stop and come back at any time.",
+  consentLabel: "What you agree to",
+  joinAgree: "I have read this and I agree.",
+  joinButton: "Start",
+  joinMustAgree: "Please tick the box first: without your consent we cannot start.",
+  joinNoToken: "This page needs your invitation link.",
+  joinNoTokenHow: "Open the link that you were given once more, with everything behind the # sign. A link works once; if you are already logged in in this browser, go straight to the page for rating.",
+  joinUsed: "This link does not work any more: it was used already, or it has expired. Ask whoever sent it for a new one.",
+  joinGoRate: "Go to the page for rating",
+  joinAdmins: "Log in with a password (admins only)",
+  loginTitle: "Log in",
+  loginLead: "For admins. Raters open their invitation link instead.",
+  loginName: "Name",
+  loginPassword: "Password",
+  loginButton: "Log in",
+  loginWrong: "Name and password do not fit together.",
+  tooOften: (seconds) => `Too many tries. Please wait ${seconds > 1 ? `${seconds} seconds` : "a moment"}.`,
+  unreachable: "The server cannot be reached. Check your connection and try again.",
+
+  // ---- the page for rating ----
+  workTitle: "Rating",
+  loading: "Fetching your next item …",
+  sessionOver: "You are not logged in any more. Nothing that you wrote is lost: it is kept on this device. Open your invitation link again, or ask for a new one.",
+  startFailed: "The page could not be started.",
+  tryAgain: "Try again",
+
+  progress: (done, left) => `${done} done · ${left} left`,
+  practiceProgress: (done, items) => `Practice: ${done} of ${items} done`,
+  progressLabel: "Your progress",
+  timeLeft: (text) => `about ${text} to go`,
+  undoable: (n) => (n ? `Undo (${n})` : "Undo"),
+
+  saving: "Saving …",
+  saved: "Saved",
+  notSent: "Not sent yet",
+  draftSaved: "Draft saved",
+  draftLocal: "Draft kept on this device",
+  itemReady: (n) => `Saved. Item ${n}.`,
+
+  instruction: "Task",
+  context: "Context",
+  passages: "Source",
+  evidence: "Parts and how reviewers judged them",
+  passage: (label, place) => `${{ source: "Source", part: "Part" }[label] ?? label}${place === false ? "" : ` ${place + 1}`}`,
+  acceptance: (share) => `reviewers' acceptance ${share.toFixed(2).replace(/^0/, "")}`,
+  outputs: "Outputs",
+  output: (place) => `Output ${letter(place)}`,
+  emptyOutput: "(empty)",
+  actions: "Your answer",
+  moreActions: "Other actions",
+
+  guidelines: "Guidelines",
+  guidelineVersion: (version) => `Version ${version}`,
+  noGuidelines: "There are no guidelines yet.",
+  wider: "Wider context",
+  widerMissing: "There is no wider context for this item.",
+  help: "Help",
+  close: "Close",
+  dismiss: "Got it",
+  send: "Send",
+
+  question: {
+    comparison: "Which output is better?",
+    ranking: "Put the outputs in order, best first.",
+    rating: "How good is this output?",
+    label: "Is this output good?",
+    correction: "Correct this output.",
+    demonstration: "Write the output yourself.",
+    critique: "What is wrong or right with this output?",
+    reject: "Is this item fine, or should it be rejected?",
+  },
+  itemNumber: (n) => `Item ${n}`,
+
+  comparison: {
+    strengths: (l) => [`${l} far better`, `${l} better`, `${l} slightly better`],
+    plain: (l) => `${l} is better`,
+    tie: "Equally good",
+    bothBad: "Both are bad",
+  },
+  ranking: {
+    place: (l) => `Place ${l} next`,
+    placed: (rank) => ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"][rank],
+    soFar: (letters) => (letters.length ? `Best first: ${letters.join(", ")}` : "Choose the best output first."),
+    back: "Take the last back",
+    incomplete: "Place every output first.",
+  },
+  rating: {
+    scale: "Rating",
+    points: (n) => {
+      if (n === 7) return ["very bad", "bad", "rather bad", "mixed", "rather good", "good", "very good"];
+      return digits(n).map((_, i) => (i === 0 ? "very bad" : i === n - 1 ? "very good" : ""));
+    },
+    confidence: "How sure are you?",
+    levels: ["guessing", "unsure", "fairly sure", "sure"],
+  },
+  label: { good: "Good", bad: "Bad" },
+  correction: {
+    field: "Your version",
+    diff: "What you changed",
+    unchanged: "Nothing changed yet.",
+    mustChange: "Nothing is changed. Change the text, or skip or reject the item.",
+  },
+  demonstration: { field: "Your text", empty: "Write something first." },
+  critique: {
+    field: "Your critique",
+    empty: "Write what is wrong or right first.",
+    mark: "Mark the selected text",
+    howTo: "To mark a passage: select it with the mouse, or go into the text with Tab, move by words with ← →, take more words with Shift, then press m.",
+    marks: "Marked",
+    none: "Nothing marked yet.",
+    selectFirst: "Select some text of the source or the output first.",
+    remove: (text) => `Remove the mark on “${text}”`,
+    onOutput: "Output",
+    readable: (name) => `${name}: text that can be marked`,
+  },
+  reject: { fine: "Fine as it is" },
+  save: "Save",
+  write: "Go to the text field",
+  leaveField: "Esc leaves the text field",
+  budget: (n, most, exact) => `${exact ? "" : "about "}${n} of ${plural(most, "token", "tokens")}`,
+  overBudget: "Longer than allowed.",
+
+  skip: "Skip",
+  skipTitle: "Skip this item",
+  skipLead: "Somebody else will get it; it does not come back to you.",
+  skipReasons: ["I do not know enough about this", "It is unclear what is asked", "The text is damaged", "It upsets me"],
+  rejectItem: "Reject",
+  rejectTitle: "Reject this item",
+  rejectLead: "Say what makes it impossible to answer. Nobody is asked to rate a rejected item as if it were fine.",
+  rejectReasons: ["All outputs are unusable", "The task makes no sense", "The source is damaged or missing", "It should not be shown to anybody"],
+  flag: "Flag",
+  flagTitle: "Flag a problem with the guidelines",
+  flagLead: "The item stays with you; the people in charge read your note.",
+  reason: "Reason",
+  ownWords: "In your own words (if you like)",
+  note: "What is unclear?",
+  reasonMissing: "Choose a reason or write one.",
+  flagged: "Thank you, your note was sent.",
+  undo: "Undo",
+  undone: "Taken back. Here is your last item again.",
+  before: (text) => `Your answer was: ${text}`,
+
+  offline: "The server cannot be reached.",
+  offlineWaiting: (n) => `${plural(n, "answer is", "answers are")} kept on this device and will be sent as soon as it answers again. Do not clear your browser's data.`,
+  offlineGoOn: "You can go on with this item.",
+  retryNow: "Try now",
+  onlineAgain: "Connected again.",
+  conflictTitle: "Your answer was not taken.",
+  conflictText: "What you wrote",
+  expired: "You held this item for too long without a sign of life, so it was handed out anew.",
+  elsewhere: "You answered this item in another tab.",
+  breakTitle: "Time for a break?",
+  breakText: "You have been rating for 45 minutes. A few minutes away from the screen help; everything waits for you.",
+
+  practice: (n, items) => `Practice ${n} of ${items}.`,
+  practiceLead: "You are told the expected answer afterwards. Practice does not count as work.",
+  practiceRight: "Right.",
+  practiceWrong: "Not what was expected.",
+  practiceNoted: "Thank you. There is no single right answer here.",
+  practiceExpected: "Expected:",
+  practiceYours: "Your answer:",
+  next: "Next",
+  practicePassed: "Practice passed",
+  practicePassedText: "From now on your answers count. Thank you for taking care.",
+  practiceFailed: "Not passed this time",
+  practiceFailedText: (tries) => `Too many answers differed from what was expected. Read the guidelines once more; you have ${plural(tries, "try", "tries")} left.`,
+  start: "Go on",
+
+  doneTitle: "All done. Thank you!",
+  doneText: "There is nothing left for you to rate.",
+  code: "Your completion code",
+  copy: "Copy",
+  copied: "Copied.",
+  waitTitle: "Nothing to rate at the moment",
+  waitText: "This page looks again by itself every half minute.",
+  lookAgain: "Look again",
+
+  helpTitle: "Help and keys",
+  helpLead: "Every button shows its key. Keys do not work while you type in a text field; Esc leaves the field.",
+  helpAnswer: "Answering this item",
+  helpAlways: "Always",
+  keyNames: { " ": "Space", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
+
+  /** An answer in words; places as shown. */
+  answer(given) {
+    const say = {
+      comparison: ({ better, strength, both_bad }) => {
+        if (both_bad) return words.comparison.bothBad;
+        if (better === null) return words.comparison.tie;
+        const named = { 1: 0, 0.5: 1, 0: 2 }[strength];
+        const all = words.comparison.strengths(letter(better));
+        return named === undefined ? words.comparison.plain(letter(better)) : all[named];
+      },
+      ranking: ({ best_first }) => best_first.map(letter).join(" > "),
+      rating: ({ value }) => `${value}`,
+      label: ({ good }) => (good ? words.label.good : words.label.bad),
+      reject: ({ reason }) => `${words.rejectItem}: ${reason}`,
+    }[given?.kind];
+    return say ? say(given) : (given?.text ?? "");
+  },
+};
+
+export const digits = (n) => points(n).map((i) => String((i + 1) % 10));

@@ -1,0 +1,497 @@
+// The page for rating: one item at a time, from claim to answer, and everything around it.
+import { activeClock } from "./clock.js";
+import { api, button, byId, el, kept, poll, richText, seconds, sentence, toast } from "./common.js";
+import { ask, open } from "./dialogs.js";
+import { drafts } from "./drafts.js";
+import { always, keyButton, keyTable, listen } from "./keys.js";
+import { kinds } from "./kinds.js";
+import { insist, newKey, outbox, retryNow } from "./outbox.js";
+import { words } from "./words.js";
+
+const HEARTBEAT = 30; // seconds between two renewals of a lease
+const IN_USE = 300_000; // milliseconds without a sign of life after which a lease may run out
+const LOOK_AGAIN = 30; // seconds between two looks for an item when there was none
+const BREAK = 45 * 60; // seconds of active time after which a break is proposed
+
+const clock = activeClock();
+const tabs = new BroadcastChannel("rrm");
+const WRITTEN = ["correction", "demonstration", "critique"];
+const now = {
+  me: null, // who rates
+  lease: null, // the item in hand, null on other screens
+  part: null, // how its kind is drawn and read
+  actions: [], // what keys do on this screen
+  focused: null, // what had the focus before something was sent
+  busy: true, // something is on its way to the server
+  idle: false, // there was nothing to rate when last asked
+  progress: null,
+  worked: 0, // active seconds since the last break
+};
+let box = null;
+let notes = null;
+
+// ---- banners, state, focus ----
+
+function banner(name, kind, ...content) {
+  byId(`banner-${name}`)?.remove();
+  if (!content.length) return;
+  const role = kind === "bad" ? "alert" : "status";
+  byId("banners").append(el("div", { id: `banner-${name}`, class: `alert ${kind}`, role }, content));
+}
+
+const dismiss = (name) => button(words.dismiss, () => banner(name));
+
+function say(text) {
+  byId("state").textContent = text;
+}
+
+function offline(error) {
+  const waiting = box?.waiting().length ?? 0;
+  const detail = waiting ? words.offlineWaiting(waiting) : words.offlineGoOn;
+  const text = el("p", {}, el("strong", {}, error.status ? error.detail : words.offline), " ", now.me ? detail : "");
+  banner("offline", "bad", text, button(words.retryNow, retryNow));
+  if (waiting) say(words.notSent);
+}
+
+function online() {
+  if (!byId("banner-offline")) return;
+  banner("offline", "");
+  toast(words.onlineAgain, "good");
+}
+
+/** Ask until the server is there, with the banner up as long as it is not. */
+async function reach(question) {
+  const reply = await insist(question, offline);
+  online();
+  return reply;
+}
+
+/** Let nothing more be answered while something is on its way; the focus comes back to where it was. */
+function hold(busy) {
+  now.busy = busy;
+  if (busy) now.focused = document.activeElement;
+  byId("item").inert = busy;
+  byId("item").classList.toggle("busy", busy);
+  if (!busy) now.focused?.focus({ preventScroll: true });
+}
+
+/** Put a screen in the item's place and its heading in focus. */
+function screen(actions, ...content) {
+  now.actions = actions;
+  now.idle = false;
+  byId("item").replaceChildren(...content.flat(Infinity).filter(Boolean));
+  hold(false);
+  byId("heading").focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+const heading = (text) => el("h1", { id: "heading", tabindex: "-1" }, text);
+
+const plainScreen = (title, ...content) =>
+  screen([help], el("div", { class: "card narrow" }, heading(title), content));
+
+// ---- progress ----
+
+function drawProgress(progress, lease) {
+  now.progress = progress;
+  const { done, practising, practice_done, practice_items, median_seconds } = progress;
+  const left = progress.left + (lease && !lease.practice ? 1 : 0); // the server counts what still comes
+  const [part, whole] = practising ? [practice_done, practice_items] : [done, done + left];
+  const text = practising ? words.practiceProgress(part, whole) : words.progress(done, left);
+  const known = !practising && left && median_seconds;
+  const rest = known ? ` · ${words.timeLeft(seconds(roughly(left * median_seconds)))}` : "";
+  byId("progress").replaceChildren(
+    el("progress", { max: Math.max(whole, 1), value: part, "aria-label": words.progressLabel }),
+    el("span", {}, text + rest));
+}
+
+const roughly = (time) => (time < 90 ? Math.ceil(time / 10) * 10 : Math.ceil(time / 60) * 60);
+
+// ---- what there is to do ----
+
+/** Show what a claim or an answer brought: an item, the end, or that there is nothing for now. */
+function show(next) {
+  const before = now.progress;
+  drawProgress(next.progress, next.lease);
+  now.lease = null;
+  if (before?.practising && next.lease) {
+    const { practising, tries_left } = next.progress;
+    if (!practising) return drawInterlude(words.practicePassed, words.practicePassedText, next);
+    const failed = tries_left < before.tries_left;
+    if (failed) return drawInterlude(words.practiceFailed, words.practiceFailedText(tries_left), next);
+  }
+  if (next.lease) return drawItem(next.lease);
+  return next.done ? drawDone(next.done.completion_code) : drawWait(next.reason);
+}
+
+async function claim() {
+  if (!now.idle) hold(true);
+  try {
+    const next = await reach(() => api("POST", "/api/claim"));
+    if (!now.idle || next.lease || next.done) show(next); // else the same again, which would only move the focus
+  } catch (error) {
+    if (error.status === 401) return drawSessionOver();
+    now.lease = null;
+    if (!now.idle) drawWait(error.detail);
+  }
+}
+
+function drawInterlude(title, text, next) {
+  const go = { key: "Enter", label: words.start, class: "primary", press: () => drawItem(next.lease) };
+  plainScreen(title, el("p", {}, text), keyButton(go));
+  now.actions.push(go);
+}
+
+function drawDone(code) {
+  const field = el("input", { id: "code", readonly: true, value: code, onfocus: () => field.select() });
+  const copy = async () => {
+    field.select();
+    await (navigator.clipboard?.writeText(code) ?? document.execCommand("copy"));
+    toast(words.copied, "good");
+  };
+  const shown = code && el("div", { class: "field" },
+    el("label", { for: "code" }, words.code), el("div", { class: "row" }, field, button(words.copy, copy, "primary")));
+  plainScreen(words.doneTitle, el("p", {}, words.doneText), shown, keyButton(undo));
+  now.actions.push(undo);
+}
+
+function drawSessionOver() {
+  now.lease = null;
+  plainScreen(words.workTitle, el("p", { class: "alert bad", role: "alert" }, words.sessionOver));
+}
+
+function drawWait(reason) {
+  const look = { key: "Enter", label: words.lookAgain, class: "primary", press: claim };
+  plainScreen(words.waitTitle,
+    el("p", {}, sentence(reason ?? "")), el("p", { class: "muted" }, words.waitText),
+    el("div", { class: "row" }, keyButton(look), keyButton(undo)));
+  now.actions.push(look, undo);
+  now.idle = true;
+}
+
+// ---- an item ----
+
+const shownText = (content, style = "") => el("div", { class: `text ${style}`, dir: "auto" }, content);
+
+const scrolling = (name, ...content) =>
+  el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": name }, content);
+
+/** A passage: its card, the node that holds its text, and its name. */
+function drawPassage({ text, label, score = null }, place, all) {
+  const meter = score !== null && el("span", { class: "evidence" },
+    el("meter", { min: 0, max: 1, value: score, "aria-hidden": "true" }), words.acceptance(score));
+  const name = words.passage(label, all.length > 1 && place);
+  const head = (all.length > 1 || meter) && el("div", { class: "row passage-head" }, el("h3", {}, name), meter);
+  const node = shownText(text);
+  return { name, node, card: el("section", { class: "passage", "aria-label": name }, head, scrolling(name, node)) };
+}
+
+function drawSource(lease, passages) {
+  const evidence = lease.passages.some(({ score }) => (score ?? null) !== null);
+  const title = el("h2", {}, evidence ? words.evidence : words.passages);
+  return el("section", { class: "card source", "aria-label": words.instruction },
+    el("h2", {}, words.instruction), shownText(lease.instruction, "instruction"),
+    lease.context && [el("h2", {}, words.context), scrolling(words.context, shownText(lease.context))],
+    passages.length > 0 && el("div", { class: "row spread" }, title, lease.wider && keyButton(wider)),
+    el("div", { class: `passages ${passages.length > 1 ? "several" : ""}` }, passages.map(({ card }) => card)));
+}
+
+function drawItem(lease) {
+  now.lease = lease;
+  if (lease.guideline !== now.me.guideline.version) fetchGuidelines();
+  const passages = lease.passages.map(drawPassage);
+  const source = drawSource(lease, passages);
+  const page = { send: submit, changed: keepDraft, say: (text) => toast(text, "bad"), reject, passages };
+  const part = kinds[lease.kind](lease, page);
+  now.part = part;
+  const others = lease.kind === "reject" ? [skip, flag, undo] : [skip, reject, flag, undo];
+  const number = lease.practice ? "" : words.itemNumber(now.progress.done + 1);
+  screen([...part.actions, skip, reject, flag, undo, guidelines, help, write, ...(lease.wider ? [wider] : [])],
+    el("div", { class: "item-head" },
+      el("span", { class: "muted small" }, number), heading(words.question[lease.kind])),
+    el("div", { class: "columns" },
+      source,
+      el("div", { class: "answering" },
+        el("section", { class: "outputs", "aria-label": words.outputs }, part.outputs),
+        el("section", { class: "card bar-answer", "aria-label": words.actions }, part.bar))),
+    el("section", { class: "always row", "aria-label": words.moreActions }, others.map(keyButton)));
+  undo.button.lastChild.textContent = words.undoable(now.progress.undoable);
+  undo.button.disabled = !now.progress.undoable;
+  practiceBanner(lease);
+  restore(lease, part);
+}
+
+function practiceBanner(lease) {
+  if (!lease.practice) return banner("practice", "");
+  const { practice_done, practice_items } = now.progress;
+  const which = el("strong", {}, words.practice(practice_done + 1, practice_items));
+  banner("practice", "warn", el("p", {}, which, " ", words.practiceLead));
+}
+
+function restore(lease, part) {
+  const draft = notes.newest(lease);
+  clock.restart(draft?.seconds ?? 0);
+  const answer = asSent(draft, lease.kind);
+  // Places as shown mean something only while the same outputs stand in the same order.
+  const fits = !draft?.shown || draft.shown === lease.shown || WRITTEN.includes(lease.kind);
+  const own = !answer || answer.kind === lease.kind || lease.kind === "reject";
+  if (fits && own && (answer || draft?.confidence)) part.restore(answer, draft.confidence);
+  if (fits && answer && (!own || part.read() === null)) say(words.before(words.answer(answer)));
+}
+
+/** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it. */
+function asSent(draft, kind) {
+  if (!draft?.answer) return null;
+  const answer = { ...draft.answer, ...draft.detail };
+  return answer.both_bad ? { kind, better: null, strength: null, both_bad: true } : answer;
+}
+
+function keepDraft() {
+  const { lease, part } = now;
+  const answer = part.read();
+  notes.keep(lease, {
+    at: Date.now(), shown: lease.shown, seconds: clock.seconds(),
+    answer, text: answer?.text ?? null, confidence: part.confidence?.() ?? null,
+  });
+}
+
+function draftTold({ lease, tokens, text, error }) {
+  if (now.busy || lease.id !== now.lease?.id) return; // an answer on its way may end the lease under a draft
+  if (error?.status === 409) return expired();
+  say(error ? words.draftLocal : words.draftSaved);
+  if (!error) online();
+  if (error?.status === 0) offline(error);
+  if (Number.isInteger(tokens) && now.part.area?.value === text) now.part.tokens(tokens);
+}
+
+// ---- sending ----
+
+async function submit(answer, more = {}) {
+  const { lease } = now;
+  if (now.busy || !lease) return;
+  const entry = { key: newKey(), path: `/api/leases/${lease.id}/answer` };
+  const spent = Math.round(clock.seconds() * 100) / 100;
+  entry.body = { key: entry.key, shown: lease.shown, answer, seconds: spent, ...more };
+  await deliver(lease, entry, (reply) => (reply.practice ? drawPractice(answer, reply) : show(reply.next)));
+}
+
+async function deliver(lease, entry, then) {
+  hold(true);
+  say(words.saving);
+  now.worked += clock.seconds();
+  try {
+    const reply = await box.send(entry);
+    notes.forget(lease);
+    tabs.postMessage(lease.item);
+    banner("conflict", "");
+    online();
+    then(reply);
+    say(now.lease && !now.lease.practice ? words.itemReady(now.progress.done + 1) : words.saved);
+  } catch (error) {
+    hold(false);
+    refused(error, entry.body.answer);
+  }
+}
+
+/** The server refused what the rater did: the session is over, it came too late, or it does not fit. */
+function refused(error, answer) {
+  say("");
+  if (error.status === 401) return drawSessionOver();
+  if (![403, 404, 409].includes(error.status)) return toast(error.detail, "bad");
+  conflict(error, answer);
+  return claim();
+}
+
+function conflict(error, answer) {
+  online();
+  const said = el("p", {}, el("strong", {}, words.conflictTitle), " ", error.detail);
+  const text = answer?.text && el("details", {}, el("summary", {}, words.conflictText), shownText(answer.text));
+  banner("conflict", "bad", said, text, dismiss("conflict"));
+}
+
+async function expired() {
+  const writing = document.activeElement === now.part?.area;
+  toast(words.expired, "bad");
+  await claim();
+  if (writing) now.part?.area?.focus();
+}
+
+function drawPractice(answer, { practice: { right, expected, explanation }, next }) {
+  const go = { key: "Enter", label: words.next, class: "primary", press: () => show(next) };
+  const verdict = right === null ? words.practiceNoted : right ? words.practiceRight : words.practiceWrong;
+  const line = (name, given) => given && el("p", {}, el("strong", {}, name), " ", el("bdi", {}, words.answer(given)));
+  banner("practice", "");
+  now.lease = null;
+  drawProgress({ ...now.progress, practice_done: now.progress.practice_done + 1 });
+  screen([go, help],
+    el("div", { class: `card verdict ${right === null ? "" : right ? "good" : "bad"}` },
+      heading(verdict), line(words.practiceYours, answer), line(words.practiceExpected, expected),
+      explanation && shownText(explanation, "explanation"), keyButton(go)),
+    el("div", { class: "stack" }, [...document.querySelectorAll("#item .source, #item .outputs")].map(still)));
+}
+
+/** What was rated, without its controls. */
+function still(section) {
+  section.querySelectorAll("button, textarea, .field").forEach((node) => node.remove());
+  return section;
+}
+
+// ---- the actions that every page has ----
+
+const skip = always("skip", async () => {
+  const { lease } = now;
+  const reason = await ask({ title: words.skipTitle, lead: words.skipLead, reasons: words.skipReasons });
+  if (!reason || now.busy) return;
+  const entry = { key: newKey(), path: `/api/leases/${lease.id}/skip` };
+  entry.body = { key: entry.key, reason };
+  await deliver(lease, entry, (reply) => show(reply.next));
+});
+
+const reject = always("rejectItem", async () => {
+  const reason = await ask({ title: words.rejectTitle, lead: words.rejectLead, reasons: words.rejectReasons });
+  if (reason) await submit({ kind: "reject", reason });
+});
+
+const flag = always("flag", async () => {
+  const { lease } = now;
+  const text = await ask({ title: words.flagTitle, lead: words.flagLead });
+  if (!text) return;
+  try {
+    await reach(() => api("POST", `/api/leases/${lease.id}/flag`, { text }));
+    toast(words.flagged, "good");
+  } catch (error) {
+    toast(error.detail, "bad");
+  }
+});
+
+const undo = always("undo", async () => {
+  if (now.busy) return;
+  hold(true);
+  try {
+    await notes.flush();
+    const { lease } = await reach(() => api("POST", "/api/undo"));
+    notes.forget(lease);
+    drawProgress((await reach(() => api("GET", "/api/me"))).progress, lease);
+    drawItem(lease);
+    toast(words.undone);
+  } catch (error) {
+    hold(false);
+    if (error.status === 401) refused(error);
+    else toast(error.detail, "bad");
+  }
+});
+
+const guidelines = always("guidelines", () => toggleGuidelines());
+const wider = always("wider", async () => {
+  try {
+    const { before, text, after } = await reach(() => api("GET", `/api/leases/${now.lease.id}/wider`));
+    const mark = el("mark", {}, text);
+    const dialog = open(words.wider, shownText([before, mark, after], "wide-text"));
+    dialog.classList.add("wide");
+    mark.scrollIntoView({ block: "center" });
+  } catch (error) {
+    toast(error.status === 404 ? words.widerMissing : error.detail, "bad");
+  }
+});
+const help = always("help", () => {
+  const answering = now.part && now.lease ? [el("h3", {}, words.helpAnswer), keyTable(now.part.actions)] : [];
+  const others = [skip, reject, flag, undo, guidelines, wider, help, write];
+  open(words.helpTitle, el("p", {}, words.helpLead), answering, el("h3", {}, words.helpAlways), keyTable(others));
+});
+const write = always("write", () => now.part?.area?.focus());
+
+// ---- guidelines ----
+
+function toggleGuidelines(shown = byId("guidelines").hidden) {
+  byId("guidelines").hidden = !shown;
+  byId("desk").classList.toggle("with-guidelines", shown);
+  guidelines.button?.setAttribute("aria-expanded", String(shown));
+  kept.set("guidelines", shown);
+}
+
+function drawGuidelines({ version, html }) {
+  const content = html ? richText(html) : [el("p", { class: "muted" }, words.noGuidelines)];
+  byId("guidelines").replaceChildren(
+    el("div", { class: "row spread" },
+      el("h2", {}, words.guidelines), el("span", { class: "muted small" }, words.guidelineVersion(version))),
+    el("div", { class: "prose" }, content));
+}
+
+async function fetchGuidelines() {
+  try {
+    now.me.guideline = (await reach(() => api("GET", "/api/me"))).guideline;
+    drawGuidelines(now.me.guideline);
+  } catch (error) {
+    toast(error.detail, "bad");
+  }
+}
+
+// ---- keeping alive ----
+
+async function heartbeat() {
+  const { lease, busy } = now;
+  if (!lease || busy || clock.quiet() > IN_USE) return;
+  try {
+    await api("POST", `/api/leases/${lease.id}/renew`);
+    online();
+  } catch (error) {
+    if (now.busy || lease.id !== now.lease?.id) return;
+    if (error.status === 409) expired();
+    else if (error.status === 0) offline(error);
+    else if (error.status === 401) refused(error);
+  }
+}
+
+function proposeBreak() {
+  if (now.worked + clock.seconds() < BREAK || byId("banner-break")) return;
+  now.worked = -clock.seconds();
+  banner("break", "", el("p", {}, el("strong", {}, words.breakTitle), " ", words.breakText), dismiss("break"));
+}
+
+// ---- the beginning ----
+
+/** What an earlier page could not send goes first, so that nothing waits behind a new item. */
+async function sendLeftovers() {
+  for (const entry of box.waiting()) {
+    try {
+      await box.send(entry);
+    } catch (error) {
+      if (error.status === 401) throw error;
+      conflict(error, entry.body.answer);
+    }
+  }
+}
+
+async function begin() {
+  document.title = `${words.workTitle} – rrm`;
+  guidelines.class = help.class = "quiet";
+  byId("tools").append(keyButton(guidelines), keyButton(help));
+  try {
+    now.me = await reach(() => api("GET", "/api/me"));
+    box = outbox(now.me.id, offline);
+    notes = drafts(now.me.id, draftTold);
+    drawGuidelines(now.me.guideline);
+    toggleGuidelines(kept.get("guidelines") ?? matchMedia("(min-width: 75rem)").matches);
+    await sendLeftovers();
+  } catch (error) {
+    if (error.status === 401) return drawSessionOver();
+    const again = button(words.tryAgain, () => location.reload(), "primary");
+    return plainScreen(words.startFailed, el("p", { class: "alert bad", role: "alert" }, error.detail), again);
+  }
+  await claim();
+  poll(heartbeat, HEARTBEAT);
+  setInterval(proposeBreak, 10_000);
+  poll(() => now.idle && claim(), LOOK_AGAIN);
+}
+
+listen((key) => (now.busy ? null : now.actions.find((action) => action.key === key || action.also?.includes(key))));
+document.addEventListener("rrm:leave", (event) => box?.waiting().length && event.preventDefault());
+addEventListener("offline", offline);
+addEventListener("online", () => (now.lease && !now.busy ? heartbeat() : retryNow()));
+addEventListener("pagehide", () => now.lease && now.part?.area && keepDraft());
+tabs.addEventListener("message", ({ data }) => {
+  if (data !== now.lease?.item || now.busy) return;
+  toast(words.elsewhere);
+  claim();
+});
+begin();

@@ -1,0 +1,104 @@
+"""What the station's pages are made for: the desk, the settings, and what else a run can tell."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from rrm.core.annotation import Desk
+from rrm.core.errors import ConfigError
+from rrm.web.limits import Limits
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""The hosts that only this machine reaches."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """How the server may be reached and how much one client may ask of it.
+
+    `public_url` is where raters' browsers find the server: http or https, a host, perhaps a port, no
+    path; empty for loopback only. Limits count requests a minute: failed attempts to log in or join by
+    address, answers and skips by rater, everything else by session. ConfigError for a URL of another form.
+    """
+
+    public_url: str = ""
+    attempts_a_minute: int = 5  # failed log-ins and joins of one address, and unknown sessions times ten
+    answers_a_minute: int = 60  # of one rater
+    requests_a_minute: int = 600  # of one session
+    body_bytes: int = 2**20
+    text_letters: int = 20_000  # in one text field
+    list_items: int = 1_000
+    request_seconds: float = 25.0  # from a request's first byte to its last
+
+    def __post_init__(self) -> None:
+        if self.public_url:
+            object.__setattr__(self, "public_url", _public_url(self.public_url))
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the server over https."""
+        return self.public_url.startswith("https:")
+
+    def hosts(self, port: int) -> frozenset[str]:
+        """Return the Host headers that are answered: loopback's names with the port, and the public URL's host."""
+        return frozenset(origin.partition("//")[2] for origin in self.origins(port))
+
+    def origins(self, port: int) -> frozenset[str]:
+        """Return the origins whose pages may change anything."""
+        at = "" if port == 80 else f":{port}"  # browsers leave the scheme's own port out
+        own = {f"http://{bracketed(name)}{at}" for name in LOOPBACK}
+        return frozenset(own | {self.public_url} - {""})
+
+
+class RunControl(Protocol):
+    """The run that waits for the answers."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def train(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Station:
+    """All that the pages work on.
+
+    `trees` is what the tree viewer reads, `count` counts a text's tokens, `wider` gives what stands
+    before a request's source, the source, and what stands behind it; each is None where nobody can say.
+    """
+
+    desk: Desk
+    settings: WebSettings = WebSettings()
+    trees: Any | None = None
+    count: Callable[[str], int] | None = None
+    run: RunControl | None = None
+    wider: Callable[[str], tuple[str, str, str] | None] | None = None
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time  # seconds since 1970, as the desk counts them
+
+
+def _public_url(text: str) -> str:
+    """Return a public URL as browsers write its origin: in small letters, without the scheme's own port."""
+    refusal = ConfigError(
+        f"the public URL {text[:200]!r} is not of the form https://host or http://host:port,"
+        " without a path: give the address under which raters' browsers reach this server"
+    )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise refusal from None
+    if parts.scheme not in _DEFAULT_PORTS or not host or parts.path not in ("", "/") or "@" in parts.netloc:
+        raise refusal
+    if parts.query or parts.fragment or not text.isascii() or any(each.isspace() or each in "<>\"'\\" for each in text):
+        raise refusal
+    at = "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
+    return f"{parts.scheme}://{bracketed(host)}{at}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in URLs: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,293 @@
+"""What a rater's page asks of the server: to come in, to be handed an item, and to have an answer kept."""
+
+from collections import deque
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from pydantic import AfterValidator, Field
+
+from rrm.core.annotation import Given, Lease, OwnProgress, Person, Submission
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.web.access import (
+    HOMES,
+    Id,
+    address,
+    allow,
+    begin_session,
+    end_session,
+    forget_session,
+    limit,
+    public,
+)
+from rrm.web.guidelines import guideline_html
+from rrm.web.kinds import (
+    DETAILS,
+    AnswerBody,
+    Body,
+    answer_json,
+    lease_json,
+    shown_texts,
+    summary,
+    to_answer,
+    unchecked_answer,
+)
+from rrm.web.station import Station
+
+HISTORY = 10
+"""How many of the own answers a rater sees."""
+
+_LONGEST_WORK = 7 * 24 * 3600.0  # seconds of active time that one answer can claim
+
+Key = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Reason = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"\S")]
+Scalar: TypeAlias = bool | int | float | Annotated[str, Field(max_length=1_000)] | None
+
+
+def _not_ours(detail: dict[str, Scalar]) -> dict[str, Scalar]:
+    if taken := detail.keys() & DETAILS:
+        raise ValueError(f"{min(taken)} is worked out by the server")
+    return detail
+
+
+Detail = Annotated[dict[Annotated[str, Field(max_length=50)], Scalar], Field(max_length=20), AfterValidator(_not_ours)]
+"""What a page adds to an answer, such as the time away from it."""
+
+
+class Nothing(Body):
+    """A body that says nothing more than its route."""
+
+
+class Joining(Body):
+    """A token of an invitation or a panel, the participant id that came with the link, and consent."""
+
+    token: Annotated[str, Field(min_length=1, max_length=200)]
+    participant: Annotated[str, Field(max_length=200)] | None = None
+    agreed: bool = False
+
+
+class LoggingIn(Body):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    password: Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class Drafting(Body):
+    """Whatever the page needs to go on where the rater stopped; a text in `text` has its tokens counted."""
+
+    draft: dict[str, Any]
+
+
+class Answering(Body):
+    """An answer; the same `key` again means the same answer. `seconds` is active time."""
+
+    key: Key
+    shown: Annotated[str, Field(min_length=1, max_length=100)]
+    answer: AnswerBody
+    seconds: Annotated[float, Field(ge=0, le=_LONGEST_WORK)] | None = None
+    confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    detail: Detail = Field(default_factory=dict)
+
+
+class Skipping(Body):
+    key: Key
+    reason: Reason
+
+
+class Flagging(Body):
+    text: Reason
+
+
+def router(station: Station) -> APIRouter:
+    """Return the rater's routes."""
+    routes = APIRouter(prefix="/api")
+    routes.include_router(_doors(station))
+    routes.include_router(_leases(station))
+    return routes
+
+
+def _doors(station: Station) -> APIRouter:
+    """Return the routes by which people come and go."""
+    routes = APIRouter()
+    desk = station.desk
+    Anybody: TypeAlias = Annotated[Person, Depends(allow(station, "annotator", "adjudicator", "admin", "reader"))]
+
+    @routes.post("/join", dependencies=[Depends(public)])
+    def join(body: Joining, request: Request, response: Response) -> dict[str, Any]:
+        if desk.settings().consent and not body.agreed:
+            raise InputError("the consent text has not been agreed to: read it and tick the box first")
+        participant = (body.participant or "").strip() or None
+        with _Attempt(station, request):
+            token = desk.join(body.token, participant)
+        return _enter(station, request, response, token)
+
+    @routes.post("/login", dependencies=[Depends(public)])
+    def login(body: LoggingIn, request: Request, response: Response) -> dict[str, Any]:
+        with _Attempt(station, request):
+            token = desk.log_in(body.name, body.password)
+        return _enter(station, request, response, token)
+
+    @routes.post("/logout")
+    def logout(_: Anybody, __: Nothing, request: Request, response: Response) -> dict[str, Any]:
+        end_session(station, request)
+        forget_session(station, request, response)
+        return {}
+
+    @routes.get("/me")
+    def me(person: Anybody) -> dict[str, Any]:
+        settings, guideline = desk.settings(), desk.guideline()
+        return {
+            "id": person.id,
+            "name": person.name,
+            "role": person.role,
+            "state": person.state,
+            "progress": asdict(desk.own_progress(person.id)),
+            "guideline": {"version": guideline.version, "html": guideline_html(guideline.text)},
+            "settings": {"rating_points": settings.rating_points},
+        }
+
+    return routes
+
+
+def _leases(station: Station) -> APIRouter:
+    """Return the routes by which items are handed out and answers come in."""
+    routes = APIRouter()
+    desk = station.desk
+    Rater: TypeAlias = Annotated[Person, Depends(allow(station, "annotator", "adjudicator", "admin"))]
+
+    @routes.post("/claim")
+    def claim(person: Rater, _: Nothing) -> dict[str, Any]:
+        return _claimed(station, person)
+
+    @routes.get("/leases/{id}/wider")
+    def wider(id: Id, person: Rater) -> dict[str, Any]:
+        lease = desk.lease(person.id, id)
+        found = station.wider(lease.request.id) if station.wider is not None else None
+        if found is None:
+            raise MissingError("what stands around this source is not on record")
+        return dict(zip(("before", "text", "after"), found, strict=True))
+
+    @routes.post("/leases/{id}/renew")
+    def renew(id: Id, person: Rater, _: Nothing) -> dict[str, Any]:
+        return {"expires_in": max(0.0, desk.renew(person.id, id) - station.clock())}
+
+    @routes.put("/leases/{id}/draft")
+    def draft(id: Id, person: Rater, body: Drafting) -> dict[str, Any]:
+        desk.save_draft(person.id, id, body.draft)
+        text = body.draft.get("text")
+        return {"tokens": station.count(text) if station.count is not None and isinstance(text, str) else None}
+
+    @routes.post("/leases/{id}/answer")
+    def answer(id: Id, person: Rater, body: Answering) -> dict[str, Any]:
+        limit(station, "answers", person.id, station.settings.answers_a_minute)
+        given = desk.submit(person.id, id, _submission(station, person, id, body), body.key)
+        practice = _told(station, given) if given.purpose == "practice" else None
+        return {"id": given.id, "practice": practice, "next": _claimed(station, person)}
+
+    @routes.post("/leases/{id}/skip")
+    def skip(id: Id, person: Rater, body: Skipping) -> dict[str, Any]:
+        limit(station, "answers", person.id, station.settings.answers_a_minute)
+        desk.skip(person.id, id, body.reason, body.key)
+        return {"next": _claimed(station, person)}
+
+    @routes.post("/leases/{id}/flag")
+    def flag(id: Id, person: Rater, body: Flagging) -> dict[str, Any]:
+        desk.flag(person.id, id, body.text)
+        return {}
+
+    @routes.post("/undo")
+    def undo(person: Rater, _: Nothing) -> dict[str, Any]:
+        return {"lease": _shown(station, desk.undo(person.id))}
+
+    @routes.get("/history")
+    def history(person: Rater) -> list[dict[str, Any]]:
+        own = (each for each in desk.answers(person=person.id) if _remembered(each))
+        return [
+            {"item": each.item, "kind": each.kind, "summary": summary(each.answer, each.order), "at": each.at}
+            for each in reversed(deque(own, maxlen=HISTORY))
+        ]
+
+    return routes
+
+
+class _Attempt:
+    """Counts an attempt to come in against the address, and takes those that succeed out of the count again."""
+
+    def __init__(self, station: Station, request: Request) -> None:
+        self._station, self._address = station, address(request)
+
+    def __enter__(self) -> None:
+        limit(self._station, "attempts", self._address, self._station.settings.attempts_a_minute)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            self._station.limits.give_back("attempts", self._address)
+        elif isinstance(error, AccessError):
+            raise HTTPException(401, str(error)) from error
+
+
+def _enter(station: Station, request: Request, response: Response, token: str) -> dict[str, Any]:
+    person = station.desk.who(token)
+    assert person is not None, "a session that was made just now"
+    begin_session(station, request, response, token)
+    return {"next": HOMES[person.role]}
+
+
+def _claimed(station: Station, person: Person) -> dict[str, Any]:
+    """Return the person's lease, new or old; without one, that all is done or why there is nothing just now."""
+    try:
+        lease = station.desk.claim(person.id)
+    except AccessError:  # paused, or practice was not passed: `_why_none` says which
+        lease = None
+    person, progress = station.desk.person(person.id), station.desk.own_progress(person.id)  # practice may have ended
+    done = lease is None and _done(person, progress)
+    code = station.desk.settings().completion_code or None if done else None
+    return {
+        "lease": _shown(station, lease) if lease is not None else None,
+        "progress": asdict(progress),
+        "done": {"completion_code": code} if done else None,
+        "reason": _why_none(person, progress) if lease is None and not done else None,
+    }
+
+
+def _done(person: Person, progress: OwnProgress) -> bool:
+    """Return whether nothing is left for good for somebody who may rate."""
+    return person.state in ("active", "practising") and not progress.practising and progress.left == 0
+
+
+def _why_none(person: Person, progress: OwnProgress) -> str:
+    if person.state == "paused":
+        return "you are paused: there are no items for you until an admin lets you go on"
+    if person.state == "refused":
+        return "the practice items were not passed, so there are no items for you; an admin can let you in"
+    return "other raters hold all that is left for you just now: ask again in a minute"
+
+
+def _shown(station: Station, lease: Lease) -> dict[str, Any]:
+    wider = station.wider is not None and station.wider(lease.request.id) is not None
+    return lease_json(lease, station.clock(), wider)
+
+
+def _submission(station: Station, person: Person, id: str, body: Answering) -> Submission:
+    """Return what was sent, checked against the item.
+
+    An item that is no longer at hand cannot be checked against; the desk then refuses the answer as too
+    late, or knows the key and returns what it was given before.
+    """
+    try:
+        lease = station.desk.lease(person.id, id)
+    except ConflictError:
+        made = unchecked_answer(body.answer, station.desk.settings().rating_points)
+    else:
+        made = to_answer(body.answer, lease.request, shown_texts(lease), lease.points, station.count)
+    return Submission(made.answer, body.shown, body.seconds, body.confidence, {**body.detail, **made.detail})
+
+
+def _told(station: Station, given: Given) -> dict[str, Any]:
+    """Return what a rater is told after a practice item: the known answer, with places as they were shown."""
+    item = station.desk.item(given.item)
+    expected = answer_json(item.expected, given.order) if item.expected is not None else None
+    return {"right": given.right, "expected": expected, "explanation": item.explanation}
+
+
+def _remembered(given: Given) -> bool:
+    return given.state == "live" and given.purpose != "practice" and not given.adjudication

@@ -1,0 +1,86 @@
+"""Every route of the station and who may use it: a route that does not stand here fails the tests.
+
+Rows are (method, path) and the roles in the order of `rrm.core.annotation.ROLES`; PUBLIC is for everybody.
+"""
+
+PUBLIC: tuple[str, ...] = ("anonymous", "annotator", "adjudicator", "admin", "reader")
+EVERYBODY = ("annotator", "adjudicator", "admin", "reader")
+RATERS = ("annotator", "adjudicator", "admin")
+JUDGES = ("adjudicator", "admin")
+LOOKING = ("admin", "reader")
+SETTLING = ("adjudicator", "admin", "reader")
+ADMIN = ("admin",)
+
+PAGES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/"): PUBLIC,
+    ("GET", "/login"): PUBLIC,
+    ("GET", "/join"): PUBLIC,
+    ("GET", "/work"): RATERS,
+    ("GET", "/admin"): LOOKING,
+    ("GET", "/admin/raters"): LOOKING,
+    ("GET", "/admin/agreement"): LOOKING,
+    ("GET", "/admin/adjudicate"): SETTLING,
+    ("GET", "/admin/items"): LOOKING,
+    ("GET", "/admin/guidelines"): LOOKING,
+    ("GET", "/admin/settings"): LOOKING,
+    ("GET", "/admin/audit"): LOOKING,
+    ("GET", "/tree"): SETTLING,
+    ("MOUNT", "/static"): PUBLIC,
+}
+
+WORK: dict[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/api/join"): PUBLIC,
+    ("POST", "/api/login"): PUBLIC,
+    ("POST", "/api/logout"): EVERYBODY,
+    ("GET", "/api/me"): EVERYBODY,
+    ("POST", "/api/claim"): RATERS,
+    ("GET", "/api/leases/{id}/wider"): RATERS,
+    ("POST", "/api/leases/{id}/renew"): RATERS,
+    ("PUT", "/api/leases/{id}/draft"): RATERS,
+    ("POST", "/api/leases/{id}/answer"): RATERS,
+    ("POST", "/api/leases/{id}/skip"): RATERS,
+    ("POST", "/api/leases/{id}/flag"): RATERS,
+    ("POST", "/api/undo"): RATERS,
+    ("GET", "/api/history"): RATERS,
+    ("GET", "/api/openapi.json"): ADMIN,
+}
+
+ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/api/admin/levels"): LOOKING,
+    ("GET", "/api/admin/agreement"): LOOKING,
+    ("GET", "/api/admin/flags"): LOOKING,
+    ("GET", "/api/admin/run"): LOOKING,
+    ("POST", "/api/admin/train"): ADMIN,
+    ("POST", "/api/admin/levels/{level}/freeze"): ADMIN,
+    ("POST", "/api/admin/levels/{level}/reopen"): ADMIN,
+    ("GET", "/api/admin/raters"): LOOKING,
+    ("POST", "/api/admin/raters"): ADMIN,
+    ("POST", "/api/admin/raters/{id}/invite"): ADMIN,
+    ("POST", "/api/admin/raters/{id}/state"): ADMIN,
+    ("POST", "/api/admin/raters/{id}/requeue"): ADMIN,
+    ("POST", "/api/admin/raters/{id}/forget"): ADMIN,
+    ("POST", "/api/admin/panels"): ADMIN,
+    ("POST", "/api/admin/password"): ADMIN,
+    ("GET", "/api/admin/items"): LOOKING,
+    ("GET", "/api/admin/items/{item}"): LOOKING,
+    ("GET", "/api/admin/guidelines"): LOOKING,
+    ("GET", "/api/admin/guidelines/{version}"): LOOKING,
+    ("POST", "/api/admin/guidelines"): ADMIN,
+    ("POST", "/api/admin/guidelines/preview"): ADMIN,
+    ("GET", "/api/admin/settings"): LOOKING,
+    ("PUT", "/api/admin/settings"): ADMIN,
+    ("GET", "/api/admin/audit"): LOOKING,
+    ("GET", "/api/disputed"): SETTLING,
+    ("GET", "/api/disputed/{item}"): SETTLING,
+    ("POST", "/api/disputed/{item}/decide"): JUDGES,
+    ("GET", "/api/admin/export/{form}"): LOOKING,
+}
+
+TREES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/api/trees"): SETTLING,
+    ("GET", "/api/trees/{tree}/outline"): SETTLING,
+    ("GET", "/api/trees/{tree}/nodes/{node}"): SETTLING,
+    ("GET", "/api/trees/{tree}/search"): SETTLING,
+}
+
+ROUTES = {**PAGES, **WORK, **ADMINISTRATION, **TREES}

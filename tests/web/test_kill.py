@@ -1,0 +1,144 @@
+"""Killed in the midst of work, again and again: what was acknowledged is there, once, as it was sent."""
+
+import random
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rrm.core.values import Comparison
+from rrm.store.desk import open_desk
+from tests.web.live import Restarting
+from tests.web.stations import desk_in, items_of
+
+CLIENTS = 8
+WANTED = 3
+
+
+@dataclass
+class Rater:
+    """A client that sends what was not acknowledged again, with the same key, until it is."""
+
+    name: str
+    address: str
+    session: str
+    acknowledged: dict[str, tuple[str, int]] = field(default_factory=dict)  # answer's id: item, place chosen
+    repeated: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def work(self, stop: threading.Event) -> None:
+        chance = random.Random(self.name)
+        try:
+            lease = self._insist("/api/claim", {})["lease"]
+            while lease is not None and not stop.is_set():
+                better = chance.randrange(2)
+                key = f"{self.name}-{len(self.acknowledged):08d}"
+                answer = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
+                body = {"key": key, "shown": lease["shown"], "answer": answer, "seconds": 1.0}
+                told = self._insist(f"/api/leases/{lease['id']}/answer", body)
+                assert told["id"] not in self.acknowledged, "one answer was acknowledged as two"
+                self.acknowledged[told["id"]] = lease["item"], better
+                lease = told["next"]["lease"]
+        except Exception as error:
+            self.failed.append(f"{self.name}: {error!r}")
+
+    def _insist(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Origin": self.address, "Cookie": f"rrm-{self.address.rpartition(':')[2]}={self.session}"}
+        while True:
+            try:
+                answered = self._client.post(self.address + path, json=body, headers=headers)
+            except httpx.TransportError:
+                self.repeated += 1
+                time.sleep(0.02)
+                continue
+            assert answered.status_code == 200, answered.text
+            return answered.json()
+
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(timeout=30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def work_under_kills(directory: Path, kills: int, acknowledged: int) -> list[Rater]:
+    """Have raters answer while the server is killed after every `acknowledged / kills` answers, more or less."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with desk_in(
+        directory, items_of(["comparison"], each=acknowledged // WANTED + 50 * CLIENTS, wanted=WANTED)
+    ) as desk:
+        people = [desk.add_person(f"rater {number}", by="test") for number in range(CLIENTS)]
+        sessions = [desk.join(desk.invite(person.id, "test")) for person in people]
+    raters = [Rater(f"rater-{number}", address, session) for number, session in enumerate(sessions)]
+    server, stop, chance = Restarting(directory, port), threading.Event(), random.Random(7)
+    threads = [threading.Thread(target=rater.work, args=(stop,), daemon=True) for rater in raters]
+    try:
+        assert server.start() == address
+        for thread in threads:
+            thread.start()
+        for _ in range(kills):
+            target = done(raters) + acknowledged // kills * chance.uniform(0.7, 1.3)
+            wait_until(lambda target=target: done(raters) >= target or any(rater.failed for rater in raters))
+            time.sleep(chance.uniform(0, 0.01))  # anywhere between two answers
+            server.kill()
+            assert server.start() == address
+        wait_until(lambda: done(raters) >= acknowledged or any(rater.failed for rater in raters))
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        server.kill()
+    finally:
+        stop.set()
+        server.close()
+    assert [fault for rater in raters for fault in rater.failed] == []
+    return raters
+
+
+def done(raters: list[Rater]) -> int:
+    return sum(len(rater.acknowledged) for rater in raters)
+
+
+def wait_until(so: Any) -> None:
+    while not so():
+        time.sleep(0.001)
+
+
+def check_record(directory: Path, raters: list[Rater]) -> None:
+    """What is on record is what was acknowledged: the same answers, each once, no item by more than it wants."""
+    acknowledged = {id: answer for rater in raters for id, answer in rater.acknowledged.items()}
+    with open_desk(directory) as desk:
+        given = list(desk.answers())
+        assert len(given) == len({each.id for each in given})
+        assert {each.id: each.item for each in given} == {id: item for id, (item, _) in acknowledged.items()}
+        for each in given:
+            assert isinstance(each.answer, Comparison)
+            assert each.answer.better == each.order[acknowledged[each.id][1]]
+        assert len({(each.item, each.person) for each in given}) == len(given)
+        per_item: dict[str, int] = {}
+        for each in given:
+            per_item[each.item] = per_item.get(each.item, 0) + 1
+        assert max(per_item.values()) <= WANTED
+
+
+def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(tmp_path: Path) -> None:
+    raters = work_under_kills(tmp_path, kills=3, acknowledged=240)
+    assert done(raters) >= 240
+    assert sum(rater.repeated for rater in raters) > 0  # some were indeed cut off
+    check_record(tmp_path, raters)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_kills_under_ten_thousand_ratings_lose_and_double_none(tmp_path: Path) -> None:
+    raters = work_under_kills(tmp_path, kills=100, acknowledged=10_000)
+    assert done(raters) >= 10_000
+    assert sum(rater.repeated for rater in raters) >= 100
+    check_record(tmp_path, raters)

@@ -1,0 +1,337 @@
+"""A rater's day through the API: every kind, practice, drafts, taking back, being late, and the end."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rrm.core.annotation import Item
+from rrm.core.values import Comparison, Correction, Critique, Label, Ranking, Rating, Reject
+from rrm.web.station import Station
+from tests.web.stations import (
+    ALL_KINDS,
+    PLENTY,
+    SOURCE,
+    House,
+    answer_for,
+    claim,
+    desk_in,
+    house_in,
+    items_of,
+    new_key,
+    request_of,
+    submission_for,
+    submit,
+)
+
+
+def given_of(house: House) -> list[Any]:
+    return [given for given in house.desk.answers() if given.state == "live"]
+
+
+def count(text: str) -> int:
+    return len(text.split())
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[House]:
+    """A station that counts words as tokens and knows what stands around the source."""
+
+    def wider(_: str) -> tuple[str, str, str]:
+        return "before ", SOURCE, " after"
+
+    with house_in(tmp_path, items_of(ALL_KINDS), {"count": count, "wider": wider}) as house:
+        house.add("anna")
+        yield house
+
+
+def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
+    anna = counting.clients["anna"]
+    lease = claim(anna)
+    assert set(lease) == {
+        "id", "item", "kind", "practice", "level", "instruction", "context", "passages", "outputs", "max_tokens",
+        "points", "guideline", "shown", "expires_in", "draft", "wider", "answers",
+    }  # fmt: skip
+    assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
+    assert lease["context"] == "A fable."
+    assert (lease["max_tokens"], lease["points"], lease["wider"], lease["practice"]) == (40, 7, True, False)
+    assert 0 < lease["expires_in"] <= 900
+    again = claim(anna)
+    assert {**again, "expires_in": 0} == {**lease, "expires_in": 0}
+
+
+def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(counting: House) -> None:
+    anna = counting.clients["anna"]
+    leases, following = {}, anna.post("/api/claim", json={}).json()
+    while (lease := following["lease"]) is not None:
+        leases[lease["kind"]] = lease
+        more = {"confidence": 0.75} if lease["kind"] == "rating" else {}
+        answered = submit(anna, lease, **more)
+        assert answered.status_code == 200, answered.text
+        assert answered.json()["practice"] is None
+        following = answered.json()["next"]
+    assert set(leases) == set(ALL_KINDS)
+    assert following["done"] == {"completion_code": None}
+    assert (following["progress"]["done"], following["progress"]["left"]) == (8, 0)
+    given = {each.kind: each for each in given_of(counting)}
+    for kind in ("comparison", "ranking"):
+        texts = [each.text for each in counting.desk.item(given[kind].item).request.shown]
+        shown = [each["text"] for each in leases[kind]["outputs"]]
+        answer = given[kind].answer
+        if isinstance(answer, Comparison):
+            assert texts[answer.better] == shown[1]
+            assert answer.strength == 0.5
+        else:
+            assert isinstance(answer, Ranking)
+            assert [texts[place] for place in answer.best_first] == shown[::-1]
+    assert given["rating"].answer == Rating(5, 7)
+    assert given["rating"].confidence == 0.75
+    assert given["label"].answer == Label(True)
+    assert isinstance(given["correction"].answer, Correction)
+    assert given["correction"].detail["diff"]
+    assert given["critique"].answer == Critique("too short", ((0, 3),))
+    assert given["critique"].detail["source_spans"] == [[0, 4, 7]]
+    assert given["reject"].answer == Reject("not a summary")
+    assert {each.seconds for each in given.values()} == {4.5}
+
+
+def test_both_bad_is_a_rejection_that_says_so(tmp_path: Path) -> None:
+    with house_in(tmp_path, items_of(["comparison"])) as house:
+        anna = house.add("anna")
+        answer = {"kind": "comparison", "better": None, "strength": None, "both_bad": True}
+        assert submit(anna, claim(anna), answer).status_code == 200
+        (given,) = given_of(house)
+        assert given.answer == Reject("both are bad")
+        assert given.detail["both_bad"] is True
+
+
+def test_the_source_is_seen_in_its_wider_context(counting: House) -> None:
+    anna = counting.clients["anna"]
+    lease = claim(anna)
+    answered = anna.get(f"/api/leases/{lease['id']}/wider")
+    assert answered.json() == {"before": "before ", "text": SOURCE, "after": " after"}
+
+
+def test_where_nobody_knows_the_wider_context_that_is_said(house: House) -> None:
+    lease = claim(house.clients["anna"])
+    assert lease["wider"] is False
+    answered = house.clients["anna"].get(f"/api/leases/{lease['id']}/wider")
+    assert answered.status_code == 404
+    assert "not on record" in answered.json()["detail"]
+
+
+def test_a_draft_is_kept_with_its_tokens_counted_and_comes_back(counting: House) -> None:
+    anna = counting.clients["anna"]
+    lease = claim(anna)
+    draft = {"text": "five words are not many", "at": 1795641555123, "answer": {"kind": "critique", "spans": [[0, 3]]}}
+    answered = anna.put(f"/api/leases/{lease['id']}/draft", json={"draft": draft})
+    assert answered.json() == {"tokens": 5}
+    assert claim(anna)["draft"] == draft
+    assert anna.put(f"/api/leases/{lease['id']}/draft", json={"draft": {}}).json() == {"tokens": None}
+
+
+def test_a_text_beyond_the_budget_is_refused_with_both_numbers(counting: House) -> None:
+    anna = counting.clients["anna"]
+    while (lease := claim(anna))["kind"] != "demonstration":
+        submit(anna, lease)
+    refused = submit(anna, lease, {"kind": "demonstration", "text": "word " * 41})
+    assert refused.status_code == 422
+    assert "41 tokens" in refused.json()["detail"]
+    assert "at most 40" in refused.json()["detail"]
+    assert submit(anna, lease, {"kind": "demonstration", "text": "word " * 40}).status_code == 200
+
+
+def test_an_answer_sent_again_with_its_key_is_the_same_answer(house: House) -> None:
+    anna = house.clients["anna"]
+    lease = claim(anna)
+    body = submission_for(lease)
+    first, again = (anna.post(f"/api/leases/{lease['id']}/answer", json=body) for _ in range(2))
+    assert first.status_code == again.status_code == 200
+    assert first.json()["id"] == again.json()["id"]
+    assert len(given_of(house)) == 1
+    other = anna.post(f"/api/leases/{lease['id']}/answer", json={**body, "key": new_key()})
+    assert other.status_code == 409
+    assert len(given_of(house)) == 1
+
+
+def test_an_answer_to_another_page_than_was_leased_is_a_conflict(house: House) -> None:
+    anna = house.clients["anna"]
+    lease = claim(anna)
+    answered = anna.post(f"/api/leases/{lease['id']}/answer", json={**submission_for(lease), "shown": "shown-0"})
+    assert answered.status_code == 409
+    assert submit(anna, lease).status_code == 200
+
+
+def test_a_late_answer_is_a_conflict_and_comes_back_as_the_draft(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna, start = house.clients["anna"], house.desk.clock()
+    lease = claim(anna)
+    monkeypatch.setattr(house.desk, "clock", lambda: start + 1000.0)
+    answered = submit(anna, lease)
+    assert answered.status_code == 409
+    assert house.desk.answer_count() == 0
+    again = claim(anna)
+    assert again["item"] == lease["item"]
+    assert again["draft"]["answer"]["kind"] == answer_for(lease)["kind"]
+    assert submit(anna, again).status_code == 200
+
+
+def test_a_renewed_lease_lasts_longer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna, start = house.clients["anna"], house.desk.clock()
+    lease = claim(anna)
+    monkeypatch.setattr(house.desk, "clock", lambda: start + 600.0)
+    renewed = anna.post(f"/api/leases/{lease['id']}/renew", json={})
+    assert renewed.json()["expires_in"] == pytest.approx(1500, abs=60)  # by the station's own clock
+    monkeypatch.setattr(house.desk, "clock", lambda: start + 1400.0)
+    assert submit(anna, lease).status_code == 200
+
+
+def test_a_skipped_item_does_not_come_back_and_a_flag_is_kept(house: House) -> None:
+    anna = house.clients["anna"]
+    lease = claim(anna)
+    assert anna.post(f"/api/leases/{lease['id']}/flag", json={"text": "unclear"}).json() == {}
+    skipped = anna.post(f"/api/leases/{lease['id']}/skip", json={"key": new_key(), "reason": "not my subject"})
+    seen = {skipped.json()["next"]["lease"]["item"]}
+    while (lease_now := anna.post("/api/claim", json={}).json()["lease"]) is not None:
+        seen.add(lease_now["item"])
+        submit(anna, lease_now)
+    assert lease["item"] not in seen
+    assert [(each.item, each.reason) for each in house.desk.skips()] == [(lease["item"], "not my subject")]
+    assert [(each.item, each.text) for each in house.desk.flags()] == [(lease["item"], "unclear")]
+    for reason in ("", "   "):
+        assert anna.post("/api/leases/none/skip", json={"key": new_key(), "reason": reason}).status_code == 422
+
+
+def test_undo_brings_the_item_back_as_it_was_shown_with_the_answer(house: House) -> None:
+    anna = house.clients["anna"]
+    assert anna.post("/api/undo", json={}).status_code == 409
+    lease = claim(anna)
+    submit(anna, lease)
+    (entry,) = anna.get("/api/history").json()
+    assert (entry["item"], entry["kind"]) == (lease["item"], lease["kind"])
+    back = anna.post("/api/undo", json={}).json()["lease"]
+    assert back["item"] == lease["item"]
+    assert back["draft"]["answer"]["kind"] == lease["kind"]
+    assert given_of(house) == []
+    assert anna.get("/api/history").json() == []
+    assert submit(anna, back).status_code == 200
+
+
+def test_history_tells_the_last_ten_newest_first_with_letters_as_shown(tmp_path: Path) -> None:
+    with house_in(tmp_path, items_of(["comparison"], each=12)) as house:
+        anna = house.add("anna")
+        items = []
+        for number in range(12):
+            lease = claim(anna)
+            items.append(lease["item"])
+            better = number % 2
+            submit(anna, lease, {"kind": "comparison", "better": better, "strength": None, "both_bad": False})
+        told = anna.get("/api/history").json()
+        assert [each["item"] for each in told] == items[:1:-1]
+        assert [each["summary"] for each in told[:2]] == ["B is better", "A is better"]
+
+
+# ---- practice and the end ----
+
+
+@pytest.fixture
+def schooled(tmp_path: Path) -> Iterator[House]:
+    practice = [
+        Item(request_of("comparison", 900 + i), "practice", expected=Comparison(1), explanation=f"why {i}")
+        for i in range(2)
+    ]
+    work = items_of(["label"], each=1, wanted=2)
+    changes = {"practice_items": 2, "practice_tries": 1, "completion_code": "DONE-42"}
+    with house_in(tmp_path, [*practice, *work], **changes) as house:
+        house.add("anna")
+        house.add("ben")
+        yield house
+
+
+def practise(house: House, name: str, right: bool) -> dict[str, Any]:
+    """Do all practice items, right or wrong; return what the last answer brought."""
+    told: dict[str, Any] = {}
+    for _ in range(2):
+        lease = claim(house.clients[name])
+        assert lease["practice"] is True
+        texts = [each.text for each in house.desk.item(lease["item"]).request.shown]
+        good = [each["text"] for each in lease["outputs"]].index(texts[1])
+        better = good if right else 1 - good
+        answer = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
+        told = submit(house.clients[name], lease, answer).json()
+        assert told["practice"]["right"] is right
+        assert told["practice"]["expected"]["better"] == good  # as shown, not as recorded
+        assert told["practice"]["explanation"].startswith("why ")
+    return told
+
+
+def test_practice_is_told_and_those_who_pass_go_on_to_the_end_with_its_code(schooled: House) -> None:
+    anna = schooled.clients["anna"]
+    assert anna.get("/api/me").json()["state"] == "practising"
+    told = practise(schooled, "anna", right=True)
+    assert told["next"]["lease"]["practice"] is False
+    assert told["next"]["done"] is None
+    assert "DONE-42" not in anna.get("/api/me").text
+    last = submit(anna, told["next"]["lease"]).json()
+    assert last["practice"] is None
+    assert last["next"] == {
+        "lease": None,
+        "progress": last["next"]["progress"],
+        "done": {"completion_code": "DONE-42"},
+        "reason": None,
+    }
+    assert anna.get("/api/history").json()[0]["kind"] == "label"
+    assert len(anna.get("/api/history").json()) == 1  # practice is no history
+
+
+def test_those_who_fail_practice_get_no_items_and_no_code(schooled: House) -> None:
+    told = practise(schooled, "ben", right=False)
+    assert told["next"]["lease"] is None
+    assert told["next"]["done"] is None
+    assert "practice" in told["next"]["reason"]
+    assert "DONE-42" not in schooled.clients["ben"].get("/api/me").text
+    assert "DONE-42" not in schooled.clients["ben"].post("/api/claim", json={}).text
+
+
+def test_an_item_that_somebody_else_holds_is_waited_for_not_the_end(tmp_path: Path) -> None:
+    with house_in(tmp_path, items_of(["label"]), completion_code="DONE-42") as house:
+        anna, ben = house.add("anna"), house.add("ben")
+        lease = claim(anna)
+        told = ben.post("/api/claim", json={}).json()
+        assert (told["lease"], told["done"]) == (None, None)
+        assert "again" in told["reason"]
+        assert submit(anna, lease).status_code == 200
+        assert ben.post("/api/claim", json={}).json()["done"] == {"completion_code": "DONE-42"}
+
+
+def test_me_tells_the_guidelines_as_clean_html(house: House) -> None:
+    house.desk.set_guideline("# Rules\n\n<script>alert(1)</script> [x](javascript:alert(1))", by="test")
+    me = house.clients["anna"].get("/api/me").json()
+    assert (me["name"], me["role"], me["settings"]) == ("anna", "annotator", {"rating_points": 7})
+    assert me["guideline"]["version"] == 1
+    assert "<h1>Rules</h1>" in me["guideline"]["html"]
+    assert "<script" not in me["guideline"]["html"]
+    assert "href" not in me["guideline"]["html"]
+
+
+def test_text_that_no_utf8_can_say_is_still_shown(tmp_path: Path) -> None:
+    """A desk whose texts hold half of a surrogate pair, as a broken source file may."""
+    with desk_in(tmp_path, items_of(["label"])) as desk:
+        house = House(Station(desk, PLENTY))
+        anna = house.add("anna")
+        lease = claim(anna)
+        broken = replace(desk.lease(house.persons["anna"].id, lease["id"]).request.view, context="a\ud800b")
+
+        class Broken:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(desk, name)
+
+            def claim(self, person: str) -> Any:
+                found = desk.claim(person)
+                return replace(found, request=replace(found.request, view=broken))
+
+        odd = House(Station(Broken(), PLENTY))  # type: ignore[arg-type]
+        answered = odd.client(house.session("anna")).post("/api/claim", json={})
+        assert answered.status_code == 200
+        assert answered.json()["lease"]["context"] == "a\ud800b"
