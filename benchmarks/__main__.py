@@ -3,7 +3,20 @@
 import subprocess
 import sys
 
-NAMES = ("imports", "demo", "driver", "novel", "targets", "people", "rewards", "gpu")
+NAMES = (
+    "imports",
+    "demo",
+    "driver",
+    "novel",
+    "targets",
+    "people",
+    "rewards",
+    "leases",
+    "annotators",
+    "tree",
+    "fuzz",
+    "gpu",
+)
 
 for name in NAMES:
     print(f"\n== {name}", flush=True)

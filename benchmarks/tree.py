@@ -66,7 +66,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--leaves", type=int, default=8000)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="once, with a tenth of the leaves")
     options = parser.parse_args()
+    if options.quick:
+        options.leaves, options.repetitions = options.leaves // 10, 1
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         _, graph = recorded(folder, options.leaves, words=12 * options.leaves)

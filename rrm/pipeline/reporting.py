@@ -143,11 +143,15 @@ def _tree_report(forest: Forest, standing: Standing, tree: Tree, own: Own, compo
 def _candidates(
     standing: Standing, tree: Tree, node: str, own: Own, scores: Mapping[str, np.ndarray], composing: Composing
 ) -> tuple[Candidate, ...]:
-    """Return a node's candidates, best first: equal texts once, but all of a root's, a sample of the policy."""
+    """Return a node's candidates, best first.
+
+    Equal texts stand once, as the chosen one where that is among them; but all of a root's, a sample of the policy.
+    """
     outputs = standing.outputs.get(node, ())
-    if node != tree.graph.root:
-        outputs = tuple({output.text: output for output in reversed(outputs)}.values())[::-1]
     best = standing.chosen.get(node)
+    if node != tree.graph.root:
+        kept = {output.text: output for output in (*reversed(outputs), *((best,) if best else ()))}
+        outputs = tuple(kept.values())[::-1]
     found = []
     for output in outputs:
         samples = own(output)

@@ -28,7 +28,7 @@ RECENT_SECONDS = 600.0
 EVERYDAY = ("answer", "skip", "undo", "flag", "log in", "log out")
 """What raters do all day, which would bury in the audit what one looks for there."""
 
-SEARCHED_AT_ONCE = 5_000
+SEARCHED_AT_ONCE = 2_500
 """In how many items one request looks for a text; with `next` the page goes on, and nobody waits for a rare one."""
 
 _MOST_DISPUTED = 100

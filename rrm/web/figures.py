@@ -32,12 +32,12 @@ class Kept(Generic[T]):
 
     `version` is quick and tells whether anything changed; a value older than `most_seconds` is computed anew
     even so. Whoever asks gets the new value if it comes within `wait` seconds, else the one before, marked
-    as not current; a page is never kept waiting. What the function raises is raised once, to whoever asks
+    as not current; a page is never kept waiting, and not even so long where the last computation took longer. What the function raises is raised once, to whoever asks
     next, and then it is tried again.
     """
 
     def __init__(
-        self, compute: Callable[[], T], version: Callable[[], object], most_seconds: float = 60.0, wait: float = 0.05
+        self, compute: Callable[[], T], version: Callable[[], object], most_seconds: float = 60.0, wait: float = 0.03
     ) -> None:
         self._compute, self._version = compute, version
         self._most_seconds, self._wait = most_seconds, wait
@@ -45,6 +45,7 @@ class Kept(Generic[T]):
         self._running = False
         self._held: list[tuple[T, object, float]] = []  # one at most: the value, its version, when
         self._error: Exception | None = None
+        self._took = 0.0  # seconds of the last computation
         self._rested = 0.0  # of the monotonic clock: when the next computation may begin
 
     def latest(self) -> Computed[T] | None:
@@ -54,7 +55,7 @@ class Kept(Generic[T]):
             if not self._running and self._due(version):
                 self._running = True
                 threading.Thread(target=self._work, args=(version,), name="figures", daemon=True).start()
-            if self._running:
+            if self._running and (not self._held or self._took <= self._wait):
                 self._changed.wait_for(lambda: not self._running, self._wait)
             if self._error is not None:
                 error, self._error = self._error, None
@@ -78,7 +79,8 @@ class Kept(Generic[T]):
             error = raised
         with self._changed:
             self._held, self._error, self._running = held or self._held, error, False
-            self._rested = time.monotonic() + REST * (time.monotonic() - began)
+            self._took = time.monotonic() - began
+            self._rested = time.monotonic() + REST * self._took
             self._changed.notify_all()
 
 

@@ -215,6 +215,13 @@ def test_a_run_that_waits_for_people_says_so_and_goes_on_when_they_have_answered
     assert report.levels[0].n_train > 0
 
 
+def test_every_node_of_the_report_names_the_one_candidate_that_was_chosen(folder: Path) -> None:
+    for target in look.finished(folder).targets:
+        for tree in target.trees:
+            for node in tree.nodes:
+                assert [each.chosen for each in node.candidates].count(True) == 1
+
+
 # ---- how it fails ----
 
 

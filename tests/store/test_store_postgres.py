@@ -114,6 +114,12 @@ def test_a_damaged_record_url_is_named(tmp_path: Path, text: str) -> None:
         open_store(tmp_path, "read")
 
 
+def test_importing_the_store_loads_no_driver_of_postgresql() -> None:
+    code = "import sys, rrm.store; print([each for each in ('psycopg', 'alembic') if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_without_psycopg_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InputError, match=r"needs psycopg: pip install 'rrm\[postgres\]'"):

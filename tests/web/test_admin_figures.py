@@ -40,6 +40,20 @@ def test_nobody_waits_for_a_slow_one() -> None:
     assert asked_until(kept, True).current
 
 
+def test_where_the_last_one_took_long_the_old_figure_comes_at_once() -> None:
+    version = [1]
+    kept = Kept(lambda: time.sleep(0.3) or version[0], lambda: version[0], wait=0.2)
+    assert asked_until(kept, 1).current
+    version[0] = 2
+    time.sleep(0.3 * 4 + 0.1)  # the rest
+    began = time.monotonic()
+    found = kept.latest()
+    assert time.monotonic() - began < 0.15
+    assert found is not None
+    assert (found.value, found.current) == (1, False)
+    assert asked_until(kept, 2).current
+
+
 def test_the_old_figure_is_shown_as_old_until_the_new_one_is_there() -> None:
     version = [1]
     gate = threading.Event()

@@ -42,7 +42,8 @@ from rrm.store.tables import table
 
 RETRACTION = table("retraction")
 
-_AT_ONCE = 1_000  # answers that a reader holds at a time
+_AT_ONCE = 500  # answers that a reader holds at a time
+_ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
 
 _COLUMNS = {**GIVEN.c, "state": func.coalesce(RETRACTION.c.state, "live").label("state")}
 _FIELDS = [each.name for each in fields(Given)]
@@ -208,20 +209,23 @@ class Answers(Claims):
         `after` skips as many of the earliest ones (of this level and person), for readers that go on where
         they stopped.
         """
-        asked = EVERY.order_by(GIVEN.c.seq).limit(_AT_ONCE)
+        asked = EVERY.where(GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
         if level is not None:
             asked = asked.where(GIVEN.c.level == level)
         if person is not None:
             asked = asked.where(GIVEN.c.person == person)
         whole = level is None and person is None  # then `seq`, which has no gaps, is the number to skip
-        page = asked.where(GIVEN.c.seq > after) if whole else asked.offset(after)
+        page, last = (asked, after) if whole else (asked.offset(after), 0)
         while True:
+            given: list[Given] = []
             with self._read() as connection:
-                rows = connection.execute(page).all()
-            yield from map(as_given, rows)
-            if len(rows) < _AT_ONCE:
+                for rows in connection.execute(page, {"last": last}).partitions(_ROWS):
+                    given += map(as_given, rows)
+                    last = rows[-1].seq
+            yield from given
+            if len(given) < _AT_ONCE:
                 return
-            page = asked.where(GIVEN.c.seq > rows[-1].seq)
+            page = asked
 
     def item_answers(self, item: str) -> list[Given]:
         with self._read() as connection:

@@ -73,7 +73,7 @@ def deal_with(desk: SqlDesk, lease: Lease, since: float, chance: Random, key: st
         return Tenure(item, person, since, lease.expires, f"broken: {error}")  # nothing came of it: it is held
 
 
-def rate_together(desk: SqlDesk, persons: Sequence[str], seed: int, patience: float = 900.0) -> list[Tenure]:
+def rate_together(desk: SqlDesk, persons: Sequence[str], seed: int, patience: float = 1800.0) -> list[Tenure]:
     """Let each person rate in a thread of their own, all from the same moment on."""
     seen: list[Tenure] = []
     faults: list[BaseException] = []

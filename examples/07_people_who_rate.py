@@ -1,0 +1,52 @@
+"""People who rate: items on the desk, two raters' answers, their agreement, and feedback to learn from.
+
+`rrm annotate DIR` serves the same desk as web pages; here two functions stand in for the people.
+"""
+
+import tempfile
+from pathlib import Path
+
+from rrm.agreement.levels import level_agreement
+from rrm.core.annotation import Item, Lease, Submission
+from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.store import open_store
+from rrm.store.desk import SqlDesk, open_desk
+
+STORIES = {
+    "harbour": ("Mara sails at dawn, and a storm breaks the mast.", "A storm breaks Mara's mast.", "Mara sleeps."),
+    "orchard": ("Bren plants forty trees; one survives.", "Trees die.", "Of Bren's forty trees one survives."),
+    "letter": ("Tove finds a letter that names a thief.", "Tove finds a letter about a thief.", "Tove writes."),
+}
+
+
+def item(name: str, story: str, *outputs: str) -> Item:
+    """A comparison of two summaries, wanted of two raters."""
+    view = View("Which summary says what happens?", (Passage(story),), max_tokens=20)
+    shown = tuple(Shown(f"{name}-{place}", text) for place, text in enumerate(outputs))
+    return Item(Request(name, name, 0, "comparison", view, shown), wanted=2)
+
+
+def prefers_long(lease: Lease) -> Comparison:
+    """Judge what the page shows, in the order in which it shows it."""
+    first, second = (lease.request.shown[place].text for place in lease.order)
+    return Comparison(0 if len(first) > len(second) else 1, strength=0.5)
+
+
+def rate_all(desk: SqlDesk, name: str) -> None:
+    """What a person does on the page: take an item, decide, take the next."""
+    person = desk.add_person(name, by="example")
+    while (lease := desk.claim(person.id)) is not None:
+        desk.submit(person.id, lease.id, Submission(prefers_long(lease), lease.shown, seconds=4.0), key=lease.id)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    open_store(Path(folder)).close()  # an empty record; a run makes its own
+    with open_desk(folder) as desk:
+        desk.add_items([item(name, *texts) for name, texts in STORIES.items()])
+        for name in ("anna", "ben"):
+            rate_all(desk, name)
+        for level in level_agreement(desk.answers()):
+            alpha = level.alpha["nominal"]
+            print(f"level {level.level}: {level.answers} answers, alpha {alpha.value if not alpha.why else alpha.why}")
+        desk.freeze(0, by="example")
+        print(f"{desk.take_up(0)} answers are feedback now, each to the request as its rater saw it")
