@@ -18,11 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from pathlib import Path
 from statistics import median
+from threading import Barrier, Thread
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.values import Comparison, Passage, Request, Shown, View
 from rrm.store import open_store
-from rrm.store.desk import SqlDesk, open_desk
+from rrm.store.desk import open_desk
 from tests.postgres import binaries, running
 
 CLIENTS = 32
@@ -51,12 +52,26 @@ def items(count: int) -> list[Item]:
     ]
 
 
-def rate(desk: SqlDesk, persons: Sequence[str], act: Callable[[str], object]) -> float:
+def rate(persons: Sequence[str], act: Callable[[str], object]) -> float:
     """Return how many of these a second, each person once, by so many clients at once."""
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        began = time.perf_counter()
-        done = list(pool.map(act, persons))
-        took = time.perf_counter() - began
+    gc.collect()
+    gc.freeze()  # what was made to begin with is not looked through again and again
+    done: list[object] = []
+    start = Barrier(CLIENTS + 1)
+
+    def work(some: Sequence[str]) -> None:
+        start.wait()
+        done.extend([act(person) for person in some])
+
+    threads = [Thread(target=work, args=(persons[number::CLIENTS],)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
+    assert len(done) == len(persons)
     assert all(done)
     return len(persons) / took
 
@@ -73,10 +88,7 @@ def rates(folder: Path, url: str | None, raters: int) -> tuple[float, float]:
             assert lease is not None
             return desk.submit(person, lease.id, Submission(Comparison(0), lease.shown, 1.0), lease.id)
 
-        gc.collect()
-        gc.freeze()  # what was made to begin with is not looked through again and again
-        leases = rate(desk, persons, desk.claim)
-        return leases, rate(desk, persons, answer)
+        return rate(persons, desk.claim), rate(persons, answer)
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 """Figures that take seconds over many answers: kept as they are, and computed anew in the background."""
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +18,8 @@ T = TypeVar("T")
 
 REST = 4.0
 """After a computation the thread rests this many times as long as it took, so that raters are not slowed down."""
+
+_SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Kept(Generic[T]):
 
     `version` is quick and tells whether anything changed; a value older than `most_seconds` is computed anew
     even so. Whoever asks gets the new value if it comes within `wait` seconds, else the one before, marked
-    as not current; a page is never kept waiting, and not even so long where the last computation took longer. What the function raises is raised once, to whoever asks
-    next, and then it is tried again.
+    as not current; where the last computation took longer than that, nobody waits at all. What the function
+    raises is raised once, to whoever asks next, and then it is tried again.
     """
 
     def __init__(
@@ -106,9 +110,24 @@ class Figures:
 
     def _judge(self) -> Judged:
         last: dict[str, float] = {}
-        sheet = read_sheet(_noting(self._desk.answers(), last))
-        standings = rater_standings(self._desk.persons(), sheet, self._desk.skips())
-        return Judged({each.person.id: each for each in standings}, last, _agreement(sheet))
+        with _giving_way():
+            sheet = read_sheet(_noting(self._desk.answers(), last))
+            standings = rater_standings(self._desk.persons(), sheet, self._desk.skips())
+            return Judged({each.person.id: each for each in standings}, last, _agreement(sheet))
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Let other threads in at once while something long is computed.
+
+    A request takes the interpreter back after each of its queries, and by default waits 5 ms for it each time.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _noting(answers: Iterable[Given], last: dict[str, float]) -> Iterable[Given]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from rrm.core.annotation import Strategy
 from rrm.store.desk.items import ITEM, LEASE, has_room, is_touched
 
-SPARE = 50
+SPARE = 16
 """Items looked at beyond one for each rater, for those who have touched the first."""
 
 _COLUMNS = (ITEM.c.seq, ITEM.c.id, ITEM.c.question, ITEM.c.wanted, ITEM.c.taken, ITEM.c.shuffle)
@@ -29,10 +29,9 @@ _KEY: dict[Strategy, Callable[[Any, int], tuple[float, float]]] = {  # the same 
     "least-done": lambda row, taken: (taken, row.shuffle),
     "disagreement": lambda row, taken: (-row.disagreement, -row.shuffle),
 }
-_TOUCHED = select(LEASE.c.person, LEASE.c.question).where(
+_HAD = select(LEASE.c.person, LEASE.c.question, is_touched()).where(
     LEASE.c.question.in_(bindparam("questions", expanding=True)),
     LEASE.c.person.in_(bindparam("us", expanding=True)),
-    is_touched(),
 )
 _TAKE = (
     update(ITEM)
@@ -51,9 +50,10 @@ class Place(NamedTuple):
 
 
 class Allotted(NamedTuple):
-    """Whose item is which row by person, and for whom the items that were looked at do not tell."""
+    """Whose item is which row by person, who has not seen it before, and for whom what was looked at does not tell."""
 
     rows: dict[str, Any]
+    fresh: set[str]
     undecided: list[str]
 
 
@@ -62,9 +62,10 @@ def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) ->
     most = len(persons) + SPARE
     rows = connection.execute(_FIRST[strategy], {"most": most}).all()
     if not rows:
-        return Allotted({}, [])
+        return Allotted({}, set(), [])
     asked = {"questions": [row.question for row in rows], "us": persons}
-    touched = {(row.person, row.question) for row in connection.execute(_TOUCHED, asked)}
+    had = connection.execute(_HAD, asked).all()
+    touched = {(person, question) for person, question, still in had if still}
     key = _KEY[strategy]
     places = [Place(key(row, row.taken), row.seq, row.taken, row) for row in rows]
     # behind the last place there may be items that were not looked at
@@ -83,4 +84,6 @@ def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) ->
     taken = Counter(row.seq for row in allotted.values())
     for more in set(taken.values()):
         connection.execute(_TAKE, {"these": [seq for seq in taken if taken[seq] == more], "more": more})
-    return Allotted(allotted, undecided)
+    seen = {(person, question) for person, question, _ in had}
+    fresh = {person for person, row in allotted.items() if (person, row.question) not in seen}
+    return Allotted(allotted, fresh, undecided)

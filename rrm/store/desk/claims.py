@@ -99,12 +99,13 @@ class Turn(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """An item to lease."""
+    """An item to lease; `fresh` if the rater surely never had its question in hand."""
 
     item: str
     question: str
     purpose: Purpose = "work"
     attempt: int = 0
+    fresh: bool = False
 
 
 class Claims(Base):
@@ -206,12 +207,13 @@ class Claims(Base):
     def _work(self, connection: Connection, persons: Sequence[str], turn: Turn) -> dict[str, Chosen]:
         """Choose work for each of these, as far as there is some for them, and take a place of it."""
         strategy = turn.settings.strategy
-        found, alone = allot(connection, persons, strategy) if len(persons) > 1 else Allotted({}, list(persons))
-        for person in alone:
+        one = Allotted({}, set(), list(persons))  # for whom a single statement is cheaper
+        found, fresh, undecided = allot(connection, persons, strategy) if len(persons) > 1 else one
+        for person in undecided:
             taken = connection.execute(_TAKE[strategy], {"me": person}).one_or_none()
             if taken is not None:
                 found[person] = taken
-        return {person: Chosen(row.id, row.question) for person, row in found.items()}
+        return {person: Chosen(row.id, row.question, fresh=person in fresh) for person, row in found.items()}
 
     def _hand_out(self, connection: Connection, chosen: Mapping[str, Chosen], turn: Turn) -> dict[str, Lease]:
         """Lease an item each, places of which are taken already, in the order in which the person saw it before."""
@@ -219,9 +221,10 @@ class Claims(Base):
             return {}
         items = [each.item for each in chosen.values()]
         requests = load_requests(connection, items)
-        pairs = {"us": list(chosen), "items": items}
-        orders = {(row.person, row.item): row.order for row in connection.execute(_ORDERS, pairs)}
-        drafts = {(row.person, row.item): row.content for row in connection.execute(_DRAFTS, pairs)}
+        again = [person for person, each in chosen.items() if not each.fresh]
+        pairs = {"us": again, "items": [chosen[person].item for person in again]}
+        orders = {(row.person, row.item): row.order for row in connection.execute(_ORDERS, pairs)} if again else {}
+        drafts = {(row.person, row.item): row.content for row in connection.execute(_DRAFTS, pairs)} if again else {}
         leases, rows = {}, []
         for person, each in chosen.items():
             request, key = requests[each.item], (person, each.item)

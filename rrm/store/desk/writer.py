@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +16,31 @@ T = TypeVar("T")
 _AT_ONCE = 500  # operations in one transaction, so that nobody waits long for those before
 
 
+class Outcome:
+    """What comes of a job: one thread says it, one waits for it. A Future does more, and costs as much as a lease."""
+
+    def __init__(self) -> None:
+        self._come = threading.Lock()
+        self._come.acquire()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def set_result(self, result: Any) -> None:
+        self._result = result
+        self._come.release()
+
+    def set_exception(self, error: BaseException) -> None:
+        self._error = error
+        self._come.release()
+
+    def wait(self) -> Any:
+        """Return the result, or raise the error."""
+        self._come.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
 class Job(NamedTuple):
     """An operation that somebody waits for; `durable` if its effect must outlive a power cut.
 
@@ -27,7 +51,7 @@ class Job(NamedTuple):
     operation: Callable[..., Any]
     argument: Any
     durable: bool
-    outcome: "Future[Any]"
+    outcome: Outcome
 
 
 class Writer:
@@ -50,7 +74,7 @@ class Writer:
 
     def do(self, operation: Callable[[Connection], T], durable: bool) -> T:
         """Return the operation's result once it is committed, or raise what it raised."""
-        result: T = self._wait(Job(operation, None, durable, Future()))
+        result: T = self._wait(Job(operation, None, durable, Outcome()))
         return result
 
     def do_together(self, operation: Callable[[Connection, Sequence[A]], Sequence[T]], argument: A, durable: bool) -> T:
@@ -58,7 +82,7 @@ class Writer:
 
         The operation is carried out once for the arguments of all who wait.
         """
-        result: T = self._wait(Job(operation, argument, durable, Future()))
+        result: T = self._wait(Job(operation, argument, durable, Outcome()))
         return result
 
     def _wait(self, job: Job) -> Any:
@@ -66,7 +90,7 @@ class Writer:
             if self._closed:
                 raise StoreError(f"{self._place}: the desk is closed; open it again")
             self._jobs.put(job)
-        return job.outcome.result()
+        return job.outcome.wait()
 
     def close(self) -> None:
         """Carry out what waits and end the thread."""
