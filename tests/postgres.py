@@ -1,5 +1,6 @@
 """A PostgreSQL server of Debian's package for the tests: started once a process, and stopped at its end."""
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -121,8 +122,9 @@ def _start(programs: Path, folder: Path, port: int | None, account: dict[str, An
         settings |= {"fsync": "on", "synchronous_commit": "on", "max_connections": 200}
         options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
         with (folder / "log").open("ab") as log:
+            command = [programs / "postgres", "-D", folder / "data", *options]
             process = subprocess.Popen(
-                [programs / "postgres", "-D", folder / "data", *options], stdout=log, stderr=log, cwd=folder, **account
+                command, stdout=log, stderr=log, cwd=folder, preexec_fn=_end_with_parent, **account
             )
         server = Server(folder, chosen, process)
         if _answers(server):
@@ -130,6 +132,13 @@ def _start(programs: Path, folder: Path, port: int | None, account: dict[str, An
         process.kill()
         process.wait()
     raise RuntimeError((folder / "log").read_text())
+
+
+def _end_with_parent() -> None:
+    """Let the kernel stop the server when the tests are killed and cannot."""
+    kernel = ctypes.CDLL(None)
+    if hasattr(kernel, "prctl"):  # Linux
+        kernel.prctl(1, signal.SIGQUIT)
 
 
 def _answers(server: Server) -> bool:
