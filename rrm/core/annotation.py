@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from rrm.core.values import Answer, Request, Shown
+from rrm.core.values import Answer, Request
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
 """Rates / rates and settles disagreements / does everything / looks only."""
@@ -128,12 +128,11 @@ class Given:
     adjudication: bool = False
 
 
-@dataclass(frozen=True)
-class Asked:
-    """As much of a request as a row of exported answers tells: without its view it is read much faster."""
+class Asked(NamedTuple):
+    """What a row of exported answers tells of a request: its source, and its outputs' texts in their order."""
 
     source: str
-    shown: tuple[Shown, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -484,5 +483,5 @@ class Desk(Protocol):
         ...
 
     def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
-        """Return, of those of these requests that are on record, what exported answers tell of them, by id."""
+        """Return what exported answers tell of those of these requests that are on record, by id."""
         ...

@@ -23,8 +23,7 @@ from rrm.interchange.rows import Row, pyarrow
 Requests = Callable[[Sequence[str]], Mapping[str, Request]]
 """Looks up many requests by id at once; ids that it does not know are missing in what it returns."""
 
-
-A = TypeVar("A", bound=Asked | Request)
+A = TypeVar("A", Asked, Request)
 
 _AT_ONCE = 500  # answers whose requests are looked up together
 _CHUNK = 1 << 18  # characters that leave at a time
@@ -71,12 +70,12 @@ COLUMNS = tuple(_TYPES)
 
 def rows(
     givens: Iterable[Given],
-    asked: Callable[[Sequence[str]], Mapping[str, Asked | Request]],
+    asked: Callable[[Sequence[str]], Mapping[str, Asked]],
     names: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every answer, whatever its state, with all `COLUMNS`; raise MissingError without its request.
 
-    Raters stand under their pseudonyms; `names`, by pseudonym, are added only where they are given.
+    `asked` looks many requests up at once, by id, as a desk's `asked` does. Raters stand under their pseudonyms; `names`, by pseudonym, are added only where they are given.
     """
     for given, request in _with_requests(givens, asked):
         yield _row(given, request, names)
@@ -107,14 +106,14 @@ def _with_requests(
             yield given, known[given.item]
 
 
-def _row(given: Given, request: Asked | Request, names: Mapping[str, str] | None) -> dict[str, Any]:
-    answer, shown = given.answer, request.shown
+def _row(given: Given, asked: Asked, names: Mapping[str, str] | None) -> dict[str, Any]:
+    answer, order = given.answer, given.order
     told = vars(answer)
     row = {
         "id": given.id,
         "item": given.item,
         "node": given.node,
-        "source": request.source,
+        "source": asked.source,
         "level": given.level,
         "kind": given.kind,
         "purpose": given.purpose,
@@ -127,9 +126,9 @@ def _row(given: Given, request: Asked | Request, names: Mapping[str, str] | None
         "good": told.get("good"),
         "text": told.get("text"),
         "reason": told.get("reason"),
-        "best_first": _best_first(answer, given.order),
-        "outputs": [shown[place].text for place in given.order],
-        "order": list(given.order),
+        "best_first": _best_first(answer, order),
+        "outputs": [asked.texts[place] for place in order],
+        "order": list(order),
         "guideline": given.guideline,
         "shown": given.shown,
         "at": _time(given.at),
@@ -197,12 +196,14 @@ def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
         [(name, getattr(arrow, "string" if kind == "json" else kind)()) for name, kind in types.items()]
     )
     as_text = [name for name, kind in types.items() if kind == "json"]
+    known = ParseOptions(explicit_schema=schema)
+    pool = arrow.system_memory_pool()  # which gives back what it no longer needs
     sink = _Sink()
     with arrow.parquet.ParquetWriter(sink, schema) as writer:
         # by way of JSON: to take Python's values in, pyarrow loads pandas where there is one, which is 50 MB
         for lines in _chunks((_line(_with_texts(row, as_text)) for row in chain(some, left)), _ROW_GROUP):
             whole = ReadOptions(use_threads=False, block_size=len(lines))
-            writer.write_table(read_json(io.BytesIO(lines), whole, ParseOptions(explicit_schema=schema)))
+            writer.write_table(read_json(arrow.BufferReader(lines), whole, known, memory_pool=pool))
             yield sink.taken()
     yield sink.taken()
 

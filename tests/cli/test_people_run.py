@@ -248,6 +248,7 @@ def station(waiting: tuple[Path, SqlDesk]) -> Iterator[tuple[Path, SqlDesk, http
     process.wait()
 
 
+@pytest.mark.slow
 def test_an_admin_freezes_levels_and_trains_until_the_run_has_ended(
     station: tuple[Path, SqlDesk, httpx.Client],
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rrm.core.annotation import Given
+from rrm.core.annotation import Asked, Given
 from rrm.core.errors import MissingError
 from rrm.core.values import (
     KINDS,
@@ -67,8 +67,15 @@ def lookup(*requests: Request):
     return lambda ids: {each.id: each for each in requests if each.id in ids}
 
 
+def texts_of(*requests: Request):
+    """What a desk tells of requests for rows, which have no need of their views."""
+    return lambda ids: {
+        each.id: Asked(each.source, tuple(one.text for one in each.shown)) for each in requests if each.id in ids
+    }
+
+
 def row_of(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **known) -> dict:
-    return next(annotations.rows([answered(request, answer, order, **known)], lookup(request)))
+    return next(annotations.rows([answered(request, answer, order, **known)], texts_of(request)))
 
 
 PAIR = asked("comparison", "short", "long")
@@ -167,8 +174,8 @@ def test_both_bad_reads_as_neither() -> None:
 
 def test_names_stand_in_rows_only_where_they_are_given() -> None:
     answers = [answered(PAIR, Comparison(0), (0, 1)), answered(PAIR, Comparison(0), (0, 1), person="p-2")]
-    plain = list(annotations.rows(answers, lookup(PAIR)))
-    named = list(annotations.rows(answers, lookup(PAIR), {"p-1": "Ada"}))
+    plain = list(annotations.rows(answers, texts_of(PAIR)))
+    named = list(annotations.rows(answers, texts_of(PAIR), {"p-1": "Ada"}))
     assert all("name" not in row for row in plain)
     assert [(row["rater"], row["name"]) for row in named] == [("p-1", "Ada"), ("p-2", None)]
     assert list(named[0]) == list(annotations.COLUMNS)
@@ -177,18 +184,18 @@ def test_names_stand_in_rows_only_where_they_are_given() -> None:
 def test_requests_are_looked_up_many_at_once_and_each_once() -> None:
     asked_for: list[Sequence[str]] = []
 
-    def requests(ids: Sequence[str]) -> dict[str, Request]:
+    def known(ids: Sequence[str]) -> dict[str, Asked]:
         asked_for.append(ids)
-        return {PAIR.id: PAIR}
+        return texts_of(PAIR)(ids)
 
     answers = [answered(PAIR, Comparison(0), (0, 1))] * 1_200
-    assert len(list(annotations.rows(answers, requests))) == 1_200
+    assert len(list(annotations.rows(answers, known))) == 1_200
     assert asked_for == [[PAIR.id]] * 3
 
 
 def test_an_answer_without_its_request_is_named() -> None:
     with pytest.raises(MissingError, match=f"answer given-1 is to request {PAIR.id}"):
-        list(annotations.rows([answered(PAIR, Comparison(0), (0, 1))], lookup()))
+        list(annotations.rows([answered(PAIR, Comparison(0), (0, 1))], texts_of()))
 
 
 def test_only_live_answers_to_work_are_feedback() -> None:
@@ -237,8 +244,8 @@ TEXTS = {
 
 
 def every_row(names: dict[str, str] | None = None) -> list[dict]:
-    requests = {each.item: asked(each.kind, *TEXTS.get(each.kind, ("a",))) for each in EVERY}
-    return list(annotations.rows(EVERY, lambda ids: requests, names))
+    requests = [asked(each.kind, *TEXTS.get(each.kind, ("a",))) for each in EVERY]
+    return list(annotations.rows(EVERY, texts_of(*requests), names))
 
 
 def as_json(value: object) -> object:
@@ -358,6 +365,6 @@ def test_a_form_begins_to_flow_before_all_answers_are_read(form: str) -> None:
     def chunks(rows: Iterable[dict]) -> Iterator[bytes]:
         return getattr(annotations, form)(rows)
 
-    parts = list(islice(chunks(annotations.rows(many(), lookup(PAIR))), 2))
+    parts = list(islice(chunks(annotations.rows(many(), texts_of(PAIR))), 2))
     assert all(0 < len(part) < 2_000_000 for part in parts)
     assert taken < 10_000

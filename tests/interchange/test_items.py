@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from rrm.core.annotation import Given, Item
+from rrm.core.annotation import Asked, Given, Item
 from rrm.core.errors import InputError
 from rrm.core.values import (
     Comparison,
@@ -285,8 +285,9 @@ def test_exported_answers_come_in_again_as_far_as_they_count(tmp_path: Path, for
         given(Critique("No.", ((0, 2),), (0,)), item=CRITIQUED.id, kind="critique", order=(0,)),
     ]
     requests = lookup(ASKED, CRITIQUED)
+    asked = {each.id: Asked(each.source, tuple(one.text for one in each.shown)) for each in (ASKED, CRITIQUED)}
     file = tmp_path / f"rows.{form}"
-    file.write_bytes(b"".join(getattr(annotations, form)(annotations.rows(answers, requests))))
+    file.write_bytes(b"".join(getattr(annotations, form)(annotations.rows(answers, lambda ids: asked))))
     assert list(ratings_from(file, requests)) == list(annotations.rated(answers, requests))
     assert len(list(ratings_from(file, requests))) == 3
 

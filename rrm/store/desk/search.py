@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, c
 from rrm.core.annotation import Asked, AtWork, ItemRow, ItemState
 from rrm.core.errors import InputError
 from rrm.core.values import KINDS as ANSWERS
-from rrm.core.values import Request, Shown
+from rrm.core.values import Request
 from rrm.store.desk.audit import record_audit
 from rrm.store.desk.base import Base
 from rrm.store.desk.guidelines import latest_guideline
@@ -109,12 +109,12 @@ class Search(Base):
         return found
 
     def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
-        """Return, of those of these requests that are on record, what exported answers tell of them, by id."""
+        """Return what exported answers tell of those of these requests that are on record, by id."""
         found: dict[str, Asked] = {}
         with self._read() as connection:
             for start in range(0, len(ids), _AT_ONCE):
                 for id_, source, shown in connection.execute(_ASKED, {"ids": ids[start : start + _AT_ONCE]}):
-                    found[id_] = Asked(source, tuple(Shown(each["output"], each["text"]) for each in shown))
+                    found[id_] = Asked(source, tuple([each["text"] for each in shown]))
         return found
 
     def at_work(self, since: float) -> list[AtWork]:
