@@ -75,7 +75,8 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every answer, whatever its state, with all `COLUMNS`; raise MissingError without its request.
 
-    `asked` looks many requests up at once, by id, as a desk's `asked` does. Raters stand under their pseudonyms; `names`, by pseudonym, are added only where they are given.
+    `asked` is a desk's, or as that. Raters stand under their pseudonyms; `names`, by pseudonym, are added
+    only where they are given.
     """
     for given, request in _with_requests(givens, asked):
         yield _row(given, request, names)
