@@ -275,6 +275,7 @@ def test_the_thresholds_of_alerts_are_settings() -> None:
     assert [each for each in alerts if each != "side bias"] == ["too fast", "straight-lining", "fails checks"]
 
 
+@pytest.mark.slow
 def test_three_hundred_thousand_answers_take_seconds() -> None:
     generator = np.random.default_rng(0)
     raters, seconds = generator.integers(200, size=300_000), generator.gamma(8, 1, size=300_000)

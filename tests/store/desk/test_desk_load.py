@@ -88,8 +88,9 @@ def check_load(folder: Path, url: str | None, clients: int, items: int, overlap:
             seen = rate_together(desk, persons, 0)
     assert faults_in(seen, wanted) == []
     ends = Counter(tenure.how for tenure in seen)
-    assert ends["skipped"] > 0
-    assert ends["expired"] > 0
+    if items >= 1_000:  # in a small load chance may leave them out
+        assert ends["skipped"] > 0
+        assert ends["expired"] > 0
     check_record(folder, items, overlap, seen)
 
 
