@@ -198,13 +198,14 @@ def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
     )
     as_text = [name for name, kind in types.items() if kind == "json"]
     known = ParseOptions(explicit_schema=schema)
-    pool = arrow.system_memory_pool()  # which gives back what it no longer needs
+    pool = arrow.system_memory_pool()  # the others keep what they no longer need
     sink = _Sink()
     with arrow.parquet.ParquetWriter(sink, schema) as writer:
         # by way of JSON: to take Python's values in, pyarrow loads pandas where there is one, which is 50 MB
         for lines in _chunks((_line(_with_texts(row, as_text)) for row in chain(some, left)), _ROW_GROUP):
             whole = ReadOptions(use_threads=False, block_size=len(lines))
             writer.write_table(read_json(arrow.BufferReader(lines), whole, known, memory_pool=pool))
+            pool.release_unused()
             yield sink.taken()
     yield sink.taken()
 
@@ -277,8 +278,9 @@ def _chunks(texts: Iterable[str], least: int) -> Iterator[bytes]:
         held.append(text)
         size += len(text)
         if size >= least:
-            yield "".join(held).encode("utf-8", "backslashreplace")
-            held, size = [], 0
+            chunk = "".join(held).encode("utf-8", "backslashreplace")
+            held, size = [], 0  # before the chunk leaves, and is worked on
+            yield chunk
     if held:
         yield "".join(held).encode("utf-8", "backslashreplace")
 

@@ -151,7 +151,7 @@ class Answers(Claims):
             request.kind,
             None if expected is None else is_right(answer, expected),
         )
-        insert_given(connection, given, key, lease.id, lease.attempt)
+        insert_given(connection, [given_row(given, key, lease.id, lease.attempt)])
         set_lease_state(connection, [lease.id], "answered")
         forget_draft(connection, lease)
         if lease.purpose == "work":
@@ -287,13 +287,18 @@ def as_given(row: Any) -> Given:
     return Given(id_, item, person, answer_from(row[len(_FIELDS)], answer), tuple(order), *told)
 
 
-def insert_given(connection: Connection, given: Given, key: str, lease: str | None, attempt: int = 0) -> None:
-    """Append an answer."""
+def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append answers, each as `given_row` makes it."""
+    connection.execute(_NEW_ANSWER, rows)
+
+
+def given_row(given: Given, key: str, lease: str | None, attempt: int = 0) -> dict[str, Any]:
+    """Return the columns of an answer that is live; raise InputError for one that JSON cannot hold."""
     try:
         answer, detail = to_json(given.answer), to_json(dict(given.detail))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the answer cannot be recorded: {error}") from error
-    row = {
+    return {
         "id": given.id,
         "key": key,
         "lease": lease,
@@ -317,7 +322,6 @@ def insert_given(connection: Connection, given: Given, key: str, lease: str | No
         "adjudication": given.adjudication,
         "attempt": attempt,
     }
-    connection.execute(_NEW_ANSWER, row)
 
 
 def retract(connection: Connection, given: Sequence[str], state: AnswerState, now: float, by: str) -> None:

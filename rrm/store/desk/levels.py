@@ -13,14 +13,14 @@ from rrm.store.desk.answers import (
     IS_LIVE,
     Answers,
     as_given,
+    given_row,
     insert_given,
-    live_answers,
     recount,
     retract,
 )
 from rrm.store.desk.audit import record_audit
-from rrm.store.desk.claims import PERSON, check_same, checked_key, end_lease, set_lease_state
-from rrm.store.desk.disagreement import disagreement
+from rrm.store.desk.claims import check_same, checked_key, end_lease, set_lease_state
+from rrm.store.desk.entered import record_entered
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
 from rrm.store.desk.items import ITEM, LEASE, LEVEL, chunks, frozen_levels, is_held
 from rrm.store.desk.people import find_person
@@ -33,7 +33,7 @@ from rrm.store.desk.requests import (
     load_requests,
     request_rows,
 )
-from rrm.store.desk.shown import as_shown, check, check_fits, question
+from rrm.store.desk.shown import as_shown, check, check_fits
 
 _AT_ONCE = 5_000  # answers made feedback at a time
 
@@ -89,7 +89,7 @@ class Levels(Answers):
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
             settled = connection.execute(live).scalars().all()
             retract(connection, settled, "settled", now, person)
-            insert_given(connection, given, key, None)
+            insert_given(connection, [given_row(given, key, None)])
             connection.execute(update(ITEM).where(ITEM.c.id == item).values(settled=True, changed=now))
             record_audit(connection, now, person, "adjudicate", item, list(settled), given.id, version)
             return given
@@ -258,50 +258,13 @@ class Levels(Answers):
 
         def record(connection: Connection) -> int:
             now = self.clock()
-            new = sum(self._enter(connection, each, now) for each in rated)
+            new = record_entered(connection, rated, now, self._new_id)
             if new:
                 version = latest_guideline(connection)
                 record_audit(connection, now, by, "enter ratings", "items", None, {"answers": new}, version)
             return new
 
         return self._do(record)
-
-    def _enter(self, connection: Connection, rated: Rated, now: float) -> bool:
-        """Record one rating made elsewhere, with a lease that has ended, and return whether it is new."""
-        feedback, request = rated.feedback, rated.request
-        item = connection.execute(select(ITEM).where(ITEM.c.id == feedback.request)).one_or_none()
-        if item is None:
-            raise MissingError(f"there is no item {feedback.request!r:.60}: add it before its ratings")
-        if item.purpose != "work":
-            raise InputError(f"{item.id} is for {item.purpose}: ratings made elsewhere are for work only")
-        if item.closed:
-            raise ConflictError(f"level {item.level} is frozen: {item.id} takes no more answers")
-        mine = and_(LEASE.c.question == question(request), LEASE.c.person == feedback.rater)
-        touched = select(LEASE.c.id).where(mine, LEASE.c.state.not_in(["expired", "undone"]))
-        if item.settled or connection.execute(touched).first() is not None:
-            return False
-        _add_rater(connection, feedback.rater, now)
-        order = tuple(range(len(request.shown)))
-        lease = {"id": self._new_id("lease"), "item": item.id, "question": item.question, "person": feedback.rater}
-        told = {"purpose": "work", "attempt": 0, "order": list(order), "guideline": 0, "points": 0, "shown": ""}
-        connection.execute(insert(LEASE), [{**lease, **told, "at": now, "expires": now, "state": "answered"}])
-        about = (0, "", now, feedback.seconds, 0.0, feedback.confidence, {"entered": True})
-        asked = ("live", "work", item.level, item.node, item.kind, None, False)
-        given = Given(self._new_id("given"), item.id, feedback.rater, feedback.answer, order, *about, *asked)  # type: ignore[arg-type]
-        insert_given(connection, given, f"entered {feedback.id}", lease["id"])
-        more = 0 if item.taken < item.wanted else 1
-        connection.execute(
-            update(ITEM)
-            .where(ITEM.c.id == item.id)
-            .values(
-                wanted=item.wanted + more,
-                taken=item.taken + 1,
-                given=item.given + 1,
-                disagreement=disagreement(live_answers(connection, item.id)),
-                changed=now,
-            )
-        )
-        return True
 
 
 # ---- inside a transaction ----
@@ -373,14 +336,3 @@ def _check_is_open_to_decision(connection: Connection, item: str) -> None:
         raise ConflictError("somebody has decided on this item already")
     if row.given < row.wanted:
         raise ConflictError(f"this item has {row.given} of {row.wanted} answers: wait for the rest")
-
-
-def _add_rater(connection: Connection, rater: str, now: float) -> None:
-    """Add somebody who rated elsewhere, under the id and name that stand in the ratings."""
-    if connection.execute(select(PERSON.c.id).where(PERSON.c.id == rater)).scalar() is not None:
-        return
-    named = connection.execute(select(PERSON.c.id).where(PERSON.c.name == rater)).scalar()
-    who = {"id": rater, "name": rater if named is None else None, "role": "annotator", "kind": "person"}
-    connection.execute(
-        insert(PERSON), [{**who, "state": "paused", "participant": None, "password": None, "created": now}]
-    )

@@ -9,7 +9,7 @@ from desk_problems import answer_all, choosing, claimed, known, raters, request,
 
 from rrm.core.annotation import Item, LevelProgress, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
-from rrm.core.values import Comparison, Correction, Feedback, Label, Rated, Rating, Reject
+from rrm.core.values import Comparison, Correction, Feedback, Label, Rated, Rating, Reject, Request
 from rrm.store import open_store
 from rrm.store.desk import SqlDesk, as_shown
 
@@ -289,6 +289,27 @@ def test_ratings_made_elsewhere_become_answers(either_desk: SqlDesk) -> None:
         either_desk.claim("p-elsewhere")
     (entry,) = [each for each in either_desk.audit() if each.what == "enter ratings"]
     assert entry.new == {"answers": 6}
+
+
+def test_of_ratings_that_come_together_each_rater_has_one_a_question(either_desk: SqlDesk) -> None:
+    one, two = (request(number, "label", outputs=1) for number in (1, 2))
+    either_desk.add_items([Item(one, wanted=3), Item(two, "work")])
+    ann = either_desk.add_person("Ann", by="test").id
+    while (lease := either_desk.claim(ann)) is not None:
+        submit(either_desk, lease, Label(True))
+
+    def rated(asked: Request, rater: str, good: bool) -> Rated:
+        return Rated(asked, Feedback(asked.id, rater, Label(good)))
+
+    together = [rated(one, ann, False), rated(one, "Ann", False), rated(one, "p-b", True), rated(one, "p-b", False)]
+    assert either_desk.enter([*together, rated(two, "p-b", True)], "boss") == 3
+    given = [(each.item, each.person, each.answer) for each in either_desk.answers()][2:]
+    assert given == [(one.id, "Ann", Label(False)), (one.id, "p-b", Label(True)), (two.id, "p-b", Label(True))]
+    assert either_desk.disputed() == [(one.id, pytest.approx(2 / 3))]  # of three pairs of answers two differ
+    (progress,) = either_desk.progress()
+    assert (progress.answers, progress.wanted, progress.complete) == (5, 5, 2)
+    names = {each.id: each.name for each in either_desk.persons()}
+    assert names == {ann: "Ann", "Ann": None, "p-b": "p-b"}  # a name that is taken stays with its owner
 
 
 def test_ratings_made_elsewhere_must_fit_what_is_there(desk: SqlDesk) -> None:

@@ -6,7 +6,7 @@ import pytest
 from desk_house import Clock
 from desk_problems import VIEW, claimed, known, raters, request, submit, work
 
-from rrm.core.annotation import Desk, Item, ItemRow
+from rrm.core.annotation import Asked, Desk, Item, ItemRow
 from rrm.core.errors import InputError
 from rrm.core.values import Comparison, Passage, Rating, Request, Shown
 from rrm.store.desk import SqlDesk
@@ -166,6 +166,14 @@ def test_many_requests_are_looked_up_at_once(either_desk: SqlDesk) -> None:
     found = either_desk.requests([*ids, "request-nobody-has"])
     assert found == {request(number).id: request(number) for number in range(1200)}
     assert either_desk.requests([]) == {}
+
+
+def test_what_rows_tell_of_requests_comes_without_their_views(either_desk: SqlDesk) -> None:
+    either_desk.add_items(work(*range(600)))
+    ids = [request(number).id for number in range(600)]
+    found = either_desk.asked([*ids, "request-nobody-has"])
+    assert found == {id_: Asked("source-1", ("A", "B")) for id_ in ids}
+    assert either_desk.asked([]) == {}
 
 
 def test_who_holds_an_item_or_answered_lately_is_at_work(either_desk: SqlDesk, clock: Clock) -> None:
