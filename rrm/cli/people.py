@@ -56,7 +56,8 @@ class People:
 
     def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Return what came of the requests that need no more: those of closed levels, and those answered otherwise."""
-        closed = {level for level in {self._levels[id_] for id_ in requests} if self._closed(level)}
+        levels = {self._levels[id_] for id_ in requests}
+        closed = {level for level in levels if self.desk.freeze_complete(level, quiet=self._waits)}
         for level in closed - self._taken:
             self.desk.take_up(level, attentive(self.desk.answers()))
             self._taken.add(level)
@@ -78,19 +79,6 @@ class People:
     def close(self) -> None:
         if "desk" in vars(self):
             self.desk.close()
-
-    def _closed(self, level: int) -> bool:
-        if level in self.desk.frozen():
-            return True
-        if not self.desk.settings().auto_freeze:
-            return False
-        if self._waits:
-            return self.desk.freeze_complete(level)
-        here = [each for each in self.desk.progress() if each.level == level]
-        if not here or any(each.complete < each.items for each in here):
-            return False
-        self.desk.freeze(level, "run")
-        return True
 
 
 def settle(desk: SqlDesk, arguments: Mapping[str, Any], by: str = "run file") -> None:

@@ -23,6 +23,12 @@ ItemState = Literal["open", "complete", "frozen"]
 AnswerState = Literal["live", "undone", "requeued", "settled"]
 """Counts / taken back by its rater / taken back by an admin / an adjudicator's decision stands in its place."""
 
+BOTH_BAD = "both are bad"
+"""The reason of the rejection that says of a comparison that neither will do."""
+
+MOST_WANTED = 1_000
+"""Answers that one item may want."""
+
 Strategy = Literal["valuable", "least-done", "disagreement"]
 """Which open item a rater gets first: highest value / fewest answers / most disagreement; then at random."""
 
@@ -369,8 +375,11 @@ class Desk(Protocol):
         """Close a level: nothing about its items changes any more; return how many live answers it has."""
         ...
 
-    def freeze_complete(self, level: int) -> bool:
-        """Freeze a level if all its items are complete and quiet for `grace_seconds`; return whether it is frozen."""
+    def freeze_complete(self, level: int, quiet: bool = True) -> bool:
+        """Freeze a level if all its items are complete; return whether it is frozen.
+
+        If it must be `quiet`, only once nothing has changed there for `grace_seconds`.
+        """
         ...
 
     def frozen(self) -> set[int]: ...

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from rrm.core.annotation import Item, Purpose
+from rrm.core.annotation import BOTH_BAD, MOST_WANTED, Item, Purpose
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.values import (
@@ -42,9 +42,6 @@ from rrm.interchange.rows import Row, read_rows
 
 POLICY = "imported"
 MAX_TOKENS = 128
-MOST_WANTED = 1_000
-BOTH_BAD = "both are bad"
-
 _AT_ONCE = 500  # rows whose requests are looked up together
 _ITEM = ("purpose", "wanted", "value", "expected", "explanation")
 _ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", "level", "node", "source_id")

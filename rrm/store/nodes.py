@@ -18,7 +18,7 @@ from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.store.database import Opened, open_database, transaction
 from rrm.store.desk import tables as _desk_tables  # noqa: F401 so that `table` knows them
 from rrm.store.kinds import KINDS, from_json
-from rrm.store.record import _load
+from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
 
 CONTEXT = 2_000
@@ -27,7 +27,6 @@ CONTEXT = 2_000
 WRITTEN = ("critique", "correction", "demonstration", "reject")
 """The kinds of feedback that hold words of a rater."""
 
-_AT_ONCE = 10_000  # ids in one IN (...)
 _TREES_KEPT = 16
 _COUNTED = ("source", "tree", "output", "request", "feedback", "failure", "fitted", "scored", "given", "retraction")
 
@@ -258,7 +257,7 @@ class Roles:
 
 
 def _values(connection: Connection, kind: type[T], ids: Select[tuple[str]]) -> list[T]:
-    return list(_load(connection, KINDS[kind], ids).values())
+    return list(load_values(connection, KINDS[kind], ids).values())
 
 
 def _among(connection: Connection, kind: type[T], column: ColumnElement[str], values: Iterable[str]) -> list[T]:
@@ -266,7 +265,7 @@ def _among(connection: Connection, kind: type[T], column: ColumnElement[str], va
     rows = table(KINDS[kind].name)
     return [
         each
-        for some in _chunks(list(values))
+        for some in chunks(list(values))
         for each in _values(connection, kind, select(rows.c.id).where(column.in_(some)))
     ]
 
@@ -277,10 +276,6 @@ def _count(connection: Connection, ids: Select[tuple[str]]) -> int:
 
 def _ids(values: Iterable[Any]) -> list[str]:
     return [each.id for each in values]
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
 
 
 def _by_request(feedback: Iterable[Feedback]) -> dict[str, tuple[Feedback, ...]]:
@@ -315,7 +310,7 @@ def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
     asked = select(output.c.node, output.c.id, inputs, acceptance).select_from(from_).order_by(scored.c.seq)
     of: dict[str, dict[str, str | None]] = defaultdict(dict)
     read: set[str] = set()
-    for some in _chunks(nodes):
+    for some in chunks(nodes):
         for node, id_, made_from, accepted in connection.execute(asked.where(output.c.node.in_(some))):
             of[node][id_] = accepted
             read.add(made_from)
@@ -330,7 +325,7 @@ def _ratings(connection: Connection, nodes: Sequence[str]) -> Counter[str]:
     retracted = exists().where(table("retraction").c.given == given.c.id)
     counting = given.c.purpose == "work", given.c.level.not_in(taken_up), ~retracted
     counts: Counter[str] = Counter()
-    for some in _chunks(nodes):
+    for some in chunks(nodes):
         for counted, node in (
             (recorded, request.c.node),
             (select(given.c.node, func.count()).where(*counting), given.c.node),
@@ -383,7 +378,7 @@ def _failed(connection: Connection, nodes: Sequence[str]) -> list[tuple[str, str
     through = select(request.c.node, *about).join(failure, failure.c.subject == request.c.id)
     found: list[tuple[str, str, str, str]] = []
     if connection.scalar(select(failure.c.seq).limit(1)) is not None:
-        for some in _chunks(nodes):
+        for some in chunks(nodes):
             asked = (
                 select(failure.c.subject, *about).where(failure.c.subject.in_(some)),
                 through.where(request.c.node.in_(some)),
@@ -411,7 +406,7 @@ def _read_by(connection: Connection, readers: Collection[str]) -> frozenset[str]
 def _said(connection: Connection, nodes: Sequence[str], pattern: str) -> Iterator[tuple[str, str]]:
     """Yield the outputs that may hold a text: node and words."""
     output = table("output")
-    for some in _chunks(nodes):
+    for some in chunks(nodes):
         asked = select(output.c.node, output.c.text).where(output.c.node.in_(some))
         yield from connection.execute(asked.where(output.c.text.ilike(pattern, escape="\\")))
 
@@ -419,7 +414,7 @@ def _said(connection: Connection, nodes: Sequence[str], pattern: str) -> Iterato
 def _written(connection: Connection, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield what raters wrote about these nodes: node and words."""
     feedback, request = table("feedback"), table("request")
-    for some in _chunks(nodes):
+    for some in chunks(nodes):
         asked = select(request.c.node, feedback.c.answer).join(feedback, feedback.c.request == request.c.id)
         for node, answer in connection.execute(asked.where(request.c.node.in_(some), feedback.c.kind.in_(WRITTEN))):
             yield node, str(answer.get("text", answer.get("reason", "")))

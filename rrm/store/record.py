@@ -138,7 +138,7 @@ class SqlStore:
             links = select(link).join(action).where(*here)
             linked = connection.execute(links.order_by(link.c.action, link.c.position)).all()
             values = {
-                kind.name: _load(
+                kind.name: load_values(
                     connection, kind, links.where(link.c.kind == kind.name).with_only_columns(link.c.value)
                 )
                 for kind in _named({name for _, _, name, _ in linked})
@@ -171,16 +171,16 @@ class SqlStore:
         if kind not in KINDS:
             raise InputError(f"a record holds no {kind.__name__}, only {', '.join(each.__name__ for each in KINDS)}")
         with self._read() as connection:
-            return list(_load(connection, KINDS[kind]).values())
+            return list(load_values(connection, KINDS[kind]).values())
 
     def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]:
         """Return the feedback to those of these requests that have any, each in the order of recording."""
         feedback = table("feedback")
         found: dict[str, list[Feedback]] = defaultdict(list)
         with self._read() as connection:
-            for some in _chunks(requests):
+            for some in chunks(requests):
                 ids = select(feedback.c.id).where(feedback.c.request.in_(some))
-                for value in _load(connection, KINDS[Feedback], ids).values():
+                for value in load_values(connection, KINDS[Feedback], ids).values():
                     found[value.request].append(value)
         return dict(found)
 
@@ -235,7 +235,7 @@ class SqlStore:
         cache = table("cache")
         found: dict[str, bytes] = {}
         with self._read() as connection:
-            for some in _chunks(keys):
+            for some in chunks(keys):
                 asked = select(cache.c.key, cache.c.value).where(cache.c.table_name == table_name)
                 found.update(connection.execute(asked.where(cache.c.key.in_(some))).all())
         return found
@@ -315,20 +315,20 @@ def _row(value: Any) -> Columns:
 def _attempts(connection: Connection, actions: Sequence[str]) -> dict[str, tuple[int, bool]]:
     """Return, of those that are on record, the number of attempts and whether all have failed."""
     found: dict[str, tuple[int, bool]] = {}
-    for some in _chunks(actions):
+    for some in chunks(actions):
         for id_, attempts, failed in connection.execute(_ATTEMPTS, {"ids": some}):
             found[id_] = (attempts, bool(failed))
     return found
 
 
-def _load(connection: Connection, kind: Kind, ids: "Select[tuple[str]] | None" = None) -> dict[str, Any]:
+def load_values(connection: Connection, kind: Kind, ids: "Select[tuple[str]] | None" = None) -> dict[str, Any]:
     """Return the values of a kind by id, in the order of recording: all, or those that `ids` selects."""
     rows = table(kind.name)
     asked = select(rows.c.id, *(rows.c[name] for name in kind.columns)).order_by(rows.c.seq)
     if ids is not None:
         asked = asked.where(rows.c.id.in_(ids))
     referred = {
-        column: _load(connection, KINDS[type_], asked.order_by(None).with_only_columns(rows.c[column]))
+        column: load_values(connection, KINDS[type_], asked.order_by(None).with_only_columns(rows.c[column]))
         for column, type_ in kind.references.items()
     }
     return {row[0]: kind.value(row[0], row[1:], referred) for row in connection.execute(asked)}
@@ -350,5 +350,6 @@ def _json(value: Any, what: str) -> str:
         raise InputError(f"{what} cannot be recorded: {error}") from error
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut values into pieces that a statement can take."""
     return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))

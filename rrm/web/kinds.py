@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rrm.core.annotation import Lease
+from rrm.core.annotation import BOTH_BAD, Lease
 from rrm.core.errors import InputError
 from rrm.core.values import (
     Answer,
@@ -23,9 +23,6 @@ from rrm.core.values import (
     Reject,
     Request,
 )
-
-BOTH_BAD = "both are bad"
-"""The reason of a Reject by which a rater calls both outputs of a comparison bad."""
 
 DETAILS = frozenset({"both_bad", "diff", "source_spans"})
 """What is kept beside an answer because of what it says."""

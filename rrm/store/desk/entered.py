@@ -12,9 +12,10 @@ from rrm.core.values import Answer, Rated
 from rrm.store.desk.answers import EVERY, IS_LIVE, given_row, insert_given
 from rrm.store.desk.claims import PERSON
 from rrm.store.desk.disagreement import disagreement
-from rrm.store.desk.items import ITEM, LEASE, chunks, is_touched
+from rrm.store.desk.items import ITEM, LEASE, is_touched
 from rrm.store.desk.practice import GIVEN
 from rrm.store.kinds import answer_from
+from rrm.store.record import chunks
 
 _COUNT_IN = (
     update(ITEM)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from sqlalchemy import Connection, Integer, and_, case, cast, func, insert, literal_column, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from rrm.core.annotation import Item, LevelProgress, Purpose
+from rrm.core.annotation import MOST_WANTED, Item, LevelProgress, Purpose
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.store.desk import tables  # noqa: F401  (makes the tables known)
 from rrm.store.desk.audit import record_audit
@@ -16,14 +16,11 @@ from rrm.store.desk.guidelines import latest_guideline
 from rrm.store.desk.requests import insert_new, load_request, request_rows
 from rrm.store.desk.shown import check_fits, question
 from rrm.store.kinds import answer_from, to_json
+from rrm.store.record import chunks
 from rrm.store.tables import table
 
 ITEM, LEASE, LEVEL = table("item"), table("lease"), table("level")
 
-MOST_WANTED = 1_000
-"""Answers that one item may want."""
-
-_AT_ONCE = 10_000  # values in one IN (...)
 _PURPOSES = get_args(Purpose)
 _WORK = ITEM.c.purpose == literal_column("'work'")
 
@@ -143,11 +140,6 @@ def load_item(connection: Connection, id: str) -> Item:
 
 def frozen_levels(connection: Connection) -> set[int]:
     return set(connection.execute(select(LEVEL.c.level).where(LEVEL.c.frozen.is_not(None))).scalars())
-
-
-def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut ids into pieces that a statement can take."""
-    return (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
 
 
 def _those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from rrm.store.desk.audit import record_audit
 from rrm.store.desk.claims import check_same, checked_key, end_lease, set_lease_state
 from rrm.store.desk.entered import record_entered
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
-from rrm.store.desk.items import ITEM, LEASE, LEVEL, chunks, frozen_levels, is_held
+from rrm.store.desk.items import ITEM, LEASE, LEVEL, frozen_levels, is_held
 from rrm.store.desk.people import find_person
 from rrm.store.desk.practice import GIVEN
 from rrm.store.desk.requests import (
@@ -34,6 +34,7 @@ from rrm.store.desk.requests import (
     request_rows,
 )
 from rrm.store.desk.shown import as_shown, check, check_fits
+from rrm.store.record import chunks
 
 _AT_ONCE = 5_000  # answers made feedback at a time
 
@@ -128,32 +129,33 @@ class Levels(Answers):
         new = {"answers": _standing(connection, level)}
         record_audit(connection, now, by, "freeze level", f"level {level}", None, new, latest_guideline(connection))
 
-    def freeze_complete(self, level: int) -> bool:
-        """Freeze a level if all its items are complete and quiet for `grace_seconds`; return whether it is frozen.
+    def freeze_complete(self, level: int, quiet: bool = True) -> bool:
+        """Freeze a level if all its items are complete; return whether it is frozen.
 
-        Without the setting `auto_freeze`, and where there are no items, nothing is frozen.
+        If it must be `quiet`, only once nothing has changed there for `grace_seconds`. Without the setting
+        `auto_freeze`, and where there are no items, nothing is frozen.
         """
         with self._read() as connection:  # which is asked often, and seldom has anything to write
             if level in frozen_levels(connection):
                 return True
-            if not self._is_ripe(connection, level):
+            if not self._is_ripe(connection, level, quiet):
                 return False
 
         def close(connection: Connection) -> bool:
             if level in frozen_levels(connection):
                 return True
-            ripe = self._is_ripe(connection, level)
+            ripe = self._is_ripe(connection, level, quiet)
             if ripe:
                 self._freeze(connection, level, "system")
             return ripe
 
         return self._do(close)
 
-    def _is_ripe(self, connection: Connection, level: int) -> bool:
+    def _is_ripe(self, connection: Connection, level: int, quiet: bool) -> bool:
         settings = read_settings(connection)
         items, changed, complete = connection.execute(_ABOUT_LEVEL, {"here": level}).one()
-        quiet = bool(items) and self.clock() >= changed + settings.grace_seconds
-        return bool(settings.auto_freeze and quiet and complete)
+        rested = bool(items) and (not quiet or self.clock() >= changed + settings.grace_seconds)
+        return bool(settings.auto_freeze and rested and complete)
 
     def frozen(self) -> set[int]:
         with self._read() as connection:

@@ -10,11 +10,10 @@ from rrm.core.errors import MissingError
 from rrm.core.values import Feedback, Request, View
 from rrm.store.database import insert
 from rrm.store.kinds import KINDS
+from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
 
 Rows = list[dict[str, Any]]
-
-_AT_ONCE = 10_000  # values in one IN (...)
 
 _REQUEST, _VIEW, _FEEDBACK = table("request"), table("view"), table("feedback")
 _OF_REQUEST, _OF_VIEW = KINDS[Request], KINDS[View]
@@ -69,12 +68,9 @@ def load_requests(connection: Connection, ids: Sequence[str]) -> dict[str, Reque
 
 def load_feedback(connection: Connection, ids: Sequence[str]) -> dict[str, Feedback]:
     """Return the feedback on record under these ids."""
-    kind = KINDS[Feedback]
-    asked = select(_FEEDBACK.c.id, *(_FEEDBACK.c[name] for name in kind.columns))
     found: dict[str, Feedback] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        for row in connection.execute(asked.where(_FEEDBACK.c.id.in_(ids[start : start + _AT_ONCE]))):
-            found[row[0]] = kind.value(row[0], row[1:], {})
+    for some in chunks(ids):
+        found |= load_values(connection, KINDS[Feedback], select(_FEEDBACK.c.id).where(_FEEDBACK.c.id.in_(some)))
     return found
 
 

@@ -12,8 +12,9 @@ from rrm.core.values import Request
 from rrm.store.desk.audit import record_audit
 from rrm.store.desk.base import Base
 from rrm.store.desk.guidelines import latest_guideline
-from rrm.store.kinds import KINDS, to_json
-from rrm.store.record import _load
+from rrm.store.desk.requests import load_requests
+from rrm.store.kinds import to_json
+from rrm.store.record import chunks
 from rrm.store.tables import table
 
 MOST_ROWS = 500
@@ -23,7 +24,6 @@ LONGEST_TEXT = 200
 """Letters of the text that is searched for; databases bound patterns too."""
 
 _EXCERPT = 160  # letters
-_AT_ONCE = 500  # ids in one IN (...)
 _RECENT = 5_000  # answers among which somebody at work is looked for
 
 _ITEM, _REQUEST, _VIEW = (table(name) for name in ("item", "request", "view"))
@@ -103,17 +103,16 @@ class Search(Base):
         """Return those of these requests that are on record, by id."""
         found: dict[str, Request] = {}
         with self._read() as connection:
-            for start in range(0, len(ids), _AT_ONCE):
-                some = select(_REQUEST.c.id).where(_REQUEST.c.id.in_(ids[start : start + _AT_ONCE]))
-                found.update(_load(connection, KINDS[Request], some))
+            for some in chunks(ids):
+                found |= load_requests(connection, some)
         return found
 
     def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
         """Return what exported answers tell of those of these requests that are on record, by id."""
         found: dict[str, Asked] = {}
         with self._read() as connection:
-            for start in range(0, len(ids), _AT_ONCE):
-                for id_, source, shown in connection.execute(_ASKED, {"ids": ids[start : start + _AT_ONCE]}):
+            for some in chunks(ids):
+                for id_, source, shown in connection.execute(_ASKED, {"ids": some}):
                     found[id_] = Asked(source, tuple([each["text"] for each in shown]))
         return found
 

@@ -20,9 +20,6 @@ from rrm.core.values import (
     Request,
 )
 
-BOTH_BAD = "both are bad"
-"""The reason of the rejection that says of a comparison that neither will do."""
-
 LONGEST_TEXT = 200_000
 """Characters that one text of an answer may have."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk_house import Clock
+from desk_house import Clock, House, open_house
 from desk_problems import new_desk
 
 from rrm.store.desk import SqlDesk
@@ -26,3 +26,18 @@ def either_desk(tmp_path: Path, clock: Clock, url: str | None) -> Iterator[SqlDe
     """A desk on SQLite, and one on PostgreSQL."""
     with new_desk(tmp_path / "run", clock, url) as made:
         yield made
+
+
+@pytest.fixture
+def house(tmp_path: Path, clock: Clock) -> Iterator[House]:
+    made = open_house(tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def either(tmp_path: Path, clock: Clock, url: str | None) -> Iterator[House]:
+    """A house on SQLite, and one on PostgreSQL."""
+    made = open_house(tmp_path, clock, url=url)
+    yield made
+    made.close()

@@ -1,34 +1,14 @@
 """The audit only grows, and holds neither names nor secrets."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from desk_house import Clock, House, open_house
+from desk_house import Clock, House
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.store.location import FILE
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def house(tmp_path: Path, clock: Clock) -> Iterator[House]:
-    made = open_house(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def either(tmp_path: Path, clock: Clock, url: str | None) -> Iterator[House]:
-    """A house on SQLite, and one on PostgreSQL."""
-    made = open_house(tmp_path, clock, url=url)
-    yield made
-    made.close()
 
 
 def test_every_change_by_somebody_writes_exactly_one_entry_with_before_and_after(either: House) -> None:

@@ -13,14 +13,6 @@ from rrm.core.errors import ConfigError, InputError, MissingError
 
 
 @pytest.fixture
-def either(tmp_path: Path, url: str | None) -> Iterator[House]:
-    """A house on SQLite, and one on PostgreSQL."""
-    made = open_house(tmp_path, Clock(), url=url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def desk(tmp_path: Path) -> Iterator[House]:
     clock = Clock()
     clock.now = 50.0

@@ -4,7 +4,6 @@ import re
 import sqlite3
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -21,26 +20,6 @@ from rrm.store.location import FILE
 
 HOUR, DAY = 3_600.0, 86_400.0
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def house(tmp_path: Path, clock: Clock) -> Iterator[House]:
-    made = open_house(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def either(tmp_path: Path, clock: Clock, url: str | None) -> Iterator[House]:
-    """A house on SQLite, and one on PostgreSQL."""
-    made = open_house(tmp_path, clock, url=url)
-    yield made
-    made.close()
 
 
 def admin(house: House) -> Person:
