@@ -179,10 +179,7 @@ class RunBeside:
             )
 
     def _state(self) -> str:
-        try:
-            with RunLock(self.directory):
-                pass
-        except LockedError:
+        if RunLock(self.directory).is_held():
             return "running"
         if (self.directory / REPORT).exists():
             return "finished"

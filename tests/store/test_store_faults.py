@@ -1,5 +1,6 @@
 """A record survives kills, full disks and foreign files, and says what is the matter."""
 
+import fcntl
 import importlib
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,7 @@ from rrm.store import SqlStore, open_store
 from rrm.store.database import MIGRATIONS, transaction
 from rrm.store.desk import open_desk
 from rrm.store.location import FILE
+from rrm.store.lock import RunLock
 from rrm.store.tables import APPLICATION_ID, MUTABLE, REVISION, Row
 
 
@@ -344,6 +347,22 @@ def test_a_migration_that_fails_half_way_leaves_the_old_record_whole(
     with open_store(run) as store:
         assert "extra" not in tables_of(store)
         assert store.load(Fitted) == [Fitted(0, "models/0", "ab", 10)]
+
+
+def test_who_looks_whether_a_lock_is_held_sees_it_and_keeps_nobody_out(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    assert not lock.is_held()
+    with lock:
+        assert RunLock(tmp_path).is_held()
+        said = lock.path.read_text()
+        assert str(os.getpid()) in said
+    assert not RunLock(tmp_path).is_held()
+    assert lock.path.read_text() == said
+    with lock.path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.01, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with RunLock(tmp_path):
+            assert RunLock(tmp_path).is_held()
 
 
 RELEASED = sorted(Path(__file__).parent.glob("released_*.sql"))
