@@ -27,7 +27,7 @@ CONTEXT = 2_000
 WRITTEN = ("critique", "correction", "demonstration", "reject")
 """The kinds of feedback that hold words of a rater."""
 
-_TREES_KEPT = 16
+_KEPT = 16  # trees' spans, and sources
 _COUNTED = ("source", "tree", "output", "request", "feedback", "failure", "fitted", "scored", "given", "retraction")
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class NodeReader:
         self._rated: set[str] = set()  # sources that anything was asked about, up to this request
         self._rated_up_to = 0
         self._spans: dict[str, dict[str, Span | None]] = {}
+        self._sources: dict[str, Source] = {}
 
     def __enter__(self) -> "NodeReader":
         return self
@@ -112,10 +113,17 @@ class NodeReader:
         return found
 
     def source(self, id: str) -> Source | None:
-        """Return a source with its text, or None."""
+        """Return a source with its text, or None; the last few stay at hand, for every item shown asks for one."""
         rows = table("source")
-        with self._read() as connection:
-            return next(iter(_values(connection, Source, select(rows.c.id).where(rows.c.id == id))), None)
+        with self._turn:
+            found = self._sources.pop(id, None)
+        if found is None:
+            with self._read() as connection:
+                found = next(iter(_values(connection, Source, select(rows.c.id).where(rows.c.id == id))), None)
+        if found is not None:
+            with self._turn:
+                _keep(self._sources, id, found)
+        return found
 
     # ---- all nodes of a tree ----
 
@@ -212,9 +220,7 @@ class NodeReader:
             if spans is None:
                 rows = [(row["id"], row["task"]["span"]) for row in self.graph(tree)["nodes"]]
                 spans = {node: Span(*span) if span else None for node, span in rows}
-            self._spans[tree] = spans
-            if len(self._spans) > _TREES_KEPT:
-                del self._spans[next(iter(self._spans))]
+            _keep(self._spans, tree, spans)
             return spans
 
     # ---- within ----
@@ -254,6 +260,13 @@ class Roles:
 
 
 # ---- what the queries are made of ----
+
+
+def _keep(kept: dict[str, T], id: str, value: T) -> None:
+    """Put a value last, and drop the first when there are too many."""
+    kept[id] = value
+    if len(kept) > _KEPT:
+        del kept[next(iter(kept))]
 
 
 def _values(connection: Connection, kind: type[T], ids: Select[tuple[str]]) -> list[T]:
