@@ -26,6 +26,7 @@ LOG = "run.log"
 """What a run that was started from the admin's page said."""
 
 COMMAND_LINE = "command line"
+"""Who changes what a command changes, in the audit."""
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """Assistants among the raters: they lease items of the desk as people do, practise, and meet the same checks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from rrm.cli.annotate import COMMAND_LINE
 from rrm.cli.look import settings_of
-from rrm.cli.plugins import make
 from rrm.cli.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
 from rrm.cli.terminal import bar
 from rrm.cli.wiring import Parts
@@ -17,31 +18,26 @@ from rrm.core.errors import AssistantError, ConfigError, InputError
 from rrm.core.ids import seed_for
 from rrm.core.values import Feedback
 from rrm.store.desk import as_shown
-from rrm.store.record import open_store
-
-COMMAND_LINE = "command line"
-"""Who adds an assistant, in the audit."""
+from rrm.store.record import SqlStore, open_store
 
 
+@contextmanager
 def rater_of(
     directory: Path, plugin: str, arguments: Sequence[str], model: str | None, model_arguments: Sequence[str]
-) -> Any:
-    """Make a rater plug-in, with an assistant of the folder's run file or the chat model that is named."""
-    told = with_changes({}, arguments)
-    parts = Parts(_settings(directory, model, with_changes({}, model_arguments)))
-    if parts.run.assistants:
-        name = str(told.pop("assistant", next(iter(parts.run.assistants))))
-        if name not in parts.assistants:
-            raise ConfigError(f"there is no [assistants.{name}]; there are: {', '.join(parts.run.assistants)}")
-        return make(plugin, told, {"assistant": parts.assistants[name]}, "assist")
-    return make(plugin, told, {}, "assist")
+) -> Iterator[Any]:
+    """Make a rater plug-in, with an assistant of the folder's run file or the chat model that is named.
+
+    The record of the folder keeps its model calls, which count against the run's budget.
+    """
+    with open_store(directory, "append") as record:
+        parts = Parts(_settings(record, directory, model, with_changes({}, model_arguments)), record)
+        with parts.spending():
+            yield parts.make(Part(plugin, with_changes({}, arguments)), "assist")
 
 
-def _settings(directory: Path, model: str | None, arguments: dict[str, Any]) -> RunFile:
-    if model is None:
-        with open_store(directory, "read") as record:
-            if record.setting("run") is not None:
-                return settings_of(record, directory)
+def _settings(record: SqlStore, directory: Path, model: str | None, arguments: dict[str, Any]) -> RunFile:
+    if model is None and record.setting("run") is not None:
+        return settings_of(record, directory)
     assistants = {} if model is None else {"model": AssistantPart(model, arguments)}
     return RunFile(Sources("none:none"), Part("none:none"), PolicyPart("none:none"), assistants=assistants)
 

@@ -133,11 +133,12 @@ class Going:
 
     def carry_out(self, quiet: bool = False) -> Report:
         """Drive the run to its end and write its report; what was spent is recorded however it ends."""
-        began, before = time.monotonic(), self.parts.budget.spent
+        began = time.monotonic()
         try:
-            self.store.append([*self.parts.train, *self.parts.target])
-            outcome, flat = self.outcome(None if quiet else RichProgress())
-            report = build_report(Run(self.parts, self.models, outcome, flat, self._seconds(began)))
+            with self.parts.spending():
+                self.store.append([*self.parts.train, *self.parts.target])
+                outcome, flat = self.outcome(None if quiet else RichProgress())
+                report = build_report(Run(self.parts, self.models, outcome, flat, self._seconds(began)))
         except KeyboardInterrupt:
             raise Interrupted(f"stopped; nothing recorded is lost, go on with: {self.again}") from None
         except Waiting as error:
@@ -148,9 +149,7 @@ class Going:
         finally:
             if self.people is not None:
                 self.people.close()
-            after = self.parts.budget.spent
-            amounts = {"calls": after.calls - before.calls, "tokens": after.tokens - before.tokens}
-            self.store.spend({"seconds": time.monotonic() - began, **amounts})
+            self.store.spend({"seconds": time.monotonic() - began})
         save_report(report, self.out)
         return report
 

@@ -164,8 +164,8 @@ def assist(
     from rrm.cli import assist as work
     from rrm.cli.annotate import station_desk
 
-    with station_desk(directory) as desk:
-        rater = work.rater_of(directory, plugin, tuple(arguments or ()), model, tuple(model_arguments or ()))
+    told = (plugin, tuple(arguments or ()), model, tuple(model_arguments or ()))
+    with station_desk(directory) as desk, work.rater_of(directory, *told) as rater:
         _values(work.rate_items(desk, name, rater, limit), as_json)
 
 

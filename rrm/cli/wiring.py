@@ -1,5 +1,7 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,6 +34,17 @@ class Parts:
         spent = Spent(int(before.get("calls", 0)), int(before.get("tokens", 0)))
         return Budget(self.run.limits.max_calls, self.run.limits.max_tokens, spent)
 
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Record the model calls and tokens that are used meanwhile, however it ends."""
+        before = self.budget.spent
+        try:
+            yield
+        finally:
+            after = self.budget.spent
+            if self.store is not None:
+                self.store.spend({"calls": after.calls - before.calls, "tokens": after.tokens - before.tokens})
+
     @cached_property
     def assistants(self) -> dict[str, Assistant]:
         from rrm.assistants.langchain import LangChainAssistant, load_chat_model
@@ -56,16 +69,16 @@ class Parts:
 
     @cached_property
     def decomposer(self) -> Any:
-        return self._make(self.run.decomposer, "decomposer")
+        return self.make(self.run.decomposer, "decomposer")
 
     @cached_property
     def policy(self) -> Any:
-        return self._make(self.run.policy, "policy")
+        return self.make(self.run.policy, "policy")
 
     @cached_property
     def rater(self) -> Any:
         """Who rates; None for people and where nobody is asked."""
-        return self._make(self.run.rater, "rater") if self.run.rater and self.run.rater.plugin != PEOPLE else None
+        return self.make(self.run.rater, "rater") if self.run.rater and self.run.rater.plugin != PEOPLE else None
 
     @property
     def rater_name(self) -> str:
@@ -73,15 +86,15 @@ class Parts:
 
     @cached_property
     def composer(self) -> Any:
-        return self._make(self.run.compose, "compose")
+        return self.make(self.run.compose, "compose")
 
     @cached_property
     def train_set(self) -> SourceSet | None:
-        return self._make(self.run.train, "train") if self.run.train else None
+        return self.make(self.run.train, "train") if self.run.train else None
 
     @cached_property
     def target_set(self) -> SourceSet:
-        found: SourceSet = self._make(self.run.target, "target")
+        found: SourceSet = self.make(self.run.target, "target")
         return found
 
     @cached_property
@@ -98,10 +111,10 @@ class Parts:
         found = []
         for number, table in enumerate(self.run.recorded):
             level = 0 if isinstance(table.level, str) else table.level  # "root" is a number once there are trees
-            found.append((table.level, list(self._make(table, f"recorded.{number}", level=level).rated())))
+            found.append((table.level, list(self.make(table, f"recorded.{number}", level=level).rated())))
         return found
 
-    def _make(self, part: Part, where: str, **offered: Any) -> Any:
+    def make(self, part: Part, where: str, **offered: Any) -> Any:
         """Make a plug-in with its arguments, and with those offered parts that it takes."""
         arguments = dict(part.arguments)
         if isinstance(arguments.get("assistant"), str):

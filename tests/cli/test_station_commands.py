@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from typer.testing import CliRunner
 
+from rrm.cli.assist import rater_of
 from rrm.cli.main import app
 from rrm.core.annotation import Submission
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError
@@ -148,8 +150,21 @@ def test_the_assistant_of_a_named_chat_model_passes_practice_and_rates(folder: P
     with open_desk(folder) as desk:
         assert [(each.name, each.kind, each.state) for each in desk.persons()] == [("judge", "assistant", "active")]
         assert [given.right for given in desk.answers()][:2] == [True, True]
+    with open_store(folder, "read") as store:
+        assert store.spent()["calls"] == 4
     again = told("assist", folder, "judge", *scripted)
     assert (again["id"], again["answers"]) == (found["id"], 0)
+
+
+def test_a_call_that_was_paid_for_before_a_kill_is_not_paid_for_again(folder: Path) -> None:
+    scripted = "rrm.assistants.scripted_model:ScriptedChatModel"
+    with open_desk(folder) as desk:
+        request = next(iter(desk.requests([row.id for row in desk.search_items()]).values()))
+    for _ in range(2):
+        with rater_of(folder, "rrm.raters.assistant:AssistantRater", (), scripted, ("vary=0.0",)) as rater:
+            anyio.run(rater.rate_async, request, 1)
+    with open_store(folder, "read") as store:
+        assert store.spent()["calls"] == 1
 
 
 # ---- the server ----
