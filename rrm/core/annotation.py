@@ -220,7 +220,7 @@ class AtWork:
 
 @dataclass(frozen=True)
 class OwnProgress:
-    """A rater's own progress: real items done, how many may come, active seconds in all and the median of one.
+    """A rater's own progress: real items done, how many may come, active seconds in all and the median of one of late.
 
     In practice, `practice_done` of `practice_items` are done in this try, and `tries_left` tries are left.
     """

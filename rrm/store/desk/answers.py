@@ -1,17 +1,18 @@
 """What comes in: answers, on the disk before they are acknowledged, and what their raters take back."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import takewhile
 from statistics import median
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
 
-from rrm.core.annotation import AnswerState, Flag, Given, Lease, OwnProgress, Skipped, Submission
-from rrm.core.errors import ConflictError, InputError
+from rrm.core.annotation import Flag, Given, Lease, OwnProgress, Skipped, Submission
+from rrm.core.errors import ConflictError
 from rrm.core.values import Answer, Request
-from rrm.store.desk.audit import record_audit
+from rrm.store.desk.audit import audit_row, record_audit, record_audits
 from rrm.store.desk.claims import (
     FLAG,
     SKIP,
@@ -24,39 +25,37 @@ from rrm.store.desk.claims import (
     count_left,
     draft_json,
     end_lease,
-    forget_draft,
+    forget_drafts,
     is_live,
-    own_lease,
+    own_leases,
     put_draft,
     set_lease_state,
 )
-from rrm.store.desk.disagreement import disagreement
+from rrm.store.desk.given import (
+    EVERY,
+    RETRACTION,
+    as_given,
+    given_row,
+    insert_given,
+    recount,
+    retract,
+)
 from rrm.store.desk.guidelines import read_settings
 from rrm.store.desk.items import ITEM, LEASE
 from rrm.store.desk.people import find_person
 from rrm.store.desk.practice import GIVEN, is_right, next_standing, practice_standing
-from rrm.store.desk.requests import load_request
+from rrm.store.desk.requests import load_requests
 from rrm.store.desk.shown import as_requested, as_shown, check
-from rrm.store.kinds import answer_from, to_json
-from rrm.store.tables import table
-
-RETRACTION = table("retraction")
+from rrm.store.kinds import answer_from
 
 _AT_ONCE = 500  # answers that a reader holds at a time
 _ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
+_LATELY = 200  # answers that the median of active seconds is of
 
-_COLUMNS = {**GIVEN.c, "state": func.coalesce(RETRACTION.c.state, "live").label("state")}
-_FIELDS = [each.name for each in fields(Given)]
-EVERY = select(*(_COLUMNS[name] for name in _FIELDS), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
-    GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
+_BY_KEY = EVERY.where(tuple_(GIVEN.c.person, GIVEN.c.key).in_(bindparam("keys", expanding=True))).add_columns(
+    GIVEN.c.key
 )
-"""Answers with what became of them: first the fields of `Given` in their order, then the answer's kind."""
-
-IS_LIVE = RETRACTION.c.seq.is_(None)
-
-_BY_KEY = EVERY.where(GIVEN.c.person == bindparam("me"), GIVEN.c.key == bindparam("key"))
 _OF_ITEM = EVERY.where(GIVEN.c.item == bindparam("one")).order_by(GIVEN.c.seq)
-_LIVE_OF_ITEM = _OF_ITEM.where(IS_LIVE).with_only_columns(GIVEN.c.answer_kind, GIVEN.c.answer)
 _MINE = (
     EVERY.where(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", GIVEN.c.lease.is_not(None))
     .order_by(GIVEN.c.seq.desc())
@@ -66,22 +65,17 @@ _MINE_CLOSED = _MINE.with_only_columns(
     RETRACTION.c.state.label("retracted"),
     select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
 )
-_NEXT: dict[str, Any] = {
-    each.name: select(func.coalesce(func.max(each.c.seq), 0) + 1).scalar_subquery() for each in (GIVEN, RETRACTION)
-}
-_NEW_ANSWER = insert(GIVEN).values(seq=_NEXT["given"])
-_NEW_RETRACTION = insert(RETRACTION).values(seq=_NEXT["retraction"])
-_ABOUT_ITEM = select(ITEM).where(ITEM.c.id == bindparam("one"))
-_COUNT_IN = (
-    update(ITEM)
-    .where(ITEM.c.id == bindparam("one"), ITEM.c.purpose == literal_column("'work'"))
-    .values(
-        given=ITEM.c.given + bindparam("come"),
-        taken=ITEM.c.taken - bindparam("free"),
-        disagreement=bindparam("differ"),
-        changed=bindparam("now"),
-    )
-)
+_ABOUT_ITEMS = select(ITEM).where(ITEM.c.id.in_(bindparam("items", expanding=True)))
+
+
+class _Asked(NamedTuple):
+    """An answer that somebody waits to see recorded."""
+
+    person: str
+    lease: str
+    submission: Submission
+    key: str
+    draft: str
 
 
 class _Late(NamedTuple):
@@ -103,35 +97,62 @@ class Answers(Claims):
         """
         key = checked_key(key)
         draft = draft_json(_as_draft(submission.answer, submission.confidence, submission.detail))
-
-        def take(connection: Connection) -> Given | _Late:
-            there = connection.execute(_BY_KEY, {"me": person, "key": key}).one_or_none()
-            if there is not None:
-                check_same(there.lease, lease)
-                return as_given(there)
-            row, now = own_lease(connection, person, lease), self.clock()
-            if not is_live(row, now) and row.state in ("live", "expired"):
-                put_draft(connection, row, draft, now)
-                return _Late(_late_words(connection, row))
-            check_live(row, now)
-            if submission.shown != row.shown:
-                raise ConflictError("the page did not show this item as it was leased: load it again")
-            request = load_request(connection, row.item)
-            check(submission, request, row.points)
-            return self._record(connection, row, request, submission, key, now)
-
-        taken = self._do(take)
+        taken = self._do_together(self._take, _Asked(person, lease, submission, key, draft))
         if isinstance(taken, _Late):
             raise ConflictError(taken.words)
         return taken
 
-    def _record(
-        self, connection: Connection, lease: Any, request: Request, submission: Submission, key: str, now: float
-    ) -> Given:
-        item = connection.execute(_ABOUT_ITEM, {"one": lease.item}).one()
+    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[Given | _Late]":
+        """Take answers in for everybody who waits, by few statements for all."""
+        keys = [(each.person, each.key) for each in asked]
+        if len(asked) > min(len(set(keys)), len({each.lease for each in asked})):  # sent twice at once
+            return [taken for each in asked for taken in self._take(connection, [each])]
+        there = {(row.person, row.key): row for row in connection.execute(_BY_KEY, {"keys": keys})}
+        new = {each.lease: each.person for each in asked if (each.person, each.key) not in there}
+        leases = own_leases(connection, new)
+        now = self.clock()
+        taken: dict[str, Given | _Late] = {}
+        fit: list[tuple[_Asked, Any]] = []
+        for each in asked:
+            if row := there.get((each.person, each.key)):
+                check_same(row.lease, each.lease)
+                taken[each.lease] = as_given(row)
+            elif late := _late(connection, leases[each.lease], each, now):
+                taken[each.lease] = late
+            else:
+                fit.append((each, leases[each.lease]))
+        taken |= self._record(connection, fit, now)
+        return [taken[each.lease] for each in asked]
+
+    def _record(self, connection: Connection, fit: Sequence[tuple[_Asked, Any]], now: float) -> dict[str, Given]:
+        """Record answers to live leases by the ids of these."""
+        if not fit:
+            return {}
+        leases = [lease for _, lease in fit]
+        items = [lease.item for lease in leases]
+        requests, about = load_requests(connection, items), _about_items(connection, items)
+        given = {
+            lease.id: self._given(each.submission, lease, requests[lease.item], about[lease.item], now)
+            for each, lease in fit
+        }
+        insert_given(connection, [given_row(given[lease.id], each.key, lease.id, lease.attempt) for each, lease in fit])
+        set_lease_state(connection, list(given), "answered")
+        forget_drafts(connection, list(given))
+        come = Counter(lease.item for lease in leases if lease.purpose == "work")
+        recount(connection, come, now, alone={item for item in come if about[item].wanted == 1})
+        record_audits(connection, [self._told(connection, lease, given[lease.id]) for lease in leases])
+        return given
+
+    def _told(self, connection: Connection, lease: Any, given: Given) -> dict[str, Any]:
+        """Settle what the answer ends, and return what the audit says of it."""
+        new = {"answer": given.id} | after_practice(connection, lease)
+        return audit_row(given.at, lease.person, "answer", lease.item, None, new, lease.guideline)
+
+    def _given(self, submission: Submission, lease: Any, request: Request, item: Any, now: float) -> Given:
+        check(submission, request, lease.points)
         answer = as_requested(submission.answer, lease.order)
         expected = None if item.expected is None else answer_from(item.expected["kind"], item.expected["of"])
-        given = Given(
+        return Given(
             self._new_id("given"),
             lease.item,
             lease.person,
@@ -151,16 +172,6 @@ class Answers(Claims):
             request.kind,
             None if expected is None else is_right(answer, expected),
         )
-        insert_given(connection, [given_row(given, key, lease.id, lease.attempt)])
-        set_lease_state(connection, [lease.id], "answered")
-        forget_draft(connection, lease)
-        if lease.purpose == "work":
-            recount(connection, lease.item, now, come=1, alone=item.wanted == 1)
-        new = {"answer": given.id}
-        if lease.purpose == "practice":
-            new |= after_practice(connection, lease, self._turn(connection).settings)
-        record_audit(connection, now, lease.person, "answer", lease.item, None, new, lease.guideline)
-        return given
 
     def undo(self, person: str) -> Lease:
         """Take the person's last answer back (one of the last `undo_limit`, level not frozen) and lease its item again.
@@ -178,7 +189,7 @@ class Answers(Claims):
             if last is None:
                 words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
                 raise ConflictError(words if mine else "there is no answer to take back")
-            if connection.execute(_ABOUT_ITEM, {"one": last.item}).one().closed:
+            if _about_items(connection, [last.item])[last.item].closed:
                 raise ConflictError(f"level {last.level} is frozen: its answers cannot be taken back any more")
             if held.id is not None:
                 end_lease(connection, held, "expired")
@@ -186,7 +197,7 @@ class Answers(Claims):
             old = connection.execute(select(LEASE).where(LEASE.c.id == last.lease)).one()
             set_lease_state(connection, [old.id], "undone")
             if last.purpose == "work":
-                recount(connection, last.item, turn.now, come=-1)
+                recount(connection, {last.item: -1}, turn.now)
             answer = as_shown(answer_from(last.answer_kind, last.answer), last.order)
             content = draft_json(_as_draft(answer, last.confidence, last.detail))
             put_draft(connection, old, content, turn.now)
@@ -255,13 +266,16 @@ class Answers(Claims):
             settings = read_settings(connection)
             counts = and_(GIVEN.c.person == person, GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication)
             stands = RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "settled")
-            seconds = connection.execute(EVERY.where(counts, stands).with_only_columns(GIVEN.c.seconds)).scalars().all()
-            known = [each for each in seconds if each is not None]
+            asked = EVERY.where(counts, stands)
+            columns = (func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
+            count, seconds = connection.execute(asked.with_only_columns(*columns)).one()
+            known = asked.where(GIVEN.c.seconds.is_not(None)).order_by(GIVEN.c.seq.desc()).limit(_LATELY)
+            lately = connection.execute(known.with_only_columns(GIVEN.c.seconds)).scalars().all()
             done = OwnProgress(
-                len(seconds),
+                count,
                 count_left(connection, person),
-                sum(known, 0.0),
-                median(known) if known else None,
+                seconds,
+                median(lately) if lately else None,
                 _undoable(connection, person, settings.undo_limit),
             )
             standing = practice_standing(connection, person, settings)
@@ -277,70 +291,22 @@ def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]
     return {"practising": True, **counts}
 
 
-# ---- for the desk's other parts, inside their transactions ----
+# ---- inside transactions ----
 
 
-def as_given(row: Any) -> Given:
-    """Make the value of a row of `EVERY`."""
-    # by place: to look columns up by name takes longer than all the rest
-    id_, item, person, answer, order, *told = row[: len(_FIELDS)]
-    return Given(id_, item, person, answer_from(row[len(_FIELDS)], answer), tuple(order), *told)
+def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Late | None:
+    """Keep an answer whose lease ran out as a draft, and say so; ConflictError for one that comes for nothing."""
+    if not is_live(lease, now) and lease.state in ("live", "expired"):
+        put_draft(connection, lease, asked.draft, now)
+        return _Late(_late_words(_about_items(connection, [lease.item])[lease.item]))
+    check_live(lease, now)
+    if asked.submission.shown != lease.shown:
+        raise ConflictError("the page did not show this item as it was leased: load it again")
+    return None
 
 
-def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Append answers, each as `given_row` makes it."""
-    connection.execute(_NEW_ANSWER, rows)
-
-
-def given_row(given: Given, key: str, lease: str | None, attempt: int = 0) -> dict[str, Any]:
-    """Return the columns of an answer that is live; raise InputError for one that JSON cannot hold."""
-    try:
-        answer, detail = to_json(given.answer), to_json(dict(given.detail))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the answer cannot be recorded: {error}") from error
-    return {
-        "id": given.id,
-        "key": key,
-        "lease": lease,
-        "item": given.item,
-        "person": given.person,
-        "answer_kind": given.answer.kind,
-        "answer": answer,
-        "order": to_json(given.order),
-        "guideline": given.guideline,
-        "shown": given.shown,
-        "at": given.at,
-        "seconds": given.seconds,
-        "wall_seconds": given.wall_seconds,
-        "confidence": given.confidence,
-        "detail": detail,
-        "purpose": given.purpose,
-        "level": given.level,
-        "node": given.node,
-        "kind": given.kind,
-        "right": given.right,
-        "adjudication": given.adjudication,
-        "attempt": attempt,
-    }
-
-
-def retract(connection: Connection, given: Sequence[str], state: AnswerState, now: float, by: str) -> None:
-    """Say of answers that they no longer count."""
-    for id_ in given:
-        connection.execute(_NEW_RETRACTION, {"given": id_, "state": state, "at": now, "by": by})
-
-
-def recount(connection: Connection, item: str, now: float, *, come: int, free: int = 0, alone: bool = False) -> None:
-    """Count answers that came (or went, below 0) and places set free in; how much those left differ is found anew.
-
-    `alone` says that the item never has two answers.
-    """
-    differ = 0.0 if alone else disagreement(live_answers(connection, item))
-    connection.execute(_COUNT_IN, {"one": item, "come": come, "free": free, "differ": differ, "now": now})
-
-
-def live_answers(connection: Connection, item: str) -> list[Answer]:
-    return [answer_from(kind, held) for kind, held in connection.execute(_LIVE_OF_ITEM, {"one": item})]
+def _about_items(connection: Connection, items: Sequence[str]) -> dict[str, Any]:
+    return {row.id: row for row in connection.execute(_ABOUT_ITEMS, {"items": items})}
 
 
 def _undoable(connection: Connection, person: str, most: int) -> int:
@@ -354,8 +320,7 @@ def _as_draft(answer: Answer, confidence: float | None, detail: Any) -> dict[str
     return {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
 
 
-def _late_words(connection: Connection, lease: Any) -> str:
-    item = connection.execute(_ABOUT_ITEM, {"one": lease.item}).one()
+def _late_words(item: Any) -> str:
     if item.closed:
         return f"level {item.level} was frozen in the meantime: your answer is kept as a draft and counts no more"
     return "the lease of this item had run out: your answer is kept as a draft, claim again to go on with it"

@@ -1,6 +1,6 @@
 """The audit: an append-only list of who did what, written in the transaction of what was done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -29,8 +29,18 @@ def record_audit(
     `by` and `subject` are ids, `old` and `new` JSON values: nobody's name, and no token or password,
     may stand in any of them, because nothing is ever taken out again.
     """
+    record_audits(connection, [audit_row(at, by, what, subject, old, new, guideline)])
+
+
+def audit_row(at: float, by: str, what: str, subject: str, old: Any, new: Any, guideline: int) -> dict[str, Any]:
+    """Return an entry for `record_audits`, of what `record_audit` says."""
     values = {"at": at, "by": by, "what": what, "subject": subject, "guideline": guideline}
-    connection.execute(_NEW, [{**values, "old": to_json(old), "new": to_json(new)}])
+    return {**values, "old": to_json(old), "new": to_json(new)}
+
+
+def record_audits(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append entries, each as `audit_row` makes it."""
+    connection.execute(_NEW, rows)
 
 
 def audit_entries(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy
@@ -20,6 +20,7 @@ from rrm.store.desk.practice import IS_CHECK, count_checks, next_standing, pract
 from rrm.store.desk.requests import load_request, load_requests
 from rrm.store.desk.shown import shown_hash
 from rrm.store.kinds import to_json
+from rrm.store.record import chunks
 from rrm.store.tables import table
 
 DRAFT, FLAG, PERSON, SKIP = table("draft"), table("flag"), table("person"), table("skip")
@@ -68,7 +69,8 @@ _WHO = (
 )
 _EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
 _END = update(LEASE).where(LEASE.c.id == bindparam("one")).values(state=bindparam("ended"))
-_LEASE_BY_ID = select(LEASE).where(LEASE.c.id == bindparam("one"))
+_LEASES = select(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
+_ENDED_AS = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
 _ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order).where(
     LEASE.c.person.in_(bindparam("us", expanding=True)), LEASE.c.item.in_(bindparam("items", expanding=True))
 )
@@ -86,7 +88,11 @@ _DRAFTED = (
 _CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), _NOT_TOUCHED)
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.id == bindparam("one")).values(expires=bindparam("until"))
-_FORGET_DRAFT = delete(DRAFT).where(DRAFT.c.person == _ME, DRAFT.c.item == bindparam("one"))
+_FORGET_DRAFTS = delete(DRAFT).where(
+    tuple_(DRAFT.c.person, DRAFT.c.item).in_(
+        select(LEASE.c.person, LEASE.c.item).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
+    )
+)
 
 
 class Turn(NamedTuple):
@@ -299,14 +305,13 @@ class Claims(Base):
                 check_same(there, lease)
                 return
             row = own_lease(connection, person, lease)
-            turn = self._turn(connection)
             check_live(row, self.clock())
             level = connection.execute(select(ITEM.c.level).where(ITEM.c.id == row.item)).scalar_one()
             about = {"key": key, "lease": lease, "item": row.item, "person": person, "reason": kept}
             connection.execute(insert(SKIP), [{**about, "at": self.clock(), "level": level}])
             end_lease(connection, row, "skipped")
-            forget_draft(connection, row)
-            changed = after_practice(connection, row, turn.settings)
+            forget_drafts(connection, [row.id])
+            changed = after_practice(connection, row)
             new = {"reason": kept, **changed}
             record_audit(connection, self.clock(), person, "skip", row.item, None, new, row.guideline)
 
@@ -359,12 +364,18 @@ def _lease_row(lease: Lease, chosen: Chosen, points: int, now: float) -> dict[st
 
 def own_lease(connection: Connection, person: str, lease: str) -> Any:
     """Return a lease; MissingError if there is none, AccessError if it is somebody else's."""
-    row = connection.execute(_LEASE_BY_ID, {"one": lease}).one_or_none()
-    if row is None:
-        raise MissingError(f"there is no lease {lease!r:.60}")
-    if row.person != person:
-        raise AccessError("this item was leased to somebody else")
-    return row
+    return own_leases(connection, {lease: person})[lease]
+
+
+def own_leases(connection: Connection, persons: Mapping[str, str]) -> dict[str, Any]:
+    """Return the leases of these persons, each by the lease; raises as `own_lease` says."""
+    rows = {row.id: row for row in connection.execute(_LEASES, {"these": list(persons)})} if persons else {}
+    for lease, person in persons.items():
+        if lease not in rows:
+            raise MissingError(f"there is no lease {lease!r:.60}")
+        if rows[lease].person != person:
+            raise AccessError("this item was leased to somebody else")
+    return rows
 
 
 def is_live(row: Any, now: float) -> bool:
@@ -394,8 +405,8 @@ def end_lease(connection: Connection, row: Any, state: str) -> None:
 
 def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -> None:
     """Say how leases ended that brought an answer; the places stay as they are."""
-    if leases:
-        connection.execute(_END, [{"one": lease, "ended": state} for lease in leases])
+    for some in chunks(leases):
+        connection.execute(_ENDED_AS, {"these": some, "ended": state})
 
 
 def put_draft(connection: Connection, lease: Any, content: str, now: float) -> None:
@@ -406,8 +417,9 @@ def put_draft(connection: Connection, lease: Any, content: str, now: float) -> N
     connection.execute(new.on_conflict_do_update(index_elements=["person", "item"], set_=changed), [row])
 
 
-def forget_draft(connection: Connection, lease: Any) -> None:
-    connection.execute(_FORGET_DRAFT, {"me": lease.person, "one": lease.item})
+def forget_drafts(connection: Connection, leases: Sequence[str]) -> None:
+    """Forget what the raters of these leases had typed for their items."""
+    connection.execute(_FORGET_DRAFTS, {"these": leases})
 
 
 def draft_json(draft: Mapping[str, Any]) -> str:
@@ -418,10 +430,11 @@ def draft_json(draft: Mapping[str, Any]) -> str:
         raise InputError(f"a draft must have JSON: {error}") from error
 
 
-def after_practice(connection: Connection, lease: Any, settings: DeskSettings) -> dict[str, Any]:
+def after_practice(connection: Connection, lease: Any) -> dict[str, Any]:
     """Settle a practice that is over; return the person's new state for the audit, if it changed."""
     if lease.purpose != "practice":
         return {}
+    settings = read_settings(connection)
     state = connection.execute(select(PERSON.c.state).where(PERSON.c.id == lease.person)).scalar()
     standing = practice_standing(connection, lease.person, settings)
     if state != "practising" or not standing.is_over():

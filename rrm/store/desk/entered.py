@@ -9,12 +9,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from rrm.core.annotation import Given
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.values import Answer, Rated
-from rrm.store.desk.answers import EVERY, IS_LIVE, given_row, insert_given
 from rrm.store.desk.claims import PERSON
 from rrm.store.desk.disagreement import disagreement
+from rrm.store.desk.given import given_row, insert_given, live_answers
 from rrm.store.desk.items import ITEM, LEASE, is_touched
-from rrm.store.desk.practice import GIVEN
-from rrm.store.kinds import answer_from
 from rrm.store.record import chunks
 
 _COUNT_IN = (
@@ -42,7 +40,7 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
     if given:
         _add_raters(connection, {lease["person"] for lease in leases}, now)
         connection.execute(insert(LEASE), leases)
-        before = _live_answers(connection, answers)
+        before = live_answers(connection, answers)
         insert_given(connection, given)
         counted = [_counted(items[id_], before[id_] + new, len(new), now) for id_, new in answers.items()]
         connection.execute(_COUNT_IN, counted)
@@ -75,15 +73,6 @@ def _touched(connection: Connection, questions: Iterable[str]) -> set[tuple[str,
     asked = select(LEASE.c.question, LEASE.c.person).where(is_touched())
     found = (connection.execute(asked.where(LEASE.c.question.in_(some))) for some in chunks(list(questions)))
     return {(question, person) for rows in found for question, person in rows}
-
-
-def _live_answers(connection: Connection, items: Iterable[str]) -> dict[str, list[Answer]]:
-    asked = EVERY.with_only_columns(GIVEN.c.item, GIVEN.c.answer_kind, GIVEN.c.answer).where(IS_LIVE)
-    live: dict[str, list[Answer]] = defaultdict(list)
-    for some in chunks(list(items)):
-        for item, kind, held in connection.execute(asked.where(GIVEN.c.item.in_(some)).order_by(GIVEN.c.seq)):
-            live[item].append(answer_from(kind, held))
-    return live
 
 
 def _add_raters(connection: Connection, raters: Iterable[str], now: float) -> None:

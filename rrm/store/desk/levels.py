@@ -1,5 +1,6 @@
 """Settling: decisions on disputed items, closing levels, and what the run takes up."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -8,19 +9,11 @@ from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, insert,
 from rrm.core.annotation import Given, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.values import Feedback, Rated, Request
-from rrm.store.desk.answers import (
-    EVERY,
-    IS_LIVE,
-    Answers,
-    as_given,
-    given_row,
-    insert_given,
-    recount,
-    retract,
-)
+from rrm.store.desk.answers import Answers
 from rrm.store.desk.audit import record_audit
 from rrm.store.desk.claims import check_same, checked_key, end_lease, set_lease_state
 from rrm.store.desk.entered import record_entered
+from rrm.store.desk.given import EVERY, IS_LIVE, as_given, given_row, insert_given, recount, retract
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
 from rrm.store.desk.items import ITEM, LEASE, LEVEL, frozen_levels, is_held
 from rrm.store.desk.people import find_person
@@ -236,8 +229,8 @@ class Levels(Answers):
             now = self.clock()
             retract(connection, [row.id for row in rows], "requeued", now, by)
             set_lease_state(connection, [row.lease for row in rows if row.lease is not None], "requeued")
-            for row in rows:
-                recount(connection, row.item, now, come=-1, free=1)
+            gone = Counter(row.item for row in rows)
+            recount(connection, {item: -count for item, count in gone.items()}, now, frees=True)
             version = latest_guideline(connection)
             record_audit(connection, now, by, "requeue person", person, None, {"answers": len(rows)}, version)
             return len(rows)

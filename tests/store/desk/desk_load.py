@@ -10,16 +10,20 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from threading import Barrier, Thread
-from typing import NamedTuple
+from threading import Barrier, Event, Thread
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
 
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.errors import ConflictError, StoreError
 from rrm.core.values import Comparison
 from rrm.store.desk import SqlDesk, open_desk
+from rrm.store.desk.writer import Writer
 
 
 class Tenure(NamedTuple):
@@ -132,3 +136,30 @@ def main(folder: str, out: str, seed: str, *persons: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+
+
+@contextmanager
+def all_at_once(writer: Writer) -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Keep the writer busy until all calls that are made wait for it, and then let them through together."""
+    go, begun = Event(), Event()
+
+    def busy(_: Connection) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    threads: list[Thread] = []
+
+    def call(what: Callable[[], Any]) -> None:
+        threads.append(Thread(target=what))
+        waiting = writer._jobs.qsize()
+        threads[-1].start()
+        while writer._jobs.qsize() == waiting:
+            assert threads[-1].is_alive()
+
+    first = Thread(target=lambda: writer.do(busy, False))
+    first.start()
+    assert begun.wait(60)
+    yield call
+    go.set()
+    for thread in (first, *threads):
+        thread.join(60)

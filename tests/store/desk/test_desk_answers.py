@@ -1,14 +1,16 @@
 """Answers that come in: which fit, how they are kept, and how they are taken back."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from desk_house import Clock
+from desk_load import all_at_once
 from desk_problems import answer_all, choosing, claimed, known, rate, raters, request, submit, work
 
-from rrm.core.annotation import Item, Submission
+from rrm.core.annotation import Given, Item, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, StoreError
 from rrm.core.values import (
     KINDS,
@@ -286,6 +288,36 @@ def test_undoing_the_last_answer_of_a_frozen_level_says_so(desk: SqlDesk) -> Non
     desk.set_state(ann, "paused", "test")
     with pytest.raises(AccessError, match="paused"):
         desk.undo(ann)
+
+
+def test_answers_that_come_together_fare_as_they_would_one_after_another(either_desk: SqlDesk) -> None:
+    desk = either_desk
+    desk.add_items([*work(0, wanted=2), *work(1, 2)])
+    leases = [claimed(desk, person) for person in raters(desk, 4)]
+    came: dict[tuple[int, str], list[Given | Exception]] = defaultdict(list)
+
+    def send(who: int, key: str, shown: str | None = None) -> None:
+        lease = leases[who]
+        sent = Submission(choosing(lease, 0), lease.shown if shown is None else shown, 1.0)
+        try:
+            came[who, key].append(desk.submit(lease.person, lease.id, sent, key))
+        except ConflictError as error:
+            came[who, key].append(error)
+
+    calls = [(0, "key"), (1, "key"), (2, "key"), (0, "key"), (2, "another key"), (3, "key", "another page")]
+    with all_at_once(desk._writer) as call:
+        for each in calls:
+            call(lambda each=each: send(*each))
+    first, again = came[0, "key"]
+    assert first == again
+    assert [type(came[who, key][0]) for who, key in ((1, "key"), (2, "key"))] == [Given, Given]
+    assert "answered already" in str(came[2, "another key"][0])
+    assert "did not show this item" in str(came[3, "key"][0])
+    assert sorted(each.person for each in desk.answers()) == sorted(lease.person for lease in leases[:3])
+    assert sum(level.answers for level in desk.progress()) == 3
+    assert [entry.what for entry in desk.audit()].count("answer") == 3
+    submit(desk, leases[3])
+    assert [(level.complete, level.answers, level.wanted) for level in desk.progress()] == [(3, 4, 4)]
 
 
 # ---- telling ----

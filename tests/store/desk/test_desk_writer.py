@@ -1,12 +1,11 @@
 """One thread writes for all: together, each for itself, and as durably as is needed."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from desk_load import all_at_once
 from sqlalchemy import Connection, event, text
 
 from rrm.core.errors import ConflictError, StoreError
@@ -45,33 +44,6 @@ def put(name: str) -> Callable[[Connection], str]:
 def tally(opened: Opened) -> set[str]:
     with opened.engine.connect() as connection:
         return set(connection.execute(text("SELECT name FROM tally")).scalars())
-
-
-@contextmanager
-def all_at_once(writer: Writer) -> Iterator[Callable[[Callable[[], Any]], None]]:
-    """Keep the writer busy until all calls that are made wait for it, and then let them through together."""
-    go, begun = threading.Event(), threading.Event()
-
-    def busy(_: Connection) -> None:
-        begun.set()
-        assert go.wait(60)
-
-    threads: list[threading.Thread] = []
-
-    def call(what: Callable[[], Any]) -> None:
-        threads.append(threading.Thread(target=what))
-        waiting = writer._jobs.qsize()
-        threads[-1].start()
-        while writer._jobs.qsize() == waiting:
-            assert threads[-1].is_alive()
-
-    first = threading.Thread(target=lambda: writer.do(busy, False))
-    first.start()
-    assert begun.wait(60)
-    yield call
-    go.set()
-    for thread in (first, *threads):
-        thread.join(60)
 
 
 def test_what_waits_together_is_committed_together(writer: Writer, opened: Opened) -> None:
