@@ -14,7 +14,7 @@ def content_id(kind: str, *parts: Any) -> str:
     Parts are JSON values or dataclasses of them. Raises TypeError for anything else, because
     a value without a stable text has no stable name.
     """
-    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain)
+    text = _ENCODER.encode(parts)
     digest = blake2b(text.encode(), digest_size=10, person=kind.encode()[:16]).hexdigest()
     return f"{kind}-{digest}"
 
@@ -33,3 +33,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {"__kind__": type(value).__name__, **{each.name: getattr(value, each.name) for each in fields(value)}}
     raise TypeError(f"no stable text for a {type(value).__name__}")
+
+
+# made once: json.dumps would make it anew for every id
+_ENCODER = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain)

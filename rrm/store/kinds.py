@@ -99,7 +99,7 @@ def answer_from(kind: str, held: Any) -> Answer:
 
 def to_json(value: Any) -> str:
     """Return JSON that UTF-8 can hold; raise TypeError or ValueError for what has none."""
-    text = json.dumps(value, default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     text.encode()
     return text
 
@@ -109,13 +109,15 @@ def from_json(text: str) -> Any:
     return _DECODER.raw_decode(text)[0]
 
 
-_DECODER = json.JSONDecoder()
-
-
 def _fields(value: Any) -> dict[str, Any]:
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     raise TypeError(f"a {_name(value)} has no JSON")
+
+
+# made once: json.dumps and json.loads would make them anew for every value
+_ENCODER = json.JSONEncoder(default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder()
 
 
 # ---- from a value to a row ----

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, String, cast, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, cast, exists, func, select
 
 from rrm.core.errors import MissingError
 from rrm.core.nodes import NodeMark, NodeRecord, TreeEntry, TreeRole
@@ -18,6 +18,7 @@ from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.store.database import Opened, open_database, transaction
 from rrm.store.desk import tables as _desk_tables  # noqa: F401 so that `table` knows them
 from rrm.store.kinds import KINDS, from_json
+from rrm.store.recent import Recent
 from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
 
@@ -29,6 +30,13 @@ WRITTEN = ("critique", "correction", "demonstration", "reject")
 
 _KEPT = 16  # trees' spans, and sources
 _COUNTED = ("source", "tree", "output", "request", "feedback", "failure", "fitted", "scored", "given", "retraction")
+
+_REQUEST, _TREE = table("request"), table("tree")
+_TREES_OF_REQUEST = (
+    select(_REQUEST.c.node, _REQUEST.c.source, _TREE.c.id)
+    .join_from(_REQUEST, _TREE, _TREE.c.source == _REQUEST.c.source)
+    .where(_REQUEST.c.id == bindparam("one"))
+)
 
 T = TypeVar("T")
 
@@ -50,8 +58,8 @@ class NodeReader:
         self._turn = threading.Lock()
         self._rated: set[str] = set()  # sources that anything was asked about, up to this request
         self._rated_up_to = 0
-        self._spans: dict[str, dict[str, Span | None]] = {}
-        self._sources: dict[str, Source] = {}
+        self._spans: Recent[dict[str, Span | None]] = Recent(_KEPT)
+        self._sources: Recent[Source] = Recent(_KEPT)
 
     def __enter__(self) -> "NodeReader":
         return self
@@ -115,14 +123,12 @@ class NodeReader:
     def source(self, id: str) -> Source | None:
         """Return a source with its text, or None; the last few stay at hand, for every item shown asks for one."""
         rows = table("source")
-        with self._turn:
-            found = self._sources.pop(id, None)
+        found = self._sources.get(id)
         if found is None:
             with self._read() as connection:
                 found = next(iter(_values(connection, Source, select(rows.c.id).where(rows.c.id == id))), None)
-        if found is not None:
-            with self._turn:
-                _keep(self._sources, id, found)
+            if found is not None:
+                self._sources.put(id, found)
         return found
 
     # ---- all nodes of a tree ----
@@ -197,31 +203,24 @@ class NodeReader:
 
         None where the source is not on record, or no tree of it holds the request's node.
         """
-        rows = table("request")
         with self._read() as connection:
-            found = connection.execute(select(rows.c.node, rows.c.source).where(rows.c.id == request)).first()
-        span = self._span(*found) if found else None
-        source = self.source(found.source) if found and span else None
+            found = connection.execute(_TREES_OF_REQUEST, {"one": request}).all()
+        spans = (self._spans_of(tree).get(node) for node, _, tree in found)
+        span = next(filter(None, spans), None)
+        source = self.source(found[0].source) if span else None
         if source is None or span is None:
             return None
         start, end = span
         return source.text[max(0, start - CONTEXT) : start], source.read(span), source.text[end : end + CONTEXT]
 
-    def _span(self, node: str, source: str) -> Span | None:
-        tree = table("tree")
-        with self._read() as connection:
-            trees = connection.scalars(select(tree.c.id).where(tree.c.source == source)).all()
-        return next((spans[node] for spans in map(self._spans_of, trees) if node in spans), None)
-
     def _spans_of(self, tree: str) -> dict[str, Span | None]:
         """Return the spans of a tree's nodes, from those of the last few trees if they are there."""
-        with self._turn:
-            spans = self._spans.pop(tree, None)
-            if spans is None:
-                rows = [(row["id"], row["task"]["span"]) for row in self.graph(tree)["nodes"]]
-                spans = {node: Span(*span) if span else None for node, span in rows}
-            _keep(self._spans, tree, spans)
-            return spans
+        spans = self._spans.get(tree)
+        if spans is None:
+            rows = [(row["id"], row["task"]["span"]) for row in self.graph(tree)["nodes"]]
+            spans = {node: Span(*span) if span else None for node, span in rows}
+            self._spans.put(tree, spans)
+        return spans
 
     # ---- within ----
 
@@ -260,13 +259,6 @@ class Roles:
 
 
 # ---- what the queries are made of ----
-
-
-def _keep(kept: dict[str, T], id: str, value: T) -> None:
-    """Put a value last, and drop the first when there are too many."""
-    kept[id] = value
-    if len(kept) > _KEPT:
-        del kept[next(iter(kept))]
 
 
 def _values(connection: Connection, kind: type[T], ids: Select[tuple[str]]) -> list[T]:

@@ -13,6 +13,9 @@ from rrm.store.kinds import from_json, to_json
 from rrm.store.location import Location
 from rrm.store.tables import APPLICATION_ID
 
+_LOG_PAGES = 10_000
+"""Pages of the write-ahead log (40 MB) after which they go to the file: a page that many commits touch goes once."""
+
 
 def connect(location: Location, access: str, busy_seconds: float) -> Engine:
     """Return an engine on the file; writers sync every commit to the disk before it counts."""
@@ -25,6 +28,7 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
         made = sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         made.execute("PRAGMA foreign_keys = ON")
         made.execute("PRAGMA synchronous = FULL")
+        made.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         return made
 
     engine = create_engine(
@@ -45,7 +49,9 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("writes"):
         level = "FULL" if options.get("durable", True) else "NORMAL"
-        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")  # SQLite takes it only here
+        if connection.info.get("synchronous", "FULL") != level:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {level}")  # SQLite takes it only here
+            connection.info["synchronous"] = level
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 

@@ -1,6 +1,7 @@
 """The station's own HTTP server: uvicorn on one socket, with slow clients cut off and a clean end at a signal."""
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -9,14 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rrm.core.errors import ConfigError
 from rrm.web.app import application
 from rrm.web.guard import HEADERS, with_headers
 from rrm.web.station import LOOPBACK, Station, WebSettings, bracketed
+
+_LONGEST_HEAD = 1 << 16
+"""Bytes that a request's line and headers may have."""
 
 _END_SECONDS = 5
 """How long requests that are being answered may still take once the server is told to end."""
@@ -50,6 +53,8 @@ def listening(settings: WebSettings, host: str, port: int) -> Iterator[socket.so
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(address[:2], family=family, backlog=2048)
+        # connections inherit it: else the end of an answer waits 40 ms for the client's word on its beginning
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot listen on {host}, port {port} ({error}): choose another with --port") from error
     with listener:
@@ -82,6 +87,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there for good is not looked through again and again while raters wait
         self._ready(self._address)
 
     @contextmanager
@@ -97,22 +104,45 @@ class Server(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def _protocol(seconds: float) -> type[H11Protocol]:
+def _protocol(seconds: float) -> type[HttpToolsProtocol]:
     """Return uvicorn's protocol, closing connections whose request is not there after so many seconds.
 
-    Uvicorn itself waits for ever for the rest of a request that comes in byte by byte ("slow loris").
+    Uvicorn itself waits for ever for the rest of a request that comes in byte by byte ("slow loris"), and
+    takes a head of any length.
     """
 
-    class Impatient(H11Protocol):
+    class Impatient(HttpToolsProtocol):
         _deadline: asyncio.TimerHandle | None = None
+        _head: int | None = 0  # bytes of a head that has not ended, None behind its end
+        _ended = False  # a request, by what came last
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._start()  # a connection must bring a first request, too
+
+        def data_received(self, data: bytes) -> None:
+            self._ended = False
+            super().data_received(data)
+            if self._head is None or self._ended:
+                return
+            self._start()  # by empty lines, too, which may stand before a request
+            self._head += len(data)
+            if self._head > _LONGEST_HEAD and not self.transport.is_closing():
+                self.send_400_response("the request's head is too long")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._head = 0
             self._start()
 
-        def handle_events(self) -> None:
-            super().handle_events()
-            self._watch()
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            self._head = None
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._head, self._ended = 0, True
+            self._stop()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()
@@ -120,18 +150,10 @@ def _protocol(seconds: float) -> type[H11Protocol]:
 
         def send_400_response(self, msg: str) -> None:
             body = json.dumps({"detail": msg}).encode()
-            headers = with_headers([(b"content-type", b"application/json"), (b"connection", b"close")], HEADERS)
-            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            about = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            lines = [b": ".join(each) for each in with_headers([*about, (b"connection", b"close")], HEADERS)]
+            self.transport.write(b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", body]))
             self.transport.close()
-
-        def _watch(self) -> None:
-            """Have a deadline while a request is on its way, by a part of its head or before the end of its body."""
-            state, begun = self.conn.their_state, bool(self.conn.trailing_data[0])
-            if state is h11.SEND_BODY or (state is h11.IDLE and begun):
-                self._start()
-            elif state is not h11.IDLE or self.cycle is not None:  # a connection must bring a first request, too
-                self._stop()
 
         def _start(self) -> None:
             if self._deadline is None and not self.transport.is_closing():

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from rrm.store.desk import open_desk
-from rrm.web.server import serve
+from rrm.web.server import listening, serve
 from rrm.web.station import Station, WebSettings
 from tests.web.live import Process, running
 from tests.web.stations import PLENTY, House, desk_in, items_of, new_key
@@ -98,6 +98,21 @@ def test_the_second_request_of_a_connection_is_watched_as_the_first(impatient: s
     with connected(impatient) as connection:
         fetch_icon(connection, impatient)
         assert 0.5 < seconds_until_closed(connection, b"GET /login HTTP/1.1\r\nX: " + b"y" * 500, 0.1) < 15
+
+
+def test_empty_lines_between_requests_do_not_keep_a_connection(impatient: str) -> None:
+    with connected(impatient) as connection:
+        fetch_icon(connection, impatient)
+        assert 0.5 < seconds_until_closed(connection, b"\r\n" * 250, 0.1) < 15
+
+
+def test_an_answer_does_not_wait_for_word_that_its_beginning_came() -> None:
+    with listening(WebSettings(), "127.0.0.1", 0) as listener:
+        listener.settimeout(20)
+        with socket.create_connection(listener.getsockname()[:2]):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_connection_may_rest_between_requests_longer_than_one_request_may_take(impatient: str) -> None:

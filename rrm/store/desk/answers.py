@@ -44,7 +44,6 @@ from rrm.store.desk.guidelines import read_settings
 from rrm.store.desk.items import ITEM, LEASE
 from rrm.store.desk.people import find_person
 from rrm.store.desk.practice import GIVEN, is_right, next_standing, practice_standing
-from rrm.store.desk.requests import load_requests
 from rrm.store.desk.shown import as_requested, as_shown, check
 from rrm.store.kinds import answer_from
 
@@ -64,6 +63,17 @@ _MINE = (
 _MINE_CLOSED = _MINE.with_only_columns(
     RETRACTION.c.state.label("retracted"),
     select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
+)
+_DONE = EVERY.where(
+    and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
+    RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "settled"),
+)
+_DONE_SO_FAR = _DONE.with_only_columns(func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
+_DONE_LATELY = (
+    _DONE.where(GIVEN.c.seconds.is_not(None))
+    .order_by(GIVEN.c.seq.desc())
+    .limit(_LATELY)
+    .with_only_columns(GIVEN.c.seconds)
 )
 _ABOUT_ITEMS = select(ITEM).where(ITEM.c.id.in_(bindparam("items", expanding=True)))
 
@@ -130,7 +140,7 @@ class Answers(Claims):
             return {}
         leases = [lease for _, lease in fit]
         items = [lease.item for lease in leases]
-        requests, about = load_requests(connection, items), _about_items(connection, items)
+        requests, about = self._requests(connection, items), _about_items(connection, items)
         given = {
             lease.id: self._given(each.submission, lease, requests[lease.item], about[lease.item], now)
             for each, lease in fit
@@ -264,13 +274,8 @@ class Answers(Claims):
         with self._read() as connection:
             state = find_person(connection, person).state
             settings = read_settings(connection)
-            counts = and_(GIVEN.c.person == person, GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication)
-            stands = RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "settled")
-            asked = EVERY.where(counts, stands)
-            columns = (func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
-            count, seconds = connection.execute(asked.with_only_columns(*columns)).one()
-            known = asked.where(GIVEN.c.seconds.is_not(None)).order_by(GIVEN.c.seq.desc()).limit(_LATELY)
-            lately = connection.execute(known.with_only_columns(GIVEN.c.seconds)).scalars().all()
+            count, seconds = connection.execute(_DONE_SO_FAR, {"me": person}).one()
+            lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
             done = OwnProgress(
                 count,
                 count_left(connection, person),
@@ -278,8 +283,10 @@ class Answers(Claims):
                 median(lately) if lately else None,
                 _undoable(connection, person, settings.undo_limit),
             )
+            if state != "practising":
+                return done
             standing = practice_standing(connection, person, settings)
-            if state != "practising" or not standing.items:
+            if not standing.items:
                 return done
             now = next_standing(standing)
             tries = max(1, settings.practice_tries - now.attempt + 1)

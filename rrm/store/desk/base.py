@@ -7,8 +7,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from rrm.core.values import Request
 from rrm.store.database import Opened, transaction
+from rrm.store.desk.requests import load_requests
 from rrm.store.desk.writer import Writer
+from rrm.store.recent import Recent
+
+_REQUESTS_KEPT = 500  # somebody is about to answer what was just leased
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -21,6 +26,7 @@ class Base:
         self.clock, self.random = clock, random
         self._opened = opened
         self._writer = Writer(opened.engine, opened.location)
+        self._recent: Recent[Request] = Recent(_REQUESTS_KEPT)
 
     def close(self) -> None:
         """Finish what waits to be written, and close the record."""
@@ -47,6 +53,15 @@ class Base:
         """A transaction that only reads, of one moment of the record."""
         with transaction(self._opened.engine, self._opened.location) as connection:
             yield connection
+
+    def _requests(self, connection: Connection, ids: Sequence[str]) -> dict[str, Request]:
+        """Return those of these requests that are there, asking only for those that were not used lately."""
+        found = {id_: request for id_ in ids if (request := self._recent.get(id_)) is not None}
+        missing = [id_ for id_ in ids if id_ not in found]
+        for id_, request in load_requests(connection, missing).items() if missing else ():
+            self._recent.put(id_, request)
+            found[id_] = request
+        return found
 
     def _new_id(self, kind: str) -> str:
         """Return an id that cannot be guessed."""

@@ -1,6 +1,7 @@
 """Who holds which item: claiming one at a time, keeping it, and giving it back."""
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, delete, func, insert, select, tuple_, update
@@ -8,7 +9,6 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
-from rrm.core.values import Request
 from rrm.store.database import insert as insert_or_update
 from rrm.store.desk.allot import ORDER, Allotted, allot
 from rrm.store.desk.audit import record_audit
@@ -17,7 +17,6 @@ from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
 from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, is_touched
 from rrm.store.desk.people import change_state
 from rrm.store.desk.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
-from rrm.store.desk.requests import load_request, load_requests
 from rrm.store.desk.shown import shown_hash
 from rrm.store.kinds import to_json
 from rrm.store.record import chunks
@@ -85,6 +84,19 @@ _DRAFTED = (
     .order_by(DRAFT.c.at.desc())
     .limit(1)
 )
+_ROOM = select(func.count()).select_from(ITEM).where(has_room())
+_ROOM_TOUCHED = (
+    select(func.count(ITEM.c.seq.distinct()))
+    .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
+    .where(LEASE.c.person == _ME, is_touched(), has_room())
+)
+_MAY_COME_BACK = (
+    select(func.count(ITEM.c.seq.distinct()))
+    .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
+    .where(LEASE.c.person != _ME, is_held(), LEASE.c.purpose == "work")
+    .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, _NOT_TOUCHED)
+)
+_LEFT = select(_ROOM.scalar_subquery() - _ROOM_TOUCHED.scalar_subquery() + _MAY_COME_BACK.scalar_subquery())
 _CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), _NOT_TOUCHED)
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.id == bindparam("one")).values(expires=bindparam("until"))
@@ -138,7 +150,7 @@ class Claims(Base):
         for person, who in self._who(connection, persons).items():
             leases[person] = None
             if who.id is not None:
-                leases[person] = as_lease(connection, who)
+                leases[person] = self._as_lease(connection, who)
             elif one := self._choose(connection, person, who, turn):
                 chosen[person] = one
         chosen |= self._work(connection, [each for each in leases if leases[each] is None and each not in chosen], turn)
@@ -195,6 +207,8 @@ class Claims(Base):
 
     def _checked(self, connection: Connection, person: str, turn: Turn) -> Chosen | None:
         """Return a gold item or attention check if chance has it, there is one, and there is work to hide it in."""
+        if not turn.checks:
+            return None
         drawn = self.random.random()
         shares: dict[Purpose, int] = {"gold": turn.settings.gold_every, "attention": turn.settings.attention_every}
         for purpose, every in shares.items():
@@ -226,7 +240,7 @@ class Claims(Base):
         if not chosen:
             return {}
         items = [each.item for each in chosen.values()]
-        requests = load_requests(connection, items)
+        requests, chance = self._requests(connection, items), Random(self.random.getrandbits(64))
         again = [person for person, each in chosen.items() if not each.fresh]
         pairs = {"us": again, "items": [chosen[person].item for person in again]}
         orders = {(row.person, row.item): row.order for row in connection.execute(_ORDERS, pairs)} if again else {}
@@ -234,7 +248,7 @@ class Claims(Base):
         leases, rows = {}, []
         for person, each in chosen.items():
             request, key = requests[each.item], (person, each.item)
-            order = tuple(orders[key]) if key in orders else self._shuffled(len(request.shown))
+            order = tuple(orders[key]) if key in orders else _shuffled(len(request.shown), chance)
             points = turn.settings.rating_points
             lease = Lease(
                 self._new_id("lease"),
@@ -253,10 +267,12 @@ class Claims(Base):
         connection.execute(_NEW_LEASE, rows)
         return leases
 
-    def _shuffled(self, count: int) -> tuple[int, ...]:
-        order = list(range(count))
-        self.random.shuffle(order)
-        return tuple(order)
+    def _as_lease(self, connection: Connection, row: Any) -> Lease:
+        """Make the value of a lease's row, with the draft."""
+        request = self._requests(connection, [row.item])[row.item]
+        draft = connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()
+        shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points)
+        return Lease(row.id, row.person, request, row.purpose, *shown)
 
     # ---- keeping it ----
 
@@ -265,7 +281,7 @@ class Claims(Base):
         with self._read() as connection:
             row = own_lease(connection, person, lease)
             check_live(row, self.clock())
-            return as_lease(connection, row)
+            return self._as_lease(connection, row)
 
     def renew(self, person: str, lease: str) -> float:
         """Put off a live lease's expiry; return the new one. ConflictError once it ran out, taken or not."""
@@ -344,6 +360,12 @@ _ENDED = {
 }
 
 
+def _shuffled(count: int, chance: Random) -> tuple[int, ...]:
+    order = list(range(count))
+    chance.shuffle(order)
+    return tuple(order)
+
+
 def _lease_row(lease: Lease, chosen: Chosen, points: int, now: float) -> dict[str, Any]:
     return {
         "id": lease.id,
@@ -386,14 +408,6 @@ def check_live(row: Any, now: float) -> None:
     """Raise ConflictError for a lease that has ended."""
     if not is_live(row, now):
         raise ConflictError(_ENDED[row.state])
-
-
-def as_lease(connection: Connection, row: Any) -> Lease:
-    """Make the value of a lease's row, with the draft."""
-    request: Request = load_request(connection, row.item)
-    draft = connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()
-    shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points)
-    return Lease(row.id, row.person, request, row.purpose, *shown)
 
 
 def end_lease(connection: Connection, row: Any, state: str) -> None:
@@ -474,17 +488,4 @@ def _check_may_rate(role: Role, state: PersonState) -> None:
 
 def count_left(connection: Connection, person: str) -> int:
     """Return how many items with a question that the person has not touched have room, or others hold all of it."""
-    room = connection.execute(select(func.count()).select_from(ITEM).where(has_room())).scalar_one()
-    mine = (
-        select(func.count(ITEM.c.seq.distinct()))
-        .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
-        .where(LEASE.c.person == person, is_touched(), has_room())
-    )
-    held = (
-        select(func.count(ITEM.c.seq.distinct()))
-        .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-        .where(LEASE.c.person != person, is_held(), LEASE.c.purpose == "work")
-        .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, _NOT_TOUCHED)
-    )
-    may_come_back = connection.execute(held, {"me": person}).scalar_one()
-    return int(room - connection.execute(mine).scalar_one() + may_come_back)
+    return int(connection.execute(_LEFT, {"me": person}).scalar_one())

@@ -20,6 +20,7 @@ MOST_CHARACTERS = 100_000
 _GUIDELINE, _SETTING = table("guideline"), table("setting")
 _VERSION = (_GUIDELINE.c.version, _GUIDELINE.c.text, _GUIDELINE.c.at, _GUIDELINE.c.by)
 _LATEST = select(func.max(_GUIDELINE.c.version))
+_SETTINGS = select(_SETTING.c.name, _SETTING.c.value)
 
 
 class Guidelines(Base):
@@ -82,7 +83,7 @@ def latest_guideline(connection: Connection) -> int:
 
 def read_settings(connection: Connection) -> DeskSettings:
     """Return the settings, those that nobody changed as they are by default."""
-    return DeskSettings(**dict(connection.execute(select(_SETTING.c.name, _SETTING.c.value)).all()))
+    return DeskSettings(**dict(connection.execute(_SETTINGS).all()))
 
 
 def storable(text: Any, what: str, most: int) -> str:

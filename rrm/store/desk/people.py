@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, get_args
 from unicodedata import normalize
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from rrm.core.annotation import ROLES, Person, PersonState, Role
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
@@ -33,6 +33,13 @@ MOST_HOURS, MOST_PLACES = 8_784.0, 100_000
 
 _PERSON, _INVITATION, _PANEL, _SESSION = (table(name) for name in ("person", "invitation", "panel", "session"))
 _STATES: tuple[PersonState, ...] = get_args(PersonState)
+
+_BY_ID = select(_PERSON).where(_PERSON.c.id == bindparam("one"))
+_BY_TOKEN = (
+    select(*_PERSON.c, _SESSION.c.token, _SESSION.c.created.label("began"), _SESSION.c.seen)
+    .join_from(_SESSION, _PERSON, _PERSON.c.id == _SESSION.c.person)
+    .where(_SESSION.c.token == bindparam("hashed"))
+)
 
 
 class People(Base):
@@ -224,15 +231,15 @@ class People(Base):
     def who(self, session: str) -> Person | None:
         """Return whose live session this is (12 hours idle, 7 days at most), or None."""
         hashed, now = _hash(session), self.clock()
-        mine = _SESSION.c.token == hashed
         with self._read() as connection:
-            found = connection.execute(select(_SESSION).where(mine)).one_or_none()
-            if found is None or not hmac.compare_digest(found.token, hashed) or not _is_live(found, now):
-                return None
-            person = find_person(connection, found.person)
+            found = connection.execute(_BY_TOKEN, {"hashed": hashed}).one_or_none()
+        if found is None or not hmac.compare_digest(found.token, hashed):
+            return None
+        if now - found.seen >= IDLE_SECONDS or now - found.began >= LONGEST_SECONDS:
+            return None
         if now - found.seen >= SEEN_SECONDS:
             self._do(lambda connection: _touch(connection, hashed, now), durable=False)
-        return person
+        return _person(found)
 
     def log_out(self, session: str) -> None:
         """End a session; one that has ended already is fine."""
@@ -255,7 +262,7 @@ class People(Base):
 
 def find_person(connection: Connection, id: str) -> Person:
     """Return a person; raise MissingError if there is none."""
-    found = connection.execute(select(_PERSON).where(_PERSON.c.id == id)).one_or_none()
+    found = connection.execute(_BY_ID, {"one": id}).one_or_none()
     if found is None:
         raise MissingError(f"there is no person {id!r:.40}")
     return _person(found)
@@ -341,10 +348,6 @@ def _open_session(connection: Connection, token: str, person: str, now: float) -
 
 def _touch(connection: Connection, hashed: str, now: float) -> None:
     connection.execute(update(_SESSION).where(_SESSION.c.token == hashed).values(seen=now))
-
-
-def _is_live(session: Any, now: float) -> bool:
-    return bool(now - session.seen < IDLE_SECONDS and now - session.created < LONGEST_SECONDS)
 
 
 def _seconds(hours: float) -> float:

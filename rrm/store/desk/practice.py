@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from rrm.core.annotation import DeskSettings, Purpose
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rating, Reject
@@ -15,6 +15,12 @@ GIVEN = table("given")
 IS_CHECK = ITEM.c.purpose != literal_column("'work'")
 """Stands beside every other condition on a purpose, so that the index over gold, attention and practice serves."""
 
+_ANSWERED = select(GIVEN.c.attempt, GIVEN.c.right).where(
+    GIVEN.c.person == bindparam("me"), GIVEN.c.purpose == "practice"
+)
+_PASSED_ON = select(LEASE.c.attempt).where(
+    LEASE.c.person == bindparam("me"), LEASE.c.purpose == "practice", LEASE.c.state == "skipped"
+)
 _HOW_MANY = select(ITEM.c.purpose, func.count()).where(IS_CHECK).group_by(ITEM.c.purpose)
 
 
@@ -60,15 +66,10 @@ def practice_standing(connection: Connection, person: str, settings: DeskSetting
     An item that was passed on counts as one that was wrong.
     """
     items = min(settings.practice_items, count_checks(connection).get("practice", 0))
-    answered = connection.execute(
-        select(GIVEN.c.attempt, GIVEN.c.right).where(GIVEN.c.person == person, GIVEN.c.purpose == "practice")
-    ).all()
-    passed_on = connection.execute(
-        select(LEASE.c.attempt).where(
-            LEASE.c.person == person, LEASE.c.purpose == "practice", LEASE.c.state == "skipped"
-        )
-    ).scalars()
-    wrong = Counter(passed_on)
+    if not items:
+        return Standing(1, 0, 0, 0, 0)
+    answered = connection.execute(_ANSWERED, {"me": person}).all()
+    wrong = Counter(connection.execute(_PASSED_ON, {"me": person}).scalars())
     attempt = max([1, *(row.attempt for row in answered), *wrong])
     rights = [row.right for row in answered if row.attempt == attempt]
     judged = sum(right is not None for right in rights)

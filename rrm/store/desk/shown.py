@@ -32,7 +32,7 @@ def question(request: Request) -> str:
 def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:
     """Name all that a rater sees of a request: the outputs in this order, the guidelines' version, the scale."""
     texts = [request.shown[place].text for place in order]
-    return content_id("shown", request.view, texts, guideline, request.kind, points)
+    return content_id("shown", request.view.id, texts, guideline, request.kind, points)
 
 
 def as_requested(answer: Answer, order: Sequence[int]) -> Answer:

@@ -1,6 +1,7 @@
 """One thread that writes: what waits is carried out in one transaction, and then all is answered at once."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _AT_ONCE = 500  # operations in one transaction, so that nobody waits long for those before
+_GATHER_SECONDS = 0.0003  # what those who were just answered together take to ask again, together
 
 
 class Outcome:
@@ -101,8 +103,12 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
+        together = 1
         while (first := self._jobs.get()) is not None:
+            if together > 1:  # or else half of them would wait for the other half, turn after turn
+                time.sleep(_GATHER_SECONDS)
             jobs, last = self._waiting(first)
+            together = len(jobs)
             self._answer(jobs)
             if last:
                 return

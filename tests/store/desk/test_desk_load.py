@@ -18,7 +18,6 @@ from rrm.core.annotation import Item, Lease
 from rrm.store import open_store
 from rrm.store.database import open_database, transaction
 from rrm.store.desk import SqlDesk, open_desk, shown_hash
-from rrm.store.desk.claims import as_lease
 from rrm.store.desk.requests import load_request
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
@@ -33,7 +32,7 @@ class NaiveDesk(SqlDesk):
             mine = select(lease).where(lease.c.person == person)
             held = connection.execute(mine.where(lease.c.state == "live")).one_or_none()
             if held is not None:
-                return as_lease(connection, held)
+                return self._as_lease(connection, held)
             had = mine.with_only_columns(lease.c.item).where(lease.c.state.not_in(["expired", "undone"]))
             free = select(item).where(item.c.taken < item.c.wanted, item.c.id.not_in(had))
             found = connection.execute(free.order_by(item.c.taken, item.c.seq).limit(1)).one_or_none()
@@ -106,7 +105,9 @@ def check_record(folder: Path, items: int, overlap: int, seen: list[Tenure]) -> 
                     item.c.wanted, item.c.taken, item.c.given
                 )
             ).all()
-            leases = dict(connection.execute(select(lease.c.state, func.count()).group_by(lease.c.state)).all())
+            leases = Counter(
+                dict(connection.execute(select(lease.c.state, func.count()).group_by(lease.c.state)).all())
+            )
     answered = {(tenure.item, tenure.person) for tenure in seen if tenure.how == "answered"}
     assert {(given.item, given.person) for given in live} == answered
     assert len(answered) == len(live) == items * overlap
