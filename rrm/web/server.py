@@ -1,13 +1,14 @@
 """The station's own HTTP server: uvicorn on one socket, with slow clients cut off and a clean end at a signal."""
 
 import asyncio
+import ctypes
 import gc
 import json
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -21,6 +22,8 @@ from rrm.web.station import LOOPBACK, Station, WebSettings, bracketed
 _LONGEST_HEAD = 1 << 16
 """Bytes that a request's line and headers may have."""
 
+_M_ARENA_MAX = -8  # of malloc.h
+
 _END_SECONDS = 5
 """How long requests that are being answered may still take once the server is told to end."""
 
@@ -31,6 +34,7 @@ def serve(station: Station, host: str, port: int, ready: Callable[[str], None]) 
     Port 0 takes a free one. Prints nothing. Raises ConfigError for an address that may not or cannot be
     listened on.
     """
+    _share_heaps()
     with listening(station.settings, host, port) as listener:
         Server(station, listener, ready).run([listener])
 
@@ -42,6 +46,15 @@ def check_host(settings: WebSettings, host: str) -> None:
             f"the host {host} is reached from other machines: say under which address with --public-url,"
             " or leave the host at 127.0.0.1"
         )
+
+
+def _share_heaps() -> None:
+    """Have threads share two heaps of the C library, where it is glibc.
+
+    By default it makes one for every thread up to eight for each core, which keep what is free in them apart.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 @contextmanager

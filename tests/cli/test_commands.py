@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import rrm
 from rrm.cli import look
-from rrm.cli.main import app
+from rrm.cli.main import app, main
 from rrm.core.errors import InputError, Waiting
 from rrm.core.values import Feedback, Fitted, Label, Output, Request, Scored
 from rrm.store.record import open_store
@@ -254,16 +254,32 @@ def cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     ],
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    sentence: str,
 ) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 10)
     (tmp_path / "book.txt").write_text("One day. Another day.")
     (tmp_path / "plugin.toml").write_text(toml({**SMALL, "decomposer": {"plugin": "no.such:Thing"}}))
     (tmp_path / "key.toml").write_text(toml({**SMALL, "polciy": {}}))
-    done = cli(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert sentence in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rrm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == code, said
+    assert sentence in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_the_program_ends_with_the_code_and_the_sentence_alone(tmp_path: Path) -> None:
+    done = cli("run", "nowhere.toml", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

@@ -94,7 +94,7 @@ def _open(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("width", [pytest.param(WIDE, marks=pytest.mark.slow), NARROW])
 def test_every_page_fits_is_accessible_and_is_pictured(
     chromium: Any, scene: tuple[SqlDesk, str], pictures: Path, name: str, width: int
 ) -> None:

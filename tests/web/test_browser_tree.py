@@ -407,8 +407,13 @@ def test_a_chain_of_three_thousand_levels_is_opened_to_its_end(tmp_path: Path, c
         assert_fits(page)
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("dark", NARROW),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in [("light", WIDE), ("light", NARROW), ("dark", WIDE)]),
+    ],
+)
 def test_the_page_fits_is_accessible_and_is_kept_as_a_picture(
     seat: Seat, width: int, scheme: str, pictures: Path
 ) -> None:
