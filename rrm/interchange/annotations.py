@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+import orjson
+
 from rrm.core.annotation import Asked, Given
 from rrm.core.errors import MissingError
 from rrm.core.values import Answer, Comparison, Feedback, Ranking, Rated, Reject, Request
@@ -26,8 +28,8 @@ Requests = Callable[[Sequence[str]], Mapping[str, Request]]
 A = TypeVar("A", Asked, Request)
 
 _AT_ONCE = 500  # answers whose requests are looked up together
-_CHUNK = 1 << 18  # characters that leave at a time
-_ROW_GROUP = 1 << 20  # characters of rows, as JSON, that one group of Parquet holds: all are in memory at once
+_CHUNK = 1 << 18  # bytes that leave at a time
+_ROW_GROUP = 1 << 20  # bytes of rows, as JSON, that one group of Parquet holds: all are in memory at once
 
 _TYPES = {
     "id": "string",
@@ -228,61 +230,71 @@ def original_cell(cell: str) -> str:
 
 
 _RISKY = frozenset("=+-@'＝＋－＠")
-_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
+_PLAIN = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _csv_lines(rows: Iterator[Row]) -> Iterator[str]:
+def _json(value: Any) -> bytes:
+    """Return a value's JSON in UTF-8; half characters, which UTF-8 has none for, become escapes."""
+    try:
+        return orjson.dumps(value)  # ten times as fast, but it knows neither half characters nor numbers of any length
+    except orjson.JSONEncodeError:
+        return _PLAIN(value).encode("utf-8", "backslashreplace")
+
+
+def _csv_lines(rows: Iterator[Row]) -> Iterator[bytes]:
     writer = comma_separated.writer(_Echo())
     columns: list[str] = []
     for row in rows:
         if not columns:
             columns = list(row)
             yield writer.writerow(columns)
-        yield writer.writerow([_cell(row[name]) for name in columns])
+        yield writer.writerow([_CELLS[type(value)](value) for value in map(row.__getitem__, columns)])
 
 
 class _Echo:
-    """A file that gives back what is written to it, as `writerow` then does."""
+    """A file that gives back what is written to it, as `writerow` then does, in UTF-8."""
 
-    def write(self, line: str) -> str:
-        return line
-
-
-def _cell(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return safe_cell(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _JSON(value) if isinstance(value, list | dict) else safe_cell(str(value))
+    def write(self, line: str) -> bytes:
+        return line.encode("utf-8", "backslashreplace")
 
 
-def _line(row: Row) -> str:
-    return f"{_JSON(row)}\n"
+def _json_text(value: Any) -> str:
+    return _json(value).decode()
+
+
+_CELLS: dict[type, Callable[[Any], str | None]] = {
+    str: safe_cell,
+    type(None): lambda value: None,
+    bool: lambda value: "true" if value else "false",
+    int: lambda value: safe_cell(str(value)),
+    float: lambda value: safe_cell(str(value)),
+    list: _json_text,
+    dict: _json_text,
+}
+
+
+def _line(row: Row) -> bytes:
+    return _json(row) + b"\n"
 
 
 def _with_texts(row: Row, columns: Iterable[str]) -> Row:
     """Return a row whose lists and objects in these columns are JSON texts."""
-    return {**row, **{name: _JSON(row[name]) for name in columns if row[name] is not None}}
+    return {**row, **{name: _json_text(row[name]) for name in columns if row[name] is not None}}
 
 
-def _chunks(texts: Iterable[str], least: int) -> Iterator[bytes]:
-    """Join texts into chunks of so many characters at least, the last aside.
-
-    Half characters, which UTF-8 has none for, become escapes.
-    """
-    held: list[str] = []
+def _chunks(lines: Iterable[bytes], least: int) -> Iterator[bytes]:
+    """Join lines into chunks of so many bytes at least, the last aside."""
+    held: list[bytes] = []
     size = 0
-    for text in texts:
-        held.append(text)
-        size += len(text)
+    for line in lines:
+        held.append(line)
+        size += len(line)
         if size >= least:
-            chunk = "".join(held).encode("utf-8", "backslashreplace")
+            chunk = b"".join(held)
             held, size = [], 0  # before the chunk leaves, and is worked on
             yield chunk
     if held:
-        yield "".join(held).encode("utf-8", "backslashreplace")
+        yield b"".join(held)
 
 
 class _Sink(io.RawIOBase):
