@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from rrm.core.ids import content_id
 from rrm.core.values import Answer, Request
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
@@ -494,3 +495,9 @@ class Desk(Protocol):
     def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
         """Return what exported answers tell of those of these requests that are on record, by id."""
         ...
+
+
+def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:
+    """Name all that a rater sees of a request: the outputs in this order, the guidelines' version, the scale."""
+    texts = [request.shown[place].text for place in order]
+    return content_id("shown", request.view.id, texts, guideline, request.kind, points)

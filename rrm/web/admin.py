@@ -12,9 +12,8 @@ from pydantic import Field
 
 from rrm.agreement.raters import rater_standings
 from rrm.core import values
-from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission
+from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission, shown_hash
 from rrm.core.errors import AccessError, ConflictError, LockedError, MissingError
-from rrm.core.ids import content_id
 from rrm.web.access import Id, allow, invitation
 from rrm.web.figures import Computed, Figures, standing
 from rrm.web.guidelines import guideline_html
@@ -418,8 +417,7 @@ def _settling(station: Station) -> APIRouter:
         request, points = desk.item(item).request, desk.settings().rating_points
         texts = [each.text for each in request.shown]
         made = to_answer(body.answer, request, texts, points, station.count)
-        # as the desk names what a rater is shown, in the request's own order
-        shown = content_id("shown", request.view, texts, desk.guideline().version, request.kind, points)
+        shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
         return {"id": desk.adjudicate(judge.id, item, submission, body.key).id}
 

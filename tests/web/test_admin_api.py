@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from rrm.core.annotation import Item, Submission
+from rrm.core.annotation import Item, Submission, shown_hash
 from rrm.core.errors import InputError, LockedError
 from rrm.core.values import Comparison, Label, Rating
-from rrm.store.desk import shown_hash
 from rrm.web import admin
 from tests.web.stations import (
     BASE,

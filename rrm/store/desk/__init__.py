@@ -12,9 +12,9 @@ from rrm.store.desk.items import Items
 from rrm.store.desk.levels import Levels
 from rrm.store.desk.people import People
 from rrm.store.desk.search import Search
-from rrm.store.desk.shown import as_requested, as_shown, shown_hash
+from rrm.store.desk.shown import as_requested, as_shown
 
-__all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk", "shown_hash"]
+__all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
 class SqlDesk(Items, Levels, People, Guidelines, Search):

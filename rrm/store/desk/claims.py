@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy
+from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy, shown_hash
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.store.database import insert as insert_or_update
 from rrm.store.desk.allot import ORDER, Allotted, allot
@@ -17,7 +17,6 @@ from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
 from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, is_touched
 from rrm.store.desk.people import change_state
 from rrm.store.desk.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
-from rrm.store.desk.shown import shown_hash
 from rrm.store.kinds import to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table

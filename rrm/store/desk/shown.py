@@ -6,7 +6,6 @@ from math import isfinite
 
 from rrm.core.annotation import Submission
 from rrm.core.errors import InputError
-from rrm.core.ids import content_id
 from rrm.core.values import (
     Answer,
     Comparison,
@@ -27,12 +26,6 @@ LONGEST_TEXT = 200_000
 def question(request: Request) -> str:
     """Return what the copies of one question have in common."""
     return request.id if request.copy == 0 else replace(request, copy=0).id
-
-
-def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:
-    """Name all that a rater sees of a request: the outputs in this order, the guidelines' version, the scale."""
-    texts = [request.shown[place].text for place in order]
-    return content_id("shown", request.view.id, texts, guideline, request.kind, points)
 
 
 def as_requested(answer: Answer, order: Sequence[int]) -> Answer:

@@ -14,10 +14,10 @@ from desk_load import Tenure, faults_in, most_at_once, rate_together
 from desk_problems import raters, work
 from sqlalchemy import func, insert, select, update
 
-from rrm.core.annotation import Item, Lease
+from rrm.core.annotation import Item, Lease, shown_hash
 from rrm.store import open_store
 from rrm.store.database import open_database, transaction
-from rrm.store.desk import SqlDesk, open_desk, shown_hash
+from rrm.store.desk import SqlDesk, open_desk
 from rrm.store.desk.requests import load_request
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
