@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, cast, exists, func, select
 
 from rrm.core.errors import MissingError
@@ -17,7 +18,7 @@ from rrm.core.task import Source, Span
 from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.store.database import Opened, open_database, transaction
 from rrm.store.desk import tables as _desk_tables  # noqa: F401 so that `table` knows them
-from rrm.store.kinds import KINDS, from_json
+from rrm.store.kinds import KINDS
 from rrm.store.recent import Recent
 from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
@@ -354,8 +355,8 @@ def _best(outputs: Mapping[str, Mapping[str, str | None]]) -> dict[str, tuple[fl
 
 
 def _from_json(texts: Iterable[str]) -> list[Any]:
-    """Return what many JSON texts say, read as one, which takes a third of the time."""
-    return list(from_json(f"[{','.join(texts)}]"))
+    """Return what many JSON texts say, read as one, which takes a fraction of the time."""
+    return list(orjson.loads(f"[{','.join(texts)}]"))
 
 
 # ---- failures: those that a later attempt made good are not told ----
