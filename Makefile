@@ -16,10 +16,10 @@ demo: .venv/.demo
 	$(BIN)/rrm demo --out runs/demo
 
 test: .venv/.test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/.test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not gpu" --timeout 3000
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu" --timeout 3000
 
 lint: .venv/.lint
 	$(BIN)/ruff check .

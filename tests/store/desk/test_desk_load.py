@@ -113,7 +113,8 @@ def check_record(folder: Path, items: int, overlap: int, seen: list[Tenure]) -> 
     assert len(answered) == len(live) == items * overlap
     assert set(Counter(given.item for given in live).values()) == {overlap}
     assert [tuple(row) for row in places] == [(overlap, overlap, overlap, items)]
-    assert len(undone) == leases["undone"] > 0
+    assert len(undone) == leases["undone"]
+    assert undone or items < 1_000, "of so many answers some are taken back"
     assert leases["answered"] == items * overlap
     assert leases["skipped"] + leases["expired"] == len(seen) - len(live)
     assert "live" not in leases
