@@ -4,6 +4,7 @@ Each repetition is a station over the record anew, so that nothing is kept from 
 """
 
 import argparse
+import gc
 import os
 import tempfile
 import time
@@ -75,6 +76,8 @@ def main() -> None:
         _, graph = recorded(folder, options.leaves, words=12 * options.leaves)
         with open_nodes(folder) as nodes:
             size = len(Trees(nodes).outline(nodes.trees()[0].id))
+        gc.collect()
+        gc.freeze()  # as the server does before it says that it is ready
         runs = [{**answers(folder), **page(folder)} for _ in range(options.repetitions)]
     load = os.getloadavg()[0]
     print(f"{len(graph):,} nodes on {len(graph.levels)} levels, 3 outputs each; the outline has {size:,} bytes;")
