@@ -67,15 +67,9 @@ def rows_alone(folder: Path, raters: int) -> float:
         new = f"INSERT INTO lease ({names}) VALUES ({', '.join('?' * len(columns))})"
         about = {"purpose": "work", "attempt": 0, "order": "[0,1]", "guideline": 0, "points": 7, "state": "live"}
         about |= {"at": time.time(), "expires": time.time() + 600}
-        rows = [
-            [
-                ({**about, "item": id_, "question": asked, "id": token_hex(12), "person": token_hex(4), "shown": id_})[
-                    name
-                ]
-                for name in columns
-            ]
-            for id_, asked in free
-        ]
+        each = [{**about, "item": id_, "question": asked, "shown": id_} for id_, asked in free]
+        leases = [{**one, "id": token_hex(12), "person": token_hex(4)} for one in each]
+        rows = [[lease[name] for name in columns] for lease in leases]
         began = time.perf_counter()
         for at in range(0, raters, CLIENTS):
             raw.execute("BEGIN IMMEDIATE")
