@@ -41,7 +41,7 @@ from rrm.store.desk.given import (
     retract,
 )
 from rrm.store.desk.guidelines import read_settings
-from rrm.store.desk.items import ITEM, LEASE
+from rrm.store.desk.items import ITEM, LEASE, item_rows
 from rrm.store.desk.people import find_person
 from rrm.store.desk.practice import GIVEN, is_right, next_standing, practice_standing
 from rrm.store.desk.shown import as_requested, as_shown, check
@@ -75,7 +75,6 @@ _DONE_LATELY = (
     .limit(_LATELY)
     .with_only_columns(GIVEN.c.seconds)
 )
-_ABOUT_ITEMS = select(ITEM).where(ITEM.c.id.in_(bindparam("items", expanding=True)))
 
 
 class _Asked(NamedTuple):
@@ -140,7 +139,7 @@ class Answers(Claims):
             return {}
         leases = [lease for _, lease in fit]
         items = [lease.item for lease in leases]
-        requests, about = self._requests(connection, items), _about_items(connection, items)
+        requests, about = self._requests(connection, items), item_rows(connection, items)
         given = {
             lease.id: self._given(each.submission, lease, requests[lease.item], about[lease.item], now)
             for each, lease in fit
@@ -199,7 +198,7 @@ class Answers(Claims):
             if last is None:
                 words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
                 raise ConflictError(words if mine else "there is no answer to take back")
-            if _about_items(connection, [last.item])[last.item].closed:
+            if item_rows(connection, [last.item])[last.item].closed:
                 raise ConflictError(f"level {last.level} is frozen: its answers cannot be taken back any more")
             if held.id is not None:
                 end_lease(connection, held, "expired")
@@ -305,15 +304,11 @@ def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Lat
     """Keep an answer whose lease ran out as a draft, and say so; ConflictError for one that comes for nothing."""
     if not is_live(lease, now) and lease.state in ("live", "expired"):
         put_draft(connection, lease, asked.draft, now)
-        return _Late(_late_words(_about_items(connection, [lease.item])[lease.item]))
+        return _Late(_late_words(item_rows(connection, [lease.item])[lease.item]))
     check_live(lease, now)
     if asked.submission.shown != lease.shown:
         raise ConflictError("the page did not show this item as it was leased: load it again")
     return None
-
-
-def _about_items(connection: Connection, items: Sequence[str]) -> dict[str, Any]:
-    return {row.id: row for row in connection.execute(_ABOUT_ITEMS, {"items": items})}
 
 
 def _undoable(connection: Connection, person: str, most: int) -> int:

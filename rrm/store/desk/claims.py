@@ -66,9 +66,8 @@ _WHO = (
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
 _EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
-_END = update(LEASE).where(LEASE.c.id == bindparam("one")).values(state=bindparam("ended"))
 _LEASES = select(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
-_ENDED_AS = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
+_END = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
 _ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order).where(
     LEASE.c.person.in_(bindparam("us", expanding=True)), LEASE.c.item.in_(bindparam("items", expanding=True))
 )
@@ -411,15 +410,15 @@ def check_live(row: Any, now: float) -> None:
 
 def end_lease(connection: Connection, row: Any, state: str) -> None:
     """End a live lease that brought no answer, and free its place."""
-    connection.execute(_END, {"one": row.id, "ended": state})
+    set_lease_state(connection, [row.id], state)
     if row.purpose == "work":
         connection.execute(_FREE, {"one": row.item})
 
 
 def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -> None:
-    """Say how leases ended that brought an answer; the places stay as they are."""
+    """Say how leases ended; the places stay as they are."""
     for some in chunks(leases):
-        connection.execute(_ENDED_AS, {"these": some, "ended": state})
+        connection.execute(_END, {"these": some, "ended": state})
 
 
 def put_draft(connection: Connection, lease: Any, content: str, now: float) -> None:

@@ -12,7 +12,7 @@ from rrm.core.values import Answer, Rated
 from rrm.store.desk.claims import PERSON
 from rrm.store.desk.disagreement import disagreement
 from rrm.store.desk.given import given_row, insert_given, live_answers
-from rrm.store.desk.items import ITEM, LEASE, is_touched
+from rrm.store.desk.items import ITEM, LEASE, is_touched, item_rows
 from rrm.store.record import chunks
 
 _COUNT_IN = (
@@ -24,7 +24,7 @@ _COUNT_IN = (
 
 def record_entered(connection: Connection, rated: Sequence[Rated], now: float, new_id: Callable[[str], str]) -> int:
     """Record ratings, each with a lease that has ended, and return how many are new; raises as `Levels.enter` says."""
-    items = _items(connection, {each.request.id for each in rated})
+    items = item_rows(connection, list({each.request.id for each in rated}))
     touched = _touched(connection, {item.question for item in items.values()})
     leases, given = [], []
     answers: dict[str, list[Answer]] = defaultdict(list)
@@ -48,13 +48,6 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
 
 
 # ---- what is there ----
-
-
-def _items(connection: Connection, ids: Iterable[str]) -> dict[str, Any]:
-    asked = select(ITEM.c.id, *(ITEM.c[name] for name in ("question", "purpose", "level", "node", "kind")))
-    asked = asked.add_columns(*(ITEM.c[name] for name in ("wanted", "taken", "given", "closed", "settled")))
-    found = (connection.execute(asked.where(ITEM.c.id.in_(some))) for some in chunks(list(ids)))
-    return {row.id: row for rows in found for row in rows}
 
 
 def _open_item(items: dict[str, Any], id_: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Integer, and_, case, cast, func, insert, literal_column, or_, select
+from sqlalchemy import Connection, Integer, and_, bindparam, case, cast, func, insert, literal_column, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from rrm.core.annotation import MOST_WANTED, Item, LevelProgress, Purpose
@@ -24,6 +24,7 @@ ITEM, LEASE, LEVEL = table("item"), table("lease"), table("level")
 _PURPOSES = get_args(Purpose)
 _WORK = ITEM.c.purpose == literal_column("'work'")
 
+_ROWS = select(ITEM).where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
 _COMPLETE = or_(ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted)
 _PROGRESS = (
     select(
@@ -136,6 +137,12 @@ def load_item(connection: Connection, id: str) -> Item:
         raise MissingError(f"there is no item {id!r:.60}")
     expected = None if row.expected is None else answer_from(row.expected["kind"], row.expected["of"])
     return Item(load_request(connection, id), row.purpose, row.wanted, row.value, expected, row.explanation)
+
+
+def item_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Return the rows of those of these items that are there, by id."""
+    found = (connection.execute(_ROWS, {"ids": some}) for some in chunks(ids))
+    return {row.id: row for rows in found for row in rows}
 
 
 def frozen_levels(connection: Connection) -> set[int]:

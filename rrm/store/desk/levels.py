@@ -15,7 +15,7 @@ from rrm.store.desk.claims import check_same, checked_key, end_lease, set_lease_
 from rrm.store.desk.entered import record_entered
 from rrm.store.desk.given import EVERY, IS_LIVE, as_given, given_row, insert_given, recount, retract
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
-from rrm.store.desk.items import ITEM, LEASE, LEVEL, frozen_levels, is_held
+from rrm.store.desk.items import ITEM, LEASE, LEVEL, frozen_levels, is_held, item_rows
 from rrm.store.desk.people import find_person
 from rrm.store.desk.practice import GIVEN
 from rrm.store.desk.requests import (
@@ -320,7 +320,7 @@ def _check_may_decide(connection: Connection, person: str) -> None:
 
 
 def _check_is_open_to_decision(connection: Connection, item: str) -> None:
-    row = connection.execute(select(ITEM).where(ITEM.c.id == item)).one_or_none()
+    row = item_rows(connection, [item]).get(item)
     if row is None:
         raise MissingError(f"there is no item {item!r:.60}")
     if row.purpose != "work":
