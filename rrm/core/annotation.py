@@ -106,8 +106,7 @@ class Submission:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):  # no dataclass: a frozen one takes six times as long to make, and exports make many
     """An answer on record. `answer` has places in the request's own order, `order` is how it was shown.
 
     `seconds` is active time, `wall_seconds` from lease to answer. `level`, `node`, `kind` and `purpose`

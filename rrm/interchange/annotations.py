@@ -11,7 +11,10 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, islice
+from string import ascii_letters, digits
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import orjson
@@ -218,7 +221,7 @@ def safe_cell(text: str) -> str:
     That is so if it begins with a tab or the end of a line or, after white space, with one of = + - @,
     in either width. A text that begins with an apostrophe gets one too, so that `original_cell` is exact.
     """
-    if text[:1].isalnum():  # as most are
+    if text[:1] in _USUAL:
         return text
     risky = text.lstrip()[:1] in _RISKY or text.startswith(("\t", "\r", "\n"))
     return f"'{text}" if risky else text
@@ -230,7 +233,9 @@ def original_cell(cell: str) -> str:
 
 
 _RISKY = frozenset("=+-@'＝＋－＠")
+_USUAL = frozenset(ascii_letters + digits)
 _PLAIN = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
+_utf8 = partial(str.encode, encoding="utf-8", errors="backslashreplace")
 
 
 def _json(value: Any) -> bytes:
@@ -238,36 +243,29 @@ def _json(value: Any) -> bytes:
     try:
         return orjson.dumps(value)  # ten times as fast, but it knows neither half characters nor numbers of any length
     except orjson.JSONEncodeError:
-        return _PLAIN(value).encode("utf-8", "backslashreplace")
+        return _utf8(_PLAIN(value))
 
 
 def _csv_lines(rows: Iterator[Row]) -> Iterator[bytes]:
-    writer = comma_separated.writer(_Echo())
+    write = comma_separated.writer(SimpleNamespace(write=_utf8)).writerow  # which returns what `write` returns
     columns: list[str] = []
     for row in rows:
         if not columns:
             columns = list(row)
-            yield writer.writerow(columns)
-        yield writer.writerow([_CELLS[type(value)](value) for value in map(row.__getitem__, columns)])
-
-
-class _Echo:
-    """A file that gives back what is written to it, as `writerow` then does, in UTF-8."""
-
-    def write(self, line: str) -> bytes:
-        return line.encode("utf-8", "backslashreplace")
+            yield write(columns)
+        held = map(row.__getitem__, columns)
+        yield write([value if value is None else _CELLS[type(value)](value) for value in held])
 
 
 def _json_text(value: Any) -> str:
     return _json(value).decode()
 
 
-_CELLS: dict[type, Callable[[Any], str | None]] = {
+_CELLS: dict[type, Callable[[Any], Any]] = {
     str: safe_cell,
-    type(None): lambda value: None,
     bool: lambda value: "true" if value else "false",
-    int: lambda value: safe_cell(str(value)),
-    float: lambda value: safe_cell(str(value)),
+    int: lambda value: value if value >= 0 else safe_cell(str(value)),
+    float: lambda value: value if value >= 0 else safe_cell(str(value)),
     list: _json_text,
     dict: _json_text,
 }

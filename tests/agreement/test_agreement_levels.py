@@ -1,7 +1,5 @@
 """Agreement by level and kind, from answers on record."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from agreement_answers import told
@@ -127,8 +125,8 @@ def test_every_kind_of_feedback_is_compared_somehow_or_not_at_all() -> None:
 def test_only_work_that_counts_is_compared() -> None:
     answers = labels(TABLE)
     noise = [
-        replace(told("rater 0", "item 1", Label(False)), state="undone"),
-        replace(told("rater 5", "item 1", Label(False)), state="requeued"),
+        told("rater 0", "item 1", Label(False))._replace(state="undone"),
+        told("rater 5", "item 1", Label(False))._replace(state="requeued"),
         told("rater 1", "gold", Label(True), purpose="gold", right=True),
         told("rater 0", "gold", Label(False), purpose="gold", right=False),
         told("rater 0", "trial", Label(True), purpose="practice"),
@@ -139,7 +137,7 @@ def test_only_work_that_counts_is_compared() -> None:
 
 def test_settling_disputes_does_not_raise_agreement() -> None:
     answers = labels(TABLE)
-    settled = [replace(each, state="settled") if each.item == "item 1" else each for each in answers]
+    settled = [each._replace(state="settled") if each.item == "item 1" else each for each in answers]
     assert only(settled) == only(answers)
 
 
@@ -160,7 +158,7 @@ def test_levels_and_kinds_stand_apart_and_in_order() -> None:
 
 def test_the_interval_draws_whole_nodes() -> None:
     answers = labels(TABLE * 10)
-    together = [replace(each, node="the only one") for each in answers]
+    together = [each._replace(node="the only one") for each in answers]
     assert only(answers).alpha["nominal"].low is not None
     assert only(together).alpha["nominal"].why == "no interval: all items come from one source"
 

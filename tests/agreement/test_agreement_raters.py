@@ -129,7 +129,7 @@ def test_ten_in_a_row_are_not_yet_a_line_and_other_kinds_between_do_not_break_on
     assert names(standings([*usual, *ratings[:10]])["Ann"]) == []
     mixed = [each for rating in ratings for each in (rating, told("Ann", rating.item + "b", Comparison(0)))]
     for at, each in enumerate(mixed):
-        mixed[at] = replace(each, at=float(at), answer=each.answer if at % 2 == 0 else Comparison(at // 2 % 2))
+        mixed[at] = each._replace(at=float(at), answer=each.answer if at % 2 == 0 else Comparison(at // 2 % 2))
     assert names(standings([*usual, *mixed])["Ann"]) == ["straight-lining"]
 
 
@@ -158,7 +158,7 @@ def test_the_bound_on_a_run_is_above_its_probability_and_near_it_where_that_is_s
 
 def checks(person: str, right: int, wrong: int, purpose: str) -> list[Given]:
     base = told(person, "check", Label(True), purpose=purpose, right=True)  # type: ignore[arg-type]
-    return [replace(base, item=f"{purpose} {at}", right=at < right) for at in range(right + wrong)]
+    return [base._replace(item=f"{purpose} {at}", right=at < right) for at in range(right + wrong)]
 
 
 def test_known_answers_are_counted_with_attention_checks_and_an_interval() -> None:
@@ -282,8 +282,8 @@ def test_three_hundred_thousand_answers_take_seconds() -> None:
     base = told("", "", Label(True))
     good = (Label(True), Label(False))
     answers = [
-        replace(
-            base, person=f"r{raters[at]}", item=f"i{at // 3}", answer=good[at % 2], seconds=float(seconds[at]), at=at
+        base._replace(
+            person=f"r{raters[at]}", item=f"i{at // 3}", answer=good[at % 2], seconds=float(seconds[at]), at=at
         )
         for at in range(300_000)
     ]

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import pyarrow.parquet
@@ -60,7 +59,7 @@ def answered(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **
         node=request.node,
         kind=request.kind,
     )
-    return replace(made, **known)
+    return made._replace(**known)
 
 
 def lookup(*requests: Request):

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
@@ -20,8 +19,8 @@ from rrm.store.tables import table
 RETRACTION = table("retraction")
 
 _COLUMNS = {**GIVEN.c, "state": func.coalesce(RETRACTION.c.state, "live").label("state")}
-_FIELDS = [each.name for each in fields(Given)]
-EVERY = select(*(_COLUMNS[name] for name in _FIELDS), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
+_KIND = len(Given._fields)
+EVERY = select(*(_COLUMNS[name] for name in Given._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
     GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
 )
 """Answers with what became of them: first the fields of `Given` in their order, then the answer's kind."""
@@ -53,8 +52,8 @@ _COUNT_IN = (
 def as_given(row: Any) -> Given:
     """Make the value of a row of `EVERY`."""
     # by place: to look columns up by name takes longer than all the rest
-    id_, item, person, answer, order, *told = row[: len(_FIELDS)]
-    return Given(id_, item, person, answer_from(row[len(_FIELDS)], answer), tuple(order), *told)
+    id_, item, person, answer, order, *told = row[:_KIND]
+    return Given(id_, item, person, answer_from(row[_KIND], answer), tuple(order), *told)
 
 
 def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -206,7 +206,7 @@ def test_undo_gives_the_item_back_with_what_was_answered_as_it_was_shown(either_
     assert either_desk.claim(bob) is None
     assert either_desk.claim(ann) == again
     assert [each.state for each in either_desk.answers()] == ["undone"]
-    assert submit(either_desk, lease, key="k") == replace(given, state="undone")  # a page that sends once more
+    assert submit(either_desk, lease, key="k") == given._replace(state="undone")  # a page that sends once more
     submit(either_desk, again, Comparison(0), key="k2")
     assert [each.state for each in either_desk.item_answers(lease.request.id)] == ["undone", "live"]
     assert either_desk.answer_count() == 3
