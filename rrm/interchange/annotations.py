@@ -6,15 +6,13 @@ A row's `answer` is as recorded, with places in the request's own order. `output
 one to the other: `order[i]` is the place in the request of the output shown at place i, from 0.
 """
 
-import csv as comma_separated
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice
 from string import ascii_letters, digits
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import orjson
@@ -163,7 +161,13 @@ def _best_first(answer: Answer, order: tuple[int, ...]) -> list[int] | None:
 
 
 def _time(at: float) -> str:
-    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="milliseconds") + "Z"
+    minute, milliseconds = divmod(round(at * 1000), 60_000)
+    return f"{_minute(minute)}:{milliseconds / 1000:06.3f}Z"
+
+
+@lru_cache(1_000)
+def _minute(minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes")
 
 
 _EPOCH = datetime(1970, 1, 1)
@@ -247,27 +251,35 @@ def _json(value: Any) -> bytes:
 
 
 def _csv_lines(rows: Iterator[Row]) -> Iterator[bytes]:
-    write = comma_separated.writer(SimpleNamespace(write=_utf8)).writerow  # which returns what `write` returns
+    """Yield a header and rows. Python's csv looks at every character by itself, which takes twice as long."""
     columns: list[str] = []
     for row in rows:
         if not columns:
             columns = list(row)
-            yield write(columns)
-        held = map(row.__getitem__, columns)
-        yield write([value if value is None else _CELLS[type(value)](value) for value in held])
+            yield _utf8(",".join(columns) + "\r\n")
+        cells = ["" if value is None else _CELLS[type(value)](value) for value in map(row.__getitem__, columns)]
+        yield _utf8(",".join(cells) + "\r\n")
+
+
+def _text_cell(text: str) -> str:
+    return '"' + safe_cell(text).replace('"', '""') + '"'
+
+
+def _json_cell(value: Any) -> str:
+    return '"' + _json_text(value).replace('"', '""') + '"'
 
 
 def _json_text(value: Any) -> str:
     return _json(value).decode()
 
 
-_CELLS: dict[type, Callable[[Any], Any]] = {
-    str: safe_cell,
+_CELLS: dict[type, Callable[[Any], str]] = {
+    str: _text_cell,
     bool: lambda value: "true" if value else "false",
-    int: lambda value: value if value >= 0 else safe_cell(str(value)),
-    float: lambda value: value if value >= 0 else safe_cell(str(value)),
-    list: _json_text,
-    dict: _json_text,
+    int: lambda value: safe_cell(str(value)),
+    float: lambda value: safe_cell(str(value)),
+    list: _json_cell,
+    dict: _json_cell,
 }
 
 

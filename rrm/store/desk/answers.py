@@ -207,8 +207,8 @@ class Answers(Claims):
             set_lease_state(connection, [old.id], "undone")
             if last.purpose == "work":
                 recount(connection, {last.item: -1}, turn.now)
-            answer = as_shown(answer_from(last.answer_kind, last.answer), last.order)
-            content = draft_json(_as_draft(answer, last.confidence, last.detail))
+            given = as_given(last)
+            content = draft_json(_as_draft(as_shown(given.answer, given.order), given.confidence, given.detail))
             put_draft(connection, old, content, turn.now)
             again = self._lease_again(connection, old)
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Text, bindparam, cast, func, insert, literal_column, select, update
 
 from rrm.core.annotation import AnswerState, Given
 from rrm.core.errors import InputError
@@ -12,18 +13,25 @@ from rrm.core.values import Answer
 from rrm.store.desk.disagreement import disagreement
 from rrm.store.desk.items import ITEM
 from rrm.store.desk.practice import GIVEN
-from rrm.store.kinds import answer_from, to_json
+from rrm.store.kinds import answer_from, from_json, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
 RETRACTION = table("retraction")
 
-_COLUMNS = {**GIVEN.c, "state": func.coalesce(RETRACTION.c.state, "live").label("state")}
+_SHORT = 100
+"""Characters of an answer's JSON up to which it is kept: many give the same answer."""
+
+_COLUMNS: dict[str, Any] = {
+    **GIVEN.c,
+    **{name: cast(GIVEN.c[name], Text).label(name) for name in ("answer", "order", "detail")},
+    "state": func.coalesce(RETRACTION.c.state, "live").label("state"),
+}
 _KIND = len(Given._fields)
 EVERY = select(*(_COLUMNS[name] for name in Given._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
     GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
 )
-"""Answers with what became of them: first the fields of `Given` in their order, then the answer's kind."""
+"""Answers with what became of them, for `as_given`: the fields of `Given` in their order, then the answer's kind."""
 
 IS_LIVE = RETRACTION.c.seq.is_(None)
 
@@ -52,8 +60,22 @@ _COUNT_IN = (
 def as_given(row: Any) -> Given:
     """Make the value of a row of `EVERY`."""
     # by place: to look columns up by name takes longer than all the rest
-    id_, item, person, answer, order, *told = row[:_KIND]
-    return Given(id_, item, person, answer_from(row[_KIND], answer), tuple(order), *told)
+    id_, item, person, answer, order, guideline, shown, at, active, wall, confidence, detail, *told = row[:_KIND]
+    read = _short_answer if len(answer) <= _SHORT else _answer
+    about = (read(row[_KIND], answer), _order(order), guideline, shown, at, active, wall, confidence, from_json(detail))
+    return Given(id_, item, person, *about, *told)
+
+
+def _answer(kind: str, text: str) -> Answer:
+    return answer_from(kind, from_json(text))
+
+
+_short_answer = lru_cache(4_000)(_answer)
+
+
+@lru_cache(1_000)
+def _order(text: str) -> tuple[int, ...]:
+    return tuple(from_json(text))
 
 
 def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
