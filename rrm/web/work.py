@@ -28,7 +28,6 @@ from rrm.web.kinds import (
     answer_json,
     lease_json,
     shown_texts,
-    summary,
     to_answer,
     unchecked_answer,
 )
@@ -202,7 +201,12 @@ def _leases(station: Station) -> APIRouter:
     def history(person: Rater) -> list[dict[str, Any]]:
         own = (each for each in desk.answers(person=person.id) if _remembered(each))
         return [
-            {"item": each.item, "kind": each.kind, "summary": summary(each.answer, each.order), "at": each.at}
+            {
+                "item": each.item,
+                "kind": each.kind,
+                "answer": answer_json(each.answer, each.order, each.detail),
+                "at": each.at,
+            }
             for each in reversed(deque(own, maxlen=HISTORY))
         ]
 

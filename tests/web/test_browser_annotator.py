@@ -363,6 +363,22 @@ def test_undo_goes_back_through_the_last_answers_until_the_level_is_frozen(tmp_p
         assert len(at.live()) == 1
 
 
+def test_the_last_answers_are_listed_by_key_the_latest_first(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, [*work("label", 1), *work("demonstration", 1)]) as at, rating(at, chromium) as page:
+        press(page, "l")
+        assert "not answered anything yet" in page.inner_text("dialog")
+        press(page, "Escape")
+        for number in (1, 2):
+            item_number(page, number)
+            answer_by_keyboard(page, "label" if heading(page).startswith("Is this output") else "demonstration")
+        page.wait_for_selector("h1:has-text('All done')")
+        press(page, "l")
+        page.wait_for_selector("dialog li")
+        told = {"label": "Bad", "demonstration": " It is quiet."}
+        lines = page.locator("dialog li .text").all_inner_texts()
+        assert lines == [told[each.kind] for each in reversed(at.live())]
+
+
 def test_help_guidelines_and_wider_context_open_by_key_and_close_by_escape(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("comparison", 1)) as at, rating(at, chromium) as page:
         for key in ("h", "?"):
@@ -804,6 +820,10 @@ def test_the_other_screens_fit_and_are_accessible(
         page.context.set_offline(False)
         page.wait_for_selector("h1:has-text('All done')")
         look("done")
+        press(page, "l")
+        page.wait_for_selector("dialog li")
+        look("dialog-last-answers")
+        press(page, "Escape")
         page.seen.assert_clean(page)
 
 

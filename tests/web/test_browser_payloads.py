@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from rrm.core.annotation import Item
+from rrm.core.annotation import Item, Submission
 from rrm.core.errors import InputError
-from rrm.core.values import Passage, Reject, Request, Shown, View
+from rrm.core.values import KINDS, Passage, Reject, Request, Shown, View
 from rrm.web.pages import PAGES
 from rrm.web.station import Station
 from tests.web.browser import come_in, serving, visiting
@@ -218,6 +218,11 @@ def test_in_drafts_diffs_and_marks(kind: str, tmp_path: Path, chromium: Any) -> 
             assert "".join(content(page, ".diff span, .diff ins")) == f"mine {everything}"
         if kind == "critique":
             assert content(page, ".marks mark") == [f"output 0 {everything}"[: len(everything)]]
+        at.desk.submit(person, lease.id, Submission(KINDS[kind](everything), lease.shown), "key")
+        page.keyboard.press("Escape")
+        page.keyboard.press("l")
+        page.wait_for_selector("dialog li")
+        assert content(page, "dialog .text") == [everything]
         page.seen.assert_clean(page)
 
 

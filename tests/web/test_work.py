@@ -229,7 +229,7 @@ def test_history_tells_the_last_ten_newest_first_with_letters_as_shown(tmp_path:
             submit(anna, lease, {"kind": "comparison", "better": better, "strength": None, "both_bad": False})
         told = anna.get("/api/history").json()
         assert [each["item"] for each in told] == items[:1:-1]
-        assert [each["summary"] for each in told[:2]] == ["B is better", "A is better"]
+        assert [each["answer"]["better"] for each in told[:2]] == [1, 0]
 
 
 # ---- practice and the end ----

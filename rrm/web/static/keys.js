@@ -4,7 +4,7 @@ import { words } from "./words.js";
 
 /** Keys that mean the same for every item, and so are no kind's own. */
 export const ALWAYS = {
-  s: "skip", r: "rejectItem", f: "flag", u: "undo", g: "guidelines", w: "wider", h: "help", "?": "help", e: "write",
+  s: "skip", r: "rejectItem", f: "flag", u: "undo", l: "last", g: "guidelines", w: "wider", h: "help", "?": "help", e: "write",
 };
 
 /** The action of this name in ALWAYS; its label is the word of the same name. */

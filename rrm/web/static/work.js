@@ -1,6 +1,6 @@
 // The page for rating: one item at a time, from claim to answer, and everything around it.
 import { activeClock } from "./clock.js";
-import { api, button, byId, el, kept, poll, richText, seconds, sentence, toast } from "./common.js";
+import { api, button, byId, el, kept, poll, richText, seconds, sentence, toast, when } from "./common.js";
 import { ask, open } from "./dialogs.js";
 import { drafts } from "./drafts.js";
 import { always, keyButton, keyTable, listen } from "./keys.js";
@@ -151,8 +151,8 @@ function drawDone(code) {
   };
   const shown = code && el("div", { class: "field" },
     el("label", { for: "code" }, words.code), el("div", { class: "row" }, field, button(words.copy, copy, "primary")));
-  plainScreen(words.doneTitle, el("p", {}, words.doneText), shown, keyButton(undo));
-  now.actions.push(undo);
+  plainScreen(words.doneTitle, el("p", {}, words.doneText), shown, el("div", { class: "row" }, keyButton(undo), keyButton(last)));
+  now.actions.push(undo, last);
 }
 
 function drawSessionOver() {
@@ -164,8 +164,8 @@ function drawWait(reason) {
   const look = { key: "Enter", label: words.lookAgain, class: "primary", press: claim };
   plainScreen(words.waitTitle,
     el("p", {}, sentence(reason ?? "")), el("p", { class: "muted" }, words.waitText),
-    el("div", { class: "row" }, keyButton(look), keyButton(undo)));
-  now.actions.push(look, undo);
+    el("div", { class: "row" }, keyButton(look), keyButton(undo), keyButton(last)));
+  now.actions.push(look, undo, last);
   now.idle = true;
 }
 
@@ -204,9 +204,9 @@ function drawItem(lease) {
   const page = { send: submit, changed: keepDraft, say: (text) => toast(text, "bad"), reject, passages };
   const part = kinds[lease.kind](lease, page);
   now.part = part;
-  const others = lease.kind === "reject" ? [skip, flag, undo] : [skip, reject, flag, undo];
+  const others = lease.kind === "reject" ? [skip, flag, undo, last] : [skip, reject, flag, undo, last];
   const number = lease.practice ? "" : words.itemNumber(now.progress.done + 1);
-  screen([...part.actions, skip, reject, flag, undo, guidelines, help, write, ...(lease.wider ? [wider] : [])],
+  screen([...part.actions, skip, reject, flag, undo, last, guidelines, help, write, ...(lease.wider ? [wider] : [])],
     el("div", { class: "item-head" },
       el("span", { class: "muted small" }, number), heading(words.question[lease.kind])),
     el("div", { class: "columns" },
@@ -381,6 +381,18 @@ const undo = always("undo", async () => {
   }
 });
 
+const last = always("last", async () => {
+  try {
+    const answers = await reach(() => api("GET", "/api/history"));
+    const lines = answers.map(({ kind, answer, at }) => el("li", {},
+      el("span", { class: "row spread" }, el("strong", {}, words.question[kind]), el("span", { class: "muted small" }, when(at))),
+      scrolling(words.question[kind], shownText(words.answer(answer)))));
+    open(words.lastTitle, el("p", {}, lines.length ? words.lastLead : words.lastNone), el("ol", { class: "last" }, lines));
+  } catch (error) {
+    toast(error.detail, "bad");
+  }
+});
+
 const guidelines = always("guidelines", () => toggleGuidelines());
 const wider = always("wider", async () => {
   try {
@@ -395,7 +407,7 @@ const wider = always("wider", async () => {
 });
 const help = always("help", () => {
   const answering = now.part && now.lease ? [el("h3", {}, words.helpAnswer), keyTable(now.part.actions)] : [];
-  const others = [skip, reject, flag, undo, guidelines, wider, help, write];
+  const others = [skip, reject, flag, undo, last, guidelines, wider, help, write];
   open(words.helpTitle, el("p", {}, words.helpLead), answering, el("h3", {}, words.helpAlways), keyTable(others));
 });
 const write = always("write", () => now.part?.area?.focus());
