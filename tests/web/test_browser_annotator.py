@@ -227,26 +227,22 @@ def test_an_ab_decision_takes_one_key(tmp_path: Path, chromium: Any) -> None:
         assert len(at.live()) == 20
 
 
-@pytest.mark.parametrize(
-    ("keys", "better", "strength"),
-    [
-        ("1", "A", 1), ("2", "A", 0.5), ("3", "A", 0), ("4", None, None), ("5", "B", 0), ("6", "B", 0.5), ("7", "B", 1),
-        ("a", "A", None), ("b", "B", None), ("ArrowLeft", "A", None), ("ArrowRight", "B", None),
-    ],
-)  # fmt: skip
-def test_each_key_of_a_comparison_means_the_output_that_stood_there(
-    keys: str, better: str | None, strength: float | None, tmp_path: Path, chromium: Any
-) -> None:
-    with scene(tmp_path, work("comparison", 2)) as at, rating(at, chromium) as page:
-        texts = page.locator(".output .text").all_inner_texts()
-        press(page, keys)
-        item_number(page, 2)
-        [given] = at.live()
-        request = at.desk.item(given.item).request
-        assert isinstance(given.answer, Comparison)
-        chosen = None if given.answer.better is None else request.shown[given.answer.better].text
-        assert chosen == (None if better is None else texts["AB".index(better)])
-        assert given.answer.strength == strength
+def test_each_key_of_a_comparison_means_the_output_that_stood_there(tmp_path: Path, chromium: Any) -> None:
+    meanings: dict[str, tuple[str | None, float | None]] = {
+        "1": ("A", 1), "2": ("A", 0.5), "3": ("A", 0), "4": (None, None), "5": ("B", 0), "6": ("B", 0.5), "7": ("B", 1),
+        "a": ("A", None), "b": ("B", None), "ArrowLeft": ("A", None), "ArrowRight": ("B", None),
+    }  # fmt: skip
+    with scene(tmp_path, work("comparison", len(meanings) + 1)) as at, rating(at, chromium) as page:
+        for number, (key, (better, strength)) in enumerate(meanings.items(), start=1):
+            texts = page.locator(".output .text").all_inner_texts()
+            press(page, key)
+            item_number(page, number + 1)
+            given = at.live()[-1]
+            assert isinstance(given.answer, Comparison), key
+            request = at.desk.item(given.item).request
+            chosen = None if given.answer.better is None else request.shown[given.answer.better].text
+            assert chosen == (None if better is None else texts["AB".index(better)]), key
+            assert given.answer.strength == strength, key
 
 
 def test_zero_rejects_both_outputs(tmp_path: Path, chromium: Any) -> None:
@@ -757,21 +753,27 @@ SIGHTS = [(NARROW, "dark", 1), *(pytest.param(*each, marks=pytest.mark.slow) for
 
 
 @pytest.mark.parametrize(("width", "scheme", "level"), SIGHTS)
-@pytest.mark.parametrize("kind", list(KINDS))
 def test_no_kind_s_page_scrolls_sideways_or_shuts_anybody_out(
-    kind: str, width: int, scheme: str, level: int, tmp_path: Path, chromium: Any, pictures: Path
+    width: int, scheme: str, level: int, tmp_path: Path, chromium: Any, pictures: Path
 ) -> None:
-    with (
-        scene(tmp_path, work(kind, 2, level)) as at,
-        rating(at, chromium, width=width, scheme=scheme) as page,
-    ):
-        assert_fits(page)
-        assert_accessible(page)
-        picture(page, pictures, f"work-{kind}-level{level}-{width}-{scheme}")
-        for size in ("large", "larger"):
-            page.click("#size")
-            assert page.evaluate("document.documentElement.dataset.size") == size
+    items = [work(kind, 1, level)[0] for kind in KINDS]
+    seen = set()
+    with scene(tmp_path, items) as at, rating(at, chromium, width=width, scheme=scheme) as page:
+        for number in range(1, len(items) + 1):
+            item_number(page, number)
+            kind = at.desk.claim(page.person).request.kind
+            seen.add(kind)
             assert_fits(page)
+            assert_accessible(page)
+            picture(page, pictures, f"work-{kind}-level{level}-{width}-{scheme}")
+            for size in ("large", "larger", "normal"):
+                page.click("#size")
+                assert page.evaluate("document.documentElement.dataset.size") == size
+                assert_fits(page)
+            page.evaluate("document.activeElement.blur()")  # the button would take Enter
+            answer_by_keyboard(page, kind)
+        page.wait_for_selector("h1:has-text('All done')")
+    assert seen == set(KINDS)
 
 
 @pytest.mark.parametrize(("width", "scheme", "level"), SIGHTS)
