@@ -65,7 +65,7 @@ def _seconds(ask: Callable[[], object]) -> float:
 def main() -> None:
     """Print medians as Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--leaves", type=int, default=8000)
+    parser.add_argument("--leaves", type=int, default=6900)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="once, with a tenth of the leaves")
     options = parser.parse_args()

@@ -1,10 +1,23 @@
 """Who holds which item: claiming one at a time, keeping it, and giving it back."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from random import Random
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Insert,
+    ScalarSelect,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy, shown_hash
@@ -424,9 +437,14 @@ def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -
 def put_draft(connection: Connection, lease: Any, content: str, now: float) -> None:
     """Keep a draft, as JSON, of a lease's rater and item."""
     row = {"person": lease.person, "item": lease.item, "content": content, "at": now}
-    new = insert_or_update(connection.dialect.name)(DRAFT)
+    connection.execute(_put_draft(connection.dialect.name), [row])
+
+
+@cache
+def _put_draft(dialect: str) -> Insert:
+    new = insert_or_update(dialect)(DRAFT)
     changed = {name: new.excluded[name] for name in ("content", "at")}
-    connection.execute(new.on_conflict_do_update(index_elements=["person", "item"], set_=changed), [row])
+    return new.on_conflict_do_update(index_elements=["person", "item"], set_=changed)
 
 
 def forget_drafts(connection: Connection, leases: Sequence[str]) -> None:
