@@ -265,7 +265,7 @@ async def crowd(server: Server, tokens: list[str], minutes: float, think: tuple[
     clients = [Client(server.address, took, errors) for _ in range(len(tokens) + 1)]
     began, end = time.monotonic(), time.monotonic() + 60 * minutes
     memory: list[tuple[float, float]] = []
-    used = server.processor()
+    used, own = server.processor(), time.process_time()
 
     async def watch() -> None:
         while time.monotonic() < end:
@@ -282,7 +282,8 @@ async def crowd(server: Server, tokens: list[str], minutes: float, think: tuple[
     for client in clients:
         await client.close()
     print(f"{sum(done):,} answers by {len(tokens)} raters in {seconds:.0f} s, {sum(done) / seconds:.1f} a second")
-    print(f"the server used {(server.processor() - used) / seconds:.0%} of one core")
+    shares = (server.processor() - used) / seconds, (time.process_time() - own) / seconds
+    print("the server used {:.0%} of one core, the clients, whose own waiting counts, {:.0%}".format(*shares))
     table(took)
     tell_errors(errors)
     at, held = np.array([each for each in memory if each[0] >= seconds / 10] or memory).T
