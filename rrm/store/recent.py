@@ -21,6 +21,10 @@ class Recent(Generic[T]):
                 self._values[id] = found
             return found
 
+    def forget(self, id: str) -> None:
+        with self._gate:
+            self._values.pop(id, None)
+
     def put(self, id: str, value: T) -> None:
         with self._gate:
             self._values[id] = value

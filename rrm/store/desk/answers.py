@@ -22,7 +22,6 @@ from rrm.store.desk.claims import (
     check_live,
     check_same,
     checked_key,
-    count_left,
     draft_json,
     end_lease,
     forget_drafts,
@@ -214,7 +213,9 @@ class Answers(Claims):
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
             return again
 
-        return self._do(take_back)
+        again = self._do(take_back)
+        self._left.forget(person)
+        return again
 
     def _lease_again(self, connection: Connection, old: Any) -> Lease:
         """Lease the item of an old lease to the same person, whose place was never freed."""
@@ -269,7 +270,10 @@ class Answers(Claims):
         return sum(count or 0 for count in counts)
 
     def own_progress(self, person: str) -> OwnProgress:
-        """Return how far this person is; `left` counts copies of a question one by one, though only one will come."""
+        """Return how far this person is; what others did in the last seconds may still be missing from `left`.
+
+        It counts copies of a question one by one, though only one will come.
+        """
         with self._read() as connection:
             state = find_person(connection, person).state
             settings = read_settings(connection)
@@ -277,7 +281,7 @@ class Answers(Claims):
             lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
             done = OwnProgress(
                 count,
-                count_left(connection, person),
+                self._left.count(connection, person, self.clock()),
                 seconds,
                 median(lately) if lately else None,
                 _undoable(connection, person, settings.undo_limit),

@@ -1,6 +1,6 @@
 """Who holds which item: claiming one at a time, keeping it, and giving it back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any, NamedTuple
@@ -12,7 +12,6 @@ from sqlalchemy import (
     ScalarSelect,
     bindparam,
     delete,
-    func,
     insert,
     select,
     tuple_,
@@ -22,12 +21,14 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy, shown_hash
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
 from rrm.store.desk.allot import ORDER, Allotted, allot
 from rrm.store.desk.audit import record_audit
 from rrm.store.desk.base import Base
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
-from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, is_touched
+from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, not_touched
+from rrm.store.desk.left import Left
 from rrm.store.desk.people import change_state
 from rrm.store.desk.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
 from rrm.store.kinds import to_json
@@ -42,13 +43,9 @@ MOST_CHARACTERS = 20_000
 _MAY_RATE: frozenset[Role] = frozenset({"annotator", "adjudicator", "admin"})
 _ME: "BindParameter[str]" = bindparam("me")
 
-_NOT_TOUCHED = ~(
-    select(LEASE.c.id).where(LEASE.c.question == ITEM.c.question, LEASE.c.person == _ME, is_touched()).exists()
-).correlate(ITEM)
-
 
 def _first(*order: Any) -> "ScalarSelect[int]":
-    free = select(ITEM.c.seq).where(has_room(), _NOT_TOUCHED).order_by(*order).limit(1)
+    free = select(ITEM.c.seq).where(has_room(), not_touched()).order_by(*order).limit(1)
     return free.correlate(None).scalar_subquery()
 
 
@@ -91,24 +88,11 @@ _DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == _ME, DRAFT.c.item == bi
 _DRAFTED = (
     select(ITEM.c.id, ITEM.c.question, ITEM.c.purpose)
     .join_from(DRAFT, ITEM, DRAFT.c.item == ITEM.c.id)
-    .where(DRAFT.c.person == _ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), _NOT_TOUCHED)
+    .where(DRAFT.c.person == _ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
     .order_by(DRAFT.c.at.desc())
     .limit(1)
 )
-_ROOM = select(func.count()).select_from(ITEM).where(has_room())
-_ROOM_TOUCHED = (
-    select(func.count(ITEM.c.seq.distinct()))
-    .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
-    .where(LEASE.c.person == _ME, is_touched(), has_room())
-)
-_MAY_COME_BACK = (
-    select(func.count(ITEM.c.seq.distinct()))
-    .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-    .where(LEASE.c.person != _ME, is_held(), LEASE.c.purpose == "work")
-    .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, _NOT_TOUCHED)
-)
-_LEFT = select(_ROOM.scalar_subquery() - _ROOM_TOUCHED.scalar_subquery() + _MAY_COME_BACK.scalar_subquery())
-_CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), _NOT_TOUCHED)
+_CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), not_touched())
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.id == bindparam("one")).values(expires=bindparam("until"))
 _FORGET_DRAFTS = delete(DRAFT).where(
@@ -140,7 +124,10 @@ class Chosen(NamedTuple):
 class Claims(Base):
     """The part of the desk that knows who holds which item."""
 
-    _last_turn: tuple[Any, Turn] | None = None
+    def __init__(self, opened: Opened, clock: Callable[[], float], random: Random) -> None:
+        super().__init__(opened, clock, random)
+        self._left = Left()
+        self._last_turn: tuple[Any, Turn] | None = None
 
     # ---- getting an item ----
 
@@ -151,7 +138,9 @@ class Claims(Base):
         answered, skipped or holds. Practice comes first; an own draft comes before other items; gold and
         attention checks are mixed in while there is work. AccessError for somebody who gets no items.
         """
-        return self._do_together(self._claim, person, durable=False)
+        lease = self._do_together(self._claim, person, durable=False)
+        self._left.handed_out(person, lease)
+        return lease
 
     def _claim(self, connection: Connection, persons: Sequence[str]) -> "list[Lease | None]":
         """Claim for everybody who waits: what all need is asked for once."""
@@ -500,8 +489,3 @@ def _check_may_rate(role: Role, state: PersonState) -> None:
         raise AccessError("you are paused and get no items for now: ask an admin")
     if state == "refused":
         raise AccessError("practice was not passed, so there are no items: ask an admin")
-
-
-def count_left(connection: Connection, person: str) -> int:
-    """Return how many items with a question that the person has not touched have room, or others hold all of it."""
-    return int(connection.execute(_LEFT, {"me": person}).scalar_one())

@@ -129,6 +129,14 @@ def is_held() -> ColumnElement[bool]:
     return LEASE.c.state == literal_column("'live'")
 
 
+def not_touched() -> ColumnElement[bool]:
+    """That the person `me` never had the item's question in hand, or let it run out."""
+    mine = select(LEASE.c.id).where(
+        LEASE.c.question == ITEM.c.question, LEASE.c.person == bindparam("me"), is_touched()
+    )
+    return ~mine.exists().correlate(ITEM)
+
+
 def load_item(connection: Connection, id: str) -> Item:
     """Return an item; raise MissingError if there is none."""
     columns = (ITEM.c.purpose, ITEM.c.wanted, ITEM.c.value, ITEM.c.expected, ITEM.c.explanation)

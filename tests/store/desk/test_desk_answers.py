@@ -351,6 +351,7 @@ def test_own_progress_counts_what_stands_and_what_may_come(desk: SqlDesk) -> Non
         desk.submit(ann, lease.id, Submission(Comparison(0), lease.shown, seconds), f"k{seconds}")
     lease = claimed(desk, ann)
     desk.submit(ann, lease.id, Submission(Comparison(0), lease.shown), "no time")
+    assert desk.claim(ann) is None
     done = desk.own_progress(ann)
     assert (done.done, done.left, done.seconds, done.median_seconds) == (4, 0, 12.0, 2.0)
     desk.undo(ann)
@@ -358,6 +359,31 @@ def test_own_progress_counts_what_stands_and_what_may_come(desk: SqlDesk) -> Non
     assert desk.own_progress(bob).left == 5
     with pytest.raises(MissingError):
         desk.own_progress("p-nobody")
+
+
+def test_what_is_left_is_counted_down_until_it_is_counted_anew(desk: SqlDesk, clock: Clock) -> None:
+    desk.add_items(work(*range(6)))
+    ann, bob = raters(desk, 2)
+    assert desk.own_progress(ann).left == 6
+    first = claimed(desk, ann)
+    assert claimed(desk, ann) == first
+    assert desk.own_progress(ann).left == 5
+    submit(desk, claimed(desk, bob), key="b")
+    assert desk.own_progress(ann).left == 5  # what others did is not known yet
+    clock.now += 10
+    assert desk.own_progress(ann).left == 4
+    submit(desk, first, key="a")
+    second = claimed(desk, ann)
+    assert desk.own_progress(ann).left == 3
+    desk.undo(ann)  # gives the second item back
+    assert desk.own_progress(ann).left == 4
+    submit(desk, claimed(desk, ann), key="again")
+    for number in range(4):
+        submit(desk, claimed(desk, ann), key=str(number))
+        assert desk.own_progress(ann).left == 3 - number
+    assert second.request.id in {each.item for each in desk.answers(person=ann)}
+    assert desk.claim(ann) is None
+    assert desk.own_progress(ann).left == 0
 
 
 # ---- items ----
