@@ -93,15 +93,17 @@ def _open(page: Any, name: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [pytest.param(WIDE, marks=pytest.mark.slow), NARROW])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(NARROW, "light"), *(pytest.param(WIDE, scheme, marks=pytest.mark.slow) for scheme in ("light", "dark"))],
+)
 def test_every_page_fits_is_accessible_and_is_pictured(
-    chromium: Any, scene: tuple[SqlDesk, str], pictures: Path, name: str, width: int
+    chromium: Any, scene: tuple[SqlDesk, str], pictures: Path, width: int, scheme: str
 ) -> None:
     desk, url = scene
-    for scheme in ("light", "dark") if width == WIDE else ("light",):
-        with visiting(chromium, url, width, scheme) as page:
-            come_in(page, desk, url, "admin", f"Ada {name} {width} {scheme}")
+    with visiting(chromium, url, width, scheme) as page:
+        come_in(page, desk, url, "admin", f"Ada {width} {scheme}")
+        for name in PAGES:
             _open(page, name)
             assert_fits(page)
             picture(page, pictures, f"admin-{name}-{width}-{scheme}")
@@ -110,22 +112,20 @@ def test_every_page_fits_is_accessible_and_is_pictured(
             page.seen.assert_clean(page)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_reader_is_offered_nothing_that_changes_anything(
-    chromium: Any, scene: tuple[SqlDesk, str], name: str
-) -> None:
+def test_a_reader_is_offered_nothing_that_changes_anything(chromium: Any, scene: tuple[SqlDesk, str]) -> None:
     desk, url = scene
+    words = re.compile("Freeze|Reopen|Train|Add and|Manage|Save|Make the link|Set the password|better|Reject", re.I)
     with visiting(chromium, url) as page:
-        come_in(page, desk, url, "reader", f"Rita {name}")
+        come_in(page, desk, url, "reader", "Rita")
         refused: list[str] = []
         page.on("response", lambda response: refused.append(response.url) if response.status == 403 else None)
-        _open(page, name)
-        words = re.compile("Freeze|Reopen|Train|Add and|Manage|Save|Make the link|Set the password|better|Reject", re.I)
-        offered = page.get_by_role("button", name=words, disabled=False)
-        assert offered.count() == 0, offered.all_inner_texts()
-        assert "Amara" not in page.inner_text("body")
-        assert refused == []
-        page.seen.assert_clean(page)
+        for name in PAGES:
+            _open(page, name)
+            offered = page.get_by_role("button", name=words, disabled=False)
+            assert offered.count() == 0, (name, offered.all_inner_texts())
+            assert "Amara" not in page.inner_text("body"), name
+            assert refused == []
+            page.seen.assert_clean(page)
 
 
 def test_a_level_is_frozen_after_a_question_that_says_what_it_means(
