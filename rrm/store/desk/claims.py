@@ -6,7 +6,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BindParameter,
     Connection,
     Insert,
     ScalarSelect,
@@ -27,7 +26,7 @@ from rrm.store.desk.allot import ORDER, Allotted, allot
 from rrm.store.desk.audit import record_audit
 from rrm.store.desk.base import Base
 from rrm.store.desk.guidelines import latest_guideline, read_settings, storable
-from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, not_touched
+from rrm.store.desk.items import ITEM, LEASE, ME, has_room, is_held, not_touched
 from rrm.store.desk.left import Left
 from rrm.store.desk.people import change_state
 from rrm.store.desk.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
@@ -41,7 +40,6 @@ MOST_CHARACTERS = 20_000
 """Characters that a reason or the text of a flag may have."""
 
 _MAY_RATE: frozenset[Role] = frozenset({"annotator", "adjudicator", "admin"})
-_ME: "BindParameter[str]" = bindparam("me")
 
 
 def _first(*order: Any) -> "ScalarSelect[int]":
@@ -84,11 +82,11 @@ _ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order).where(
 _DRAFTS = select(DRAFT.c.person, DRAFT.c.item, DRAFT.c.content).where(
     DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.item.in_(bindparam("items", expanding=True))
 )
-_DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == _ME, DRAFT.c.item == bindparam("one"))
+_DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.item == bindparam("one"))
 _DRAFTED = (
     select(ITEM.c.id, ITEM.c.question, ITEM.c.purpose)
     .join_from(DRAFT, ITEM, DRAFT.c.item == ITEM.c.id)
-    .where(DRAFT.c.person == _ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
+    .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
     .order_by(DRAFT.c.at.desc())
     .limit(1)
 )

@@ -4,7 +4,20 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Integer, and_, bindparam, case, cast, func, insert, literal_column, or_, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.sql import ColumnElement
 
 from rrm.core.annotation import MOST_WANTED, Item, LevelProgress, Purpose
@@ -20,6 +33,8 @@ from rrm.store.record import chunks
 from rrm.store.tables import table
 
 ITEM, LEASE, LEVEL = table("item"), table("lease"), table("level")
+ME: "BindParameter[str]" = bindparam("me")
+"""The person that a statement is about."""
 
 _PURPOSES = get_args(Purpose)
 _WORK = ITEM.c.purpose == literal_column("'work'")
@@ -131,9 +146,7 @@ def is_held() -> ColumnElement[bool]:
 
 def not_touched() -> ColumnElement[bool]:
     """That the person `me` never had the item's question in hand, or let it run out."""
-    mine = select(LEASE.c.id).where(
-        LEASE.c.question == ITEM.c.question, LEASE.c.person == bindparam("me"), is_touched()
-    )
+    mine = select(LEASE.c.id).where(LEASE.c.question == ITEM.c.question, LEASE.c.person == ME, is_touched())
     return ~mine.exists().correlate(ITEM)
 
 

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from rrm.core.annotation import Lease
-from rrm.store.desk.items import ITEM, LEASE, has_room, is_held, is_touched, not_touched
+from rrm.store.desk.items import ITEM, LEASE, ME, has_room, is_held, is_touched, not_touched
 from rrm.store.recent import Recent
 
 _COUNTED_SECONDS = 10.0
@@ -13,20 +13,19 @@ _COUNTED_SECONDS = 10.0
 
 _PERSONS_KEPT = 1_000
 
-_ME = bindparam("me", type_=LEASE.c.person.type)
 _ROOM = select(func.count()).select_from(ITEM).where(has_room())
 _ROOM_TOUCHED = (
     select(func.count(ITEM.c.seq.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
-    .where(LEASE.c.person == _ME, is_touched(), has_room())
+    .where(LEASE.c.person == ME, is_touched(), has_room())
 )
 _MAY_COME_BACK = (
     select(func.count(ITEM.c.seq.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-    .where(LEASE.c.person != _ME, is_held(), LEASE.c.purpose == "work")
+    .where(LEASE.c.person != ME, is_held(), LEASE.c.purpose == "work")
     .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, not_touched())
 )
-_HOLDS = select(LEASE.c.id).where(LEASE.c.person == _ME, is_held())
+_HOLDS = select(LEASE.c.id).where(LEASE.c.person == ME, is_held())
 _LEFT = select(_ROOM.scalar_subquery() - _ROOM_TOUCHED.scalar_subquery() + _MAY_COME_BACK.scalar_subquery())
 
 
@@ -41,7 +40,7 @@ class _Counted(NamedTuple):
 class Left:
     """How many items are left for each person: counted anew after a while, and between that counted down.
 
-    To count takes as long as the person has done much: twelve milliseconds after 3,000 items.
+    To count takes the longer the more the person has done: twelve milliseconds after 3,000 items.
     """
 
     def __init__(self) -> None:
