@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -207,7 +208,7 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
     out = tmp_path / "run"
     with pytest.raises(Waiting):
         go_on(out, overlap=2, gold_every=3, attention_every=0)
-    with open_desk(out) as desk:
+    with open_desk(out, random=Random(0)) as desk:
         text = Request("check", "check", 0, "label", View("Is it good?", (), 10), (Shown("check", "anything"),))
         requests = [replace(text, copy=0, node=f"check-{number}") for number in range(6)]
         desk.add_items([Item(each, "gold", expected=Label(True)) for each in requests])

@@ -18,7 +18,9 @@ from rrm.web.app import application
 from rrm.web.station import Station
 
 WIDE, NARROW = 1280, 360
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""Programs that will do; the first is the same engine without a window's trappings, and opens pages twice as fast."""
+
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -65,7 +67,7 @@ def launched() -> Iterator[Any]:
     """A browser; skips the test loudly where there is none."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.skip("NO CHROMIUM ON THIS MACHINE: the pages were not tried in a browser; install chromium")
+        pytest.skip("NO CHROMIUM ON THIS MACHINE: the pages were not tried in a browser; install chromium-headless-shell")
     sync_api = pytest.importorskip("playwright.sync_api", reason="NO PLAYWRIGHT: the pages were not tried in a browser")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -47,9 +48,9 @@ def items_of(kinds: Sequence[str], each: int = 1, purpose: Purpose = "work", **m
 
 @contextmanager
 def desk_in(directory: Path, items: Sequence[Item] = (), **changes: Any) -> Iterator[SqlDesk]:
-    """A new desk with these items and settings; without practice, gold and attention items there are no checks."""
+    """A new desk with these items and settings, whose chance is the same each time; without known items no checks."""
     open_store(directory).close()
-    with open_desk(directory) as desk:
+    with open_desk(directory, random=Random(0)) as desk:
         if changes:
             desk.change_settings(changes, by="test")
         desk.add_items(items)

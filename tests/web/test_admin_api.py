@@ -218,6 +218,7 @@ def test_a_raters_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
         )
         given = [each for each in house.desk.answers() if each.person == anna["id"]]
         golden = [each for each in given if each.purpose == "gold"]
+        assert golden and len(given) == 6 + len(golden)
         assert anna["done"] == len(given)
         assert anna["median_seconds"] == 4.0
         assert ben["median_seconds"] == 8.0

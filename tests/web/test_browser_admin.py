@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scene(morning: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqlDesk, str]]:
     """A desk that tests only look at, and its address."""
     copy = shutil.copytree(morning, tmp_path_factory.mktemp("scene") / "run")
-    with open_desk(copy) as desk, serving(_station(desk)) as url:
+    with open_desk(copy, random=Random(1)) as desk, serving(_station(desk)) as url:
         yield desk, url
 
 
@@ -73,7 +74,8 @@ def scene(morning: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 def fresh(morning: Path, tmp_path: Path) -> Iterator[tuple[SqlDesk, str, Run]]:
     """The same, for a test that changes it."""
     run = Run()
-    with open_desk(shutil.copytree(morning, tmp_path / "run")) as desk, serving(_station(desk, run)) as url:
+    folder = shutil.copytree(morning, tmp_path / "run")
+    with open_desk(folder, random=Random(1)) as desk, serving(_station(desk, run)) as url:
         yield desk, url, run
 
 
