@@ -1,6 +1,8 @@
 # Set-up happens by itself: every command below makes .venv and installs what it needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
+# the tests start many processes: what Python compiled is kept, whatever the shell's settings say
+export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo test test-all lint bench clean

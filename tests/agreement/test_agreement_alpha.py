@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.metrics.agreement import AnnotationTask
-from nltk.metrics.distance import binary_distance
 
 from rrm.agreement.alpha import Metric, alpha
 from rrm.agreement.codings import Codings, coded, codings, matrix_codings
@@ -64,6 +62,9 @@ def drawn(seed: int, units: int = 60, raters: int = 4, points: int = 5, missing:
 
 def nltk_alpha(rows: list[Row], metric: Metric) -> float:
     """Alpha of nltk, with Krippendorff's distances written out as sums over the values between."""
+    from nltk.metrics.agreement import AnnotationTask  # here, since nltk takes seconds to load, even to list tests
+    from nltk.metrics.distance import binary_distance
+
     sizes = {unit: sum(row[0] == unit for row in rows) for unit, _, _ in rows}
     pairable = [row for row in rows if sizes[row[0]] > 1]
     count = {value: sum(row[2] == value for row in pairable) for _, _, value in pairable}

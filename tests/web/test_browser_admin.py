@@ -22,6 +22,7 @@ from tests.web.browser import (
     come_in,
     picture,
     serving,
+    settle,
     visiting,
 )
 
@@ -92,7 +93,7 @@ def _open(page: Any, name: str) -> None:
         page.wait_for_selector("#raters .badge.warn")  # the figures are there
     if name == "admin":
         page.wait_for_selector("#alert-list li")
-    page.wait_for_load_state("networkidle")
+    settle(page)
 
 
 @pytest.mark.parametrize(
