@@ -49,9 +49,9 @@ _TYPES = {
     "good": "bool_",
     "text": "string",
     "reason": "string",
-    "best_first": "json",
-    "outputs": "json",
-    "order": "json",
+    "best_first": "int64[]",
+    "outputs": "string[]",
+    "order": "int64[]",
     "guideline": "int64",
     "shown": "string",
     "at": "string",
@@ -63,7 +63,7 @@ _TYPES = {
     "adjudication": "bool_",
     "detail": "json",
 }
-"""The columns in their order; "json" ones are lists and objects, which CSV and Parquet hold as JSON text."""
+"""The columns in their order, with pyarrow's types; "json" ones are objects, which Parquet holds as JSON text."""
 
 COLUMNS = tuple(_TYPES)
 
@@ -201,11 +201,9 @@ def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
     left = iter(rows)
     some = list(islice(left, 1))
     columns = list(some[0]) if some else [name for name in COLUMNS if name != "name"]
-    types = {name: _TYPES.get(name, "string") for name in columns}
-    schema = arrow.schema(
-        [(name, getattr(arrow, "string" if kind == "json" else kind)()) for name, kind in types.items()]
-    )
-    as_text = [name for name, kind in types.items() if kind == "json"]
+    kinds = {name: _TYPES.get(name, "string") for name in columns}
+    schema = arrow.schema([(name, _arrow_type(arrow, kind)) for name, kind in kinds.items()])
+    as_text = [name for name, kind in kinds.items() if kind == "json"]
     known = ParseOptions(explicit_schema=schema)
     pool = arrow.system_memory_pool()  # the others keep what they no longer need
     sink = _Sink()
@@ -217,6 +215,12 @@ def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
             pool.release_unused()
             yield sink.taken()
     yield sink.taken()
+
+
+def _arrow_type(arrow: Any, kind: str) -> Any:
+    if kind.endswith("[]"):
+        return arrow.list_(_arrow_type(arrow, kind.removesuffix("[]")))
+    return getattr(arrow, "string" if kind == "json" else kind)()
 
 
 def safe_cell(text: str) -> str:
@@ -257,7 +261,12 @@ def _csv_lines(rows: Iterator[Row]) -> Iterator[bytes]:
         if not columns:
             columns = list(row)
             yield _utf8(",".join(columns) + "\r\n")
-        cells = ["" if value is None else _CELLS[type(value)](value) for value in map(row.__getitem__, columns)]
+        cells = [  # most are None or a text that stays as it is, and a call would take longer than they do
+            "" if value is None
+            else f'"{value}"' if type(value) is str and value[:1] in _USUAL and '"' not in value
+            else _CELLS[type(value)](value)
+            for value in map(row.__getitem__, columns)
+        ]  # fmt: skip
         yield _utf8(",".join(cells) + "\r\n")
 
 

@@ -37,10 +37,11 @@ def command(*arguments: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished small run."""
+def folder(run_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small run, made in a process of its own with one thread, never killed."""
     place = tmp_path_factory.mktemp("commands") / "run"
-    rrm.run(rrm.run_file(SMALL), place, quiet=True)
+    done = cli("run", str(run_toml), "--out", str(place), "--json")
+    assert done.returncode == 0, done.stderr
     return place
 
 
@@ -325,28 +326,19 @@ def killed_and_resumed(run_toml: Path, out: Path, moments: list[float]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def unbroken(run_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run in a process of its own with one thread, never killed."""
-    out = tmp_path_factory.mktemp("unbroken") / "run"
-    done = cli("run", str(run_toml), "--out", str(out), "--json")
-    assert done.returncode == 0, done.stderr
-    return out
-
-
 def test_a_run_killed_twice_and_resumed_ends_with_the_same_ids_and_choices(
-    run_toml: Path, unbroken: Path, tmp_path: Path
+    run_toml: Path, folder: Path, tmp_path: Path
 ) -> None:
     killed_and_resumed(run_toml, tmp_path / "run", [7.0, 11.0])
-    assert choices(tmp_path / "run") == choices(unbroken)
+    assert choices(tmp_path / "run") == choices(folder)
 
 
 @pytest.mark.slow
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_ids_and_choices(
-    run_toml: Path, unbroken: Path, tmp_path: Path
+    run_toml: Path, folder: Path, tmp_path: Path
 ) -> None:
     import random
 
     moments = [random.uniform(4, 16) for _ in range(10)]
     killed_and_resumed(run_toml, tmp_path / "run", moments)
-    assert choices(tmp_path / "run") == choices(unbroken), moments
+    assert choices(tmp_path / "run") == choices(folder), moments
