@@ -92,7 +92,6 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a run file, or go on with it where it stopped."""
-    from rrm.cli import runs
     from rrm.cli.runfile import read_run_file
 
     changes = list(changes or ())
@@ -103,6 +102,8 @@ def run(
 
         _print(forecast(settings), as_json)
         return
+    from rrm.cli import runs  # after the file was read: this loads torch, and a mistake should be told at once
+
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
     report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store)

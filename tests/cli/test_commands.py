@@ -285,6 +285,15 @@ def test_the_program_ends_with_the_code_and_the_sentence_alone(tmp_path: Path) -
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_mistake_in_a_run_file_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from rrm.cli.main import app\n"
+        "print(CliRunner().invoke(app, ['run', 'nowhere.toml']).exception, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "cannot be read" in done.stdout and done.stdout.strip().endswith("False")
+
+
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
     done = cli("run", "nowhere.toml", "--debug", cwd=tmp_path)
     assert done.returncode != 0
