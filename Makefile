@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 help:
 	@echo "make demo      set up and run the main job on generated books (two minutes the first time)"
-	@echo "make test      set up and run the default tests (a quarter of an hour on two cores)"
+	@echo "make test      set up and run the default tests (a quarter of an hour on two slow cores)"
 	@echo "make test-all  the slow tests too: kills, long property runs, browsers"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     the benchmarks, as printed tables"
