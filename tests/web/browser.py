@@ -82,11 +82,10 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)  # requests to anywhere but the server
-    waits: set[Any] = field(default_factory=set)  # requests that have no answer yet
 
     def assert_clean(self, page: Any) -> None:
         violations = page.evaluate("window.seen?.violations ?? []")
-        found = {"errors": self.errors, "dialogs": self.dialogs, "strangers": self.strangers, "violations": violations}
+        found = {**vars(self), "violations": violations}
         assert not any(found.values()), found
 
 
@@ -112,7 +111,6 @@ def watch(page: Any, url: str) -> Seen:
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
 
     def note(request: Any) -> None:
-        seen.waits.add(request)
         if not request.url.startswith(f"{url}/"):
             seen.strangers.append(request.url)
 
@@ -121,18 +119,8 @@ def watch(page: Any, url: str) -> Seen:
         dialog.dismiss()
 
     page.on("request", note)
-    for ending in ("requestfinished", "requestfailed"):
-        page.on(ending, lambda request: seen.waits.discard(request))
     page.on("dialog", dismiss)
     return seen
-
-
-def settle(page: Any) -> None:
-    """Wait until the page has had an answer to all that it asked, and asks no more."""
-    calm = 0
-    while calm < 2:
-        page.wait_for_timeout(30)
-        calm = 0 if page.seen.waits else calm + 1
 
 
 def come_in(page: Any, desk: Any, url: str, role: Role = "annotator", name: str = "") -> str:

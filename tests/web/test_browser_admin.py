@@ -22,7 +22,6 @@ from tests.web.browser import (
     come_in,
     picture,
     serving,
-    settle,
     visiting,
 )
 
@@ -93,7 +92,7 @@ def _open(page: Any, name: str) -> None:
         page.wait_for_selector("#raters .badge.warn")  # the figures are there
     if name == "admin":
         page.wait_for_selector("#alert-list li")
-    settle(page)
+    page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize(

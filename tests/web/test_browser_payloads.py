@@ -13,7 +13,7 @@ from rrm.core.errors import InputError
 from rrm.core.values import KINDS, Passage, Reject, Request, Shown, View
 from rrm.web.pages import PAGES
 from rrm.web.station import Station
-from tests.web.browser import come_in, serving, settle, visiting
+from tests.web.browser import come_in, serving, visiting
 from tests.web.stations import PLENTY, desk_in
 
 pytest_plugins = ("tests.web.chromium",)
@@ -305,7 +305,7 @@ def test_in_names_on_every_page_of_the_admin_and_the_tree(tmp_path: Path, chromi
             at.desk.skip(rater, lease.id, payload, f"key-{PAYLOADS.index(payload):08d}")
         for each in PAGES:
             page.goto(each.path)
-            settle(page)
+            page.wait_for_load_state("networkidle")
             page.seen.assert_clean(page)
             if each.path == "/admin/raters":
                 shown = page.evaluate("document.querySelector('main').textContent")
