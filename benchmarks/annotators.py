@@ -25,7 +25,7 @@ import httpx
 import numpy as np
 
 from benchmarks.driver import sync_microseconds
-from rrm.cli.annotate import station_desk
+from rrm.api.annotate import station_desk
 from rrm.core.annotation import Item
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 

@@ -14,7 +14,8 @@ import anyio
 
 from rrm.core.ids import content_id, seed_for
 from rrm.core.values import Output
-from rrm.pipeline.driver import InThread, drive
+from rrm.engines.local import InThread
+from rrm.pipeline.driver import drive
 from rrm.pipeline.plan import Action, Results, Stage, Values
 from rrm.store import open_store
 

@@ -25,7 +25,7 @@ from schemathesis.generation import GenerationMode
 from rrm.core.annotation import Item, Role
 from rrm.core.errors import RrmError
 from rrm.core.values import KINDS, Passage, Request, Shown, View
-from rrm.store.desk import SqlDesk, open_desk
+from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
 from rrm.web.server import Server, listening
 from rrm.web.station import Station, WebSettings

@@ -24,8 +24,8 @@ from threading import Barrier, Thread
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.queue import open_desk
 from rrm.store import open_store
-from rrm.store.desk import open_desk
 from tests.postgres import binaries, running
 
 CLIENTS = 32

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 import rrm
-from rrm.cli.runs import demo_file
+from rrm.api.runs import demo_file
 from rrm.core.report import TargetReport
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.roots import gain

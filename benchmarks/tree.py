@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from rrm.store.desk import open_desk
-from rrm.store.nodes import open_nodes
+from rrm.queue import open_desk
+from rrm.queue.nodes import open_nodes
+from rrm.viewer.trees import Trees, Wanted
 from rrm.web.station import Station
-from rrm.web.tree import Trees, Wanted
 from tests.web.browser import come_in, launched, serving, visiting
 from tests.web.stations import PLENTY
 from tests.web.tree_scenarios import recorded

@@ -9,8 +9,8 @@ from pathlib import Path
 from rrm.agreement.levels import level_agreement
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.queue import SqlDesk, open_desk
 from rrm.store import open_store
-from rrm.store.desk import SqlDesk, open_desk
 
 STORIES = {
     "harbour": ("Mara sails at dawn, and a storm breaks the mast.", "A storm breaks Mara's mast.", "Mara sleeps."),

@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "rrm.cli.runs": ("apply", "run", "run_file"),
+    "rrm.api.runs": ("apply", "run", "run_file"),
     "rrm.core.graph": ("Node", "Proposal", "TaskGraph"),
     "rrm.core.report": ("Report",),
     "rrm.core.task": ("Source", "Span", "Task"),

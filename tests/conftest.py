@@ -26,3 +26,9 @@ def quick_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_prepare", copied)
         yield
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Where a new record shall be: in a file of the run's folder, or in a database of its own."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres")

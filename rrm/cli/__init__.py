@@ -1,1 +1,1 @@
-"""The composition root: reads run files, loads plug-ins, wires the rooms together, talks to the user."""
+"""The command line: thin commands over `rrm.api`."""

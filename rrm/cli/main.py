@@ -1,4 +1,4 @@
-"""The command line: thin commands over `rrm.cli.runs`; every error is one sentence and an exit code."""
+"""The command line: thin commands over `rrm.api.runs`; every error is one sentence and an exit code."""
 
 import json
 import sys
@@ -70,7 +70,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the main job on generated books whose true quality is known: no key, no network, about a minute."""
-    from rrm.cli import runs
+    from rrm.api import runs
 
     directory = out or Path(f"runs/demo-{seed}")
     _tell(
@@ -92,17 +92,17 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a run file, or go on with it where it stopped."""
-    from rrm.cli.runfile import read_run_file
+    from rrm.api.runfile import read_run_file
 
     changes = list(changes or ())
     changes += [f"reward.{key}={value}" for key, value in (("device", device), ("dtype", dtype)) if value]
     settings = read_run_file(file, tuple(changes))
     if dry_run:
-        from rrm.cli.forecast import forecast
+        from rrm.api.forecast import forecast
 
         _print(forecast(settings), as_json)
         return
-    from rrm.cli import runs  # after the file was read: this loads torch, and a mistake should be told at once
+    from rrm.api import runs  # after the file was read: this loads torch, and a mistake should be told at once
 
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
@@ -113,7 +113,7 @@ def run(
 @app.command()
 def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False, as_json: Json = False) -> None:
     """Go on with the run in a folder, as its record says it was begun."""
-    from rrm.cli import runs
+    from rrm.api import runs
 
     again = f"rrm resume {directory}"
     _tell(runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed), directory, as_json)
@@ -127,7 +127,7 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Propose, score, choose and compose on new sources with a finished run's models."""
-    from rrm.cli import runs
+    from rrm.api import runs
 
     folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
     again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
@@ -137,7 +137,7 @@ def apply(
 @app.command()
 def status(directory: Directory, as_json: Json = False) -> None:
     """Say what is on record, what failed, what is waited for and what it cost."""
-    from rrm.cli import look
+    from rrm.api import look
 
     _print(look.status(directory), as_json)
 
@@ -149,7 +149,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put two finished runs side by side."""
-    from rrm.cli import look
+    from rrm.api import look
     from rrm.report.compare import compare_json, compare_text
 
     a, b = look.finished(first), look.finished(second)
@@ -159,7 +159,7 @@ def compare(
 @app.command()
 def report(directory: Directory, out: Out = None, as_json: Json = False) -> None:
     """Write the run's report: one HTML page with the tree, the scores, the plots and the cost."""
-    from rrm.cli import look
+    from rrm.api import look
     from rrm.report.html import write_report
 
     path = out or directory / "report.html"
@@ -178,7 +178,7 @@ def decompose(
     as_json: Json = False,
 ) -> None:
     """Split a book into its tree of subtasks and show it."""
-    from rrm.cli import look
+    from rrm.api import look
 
     drawn = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
     if out is None:
@@ -206,7 +206,7 @@ def score(
     if directory is None or text is None:
         score_rows(model, data, output, truncate, device, dtype, as_json)
         return
-    from rrm.cli import runs
+    from rrm.api import runs
 
     _print(runs.score(directory, text, target), as_json)
 
@@ -223,7 +223,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the recorded ratings in a form that other tools read."""
-    from rrm.cli import look
+    from rrm.api import look
 
     if answers or form is Rows.csv:
         _print(look.export_answers(directory, form.value, out, names), as_json)

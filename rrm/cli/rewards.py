@@ -1,4 +1,4 @@
-"""The commands about reward models on rows of feedback; the work is in `rrm.cli.training` and `rrm.cli.scoring`."""
+"""The commands about reward models on rows of feedback; the work is in `rrm.api.training` and `rrm.api.scoring`."""
 
 import json
 from enum import StrEnum
@@ -60,9 +60,9 @@ def train_reward(
     as_json: Json = False,
 ) -> None:
     """Train a reward model on any kind of feedback; killed, the same command goes on."""
-    from rrm.cli import training
+    from rrm.api import training
+    from rrm.api.terminal import is_main
     from rrm.cli.tables import training_table
-    from rrm.cli.terminal import is_main
 
     options = training.TrainOptions(
         data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
@@ -83,7 +83,7 @@ def eval_reward(
     as_json: Json = False,
 ) -> None:
     """Say how well a model predicts judgements about sources that it has not seen; ends with one line of JSON."""
-    from rrm.cli import scoring
+    from rrm.api import scoring
     from rrm.cli.tables import reward_table
 
     report = scoring.evaluate(scoring.Opening(model, device, dtype, truncate), data, _tell)
@@ -102,7 +102,7 @@ def serve_reward(
     dtype: Dtype = "auto",
 ) -> None:
     """Score texts over HTTP: POST /get_reward, as OpenRLHF's remote reward models."""
-    from rrm.cli import scoring
+    from rrm.api import scoring
 
     scoring.serve(scoring.Opening(model, device, dtype, truncate), host, port, _tell)
 
@@ -111,7 +111,7 @@ def score_rows(
     model: Path | None, data: Path | None, output: Path | None, truncate: bool, device: str, dtype: str, as_json: bool
 ) -> None:
     """Score the rows of a file: the half of `rrm score` that is about rows."""
-    from rrm.cli import scoring
+    from rrm.api import scoring
     from rrm.cli.tables import lines
 
     if model is None or data is None:
@@ -127,7 +127,7 @@ def score_rows(
 
 
 def _tell(note: str) -> None:
-    from rrm.cli.terminal import is_main
+    from rrm.api.terminal import is_main
 
     if is_main():
         typer.echo(f"rrm: {note}", err=True)

@@ -1,4 +1,4 @@
-"""The commands about people who rate; the work is in `rrm.cli.annotate` and `rrm.cli.assist`."""
+"""The commands about people who rate; the work is in `rrm.api.annotate` and `rrm.api.assist`."""
 
 import json
 from dataclasses import asdict
@@ -72,8 +72,8 @@ def annotate(
     store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new record, instead of SQLite.")] = None,
 ) -> None:
     """Serve the pages on which people rate, and print the admin's link."""
-    from rrm.cli import annotate as work
-    from rrm.cli.runfile import with_changes
+    from rrm.api import annotate as work
+    from rrm.api.runfile import with_changes
 
     with work.station_desk(directory, store) as desk:
         work.prepare(desk, tuple(settings or ()), guidelines)
@@ -92,7 +92,7 @@ def raters(
     as_json: Json = False,
 ) -> None:
     """List the people and assistants who rate, add one and print the invitation, pause, requeue or forget one."""
-    from rrm.cli import annotate as work
+    from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:
         address = public_url or work.known_address(directory, "http://127.0.0.1:8750")
@@ -116,7 +116,7 @@ def items(
     as_json: Json = False,
 ) -> None:
     """Count the items by level, kind and state, or add those of a file."""
-    from rrm.cli import annotate as work
+    from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:
         if verb is FileVerb.list:
@@ -139,7 +139,7 @@ def ratings(
     as_json: Json = False,
 ) -> None:
     """Take ratings made elsewhere as answers to items; those that are on record already change nothing."""
-    from rrm.cli import annotate as work
+    from rrm.api import annotate as work
 
     if verb is not FileVerb.add:
         raise ConfigError("rrm ratings DIR add FILE is all there is; rrm export DIR writes those on record")
@@ -161,8 +161,8 @@ def assist(
     as_json: Json = False,
 ) -> None:
     """Have an assistant rate as one of the raters: it leases items, practises and meets the same checks."""
-    from rrm.cli import assist as work
-    from rrm.cli.annotate import station_desk
+    from rrm.api import assist as work
+    from rrm.api.annotate import station_desk
 
     told = (plugin, tuple(arguments or ()), model, tuple(model_arguments or ()))
     with station_desk(directory) as desk, work.rater_of(directory, *told) as rater:

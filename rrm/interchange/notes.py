@@ -20,7 +20,7 @@ UNLIKELY = 0.05
 _MOST = 3
 
 
-class Place(NamedTuple):
+class PlacedAnswer(NamedTuple):
     """A rater's answer about outputs in the order that the rater saw, where that is known."""
 
     rater: str
@@ -41,7 +41,7 @@ def nothing_to_learn(rated: Sequence[Rated]) -> str | None:
     return f"all {len(answers):,} judgements are {said}, so there is nothing to learn: give rows that tell texts apart"
 
 
-def judgement_notes(rated: Sequence[Rated], places: Sequence[Place]) -> list[str]:
+def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> list[str]:
     """Return notes on raters: only one, in a circle, or with a favourite place (where the order shown is known)."""
     raters = {each.feedback.rater for each in rated}
     notes = []
@@ -88,7 +88,7 @@ def _circle(graph: "nx.DiGraph[str]") -> list[str]:
     return [edges[0][0], *(edge[1] for edge in edges)]
 
 
-def _favourites(places: Sequence[Place]) -> list[str]:
+def _favourites(places: Sequence[PlacedAnswer]) -> list[str]:
     """Note raters who chose one place so often that chance does not explain it (binomial, two-sided)."""
     chosen: dict[str, Counter[int]] = defaultdict(Counter)
     for rater, answer in places:

@@ -23,7 +23,7 @@ from rrm.interchange.forms import (
     form_of,
     score_of,
 )
-from rrm.interchange.notes import Place, judgement_notes, nothing_to_learn
+from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn
 from rrm.interchange.rows import Row, read_rows
 
 POLICY = "recorded"
@@ -181,7 +181,7 @@ class RecordedPreferences:
             rated = record(row)
             if self.level not in (None, rated.request.level):
                 return _Row([])
-            return _Row([rated], Place(rated.feedback.rater, rated.feedback.answer))
+            return _Row([rated], PlacedAnswer(rated.feedback.rater, rated.feedback.answer))
         told = whole(row.get("level"))
         if self.level is not None and told is not None and told != self.level:
             return _Row([])
@@ -189,7 +189,7 @@ class RecordedPreferences:
         judged = READERS[form](row, legend)
         view, source, decided = self._view(row, form)
         made = [self._rated(each, row, view, source, level) for each in judged]
-        place = Place(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
+        place = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
         return _Row(made, place, decided, tie=not judged)
 
     def _rated(self, judged: Judged, row: Row, view: View, source: str, level: int) -> Rated:
@@ -257,7 +257,7 @@ class _Row(NamedTuple):
     """A row as read: its judgements, what tells that the rater saw them so, and the text that decided its source."""
 
     rated: list[Rated]
-    place: Place | None = None
+    place: PlacedAnswer | None = None
     decided: str | None = None
     tie: bool = False
 
@@ -267,7 +267,7 @@ class _Seen:
     """What has been read so far."""
 
     rated: list[Rated] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    places: list[PlacedAnswer] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
     decided: Counter[str] = field(default_factory=Counter)
     form: str | None = None

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from rrm.compose.composers import Joint, Learned, blame, compose, fit_composer
 from rrm.core.protocols import Composer
 from rrm.core.report import Candidate, Interval, NodeReport, TargetReport, TreeReport
 from rrm.core.values import Comparison, Label, Output, Score
 from rrm.pipeline.forest import Forest, Standing, Tree, by_source, coverage
 from rrm.pipeline.recursion import Outcome
-from rrm.reward.compose import Joint, Learned, blame, compose, fit_composer
 
 Own = Callable[[Output], np.ndarray | None]
 """An output's own probabilities of acceptance, [members]; None if it was not scored."""

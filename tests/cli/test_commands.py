@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rrm
-from rrm.cli import look
+from rrm.api import look
 from rrm.cli.main import app, main
 from rrm.core.errors import InputError, Waiting
 from rrm.core.values import Feedback, Fitted, Label, Output, Request, Scored

@@ -21,7 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rrm.cli import main, scoring, training
+from rrm.api import scoring, training
+from rrm.cli import main
 from rrm.interchange.rows import read_rows
 from rrm.reward import train
 from tests.reward.joint_problems import judged, save_decoder, save_encoder

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from rrm.cli.assist import rater_of
+from rrm.api.assist import rater_of
 from rrm.cli.main import app
 from rrm.core.annotation import Submission
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError
 from rrm.core.values import Comparison, Label
-from rrm.store.desk import open_desk
+from rrm.queue import open_desk
 from rrm.store.record import open_store
 
 ITEMS = [
@@ -212,7 +212,7 @@ def test_a_limit_or_setting_that_there_is_not_is_refused(folder: Path) -> None:
 
 
 def test_the_run_beside_a_station_is_told_apart_by_its_state(folder: Path) -> None:
-    from rrm.cli.annotate import RunBeside
+    from rrm.api.annotate import RunBeside
 
     beside = RunBeside(folder)
     assert beside.status()["state"] == "none"

@@ -20,8 +20,9 @@ from rich.console import Console
 from rrm.core.errors import AssistantError, BudgetError, InputError, StoreError, Waiting
 from rrm.core.ids import content_id
 from rrm.core.values import Comparison, Failure, Feedback, Output, Rating, Request, Shown, View
+from rrm.engines.local import Concurrently, FromPeople, InThread
 from rrm.pipeline import driver
-from rrm.pipeline.driver import Concurrently, Executor, FromPeople, InThread, Record, Work, drive, failed
+from rrm.pipeline.driver import Executor, Record, Work, drive, failed
 from rrm.pipeline.plan import Action, Plan, Results, Stage, Values
 from rrm.pipeline.progress import RichProgress
 from rrm.store import SqlStore, open_store
@@ -459,7 +460,8 @@ async def test_an_interrupted_run_does_not_wait_for_ever(
 RUN = """
 import sys, time
 from rrm.core.values import Output
-from rrm.pipeline.driver import InThread, drive, run
+from rrm.engines.local import InThread
+from rrm.pipeline.driver import drive, run
 from rrm.pipeline.plan import Action, Stage
 from rrm.store import open_store
 

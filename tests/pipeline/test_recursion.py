@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rrm.compose.composers import Mean, Product
 from rrm.core.errors import InputError
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.task import Source, Span, Task
@@ -16,7 +17,6 @@ from rrm.pipeline.flat import FLAT, flat_baseline
 from rrm.pipeline.plan import Action, Plan, Stage
 from rrm.pipeline.recursion import Outcome, Recursion, Results, recursion
 from rrm.pipeline.reporting import Composing, learned_composer, target_reports
-from rrm.reward.compose import Mean, Product
 
 TRAIN = Source("train", "one. two. three. four. five. six. seven. eight. nine.")
 OTHER = Source("other", "alpha. beta. gamma. delta. epsilon. zeta. eta. theta. iota.")

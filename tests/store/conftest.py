@@ -1,4 +1,4 @@
-"""What the tests of the record share: both databases, and a later rrm."""
+"""What the tests of the record share: a later rrm."""
 
 import shutil
 from collections.abc import Callable
@@ -23,12 +23,6 @@ def upgrade() -> None:
     op.execute("INSERT INTO extra VALUES (7)")
     {then}
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Where a new record shall be: in a file of the run's folder, or in a database of its own."""
-    return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from sqlalchemy import inspect, text
 import rrm.store
 from rrm.core.errors import LockedError, NewerStoreError, StoreError
 from rrm.core.values import Fitted, Output
+from rrm.queue import open_desk
 from rrm.store import SqlStore, open_store
 from rrm.store.database import MIGRATIONS, transaction
-from rrm.store.desk import open_desk
 from rrm.store.location import FILE
 from rrm.store.lock import RunLock
 from rrm.store.tables import APPLICATION_ID, MUTABLE, REVISION, Row

@@ -9,7 +9,7 @@ from random import Random
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.values import Answer, Comparison, Critique, Label, Passage, Rating, Request, Shown, View
-from rrm.store.desk import SqlDesk, open_desk
+from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
 
 PLACES = ("the mill", "the harbour", "the old quarry", "the station", "the orchard", "the ferry", "the chapel")

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from rrm.core.annotation import Person, Role
-from rrm.store.desk import open_desk
+from rrm.queue import open_desk
 from rrm.web.station import Station
 from tests.web.stations import ALL_KINDS, PASSWORD, PLENTY, House, house_in, items_of
 

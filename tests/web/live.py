@@ -15,7 +15,7 @@ from rrm.web.station import Station
 _SERVING = """
 import os
 import sys
-from rrm.store.desk import open_desk
+from rrm.queue import open_desk
 from rrm.web.server import serve
 from rrm.web.station import Station, WebSettings
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from rrm.core.annotation import Item, Person, Purpose, Role
 from rrm.core.values import KINDS, Passage, Request, Shown, View
-from rrm.store.desk import SqlDesk, open_desk
+from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
 from rrm.web.app import application
 from rrm.web.station import Station, WebSettings

@@ -11,7 +11,7 @@ import pytest
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.values import Comparison, Passage, Request, Shown, View
-from rrm.store.desk import SqlDesk, open_desk
+from rrm.queue import SqlDesk, open_desk
 from rrm.web.station import Station, WebSettings
 from tests.web.admin_scenes import make_busy
 from tests.web.browser import (

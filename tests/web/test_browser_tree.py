@@ -15,8 +15,8 @@ from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Critique, Failure, Feedback, Output, Reject
-from rrm.store.desk import SqlDesk, open_desk
-from rrm.store.nodes import open_nodes
+from rrm.queue import SqlDesk, open_desk
+from rrm.queue.nodes import open_nodes
 from rrm.store.record import open_store
 from rrm.web.station import Station
 from tests.web.browser import (

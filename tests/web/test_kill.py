@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from rrm.core.values import Comparison
-from rrm.store.desk import open_desk
+from rrm.queue import open_desk
 from tests.web.live import Restarting
 from tests.web.stations import desk_in, items_of
 

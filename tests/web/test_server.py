@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rrm.store.desk import open_desk
+from rrm.queue import open_desk
 from rrm.web.server import listening, serve
 from rrm.web.station import Station, WebSettings
 from tests.web.live import Process, running

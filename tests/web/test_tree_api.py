@@ -29,12 +29,12 @@ from rrm.core.values import (
     Reject,
     Scored,
 )
+from rrm.queue.nodes import open_nodes
 from rrm.report.record import report_to_json
-from rrm.store.nodes import open_nodes
 from rrm.store.record import open_store
-from rrm.web.node import LONGEST, answer_json
+from rrm.viewer.node import LONGEST, answer_json
+from rrm.viewer.trees import LISTED_NODES, Kept, Trees
 from rrm.web.station import Station
-from rrm.web.tree import LISTED_NODES, Kept, Trees
 from tests.web.stations import House, desk_in, house_in
 from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, scores_of, source_of
 
@@ -139,7 +139,7 @@ def test_a_run_with_very_many_nodes_has_the_first_trees_counted(
     client: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(folder, chain(3))
-    monkeypatch.setattr("rrm.web.tree.LISTED_NODES", len(GRAPH))
+    monkeypatch.setattr("rrm.viewer.trees.LISTED_NODES", len(GRAPH))
     assert [each["states"] is None for each in get(client, "")["trees"]] == [False, True]
     assert LISTED_NODES >= 10_000
 

@@ -1,0 +1,254 @@
+"""The annotator's station over a run's folder: what `rrm annotate`, `raters`, `items`, `ratings` and `assist` do."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rrm.api.look import REPORT
+from rrm.api.people import write_guidelines
+from rrm.api.runfile import with_changes
+from rrm.core.annotation import Item, Person, Purpose, Role
+from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
+from rrm.interchange.items import items_from, ratings_from
+from rrm.queue import SqlDesk, open_desk
+from rrm.store.lock import RunLock
+from rrm.store.record import open_store
+
+ADDRESS = "station.json"
+"""Says in a run's folder under which address its station was last served."""
+
+LOG = "run.log"
+"""What a run that was started from the admin's page said."""
+
+COMMAND_LINE = "command line"
+"""Who changes what a command changes, in the audit."""
+
+
+@contextmanager
+def station_desk(directory: Path, url: str | None = None) -> Iterator[SqlDesk]:
+    """Open the desk of a folder; one without a record gets an empty one, so that any items can be rated."""
+    try:
+        open_store(directory, "read").close()
+    except StoreError:
+        if directory.exists() and not directory.is_dir():
+            raise
+        open_store(directory, "run", url=url).close()
+    with open_desk(directory) as desk:
+        yield desk
+
+
+def prepare(desk: SqlDesk, changes: Sequence[str], guidelines: Path | None) -> None:
+    """Change the settings as told on the command line, and bring the guidelines up to date."""
+    told = with_changes({}, changes)
+    if told:
+        desk.change_settings(told, COMMAND_LINE)
+    if guidelines is not None:
+        write_guidelines(desk, guidelines, COMMAND_LINE)
+
+
+def admin_token(desk: SqlDesk, name: str = "admin") -> str:
+    """Return a new one-use token of the admin of this name, who is added where there is none."""
+    found = next((each for each in desk.persons() if each.name == name and each.role == "admin"), None)
+    person = found or desk.add_person(name, "admin", by=COMMAND_LINE)
+    return desk.invite(person.id, COMMAND_LINE)
+
+
+# ---- addresses ----
+
+
+def link(address: str, token: str, query: str = "") -> str:
+    """Return an invitation: the token stands in the fragment, which browsers send to nobody."""
+    return f"{address}/join{query}#{token}"
+
+
+def remember_address(directory: Path, address: str) -> None:
+    """Note under which address the station is served, for invitations made later."""
+    (directory / ADDRESS).write_text(json.dumps({"address": address}), "utf-8")
+
+
+def known_address(directory: Path, default: str) -> str:
+    """Return the address under which the station was last served."""
+    try:
+        return str(json.loads((directory / ADDRESS).read_text("utf-8"))["address"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return default
+
+
+# ---- raters ----
+
+
+def named(desk: SqlDesk, name: str | None) -> Person:
+    """Return the person of this name or pseudonym; raise InputError naming those there are."""
+    persons = desk.persons()
+    found = [each for each in persons if name in (each.id, each.name)]
+    if not found:
+        known = ", ".join(each.name or each.id for each in persons) or "nobody yet"
+        raise MissingError(f"no rater is called {name!r}; there are: {known}")
+    return found[0]
+
+
+def rater_rows(desk: SqlDesk) -> list[dict[str, Any]]:
+    """Return everybody, with what they have done."""
+    rows = []
+    for person in desk.persons():
+        done = desk.own_progress(person.id).done
+        rows.append({"name": person.name, "id": person.id, "role": person.role, "state": person.state, "done": done})
+    return rows
+
+
+def change_raters(
+    desk: SqlDesk, verb: str, name: str, role: Role, limit: int, address: str, ask: Callable[[str], str]
+) -> dict[str, Any]:
+    """Do to a rater what the verb says, and return what there is to tell."""
+    if verb == "add":
+        person = desk.add_person(name, role, by=COMMAND_LINE)
+        return {"added": name, "id": person.id, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
+    if verb == "panel":
+        query = f"?{desk.settings().participant_parameter}=ID"
+        return {"panel": name, "link": link(address, desk.open_panel(name, limit, COMMAND_LINE), query)}
+    person = named(desk, name)
+    if verb == "invite":
+        return {"invited": name, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
+    if verb == "password":
+        desk.set_password(person.id, ask(f"new password of {name}"), COMMAND_LINE)
+        return {"password": f"set for {name}"}
+    if verb == "requeue":
+        return {"requeued": name, "answers_taken_back": desk.requeue(person.id, COMMAND_LINE)}
+    if verb == "forget":
+        desk.forget(person.id, COMMAND_LINE)
+        return {"forgotten": person.id, "answers": "stay under the pseudonym"}
+    desk.set_state(person.id, "paused" if verb == "pause" else "active", COMMAND_LINE)
+    return {verb: name}
+
+
+# ---- items and ratings from files ----
+
+
+def add_items(desk: SqlDesk, file: Path, purpose: Purpose | None, wanted: int | None) -> dict[str, Any]:
+    """Lay a file's items before the raters; those that are there already stay as they are.
+
+    `purpose` is what all of them are for, and `wanted` how many answers each gets; without, as the rows say.
+    """
+    found = items_from(file, desk.settings().overlap, purpose)
+    items = [item if wanted is None else replace(item, wanted=wanted) for item in found]
+    return {"items": len(items), "new": desk.add_items(items)}
+
+
+def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:
+    """Take ratings made elsewhere as answers to items, which are added where they are new."""
+    rated = list(ratings_from(file, desk.requests))
+    overlap = desk.settings().overlap
+    requests = {each.request.id: each.request for each in rated}
+    items = desk.add_items([Item(request, wanted=overlap) for request in requests.values()])
+    new = desk.enter(rated, COMMAND_LINE)
+    raters = len({each.feedback.rater for each in rated})
+    return {"ratings": len(rated), "new": new, "new_items": items, "raters": raters}
+
+
+# ---- the run beside the station ----
+
+
+@dataclass(frozen=True)
+class RunBeside:
+    """The run whose record lies in a folder: how it stands, and starting it, for the admin's page."""
+
+    directory: Path
+
+    def status(self) -> dict[str, Any]:
+        """Return `state` (none, waiting, running, finished), and the last lines that the run said."""
+        lines = self._said()
+        return {"state": self._state(), "lines": lines, "command": f"rrm resume {self.directory}"}
+
+    def train(self) -> None:
+        """Start the run in a process of its own; it goes on as far as it can and waits for nobody."""
+        if self._state() == "none":
+            raise InputError("there is no run in this folder, only items: nothing can be trained")
+        if self._state() == "running":
+            raise LockedError("the run is going on already: it takes up what is closed by itself")
+        with (self.directory / LOG).open("ab") as log:
+            subprocess.Popen(  # noqa: S603 it outlives the station; its own lock keeps a second one away
+                [sys.executable, "-m", "rrm", "resume", str(self.directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _state(self) -> str:
+        if RunLock(self.directory).is_held():
+            return "running"
+        if (self.directory / REPORT).exists():
+            return "finished"
+        with open_store(self.directory, "read") as record:
+            return "waiting" if record.setting("run") is not None else "none"
+
+    def _said(self, most: int = 12) -> list[str]:
+        try:
+            with (self.directory / LOG).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 8_000))
+                return file.read().decode("utf-8", "replace").splitlines()[-most:]
+        except OSError:
+            return []
+
+
+# ---- serving ----
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where a station listens and how it is reached."""
+
+    host: str = "127.0.0.1"
+    port: int = 8750
+    public_url: str | None = None
+    limits: Mapping[str, Any] | None = None
+
+
+def serve(
+    directory: Path, desk: SqlDesk, serving: Serving, token: Callable[[], str], tell: Callable[[str], None]
+) -> None:
+    """Serve a folder's station until it is stopped, telling the admin's one-use link once it listens."""
+    from rrm.queue.nodes import open_nodes
+    from rrm.web.server import serve as serve_station
+    from rrm.web.station import Station, WebSettings
+
+    try:
+        settings = WebSettings(public_url=serving.public_url or "", **(serving.limits or {}))
+    except TypeError as error:
+        known = ", ".join(WebSettings.__dataclass_fields__)
+        raise ConfigError(f"--limit: {error}; there are {known}") from error
+    with open_nodes(directory) as nodes:
+        station = Station(
+            desk=desk,
+            settings=settings,
+            trees=nodes,
+            count=counting(directory),
+            run=RunBeside(directory),
+            wider=nodes.wider,
+        )
+
+        def ready(address: str) -> None:
+            remember_address(directory, address)
+            tell(f"annotation station of {directory} at {address}")
+            tell(f"the admin's link, good for one use: {link(address, token())}")
+            tell(f"add people with: rrm raters {directory} add NAME   (stop with Ctrl-C; nothing is lost)")
+
+        serve_station(station, serving.host, serving.port, ready)
+
+
+def counting(directory: Path) -> Callable[[str], int] | None:
+    """Return what counts tokens as the folder's run does, None where that tokenizer is not installed."""
+    from rrm.backbone.tokens import load_tokenizer
+
+    with open_store(directory, "read") as record:
+        run = record.setting("run") or {}
+    name = run.get("policy", {}).get("arguments", {}).get("tokenizer", "minilm")
+    try:
+        return load_tokenizer(str(name)).count
+    except InputError:
+        return None

@@ -1,0 +1,94 @@
+"""Assistants among the raters: they lease items of the desk as people do, practise, and meet the same checks."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from rrm.api.annotate import COMMAND_LINE
+from rrm.api.look import settings_of
+from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
+from rrm.api.terminal import bar
+from rrm.api.wiring import Parts
+from rrm.core.annotation import Desk, Lease, Person, Submission
+from rrm.core.errors import AssistantError, ConfigError, InputError
+from rrm.core.ids import seed_for
+from rrm.core.values import Feedback
+from rrm.queue import as_shown
+from rrm.store.record import SqlStore, open_store
+
+
+@contextmanager
+def rater_of(
+    directory: Path, plugin: str, arguments: Sequence[str], model: str | None, model_arguments: Sequence[str]
+) -> Iterator[Any]:
+    """Make a rater plug-in, with an assistant of the folder's run file or the chat model that is named.
+
+    The record of the folder keeps its model calls, which count against the run's budget.
+    """
+    with open_store(directory, "append") as record:
+        parts = Parts(_settings(record, directory, model, with_changes({}, model_arguments)), record)
+        with parts.spending():
+            yield parts.make(Part(plugin, with_changes({}, arguments)), "assist")
+
+
+def _settings(record: SqlStore, directory: Path, model: str | None, arguments: dict[str, Any]) -> RunFile:
+    if model is None and record.setting("run") is not None:
+        return settings_of(record, directory)
+    assistants = {} if model is None else {"model": AssistantPart(model, arguments)}
+    return RunFile(Sources("none:none"), Part("none:none"), PolicyPart("none:none"), assistants=assistants)
+
+
+def rate_items(desk: Desk, name: str, rater: Any, limit: int | None = None) -> dict[str, Any]:
+    """Rate items until there are none for this rater, and say how it went.
+
+    An item on which the rater fails is skipped with the reason. Raises AccessError once the rater is
+    paused or has not passed practice.
+    """
+    person = assistant(desk, name)
+    return anyio.run(_rate_items, desk, person, rater, limit)
+
+
+def assistant(desk: Desk, name: str) -> Person:
+    """Return the assistant of this name among the raters, added if it is new."""
+    for person in desk.persons():
+        if person.name == name:
+            if person.kind != "assistant":
+                raise InputError(f"{name} is a person among the raters: give the assistant another name")
+            return person
+    return desk.add_person(name, kind="assistant", by=COMMAND_LINE)
+
+
+async def _rate_items(desk: Desk, person: Person, rater: Any, limit: int | None) -> dict[str, Any]:
+    answered, skipped = 0, 0
+    with bar(f"{person.name} rates", "items") as told:
+        while limit is None or answered < limit:
+            lease = desk.claim(person.id)
+            if lease is None:
+                break
+            try:
+                given = await _answer(rater, lease)
+            except (AssistantError, InputError) as error:
+                desk.skip(person.id, lease.id, f"{type(error).__name__}: {error}"[:500], key=f"skip-{lease.id}")
+                skipped += 1
+                continue
+            desk.submit(person.id, lease.id, given, key=f"answer-{lease.id}")
+            answered += 1
+            told(answered, limit or 0)
+    return {"rater": person.name, "id": person.id, "answers": answered, "skipped": skipped}
+
+
+async def _answer(rater: Any, lease: Lease) -> Submission:
+    began = time.monotonic()
+    seed = seed_for(lease.request.id, lease.person)
+    if callable(getattr(rater, "rate_async", None)):
+        feedback: Feedback = await rater.rate_async(lease.request, seed)
+    elif callable(getattr(rater, "rate", None)):
+        feedback = rater.rate(lease.request, seed)
+    else:
+        raise ConfigError(f"{type(rater).__module__}:{type(rater).__name__} has neither rate nor rate_async")
+    seconds = feedback.seconds if feedback.seconds is not None else time.monotonic() - began
+    return Submission(as_shown(feedback.answer, lease.order), lease.shown, seconds, feedback.confidence)

@@ -1,0 +1,138 @@
+"""Looking at runs and trees without carrying anything out: quick commands that load no model."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rrm.api.plugins import make
+from rrm.api.runfile import RunFile, run_file, with_changes
+from rrm.api.terminal import bar
+from rrm.core.errors import ConfigError, InputError, StoreError
+from rrm.core.report import Report
+from rrm.core.values import Failure, Feedback, Rated, Request
+from rrm.queue import open_desk
+from rrm.report.record import report_from_json
+from rrm.store.record import SqlStore, open_store
+
+REPORT = "report.json"
+
+
+def settings_of(record: SqlStore, directory: Path) -> RunFile:
+    """Return the settings with which a folder's run was begun."""
+    table = record.setting("run")
+    if table is None:
+        raise StoreError(f"{directory} holds a record without a run")
+    return run_file(table, learns=False)
+
+
+def finished(directory: str | Path) -> Report:
+    """Return the report of a finished run; raise InputError if there is none yet."""
+    path = Path(directory) / REPORT
+    try:
+        return report_from_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{directory} holds no finished run: there is no {REPORT} in it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a report that this version of rrm wrote: {error}") from error
+
+
+def status(directory: str | Path) -> dict[str, Any]:
+    """Return what is on record: steps done and failed, ratings asked and given, what was spent."""
+    with open_store(Path(directory), "read") as store:
+        settings = settings_of(store, Path(directory))
+        waiting, ratings = _people(Path(directory)) if store.setting("desk") is not None else _ratings(store)
+        counts = store.counts()
+        failures = [f"{each.step} {each.subject}: {each.cause}" for each in store.load(Failure)]
+        return {
+            "name": settings.name,
+            "finished": (Path(directory) / REPORT).exists(),
+            "steps": {f"{each.step} level {each.level}": f"{each.done} done, {each.failed} failed" for each in counts},
+            "ratings": ratings,
+            "waiting_for": {f"level {level}": count for level, count in sorted(waiting.items()) if count},
+            "failures": failures[:20],
+            "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
+        }
+
+
+def _ratings(store: SqlStore) -> tuple[dict[int, int], int]:
+    """Return how many requests of each level have no answer yet, and how many have one."""
+    answered = {feedback.request for feedback in store.load(Feedback)}
+    unanswered = [request.level for request in store.load(Request) if request.id not in answered]
+    return dict(Counter(unanswered)), len(answered)
+
+
+def _people(directory: Path) -> tuple[dict[int, int], int]:
+    """Return how many answers people still owe at each open level, and how many they gave in all."""
+    with open_desk(directory) as desk:
+        progress = desk.progress()
+    owed: Counter[int] = Counter()
+    for each in progress:
+        owed[each.level] += 0 if each.frozen else each.wanted - each.answers
+    return dict(owed), sum(each.answers for each in progress)
+
+
+def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> str:
+    """Return a book's tree as text, JSON or SVG."""
+    from rrm.report.tree import tree_svg, tree_text
+
+    table = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])
+    book = make("tasks.books:read_book", {"path": source}, {}, "source")
+    decomposer = make(plugin, table["arguments"], {}, "decomposer")
+    if not hasattr(decomposer, "decompose"):
+        raise InputError(f"{plugin} waits for a model: name it in a run file and use rrm run")
+    graph = decomposer.decompose(book, seed)
+    if shape == "json":
+        return json.dumps(graph.to_json())
+    return tree_svg(graph) if shape == "svg" else tree_text(graph, book)
+
+
+def export_answers(directory: Path, form: str, out: Path | None, names: bool) -> dict[str, Any]:
+    """Write the answers at a folder's desk, of every state, under pseudonyms unless `names`; say where and how many."""
+    from rrm.interchange.annotations import csv, jsonl, parquet, rows
+    from rrm.interchange.rows import replacing
+
+    if form not in (writers := {"csv": csv, "jsonl": jsonl, "parquet": parquet}):
+        raise ConfigError(f"answers leave as {', '.join(writers)}; TRL rows are made of feedback, without --answers")
+    path = out or directory / f"answers.{form}"
+    with open_desk(directory) as desk:
+        known = {each.id: each.name for each in desk.persons() if each.name} if names else None
+        with bar("exporting", "answers") as told, replacing(path) as file:
+            counted = Counted(rows(desk.answers(), desk.asked, known), told)
+            for chunk in writers[form](counted):
+                file.write(chunk)
+    if not counted.rows:
+        path.unlink()
+        raise InputError(f"{directory} holds no answers to export")
+    return {"file": str(path), "rows": counted.rows}
+
+
+class Counted:
+    """Rows, counted as they pass; `told` hears of every thousandth."""
+
+    def __init__(self, rows: Iterator[dict[str, Any]], told: Callable[[int, int], None]) -> None:
+        self._rows, self._told = rows, told
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            self.rows += 1
+            if self.rows % 1000 == 0:
+                self._told(self.rows, 0)
+            yield row
+
+
+def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
+    """Write the recorded ratings as TRL rows, JSON lines or Parquet, and say where and how many."""
+    from rrm.interchange.export import to_jsonl, to_parquet, to_records, to_trl
+
+    with open_store(directory, "read") as store:
+        requests = {request.id: request for request in store.load(Request)}
+        rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
+    if not rated:
+        raise InputError(f"{directory} holds no ratings to export")
+    path = out or directory / ("ratings.parquet" if form == "parquet" else f"ratings-{form}.jsonl")
+    rows = to_records(rated) if form == "jsonl" else to_trl(rated, margins=False)
+    count = to_parquet(rows, path) if form == "parquet" else to_jsonl(rows, path)
+    return {"file": str(path), "rows": count, "ratings": len(rated)}

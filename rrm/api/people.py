@@ -1,0 +1,108 @@
+"""Where a run meets its raters: requests become items of the desk; a closed level's answers come back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rrm.agreement.attention import attentive
+from rrm.api.runfile import RunFile
+from rrm.core.annotation import DeskSettings, Item
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.values import Request
+from rrm.queue import SqlDesk, open_desk
+from rrm.store.record import SqlStore
+
+GUIDELINES = "guidelines"
+"""The rater's argument in a run file that names a Markdown file; all others are `DeskSettings`."""
+
+
+class People:
+    """The people (and assistants) who rate for a run, in the folder of its record; close it at the end.
+
+    A level is closed by an admin, or by itself once every item has all its answers: at once when a
+    run looks that would not wait, else when they have been quiet for a while, so that the last rater
+    can undo. Feedback that somebody put on record without the desk is taken, too, when it is as much
+    as the run wants. `value` says how much an answer to a request is worth to the run, for the
+    strategy "valuable".
+    """
+
+    def __init__(
+        self,
+        store: SqlStore,
+        directory: Path,
+        settings: RunFile,
+        waits: bool,
+        value: Callable[[Request], float] = lambda request: 0.0,
+    ) -> None:
+        self._store, self._directory, self._waits, self._value = store, directory, waits, value
+        self._arguments = settings.rater.arguments if settings.rater else {}
+        self._levels: dict[str, int] = {}
+        self._taken: set[int] = set()
+
+    @cached_property
+    def desk(self) -> SqlDesk:
+        desk = open_desk(self._directory)
+        if self._store.setting("desk") is None:  # later an admin's changes stand
+            settle(desk, self._arguments)
+            self._store.settle("desk", self._arguments)
+        return desk
+
+    def append(self, values: Sequence[Request]) -> None:
+        """Lay requests before the raters."""
+        self._levels.update((request.id, request.level) for request in values)
+        wanted = self.desk.settings().overlap
+        self.desk.add_items([Item(request, wanted=wanted, value=self._value(request)) for request in values])
+
+    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Return what came of the requests that need no more: those of closed levels, and those answered otherwise."""
+        levels = {self._levels[id_] for id_ in requests}
+        closed = {level for level in levels if self.desk.freeze_complete(level, quiet=self._waits)}
+        for level in closed - self._taken:
+            self.desk.take_up(level, attentive(self.desk.answers()))
+            self._taken.add(level)
+        done = [id_ for id_ in requests if self._levels[id_] in closed]
+        taken = self.desk.taken(done)
+        found: dict[str, Sequence[Any]] = {
+            id_: [part for each in taken.get(id_, ()) for part in (each.request, each.feedback)] for id_ in done
+        }
+        wanted = self.desk.settings().overlap
+        direct = self._store.answers([id_ for id_ in requests if id_ not in found or not found[id_]])
+        return found | {id_: each for id_, each in direct.items() if len(each) >= wanted or id_ in found}
+
+    def standing(self) -> str:
+        """Say how many answers are in, in words."""
+        open_ = [each for each in self.desk.progress() if not each.frozen]
+        answers, wanted = sum(each.answers for each in open_), sum(each.wanted for each in open_)
+        return f"{answers} of {wanted} answers are in"
+
+    def close(self) -> None:
+        if "desk" in vars(self):
+            self.desk.close()
+
+
+def settle(desk: SqlDesk, arguments: Mapping[str, Any], by: str = "run file") -> None:
+    """Change the desk's settings as told; under `guidelines` stands the Markdown file of a new version."""
+    changes = {name: value for name, value in arguments.items() if name != GUIDELINES}
+    if changes:
+        desk.change_settings(changes, by)
+    if GUIDELINES in arguments:
+        write_guidelines(desk, Path(str(arguments[GUIDELINES])), by)
+
+
+def write_guidelines(desk: SqlDesk, path: Path, by: str) -> int:
+    """Make a file's text the guidelines' latest version, unless it is already; return the version."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the guidelines {path} cannot be read as UTF-8 text: {error}") from error
+    latest = desk.guideline()
+    return latest.version if latest.text == text else desk.set_guideline(text, by).version
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse, before anything is spent, arguments of the rater "people" that no desk knows."""
+    known = (*DeskSettings.__dataclass_fields__, GUIDELINES)
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        raise ConfigError(f"[rater] arguments: unknown key {unknown[0]!r}; people take {', '.join(known)}")

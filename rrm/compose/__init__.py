@@ -1,0 +1,1 @@
+"""Scores joined along the task graph: composers, and which leaf is to blame."""

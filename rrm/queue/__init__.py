@@ -1,0 +1,46 @@
+"""The desk: hands out items of a record to raters and takes in their answers, whatever happens meanwhile."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random, SystemRandom
+from types import TracebackType
+
+from rrm.queue.guidelines import Guidelines
+from rrm.queue.items import Items
+from rrm.queue.levels import Levels
+from rrm.queue.people import People
+from rrm.queue.search import Search
+from rrm.queue.shown import as_requested, as_shown
+from rrm.store.database import open_database
+
+__all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
+
+
+class SqlDesk(Items, Levels, People, Guidelines, Search):
+    """An open desk, made by `open_desk`; a context manager. An `rrm.core.annotation.Desk`, with `enter` and `taken`."""
+
+    def __enter__(self) -> "SqlDesk":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_desk(
+    directory: Path | str,
+    *,
+    clock: Callable[[], float] = time.time,
+    random: Random | None = None,
+    busy_seconds: float = 30.0,
+) -> SqlDesk:
+    """Open the desk of a record that is there.
+
+    `clock` returns seconds since 1970. `random` draws orders, gold items and ids; by default it is the
+    system's own, which nobody can foresee. `busy_seconds` is how long to wait for another program's write.
+    Raises StoreError where there is no record, and what `rrm.store.open_store` raises.
+    """
+    opened = open_database(Path(directory), "append", busy_seconds)
+    return SqlDesk(opened, clock, random or SystemRandom())

@@ -1,0 +1,332 @@
+"""What comes in: answers, on the disk before they are acknowledged, and what their raters take back."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import takewhile
+from statistics import median
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
+
+from rrm.core.annotation import Flag, Given, Lease, OwnProgress, Skipped, Submission
+from rrm.core.errors import ConflictError
+from rrm.core.values import Answer, Request
+from rrm.queue.audit import audit_row, record_audit, record_audits
+from rrm.queue.claims import (
+    FLAG,
+    SKIP,
+    Chosen,
+    Claims,
+    after_practice,
+    check_live,
+    check_same,
+    checked_key,
+    draft_json,
+    end_lease,
+    forget_drafts,
+    is_live,
+    own_leases,
+    put_draft,
+    set_lease_state,
+)
+from rrm.queue.given import (
+    EVERY,
+    RETRACTION,
+    as_given,
+    given_row,
+    insert_given,
+    recount,
+    retract,
+)
+from rrm.queue.guidelines import read_settings
+from rrm.queue.items import ITEM, LEASE, item_rows
+from rrm.queue.people import find_person
+from rrm.queue.practice import GIVEN, is_right, next_standing, practice_standing
+from rrm.queue.shown import as_requested, as_shown, check
+from rrm.store.kinds import answer_from
+
+_AT_ONCE = 500  # answers that a reader holds at a time
+_ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
+_LATELY = 200  # answers that the median of active seconds is of
+
+_BY_KEY = EVERY.where(tuple_(GIVEN.c.person, GIVEN.c.key).in_(bindparam("keys", expanding=True))).add_columns(
+    GIVEN.c.key
+)
+_OF_ITEM = EVERY.where(GIVEN.c.item == bindparam("one")).order_by(GIVEN.c.seq)
+_MINE = (
+    EVERY.where(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", GIVEN.c.lease.is_not(None))
+    .order_by(GIVEN.c.seq.desc())
+    .limit(bindparam("most"))
+)
+_MINE_CLOSED = _MINE.with_only_columns(
+    RETRACTION.c.state.label("retracted"),
+    select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
+)
+_DONE = EVERY.where(
+    and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
+    RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "settled"),
+)
+_DONE_SO_FAR = _DONE.with_only_columns(func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
+_DONE_LATELY = (
+    _DONE.where(GIVEN.c.seconds.is_not(None))
+    .order_by(GIVEN.c.seq.desc())
+    .limit(_LATELY)
+    .with_only_columns(GIVEN.c.seconds)
+)
+
+
+class _Asked(NamedTuple):
+    """An answer that somebody waits to see recorded."""
+
+    person: str
+    lease: str
+    submission: Submission
+    key: str
+    draft: str
+
+
+class _Late(NamedTuple):
+    """An answer that came too late and was kept as a draft: not raised inside, which would undo the draft."""
+
+    words: str
+
+
+class Answers(Claims):
+    """The part of the desk that takes answers in and tells them."""
+
+    # ---- taking in and back ----
+
+    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Given:
+        """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept.
+
+        InputError for an answer that does not fit the item, ConflictError for one to another page than was
+        leased and for one that comes too late: after the lease ran out, taken or not, or the level was frozen.
+        """
+        key = checked_key(key)
+        draft = draft_json(_as_draft(submission.answer, submission.confidence, submission.detail))
+        taken = self._do_together(self._take, _Asked(person, lease, submission, key, draft))
+        if isinstance(taken, _Late):
+            raise ConflictError(taken.words)
+        return taken
+
+    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[Given | _Late]":
+        """Take answers in for everybody who waits, by few statements for all."""
+        keys = [(each.person, each.key) for each in asked]
+        if len(asked) > min(len(set(keys)), len({each.lease for each in asked})):  # sent twice at once
+            return [taken for each in asked for taken in self._take(connection, [each])]
+        there = {(row.person, row.key): row for row in connection.execute(_BY_KEY, {"keys": keys})}
+        new = {each.lease: each.person for each in asked if (each.person, each.key) not in there}
+        leases = own_leases(connection, new)
+        now = self.clock()
+        taken: dict[str, Given | _Late] = {}
+        fit: list[tuple[_Asked, Any]] = []
+        for each in asked:
+            if row := there.get((each.person, each.key)):
+                check_same(row.lease, each.lease)
+                taken[each.lease] = as_given(row)
+            elif late := _late(connection, leases[each.lease], each, now):
+                taken[each.lease] = late
+            else:
+                fit.append((each, leases[each.lease]))
+        taken |= self._record(connection, fit, now)
+        return [taken[each.lease] for each in asked]
+
+    def _record(self, connection: Connection, fit: Sequence[tuple[_Asked, Any]], now: float) -> dict[str, Given]:
+        """Record answers to live leases by the ids of these."""
+        if not fit:
+            return {}
+        leases = [lease for _, lease in fit]
+        items = [lease.item for lease in leases]
+        requests, about = self._requests(connection, items), item_rows(connection, items)
+        given = {
+            lease.id: self._given(each.submission, lease, requests[lease.item], about[lease.item], now)
+            for each, lease in fit
+        }
+        insert_given(connection, [given_row(given[lease.id], each.key, lease.id, lease.attempt) for each, lease in fit])
+        set_lease_state(connection, list(given), "answered")
+        forget_drafts(connection, list(given))
+        come = Counter(lease.item for lease in leases if lease.purpose == "work")
+        recount(connection, come, now, alone={item for item in come if about[item].wanted == 1})
+        record_audits(connection, [self._told(connection, lease, given[lease.id]) for lease in leases])
+        return given
+
+    def _told(self, connection: Connection, lease: Any, given: Given) -> dict[str, Any]:
+        """Settle what the answer ends, and return what the audit says of it."""
+        new = {"answer": given.id} | after_practice(connection, lease)
+        return audit_row(given.at, lease.person, "answer", lease.item, None, new, lease.guideline)
+
+    def _given(self, submission: Submission, lease: Any, request: Request, item: Any, now: float) -> Given:
+        check(submission, request, lease.points)
+        answer = as_requested(submission.answer, lease.order)
+        expected = None if item.expected is None else answer_from(item.expected["kind"], item.expected["of"])
+        return Given(
+            self._new_id("given"),
+            lease.item,
+            lease.person,
+            answer,
+            tuple(lease.order),
+            lease.guideline,
+            lease.shown,
+            now,
+            submission.seconds,
+            max(0.0, now - lease.at),
+            submission.confidence,
+            submission.detail,
+            "live",
+            lease.purpose,
+            request.level,
+            request.node,
+            request.kind,
+            None if expected is None else is_right(answer, expected),
+        )
+
+    def undo(self, person: str) -> Lease:
+        """Take the person's last answer back (one of the last `undo_limit`, level not frozen) and lease its item again.
+
+        The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...},
+        places as shown. What the person holds goes back, its draft is kept. Practice cannot be undone:
+        its result was told. ConflictError if there is nothing to take back.
+        """
+
+        def take_back(connection: Connection) -> Lease:
+            turn = self._turn(connection)
+            held = self._who(connection, [person])[person]
+            mine = connection.execute(_MINE, {"me": person, "most": turn.settings.undo_limit}).all()
+            last = next((row for row in mine if row.state == "live"), None)
+            if last is None:
+                words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
+                raise ConflictError(words if mine else "there is no answer to take back")
+            if item_rows(connection, [last.item])[last.item].closed:
+                raise ConflictError(f"level {last.level} is frozen: its answers cannot be taken back any more")
+            if held.id is not None:
+                end_lease(connection, held, "expired")
+            retract(connection, [last.id], "undone", turn.now, person)
+            old = connection.execute(select(LEASE).where(LEASE.c.id == last.lease)).one()
+            set_lease_state(connection, [old.id], "undone")
+            if last.purpose == "work":
+                recount(connection, {last.item: -1}, turn.now)
+            given = as_given(last)
+            content = draft_json(_as_draft(as_shown(given.answer, given.order), given.confidence, given.detail))
+            put_draft(connection, old, content, turn.now)
+            again = self._lease_again(connection, old)
+            record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
+            return again
+
+        again = self._do(take_back)
+        self._left.forget(person)
+        return again
+
+    def _lease_again(self, connection: Connection, old: Any) -> Lease:
+        """Lease the item of an old lease to the same person, whose place was never freed."""
+        chosen = Chosen(old.item, old.question, old.purpose, old.attempt)
+        return self._hand_out(connection, {old.person: chosen}, self._turn(connection))[old.person]
+
+    # ---- telling ----
+
+    def answers(self, *, after: int = 0, level: int | None = None, person: str | None = None) -> Iterator[Given]:
+        """Yield answers in order of recording, of every state, from a bounded window of memory.
+
+        `after` skips as many of the earliest ones (of this level and person), for readers that go on where
+        they stopped.
+        """
+        asked = EVERY.where(GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
+        if level is not None:
+            asked = asked.where(GIVEN.c.level == level)
+        if person is not None:
+            asked = asked.where(GIVEN.c.person == person)
+        whole = level is None and person is None  # then `seq`, which has no gaps, is the number to skip
+        page, last = (asked, after) if whole else (asked.offset(after), 0)
+        while True:
+            given: list[Given] = []
+            with self._read() as connection:
+                for rows in connection.execute(page, {"last": last}).partitions(_ROWS):
+                    given += map(as_given, rows)
+                    last = rows[-1].seq
+            yield from given
+            if len(given) < _AT_ONCE:
+                return
+            page = asked
+
+    def item_answers(self, item: str) -> list[Given]:
+        with self._read() as connection:
+            return [as_given(row) for row in connection.execute(_OF_ITEM, {"one": item})]
+
+    def skips(self) -> list[Skipped]:
+        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.level)
+        return self._all(select(*columns).order_by(SKIP.c.seq), Skipped)
+
+    def flags(self) -> list[Flag]:
+        return self._all(select(FLAG.c.item, FLAG.c.person, FLAG.c.text, FLAG.c.at).order_by(FLAG.c.seq), Flag)
+
+    def _all(self, asked: "Select[Any]", value: Callable[..., Any]) -> list[Any]:
+        with self._read() as connection:
+            return [value(*row) for row in connection.execute(asked)]
+
+    def answer_count(self) -> int:
+        """Return how many answers of every state and changes of state there are: it grows with every change."""
+        with self._read() as connection:
+            counts = [connection.execute(select(func.max(each.c.seq))).scalar() for each in (GIVEN, RETRACTION)]
+        return sum(count or 0 for count in counts)
+
+    def own_progress(self, person: str) -> OwnProgress:
+        """Return how far this person is; what others did in the last seconds may still be missing from `left`.
+
+        It counts copies of a question one by one, though only one will come.
+        """
+        with self._read() as connection:
+            state = find_person(connection, person).state
+            settings = read_settings(connection)
+            count, seconds = connection.execute(_DONE_SO_FAR, {"me": person}).one()
+            lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
+            done = OwnProgress(
+                count,
+                self._left.count(connection, person, self.clock()),
+                seconds,
+                median(lately) if lately else None,
+                _undoable(connection, person, settings.undo_limit),
+            )
+            if state != "practising":
+                return done
+            standing = practice_standing(connection, person, settings)
+            if not standing.items:
+                return done
+            now = next_standing(standing)
+            tries = max(1, settings.practice_tries - now.attempt + 1)
+            return OwnProgress(**asdict(done) | _practising(now.done, now.right, now.items, tries))
+
+
+def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]:
+    counts = {"practice_done": done, "practice_right": right, "practice_items": items, "tries_left": tries}
+    return {"practising": True, **counts}
+
+
+# ---- inside transactions ----
+
+
+def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Late | None:
+    """Keep an answer whose lease ran out as a draft, and say so; ConflictError for one that comes for nothing."""
+    if not is_live(lease, now) and lease.state in ("live", "expired"):
+        put_draft(connection, lease, asked.draft, now)
+        return _Late(_late_words(item_rows(connection, [lease.item])[lease.item]))
+    check_live(lease, now)
+    if asked.submission.shown != lease.shown:
+        raise ConflictError("the page did not show this item as it was leased: load it again")
+    return None
+
+
+def _undoable(connection: Connection, person: str, most: int) -> int:
+    """Return how many answers `undo` would take back, one after another."""
+    mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most})
+    live = (row.closed for row in mine if row.retracted is None)
+    return sum(1 for _ in takewhile(lambda closed: not closed, live))
+
+
+def _as_draft(answer: Answer, confidence: float | None, detail: Any) -> dict[str, Any]:
+    return {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
+
+
+def _late_words(item: Any) -> str:
+    if item.closed:
+        return f"level {item.level} was frozen in the meantime: your answer is kept as a draft and counts no more"
+    return "the lease of this item had run out: your answer is kept as a draft, claim again to go on with it"

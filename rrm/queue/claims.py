@@ -1,0 +1,489 @@
+"""Who holds which item: claiming one at a time, keeping it, and giving it back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from random import Random
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Insert,
+    ScalarSelect,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy, shown_hash
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.queue.allot import ORDER, Allotted, allot
+from rrm.queue.audit import record_audit
+from rrm.queue.base import Base
+from rrm.queue.guidelines import latest_guideline, read_settings, storable
+from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, not_touched
+from rrm.queue.left import Left
+from rrm.queue.people import change_state
+from rrm.queue.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
+from rrm.store.database import Opened
+from rrm.store.database import insert as insert_or_update
+from rrm.store.kinds import to_json
+from rrm.store.record import chunks
+from rrm.store.tables import table
+
+DRAFT, FLAG, PERSON, SKIP = table("draft"), table("flag"), table("person"), table("skip")
+
+MOST_CHARACTERS = 20_000
+"""Characters that a reason or the text of a flag may have."""
+
+_MAY_RATE: frozenset[Role] = frozenset({"annotator", "adjudicator", "admin"})
+
+
+def _first(*order: Any) -> "ScalarSelect[int]":
+    free = select(ITEM.c.seq).where(has_room(), not_touched()).order_by(*order).limit(1)
+    return free.correlate(None).scalar_subquery()
+
+
+_FIRST: "Mapping[Strategy, ScalarSelect[int]]" = {strategy: _first(*order) for strategy, order in ORDER.items()}
+
+
+def _take(place: "ScalarSelect[int]") -> "ReturningUpdate[tuple[str, str]]":
+    took = update(ITEM).where(ITEM.c.seq == place).values(taken=ITEM.c.taken + 1)
+    return took.returning(ITEM.c.id, ITEM.c.question)
+
+
+_TAKE = {strategy: _take(place) for strategy, place in _FIRST.items()}
+_LOOK = {strategy: select(place) for strategy, place in _FIRST.items()}
+_TAKE_ONE = (
+    update(ITEM).where(ITEM.c.id == bindparam("one"), has_room()).values(taken=ITEM.c.taken + 1).returning(ITEM.c.id)
+)
+_FREE = update(ITEM).where(ITEM.c.id == bindparam("one"), ITEM.c.purpose == "work").values(taken=ITEM.c.taken - 1)
+
+_WHO = (
+    select(
+        PERSON.c.id.label("who"),
+        PERSON.c.role,
+        PERSON.c.state.label("person_state"),
+        select(DRAFT.c.item).where(DRAFT.c.person == PERSON.c.id).exists().label("drafts"),
+        *LEASE.c,
+    )
+    .join_from(PERSON, LEASE, (LEASE.c.person == PERSON.c.id) & is_held(), isouter=True)
+    .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
+)
+_EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
+_LEASES = select(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
+_END = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
+_ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order).where(
+    LEASE.c.person.in_(bindparam("us", expanding=True)), LEASE.c.item.in_(bindparam("items", expanding=True))
+)
+_DRAFTS = select(DRAFT.c.person, DRAFT.c.item, DRAFT.c.content).where(
+    DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.item.in_(bindparam("items", expanding=True))
+)
+_DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.item == bindparam("one"))
+_DRAFTED = (
+    select(ITEM.c.id, ITEM.c.question, ITEM.c.purpose)
+    .join_from(DRAFT, ITEM, DRAFT.c.item == ITEM.c.id)
+    .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
+    .order_by(DRAFT.c.at.desc())
+    .limit(1)
+)
+_CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), not_touched())
+_NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
+_RENEW = update(LEASE).where(LEASE.c.id == bindparam("one")).values(expires=bindparam("until"))
+_FORGET_DRAFTS = delete(DRAFT).where(
+    tuple_(DRAFT.c.person, DRAFT.c.item).in_(
+        select(LEASE.c.person, LEASE.c.item).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
+    )
+)
+
+
+class Turn(NamedTuple):
+    """What is one for all that share a transaction; `checks` tells how many items but work there are."""
+
+    now: float
+    settings: DeskSettings
+    guideline: int
+    checks: dict[Purpose, int]
+
+
+class Chosen(NamedTuple):
+    """An item to lease; `fresh` if the rater surely never had its question in hand."""
+
+    item: str
+    question: str
+    purpose: Purpose = "work"
+    attempt: int = 0
+    fresh: bool = False
+
+
+class Claims(Base):
+    """The part of the desk that knows who holds which item."""
+
+    def __init__(self, opened: Opened, clock: Callable[[], float], random: Random) -> None:
+        super().__init__(opened, clock, random)
+        self._left = Left()
+        self._last_turn: tuple[Any, Turn] | None = None
+
+    # ---- getting an item ----
+
+    def claim(self, person: str) -> Lease | None:
+        """Return the person's live lease, or lease the next item; None when there is none for this person.
+
+        Never more leases and live answers than the item wants; never an item whose question the person has
+        answered, skipped or holds. Practice comes first; an own draft comes before other items; gold and
+        attention checks are mixed in while there is work. AccessError for somebody who gets no items.
+        """
+        lease = self._do_together(self._claim, person, durable=False)
+        self._left.handed_out(person, lease)
+        return lease
+
+    def _claim(self, connection: Connection, persons: Sequence[str]) -> "list[Lease | None]":
+        """Claim for everybody who waits: what all need is asked for once."""
+        turn = self._turn(connection)
+        leases: dict[str, Lease | None] = {}
+        chosen: dict[str, Chosen] = {}
+        for person, who in self._who(connection, persons).items():
+            leases[person] = None
+            if who.id is not None:
+                leases[person] = self._as_lease(connection, who)
+            elif one := self._choose(connection, person, who, turn):
+                chosen[person] = one
+        chosen |= self._work(connection, [each for each in leases if leases[each] is None and each not in chosen], turn)
+        leases |= self._hand_out(connection, chosen, turn)
+        return [leases[person] for person in persons]
+
+    def _choose(self, connection: Connection, person: str, who: Any, turn: Turn) -> "Chosen | None":
+        """Choose what somebody who holds nothing gets before other work, and take a place of it."""
+        chosen = self._practice(connection, person, turn) if who.person_state == "practising" else None
+        if chosen is None and who.drafts:
+            chosen = self._drafted(connection, person)
+        return chosen or self._checked(connection, person, turn)
+
+    def _who(self, connection: Connection, persons: Sequence[str]) -> dict[str, Any]:
+        """Return who they are with their live leases, if any, in this order; AccessError for who gets no items."""
+        found = {row.who: row for row in connection.execute(_WHO, {"us": persons})}
+        for person in persons:
+            if person not in found:
+                raise MissingError(f"there is no person {person!r:.40}")
+            _check_may_rate(found[person].role, found[person].person_state)
+        return {person: found[person] for person in persons}
+
+    def _turn(self, connection: Connection) -> Turn:
+        """Return what is one for this transaction; at its beginning, leases that ran out end."""
+        transaction = connection.get_nested_transaction() or connection.get_transaction()
+        if self._last_turn is None or self._last_turn[0] is not transaction:
+            checks = count_checks(connection)
+            turn = Turn(self.clock(), read_settings(connection), latest_guideline(connection), checks)
+            for lease in connection.execute(_EXPIRED, {"now": turn.now}).all():
+                end_lease(connection, lease, "expired")
+            self._last_turn = transaction, turn
+        return self._last_turn[1]
+
+    def _practice(self, connection: Connection, person: str, turn: Turn) -> Chosen | None:
+        """Return a practice item; None where there are none, and then nobody need practise."""
+        if not ("practice" in turn.checks and turn.settings.practice_items):
+            return None
+        attempt = next_standing(practice_standing(connection, person, turn.settings)).attempt
+        left = practice_items(connection, person, attempt)
+        if not left:
+            return None
+        drafts = set(connection.execute(select(DRAFT.c.item).where(DRAFT.c.person == person)).scalars())
+        begun = [each for each in left if each[0] in drafts]
+        return Chosen(*self.random.choice(begun or left), "practice", attempt)
+
+    def _drafted(self, connection: Connection, person: str) -> Chosen | None:
+        """Return the open item of the person's latest draft."""
+        found = connection.execute(_DRAFTED, {"me": person}).one_or_none()
+        if found is None:
+            return None
+        if found.purpose == "work":
+            connection.execute(_TAKE_ONE, {"one": found.id})
+        return Chosen(*found)
+
+    def _checked(self, connection: Connection, person: str, turn: Turn) -> Chosen | None:
+        """Return a gold item or attention check if chance has it, there is one, and there is work to hide it in."""
+        if not turn.checks:
+            return None
+        drawn = self.random.random()
+        shares: dict[Purpose, int] = {"gold": turn.settings.gold_every, "attention": turn.settings.attention_every}
+        for purpose, every in shares.items():
+            share = 1 / every if every else 0.0
+            if drawn < share:
+                asked = {"me": person, "purpose": purpose}
+                checks = connection.execute(_CHECKS, asked).all() if purpose in turn.checks else []
+                work = checks and connection.execute(_LOOK[turn.settings.strategy], {"me": person}).scalar()
+                if not work:
+                    return None
+                check = self.random.choice(checks)
+                return Chosen(check.id, check.question, purpose)
+            drawn -= share
+        return None
+
+    def _work(self, connection: Connection, persons: Sequence[str], turn: Turn) -> dict[str, Chosen]:
+        """Choose work for each of these, as far as there is some for them, and take a place of it."""
+        strategy = turn.settings.strategy
+        one = Allotted({}, set(), list(persons))  # for whom a single statement is cheaper
+        found, fresh, undecided = allot(connection, persons, strategy) if len(persons) > 1 else one
+        for person in undecided:
+            taken = connection.execute(_TAKE[strategy], {"me": person}).one_or_none()
+            if taken is not None:
+                found[person] = taken
+        return {person: Chosen(row.id, row.question, fresh=person in fresh) for person, row in found.items()}
+
+    def _hand_out(self, connection: Connection, chosen: Mapping[str, Chosen], turn: Turn) -> dict[str, Lease]:
+        """Lease an item each, places of which are taken already, in the order in which the person saw it before."""
+        if not chosen:
+            return {}
+        items = [each.item for each in chosen.values()]
+        requests, chance = self._requests(connection, items), Random(self.random.getrandbits(64))
+        again = [person for person, each in chosen.items() if not each.fresh]
+        pairs = {"us": again, "items": [chosen[person].item for person in again]}
+        orders = {(row.person, row.item): row.order for row in connection.execute(_ORDERS, pairs)} if again else {}
+        drafts = {(row.person, row.item): row.content for row in connection.execute(_DRAFTS, pairs)} if again else {}
+        leases, rows = {}, []
+        for person, each in chosen.items():
+            request, key = requests[each.item], (person, each.item)
+            order = tuple(orders[key]) if key in orders else _shuffled(len(request.shown), chance)
+            points = turn.settings.rating_points
+            lease = Lease(
+                self._new_id("lease"),
+                person,
+                request,
+                each.purpose,
+                order,
+                turn.guideline,
+                shown_hash(request, order, turn.guideline, points),
+                turn.now + turn.settings.lease_seconds,
+                drafts.get(key),
+                points,
+            )
+            leases[person] = lease
+            rows.append(_lease_row(lease, each, points, turn.now))
+        connection.execute(_NEW_LEASE, rows)
+        return leases
+
+    def _as_lease(self, connection: Connection, row: Any) -> Lease:
+        """Make the value of a lease's row, with the draft."""
+        request = self._requests(connection, [row.item])[row.item]
+        draft = connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()
+        shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points)
+        return Lease(row.id, row.person, request, row.purpose, *shown)
+
+    # ---- keeping it ----
+
+    def lease(self, person: str, lease: str) -> Lease:
+        """Return a live lease of this person; ConflictError if it expired or was answered."""
+        with self._read() as connection:
+            row = own_lease(connection, person, lease)
+            check_live(row, self.clock())
+            return self._as_lease(connection, row)
+
+    def renew(self, person: str, lease: str) -> float:
+        """Put off a live lease's expiry; return the new one. ConflictError once it ran out, taken or not."""
+
+        def put_off(connection: Connection) -> float:
+            row = own_lease(connection, person, lease)
+            now = self.clock()
+            check_live(row, now)
+            until = now + self._turn(connection).settings.lease_seconds
+            connection.execute(_RENEW, {"one": lease, "until": until})
+            return until
+
+        return self._do(put_off, durable=False)
+
+    def save_draft(self, person: str, lease: str, draft: Mapping[str, Any]) -> None:
+        """Keep what the rater has so far, even if the lease has expired."""
+        content = draft_json(draft)
+
+        def save(connection: Connection) -> None:
+            row = own_lease(connection, person, lease)
+            if row.state not in ("live", "expired"):
+                raise ConflictError(_ENDED[row.state])
+            put_draft(connection, row, content, self.clock())
+
+        self._do(save, durable=False)
+
+    # ---- giving it back ----
+
+    def skip(self, person: str, lease: str, reason: str, key: str) -> None:
+        """Pass an item on: it comes back to others, never to this person. The same `key` again changes nothing."""
+        kept, key = storable(reason, "a reason", MOST_CHARACTERS), checked_key(key)
+
+        def pass_on(connection: Connection) -> None:
+            mine = (SKIP.c.person == person, SKIP.c.key == key)
+            there = connection.execute(select(SKIP.c.lease).where(*mine)).scalar()
+            if there is not None:
+                check_same(there, lease)
+                return
+            row = own_lease(connection, person, lease)
+            check_live(row, self.clock())
+            level = connection.execute(select(ITEM.c.level).where(ITEM.c.id == row.item)).scalar_one()
+            about = {"key": key, "lease": lease, "item": row.item, "person": person, "reason": kept}
+            connection.execute(insert(SKIP), [{**about, "at": self.clock(), "level": level}])
+            end_lease(connection, row, "skipped")
+            forget_drafts(connection, [row.id])
+            changed = after_practice(connection, row)
+            new = {"reason": kept, **changed}
+            record_audit(connection, self.clock(), person, "skip", row.item, None, new, row.guideline)
+
+        self._do(pass_on)
+
+    def flag(self, person: str, lease: str, text: str) -> None:
+        """Keep what somebody found odd in an item that they have or had."""
+        kept = storable(text, "a flag", MOST_CHARACTERS)
+        if not kept.strip():
+            raise InputError("a flag says what is odd: it is empty")
+
+        def raise_flag(connection: Connection) -> None:
+            row = own_lease(connection, person, lease)
+            now = self.clock()
+            connection.execute(insert(FLAG), [{"item": row.item, "person": person, "text": kept, "at": now}])
+            record_audit(connection, now, person, "flag", row.item, None, None, row.guideline)
+
+        self._do(raise_flag)
+
+
+# ---- for the desk's other parts, inside their transactions ----
+
+_ENDED = {
+    "live": "the lease of this item has run out: claim again",
+    "expired": "the lease of this item has run out: claim again",
+    "answered": "this item was answered already: claim the next",
+    "skipped": "this item was passed on already: claim the next",
+    "undone": "this item was taken back and leased anew: claim again",
+    "requeued": "this answer was taken back by an admin: claim the next",
+}
+
+
+def _shuffled(count: int, chance: Random) -> tuple[int, ...]:
+    order = list(range(count))
+    chance.shuffle(order)
+    return tuple(order)
+
+
+def _lease_row(lease: Lease, chosen: Chosen, points: int, now: float) -> dict[str, Any]:
+    return {
+        "id": lease.id,
+        "item": chosen.item,
+        "question": chosen.question,
+        "person": lease.person,
+        "purpose": chosen.purpose,
+        "attempt": chosen.attempt,
+        "order": to_json(lease.order),
+        "guideline": lease.guideline,
+        "points": points,
+        "shown": lease.shown,
+        "at": now,
+        "expires": lease.expires,
+        "state": "live",
+    }
+
+
+def own_lease(connection: Connection, person: str, lease: str) -> Any:
+    """Return a lease; MissingError if there is none, AccessError if it is somebody else's."""
+    return own_leases(connection, {lease: person})[lease]
+
+
+def own_leases(connection: Connection, persons: Mapping[str, str]) -> dict[str, Any]:
+    """Return the leases of these persons, each by the lease; raises as `own_lease` says."""
+    rows = {row.id: row for row in connection.execute(_LEASES, {"these": list(persons)})} if persons else {}
+    for lease, person in persons.items():
+        if lease not in rows:
+            raise MissingError(f"there is no lease {lease!r:.60}")
+        if rows[lease].person != person:
+            raise AccessError("this item was leased to somebody else")
+    return rows
+
+
+def is_live(row: Any, now: float) -> bool:
+    return bool(row.state == "live" and row.expires > now)
+
+
+def check_live(row: Any, now: float) -> None:
+    """Raise ConflictError for a lease that has ended."""
+    if not is_live(row, now):
+        raise ConflictError(_ENDED[row.state])
+
+
+def end_lease(connection: Connection, row: Any, state: str) -> None:
+    """End a live lease that brought no answer, and free its place."""
+    set_lease_state(connection, [row.id], state)
+    if row.purpose == "work":
+        connection.execute(_FREE, {"one": row.item})
+
+
+def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -> None:
+    """Say how leases ended; the places stay as they are."""
+    for some in chunks(leases):
+        connection.execute(_END, {"these": some, "ended": state})
+
+
+def put_draft(connection: Connection, lease: Any, content: str, now: float) -> None:
+    """Keep a draft, as JSON, of a lease's rater and item."""
+    row = {"person": lease.person, "item": lease.item, "content": content, "at": now}
+    connection.execute(_put_draft(connection.dialect.name), [row])
+
+
+@cache
+def _put_draft(dialect: str) -> Insert:
+    new = insert_or_update(dialect)(DRAFT)
+    changed = {name: new.excluded[name] for name in ("content", "at")}
+    return new.on_conflict_do_update(index_elements=["person", "item"], set_=changed)
+
+
+def forget_drafts(connection: Connection, leases: Sequence[str]) -> None:
+    """Forget what the raters of these leases had typed for their items."""
+    connection.execute(_FORGET_DRAFTS, {"these": leases})
+
+
+def draft_json(draft: Mapping[str, Any]) -> str:
+    """Return a draft's JSON; raise InputError for what has none."""
+    try:
+        return to_json(dict(draft))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"a draft must have JSON: {error}") from error
+
+
+def after_practice(connection: Connection, lease: Any) -> dict[str, Any]:
+    """Settle a practice that is over; return the person's new state for the audit, if it changed."""
+    if lease.purpose != "practice":
+        return {}
+    settings = read_settings(connection)
+    state = connection.execute(select(PERSON.c.state).where(PERSON.c.id == lease.person)).scalar()
+    standing = practice_standing(connection, lease.person, settings)
+    if state != "practising" or not standing.is_over():
+        return {}
+    new: PersonState
+    if standing.is_passed(settings.practice_pass):
+        new = "active"
+    elif standing.attempt >= settings.practice_tries:
+        new = "refused"
+    else:
+        return {}
+    change_state(connection, lease.person, new)
+    return {"state": new}
+
+
+def checked_key(key: str) -> str:
+    """Return an idempotency key; raise InputError for what is none."""
+    if not (isinstance(key, str) and 1 <= len(key) <= 200 and key.isprintable()):
+        raise InputError(f"a key has 1 to 200 printable characters, got {key!r:.60}")
+    return key
+
+
+def check_same(there: str | None, lease: str) -> None:
+    """Raise ConflictError where a key was used for another lease."""
+    if there != lease:
+        raise ConflictError("this key was used for another item: send each answer with a key of its own")
+
+
+def _check_may_rate(role: Role, state: PersonState) -> None:
+    if role not in _MAY_RATE:
+        raise AccessError("a reader looks on and gets no items: ask an admin for another role")
+    if state == "paused":
+        raise AccessError("you are paused and get no items for now: ask an admin")
+    if state == "refused":
+        raise AccessError("practice was not passed, so there are no items: ask an admin")

@@ -1,0 +1,146 @@
+"""Answers as the record holds them, inside a desk's transaction."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Text, bindparam, cast, func, insert, literal_column, select, update
+
+from rrm.core.annotation import AnswerState, Given
+from rrm.core.errors import InputError
+from rrm.core.values import Answer
+from rrm.queue.disagreement import disagreement
+from rrm.queue.items import ITEM
+from rrm.queue.practice import GIVEN
+from rrm.store.kinds import answer_from, from_json, to_json
+from rrm.store.record import chunks
+from rrm.store.tables import table
+
+RETRACTION = table("retraction")
+
+_SHORT = 100
+"""Characters of an answer's JSON up to which it is kept: many give the same answer."""
+
+_COLUMNS: dict[str, Any] = {
+    **GIVEN.c,
+    **{name: cast(GIVEN.c[name], Text).label(name) for name in ("answer", "order", "detail")},
+    "state": func.coalesce(RETRACTION.c.state, "live").label("state"),
+}
+_KIND = len(Given._fields)
+EVERY = select(*(_COLUMNS[name] for name in Given._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
+    GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
+)
+"""Answers with what became of them, for `as_given`: the fields of `Given` in their order, then the answer's kind."""
+
+IS_LIVE = RETRACTION.c.seq.is_(None)
+
+_LIVE = (
+    EVERY.where(GIVEN.c.item.in_(bindparam("items", expanding=True)), IS_LIVE)
+    .with_only_columns(GIVEN.c.item, GIVEN.c.answer_kind, GIVEN.c.answer)
+    .order_by(GIVEN.c.seq)
+)
+_NEXT: dict[str, Any] = {
+    each.name: select(func.coalesce(func.max(each.c.seq), 0) + 1).scalar_subquery() for each in (GIVEN, RETRACTION)
+}
+_NEW_ANSWER = insert(GIVEN).values(seq=_NEXT["given"])
+_NEW_RETRACTION = insert(RETRACTION).values(seq=_NEXT["retraction"])
+_COUNT_IN = (
+    update(ITEM)
+    .where(ITEM.c.id == bindparam("one"), ITEM.c.purpose == literal_column("'work'"))
+    .values(
+        given=ITEM.c.given + bindparam("come"),
+        taken=ITEM.c.taken - bindparam("free"),
+        disagreement=bindparam("differ"),
+        changed=bindparam("now"),
+    )
+)
+
+
+def as_given(row: Any) -> Given:
+    """Make the value of a row of `EVERY`."""
+    # by place: to look columns up by name takes longer than all the rest
+    id_, item, person, answer, order, guideline, shown, at, active, wall, confidence, detail, *told = row[:_KIND]
+    read = _short_answer if len(answer) <= _SHORT else _answer
+    about = (read(row[_KIND], answer), _order(order), guideline, shown, at, active, wall, confidence, from_json(detail))
+    return Given(id_, item, person, *about, *told)
+
+
+def _answer(kind: str, text: str) -> Answer:
+    return answer_from(kind, from_json(text))
+
+
+_short_answer = lru_cache(4_000)(_answer)
+
+
+@lru_cache(1_000)
+def _order(text: str) -> tuple[int, ...]:
+    return tuple(from_json(text))
+
+
+def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append answers, each as `given_row` makes it."""
+    connection.execute(_NEW_ANSWER, rows)
+
+
+def given_row(given: Given, key: str, lease: str | None, attempt: int = 0) -> dict[str, Any]:
+    """Return the columns of an answer that is live; raise InputError for one that JSON cannot hold."""
+    try:
+        answer, detail = to_json(given.answer), to_json(dict(given.detail))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the answer cannot be recorded: {error}") from error
+    return {
+        "id": given.id,
+        "key": key,
+        "lease": lease,
+        "item": given.item,
+        "person": given.person,
+        "answer_kind": given.answer.kind,
+        "answer": answer,
+        "order": to_json(given.order),
+        "guideline": given.guideline,
+        "shown": given.shown,
+        "at": given.at,
+        "seconds": given.seconds,
+        "wall_seconds": given.wall_seconds,
+        "confidence": given.confidence,
+        "detail": detail,
+        "purpose": given.purpose,
+        "level": given.level,
+        "node": given.node,
+        "kind": given.kind,
+        "right": given.right,
+        "adjudication": given.adjudication,
+        "attempt": attempt,
+    }
+
+
+def retract(connection: Connection, given: Sequence[str], state: AnswerState, now: float, by: str) -> None:
+    """Say of answers that they no longer count."""
+    if given:
+        connection.execute(_NEW_RETRACTION, [{"given": id_, "state": state, "at": now, "by": by} for id_ in given])
+
+
+def recount(
+    connection: Connection, come: Mapping[str, int], now: float, *, frees: bool = False, alone: Collection[str] = ()
+) -> None:
+    """Count answers that came to items (or went, below 0); how much those left differ is found anew.
+
+    `frees` says that places are set free by as many, `alone` which items never have two answers.
+    """
+    live = live_answers(connection, [item for item in come if item not in alone])
+    about = [
+        {"one": item, "come": more, "free": -more if frees else 0, "differ": disagreement(live[item]), "now": now}
+        for item, more in come.items()
+    ]
+    if about:
+        connection.execute(_COUNT_IN, about)
+
+
+def live_answers(connection: Connection, items: Iterable[str]) -> "defaultdict[str, list[Answer]]":
+    """Return the answers that count by item, the earliest first."""
+    live: defaultdict[str, list[Answer]] = defaultdict(list)
+    for some in chunks(list(items)):
+        for item, kind, held in connection.execute(_LIVE, {"items": some}):
+            live[item].append(answer_from(kind, held))
+    return live

@@ -1,0 +1,193 @@
+"""The desk's items: what wants answers, and how far that is."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any, get_args
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.sql import ColumnElement
+
+from rrm.core.annotation import MOST_WANTED, Item, LevelProgress, Purpose
+from rrm.core.errors import ConflictError, InputError, MissingError
+from rrm.queue import tables  # noqa: F401  (makes the tables known)
+from rrm.queue.audit import record_audit
+from rrm.queue.base import Base
+from rrm.queue.guidelines import latest_guideline
+from rrm.queue.requests import insert_new, load_request, request_rows
+from rrm.queue.shown import check_fits, question
+from rrm.store.kinds import answer_from, to_json
+from rrm.store.record import chunks
+from rrm.store.tables import table
+
+ITEM, LEASE, LEVEL = table("item"), table("lease"), table("level")
+ME: "BindParameter[str]" = bindparam("me")
+"""The person that a statement is about."""
+
+_PURPOSES = get_args(Purpose)
+_WORK = ITEM.c.purpose == literal_column("'work'")
+
+_ROWS = select(ITEM).where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
+_COMPLETE = or_(ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted)
+_PROGRESS = (
+    select(
+        ITEM.c.level,
+        ITEM.c.kind,
+        func.count(),
+        func.sum(case((_COMPLETE, 1), else_=0), type_=Integer),
+        func.sum(ITEM.c.taken - ITEM.c.given, type_=Integer),
+        func.sum(ITEM.c.given, type_=Integer),
+        func.sum(ITEM.c.wanted, type_=Integer),
+        func.max(cast(ITEM.c.closed, Integer)) == 1,
+    )
+    .where(_WORK)
+    .group_by(ITEM.c.level, ITEM.c.kind)
+    .order_by(ITEM.c.level, ITEM.c.kind)
+)
+
+
+class Items(Base):
+    """The part of the desk that keeps the items."""
+
+    def add_items(self, items: Sequence[Item]) -> int:
+        """Record items that are new, with their requests; return how many were. An item that is there stays.
+
+        ConflictError for new work on a level that is frozen already, InputError for an item that cannot be:
+        all are added, or none.
+        """
+        by_id = {item.request.id: item for item in items}
+        for item in by_id.values():
+            _check(item)
+        rows = [self._row(item) for item in by_id.values()]
+        views, requests = request_rows(item.request for item in by_id.values())
+
+        def add(connection: Connection) -> int:
+            there = set(_those_there(connection, list(by_id)))
+            new = [row for row in rows if row["id"] not in there]
+            if not new:
+                return 0
+            closed = frozen_levels(connection)
+            late = next((row for row in new if row["purpose"] == "work" and row["level"] in closed), None)
+            if late is not None:
+                raise ConflictError(f"level {late['level']} is frozen: reopen it before adding {late['id']}")
+            insert_new(connection, "view", views)
+            insert_new(connection, "request", requests)
+            connection.execute(insert(ITEM), new)
+            levels = sorted({row["level"] for row in new})
+            about = {"items": len(new), "levels": levels}
+            record_audit(
+                connection, self.clock(), "system", "add items", "items", None, about, latest_guideline(connection)
+            )
+            return len(new)
+
+        return self._do(add)
+
+    def item(self, id: str) -> Item:
+        with self._read() as connection:
+            return load_item(connection, id)
+
+    def progress(self) -> list[LevelProgress]:
+        """Return the work items' progress, by level and kind; a settled item counts as complete."""
+        with self._read() as connection:
+            return [LevelProgress(*row) for row in connection.execute(_PROGRESS)]
+
+    def _row(self, item: Item) -> dict[str, Any]:
+        request = item.request
+        return {
+            "id": request.id,
+            "question": question(request),
+            "purpose": item.purpose,
+            "level": request.level,
+            "kind": request.kind,
+            "node": request.node,
+            "wanted": item.wanted,
+            "taken": 0,
+            "given": 0,
+            "value": float(item.value),
+            "disagreement": 0.0,
+            "shuffle": self.random.random(),
+            "closed": False,
+            "settled": False,
+            "changed": 0.0,
+            "expected": to_json(None if item.expected is None else {"kind": item.expected.kind, "of": item.expected}),
+            "explanation": item.explanation,
+        }
+
+
+# ---- for the desk's other parts, inside their transactions ----
+
+
+def has_room() -> ColumnElement[bool]:
+    """What `tables.ROOM` says, so that the indexes over the items with room serve."""
+    return and_(_WORK, ITEM.c.taken < ITEM.c.wanted, literal_column("NOT item.closed"))
+
+
+def is_touched() -> ColumnElement[bool]:
+    """What `tables.TOUCHED` says."""
+    return LEASE.c.state.not_in([literal_column("'expired'"), literal_column("'undone'")])
+
+
+def is_held() -> ColumnElement[bool]:
+    """What `tables.HELD` says."""
+    return LEASE.c.state == literal_column("'live'")
+
+
+def not_touched() -> ColumnElement[bool]:
+    """That the person `me` never had the item's question in hand, or let it run out."""
+    mine = select(LEASE.c.id).where(LEASE.c.question == ITEM.c.question, LEASE.c.person == ME, is_touched())
+    return ~mine.exists().correlate(ITEM)
+
+
+def load_item(connection: Connection, id: str) -> Item:
+    """Return an item; raise MissingError if there is none."""
+    columns = (ITEM.c.purpose, ITEM.c.wanted, ITEM.c.value, ITEM.c.expected, ITEM.c.explanation)
+    row = connection.execute(select(*columns).where(ITEM.c.id == id)).one_or_none()
+    if row is None:
+        raise MissingError(f"there is no item {id!r:.60}")
+    expected = None if row.expected is None else answer_from(row.expected["kind"], row.expected["of"])
+    return Item(load_request(connection, id), row.purpose, row.wanted, row.value, expected, row.explanation)
+
+
+def item_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Return the rows of those of these items that are there, by id."""
+    found = (connection.execute(_ROWS, {"ids": some}) for some in chunks(ids))
+    return {row.id: row for rows in found for row in rows}
+
+
+def frozen_levels(connection: Connection) -> set[int]:
+    return set(connection.execute(select(LEVEL.c.level).where(LEVEL.c.frozen.is_not(None))).scalars())
+
+
+def _those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
+    for some in chunks(ids):
+        yield from connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars()
+
+
+def _check(item: Item) -> None:
+    name = item.request.id
+    if item.purpose not in _PURPOSES:
+        raise InputError(f"{name}: an item's purpose is one of {', '.join(_PURPOSES)}, got {item.purpose!r:.40}")
+    whole = isinstance(item.wanted, int) and not isinstance(item.wanted, bool)
+    if not (whole and 1 <= item.wanted <= MOST_WANTED):
+        raise InputError(f"{name}: an item wants 1 to {MOST_WANTED:,} answers, got {item.wanted!r:.40}")
+    if not isfinite(item.value):
+        raise InputError(f"{name}: an item's value is a finite number, got {item.value!r}")
+    if not item.request.shown and item.request.kind != "demonstration":
+        raise InputError(f"{name}: a {item.request.kind} needs an output that is shown")
+    if item.expected is not None:
+        try:
+            check_fits(item.expected, item.request)
+        except InputError as error:
+            raise InputError(f"{name}: its expected answer does not fit: {error}") from error

@@ -1,0 +1,333 @@
+"""Settling: decisions on disputed items, closing levels, and what the run takes up."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, insert, literal_column, select, update
+
+from rrm.core.annotation import Given, Submission
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.core.values import Feedback, Rated, Request
+from rrm.queue.answers import Answers
+from rrm.queue.audit import record_audit
+from rrm.queue.claims import check_same, checked_key, end_lease, set_lease_state
+from rrm.queue.entered import record_entered
+from rrm.queue.given import EVERY, IS_LIVE, as_given, given_row, insert_given, recount, retract
+from rrm.queue.guidelines import latest_guideline, read_settings, storable
+from rrm.queue.items import ITEM, LEASE, LEVEL, frozen_levels, is_held, item_rows
+from rrm.queue.people import find_person
+from rrm.queue.practice import GIVEN
+from rrm.queue.requests import (
+    feedback_rows,
+    insert_new,
+    load_feedback,
+    load_request,
+    load_requests,
+    request_rows,
+)
+from rrm.queue.shown import as_shown, check, check_fits
+from rrm.store.record import chunks
+
+_AT_ONCE = 5_000  # answers made feedback at a time
+
+_WORK = ITEM.c.purpose == literal_column("'work'")
+_HERE = and_(_WORK, ITEM.c.level == bindparam("here"))
+_STAND = and_(GIVEN.c.level == bindparam("here"), GIVEN.c.purpose == "work", IS_LIVE)
+"""The answers of a level that count: live ones, and decisions in the place of settled ones."""
+
+_HOW_MANY = EVERY.where(_STAND).with_only_columns(func.count())
+_ABOUT_LEVEL = select(
+    func.count(), func.max(ITEM.c.changed), func.min(cast(ITEM.c.settled | (ITEM.c.given >= ITEM.c.wanted), Integer))
+).where(_HERE)
+
+
+class Levels(Answers):
+    """The part of the desk that settles what came in."""
+
+    # ---- disputes ----
+
+    def disputed(self, limit: int = 100) -> list[tuple[str, float]]:
+        """Return complete, unfrozen work items whose answers differ and that nobody settled: id and disagreement.
+
+        Those that differ most come first.
+        """
+        complete = and_(_WORK, ~ITEM.c.closed, ~ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted, ITEM.c.disagreement > 0)
+        asked = select(ITEM.c.id, ITEM.c.disagreement).where(complete)
+        with self._read() as connection:
+            found = connection.execute(asked.order_by(ITEM.c.disagreement.desc(), ITEM.c.seq).limit(limit))
+            return [(row.id, row.disagreement) for row in found]
+
+    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Given:
+        """Record a decision that stands in the place of the item's answers, which are kept as "settled".
+
+        Places in the answer are in the request's own order; `shown` is kept as it is sent. The same `key`
+        again returns the same decision. ConflictError unless the item is complete, unfrozen and unsettled.
+        """
+        key, shown = checked_key(key), storable(submission.shown, "what was shown", 200)
+
+        def decide(connection: Connection) -> Given:
+            _check_may_decide(connection, person)
+            there = connection.execute(EVERY.where(GIVEN.c.person == person, GIVEN.c.key == key)).one_or_none()
+            if there is not None:
+                check_same(there.item, item)
+                return as_given(there)
+            request, now = load_request(connection, item), self.clock()
+            settings, version = read_settings(connection), latest_guideline(connection)
+            check(submission, request, settings.rating_points)
+            _check_is_open_to_decision(connection, item)
+            order = tuple(range(len(request.shown)))
+            about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
+            asked = ("live", "work", request.level, request.node, request.kind, None, True)
+            given = Given(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
+            live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
+            settled = connection.execute(live).scalars().all()
+            retract(connection, settled, "settled", now, person)
+            insert_given(connection, [given_row(given, key, None)])
+            connection.execute(update(ITEM).where(ITEM.c.id == item).values(settled=True, changed=now))
+            record_audit(connection, now, person, "adjudicate", item, list(settled), given.id, version)
+            return given
+
+        return self._do(decide)
+
+    # ---- levels ----
+
+    def freeze(self, level: int, by: str) -> int:
+        """Close a level: nothing about its work items changes any more; return how many live answers it has.
+
+        Who holds one of its items can no longer answer it. A level that is frozen already stays as it is;
+        MissingError for one without items.
+        """
+
+        def close(connection: Connection) -> int:
+            if level not in frozen_levels(connection):
+                if not connection.execute(_ABOUT_LEVEL, {"here": level}).one()[0]:
+                    raise MissingError(f"level {level} has no items")
+                self._freeze(connection, level, by)
+            return _standing(connection, level)
+
+        return self._do(close)
+
+    def _freeze(self, connection: Connection, level: int, by: str) -> None:
+        now = self.clock()
+        held = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
+        for lease in connection.execute(held.where(is_held(), _HERE), {"here": level}).all():
+            end_lease(connection, lease, "expired")
+        connection.execute(update(ITEM).where(_HERE).values(closed=True), {"here": level})
+        known = connection.execute(select(LEVEL.c.level).where(LEVEL.c.level == level)).scalar()
+        if known is None:
+            connection.execute(insert(LEVEL), [{"level": level, "frozen": now, "taken_up": None}])
+        else:
+            connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(frozen=now))
+        new = {"answers": _standing(connection, level)}
+        record_audit(connection, now, by, "freeze level", f"level {level}", None, new, latest_guideline(connection))
+
+    def freeze_complete(self, level: int, quiet: bool = True) -> bool:
+        """Freeze a level if all its items are complete; return whether it is frozen.
+
+        If it must be `quiet`, only once nothing has changed there for `grace_seconds`. Without the setting
+        `auto_freeze`, and where there are no items, nothing is frozen.
+        """
+        with self._read() as connection:  # which is asked often, and seldom has anything to write
+            if level in frozen_levels(connection):
+                return True
+            if not self._is_ripe(connection, level, quiet):
+                return False
+
+        def close(connection: Connection) -> bool:
+            if level in frozen_levels(connection):
+                return True
+            ripe = self._is_ripe(connection, level, quiet)
+            if ripe:
+                self._freeze(connection, level, "system")
+            return ripe
+
+        return self._do(close)
+
+    def _is_ripe(self, connection: Connection, level: int, quiet: bool) -> bool:
+        settings = read_settings(connection)
+        items, changed, complete = connection.execute(_ABOUT_LEVEL, {"here": level}).one()
+        rested = bool(items) and (not quiet or self.clock() >= changed + settings.grace_seconds)
+        return bool(settings.auto_freeze and rested and complete)
+
+    def frozen(self) -> set[int]:
+        with self._read() as connection:
+            return frozen_levels(connection)
+
+    def take_up(self, level: int, attentive: Mapping[str, float] | None = None) -> int:
+        """Make a frozen level's live answers, decisions in the place of settled ones, the record's feedback.
+
+        Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
+        not named). Returns how many there are; doing it again changes nothing. ConflictError if the level is
+        not frozen.
+        """
+
+        def take(connection: Connection) -> int:
+            about = connection.execute(select(LEVEL).where(LEVEL.c.level == level)).one_or_none()
+            if about is None or about.frozen is None:
+                raise ConflictError(f"level {level} is not frozen: freeze it before its answers are taken up")
+            if about.taken_up is None:
+                now = self.clock()
+                for some in _standing_answers(connection, level):
+                    _put_on_record(connection, as_rated(connection, some), attentive or {})
+                connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(taken_up=now))
+                new, version = {"answers": _standing(connection, level)}, latest_guideline(connection)
+                record_audit(connection, now, "system", "take up level", f"level {level}", None, new, version)
+            return _standing(connection, level)
+
+        return self._do(take)
+
+    def taken(self, items: Sequence[str]) -> dict[str, list[Rated]]:
+        """Return, of those of these items whose level was taken up and that have any, what they came to.
+
+        Each rating stands with the request as its rater saw it (see `as_rated`).
+        """
+        found: dict[str, list[Rated]] = {}
+        with self._read() as connection:
+            up = select(LEVEL.c.level).where(LEVEL.c.taken_up.is_not(None))
+            stand = EVERY.where(GIVEN.c.purpose == "work", IS_LIVE, GIVEN.c.level.in_(up)).order_by(GIVEN.c.seq)
+            for some in chunks(items):
+                given = [as_given(row) for row in connection.execute(stand.where(GIVEN.c.item.in_(some)))]
+                rated = as_rated(connection, given)
+                recorded = load_feedback(connection, [each.feedback.id for each in rated])
+                for of, each in zip(given, rated, strict=True):
+                    found.setdefault(of.item, []).append(Rated(each.request, recorded[each.feedback.id]))
+        return found
+
+    def reopen(self, level: int, by: str) -> None:
+        """Open a frozen level again; ConflictError once it was taken up."""
+
+        def open_(connection: Connection) -> None:
+            about = connection.execute(select(LEVEL).where(LEVEL.c.level == level)).one_or_none()
+            if about is None or about.frozen is None:
+                raise ConflictError(f"level {level} is not frozen")
+            if about.taken_up is not None:
+                raise ConflictError(f"the run has taken level {level} up: it stays frozen")
+            now = self.clock()
+            connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(frozen=None))
+            connection.execute(update(ITEM).where(_HERE).values(closed=False, changed=now), {"here": level})
+            record_audit(
+                connection, now, by, "reopen level", f"level {level}", None, None, latest_guideline(connection)
+            )
+
+        self._do(open_)
+
+    # ---- one rater's answers ----
+
+    def requeue(self, person: str, by: str) -> int:
+        """Take back all of a rater's answers on unfrozen levels, so that others rate the items; return how many.
+
+        Answers to gold, attention and practice items stay, for they tell of the rater, and so do decisions and
+        what a decision has settled. The rater gets none of the items again.
+        """
+
+        def take_back(connection: Connection) -> int:
+            find_person(connection, person)
+            mine = and_(GIVEN.c.person == person, GIVEN.c.purpose == "work", ~GIVEN.c.adjudication, IS_LIVE)
+            asked = EVERY.join(ITEM, ITEM.c.id == GIVEN.c.item).where(mine, ~ITEM.c.closed)
+            rows = connection.execute(asked.with_only_columns(GIVEN.c.id, GIVEN.c.item, GIVEN.c.lease)).all()
+            now = self.clock()
+            retract(connection, [row.id for row in rows], "requeued", now, by)
+            set_lease_state(connection, [row.lease for row in rows if row.lease is not None], "requeued")
+            gone = Counter(row.item for row in rows)
+            recount(connection, {item: -count for item, count in gone.items()}, now, frees=True)
+            version = latest_guideline(connection)
+            record_audit(connection, now, by, "requeue person", person, None, {"answers": len(rows)}, version)
+            return len(rows)
+
+        return self._do(take_back)
+
+    def enter(self, rated: Sequence[Rated], by: str) -> int:
+        """Record ratings made elsewhere as answers to items that are there; return how many were new.
+
+        Places are in the requests' own order. A rater who is not among the persons is added, paused. An item
+        that has all it wanted then wants one more. A question that the rater has touched already gets no
+        second answer. All are recorded, or none: MissingError for an item that is not there, InputError for
+        one that is no work or an answer that does not fit, ConflictError for a frozen level.
+        """
+        for each in rated:
+            storable(each.feedback.rater, "a rater", 128)
+            if each.feedback.request != each.request.id:
+                raise InputError(f"a rating of {each.feedback.request} came with the request {each.request.id}")
+            check_fits(each.feedback.answer, each.request)
+
+        def record(connection: Connection) -> int:
+            now = self.clock()
+            new = record_entered(connection, rated, now, self._new_id)
+            if new:
+                version = latest_guideline(connection)
+                record_audit(connection, now, by, "enter ratings", "items", None, {"answers": new}, version)
+            return new
+
+        return self._do(record)
+
+
+# ---- inside a transaction ----
+
+
+def _standing(connection: Connection, level: int) -> int:
+    return connection.execute(_HOW_MANY, {"here": level}).scalar_one()
+
+
+def _standing_answers(connection: Connection, level: int) -> Iterator[list[Given]]:
+    """Yield the answers of a level that count, some at a time."""
+    asked = EVERY.where(_STAND, GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
+    last = 0
+    while rows := connection.execute(asked, {"here": level, "last": last}).all():
+        yield [as_given(row) for row in rows]
+        last = rows[-1].seq
+
+
+def as_rated(connection: Connection, given: Sequence[Given]) -> list[Rated]:
+    """Return answers as feedback, each to the request exactly as its rater saw it.
+
+    That has the outputs in the order shown and names the guidelines' version, so that a leaning to what
+    stands first can be told from a liking for the output.
+    """
+    asked: dict[str, Request] = {}
+    for some in chunks(sorted({each.item for each in given})):
+        asked |= load_requests(connection, some)
+    rated = []
+    for each in given:
+        request = asked[each.item]
+        shown = tuple(request.shown[place] for place in each.order)
+        seen = replace(request, shown=shown, guideline=f"v{each.guideline}")
+        answer = as_shown(each.answer, each.order)
+        rated.append(Rated(seen, Feedback(seen.id, each.person, answer, each.seconds, each.confidence)))
+    return rated
+
+
+def _put_on_record(connection: Connection, rated: Sequence[Rated], attentive: Mapping[str, float]) -> None:
+    views, requests = request_rows(each.request for each in rated)
+    insert_new(connection, "view", views)
+    insert_new(connection, "request", requests)
+    insert_new(connection, "feedback", feedback_rows(_weighed(each.feedback, attentive) for each in rated))
+
+
+def _weighed(feedback: Feedback, attentive: Mapping[str, float]) -> Feedback:
+    share = attentive.get(feedback.rater, 1.0)
+    if share == 1:
+        return feedback
+    return replace(feedback, confidence=share * (1.0 if feedback.confidence is None else feedback.confidence))
+
+
+def _check_may_decide(connection: Connection, person: str) -> None:
+    found = find_person(connection, person)
+    if found.role not in ("adjudicator", "admin"):
+        raise AccessError("only adjudicators and admins decide on disputed items")
+    if found.state == "paused":
+        raise AccessError("you are paused and decide nothing for now: ask an admin")
+
+
+def _check_is_open_to_decision(connection: Connection, item: str) -> None:
+    row = item_rows(connection, [item]).get(item)
+    if row is None:
+        raise MissingError(f"there is no item {item!r:.60}")
+    if row.purpose != "work":
+        raise InputError(f"{item} is for {row.purpose}: its answer is known, there is nothing to decide")
+    if row.closed:
+        raise ConflictError(f"level {row.level} is frozen: nothing about its items changes any more")
+    if row.settled:
+        raise ConflictError("somebody has decided on this item already")
+    if row.given < row.wanted:
+        raise ConflictError(f"this item has {row.given} of {row.wanted} answers: wait for the rest")

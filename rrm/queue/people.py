@@ -1,0 +1,410 @@
+"""The desk's people: their pseudonyms, invitations and sessions, of which only hashes are kept.
+
+A token is 256 random bits, kept as its SHA-256; a password, which only admins have, as an Argon2id hash.
+"""
+
+import hmac
+import secrets
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, get_args
+from unicodedata import normalize
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from rrm.core.annotation import ROLES, Person, PersonState, Role
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.queue.audit import record_audit
+from rrm.queue.base import Base
+from rrm.queue.guidelines import latest_guideline
+from rrm.store.tables import table
+
+if TYPE_CHECKING:
+    from pwdlib import PasswordHash
+
+IDLE_SECONDS = 12 * 3600.0
+LONGEST_SECONDS = 7 * 86_400.0
+SEEN_SECONDS = 60.0
+"""How often it is written down that a session is in use."""
+
+PASSWORD_LENGTH = (12, 1_024)
+NAME_LENGTH, PARTICIPANT_LENGTH = 80, 128
+MOST_HOURS, MOST_PLACES = 8_784.0, 100_000
+
+_PERSON, _INVITATION, _PANEL, _SESSION = (table(name) for name in ("person", "invitation", "panel", "session"))
+_STATES: tuple[PersonState, ...] = get_args(PersonState)
+
+_BY_ID = select(_PERSON).where(_PERSON.c.id == bindparam("one"))
+_BY_TOKEN = (
+    select(*_PERSON.c, _SESSION.c.token, _SESSION.c.created.label("began"), _SESSION.c.seen)
+    .join_from(_SESSION, _PERSON, _PERSON.c.id == _SESSION.c.person)
+    .where(_SESSION.c.token == bindparam("hashed"))
+)
+
+
+class People(Base):
+    """The part of the desk that knows who is who."""
+
+    # ---- who there is ----
+
+    def add_person(
+        self, name: str, role: Role = "annotator", *, kind: str = "person", participant: str | None = None, by: str
+    ) -> Person:
+        """Return a new person under a random pseudonym; an annotator starts with practice.
+
+        Raises InputError for a name that is not 1 to 80 printable characters or that somebody has.
+        """
+        called = _name(name)
+        if role not in ROLES:
+            raise InputError(f"there is no role {role!r:.40}; there are {', '.join(ROLES)}")
+        if kind not in ("person", "assistant"):
+            raise InputError(f"a rater is of kind person or assistant, got {kind!r:.40}")
+        known_as = None if participant is None else _participant(participant)
+
+        def add(connection: Connection) -> Person:
+            if _is_there(connection, _PERSON.c.name, called):
+                raise InputError("somebody has this name already: choose another")
+            if known_as is not None and _is_there(connection, _PERSON.c.participant, known_as):
+                raise InputError("somebody has this participant id already: choose another")
+            person = _insert_person(connection, called, role, kind, known_as, self.clock())
+            self._note(connection, by, "add person", person.id, new=_public(person))
+            return person
+
+        return self._do(add)
+
+    def person(self, id: str) -> Person:
+        with self._read() as connection:
+            return find_person(connection, id)
+
+    def persons(self) -> list[Person]:
+        """Return everybody, the forgotten too, in the order in which they came."""
+        with self._read() as connection:
+            rows = connection.execute(select(_PERSON).order_by(_PERSON.c.created, _PERSON.c.id))
+            return [_person(row) for row in rows]
+
+    def set_state(self, person: str, state: PersonState, by: str) -> None:
+        if state not in _STATES:
+            raise InputError(f"there is no state {state!r:.40}; there are {', '.join(_STATES)}")
+
+        def change(connection: Connection) -> None:
+            old = change_state(connection, person, state)
+            self._note(connection, by, "change state", person, old, state)
+
+        self._do(change)
+
+    def forget(self, person: str, by: str) -> None:
+        """Erase a person's name, participant id and password and end their sessions; their answers stay.
+
+        The pseudonym stays too, paused, so that what it did keeps adding up.
+        """
+
+        def erase(connection: Connection) -> None:
+            find_person(connection, person)
+            if connection.dialect.name == "sqlite":  # which else leaves what was erased in the file
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            erased = {"name": None, "participant": None, "password": None, "state": "paused"}
+            connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(erased))
+            for tokens in (_SESSION, _INVITATION):
+                connection.execute(delete(tokens).where(tokens.c.person == person))
+            self._note(connection, by, "forget person", person)
+
+        self._do(erase)
+
+    # ---- invitations ----
+
+    def invite(self, person: str, by: str, hours: float = 168.0) -> str:
+        """Return a new one-use token; only its hash is kept. The person's earlier ones no longer count."""
+        token, valid = _new_token(), _seconds(hours)
+
+        def add(connection: Connection) -> None:
+            _known_by_name(connection, person)
+            now, mine = self.clock(), _INVITATION.c.person == person
+            connection.execute(delete(_INVITATION).where(mine, _INVITATION.c.used.is_(None)))
+            row = {"token": _hash(token), "person": person, "expires": now + valid, "used": None}
+            connection.execute(insert(_INVITATION), [row])
+            self._note(connection, by, "invite person", person, new={"hours": hours})
+
+        self._do(add)
+        return token
+
+    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0) -> str:
+        """Return a token with which up to `limit` participants of a panel join, each under the own participant id."""
+        called, token, valid = _name(name), _new_token(), _seconds(hours)
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_PLACES:
+            raise InputError(f"a panel has 1 to {MOST_PLACES:,} places, got {limit!r:.40}")
+
+        def add(connection: Connection) -> None:
+            panel, now = _free_id(connection, _PANEL.c.id, "panel"), self.clock()
+            row = {"id": panel, "token": _hash(token), "name": called, "places": limit}
+            connection.execute(insert(_PANEL), [{**row, "joined": 0, "expires": now + valid}])
+            self._note(connection, by, "open panel", panel, new={"places": limit, "hours": hours})
+
+        self._do(add)
+        return token
+
+    def join(self, token: str, participant: str | None = None) -> str:
+        """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
+
+        A panel's participant who has joined before gets another session, even if all places are taken.
+        """
+        hashed, session = _hash(token), _new_token()
+
+        def enter(connection: Connection) -> None:
+            now = self.clock()
+            person = _invited(connection, hashed, now) or self._participating(connection, hashed, participant, now)
+            _open_session(connection, session, person, now)
+            self._note(connection, person, "join", person)
+
+        self._do(enter)
+        return session
+
+    def _participating(self, connection: Connection, hashed: str, participant: str | None, now: float) -> str:
+        """Return who joins a panel, somebody new if need be; raise AccessError if the token is none of a panel."""
+        found = connection.execute(select(_PANEL).where(_PANEL.c.token == hashed)).one_or_none()
+        if found is None or not hmac.compare_digest(found.token, hashed) or found.expires <= now:
+            raise AccessError("this link was used already, has expired or is not whole: ask for a new one")
+        if participant is None:
+            raise InputError("this link is a panel's and needs the participant id: open it from the panel's page")
+        known_as = _participant(participant)
+        known = connection.execute(select(_PERSON).where(_PERSON.c.participant == known_as)).one_or_none()
+        if known is not None:
+            if known.role != "annotator":  # a panel's link, which many have, must not lead into the house
+                raise AccessError("a panel's link is for annotators only: use the own invitation")
+            return str(known.id)
+        if found.joined >= found.places:
+            raise AccessError("all places of this panel are taken: tell the panel's people")
+        name = f"{found.name} {found.joined + 1}"
+        while _is_there(connection, _PERSON.c.name, name):
+            name += "+"
+        connection.execute(update(_PANEL).where(_PANEL.c.id == found.id).values(joined=found.joined + 1))
+        return _insert_person(connection, name, "annotator", "person", known_as, now).id
+
+    # ---- passwords ----
+
+    def set_password(self, person: str, password: str, by: str) -> None:
+        """Keep an admin's password as an Argon2id hash; with another one before, its sessions end.
+
+        Raises InputError unless it has 12 to 1,024 characters.
+        """
+        if not _may_be_password(password):
+            low, high = PASSWORD_LENGTH
+            raise InputError(f"a password has {low} to {high:,} characters, as whole text")
+        if self.person(person).role != "admin":
+            raise InputError("only admins have passwords: invite the others")
+        hashed = _hashing().hash(password)
+
+        def keep(connection: Connection) -> None:
+            if _known_by_name(connection, person).has_password:
+                connection.execute(delete(_SESSION).where(_SESSION.c.person == person))
+            connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(password=hashed))
+            self._note(connection, by, "set password", person)
+
+        self._do(keep)
+
+    def log_in(self, name: str, password: str) -> str:
+        """Return a new session token; AccessError, after as long a check, whoever is unknown."""
+        refused = AccessError("the name or the password is wrong")
+        if not _may_be_password(password):
+            raise refused  # before any hashing, whoever it is for
+        with self._read() as connection:
+            called = _PERSON.c.name == (_name_or_none(name) or "")
+            found = connection.execute(select(_PERSON.c.id, _PERSON.c.password).where(called)).one_or_none()
+        person, kept = (None, None) if found is None else found
+        nobodys = _nobodys()  # is made by the first call, whoever that is for
+        right = _hashing().verify(password, kept or nobodys)
+        if person is None or kept is None or not right:
+            raise refused
+        session = _new_token()
+
+        def enter(connection: Connection) -> None:
+            same = select(_PERSON.c.password).where(_PERSON.c.id == person)
+            if connection.execute(same).scalar() != kept:
+                raise refused  # it was changed in the meantime
+            _open_session(connection, session, person, self.clock())
+            self._note(connection, person, "log in", person)
+
+        self._do(enter)
+        return session
+
+    # ---- sessions ----
+
+    def who(self, session: str) -> Person | None:
+        """Return whose live session this is (12 hours idle, 7 days at most), or None."""
+        hashed, now = _hash(session), self.clock()
+        with self._read() as connection:
+            found = connection.execute(_BY_TOKEN, {"hashed": hashed}).one_or_none()
+        if found is None or not hmac.compare_digest(found.token, hashed):
+            return None
+        if now - found.seen >= IDLE_SECONDS or now - found.began >= LONGEST_SECONDS:
+            return None
+        if now - found.seen >= SEEN_SECONDS:
+            self._do(lambda connection: _touch(connection, hashed, now), durable=False)
+        return _person(found)
+
+    def log_out(self, session: str) -> None:
+        """End a session; one that has ended already is fine."""
+        mine = _SESSION.c.token == _hash(session)
+
+        def end(connection: Connection) -> None:
+            person = connection.execute(select(_SESSION.c.person).where(mine)).scalar()
+            if person is not None:
+                connection.execute(delete(_SESSION).where(mine))
+                self._note(connection, person, "log out", person)
+
+        self._do(end)
+
+    def _note(self, connection: Connection, by: str, what: str, subject: str, old: Any = None, new: Any = None) -> None:
+        record_audit(connection, self.clock(), by, what, subject, old, new, latest_guideline(connection))
+
+
+# ---- for the desk's other parts, inside their transactions ----
+
+
+def find_person(connection: Connection, id: str) -> Person:
+    """Return a person; raise MissingError if there is none."""
+    found = connection.execute(_BY_ID, {"one": id}).one_or_none()
+    if found is None:
+        raise MissingError(f"there is no person {id!r:.40}")
+    return _person(found)
+
+
+def change_state(connection: Connection, person: str, state: PersonState) -> PersonState:
+    """Change a person's state and return the old one; the caller writes the audit."""
+    old = find_person(connection, person).state
+    connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(state=state))
+    return old
+
+
+# ---- rows ----
+
+
+def _person(row: Any) -> Person:
+    known = (row.id, row.name, row.role, row.kind, row.state, row.participant, row.created)
+    return Person(*known, has_password=row.password is not None)
+
+
+def _public(person: Person) -> dict[str, str]:
+    """Return what the audit may keep of a person for ever."""
+    return {"role": person.role, "kind": person.kind, "state": person.state}
+
+
+def _insert_person(
+    connection: Connection, name: str, role: Role, kind: str, participant: str | None, now: float
+) -> Person:
+    state: PersonState = "practising" if role == "annotator" else "active"
+    id = _free_id(connection, _PERSON.c.id, "p")
+    about = {"id": id, "name": name, "role": role, "kind": kind, "state": state, "participant": participant}
+    connection.execute(insert(_PERSON), [{**about, "password": None, "created": now}])
+    return Person(id, name, role, kind, state, participant, now)
+
+
+def _known_by_name(connection: Connection, person: str) -> Person:
+    found = find_person(connection, person)
+    if found.name is None:
+        raise ConflictError(f"{person} was forgotten: add the person anew")
+    return found
+
+
+def _is_there(connection: Connection, column: Any, value: str) -> bool:
+    return connection.execute(select(column).where(column == value)).first() is not None
+
+
+def _free_id(connection: Connection, column: Any, kind: str) -> str:
+    """Return a random id that nobody has: derived from nothing, it tells nothing."""
+    while _is_there(connection, column, id := f"{kind}-{secrets.token_hex(4)}"):
+        pass
+    return id
+
+
+# ---- tokens ----
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _hash(token: str) -> str:
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _invited(connection: Connection, hashed: str, now: float) -> str | None:
+    """Use an invitation up and return whose it is, None if there is none to use."""
+    found = connection.execute(select(_INVITATION).where(_INVITATION.c.token == hashed)).one_or_none()
+    if found is None or not hmac.compare_digest(found.token, hashed):
+        return None
+    if found.used is not None or found.expires <= now:
+        return None
+    connection.execute(update(_INVITATION).where(_INVITATION.c.token == hashed).values(used=now))
+    return str(found.person)
+
+
+def _open_session(connection: Connection, token: str, person: str, now: float) -> None:
+    """Begin a session, and sweep away those that have ended by themselves."""
+    over = (_SESSION.c.seen <= now - IDLE_SECONDS) | (_SESSION.c.created <= now - LONGEST_SECONDS)
+    connection.execute(delete(_SESSION).where(over))
+    row = {"token": _hash(token), "person": person, "created": now, "seen": now}
+    connection.execute(insert(_SESSION), [row])
+
+
+def _touch(connection: Connection, hashed: str, now: float) -> None:
+    connection.execute(update(_SESSION).where(_SESSION.c.token == hashed).values(seen=now))
+
+
+def _seconds(hours: float) -> float:
+    known = isinstance(hours, int | float) and not isinstance(hours, bool)
+    if not (known and 0 < hours <= MOST_HOURS):
+        raise InputError(f"a link is good for more than 0 and up to {MOST_HOURS:g} hours, got {hours!r:.40}")
+    return hours * 3600.0
+
+
+# ---- what people may be called, and passwords ----
+
+
+def _name(name: str) -> str:
+    called = _name_or_none(name)
+    if called is None:
+        raise InputError(f"a name has 1 to {NAME_LENGTH} printable characters, got {name!r:.100}")
+    return called
+
+
+def _name_or_none(name: str) -> str | None:
+    """Return a name as it is kept, so that what looks alike is alike; None for one that cannot be."""
+    if not isinstance(name, str) or len(name) > 10 * NAME_LENGTH:
+        return None
+    return _line(normalize("NFC", name).strip(), NAME_LENGTH)
+
+
+def _participant(id: str) -> str:
+    known_as = _line(id, PARTICIPANT_LENGTH) if isinstance(id, str) else None
+    if known_as is None or not known_as.strip():
+        raise InputError(f"a participant id has 1 to {PARTICIPANT_LENGTH} printable characters, got {id!r:.100}")
+    if "{{" in known_as:  # else all of the panel would be one person
+        raise InputError(f"the panel's link holds a blank that was not filled in, {known_as!r:.100}: mend the link")
+    return known_as
+
+
+def _line(text: str, most: int) -> str | None:
+    return text if 1 <= len(text) <= most and text.isprintable() else None
+
+
+def _may_be_password(password: str) -> bool:
+    low, high = PASSWORD_LENGTH
+    return isinstance(password, str) and low <= len(password) <= high and _is_whole(password)
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+@cache
+def _hashing() -> "PasswordHash":
+    from pwdlib import PasswordHash  # slow to import, and seldom needed
+    from pwdlib.hashers.argon2 import Argon2Hasher
+
+    return PasswordHash((Argon2Hasher(),))
+
+
+@cache
+def _nobodys() -> str:
+    """Return the hash of a password that nobody knows, to check against where there is none."""
+    return _hashing().hash(_new_token())

@@ -1,0 +1,103 @@
+"""Known answers: whether an answer is right, and how a new rater's practice stands."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, literal_column, select
+
+from rrm.core.annotation import DeskSettings, Purpose
+from rrm.core.values import Answer, Comparison, Label, Ranking, Rating, Reject
+from rrm.queue.items import ITEM, LEASE
+from rrm.store.tables import table
+
+GIVEN = table("given")
+
+IS_CHECK = ITEM.c.purpose != literal_column("'work'")
+"""Stands beside every other condition on a purpose, so that the index over gold, attention and practice serves."""
+
+_ANSWERED = select(GIVEN.c.attempt, GIVEN.c.right).where(
+    GIVEN.c.person == bindparam("me"), GIVEN.c.purpose == "practice"
+)
+_PASSED_ON = select(LEASE.c.attempt).where(
+    LEASE.c.person == bindparam("me"), LEASE.c.purpose == "practice", LEASE.c.state == "skipped"
+)
+_HOW_MANY = select(ITEM.c.purpose, func.count()).where(IS_CHECK).group_by(ITEM.c.purpose)
+
+
+def is_right(answer: Answer, expected: Answer) -> bool | None:
+    """Say whether an answer agrees with the known one; None where such answers are not judged.
+
+    Comparisons agree in the better output (strength aside), rankings in the first, ratings within a point.
+    Rejections agree whatever their reasons. Corrections, demonstrations and critiques are not judged.
+    """
+    if not isinstance(expected, Comparison | Label | Rating | Ranking | Reject):
+        return None
+    if isinstance(answer, Comparison) and isinstance(expected, Comparison):
+        return answer.better == expected.better
+    if isinstance(answer, Label) and isinstance(expected, Label):
+        return answer.good == expected.good
+    if isinstance(answer, Rating) and isinstance(expected, Rating):
+        return abs(answer.value - expected.value) <= 1
+    if isinstance(answer, Ranking) and isinstance(expected, Ranking):
+        return answer.best_first[:1] == expected.best_first[:1]
+    return isinstance(answer, Reject) and isinstance(expected, Reject)
+
+
+class Standing(NamedTuple):
+    """How practice stands: `done` of `items` in try number `attempt`, of which `right`; `judged` could be wrong."""
+
+    attempt: int
+    items: int
+    done: int
+    right: int
+    judged: int
+
+    def is_over(self) -> bool:
+        return self.done >= self.items
+
+    def is_passed(self, share: float) -> bool:
+        """Whether a finished try counts as passed with this share right."""
+        return self.right >= share * self.judged
+
+
+def practice_standing(connection: Connection, person: str, settings: DeskSettings) -> Standing:
+    """Return how a person's latest try stands, a finished one too; `items` is 0 if nothing is to be practised.
+
+    An item that was passed on counts as one that was wrong.
+    """
+    items = min(settings.practice_items, count_checks(connection).get("practice", 0))
+    if not items:
+        return Standing(1, 0, 0, 0, 0)
+    answered = connection.execute(_ANSWERED, {"me": person}).all()
+    wrong = Counter(connection.execute(_PASSED_ON, {"me": person}).scalars())
+    attempt = max([1, *(row.attempt for row in answered), *wrong])
+    rights = [row.right for row in answered if row.attempt == attempt]
+    judged = sum(right is not None for right in rights)
+    done = len(rights) + wrong[attempt]
+    return Standing(attempt, items, done, sum(right is True for right in rights), judged + wrong[attempt])
+
+
+def count_checks(connection: Connection) -> dict[Purpose, int]:
+    """Return how many items of each purpose but work there are, where there are any."""
+    return dict(connection.execute(_HOW_MANY).all())
+
+
+def next_standing(standing: Standing) -> Standing:
+    """Return the standing that the next item belongs to: that of a new try once the last is over."""
+    return Standing(standing.attempt + 1, standing.items, 0, 0, 0) if standing.is_over() else standing
+
+
+def practice_items(connection: Connection, person: str, attempt: int) -> list[tuple[str, str]]:
+    """Return id and question of the items still to come in a try: those that the person never had, if any are left."""
+    mine = LEASE.c.person == person
+    had = select(LEASE.c.question, LEASE.c.attempt, LEASE.c.state).where(mine, LEASE.c.purpose == "practice")
+    before: set[str] = set()
+    now: set[str] = set()
+    for asked, tried, state in connection.execute(had):
+        if tried == attempt and state not in ("expired", "undone"):
+            now.add(asked)
+        elif tried < attempt:
+            before.add(asked)
+    all_ = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == "practice")
+    left = [(row.id, row.question) for row in connection.execute(all_) if row.question not in now]
+    return [each for each in left if each[1] not in before] or left

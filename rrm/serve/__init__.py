@@ -1,0 +1,1 @@
+"""Reward scores over HTTP."""

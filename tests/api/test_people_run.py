@@ -1,0 +1,274 @@
+"""A run whose raters are people: they answer at the desk, it takes up what levels have come to, and learns from it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+import rrm
+from rrm.agreement.attention import attentiveness
+from rrm.api import look
+from rrm.cli.main import app
+from rrm.core.annotation import Item, Lease, Submission
+from rrm.core.errors import ConfigError, ConflictError, Waiting
+from rrm.core.report import Report
+from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
+from rrm.queue import SqlDesk, open_desk
+from rrm.store.record import open_store
+from tests.scenarios import SMALL
+
+KEYS = (f"key-{number}" for number in count())
+
+
+def settings(**arguments: Any) -> Any:
+    table = deepcopy(SMALL)
+    table["train"]["arguments"] |= {"count": 2}
+    table["rater"] = {"plugin": "people", "arguments": arguments, "per_node": {"comparison": 1, "label": 1}}
+    table.pop("flat", None)
+    return rrm.run_file(table)
+
+
+def says(lease: Lease) -> Answer:
+    """Rate as somebody does who likes long outputs."""
+    lengths = [len(lease.request.shown[place].text) for place in lease.order]
+    if lease.request.kind == "comparison":
+        return Comparison(0 if lengths[0] >= lengths[1] else 1)
+    return Label(lengths[0] % 2 == 0)
+
+
+def rate_all(desk: SqlDesk, person: str, most: int = 10_000, says: Callable[[Lease], Answer] = says) -> int:
+    done = 0
+    while done < most and (lease := desk.claim(person)) is not None:
+        desk.submit(person, lease.id, Submission(says(lease), lease.shown, seconds=3.0), next(KEYS))
+        done += 1
+    return done
+
+
+def go_on(out: Path, **arguments: Any) -> Report:
+    return rrm.run(settings(**arguments), out, again="rrm run people.toml", quiet=True)
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[tuple[Path, SqlDesk]]:
+    """A run that waits for two answers an item, and its desk."""
+    out = tmp_path / "run"
+    with pytest.raises(Waiting):
+        go_on(out, overlap=2)
+    with open_desk(out) as desk:
+        yield out, desk
+
+
+def test_a_run_waits_for_as_many_people_as_it_wants_and_learns_from_what_each_saw(
+    waiting: tuple[Path, SqlDesk],
+) -> None:
+    out, desk = waiting
+    anna, ben, carl = (desk.add_person(name, by="test").id for name in ("anna", "ben", "carl"))
+    for _ in range(6):
+        for person in (anna, ben, carl):
+            rate_all(desk, person)
+        try:
+            report = go_on(out, overlap=2)
+            break
+        except Waiting as error:
+            assert (
+                "answers are in" in str(error) and "rrm annotate" in str(error) and "rrm run people.toml" in str(error)
+            )
+    with open_store(out, "read") as store:
+        requests = {request.id: request for request in store.load(Request)}
+        rated = [Rated(requests[each.request], each) for each in store.load(Feedback)]
+    assert report.ratings == len(rated) > 0
+    raters = defaultdict(set)
+    for given in desk.answers():
+        raters[given.item].add(given.person)
+    assert {len(each) for each in raters.values()} == {2}
+    # everybody preferred the longer text, in whatever order it was shown: so the record must say so as it was shown
+    compared = [each for each in rated if isinstance(each.feedback.answer, Comparison)]
+    for each in compared:
+        lengths = [len(shown.text) for shown in each.request.shown]
+        assert lengths[each.feedback.answer.better] == max(lengths)  # type: ignore[union-attr, call-overload, index]
+    shown_as_asked = [each.request.shown == requests[item.item].shown for each, item in pairs(compared, desk)]
+    assert 0 < sum(shown_as_asked) < len(shown_as_asked)
+    assert {each.feedback.rater for each in rated} <= {anna, ben, carl}
+    assert {each.request.guideline for each in rated} == {"v0"}
+
+
+def pairs(rated: list[Rated], desk: SqlDesk) -> list[tuple[Rated, Any]]:
+    """Each rated row beside the answer at the desk that it came from."""
+    given = {(each.person, each.node, each.kind, each.seconds): each for each in desk.answers()}
+    return [
+        (row, given[(row.feedback.rater, row.request.node, row.request.kind, row.feedback.seconds)]) for row in rated
+    ]
+
+
+def test_an_admin_closes_a_level_early_and_the_run_goes_on_with_what_there_is(waiting: tuple[Path, SqlDesk]) -> None:
+    out, desk = waiting
+    anna = desk.add_person("anna", by="test").id
+    done = rate_all(desk, anna, most=7)
+    with pytest.raises(Waiting):
+        go_on(out, overlap=2)
+    desk.freeze(0, "test")
+    with pytest.raises(Waiting, match="level 1"):
+        go_on(out, overlap=2)
+    with open_store(out, "read") as store:
+        assert len(store.load(Feedback)) == done
+    with pytest.raises(ConflictError):
+        desk.reopen(0, "test")
+    with pytest.raises(ConflictError):
+        desk.undo(anna)
+
+
+def test_a_level_that_only_an_admin_may_close_is_not_closed_by_the_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Waiting):
+        go_on(out, auto_freeze=False)
+    with open_desk(out) as desk:
+        rate_all(desk, desk.add_person("anna", by="test").id)
+        with pytest.raises(Waiting, match="level 0"):
+            go_on(out, auto_freeze=False)
+        desk.freeze(0, "test")
+        with pytest.raises(Waiting, match="level 1"):
+            go_on(out, auto_freeze=False)
+
+
+def test_the_settings_of_the_run_file_are_taken_once_and_then_the_admins_stand(tmp_path: Path) -> None:
+    out, guide = tmp_path / "run", tmp_path / "guide.md"
+    guide.write_text("# Read the source first")
+    with pytest.raises(Waiting):
+        go_on(out, overlap=3, guidelines=str(guide))
+    with open_desk(out) as desk:
+        assert desk.settings().overlap == 3
+        assert desk.guideline().text == "# Read the source first"
+        desk.change_settings({"overlap": 2}, "test")
+        with pytest.raises(Waiting):
+            go_on(out, overlap=3, guidelines=str(guide))
+        assert desk.settings().overlap == 2
+        assert desk.guideline().version == 1
+
+
+def test_an_argument_that_no_desk_knows_is_refused_before_anything_is_spent(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'overlapp'"):
+        go_on(tmp_path / "run", overlapp=3)
+    with pytest.raises(ConfigError, match="overlap"):
+        go_on(tmp_path / "other", overlap="three")
+
+
+def test_nobody_is_asked_to_read_whole_books_unless_the_run_file_says_so() -> None:
+    assert settings().flat is False
+    assert rrm.run_file(deepcopy(SMALL) | {"flat": True, "rater": {"plugin": "people"}}).flat is True
+    assert rrm.run_file(SMALL).flat is SMALL.get("flat", True)
+
+
+def test_several_people_are_told_apart_by_the_fit_unless_the_run_file_says_otherwise(tmp_path: Path) -> None:
+    from rrm.api.executors import Models
+    from rrm.api.wiring import Parts
+
+    assert Models(Parts(settings()), tmp_path).config.reliability is True
+    assert Models(Parts(rrm.run_file(SMALL)), tmp_path).config.reliability is False
+    told = deepcopy(SMALL) | {"rater": {"plugin": "people"}, "reward": {"fit": {"reliability": False}}}
+    assert Models(Parts(rrm.run_file(told)), tmp_path).config.reliability is False
+
+
+def test_status_and_resume_work_from_the_folder_alone(waiting: tuple[Path, SqlDesk]) -> None:
+    out, desk = waiting
+    before = look.status(out)["waiting_for"]
+    assert list(before) == ["level 0"]
+    done = rate_all(desk, desk.add_person("anna", by="test").id)
+    assert look.status(out)["waiting_for"]["level 0"] == before["level 0"] - done == done
+    again = CliRunner().invoke(app, ["resume", str(out)])
+    assert isinstance(again.exception, Waiting) and f"rrm resume {out}" in str(again.exception)
+
+
+def test_an_assistant_among_the_raters_practises_rates_and_is_told_apart(waiting: tuple[Path, SqlDesk]) -> None:
+    out, desk = waiting
+    quality = "quality=tasks.synthetic_book:perceived_quality"
+    arguments = ["assist", str(out), "machine", "--plugin", "rrm.raters.simulated:SimulatedRaters", "--set", quality]
+    told = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert found["answers"] == sum(each.items for each in desk.progress())
+    assert {each.person for each in desk.answers()} == {found["id"]}
+    assert [each.kind for each in desk.persons()] == ["assistant"]
+
+
+def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Waiting):
+        go_on(out, overlap=2, gold_every=3, attention_every=0)
+    with open_desk(out, random=Random(0)) as desk:
+        text = Request("check", "check", 0, "label", View("Is it good?", (), 10), (Shown("check", "anything"),))
+        requests = [replace(text, copy=0, node=f"check-{number}") for number in range(6)]
+        desk.add_items([Item(each, "gold", expected=Label(True)) for each in requests])
+        careful, careless = (desk.add_person(name, by="test").id for name in ("careful", "careless"))
+        rate_all(desk, careful, says=lambda lease: Label(True) if lease.purpose == "gold" else says(lease))
+        rate_all(desk, careless, says=lambda lease: Label(False) if lease.purpose == "gold" else says(lease))
+        assert {given.right for given in desk.answers(person=careful)} == {None, True}
+        failed = [given.right for given in desk.answers(person=careless)].count(False)
+        with pytest.raises(Waiting, match="level 1"):
+            go_on(out, overlap=2, gold_every=3, attention_every=0)
+    with open_store(out, "read") as store:
+        feedback = store.load(Feedback)
+    assert {each.confidence for each in feedback if each.rater == careful} == {None}
+    assert {each.confidence for each in feedback if each.rater == careless} == {attentiveness(0, failed)}
+    assert not [each for each in feedback if each.request in {request.id for request in requests}]
+
+
+# ---- through the station ----
+
+
+@pytest.fixture
+def station(waiting: tuple[Path, SqlDesk]) -> Iterator[tuple[Path, SqlDesk, httpx.Client]]:
+    """The same run, with its station served and an admin logged in by the link that was printed."""
+    out, desk = waiting
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rrm", "annotate", str(out), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    said = "".join(process.stdout.readline() for _ in range(3))
+    address, token = re.findall(r"(http://\S+)/join#(\S+)", said)[0]
+    with httpx.Client(base_url=address, headers={"Origin": address}, timeout=30) as client:
+        assert client.post("/api/join", json={"token": token, "agreed": True}).status_code == 200
+        yield out, desk, client
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_an_admin_freezes_levels_and_trains_until_the_run_has_ended(
+    station: tuple[Path, SqlDesk, httpx.Client],
+) -> None:
+    out, desk, client = station
+    raters = [desk.add_person(name, by="test").id for name in ("anna", "ben")]
+    for level in range(4):
+        for rater in raters:
+            rate_all(desk, rater)
+        assert client.post(f"/api/admin/levels/{level}/freeze", json={}).status_code == 200
+        assert client.post("/api/admin/train", json={}).status_code == 200
+        deadline = time.monotonic() + 120
+        while (status := client.get("/api/admin/run").json())["state"] == "running" or (
+            status["state"] == "waiting" and level + 1 not in {each.level for each in desk.progress()}
+        ):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.2)
+        if status["state"] == "finished":
+            break
+    report = look.finished(out)
+    assert report.ratings == sum(each.answers for each in desk.progress()) > 0
+    assert [each.n_train > 0 for each in report.levels] == [True] * len(report.levels)
+    assert client.post("/api/admin/levels/0/reopen", json={}).status_code == 409

@@ -1,0 +1,43 @@
+"""What a run file says of its assistants is what they do."""
+
+from typing import Any
+
+import anyio
+import pytest
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+
+from rrm.api.runfile import run_file
+from rrm.api.wiring import Parts
+from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.core.protocols import Prompt
+from tests.scenarios import SMALL
+
+at_once: list[int] = []
+under_way = 0
+
+
+class Slow(ScriptedChatModel):
+    """Answers after others had a chance to ask, and notes how many are being answered."""
+
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        global under_way
+        under_way += 1
+        at_once.append(under_way)
+        await anyio.sleep(0.01)
+        under_way -= 1
+        return self._generate(messages, stop, run_manager, **kwargs)
+
+
+@pytest.mark.asyncio
+async def test_no_more_calls_run_at_once_than_the_run_file_allows() -> None:
+    at_once.clear()
+    run = run_file({**SMALL, "assistants": {"slow": {"model": f"{__name__}:Slow", "concurrency": 3}}})
+    assistant = Parts(run).assistants["slow"]
+    async with anyio.create_task_group() as tasks:
+        for sample in range(20):
+            tasks.start_soon(assistant.ask, Prompt("Say it.", "Anything.", sample=sample))
+    assert len(at_once) == 20
+    assert max(at_once) == 3
