@@ -1,33 +1,248 @@
+# ruff: noqa: I001  # one import a home
 """rrm: recursive reward modelling and task decomposition.
 
 Names are imported when they are first used, so that `import rrm` is quick and loads no torch.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the homes below once more, for programs that check types
+    from rrm.api.front import (
+        apply as apply,
+        resume as resume,
+        run as run,
+        run_async as run_async,
+    )
+    from rrm.api.loaded import (
+        Loaded as Loaded,
+        load as load,
+    )
+    from rrm.api.options import (
+        Event as Event,
+    )
+    from rrm.api.runfile import run_file as run_file
+    from rrm.core.errors import (
+        AccessError as AccessError,
+        AssistantError as AssistantError,
+        BudgetError as BudgetError,
+        ConfigError as ConfigError,
+        ConflictError as ConflictError,
+        ContractError as ContractError,
+        InputError as InputError,
+        Interrupted as Interrupted,
+        LimitError as LimitError,
+        LockedError as LockedError,
+        MalformedAnswerError as MalformedAnswerError,
+        MissingError as MissingError,
+        NewerStoreError as NewerStoreError,
+        PluginError as PluginError,
+        ProposalError as ProposalError,
+        RoleError as RoleError,
+        RrmError as RrmError,
+        SetupError as SetupError,
+        ShapeError as ShapeError,
+        StoreError as StoreError,
+        Waiting as Waiting,
+    )
+    from rrm.core.graph import (
+        GrowthBudget as GrowthBudget,
+        Node as Node,
+        Part as Part,
+        Proposal as Proposal,
+        TaskGraph as TaskGraph,
+    )
+    from rrm.core.kinds.comparison import Comparison as Comparison
+    from rrm.core.kinds.correction import Correction as Correction
+    from rrm.core.kinds.critique import Critique as Critique
+    from rrm.core.kinds.demonstration import Demonstration as Demonstration
+    from rrm.core.kinds.label import Label as Label
+    from rrm.core.kinds.ranking import Ranking as Ranking
+    from rrm.core.kinds.rating import Rating as Rating
+    from rrm.core.kinds.reject import Reject as Reject
+    from rrm.core.place import (
+        Place as Place,
+    )
+    from rrm.core.protocols import (
+        Assistant as Assistant,
+        AsyncDecomposer as AsyncDecomposer,
+        AsyncGrowingDecomposer as AsyncGrowingDecomposer,
+        AsyncPolicy as AsyncPolicy,
+        AsyncRater as AsyncRater,
+        Cache as Cache,
+        CallRecord as CallRecord,
+        Composer as Composer,
+        ComposerLearner as ComposerLearner,
+        Decomposer as Decomposer,
+        Density as Density,
+        Divergence as Divergence,
+        Drawn as Drawn,
+        Encoder as Encoder,
+        Entry as Entry,
+        GoldSet as GoldSet,
+        GrowingDecomposer as GrowingDecomposer,
+        Improved as Improved,
+        JoinedRating as JoinedRating,
+        KnownRater as KnownRater,
+        Material as Material,
+        NodeSampler as NodeSampler,
+        Optimiser as Optimiser,
+        Policy as Policy,
+        Prompt as Prompt,
+        ProposeJob as ProposeJob,
+        Rater as Rater,
+        Reply as Reply,
+        RewardLearner as RewardLearner,
+        RewardModel as RewardModel,
+        ScoredPart as ScoredPart,
+        Seen as Seen,
+        SourceSet as SourceSet,
+        Store as Store,
+        Tokenizer as Tokenizer,
+        Workspace as Workspace,
+    )
+    from rrm.core.report import (
+        Report as Report,
+    )
+    from rrm.core.roles import (
+        Final as Final,
+        Ratings as Ratings,
+        Scorer as Scorer,
+        Select as Select,
+        Train as Train,
+    )
+    from rrm.core.task import (
+        Source as Source,
+        Span as Span,
+        Task as Task,
+    )
+    from rrm.core.values import (
+        Failure as Failure,
+        Feedback as Feedback,
+        Group as Group,
+        Output as Output,
+        Passage as Passage,
+        Prediction as Prediction,
+        Rated as Rated,
+        Request as Request,
+        Score as Score,
+        Shown as Shown,
+        View as View,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "rrm.api.runs": ("apply", "run", "run_file"),
-    "rrm.core.graph": ("Node", "Proposal", "TaskGraph"),
+    "rrm.api.front": (
+        "apply",
+        "resume",
+        "run",
+        "run_async",
+    ),
+    "rrm.api.loaded": (
+        "Loaded",
+        "load",
+    ),
+    "rrm.api.options": ("Event",),
+    "rrm.api.runfile": ("run_file",),
+    "rrm.core.errors": (
+        "AccessError",
+        "AssistantError",
+        "BudgetError",
+        "ConfigError",
+        "ConflictError",
+        "ContractError",
+        "InputError",
+        "Interrupted",
+        "LimitError",
+        "LockedError",
+        "MalformedAnswerError",
+        "MissingError",
+        "NewerStoreError",
+        "PluginError",
+        "ProposalError",
+        "RoleError",
+        "RrmError",
+        "SetupError",
+        "ShapeError",
+        "StoreError",
+        "Waiting",
+    ),
+    "rrm.core.graph": (
+        "GrowthBudget",
+        "Node",
+        "Part",
+        "Proposal",
+        "TaskGraph",
+    ),
+    "rrm.core.kinds.comparison": ("Comparison",),
+    "rrm.core.kinds.correction": ("Correction",),
+    "rrm.core.kinds.critique": ("Critique",),
+    "rrm.core.kinds.demonstration": ("Demonstration",),
+    "rrm.core.kinds.label": ("Label",),
+    "rrm.core.kinds.ranking": ("Ranking",),
+    "rrm.core.kinds.rating": ("Rating",),
+    "rrm.core.kinds.reject": ("Reject",),
+    "rrm.core.place": ("Place",),
+    "rrm.core.protocols": (
+        "Assistant",
+        "AsyncDecomposer",
+        "AsyncGrowingDecomposer",
+        "AsyncPolicy",
+        "AsyncRater",
+        "Cache",
+        "CallRecord",
+        "Composer",
+        "ComposerLearner",
+        "Decomposer",
+        "Density",
+        "Divergence",
+        "Drawn",
+        "Encoder",
+        "Entry",
+        "GoldSet",
+        "GrowingDecomposer",
+        "Improved",
+        "JoinedRating",
+        "KnownRater",
+        "Material",
+        "NodeSampler",
+        "Optimiser",
+        "Policy",
+        "Prompt",
+        "ProposeJob",
+        "Rater",
+        "Reply",
+        "RewardLearner",
+        "RewardModel",
+        "ScoredPart",
+        "Seen",
+        "SourceSet",
+        "Store",
+        "Tokenizer",
+        "Workspace",
+    ),
     "rrm.core.report": ("Report",),
-    "rrm.core.task": ("Source", "Span", "Task"),
+    "rrm.core.roles": (
+        "Final",
+        "Ratings",
+        "Scorer",
+        "Select",
+        "Train",
+    ),
+    "rrm.core.task": (
+        "Source",
+        "Span",
+        "Task",
+    ),
     "rrm.core.values": (
-        "Comparison",
-        "Correction",
-        "Critique",
-        "Demonstration",
         "Failure",
         "Feedback",
         "Group",
-        "Label",
         "Output",
         "Passage",
-        "Ranking",
+        "Prediction",
         "Rated",
-        "Rating",
-        "Reject",
         "Request",
         "Score",
         "Shown",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from rrm.core.ids import content_id
+from rrm.core.place import Place
 from rrm.core.values import Answer, Request
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
@@ -19,7 +20,7 @@ Purpose = Literal["work", "gold", "attention", "practice"]
 """Asked to be learned from / has a known answer, mixed in unseen / shows who reads / comes first, answer told."""
 
 ItemState = Literal["open", "complete", "frozen"]
-"""Wants more answers / has all it wants / its level was taken up by the run, nothing changes any more."""
+"""Wants more answers / has all it wants / its place was frozen, nothing changes any more."""
 
 AnswerState = Literal["live", "undone", "requeued", "settled"]
 """Counts / taken back by its rater / taken back by an admin / an adjudicator's decision stands in its place."""
@@ -109,7 +110,7 @@ class Submission:
 class Given(NamedTuple):  # no dataclass: a frozen one takes six times as long to make, and exports make many
     """An answer on record. `answer` has places in the request's own order, `order` is how it was shown.
 
-    `seconds` is active time, `wall_seconds` from lease to answer. `level`, `node`, `kind` and `purpose`
+    `seconds` is active time, `wall_seconds` from lease to answer. `place`, `node`, `kind` and `purpose`
     are the item's. `right` says whether the answer agrees with the known one; None where none is known.
     """
 
@@ -127,7 +128,7 @@ class Given(NamedTuple):  # no dataclass: a frozen one takes six times as long t
     detail: Mapping[str, Any]
     state: AnswerState
     purpose: Purpose
-    level: int
+    place: Place
     node: str
     kind: str
     right: bool | None = None
@@ -135,10 +136,11 @@ class Given(NamedTuple):  # no dataclass: a frozen one takes six times as long t
 
 
 class Asked(NamedTuple):
-    """What a row of exported answers tells of a request: its source, and its outputs' texts in their order."""
+    """What a row of exported answers tells of a request: its source, its outputs' texts in order, the criterion."""
 
     source: str
     texts: tuple[str, ...]
+    criterion: str
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Skipped:
     person: str
     reason: str
     at: float
-    level: int
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,10 @@ class Guideline:
 
 
 @dataclass(frozen=True)
-class LevelProgress:
-    """How far one level's work items of one kind are; `answers` counts live ones, `wanted` all that are asked for."""
+class PlaceProgress:
+    """How far a place's work items of one kind are; `answers` counts live ones, `wanted` all that are asked for."""
 
-    level: int
+    place: Place
     kind: str
     items: int
     complete: int
@@ -196,7 +198,7 @@ class ItemRow:
 
     seq: int
     id: str
-    level: int
+    place: Place
     kind: str
     node: str
     purpose: Purpose
@@ -272,8 +274,8 @@ class DeskSettings:
     practice_pass: float = 0.7
     practice_tries: int = 2
     undo_limit: int = 10
-    grace_seconds: float = 30.0  # after its last answer, before a complete level freezes by itself
-    auto_freeze: bool = True  # a complete level freezes when the run looks; else only an admin freezes it
+    grace_seconds: float = 30.0  # after its last answer, before a complete place freezes by itself
+    auto_freeze: bool = True  # a complete place freezes when the run looks; else only an admin freezes it
     rating_points: int = 7
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left, for recruitment panels
@@ -284,9 +286,14 @@ class DeskSettings:
 class Desk(Protocol):
     """Hands out items and takes answers; everything it acknowledges is on the disk.
 
+    Items are closed place by place, so people can rate in rounds: what was frozen and taken up stays so, and
+    the next round opens places of its own. A request that is laid again is the item that it was: one that was
+    first laid in an earlier round stays at that round's place, and what it was answered there is its answer.
+    Guidelines, known answers, settings and people are those of all rounds.
+
     Any thread may call it, and several processes may at once. Mutations by people write one audit entry
     each in their own transaction. Raises MissingError for an unknown id, AccessError for what is not the
-    person's own, ConflictError for what came too late (an expired lease, a frozen level, an answer that
+    person's own, ConflictError for what came too late (an expired lease, a frozen place, an answer that
     was given already), InputError for values that do not fit, StoreError when the record cannot be written.
     """
 
@@ -298,8 +305,16 @@ class Desk(Protocol):
 
     def item(self, id: str) -> Item: ...
 
-    def progress(self) -> list[LevelProgress]:
-        """Return the work items' progress, by level and kind."""
+    def places(self) -> list[Place]:
+        """Return the places that there are items at, in order."""
+        ...
+
+    def placed(self, items: Sequence[str]) -> dict[str, Place]:
+        """Return the places of those of these items that are there: where each was laid first."""
+        ...
+
+    def progress(self) -> list[PlaceProgress]:
+        """Return the work items' progress, by place and kind."""
         ...
 
     def claim(self, person: str) -> Lease | None:
@@ -331,7 +346,7 @@ class Desk(Protocol):
     def flag(self, person: str, lease: str, text: str) -> None: ...
 
     def undo(self, person: str) -> Lease:
-        """Take the person's last answer back (one of the last `undo_limit`, level not frozen) and lease its item again.
+        """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
 
         The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ...}, places as shown.
         """
@@ -341,7 +356,7 @@ class Desk(Protocol):
 
     # ---- what came in ----
 
-    def answers(self, *, after: int = 0, level: int | None = None, person: str | None = None) -> Iterator[Given]:
+    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Given]:
         """Yield answers in order of recording, of every state, from a bounded window of memory.
 
         `after` skips as many of the earliest ones, for readers that go on where they stopped.
@@ -371,34 +386,34 @@ class Desk(Protocol):
         """
         ...
 
-    def freeze(self, level: int, by: str) -> int:
-        """Close a level: nothing about its items changes any more; return how many live answers it has."""
+    def freeze(self, place: Place, by: str) -> int:
+        """Close a place: nothing about its items changes any more; return how many live answers it has."""
         ...
 
-    def freeze_complete(self, level: int, quiet: bool = True) -> bool:
-        """Freeze a level if all its items are complete; return whether it is frozen.
+    def freeze_complete(self, place: Place, quiet: bool = True) -> bool:
+        """Freeze a place if all its items are complete; return whether it is frozen.
 
         If it must be `quiet`, only once nothing has changed there for `grace_seconds`.
         """
         ...
 
-    def frozen(self) -> set[int]: ...
+    def frozen(self) -> set[Place]: ...
 
-    def take_up(self, level: int, attentive: Mapping[str, float] | None = None) -> int:
-        """Make a frozen level's live answers, decisions in the place of settled ones, the record's feedback.
+    def take_up(self, place: Place, attentive: Mapping[str, float] | None = None) -> int:
+        """Make a frozen place's live answers, decisions in the place of settled ones, the record's feedback.
 
         Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
-        not named). Returns how many there are; doing it again changes nothing. ConflictError if the level is
+        not named). Returns how many there are; doing it again changes nothing. ConflictError if the place is
         not frozen.
         """
         ...
 
-    def reopen(self, level: int, by: str) -> None:
-        """Open a frozen level again; ConflictError once it was taken up."""
+    def reopen(self, place: Place, by: str) -> None:
+        """Open a frozen place again; ConflictError once it was taken up."""
         ...
 
     def requeue(self, person: str, by: str) -> int:
-        """Take back all of a rater's answers on unfrozen levels, so that others rate the items; return how many."""
+        """Take back all of a rater's answers at unfrozen places, so that others rate the items; return how many."""
         ...
 
     # ---- people ----
@@ -468,7 +483,7 @@ class Desk(Protocol):
     def search_items(
         self,
         *,
-        level: int | None = None,
+        place: Place | None = None,
         state: ItemState | None = None,
         kind: str | None = None,
         node: str | None = None,
@@ -497,6 +512,6 @@ class Desk(Protocol):
 
 
 def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:
-    """Name all that a rater sees of a request: the outputs in this order, the guidelines' version, the scale."""
-    texts = [request.shown[place].text for place in order]
-    return content_id("shown", request.view.id, texts, guideline, request.kind, points)
+    """Name all that a rater sees of a request: outputs in this order, criterion, guidelines' version, scale."""
+    texts = [request.shown[position].text for position in order]
+    return content_id("shown", request.view.id, texts, guideline, request.kind, points, request.criterion)

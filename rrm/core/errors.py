@@ -4,8 +4,11 @@
       InputError (ValueError)       bad file, text, row or option: the user mends it      exit 2
         ShapeError                  arrays or tensors that do not fit together
         ConfigError                 a run file: unknown key, wrong type, missing value
-        PluginError                 an import string that does not lead to what was asked
+        PluginError                 an import string that does not lead to what was asked, or a part
+                                    that returns what its protocol does not allow
         LimitError                  more than a stated limit allows; says which to raise
+        ContractError               a part that breaks what its protocol promises, as `rrm verify` finds out
+        RoleError                   a judge put to a use that its role does not allow
         MissingError (LookupError)  an id that nothing on record has
       AccessError (PermissionError) somebody who may not do this, or a token that does not count   exit 2
       ConflictError                 too late: an expired lease, a frozen level, a second answer    exit 2
@@ -15,6 +18,7 @@
         NewerStoreError             the record was made by a newer rrm
       AssistantError (RuntimeError) a model call failed for good                          exit 5
         BudgetError                 calls, tokens or money are used up
+        SetupError                  every call would fail: a wrong key, an unknown model; the run stops
         MalformedAnswerError        an answer that could not be read as what was asked
       Waiting                       not a fault: people have yet to answer                exit 3
       Interrupted                   not a fault: somebody pressed Ctrl-C                  exit 130
@@ -44,11 +48,23 @@ class ConfigError(InputError):
 
 
 class PluginError(InputError):
-    """An import string that does not lead to what was asked for."""
+    """An import string that does not lead to what was asked for, or a part that breaks its protocol."""
+
+
+class ContractError(InputError):
+    """A part that breaks what its protocol promises; `kept` are the promises that it was found to keep before."""
+
+    def __init__(self, message: str, kept: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.kept = kept
 
 
 class LimitError(InputError):
     """Something larger than a stated limit; the message names the limit to raise."""
+
+
+class RoleError(InputError):
+    """A judge put to a use that its role does not allow, such as optimising against the final one."""
 
 
 class MissingError(InputError, LookupError):
@@ -95,6 +111,14 @@ class AssistantError(RrmError, RuntimeError):
 
 class BudgetError(AssistantError):
     """The calls, tokens or money that the run may spend are used up."""
+
+
+class SetupError(AssistantError):
+    """Every call would fail like this one: a wrong key, an unknown model or address, a missing package or variable.
+
+    It stops the run at once and is not a result of the action that met it; the same command goes on once
+    the set-up is mended.
+    """
 
 
 class MalformedAnswerError(AssistantError):

@@ -1,19 +1,23 @@
-"""The task graph: a networkx DAG of tasks, and the one gate through which it grows.
+"""The task graph: a DAG of tasks, and the one gate through which it grows.
 
 Edges point the way outputs flow. A *part* edge runs from a child to its parent, which reads the
-child's output; a *context* edge runs from a node to a later one of equal height and depth, which
-may read the earlier output. So a topological order is an order of work, and the root comes last.
+child's output; a *read* edge runs from a node to a later one that was made with its answer in
+view; a *context* edge runs from a node to a later one of equal height and depth, which may read
+the earlier output. So a topological order is an order of work, and the root comes last.
+
+A node is *open* until a proposal closes it. A proposal with `more` gives it parts and leaves it
+open: it *waits* for their answers and is then asked again.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 
-from rrm.core.errors import LimitError, ProposalError
+from rrm.core.errors import InputError, LimitError, ProposalError
 from rrm.core.ids import content_id
 from rrm.core.task import Span, Task
 
@@ -30,16 +34,51 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A new task that may read earlier answers.
+
+    `reads` names earlier parts of the same node by their number among all its parts, from 0, and
+    any other node of the graph by its id.
+    """
+
+    task: Task
+    reads: tuple[int | str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Proposal:
     """How to split one task: into parts, or into none, which says "this is a leaf".
 
-    A part is a new task or the id of a node that the graph already has. `skipped` are spans of
-    the parent that no part is about. `note` is kept with the node, for instance a model's reason.
+    A part is a new task, alone or with what it reads, or the id of a node that the graph already
+    has. `skipped` are spans of the parent that no part is about. `note` is kept with the node, for
+    instance a model's reason. `more` says "these parts now, and ask me again once they are
+    answered"; a later proposal of the same node then adds to the parts and skipped spans.
     """
 
-    parts: tuple[Task | str, ...] = ()
+    parts: tuple[Task | Part | str, ...] = ()
     skipped: tuple[Span, ...] = ()
     note: str = ""
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class GrowthBudget:
+    """How far a decomposition may grow; every node inherits what its tree has left.
+
+    `max_depth` limits the distance from the root, `max_nodes` the size of the whole graph, and
+    `max_splits` how often one node may ask to be asked again (its proposals with `more`). A node
+    may be refused `max_refusals` times for each time it is split. Raises InputError for a limit
+    that nothing can keep.
+    """
+
+    max_depth: int = 16
+    max_nodes: int = 10_000
+    max_splits: int = 16
+    max_refusals: int = 2
+
+    def __post_init__(self) -> None:
+        if self.max_nodes < 1 or min(self.max_depth, self.max_splits, self.max_refusals) < 0:
+            raise InputError(f"a growth budget needs max_nodes of 1 or more and no negative limit, got {self}")
 
 
 class Refusal(NamedTuple):
@@ -49,6 +88,20 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class _Row(NamedTuple):
+    """What a graph knows of one node: `parents` and `readers` mirror the others' `children` and `reads`."""
+
+    node: Node
+    children: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    before: str | None = None
+    parents: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    skipped: tuple[Span, ...] = ()
+    note: str = ""
+    splits: int = 0
+
+
 Decompose = Callable[["TaskGraph", Node], Proposal]
 
 
@@ -56,114 +109,192 @@ Decompose = Callable[["TaskGraph", Node], Proposal]
 class TaskGraph:
     """Tasks and how they are composed. A value: growing one returns another.
 
-    `root` is the id of the whole task's node; `open` holds the nodes nobody has decided on yet.
+    `root` is the id of the whole task's node; `open` holds the nodes that no proposal has closed
+    yet, those that wait for answers among them.
     """
 
     root: str
     open: frozenset[str]
     refusals: tuple[Refusal, ...] = ()
-    _flow: Flow = field(default_factory=lambda: nx.DiGraph(), repr=False)
+    _rows: Mapping[str, _Row] = field(default_factory=dict, repr=False)
 
     @classmethod
     def start(cls, task: Task, decomposer: str, seed: int) -> "TaskGraph":
         """Make a graph of one open node, named by the task, who will decompose it, and the seed."""
         root = Node(content_id("node", task, decomposer, seed), task)
-        flow: Flow = nx.DiGraph()
-        flow.add_node(root.id, node=root, children=(), skipped=(), note="")
-        return cls(root.id, frozenset([root.id]), (), nx.freeze(flow))
+        return cls(root.id, frozenset([root.id]), (), {root.id: _Row(root)})
 
     # ---- growth ----
 
-    def grow(self, node: str, proposal: Proposal) -> "TaskGraph":
-        """Return the graph with one proposal carried out; raise ProposalError if the gate refuses it."""
-        return self.grow_each({node: proposal})
+    def grow(self, node: str, proposal: Proposal, budget: GrowthBudget | None = None) -> "TaskGraph":
+        """Return the graph with one proposal carried out; raise as `check` does if the gate refuses it."""
+        return self.grow_each({node: proposal}, budget)
 
-    def grow_each(self, proposals: Mapping[str, Proposal]) -> "TaskGraph":
-        """Return the graph with a proposal carried out at each of several nodes, in the order given."""
+    def grow_each(self, proposals: Mapping[str, Proposal], budget: GrowthBudget | None = None) -> "TaskGraph":
+        """Return the graph with a proposal carried out at each of several nodes, in the order given.
+
+        One call copies the table of nodes, some 0.1 microseconds a node, so many proposals are best made in one.
+        """
         growth = _Growth(self)
         for node, proposal in proposals.items():
-            growth.admit(node, proposal)
+            growth.admit(node, proposal, budget)
         return growth.graph()
 
-    def check(self, node: str, proposal: Proposal) -> None:
-        """Raise ProposalError if the gate refuses a proposal; cheaper than growing the graph."""
-        _parts(self._flow, self.open, node, proposal)
+    def check(self, node: str, proposal: Proposal, budget: GrowthBudget | None = None) -> None:
+        """Do nothing, or raise ProposalError for the rule that a proposal breaks, LimitError for the budget's limit."""
+        _admitted(self._rows, self.open, node, proposal, budget)
 
     def grow_all(self, decompose: Decompose, max_nodes: int = 1_000_000) -> "TaskGraph":
         """Return the graph closed: decompose every open node, and what that opens, breadth first.
 
-        Raises ProposalError where the gate refuses, LimitError above `max_nodes`.
+        No node gets an answer, so a proposal with `more` is refused (see `rrm.core.growth`). Raises
+        ProposalError where the gate refuses, LimitError above `max_nodes`.
         """
         growth = _Growth(self)
         waiting = deque(sorted(self.open))
         while waiting:
             node = waiting.popleft()
-            waiting.extend(growth.admit(node, decompose(self, growth.node(node))))
-            if len(growth.flow) > max_nodes:
+            proposal = decompose(self, growth.rows[node].node)
+            if proposal.more:
+                raise ProposalError(f"{node}: a proposal with more=True needs answers; use rrm.core.growth.grow")
+            waiting.extend(growth.admit(node, proposal))
+            if len(growth.rows) > max_nodes:
                 raise LimitError(f"the decomposition has more than max_nodes = {max_nodes} nodes")
         return growth.graph()
+
+    def close(self, node: str, note: str = "") -> "TaskGraph":
+        """Return the graph with an open node closed as it stands: what its parts leave out is declared skipped."""
+        if node not in self.open:
+            raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
+        row = self._rows[node]
+        tasks = [self.task(part) for part in row.children]
+        left = () if not tasks or _covers_itself(row.node.task, tasks, row.skipped) else _gaps(row, tasks)
+        return self.grow(node, Proposal((), left, note))
 
     def refuse(self, node: str, reason: str) -> "TaskGraph":
         """Return the graph with a refused proposal on record; the node stays as it was."""
         refusals = (*self.refusals, Refusal(node, reason))
-        return TaskGraph(self.root, self.open, refusals, self._flow)
+        return TaskGraph(self.root, self.open, refusals, self._rows)
 
     def with_context(self) -> "TaskGraph":
         """Return the closed graph with context edges: each node to the next of its depth and height."""
         if self.open:
             raise ProposalError("context edges join nodes of equal height, which open nodes do not have yet")
-        flow = self._flow.copy()
+        rows = dict(self._rows)
         last: dict[tuple[int, int], str] = {}
         for node in self.in_order():
             place = (self.depth(node), self.height(node))
             if place in last:
-                flow.add_edge(last[place], node, kind="context")
+                rows[node] = rows[node]._replace(before=last[place])
             last[place] = node
-        return TaskGraph(self.root, self.open, self.refusals, nx.freeze(flow))
+        return TaskGraph(self.root, self.open, self.refusals, rows)
+
+    # ---- growth that waits for answers ----
+
+    def splits(self, node: str) -> int:
+        """How many proposals were carried out at a node."""
+        return self._rows[node].splits
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The open nodes that have parts already and will be asked again, in the order of their making."""
+        return tuple(node for node, row in self._rows.items() if node in self.open and row.splits)
+
+    def needs(self, node: str) -> tuple[str, ...]:
+        """The nodes whose answers a node is shown, each once: first what it reads, then its parts."""
+        row = self._rows[node]
+        return tuple(dict.fromkeys((*row.reads, *row.children)))
+
+    def ready(self, answered: Collection[str]) -> list[str]:
+        """Return the open nodes that can be split now: all their parts so far and all that they read are answered.
+
+        `answered` are the ids of nodes that have an answer, or that failed to give one for good.
+        """
+        done = frozenset(answered)
+        return [node for node in self._rows if node in self.open and done.issuperset(self.needs(node))]
+
+    def wanted(self, answered: Collection[str]) -> list[str]:
+        """Return the closed nodes that can be answered now and whose answers some open node waits for.
+
+        A node that an open one waits for is answered after all that it needs itself; so after these
+        are answered there may be others. As long as a node is open, `ready` or `wanted` names one.
+        """
+        done = frozenset(answered)
+        seen: set[str] = set()
+        found: set[str] = set()
+        to_look_at = list(self.open)
+        while to_look_at:
+            node = to_look_at.pop()
+            unmet = [each for each in self.needs(node) if each not in done]
+            to_look_at.extend(each for each in unmet if each not in seen)
+            seen.update(unmet)
+            if not unmet and node not in self.open:
+                found.add(node)
+        return [node for node in self._rows if node in found]
+
+    def refused(self, node: str) -> list[str]:
+        """Return why proposals of a node were refused, oldest first."""
+        return [refusal.reason for refusal in self.refusals if refusal.node == node]
 
     # ---- looking ----
 
     def __len__(self) -> int:
-        return len(self._flow)
+        return len(self._rows)
 
     def __contains__(self, node: object) -> bool:
-        return node in self._flow
+        return node in self._rows
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._flow)
+        return iter(self._rows)
 
-    @property
+    @cached_property
     def networkx(self) -> Flow:
-        """The frozen networkx graph itself; edges carry `kind`, nodes their `node`."""
-        return self._flow
+        """A frozen networkx graph of the nodes: each has its `node`, each edge its `kind`, part, read or context.
+
+        There is one edge between two nodes: a part that is read too is a part.
+        """
+        flow: Flow = nx.DiGraph()
+        flow.add_nodes_from((id_, {"node": row.node}) for id_, row in self._rows.items())
+        for id_, row in self._rows.items():
+            if row.before is not None:
+                flow.add_edge(row.before, id_, kind="context")
+            flow.add_edges_from(((earlier, id_) for earlier in row.reads), kind="read")
+            flow.add_edges_from(((child, id_) for child in row.children), kind="part")
+        nx.freeze(flow)
+        return flow
 
     def node(self, node: str) -> Node:
-        found: Node = self._flow.nodes[node]["node"]
-        return found
+        return self._rows[node].node
 
     def task(self, node: str) -> Task:
-        return self.node(node).task
+        return self._rows[node].node.task
 
     def note(self, node: str) -> str:
-        return str(self._flow.nodes[node]["note"])
+        """The notes of a node's proposals, one a line."""
+        return self._rows[node].note
 
     def children(self, node: str) -> tuple[str, ...]:
         """The parts of a node, in order."""
-        found: tuple[str, ...] = self._flow.nodes[node]["children"]
-        return found
+        return self._rows[node].children
+
+    def reads(self, node: str) -> tuple[str, ...]:
+        """The earlier nodes, beside its parts, whose answers a node is shown."""
+        return self._rows[node].reads
 
     def skipped(self, node: str) -> tuple[Span, ...]:
         """The spans of a node's source that none of its parts is about."""
-        found: tuple[Span, ...] = self._flow.nodes[node]["skipped"]
-        return found
+        return self._rows[node].skipped
 
     def parents(self, node: str) -> tuple[str, ...]:
-        return tuple(later for later, edge in self._flow.succ[node].items() if edge["kind"] == "part")
+        return self._rows[node].parents
+
+    def readers(self, node: str) -> tuple[str, ...]:
+        """The later nodes, beside its parents, that are shown a node's answer."""
+        return self._rows[node].readers
 
     def before(self, node: str) -> str | None:
         """The earlier node whose output this one may read as previous context."""
-        earlier = (each for each, edge in self._flow.pred[node].items() if edge["kind"] == "context")
-        return next(earlier, None)
+        return self._rows[node].before
 
     def height(self, node: str) -> int:
         """Longest path to a leaf, which is the node's level; final once nothing below is open."""
@@ -192,7 +323,7 @@ class TaskGraph:
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
-        unplaced = {node: len(self.parents(node)) for node in self._flow}
+        unplaced = {node: len(row.parents) for node, row in self._rows.items()}
         order: list[str] = []
         waiting = [self.root]
         while waiting:
@@ -207,7 +338,7 @@ class TaskGraph:
     @cached_property
     def _heights(self) -> dict[str, int]:
         heights: dict[str, int] = {}
-        for node in nx.topological_sort(self._flow):
+        for node in reversed(self._order):
             heights[node] = 1 + max((heights[child] for child in self.children(node)), default=-1)
         return heights
 
@@ -227,39 +358,30 @@ class TaskGraph:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `from_json` makes the same graph, ids included."""
-        context = [[earlier, node] for node in self._flow if (earlier := self.before(node)) is not None]
         return {
             "root": self.root,
             "open": sorted(self.open),
             "refusals": [list(each) for each in self.refusals],
-            "nodes": [self._row(node) for node in self._flow],
-            "context": context,
+            "nodes": [_to_json(row, id_ in self.open) for id_, row in self._rows.items()],
+            "context": [[row.before, id_] for id_, row in self._rows.items() if row.before is not None],
         }
-
-    def _row(self, id_: str) -> dict[str, Any]:
-        node = self.node(id_)
-        task = {each.name: getattr(node.task, each.name) for each in fields(Task)}
-        kept = {"children": self.children(id_), "skipped": self.skipped(id_), "note": self.note(id_)}
-        return {"id": id_, "index": node.index, "task": task, **kept}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TaskGraph":
         """Return the graph that `to_json` told of; raise ProposalError if it has a cycle or names a missing node."""
-        flow: Flow = nx.DiGraph()
-        for row in data["nodes"]:
-            task = dict(row["task"])
-            task["span"] = None if task["span"] is None else Span(*task["span"])
-            node = Node(row["id"], Task(**task), row["index"])
-            skipped = tuple(Span(*span) for span in row["skipped"])
-            flow.add_node(node.id, node=node, children=tuple(row["children"]), skipped=skipped, note=row["note"])
-        for row in data["nodes"]:
-            flow.add_edges_from(((child, row["id"]) for child in row["children"]), kind="part")
-        flow.add_edges_from(map(tuple, data["context"]), kind="context")
-        if missing := sorted({data["root"], *data["open"], *flow} - {row["id"] for row in data["nodes"]}):
+        still_open = frozenset(data["open"])
+        rows = {row["id"]: _from_json(row, row["id"] in still_open) for row in data["nodes"]}
+        ids = [id_ for row in rows.values() for id_ in (*row.children, *row.reads)]
+        context = [tuple(edge) for edge in data["context"]]
+        named = {data["root"], *still_open, *ids, *(id_ for edge in context for id_ in edge)}
+        if missing := sorted(named - rows.keys()):
             raise ProposalError(f"the graph names the node {missing[0]}, which is not in it")
-        _raise_for_cycle(flow)
+        for earlier, later in context:
+            rows[later] = rows[later]._replace(before=earlier)
         refusals = tuple(Refusal(*each) for each in data["refusals"])
-        return cls(data["root"], frozenset(data["open"]), refusals, nx.freeze(flow))
+        graph = cls(data["root"], still_open, refusals, _mirrored(rows))
+        _raise_for_cycle(graph)
+        return graph
 
     # ---- walking ----
 
@@ -281,10 +403,16 @@ class Walk:
     """
 
     def __init__(self, graph: TaskGraph, nodes: Iterable[str] | None = None) -> None:
-        self._flow = graph.networkx
-        chosen = list(self._flow) if nodes is None else list(nodes)
+        chosen = list(graph if nodes is None else nodes)
         inside = set(chosen)
-        self._unmet = {node: sum(p in inside for p in self._flow.pred[node]) for node in chosen}
+        self._unmet: dict[str, int] = {}
+        self._later: dict[str, list[str]] = defaultdict(list)
+        for node in chosen:
+            before = graph.before(node)
+            earlier = {*graph.needs(node), *([] if before is None else [before])} & inside
+            self._unmet[node] = len(earlier)
+            for each in earlier:
+                self._later[each].append(node)
         self._fresh = [node for node, count in self._unmet.items() if count == 0]
         self._handed: set[str] = set()
         self.left = len(self._unmet)
@@ -301,81 +429,139 @@ class Walk:
             raise ValueError(f"{node} is not being worked on")
         self._handed.remove(node)
         self.left -= 1
-        for later in self._flow.succ[node]:
-            if later in self._unmet:
-                self._unmet[later] -= 1
-                if self._unmet[later] == 0:
-                    self._fresh.append(later)
+        for later in self._later[node]:
+            self._unmet[later] -= 1
+            if self._unmet[later] == 0:
+                self._fresh.append(later)
 
 
 class _Growth:
-    """A graph while it grows: the gate, over a private mutable copy."""
+    """A graph while it grows: a private mutable copy."""
 
     def __init__(self, graph: TaskGraph) -> None:
-        self.flow = graph.networkx.copy()
+        self.rows = dict(graph._rows)
         self.root, self.refusals = graph.root, graph.refusals
         self.open = set(graph.open)
 
-    def node(self, node: str) -> Node:
-        found: Node = self.flow.nodes[node]["node"]
-        return found
-
     def graph(self) -> TaskGraph:
-        return TaskGraph(self.root, frozenset(self.open), self.refusals, nx.freeze(self.flow))
+        return TaskGraph(self.root, frozenset(self.open), self.refusals, self.rows)
 
-    def admit(self, node: str, proposal: Proposal) -> list[str]:
+    def admit(self, node: str, proposal: Proposal, budget: GrowthBudget | None = None) -> list[str]:
         """Carry out a proposal that keeps every rule, and return the ids of the nodes it opened."""
-        parts = _parts(self.flow, self.open, node, proposal)
-        opened = [part.id for part in parts if part.id not in self.flow]
-        for part in parts:
-            if part.id not in self.flow:
-                self.flow.add_node(part.id, node=part, children=(), skipped=(), note="")
-            self.flow.add_edge(part.id, node, kind="part")
-        self.flow.nodes[node].update(
-            children=tuple(part.id for part in parts), skipped=tuple(proposal.skipped), note=proposal.note
+        added = _admitted(self.rows, self.open, node, proposal, budget)
+        opened = [part.node.id for part in added if part.node.id not in self.rows]
+        for part in added:
+            row = self.rows.get(part.node.id, part)
+            self.rows[part.node.id] = row._replace(parents=(*row.parents, node))
+            for earlier in part.reads if part.node.id in opened else ():
+                read = self.rows[earlier]
+                self.rows[earlier] = read._replace(readers=(*read.readers, part.node.id))
+        row = self.rows[node]
+        self.rows[node] = row._replace(
+            children=(*row.children, *(part.node.id for part in added)),
+            skipped=(*row.skipped, *proposal.skipped),
+            note="\n".join(note for note in (row.note, proposal.note) if note),
+            splits=row.splits + 1,
         )
-        self.open.remove(node)
         self.open.update(opened)
+        if not proposal.more:
+            self.open.remove(node)
         return opened
 
 
-def _parts(flow: Flow, open_: Collection[str], node: str, proposal: Proposal) -> list[Node]:
-    """The gate: return a proposal's parts as nodes, or raise ProposalError for the rule that it breaks."""
+# ---- the gate ----
+
+
+def _admitted(
+    rows: Mapping[str, _Row], open_: Collection[str], node: str, proposal: Proposal, budget: GrowthBudget | None
+) -> list[_Row]:
+    """The gate: return a proposal's parts as rows, new or known, or raise for the rule or the limit that it breaks."""
     if node not in open_:
         raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
-    parent: Task = flow.nodes[node]["node"].task
-    parts = [
-        Node(content_id("node", node, index, part), part, index) if isinstance(part, Task) else _known(flow, part)
-        for index, part in enumerate(proposal.parts)
-    ]
-    if len({part.id for part in parts}) != len(parts):
+    row = rows[node]
+    parent = row.node.task
+    if proposal.more and not proposal.parts:
+        raise ProposalError(f"{node}: the proposal asks to be asked again, but has no part to wait for")
+    added = _parts(rows, node, proposal.parts)
+    parts = [*row.children, *(part.node.id for part in added)]
+    if len(set(parts)) != len(parts):
         raise ProposalError(f"{node}: the proposal names one part twice")
-    for part in parts:
-        if part.id in flow:
-            _refuse_cycle(flow, part.id, node)
-        if part.task.rank >= parent.rank:
-            ranks = f"rank {part.task.rank}, which must be lower than its parent's {parent.rank}"
-            raise ProposalError(f"{node}: part {part.index} has {ranks}")
-    if parts or proposal.skipped:
-        _check_cover(node, parent, [part.task for part in parts], proposal.skipped)
-    return parts
+    for index, part in enumerate(added, start=len(row.children)):
+        if part.node.id in rows and (path := _path(rows, node, part.node.id)):
+            raise ProposalError("the proposal closes a cycle: " + " -> ".join([*path, node]))
+        if part.node.task.rank >= parent.rank:
+            ranks = f"rank {part.node.task.rank}, which must be lower than its parent's {parent.rank}"
+            raise ProposalError(f"{node}: part {index} has {ranks}")
+    tasks = [rows[part].node.task for part in row.children] + [part.node.task for part in added]
+    skipped = (*row.skipped, *proposal.skipped)
+    if (tasks or skipped) and not _covers_itself(parent, tasks, skipped):
+        _check_cover(node, parent, tasks, skipped, closing=not proposal.more)
+    if budget is not None:
+        _check_budget(rows, node, proposal, sum(part.node.id not in rows for part in added), budget)
+    return added
 
 
-def _known(flow: Flow, node: str) -> Node:
-    if node not in flow:
-        raise ProposalError(f"no node {node} in the graph to be a part")
-    found: Node = flow.nodes[node]["node"]
-    return found
+def _parts(rows: Mapping[str, _Row], node: str, parts: Sequence[Task | Part | str]) -> list[_Row]:
+    """Return the parts, new or known, as rows, with what they read as ids."""
+    added: list[_Row] = []
+    ids = list(rows[node].children)
+    for index, part in enumerate(parts, start=len(ids)):
+        if isinstance(part, str):
+            if part not in rows:
+                raise ProposalError(f"{node}: part {index}: no node {part} in the graph to be a part")
+            added.append(rows[part])
+        else:
+            new = Part(part) if isinstance(part, Task) else part
+            reads = tuple(dict.fromkeys(_read(rows, node, ids, read) for read in new.reads))
+            added.append(_Row(Node(content_id("node", node, index, new.task, reads), new.task, index), reads=reads))
+        ids.append(added[-1].node.id)
+    return added
 
 
-def _refuse_cycle(flow: Flow, part: str, node: str) -> None:
-    if nx.has_path(flow, node, part):
-        path = nx.shortest_path(flow, node, part)
-        raise ProposalError("the proposal closes a cycle: " + " -> ".join([*path, node]))
+def _read(rows: Mapping[str, _Row], node: str, parts: Sequence[str], read: int | str) -> str:
+    """Return the id of what the next part of a node, which has these parts so far, may read."""
+    reader = f"{node}: part {len(parts)} reads"
+    if isinstance(read, int):
+        if not 0 <= read < len(parts):
+            earlier = f"earlier parts, 0 to {len(parts) - 1}" if parts else "earlier parts, and it is the first one"
+            raise ProposalError(f"{reader} part {read}, but references point backward: it may read {earlier}")
+        return parts[read]
+    if read not in parts and read not in rows:
+        raise ProposalError(f"{reader} {read}, which is not in the graph")
+    if read in rows and (path := _path(rows, node, read)):
+        waits = "the node that it is a part of" if read == node else f"which waits for its answer: {' -> '.join(path)}"
+        raise ProposalError(f"{reader} {read}, {waits}; references point backward")
+    return read
 
 
-def _check_cover(node: str, parent: Task, parts: list[Task], skipped: Iterable[Span]) -> None:
-    """Raise unless parts and skipped spans together cover the parent's span exactly once."""
+def _path(rows: Mapping[str, _Row], start: str, end: str) -> list[str] | None:
+    """Return a shortest path by which the answer of `start` flows to `end`, both included; None if there is none."""
+    came_from: dict[str, str] = {start: start}
+    to_look_at = deque([start])
+    while to_look_at and end not in came_from:
+        node = to_look_at.popleft()
+        for later in (*rows[node].parents, *rows[node].readers):
+            if later not in came_from:
+                came_from[later] = node
+                to_look_at.append(later)
+    if end not in came_from:
+        return None
+    path = [end]
+    while path[-1] != start:
+        path.append(came_from[path[-1]])
+    return path[::-1]
+
+
+def _covers_itself(parent: Task, parts: Iterable[Task], skipped: Sequence[Span]) -> bool:
+    """Whether a node reads its text itself and leaves none of it to its parts."""
+    return parent.sees_source and not skipped and all(part.span is None for part in parts)
+
+
+def _check_cover(node: str, parent: Task, parts: list[Task], skipped: Iterable[Span], closing: bool) -> None:
+    """Raise unless parts and skipped spans together cover the parent's span exactly once.
+
+    A node that does not close yet may still leave gaps, which later parts can fill.
+    """
     if parent.span is None:
         return
     about = [part for part in parts if part.span is not None]
@@ -384,17 +570,92 @@ def _check_cover(node: str, parent: Task, parts: list[Task], skipped: Iterable[S
     spans = sorted([part.span for part in about if part.span is not None] + list(skipped))
     at = parent.span.start
     for start, end in spans:
-        if start != at or end <= start:
+        if end <= start:
+            raise ProposalError(f"{node}: a part has the empty span ({start}, {end})")
+        if start < at or (closing and start > at):
             fault = "covered twice" if start < at else "covered by no part and not declared skipped"
-            where = f"the text from {min(start, at)} to {max(start, at)} is {fault}"
-            raise ProposalError(f"{node}: {where if end > start else f'a part has the empty span ({start}, {end})'}")
+            raise ProposalError(f"{node}: the text from {min(start, at)} to {max(start, at)} is {fault}")
         at = end
-    if at != parent.span.end:
+    if at > parent.span.end or (closing and at < parent.span.end):
         raise ProposalError(f"{node}: parts end at {at}, but their parent's span ends at {parent.span.end}")
 
 
-def _raise_for_cycle(flow: Flow) -> None:
-    if nx.is_directed_acyclic_graph(flow):
-        return
-    cycle = nx.find_cycle(flow)
-    raise ProposalError("the graph has a cycle: " + " -> ".join([cycle[0][0], *(edge[1] for edge in cycle)]))
+def _gaps(row: _Row, parts: Iterable[Task]) -> tuple[Span, ...]:
+    """Return what a node's parts and skipped spans, which do not overlap, leave out of its span."""
+    span = row.node.task.span
+    if span is None:
+        return ()
+    covered = sorted([part.span for part in parts if part.span is not None] + list(row.skipped))
+    starts = [span.start, *(end for _, end in covered)]
+    ends = [*(start for start, _ in covered), span.end]
+    return tuple(Span(*pair) for pair in zip(starts, ends, strict=True) if pair[0] < pair[1])
+
+
+def _check_budget(rows: Mapping[str, _Row], node: str, proposal: Proposal, new: int, budget: GrowthBudget) -> None:
+    if proposal.more and rows[node].splits >= budget.max_splits:
+        raise LimitError(f"{node} asks to be asked again more than max_splits = {budget.max_splits} times")
+    if new and len(rows) + new > budget.max_nodes:
+        raise LimitError(f"{node}: its parts would make more than max_nodes = {budget.max_nodes} nodes")
+    if new and _depth(rows, node, budget.max_depth) >= budget.max_depth:
+        raise LimitError(f"{node}: its parts would lie deeper than max_depth = {budget.max_depth}")
+
+
+def _depth(rows: Mapping[str, _Row], node: str, most: int) -> int:
+    """Return a node's distance from the root, or `most` if it is larger."""
+    depth, level = 0, {node}
+    while depth < most and all(rows[each].parents for each in level):
+        level = {parent for each in level for parent in rows[each].parents}
+        depth += 1
+    return depth
+
+
+# ---- as JSON ----
+
+
+def _to_json(row: _Row, open_: bool) -> dict[str, Any]:
+    """Return a node's row; what few nodes have (`sees_source`, `reads`, several splits) stands only where it is so."""
+    task = {each.name: getattr(row.node.task, each.name) for each in fields(Task)}
+    if not row.node.task.sees_source:
+        del task["sees_source"]
+    told: dict[str, Any] = {"id": row.node.id, "index": row.node.index, "task": task}
+    told |= {"children": row.children, "skipped": row.skipped, "note": row.note}
+    if row.reads:
+        told["reads"] = row.reads
+    if row.splits != int(not open_):
+        told["splits"] = row.splits
+    return told
+
+
+def _from_json(told: Mapping[str, Any], open_: bool) -> _Row:
+    task = dict(told["task"])
+    task["span"] = None if task["span"] is None else Span(*task["span"])
+    return _Row(
+        Node(told["id"], Task(**task), told["index"]),
+        children=tuple(told["children"]),
+        reads=tuple(told.get("reads", ())),
+        skipped=tuple(Span(*span) for span in told["skipped"]),
+        note=told["note"],
+        splits=told.get("splits", 0 if open_ else 1),
+    )
+
+
+def _mirrored(rows: Mapping[str, _Row]) -> dict[str, _Row]:
+    """Return the rows with `parents` and `readers`, as the others' `children` and `reads` tell."""
+    parents: dict[str, list[str]] = defaultdict(list)
+    readers: dict[str, list[str]] = defaultdict(list)
+    for id_, row in rows.items():
+        for child in row.children:
+            parents[child].append(id_)
+        for earlier in row.reads:
+            readers[earlier].append(id_)
+    return {id_: row._replace(parents=tuple(parents[id_]), readers=tuple(readers[id_])) for id_, row in rows.items()}
+
+
+def _raise_for_cycle(graph: TaskGraph) -> None:
+    walk = graph.walk()
+    while ready := walk.ready():
+        for node in ready:
+            walk.done(node)
+    if walk.left:
+        cycle = nx.find_cycle(graph.networkx)
+        raise ProposalError("the graph has a cycle: " + " -> ".join([cycle[0][0], *(edge[1] for edge in cycle)]))

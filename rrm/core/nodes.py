@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from rrm.core.calls import Call
 from rrm.core.task import Source
-from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored
+from rrm.core.values import Composed, Failure, Feedback, Fitted, Output, Request, Scored
 
 TreeRole = Literal["train", "target"]
 """Of a source that is rated / of one that only gets scores."""
@@ -31,15 +32,40 @@ class TreeEntry:
 class NodeMark(NamedTuple):
     """What there is at a node, counted.
 
-    `best` holds the probabilities of acceptance, one a member, of the output with the highest mean;
-    None if none was scored. `handed_up` says whether an output was read by another node.
+    `best` holds the probabilities of acceptance overall, one a member, of the output with the highest mean;
+    None if none was scored. They are composed with what lies below where `composed` says so, which is
+    where any output's composed score is on record. `handed_up` says whether an output was read by another node.
     """
 
     outputs: int = 0
     ratings: int = 0
     failures: int = 0
     best: tuple[float, ...] | None = None
+    composed: bool = False
     handed_up: bool = False
+
+
+class CallSums(NamedTuple):
+    """What the model calls took that were made for a node or for requests about it.
+
+    `cached` of the `calls` were answered from the cache, `failed` of them have an error. Tokens and cost are
+    sums of what is known, None where nothing is.
+    """
+
+    calls: int = 0
+    cached: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+
+
+class CallPage(NamedTuple):
+    """Some of a node's model calls in the order of recording, and after which number the rest is; None for no rest."""
+
+    calls: tuple[Call, ...]
+    next: int | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,8 @@ class NodeRecord:
     `outputs_in_all` and `requests_in_all` count those left out too. `read` are the outputs, of other
     nodes, that this node's outputs were made from, by id; `handed_up` are the ids of its own outputs that
     others were made from. `models` are those that made the scores, by id; feedback is by request.
+    `rounds` holds the rounds in which outputs were proposed first, by id; an output that no run proposed
+    has none.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -56,11 +84,14 @@ class NodeRecord:
     requests: tuple[Request, ...] = ()
     requests_in_all: int = 0
     feedback: dict[str, tuple[Feedback, ...]] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)
     scores: tuple[Scored, ...] = ()
+    composed: tuple[Composed, ...] = ()
     models: dict[str, Fitted] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     read: dict[str, Output] = field(default_factory=dict)
     handed_up: frozenset[str] = frozenset()
+    calls: CallSums = field(default_factory=CallSums)
 
 
 class Nodes(Protocol):
@@ -73,6 +104,10 @@ class Nodes(Protocol):
 
     def version(self) -> str:
         """Return a text that changes whenever anything told here does."""
+        ...
+
+    def has_rounds(self) -> bool:
+        """Say whether anything but the first round is on record."""
         ...
 
     def trees(self) -> list[TreeEntry]:
@@ -95,6 +130,10 @@ class Nodes(Protocol):
 
     def at(self, node: str, readers: Collection[str] = (), most: int = 200) -> NodeRecord:
         """Return what is on record about a node, which `readers` read: at most so many outputs and requests."""
+        ...
+
+    def calls(self, node: str, after: int = 0, most: int = 20) -> CallPage:
+        """Return at most so many of the model calls for a node and the requests about it, after a number."""
         ...
 
     def find(self, nodes: Sequence[str], text: str) -> set[str]:

@@ -1,14 +1,18 @@
 """What the parts of a run ask of each other; anything with these methods can take the part's place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from rrm.core.graph import TaskGraph
-from rrm.core.task import Source, Task
-from rrm.core.values import Feedback, Group, Output, Request, View
+from rrm.core.calls import Call
+from rrm.core.graph import Node, Proposal, TaskGraph
+from rrm.core.place import Place
+from rrm.core.roles import R, Ratings, Scorer, Train
+from rrm.core.task import Source, Span, Task
+from rrm.core.values import Feedback, Group, Output, Prediction, Rated, Request, View
 
 
 @runtime_checkable
@@ -66,15 +70,82 @@ class AsyncDecomposer(Protocol):
         ...
 
 
+@runtime_checkable
+class GrowingDecomposer(Protocol):
+    """Splits a node, waits for its parts' answers, and splits it again; `name` covers every setting that matters."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self, source: Source, seed: int) -> TaskGraph:
+        """Return the graph to grow, usually `TaskGraph.start(task, self.name, seed)`: one open node."""
+        ...
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> Sequence[Proposal]:
+        """Return up to n alternative proposals for an open node, the best first; at least one.
+
+        `answers` holds, by id, the outputs chosen for the node's answered parts (`graph.children`) and
+        for what it reads (`graph.reads`); one that failed for good is missing. `graph.refused(node.id)`
+        tells why earlier proposals were refused. Equal seeds give equal proposals.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncGrowingDecomposer(Protocol):
+    """A growing decomposer that waits for somebody, such as a language model."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self, source: Source, seed: int) -> TaskGraph:
+        """Return the graph to grow, usually `TaskGraph.start(task, self.name, seed)`: one open node."""
+        ...
+
+    async def split_async(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> Sequence[Proposal]:
+        """Return what `GrowingDecomposer.split` does, or raise AssistantError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a part works: a folder that survives a kill, whom to tell how far it is, and the run's cache.
+
+    The folder is the same when the same work is begun again. `progress` is told what is done and what there
+    is in all (0: nobody knows).
+    """
+
+    folder: Path
+    progress: Callable[[int, int], None] = lambda done, total: None
+    cache: "Cache | None" = None
+
+
+# ---- proposing and improving ----
+
+
 @dataclass(frozen=True)
 class Material:
-    """What a policy works on: a node's task, what a rater would see beside it, and the inputs' ids."""
+    """What a policy works on: a node's task, what a rater would see beside it, the inputs' ids, its level."""
 
     node: str
     task: Task
     view: View
     inputs: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    place: Place = field(default_factory=Place)
+
+
+@dataclass(frozen=True)
+class ProposeJob:
+    """A request for n outputs at a node; equal seeds give equal outputs."""
+
+    material: Material
+    n: int
+    seed: int
 
 
 @runtime_checkable
@@ -84,21 +155,98 @@ class Policy(Protocol):
     @property
     def name(self) -> str: ...
 
-    def propose(self, material: Material, n: int, seed: int) -> list[Output]:
-        """Return n candidate outputs; equal seeds give equal outputs. Limits are kept."""
+    def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
+        """Return for each job its n candidate outputs, within the task's limit; a job's do not hang on the others."""
         ...
 
 
 @runtime_checkable
 class AsyncPolicy(Protocol):
-    """A policy that waits for somebody, such as a language model."""
+    """A policy that waits for somebody, such as a language model; many nodes are asked about at the same time."""
 
     @property
     def name(self) -> str: ...
 
-    async def propose_async(self, material: Material, n: int, seed: int) -> list[Output]:
+    async def propose_async(self, job: ProposeJob) -> list[Output]:
         """Return n candidate outputs, or raise AssistantError."""
         ...
+
+
+@runtime_checkable
+class Density(Protocol):
+    """A policy that knows how probable its outputs are."""
+
+    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
+        """Return the log-probability, in nats, of each text, float64 [texts]; -inf for what it never proposes."""
+        ...
+
+
+@runtime_checkable
+class Divergence(Protocol):
+    """A policy whose distance from another and whose entropy are known exactly, in nats, at a node."""
+
+    def kl(self, material: Material, other: Policy) -> float:
+        """Return KL(self || other) of the outputs at a node."""
+        ...
+
+    def entropy(self, material: Material) -> float:
+        """Return the entropy of the outputs at a node."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A node's outputs that were proposed and scored, with their log-probabilities where they are known."""
+
+    source: str
+    material: Material
+    outputs: tuple[Output, ...]
+
+    @property
+    def group(self) -> Group:
+        """The outputs as a reward model reads them, equal texts once."""
+        texts = tuple(dict.fromkeys(output.text for output in self.outputs))
+        return Group(self.source, self.material.place, self.material.view, texts)
+
+
+@dataclass(frozen=True)
+class Improved:
+    """A policy that an optimiser made, and how far it lies from the anchor, in nats a node."""
+
+    sampler: Policy
+    kl: float
+    how: Literal["exact", "estimated", "bound"]
+
+
+@runtime_checkable
+class Optimiser(Protocol):
+    """Improves a policy against scores of the role train; `name` covers every setting that matters."""
+
+    @property
+    def name(self) -> str: ...
+
+    def improve(
+        self,
+        sampler: Policy,
+        anchor: Policy,
+        seen: Sequence[Seen],
+        score: Scorer[Train],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> Improved:
+        """Return a better policy within `kl_budget` nats a node of the anchor, saved in the workspace's folder.
+
+        Work that was killed is resumed from the folder, to the same result.
+        """
+        ...
+
+    def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
+        """Return the policy that `improve` saved in a folder; `anchor` and `score` are those it was made with."""
+        ...
+
+
+# ---- rating ----
 
 
 @runtime_checkable
@@ -125,40 +273,168 @@ class AsyncRater(Protocol):
         ...
 
 
-@runtime_checkable
-class RewardModel(Protocol):
-    """Scores groups: rewards in logits and the probability that a rater accepts an output."""
+class Drawn(NamedTuple):
+    """A node that a sampler drew, and which of the trees it stands in, counted from 0."""
 
-    def rewards(self, groups: Sequence[Group]) -> list[np.ndarray]:
-        """Return for each group its rewards, float64 [members, k], in logits."""
-        ...
-
-    def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
-        """Return for each group the calibrated probabilities, float64 [members, k], of acceptance."""
-        ...
+    tree: int
+    node: str
 
 
 @runtime_checkable
-class Composer(Protocol):
-    """Joins a node's own score with its children's, sample by sample."""
+class NodeSampler(Protocol):
+    """Says at which nodes questions are put, and in which order; `name` covers every setting."""
 
     @property
     def name(self) -> str: ...
 
-    def join(self, own: np.ndarray, children: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return the composed probabilities [members].
+    def order(
+        self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
+    ) -> list[Drawn]:
+        """Return nodes of the training trees, first those to ask about first; equal seeds give equal orders.
 
-        `own` is [members], `children` [children, members] (composed already), `weights` the
-        share of the source that each child covers, [children], summing to one.
+        Each occurrence of a node stands for one more round of questions about it. `draws` is how many
+        occurrences are returned: by default as many as there are nodes that can be drawn at all.
         """
         ...
+
+
+@runtime_checkable
+class KnownRater(Protocol):
+    """A simulated rater, whose probabilities are known: ceilings and coverage are measured with them."""
+
+    def probability(self, request: Request) -> np.ndarray:
+        """Return how probable each answer is: of a comparison that the first is better, of a label that it is good."""
+        ...
+
+
+# ---- reward models ----
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """Scores outputs at one place. A score is a distribution over an ensemble's members."""
+
+    @property
+    def anchored(self) -> bool:
+        """Whether acceptance is a probability that a rater accepts, and not of being preferred to others."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Names all that is saved: equal models have equal digests."""
+        ...
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return what the members that were not fitted on a group's source say of its outputs; one pass for all."""
+        ...
+
+    def fold(self, source: str) -> int | None:
+        """Return the fold of a source that was fitted on (-1: every member saw it), None for any other source."""
+        ...
+
+    def holds_out(self, source: str) -> bool:
+        """Say whether predictions about a source come from members that were not fitted on it."""
+        ...
+
+    def save(self, folder: Path) -> str:
+        """Write the model as safetensors and JSON, whole or not at all; return its digest."""
+        ...
+
+
+@runtime_checkable
+class RewardLearner(Protocol):
+    """Fits reward models; `name` covers every setting that matters, the backbone's precision among them."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(
+        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+    ) -> RewardModel:
+        """Return a model of a place, fitted to ratings of one role, starting from that of the level below.
+
+        Without ratings it is the model below, at this place. Raises InputError where there is nothing to fit.
+        """
+        ...
+
+    def load(self, folder: Path) -> RewardModel:
+        """Return a saved model; raise InputError if its files are missing or changed."""
+        ...
+
+
+# ---- composing ----
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPart:
+    """A part below a node: the output that the node's outputs were made from, with its composed scores.
+
+    `share` is the share of the parts' source text that it covers; `acceptance`, by criterion, is [members].
+    """
+
+    node: str
+    output: Output
+    share: float
+    acceptance: Mapping[str, np.ndarray] = field(repr=False)
+
+
+@runtime_checkable
+class Composer(Protocol):
+    """Joins the scores of a node's outputs with those of its parts, member by member.
+
+    One that `needs_anchor` joins probabilities of acceptance, and is refused where nothing anchors them.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs_anchor(self) -> bool: ...
+
+    def compose(
+        self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]
+    ) -> Prediction:
+        """Return the composed scores of the node's k outputs; `scores` are their own. Without parts: their own."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRating:
+    """What a rater said about outputs above the leaves, with all that a composer is handed about them."""
+
+    node: Node
+    rated: Rated
+    candidates: tuple[Output, ...]
+    scores: Prediction = field(repr=False)
+    parts: tuple[ScoredPart, ...] = field(repr=False)
+
+
+@runtime_checkable
+class ComposerLearner(Protocol):
+    """Fits a composer to what raters said above the leaves."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, ratings: Sequence[JoinedRating], place: Place, seed: int, workspace: Workspace) -> Composer:
+        """Return the composer, saved in the workspace's folder; raise InputError where nothing can be learned."""
+        ...
+
+    def load(self, folder: Path) -> Composer:
+        """Return the composer that `fit` saved in a folder."""
+        ...
+
+
+# ---- asking language models ----
 
 
 @dataclass(frozen=True)
 class Prompt:
     """What an assistant is asked: a system text, a user text, and maybe the JSON schema of its answer.
 
-    `sample` tells apart independent askings of the same prompt.
+    `sample` tells apart independent askings of the same prompt. `about`, the id of the node or request that
+    it is asked for, and `attempt`, which counts from 1, stand on record with the call and are no part of
+    the question: prompts that differ in nothing else are equal, and get the same reply.
     """
 
     system: str
@@ -166,16 +442,19 @@ class Prompt:
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
     sample: int = 0
     max_tokens: int | None = None
+    about: str = field(default="", compare=False)
+    attempt: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An assistant's answer, with the tokens it took where the model says so."""
+    """An assistant's answer, with the tokens it took and what it cost, where the model says so."""
 
     text: str
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached: bool = False
+    cost: float | None = None
 
 
 @runtime_checkable
@@ -199,6 +478,33 @@ class Cache(Protocol):
     def put_many(self, table: str, items: Mapping[str, bytes]) -> None: ...
 
 
+REPLIES = "calls"
+"""The table of the cache that holds replies of model calls."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is recorded of model calls at one time.
+
+    Amounts used by kind (less than 0: given back), how a call went, replies to keep by key.
+    """
+
+    amounts: Mapping[str, float] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    replies: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@runtime_checkable
+class CallRecord(Protocol):
+    """Where model calls stand on record: how each went, what it used, and replies by key."""
+
+    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]: ...
+
+    def enter(self, entries: Sequence[Entry]) -> None:
+        """Record entries, all or none, durable on return."""
+        ...
+
+
 @runtime_checkable
 class Store(Protocol):
     """The append-only record of a run. Appending a value that is there already changes nothing."""
@@ -214,16 +520,20 @@ class Store(Protocol):
 
 @runtime_checkable
 class SourceSet(Protocol):
-    """Where a run's sources come from.
-
-    A set that knows the truth about its sources also has a method
-    `gold(source: str, span: Span | None, text: str) -> float`, the quality in [0, 1] of `text` as an
-    output for that span (None: the whole source). Only `rrm.evaluate` is ever handed it.
-    """
+    """Where a run's sources come from."""
 
     @property
     def name(self) -> str: ...
 
     def sources(self) -> list[Source]:
         """Return the sources, in a fixed order."""
+        ...
+
+
+@runtime_checkable
+class GoldSet(SourceSet, Protocol):
+    """A set that knows the truth about its sources. Only `rrm.evaluate` is ever handed it."""
+
+    def gold(self, source: str, span: Span | None, text: str) -> float:
+        """Return the true quality, in [0, 1], of a text as an output for a span of a source (None: all of it)."""
         ...

@@ -4,7 +4,11 @@ None stands for "undefined here" everywhere: no gold, too few rows, not estimabl
 """
 
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Any, NamedTuple
+
+from rrm.core.notebook import html_of, text_of
+from rrm.core.place import level_name
 
 
 class Interval(NamedTuple):
@@ -83,9 +87,12 @@ class LevelReport:
     """How well one level's model predicts comparisons on sources that it was never fitted on.
 
     `n_train` counts the ratings fitted on, `n_test` the comparisons evaluated (ties left out of
-    accuracy and counted in `ties`). `shared_head` says that the level had too few ratings for a
-    head of its own. `coverage` is the share of held-out outputs whose true probability of
-    acceptance lies in the model's 90 % interval, where the rater is a simulation that knows it.
+    accuracy and counted in `ties`). `shared_head` says that the level had no ratings, and is judged by the
+    model below; `own`, from 0 to 1, how much of what its model says comes from its own ratings, the rest being
+    drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
+    is the share of held-out outputs whose true probability of acceptance lies in the model's 90 % interval,
+    where the rater is a simulation that knows it. `subject` says what was judged: answers at nodes, or whole
+    outputs for the flat baseline.
     """
 
     level: int
@@ -103,6 +110,12 @@ class LevelReport:
     reliability: tuple[Bin, ...] = ()
     coverage: float | None = None
     shared_head: bool = False
+    own: float | None = None
+    subject: str = "answer"
+
+    def name(self, top: int) -> str:
+        """Return what the level is called where the roots' is `top`."""
+        return "flat baseline" if self.subject == "whole" else level_name(self.level, top)
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,7 @@ class Candidate:
     composed_interval: Interval | None = None
     chosen: bool = False
     gold: float | None = None
+    times: int = 1  # how often the policy proposed this text
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,8 @@ class NodeReport:
     source_text: str
     candidates: tuple[Candidate, ...]
     failure: str | None = None
-    blame: float | None = None  # how much the root's score would rise if this leaf were as good as can be
+    blame: float | None = None  # how much the root's score would rise if this node's own were as good as can be
+    subtree_blame: float | None = None  # and if all below it were, too
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,45 @@ class TreeReport:
     seed: int
     root: str
     nodes: tuple[NodeReport, ...]
+
+
+@dataclass(frozen=True)
+class RoundLevel:
+    """One level in one round, over the outputs proposed for targets: mean gold, mean acceptance, and the policy.
+
+    `kl` and `entropy` are in nats a node, `kl` from the policy that the run began with; `moved` is the share of nodes
+    whose view is another than in the round before.
+    """
+
+    level: int
+    gold_mean: float | None = None
+    proxy_mean: float | None = None
+    kl: float | None = None
+    kl_budget: float | None = None
+    entropy: float | None = None
+    moved: float | None = None
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """One round, level by level, leaves first; rounds count from 0."""
+
+    round: int
+    levels: tuple[RoundLevel, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
+        levels = [{name: getattr(level, name) for name in names} for level in self.levels]
+        return {"round": self.round, "levels": levels}
+
+
+@dataclass(frozen=True)
+class Use:
+    """How often judges of a role were put to a purpose, in outputs judged: fit, improve, choose, report."""
+
+    role: str
+    purpose: str
+    outputs: int
 
 
 class Correlation(NamedTuple):
@@ -173,18 +227,50 @@ class TargetReport:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What was spent: model calls and the tokens they took, ratings asked, tokens read by raters.
+class StageCost:
+    """What raters were shown and asked at one level, or for the flat baseline.
 
-    All are over every restart of the run; what came from the call cache costs nothing.
+    `tokens_shown` counts, in the run's tokenizer, what stands beside the outputs (passages and context) and
+    the outputs, each time that they were shown. `minutes` are raters' by `rrm.feedback.minutes`, where a
+    reading is shared by three decisions of one rater about one view, and `published_minutes` the same by
+    the published times. Where raters are no people they say what people would take.
+    """
+
+    level: int
+    ratings: int = 0
+    tokens_shown: int = 0
+    minutes: float = 0.0
+    published_minutes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
+
+    All are over every restart of the run; what came from the call cache costs nothing. The properties
+    are sums over the levels, without the flat baseline.
     """
 
     calls: int = 0
     tokens: int = 0
-    ratings: int = 0
-    tokens_read: int = 0
-    flat_ratings: int = 0
-    flat_tokens_read: int = 0
+    levels: tuple[StageCost, ...] = ()
+    flat: StageCost | None = None
+
+    @property
+    def ratings(self) -> int:
+        return sum(level.ratings for level in self.levels)
+
+    @property
+    def tokens_shown(self) -> int:
+        return sum(level.tokens_shown for level in self.levels)
+
+    @property
+    def minutes(self) -> float:
+        return fsum(level.minutes for level in self.levels)
+
+    @property
+    def published_minutes(self) -> float:
+        return fsum(level.published_minutes for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -207,6 +293,20 @@ class Report:
     warnings: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     anchored: bool = True
+    rounds: tuple[RoundReport, ...] = ()
+    uses: tuple[Use, ...] = ()
+
+    @property
+    def top(self) -> int:
+        """The level of the roots."""
+        return len(self.nodes_per_level) - 1
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows at the end of a cell."""
+        return html_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary object that `rrm demo --json` and `rrm run --json` end with.
@@ -233,6 +333,7 @@ class Report:
                 "rank_correlation": first.composed_correlation.value if first and first.composed_correlation else None,
             },
             "seconds": round(self.seconds, 2),
+            "rounds": [each.to_json() for each in self.rounds],
         }
 
 

@@ -52,7 +52,8 @@ class Task:
     `rank` is a size that every subtask must undercut, so that decomposition ends; for a task on
     a source it is the number of characters of its span unless stated otherwise. `max_tokens`
     limits the output and `context_tokens` the previous context that may be read beside it, both
-    counted by the run's tokenizer.
+    counted by the run's tokenizer. A leaf works on its piece of the source, a task with parts on what
+    they answered, and on its own piece too if it `sees_source`; one without a source on its instruction.
     """
 
     instruction: str
@@ -61,6 +62,7 @@ class Task:
     max_tokens: int = 128
     context_tokens: int = 0
     rank: int = -1
+    sees_source: bool = False
 
     def __post_init__(self) -> None:
         if (self.source is None) != (self.span is None):
@@ -69,5 +71,7 @@ class Task:
             if self.span is None:
                 raise InputError("a task without a source must state its rank, a number from 0 up")
             object.__setattr__(self, "rank", self.span.end - self.span.start)
+        if self.sees_source and self.span is None:
+            raise InputError("a task without a source has none to see: leave sees_source out, or give it a span")
         if self.span is not None and not 0 <= self.span.start <= self.span.end:
             raise InputError(f"not a span: {tuple(self.span)}")

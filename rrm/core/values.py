@@ -1,16 +1,30 @@
-"""What passes between the steps of a run: outputs, views, requests, feedback and scores."""
+"""What passes between the steps of a run: outputs, views, requests, feedback and scores.
 
+Answers are such values too, and are imported from here; each kind of them is a file in `rrm/core/kinds/`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal
 
 import numpy as np
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.core.ids import content_id
+from rrm.core.kinds import KINDS as KINDS
+from rrm.core.kinds import Answer as Answer
+from rrm.core.kinds import Comparison as Comparison
+from rrm.core.kinds import Correction as Correction
+from rrm.core.kinds import Critique as Critique
+from rrm.core.kinds import Demonstration as Demonstration
+from rrm.core.kinds import Label as Label
+from rrm.core.kinds import Ranking as Ranking
+from rrm.core.kinds import Rating as Rating
+from rrm.core.kinds import Reject as Reject
+from rrm.core.place import Place
 
-JudgeRole = Literal["train", "select", "final"]
-"""May be optimised against / may pick checkpoints / only reports."""
+OVERALL = "overall"
+"""The criterion of whoever judges an output as a whole."""
 
 
 @dataclass(frozen=True)
@@ -100,114 +114,9 @@ class Group:
     """
 
     source: str
-    level: int
+    place: Place
     view: View
     outputs: tuple[str, ...]
-
-
-# The kinds of feedback. Each is a choice from a set, and `kind` is its name in records.
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Which of two outputs is better: 0 or 1 in the order shown, None for a tie.
-
-    `strength` runs from 0 (barely) to 1 (far better).
-    """
-
-    kind: ClassVar[str] = "comparison"
-    better: int | None
-    strength: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.better not in (0, 1, None):
-            raise InputError(f"a comparison's `better` is 0, 1 or None, got {self.better!r}")
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Positions as shown, best first; a partial ranking names only the best ones."""
-
-    kind: ClassVar[str] = "ranking"
-    best_first: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if len(set(self.best_first)) != len(self.best_first) or min(self.best_first, default=0) < 0:
-            raise InputError(f"a ranking names different positions from 0 up, got {self.best_first}")
-
-
-@dataclass(frozen=True)
-class Rating:
-    """A point on an ordered scale, 1 to `points`; between two points it is a mean, as of several raters."""
-
-    kind: ClassVar[str] = "rating"
-    value: float
-    points: int = 7
-
-    def __post_init__(self) -> None:
-        if self.points < 2:
-            raise InputError(f"a rating's scale has 2 points or more, got {self.points}")
-        if isinstance(self.value, bool) or not 1 <= self.value <= self.points:
-            raise InputError(f"a rating lies between 1 and {self.points}, got {self.value!r}")
-        if self.value == int(self.value):  # so that 4.0 and 4 have one id
-            object.__setattr__(self, "value", int(self.value))
-
-
-@dataclass(frozen=True)
-class Label:
-    """Whether the rater accepts the output."""
-
-    kind: ClassVar[str] = "label"
-    good: bool
-
-
-@dataclass(frozen=True)
-class Correction:
-    """The output as the rater would have it."""
-
-    kind: ClassVar[str] = "correction"
-    text: str
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """An output that the rater wrote from nothing."""
-
-    kind: ClassVar[str] = "demonstration"
-    text: str
-
-
-@dataclass(frozen=True)
-class Critique:
-    """What is wrong or right, in words; `spans` are (start, end) characters of the output.
-
-    `consistent` names the positions, as shown, of the outputs that the critique speaks for; None
-    means that nobody has said yet, and then it tells nothing about rewards.
-    """
-
-    kind: ClassVar[str] = "critique"
-    text: str
-    spans: tuple[tuple[int, int], ...] = ()
-    consistent: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        named = self.consistent or ()
-        if len(set(named)) != len(named) or min(named, default=0) < 0:
-            raise InputError(f"a critique speaks for different positions from 0 up, got {named}")
-
-
-@dataclass(frozen=True)
-class Reject:
-    """The rater refuses the item as it is, and says why."""
-
-    kind: ClassVar[str] = "reject"
-    reason: str
-
-
-Answer = Comparison | Ranking | Rating | Label | Correction | Demonstration | Critique | Reject
-KINDS: dict[str, type[Answer]] = {
-    answer.kind: answer for answer in (Comparison, Ranking, Rating, Label, Correction, Demonstration, Critique, Reject)
-}
 
 
 @dataclass(frozen=True)
@@ -220,20 +129,22 @@ class Shown:
 
 @dataclass(frozen=True)
 class Request:
-    """One question to one rater: `kind` of feedback on `shown`, in this order, beside `view`.
+    """One question to one rater: `kind` of feedback on `shown`, in this order, beside `view`, by a `criterion`.
 
     `copy` numbers independent askings of the same question. The id covers all that is shown, so
-    an answer to another view is an answer to another request.
+    an answer to another view is an answer to another request; it does not cover the place, so a
+    question asked in two rounds is one question.
     """
 
     node: str
     source: str
-    level: int
+    place: Place
     kind: str
     view: View
     shown: tuple[Shown, ...]
     guideline: str = "v1"
     copy: int = 0
+    criterion: str = OVERALL
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -242,17 +153,19 @@ class Request:
     @cached_property
     def id(self) -> str:
         shown = [[each.output, each.text] for each in self.shown]
-        return content_id("request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy)
+        return content_id(
+            "request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion
+        )
 
     @property
     def group(self) -> Group:
         """The same question as a reward model reads it."""
-        return Group(self.source, self.level, self.view, tuple(each.text for each in self.shown))
+        return Group(self.source, self.place, self.view, tuple(each.text for each in self.shown))
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """A rater's answer to a request; `seconds` is the rater's time where it is known.
+    """A rater's answer to a request, by a criterion; `seconds` is the rater's time where it is known.
 
     `confidence`, above 0 and up to 1, is how probably the rater takes the answer to mean anything:
     with the rest it is as good as drawn blindly. None is full confidence.
@@ -263,6 +176,7 @@ class Feedback:
     answer: Answer
     seconds: float | None = None
     confidence: float | None = None
+    criterion: str = OVERALL
 
     def __post_init__(self) -> None:
         if self.confidence is not None and not 0 < self.confidence <= 1:
@@ -270,15 +184,27 @@ class Feedback:
 
     @cached_property
     def id(self) -> str:
-        return content_id("feedback", self.request, self.rater, self.answer)
+        return content_id("feedback", self.request, self.rater, self.answer, self.criterion)
 
 
 @dataclass(frozen=True)
 class Rated:
-    """A request with the feedback that it got: one row to fit on."""
+    """A request with the feedback that it got: one row to fit on.
+
+    `weight`, above 0 and up to 1, multiplies its log-likelihood: below 1 where what was shown has changed since.
+    """
 
     request: Request
     feedback: Feedback
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 1:
+            raise InputError(f"a rating's weight lies above 0 and up to 1, got {self.weight!r}")
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("rated", self.request.id, self.feedback.id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,29 +256,161 @@ class Score:
         return f"Score({self.mean:.3f}, 90% {low:.3f} to {high:.3f})"
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of a group's k outputs, by criterion, one row a member.
+
+    `rewards` are in logits, float64 [members, k]; `acceptance` are the calibrated probabilities, [members, k],
+    that a rater accepts each output. Raises ShapeError where they do not fit together, InputError for what is
+    not finite or no probability.
+    """
+
+    rewards: Mapping[str, np.ndarray] = field(repr=False)
+    acceptance: Mapping[str, np.ndarray] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.rewards.keys() != self.acceptance.keys() or not self.rewards:
+            raise ShapeError("a prediction has rewards and acceptance by the same criteria, at least one")
+        for criterion, rewards in self.rewards.items():
+            accepted = self.acceptance[criterion]
+            if rewards.ndim != 2 or accepted.shape != rewards.shape or not rewards.shape[0]:
+                raise ShapeError(
+                    f"rewards and acceptance by {criterion} are [members, k], got {rewards.shape}, {accepted.shape}"
+                )
+            if not (np.isfinite(rewards).all() and np.isfinite(accepted).all()):
+                raise InputError(f"a model's rewards and acceptance by {criterion} must be finite")
+            if ((accepted < 0) | (accepted > 1)).any():
+                raise InputError(f"a model's acceptance by {criterion} must lie in [0, 1]")
+
+    @classmethod
+    def overall(cls, rewards: np.ndarray, acceptance: np.ndarray) -> "Prediction":
+        """Return a prediction by the one criterion `overall`."""
+        return cls({OVERALL: rewards}, {OVERALL: acceptance})
+
+    @property
+    def k(self) -> int:
+        """How many outputs it is about."""
+        return int(next(iter(self.rewards.values())).shape[1])
+
+
 @dataclass(frozen=True)
 class Scored:
-    """An output's scores under one fitted model: rewards in logits and acceptance, one per member."""
+    """An output's scores under one fitted model, by a criterion: rewards in logits and acceptance, one per member."""
 
     output: str
     model: str
     rewards: tuple[float, ...]
     acceptance: tuple[float, ...]
+    criterion: str = OVERALL
 
     @cached_property
     def id(self) -> str:
-        return content_id("scored", self.output, self.model)
+        return content_id("scored", self.output, self.model, self.criterion)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """An output's score joined with those of the parts below its node, by a criterion: acceptance, one per member.
+
+    `basis` names the scores that it was made from (the composer and the tree's scores), so that another
+    round's composed scores stand beside it.
+    """
+
+    output: str
+    basis: str
+    acceptance: tuple[float, ...]
+    criterion: str = OVERALL
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("composed", self.output, self.basis, self.criterion)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A reward model that was fitted and saved: where (relative to the run), and its files' digest."""
+    """A reward model that was fitted and saved: its place, where (relative to the run), and its digest.
 
-    level: int
+    `role` is the judge role of the ratings that it was fitted to. `root` says that it was fitted to outputs
+    of roots, and so judges roots whatever their height. `ratings` counts the rows fitted on, and `anchored` says
+    whether labels or ratings anchor its acceptance.
+    """
+
+    place: Place
     path: str
     digest: str
     ratings: int
+    root: bool = False
+    role: str = "train"
+    anchored: bool = True
 
     @cached_property
     def id(self) -> str:
-        return content_id("fitted", self.level, self.digest)
+        return content_id("fitted", str(self.place), self.digest, self.root, self.role)
+
+
+@dataclass(frozen=True)
+class FittedComposer:
+    """A composer that was learned: its place, where its files lie (relative to the run), and its name."""
+
+    place: Place
+    path: str
+    composer: str
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("composer", str(self.place), self.path, self.composer)
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A policy that an optimiser made in a round: where its files lie (relative to the run), and how far it went.
+
+    `kl` is in nats a node from the `anchor`, within `kl_budget`; `how` says whether it is exact, estimated or a
+    bound. `level` is the one that it proposes at, None for all. `before` names the policy that it started from.
+    """
+
+    place: Place
+    path: str
+    policy: str
+    before: str
+    anchor: str
+    kl: float
+    kl_budget: float
+    how: str
+    level: int | None = None
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("improvement", str(self.place), self.policy, self.before, self.anchor, self.kl, self.level)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a judge of role select said of two policies.
+
+    `gain` is the mean acceptance of outputs of `policy` less that of `before`, `nodes` is how many nodes both
+    proposed at, and `chosen` says whether the next round proposes with `policy`.
+    """
+
+    place: Place
+    policy: str
+    before: str
+    gain: float
+    nodes: int
+    chosen: bool
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("choice", str(self.place), self.policy, self.before, self.gain)
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The true quality, in [0, 1], of an output, which a generator knows and only reports are told."""
+
+    output: str
+    value: float
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("gold", self.output, self.value)

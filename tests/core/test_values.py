@@ -1,12 +1,35 @@
 """Values: what they refuse, and what they compute."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rrm.core import errors
 from rrm.core.errors import InputError, RrmError, ShapeError
+from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import KINDS, Comparison, Critique, Feedback, Passage, Ranking, Rating, Request, Score, Shown, View
+from rrm.core.values import (
+    KINDS,
+    OVERALL,
+    Choice,
+    Comparison,
+    Composed,
+    Critique,
+    Feedback,
+    Fitted,
+    Improvement,
+    Passage,
+    Prediction,
+    Ranking,
+    Rated,
+    Rating,
+    Request,
+    Score,
+    Scored,
+    Shown,
+    View,
+)
 
 
 @pytest.mark.parametrize("better", [2, -1, "a"])
@@ -65,7 +88,7 @@ def test_a_critique_speaks_for_different_positions(consistent: tuple[int, ...]) 
 
 def test_a_request_asks_for_a_kind_that_exists() -> None:
     with pytest.raises(InputError, match=r"'applause'.*comparison"):
-        Request("n", "s", 0, "applause", View("x", (), 1), ())
+        Request("n", "s", Place(), "applause", View("x", (), 1), ())
 
 
 def test_every_kind_of_feedback_is_listed_under_its_own_name() -> None:
@@ -97,8 +120,8 @@ def test_a_scores_mean_spread_and_interval_are_those_of_its_members() -> None:
 def test_a_view_reads_as_its_passages_and_a_request_as_its_group() -> None:
     view = View("sum up", (Passage("one"), Passage(""), Passage("two")), 128)
     assert view.text == "one\n\ntwo"
-    request = Request("n", "book", 1, "comparison", view, (Shown("a", "x"), Shown("b", "y")))
-    assert (request.group.source, request.group.level, request.group.outputs) == ("book", 1, ("x", "y"))
+    request = Request("n", "book", Place(2, "answer", 1), "comparison", view, (Shown("a", "x"), Shown("b", "y")))
+    assert (request.group.source, request.group.place, request.group.outputs) == ("book", request.place, ("x", "y"))
 
 
 @pytest.mark.parametrize("breaks", [(0,), (4,), (2, 2), (3, 1), (-1,)])
@@ -149,3 +172,79 @@ def test_an_over_scored_output_is_not_chosen_by_a_conservative_score() -> None:
     assert planted.mean > honest.mean
     assert planted.worst_case() < honest.worst_case()
     assert planted.less_variance(0.5) < honest.less_variance(0.5)
+
+
+# ---- rounds, roles and criteria ----
+
+ASKED = Request("n", "s", Place(0, "answer", 1), "label", View("x", (), 1), (Shown("a", "x"),))
+
+
+def test_a_question_is_the_same_in_every_round_and_another_by_criterion_and_copy() -> None:
+    assert replace(ASKED, place=Place(5, "answer", 1)).id == ASKED.id
+    others = [replace(ASKED, criterion="accuracy"), replace(ASKED, copy=1), replace(ASKED, guideline="v2")]
+    assert len({each.id for each in (ASKED, *others)}) == 4
+
+
+def test_an_answer_by_another_criterion_is_another_answer() -> None:
+    assert Feedback(ASKED.id, "Ann", Rating(4)).id != Feedback(ASKED.id, "Ann", Rating(4), criterion="accuracy").id
+
+
+@pytest.mark.parametrize("weight", [0.0, -0.1, 1.01, float("nan")])
+def test_a_rating_weighs_something_and_at_most_itself(weight: float) -> None:
+    with pytest.raises(InputError, match="above 0 and up to 1"):
+        Rated(ASKED, Feedback(ASKED.id, "Ann", Rating(4)), weight)
+
+
+def test_a_prompt_has_the_instruction_last_and_leaves_out_what_is_empty() -> None:
+    assert View("do", (Passage("text"),), 9, "before").prompt == "before\n\ntext\n\ndo"
+    assert View("do", (), 9).prompt == "do"
+
+
+def test_a_prediction_is_a_matrix_of_members_and_outputs_by_criterion() -> None:
+    rewards, accepted = np.zeros((4, 3)), np.full((4, 3), 0.5)
+    found = Prediction.overall(rewards, accepted)
+    assert (found.k, list(found.acceptance)) == (3, [OVERALL])
+    assert Prediction({"tone": rewards[:, :2]}, {"tone": accepted[:, :2]}).k == 2
+
+
+@pytest.mark.parametrize(
+    ("rewards", "acceptance"),
+    [
+        ({}, {}),
+        ({"a": np.zeros((2, 3))}, {"b": np.zeros((2, 3))}),
+        ({"a": np.zeros((2, 3))}, {"a": np.zeros((2, 2))}),
+        ({"a": np.zeros(3)}, {"a": np.zeros(3)}),
+        ({"a": np.zeros((0, 3))}, {"a": np.zeros((0, 3))}),
+    ],
+)
+def test_a_prediction_whose_parts_do_not_fit_is_refused(
+    rewards: dict[str, np.ndarray], acceptance: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(ShapeError):
+        Prediction(rewards, acceptance)
+
+
+@pytest.mark.parametrize("accepted", [-1e-9, 1 + 1e-9, np.nan, np.inf])
+def test_acceptance_is_a_probability(accepted: float) -> None:
+    with pytest.raises(InputError, match="overall must"):
+        Prediction.overall(np.zeros((1, 1)), np.full((1, 1), accepted))
+    assert Prediction.overall(np.zeros((1, 2)), np.array([[0.0, 1.0]])).k == 2
+
+
+def test_a_reward_is_finite() -> None:
+    with pytest.raises(InputError, match="finite"):
+        Prediction.overall(np.full((1, 1), np.inf), np.ones((1, 1)))
+
+
+def test_what_stands_on_record_is_told_apart_by_round_role_level_and_basis() -> None:
+    place = Place(1, "answer", 2)
+    fitted = Fitted(place, "path", "digest", 3)
+    others = [replace(fitted, place=Place(0, "answer", 2)), replace(fitted, role="select"), replace(fitted, root=True)]
+    assert len({each.id for each in (fitted, *others)}) == 4
+    composed = Composed("o", "first", (0.5,))
+    assert composed.id != replace(composed, basis="second").id != replace(composed, criterion="tone").id
+    assert Scored("o", "m", (0.0,), (0.5,)).id != Scored("o", "m", (0.0,), (0.5,), "tone").id
+    made = Improvement(place, "path", "new", "old", "old", 0.1, 1.0, "exact")
+    assert made.id != replace(made, level=2).id != replace(made, place=Place(0, "answer", 2)).id
+    choice = Choice(place, "new", "old", 0.1, 9, chosen=True)
+    assert choice.id != replace(choice, gain=-0.1).id
