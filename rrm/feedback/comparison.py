@@ -2,12 +2,15 @@
 
 from math import log
 
+import numpy as np
 import torch
 from torch import Tensor, cat, cumsum, stack, where, zeros_like
 from torch.nn.functional import log_softmax, logsigmoid, softplus
 
 from rrm.core.errors import InputError
-from rrm.feedback.judgements import FIRST, SECOND, TIE
+from rrm.core.values import Comparison
+from rrm.feedback.judgements import FIRST, SECOND, TIE, AnswerBlock, only
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
 
 
@@ -115,6 +118,36 @@ def graded_log_prob(
     can_tie = (all_bounds[..., 0] > 0).to(margin.dtype)
     blind = -where(grade < 0, 2 + can_tie, 2 * grades + can_tie).log()
     return with_lapses(found, lapse, blind)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of comparisons, with the grades of their strengths where the table has any."""
+    rater, scales = rows.effects, rows.scales
+    a, b, choice = rows.reward(0), rows.reward(1), rows.array(choices)
+    if scales.grades:
+        bounds = grade_bounds(scales.grade_gaps[:, : scales.steps], scales.ties).unsqueeze(1)
+        grade = rows.shared(grades(rows.block, scales.grades))
+        return graded_log_prob(a, b, choice, grade, bounds, rater.lapse, rater.temperature, rater.bias)
+    log_tie = rows.own(scales.log_tie) if scales.ties else None
+    return log_prob(a, b, choice, log_tie, rater.lapse, rater.temperature, rater.bias)
+
+
+def choices(block: AnswerBlock) -> np.ndarray:
+    """Return FIRST, SECOND or TIE, [rows]."""
+    better = [answer.better for answer in only(Comparison, block.answers)]
+    return np.array([TIE if each is None else each for each in better], dtype=np.int64)
+
+
+def strengths(block: AnswerBlock) -> np.ndarray:
+    """Return the strengths [rows], from 0 to 1, NaN where none was asked."""
+    return np.array([answer.strength for answer in only(Comparison, block.answers)], dtype=np.float64)
+
+
+def grades(block: AnswerBlock, count: int) -> np.ndarray:
+    """Return which of `count` grades each strength has, [rows]: -1 where none was asked, 0 for a tie without."""
+    strength, tie = block.array(strengths), block.array(choices) == TIE
+    grade = np.minimum(np.nan_to_num(strength) * count, count - 1).astype(np.int64)
+    return np.where(np.isnan(strength) & ~tie, -1, grade)
 
 
 def _margin(reward_a: Tensor, reward_b: Tensor, temperature: Tensor | float, first_bias: Tensor | float) -> Tensor:

@@ -1,8 +1,10 @@
 """Corrections: how probable it is that a rater writes this edit rather than leave the output or write another."""
 
+import torch
 from torch import Tensor
 
 from rrm.feedback import choice
+from rrm.feedback.rows import RewardedRows
 
 
 def log_prob(
@@ -21,3 +23,10 @@ def log_prob(
     perturbations of what was corrected; here they are the edits that people really made.
     """
     return choice.log_prob(rewards, chosen, None, present, temperature, lapse)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of corrections: the rater's own text is the first of its row."""
+    rater, rewards = rows.effects, rows.rewards
+    first = torch.zeros(rewards.shape[:-1], dtype=torch.long, device=rewards.device)
+    return log_prob(rewards, first, rows.present, rater.temperature, rater.lapse)

@@ -1,10 +1,14 @@
 """Critiques: how probable it is that a rater says this of some outputs, given what else might be said of them."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rrm.core.errors import InputError
+from rrm.core.values import Critique
 from rrm.feedback import choice
+from rrm.feedback.judgements import AnswerBlock, only
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, same_shape
 
 
@@ -39,3 +43,17 @@ def log_prob(
         raise InputError("a critique, and any in its place, speaks for at least one output that is shown")
     grounding = meant.to(scores.dtype) / count
     return choice.log_prob(scores, chosen, grounding, None, temperature, lapse)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of critiques against what they do not speak for."""
+    rater = rows.effects
+    return log_prob(rows.rewards, rows.array(spoken_for), rows.present, rater.temperature, rater.lapse)
+
+
+def spoken_for(block: AnswerBlock) -> np.ndarray:
+    """Return for which items each critique speaks, boolean [rows, k]."""
+    found = np.zeros_like(block.present)
+    for row, answer in enumerate(only(Critique, block.answers)):
+        found[row, list(answer.consistent or ())] = True
+    return found

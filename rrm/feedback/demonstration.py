@@ -1,8 +1,10 @@
 """Demonstrations: how probable it is that a rater writes this text rather than any other that one might write."""
 
+import torch
 from torch import Tensor
 
 from rrm.feedback import choice
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, same_shape
 
 
@@ -30,3 +32,10 @@ def log_prob(
         beside = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
         rewards = at_least_float32(rewards) - log_proposal * beside
     return choice.log_prob(rewards, chosen, None, present, temperature, lapse)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of demonstrations: the rater's own text is the first of its row."""
+    rater, rewards = rows.effects, rows.rewards
+    first = torch.zeros(rewards.shape[:-1], dtype=torch.long, device=rewards.device)
+    return log_prob(rewards, first, rows.present, rater.temperature, rater.lapse)

@@ -1,32 +1,19 @@
 """Judgements: feedback as a table of rows about items, checked once, that every likelihood reads.
 
-An item is a text beside a view. What the rows of each kind hold is in `Blocks`, as arrays.
+An item is a text beside a view.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from rrm.core.errors import InputError
-from rrm.core.values import (
-    Answer,
-    Comparison,
-    Correction,
-    Critique,
-    Demonstration,
-    Label,
-    Ranking,
-    Rated,
-    Rating,
-    Reject,
-    View,
-)
+from rrm.core.values import KINDS, Answer, Comparison, Rated, Rating, View
 
-_Kind = TypeVar("_Kind")
+Kind = TypeVar("Kind", bound=Answer)
 
 FIRST, SECOND, TIE = 0, 1, 2
 MOST_POINTS = 20
@@ -56,61 +43,27 @@ class Pair(NamedTuple):
     source: int
 
 
-class Compared(NamedTuple):
-    """Comparisons: items, choice, and the grade of its strength from 0 up (-1: not asked); all [rows]."""
+@dataclass(frozen=True, eq=False)
+class AnswerBlock:
+    """The rows of one kind, and of ratings those on one `scale`, a place among the table's (-1: no ratings).
 
-    row: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    choice: np.ndarray
-    grade: np.ndarray
+    `row` [rows] numbers the table's rows. `items` [rows, k] are those that each answer chooses among, and
+    `present` says which are there: where a row has fewer, it is padded with 0.
+    """
 
-
-class Ranked(NamedTuple):
-    """Rankings: items and which are present [rows, k]; places best first [rows, m], padded with -1."""
-
+    kind: str
+    scale: int
     row: np.ndarray
     items: np.ndarray
     present: np.ndarray
-    best_first: np.ndarray
+    answers: tuple[Answer, ...]
+    _arrays: dict[Callable[["AnswerBlock"], np.ndarray], np.ndarray] = field(default_factory=dict, repr=False)
 
-
-class Valued(NamedTuple):
-    """Ratings on one scale, or labels (1 good, 0 bad): items and values, [rows]."""
-
-    row: np.ndarray
-    item: np.ndarray
-    value: np.ndarray
-
-
-class Chosen(NamedTuple):
-    """Choices of one among several: items and which are present, [rows, k]; the first was chosen."""
-
-    row: np.ndarray
-    items: np.ndarray
-    present: np.ndarray
-
-
-class Critiqued(NamedTuple):
-    """Critiques: items, which are present, and which the critique speaks for, [rows, k]."""
-
-    row: np.ndarray
-    items: np.ndarray
-    present: np.ndarray
-    consistent: np.ndarray
-
-
-class Blocks(NamedTuple):
-    """The rows by kind; `rated` has one entry for each of the table's scales. `row` numbers the table's rows."""
-
-    compared: Compared
-    ranked: Ranked
-    rated: tuple[Valued, ...]
-    labelled: Valued
-    corrected: Chosen
-    demonstrated: Chosen
-    critiqued: Critiqued
-    rejected: Chosen
+    def array(self, of: Callable[["AnswerBlock"], np.ndarray]) -> np.ndarray:
+        """Return what a function makes of this block; it is called once, however often the block is read."""
+        if of not in self._arrays:
+            self._arrays[of] = of(self)
+        return self._arrays[of]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +73,8 @@ class Judgements:
     `origin` [rows] is each row's place in the feedback that was tabulated; `row_source` and
     `row_rater` [rows] are places in `sources` and `raters`, `item_source` [items] in `sources`.
     `row_items` are the items of each row: as shown, but for corrections and demonstrations first the
-    rater's own text and then what it was preferred to. `unused` counts feedback that says nothing
+    rater's own text and then what it was preferred to. `weight` [rows] multiplies a row's
+    log-likelihood. `unused` counts feedback that says nothing
     about rewards, such as critiques that nobody has grounded. `ties`, `grades` (of a comparison's
     strength; 0 where no strength is known) and `scales` say which answers the table allows: they stay
     when rows are taken.
@@ -134,6 +88,7 @@ class Judgements:
     row_source: np.ndarray = field(repr=False)
     row_rater: np.ndarray = field(repr=False)
     confidence: np.ndarray = field(repr=False)
+    weight: np.ndarray = field(repr=False)
     row_items: tuple[tuple[int, ...], ...] = field(repr=False)
     answers: tuple[Answer, ...] = field(repr=False)
     unused: int = 0
@@ -151,7 +106,7 @@ class Judgements:
 
         Rejections alone do not: where nothing was ever accepted, zero may lie anywhere above.
         """
-        return any(isinstance(answer, (Label, Rating)) for answer in self.answers)
+        return any(answer.accepted is not None for answer in self.answers)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> tuple["Judgements", np.ndarray]:
         """Return these rows alone, their items renumbered, and the old numbers of the items kept, in new order.
@@ -172,6 +127,7 @@ class Judgements:
             row_source=self.row_source[kept],
             row_rater=self.row_rater[kept],
             confidence=self.confidence[kept],
+            weight=self.weight[kept],
             row_items=row_items,
             answers=tuple(self.answers[row] for row in kept.tolist()),
             unused=0,
@@ -187,63 +143,31 @@ class Judgements:
         """
         for answer, items, source in zip(self.answers, self.row_items, self.row_source.tolist(), strict=True):
             if isinstance(answer, Comparison):
-                yield Pair(items[0], items[1], _choice(answer), source)
-            for better, worse in _preferred(answer, items):
-                yield Pair(better, worse, FIRST, source)
+                yield Pair(items[0], items[1], TIE if answer.better is None else answer.better, source)
+            else:
+                for better, worse in answer.pairs(len(items)):
+                    yield Pair(items[better], items[worse], FIRST, source)
 
-    def valued(self) -> Iterator[tuple[int, Label | Rating, int]]:
-        """Yield item, answer and source of every label and rating."""
+    def valued(self) -> Iterator[tuple[int, float, int]]:
+        """Yield item, acceptance (1, 0, or 0.5 in the middle) and source of every label and rating."""
         for answer, items, source in zip(self.answers, self.row_items, self.row_source.tolist(), strict=True):
-            if isinstance(answer, (Label, Rating)):
-                yield items[0], answer, source
+            if (good := answer.accepted) is not None:
+                yield items[0], good, source
 
     @cached_property
-    def blocks(self) -> Blocks:
-        """The same rows by kind, as arrays."""
-        row_of: dict[type, list[int]] = {}
+    def blocks(self) -> tuple[AnswerBlock, ...]:
+        """The same rows by kind, in the order of `KINDS`, as far as there are any."""
+        scale_at = {scale.points: at for at, scale in enumerate(self.scales)}
+        rows: dict[tuple[str, int], list[int]] = {}
         for row, answer in enumerate(self.answers):
-            row_of.setdefault(type(answer), []).append(row)
-        labels = row_of.get(Label, [])
-        return Blocks(
-            self._compared(row_of.get(Comparison, [])),
-            self._ranked(row_of.get(Ranking, [])),
-            tuple(self._rated(row_of.get(Rating, []), scale) for scale in self.scales),
-            self._valued(labels, [float(answer.good) for answer in _only(Label, self.answers)]),
-            self._chosen(row_of.get(Correction, [])),
-            self._chosen(row_of.get(Demonstration, [])),
-            self._critiqued(row_of.get(Critique, [])),
-            self._chosen(row_of.get(Reject, [])),
-        )
+            scale = scale_at[answer.points] if isinstance(answer, Rating) else -1
+            rows.setdefault((answer.kind, scale), []).append(row)
+        order = {kind: at for at, kind in enumerate(KINDS)}
+        return tuple(self._block(*key, rows[key]) for key in sorted(rows, key=lambda key: (order[key[0]], key[1])))
 
-    def _compared(self, rows: list[int]) -> Compared:
-        items = np.array([self.row_items[row] for row in rows], dtype=np.int64).reshape(-1, 2)
-        answers = _only(Comparison, self.answers)
-        choice = np.array([_choice(answer) for answer in answers], dtype=np.int64)
-        grade = np.array([_grade(answer, self.grades) for answer in answers], dtype=np.int64)
-        return Compared(_integers(rows), items[:, 0].copy(), items[:, 1].copy(), choice, grade)
-
-    def _ranked(self, rows: list[int]) -> Ranked:
-        items, present = _padded([self.row_items[row] for row in rows])
-        best_first, named = _padded([answer.best_first for answer in _only(Ranking, self.answers)])
-        return Ranked(_integers(rows), items, present, np.where(named, best_first, -1))
-
-    def _rated(self, rows: list[int], scale: Scale) -> Valued:
-        every = zip(rows, _only(Rating, self.answers), strict=True)
-        found = [(row, answer.value) for row, answer in every if answer.points == scale.points]
-        return self._valued([row for row, _ in found], [value for _, value in found])
-
-    def _valued(self, rows: list[int], values: list[float]) -> Valued:
-        return Valued(_integers(rows), _integers([self.row_items[row][0] for row in rows]), np.array(values, float))
-
-    def _chosen(self, rows: list[int]) -> Chosen:
-        return Chosen(_integers(rows), *_padded([self.row_items[row] for row in rows]))
-
-    def _critiqued(self, rows: list[int]) -> Critiqued:
-        items, present = _padded([self.row_items[row] for row in rows])
-        consistent = np.zeros_like(present)
-        for place, answer in enumerate(_only(Critique, self.answers)):
-            consistent[place, list(answer.consistent or ())] = True
-        return Critiqued(_integers(rows), items, present, consistent)
+    def _block(self, kind: str, scale: int, rows: list[int]) -> AnswerBlock:
+        items, present = padded([self.row_items[row] for row in rows])
+        return AnswerBlock(kind, scale, _integers(rows), items, present, tuple(self.answers[row] for row in rows))
 
 
 def tabulate(rated: Sequence[Rated], grades: int = 3) -> Judgements:
@@ -287,49 +211,41 @@ def tabulate(rated: Sequence[Rated], grades: int = 3) -> Judgements:
         row_source=_integers([source_at[rated[place].request.source] for place in kept]),
         row_rater=_integers([rater_at[rated[place].feedback.rater] for place in kept]),
         confidence=np.array([1.0 if each is None else each for each in given], dtype=np.float64),
+        weight=np.array([rated[place].weight for place in kept], dtype=np.float64),
         row_items=tuple(row_items[place] for place in kept),
         answers=answers,
         unused=len(rated) - len(kept),
-        ties=any(answer.better is None for answer in _only(Comparison, answers)),
-        grades=grades if any(_has_strength(answer) for answer in _only(Comparison, answers)) else 0,
+        ties=any(answer.better is None for answer in only(Comparison, answers)),
+        grades=grades if any(_is_graded(answer) for answer in only(Comparison, answers)) else 0,
         scales=_scales(answers),
     )
 
 
-def ranked_pairs(best_first: tuple[int, ...], shown: int) -> list[tuple[int, int]]:
-    """Return each two neighbours of a ranking, and the last one named with each that is not."""
-    unnamed = [place for place in range(shown) if place not in best_first]
-    return [*pairwise(best_first), *((best_first[-1], place) for place in unnamed)]
+def only(kind: type[Kind], answers: Sequence[Answer]) -> list[Kind]:
+    """Return the answers of one kind."""
+    return [answer for answer in answers if isinstance(answer, kind)]
 
 
-def accepted(answer: Label | Rating) -> float:
-    """Return 1 for a good label or a rating above the middle of its scale, 0.5 for the middle itself."""
-    if isinstance(answer, Label):
-        return float(answer.good)
-    middle = (answer.points + 1) / 2
-    return 0.5 if answer.value == middle else float(answer.value > middle)
+def padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows as one array [rows, longest], padded with 0, and which entries are there."""
+    width = max(map(len, rows), default=0)
+    values = np.zeros((len(rows), width), dtype=np.int64)
+    present = np.arange(width)[None, :] < np.array([len(row) for row in rows], dtype=np.int64)[:, None]
+    values[present] = np.array([value for row in rows for value in row], dtype=np.int64)
+    return values, present
 
 
 def _texts(row: Rated) -> tuple[str, ...]:
     """Return the texts that a row is about, once its answer is found to fit; the rater's own stands first."""
     request, answer = row.request, row.feedback.answer
     shown = tuple(each.text for each in request.shown)
-    fits = True
-    if isinstance(answer, (Comparison, Label, Rating)):
-        fits = len(shown) == (2 if isinstance(answer, Comparison) else 1)
-    elif isinstance(answer, Ranking):
-        fits = bool(answer.best_first) and max(answer.best_first) < len(shown)
-    elif isinstance(answer, Critique):
-        fits = max(answer.consistent or (), default=-1) < len(shown)
-    if not fits:
+    try:
+        answer.check(shown)
+    except InputError as error:
         raise InputError(
-            f"request {request.id} shows {len(shown)} outputs, which a {answer.kind} {answer} does not fit"
-        )
-    if isinstance(answer, (Correction, Demonstration)):
-        return (answer.text, *shown)
-    if isinstance(answer, Critique) and not answer.consistent:
-        return ()
-    return shown
+            f"request {request.id} shows {len(shown)} outputs, which a {answer.kind} does not fit: {error}"
+        ) from error
+    return answer.texts(shown)
 
 
 def _choice_sets(rated: Sequence[Rated], shown: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -338,7 +254,7 @@ def _choice_sets(rated: Sequence[Rated], shown: list[tuple[int, ...]]) -> list[t
     edits: dict[int, dict[int, None]] = {}
     for row, items in zip(rated, shown, strict=True):
         beside.setdefault(row.request.view.id, {}).update(dict.fromkeys(items))
-        if isinstance(row.feedback.answer, Correction):
+        if row.feedback.answer.pool == "edits":
             for original in items[1:]:
                 edits.setdefault(original, {})[items[0]] = None
     return [_choice_set(row, items, beside, edits) for row, items in zip(rated, shown, strict=True)]
@@ -348,55 +264,21 @@ def _choice_set(
     row: Rated, items: tuple[int, ...], beside: Mapping[str, Iterable[int]], edits: Mapping[int, Iterable[int]]
 ) -> tuple[int, ...]:
     answer = row.feedback.answer
-    if isinstance(answer, Correction):
+    others: Iterable[int] = ()
+    if answer.pool == "edits":
         others = [edit for original in items[1:] for edit in edits[original]]
+    elif answer.pool == "view":
+        others = beside[row.request.view.id]
+    if others:
         items = tuple(dict.fromkeys((*items, *others)))
-    elif isinstance(answer, Demonstration):
-        items = tuple(dict.fromkeys((*items, *beside[row.request.view.id])))
-    elif isinstance(answer, Critique) and len(answer.consistent or ()) == len(items):
-        return ()
-    return () if isinstance(answer, (Correction, Demonstration)) and len(items) < 2 else items
+    return items if answer.decides(len(items)) else ()
 
 
 def _scales(answers: Sequence[Answer]) -> tuple[Scale, ...]:
     whole: dict[int, bool] = {}
-    for answer in _only(Rating, answers):
+    for answer in only(Rating, answers):
         whole[answer.points] = whole.get(answer.points, True) and float(answer.value).is_integer()
     return tuple(Scale(points, whole[points] and points <= MOST_POINTS) for points in sorted(whole))
-
-
-def _preferred(answer: Answer, items: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return the pairs of items (better, worse) of an answer that is no comparison."""
-    if isinstance(answer, Ranking):
-        return [(items[better], items[worse]) for better, worse in ranked_pairs(answer.best_first, len(items))]
-    if isinstance(answer, (Correction, Demonstration)):
-        return [(items[0], other) for other in items[1:]]
-    if isinstance(answer, Critique):
-        named = answer.consistent or ()
-        rest = [item for place, item in enumerate(items) if place not in named]
-        return [(items[place], other) for place in named for other in rest]
-    return []
-
-
-def _choice(answer: Comparison) -> int:
-    return TIE if answer.better is None else answer.better
-
-
-def _grade(answer: Comparison, grades: int) -> int:
-    """Return the grade, from 0 up, of a strength from 0 to 1, -1 where none was asked; 0 for a tie among grades."""
-    if not grades or not (_has_strength(answer) or answer.better is None):
-        return -1
-    return min(int((answer.strength or 0.0) * grades), grades - 1)
-
-
-def _has_strength(answer: Comparison) -> bool:
-    if answer.strength is not None and not 0 <= answer.strength <= 1:
-        raise InputError(f"a comparison's strength lies between 0 and 1, got {answer.strength!r}")
-    return answer.strength is not None and answer.better is not None
-
-
-def _only(kind: type[_Kind], answers: Sequence[Answer]) -> list[_Kind]:
-    return [answer for answer in answers if isinstance(answer, kind)]
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
@@ -407,10 +289,5 @@ def _integers(values: Sequence[int]) -> np.ndarray:
     return np.array(values, dtype=np.int64)
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows as one array [rows, longest], padded with 0, and which entries are there."""
-    width = max(map(len, rows), default=0)
-    values = np.zeros((len(rows), width), dtype=np.int64)
-    present = np.arange(width)[None, :] < np.array([len(row) for row in rows], dtype=np.int64)[:, None]
-    values[present] = np.array([value for row in rows for value in row], dtype=np.int64)
-    return values, present
+def _is_graded(answer: Comparison) -> bool:
+    return answer.strength is not None and answer.better is not None

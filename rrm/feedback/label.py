@@ -2,9 +2,13 @@
 
 from math import log
 
+import numpy as np
 from torch import Tensor, where
 from torch.nn.functional import logsigmoid
 
+from rrm.core.values import Label
+from rrm.feedback.judgements import AnswerBlock, only
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
 
 
@@ -27,3 +31,14 @@ def log_prob(
     broadcasts(score.shape, temperature=temperature, severity=severity, lapse=lapse)
     logit = divided(score - severity, temperature)
     return with_lapses(logsigmoid(where(good, logit, -logit)), lapse, -log(2))
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of labels."""
+    rater, logit = rows.effects, rows.reward(0) + rows.own(rows.scales.anchor())
+    return log_prob(logit, rows.array(accepted), rater.temperature, rater.severity, rater.lapse)
+
+
+def accepted(block: AnswerBlock) -> np.ndarray:
+    """Return which outputs are good, boolean [rows]."""
+    return np.array([answer.good for answer in only(Label, block.answers)], dtype=bool)

@@ -1,211 +1,33 @@
-"""One likelihood for every kind of feedback together, with all that it needs beside the rewards.
+"""One likelihood for every kind of feedback together.
 
 Given the rewards, judgements are independent, so whatever their kinds their log-likelihoods add up
-(Jeon et al., 2020, arXiv:2002.04833). `Scales` holds the rest: where zero is, how likely ties are,
-where the points of a rating scale lie, and each rater's temperature, leanings and lapses.
+(Jeon et al., 2020, arXiv:2002.04833).
 """
 
 from collections.abc import Callable
-from functools import partial
-from math import exp, log
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rrm.core.errors import ShapeError
 from rrm.feedback import comparison, correction, critique, demonstration, label, ranking, rating, reject
-from rrm.feedback.judgements import Chosen, Compared, Critiqued, Judgements, Ranked, Valued
+from rrm.feedback.judgements import Judgements
+from rrm.feedback.rows import RewardedRows
+from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32
 
-PRECISION = 0.1
-"""Of the weak prior on intercepts, thresholds and the odds of a tie, which keeps them finite."""
-
-TEMPERATURE_SD, BIAS_SD, SEVERITY_SD, LAPSE_SD = 0.3, 0.15, 0.5, 1.0
-"""How much raters differ before they are heard: of the temperature's logarithm, of bias and severity in
-logits, and of the lapse rate's logit. A rater with few rows stays near temperature 1, no bias and
-`USUAL_LAPSE`. Chosen on a held-out tenth of 50,000 votes by 3,658 people about arguments."""
-
-TAIL = 4.0
-"""Degrees of freedom of Student's t, the prior of all these: most raters are alike, and some are not at all."""
-
-USUAL_LAPSE, MOST_LAPSE, MOST_TEMPERATURE = 0.02, 0.99, log(10)
-"""The last bounds the temperature's logarithm: a rater heard often, whose answers happen to fit an order of
-nearly equal rewards, would else be taken as infinitely sharp."""
-
-UNIT_SCALE, NOISE_SD = 0.25, 0.5
-"""Where ratings are quantities: half the width of the scale spans some four logits of reward, and the logarithm
-of the noise differs by so much from that of a logit's."""
-
-
-class Rater(NamedTuple):
-    """What was found of a rater, averaged over members, from so many `rows`.
-
-    `temperature` is relative to the geometric mean of all raters'; `bias` is in logits, towards what is
-    shown first; `lapse` is the probability of a blind answer; `severity`, in logits, is how much
-    higher the rater's thresholds for labels and ratings are.
-    """
-
-    name: str
-    temperature: float
-    bias: float
-    lapse: float
-    rows: int
-    severity: float
-
-    @property
-    def sensitivity(self) -> float:
-        """How far a small difference of rewards moves the rater's choice, where a neutral rater has 1.
-
-        The slope of P(first) at equal rewards, so one who always picks the first has little of it,
-        as has one who answers blindly.
-        """
-        first = 1 / (1 + exp(-self.bias))
-        return (1 - self.lapse) * 4 * first * (1 - first) / self.temperature
-
-
-class Effects(NamedTuple):
-    """What raters do to rows: each a number, or [members, rows]; lapses include what confidence lacks."""
-
-    temperature: Tensor | float = 1.0
-    bias: Tensor | float = 0.0
-    severity: Tensor | float = 0.0
-    lapse: Tensor | float = 0.0
-
-
-class Scales(nn.Module):
-    """Every parameter of the likelihood but the rewards, one set for each member of an ensemble.
-
-    Made for a table, and usable with any rows taken from it. With a single rater, or without
-    `reliability`, raters are neutral: temperature 1, no bias, no lapses. `anchor_prior` [members] is
-    where the weak prior on the labels' intercept is centred, by default 0. With one member the same
-    parameters serve rewards of any number of members.
-    """
-
-    def __init__(
-        self,
-        judgements: Judgements,
-        members: int = 1,
-        reliability: bool = True,
-        dtype: torch.dtype = torch.float64,
-        anchor_prior: np.ndarray | None = None,
-    ) -> None:
-        super().__init__()
-        blocks, raters = judgements.blocks, len(judgements.raters)
-        self.members, self.reliability = members, reliability and raters > 1
-        self.names = judgements.raters
-        self.rows_of = np.bincount(judgements.row_rater, minlength=raters)
-        self.ties, self.grades, self.scales = judgements.ties, judgements.grades, judgements.scales
-        counts = [len(block.row) for block in blocks.rated]
-        self.main_scale = None if len(blocks.labelled.row) or not counts else int(np.argmax(counts))
-        # a quantity alone has no unit: then its noise is that of one logit of reward
-        quantities = sum(count for count, scale in zip(counts, self.scales, strict=True) if not scale.ordinal)
-        self.own_noise = judgements.rows > quantities
-
-        def parameter(*shape: int, value: float = 0.0) -> nn.Parameter:
-            return nn.Parameter(torch.full((members, *shape), value, dtype=dtype))
-
-        centre = (
-            torch.zeros(members, dtype=dtype) if anchor_prior is None else torch.as_tensor(anchor_prior, dtype=dtype)
-        )
-        self.anchor_prior: Tensor
-        self.row_share: Tensor
-        self.register_buffer("anchor_prior", centre)
-        self.register_buffer("row_share", torch.as_tensor(self.rows_of / max(judgements.rows, 1), dtype=dtype))
-        self.shift = parameter()
-        self.log_tie = parameter(value=-1.0)
-        self.steps = max(self.grades - (not self.ties), 0)
-        self.grade_gaps = parameter(max(self.steps, 1))  # never empty: sharded training cannot gather what is
-        self.firsts = nn.ParameterList(parameter(value=-1.0 if scale.ordinal else 0.0) for scale in self.scales)
-        self.gaps = nn.ParameterList(
-            parameter(max(scale.points - 2, 1) if scale.ordinal else 2) for scale in self.scales
-        )
-        if self.reliability:
-            self.raw_temperature, self.raw_bias = parameter(raters), parameter(raters)
-            self.raw_severity, self.raw_lapse = parameter(raters), parameter(raters)
-
-    def log_prior(self) -> Tensor:
-        """Log-density [members], without constants, of the priors on all parameters."""
-        weak = [self.shift, self.log_tie, self.grade_gaps, *self.firsts, *self.gaps]
-        total = -0.5 * PRECISION * sum(_squares(each) for each in weak)
-        if self.reliability:
-            raters = (self.raw_temperature, self.raw_bias, self.raw_severity, self.raw_lapse)
-            total = total - 0.5 * (TAIL + 1) * sum(_tails(each) for each in raters)
-        return torch.as_tensor(total)
-
-    def anchor(self) -> Tensor:
-        """Return what is added to a reward to give the logit of acceptance, [members].
-
-        The labels' intercept, or without labels the middle of the scale with the most ratings.
-        """
-        if self.main_scale is None:
-            return self.anchor_prior + self.shift
-        scale = self.scales[self.main_scale]
-        if not scale.ordinal:
-            offset, unit, _ = self.quantity(self.main_scale)
-            return offset / unit
-        cuts = self.thresholds(self.main_scale)
-        return -(cuts[:, (scale.points - 2) // 2] + cuts[:, (scale.points - 1) // 2]) / 2
-
-    def thresholds(self, scale: int) -> Tensor:
-        """Return the thresholds [members, points - 1] of an ordinal scale."""
-        return rating.thresholds(self.firsts[scale], self.gaps[scale][:, : self.scales[scale].points - 2])
-
-    def quantity(self, scale: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return offset, scale and noise, [members] each, of a scale that is a quantity.
-
-        For values from -1 to 1, the ends of the scale; the noise is in logits of reward.
-        """
-        unit, noise = self.gaps[scale].unbind(dim=-1)
-        spread = NOISE_SD * PRECISION**0.5 if self.own_noise else 0.0
-        return self.firsts[scale], UNIT_SCALE * unit.exp(), rating.LOGISTIC_SD * (spread * noise).exp()
-
-    def log_temperatures(self) -> Tensor:
-        """Return the logarithms of the raters' temperatures, [members, raters], of mean 0 over all rows.
-
-        Over rows and not over raters, lest a prior that wants small rewards make sharp raters of those
-        who said much, and blunt ones of those who said too little to object.
-        """
-        raw = MOST_TEMPERATURE * torch.tanh(TEMPERATURE_SD / MOST_TEMPERATURE * self.raw_temperature)
-        return raw - raw @ self.row_share.unsqueeze(-1)
-
-    def lapses(self) -> Tensor:
-        """Return the raters' lapse rates, [members, raters]."""
-        return MOST_LAPSE * torch.sigmoid(log(USUAL_LAPSE / (1 - USUAL_LAPSE)) + LAPSE_SD * self.raw_lapse)
-
-    def raters(self) -> list[Rater]:
-        """Return what was found of each rater, averaged over members (temperatures geometrically)."""
-        if not self.reliability:
-            return [Rater(name, 1.0, 0.0, 0.0, int(n), 0.0) for name, n in zip(self.names, self.rows_of, strict=True)]
-        with torch.no_grad():
-            log_temperature = self.log_temperatures().mean(dim=0)
-            found = [
-                (log_temperature - log_temperature.mean()).exp(),
-                BIAS_SD * self.raw_bias.mean(dim=0),
-                self.lapses().mean(dim=0),
-                torch.as_tensor(self.rows_of),
-                SEVERITY_SD * self.raw_severity.mean(dim=0),
-            ]
-        return [
-            Rater(name, *values) for name, *values in zip(self.names, *(each.tolist() for each in found), strict=True)
-        ]
-
-    def effects(self, rater: Tensor, confidence: Tensor) -> Effects:
-        """Return what raters [rows] do to rows of this confidence [rows], in the confidence's type."""
-        sure = bool((confidence == 1).all())
-        if not self.reliability:
-            return Effects(lapse=0.0 if sure else 1 - confidence)
-
-        def per_row(values: Tensor) -> Tensor:
-            return values.index_select(1, rater).to(confidence.dtype)
-
-        return Effects(
-            per_row(self.log_temperatures().exp()),
-            per_row(BIAS_SD * self.raw_bias),
-            per_row(SEVERITY_SD * self.raw_severity),
-            1 - confidence * (1 - per_row(self.lapses())),
-        )
+LIKELIHOODS: dict[str, Callable[[RewardedRows], Tensor]] = {
+    "comparison": comparison.of_rows,
+    "ranking": ranking.of_rows,
+    "rating": rating.of_rows,
+    "label": label.of_rows,
+    "correction": correction.of_rows,
+    "demonstration": demonstration.of_rows,
+    "critique": critique.of_rows,
+    "reject": reject.of_rows,
+}
+"""Of every kind: the log-likelihood [members, rows], in nats, of the rows of a block."""
 
 
 def log_likelihood(rewards: Tensor, judgements: Judgements, scales: Scales) -> Tensor:
@@ -218,113 +40,11 @@ def log_likelihood(rewards: Tensor, judgements: Judgements, scales: Scales) -> T
         raise ShapeError(f"rewards are [members, {len(judgements.items)} items], got {tuple(rewards.shape)}")
     if scales.members not in (1, len(rewards)):
         raise ShapeError(f"rewards of {len(rewards)} members do not fit scales of {scales.members}")
-    table = _Reader(at_least_float32(rewards), judgements, scales)
-    blocks = judgements.blocks
-    parts: list[tuple[np.ndarray, Callable[[], Tensor]]] = [
-        (blocks.compared.row, lambda: table.compared(blocks.compared)),
-        (blocks.ranked.row, lambda: table.ranked(blocks.ranked)),
-        *((block.row, partial(table.rated, at, block)) for at, block in enumerate(blocks.rated)),
-        (blocks.labelled.row, lambda: table.labelled(blocks.labelled)),
-        (blocks.corrected.row, lambda: table.corrected(blocks.corrected)),
-        (blocks.demonstrated.row, lambda: table.demonstrated(blocks.demonstrated)),
-        (blocks.critiqued.row, lambda: table.critiqued(blocks.critiqued)),
-        (blocks.rejected.row, lambda: table.rejected(blocks.rejected)),
-    ]
-    found = [(row, read()) for row, read in parts if len(row)]
+    scores, blocks = at_least_float32(rewards), judgements.blocks
+    found = [LIKELIHOODS[block.kind](RewardedRows(scores, judgements, scales, block)) for block in blocks]
     if not found:
-        return table.rewards.new_zeros(len(rewards), 0)
+        return scores.new_zeros(len(scores), 0)
     if len(found) == 1:
-        return found[0][1]
-    back = np.argsort(np.concatenate([row for row, _ in found]))
-    return torch.cat([each for _, each in found], dim=1)[:, table.tensor(back)]
-
-
-class _Reader:
-    """Reads one block at a time, [members, rows of the block]."""
-
-    def __init__(self, rewards: Tensor, judgements: Judgements, scales: Scales) -> None:
-        self.rewards, self.judgements, self.scales = rewards, judgements, scales
-
-    def tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.rewards.device)
-
-    def of(self, items: np.ndarray) -> Tensor:
-        """Return the rewards of items, [members, ...]."""
-        flat = self.rewards.index_select(1, self.tensor(items.ravel()))
-        return flat.reshape(len(self.rewards), *items.shape)
-
-    def all(self, array: np.ndarray) -> Tensor:
-        """Return what all members share, [members, ...]."""
-        found: Tensor = self.tensor(array)
-        return found.expand(len(self.rewards), *found.shape)
-
-    def own(self, values: Tensor) -> Tensor:
-        """Return what each member has for all rows, [members, 1]."""
-        return values.unsqueeze(1).to(self.rewards.dtype)
-
-    def effects(self, row: np.ndarray) -> Effects:
-        confidence = self.tensor(self.judgements.confidence[row]).to(self.rewards.dtype)
-        return self.scales.effects(self.tensor(self.judgements.row_rater[row]), confidence)
-
-    def compared(self, block: Compared) -> Tensor:
-        a, b, choice = self.of(block.first), self.of(block.second), self.all(block.choice)
-        rater, scales = self.effects(block.row), self.scales
-        if scales.grades:
-            bounds = comparison.grade_bounds(scales.grade_gaps[:, : scales.steps], scales.ties).unsqueeze(1)
-            grade = self.all(block.grade)
-            return comparison.graded_log_prob(a, b, choice, grade, bounds, rater.lapse, rater.temperature, rater.bias)
-        log_tie = self.own(scales.log_tie) if scales.ties else None
-        return comparison.log_prob(a, b, choice, log_tie, rater.lapse, rater.temperature, rater.bias)
-
-    def ranked(self, block: Ranked) -> Tensor:
-        rater = self.effects(block.row)
-        best_first, present = self.all(block.best_first), self.all(block.present)
-        return ranking.log_prob(self.of(block.items), best_first, present, rater.temperature, rater.lapse)
-
-    def rated(self, at: int, block: Valued) -> Tensor:
-        rater, scale = self.effects(block.row), self.scales.scales[at]
-        reward = self.of(block.item)
-        if scale.ordinal:
-            cuts, value = self.scales.thresholds(at).unsqueeze(1), self.all(block.value.astype(np.int64))
-            return rating.log_prob(reward, value, cuts, rater.temperature, rater.severity, rater.lapse)
-        half = (scale.points - 1) / 2
-        value = self.all((block.value - 1 - half) / half).to(reward.dtype)
-        offset, unit, noise = (self.own(each) for each in self.scales.quantity(at))
-        return rating.log_density(
-            reward, value, offset, unit, noise, rater.temperature, rater.severity, rater.lapse, width=2.0
-        )
-
-    def labelled(self, block: Valued) -> Tensor:
-        rater = self.effects(block.row)
-        logit = self.of(block.item) + self.own(self.scales.anchor())
-        return label.log_prob(logit, self.all(block.value > 0), rater.temperature, rater.severity, rater.lapse)
-
-    def corrected(self, block: Chosen) -> Tensor:
-        rater, present = self.effects(block.row), self.all(block.present)
-        rewards, first = self.of(block.items), self.all(np.zeros(len(block.row), dtype=np.int64))
-        return correction.log_prob(rewards, first, present, rater.temperature, rater.lapse)
-
-    def demonstrated(self, block: Chosen) -> Tensor:
-        rater, present = self.effects(block.row), self.all(block.present)
-        rewards, first = self.of(block.items), self.all(np.zeros(len(block.row), dtype=np.int64))
-        return demonstration.log_prob(rewards, first, present, rater.temperature, rater.lapse)
-
-    def critiqued(self, block: Critiqued) -> Tensor:
-        rater, present = self.effects(block.row), self.all(block.present)
-        consistent = self.all(block.consistent)
-        return critique.log_prob(self.of(block.items), consistent, present, rater.temperature, rater.lapse)
-
-    def rejected(self, block: Chosen) -> Tensor:
-        rater, present = self.effects(block.row), self.all(block.present)
-        anchor, rejected = self.own(self.scales.anchor()), self.all(np.ones(len(block.row), dtype=bool))
-        return reject.log_prob(self.of(block.items), rejected, anchor, present, rater.temperature, rater.lapse)
-
-
-def _tails(values: Tensor) -> Tensor:
-    """Return the sum [members] of log(1 + x^2 / TAIL) over each member's numbers."""
-    return torch.log1p(values**2 / TAIL).sum(dim=-1)
-
-
-def _squares(values: Tensor) -> Tensor:
-    """Return the sum of squares of each member's numbers, [members]."""
-    return (values**2).reshape(len(values), -1).sum(dim=-1)
+        return found[0]
+    back = np.argsort(np.concatenate([block.row for block in blocks]))
+    return torch.cat(found, dim=1)[:, torch.from_numpy(back).to(scores.device)]

@@ -5,7 +5,8 @@ from torch import Tensor, log_softmax
 
 from rrm.core.errors import ShapeError
 from rrm.feedback.judgements import Judgements
-from rrm.feedback.likelihood import Scales, log_likelihood
+from rrm.feedback.likelihood import log_likelihood
+from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32, same_shape
 
 

@@ -1,9 +1,13 @@
 """Rankings: how probable an order of outputs, whole or only of the best ones, is given their rewards."""
 
+import numpy as np
 import torch
 from torch import Tensor, finfo
 
 from rrm.core.errors import InputError, ShapeError
+from rrm.core.values import Ranking
+from rrm.feedback.judgements import AnswerBlock, only, padded
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
 
 
@@ -50,3 +54,15 @@ def log_prob(
         chosen = left.new_zeros(left.shape).scatter(-1, position, counts.unsqueeze(-1))
         left = left & ~chosen
     return with_lapses(total, lapse, blind)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of rankings."""
+    rater = rows.effects
+    return log_prob(rows.rewards, rows.array(places), rows.present, rater.temperature, rater.lapse)
+
+
+def places(block: AnswerBlock) -> np.ndarray:
+    """Return the places best first, [rows, m], padded with -1."""
+    best_first, named = padded([answer.best_first for answer in only(Ranking, block.answers)])
+    return np.where(named, best_first, -1)

@@ -1,25 +1,16 @@
 """Ratings: how probable a point on an ordered scale, or a quantity, is given an output's reward."""
 
-from math import log, pi, sqrt
+from math import log, pi
 
-from torch import Tensor, as_tensor, cat, cumsum
-from torch.nn.functional import pad, softplus
+import numpy as np
+from torch import Tensor, as_tensor
+from torch.nn.functional import pad
 
-from rrm.core.errors import InputError, ShapeError
-from rrm.feedback.shapes import at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
-
-LOGISTIC_SD = pi / sqrt(3)
-"""The standard deviation of a standard logistic variable: the noise that one logit is measured in."""
-
-
-def thresholds(first: Tensor, gaps: Tensor) -> Tensor:
-    """Return ascending thresholds [..., points - 1] from the first [...] and raw gaps [..., points - 2].
-
-    Gaps may be any numbers; their softplus is added up, so the order holds whatever is fitted.
-    """
-    if gaps.shape[:-1] != first.shape:
-        raise ShapeError(f"first threshold {tuple(first.shape)} does not fit gaps {tuple(gaps.shape)}")
-    return cat([first.unsqueeze(-1), first.unsqueeze(-1) + cumsum(softplus(gaps), dim=-1)], dim=-1)
+from rrm.core.errors import InputError
+from rrm.core.values import Rating
+from rrm.feedback.judgements import AnswerBlock, only
+from rrm.feedback.rows import RewardedRows
+from rrm.feedback.shapes import LOGISTIC_SD, at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
 
 
 def log_prob(
@@ -80,3 +71,21 @@ def log_density(
     spread = as_tensor(scale * noise * temperature, dtype=score.dtype, device=score.device)
     off = (value.to(score.dtype) - offset - scale * (score - severity)) / spread
     return with_lapses(-0.5 * off**2 - spread.log() - 0.5 * log(2 * pi), lapse, -log(width))
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of ratings on one scale: point by point, or as a quantity from -1 to 1."""
+    rater, scale, reward = rows.effects, rows.scales.scales[rows.block.scale], rows.reward(0)
+    value = rows.array(values)
+    if scale.ordinal:
+        cuts = rows.scales.thresholds(rows.block.scale).unsqueeze(1)
+        return log_prob(reward, value.long(), cuts, rater.temperature, rater.severity, rater.lapse)
+    half = (scale.points - 1) / 2
+    offset, unit, noise = (rows.own(each) for each in rows.scales.quantity(rows.block.scale))
+    value = ((value - 1 - half) / half).to(reward.dtype)
+    return log_density(reward, value, offset, unit, noise, rater.temperature, rater.severity, rater.lapse, width=2.0)
+
+
+def values(block: AnswerBlock) -> np.ndarray:
+    """Return the values [rows], as floats."""
+    return np.array([answer.value for answer in only(Rating, block.answers)], dtype=np.float64)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from rrm.feedback import choice
+from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, same_shape
 
 
@@ -31,3 +32,10 @@ def log_prob(
     going_on = (scores * shown).sum(dim=-1) / shown.sum(dim=-1).clamp(min=1) + anchor
     options = torch.stack([going_on, torch.zeros_like(going_on)], dim=-1)
     return choice.log_prob(options, rejected.long(), None, None, temperature, lapse)
+
+
+def of_rows(rows: RewardedRows) -> Tensor:
+    """Log-likelihood [members, rows] of rejections."""
+    rater, rewards, anchor = rows.effects, rows.rewards, rows.own(rows.scales.anchor())
+    rejected = torch.ones(rewards.shape[:-1], dtype=torch.bool, device=rewards.device)
+    return log_prob(rewards, rejected, anchor, rows.present, rater.temperature, rater.lapse)

@@ -10,8 +10,9 @@ from torch import Tensor
 from rrm.core.errors import InputError
 from rrm.core.values import Rated
 from rrm.feedback.judgements import Judgements, tabulate
-from rrm.feedback.likelihood import Rater, Scales, log_likelihood
+from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.optimise import minimise
+from rrm.feedback.scales import Rater, Scales
 
 
 class Reliability(NamedTuple):

@@ -7,11 +7,12 @@ import numpy as np
 
 from rrm.core.errors import ConfigError
 from rrm.core.ids import generator
+from rrm.core.place import Place
 from rrm.core.values import KINDS, Output, Request, Shown, View
 
 
 def select(
-    node: str, source: str, level: int, view: View, outputs: Sequence[Output], wanted: Mapping[str, int], seed: int
+    node: str, source: str, place: Place, view: View, outputs: Sequence[Output], wanted: Mapping[str, int], seed: int
 ) -> list[Request]:
     """Return the requests about one node's outputs: `wanted` says how many of each kind.
 
@@ -30,16 +31,17 @@ def select(
         for number in range(count if questions else 0):
             copy, which = divmod(number, len(questions))
             shown = tuple(distinct[position] for position in questions[which])
-            requests.append(Request(node, source, level, kind, view, shown, copy=copy))
+            requests.append(Request(node, source, place, kind, view, shown, copy=copy))
     return requests
 
 
 def _questions(kind: str, k: int, random: np.random.Generator) -> list[list[int]]:
     """Return the different questions of a kind about k outputs, as positions shown, in random order."""
-    if kind == "comparison":
+    fewest, most = KINDS[kind].shows
+    if fewest == most == 2:
         pairs = list(combinations(range(k), 2))
         ordered = [pairs[each] for each in random.permutation(len(pairs))]
         return [list(pair[::-1]) if random.random() < 0.5 else list(pair) for pair in ordered]
-    if kind == "ranking":
-        return [random.permutation(k)[:6].tolist()] if k > 1 else []
+    if fewest > 1:
+        return [random.permutation(k)[:most].tolist()] if k >= fewest else []
     return [[int(each)] for each in random.permutation(k)]

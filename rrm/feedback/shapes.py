@@ -1,12 +1,15 @@
 """What the likelihoods of all kinds share: checks of shapes, lapses, and the span of a logistic between two bounds."""
 
-from math import log, log1p
+from math import log, log1p, pi, sqrt
 
 import torch
 from torch import Tensor, float32, logaddexp, promote_types
 from torch.nn.functional import logsigmoid
 
 from rrm.core.errors import InputError, ShapeError
+
+LOGISTIC_SD = pi / sqrt(3)
+"""The standard deviation of a standard logistic variable: the noise that one logit is measured in."""
 
 
 def same_shape(**tensors: Tensor) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
 
 VIEW = View("Which is better?", (), 9)
@@ -14,7 +15,7 @@ def told(
     answer: Answer, texts: Sequence[str], rater: str = "Ann", confidence: float | None = None, source: str = "s"
 ) -> Rated:
     shown = tuple(Shown(text, text) for text in texts)
-    asked = Request("node", source, 0, answer.kind, VIEW, shown)
+    asked = Request("node", source, Place(), answer.kind, VIEW, shown)
     return Rated(asked, Feedback(asked.id, rater, answer, confidence=confidence))
 
 

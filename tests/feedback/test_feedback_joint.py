@@ -21,8 +21,9 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.feedback.judgements import Judgements, tabulate
-from rrm.feedback.likelihood import Scales, log_likelihood
+from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.posterior import log_posterior
+from rrm.feedback.scales import Scales
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),

@@ -8,6 +8,7 @@ import torch
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.feedback import comparison, label, ranking, rating
+from rrm.feedback.scales import thresholds
 
 R = torch.float64
 
@@ -104,7 +105,7 @@ def test_gradients_of_ratings_are_finite_at_both_ends_of_the_scale() -> None:
 
 
 def test_thresholds_ascend_whatever_the_raw_gaps() -> None:
-    found = rating.thresholds(torch.tensor(0.3), torch.tensor([-5.0, 0.0, 4.0]))
+    found = thresholds(torch.tensor(0.3), torch.tensor([-5.0, 0.0, 4.0]))
     assert found[0].item() == pytest.approx(0.3)
     assert (found.diff() > 0).all()
 

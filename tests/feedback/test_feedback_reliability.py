@@ -14,8 +14,8 @@ from scipy.stats import spearmanr
 from rrm.core.errors import InputError
 from rrm.core.values import Comparison, Critique, Rated, Rating
 from rrm.feedback.judgements import tabulate
-from rrm.feedback.likelihood import Rater
 from rrm.feedback.reliability import Reliability, fit_reliability
+from rrm.feedback.scales import Rater
 
 TRUTH = np.random.default_rng(11).normal(scale=1.5, size=30)
 PANEL = {

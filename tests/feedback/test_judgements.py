@@ -19,7 +19,8 @@ from rrm.core.values import (
     Rating,
     Reject,
 )
-from rrm.feedback.judgements import Item, Judgements, Pair, Scale, accepted, tabulate
+from rrm.feedback.comparison import grades
+from rrm.feedback.judgements import Item, Judgements, Pair, Scale, only, tabulate
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),
@@ -112,7 +113,7 @@ def test_a_scale_with_means_or_many_points_on_it_is_a_quantity() -> None:
     rows = [Rating(1, 5), Rating(2.5, 7), Rating(3, 7), Rating(50, 101)]
     table = tabulate([told(row, ["a"]) for row in rows])
     assert table.scales == (Scale(5, True), Scale(7, False), Scale(101, False))
-    assert [block.value.tolist() for block in table.blocks.rated] == [[1], [2.5, 3], [50]]
+    assert [[answer.value for answer in only(Rating, block.answers)] for block in table.blocks] == [[1], [2.5, 3], [50]]
     assert table.take([2])[0].scales == table.scales
 
 
@@ -120,9 +121,9 @@ def test_strengths_are_cut_into_grades_and_ties_are_one_answer_among_them() -> N
     answers = [Comparison(0, 0.0), Comparison(1, 0.4), Comparison(0, 1.0), Comparison(1), Comparison(None)]
     table = tabulate([told(answer, ["a", "b"]) for answer in answers])
     assert (table.grades, table.ties) == (3, True)
-    assert table.blocks.compared.grade.tolist() == [0, 1, 2, -1, 0]
+    assert grades(table.blocks[0], 3).tolist() == [0, 1, 2, -1, 0]
     plain = tabulate([told(answer, ["a", "b"]) for answer in answers], grades=0)
-    assert plain.grades == 0 and set(plain.blocks.compared.grade.tolist()) == {-1}
+    assert plain.grades == 0
 
 
 def test_an_answer_that_does_not_fit_its_request_is_refused() -> None:
@@ -142,8 +143,8 @@ def test_an_answer_that_does_not_fit_its_request_is_refused() -> None:
 
 
 def test_a_rating_is_accepted_above_the_middle_of_its_scale() -> None:
-    assert [accepted(Rating(value, 5)) for value in (2, 3, 3.5)] == [0.0, 0.5, 1.0]
-    assert (accepted(Label(True)), accepted(Label(False))) == (1.0, 0.0)
+    assert [Rating(value, 5).accepted for value in (2, 3, 3.5)] == [0.0, 0.5, 1.0]
+    assert (Label(True).accepted, Label(False).accepted) == (1.0, 0.0)
 
 
 def test_the_table_needs_no_torch() -> None:

@@ -1,0 +1,219 @@
+"""What raters may be asked in all, in minutes or questions, and which questions that pays for."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum, isfinite
+from typing import Any
+
+from rrm.core.errors import ConfigError
+from rrm.core.place import Place
+from rrm.core.values import Output, Request, View
+from rrm.feedback.minutes import RATES, Currency, Meter, minutes
+from rrm.feedback.select import select
+
+ROOT = "root"
+"""The highest level of a run's trees, as a key of `Budget.by_level`."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be asked now: rater minutes or questions, from 0 up; None is no limit."""
+
+    minutes: float | None = None
+    questions: int | None = None
+
+
+NOTHING = Allowance(0.0, 0)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one pass over the levels may ask: `minutes` of raters, or `questions`, or a budget for each of some levels.
+
+    `by_level` has numbers from 0 (leaves) up and "root" as keys; a level without an entry is asked
+    nothing. Raises ConfigError unless exactly one of the three is given, and it is positive.
+    """
+
+    minutes: float | None = None
+    questions: int | None = None
+    by_level: dict[int | str, "Budget"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = {"minutes": self.minutes, "questions": self.questions, "by_level": self.by_level or None}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            said = " and ".join(named) or "nothing"
+            raise ConfigError(f"a budget says one of minutes, questions and by_level, this one says {said}")
+        for name, value in (("minutes", self.minutes), ("questions", self.questions)):
+            if value is not None and not (isfinite(value) and value > 0):
+                raise ConfigError(f"a budget's {name} must be more than 0, got {value}")
+        if any(entry.by_level for entry in self.by_level.values()):
+            raise ConfigError("a level's budget says minutes or questions, and has no levels of its own")
+        object.__setattr__(self, "by_level", {_level(key): entry for key, entry in self.by_level.items()})
+
+    def share(self, fraction: float) -> "Budget":
+        """Return the budget that is due once this share of the rounds has begun; questions are rounded down."""
+        if self.by_level:
+            return Budget(by_level={level: entry.share(fraction) for level, entry in self.by_level.items()})
+        if self.minutes is not None:
+            return Budget(minutes=self.minutes * fraction)
+        assert self.questions is not None
+        return Budget(questions=max(1, int(self.questions * fraction + 1e-9)))
+
+    def allowance(
+        self,
+        level: int,
+        top: int,
+        draws: Mapping[int, int],
+        asked: Sequence[Sequence[Request]] = (),
+        rates: Currency = RATES,
+    ) -> Allowance:
+        """Return what may be asked at a level, `top` being the highest one.
+
+        A budget for the whole run is shared among this level and those above it in proportion to
+        their `draws` (see `rrm.feedback.sample.draws_by_level`), so that what a level leaves over goes
+        to those above. `asked` is what was put before in this pass, one sequence a level: a reading is
+        not shared between them.
+        """
+        if self.by_level:
+            entry = self.by_level.get(ROOT) if level == top else None
+            entry = entry or self.by_level.get(level)
+            here = [requests for requests in asked if requests and requests[0].place.level == level]
+            return _left(entry, here, rates, 1, 1) if entry else NOTHING
+        above = sum(count for at, count in draws.items() if at >= level)
+        return _left(self, asked, rates, draws.get(level, 0), above)
+
+
+@dataclass(frozen=True)
+class Askable:
+    """What can be asked about a node: each visit puts `wanted` questions of each kind (see `select`)."""
+
+    source: str
+    place: Place
+    view: View
+    outputs: tuple[Output, ...]
+    wanted: Mapping[str, int]
+
+
+def ask(
+    order: Sequence[str],
+    at: Mapping[str, Askable],
+    allowance: Allowance,
+    seed: int,
+    *,
+    asked: Collection[str] = (),
+    stale: Collection[str] = (),
+    rates: Currency = RATES,
+) -> list[Request]:
+    """Return the requests that fit in an allowance, those about one view next to each other.
+
+    Nodes are visited in `order`, as a sampler gives it; those that `at` does not know are passed over.
+    Each visit of a node puts its next round of questions that were not all `asked` before, by their ids,
+    without those that were. `stale` nodes, whose ratings are about inputs that have changed, come first,
+    whether the order has them or not. Ends at the first question that does not fit, so what is left
+    over is less than one question's cost, unless there are no more questions. The minutes are those of
+    one rater who answers everything returned. Equal arguments give equal requests.
+    """
+    visits = _stale_first([node for node in order if node in at], at, frozenset(stale))
+    times = Counter(visits)
+    rounds: dict[str, list[list[Request]]] = {}
+    meter, before = Meter(rates), frozenset(asked)
+    chosen: dict[str, list[Request]] = defaultdict(list)
+    count = 0
+    for node in visits:
+        if node not in rounds:
+            rounds[node] = _rounds(node, at[node], times[node], seed, before)[::-1]
+        for request in rounds[node].pop():
+            if request.id in before:
+                continue
+            if not _fits(allowance, meter.minutes_with(request), count + 1):
+                return [each for requests in chosen.values() for each in requests]
+            meter.add(request)
+            count += 1
+            chosen[request.view.id].append(request)
+    return [each for requests in chosen.values() for each in requests]
+
+
+def flat_budget(level_requests: Iterable[Sequence[Request]], rates: Currency = RATES) -> Allowance:
+    """Return what the flat baseline may ask: as many minutes as the levels had, a sequence of requests each."""
+    return Allowance(minutes=fsum(minutes(requests, rates) for requests in level_requests))
+
+
+def read_budget(table: Mapping[str, Any], where: str = "budget") -> Budget:
+    """Make a budget from a run file's table; raise ConfigError, naming the key, for what is unknown or mistyped."""
+    known = tuple(Budget.__dataclass_fields__)
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r} in {where}; there are {', '.join(known)}")
+    _number(table, "minutes", int | float, where)
+    _number(table, "questions", int, where)
+    levels = table.get("by_level", {})
+    if not isinstance(levels, Mapping) or not all(isinstance(entry, Mapping) for entry in levels.values()):
+        raise ConfigError(f"{where}.by_level must be a table of budgets by level, got {levels!r}")
+    by_level = {key: read_budget(entry, f"{where}.by_level.{key}") for key, entry in levels.items()}
+    try:
+        return Budget(table.get("minutes"), table.get("questions"), by_level)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _left(budget: Budget, asked: Sequence[Sequence[Request]], rates: Currency, share: int, of: int) -> Allowance:
+    """Return a share of what a budget has left after what was asked."""
+    if not share:
+        return NOTHING
+    if budget.minutes is not None:
+        left = budget.minutes - fsum(minutes(requests, rates) for requests in asked)
+        return Allowance(minutes=max(0.0, left * (share / of)))
+    assert budget.questions is not None
+    return Allowance(questions=max(0, budget.questions - sum(map(len, asked))) * share // of)
+
+
+def _rounds(node: str, askable: Askable, visits: int, seed: int, before: frozenset[str]) -> list[list[Request]]:
+    """Return the questions of each visit of a node: as `select` draws them, the rounds asked entirely before passed."""
+    more = 0
+    while True:
+        rounds = _drawn(node, askable, visits + more, seed)
+        fresh = [each for each in rounds if not each or not before.issuperset(request.id for request in each)]
+        if len(fresh) >= visits:
+            return fresh[:visits]
+        more = 2 * more + visits - len(fresh)
+
+
+def _drawn(node: str, askable: Askable, visits: int, seed: int) -> list[list[Request]]:
+    wanted = {kind: count * visits for kind, count in askable.wanted.items()}
+    by_kind: dict[str, list[Request]] = defaultdict(list)
+    for request in select(node, askable.source, askable.place, askable.view, askable.outputs, wanted, seed):
+        by_kind[request.kind].append(request)
+    return [
+        [each for kind, count in askable.wanted.items() for each in by_kind[kind][visit * count : (visit + 1) * count]]
+        for visit in range(visits)
+    ]
+
+
+def _stale_first(order: Sequence[str], at: Mapping[str, Askable], stale: frozenset[str]) -> list[str]:
+    drawn = set(order)
+    first = [node for node in order if node in stale]
+    undrawn = [node for node in at if node in stale and node not in drawn]
+    return [*first, *undrawn, *(node for node in order if node not in stale)]
+
+
+def _fits(allowance: Allowance, minutes: float, questions: int) -> bool:
+    in_time = allowance.minutes is None or minutes <= allowance.minutes
+    return in_time and (allowance.questions is None or questions <= allowance.questions)
+
+
+def _level(key: int | str) -> int | str:
+    """Return a level's key as a number or "root"; TOML has only text for keys."""
+    if key == ROOT:
+        return key
+    text = str(key)
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(f'a budget\'s levels are numbers from 0 up or "root", got {key!r}')
+    return int(text)
+
+
+def _number(table: Mapping[str, Any], key: str, kind: Any, where: str) -> None:
+    value = table.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+        raise ConfigError(f"{where}.{key} must be a {'whole ' if kind is int else ''}number, got {value!r}")

@@ -1,0 +1,171 @@
+"""What raters' time costs: minutes of reading and deciding, the one currency of budgets and baselines.
+
+One rater reads a view (passages and context, without the instruction, which a rater knows) once for
+every few decisions about it, and at each decision the outputs shown. Words are those of
+`rrm.core.text.words`. What is counted are integers, so a sum of minutes does not depend on the order
+of the questions.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import fsum
+from typing import NamedTuple, Protocol
+
+from rrm.core.errors import ConfigError
+from rrm.core.text import words
+from rrm.core.values import Rated, Request, View
+
+Size = Callable[[str], int]
+"""The size of a text: words for people, tokens for models."""
+
+
+def word_count(text: str) -> int:
+    return len(words(text))
+
+
+class Tally(NamedTuple):
+    """What one rater was shown: sizes of views and outputs as often as they were read, outputs, decisions."""
+
+    views: int = 0
+    outputs: int = 0
+    outputs_shown: int = 0
+    decisions: int = 0
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
+
+class Currency(Protocol):
+    """How a tally of words becomes minutes; a view is read once per `decisions_a_reading` decisions about it."""
+
+    @property
+    def decisions_a_reading(self) -> int: ...
+
+    def cost(self, tally: Tally) -> float:
+        """Return the minutes that a tally of words takes; linear in it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Reading at `words_a_minute`, views once per `decisions_a_reading`, and `minutes_a_decision` for each answer.
+
+    Raises ConfigError unless words and decisions are positive and minutes are not negative.
+    """
+
+    words_a_minute: float = 250.0
+    minutes_a_decision: float = 0.2
+    decisions_a_reading: int = 3
+
+    def __post_init__(self) -> None:
+        if not (self.words_a_minute > 0 and self.minutes_a_decision >= 0 and self.decisions_a_reading >= 1):
+            raise ConfigError(f"rates of reading must be positive and minutes a decision not negative, got {self}")
+
+    def cost(self, tally: Tally) -> float:
+        return (tally.views + tally.outputs) / self.words_a_minute + tally.decisions * self.minutes_a_decision
+
+
+@dataclass(frozen=True)
+class PublishedRates:
+    """The times of the published book procedure: views at 180 words a minute, 0.75 minutes an output shown.
+
+    The time of an output includes reading it, so a comparison takes 1.5 minutes, a label or rating
+    0.75. A passage of 450 words is read in 2.5 minutes, once per three comparisons (Wu et al. 2021,
+    arXiv:2109.10862, appendix). Answers that are written, such as demonstrations, take longer.
+    """
+
+    words_a_minute: float = 180.0
+    minutes_an_output: float = 0.75
+    decisions_a_reading: int = 3
+
+    def __post_init__(self) -> None:
+        if not (self.words_a_minute > 0 and self.minutes_an_output >= 0 and self.decisions_a_reading >= 1):
+            raise ConfigError(f"rates of reading must be positive and minutes an output not negative, got {self}")
+
+    def cost(self, tally: Tally) -> float:
+        return tally.views / self.words_a_minute + tally.outputs_shown * self.minutes_an_output
+
+
+RATES = Rates()
+PUBLISHED = PublishedRates()
+
+
+class Counted:
+    """A running tally of the questions that one rater answers, in any order."""
+
+    def __init__(self, decisions_a_reading: int = RATES.decisions_a_reading, size: Size = word_count) -> None:
+        self._decisions_a_reading, self._size = decisions_a_reading, size
+        self._decided: Counter[str] = Counter()
+        self._views: dict[str, int] = {}
+        self.tally = Tally()
+
+    def next(self, request: Request) -> Tally:
+        """Return what one more question shows: its outputs, and its view where that is to be read again."""
+        view = request.view
+        if view.id not in self._views:
+            self._views[view.id] = view_size(view, self._size)
+        reads = self._decided[view.id] % self._decisions_a_reading == 0
+        outputs = sum(self._size(shown.text) for shown in request.shown)
+        return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1)
+
+    def add(self, request: Request) -> None:
+        """Count one more question."""
+        self.tally = self.tally.plus(self.next(request))
+        self._decided[request.view.id] += 1
+
+
+class Meter:
+    """The minutes of one rater, question by question: what one more would cost, and all so far."""
+
+    def __init__(self, rates: Currency = RATES) -> None:
+        self._rates = rates
+        self._counted = Counted(rates.decisions_a_reading)
+
+    @property
+    def minutes(self) -> float:
+        """The minutes of all questions added."""
+        return self._rates.cost(self._counted.tally)
+
+    def marginal(self, request: Request) -> float:
+        """Return the minutes of one more question, its view's reading included where it is due."""
+        return self._rates.cost(self._counted.next(request))
+
+    def minutes_with(self, request: Request) -> float:
+        """Return the minutes of all questions, one more included."""
+        return self._rates.cost(self._counted.tally.plus(self._counted.next(request)))
+
+    def add(self, request: Request) -> None:
+        """Add a question."""
+        self._counted.add(request)
+
+
+def tally(requests: Iterable[Request], decisions_a_reading: int = 3, size: Size = word_count) -> Tally:
+    """Return what requests show, in sizes; with `decisions_a_reading` 1 each sends its whole view, as to a model."""
+    counted = Counted(decisions_a_reading, size)
+    for request in requests:
+        counted.add(request)
+    return counted.tally
+
+
+def minutes(requests: Iterable[Request], rates: Currency = RATES) -> float:
+    """Return the minutes of one rater who answers these requests."""
+    return rates.cost(tally(requests, rates.decisions_a_reading))
+
+
+def published_minutes(requests: Iterable[Request], rates: PublishedRates = PUBLISHED) -> float:
+    """Return the minutes of one rater who answers these requests, by the published times."""
+    return minutes(requests, rates)
+
+
+def minutes_of_raters(rated: Iterable[Rated], rates: Currency = RATES) -> float:
+    """Return the minutes of all raters together; each rater reads for themselves."""
+    answered: dict[str, list[Request]] = defaultdict(list)
+    for row in rated:
+        answered[row.feedback.rater].append(row.request)
+    return fsum(minutes(requests, rates) for requests in answered.values())
+
+
+def view_size(view: View, size: Size = word_count) -> int:
+    """Return the size of what stands beside the outputs: passages and context, not the instruction."""
+    return size(view.text) + size(view.context)

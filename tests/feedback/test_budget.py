@@ -1,0 +1,183 @@
+"""Budgets of raters: never exceeded, nearly used up, and deterministic by seed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rrm.core.errors import ConfigError
+from rrm.core.place import Place
+from rrm.core.values import Output, Passage, Request, View
+from rrm.feedback.budget import NOTHING, Allowance, Askable, Budget, ask, flat_budget, read_budget
+from rrm.feedback.minutes import PUBLISHED, Meter, Rates, minutes
+from rrm.feedback.select import select
+
+
+def askable(node: str, words: int = 250, outputs: int = 4, wanted: Mapping[str, int] | None = None) -> Askable:
+    """A node with a view of so many words and outputs of 25 words each."""
+    texts = [" ".join([f"{node}{number}"] * 25) for number in range(outputs)]
+    view = View("Tell.", (Passage(" ".join([node] * words)),), 40)
+    made = tuple(Output(node, text, "policy", seed) for seed, text in enumerate(texts))
+    return Askable("source", Place(), view, made, {"comparison": 3, "label": 2} if wanted is None else wanted)
+
+
+NODES = {name: askable(name) for name in "abcdef"}
+ORDER = list("abcdef")
+
+
+def test_without_a_limit_every_node_is_asked_what_select_asks() -> None:
+    expected = [
+        request
+        for name in ORDER
+        for request in select(name, "source", Place(), NODES[name].view, NODES[name].outputs, NODES[name].wanted, 7)
+    ]
+    assert ask(ORDER, NODES, Allowance(), 7) == expected
+
+
+def test_what_fits_in_minutes_by_hand() -> None:
+    # a node's five questions: the view's 250 words (1 minute) twice, comparisons 0.4 each, labels 0.3 each
+    assert minutes(ask(["a"], NODES, Allowance(), 0)) == pytest.approx(2 + 3 * 0.4 + 2 * 0.3, abs=1e-12)
+    # 3.8 for the first node, then 1.4, 0.4 and 0.4 of the second come to 6.0; its next reading does not fit
+    assert len(ask(ORDER, NODES, Allowance(minutes=6.001), 0)) == 8
+    assert len(ask(ORDER, NODES, Allowance(minutes=5.999), 0)) == 7
+    assert ask(ORDER, NODES, Allowance(minutes=1.3), 0) == [] == ask(ORDER, NODES, NOTHING, 0)
+    # published: 250 / 180 minutes of reading and 1.5 a comparison
+    assert len(ask(ORDER, NODES, Allowance(minutes=250 / 180 + 1.5 + 1e-9), 0, rates=PUBLISHED)) == 1
+
+
+def test_what_fits_in_questions() -> None:
+    assert len(ask(ORDER, NODES, Allowance(questions=13), 0)) == 13
+    assert ask(ORDER, NODES, Allowance(questions=13), 0) == ask(ORDER, NODES, Allowance(), 0)[:13]
+
+
+def test_each_visit_puts_the_next_round_of_questions_beside_those_about_the_same_view() -> None:
+    found = ask(["a", "b", "a"], NODES, Allowance(), 0)
+    assert [request.node for request in found] == ["a"] * 10 + ["b"] * 5
+    assert len({request.id for request in found}) == 15
+    once = ask(["a", "b"], NODES, Allowance(), 0)
+    assert found[:5] == once[:5]
+    assert {request.kind for request in found[5:10]} == {"comparison", "label"}
+
+
+def test_what_was_asked_before_is_passed_over_and_a_visit_puts_the_next_round() -> None:
+    everything, twice = ask(ORDER, NODES, Allowance(), 0), ask(["a", "a"], NODES, Allowance(), 0)
+    some = ask(ORDER, NODES, Allowance(questions=7), 0)  # all five about a, two about b
+    rest = ask(ORDER, NODES, Allowance(), 0, asked={request.id for request in some})
+    assert rest == [*twice[5:], *everything[7:]]
+
+
+def test_questions_of_stale_nodes_come_first_even_where_the_sampler_drew_them_last_or_not() -> None:
+    found = ask(["a", "b", "c"], NODES, Allowance(questions=12), 0, stale={"c", "e", "gone"})
+    assert [node for node, _ in groupby(request.node for request in found)] == ["c", "e", "a"]
+
+
+def test_nodes_of_other_levels_and_without_outputs_are_passed_over() -> None:
+    nodes = {"a": NODES["a"], "b": replace(NODES["b"], outputs=())}
+    assert {request.node for request in ask(["x", "b", "a", "y"], nodes, Allowance(), 0)} == {"a"}
+    assert ask([], NODES, Allowance(), 0) == [] == ask(ORDER, {}, Allowance(), 0)
+
+
+nodes = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(1, 5), st.sampled_from(["comparison", "label", "ranking", "rating"])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(nodes, st.floats(0.01, 40), st.integers(0, 4), st.integers(1, 5), st.data())
+def test_a_budget_of_minutes_is_never_exceeded_and_nearly_used_up(
+    drawn: list[tuple[int, int, str]], budget: float, seed: int, reading: int, data: st.DataObject
+) -> None:
+    at = {
+        f"n{place}": askable(f"n{place}", words, outputs, {kind: 2, "label": 1})
+        for place, (words, outputs, kind) in enumerate(drawn)
+    }
+    order = data.draw(st.lists(st.sampled_from(sorted(at)), max_size=20))
+    stale = data.draw(st.sets(st.sampled_from(sorted(at)), max_size=2))
+    rates = Rates(decisions_a_reading=reading)
+    found = ask(order, at, Allowance(minutes=budget), seed, stale=stale, rates=rates)
+    assert found == ask(order, at, Allowance(minutes=budget), seed, stale=stale, rates=rates)
+    assert minutes(found, rates) <= budget
+    assert len({request.id for request in found}) == len(found)
+    views = [view for view, _ in groupby(request.view.id for request in found)]
+    assert len(set(views)) == len(views)
+    everything = ask(order, at, Allowance(), seed, stale=stale, rates=rates)
+    left = {request.id for request in everything} - {request.id for request in found}
+    if left:
+        meter = Meter(rates)
+        for request in found:
+            meter.add(request)
+        dearest = max(meter.marginal(request) for request in everything if request.id in left)
+        assert budget - minutes(found, rates) < dearest
+
+
+def batch(level: int, count: int) -> list[Request]:
+    found = ask(ORDER, NODES, Allowance(questions=count), 0)
+    return [replace(request, place=Place(level=level)) for request in found]
+
+
+def test_a_whole_runs_budget_is_shared_by_draws_and_what_is_left_over_goes_up() -> None:
+    budget, draws = Budget(questions=100), {0: 6, 1: 3, 2: 1}
+    assert budget.allowance(0, 2, draws) == Allowance(questions=60)
+    first = batch(0, 20)  # of the 60 that it might have had
+    assert budget.allowance(1, 2, draws, [first]) == Allowance(questions=60)  # 80 * 3 / 4
+    assert budget.allowance(2, 2, draws, [first, batch(1, 30)]) == Allowance(questions=50)
+    assert budget.allowance(1, 2, {0: 6, 2: 1}) == NOTHING
+    in_minutes = Budget(minutes=20.0).allowance(1, 2, draws, [first])
+    assert in_minutes.minutes == pytest.approx((20 - minutes(first)) * 3 / 4, abs=1e-12)
+    assert Budget(minutes=1.0).allowance(1, 2, draws, [first]).minutes == 0
+
+
+def test_a_budget_by_level_has_its_own_sum_and_root_is_the_highest_level() -> None:
+    budget = Budget(by_level={0: Budget(minutes=30), "1": Budget(questions=10), "root": Budget(questions=4)})
+    assert budget.allowance(0, 3, {}) == Allowance(minutes=30.0)
+    assert budget.allowance(1, 3, {}, [batch(0, 9), batch(1, 4)]) == Allowance(questions=6)
+    assert budget.allowance(2, 3, {}) == NOTHING
+    assert budget.allowance(3, 3, {}) == Allowance(questions=4)
+    assert budget.allowance(1, 1, {}) == Allowance(questions=4)
+
+
+def test_the_flat_baseline_has_the_minutes_of_the_levels() -> None:
+    levels = [batch(0, 20), batch(1, 5)]
+    # twenty questions are four nodes at 3.8 minutes, five are one more
+    assert flat_budget(levels).minutes == pytest.approx(5 * 3.8, abs=1e-12)
+    assert flat_budget([]) == Allowance(minutes=0)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"minutes": 0}, "budget: a budget's minutes must be more than 0, got 0"),
+        ({"minutes": -3.5}, "minutes must be more than 0, got -3.5"),
+        ({"minutes": float("inf")}, "minutes must be more than 0, got inf"),
+        ({"questions": 0}, "questions must be more than 0, got 0"),
+        ({"questions": 2.5}, "budget.questions must be a whole number, got 2.5"),
+        ({"questions": True}, "budget.questions must be a whole number, got True"),
+        ({"minutes": "many"}, "budget.minutes must be a number, got 'many'"),
+        ({"minutes": 3, "questions": 3}, "this one says minutes and questions"),
+        ({"minutes": 3, "by_level": {"0": {"minutes": 3}}}, "this one says minutes and by_level"),
+        ({}, "this one says nothing"),
+        ({"hours": 3}, "unknown key 'hours' in budget; there are minutes, questions, by_level"),
+        ({"by_level": {"0": {"hours": 3}}}, "unknown key 'hours' in budget.by_level.0"),
+        ({"by_level": {"leaves": {"minutes": 3}}}, "got 'leaves'"),
+        ({"by_level": {"-1": {"minutes": 3}}}, "got '-1'"),
+        ({"by_level": {"0": 3}}, "budget.by_level must be a table of budgets by level"),
+        ({"by_level": {"0": {"by_level": {"1": {"minutes": 3}}}}}, "has no levels of its own"),
+        ({"by_level": {"root": {"minutes": -1}}}, "budget.by_level.root: a budget's minutes must be more than 0"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused_in_one_sentence(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_budget(table)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_budgets_are_read_from_plain_values() -> None:
+    assert read_budget({"minutes": 600}) == Budget(minutes=600)
+    levels = read_budget({"by_level": {"0": {"questions": 2000}, "root": {"minutes": 1.5}}})
+    assert levels == Budget(by_level={0: Budget(questions=2000), "root": Budget(minutes=1.5)})
