@@ -40,6 +40,7 @@ def level_report(
     checked: bool = False,
     estimated: Sequence[Estimated] = (),
     shared_head: bool = False,
+    own: float | None = None,
     resamples: int = 1000,
 ) -> LevelReport:
     """Return what can be said of a level's model from comparisons that it was not fitted on.
@@ -48,6 +49,7 @@ def level_report(
     that the bag of words may learn from, `fold_of` the folds of training sources by which the model
     was cross-fitted; the baseline is cross-fitted by the same. `ceiling_probability` is how likely
     a simulated rater was to choose the first output shown, `checked` says that answers were checked.
+    `shared_head` and `own` are as in the report.
     Accuracy, its ceiling and its baselines are over the same rows.
     """
     held_out = [row for row in held_out if outcome_of(row.rated) is not None]
@@ -67,5 +69,6 @@ def level_report(
         n_test=found.n,
         coverage=coverage([each.interval for each in estimated], np.array([each.truth for each in estimated])),
         shared_head=shared_head,
+        own=own,
         **{each.name: getattr(found, each.name) for each in fields(found) if each.name != "n"},
     )

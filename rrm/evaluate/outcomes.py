@@ -20,11 +20,9 @@ def outcome_of(rated: Rated) -> float | None:
     answer = rated.feedback.answer
     if len(rated.request.shown) != 2:
         return None
-    if isinstance(answer, Comparison):
-        return 0.5 if answer.better is None else 1.0 - answer.better
-    if isinstance(answer, Ranking) and answer.best_first:
-        return 1.0 - answer.best_first[0]
-    return None
+    if isinstance(answer, Comparison) and answer.better is None:
+        return 0.5
+    return None if answer.first is None else 1.0 - answer.first
 
 
 def pairwise(rated: Sequence[Rated]) -> list[Rated]:
@@ -57,7 +55,7 @@ def _group(rated: Rated) -> tuple[object, ...] | None:
     if not isinstance(answer, Rating | Label) or len(request.shown) != 1:
         return None
     points = answer.points if isinstance(answer, Rating) else 2
-    return rated.feedback.rater, request.source, request.level, request.view.id, answer.kind, points
+    return rated.feedback.rater, request.source, request.place, request.view.id, answer.kind, points
 
 
 def _ranked(rated: Rated, answer: Ranking) -> Iterable[Rated]:

@@ -49,7 +49,7 @@ def reward_report(
     predicted = words.probability([row.request for row in rated]) if words is not None and len(rated) else None
     return RewardReport(
         figures(probability, rated, predicted, seed=seed, checked=checked, resamples=resamples),
-        _parts(probability, outcome, [row.request.level for row in rated]),
+        _parts(probability, outcome, [row.request.place.level for row in rated]),
         _parts(probability, outcome, [row.feedback.rater for row in rated], LEAST_ROWS),
     )
 

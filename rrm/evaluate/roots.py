@@ -71,11 +71,16 @@ def with_gold(
 ) -> TargetReport:
     """Return the report of a target with the gold of its root candidates over all trees.
 
-    `flat` holds the flat baseline's mean scores by output id. Gold is asked once a text.
+    `flat` holds the flat baseline's mean scores by output id. Gold is asked once a text; a candidate that was
+    proposed several times counts as often in the mean and in the correlations.
     """
     asked = lru_cache(maxsize=None)(gold)
     found = [each for tree in target.trees for each in _candidates(tree)]
-    roots = [Root(each.id, each.text, each.composed, each.own, (flat or {}).get(each.id)) for each in found]
+    roots = [
+        Root(each.id, each.text, each.composed, each.own, (flat or {}).get(each.id))
+        for each in found
+        for _ in range(each.times)
+    ]
     judged = against_gold(roots, asked, target.chosen.id if target.chosen else None, seed, resamples)
     return replace(
         target,

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Inputs for a net, the judgements about its outputs, and which output each of their items is.
 
     `place` int64 [items]: the items of `judgements` are columns `place` of the net's rewards.
-    `weights` float [members, rows]: how much each member heeds each judgement.
+    `weights` float [members, rows]: how much each member weighs each row of feedback.
     """
 
     inputs: Row | Padded
@@ -42,14 +42,14 @@ class Sizes:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """All that batches are made from: judgements, their items as tokens, and how much members heed each source.
+    """All that batches are made from: judgements, their items as tokens, and how much members weigh each source.
 
-    `heed` is float [members, sources].
+    `member_weights` is float [members, sources].
     """
 
     judgements: Judgements
     tokens: Sequence[Tokens]
-    heed: np.ndarray
+    member_weights: np.ndarray
     classifier: Classifier
     sizes: Sizes
     device: torch.device
@@ -94,8 +94,8 @@ class Table:
         """Make what a net reads for some judgements: each output once, each source once where the net can."""
         part, items = self.judgements.take(block)
         own = [self.tokens[item] for item in items]
-        heed = self.heed[:, part.row_source] / len(self.heed)
-        weights = torch.from_numpy(heed.astype(np.float32)).to(self.device)
+        row_weights = self.member_weights[:, part.row_source] * part.weight / len(self.member_weights)
+        weights = torch.from_numpy(row_weights.astype(np.float32)).to(self.device)
         if not self.classifier.causal:
             inputs: Row | Padded = self.classifier.padded(own, Padded, self.device)
             return Batch(inputs, part, torch.arange(len(own), device=self.device), weights)

@@ -96,7 +96,9 @@ def cross_fitted(held: HeldLogits, left_out: np.ndarray) -> Iterator[tuple[HeldL
     yield held, left_out.T[held.fold] & one[None, :]
 
 
-def cross_calibrate(held: HeldLogits, left_out: np.ndarray, priors: np.ndarray) -> np.ndarray:
+def cross_calibrate(
+    held: HeldLogits, left_out: np.ndarray, priors: np.ndarray, slope_sd: float = 0.7, sd: float = 1.0
+) -> np.ndarray:
     """Return calibrations [folds + 1, 2]: row f for the sources of fold f, the last one for new sources."""
     parts = zip(cross_fitted(held, left_out), priors, strict=True)
-    return np.array([calibrate(rows, used, Calibration(*prior)) for (rows, used), prior in parts])
+    return np.array([calibrate(rows, used, Calibration(*prior), slope_sd, sd) for (rows, used), prior in parts])

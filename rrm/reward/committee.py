@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from rrm.core.errors import InputError
-from rrm.core.values import Group
-from rrm.reward.files import durable, read_json
+from rrm.core.ids import content_id
+from rrm.core.place import Place
+from rrm.core.values import OVERALL, Group, Prediction
+from rrm.files import durable, read_json
 from rrm.reward.joint import JointModel, Progress
 
 MEMBERS = "members.json"
@@ -26,12 +28,22 @@ class Committee:
     models: tuple[JointModel, ...]
 
     @property
-    def level(self) -> int:
-        return self.models[0].level
+    def place(self) -> Place:
+        return self.models[0].place
 
     @property
     def members(self) -> int:
         return sum(each.members for each in self.models)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether every member's acceptance is a probability that a rater accepts."""
+        return all(each.anchored for each in self.models)
+
+    @property
+    def digest(self) -> str:
+        """Names every member, in order."""
+        return content_id("committee", [each.digest for each in self.models])
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -52,14 +64,40 @@ class Committee:
             return None
         return lambda done, total: progress(place * total + done, len(self.models) * total)
 
+    def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
+        """Return for each group what all members say, in one pass of each model."""
+        found = [each.predict(groups, self._part(at, progress)) for at, each in enumerate(self.models)]
+        return [
+            Prediction.overall(
+                np.concatenate([each.rewards[OVERALL] for each in parts]),
+                np.concatenate([each.acceptance[OVERALL] for each in parts]),
+            )
+            for parts in zip(*found, strict=True)
+        ]
+
     def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Return for each group the probabilities of acceptance by all members, float64 [members, k]."""
-        found = [each.acceptance(groups) for each in self.models]
-        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return [each.acceptance[OVERALL] for each in self.predict(groups)]
+
+    def fold(self, source: str) -> int | None:
+        """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""
+        return -1 if source in self.seen else None
+
+    def holds_out(self, source: str) -> bool:
+        """Say whether a source is new to the model."""
+        return source not in self.seen
 
     def truncating(self) -> "Committee":
         """Return the same committee that cuts the oldest end of sources which are too long."""
         return replace(self, models=tuple(each.truncating() for each in self.models))
+
+    def save(self, folder: str | Path) -> str:
+        """Write every member to a folder of its own, and last how many there are; return the digest."""
+        place = Path(folder)
+        for member, model in enumerate(self.models):
+            model.save(self.folder(place, member))
+        self.found(place, len(self.models))
+        return self.digest
 
     @staticmethod
     def folder(place: Path, member: int) -> Path:

@@ -13,15 +13,20 @@ import numpy as np
 
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
+from rrm.core.place import Place
 from rrm.core.protocols import Encoder
 from rrm.core.values import Group, Rated, View
-from rrm.feedback.judgements import Item, Judgements, accepted, tabulate
+from rrm.feedback.judgements import Item, Judgements, tabulate
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
 from rrm.reward.disperse import cross_disperse
+from rrm.reward.evidence import Shrinkage, averaged, shrinkages
 from rrm.reward.features import FeatureReader, Features
 from rrm.reward.heads import fit_heads
 from rrm.reward.model import SEEN_BY_ALL, LevelModel, settings_of
 from rrm.reward.trunk import fit_trunk
+
+ANCHOR_SD, SLOPE_SD = 0.5, 0.35
+"""How much levels differ beforehand: in logits, raters' readiness to accept, and the logarithm of the temperature."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class FitConfig:
     """How a level is fitted.
 
     `l2` is the precision of the Gaussian prior on every weight of a head without one below it;
-    `shrink` that of the prior centred on the head below, of which each member follows its own.
-    With fewer than `min_labels` ratings the lower head is used as it is. `separate` fits a level
+    `shrink` that of the prior centred on the head below, of which each member follows its own. None is as
+    strong as the level's ratings say (see `rrm.reward.evidence`). `separate` fits a level
     on its own: no shared trunk, no shrinking. `components` principal directions of the outputs'
     contents count `component_weight` as much, on average, as a feature. With `reliability` each
     rater's temperature, leanings and lapses are fitted together with the heads.
@@ -38,9 +43,8 @@ class FitConfig:
 
     members: int = 24
     folds: int = 4
-    l2: float = 50.0
-    shrink: float = 50.0
-    min_labels: int = 200
+    l2: float | None = 50.0
+    shrink: float | None = None
     separate: bool = False
     components: int = 32
     component_weight: float = 0.7
@@ -49,7 +53,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.folds <= self.members:
             raise InputError(f"a fit needs 1 <= folds <= members, got folds = {self.folds}, members = {self.members}")
-        if not (self.l2 > 0 and self.shrink > 0 and self.component_weight > 0 and self.components >= 0):
+        positive = [each for each in (self.l2, self.shrink, self.component_weight) if each is not None]
+        if not (min(positive) > 0 and self.components >= 0):
             raise InputError("l2, shrink and component_weight are above 0, components at least 0")
 
 
@@ -68,7 +73,7 @@ def fit(
     config: FitConfig,
     seed: int,
     init: LevelModel | None = None,
-    level: int = 0,
+    place: Place | None = None,
     fold_of: Callable[[str], int] | None = None,
 ) -> LevelModel:
     """Fit one level's reward model, starting from the model of the level below where there is one.
@@ -83,38 +88,42 @@ def fit(
 
     Raises InputError without a single usable rating, or for answers that do not fit their requests.
     """
+    place = place or Place()
     lower = None if config.separate else init
     reader = _reader(encoder, lower)
     if lower is not None and lower.members != config.members:
         raise InputError(f"the model below has {lower.members} members, so this level cannot have {config.members}")
     judgements = tabulate(rated)
     if not judgements.rows:
-        raise InputError(f"level {level} has no ratings to fit on: let it share the head below (LevelModel.shared)")
+        raise InputError(f"{place.title} has no ratings to fit on: let it share the head below (LevelModel.shared)")
     features = _features(judgements.items, reader)
     trunk = fit_trunk(features, config.components, config.component_weight) if lower is None else lower.trunk
     columns = trunk(features)
     folds, seen = _folds(judgements.sources, lower, config, seed, fold_of)
-    share = lower is not None and judgements.rows < config.min_labels
-    anchored = lower.anchored if lower is not None and share else judgements.anchors
+    anchored = judgements.anchors
     left_out = leaves_out(config.members, folds)
     prior = np.zeros((len(left_out), trunk.columns)), np.zeros(len(left_out))
     if lower is not None:
         prior = np.concatenate([lower.heads, lower.pair_heads]), np.concatenate([lower.anchor, lower.pair_anchor])
-    every, settings = prior, settings_of(config, seed)
-    if not share:
-        weights = _weights(judgements.sources, seen, left_out, seed)
-        precision = config.l2 if lower is None else config.shrink
-        found = fit_heads(columns, judgements, weights, *prior, precision, config.reliability)
-        every = found.heads, found.anchor
-        if config.reliability:
-            settings["raters"] = [rater._asdict() for rater in found.raters]
-    held = _held_logits(columns, judgements, *every, seen, anchored)
-    (heads, pair_heads), (anchor, pair_anchor) = (np.split(each, [config.members]) for each in every)
-    start = lower.calibration if lower is not None and share else np.tile(IDENTITY, (folds + 1, 1))
-    calibration = cross_calibrate(held, left_out, start)
+    anchor_sd = ANCHOR_SD if lower is not None and lower.anchored else None
+    chosen = _shrinkages(columns, judgements, seen, left_out, prior, config, lower is not None, anchor_sd)
+    precision = np.array([each.precision for each in chosen])
+    weights = _weights(judgements.sources, seen, left_out, seed)
+    found = fit_heads(columns, judgements, weights, *prior, precision, config.reliability, anchor_sd)
+    settings = settings_of(config, seed)
+    if config.reliability:
+        settings["raters"] = [rater._asdict() for rater in found.raters]
+    held = _held_logits(columns, judgements, found.heads, found.anchor, seen, anchored)
+    (heads, pair_heads), (anchor, pair_anchor) = (
+        np.split(each, [config.members]) for each in (found.heads, found.anchor)
+    )
+    if lower is None:
+        calibration = cross_calibrate(held, left_out, np.tile(IDENTITY, (folds + 1, 1)))
+    else:
+        calibration = cross_calibrate(held, left_out, lower.calibration, SLOPE_SD, ANCHOR_SD)
     fitted = dict(lower.seen) | seen if lower is not None else seen
     return LevelModel(
-        level=level,
+        place=place,
         reader=reader,
         encoder=reader.encoder.name,
         trunk=trunk,
@@ -127,7 +136,7 @@ def fit(
         folds=folds,
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
-        shared_head=share,
+        shrinkage=None if lower is None else averaged(chosen[: config.members]),
         ratings=judgements.rows,
         unused=judgements.unused,
         settings=settings,
@@ -177,6 +186,31 @@ def leaves_out(members: int, folds: int) -> np.ndarray:
     return np.concatenate([single, np.array(pairs, dtype=bool).reshape(len(pairs), folds)])
 
 
+def _shrinkages(
+    columns: np.ndarray,
+    judgements: Judgements,
+    seen: Mapping[str, int],
+    left_out: np.ndarray,
+    prior: tuple[np.ndarray, np.ndarray],
+    config: FitConfig,
+    above: bool,
+    anchor_sd: float | None,
+) -> list[Shrinkage]:
+    """Return each head's, chosen once for all heads that leave out the same folds, from the other folds' ratings."""
+    fixed = config.shrink if above else config.l2
+    if fixed is not None and not above:
+        return [Shrinkage(fixed, 1.0)] * len(left_out)
+    sets, set_of = np.unique(left_out, axis=0, return_inverse=True)
+    set_of = set_of.ravel()
+    weights = np.ones((len(sets), len(judgements.sources)))
+    for column, source in enumerate(judgements.sources):
+        if seen[source] != SEEN_BY_ALL:
+            weights[sets[:, seen[source]], column] = 0.0
+    centres = [np.stack([each[set_of == at].mean(axis=0) for at in range(len(sets))]) for each in prior]
+    found = shrinkages(columns, judgements, weights, centres[0], centres[1], config.reliability, anchor_sd, fixed)
+    return [found[at] for at in set_of]
+
+
 def _weights(sources: Sequence[str], seen: Mapping[str, int], left_out: np.ndarray, seed: int) -> np.ndarray:
     """Return how much each head weighs each source, [heads, sources]: 0 for those it leaves out."""
     count = len(left_out)
@@ -192,7 +226,7 @@ def _features(items: Sequence[Item], reader: FeatureReader) -> Features:
     texts: dict[str, tuple[View, list[str]]] = {}
     for item in items:
         texts.setdefault(item.view.id, (item.view, []))[1].append(item.text)
-    read = reader.read([Group("", 0, view, tuple(found)) for view, found in texts.values()])
+    read = reader.read([Group("", Place(), view, tuple(found)) for view, found in texts.values()])
     row = {
         (id_, text): (features.numbers[at], features.contents[at])
         for (id_, (_, found)), features in zip(texts.items(), read, strict=True)
@@ -217,7 +251,7 @@ def _held_logits(
     rewards = columns @ heads.T
     rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in judgements.pairs()]
     if anchored:
-        rows += [(item, -1, accepted(answer), source) for item, answer, source in judgements.valued()]
+        rows += [(item, -1, good, source) for item, good, source in judgements.valued()]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     first, second, source = table[:, [0, 1, 3]].astype(np.int64).T
     is_anchor = second < 0

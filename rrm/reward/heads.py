@@ -7,16 +7,21 @@ import torch
 from torch import Tensor
 
 from rrm.feedback.judgements import Judgements
-from rrm.feedback.likelihood import Rater, Scales, log_likelihood
+from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.optimise import minimise
+from rrm.feedback.scales import Rater, Scales
 
 
 class Heads(NamedTuple):
-    """Heads [members, columns], what to add to their rewards for the logit of acceptance [members], and raters."""
+    """Heads [members, columns], what to add to their rewards for the logit of acceptance [members], and raters.
+
+    `scales` are the likelihood's other parameters at the mode.
+    """
 
     heads: np.ndarray
     anchor: np.ndarray
     raters: list[Rater]
+    scales: Scales
 
 
 def fit_heads(
@@ -25,31 +30,53 @@ def fit_heads(
     weights: np.ndarray,
     prior: np.ndarray,
     anchor_prior: np.ndarray,
-    precision: float,
+    precision: float | np.ndarray,
     reliability: bool = False,
+    anchor_sd: float | None = None,
 ) -> Heads:
     """Return the mode of each member's posterior over a head, the likelihood's scales and the raters.
 
-    `columns` [items, columns] are those of the table's items. `weights` [members, sources] multiply
-    the log-likelihood of a source's rows; `prior` [members, columns] is where the Gaussian prior of
-    this `precision` is centred, `anchor_prior` [members] where a weak one on the labels' intercept
-    is. The members' problems are separate but alike: the Hessian that they share at zero is used to
-    precondition L-BFGS, which then needs some fifty steps for all. In float64.
+    `columns` [items, columns] are those of the table's items. `weights` [members, sources] and each row's own weight
+    multiply the log-likelihood of a row; `prior` [members, columns] is where the Gaussian prior of
+    this `precision`, one for all or [members], is centred, `anchor_prior` [members] where that on the labels'
+    intercept is, of standard deviation `anchor_sd` in logits (None: wide open). The members' problems are
+    separate but alike: the Hessian that they share at zero is used to precondition L-BFGS, which then needs
+    some fifty steps for all. In float64.
     """
     members, at = len(prior), torch.from_numpy(columns)
-    centre, row_weights = torch.from_numpy(prior), torch.from_numpy(weights[:, judgements.row_source])
-    scales = Scales(judgements, members, reliability, anchor_prior=anchor_prior)
-    basis = _preconditioner(columns, judgements, precision, weights)
+    centre = torch.from_numpy(prior)
+    precisions = np.broadcast_to(np.asarray(precision, dtype=np.float64), (members,))
+    strength = torch.from_numpy(precisions.copy())
+    row_weights = torch.from_numpy(weights[:, judgements.row_source] * judgements.weight)
+    scales = Scales(judgements, members, reliability, anchor_prior=anchor_prior, anchor_sd=anchor_sd)
+    basis = _preconditioner(columns, judgements, float(np.exp(np.log(precisions).mean())), weights)
     offset = torch.zeros(members, columns.shape[1], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         moved = offset @ basis.T
         likelihood = log_likelihood((centre + moved) @ at.T, judgements, scales)
-        return 0.5 * precision * (moved**2).sum() - scales.log_prior().sum() - (row_weights * likelihood).sum()
+        return (
+            0.5 * (strength * (moved**2).sum(dim=1)).sum() - scales.log_prior().sum() - (row_weights * likelihood).sum()
+        )
 
     minimise(loss, [offset, *scales.parameters()])
     with torch.no_grad():
-        return Heads((centre + offset @ basis.T).numpy(), scales.anchor().numpy(), scales.raters())
+        return Heads((centre + offset @ basis.T).numpy(), scales.anchor().numpy(), scales.raters(), scales)
+
+
+def curvatures(columns: np.ndarray, judgements: Judgements, weights: np.ndarray, fitted: Heads) -> np.ndarray:
+    """Return each member's Hessian of the negative log-likelihood over its head at the mode, [members, c, c].
+
+    The likelihood's other parameters are held where they are.
+    """
+    at = torch.from_numpy(columns)
+    row_weights = torch.from_numpy(weights[:, judgements.row_source] * judgements.weight)
+    heads = torch.from_numpy(fitted.heads).requires_grad_()
+    likelihood = log_likelihood(heads @ at.T, judgements, fitted.scales)
+    [slope] = torch.autograd.grad(-(row_weights * likelihood).sum(), heads, create_graph=True)
+    # members do not meet, so one pass gives the same row of the Hessian for all of them
+    rows = [torch.autograd.grad(slope[:, each].sum(), heads, retain_graph=True)[0] for each in range(columns.shape[1])]
+    return np.asarray(torch.stack(rows, dim=1).numpy())
 
 
 def _preconditioner(columns: np.ndarray, judgements: Judgements, precision: float, weights: np.ndarray) -> Tensor:

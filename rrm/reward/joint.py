@@ -7,7 +7,7 @@ mean of the members'; theirs lie beside it, and what else we know in `rrm.json`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from hashlib import file_digest
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,10 @@ from rrm.backbone.classifier import Classifier, load_classifier
 from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.core.errors import InputError, LimitError
-from rrm.core.values import Group, View
-from rrm.reward.files import digest_of, durable, read_json, renamed
-from rrm.reward.model import preferred
+from rrm.core.place import Place
+from rrm.core.values import OVERALL, Group, Prediction, View
+from rrm.files import digest_of, durable, read_json, renamed
+from rrm.reward.model import finite, preferred
 
 FORMAT = 1
 FACTS, HEADS = "rrm.json", "heads.safetensors"
@@ -93,7 +94,7 @@ class JointModel:
     net: JointNet = field(repr=False)
     classifier: Classifier = field(repr=False)
     reading: Reading = Reading()
-    level: int = 0
+    place: Place = field(default_factory=Place)
     anchor: float = 0.0
     anchored: bool = False
     seen: tuple[str, ...] = field(default=(), repr=False)
@@ -172,10 +173,15 @@ class JointModel:
 
         Where nothing anchors the model, that of being preferred to the group's other outputs.
         """
-        rewards = self.rewards(groups)
+        return [each.acceptance[OVERALL] for each in self.predict(groups)]
+
+    def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
+        """Return rewards and acceptance of each group in one pass, as `rewards` and `acceptance` say."""
         return [
-            expit(each + self.anchor) if self.anchored else preferred(each, np.zeros_like(each), 0.0)
-            for each in rewards
+            Prediction.overall(
+                each, expit(each + self.anchor) if self.anchored else preferred(each, np.zeros_like(each), 0.0)
+            )
+            for each in finite(self.rewards(groups, progress))
         ]
 
     def _score(self, items: list[tuple[View, str]], progress: Progress | None) -> np.ndarray:
@@ -231,7 +237,7 @@ class JointModel:
     # ---- files ----
 
     def save(self, folder: str | Path) -> str:
-        """Write the checkpoint with the tokenizer, the members' heads, and `rrm.json` last; return its digest."""
+        """Write the checkpoint with the tokenizer, the members' heads, and `rrm.json` last; return the digest."""
         from safetensors.torch import save_file
 
         place = Path(folder)
@@ -245,11 +251,20 @@ class JointModel:
             facts = self._facts() | {"files": {name: _digest(fresh / name) for name in ("model.safetensors", HEADS)}}
             facts["digest"] = digest_of(facts)
             durable(fresh / FACTS, json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False).encode())
-        return str(facts["digest"])
+        return self.digest
+
+    @property
+    def digest(self) -> str:
+        """Names the settings and every weight, 32 hexadecimal digits; reads all weights each time."""
+        weights = blake2b(digest_size=16)
+        for name, value in sorted(self.net.model.state_dict().items()):
+            weights.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest_of({**self._facts(), "weights": weights.hexdigest()})
 
     def _facts(self) -> dict[str, Any]:
-        plain = ("level", "anchor", "anchored", "seen", "ratings", "members")
-        facts: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        plain = ("anchor", "anchored", "seen", "ratings", "members")
+        facts: dict[str, Any] = {name: getattr(self, name) for name in plain} | {"place": str(self.place)}
         return facts | {"format": FORMAT, "reading": asdict(self.reading), "settings": dict(self.settings)}
 
     @classmethod
@@ -273,9 +288,17 @@ class JointModel:
                     getattr(net.head, name).copy_(values)
         if not facts:
             return cls(net, classifier, Reading())
-        names = ("level", "anchor", "anchored", "ratings", "settings")
-        kept = {name: facts[name] for name in names}
-        return cls(net, classifier, Reading(**facts["reading"]), seen=tuple(facts["seen"]), **kept)
+        kept = {name: facts[name] for name in ("anchor", "anchored", "ratings", "settings")}
+        place_ = Place.parse(facts["place"])
+        return cls(net, classifier, Reading(**facts["reading"]), place_, seen=tuple(facts["seen"]), **kept)
+
+    def fold(self, source: str) -> int | None:
+        """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""
+        return -1 if source in self.seen else None
+
+    def holds_out(self, source: str) -> bool:
+        """Say whether a source is new to the model."""
+        return source not in self.seen
 
     def truncating(self) -> "JointModel":
         """Return the same model that cuts the oldest end of sources which are too long."""

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.protocols import Encoder
-from rrm.core.values import Comparison, Group, Label, Ranking, Rated, Rating
-from rrm.feedback.judgements import accepted, ranked_pairs
+from rrm.core.values import OVERALL, Group, Prediction
+from rrm.files import digest_of, durable
 from rrm.reward.disperse import Dispersion, effects, spread
+from rrm.reward.evidence import Shrinkage
 from rrm.reward.features import NAMES, FeatureReader
-from rrm.reward.files import digest_of, durable
 from rrm.reward.trunk import Trunk
 
 FORMAT = 1
@@ -41,10 +41,12 @@ class LevelModel:
     `dispersion` [folds + 1, 2], rows likewise: how outputs vary around what their features tell.
     `pair_heads` and `pair_anchor` belong to heads that left out two folds each: they calibrate,
     here and at the level above, and score nothing.
+    `shrinkage` says how strongly the heads were drawn to those of the level below: None without one below.
+    `shared_head` says that the level had no ratings, and is judged by the model below.
     `ratings` counts the rows fitted on, `unused` those of kinds that say nothing about rewards.
     """
 
-    level: int
+    place: Place
     reader: FeatureReader = field(repr=False)
     encoder: str
     trunk: Trunk = field(repr=False)
@@ -58,14 +60,15 @@ class LevelModel:
     seen: Mapping[str, int] = field(repr=False)
     anchored: bool = False
     shared_head: bool = False
+    shrinkage: Shrinkage | None = None
     ratings: int = 0
     unused: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def shared(cls, init: "LevelModel", level: int) -> "LevelModel":
+    def shared(cls, init: "LevelModel", place: Place) -> "LevelModel":
         """Return the model of the level below, to serve at a level that has no ratings."""
-        return replace(init, level=level, shared_head=True, ratings=0, unused=0)
+        return replace(init, place=place, shared_head=True, shrinkage=None, ratings=0, unused=0)
 
     @property
     def members(self) -> int:
@@ -76,6 +79,10 @@ class LevelModel:
         fold = self.seen.get(source, SEEN_BY_ALL)
         every = np.arange(self.members)
         return every if fold == SEEN_BY_ALL else every[every % self.folds == fold]
+
+    def fold(self, source: str) -> int | None:
+        """Return a source's fold, or SEEN_BY_ALL, if this level or one below was fitted on it; None if not."""
+        return self.seen.get(source)
 
     def holds_out(self, source: str) -> bool:
         """Say whether predictions about a source come from members not fitted on it."""
@@ -107,7 +114,14 @@ class LevelModel:
         this very output may lie: members differ in their heads and, by the `dispersion`, in what
         of the output the features do not tell.
         """
-        return [self._accepted(group, rewards) for group, rewards in zip(groups, self.rewards(groups), strict=True)]
+        return [each.acceptance[OVERALL] for each in self.predict(groups)]
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return rewards and acceptance of each group in one pass, as `rewards` and `acceptance` say."""
+        return [
+            Prediction.overall(rewards, self._accepted(group, rewards))
+            for group, rewards in zip(groups, finite(self.rewards(groups)), strict=True)
+        ]
 
     def _accepted(self, group: Group, rewards: np.ndarray) -> np.ndarray:
         dispersion = Dispersion(*self.dispersion[self.seen.get(group.source, SEEN_BY_ALL)])
@@ -124,9 +138,11 @@ class LevelModel:
         return {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in sorted(arrays.items())}
 
     def _facts(self) -> dict[str, Any]:
-        plain = ("level", "encoder", "folds", "anchored", "shared_head", "ratings", "unused")
+        plain = ("encoder", "folds", "anchored", "shared_head", "ratings", "unused")
         facts: dict[str, Any] = {name: getattr(self, name) for name in plain}
-        facts |= {"format": FORMAT, "features": list(NAMES), "seen": dict(self.seen), "settings": dict(self.settings)}
+        facts |= {"place": str(self.place), "format": FORMAT, "features": list(NAMES)}
+        facts |= {"seen": dict(self.seen), "settings": dict(self.settings)}
+        facts["shrinkage"] = None if self.shrinkage is None else self.shrinkage._asdict()
         facts["tensors"] = blake2b(self._tensor_bytes(), digest_size=16).hexdigest()
         return facts
 
@@ -180,61 +196,22 @@ class LevelModel:
             raise InputError(f"{place} needs the encoder {facts['encoder']}, not {reader.encoder.name}")
         arrays = load(tensors)
         parts = {name.removeprefix("trunk."): arrays[name] for name in arrays if name.startswith("trunk.")}
-        names = ("level", "encoder", "folds", "seen", "anchored", "shared_head", "ratings", "unused", "settings")
+        names = ("encoder", "folds", "seen", "anchored", "shared_head", "ratings", "unused", "settings")
         return cls(
+            place=Place.parse(facts["place"]),
             reader=reader,
             trunk=Trunk(**parts),
+            shrinkage=None if facts["shrinkage"] is None else Shrinkage(**facts["shrinkage"]),
             **{name: arrays[name] for name in _ARRAYS},
             **{name: facts[name] for name in names},
         )
 
 
-class HeldOut(NamedTuple):
-    """A prediction about one answer, by members not fitted on its source.
-
-    `probability` is that of the event: for a comparison that shown[pair[0]] is better than
-    shown[pair[1]], for a label that it is good, for a rating that it lies above the middle of its
-    scale. `outcome` is 1 if it came about, 0 if not, None for a tie.
-    """
-
-    source: str
-    kind: str
-    probability: float
-    outcome: int | None
-    pair: tuple[int, int]
-    rated: Rated
-
-
-def held_out(rated: Sequence[Rated], model: LevelModel) -> list[HeldOut]:
-    """Predict each answer without having been fitted on its source; calibrated without it, too.
-
-    Comparisons give one row, rankings one for each pair that they decide directly, labels and ratings one where
-    the model is anchored. Answers about sources that every member has seen give none: with a
-    single source nothing can be held out (a split within a source is another, weaker claim).
-    """
-    usable = [row for row in rated if model.holds_out(row.request.source)]
-    rewards = model.rewards([row.request.group for row in usable])
-    return [found for row, reward in zip(usable, rewards, strict=True) for found in _predict(row, reward, model)]
-
-
-def _predict(row: Rated, reward: np.ndarray, model: LevelModel) -> list[HeldOut]:
-    answer, source = row.feedback.answer, row.request.source
-
-    def better(first: int, second: int, outcome: int | None) -> HeldOut:
-        probability = float(expit(reward[:, first] - reward[:, second]).mean())
-        return HeldOut(source, answer.kind, probability, outcome, (first, second), row)
-
-    if isinstance(answer, Comparison):
-        return [better(0, 1, None if answer.better is None else 1 - answer.better)]
-    if isinstance(answer, Ranking):
-        ranked = ranked_pairs(answer.best_first, len(row.request.shown))
-        pairs = [(min(pair), max(pair), pair) for pair in ranked]
-        return [better(low, high, int(pair[0] == low)) for low, high, pair in pairs]
-    if isinstance(answer, (Label, Rating)) and model.anchored:
-        good = accepted(answer)
-        outcome = None if good == 0.5 else int(good)
-        return [HeldOut(source, answer.kind, float(expit(reward[:, 0]).mean()), outcome, (0, 0), row)]
-    return []
+def finite(rewards: list[np.ndarray]) -> list[np.ndarray]:
+    """Return rewards, or raise InputError if some are not finite, as those of a diverged training."""
+    if not all(np.isfinite(each).all() for each in rewards):
+        raise InputError("the model gives rewards that are not finite: its weights diverged in training or are damaged")
+    return rewards
 
 
 def preferred(rewards: np.ndarray, noise: np.ndarray, variance: float) -> np.ndarray:

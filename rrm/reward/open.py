@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.core.errors import InputError
+from rrm.files import read_json
 from rrm.reward.committee import MEMBERS, Committee
 from rrm.reward.features import FeatureReader
-from rrm.reward.files import read_json
 from rrm.reward.joint import FACTS as JOINT_FACTS
 from rrm.reward.joint import JointModel
 from rrm.reward.model import FACTS, LevelModel
@@ -52,13 +50,6 @@ def encoder_of(place: Path) -> tuple[str, str]:
     if not name or not precision:
         raise InputError(f"{place / FACTS} does not name an encoder, but {encoder!r}")
     return name, precision
-
-
-def finite(rewards: list[np.ndarray]) -> list[np.ndarray]:
-    """Return rewards, or raise InputError if some are not finite, as those of a diverged training."""
-    if not all(np.isfinite(each).all() for each in rewards):
-        raise InputError("the model gives rewards that are not finite: its weights diverged in training or are damaged")
-    return rewards
 
 
 def forgetting(model: Model) -> Model:

@@ -21,14 +21,17 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from rrm.backbone.classifier import load_classifier
+from rrm.backbone.load import precision_name
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.place import Place
 from rrm.core.values import Rated
-from rrm.feedback.judgements import Judgements, accepted, tabulate
-from rrm.feedback.likelihood import Scales, log_likelihood
+from rrm.feedback.judgements import Judgements, tabulate
+from rrm.feedback.likelihood import log_likelihood
+from rrm.feedback.scales import Scales
+from rrm.files import durable, sync_folder
 from rrm.reward.batches import Batch, Block, Sizes, Table, updates
 from rrm.reward.calibrate import IDENTITY, Calibration, HeldLogits, calibrate
-from rrm.reward.files import durable, sync_folder
 from rrm.reward.joint import JointModel, JointNet, Reading, read_facts
 
 STATE, LOG = "state", "log.jsonl"
@@ -44,7 +47,7 @@ class TrainConfig:
     are merged in the end. `members` heads weigh sources by a Bayesian bootstrap (one head: none).
     `learning_rate` (None: 5e-5 for all weights, 2e-4 for adapters) rises over the first `warmup`
     share of the updates and falls as a cosine to zero; the head's is `head_rate` times as large. An
-    update heeds at least `rows_per_update` judgements. `validation` is the share of sources that are
+    update reads at least `rows_per_update` rows of feedback. `validation` is the share of sources that are
     held back to stop early after `patience` epochs without gain, and to fit the temperature.
     `save_every` counts updates between states from which a killed training goes on; 0 keeps none.
     """
@@ -143,7 +146,7 @@ def train(
     config: TrainConfig,
     seed: int,
     reading: Reading | None = None,
-    level: int = 0,
+    place: Place | None = None,
     device: str = "auto",
     dtype: str = "auto",
     events: Events | None = None,
@@ -153,13 +156,14 @@ def train(
     `name` is `minilm`, a folder or a Hugging Face name. A training that was killed goes on from its last
     state when it is called again with equal arguments, and loses the same as one never killed. Under
     `accelerate launch` the work is shared among processes. Raises InputError where there is nothing to learn
-    from, LimitError for texts that are too long, and InputError if `folder` holds the state of another training.
+    from, LimitError for texts that are too long, and InputError if `folder` holds the state of another training,
+    or of this one in another precision.
     """
     events = events or Events()
     judgements = tabulate(rated)
     _check(judgements)
     accelerator = _accelerator(device)
-    model = _start(name, config, seed, reading or Reading(), level, str(accelerator.device), dtype)
+    model = _start(name, config, seed, reading or Reading(), place or Place(), str(accelerator.device), dtype)
     table = _table(judgements, model, config, seed, accelerator.device)
     unmerge = _prepare(model.net, config)
     learn, hold = split(judgements, config.validation, seed)
@@ -168,7 +172,7 @@ def train(
     optimiser = torch.optim.AdamW(_rates(objective, config), weight_decay=config.weight_decay)
     objective, optimiser = accelerator.prepare(objective, optimiser)
     about = content_id("train", asdict(config), seed, name, asdict(model.reading), _digest(rated))
-    state = _State(Path(folder), about, accelerator)
+    state = _State(Path(folder), about, precision_name(model.net.autocast), accelerator)
     at = _descend(objective, optimiser, accelerator, table, learn, hold, config, seed, state, events)
     held = _held(objective, table, hold)
     calibration = _calibration(objective, table, hold)
@@ -230,7 +234,7 @@ def _descend(
 
 
 def _start(
-    name: str, config: TrainConfig, seed: int, reading: Reading, level: int, device: str, dtype: str
+    name: str, config: TrainConfig, seed: int, reading: Reading, place: Place, device: str, dtype: str
 ) -> JointModel:
     """Return the model to train: a backbone with new heads, or an earlier model, whose sources stay seen."""
     before = read_facts(Path(name)) if Path(name).is_dir() else None
@@ -239,13 +243,13 @@ def _start(
         raise InputError(
             f"max_length is {reading.max_length}, but {name!r} reads at most {classifier.positions} tokens"
         )
-    return JointModel(JointNet(classifier), classifier, reading, level, seen=tuple(before["seen"]) if before else ())
+    return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
 
 
 def _table(judgements: Judgements, model: JointModel, config: TrainConfig, seed: int, device: torch.device) -> Table:
     tokens = model.tokens([(item.view, item.text) for item in judgements.items])
-    heed = member_weights(judgements.sources, config.members, seed)
-    return Table(judgements, tokens, heed, model.classifier, config.sizes, device)
+    weights = member_weights(judgements.sources, config.members, seed)
+    return Table(judgements, tokens, weights, model.classifier, config.sizes, device)
 
 
 def _finished(
@@ -284,7 +288,7 @@ def split(judgements: Judgements, share: float, seed: int) -> tuple[np.ndarray, 
 
 
 def member_weights(sources: Sequence[str], members: int, seed: int) -> np.ndarray:
-    """Return how much each member heeds each source, [members, sources]: exponential variates, or 1 for one member."""
+    """Return how much each member weighs each source, [members, sources]: exponential variates, or 1 for one member."""
     if members == 1:
         return np.ones((1, len(sources)))
     return np.stack([generator(seed, "bootstrap", source).exponential(size=members) for source in sources], axis=1)
@@ -312,7 +316,7 @@ def _update(
         with nullcontext() if last else accelerator.no_sync(objective):
             loss, prior, *_ = objective(table.batch(block))
             total += loss.detach() * float(real)
-            share = float(last) / learning  # of the prior: all updates of an epoch together heed it once
+            share = float(last) / learning  # of the prior: all updates of an epoch together count it once
             accelerator.backward(loss * (float(real) * accelerator.num_processes / rows) + prior * share)
     accelerator.clip_grad_norm_(objective.parameters(), clip)
     optimiser.step()
@@ -351,7 +355,7 @@ def _calibration(objective: Any, table: Table, rows: np.ndarray) -> Calibration:
         valued = list(judgements.valued()) if judgements.anchors else []
         logits.append(read.rewards[:, first] - read.rewards[:, second])
         logits.append(read.rewards[:, [item for item, _, _ in valued]] + read.anchor[:, None].to(read.rewards.dtype))
-        outcome += [*came, *(accepted(answer) for _, answer, _ in valued)]
+        outcome += [*came, *(good for _, good, _ in valued)]
         anchor += [0.0] * len(came) + [1.0] * len(valued)
     if not outcome:
         return IDENTITY
@@ -463,8 +467,9 @@ class _At:
 class _State:
     """The state of a training on disk: what learns, its optimiser, the best so far. Every process keeps its part."""
 
-    def __init__(self, folder: Path, digest: str, accelerator: Any) -> None:
+    def __init__(self, folder: Path, digest: str, precision: str, accelerator: Any) -> None:
         self._folder, self._digest, self._rank = folder, digest, accelerator.process_index
+        self._precision = precision
         folder.mkdir(parents=True, exist_ok=True)
         self._best: dict[str, Tensor] | None = None
 
@@ -480,6 +485,11 @@ class _State:
             raise InputError(
                 f"{place} is the state of a training with other data, settings or processes:"
                 " name another folder, or delete it"
+            )
+        if facts["precision"] != self._precision:
+            raise InputError(
+                f"{place} is the state of this training in {facts['precision']}, and here it would go on in"
+                f" {self._precision}: ask for the dtype {facts['precision']}, or delete the state"
             )
         held = load_file(str(place / f"step-{facts['step']}" / f"{self._rank}.safetensors"))
         with torch.no_grad():
@@ -504,7 +514,8 @@ class _State:
         save_file(held, str(fresh / f"{self._rank}.safetensors"))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            facts = {"digest": self._digest, "processes": accelerator.num_processes, **asdict(at)}
+            facts = {"digest": self._digest, "processes": accelerator.num_processes, "precision": self._precision}
+            facts |= asdict(at)
             sync_folder(fresh)
             durable(place / "state.json", json.dumps(facts).encode())
             for old in place.glob("step-*"):

@@ -25,8 +25,8 @@ from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id
 from rrm.core.values import Group, Passage, View
 from rrm.reward.committee import Committee
-from rrm.reward.model import LevelModel
-from rrm.reward.open import Model, finite, forgetting
+from rrm.reward.model import LevelModel, finite
+from rrm.reward.open import Model, forgetting
 
 MOST_QUERIES, MOST_LETTERS, MOST_BYTES = 1024, 1_000_000, 64 * 2**20
 MAX_TOKENS = 128
@@ -88,7 +88,7 @@ class Scorer:
                     " their prompts: send prompts, one a query, with which the queries begin"
                 )
             view = View("", (Passage(prompt),), MAX_TOKENS)
-            yield Group(content_id("source", view.text), self._model.level, view, (query[len(prompt) :],))
+            yield Group(content_id("source", view.text), self._model.place, view, (query[len(prompt) :],))
 
 
 class _Bounded:

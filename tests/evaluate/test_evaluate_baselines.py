@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import (
     Answer,
     Comparison,
@@ -34,13 +35,13 @@ TRUE_WEIGHT = {**dict.fromkeys(GOOD, 1.5), **dict.fromkeys(BAD, -1.5)}
 
 def comparison(source: str, first: str, second: str, better: int | None, rater: str = "r", copy: int = 0) -> Rated:
     shown = (Shown("a", first), Shown("b", second))
-    request = Request(f"node of {source}", source, 0, "comparison", View("Summarise.", (), 50), shown, copy=copy)
+    request = Request(f"node of {source}", source, Place(), "comparison", View("Summarise.", (), 50), shown, copy=copy)
     return Rated(request, Feedback(request.id, rater, Comparison(better)))
 
 
 def ranking(texts: list[str], best_first: tuple[int, ...]) -> Rated:
     shown = tuple(Shown(text, text) for text in texts)
-    request = Request("node", "book", 0, "ranking", View("Summarise.", (), 50), shown)
+    request = Request("node", "book", Place(), "ranking", View("Summarise.", (), 50), shown)
     return Rated(request, Feedback(request.id, "r", Ranking(best_first)))
 
 
@@ -86,7 +87,7 @@ def decided(rated: list[Rated]) -> list[tuple[str, str]]:
 
 
 def single(answer: Answer, text: str, rater: str = "r", source: str = "book", view: str = "Summarise.") -> Rated:
-    request = Request("node", source, 0, answer.kind, View(view, (), 50), (Shown(text, text),))
+    request = Request("node", source, Place(), answer.kind, View(view, (), 50), (Shown(text, text),))
     return Rated(request, Feedback(request.id, rater, answer))
 
 

@@ -5,18 +5,21 @@ import math
 import numpy as np
 import pytest
 
+from rrm.core.place import Place
 from rrm.core.report import Interval
 from rrm.core.values import Comparison, Feedback, Label, Rated, Request, Shown, View
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 
 
 def row(source: str, first: str, second: str, better: int | None, probability: float) -> HeldOut:
-    request = Request("n", source, 1, "comparison", View("Summarise.", (), 50), (Shown("a", first), Shown("b", second)))
+    request = Request(
+        "n", source, Place(level=1), "comparison", View("Summarise.", (), 50), (Shown("a", first), Shown("b", second))
+    )
     return HeldOut(probability, Rated(request, Feedback(request.id, "r", Comparison(better))))
 
 
 def label(source: str) -> HeldOut:
-    request = Request("n", source, 1, "label", View("Summarise.", (), 50), (Shown("a", "text"),))
+    request = Request("n", source, Place(level=1), "label", View("Summarise.", (), 50), (Shown("a", "text"),))
     return HeldOut(0.9, Rated(request, Feedback(request.id, "r", Label(True))))
 
 

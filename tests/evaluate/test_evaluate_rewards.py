@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError, ShapeError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Label, Rated, Request, Shown, View
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.levels import HeldOut, level_report
@@ -17,7 +18,7 @@ HEAD = ["n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "lon
 
 def row(source: str, first: str, second: str, better: int | None, rater: str = "r", level: int = 0) -> Rated:
     view = View("Summarise.", (), 50)
-    request = Request("n", source, level, "comparison", view, (Shown("a", first), Shown("b", second)))
+    request = Request("n", source, Place(level=level), "comparison", view, (Shown("a", first), Shown("b", second)))
     return Rated(request, Feedback(request.id, rater, Comparison(better)))
 
 
@@ -87,7 +88,7 @@ def test_a_level_report_of_the_same_rows_has_the_same_figures() -> None:
 
 
 def test_rows_that_are_no_comparison_and_missing_probabilities_are_refused() -> None:
-    request = Request("n", "s", 0, "label", View("Summarise.", (), 50), (Shown("a", "x"),))
+    request = Request("n", "s", Place(), "label", View("Summarise.", (), 50), (Shown("a", "x"),))
     label = Rated(request, Feedback(request.id, "r", Label(True)))
     with pytest.raises(InputError, match="row 2 is no comparison of two outputs but a label"):
         reward_report(np.array([0.5, 0.5]), [ROWS[0], label])

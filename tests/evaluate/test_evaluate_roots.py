@@ -1,5 +1,7 @@
 """What choosing among root outputs was worth, against a gold function that only evaluation is handed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -59,6 +61,21 @@ def test_a_targets_report_takes_the_gold_of_all_its_trees() -> None:
     assert found.own_correlation is not None and found.own_correlation.value == -0.5
     assert found.flat_correlation is not None
     assert found.flat_correlation.value == pytest.approx(spearmanr([4, 3, 2, 1], [0.2, 0.5, 0.9, 0.4]).statistic)
+
+
+def test_a_candidate_that_was_proposed_several_times_counts_as_often() -> None:
+    first, second = target().trees
+    often = replace(
+        first.nodes[0], candidates=(replace(first.nodes[0].candidates[0], times=3), first.nodes[0].candidates[1])
+    )
+    found = with_gold(replace(target(), trees=(replace(first, nodes=(often,)), second)), GOLD.__getitem__)
+    assert found.gold_mean == pytest.approx((3 * 0.2 + 0.5 + 0.9 + 0.4) / 6)
+    assert found.own_correlation is not None
+    # own: a thrice .3, b .1, c .2; gold .2, .5, .9
+    assert found.own_correlation.value == pytest.approx(
+        spearmanr([0.3, 0.3, 0.3, 0.1, 0.2], [0.2, 0.2, 0.2, 0.5, 0.9]).statistic
+    )
+    assert found.own_correlation.n == 5
 
 
 def test_gold_changes_no_choice_and_no_score() -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 
 WORDS = tuple(f"w{number}" for number in range(120))
 GOOD = frozenset(WORDS[:12])
+EXACT: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
+"""Where and how what is compared exactly is computed, whatever the processor has instructions for."""
 
 
 def save_tokenizer(folder: Path, pad: bool = True, pad_is_eos: bool = False) -> Any:
@@ -111,5 +114,5 @@ def _answers(texts: Sequence[str], kind: str) -> list[tuple[list[int], Answer]]:
 
 def _rated(source: str, view: View, texts: Sequence[str], answer: Answer) -> Rated:
     shown = tuple(Shown(f"o{at}", text) for at, text in enumerate(texts))
-    request = Request(f"n-{source}", source, 0, answer.kind, view, shown)
+    request = Request(f"n-{source}", source, Place(), answer.kind, view, shown)
     return Rated(request, Feedback(request.id, "r", answer))

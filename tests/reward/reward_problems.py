@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Rated, Request, Shown, View
 
 WORDS = ("river", "stone", "candle", "market", "winter", "letter", "garden", "soldier", "mirror", "engine", "violin")
@@ -46,12 +47,23 @@ def output(source: str, good: int, rng: np.random.Generator) -> str:
 
 def request(source: str, kind: str, texts: Sequence[str], copy: int = 0, level: int = 0) -> Request:
     shown = tuple(Shown(f"o{at}", text) for at, text in enumerate(texts))
-    return Request(f"n-{source}", source, level, kind, view(source), shown, copy=copy)
+    return Request(f"n-{source}", source, Place(level=level), kind, view(source), shown, copy=copy)
 
 
 def rated(source: str, answer: Answer, texts: Sequence[str], copy: int = 0) -> Rated:
     asked = request(source, answer.kind, texts, copy)
     return Rated(asked, Feedback(asked.id, "r", answer))
+
+
+def items(count: int) -> list[str]:
+    return [f"item {number}" for number in range(count)]
+
+
+def told(answer: Answer, *texts: str, rater: str = "r") -> Rated:
+    """An answer about texts beside one view."""
+    shown = tuple(Shown(text, text) for text in texts)
+    asked = Request("n", "s", Place(), answer.kind, View("Which?", (), 9), shown)
+    return Rated(asked, Feedback(asked.id, rater, answer))
 
 
 def rate(

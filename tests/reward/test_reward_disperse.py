@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reward_problems import WordEncoder, output, rate, rated, view
 
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Group, Label, Rated, Score
+from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrate import HeldLogits
 from rrm.reward.disperse import PRIOR, Dispersion, cross_disperse, disperse, effects, spread, steepness
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit, leaves_out
-from rrm.reward.model import LevelModel, held_out
+from rrm.reward.model import LevelModel
+from tests.reward.reward_problems import WordEncoder, output, rate, rated, view
 
 READER = FeatureReader(WordEncoder())
 CONFIG = FitConfig(members=24, folds=4, l2=5.0, components=4)
@@ -254,8 +256,8 @@ def test_equal_texts_get_equal_samples_beside_any_others(
 ) -> None:
     model = asked[2]
     texts = ("Anna river stone.", "Zelda foo.", "Anna river stone.")
-    together = model.acceptance([Group("new", 0, view("new"), texts)])[0]
-    alone = model.acceptance([Group("new", 0, view("new"), texts[:1])])[0]
+    together = model.acceptance([Group("new", Place(), view("new"), texts)])[0]
+    alone = model.acceptance([Group("new", Place(), view("new"), texts[:1])])[0]
     assert np.array_equal(together[:, 0], together[:, 2])
     np.testing.assert_allclose(together[:, :1], alone, atol=1e-12)
 
@@ -276,7 +278,7 @@ def test_preferences_spread_too_and_keep_their_mean() -> None:
     model = fit(rows, READER, CONFIG, seed=0)
     assert not model.anchored
     rng = np.random.default_rng(2)
-    group = Group("new", 0, view("new"), (output("new", 3, rng), output("new", 1, rng)))
+    group = Group("new", Place(), view("new"), (output("new", 3, rng), output("new", 1, rng)))
     rewards, found = model.rewards([group])[0], model.acceptance([group])[0]
     alone = logistic(rewards[:, 0] - rewards[:, 1])
     assert found[:, 0].mean() == pytest.approx(alone.mean(), abs=1e-9)
@@ -287,9 +289,9 @@ def test_preferences_spread_too_and_keep_their_mean() -> None:
 def test_a_level_starts_from_the_dispersion_of_the_level_below() -> None:
     below = fit(rate(labels=10), READER, CONFIG, seed=0)
     few = [row for row in rate(comparisons=1) if row.request.source in ("s0", "s1")]
-    above = fit(few, READER, CONFIG, seed=0, init=below, level=1)
+    above = fit(few, READER, CONFIG, seed=0, init=below, place=Place(level=1))
     np.testing.assert_allclose(above.dispersion, below.dispersion, rtol=0.02)
-    assert np.array_equal(LevelModel.shared(below, 2).dispersion, below.dispersion)
+    assert np.array_equal(LevelModel.shared(below, Place(level=2)).dispersion, below.dispersion)
 
 
 def test_a_single_source_gets_the_dispersion_that_is_thought_beforehand() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reward_problems import WordEncoder
 
+from rrm.core.place import Place
 from rrm.core.values import Group, Passage, View
 from rrm.reward.features import INDEX, NAMES, FeatureReader
+from tests.reward.reward_problems import WordEncoder
 
 SOURCE = (
     "In the morning Anna stole the violin from Bruno. It rained on the harbour."
@@ -32,7 +33,7 @@ ODD = [
 
 def read(outputs: list[str], view: View | None = None) -> dict[str, np.ndarray]:
     shown = view or View("Summarise.", (Passage(SOURCE),), 48)
-    numbers = FeatureReader(WordEncoder()).read([Group("s", 0, shown, tuple(outputs))])[0].numbers
+    numbers = FeatureReader(WordEncoder()).read([Group("s", Place(), shown, tuple(outputs))])[0].numbers
     return {name: numbers[:, at] for name, at in INDEX.items()}
 
 
@@ -41,22 +42,26 @@ def read(outputs: list[str], view: View | None = None) -> dict[str, np.ndarray]:
 def test_no_text_gives_anything_but_finite_numbers(source: str, context: str) -> None:
     passages = (Passage(source, score=0.3), Passage("", score=None)) if source else ()
     shown = View("", passages, 0, context)
-    found = FeatureReader(WordEncoder()).read([Group("s", 0, shown, tuple(ODD))])[0]
+    found = FeatureReader(WordEncoder()).read([Group("s", Place(), shown, tuple(ODD))])[0]
     assert found.numbers.shape == (len(ODD), len(NAMES)) and found.contents.shape == (len(ODD), 24)
     assert np.isfinite(found.numbers).all() and np.isfinite(found.contents).all()
     assert np.abs(found.numbers).max() < 100
 
 
 def test_a_group_without_outputs_has_no_rows() -> None:
-    found = FeatureReader(WordEncoder()).read([Group("s", 0, View("", (), 1), ())])[0]
+    found = FeatureReader(WordEncoder()).read([Group("s", Place(), View("", (), 1), ())])[0]
     assert found.numbers.shape == (0, len(NAMES))
 
 
 def test_equal_texts_have_equal_rows_whatever_stands_beside_them() -> None:
     shown = View("Summarise.", (Passage(SOURCE),), 48)
     reader = FeatureReader(WordEncoder())
-    a, b = reader.read([Group("s", 0, shown, ("The soup was cold.", "Anna.", "The soup was cold."))])[0].numbers[[0, 2]]
-    alone = FeatureReader(WordEncoder()).read([Group("t", 1, shown, ("The soup was cold.",))])[0].numbers[0]
+    a, b = reader.read([Group("s", Place(), shown, ("The soup was cold.", "Anna.", "The soup was cold."))])[0].numbers[
+        [0, 2]
+    ]
+    alone = (
+        FeatureReader(WordEncoder()).read([Group("t", Place(level=1), shown, ("The soup was cold.",))])[0].numbers[0]
+    )
     assert np.array_equal(a, b)
     np.testing.assert_allclose(a, alone, atol=1e-6)
 
@@ -127,9 +132,9 @@ def test_length_is_measured_against_the_limit() -> None:
 def test_features_are_equal_bit_for_bit_in_any_company_and_any_process() -> None:
     outputs = [*SOURCE.split(". "), "Bruno stole the violin from Anna.", "Clara lied. Anna wept. It rained."]
     shown = View("Summarise.", (Passage(SOURCE, score=0.7), Passage("Nobody spoke.", score=0.2)), 48)
-    together = FeatureReader(WordEncoder()).read([Group("s", 0, shown, tuple(outputs))])[0]
+    together = FeatureReader(WordEncoder()).read([Group("s", Place(), shown, tuple(outputs))])[0]
     reader = FeatureReader(WordEncoder())
-    alone = [reader.read([Group("s", 0, shown, (text,))])[0] for text in reversed(outputs)][::-1]
+    alone = [reader.read([Group("s", Place(), shown, (text,))])[0] for text in reversed(outputs)][::-1]
     assert np.array_equal(together.numbers, np.concatenate([each.numbers for each in alone]))
     assert np.array_equal(together.contents, np.concatenate([each.contents for each in alone]))
     code = (

@@ -5,49 +5,36 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reward_problems import WordEncoder, output, rate, rated, view
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import (
-    Answer,
     Comparison,
     Correction,
     Critique,
     Demonstration,
-    Feedback,
     Group,
     Label,
     Ranking,
     Rated,
     Rating,
     Reject,
-    Request,
-    Shown,
-    View,
 )
+from rrm.evaluate.held_out import Predicted, held_out
 from rrm.feedback.judgements import tabulate
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
 from rrm.reward.heads import Heads, fit_heads
-from rrm.reward.model import SEEN_BY_ALL, HeldOut, LevelModel, held_out
+from rrm.reward.model import SEEN_BY_ALL, LevelModel
+from tests.reward.reward_problems import WordEncoder, items, output, rate, rated, told, view
 
-SMALL = FitConfig(members=8, folds=4, l2=5.0, shrink=5.0, min_labels=20, components=4)
+SMALL = FitConfig(members=8, folds=4, l2=5.0, shrink=5.0, components=4)
+EVIDENCE = replace(SMALL, shrink=None)
 READER = FeatureReader(WordEncoder())
 
 
-def accuracy(rows: Sequence[HeldOut]) -> float:
+def accuracy(rows: Sequence[Predicted]) -> float:
     return float(np.mean([(row.probability > 0.5) == row.outcome for row in rows if row.outcome is not None]))
-
-
-def items(count: int) -> list[str]:
-    return [f"item {number}" for number in range(count)]
-
-
-def told(answer: Answer, *texts: str, rater: str = "r") -> Rated:
-    """An answer about texts beside one view."""
-    shown = tuple(Shown(text, text) for text in texts)
-    asked = Request("n", "s", 0, answer.kind, View("Which?", (), 9), shown)
-    return Rated(asked, Feedback(asked.id, rater, answer))
 
 
 def heads_of(rows: Sequence[Rated], columns: np.ndarray, precision: float, reliability: bool = False) -> Heads:
@@ -130,7 +117,7 @@ def test_the_order_of_ratings_makes_no_difference_to_a_fit() -> None:
     rows = rate(sources=4, comparisons=10, labels=5)
     shuffled = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))]
     one, other = (fit(each, READER, SMALL, seed=0) for each in (rows, shuffled))
-    group = Group("new", 0, view("new"), ("Anna river.", "Zelda foo."))
+    group = Group("new", Place(), view("new"), ("Anna river.", "Zelda foo."))
     np.testing.assert_allclose(one.rewards([group])[0], other.rewards([group])[0], atol=1e-5)
     np.testing.assert_allclose(one.acceptance([group])[0], other.acceptance([group])[0], atol=1e-5)
 
@@ -175,9 +162,9 @@ def test_each_source_is_scored_by_exactly_the_members_that_left_it_out() -> None
     model = fit(rate(), READER, SMALL, seed=0)
     for source, fold in model.seen.items():
         assert model.members_for(source).tolist() == [m for m in range(8) if m % 4 == fold]
-        group = Group(source, 0, view(source), ("a text", "another"))
+        group = Group(source, Place(), view(source), ("a text", "another"))
         assert model.rewards([group])[0].shape == model.acceptance([group])[0].shape == (2, 2)
-    assert model.rewards([Group("new", 0, view("new"), ("a text",))])[0].shape == (8, 1)
+    assert model.rewards([Group("new", Place(), view("new"), ("a text",))])[0].shape == (8, 1)
 
 
 def test_folds_are_balanced_seeded_and_no_more_than_the_sources() -> None:
@@ -212,7 +199,7 @@ def test_folds_that_are_given_are_kept() -> None:
 
 def test_a_source_keeps_at_the_next_level_the_fold_that_it_had_below() -> None:
     below = fit(rate(sources=4), READER, SMALL, seed=0)
-    above = fit(rate(sources=8, seed=5), READER, SMALL, seed=7, init=below, level=1)
+    above = fit(rate(sources=8, seed=5), READER, SMALL, seed=7, init=below, place=Place(level=1))
     assert {source: above.seen[source] for source in below.seen} == dict(below.seen)
     assert set(above.seen) == {f"s{number}" for number in range(8)}
 
@@ -226,24 +213,52 @@ def test_equal_seeds_give_equal_models_and_other_seeds_others() -> None:
 
 def test_members_differ_so_a_score_is_a_distribution() -> None:
     model = fit(rate(), READER, SMALL, seed=0)
-    spread = model.rewards([Group("new", 0, view("new"), ("Anna river.",))])[0].std(axis=0)
+    spread = model.rewards([Group("new", Place(), view("new"), ("Anna river.",))])[0].std(axis=0)
     assert (spread > 1e-3).all()
 
 
-def test_with_few_ratings_the_head_below_is_used_as_it_is() -> None:
+def test_a_level_learns_from_its_own_ratings_more_the_more_there_are() -> None:
     below = fit(rate(labels=10), READER, SMALL, seed=0)
-    above = fit(rate(comparisons=1, labels=1), READER, SMALL, seed=0, init=below, level=1)
-    assert above.shared_head and above.level == 1 and above.ratings == 16
-    assert np.array_equal(above.heads, below.heads) and above.anchored
-    enough = fit(rate(comparisons=2, labels=1), READER, SMALL, seed=0, init=below, level=1)
-    assert not enough.shared_head and not np.array_equal(enough.heads, below.heads)
+    moved, own = [], []
+    for comparisons in (1, 4, 40):
+        above = fit(rate(comparisons=comparisons, seed=3), READER, EVIDENCE, 0, below, Place(level=1))
+        assert above.place == Place(level=1) and above.ratings == 8 * comparisons and not above.shared_head
+        assert above.shrinkage is not None and 0 < above.shrinkage.own < 1
+        moved.append(float(np.abs(above.heads - below.heads).max()))
+        own.append(above.shrinkage.own)
+    assert 0 < moved[0] < moved[1] < moved[2]
+    assert own[0] < 0.5 and own[0] < own[1] < own[2] and own[2] > 0.7
+    assert below.shrinkage is None and LevelModel.shared(above, Place(level=2)).shrinkage is None
+
+
+def test_ratings_that_agree_with_the_level_below_leave_its_heads_and_others_do_not() -> None:
+    below = fit(rate(comparisons=40), READER, SMALL, seed=0)
+    found = {}
+    for worth in (1.5, -1.5):
+        rows = rate(comparisons=20, worth=worth, seed=3)
+        above = fit(rows, READER, EVIDENCE, seed=0, init=below, place=Place(level=1))
+        assert above.shrinkage is not None
+        found[worth] = above.shrinkage.precision
+        assert accuracy(held_out(rows, above)) > 0.85
+    assert found[1.5] > 3 * found[-1.5]
+
+
+def test_how_strongly_a_source_s_members_are_shrunk_is_decided_without_its_ratings() -> None:
+    below = fit(rate(), READER, SMALL, seed=0)
+    honest, poisoned = rate(seed=4), rate(seed=4, flip="s3")
+    a, b = (fit(rows, READER, EVIDENCE, 0, below, Place(level=1)) for rows in (honest, poisoned))
+    group = honest[3 * 20].request.group
+    assert group.source == "s3"
+    np.testing.assert_allclose(a.rewards([group])[0], b.rewards([group])[0], atol=1e-4)
+    assert a.shrinkage is not None and b.shrinkage is not None
+    assert a.shrinkage.precision != pytest.approx(b.shrinkage.precision, rel=1e-2)
 
 
 def test_a_strong_shrink_keeps_the_head_of_the_level_below_and_a_weak_one_leaves_it() -> None:
     below = fit(rate(), READER, SMALL, seed=0)
     rows = rate(worth=-1.5, seed=3)
-    near = fit(rows, READER, replace(SMALL, shrink=1e6), seed=0, init=below, level=1)
-    far = fit(rows, READER, replace(SMALL, shrink=1.0), seed=0, init=below, level=1)
+    near = fit(rows, READER, replace(SMALL, shrink=1e6), seed=0, init=below, place=Place(level=1))
+    far = fit(rows, READER, replace(SMALL, shrink=1.0), seed=0, init=below, place=Place(level=1))
     assert np.abs(near.heads - below.heads).max() < 1e-3
     assert (far.heads * below.heads).sum() < 0.5 * (below.heads**2).sum()
 
@@ -251,15 +266,15 @@ def test_a_strong_shrink_keeps_the_head_of_the_level_below_and_a_weak_one_leaves
 def test_separate_models_have_a_trunk_and_head_of_their_own() -> None:
     below = fit(rate(), READER, SMALL, seed=0)
     rows = rate(seed=4)
-    alone = fit(rows, READER, replace(SMALL, separate=True), seed=0, init=below, level=1)
-    assert alone.digest == fit(rows, READER, replace(SMALL, separate=True), seed=0, level=1).digest
+    alone = fit(rows, READER, replace(SMALL, separate=True), seed=0, init=below, place=Place(level=1))
+    assert alone.digest == fit(rows, READER, replace(SMALL, separate=True), seed=0, place=Place(level=1)).digest
 
 
 def test_a_level_without_ratings_shares_the_head_below() -> None:
     below = fit(rate(labels=10), READER, SMALL, seed=0)
-    shared = LevelModel.shared(below, 2)
-    assert (shared.level, shared.shared_head, shared.ratings) == (2, True, 0)
-    group = Group("new", 2, view("new"), ("Anna river.", ""))
+    shared = LevelModel.shared(below, Place(level=2))
+    assert (shared.place, shared.shared_head, shared.ratings) == (Place(level=2), True, 0)
+    group = Group("new", Place(level=2), view("new"), ("Anna river.", ""))
     assert np.array_equal(shared.rewards([group])[0], below.rewards([group])[0])
 
 
@@ -270,7 +285,7 @@ def test_labels_anchor_acceptance_near_the_raters_own_rate() -> None:
     rng = np.random.default_rng(5)
     for good, low, high in ((0, 0.0, 0.25), (2, 0.25, 0.75), (4, 0.75, 1.0)):
         texts = tuple(output("new", good, rng) for _ in range(8))
-        mean = float(model.acceptance([Group("new", 0, view("new"), texts)])[0].mean())
+        mean = float(model.acceptance([Group("new", Place(), view("new"), texts)])[0].mean())
         assert low <= mean <= high
 
 
@@ -300,11 +315,11 @@ def test_comparisons_alone_give_the_probability_of_being_preferred_in_the_group(
     assert not model.anchored
     rng = np.random.default_rng(2)
     best, worst = output("new", 4, rng), output("new", 0, rng)
-    found = model.acceptance([Group("new", 0, view("new"), (worst, best))])[0]
+    found = model.acceptance([Group("new", Place(), view("new"), (worst, best))])[0]
     assert found.mean(axis=0)[1] > 0.8
     np.testing.assert_allclose(found.sum(axis=1), 1)
-    np.testing.assert_allclose(model.acceptance([Group("new", 0, view("new"), (best,))])[0], 0.5)
-    np.testing.assert_allclose(model.acceptance([Group("new", 0, view("new"), (best, best))])[0], 0.5)
+    np.testing.assert_allclose(model.acceptance([Group("new", Place(), view("new"), (best,))])[0], 0.5)
+    np.testing.assert_allclose(model.acceptance([Group("new", Place(), view("new"), (best, best))])[0], 0.5)
 
 
 def test_rankings_are_learned_from_and_held_out_as_pairs() -> None:
@@ -346,7 +361,7 @@ def test_corrections_and_demonstrations_count_as_preferred() -> None:
             kind = Correction(better) if copy % 2 else Demonstration(better)
             rows.append(rated(source, kind, [worse], copy))
     model = fit(rows, READER, SMALL, seed=0)
-    group = Group("new", 0, view("new"), (output("new", 4, rng), output("new", 0, rng)))
+    group = Group("new", Place(), view("new"), (output("new", 4, rng), output("new", 0, rng)))
     first, second = model.rewards([group])[0].mean(axis=0)
     assert first > second + 0.5
 
@@ -360,7 +375,7 @@ def test_words_that_say_nothing_about_rewards_are_counted_and_a_rejection_is_use
 def test_one_word_and_empty_outputs_are_fitted_and_scored() -> None:
     rows = [rated(f"s{n}", Comparison(n % 2), ["", "word"][:: 1 if n % 2 else -1], n) for n in range(6)]
     model = fit(rows, READER, SMALL, seed=0)
-    found = model.rewards([Group("new", 0, view("new"), ("", "word", "x" * 3000))])[0]
+    found = model.rewards([Group("new", Place(), view("new"), ("", "word", "x" * 3000))])[0]
     assert np.isfinite(found).all()
 
 
@@ -377,4 +392,4 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence() -> None:
         FitConfig(members=3, folds=4)
     with pytest.raises(InputError, match="members"):
         below = fit(rate(sources=2), READER, SMALL, seed=0)
-        fit(rate(sources=2), READER, replace(SMALL, members=12), seed=0, init=below, level=1)
+        fit(rate(sources=2), READER, replace(SMALL, members=12), seed=0, init=below, place=Place(level=1))

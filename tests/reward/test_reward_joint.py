@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import Group, Passage, View
 from rrm.reward.committee import Committee
 from rrm.reward.joint import JointModel, Reading
 from rrm.reward.open import open_model
 from rrm.reward.train import TrainConfig, train
-from tests.reward.joint_problems import WORDS, judged, save_decoder, save_encoder, save_tokenizer
+from tests.reward.joint_problems import EXACT, WORDS, judged, save_decoder, save_encoder, save_tokenizer
 
 CONFIG = TrainConfig(members=3, epochs=1, learning_rate=1e-3, save_every=0)
 
@@ -24,14 +25,14 @@ CONFIG = TrainConfig(members=3, epochs=1, learning_rate=1e-3, save_every=0)
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained")
-    train(judged(12, 1), str(save_decoder(folder / "base")), folder / "model", CONFIG, seed=0, device="cpu")
+    train(judged(12, 1), str(save_decoder(folder / "base")), folder / "model", CONFIG, seed=0, **EXACT)
     return folder / "model"
 
 
 @pytest.fixture(scope="module")
 def trained_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained-encoder")
-    train(judged(12, 1), str(save_encoder(folder / "base")), folder / "model", CONFIG, seed=0, device="cpu")
+    train(judged(12, 1), str(save_encoder(folder / "base")), folder / "model", CONFIG, seed=0, **EXACT)
     return folder / "model"
 
 
@@ -41,7 +42,9 @@ def groups(seed: int = 5) -> list[Group]:
     found = []
     for number, sizes in enumerate([(3, 9, 1), (4,), tuple(range(1, 14))]):
         view = View("", (Passage(" ".join(random.choice(WORDS, 12 + 9 * number))),), 64)
-        found.append(Group(f"g{number}", 0, view, tuple(" " + " ".join(random.choice(WORDS, size)) for size in sizes)))
+        found.append(
+            Group(f"g{number}", Place(), view, tuple(" " + " ".join(random.choice(WORDS, size)) for size in sizes))
+        )
     return found
 
 
@@ -60,7 +63,7 @@ def in_transformers(folder: Path, texts: list[Any], pairs: bool = False) -> np.n
 
 
 def test_an_exported_decoder_scores_identically_in_transformers(trained: Path) -> None:
-    ours = JointModel.load(trained, device="cpu")
+    ours = JointModel.load(trained, **EXACT)
     mine = np.concatenate([each.mean(axis=0) for each in ours.rewards(groups())])
     texts = [group.view.prompt + output + "</s>" for group in groups() for output in group.outputs]
     np.testing.assert_allclose(mine, in_transformers(trained, texts), atol=2e-5)
@@ -69,11 +72,30 @@ def test_an_exported_decoder_scores_identically_in_transformers(trained: Path) -
     assert isinstance(ours, RewardModel)
 
 
+def test_joint_models_and_committees_that_are_saved_again_keep_their_digest(trained: Path, tmp_path: Path) -> None:
+    ours = JointModel.load(trained, **EXACT)
+    assert ours.save(tmp_path / "again") == ours.digest == JointModel.load(tmp_path / "again", **EXACT).digest
+    with torch.no_grad():
+        ours.net.head.weight[0, 0] += 1
+    assert ours.digest != JointModel.load(trained, **EXACT).digest
+    both = Committee((JointModel.load(trained, **EXACT), ours))
+    assert isinstance(both, RewardModel)
+    assert both.save(tmp_path / "both") == both.digest == Committee.load(tmp_path / "both", **EXACT).digest
+
+
 def test_an_exported_encoder_scores_identically_in_transformers(trained_encoder: Path) -> None:
-    ours = JointModel.load(trained_encoder, device="cpu")
+    ours = JointModel.load(trained_encoder, **EXACT)
     mine = np.concatenate([each.mean(axis=0) for each in ours.rewards(groups())])
     texts = [(group.view.prompt, output) for group in groups() for output in group.outputs]
     np.testing.assert_allclose(mine, in_transformers(trained_encoder, texts, pairs=True), atol=2e-5)
+
+
+@pytest.mark.parametrize("folder", ["trained", "trained_encoder"])
+def test_bfloat16_scores_are_near_those_in_float32(folder: str, request: pytest.FixtureRequest) -> None:
+    place = request.getfixturevalue(folder)
+    exact = np.concatenate(JointModel.load(place, **EXACT).rewards(groups()), axis=1)
+    half = np.concatenate(JointModel.load(place, device="cpu", dtype="bfloat16").rewards(groups()), axis=1)
+    assert 0 < np.abs(half - exact).max() < 8 * 2**-8 * np.abs(exact).max()  # 2**-8: half a unit in the last place of 1
 
 
 def test_a_checkpoint_trained_by_trl_scores_here_as_in_transformers(tmp_path: Path) -> None:
@@ -98,34 +120,34 @@ def test_a_checkpoint_trained_by_trl_scores_here_as_in_transformers(tmp_path: Pa
     )  # fmt: skip
     trainer.train()
     trainer.save_model(str(tmp_path / "trl"))
-    ours = open_model(tmp_path / "trl", device="cpu")
+    ours = open_model(tmp_path / "trl", **EXACT)
     mine = np.concatenate([each[0] for each in ours.rewards(groups())])
     texts = [group.view.prompt + output + "</s>" for group in groups() for output in group.outputs]
     np.testing.assert_allclose(mine, in_transformers(tmp_path / "trl", texts), atol=2e-5)
 
 
 def test_scores_do_not_depend_on_company_or_batch(trained: Path) -> None:
-    model = JointModel.load(trained, device="cpu")
+    model = JointModel.load(trained, **EXACT)
     together = model.rewards(groups())
     for group, found in zip(groups(), together, strict=True):
         for place, output in enumerate(group.outputs):
-            alone = model.rewards([Group(group.source, 0, group.view, (output,))])[0]
+            alone = model.rewards([Group(group.source, Place(), group.view, (output,))])[0]
             np.testing.assert_allclose(alone[:, 0], found[:, place], atol=1e-5)
 
 
 def test_equal_texts_are_read_once_and_score_alike(trained: Path) -> None:
-    model = JointModel.load(trained, device="cpu")
+    model = JointModel.load(trained, **EXACT)
     group = groups()[0]
     seen: list[int] = []
     found = model.rewards(
-        [group, Group("x", 0, group.view, group.outputs[:2] * 2)], lambda done, total: seen.append(total)
+        [group, Group("x", Place(), group.view, group.outputs[:2] * 2)], lambda done, total: seen.append(total)
     )
     assert set(seen) == {3}
     np.testing.assert_array_equal(found[1][:, 0], found[1][:, 2])
 
 
 def test_members_differ_and_their_mean_is_what_others_see(trained: Path) -> None:
-    found = JointModel.load(trained, device="cpu").rewards(groups())[2]
+    found = JointModel.load(trained, **EXACT).rewards(groups())[2]
     assert found.shape == (3, 13)
     assert found.std(axis=0).min() > 0
 
@@ -133,9 +155,9 @@ def test_members_differ_and_their_mean_is_what_others_see(trained: Path) -> None
 def test_a_committee_joins_its_members(trained: Path, tmp_path: Path) -> None:
     for member in range(2):
         train(judged(8, 1), str(trained), Committee.folder(tmp_path, member), TrainConfig(members=1, epochs=1), member,
-              device="cpu")  # fmt: skip
+              **EXACT)  # fmt: skip
     Committee.found(tmp_path, 2)
-    both = open_model(tmp_path, device="cpu")
+    both = open_model(tmp_path, **EXACT)
     assert isinstance(both, Committee)
     found = both.rewards(groups())
     assert [each.shape for each in found] == [(2, 3), (2, 1), (2, 13)]
@@ -161,7 +183,7 @@ def test_a_tampered_checkpoint_is_refused(trained: Path, tmp_path: Path, file: s
         content = bytearray(bytes(content).replace(b'"ratings": ', b'"ratings": 1'))
     (place / file).write_bytes(bytes(content))
     with pytest.raises(InputError, match="changed after it was written"):
-        open_model(place, device="cpu")
+        open_model(place, **EXACT)
 
 
 def test_a_checkpoint_with_two_labels_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -171,12 +193,12 @@ def test_a_checkpoint_with_two_labels_is_refused(trained: Path, tmp_path: Path) 
     model.save_pretrained(str(tmp_path))
     save_tokenizer(tmp_path)
     with pytest.raises(InputError, match="classifies into 2 labels; a reward model has one"):
-        open_model(tmp_path, device="cpu")
+        open_model(tmp_path, **EXACT)
 
 
 def test_a_language_model_without_a_head_is_no_reward_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no trained reward model: it has no score\.weight"):
-        open_model(save_decoder(tmp_path / "base"), device="cpu")
+        open_model(save_decoder(tmp_path / "base"), **EXACT)
 
 
 def test_a_config_that_brings_code_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -185,7 +207,7 @@ def test_a_config_that_brings_code_is_refused(trained: Path, tmp_path: Path) -> 
     config = json.loads((place / "config.json").read_text()) | {"auto_map": {"AutoModel": "evil.Model"}}
     (place / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="asks to run code"):
-        open_model(place, device="cpu")
+        open_model(place, **EXACT)
 
 
 def test_an_empty_folder_is_no_reward_model(tmp_path: Path) -> None:
@@ -195,7 +217,7 @@ def test_an_empty_folder_is_no_reward_model(tmp_path: Path) -> None:
 
 def test_a_model_without_a_padding_token_gets_one(tmp_path: Path) -> None:
     base = save_decoder(tmp_path / "base", pad=False, vocab_size=124)
-    trained = train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, device="cpu")
+    trained = train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, **EXACT)
     tokenizer = trained.model.classifier.tokenizer
     assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
     mine = np.concatenate([each.mean(axis=0) for each in trained.model.rewards(groups())])
@@ -207,11 +229,11 @@ def test_padding_with_the_end_of_sequence_is_refused(tmp_path: Path) -> None:
     base = save_decoder(tmp_path / "base")
     save_tokenizer(base, pad_is_eos=True)
     with pytest.raises(InputError, match="pads with its end-of-sequence token"):
-        train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, device="cpu")
+        train(judged(6, 1), str(base), tmp_path / "out", CONFIG, seed=0, **EXACT)
 
 
 def test_training_goes_on_from_an_earlier_model(trained: Path, tmp_path: Path) -> None:
-    before = JointModel.load(trained, device="cpu").rewards(groups())[0].mean(axis=0)
+    before = JointModel.load(trained, **EXACT).rewards(groups())[0].mean(axis=0)
     barely = TrainConfig(members=1, epochs=1, learning_rate=1e-9, validation=0.0)
-    again = train(judged(6, 1), str(trained), tmp_path, barely, seed=0, reading=Reading(), device="cpu")
+    again = train(judged(6, 1), str(trained), tmp_path, barely, seed=0, reading=Reading(), **EXACT)
     np.testing.assert_allclose(again.model.rewards(groups())[0][0], before, atol=1e-4)

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reward_problems import WordEncoder, rate, view
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import Group
 from rrm.reward.calibrate import Calibration, HeldLogits, calibrate, cross_calibrate
 from rrm.reward.fit import FitConfig, fit, leaves_out
 from rrm.reward.model import LevelModel
+from tests.reward.reward_problems import WordEncoder, rate, view
 
 SMALL = FitConfig(members=8, folds=4, l2=5.0, components=4)
 GROUPS = [
-    Group("s0", 0, view("s0"), ("Anna river stone.", "", "word")),
-    Group("new", 0, view("new"), ("Zelda foo.", "Zelda foo.")),
+    Group("s0", Place(), view("s0"), ("Anna river stone.", "", "word")),
+    Group("new", Place(), view("new"), ("Zelda foo.", "Zelda foo.")),
 ]
 
 
@@ -91,7 +92,7 @@ def test_another_encoder_is_refused(model: LevelModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs the encoder words"):
         LevelModel.load(tmp_path, other)
     with pytest.raises(InputError, match="fitted with words"):
-        fit(rate(), other, SMALL, seed=0, init=model, level=1)
+        fit(rate(), other, SMALL, seed=0, init=model, place=Place(level=1))
 
 
 def _held(logits: np.ndarray, outcome: np.ndarray, anchor: float = 1.0, fold: np.ndarray | None = None) -> HeldLogits:

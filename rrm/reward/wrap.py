@@ -1,0 +1,98 @@
+"""What the wrappers of learners share: the model below, their facts on disk, and numbers by fold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.place import Place
+from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.files import read_json, write_json
+from rrm.reward.calibrate import HeldLogits
+
+FACTS, INNER = "wrapped.json", "inner"
+
+Fold = int | None
+"""A fold, or None for new sources."""
+
+T = TypeVar("T")
+M = TypeVar("M", bound=RewardModel)
+
+
+def check_learner(learner: object, wrapper: str) -> None:
+    """Raise ConfigError for what is no learner."""
+    if not isinstance(learner, RewardLearner):
+        raise ConfigError(f"{wrapper} wraps a reward learner (name, fit, load), got {type(learner).__name__}")
+
+
+def shared(below: RewardModel | None, place: Place) -> RewardModel:
+    """Return the model below, for a place without ratings; raise InputError where there is none."""
+    if below is None:
+        raise InputError(f"{place.title} has no ratings to fit on, and no model below it")
+    return below
+
+
+def of_kind(kind: type[M], below: RewardModel | None) -> M | None:
+    """Return the model below as the wrapper's own kind; raise InputError if it is another."""
+    if below is None or isinstance(below, kind):
+        return below
+    raise InputError(f"a {kind.__name__} starts from its own kind, not from a {type(below).__name__}")
+
+
+def inside(workspace: Workspace) -> Workspace:
+    """Return the workspace of the learner that is wrapped."""
+    return replace(workspace, folder=workspace.folder / INNER)
+
+
+# ---- numbers by fold ----
+
+
+def by_others(held: HeldLogits) -> list[tuple[Fold, HeldLogits]]:
+    """Return for each fold the rows of all others, and for new sources all rows."""
+    folds = sorted(set(held.fold.tolist()))
+    return [*((fold, held.where(held.fold != fold)) for fold in folds), (None, held)]
+
+
+def entry(model: RewardModel, source: str, known: Mapping[Fold, T]) -> T:
+    """Return what is known for a source's fold, or else for new sources."""
+    fold = model.fold(source)
+    return known[fold if fold in known else None]
+
+
+class _Numbers(Protocol):
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+def by_fold(known: Mapping[Fold, _Numbers]) -> dict[str, dict[str, Any]]:
+    """Return numbers by fold as JSON takes them, of which `fold_of` makes the folds again."""
+    return {"new" if fold is None else str(fold): numbers._asdict() for fold, numbers in known.items()}
+
+
+def fold_of(key: str) -> Fold:
+    return None if key == "new" else int(key)
+
+
+# ---- files ----
+
+
+def saved(folder: Path, digest: str, facts: Mapping[str, Any]) -> str:
+    """Write a wrapper's facts, once what it wraps is saved; return the digest."""
+    write_json(folder / FACTS, {**facts, "digest": digest})
+    return digest
+
+
+def read_facts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return a wrapper's facts; raise InputError where there are none, or not these."""
+    facts = read_json(folder / FACTS)
+    missing = [name for name in (*names, "digest") if name not in facts]
+    if missing:
+        raise InputError(f"{folder / FACTS} does not say {', '.join(missing)}: it is no such model")
+    return facts
+
+
+def checked(model: M, folder: Path, facts: Mapping[str, Any]) -> M:
+    """Return a model that was read; raise InputError if it is not the one that was saved."""
+    if model.digest != facts["digest"]:
+        raise InputError(f"{folder} was changed after it was written: its digest does not match")
+    return model
