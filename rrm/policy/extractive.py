@@ -1,47 +1,53 @@
 """Proposes by selecting sentences: stochastic, seeded, with exact log-probabilities."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logit
 
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.core.errors import InputError
-from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.ids import content_id
 from rrm.core.protocols import Material
 from rrm.core.text import sentence_texts, words
-from rrm.core.values import Output
+from rrm.core.values import View
+from rrm.policy.selection import SentencePolicy, Walk
+
+LEAST, MOST = 0.02, 0.98
+"""Between these lies the probability of taking a sentence that can be taken."""
 
 
 class Sentences(NamedTuple):
-    """What there is to choose from: texts, token counts [n] and selection weights [n]."""
+    """What there is to choose from: different texts, token counts [n] and positive selection weights [n].
+
+    `places` [n] are the sentences' numbers among all that the material shows, and `passages` [n] those of
+    the passages that they stand in.
+    """
 
     texts: list[str]
     tokens: np.ndarray
     weights: np.ndarray
-
-
-class Draw(NamedTuple):
-    """One sampled selection: indices in order, and the log-probability, in nats, of its decisions."""
-
-    chosen: list[int]
-    log_prob: float
+    places: np.ndarray
+    passages: np.ndarray
 
 
 @dataclass(frozen=True)
-class Extractive:
+class Extractive(SentencePolicy):
     """Walks through the sentences once and takes or leaves each until the limit is reached.
 
     A sentence of weight w and t tokens is taken with probability B * w / sum(w' * t') over the
     sentences still to come, kept within [0.02, 0.98], where B is the budget left; never if it does
-    not fit or was told before. Weights are exp(salience / temperature): sentences about what the
-    text keeps returning to weigh more (see `salience`). Decisions and selections are one to one, so
-    the log-probability is exact.
+    not fit. Weights are exp(salience / temperature): sentences about what the text keeps returning to
+    weigh more (see `salience`). A sentence that was told before, in the previous context, is left out,
+    and so is every repetition of a sentence, whether its first occurrence is taken or not. So a
+    decision depends on nothing but the sentence and the tokens left (see `Walk`).
 
-    `fill` is the share of the task's limit that is aimed at.
+    `fill` is the share of the task's limit that is aimed at. Where no sentence fits, one is chosen in
+    proportion to the weights and cut to the limit.
     """
 
     temperature: float = 0.5
@@ -59,53 +65,49 @@ class Extractive:
     def tokens(self) -> HuggingFaceTokenizer:
         return load_tokenizer(self.tokenizer)
 
-    def propose(self, material: Material, n: int, seed: int) -> list[Output]:
-        """Return n selections, each kept within the task's limit of tokens."""
-        sentences = self.sentences(material)
-        return [self._output(material, sentences, seed_for(seed, index)) for index in range(n)]
+    def sentences(self, view: View) -> Sentences:
+        """Return the sentences that can be taken: the first occurrence of each that was not told before."""
+        shown = [
+            (text, number) for number, passage in enumerate(view.passages) for text in sentence_texts(passage.text)
+        ]
+        weights = np.exp(salience([text for text, _ in shown]) / self.temperature)
+        told = set(sentence_texts(view.context))
+        first: dict[str, int] = {}
+        for place, (text, _) in enumerate(shown):
+            if text not in told:
+                first.setdefault(text, place)
+        places = np.array(list(first.values()), dtype=np.int64)
+        tokens = np.array([_count(self.tokens, text) for text in first], dtype=np.int64)
+        passages = np.array([shown[place][1] for place in places], dtype=np.int64)
+        return Sentences(list(first), tokens, weights[places], places, passages)
 
-    def sentences(self, material: Material) -> Sentences:
-        """Return the sentences of what the material shows, with their weights."""
-        texts = [text for passage in material.view.passages for text in sentence_texts(passage.text)]
-        told = set(sentence_texts(material.view.context))
-        tokens = np.array([_count(self.tokens, text) for text in texts], dtype=np.int64)
-        weights = np.exp(salience(texts) / self.temperature)
-        weights[[text in told for text in texts]] = 0.0
-        return Sentences(texts, tokens, weights)
+    def walk(self, material: Material) -> Walk:
+        """Return the distribution over selections for a material."""
+        return self.walk_through(self.sentences(material.view), material.task.max_tokens)
 
-    def draw(self, sentences: Sentences, budget: int, random: np.random.Generator) -> Draw:
-        """Sample one selection of at most `budget` tokens."""
-        cost = sentences.weights * sentences.tokens
+    def walk_through(self, sentences: Sentences, limit: int) -> Walk:
+        """Return the distribution over selections of these sentences within a limit of tokens."""
+        budget = max(1, int(limit * self.fill))
+        tokens, weights = sentences.tokens, sentences.weights
+        if len(tokens) and int(tokens.min()) > budget:
+            return self._cut_short(sentences, limit)
+        cost = weights * np.maximum(tokens, 1)
         ahead = np.cumsum(cost[::-1])[::-1]
-        left, log_prob = float(budget), 0.0
-        chosen: list[int] = []
-        taken: set[str] = set()
-        for index, text in enumerate(sentences.texts):
-            if sentences.weights[index] == 0 or sentences.tokens[index] > left or text in taken:
-                continue
-            take = min(0.98, max(0.02, left * sentences.weights[index] / ahead[index]))
-            if random.random() < take:
-                chosen.append(index)
-                taken.add(text)
-                left -= int(sentences.tokens[index])
-                log_prob += log(take)
-            else:
-                log_prob += log(1 - take)
-        return Draw(chosen, log_prob)
+        left = np.arange(budget + 1)
+        take = np.clip(left * (weights / ahead)[:, None], LEAST, MOST)
+        logits = np.where(tokens[:, None] <= left, logit(take), -np.inf)
+        return Walk(tuple(sentences.texts), tokens, logits)
 
-    def _output(self, material: Material, sentences: Sentences, seed: int) -> Output:
-        limit = material.task.max_tokens
-        random = generator(self.name, material.node, seed)
-        made = Output(material.node, "", self.name, seed, material.inputs, material.context)
-        if sentences.texts and int(sentences.tokens.min()) > limit:  # nothing fits: cut one sentence short
-            share = sentences.weights / sentences.weights.sum() if sentences.weights.any() else None
-            index = int(random.choice(len(sentences.texts), p=share))
-            chance = 1 / len(sentences.texts) if share is None else float(share[index])
-            text = self.tokens.cut(sentences.texts[index], limit)
-            return replace(made, text=text, log_prob=log(chance), truncated=True)
-        drawn = self.draw(sentences, max(1, int(limit * self.fill)), random)
-        text = " ".join(sentences.texts[index] for index in drawn.chosen)
-        return replace(made, text=text, log_prob=drawn.log_prob)
+    def _cut_short(self, sentences: Sentences, limit: int) -> Walk:
+        """Return a walk that takes exactly one sentence, cut short: each costs the one unit that there is."""
+        weights = sentences.weights
+        ahead = np.cumsum(weights[::-1])[::-1]
+        take = weights / ahead
+        take[-1] = 1.0
+        never = np.full(len(take), -np.inf)
+        texts = tuple(self.tokens.cut(text, limit) for text in sentences.texts)
+        truncated = texts != tuple(sentences.texts)
+        return Walk(texts, np.ones(len(take), dtype=np.int64), np.stack([never, logit(take)], axis=1), truncated)
 
 
 def salience(texts: list[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ import anyio
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Assistant, Material, Prompt, Tokenizer
+from rrm.core.protocols import Assistant, Material, Prompt, ProposeJob, Tokenizer
 from rrm.core.text import delimited, sentences
 from rrm.core.values import Output
 
@@ -49,7 +49,7 @@ class LanguageModelPolicy:
         settings = content_id("policy", _SYSTEM, _CONTEXT, tokens.name, self.reply_tokens)[-8:]
         object.__setattr__(self, "name", f"language-model:{self.assistant.name}:{settings}")
 
-    async def propose_async(self, material: Material, n: int, seed: int) -> list[Output]:
+    async def propose_async(self, job: ProposeJob) -> list[Output]:
         """Return n outputs, asked for at the same time; raise AssistantError, the first one's, if any fails.
 
         All n are waited for even then, so that those that succeed are in the call cache.
@@ -59,16 +59,16 @@ class LanguageModelPolicy:
 
         async def ask(index: int) -> None:
             try:
-                outputs[index] = await self._output(material, seed_for(seed, index))
+                outputs[index] = await self._output(job.material, seed_for(job.seed, index))
             except RrmError as error:
                 errors[index] = error
 
         async with anyio.create_task_group() as group:
-            for index in range(n):
+            for index in range(job.n):
                 group.start_soon(ask, index)
         if errors:
             raise errors[min(errors)]
-        return [outputs[index] for index in range(n)]
+        return [outputs[index] for index in range(job.n)]
 
     def prompt(self, material: Material, sample: int) -> Prompt:
         """Return what the model is asked; what comes from sources is marked as data."""
@@ -82,7 +82,9 @@ class LanguageModelPolicy:
             words=max(1, int(limit * _WORDS_PER_TOKEN)),
             tokens=limit,
         )
-        return Prompt(system, "\n\n====\n\n".join(shown), sample=sample, max_tokens=self.reply_tokens)
+        return Prompt(
+            system, "\n\n====\n\n".join(shown), sample=sample, max_tokens=self.reply_tokens, about=material.node
+        )
 
     async def _output(self, material: Material, seed: int) -> Output:
         reply = await self.assistant.ask(self.prompt(material, seed))

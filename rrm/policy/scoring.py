@@ -1,0 +1,38 @@
+"""What the optimisers ask of whoever calls them, and how they read a scorer's answers."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+import numpy as np
+
+from rrm.core.errors import InputError, ShapeError
+from rrm.core.protocols import Material, Seen
+from rrm.core.roles import Scorer, Train
+from rrm.core.values import OVERALL, Group
+
+
+def check(seen: Sequence[Seen], kl_budget: float) -> None:
+    """Raise InputError unless there is something to improve on and a positive, finite budget."""
+    if not seen:
+        raise InputError("an optimiser needs materials to improve on, and was given none")
+    if not (isfinite(kl_budget) and kl_budget > 0):
+        raise InputError(f"the KL budget is a positive number of nats, got {kl_budget}")
+
+
+def group(material: Material, source: str, texts: Sequence[str]) -> Group:
+    """Return texts as they are scored beside a material."""
+    return Group(source, material.place, material.view, tuple(texts))
+
+
+def scores(scorer: Scorer[Train], groups: Sequence[Group]) -> list[np.ndarray]:
+    """Return each group's mean acceptance over the scorer's members, float64 [k].
+
+    Raises ShapeError if their number or shape does not fit the groups.
+    """
+    found = scorer.score(groups)
+    if len(found) != len(groups):
+        raise ShapeError(f"the scorer {scorer.name} gave scores for {len(found)} groups of {len(groups)}")
+    for asked, said in zip(groups, found, strict=True):
+        if said.k != len(asked.outputs):
+            raise ShapeError(f"the scorer {scorer.name} scored {said.k} outputs of {len(asked.outputs)}")
+    return [said.acceptance[OVERALL].mean(axis=0) for said in found]
