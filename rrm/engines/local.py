@@ -1,7 +1,8 @@
 """The engine of this process: a thread that computes, calls that wait side by side, people through the record."""
 
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from math import inf
@@ -13,83 +14,93 @@ import anyio.lowlevel
 from anyio import RunFinishedError, from_thread, to_thread
 
 from rrm.core.errors import InputError, Waiting
-from rrm.core.values import Request
-from rrm.pipeline.driver import FATAL, Result, Work, failure
-from rrm.pipeline.plan import Action, Plan, Values
+from rrm.core.values import Rated, Request
+from rrm.pipeline.driver import FATAL, Executor, Result, Work
+from rrm.pipeline.plan import AnyAction, Plan, Values
+from rrm.pipeline.stages import RateJob
 
 T = TypeVar("T")
 
+BATCH_SECONDS = 0.4
+"""Batches grow and shrink so that one takes about so long: what is done is on record within a second."""
 
-class Answers(Protocol):
-    """Where people find requests and leave their answers; `rrm.store.SqlStore` is one.
+MOST_AT_ONCE = 256
 
-    `answers` returns, for those requests that need no more, what stands on record about them: feedback,
-    each after the request as its rater saw it where that is another than was asked.
+
+class Worker(Protocol):
+    """Does the actions of a run where it was opened.
+
+    `limit(step)` is how many calls of a step may wait for somebody side by side; 0 says that the step
+    computes, and takes batches. `vital` steps end the run when they fail.
     """
 
-    def append(self, values: Sequence[Any]) -> None: ...
+    def limit(self, step: str) -> int: ...
 
-    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Any]]: ...
+    def vital(self, step: str) -> bool: ...
+
+    def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        """Return what each action made, or what it raised; raise what ends the run."""
+        ...
+
+    async def call(self, action: AnyAction) -> Values:
+        """Return what an action made."""
+        ...
+
+
+class Local:
+    """Does the work of a run in this process, with one worker; `others` do the steps that they are named for."""
+
+    def __init__(self, worker: Worker, others: Mapping[str, Executor] | None = None) -> None:
+        self._worker, self._others = worker, others or {}
+
+    def executor(self, step: str) -> Executor:
+        if step in self._others:
+            return self._others[step]
+        limit = self._worker.limit(step)
+        return Concurrently(self._worker, limit) if limit else InThread(self._worker)
 
 
 class InThread:
-    """One thread that does `batch` actions at a time, for work that computes.
+    """One thread that does batches of actions, for work that computes.
 
-    A batch goes on record as a whole, so with slow actions it should be small. `prepare` is called
-    with each batch first, for what is cheaper done together. An error there ends the run, and so
-    does any error of a `vital` action: it is not recorded as that action's failure. When the run is
-    interrupted the batch ends after the action that is being done.
+    A batch goes on record as a whole; batches grow while they take less than `BATCH_SECONDS`, and shrink when
+    they take longer. An error of a vital step ends the run: it is not recorded as an action's failure.
     """
 
-    def __init__(
-        self,
-        function: Callable[[Action], Sequence[Any]],
-        batch: int = 256,
-        prepare: Callable[[Sequence[Action]], None] | None = None,
-        vital: bool = False,
-    ) -> None:
-        self._function, self._batch, self._prepare, self._vital = function, batch, prepare, vital
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
 
     async def execute(self, work: Work) -> None:
         thread = _Thread()
+        size = 1
         try:
-            while batch := await work.take(self._batch):
-                results, error = await thread.call(partial(self._do, batch, work))
-                if results:
-                    await work.give(results)
-                if error is not None:
-                    work.stop(error)
+            while batch := await work.take(size):
+                began = time.monotonic()
+                made = await thread.call(partial(self._worker.compute, batch))
+                took = time.monotonic() - began
+                size = (
+                    min(2 * size, MOST_AT_ONCE)
+                    if took < BATCH_SECONDS / 2
+                    else max(1, size // 2 if took > BATCH_SECONDS else size)
+                )
+                results: list[Result] = []
+                for action, values in zip(batch, made, strict=True):
+                    if isinstance(values, FATAL) or (isinstance(values, Exception) and self._worker.vital(action.step)):
+                        work.stop(values)
+                    else:
+                        results.append((action, values))
+                await work.give(results)
         finally:
             thread.end()
-
-    def _do(self, batch: Sequence[Action], work: Work) -> tuple[list[Result], BaseException | None]:
-        results: list[Result] = []
-        if self._prepare is not None:
-            try:
-                self._prepare(batch)
-            except Exception as error:
-                return results, error
-        for action in batch:
-            if work.stopping:
-                break
-            try:
-                results.append((action, tuple(self._function(action))))
-            except FATAL as error:
-                return results, error
-            except Exception as error:
-                if self._vital:
-                    return results, error
-                results.append((action, (failure(action, error),)))
-        return results, None
 
 
 class Concurrently:
     """Up to `limit` actions at once, for work that waits for somebody, such as a language model."""
 
-    def __init__(self, function: Callable[[Action], Awaitable[Sequence[Any]]], limit: int) -> None:
+    def __init__(self, worker: Worker, limit: int) -> None:
         if limit < 1:
             raise InputError(f"the number of actions at once must be at least 1, got {limit}")
-        self._function, self._limit = function, limit
+        self._worker, self._limit = worker, limit
 
     async def execute(self, work: Work) -> None:
         async with anyio.create_task_group() as workers:
@@ -103,28 +114,39 @@ class Concurrently:
         except Exception as error:  # here, so that the others finish what they are doing
             work.stop(error)
 
-    async def _do(self, action: Action) -> Values:
+    async def _do(self, action: AnyAction) -> Values | Exception:
         try:
-            return tuple(await self._function(action))
+            return tuple(await self._worker.call(action))
         except FATAL:
             raise
         except Exception as error:
-            return (failure(action, error),)
+            return error
+
+
+class Answers(Protocol):
+    """Where people find requests and leave their answers; `rrm.api.people.People` is one.
+
+    `answers` returns, for those requests that need no more, the feedback that they got, each with the
+    request as its rater saw it; nothing where people closed a place without.
+    """
+
+    def append(self, values: Sequence[Request]) -> None: ...
+
+    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]: ...
 
 
 class FromPeople:
     """People, who find the requests in the record and leave their feedback there.
 
-    An action's payload is its `Request`; its values are what `Answers` gives for it, which is nothing
-    where people closed a level without it. With `wait`, looks every `poll_seconds`; without, raises
-    Waiting as soon as all that is in has been taken up and something is missing.
+    An action's values are what `Answers` gives for its request. With `wait`, looks every `poll_seconds`;
+    without, raises Waiting as soon as all that is in has been taken up and something is missing.
     """
 
     def __init__(self, answers: Answers, wait: bool = False, poll_seconds: float = 2.0) -> None:
         self._answers, self._wait, self._poll_seconds = answers, wait, poll_seconds
 
     async def execute(self, work: Work) -> None:
-        asked: dict[str, list[Action]] = {}
+        asked: dict[str, list[AnyAction]] = {}
         while not work.stopping:
             fresh = work.take_nowait() if asked else await work.take(inf)
             if not fresh and not asked:
@@ -142,16 +164,16 @@ class FromPeople:
                 raise Waiting(_waiting_for(work.plan))
 
 
-def _request(action: Action) -> Request:
-    if not isinstance(action.payload, Request):
-        raise InputError(f"people answer requests, not {type(action.payload).__name__}: {action.step} {action.slot}")
-    return action.payload
+def _request(action: AnyAction) -> Request:
+    if not isinstance(action.job, RateJob):
+        raise InputError(f"people answer requests, not {type(action.job).__name__}: {action.step} {action.slot}")
+    return action.job.request
 
 
 def _waiting_for(plan: Plan) -> str:
     total = len(plan.stage.slots)
     ratings = "1 rating" if plan.left == 1 else f"{plan.left} ratings"
-    return f"waiting for {ratings} of level {plan.stage.level}, {total - plan.left} of {total} are in"
+    return f"waiting for {ratings} of {plan.stage.place.title}, {total - plan.left} of {total} are in"
 
 
 class _Thread:

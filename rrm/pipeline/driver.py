@@ -4,23 +4,31 @@ A stage's results are on record before anything that reads them begins, so a run
 and started again goes through the same stages, finds what is on record, and does the rest.
 """
 
+import asyncio
+import logging
 import signal
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from dataclasses import replace
 from math import inf
-from types import FrameType
 from typing import Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
 from anyio import CancelScope, EndOfStream, WouldBlock, move_on_after, to_thread
 
-from rrm.core.errors import BudgetError, InputError, StoreError, Waiting
+from rrm.core.errors import BudgetError, InputError, PluginError, RrmError, SetupError, StoreError, Waiting
+from rrm.core.place import Place
 from rrm.core.values import Failure
-from rrm.pipeline.plan import Action, Plan, Results, Stage, Values
+from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
 from rrm.pipeline.progress import Watcher
 
+_log = logging.getLogger("rrm.pipeline")
+
 T = TypeVar("T")
-Result = tuple[Action, Values]
+Result = tuple[AnyAction, Values | Exception]
+"""An action with what it made, or the exception that it raised."""
+
+Recorded = tuple[AnyAction, Values]
 
 DRAIN_SECONDS = 10.0
 """How long an interrupted run waits for what is being worked on."""
@@ -28,20 +36,24 @@ DRAIN_SECONDS = 10.0
 CAUSE_CHARS = 1000
 """As much of an exception's message as a failure keeps; a model's answer may be quoted in it whole."""
 
-FATAL = (BudgetError, StoreError, Waiting)
+FATAL = (BudgetError, SetupError, StoreError, Waiting)
 """These end the run; any other exception of an action is recorded as that action's failure."""
+
+PATIENCE = 8
+"""So many actions of a step may fail, none of the step having ever succeeded, before that ends the run."""
 
 
 class Record(Protocol):
     """Where the results of actions go and come from; `rrm.store.SqlStore` is one.
 
     `complete` is durable on return, all or none; it raises InputError for values that cannot be
-    recorded. `results` returns the values of all finished actions of a step and level, by action id.
+    recorded. `results` returns the values of all finished actions of a step at a place, in whatever
+    round, by action id.
     """
 
-    def complete(self, results: Sequence[Result]) -> None: ...
+    def complete(self, results: Sequence[Recorded]) -> None: ...
 
-    def results(self, step: str, level: int) -> dict[str, Values]: ...
+    def results(self, step: str, place: Place) -> dict[str, Values]: ...
 
 
 class Executor(Protocol):
@@ -50,9 +62,26 @@ class Executor(Protocol):
     async def execute(self, work: "Work") -> None: ...
 
 
+class Engine(Protocol):
+    """Who does the work of a run: one executor for each step. `rrm.engines.local.Local` is one."""
+
+    def executor(self, step: str) -> Executor:
+        """Return who does a step's actions; raise InputError where nobody does."""
+        ...
+
+
+class Executors(dict[str, Executor]):
+    """An engine that is a table of executors by step."""
+
+    def executor(self, step: str) -> Executor:
+        if step not in self:
+            raise InputError(f"nobody carries out the step {step}: there are {', '.join(self)}")
+        return self[step]
+
+
 async def drive(
-    process: Generator[Stage, Results, T],
-    executors: Mapping[str, Executor],
+    process: Generator[AnyStage, AnyResults, T],
+    engine: Engine,
     record: Record,
     progress: Watcher | None = None,
     retry_failed: bool = False,
@@ -60,12 +89,15 @@ async def drive(
     """Carry out the stages that a process yields, send it their results, and return what it returns.
 
     What is on record is not done again; with `retry_failed` that holds only for what did not fail.
-    An action that raises is recorded as a `Failure` and the rest goes on. BudgetError, StoreError
-    and Waiting end the run once what was being worked on is on record. So does cancellation, and
-    with it Ctrl-C (see `run`), but it waits no longer than `DRAIN_SECONDS`.
+    An action that raises is recorded as a `Failure` and the rest goes on, once any action of its step has
+    succeeded. Where none ever did, the first `PATIENCE` failures (or a stage of nothing else) end the run with
+    their cause, which every action would meet, and are not recorded: mended, the same call goes on. BudgetError,
+    SetupError, StoreError and Waiting end the run once what was being worked on is on record. So does
+    cancellation, and with it Ctrl-C (see `run`), but it waits no longer than `DRAIN_SECONDS`.
     """
-    known: dict[tuple[str, int], dict[str, Values]] = {}
-    results: Results | None = None
+    known: dict[tuple[str, Place], dict[str, Values]] = {}
+    proven: set[str] = set()
+    results: AnyResults | None = None
     try:
         while True:
             try:
@@ -73,16 +105,19 @@ async def drive(
             except StopIteration as end:
                 returned: T = end.value
                 return returned
-            if stage.step not in executors:
-                raise InputError(f"nobody carries out the step {stage.step}: there are {', '.join(executors)}")
-            place = (stage.step, stage.level)
-            if place not in known:
-                recorded = await to_thread.run_sync(record.results, *place)
-                known[place] = {
+            executor = engine.executor(stage.step)
+            level = (stage.step, replace(stage.place, round=0))
+            if level not in known:
+                recorded = await to_thread.run_sync(record.results, *level)
+                known[level] = {
                     id_: values for id_, values in recorded.items() if not (retry_failed and failed(values))
                 }
-            work = Work(Plan(stage, known[place]), record, known[place], progress)
-            results = await _carry_out(work, executors[stage.step])
+                if any(not failed(values) for values in recorded.values()):
+                    proven.add(stage.step)
+            work = Work(Plan(stage, known[level]), record, known[level], progress, stage.step in proven)
+            results = await _carry_out(work, executor)
+            if work.proven:
+                proven.add(stage.step)
     finally:
         process.close()
 
@@ -94,16 +129,20 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """
     terminated = False
 
-    def terminate(_: int, frame: FrameType | None) -> None:
+    def terminate() -> None:
         nonlocal terminated
         terminated = True
-        interrupt = signal.getsignal(signal.SIGINT)  # by now the event loop's own
-        if callable(interrupt):
-            interrupt(signal.SIGINT, frame)
+        signal.raise_signal(signal.SIGINT)  # by now handled by the event loop
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    async def listening() -> T:
+        # With a handler of its own the loop is woken by every signal, SIGINT too: the system may give one to a thread
+        # that is at work, and the loop, which waits for that thread, would not see it before the action is done.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        return await main()
+
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        return anyio.run(main)
+        return anyio.run(listening)
     except KeyboardInterrupt:
         if terminated:
             raise SystemExit(128 + signal.SIGTERM) from None
@@ -121,13 +160,24 @@ class Work:
     """The actions of one stage on their way: executors `take` those that are ready and `give` results."""
 
     def __init__(
-        self, plan: Plan, record: Record, known: MutableMapping[str, Values], progress: Watcher | None = None
+        self,
+        plan: Plan,
+        record: Record,
+        known: MutableMapping[str, Values],
+        progress: Watcher | None = None,
+        proven: bool = True,
     ) -> None:
         self.plan = plan
+        self.proven = proven
+        """Whether some action of the step has succeeded, so that a failure is the action's own."""
         self.error: BaseException | None = None
+        self._held: list[tuple[AnyAction, Exception]] = []
+        self._passed: set[str] = set()
+        self._under_way = 0
+        """How many actions were handed out, and are neither on record nor held back."""
         self._record, self._known, self._progress = record, known, progress
-        self._put, self._ready = anyio.create_memory_object_stream[Action](inf)
-        self._given: list[Result] = []
+        self._put, self._ready = anyio.create_memory_object_stream[AnyAction](inf)
+        self._given: list[Recorded] = []
         self._batches = 0
         self._turn = anyio.Lock()
         self._stopped = anyio.Event()
@@ -138,7 +188,7 @@ class Work:
         """Whether nothing more is handed out, because of an error or a cancellation."""
         return self._stopped.is_set()
 
-    async def take(self, limit: float = 1) -> list[Action]:
+    async def take(self, limit: float = 1) -> list[AnyAction]:
         """Wait for actions that can be done, and return up to `limit`; none when there will be no more."""
         if self.stopping:
             return []
@@ -147,9 +197,9 @@ class Work:
         except EndOfStream:
             return []
 
-    def take_nowait(self, limit: float = inf) -> list[Action]:
+    def take_nowait(self, limit: float = inf) -> list[AnyAction]:
         """Return up to `limit` actions that can be done at this moment."""
-        actions: list[Action] = []
+        actions: list[AnyAction] = []
         while len(actions) < limit and not self.stopping:
             try:
                 actions.append(self._ready.receive_nowait())
@@ -160,9 +210,10 @@ class Work:
     async def give(self, results: Sequence[Result]) -> None:
         """Put results on record; on return they are durable, and what they unlocked can be taken.
 
-        Those that several give while the disk is busy are recorded together.
+        Those that several give while the disk is busy are recorded together. An exception is recorded as a
+        failure once any action of the step has succeeded.
         """
-        self._given += results
+        self._given += self._recordable(results)
         batch_number = self._batches
         with CancelScope(shield=True):
             async with self._turn:
@@ -171,8 +222,26 @@ class Work:
                     batch, self._given = self._given, []
                     self._advance(await to_thread.run_sync(self._write, batch))
 
+    def _recordable(self, results: Sequence[Result]) -> list[Recorded]:
+        """Return what can go on record now; failures are held back while nothing of the step has ever succeeded."""
+        made: list[Recorded] = []
+        for action, values in results:
+            if isinstance(values, Exception):
+                self._held.append((action, values))
+                self._under_way -= 1
+            else:
+                self.proven = self.proven or not failed(values)
+                made.append((action, values))
+        if self.proven:
+            made += [(action, (failure(action, error),)) for action, error in self._held]
+            self._under_way += len(self._held)
+            self._held = []
+        return made
+
     def stop(self, error: BaseException | None = None) -> None:
         """Hand out nothing more; the first error given here is what the run ends with."""
+        if error is not None and self.error is None:
+            _log.warning("%s: stopped early: %s", self.plan.stage.title, error)
         self.error = self.error or error
         self._stopped.set()
         self._put.close()
@@ -183,6 +252,7 @@ class Work:
             await self._stopped.wait()
 
     def begin(self) -> None:
+        _log.info("%s: begins, %d of %d to do", self.plan.stage.title, self.plan.left, len(self.plan.stage.slots))
         if self._progress is not None:
             total = len(self.plan.stage.slots)
             self._progress.start(self.plan.stage.title, total, total - self.plan.left)
@@ -190,10 +260,11 @@ class Work:
     def end(self) -> None:
         self._put.close()
         self._ready.close()
+        _log.info("%s: ends, %d left to do", self.plan.stage.title, self.plan.left)
         if self._progress is not None:
             self._progress.finish()
 
-    def _write(self, batch: list[Result]) -> list[Result]:
+    def _write(self, batch: list[Recorded]) -> list[Recorded]:
         """Record a batch, and in the place of values that cannot be recorded, that they cannot."""
         try:
             self._record.complete(batch)
@@ -206,25 +277,40 @@ class Work:
                 raise
             return self._write([(action, (failure(action, error),))])
 
-    def _advance(self, batch: list[Result]) -> None:
+    def _advance(self, batch: list[Recorded]) -> None:
         left = self.plan.left
         for action, values in batch:
             self._known[action.id] = values
-            self.plan.done(action, values)
+            self._under_way -= 1
+            if action.id not in self._passed:
+                self.plan.done(action, values)
         self._hand_out()
         if self._progress is not None:
             self._progress.advance(left - self.plan.left)
 
     def _hand_out(self) -> None:
         ready = self.plan.ready()
+        while not (ready or self._under_way) and self._pass_failures():
+            ready = self.plan.ready()
+        if self._held and (len(self._held) >= PATIENCE or self.plan.finished):
+            self.stop(_met_by_all(self.plan, self._held[0][1]))
         if not self.stopping:
             for action in ready:
                 self._put.send_nowait(action)
+            self._under_way += len(ready)
             if self.plan.finished:
                 self._put.close()
 
+    def _pass_failures(self) -> bool:
+        """Let what waits for held failures go on, as if they were on record; return whether there were any."""
+        fresh = [(action, error) for action, error in self._held if action.id not in self._passed]
+        for action, error in fresh:
+            self._passed.add(action.id)
+            self.plan.done(action, (failure(action, error),))
+        return bool(fresh)
 
-async def _carry_out(work: Work, executor: Executor) -> Results:
+
+async def _carry_out(work: Work, executor: Executor) -> AnyResults:
     """Execute a stage to its end, or as far as it goes when an error or a cancellation stops it."""
     draining = CancelScope(shield=True)
     ended = anyio.Event()
@@ -257,8 +343,18 @@ async def _carry_out(work: Work, executor: Executor) -> Results:
     return work.plan.results
 
 
-def failure(action: Action, error: BaseException) -> Failure:
+def failure(action: AnyAction, error: BaseException) -> Failure:
     """Say in one sentence why an action failed."""
     cause = " ".join(str(error).split()) or "it gives no reason"
     cause = cause[:CAUSE_CHARS].encode(errors="replace").decode()
+    _log.warning("%s %s failed for good: %s", action.step, action.slot, cause)
     return Failure(action.slot, action.step, type(error).__name__, cause)
+
+
+def _met_by_all(plan: Plan, error: Exception) -> Exception:
+    """Return what a run ends with whose actions of a step all fail: the first one's error, with what to do."""
+    step, cause = plan.stage.step, " ".join(str(error).split()) or "it gives no reason"
+    sentence = f"every {step} fails: {cause[:CAUSE_CHARS]}; mend that and give the same command again"
+    if isinstance(error, RrmError):
+        return type(error)(sentence)
+    return PluginError(sentence.replace(": ", f": {type(error).__name__}: ", 1))

@@ -1,91 +1,99 @@
-"""The flat baseline: one reward model on whole outputs, at the rater budget that the levels had."""
+"""The flat baseline: one reward model on whole outputs, for the rater minutes that the levels had."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from rrm.core.place import Place
+from rrm.core.protocols import Material
+from rrm.core.roles import Train
 from rrm.core.task import Span
-from rrm.core.values import Fitted, Output, Passage, Rated, Scored, View
-from rrm.feedback.select import select
+from rrm.core.values import OVERALL, Fitted, Output, Passage, Prediction, Rated, Request, View
+from rrm.feedback.budget import Allowance, Askable, ask, flat_budget
 from rrm.pipeline import stages
-from rrm.pipeline.forest import by_source
-from rrm.pipeline.plan import Stage
-from rrm.pipeline.recursion import Outcome, Recursion, Results, joined
-
-FLAT = -1
-"""The flat model's place among the levels: it belongs to none."""
+from rrm.pipeline.forest import by_source, predictions
+from rrm.pipeline.plan import AnyResults, AnyStage, carried_out
+from rrm.pipeline.steps import Outcome
 
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """The ratings, the model, and each target root output's score under it, by output id."""
+    """The questions and ratings, the model, and each target root output's mean acceptance under it, by output id."""
 
+    asked: tuple[Request, ...]
     rated: tuple[Rated, ...]
     model: Fitted
-    scores: dict[str, Scored]
+    scores: dict[str, float]
 
 
-def flat_baseline(run: Recursion, outcome: Outcome) -> Generator[Stage, Results, Flat | None]:
-    """Rate root outputs against whole sources, as often as the levels were rated together; fit; score.
+def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Generator[AnyStage, AnyResults, Flat | None]:
+    """Rate root outputs against whole sources for as many minutes as the levels took together; fit; score.
 
-    The raters are shown the whole source, which is what the recursion saves them. Returns None
-    where there is nothing to learn from: no ratings of whole outputs, or models fitted earlier.
+    The raters are shown the whole source, which is what the recursion saves them. Returns None where there is
+    nothing to learn from: no ratings of whole outputs, or models fitted earlier. An `allowance` takes the place
+    of the levels' minutes.
     """
+    run = outcome.run
+    plan, forest = run.plan, run.forest
+    place = Place(run.number, "whole", max(0, forest.height))
     roots = _roots(outcome)
     whole = {source: _whole(outcome, source) for source in roots}
-    rated = (
-        []
-        if run.models
-        else [
-            *run.given_at(outcome.forest.height, outcome.forest.height),
-            *(yield from _rated(run, outcome, roots, whole)),
-        ]
-    )
+    if plan.models:
+        return None
+    asked = _questions(outcome, place, roots, whole, allowance)
+    answers = yield from carried_out(stages.rate(place, asked, Train, plan.rater, plan.seed))
+    rated = (*plan.given_at(place, forest.height), *(each for done in answers.values() for each in done.values))
     if not rated:
         return None
-    results = yield stages.fit(FLAT, rated, None, run.reward, run.seed)
-    model: Fitted = next(iter(results.values()))[0]
-    nodes = {f"flat/{source}": source for source in roots if source in outcome.forest.targets}
-    scored = yield stages.score_nodes(
-        "score",
-        FLAT,
-        nodes,
-        {node: whole[source] for node, source in nodes.items()},
-        {node: roots[source] for node, source in nodes.items()},
-        model,
-    )
-    scores = {each.output: each for values in scored.values() for each in values if isinstance(each, Scored)}
-    return Flat(tuple(rated), model, scores)
+    fitted = yield from carried_out(stages.fit(place, True, Train, rated, None, plan.learner, plan.seed))
+    [model] = next(iter(fitted.values())).values
+    nodes = {f"flat/{source}": source for source in roots if source in forest.targets}
+    groups = {node: (whole[source], tuple(roots[source])) for node, source in nodes.items()}
+    scored = yield from carried_out(stages.score(place, nodes, groups, model))
+    scores: dict[str, float] = {}
+    found = predictions((groups[node][1], scored[node].values) for node in nodes)
+    for node, prediction in zip(nodes, found, strict=True):
+        scores |= _means(groups[node][1], prediction)
+    return Flat(tuple(asked), rated, model, scores)
 
 
-def _rated(
-    run: Recursion, outcome: Outcome, roots: dict[str, list[Output]], whole: dict[str, View]
-) -> Generator[Stage, Results, list[Rated]]:
-    """Have the training sources' root outputs rated, in all as often as the levels' outputs were."""
-    sources = [source for source in roots if source not in outcome.forest.targets]
-    if not sources:
+def _means(outputs: tuple[Output, ...], prediction: Prediction) -> dict[str, float]:
+    mean = prediction.acceptance[OVERALL].mean(axis=0)
+    return {output.id: float(value) for output, value in zip(outputs, mean, strict=True)}
+
+
+def _questions(
+    outcome: Outcome,
+    place: Place,
+    roots: dict[str, list[Output]],
+    whole: dict[str, Material],
+    allowance: Allowance | None,
+) -> list[Request]:
+    """Return questions about the training sources' root outputs, each source by turns, for the levels' minutes."""
+    plan, forest = outcome.run.plan, outcome.forest
+    sources = [source for source in roots if source not in forest.targets and source not in forest.apart]
+    questions = outcome.questions
+    if not sources or not any(questions):
         return []
-    budget = sum(len(level.rated) for level in outcome.levels)
-    share = -(-budget // len(sources))
-    wanted = {kind: -(-share * times // sum(run.ratings.values())) for kind, times in run.ratings.items()}
-    asked = [
-        request
+    at = {
+        f"flat/{source}": Askable(source, place, whole[source].view, tuple(roots[source]), plan.ratings)
         for source in sources
-        for request in select(f"flat/{source}", source, FLAT, whole[source], roots[source], wanted, run.seed)
-    ][:budget]
-    return joined(asked, (yield stages.rate(FLAT, asked, run.rater, run.seed)))
+    }
+    visits = 1 + sum(map(len, questions)) // (len(sources) * max(1, sum(plan.ratings.values())))
+    return ask(list(at) * visits, at, allowance or flat_budget(questions), plan.seed)
 
 
 def _roots(outcome: Outcome) -> dict[str, list[Output]]:
     """Return every source's root outputs, over all of its trees."""
     trees = by_source(outcome.forest.trees)
-    outputs = outcome.standing.outputs
+    outputs = outcome.state.outputs
     found = {source: [o for tree in grown for o in outputs.get(tree.graph.root, ())] for source, grown in trees.items()}
     return {source: roots for source, roots in found.items() if roots}
 
 
-def _whole(outcome: Outcome, source: str) -> View:
-    """Return the view of a whole source, with its root task's instruction."""
+def _whole(outcome: Outcome, source: str) -> Material:
+    """Return what is shown of a whole source, with its root task's instruction."""
     tree = by_source(outcome.forest.trees)[source][0]
     task = tree.graph.task(tree.graph.root)
     text = outcome.forest.sources[source].read(task.span or Span(0, 0))
-    return View(task.instruction, (Passage(text),), task.max_tokens)
+    view = View(task.instruction, (Passage(text),) if text.strip() else (), task.max_tokens)
+    return Material(f"flat/{source}", task, view)

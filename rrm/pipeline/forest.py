@@ -1,17 +1,23 @@
-"""The trees of a run and what stands in them so far: who proposed what, who was chosen, who failed."""
+"""The trees of a run and what stands in them so far: who proposed what, how it was judged, who failed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from scipy.special import expit
 
+from rrm.compose.tree import Judged
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
-from rrm.core.task import Source, Task
-from rrm.core.values import Failure, Output, Passage, Scored, View
+from rrm.core.protocols import Material
+from rrm.core.task import Source
+from rrm.core.values import OVERALL, Composed, Failure, Output, Passage, Prediction, Scored, View
+from rrm.pipeline.plan import Done
+
+T = TypeVar("T")
 
 
 class Tree(NamedTuple):
@@ -24,30 +30,41 @@ class Tree(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """All trees of a run: of training sources, which are rated, and of targets, which are not."""
+    """All trees of a run.
+
+    Those of training sources are rated by raters of role train, those of sources held apart by raters of role
+    select, and those of targets by nobody.
+    """
 
     sources: Mapping[str, Source]
     trees: tuple[Tree, ...]
     targets: frozenset[str]
+    apart: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, train: Sequence[Source], target: Sequence[Source], trees: Iterable[Tree]) -> "Forest":
+    def of(
+        cls, train: Sequence[Source], target: Sequence[Source], trees: Iterable[Tree], apart: Iterable[str] = ()
+    ) -> "Forest":
         """Put trees and sources together; raise InputError if a source is both trained on and a target."""
         both = {source.id for source in train} & {source.id for source in target}
         if both:
             titles = ", ".join(source.title for source in target if source.id in both)
             raise InputError(f"{titles}: a target source must not be a training source too")
         sources = {source.id: source for source in (*train, *target)}
-        return cls(sources, tuple(trees), frozenset(source.id for source in target))
+        return cls(sources, tuple(trees), frozenset(source.id for source in target), frozenset(apart))
 
-    @property
+    @cached_property
     def height(self) -> int:
-        """The highest level of any tree; -1 without trees."""
+        """The level of all roots, which is the greatest height of any tree; -1 without trees."""
         return max((len(tree.graph.levels) - 1 for tree in self.trees), default=-1)
+
+    def level_of(self, tree: Tree, node: str) -> int:
+        """Return the level at which a node is judged: its height, and the highest for a root whatever its own."""
+        return self.height if node == tree.graph.root else tree.graph.height(node)
 
     def level(self, level: int) -> list[tuple[Tree, str]]:
         """Return the nodes of a level with their trees, tree by tree, in order."""
-        return [(tree, node) for tree in self.trees for node in _level(tree.graph, level)]
+        return self._levels.get(level, [])
 
     def is_target(self, tree: Tree) -> bool:
         return tree.source in self.targets
@@ -57,74 +74,133 @@ class Forest:
         """The tree that each node stands in."""
         return {node: tree for tree in self.trees for node in tree.graph}
 
+    @cached_property
+    def _levels(self) -> dict[int, list[tuple[Tree, str]]]:
+        levels: dict[int, list[tuple[Tree, str]]] = defaultdict(list)
+        for tree in self.trees:
+            for node in tree.graph.in_order():
+                levels[self.level_of(tree, node)].append((tree, node))
+        return dict(levels)
+
 
 @dataclass(frozen=True, eq=False)
-class Standing:
-    """What the levels judged so far hand up to the next.
+class State:
+    """What stands at the nodes: the last that was proposed at each, and how it was judged.
 
-    `chosen` is each node's best output by its level's model, `read` the one that the parent reads:
-    the chosen one, or for a fixed share of training nodes a random one, so that the effect of
-    choosing can be measured. `scores` are by output id.
+    `materials` is what the outputs were made from, the view that raters see among it; `answers` are the outputs
+    that stood for a node's answer while its tree grew. `predictions` and
+    `composed` have a column for each of the node's outputs. `chosen` is the place of the best by its model, `read`
+    of the one that the parent reads: the chosen one, or for a fixed share of training nodes a random one, so
+    that the effect of choosing can be measured.
     """
 
+    materials: Mapping[str, Material] = field(default_factory=dict)
     outputs: Mapping[str, tuple[Output, ...]] = field(default_factory=dict)
-    scores: Mapping[str, Scored] = field(default_factory=dict)
-    chosen: Mapping[str, Output] = field(default_factory=dict)
-    read: Mapping[str, Output] = field(default_factory=dict)
-    views: Mapping[str, View] = field(default_factory=dict)
+    predictions: Mapping[str, Prediction] = field(default_factory=dict)
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    read: Mapping[str, int] = field(default_factory=dict)
+    composed: Mapping[str, Prediction] = field(default_factory=dict)
+    answers: Mapping[str, Output] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
 
-    def with_outputs(
-        self, results: Mapping[str, tuple[Output | Failure, ...]], views: Mapping[str, View]
-    ) -> "Standing":
-        """Take in what was proposed at some nodes, failures included."""
-        outputs = {node: tuple(o for o in values if isinstance(o, Output)) for node, values in results.items()}
+    def failed(self, results: Mapping[str, Done[Any, Any]]) -> "State":
+        """Take in what failed."""
+        found = tuple(failure for done in results.values() for failure in done.failures)
+        return replace(self, failures=tuple(dict.fromkeys((*self.failures, *found)))) if found else self
+
+    def proposed(self, materials: Mapping[str, Material], outputs: Mapping[str, tuple[Output, ...]]) -> "State":
+        """Take in what was proposed at some nodes; what stood there before, judged or not, gives way."""
+        visited = materials.keys()
+        kept = {node: found for node, found in outputs.items() if found}
         return replace(
             self,
-            outputs={**self.outputs, **{node: found for node, found in outputs.items() if found}},
-            views={**self.views, **views},
-            failures=(*self.failures, *failures_in(results)),
+            materials={**self.materials, **{node: materials[node] for node in kept}},
+            outputs={**_without(self.outputs, visited), **kept},
+            predictions=_without(self.predictions, visited),
+            chosen=_without(self.chosen, visited),
+            read=_without(self.read, visited),
+            composed=_without(self.composed, visited),
         )
 
-    def with_scores(self, results: Mapping[str, tuple[Scored | Failure, ...]]) -> "Standing":
-        """Take in the scores of some nodes' outputs."""
-        scored = {each.output: each for values in results.values() for each in values if isinstance(each, Scored)}
-        return replace(self, scores={**self.scores, **scored}, failures=(*self.failures, *failures_in(results)))
+    def met(self) -> set[str]:
+        """The nodes that can be read, and those that failed, without which a parent goes on."""
+        return {*self.read, *self.answers, *(failure.subject for failure in self.failures)}
 
-    def acceptance(self, output: Output) -> np.ndarray | None:
-        """Return the probabilities, [members], that a rater accepts an output; None if it was not scored."""
-        scored = self.scores.get(output.id)
-        return None if scored is None else np.asarray(scored.acceptance)
+    def view(self, node: str) -> View:
+        return self.materials[node].view
 
-    def mean_acceptance(self, output: Output) -> float | None:
-        samples = self.acceptance(output)
-        return None if samples is None else float(samples.mean())
+    def best(self, node: str) -> Output:
+        return self.outputs[node][self.chosen[node]]
+
+    def handed_up(self, node: str) -> Output:
+        """The output that the parent reads."""
+        return self.outputs[node][self.read[node]]
+
+    def acceptance(self, node: str) -> np.ndarray:
+        """Return the mean probability that a rater accepts each of a node's outputs, [k]."""
+        return np.asarray(self.predictions[node].acceptance[OVERALL].mean(axis=0))
+
+    def judged(self, graph: TaskGraph) -> dict[str, Judged]:
+        """Return the judged nodes of a tree, as composers take them."""
+        return {
+            node: Judged(self.outputs[node], self.predictions[node], self.read[node])
+            for node in graph
+            if node in self.read
+        }
 
 
-def view_at(forest: Forest, tree: Tree, node: str, standing: Standing, context: str = "") -> View:
-    """Return what is shown at a node: its piece of the source, or what its parts' outputs say.
+def material_at(forest: Forest, tree: Tree, node: str, state: State, told: Sequence[Output] = ()) -> Material:
+    """Return what is worked on and shown at a node, after the outputs `told` by earlier siblings.
 
-    A part that failed is not shown. Evidence scores are rounded to two digits, as people see them.
+    A leaf shows its piece of the source, or without one its instruction alone; a node with parts what they say,
+    and its own piece where its task `sees_source`; earlier answers that it reads stand as they were when it was
+    made from them. Parts that failed are not shown. Evidence scores are rounded to two digits, as people see them.
     """
-    task = tree.graph.task(node)
-    parts = tree.graph.children(node)
-    if not parts:
-        text = _source_text(forest, tree, task)
-        return View(task.instruction, (Passage(text),) if text.strip() else (), task.max_tokens, context)
-    read = [(part, standing.read[part]) for part in parts if part in standing.read]
-    passages = tuple(Passage(output.text, part, output.id, _rounded(standing, output)) for part, output in read)
-    return View(task.instruction, passages, task.max_tokens, context)
+    graph = tree.graph
+    task = graph.task(node)
+    passages = []
+    if task.span is not None and (task.sees_source or not graph.children(node)):
+        text = forest.sources[tree.source].read(task.span)
+        passages = [Passage(text)] if text.strip() else []
+    for earlier in graph.reads(node):  # as it stood when this node was made from it
+        if earlier in state.answers:
+            passages.append(Passage(state.answers[earlier].text, earlier, state.answers[earlier].id))
+    for part in graph.children(node):
+        if part in state.read:
+            output, accepted = state.handed_up(part), float(state.acceptance(part)[state.read[part]])
+            passages.append(Passage(output.text, part, output.id, round(accepted, 2)))
+        elif part in state.answers:
+            passages.append(Passage(state.answers[part].text, part, state.answers[part].id))
+    context = "\n\n".join(output.text for output in told)
+    view = View(task.instruction, tuple(passages), task.max_tokens, context)
+    inputs = tuple(passage.output for passage in passages if passage.output is not None)
+    return Material(node, task, view, inputs, tuple(output.id for output in told))
 
 
-def failures_in(results: Mapping[str, tuple[object, ...]]) -> list[Failure]:
-    return [value for values in results.values() for value in values if isinstance(value, Failure)]
+def predictions(results: Iterable[tuple[tuple[Output, ...], Iterable[Scored]]]) -> list[Prediction]:
+    """Return the predictions about nodes' outputs, put together from the scores on record."""
+    found = []
+    for outputs, scores in results:
+        by_criterion: dict[str, dict[str, Scored]] = defaultdict(dict)
+        for score in scores:
+            by_criterion[score.criterion][score.output] = score
+        found.append(
+            Prediction(
+                {name: np.array([by[o.id].rewards for o in outputs]).T for name, by in by_criterion.items()},
+                {name: np.array([by[o.id].acceptance for o in outputs]).T for name, by in by_criterion.items()},
+            )
+        )
+    return found
 
 
-def coverage(graph: TaskGraph, nodes: Sequence[str]) -> np.ndarray:
-    """Return the share of the source that each node covers, [nodes], summing to one; equal without spans."""
-    spans = [graph.task(node).span for node in nodes]
-    sizes = [1 if span is None else max(1, span.end - span.start) for span in spans]
-    return np.array(sizes, dtype=np.float64) / sum(sizes)
+def composed_predictions(outputs: tuple[Output, ...], scores: Iterable[Composed]) -> Prediction:
+    """Return the composed scores of a node's outputs, put together from those on record."""
+    by_criterion: dict[str, dict[str, Composed]] = defaultdict(dict)
+    for score in scores:
+        by_criterion[score.criterion][score.output] = score
+    acceptance = {name: np.array([by[o.id].acceptance for o in outputs]).T for name, by in by_criterion.items()}
+    edged = {name: np.clip(p, 1e-6, 1 - 1e-6) for name, p in acceptance.items()}
+    return Prediction({name: np.log(p / (1 - p)) for name, p in edged.items()}, acceptance)
 
 
 def by_source(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
@@ -134,14 +210,25 @@ def by_source(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
     return dict(grouped)
 
 
-def _level(graph: TaskGraph, level: int) -> tuple[str, ...]:
-    return graph.levels[level] if level < len(graph.levels) else ()
+def _without(values: Mapping[str, T], nodes: Iterable[str]) -> dict[str, T]:
+    gone = set(nodes)
+    return {node: value for node, value in values.items() if node not in gone}
 
 
-def _source_text(forest: Forest, tree: Tree, task: Task) -> str:
-    return "" if task.span is None else forest.sources[tree.source].read(task.span)
+def compose_unanchored(state: State, trees: Sequence[Tree]) -> State:
+    """Return the state with root scores that share one scale, for rewards without a zero.
 
-
-def _rounded(standing: Standing, output: Output) -> float | None:
-    mean = standing.mean_acceptance(output)
-    return None if mean is None else round(mean, 2)
+    A root output's are those of being preferred to another root output of the source, over all of its trees.
+    """
+    roots = [tree.graph.root for tree in trees if tree.graph.root in state.predictions]
+    rewards = [state.predictions[root].rewards[OVERALL] for root in roots]
+    if sum(each.shape[1] for each in rewards) < 2:
+        return state
+    joined = np.concatenate(rewards, axis=1)  # [members, outputs]
+    wins = expit(joined[:, :, None] - joined[:, None, :]).sum(axis=2) - 0.5  # without itself
+    shares = np.split(wins / (joined.shape[1] - 1), np.cumsum([each.shape[1] for each in rewards])[:-1], axis=1)
+    among = {
+        root: Prediction.overall(state.predictions[root].rewards[OVERALL], share)
+        for root, share in zip(roots, shares, strict=True)
+    }
+    return replace(state, predictions={**state.predictions, **among})

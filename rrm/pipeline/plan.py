@@ -1,20 +1,22 @@
 """What can be done next: a stage's actions, each once and only after all that it reads."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
+from rrm.core.values import Failure
 
+J = TypeVar("J")
+V = TypeVar("V")
 Values = tuple[Any, ...]
-Results = dict[str, Values]
-"""What each slot's action made, in the order of the slots."""
 
 
 @dataclass(frozen=True)
-class Action:
-    """One piece of work: `step` says what is done with the payload, `slot` for which node or request.
+class Action(Generic[J]):
+    """One piece of work: `step` says what is done with the job, `slot` for which node or request.
 
     The id is derived from all that determines the result, so an action on record is never done again.
     """
@@ -22,27 +24,53 @@ class Action:
     id: str
     step: str
     slot: str
-    level: int
-    payload: Any = field(repr=False, compare=False)
+    place: Place
+    job: J = field(repr=False, compare=False)
+
+
+class Done(NamedTuple, Generic[J, V]):
+    """A slot's job and what its action made of it: values, or failures."""
+
+    job: J
+    values: tuple[V, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @classmethod
+    def of(cls, job: J, values: Values) -> "Done[J, V]":
+        failures = tuple(value for value in values if isinstance(value, Failure))
+        return cls(job, tuple(value for value in values if not isinstance(value, Failure)), failures)
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[J, V]):
     """Like actions, one for each slot, that may be done in any order that `after` allows.
 
-    `make(slot, results)` returns the slot's action once the slots in `after[slot]` are done;
-    `results` holds their values (a `Failure` among them where one failed).
+    `make(slot, done)` returns the slot's action once the slots in `after[slot]` are done; `done` holds
+    what they made. `step` names the worker's verb, `J` the jobs and `V` the values.
     """
 
     step: str
-    level: int
+    place: Place
     slots: tuple[str, ...]
-    make: Callable[[str, Mapping[str, Values]], Action]
+    make: Callable[[str, Mapping[str, Done[J, V]]], Action[J]]
     after: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        return f"{self.step} · level {self.level}"
+        return f"{self.step} · {self.place.title}"
+
+
+Results = dict[str, Done[J, V]]
+"""What each slot's action made, in the order of the slots."""
+
+AnyStage = Stage[Any, Any]
+AnyAction = Action[Any]
+AnyResults = dict[str, Done[Any, Any]]
+
+
+def carried_out(stage: Stage[J, V]) -> Generator[AnyStage, AnyResults, Results[J, V]]:
+    """Yield a stage to whoever drives, and return its results under their own types."""
+    return (yield stage) if stage.slots else {}
 
 
 class Plan:
@@ -58,28 +86,28 @@ class Plan:
     unknown slot in `after`, and for a cycle.
     """
 
-    def __init__(self, stage: Stage, recorded: Mapping[str, Values]) -> None:
+    def __init__(self, stage: AnyStage, recorded: Mapping[str, Values]) -> None:
         self.stage = stage
         self.left = len(stage.slots)
         self._known = dict(recorded)
         self._later = _followers(stage)
         self._unmet = {slot: len(set(stage.after.get(slot, ()))) for slot in stage.slots}
         self._fresh = deque(slot for slot, count in self._unmet.items() if count == 0)
-        self._under_way: dict[str, list[str]] = {}
-        self._results: Results = {}
+        self._under_way: dict[str, list[tuple[str, Any]]] = {}
+        self._results: AnyResults = {}
 
     @property
     def finished(self) -> bool:
         return self.left == 0
 
     @property
-    def results(self) -> Results:
+    def results(self) -> AnyResults:
         """What each slot's action made, in the order of the slots; only once all are done."""
         if not self.finished:
             raise ValueError(f"{self.stage.title}: {self.left} of {len(self.stage.slots)} slots are not done yet")
         return {slot: self._results[slot] for slot in self.stage.slots}
 
-    def ready(self) -> list[Action]:
+    def ready(self) -> list[AnyAction]:
         """Return the actions that can be done now and were not handed out before."""
         actions = []
         while self._fresh:
@@ -87,24 +115,24 @@ class Plan:
             read = {earlier: self._results[earlier] for earlier in self.stage.after.get(slot, ())}
             action = self.stage.make(slot, read)
             if action.id in self._known:
-                self._settle(slot, self._known[action.id])
+                self._finish(slot, action.job, self._known[action.id])
             elif action.id in self._under_way:
-                self._under_way[action.id].append(slot)
+                self._under_way[action.id].append((slot, action.job))
             else:
-                self._under_way[action.id] = [slot]
+                self._under_way[action.id] = [(slot, action.job)]
                 actions.append(action)
         return actions
 
-    def done(self, action: Action, values: Sequence[Any]) -> None:
+    def done(self, action: AnyAction, values: Sequence[Any]) -> None:
         """Say what an action handed out by `ready` has made."""
         if action.id not in self._under_way:
             raise ValueError(f"{action.id} is not being worked on")
         self._known[action.id] = tuple(values)
-        for slot in self._under_way.pop(action.id):
-            self._settle(slot, self._known[action.id])
+        for slot, job in self._under_way.pop(action.id):
+            self._finish(slot, job, self._known[action.id])
 
-    def _settle(self, slot: str, values: Values) -> None:
-        self._results[slot] = values
+    def _finish(self, slot: str, job: Any, values: Values) -> None:
+        self._results[slot] = Done.of(job, values)
         self.left -= 1
         for later in self._later.get(slot, ()):
             self._unmet[later] -= 1
@@ -112,7 +140,7 @@ class Plan:
                 self._fresh.append(later)
 
 
-def _followers(stage: Stage) -> dict[str, list[str]]:
+def _followers(stage: AnyStage) -> dict[str, list[str]]:
     """Return for each slot those that read it; raise InputError unless `after` is an order of `slots`."""
     slots = set(stage.slots)
     if len(slots) < len(stage.slots):
@@ -128,7 +156,7 @@ def _followers(stage: Stage) -> dict[str, list[str]]:
     return later
 
 
-def _refuse_cycle(stage: Stage, later: Mapping[str, Sequence[str]]) -> None:
+def _refuse_cycle(stage: AnyStage, later: Mapping[str, Sequence[str]]) -> None:
     unmet = {slot: len(set(stage.after.get(slot, ()))) for slot in stage.slots}
     free = [slot for slot, count in unmet.items() if count == 0]
     while free:

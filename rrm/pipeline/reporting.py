@@ -1,178 +1,175 @@
-"""From where a run ended to what it has to say: composed scores, blame, and every node's candidates."""
+"""From where a run ended to what it has to say: every node's candidates with their scores, blame, and the rounds."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import expit
 
-from rrm.compose.composers import Joint, Learned, blame, compose, fit_composer
-from rrm.core.protocols import Composer
-from rrm.core.report import Candidate, Interval, NodeReport, TargetReport, TreeReport
-from rrm.core.values import Comparison, Label, Output, Score
-from rrm.pipeline.forest import Forest, Standing, Tree, by_source, coverage
-from rrm.pipeline.recursion import Outcome
-
-Own = Callable[[Output], np.ndarray | None]
-"""An output's own probabilities of acceptance, [members]; None if it was not scored."""
+from rrm.compose.tree import Blame, blame
+from rrm.core.protocols import Composer, Divergence, Policy
+from rrm.core.report import Candidate, Interval, NodeReport, RoundLevel, RoundReport, TargetReport, TreeReport
+from rrm.core.values import OVERALL, Output, Prediction, Score
+from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchored
+from rrm.pipeline.steps import Outcome, RoundOutcome
 
 
-@dataclass(frozen=True, eq=False)
-class Composing:
-    """How scores are composed, and whether ratings anchor them to probabilities of acceptance."""
-
-    composer: Composer
-    anchored: bool
-
-    def tree(self, tree: Tree, standing: Standing, own: Own) -> dict[str, np.ndarray]:
-        """Return every node's composed score, [members], for the chosen outputs; failed nodes are left out."""
-        return compose(tree.graph, _chosen_scores(tree, standing, own), self.composer, anchored=self.anchored)
-
-    def blame(self, tree: Tree, standing: Standing, own: Own) -> dict[str, float]:
-        """Return how much the root's score would rise if a leaf's own were 1, leaf by leaf."""
-        return blame(tree.graph, _chosen_scores(tree, standing, own), self.composer, anchored=self.anchored)
-
-    def candidate(self, tree: Tree, node: str, own: np.ndarray, below: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the composed score, [members], that a node has with an output of this own score."""
-        parts = [part for part in tree.graph.children(node) if part in below]
-        if not parts:
-            return own
-        return self.composer.join(own, np.stack([below[part] for part in parts]), coverage(tree.graph, parts))
-
-
-def learned_composer(outcome: Outcome, anchored: bool) -> Learned:
-    """Fit the learned composer on the training sources' ratings above the leaves.
-
-    Twice: first on the nodes right above the leaves, whose parts' scores need no composing, then
-    on all, with the parts' scores composed by the first. Own scores are of members that were not
-    fitted on the node's source. Raises InputError where there are no labels to fit to.
-    """
-    above_leaves = Composing(fit_composer(*_joints(outcome, None, {1}), anchored=anchored), anchored)
-    levels = {level.level for level in outcome.levels if level.level > 0}
-    return fit_composer(*_joints(outcome, above_leaves, levels), anchored=anchored)
-
-
-def _joints(
-    outcome: Outcome, composing: Composing | None, levels: set[int]
-) -> tuple[list[tuple[Joint, bool]], list[tuple[Joint, Joint, int]]]:
-    """Return what was said about outputs of these levels beside their own and their parts' scores."""
-    standing, tree_of = outcome.standing, outcome.forest.tree_of
-    outputs = {output.id: output for found in standing.outputs.values() for output in found}
-    below: dict[int, dict[str, np.ndarray]] = {}
-
-    def joint(output: str, node: str) -> Joint | None:
-        tree = tree_of[node]
-        if id(tree) not in below:
-            scores = _chosen_scores(tree, standing, standing.acceptance)
-            below[id(tree)] = scores if composing is None else composing.tree(tree, standing, standing.acceptance)
-        parts = [part for part in tree.graph.children(node) if part in below[id(tree)]]
-        own = standing.acceptance(outputs[output])
-        if own is None or not parts:
-            return None
-        return Joint(own, np.stack([below[id(tree)][part] for part in parts]), coverage(tree.graph, parts))
-
-    labels, comparisons = [], []
-    for row in (row for level in outcome.levels if level.level in levels for row in level.rated):
-        if row.request.node not in tree_of:
-            continue
-        shown = [joint(each.output, row.request.node) for each in row.request.shown]
-        answer = row.feedback.answer
-        if isinstance(answer, Label) and shown[0] is not None:
-            labels.append((shown[0], answer.good))
-        if isinstance(answer, Comparison) and answer.better is not None and shown[0] and shown[1]:
-            comparisons.append((shown[0], shown[1], answer.better))
-    return labels, comparisons
-
-
-def target_reports(outcome: Outcome, composing: Composing) -> tuple[TargetReport, ...]:
+def target_reports(outcome: Outcome, composer: Composer) -> tuple[TargetReport, ...]:
     """Return the report of every target source, in the order of its trees."""
-    forest, standing = outcome.forest, outcome.standing
+    forest = outcome.forest
     grown = by_source(tree for tree in forest.trees if forest.is_target(tree))
-    return tuple(_target_report(forest, standing, source, trees, composing) for source, trees in grown.items())
+    return tuple(_target_report(outcome, source, trees, composer) for source, trees in grown.items())
 
 
-def _target_report(
-    forest: Forest, standing: Standing, source: str, trees: list[Tree], composing: Composing
-) -> TargetReport:
-    own = standing.acceptance if composing.anchored else _among_roots(standing, trees)
-    reports = tuple(_tree_report(forest, standing, tree, own, composing) for tree in trees)
+def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: Composer) -> TargetReport:
+    forest = outcome.forest
+    state = outcome.state if outcome.run.anchored else compose_unanchored(outcome.state, trees)
+    reports = tuple(_tree_report(forest, state, tree, composer) for tree in trees)
     roots = [(candidate, number) for number, tree in enumerate(reports) for candidate in tree.nodes[0].candidates]
     scored = [each for each in roots if each[0].composed is not None]
     chosen, number = max(scored, key=lambda each: each[0].composed or 0.0) if scored else (None, None)
     return TargetReport(source, forest.sources[source].title, reports, chosen, number)
 
 
-def _among_roots(standing: Standing, trees: list[Tree]) -> Own:
-    """Return own scores for rewards without a zero: a root output's are those of being preferred to
-    another root output of the source, over all of its trees, which is the one scale that they share."""
-    roots = [output for tree in trees for output in standing.outputs.get(tree.graph.root, ())]
-    scored = [output for output in roots if output.id in standing.scores]
-    found: dict[str, np.ndarray] = {}
-    if len(scored) > 1:
-        rewards = np.array([standing.scores[output.id].rewards for output in scored]).T  # [members, outputs]
-        wins = expit(rewards[:, :, None] - rewards[:, None, :]).sum(axis=2) - 0.5
-        found = {output.id: wins[:, at] / (len(scored) - 1) for at, output in enumerate(scored)}
-    return lambda output: found[output.id] if output.id in found else standing.acceptance(output)
+def _tree_report(forest: Forest, state: State, tree: Tree, composer: Composer) -> TreeReport:
+    causes = {failure.subject: f"{failure.error}: {failure.cause}" for failure in state.failures}
+    graph = tree.graph
+    to_blame = blame(graph, state.judged(graph), composer) if graph.root in state.read else {}
+    titles = _titles(forest, tree)
+    nodes = [
+        _node_report(forest, state, tree, node, titles[node], causes.get(node), to_blame.get(node))
+        for node in graph.in_order()
+    ]
+    return TreeReport(tree.number, graph.root, tuple(nodes))
 
 
-def _tree_report(forest: Forest, standing: Standing, tree: Tree, own: Own, composing: Composing) -> TreeReport:
-    causes = {failure.subject: f"{failure.error}: {failure.cause}" for failure in standing.failures}
-    scores = composing.tree(tree, standing, own)
-    to_blame = composing.blame(tree, standing, own)
-    nodes = []
-    for node in tree.graph.in_order():
-        span = tree.graph.task(node).span
-        text = forest.sources[tree.source].read(span) if span else ""
-        parts = tree.graph.children(node)
-        nodes.append(
-            NodeReport(
-                id=node,
-                level=tree.graph.height(node),
-                depth=tree.graph.depth(node),
-                title=" ".join(text.split()[:10]) or tree.graph.task(node).instruction,
-                children=parts,
-                source_text="" if parts else text,
-                candidates=_candidates(standing, tree, node, own, scores, composing),
-                failure=causes.get(node),
-                blame=to_blame.get(node),
-            )
-        )
-    return TreeReport(tree.number, tree.graph.root, tuple(nodes))
+def _titles(forest: Forest, tree: Tree) -> dict[str, str]:
+    """Return what each node is called: the first words of its text, or its instruction if others read that text too."""
+    graph, titles = tree.graph, {}
+    reading = Counter((graph.height(node), graph.task(node).span) for node in graph)
+    for node in graph:
+        task = graph.task(node)
+        alone = task.span is not None and reading[graph.height(node), task.span] == 1
+        text = forest.sources[tree.source].read(task.span) if alone and task.span else ""
+        titles[node] = " ".join(text.split()[:10]) or task.instruction
+    return titles
 
 
-def _candidates(
-    standing: Standing, tree: Tree, node: str, own: Own, scores: Mapping[str, np.ndarray], composing: Composing
-) -> tuple[Candidate, ...]:
-    """Return a node's candidates, best first.
+def _node_report(
+    forest: Forest, state: State, tree: Tree, node: str, title: str, failure: str | None, to_blame: Blame | None
+) -> NodeReport:
+    task = tree.graph.task(node)
+    text = forest.sources[tree.source].read(task.span) if task.span else ""
+    parts = tree.graph.children(node)
+    return NodeReport(
+        id=node,
+        level=forest.level_of(tree, node),
+        depth=tree.graph.depth(node),
+        title=title,
+        children=parts,
+        source_text="" if parts else text,
+        candidates=_candidates(state, node),
+        failure=failure if node not in state.outputs else None,
+        blame=to_blame.own if to_blame else None,
+        subtree_blame=to_blame.subtree if to_blame else None,
+    )
 
-    Equal texts stand once, as the chosen one where that is among them; but all of a root's, a sample of the policy.
-    """
-    outputs = standing.outputs.get(node, ())
-    best = standing.chosen.get(node)
-    if node != tree.graph.root:
-        kept = {output.text: output for output in (*reversed(outputs), *((best,) if best else ()))}
-        outputs = tuple(kept.values())[::-1]
-    found = []
-    for output in outputs:
-        samples = own(output)
-        if samples is None:
-            found.append(Candidate(output.id, output.text))
-            continue
-        alone, whole = Score(samples), Score(composing.candidate(tree, node, samples, scores))
-        found.append(
-            Candidate(
-                id=output.id,
-                text=output.text,
-                own=alone.mean,
-                own_interval=Interval(*alone.interval()),
-                composed=whole.mean,
-                composed_interval=Interval(*whole.interval()),
-                chosen=best is not None and output.id == best.id,
-            )
-        )
+
+def _candidates(state: State, node: str) -> tuple[Candidate, ...]:
+    """Return a node's candidates, best first; equal texts stand once, as the chosen one where that is among them."""
+    outputs = state.outputs.get(node, ())
+    best = state.chosen.get(node)
+    own, composed = state.predictions.get(node), state.composed.get(node)
+    first: dict[str, int] = {}
+    for at, output in enumerate(outputs):
+        if output.text not in first or at == best:
+            first[output.text] = at
+    found = [
+        _candidate(outputs[at], at, own, composed, at == best, sum(o.text == outputs[at].text for o in outputs))
+        for at in sorted(first.values())
+    ]
     return tuple(sorted(found, key=lambda each: -1.0 if each.composed is None else each.composed, reverse=True))
 
 
-def _chosen_scores(tree: Tree, standing: Standing, own: Own) -> dict[str, np.ndarray]:
-    found = {node: own(standing.chosen[node]) for node in tree.graph if node in standing.chosen}
-    return {node: samples for node, samples in found.items() if samples is not None}
+def _candidate(
+    output: Output, at: int, own: Prediction | None, composed: Prediction | None, chosen: bool, times: int
+) -> Candidate:
+    if own is None:
+        return Candidate(output.id, output.text, times=times)
+    alone = Score(own.acceptance[OVERALL][:, at])
+    whole = Score((composed or own).acceptance[OVERALL][:, at])
+    return Candidate(
+        id=output.id,
+        text=output.text,
+        own=alone.mean,
+        own_interval=Interval(*alone.interval()),
+        composed=whole.mean,
+        composed_interval=Interval(*whole.interval()),
+        chosen=chosen,
+        times=times,
+    )
+
+
+# ---- rounds ----
+
+
+def round_reports(outcome: Outcome, policies: Mapping[str, Policy], anchor: Policy) -> tuple[RoundReport, ...]:
+    """Return, round by round and level by level, what target outputs came to and how far policies had gone.
+
+    `policies` are those that proposed, by name; distances are from `anchor`, exact where the policy knows them.
+    """
+    budget = outcome.run.plan.improve.kl_budget if outcome.run.plan.improve else None
+    found = []
+    for at, each in enumerate(outcome.run.rounds):
+        before = outcome.run.rounds[at - 1] if at else None
+        levels = tuple(
+            _round_level(outcome, each, before, level, policies, anchor, budget)
+            for level in range(each.forest.height + 1)
+        )
+        found.append(RoundReport(each.number, levels))
+    return tuple(found)
+
+
+def _round_level(
+    outcome: Outcome,
+    each: RoundOutcome,
+    before: RoundOutcome | None,
+    level: int,
+    policies: Mapping[str, Policy],
+    anchor: Policy,
+    budget: float | None,
+) -> RoundLevel:
+    nodes = [
+        node for tree, node in each.forest.level(level) if each.forest.is_target(tree) and node in each.state.outputs
+    ]
+    gold = [outcome.gold[o.id] for node in nodes for o in each.state.outputs[node] if o.id in outcome.gold]
+    proxy = [float(value) for node in nodes if node in each.state.predictions for value in each.state.acceptance(node)]
+    improved = each.policies.get(level, each.policies.get(None))
+    policy = policies[improved.policy] if improved else anchor
+    known = isinstance(policy, Divergence)
+    kl = [policy.kl(each.state.materials[node], anchor) for node in nodes] if isinstance(policy, Divergence) else []
+    entropy = [policy.entropy(each.state.materials[node]) for node in nodes] if isinstance(policy, Divergence) else []
+    return RoundLevel(
+        level=level,
+        gold_mean=_mean(gold),
+        proxy_mean=_mean(proxy),
+        kl=_mean(kl) if known else (improved.kl if improved else 0.0),
+        kl_budget=budget,
+        entropy=_mean(entropy),
+        moved=_moved(each, before, level),
+    )
+
+
+def _moved(each: RoundOutcome, before: RoundOutcome | None, level: int) -> float | None:
+    """Return the share of a level's nodes whose view is another than in the round before; None in the first."""
+    if before is None:
+        return None
+    nodes = [node for _, node in each.forest.level(level) if node in each.state.materials]
+    here = [node for node in nodes if node in before.state.materials]
+    if not here:
+        return None
+    changed = sum(each.state.view(node).id != before.state.view(node).id for node in here)
+    return changed / len(here)
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None

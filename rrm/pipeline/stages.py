@@ -4,36 +4,90 @@ A stage's actions are carried out elsewhere (see `rrm.pipeline.driver`). The id 
 everything that can change its result, so a recorded result is never asked for again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
+from rrm.core.growth import split_seed
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Material
-from rrm.core.task import Source
-from rrm.core.values import Fitted, Group, Output, Rated, Request, View
-from rrm.pipeline.forest import Forest, Standing, Tree, view_at
-from rrm.pipeline.plan import Action, Stage
+from rrm.core.place import Place
+from rrm.core.protocols import Material, ProposeJob, Seen
+from rrm.core.roles import Role, Train
+from rrm.core.task import Source, Span
+from rrm.core.values import (
+    Choice,
+    Composed,
+    Fitted,
+    FittedComposer,
+    Gold,
+    Group,
+    Improvement,
+    Output,
+    Rated,
+    Request,
+    Scored,
+)
+from rrm.pipeline.forest import Forest, State, Tree, material_at
+from rrm.pipeline.plan import Action, Done, Stage
 
 
 @dataclass(frozen=True, eq=False)
 class DecomposeJob:
+    """Split a source's task: into a closed graph, or into the first node of one that grows."""
+
     source: Source
     seed: int
 
 
 @dataclass(frozen=True, eq=False)
-class ProposeJob:
-    material: Material
-    n: int
+class SplitJob:
+    """Propose what becomes of an open node of a source's graph, with the answers that it may see."""
+
+    source: str
+    graph: TaskGraph
+    node: str
+    answers: Mapping[str, Output]
+    budget: GrowthBudget
+    seed: int
+
+
+class Told(NamedTuple):
+    """The first output of an earlier node, and its tokens."""
+
+    output: Output
+    tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsJob:
+    """Propose outputs at a node, with the run's policy or what was made of it.
+
+    `told` are the first outputs of earlier nodes, oldest first, as many as may be read anywhere in the level;
+    the node's own material holds those that fit its task.
+    """
+
+    ask: ProposeJob
+    policy: Improvement | None = None
+    told: tuple[Told, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class RateJob:
+    """Put a question to the rater of a role."""
+
+    request: Request
+    role: type[Role]
     seed: int
 
 
 @dataclass(frozen=True, eq=False)
 class FitJob:
-    """Fit one level's model on `rated`, starting from the model of the level below."""
+    """Fit the model of a place on ratings of one role, starting from the model of the level below."""
 
-    level: int
+    place: Place
+    root: bool
+    role: type[Role]
     rated: tuple[Rated, ...]
     below: Fitted | None
     seed: int
@@ -48,120 +102,309 @@ class ScoreJob:
     model: Fitted
 
 
-def decompose(sources: Sequence[tuple[Source, int]], decomposer: str, seed: int) -> Stage:
+@dataclass(frozen=True, eq=False)
+class ComposeJob:
+    """Join the scores of all trees of a source, with the run's composer or the one that was learned."""
+
+    trees: tuple[Tree, ...]
+    state: State
+    anchored: bool
+    basis: str
+    learned: FittedComposer | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LearnComposerJob:
+    """Learn a composer from what raters said above the leaves."""
+
+    place: Place
+    trees: tuple[Tree, ...]
+    state: State
+    rated: tuple[Rated, ...]
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImproveJob:
+    """Improve a policy against the models of role train; `level` is the one it proposes at, None for all."""
+
+    place: Place
+    level: int | None
+    seen: tuple[Seen, ...]
+    models: tuple[Fitted, ...]
+    start: Improvement | None
+    anchor: Improvement | None
+    kl_budget: float
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChooseJob:
+    """Compare two policies at nodes held apart, by the models of role select."""
+
+    place: Place
+    asks: tuple[tuple[str, ProposeJob], ...]  # with each node's source
+    models: tuple[Fitted, ...]
+    policy: Improvement
+    before: Improvement | None
+
+
+@dataclass(frozen=True, eq=False)
+class GoldJob:
+    """Look up the true quality of a target's outputs; the span is None for the whole source."""
+
+    source: str
+    outputs: tuple[tuple[Output, Span | None], ...]
+
+
+def decompose(
+    round_: int, sources: Sequence[tuple[Source, int]], decomposer: str, seed: int
+) -> Stage[DecomposeJob, TaskGraph]:
     """Split each source as many times as asked, each tree from a seed of its own."""
     jobs = {
-        f"{source.id}/{number}": DecomposeJob(source, seed_for(seed, source.id, number))
+        f"{source.id}/{number}": DecomposeJob(source, tree_seed(seed, source.id, number))
         for source, trees in sources
         for number in range(trees)
     }
+    place = Place(round_, "split")
 
-    def make(slot: str, _: Mapping[str, tuple[Any, ...]]) -> Action:
+    def make(slot: str, _: Mapping[str, Done[DecomposeJob, TaskGraph]]) -> Action[DecomposeJob]:
         job = jobs[slot]
-        return _action("decompose", slot, 0, job, job.source.id, job.seed, decomposer)
+        return _action("decompose", _level(place), slot, job, job.source.id, job.seed, decomposer, at=place)
 
-    return Stage("decompose", 0, tuple(jobs), make)
+    return Stage("decompose", place, tuple(jobs), make)
+
+
+def tree_seed(seed: int, source: str, number: int) -> int:
+    """Return the seed from which a tree of a source is grown, the same in every round."""
+    return seed_for(seed, source, number)
+
+
+def split(
+    round_: int,
+    trees: Sequence[Tree],
+    answers: Mapping[str, Output],
+    met: Collection[str],
+    decomposer: str,
+    budget: GrowthBudget,
+    seed: int,
+) -> Stage[SplitJob, Proposal]:
+    """Ask what becomes of every open node of these trees that has what it waits for.
+
+    `met` are the nodes that were answered, with `answers`, or failed for good.
+    """
+    place = Place(round_, "split")
+    jobs = {
+        node: SplitJob(
+            tree.source,
+            tree.graph,
+            node,
+            {each: answers[each] for each in tree.graph.needs(node) if each in answers},
+            budget,
+            split_seed(tree.graph, node, tree_seed(seed, tree.source, tree.number)),
+        )
+        for tree in trees
+        for node in tree.graph.ready(met)
+    }
+
+    def make(slot: str, _: Mapping[str, Done[SplitJob, Proposal]]) -> Action[SplitJob]:
+        job = jobs[slot]
+        read = {node: output.id for node, output in job.answers.items()}
+        refused = job.graph.refused(slot)
+        about = (job.graph.splits(slot), read, refused, decomposer, budget, job.seed)
+        return _action("split", _level(place), slot, job, *about, at=place)
+
+    return Stage("split", place, tuple(jobs), make)
 
 
 def propose(
+    place: Place,
+    nodes: Sequence[tuple[Tree, str]],
     forest: Forest,
-    level: int,
-    standing: Standing,
-    policy: str,
+    state: State,
+    policy: tuple[str, Improvement | None],
     n: Callable[[Tree, str], int],
     seed: int,
     count: Callable[[str], int],
-) -> Stage:
-    """Propose outputs at every node of a level; `n` says how many, `count` counts tokens.
+) -> Stage[OutputsJob, Output]:
+    """Propose outputs at nodes of a level; `n` says how many, `count` counts tokens.
 
     A node reads, as previous context, the first outputs of the nodes before it, as many as fit its
     task's `context_tokens`, the oldest dropped first.
     """
-    nodes = {node: tree for tree, node in forest.level(level)}
-    earlier = {node: tree.graph.before(node) for node, tree in nodes.items()}
-    first: dict[str, Output | None] = {}  # of every node that a later one was told of
+    name, improved = policy
+    trees = {node: tree for tree, node in nodes}
+    earlier = {node: tree.graph.before(node) for node, tree in trees.items()}
+    longest = max((tree.graph.task(node).context_tokens for tree, node in nodes), default=0)
 
-    def make(node: str, results: Mapping[str, tuple[Any, ...]]) -> Action:
-        tree = nodes[node]
-        task = tree.graph.task(node)
-        for before, values in results.items():
-            first[before] = next((value for value in values if isinstance(value, Output)), None)
-        told = _context(tree, node, task.context_tokens, first, count)
-        view = view_at(forest, tree, node, standing, "\n\n".join(output.text for output in told))
-        inputs = tuple(passage.output for passage in view.passages if passage.output)
-        material = Material(node, task, view, inputs, tuple(output.id for output in told))
-        job = ProposeJob(material, n(tree, node), seed_for(seed, node))
-        return _action("propose", node, level, job, policy, view.id, material.inputs, material.context, job.n, job.seed)
+    def make(node: str, done: Mapping[str, Done[OutputsJob, Output]]) -> Action[OutputsJob]:
+        tree = trees[node]
+        told = _told(next(iter(done.values()), None), longest, count)
+        own = _latest(told, tree.graph.task(node).context_tokens)
+        material = replace(material_at(forest, tree, node, state, [each.output for each in own]), place=place)
+        ask = ProposeJob(material, n(tree, node), seed_for(seed, node))
+        about = (name, material.view.id, material.inputs, material.context, ask.n, ask.seed)
+        return _action("propose", _level(place), node, OutputsJob(ask, improved, told), *about, at=place)
 
-    after = {node: (before,) for node, before in earlier.items() if before is not None}
-    return Stage("propose", level, tuple(nodes), make, after)
+    after = {node: (before,) for node, before in earlier.items() if before in trees}
+    return Stage("propose", place, tuple(trees), make, after)
 
 
-def rate(level: int, requests: Sequence[Request], rater: str, seed: int) -> Stage:
-    """Put every request to a rater; a payload is the request itself, which people find in the record."""
+def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str, seed: int) -> Stage[RateJob, Rated]:
+    """Put every request to the rater of a role."""
+    step = "rate" if role is Train else f"rate-{role.name}"
     asked = {request.id: request for request in requests}
 
-    def make(slot: str, _: Mapping[str, tuple[Any, ...]]) -> Action:
-        return _action("rate", slot, level, asked[slot], rater, seed)
+    def make(slot: str, _: Mapping[str, Done[RateJob, Rated]]) -> Action[RateJob]:
+        job = RateJob(asked[slot], role, seed_for(seed, slot))
+        return _action(step, _level(place), slot, job, rater, job.seed, at=place)
 
-    return Stage("rate", level, tuple(asked), make)
+    return Stage(step, place, tuple(asked), make)
 
 
-def fit(level: int, rated: Sequence[Rated], below: Fitted | None, config: str, seed: int) -> Stage:
-    """Fit the level's reward model; `config` names the encoder and every setting of the fit."""
-    job = FitJob(level, tuple(rated), below, seed)
+def fit(
+    place: Place, root: bool, role: type[Role], rated: Sequence[Rated], below: Fitted | None, learner: str, seed: int
+) -> Stage[FitJob, Fitted]:
+    """Fit a place's reward model; `learner` names every setting of the fit."""
+    job = FitJob(place, root, role, tuple(rated), below, seed)
+    answers = [[each.feedback.id, each.weight] for each in rated]
+
+    def make(slot: str, _: Mapping[str, Done[FitJob, Fitted]]) -> Action[FitJob]:
+        lower = below.digest if below else None
+        return _action("fit", _level(place), slot, job, answers, lower, learner, role.name, root, seed, at=place)
+
+    return Stage("fit", place, (f"{role.name}/{place.level}",), make)
+
+
+def score(
+    place: Place, nodes: Mapping[str, str], groups: Mapping[str, tuple[Material, tuple[Output, ...]]], model: Fitted
+) -> Stage[ScoreJob, Scored]:
+    """Score the outputs of nodes, each different text once; `nodes` gives each one's source."""
+
+    def make(node: str, _: Mapping[str, Done[ScoreJob, Scored]]) -> Action[ScoreJob]:
+        material, outputs = groups[node]
+        said: dict[str, list[str]] = {}
+        for output in outputs:
+            said.setdefault(output.text, []).append(output.id)
+        job = ScoreJob(Group(nodes[node], place, material.view, tuple(said)), tuple(map(tuple, said.values())), model)
+        return _action("score", _level(place), node, job, material.view.id, list(said.items()), model.digest, at=place)
+
+    return Stage("score", place, tuple(nodes), make)
+
+
+def learn_composer(
+    place: Place, trees: Sequence[Tree], state: State, rated: Sequence[Rated], learner: str, scores: str, seed: int
+) -> Stage[LearnComposerJob, FittedComposer]:
+    """Learn a composer from what raters said above the leaves."""
+    job = LearnComposerJob(place, tuple(trees), state, tuple(rated), seed)
     answers = [each.feedback.id for each in rated]
 
-    def make(slot: str, _: Mapping[str, tuple[Any, ...]]) -> Action:
-        return _action("fit", slot, level, job, answers, below.digest if below else None, config, seed)
+    def make(slot: str, _: Mapping[str, Done[LearnComposerJob, FittedComposer]]) -> Action[LearnComposerJob]:
+        about = (answers, learner, scores, seed, _standing(trees, state))
+        return _action("learn-composer", _level(place), slot, job, *about, at=place)
 
-    return Stage("fit", level, (f"level-{level}",), make)
-
-
-def score(level: int, forest: Forest, standing: Standing, model: Fitted) -> Stage:
-    """Score the outputs of every node of a level, each different text once."""
-    nodes = {node: tree for tree, node in forest.level(level) if node in standing.outputs}
-    return score_nodes(
-        "score", level, {n: tree.source for n, tree in nodes.items()}, standing.views, standing.outputs, model
-    )
+    return Stage("learn-composer", place, ("composer",), make)
 
 
-def score_nodes(
-    step: str,
-    level: int,
-    sources: Mapping[str, str],
-    views: Mapping[str, View],
-    outputs: Mapping[str, Sequence[Output]],
-    model: Fitted,
-) -> Stage:
-    """Score the outputs of the nodes named in `sources`, which gives each node's source."""
+def compose(
+    place: Place,
+    trees: Mapping[str, Sequence[Tree]],
+    state: State,
+    composer: str,
+    learned: FittedComposer | None,
+    anchored: bool,
+    scores: str,
+) -> Stage[ComposeJob, Composed]:
+    """Join the scores of every source's trees; `scores` names all scores of the run as they stand."""
 
-    def make(node: str, _: Mapping[str, tuple[Any, ...]]) -> Action:
-        said: dict[str, list[str]] = {}
-        for output in outputs[node]:
-            said.setdefault(output.text, []).append(output.id)
-        group = Group(sources[node], level, views[node], tuple(said))
-        job = ScoreJob(group, tuple(map(tuple, said.values())), model)
-        return _action(step, node, level, job, views[node].id, list(said.items()), model.digest)
+    def make(source: str, _: Mapping[str, Done[ComposeJob, Composed]]) -> Action[ComposeJob]:
+        basis = content_id("basis", _standing(trees[source], state), composer, anchored, scores)
+        job = ComposeJob(tuple(trees[source]), state, anchored, basis, learned)
+        return _action("compose", _level(place), source, job, basis, at=place)
 
-    return Stage(step, level, tuple(sources), make)
+    return Stage("compose", place, tuple(trees), make)
 
 
-def _context(
-    tree: Tree, node: str, limit: int, first: Mapping[str, Output | None], count: Callable[[str], int]
-) -> list[Output]:
-    """Return the first outputs of earlier nodes, oldest first, as many of the latest as fit in `limit` tokens."""
-    told: list[Output] = []
-    at = tree.graph.before(node)
-    while at is not None and limit > 0:
-        output = first.get(at)
-        if output is not None and output.text:
-            limit -= count(output.text)
-            if limit >= 0:
-                told.insert(0, output)
-        at = tree.graph.before(at)
-    return told
+def improve(
+    jobs: Mapping[str, ImproveJob], place: Place, optimiser: str, names: Mapping[str, tuple[str, str]]
+) -> Stage[ImproveJob, Improvement]:
+    """Improve policies; `names` are those that each starts from and is anchored to."""
+
+    def make(slot: str, _: Mapping[str, Done[ImproveJob, Improvement]]) -> Action[ImproveJob]:
+        job = jobs[slot]
+        seen = [[each.material.view.id, [output.id for output in each.outputs]] for each in job.seen]
+        models = [model.digest for model in job.models]
+        return _action("improve", place, slot, job, seen, models, optimiser, names[slot], job.kl_budget, job.seed)
+
+    return Stage("improve", place, tuple(jobs), make)
 
 
-def _action(step: str, slot: str, level: int, job: Any, *determined_by: Any) -> Action:
-    return Action(content_id("action", step, slot, level, *determined_by), step, slot, level, job)
+def choose(jobs: Mapping[str, ChooseJob], place: Place) -> Stage[ChooseJob, Choice]:
+    """Have new policies compared with those before them, by the judge of role select."""
+
+    def make(slot: str, _: Mapping[str, Done[ChooseJob, Choice]]) -> Action[ChooseJob]:
+        job = jobs[slot]
+        asked = [[source, ask.material.view.id, ask.n, ask.seed] for source, ask in job.asks]
+        models = [model.digest for model in job.models]
+        before = job.before.policy if job.before else None
+        return _action("choose", place, slot, job, asked, models, job.policy.policy, before)
+
+    return Stage("choose", place, tuple(jobs), make)
+
+
+def gold(place: Place, jobs: Mapping[str, GoldJob], judge: str) -> Stage[GoldJob, Gold]:
+    """Look up the truth about outputs of targets, for the report alone."""
+
+    def make(slot: str, _: Mapping[str, Done[GoldJob, Gold]]) -> Action[GoldJob]:
+        job = jobs[slot]
+        return _action("gold", place, slot, job, judge, [output.id for output, _ in job.outputs])
+
+    return Stage("gold", place, tuple(jobs), make)
+
+
+def with_weights(rated: Iterable[Rated], current: Mapping[str, str], weight: float) -> list[Rated]:
+    """Return ratings, those whose view is no longer the node's (by id) weighted down."""
+    return [
+        replace(each, weight=weight)
+        if current.get(each.request.node, each.request.view.id) != each.request.view.id
+        else each
+        for each in rated
+    ]
+
+
+def _standing(trees: Sequence[Tree], state: State) -> list[tuple[list[str], int]]:
+    """Return what stands at every judged node of these trees: the ids of its outputs, and which one is read."""
+    return [
+        ([output.id for output in state.outputs[node]], state.read[node])
+        for tree in trees
+        for node in tree.graph
+        if node in state.read
+    ]
+
+
+def _told(before: Done[OutputsJob, Output] | None, limit: int, count: Callable[[str], int]) -> tuple[Told, ...]:
+    """Return what was told up to and with the node before, oldest first, as many of the latest as fit in `limit`."""
+    if before is None or limit <= 0:
+        return ()
+    said = next(iter(before.values), None)
+    told = before.job.told if said is None or not said.text else (*before.job.told, Told(said, count(said.text)))
+    return _latest(told, limit)
+
+
+def _latest(told: tuple[Told, ...], limit: int) -> tuple[Told, ...]:
+    """Return as many of the latest as fit in `limit` tokens together."""
+    start, left = len(told), limit
+    while start > 0 and told[start - 1].tokens <= left:
+        start -= 1
+        left -= told[start].tokens
+    return told[start:]
+
+
+def _level(place: Place) -> Place:
+    """Return the place without its round: what does not change from one round to the next is not done again."""
+    return replace(place, round=0)
+
+
+def _action(step: str, named: Place, slot: str, job: Any, *determined_by: Any, at: Place | None = None) -> Action[Any]:
+    """Return an action whose id covers step, slot, the place `named`, and all that determines its result."""
+    return Action(content_id("action", step, str(named), slot, *determined_by), step, slot, at or named, job)

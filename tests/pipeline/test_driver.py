@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -17,17 +16,54 @@ import anyio
 import pytest
 from rich.console import Console
 
-from rrm.core.errors import AssistantError, BudgetError, InputError, StoreError, Waiting
+from rrm.core.errors import AssistantError, BudgetError, InputError, PluginError, StoreError, Waiting
 from rrm.core.ids import content_id
-from rrm.core.values import Comparison, Failure, Feedback, Output, Rating, Request, Shown, View
+from rrm.core.place import Place
+from rrm.core.roles import Train
+from rrm.core.values import Comparison, Failure, Feedback, Output, Rated, Rating, Request, Shown, View
+from rrm.engines import local
 from rrm.engines.local import Concurrently, FromPeople, InThread
 from rrm.pipeline import driver
-from rrm.pipeline.driver import Executor, Record, Work, drive, failed
-from rrm.pipeline.plan import Action, Plan, Results, Stage, Values
+from rrm.pipeline.driver import PATIENCE, Executor, Executors, Record, Work, drive
+from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Plan, Stage, Values
 from rrm.pipeline.progress import RichProgress
+from rrm.pipeline.stages import RateJob
 from rrm.store import SqlStore, open_store
 
-Process = Generator[Stage, Results, Any]
+Process = Generator[AnyStage, AnyResults, Any]
+
+
+class Doing:
+    """A worker that does every action by one function, which may be a coroutine's."""
+
+    def __init__(self, do: Callable[[AnyAction], Any], vital: bool = False) -> None:
+        self._do, self._vital = do, vital
+
+    def limit(self, step: str) -> int:
+        return 0
+
+    def vital(self, step: str) -> bool:
+        return self._vital
+
+    def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        return [self._tried(action) for action in actions]
+
+    def _tried(self, action: AnyAction) -> Values | Exception:
+        try:
+            return tuple(self._do(action))
+        except Exception as error:
+            return error
+
+    async def call(self, action: AnyAction) -> Values:
+        return tuple(await self._do(action))
+
+
+def threads(do: Callable[[AnyAction], Any], vital: bool = False) -> InThread:
+    return InThread(Doing(do, vital))
+
+
+def side_by_side(do: Callable[[AnyAction], Any], limit: int) -> Concurrently:
+    return Concurrently(Doing(do), limit)
 
 
 @pytest.fixture
@@ -40,45 +76,45 @@ def ids(values: Sequence[Any]) -> list[str]:
     return [value.id for value in values]
 
 
-def propose(nodes: int, chains: int = 0, level: int = 0) -> Stage:
+def propose(nodes: int, chains: int = 0, level: int = 0) -> AnyStage:
     """So many nodes, each by itself or in so many chains in which each reads the one before."""
     slots = tuple(f"node-{number}" for number in range(nodes))
     after = {slots[at]: (slots[at - chains],) for at in range(chains, nodes)} if chains else {}
 
-    def make(slot: str, results: Mapping[str, Values]) -> Action:
-        context = [each for values in results.values() for each in ids(values)]
-        return Action(content_id("action", slot, level, context), "propose", slot, level, context)
+    def make(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
+        context = [each for done in results.values() for each in ids((*done.values, *done.failures))]
+        return Action(content_id("action", slot, level, context), "propose", slot, Place(level=level), context)
 
-    return Stage("propose", level, slots, make, after)
+    return Stage("propose", Place(level=level), slots, make, after)
 
 
-def only(stage: Stage) -> Generator[Stage, Results, Results]:
+def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
     return (yield stage)
 
 
-def output(action: Action) -> Output:
-    return Output(action.slot, f"text of {action.slot}", "test", action.level, context=tuple(action.payload or ()))
+def output(action: AnyAction) -> Output:
+    return Output(action.slot, f"text of {action.slot}", "test", action.place.level, context=tuple(action.job or ()))
 
 
 class Counting:
     """A policy that counts how often it is asked for each slot, and first does as it is told."""
 
-    def __init__(self, first: Callable[[Action], None] = lambda action: None) -> None:
+    def __init__(self, first: Callable[[AnyAction], None] = lambda action: None) -> None:
         self.calls: Counter[str] = Counter()
         self._first = first
 
-    def __call__(self, action: Action) -> list[Output]:
+    def __call__(self, action: AnyAction) -> list[Output]:
         self.calls[action.slot] += 1
         self._first(action)
         return [output(action)]
 
-    async def later(self, action: Action) -> list[Output]:
+    async def later(self, action: AnyAction) -> list[Output]:
         await anyio.lowlevel.checkpoint()
         return self(action)
 
 
-def raising(slot: str, error: Exception) -> Callable[[Action], None]:
-    def first(action: Action) -> None:
+def raising(slot: str, error: Exception) -> Callable[[AnyAction], None]:
+    def first(action: AnyAction) -> None:
         if action.slot == slot:
             raise error
 
@@ -86,10 +122,10 @@ def raising(slot: str, error: Exception) -> Callable[[Action], None]:
 
 
 def at_once(policy: Counting) -> list[Executor]:
-    return [InThread(policy, batch=4), InThread(policy, batch=1), Concurrently(policy.later, limit=3)]
+    return [threads(policy), side_by_side(policy.later, limit=3)]
 
 
-EXECUTORS = pytest.mark.parametrize("which", [0, 1, 2], ids=["batches", "one by one", "concurrently"])
+EXECUTORS = pytest.mark.parametrize("which", [0, 1], ids=["batches", "concurrently"])
 
 
 # ---- going through ----
@@ -102,11 +138,11 @@ async def test_each_action_is_done_once_and_results_come_in_the_order_of_slots(
     store: SqlStore, which: int, chains: int
 ) -> None:
     policy = Counting()
-    results = await drive(only(propose(20, chains)), {"propose": at_once(policy)[which]}, store)
+    results = await drive(only(propose(20, chains)), Executors({"propose": at_once(policy)[which]}), store)
     assert list(results) == [f"node-{number}" for number in range(20)]
-    assert all(values[0].text == f"text of {slot}" for slot, values in results.items())
+    assert all(done.values[0].text == f"text of {slot}" for slot, done in results.items())
     if chains:
-        assert results["node-19"][0].context == (results[f"node-{19 - chains}"][0].id,)
+        assert results["node-19"].values[0].context == (results[f"node-{19 - chains}"].values[0].id,)
     assert set(policy.calls.values()) == {1}
     assert len(policy.calls) == 20
 
@@ -114,9 +150,9 @@ async def test_each_action_is_done_once_and_results_come_in_the_order_of_slots(
 @EXECUTORS
 @pytest.mark.asyncio
 async def test_a_finished_run_started_again_gives_the_same_and_does_nothing(store: SqlStore, which: int) -> None:
-    first = await drive(only(propose(20, 2)), {"propose": InThread(Counting())}, store)
+    first = await drive(only(propose(20, 2)), Executors({"propose": threads(Counting())}), store)
     policy = Counting()
-    assert await drive(only(propose(20, 2)), {"propose": at_once(policy)[which]}, store) == first
+    assert await drive(only(propose(20, 2)), Executors({"propose": at_once(policy)[which]}), store) == first
     assert policy.calls == {}
 
 
@@ -124,15 +160,15 @@ async def test_a_finished_run_started_again_gives_the_same_and_does_nothing(stor
 async def test_a_process_builds_a_stage_from_the_results_of_the_one_before(store: SqlStore) -> None:
     def process() -> Process:
         leaves = yield propose(3)
-        read = [each for values in leaves.values() for each in ids(values)]
+        read = [each for done in leaves.values() for each in ids(done.values)]
 
-        def make(slot: str, results: Mapping[str, Values]) -> Action:
-            return Action(content_id("action", slot, read), "propose", slot, 1, read)
+        def make(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
+            return Action(content_id("action", slot, read), "propose", slot, Place(level=1), read)
 
-        top = yield Stage("propose", 1, ("root",), make)
-        return top["root"][0].context == tuple(read)
+        top = yield Stage("propose", Place(level=1), ("root",), make)
+        return top["root"].values[0].context == tuple(read)
 
-    assert await drive(process(), {"propose": InThread(Counting())}, store) is True
+    assert await drive(process(), Executors({"propose": threads(Counting())}), store) is True
 
 
 @pytest.mark.asyncio
@@ -141,22 +177,22 @@ async def test_a_process_without_stages_and_stages_without_slots_are_fine(store:
         yield from ()
         return 7
 
-    assert await drive(none(), {}, store) == 7
+    assert await drive(none(), Executors(), store) == 7
     for executor in at_once(Counting()):
-        assert await drive(only(propose(0)), {"propose": executor}, store) == {}
+        assert await drive(only(propose(0)), Executors({"propose": executor}), store) == {}
 
 
 @pytest.mark.asyncio
 async def test_a_step_that_nobody_carries_out_is_named(store: SqlStore) -> None:
     with pytest.raises(InputError, match="nobody carries out the step propose: there are rate, fit"):
-        await drive(only(propose(1)), {"rate": InThread(Counting()), "fit": InThread(Counting())}, store)
+        await drive(only(propose(1)), Executors({"rate": threads(Counting()), "fit": threads(Counting())}), store)
 
 
 @pytest.mark.asyncio
 async def test_never_more_than_the_limit_are_under_way_at_once(store: SqlStore) -> None:
     under_way, most = 0, 0
 
-    async def policy(action: Action) -> list[Output]:
+    async def policy(action: AnyAction) -> list[Output]:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -164,10 +200,10 @@ async def test_never_more_than_the_limit_are_under_way_at_once(store: SqlStore) 
         under_way -= 1
         return [output(action)]
 
-    await drive(only(propose(40)), {"propose": Concurrently(policy, limit=5)}, store)
+    await drive(only(propose(40)), Executors({"propose": side_by_side(policy, limit=5)}), store)
     assert most == 5
     with pytest.raises(InputError, match="at least 1, got 0"):
-        Concurrently(policy, limit=0)
+        side_by_side(policy, limit=0)
 
 
 class Recorder:
@@ -177,27 +213,44 @@ class Recorder:
         self.store, self.fail_at = store, fail_at
         self.batches: list[int] = []
 
-    def complete(self, results: Sequence[tuple[Action, Values]]) -> None:
+    def complete(self, results: Sequence[tuple[AnyAction, Values]]) -> None:
         if len(self.batches) == self.fail_at:
             raise StoreError("the disk is full; make room and resume")
         self.store.complete(results)
         self.batches.append(len(results))
 
-    def results(self, step: str, level: int) -> dict[str, Values]:
-        return self.store.results(step, level)
+    def results(self, step: str, place: Place) -> dict[str, Values]:
+        return self.store.results(step, place)
 
 
+class Clock:
+    """A clock that every action moves on by so many seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now, self._seconds = 0.0, seconds
+        monkeypatch.setattr(local.time, "monotonic", lambda: self.now)
+
+    def __call__(self, action: AnyAction) -> None:
+        self.now += self._seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "batches"), [(0.001, [1, 2, 4, 8, 16, 32, 64, 73]), (0.25, [1] * 6), (2.0, [1] * 6)]
+)
 @pytest.mark.asyncio
-async def test_results_are_recorded_in_batches(store: SqlStore) -> None:
+async def test_what_is_done_is_recorded_within_a_second_in_batches_that_grow_while_actions_are_quick(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, seconds: float, batches: list[int]
+) -> None:
     record = Recorder(store)
-    await drive(only(propose(100)), {"propose": InThread(Counting(), batch=32)}, record)
-    assert record.batches == [32, 32, 32, 4]
+    clock = Clock(monkeypatch, seconds)
+    await drive(only(propose(sum(batches))), Executors({"propose": threads(Counting(clock))}), record)
+    assert record.batches == batches
 
 
 @pytest.mark.asyncio
 async def test_what_comes_in_while_the_disk_is_busy_is_recorded_together(store: SqlStore) -> None:
     record = Recorder(store)
-    await drive(only(propose(60)), {"propose": Concurrently(Counting().later, limit=20)}, record)
+    await drive(only(propose(60)), Executors({"propose": side_by_side(Counting().later, limit=20)}), record)
     assert sum(record.batches) == 60
     assert len(record.batches) <= 6  # three rounds of twenty, and what straggles
 
@@ -212,50 +265,107 @@ async def test_an_action_that_fails_is_recorded_with_its_cause_and_the_rest_goes
     store: SqlStore, which: int, error: Exception
 ) -> None:
     policy = Counting(raising("node-3", error))
-    results = await drive(only(propose(8)), {"propose": at_once(policy)[which]}, store)
-    (fault,) = results["node-3"]
+    results = await drive(only(propose(8)), Executors({"propose": at_once(policy)[which]}), store)
+    (fault,) = results["node-3"].failures
     cause = " ".join(str(error).split()) or "it gives no reason"
     assert fault == Failure("node-3", "propose", type(error).__name__, cause)
     assert store.load(Failure) == [fault]
-    assert sum(not failed(values) for values in results.values()) == 7
-    assert await drive(only(propose(8)), {"propose": InThread(Counting(raising("node-3", error)))}, store) == results
+    assert sum(bool(done.values) for done in results.values()) == 7
+    assert (
+        await drive(only(propose(8)), Executors({"propose": threads(Counting(raising("node-3", error)))}), store)
+        == results
+    )
 
 
 @pytest.mark.asyncio
 async def test_an_error_of_a_vital_action_ends_the_run_and_is_not_recorded_as_its_failure(store: SqlStore) -> None:
     broken = Counting(raising("node-3", ValueError("singular")))
     with pytest.raises(ValueError, match="singular"):
-        await drive(only(propose(8)), {"propose": InThread(broken, batch=8, vital=True)}, store)
+        await drive(only(propose(8)), Executors({"propose": threads(broken, vital=True)}), store)
     assert store.load(Failure) == []
-    assert len(store.load(Output)) == 3
-    results = await drive(only(propose(8)), {"propose": InThread(Counting(), vital=True)}, store)
-    assert not any(failed(values) for values in results.values())
+    assert {output.node for output in store.load(Output)} >= {"node-0", "node-1", "node-2"}
+    results = await drive(only(propose(8)), Executors({"propose": threads(Counting(), vital=True)}), store)
+    assert all(done.values for done in results.values())
+
+
+@EXECUTORS
+@pytest.mark.parametrize(("nodes", "calls"), [(3, 3), (100, None)])
+@pytest.mark.asyncio
+async def test_what_every_action_meets_ends_the_run_with_its_cause_and_is_no_result(
+    store: SqlStore, which: int, nodes: int, calls: int | None
+) -> None:
+    def broken(action: AnyAction) -> None:
+        raise AssistantError("there is no such model")
+
+    policy = Counting(broken)
+    with pytest.raises(
+        AssistantError, match=r"^every propose fails: there is no such model; mend that and give the same"
+    ):
+        await drive(only(propose(nodes)), Executors({"propose": at_once(policy)[which]}), store)
+    assert sum(policy.calls.values()) == calls or PATIENCE <= sum(policy.calls.values()) <= 2 * PATIENCE
+    assert store.load(Failure) == [] and store.results("propose", Place()) == {}
+    mended = await drive(only(propose(nodes)), Executors({"propose": at_once(Counting())[which]}), store)
+    assert all(done.values for done in mended.values())
 
 
 @pytest.mark.asyncio
-async def test_each_batch_is_prepared_as_a_whole_before_its_actions(store: SqlStore) -> None:
-    prepared: list[list[str]] = []
+async def test_failures_before_the_first_success_are_recorded_with_it(store: SqlStore) -> None:
+    def first(action: AnyAction) -> None:
+        if action.slot in ("node-0", "node-1"):
+            raise ValueError("hard to read")
 
-    def prepare(batch: Sequence[Action]) -> None:
-        prepared.append([action.slot for action in batch])
+    results = await drive(only(propose(6)), Executors({"propose": threads(Counting(first))}), store)
+    assert [bool(done.failures) for done in results.values()] == [True, True, False, False, False, False]
+    assert len(store.load(Failure)) == 2
 
-    policy = Counting(lambda action: None if action.slot in prepared[-1] else pytest.fail("not prepared"))
-    await drive(only(propose(10)), {"propose": InThread(policy, batch=4, prepare=prepare)}, store)
-    assert [len(batch) for batch in prepared] == [4, 4, 2]
+
+@pytest.mark.asyncio
+async def test_a_step_that_has_succeeded_before_may_fail_everywhere(store: SqlStore) -> None:
+    def process() -> Process:
+        yield propose(2)
+        return (yield propose(2, level=1))
+
+    def first(action: AnyAction) -> None:
+        if action.place.level == 1:
+            raise ValueError("too hard")
+
+    results = await drive(process(), Executors({"propose": threads(Counting(first))}), store)
+    assert all(done.failures for done in results.values())
+
+
+@pytest.mark.asyncio
+async def test_what_does_not_change_from_round_to_round_is_done_once(store: SqlStore) -> None:
+    def process(changed: int) -> Process:
+        yield propose(10)
+        slots = tuple(f"node-{number}" for number in range(10))
+
+        def make(slot: str, _: Mapping[str, Done[Any, Any]]) -> AnyAction:
+            first = int(slot.removeprefix("node-")) >= changed
+            id_ = content_id("action", slot, 0, []) if first else content_id("action", slot, "round 2")
+            return Action(id_, "propose", slot, Place(1, "answer", 0), [])
+
+        return (yield Stage("propose", Place(1, "answer", 0), slots, make))
+
+    policy = Counting()
+    await drive(process(3), Executors({"propose": threads(policy)}), store)
+    assert sum(policy.calls.values()) == 13
+    rest = Counting()
+    await drive(process(3), Executors({"propose": threads(rest)}), store)
+    assert rest.calls == {}
 
 
 @pytest.mark.asyncio
 async def test_what_failed_is_done_again_only_when_asked_for(store: SqlStore) -> None:
     broken = Counting(raising("node-1", ValueError("busy")))
-    await drive(only(propose(4)), {"propose": InThread(broken)}, store)
+    await drive(only(propose(4)), Executors({"propose": threads(broken)}), store)
     policy = Counting()
-    kept = await drive(only(propose(4)), {"propose": InThread(policy)}, store)
-    assert failed(kept["node-1"])
+    kept = await drive(only(propose(4)), Executors({"propose": threads(policy)}), store)
+    assert kept["node-1"].failures
     assert policy.calls == {}
-    mended = await drive(only(propose(4)), {"propose": InThread(policy)}, store, retry_failed=True)
+    mended = await drive(only(propose(4)), Executors({"propose": threads(policy)}), store, retry_failed=True)
     assert policy.calls == {"node-1": 1}
-    assert not any(failed(values) for values in mended.values())
-    assert await drive(only(propose(4)), {"propose": InThread(policy)}, store) == mended
+    assert all(done.values for done in mended.values())
+    assert await drive(only(propose(4)), Executors({"propose": threads(policy)}), store) == mended
     assert policy.calls == {"node-1": 1}
 
 
@@ -272,34 +382,65 @@ async def test_what_failed_is_done_again_only_when_asked_for(store: SqlStore) ->
 async def test_a_result_that_cannot_be_recorded_is_a_failure_of_that_action_alone(
     store: SqlStore, which: int, made: Any, cause: str
 ) -> None:
-    def policy(action: Action) -> Any:
+    def policy(action: AnyAction) -> Any:
         return made if action.slot == "node-2" else [output(action)]
 
-    async def later(action: Action) -> Any:
+    async def later(action: AnyAction) -> Any:
         return policy(action)
 
-    executors: list[Executor] = [InThread(policy, 4), InThread(policy, 1), Concurrently(later, 3)]
-    results = await drive(only(propose(6)), {"propose": executors[which]}, store)
-    (fault,) = results["node-2"]
-    assert isinstance(fault, Failure)
+    executors: list[Executor] = [threads(policy), side_by_side(later, 3)]
+    results = await drive(only(propose(6)), Executors({"propose": executors[which]}), store)
+    (fault,) = results["node-2"].failures
     assert cause in fault.cause
-    assert sum(not failed(values) for values in results.values()) == 5
+    assert sum(bool(done.values) for done in results.values()) == 5
 
 
 @pytest.mark.asyncio
 async def test_a_cause_that_utf_8_cannot_hold_is_recorded_all_the_same(store: SqlStore) -> None:
     policy = Counting(raising("node-0", ValueError("bad \udc80 byte")))
-    results = await drive(only(propose(1)), {"propose": InThread(policy)}, store)
-    assert results["node-0"][0].cause == "bad ? byte"
+    results = await drive(only(propose(2)), Executors({"propose": threads(policy)}), store)
+    assert results["node-0"].failures[0].cause == "bad ? byte"
 
 
 @pytest.mark.asyncio
 async def test_a_later_sibling_is_told_of_a_failure(store: SqlStore) -> None:
     results = await drive(
-        only(propose(3, chains=1)), {"propose": InThread(Counting(raising("node-0", ValueError("x"))))}, store
+        only(propose(3, chains=1)), Executors({"propose": threads(Counting(raising("node-0", ValueError("x"))))}), store
     )
-    assert failed(results["node-0"])
-    assert results["node-1"][0].context == (results["node-0"][0].id,)
+    assert results["node-0"].failures
+    assert results["node-1"].values[0].context == (results["node-0"].failures[0].id,)
+
+
+@EXECUTORS
+@pytest.mark.parametrize("chains", [1, 2])
+@pytest.mark.asyncio
+async def test_failures_that_others_wait_for_do_not_keep_a_run_from_ending(
+    store: SqlStore, which: int, chains: int
+) -> None:
+    def broken(action: AnyAction) -> None:
+        raise ValueError("no such model")
+
+    policy = Counting(broken)
+    with anyio.fail_after(30), pytest.raises(PluginError, match="every propose fails: ValueError: no such model"):
+        await drive(only(propose(5, chains)), Executors({"propose": at_once(policy)[which]}), store)
+    assert policy.calls.keys() == {f"node-{number}" for number in range(5)}
+    assert store.results("propose", Place()) == {}
+    results = await drive(only(propose(5, chains)), Executors({"propose": threads(Counting())}), store)
+    assert all(done.values for done in results.values())
+
+
+@EXECUTORS
+@pytest.mark.asyncio
+async def test_what_failed_before_the_first_success_is_recorded_with_it(store: SqlStore, which: int) -> None:
+    def broken(action: AnyAction) -> None:
+        if action.slot in ("node-0", "node-1", "node-2"):
+            raise ValueError("too short")
+
+    results = await drive(only(propose(6, 1)), Executors({"propose": at_once(Counting(broken))[which]}), store)
+    assert [bool(done.failures) for done in results.values()] == [True] * 3 + [False] * 3
+    policy = Counting()
+    assert await drive(only(propose(6, 1)), Executors({"propose": at_once(policy)[which]}), store) == results
+    assert policy.calls == {}
 
 
 @EXECUTORS
@@ -310,12 +451,12 @@ async def test_a_used_up_budget_ends_the_run_and_keeps_what_was_done(
 ) -> None:
     policy = Counting(raising("node-5", error))
     with pytest.raises(type(error), match=str(error)):
-        await drive(only(propose(30)), {"propose": at_once(policy)[which]}, store)
-    recorded = store.results("propose", 0)
+        await drive(only(propose(30)), Executors({"propose": at_once(policy)[which]}), store)
+    recorded = store.results("propose", Place())
     assert len(recorded) == sum(policy.calls.values()) - 1
     assert len(policy.calls) < 30
     rest = Counting()
-    results = await drive(only(propose(30)), {"propose": InThread(rest)}, store)
+    results = await drive(only(propose(30)), Executors({"propose": threads(rest)}), store)
     assert len(rest.calls) == 30 - len(recorded)
     assert len(results) == 30
     assert store.load(Failure) == []
@@ -325,7 +466,7 @@ async def test_a_used_up_budget_ends_the_run_and_keeps_what_was_done(
 async def test_what_is_under_way_when_the_budget_is_used_up_is_finished_and_recorded(store: SqlStore) -> None:
     out_of_money = anyio.Event()
 
-    async def policy(action: Action) -> list[Output]:
+    async def policy(action: AnyAction) -> list[Output]:
         if action.slot == "node-2":
             out_of_money.set()
             raise BudgetError("no calls left")
@@ -334,8 +475,8 @@ async def test_what_is_under_way_when_the_budget_is_used_up_is_finished_and_reco
         return [output(action)]
 
     with pytest.raises(BudgetError):
-        await drive(only(propose(10)), {"propose": Concurrently(policy, limit=3)}, store)
-    assert sorted(values[0].node for values in store.results("propose", 0).values()) == ["node-0", "node-1"]
+        await drive(only(propose(10)), Executors({"propose": side_by_side(policy, limit=3)}), store)
+    assert sorted(values[0].node for values in store.results("propose", Place()).values()) == ["node-0", "node-1"]
 
 
 @EXECUTORS
@@ -343,24 +484,28 @@ async def test_what_is_under_way_when_the_budget_is_used_up_is_finished_and_reco
 async def test_a_record_that_cannot_be_written_ends_the_run_which_can_be_resumed(store: SqlStore, which: int) -> None:
     policy = Counting()
     with pytest.raises(StoreError, match="the disk is full"):
-        await drive(only(propose(30)), {"propose": at_once(policy)[which]}, Recorder(store, fail_at=2))
-    recorded = store.results("propose", 0)
+        await drive(only(propose(30)), Executors({"propose": at_once(policy)[which]}), Recorder(store, fail_at=2))
+    recorded = store.results("propose", Place())
     assert 0 < len(recorded) < 30
     rest = Counting()
-    assert len(await drive(only(propose(30)), {"propose": InThread(rest)}, store)) == 30
+    assert len(await drive(only(propose(30)), Executors({"propose": threads(rest)}), store)) == 30
     assert len(rest.calls) == 30 - len(recorded)
 
 
 @pytest.mark.asyncio
 async def test_a_mistake_in_a_process_is_not_taken_for_a_failed_action(store: SqlStore) -> None:
-    def make(slot: str, results: Mapping[str, Values]) -> Action:
+    def make(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
         if results:
             raise ZeroDivisionError("a mistake")
-        return Action(slot, "propose", slot, 0, None)
+        return Action(slot, "propose", slot, Place(), None)
 
     for executor in at_once(Counting()):
         with pytest.raises(ZeroDivisionError, match="a mistake"):
-            await drive(only(Stage("propose", 0, ("a", "b"), make, {"b": ("a",)})), {"propose": executor}, store)
+            await drive(
+                only(Stage("propose", Place(), ("a", "b"), make, {"b": ("a",)})),
+                Executors({"propose": executor}),
+                store,
+            )
 
 
 # ---- interruptions ----
@@ -394,34 +539,42 @@ async def test_an_interrupted_run_finishes_and_records_what_is_under_way_and_beg
 ) -> None:
     begun = anyio.Event()
     calls: list[str] = []
+    work: list[Work] = []
 
-    async def policy(action: Action) -> list[Output]:
+    class Watched(Concurrently):
+        async def execute(self, each: Work) -> None:
+            work.append(each)
+            await super().execute(each)
+
+    async def policy(action: AnyAction) -> list[Output]:
         calls.append(action.slot)
         if len(calls) == 7:
             begun.set()
         if len(calls) > 4:
-            await anyio.sleep(0.05)
+            await work[0].pause(600)  # until the interruption has come
         return [output(action)]
 
     process = only(propose(50))
-    await interrupt(lambda: drive(process, {"propose": Concurrently(policy, limit=3)}, store), begun)
+    await interrupt(lambda: drive(process, Executors({"propose": Watched(Doing(policy), limit=3)}), store), begun)
     assert len(calls) == 7
-    assert {values[0].node for values in store.results("propose", 0).values()} == set(calls)
+    assert {values[0].node for values in store.results("propose", Place()).values()} == set(calls)
     rest = Counting()
-    results = await drive(only(propose(50)), {"propose": InThread(rest)}, store)
+    results = await drive(only(propose(50)), Executors({"propose": threads(rest)}), store)
     assert set(rest.calls) == {f"node-{number}" for number in range(50)} - set(calls)
     assert len(results) == 50
 
 
 @INTERRUPTIONS
 @pytest.mark.asyncio
-async def test_an_interrupted_batch_ends_after_the_action_that_is_being_done(
-    store: SqlStore, interrupt: Callable[..., Awaitable[None]]
+async def test_an_interrupted_run_ends_after_the_batch_that_is_being_done(
+    store: SqlStore, interrupt: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = anyio.Event()
+    clock = Clock(monkeypatch, 0.0)
 
-    def first(action: Action) -> None:
-        if action.slot == "node-3":
+    def first(action: AnyAction) -> None:
+        clock(action)
+        if action.slot == "node-3":  # in the third batch, of nodes 3 to 6
             anyio.from_thread.run_sync(begun.set, token=token)
             while not work[0].stopping:
                 pass
@@ -434,9 +587,9 @@ async def test_an_interrupted_batch_ends_after_the_action_that_is_being_done(
     work: list[Work] = []
     token = anyio.lowlevel.current_token()
     policy = Counting(first)
-    await interrupt(lambda: drive(only(propose(50)), {"propose": Watched(policy, batch=10)}, store), begun)
-    assert sorted(policy.calls) == ["node-0", "node-1", "node-2", "node-3"]
-    assert len(store.results("propose", 0)) == 4
+    await interrupt(lambda: drive(only(propose(50)), Executors({"propose": Watched(Doing(policy))}), store), begun)
+    assert sorted(policy.calls) == [f"node-{number}" for number in range(7)]
+    assert len(store.results("propose", Place())) == 7
 
 
 @INTERRUPTIONS
@@ -447,74 +600,105 @@ async def test_an_interrupted_run_does_not_wait_for_ever(
     monkeypatch.setattr(driver, "DRAIN_SECONDS", 0.05)
     begun = anyio.Event()
 
-    async def policy(action: Action) -> list[Output]:
+    async def policy(action: AnyAction) -> list[Output]:
         if action.slot == "node-1":
             begun.set()
             await anyio.sleep_forever()
         return [output(action)]
 
-    await interrupt(lambda: drive(only(propose(3)), {"propose": Concurrently(policy, limit=1)}, store), begun)
-    assert [values[0].node for values in store.results("propose", 0).values()] == ["node-0"]
+    await interrupt(
+        lambda: drive(only(propose(3)), Executors({"propose": side_by_side(policy, limit=1)}), store), begun
+    )
+    assert [values[0].node for values in store.results("propose", Place()).values()] == ["node-0"]
 
 
 RUN = """
-import sys, time
+import asyncio, os, sys
+from rrm.core.place import Place
 from rrm.core.values import Output
+from rrm.engines import local
 from rrm.engines.local import InThread
-from rrm.pipeline.driver import drive, run
+from rrm.pipeline import driver
+from rrm.pipeline.driver import Executors, Work, drive, run
 from rrm.pipeline.plan import Action, Stage
 from rrm.store import open_store
 
 def process():
     slots = tuple(f"node-{n}" for n in range(1000))
-    return (yield Stage("propose", 0, slots, lambda slot, read: Action(slot, "propose", slot, 0, None)))
+    make = lambda slot, read: Action(slot, "propose", slot, Place(), None)
+    return (yield Stage("propose", Place(), slots, make))
 
-def policy(action):
-    print(action.slot, flush=True)
-    time.sleep(float(sys.argv[2]))
-    return [Output(action.slot, "", "test", 0)]
+class OneByOne:
+    def vital(self, step):
+        return False
+
+    def compute(self, actions):
+        return [self.done(action) for action in actions]
+
+    def done(self, action):
+        print(action.slot, flush=True)
+        os.read(0, 1)  # until it is let go on
+        return (Output(action.slot, "", "test", 0),)
+
+local.MOST_AT_ONCE = 1
+
+stop = Work.stop
+
+def stop_and_tell(work, error=None):
+    stop(work, error)
+    asyncio.get_running_loop().call_soon(lambda: print("stopping", flush=True))  # when the run waits for the action
+
+Work.stop = stop_and_tell
+driver.DRAIN_SECONDS = 600
 
 with open_store(sys.argv[1]) as store:
     try:
-        run(lambda: drive(process(), {"propose": InThread(policy, batch=10)}, store))
+        run(lambda: drive(process(), Executors({"propose": InThread(OneByOne())}), store))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         sys.exit(130)
 """
 
 
-def signalled(directory: Path, seconds: float, signals: Sequence[int]) -> tuple[int, list[str]]:
-    """Run in a process of its own, signal it once it has begun, and return its exit code and what it printed."""
-    command = [sys.executable, "-c", RUN, str(directory), str(seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
+def signalled(directory: Path, signals: Sequence[int], actions: int) -> tuple[int, list[str]]:
+    """Run in a process of its own, signal it while it does the last of so many actions; return exit code and output.
+
+    Each action waits until it is let go on: the last one until all signals were given. The second comes when the
+    first had its effect.
+    """
+    command = [sys.executable, "-c", RUN, str(directory)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
         lines = [process.stdout.readline().strip()]
-        while seconds < 1 and len(lines) < 3:
+        while len(lines) < actions:
+            print(file=process.stdin, flush=True)
             lines.append(process.stdout.readline().strip())
-        for number in signals:
+        os.kill(process.pid, signals[0])
+        lines.append(process.stdout.readline().strip())
+        for number in signals[1:]:
             os.kill(process.pid, number)
-            time.sleep(0.3)  # two pending signals of one kind would count as one
-        rest, _ = process.communicate(timeout=60)
-    return process.returncode, lines + rest.split()
+            process.wait()
+        process.stdin.close()  # now no action waits any more
+        lines += process.stdout.read().split()
+    return process.returncode, lines
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_with_everything_recorded_that_was_begun(tmp_path: Path, number: int, code: int) -> None:
-    returned, lines = signalled(tmp_path, 0.05, [number])
-    assert returned == code
-    begun = [line for line in lines if line.startswith("node-")]
-    assert 3 <= len(begun) < 1000
-    assert ("interrupted" in lines) == (number == signal.SIGINT)
+@pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGINT, 130, ["interrupted"]), (signal.SIGTERM, 143, [])])
+def test_a_signal_ends_a_run_with_everything_recorded_that_was_begun(
+    tmp_path: Path, number: int, code: int, said: list[str]
+) -> None:
+    begun = ["node-0", "node-1", "node-2"]
+    assert signalled(tmp_path, [number], actions=3) == (code, [*begun, "stopping", *said])
     with open_store(tmp_path) as store:
-        assert list(store.results("propose", 0)) == begun
+        assert list(store.results("propose", Place())) == begun
 
 
 def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
-    returned, lines = signalled(tmp_path, 600, [signal.SIGINT, signal.SIGINT])
-    assert returned == 130
-    assert lines == ["node-0", "interrupted"]
+    ended = signalled(tmp_path, [signal.SIGINT, signal.SIGINT], actions=1)
+    assert ended == (130, ["node-0", "stopping", "interrupted"])
     with open_store(tmp_path) as store:
-        assert store.results("propose", 0) == {}
+        assert store.results("propose", Place()) == {}
 
 
 # ---- people ----
@@ -524,15 +708,32 @@ def ask(count: int, level: int = 0, chain: bool = False) -> Stage:
     view = View("Which is better?", (), 10)
     shown = (Shown("output-1", "one"), Shown("output-2", "two"))
     requests = {
-        f"ask-{number}": Request(f"node-{number}", "book", level, "comparison", view, shown) for number in range(count)
+        f"ask-{number}": Request(f"node-{number}", "book", Place(level=level), "comparison", view, shown)
+        for number in range(count)
     }
     slots = tuple(requests)
 
-    def make(slot: str, results: Mapping[str, Values]) -> Action:
-        return Action(content_id("action", requests[slot].id), "rate", slot, level, requests[slot])
+    def make(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
+        job = RateJob(requests[slot], Train, 0)
+        return Action(content_id("action", requests[slot].id), "rate", slot, Place(level=level), job)
 
     after = {later: (earlier,) for earlier, later in pairwise(slots)} if chain else {}
-    return Stage("rate", level, slots, make, after)
+    return Stage("rate", Place(level=level), slots, make, after)
+
+
+class Given:
+    """Answers as somebody put them on record."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.store = store
+
+    def append(self, values: Sequence[Request]) -> None:
+        self.store.append(values)
+
+    def answers(self, requests: Sequence[str]) -> dict[str, list[Rated]]:
+        asked = {request.id: request for request in self.store.load(Request)}
+        found = self.store.answers(requests)
+        return {id_: [Rated(asked[id_], each) for each in feedback] for id_, feedback in found.items()}
 
 
 def answer(store: SqlStore, count: int, rater: str = "Ann") -> list[Feedback]:
@@ -544,40 +745,41 @@ def answer(store: SqlStore, count: int, rater: str = "Ann") -> list[Feedback]:
 
 @pytest.mark.asyncio
 async def test_a_run_says_what_it_waits_for_and_goes_on_with_what_has_come(store: SqlStore) -> None:
-    people = {"rate": FromPeople(store)}
-    with pytest.raises(Waiting, match=r"^waiting for 5 ratings of level 2, 0 of 5 are in$"):
+    people = Executors({"rate": FromPeople(Given(store))})
+    with pytest.raises(Waiting, match=r"^waiting for 5 ratings of round 1, level 2, 0 of 5 are in$"):
         await drive(only(ask(5, level=2)), people, store)
     assert len(store.load(Request)) == 5
     answer(store, 2)
-    with pytest.raises(Waiting, match=r"^waiting for 3 ratings of level 2, 2 of 5 are in$"):
+    with pytest.raises(Waiting, match=r"^waiting for 3 ratings of round 1, level 2, 2 of 5 are in$"):
         await drive(only(ask(5, level=2)), people, store)
-    assert len(store.results("rate", 2)) == 2
+    assert len(store.results("rate", Place(level=2))) == 2
     answer(store, 2)
-    with pytest.raises(Waiting, match=r"^waiting for 1 rating of level 2, 4 of 5 are in$"):
+    with pytest.raises(Waiting, match=r"^waiting for 1 rating of round 1, level 2, 4 of 5 are in$"):
         await drive(only(ask(5, level=2)), people, store)
     answer(store, 1)
     results = await drive(only(ask(5, level=2)), people, store)
-    assert [type(values[0].answer) for values in results.values()] == [Comparison] * 5
+    assert [type(done.values[0].feedback.answer) for done in results.values()] == [Comparison] * 5
     assert len(store.load(Request)) == 5
 
 
 @pytest.mark.asyncio
 async def test_all_that_people_said_about_a_request_is_taken(store: SqlStore) -> None:
     with pytest.raises(Waiting):
-        await drive(only(ask(1)), {"rate": FromPeople(store)}, store)
+        await drive(only(ask(1)), Executors({"rate": FromPeople(Given(store))}), store)
     (request,) = store.load(Request)
     said = [Feedback(request.id, "Ann", Comparison(1)), Feedback(request.id, "Bob", Rating(2))]
     store.append(said)
-    assert await drive(only(ask(1)), {"rate": FromPeople(store)}, store) == {"ask-0": tuple(said)}
+    results = await drive(only(ask(1)), Executors({"rate": FromPeople(Given(store))}), store)
+    assert [rated.feedback for rated in results["ask-0"].values] == said
 
 
 @pytest.mark.asyncio
 async def test_a_run_that_waits_takes_answers_as_they_come(store: SqlStore) -> None:
-    results: Results = {}
+    results: AnyResults = {}
 
     async def wait() -> None:
-        people = FromPeople(store, wait=True, poll_seconds=0.01)
-        results.update(await drive(only(ask(4, chain=True)), {"rate": people}, store))
+        people = FromPeople(Given(store), wait=True, poll_seconds=0.01)
+        results.update(await drive(only(ask(4, chain=True)), Executors({"rate": people}), store))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
@@ -596,22 +798,22 @@ async def test_a_run_that_waits_for_people_can_be_interrupted(
     polled = anyio.Event()
 
     class Polled:
-        def append(self, values: Sequence[Any]) -> None:
+        def append(self, values: Sequence[Request]) -> None:
             store.append(values)
 
-        def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]:
+        def answers(self, requests: Sequence[str]) -> dict[str, list[Rated]]:
             anyio.from_thread.run_sync(polled.set)
-            return store.answers(requests)
+            return Given(store).answers(requests)
 
     people = FromPeople(Polled(), wait=True, poll_seconds=600)
-    await interrupt(lambda: drive(only(ask(3)), {"rate": people}, store), polled)
+    await interrupt(lambda: drive(only(ask(3)), Executors({"rate": people}), store), polled)
     assert len(store.load(Request)) == 3
 
 
 @pytest.mark.asyncio
 async def test_people_are_asked_nothing_but_requests(store: SqlStore) -> None:
     with pytest.raises(InputError, match="people answer requests, not list: propose node-0"):
-        await drive(only(propose(2)), {"propose": FromPeople(store)}, store)
+        await drive(only(propose(2)), Executors({"propose": FromPeople(Given(store))}), store)
 
 
 # ---- progress ----
@@ -635,10 +837,10 @@ class Told:
 async def test_progress_counts_what_is_on_record(store: SqlStore) -> None:
     with pytest.raises(BudgetError):
         policy = Counting(raising("node-2", BudgetError("")))
-        await drive(only(propose(5)), {"propose": InThread(policy, batch=1)}, store, told := Told())
-    assert told.said == [("propose · level 0", 5, 0), 1, 1, "finish"]
-    await drive(only(propose(5)), {"propose": InThread(Counting(), batch=2)}, store, told := Told())
-    assert told.said == [("propose · level 0", 5, 2), 2, 1, "finish"]
+        await drive(only(propose(5)), Executors({"propose": threads(policy)}), store, told := Told())
+    assert told.said == [("propose · round 1, level 0", 5, 0), 1, 1, "finish"]
+    await drive(only(propose(5)), Executors({"propose": threads(Counting())}), store, told := Told())
+    assert told.said == [("propose · round 1, level 0", 5, 2), 1, 2, "finish"]
 
 
 def test_away_from_a_terminal_a_stage_is_one_line() -> None:
@@ -667,5 +869,5 @@ def test_on_a_terminal_a_stage_that_takes_its_time_has_a_bar(monkeypatch: pytest
 
 def test_the_store_is_what_the_driver_asks_for(store: SqlStore) -> None:
     record: Record = store
-    work = Plan(propose(1), record.results("propose", 0))
+    work = Plan(propose(1), record.results("propose", Place()))
     assert work.left == 1

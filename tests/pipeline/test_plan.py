@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
-from rrm.pipeline.plan import Action, Plan, Stage, Values
+from rrm.core.place import Place
+from rrm.pipeline.plan import Action, AnyAction, AnyStage, Done, Plan, Stage, Values
 
 
-def make(slot: str, results: Mapping[str, Values]) -> Action:
-    return Action(content_id("action", slot, list(results.values())), "propose", slot, 0, None)
+def make(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
+    return Action(content_id("action", slot, list(results.values())), "propose", slot, Place(), None)
 
 
-def stage(slots: int | tuple[str, ...], after: Mapping[str, tuple[str, ...]] | None = None) -> Stage:
+def stage(slots: int | tuple[str, ...], after: Mapping[str, tuple[str, ...]] | None = None) -> AnyStage:
     names = tuple(f"s{number}" for number in range(slots)) if isinstance(slots, int) else slots
-    return Stage("propose", 0, names, make, after or {})
+    return Stage("propose", Place(level=0), names, make, after or {})
 
 
 def work_off(plan: Plan, recorded: dict[str, Values] | None = None, most: float = float("inf")) -> list[str]:
@@ -36,7 +37,7 @@ def work_off(plan: Plan, recorded: dict[str, Values] | None = None, most: float 
 
 
 def test_a_stage_is_titled_by_its_step_and_level() -> None:
-    assert Stage("rate", 2, (), make).title == "rate · level 2"
+    assert Stage("rate", Place(level=2), (), make).title == "rate · round 1, level 2"
 
 
 def test_actions_without_order_are_all_ready_at_once_and_handed_out_once() -> None:
@@ -48,7 +49,11 @@ def test_actions_without_order_are_all_ready_at_once_and_handed_out_once() -> No
     for action in reversed(first):
         plan.done(action, [action.slot * 2])
     assert (plan.left, plan.finished) == (0, True)
-    assert list(plan.results.items()) == [("s0", ("s0s0",)), ("s1", ("s1s1",)), ("s2", ("s2s2",))]
+    assert [(slot, done.values) for slot, done in plan.results.items()] == [
+        ("s0", ("s0s0",)),
+        ("s1", ("s1s1",)),
+        ("s2", ("s2s2",)),
+    ]
 
 
 def test_an_empty_stage_is_finished() -> None:
@@ -61,17 +66,17 @@ def test_an_empty_stage_is_finished() -> None:
 def test_an_action_becomes_ready_only_when_all_that_it_reads_is_done_and_is_given_it() -> None:
     seen: dict[str, Any] = {}
 
-    def look(slot: str, results: Mapping[str, Values]) -> Action:
+    def look(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
         seen[slot] = dict(results)
         return make(slot, results)
 
-    plan = Plan(Stage("propose", 0, ("a", "b", "c"), look, {"c": ("b", "a")}), {})
+    plan = Plan(Stage("propose", Place(level=0), ("a", "b", "c"), look, {"c": ("b", "a")}), {})
     a, b = plan.ready()
     plan.done(a, (1,))
     assert plan.ready() == []
     plan.done(b, ())
     assert [action.slot for action in plan.ready()] == ["c"]
-    assert list(seen["c"].items()) == [("b", ()), ("a", (1,))]
+    assert [(slot, done.values) for slot, done in seen["c"].items()] == [("b", ()), ("a", (1,))]
     assert seen["a"] == {}
 
 
@@ -87,14 +92,14 @@ def test_what_is_on_record_is_not_handed_out_and_unlocks_what_reads_it() -> None
 
 
 def test_slots_with_the_same_action_share_it() -> None:
-    def same(slot: str, results: Mapping[str, Values]) -> Action:
-        return Action("one", "propose", slot, 0, None)
+    def same(slot: str, results: Mapping[str, Done[Any, Any]]) -> AnyAction:
+        return Action("one", "propose", slot, Place(), None)
 
-    plan = Plan(Stage("propose", 0, ("a", "b", "c"), same, {"c": ("a",)}), {})
+    plan = Plan(Stage("propose", Place(level=0), ("a", "b", "c"), same, {"c": ("a",)}), {})
     (action,) = plan.ready()
     plan.done(action, (7,))
     assert plan.ready() == []
-    assert plan.results == {"a": (7,), "b": (7,), "c": (7,)}
+    assert {slot: done.values for slot, done in plan.results.items()} == {"a": (7,), "b": (7,), "c": (7,)}
 
 
 def test_only_what_was_handed_out_can_be_done_and_only_once() -> None:
@@ -108,7 +113,7 @@ def test_only_what_was_handed_out_can_be_done_and_only_once() -> None:
 @pytest.mark.parametrize(
     ("slots", "after", "fault"),
     [
-        (("a", "b", "a"), {}, "propose · level 0: named twice among the slots: a"),
+        (("a", "b", "a"), {}, "propose · round 1, level 0: named twice among the slots: a"),
         (("a",), {"a": ("x", "w")}, "`after` names w, x, which are no slots of it"),
         (("a",), {"x": ("a",)}, "`after` names x, which are no slots of it"),
         (("a",), {"a": ("a",)}, "each of these slots waits for the next: a -> a"),

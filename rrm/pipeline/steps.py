@@ -1,0 +1,550 @@
+"""The steps of a round: each takes a run as it stands, yields stages, and returns the run as it then stands."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
+
+from rrm.core.errors import InputError
+from rrm.core.graph import GrowthBudget, TaskGraph
+from rrm.core.growth import advance
+from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.place import Place
+from rrm.core.protocols import ProposeJob, Seen
+from rrm.core.roles import Final, JudgeUse, Role, Select, Train
+from rrm.core.task import Source, Span
+from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
+from rrm.feedback.budget import Allowance, Askable, Budget, ask
+from rrm.pipeline import stages
+from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
+from rrm.pipeline.plan import AnyResults, AnyStage, J, Results, V, carried_out
+from rrm.pipeline.schedule import Round
+
+_log = logging.getLogger("rrm.pipeline")
+
+T = TypeVar("T")
+Step = Generator[AnyStage, AnyResults, T]
+Wanted = Mapping[str, int]
+"""How many questions of each kind are put about a node's outputs at each visit."""
+
+RoleLevel = tuple[str, int]
+"""The name of a judge role, and a level."""
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """The judge of role select: its `rater`, and the training sources held apart, which it alone rates."""
+
+    rater: str
+    sources: frozenset[str]
+    ratings: Wanted
+
+
+@dataclass(frozen=True)
+class Improving:
+    """How policies are improved after a round, within `kl_budget` nats a node of the anchor.
+
+    With `per_level` each level has a policy of its own, else one serves all. `start` and `anchor` say whether a
+    round starts from, and is anchored to, the run's first policy or that of the round before.
+    """
+
+    optimiser: str
+    kl_budget: float = 1.0
+    per_level: bool = False
+    start: Literal["last", "first"] = "last"
+    anchor: Literal["first", "last"] = "first"
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """What a run is about and how it is done; the names of its parts cover all that they depend on.
+
+    `rounds` is the schedule, `budget` what raters may be asked in all (None: `ratings` at every visit).
+    `given` are ratings recorded elsewhere, with their level or "root", the highest one; `models` are models
+    fitted earlier, with which nothing is rated or fitted. Ratings of earlier rounds are used again (`data` "all"),
+    those whose view has changed since with `stale_weight`.
+    """
+
+    train: tuple[tuple[Source, int], ...]  # sources and how many trees each gets
+    target: tuple[tuple[Source, int], ...]
+    decomposer: str
+    policy: str
+    rater: str
+    learner: str
+    composer: str
+    count: Callable[[str], int] = field(repr=False)
+    seed: int = 0
+    rounds: tuple[Round, ...] = (Round(),)
+    outputs: int = 4
+    root_outputs: int = 8
+    ratings: Wanted = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    root_ratings: Wanted | None = None  # None: like any other node
+    budget: Budget | None = None
+    overlap: int = 1  # raters that answer each question
+    random_share: float = 0.1
+    data: Literal["all", "round"] = "all"
+    stale_weight: float = 0.5
+    composer_learns: bool = False
+    growth: GrowthBudget | None = None  # None: the decomposer splits a source at once
+    select: Selecting | None = None
+    improve: Improving | None = None
+    gold: str | None = None
+    given: Sequence[tuple[int | str, Sequence[Rated]]] = field(default=(), repr=False)
+    models: Sequence[Fitted] = ()
+
+    def n(self, tree: Tree, node: str) -> int:
+        """How many outputs are proposed at a node."""
+        return self.root_outputs if node == tree.graph.root else self.outputs
+
+    def wanted(self, tree: Tree, node: str) -> Wanted:
+        """How many questions of each kind are put about a node's outputs at a visit."""
+        return self.ratings if self.root_ratings is None or node != tree.graph.root else self.root_ratings
+
+    def given_at(self, place: Place, height: int) -> list[Rated]:
+        """The ratings recorded elsewhere that are about a level of trees of this height."""
+        here = [rated for at, rated in self.given if (height if at == "root" else at) == place.level]
+        return [replace(each, request=replace(each.request, place=place)) for rated in here for each in rated]
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What was rated at one level by the raters of role train, and the model that was fitted to it."""
+
+    place: Place
+    rated: tuple[Rated, ...]
+    model: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class RoundOutcome:
+    """What stood at a round's end: the trees, the state of their nodes, and the policies that had proposed."""
+
+    number: int
+    forest: Forest
+    state: State
+    policies: Mapping[int | None, Improvement]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as it stands, between two steps.
+
+    `order` are the training nodes that the round asks about. By role and level, `rated` are the ratings so far,
+    `asked` the questions put (one sequence a round) and `models` the models fitted last. `policies` are those
+    that were improved, by level (None: all levels); `rounds` what stood at the end of each.
+    """
+
+    plan: Recursion
+    number: int = 0
+    visit: Round = field(default_factory=Round)
+    forest: Forest = field(default_factory=lambda: Forest({}, (), frozenset()))
+    order: tuple[str, ...] = ()
+    state: State = field(default_factory=State)
+    rated: Mapping[RoleLevel, tuple[Rated, ...]] = field(default_factory=dict)
+    asked: Mapping[RoleLevel, tuple[tuple[Request, ...], ...]] = field(default_factory=dict)
+    models: Mapping[RoleLevel, Fitted] = field(default_factory=dict)
+    learned: FittedComposer | None = None
+    policies: Mapping[int | None, Improvement] = field(default_factory=dict)
+    improvements: tuple[Improvement, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    rounds: tuple[RoundOutcome, ...] = ()
+    uses: tuple[JudgeUse, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def begin(cls, plan: Recursion) -> "Run":
+        return cls(plan)
+
+    def in_round(self, number: int, visit: Round) -> "Run":
+        return replace(self, number=number, visit=visit)
+
+    def remembered(self) -> "Run":
+        """Return the run with what stands now as the round's outcome."""
+        outcome = RoundOutcome(self.number, self.forest, self.state, self.policies)
+        return replace(self, rounds=(*self.rounds, outcome))
+
+    def policy(self, level: int) -> tuple[str, Improvement | None]:
+        """The policy that proposes at a level: its name, and what it was improved to."""
+        improved = self.policies.get(level, self.policies.get(None))
+        return (self.plan.policy, None) if improved is None else (improved.policy, improved)
+
+    def used(self, place: Place, role: type[Role], purpose: str, outputs: int) -> "Run":
+        return replace(self, uses=(*self.uses, JudgeUse(place, role.name, purpose, outputs)))
+
+    def noted(self, note: str) -> "Run":
+        return self if note in self.notes else replace(self, notes=(*self.notes, note))
+
+    def failed(self, results: Results[J, V]) -> "Run":
+        return replace(self, state=self.state.failed(results))
+
+    @property
+    def anchored(self) -> bool:
+        """Whether ratings anchor the rewards of every level that has a model."""
+        models = [model for (role, _), model in self.models.items() if role == Train.name]
+        return bool(models) and all(model.anchored for model in models)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Where a run ends: the run, its levels, and the truth about target outputs, by id, where somebody knows it."""
+
+    run: Run
+    levels: tuple[Level, ...]
+    gold: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def forest(self) -> Forest:
+        return self.run.forest
+
+    @property
+    def state(self) -> State:
+        return self.run.state
+
+    @property
+    def questions(self) -> list[tuple[Request, ...]]:
+        """The questions put to raters of role train, one sequence a level and round."""
+        return [requests for (role, _), each in self.run.asked.items() if role == Train.name for requests in each]
+
+
+# ---- grow ----
+
+
+def grow(run: Run) -> Step[Run]:
+    """Split every source's task until nothing is open, answering what splits wait for on the way."""
+    plan = run.plan
+    split = yield from carried_out(
+        stages.decompose(run.number, (*plan.train, *plan.target), plan.decomposer, plan.seed)
+    )
+    trees = {slot: done.values[0] for slot, done in split.items() if done.values}
+    growing = State().failed(split)
+    sources = {source.id: source for source, _ in (*plan.train, *plan.target)}
+    while open_ := {slot: graph for slot, graph in trees.items() if graph.open}:
+        if plan.growth is None:
+            left = min(next(iter(open_.values())).open)
+            raise InputError(
+                f"the decomposer {plan.decomposer} left the node {left} open: close it, or give it a budget"
+            )
+        grown, growing = yield from _wave(run, open_, growing, sources, plan.growth)
+        trees |= grown
+    planted = [_tree(slot, graph) for slot, graph in trees.items()]
+    apart = plan.select.sources if plan.select else ()
+    forest = Forest.of([source for source, _ in plan.train], [source for source, _ in plan.target], planted, apart)
+    state = replace(
+        run.state, answers=growing.answers, failures=tuple(dict.fromkeys((*run.state.failures, *growing.failures)))
+    )
+    return replace(run, forest=forest, order=tuple(run.visit.order(forest, run.number, plan.seed)), state=state)
+
+
+def _tree(slot: str, graph: TaskGraph) -> Tree:
+    """Return the tree of a slot of `stages.decompose`."""
+    source, _, number = slot.partition("/")
+    return Tree(source, int(number), graph)
+
+
+def _wave(
+    run: Run, graphs: Mapping[str, TaskGraph], state: State, sources: Mapping[str, Source], budget: GrowthBudget
+) -> Step[tuple[dict[str, TaskGraph], State]]:
+    """Split each open node that has what it waits for, then answer what the others wait for."""
+    plan, grown = run.plan, dict(graphs)
+    met = state.answers.keys() | {failure.subject for failure in state.failures}
+    trees = {slot: _tree(slot, graph) for slot, graph in graphs.items()}
+    split = yield from carried_out(
+        stages.split(run.number, list(trees.values()), state.answers, met, plan.decomposer, budget, plan.seed)
+    )
+    for slot, graph in graphs.items():
+        for node in graph.ready(met):
+            done = split[node]
+            if done.values:
+                grown[slot] = advance(grown[slot], node, done.values, budget, plan.decomposer)
+            else:
+                grown[slot] = grown[slot].close(node, f"closed as it stands: {done.failures[0].cause}")
+    state = state.failed(split)
+    wanted = [(_tree(slot, graph), node) for slot, graph in grown.items() for node in graph.wanted(met)]
+    forest = Forest(sources, tuple(tree for tree, _ in wanted), frozenset())
+    place = Place(run.number, "answer", 0)
+    stage = stages.propose(place, wanted, forest, state, run.policy(0), lambda *_: plan.outputs, plan.seed, plan.count)
+    proposed = yield from carried_out(stage)
+    answers = {node: done.values[0] for node, done in proposed.items() if done.values}
+    return grown, replace(state, answers={**state.answers, **answers}).failed(proposed)
+
+
+# ---- judge ----
+
+
+def propose(run: Run, place: Place) -> Step[Run]:
+    """Propose outputs at the nodes of a level that the round visits, those passed over whose parts never were."""
+    plan = run.plan
+    visited = run.visit.visited(run.forest, place.level, run.order)
+    met = run.state.met()
+    nodes = [(tree, node) for tree, node in visited if met.issuperset(tree.graph.children(node))]
+    if over := len(visited) - len(nodes):
+        some = f"{over} of {len(visited)} nodes are passed over: no round has visited all of their parts yet"
+        run = run.noted(f"{place.words(len(plan.rounds) > 1)}: {some}")
+    stage = stages.propose(place, nodes, run.forest, run.state, run.policy(place.level), plan.n, plan.seed, plan.count)
+    proposed = yield from carried_out(stage)
+    return replace(run, state=_with_outputs(run.state, proposed))
+
+
+def _with_outputs(state: State, proposed: Results[stages.OutputsJob, Output]) -> State:
+    materials = {node: done.job.ask.material for node, done in proposed.items()}
+    return state.proposed(materials, {node: done.values for node, done in proposed.items()}).failed(proposed)
+
+
+def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
+    """Put questions about a level's outputs on training sources to the raters of a role."""
+    plan, key = run.plan, (role.name, place.level)
+    rater = plan.rater if role is Train else plan.select.rater if plan.select else None
+    if rater is None or plan.models:
+        return run
+    asked = _questions(run, place, role)
+    answers = yield from carried_out(stages.rate(place, asked, role, rater, plan.seed))
+    rows = [each for done in answers.values() for each in done.values]
+    earlier = run.rated.get(key, ()) if plan.data == "all" else ()
+    first = plan.given_at(place, run.forest.height) if role is Train and not earlier else []
+    return replace(
+        run,
+        rated={**run.rated, key: (*first, *earlier, *rows)},
+        asked={**run.asked, key: (*run.asked.get(key, ()), tuple(asked))},
+        state=run.state.failed(answers),
+    )
+
+
+def _questions(run: Run, place: Place, role: type[Role]) -> list[Request]:
+    """Return what raters of a role are asked about a level's outputs, in the order in which it is asked."""
+    plan, state = run.plan, run.state
+    wanted = plan.wanted if role is Train else lambda tree, node: plan.select.ratings if plan.select else {}
+    nodes = {
+        node: tree
+        for tree, node in run.visit.visited(run.forest, place.level, run.order)
+        if node in state.outputs and not run.forest.is_target(tree)
+        if (tree.source in run.forest.apart) == (role is Select)
+    }
+    at = {
+        node: Askable(tree.source, place, state.view(node), state.outputs[node], wanted(tree, node))
+        for node, tree in nodes.items()
+    }
+    before = [request for requests in run.asked.get((role.name, place.level), ()) for request in requests]
+    about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
+    stale = {each.node for each in before if each.node in at} - about_now
+    order = [node for node in run.order if node in at]
+    return ask(order, at, _allowance(run, place, role), plan.seed, asked={each.id for each in before}, stale=stale)
+
+
+def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:
+    """Return what may be asked at a level now: of the run's budget as much as falls to the rounds up to this one."""
+    plan = run.plan
+    if plan.budget is None or role is Select:
+        return Allowance()
+    draws = Counter(run.forest.level_of(run.forest.tree_of[node], node) for node in run.order)
+    due = plan.budget.share((run.number + 1) / len(plan.rounds) / plan.overlap)
+    put = [requests for (name, _), each in run.asked.items() if name == role.name for requests in each]
+    return due.allowance(place.level, run.forest.height, draws, put)
+
+
+def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
+    """Fit the level's model on all its ratings, or take the one fitted earlier that is nearest to it."""
+    plan, key = run.plan, (role.name, place.level)
+    root = place.level == run.forest.height
+    if plan.models:
+        if role is not Train:
+            return run
+        model, note = nearest(plan.models, place.level, root)
+        found = replace(run, models={**run.models, key: model})
+        return found.noted(note) if note else found
+    rated = run.rated.get(key, ())
+    lower = [level for name, level in run.models if name == role.name and level < place.level]
+    below = run.models[role.name, max(lower)] if lower else None
+    if role is Select and (plan.select is None or not (rated or below)):
+        return run
+    current = {node: run.state.view(node).id for node in run.state.materials}
+    rows = stages.with_weights(rated, current, plan.stale_weight)
+    if stale := sum(row.weight < 1 for row in rows):
+        told = "%s: %d of %d ratings are of views that have changed since, and count %g each"
+        _log.info(told, place.title, stale, len(rows), plan.stale_weight)
+    done = yield from carried_out(stages.fit(place, root, role, rows, below, plan.learner, plan.seed))
+    [fitted] = next(iter(done.values())).values
+    if not rated and below is not None:
+        run = run.noted(f"level {place.level} has no ratings: it is judged by the model of level {below.place.level}")
+    return replace(run, models={**run.models, key: fitted}).used(place, role, "fit", len(rows))
+
+
+def nearest(models: Sequence[Fitted], level: int, root: bool) -> tuple[Fitted, str | None]:
+    """Return the model for what a node is (a leaf, an inner level, a root), or the nearest with a note that says so."""
+
+    def apart(model: Fitted) -> tuple[bool, bool, int, int]:
+        other_kind = model.root != root or (not root and (model.place.level == 0) != (level == 0))
+        return model.root != root, other_kind, 0 if root else abs(model.place.level - level), -model.place.level
+
+    found = min(models, key=apart)
+    if found.root == root and (root or found.place.level == level):
+        return found, None
+    what = "roots are" if root else f"level {level} is"
+    kind = "roots" if found.root else f"level {found.place.level}"
+    return found, f"{what} judged by the model of {kind}, the nearest that was fitted"
+
+
+def score(run: Run, place: Place) -> Step[Run]:
+    """Score the outputs of every visited node of a level, each different text once."""
+    model = run.models.get((Train.name, place.level))
+    if model is None:
+        return run
+    state = run.state
+    nodes = {
+        node: tree.source
+        for tree, node in run.visit.visited(run.forest, place.level, run.order)
+        if node in state.outputs
+    }
+    groups = {node: (state.materials[node], state.outputs[node]) for node in nodes}
+    scored = yield from carried_out(stages.score(place, nodes, groups, model))
+    found = predictions((state.outputs[node], scored[node].values) for node in nodes)
+    return replace(run, state=replace(state, predictions={**state.predictions, **dict(zip(nodes, found, strict=True))}))
+
+
+def chosen(run: Run, place: Place) -> Run:
+    """Choose each node's best output; parents read it, or now and then on training sources a random one."""
+    plan, state = run.plan, run.state
+    best: dict[str, int] = {}
+    read: dict[str, int] = {}
+    for tree, node in run.visit.visited(run.forest, place.level, run.order):
+        if node in state.predictions:
+            mean, outputs = state.acceptance(node), state.outputs[node]
+            best[node] = max(range(len(outputs)), key=lambda at: (mean[at], outputs[at].id))
+            random = generator("read", plan.seed, node)
+            at_random = not run.forest.is_target(tree) and random.random() < plan.random_share
+            read[node] = int(random.integers(len(outputs))) if at_random else best[node]
+    return replace(run, state=replace(state, chosen={**state.chosen, **best}, read={**state.read, **read}))
+
+
+# ---- compose ----
+
+
+def compose(run: Run) -> Step[Run]:
+    """Join the scores of every tree that was judged to its root, and put them on record."""
+    plan, place = run.plan, Place(run.number, "answer", max(0, run.forest.height))
+    trees = {
+        source: [tree for tree in grown if tree.graph.root in run.state.read]
+        for source, grown in by_source(run.forest.trees).items()
+    }
+    trees = {source: grown for source, grown in trees.items() if grown}
+    if run.visit.levels is not None or not trees:
+        return run
+    scores = content_id("scores", [[role, level, model.digest] for (role, level), model in run.models.items()])
+    learned = None
+    if plan.composer_learns:
+        train = [tree for grown in trees.values() for tree in grown if not run.forest.is_target(tree)]
+        rated = [row for (role, level), rows in run.rated.items() if role == Train.name and level > 0 for row in rows]
+        stage = stages.learn_composer(place, train, run.state, rated, plan.composer, scores, plan.seed)
+        [learned] = (yield from carried_out(stage))["composer"].values
+    composer = learned.composer if learned else plan.composer
+    composed = yield from carried_out(stages.compose(place, trees, run.state, composer, learned, run.anchored, scores))
+    outputs = run.state.outputs
+    found: dict[str, list[Composed]] = defaultdict(list)
+    node_of = {output.id: node for node in run.state.read for output in outputs[node]}
+    for done in composed.values():
+        for each in done.values:
+            found[node_of[each.output]].append(each)
+    joined = {node: composed_predictions(outputs[node], scores_) for node, scores_ in found.items()}
+    return replace(run, state=replace(run.state, composed={**run.state.composed, **joined}), learned=learned)
+
+
+# ---- improve ----
+
+
+def improve(run: Run) -> Step[Run]:
+    """Improve policies against the models of role train, each within the budget of KL from its anchor.
+
+    A policy for all levels is improved on all that was scored; of those for one level, the visited levels' are.
+    """
+    plan = run.plan
+    assert plan.improve is not None
+    place = Place(run.number, "answer", max(0, run.forest.height))
+    visited = run.visit.levels_of(run.forest) if plan.improve.per_level else range(run.forest.height + 1)
+    seen: dict[int | None, list[Seen]] = defaultdict(list)
+    for tree in run.forest.trees:
+        if not run.forest.is_target(tree) and tree.source not in run.forest.apart:
+            for node in tree.graph:
+                at = run.forest.level_of(tree, node)
+                if node in run.state.predictions and at in visited:
+                    seen[at if plan.improve.per_level else None].append(
+                        Seen(tree.source, run.state.materials[node], run.state.outputs[node])
+                    )
+    models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
+    jobs, names = {}, {}
+    for level, groups in seen.items():
+        last = run.policies.get(level)
+        start = last if plan.improve.start == "last" else None
+        anchor = last if plan.improve.anchor == "last" else None
+        slot = "policy" if level is None else f"policy-{level}"
+        seed = seed_for(plan.seed, "improve", run.number, slot)
+        jobs[slot] = stages.ImproveJob(place, level, tuple(groups), models, start, anchor, plan.improve.kl_budget, seed)
+        names[slot] = (start.policy if start else plan.policy, anchor.policy if anchor else plan.policy)
+    done = yield from carried_out(stages.improve(jobs, place, plan.improve.optimiser, names))
+    found = [improvement for each in done.values() for improvement in each.values]
+    uses = run.used(place, Train, "improve", sum(len(each.outputs) for groups in seen.values() for each in groups))
+    return replace(
+        uses.failed(done),
+        policies={**run.policies, **{each.level: each for each in found}},
+        improvements=(*run.improvements, *found),
+    )
+
+
+def choose(before: Run, run: Run) -> Step[Run]:
+    """Go back to the policy before wherever the judge of role select does not prefer the new one."""
+    plan = run.plan
+    models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Select.name)
+    fresh = {level: each for level, each in run.policies.items() if each is not before.policies.get(level)}
+    if plan.select is None or not models or not fresh:
+        return run
+    place = Place(run.number, "answer", max(0, run.forest.height))
+    jobs = {}
+    for level, policy in fresh.items():
+        asks = [
+            (
+                tree.source,
+                ProposeJob(run.state.materials[node], plan.n(tree, node), seed_for(plan.seed, "choose", node)),
+            )
+            for tree in run.forest.trees
+            if tree.source in run.forest.apart
+            for node in tree.graph
+            if node in run.state.materials and level in (None, run.forest.level_of(tree, node))
+        ]
+        jobs[f"policy-{level}"] = stages.ChooseJob(place, tuple(asks), models, policy, before.policies.get(level))
+    done = yield from carried_out(stages.choose(jobs, place))
+    choices = [choice for each in done.values() for choice in each.values]
+    kept = {choice.policy for choice in choices if choice.chosen}
+    policies = {level: each for level, each in run.policies.items() if level not in fresh or each.policy in kept}
+    back = {level: before.policies[level] for level in fresh if level not in policies and level in before.policies}
+    outputs = sum(2 * ask_.n for job in jobs.values() for _, ask_ in job.asks)
+    chosen_ = replace(run, policies={**policies, **back}, choices=(*run.choices, *choices))
+    return chosen_.failed(done).used(place, Select, "choose", outputs)
+
+
+# ---- the end ----
+
+
+def final(run: Run) -> Step[Outcome]:
+    """Ask the final judge, where there is one, about every output that any round proposed for a target."""
+    gold: dict[str, float] = {}
+    place = Place(run.number, "answer", max(0, run.forest.height))
+    if run.plan.gold is not None:
+        asked = yield from carried_out(stages.gold(place, _gold_jobs(run), run.plan.gold))
+        gold = {each.output: each.value for done in asked.values() for each in done.values}
+        run = run.used(place, Final, "report", len(gold)).failed(asked)
+    levels = tuple(
+        Level(model.place, run.rated.get((role, level), ()), model)
+        for (role, level), model in sorted(run.models.items(), key=lambda each: each[0][1])
+        if role == Train.name
+    )
+    return Outcome(run, levels, gold)
+
+
+def _gold_jobs(run: Run) -> dict[str, stages.GoldJob]:
+    outputs: dict[str, dict[str, tuple[Output, Span | None]]] = defaultdict(dict)
+    for each in run.rounds:
+        for tree in each.forest.trees:
+            for node in tree.graph if each.forest.is_target(tree) else ():
+                span = None if node == tree.graph.root else tree.graph.task(node).span
+                for output in each.state.outputs.get(node, ()):
+                    outputs[tree.source][output.id] = (output, span)
+    return {source: stages.GoldJob(source, tuple(found.values())) for source, found in outputs.items()}
