@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from math import ceil, log
@@ -135,7 +135,7 @@ class LanguageModelDecomposer:
         refused: list[str] = []
         asked = self.max_retries + 1 if graph.depth(node) <= self.max_depth and len(units) > 1 else 0
         for _ in range(asked):
-            prompt = self._prompt(source, units, may_be_leaf, refused, seed)
+            prompt = replace(self._prompt(source, units, may_be_leaf, refused, seed), about=node)
             try:
                 reply = await self.assistant.ask(prompt)
                 proposal = self._read(reply.text, source, span, units, may_be_leaf, ends)

@@ -4,12 +4,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 from rrm.core.errors import InputError, MalformedAnswerError
-from rrm.core.protocols import Assistant, Prompt, Reply
+from rrm.core.protocols import Prompt
 
 MAX_CHARS = 1_000_000
 MAX_DEPTH = 32
@@ -43,36 +42,16 @@ _CHECKED = frozenset(
 _REMARKS = frozenset(("title", "description", "$schema"))
 
 
-class Checked:
-    """Passes on only replies that are what the prompt asked for.
+def checked(text: str, prompt: Prompt, max_chars: int = MAX_CHARS) -> str:
+    """Return a reply's text as its prompt asked for it: where that has a schema, JSON of it and nothing else.
 
-    Where the prompt has a schema the reply's text is JSON of that schema and nothing else.
-    Otherwise raises MalformedAnswerError, also for replies longer than `max_chars`. It belongs
-    inside a cache, so that no malformed answer is kept, and outside a budget, which counts them.
-    `faults` counts the refusals under "malformed".
+    Raises MalformedAnswerError for anything else, and for more than `max_chars` characters.
     """
-
-    def __init__(self, assistant: Assistant, faults: Counter[str] | None = None, max_chars: int = MAX_CHARS) -> None:
-        self._assistant = assistant
-        self._max_chars = max_chars
-        self.name = assistant.name
-        self.faults: Counter[str] = Counter() if faults is None else faults
-
-    async def ask(self, prompt: Prompt) -> Reply:
-        """Return the reply, its text as the prompt asked for it; raise MalformedAnswerError if it is not."""
-        reply = await self._assistant.ask(prompt)
-        try:
-            return replace(reply, text=self._checked(reply.text, prompt))
-        except MalformedAnswerError as error:
-            self.faults["malformed"] += 1
-            raise MalformedAnswerError(f"{self.name}: {error}") from error
-
-    def _checked(self, text: str, prompt: Prompt) -> str:
-        if len(text) > self._max_chars:
-            raise MalformedAnswerError(f"the answer has {len(text)} characters, more than {self._max_chars}")
-        if prompt.schema is None:
-            return text
-        return json.dumps(parse_json(text, prompt.schema, self._max_chars), ensure_ascii=False)
+    if len(text) > max_chars:
+        raise MalformedAnswerError(f"the answer has {len(text)} characters, more than {max_chars}")
+    if prompt.schema is None:
+        return text
+    return json.dumps(parse_json(text, prompt.schema, max_chars), ensure_ascii=False)
 
 
 def asked_for_json(prompt: Prompt) -> str:
@@ -110,6 +89,45 @@ def parse_json(text: str, schema: Mapping[str, Any], max_chars: int = MAX_CHARS)
     if not met:
         raise MalformedAnswerError(faults[-1] if faults else f"the answer is not JSON: {_opening(text)}")
     return met[0]
+
+
+def least(schema: Mapping[str, Any]) -> Any:
+    """Return the least value that meets a schema: no optional keys, first choices, lower limits."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return {key: least(properties.get(key, {"type": "string"})) for key in schema.get("required", ())}
+    if kind == "array":
+        items = schema.get("items", {"type": "string"})
+        count = int(schema.get("minItems", 0))
+        return [items["enum"][number] if "enum" in items else least(items) for number in range(count)]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 0)
+    if kind == "boolean":
+        return False
+    return None if kind == "null" else "." * int(schema.get("minLength", 0))
+
+
+def longest(schema: Mapping[str, Any], string: int = 4000, items: int = 20) -> int:
+    """Return how many characters an answer of a schema may have, with all optional keys, as JSON.
+
+    `string` is the most characters that any text has, `items` the most items of a list, where the schema
+    allows more or says nothing.
+    """
+    if "enum" in schema:
+        return max(len(json.dumps(each)) for each in schema["enum"])
+    kind = schema.get("type", "object")
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return 2 + sum(len(key) + 6 + longest(each, string, items) for key, each in properties.items())
+    if kind == "array":
+        count = min(items, int(schema.get("maxItems", items)))
+        return 2 + count * (2 + longest(schema.get("items", {"type": "string"}), string, items))
+    if kind == "string":
+        return 2 + min(string, int(schema.get("maxLength", string)))
+    return 24 if kind == "number" else 20 if kind == "integer" else 5
 
 
 def _objects(text: str) -> Iterator[dict[str, Any] | str]:

@@ -1,13 +1,8 @@
 """The one choke point for calls and tokens, shared by all assistants of a run."""
 
 from dataclasses import dataclass
-from math import ceil
 
-from rrm.assistants.answers import asked_for_json
 from rrm.core.errors import BudgetError, ConfigError
-from rrm.core.protocols import Assistant, Prompt, Reply
-
-_CHARS_PER_TOKEN = 4  # an estimate, used before a call and where a model does not say what it took
 
 
 @dataclass(frozen=True)
@@ -22,8 +17,8 @@ class Budget:
     """How many calls and tokens a run may use in all; None is no limit.
 
     A call reserves its estimated tokens before it is made, so that calls under way at the same
-    time cannot overdraw together, and is settled at what it took. `spent` is what to hand to the
-    next Budget when the run goes on.
+    time cannot overdraw together, and is settled at what it took. `spent` is what was spent before, as
+    the record has it.
     """
 
     def __init__(self, max_calls: int | None = None, max_tokens: int | None = None, spent: Spent | None = None) -> None:
@@ -57,32 +52,3 @@ class Budget:
         """Replace a reservation by what the call took."""
         self._reserved -= reserved
         self._spent = Spent(self._spent.calls, self._spent.tokens + taken)
-
-
-class Budgeted:
-    """Asks within a budget: every attempt is a call, a failed one costs no tokens, one broken off its estimate."""
-
-    def __init__(self, assistant: Assistant, budget: Budget) -> None:
-        self._assistant = assistant
-        self._budget = budget
-        self.name = assistant.name
-
-    async def ask(self, prompt: Prompt) -> Reply:
-        """Return the reply; raise BudgetError before a call that could exceed the budget."""
-        read = ceil(len(asked_for_json(prompt) + prompt.user) / _CHARS_PER_TOKEN)
-        reserved = read + (prompt.max_tokens or 0)
-        self._budget.reserve(reserved)
-        try:
-            reply = await self._assistant.ask(prompt)
-        except Exception:
-            self._budget.settle(reserved, 0)
-            raise
-        except BaseException:
-            self._budget.settle(reserved, reserved)
-            raise
-        written = ceil(len(reply.text) / _CHARS_PER_TOKEN)
-        taken = (read if reply.input_tokens is None else reply.input_tokens) + (
-            written if reply.output_tokens is None else reply.output_tokens
-        )
-        self._budget.settle(reserved, taken)
-        return reply

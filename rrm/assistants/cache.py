@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from rrm.assistants.books import Books
+from rrm.assistants.transcript import transcript
 from rrm.core.ids import content_id
-from rrm.core.protocols import Assistant, Cache, Prompt, Reply
-
-TABLE = "calls"
+from rrm.core.protocols import Assistant, Entry, Prompt, Reply
 
 
 @dataclass
@@ -21,41 +21,41 @@ class _Flight:
 
 
 class Cached:
-    """Remembers replies by the assistant's name and every field of the prompt.
+    """Finds replies again by the assistant's name and all of the prompt that can change a reply.
 
-    Errors are never kept. Equal asks at the same time share one call and its fate; if the one
+    They are kept by `rrm.assistants.booked.Booked`, which stands below, in one transaction with what they
+    cost. Errors are never kept. Equal asks at the same time share one call and its fate; if the one
     that makes the call is cancelled, another takes it over. A reply from the cache, or shared,
-    has `cached=True`. What the cache returned and cannot be read is asked again.
+    has `cached=True`, and stands on record as a call of its own. What is kept and cannot be read is asked
+    again. `asker` is the part of the run that asks.
     """
 
-    def __init__(self, assistant: Assistant, cache: Cache) -> None:
+    def __init__(self, assistant: Assistant, books: Books, asker: str = "") -> None:
         self._assistant = assistant
-        self._cache = cache
+        self._books = books
+        self._asker = asker
         self._flights: dict[str, _Flight] = {}
         self.name = assistant.name
 
     async def ask(self, prompt: Prompt) -> Reply:
-        """Return the remembered reply, or the assistant's, durably remembered before it is returned."""
+        """Return the reply that is kept, or the assistant's."""
         key = call_id(self.name, prompt)
         while True:
             if (known := self._known(key)) is not None:
-                return known
+                return await self._found(known, prompt)
             flight = self._flights.get(key)
             if flight is None:
                 return await self._call(key, prompt)
             await flight.landed.wait()
             if flight.reply is not None:
-                return replace(flight.reply, cached=True)
+                return await self._found(replace(flight.reply, cached=True), prompt)
             if flight.error is not None:
                 raise flight.error
 
     async def _call(self, key: str, prompt: Prompt) -> Reply:
         flight = self._flights[key] = _Flight()
         try:
-            reply = await self._assistant.ask(prompt)
-            kept = {"text": reply.text, "input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-            self._cache.put_many(TABLE, {key: json.dumps(kept).encode()})
-            flight.reply = reply
+            reply = flight.reply = await self._assistant.ask(prompt)
         except Exception as error:
             flight.error = error
             raise
@@ -64,18 +64,32 @@ class Cached:
             flight.landed.set()
         return reply
 
-    def _known(self, key: str) -> Reply | None:
-        kept = self._cache.get_many(TABLE, [key]).get(key)
-        if kept is None:
-            return None
-        try:
-            reply = Reply(**json.loads(kept), cached=True)
-        except (TypeError, ValueError):
-            return None
+    async def _found(self, reply: Reply, prompt: Prompt) -> Reply:
+        """Return a reply that was there already, once that is on record."""
+        call = transcript(self._asker, self.name, prompt, self._books.now(), reply=reply, answer=reply.text)
+        await self._books.enter(Entry(calls=(call,)))
         return reply
+
+    def _known(self, key: str) -> Reply | None:
+        kept = self._books.reply(key)
+        return None if kept is None else from_bytes(kept)
 
 
 def call_id(assistant: str, prompt: Prompt) -> str:
-    """Name a call by all that can change its reply."""
+    """Name a call by all that can change its reply; who asks, what for and how often takes no part."""
     schema = None if prompt.schema is None else dict(prompt.schema)
     return content_id("call", assistant, prompt.system, prompt.user, schema, prompt.sample, prompt.max_tokens)
+
+
+def to_bytes(reply: Reply) -> bytes:
+    """Return what the cache keeps of a reply."""
+    kept = {"text": reply.text, "input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+    return json.dumps(kept).encode()
+
+
+def from_bytes(kept: bytes) -> Reply | None:
+    """Return a reply as it was kept, `cached`; None for what cannot be read."""
+    try:
+        return Reply(**json.loads(kept), cached=True)
+    except (TypeError, ValueError):
+        return None

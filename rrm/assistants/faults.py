@@ -11,19 +11,26 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from rrm.core.errors import BudgetError, MalformedAnswerError
+from rrm.assistants.secrets import without_secrets
+from rrm.core.errors import AssistantError, BudgetError, MalformedAnswerError, SetupError
 
-FaultKind = Literal[
-    "rate limit", "timeout", "connection", "server", "denied", "request", "malformed", "budget", "other"
-]
+Transient = Literal["rate limit", "timeout", "connection", "server"]
+Lasting = Literal["denied", "not found", "set-up"]
+FaultKind = Literal[Transient, Lasting, "request", "malformed", "budget", "other"]
 TRANSIENT: frozenset[FaultKind] = frozenset(("rate limit", "timeout", "connection", "server"))
+"""The same call may succeed later."""
+
+LASTING: frozenset[FaultKind] = frozenset(("denied", "not found", "set-up"))
+"""Every call will fail in the same way until somebody mends the set-up."""
 
 _MEND: dict[FaultKind, str] = {
     "rate limit": "lower the concurrency or try again later",
     "timeout": "allow it more time or try again later",
     "connection": "check the network and the model's address",
     "server": "try again later",
-    "denied": "check the key and what it may do",
+    "denied": "mend the key, or what it may do and pay for, and go on with the same command",
+    "not found": "mend the model's name or its address, and go on with the same command",
+    "set-up": "install or set what it names, and go on with the same command",
     "request": "check the model's arguments and the length of the prompt",
     "malformed": "ask again or use a model that keeps to the form",
     "budget": "raise the limit",
@@ -42,14 +49,22 @@ _NAMED: tuple[tuple[str, FaultKind], ...] = (
     ("ReadError", "connection"),
     ("Authentication", "denied"),
     ("PermissionDenied", "denied"),
+    ("NoCredentials", "denied"),
+    ("DefaultCredentials", "denied"),
     ("ModelAPIError", "server"),
     ("InternalServerError", "server"),
     ("ServiceUnavailable", "server"),
     ("InvalidRequest", "request"),
-    ("ModelNotFound", "request"),
+    ("ModelNotFound", "not found"),
     ("ContextOverflow", "request"),
 )
-_SECRET = re.compile(r"\b(?:sk|pk|key|token|bearer)[-_ =:]+[^\s'\",]{6,}", re.IGNORECASE)
+_BEGINNING = 500  # characters of a message that are looked at: behind them a prompt may be quoted
+_SAID: tuple[tuple[str, FaultKind], ...] = (  # what a status does not tell from a rate limit or a bad request
+    (r"(?i)insufficient_quota|credit balance is too low", "denied"),
+    (r"(?i)API_KEY_INVALID|(?:incorrect|invalid) API key|API key not valid", "denied"),
+    (r"(?i)DeploymentNotFound|model_not_found", "not found"),
+)
+_UNSET = re.compile(r"environment variable|could not resolve authentication", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,16 @@ class Fault:
     def transient(self) -> bool:
         """Whether the same call may succeed later."""
         return self.kind in TRANSIENT
+
+    @property
+    def lasting(self) -> bool:
+        """Whether every call will fail like this until the set-up is mended."""
+        return self.kind in LASTING
+
+    def as_error(self, name: str, note: str = "") -> AssistantError:
+        """Return what to raise for model `name`: SetupError if it is lasting; `note` follows the sentence."""
+        kind = SetupError if self.lasting else AssistantError
+        return kind(f"{self.sentence(name)}{note}")
 
     def sentence(self, name: str) -> str:
         """Return one sentence: which model, what failed, how to mend it."""
@@ -84,12 +109,7 @@ def diagnose(error: BaseException, now: Callable[[], float] = time.time) -> Faul
         if kind != "other":
             return Fault(kind, type(each).__name__, _first_line(each), _status(each), _retry_after(each, now))
     cause = error.__cause__ or error
-    return Fault("other", type(cause).__name__, _first_line(cause))
-
-
-def without_secrets(text: str) -> str:
-    """Return the text with what looks like a key or a token blotted out."""
-    return _SECRET.sub("***", text)
+    return Fault("set-up" if isinstance(error, SetupError) else "other", type(cause).__name__, _first_line(cause))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -106,7 +126,11 @@ def _kind(error: BaseException) -> FaultKind:
         return "budget"
     if isinstance(error, MalformedAnswerError):
         return "malformed"
+    if isinstance(error, ImportError):
+        return "set-up"
     status = _status(error)
+    if said := _said(error, status):
+        return said
     if status is not None and status >= 400:
         return _kind_of_status(status)
     if isinstance(error, TimeoutError):
@@ -117,13 +141,25 @@ def _kind(error: BaseException) -> FaultKind:
     return next((kind for part, kind in _NAMED if any(part in name for name in names)), "other")
 
 
+def _said(error: BaseException, status: int | None) -> FaultKind | None:
+    """Return what a message tells that neither status nor name does."""
+    words = str(error)[:_BEGINNING]
+    if status is None:
+        return "set-up" if _UNSET.search(words) else None
+    if not 400 <= status < 500:
+        return None
+    return next((kind for pattern, kind in _SAID if re.search(pattern, words)), None)
+
+
 def _kind_of_status(status: int) -> FaultKind:
     if status == 429:
         return "rate limit"
     if status == 408:
         return "timeout"
-    if status in (401, 403):
+    if status in (401, 402, 403):  # unknown, without credit, not allowed
         return "denied"
+    if status == 404:
+        return "not found"
     return "server" if status >= 500 else "request"
 
 

@@ -1,28 +1,28 @@
-"""Any LangChain chat model as an assistant, by instance or by import string.
+"""Any LangChain chat model as an assistant.
 
 Structured answers are asked for in words and read by `rrm.assistants.answers`, the same way for
 every model: tool calling and `with_structured_output` differ between providers and are missing
 from fake and many local models. LangChain's own serialisation (`load`, `dumps`) is never used.
 """
 
-import importlib
 import inspect
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import anyio
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from rrm.assistants.answers import asked_for_json
-from rrm.assistants.faults import diagnose, without_secrets
+from rrm.assistants.faults import diagnose
+from rrm.assistants.secrets import blotted, is_secret
 from rrm.core.errors import AssistantError, PluginError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Prompt, Reply
 
-_SECRET = re.compile(r"key|token|secret|password|credential|auth|cookie", re.IGNORECASE)
 _WHICH = ("model", "model_name", "model_id")
 _NEUTRAL = frozenset(
     (
@@ -51,8 +51,8 @@ class LangChainAssistant:
     A prompt's `max_tokens` is passed on to models that have a field of this name; the others take
     a limit from their own arguments. A model that was given a `seed` gets, with each prompt, one
     derived from it and the prompt's `sample`. A failed call raises AssistantError from the
-    provider's exception; so do a call that takes longer than `timeout_seconds` and a refusal by a
-    provider's filter.
+    provider's exception, and SetupError where every call would fail in the same way; a call that takes
+    longer than `timeout_seconds` and a refusal by a provider's filter raise AssistantError, too.
     """
 
     def __init__(self, model: BaseChatModel, name: str | None = None, timeout_seconds: float = 600.0) -> None:
@@ -67,12 +67,12 @@ class LangChainAssistant:
             with anyio.fail_after(self._timeout):
                 message = await self._model.ainvoke(_messages(prompt), **self._settings(prompt))
         except Exception as error:
-            raise AssistantError(diagnose(error).sentence(self.name)) from error
+            raise diagnose(error).as_error(self.name) from error
         reason = _stop_reason(message)
         if reason in _REFUSED:
             raise AssistantError(f"{self.name} refused to answer ({reason}); change the text or the model")
         usage = getattr(message, "usage_metadata", None) or {}
-        return Reply(_text(message), usage.get("input_tokens"), usage.get("output_tokens"))
+        return Reply(_text(message), usage.get("input_tokens"), usage.get("output_tokens"), cost=_cost(message))
 
     def _settings(self, prompt: Prompt) -> dict[str, Any]:
         settings: dict[str, Any] = {}
@@ -83,22 +83,22 @@ class LangChainAssistant:
         return settings
 
 
-def load_chat_model(path: str, arguments: Mapping[str, Any]) -> BaseChatModel:
-    """Make the chat model that `package.module:Class` names, with its arguments.
+def make_chat_model(found: object, path: str, arguments: Mapping[str, Any]) -> BaseChatModel:
+    """Make a chat model of the class that the import string `path` led to, with its arguments.
 
     Raises PluginError, in one sentence that shows no secret, for anything wrong with either.
     """
-    kind = _chat_model_class(path)
+    kind = _chat_model_class(found, path)
     try:
         model = kind(**arguments)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(each) for each in first["loc"])
         reason = f"{where}: {first['msg']}" if where else first["msg"]
-        raise PluginError(f"{path} refused its arguments: {_blotted(reason, arguments)}") from None
+        raise PluginError(f"{path} refused its arguments: {blotted(reason, arguments)}") from None
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise PluginError(f"{path} could not be made: {_blotted(reason, arguments)}") from None
+        raise PluginError(f"{path} could not be made: {blotted(reason, arguments)}") from None
     if unknown := [name for name in arguments if not _takes(model, name)]:
         raise PluginError(f"{path} takes no argument {unknown[0]!r}; it takes {', '.join(sorted(kind.model_fields))}")
     return model
@@ -114,19 +114,7 @@ def model_name(model: BaseChatModel) -> str:
     return f"{kind.__name__}{'/' if which else ''}{which}#{digest}"
 
 
-def _chat_model_class(path: str) -> type[BaseChatModel]:
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
-        raise PluginError(f"{path!r} is no import string: write package.module:Class")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise PluginError(f"{path} cannot be imported: {error}; install the package that has it") from error
-    except Exception as error:
-        raise PluginError(f"{path} fails while it is imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise PluginError(f"{path}: {getattr(module, '__file__', module_name)} has no {attribute!r}")
+def _chat_model_class(found: object, path: str) -> type[BaseChatModel]:
     if not (inspect.isclass(found) and issubclass(found, BaseChatModel)):
         raise PluginError(f"{path} is not a LangChain chat model: it must be a class derived from BaseChatModel")
     if inspect.isabstract(found):
@@ -142,14 +130,6 @@ def _takes(model: BaseChatModel, name: str) -> bool:
     return name in known or name in kept
 
 
-def _blotted(text: str, arguments: Mapping[str, Any]) -> str:
-    for name, value in arguments.items():
-        secret = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if _SECRET.search(name) and isinstance(secret, str) and secret:
-            text = text.replace(secret, "***")
-    return without_secrets(text)
-
-
 def _plain(value: Any) -> Any:
     """Return settings as JSON values without secrets; numbers under a secret's name (`max_tokens`) are none."""
     if value is None or isinstance(value, bool | int | float):
@@ -157,16 +137,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return re.sub(r"//[^/@\s]+@", "//", re.sub(r"\?.*", "", value)) if "://" in value else value
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items() if not _is_secret(str(key), each)}
+        return {str(key): _plain(each) for key, each in value.items() if not is_secret(str(key), each)}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, BaseMessage):
         return [type(value).__name__, _text(value)]
     return type(value).__qualname__
-
-
-def _is_secret(name: str, value: Any) -> bool:
-    return isinstance(value, SecretStr) or bool(_SECRET.search(name) and not isinstance(value, bool | int | float))
 
 
 def _messages(prompt: Prompt) -> list[BaseMessage]:
@@ -189,3 +165,10 @@ def _text(message: BaseMessage) -> str:
 def _stop_reason(message: BaseMessage) -> str:
     known = message.response_metadata
     return str(known.get("finish_reason") or known.get("stop_reason") or "").lower()
+
+
+def _cost(message: BaseMessage) -> float | None:
+    """Return what the call cost, in the provider's currency, where it says so."""
+    usage = message.response_metadata.get("token_usage")
+    cost = usage.get("cost") if isinstance(usage, Mapping) else None
+    return float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) and isfinite(cost) else None

@@ -97,6 +97,8 @@ class Limited:
                 fault = diagnose(error)
                 if fault.kind == "rate limit":
                     self._pace.rate_limited(fault.retry_after)
+                elif fault.kind == "malformed":  # the provider did answer
+                    self._pace.succeeded(self._pace.turns.borrowed_tokens)
                 else:
                     self._pace.faltered()
                 raise

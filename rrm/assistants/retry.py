@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from itertools import count
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -44,7 +46,10 @@ class Retrying:
         self.name = assistant.name
 
     async def ask(self, prompt: Prompt) -> Reply:
-        """Return the reply; raise AssistantError, from the last cause, once no attempt is left."""
+        """Return the reply; raise AssistantError, from the last cause, once no attempt is left.
+
+        What every call will meet, such as a wrong key, raises SetupError.
+        """
         asking = AsyncRetrying(
             sleep=self._sleep,
             stop=stop_after_attempt(self._attempts),
@@ -53,18 +58,19 @@ class Retrying:
             reraise=True,
         )
         try:
-            reply: Reply = await asking(self._attempt, prompt)
+            reply: Reply = await asking(self._attempt, prompt, count(1))
         except Exception as error:
-            if isinstance(error, RrmError) and not diagnose(error).transient:
+            fault = diagnose(error, self._now)
+            mistold = fault.lasting and type(error) is AssistantError
+            if isinstance(error, RrmError) and not fault.transient and not mistold:
                 raise
             tries = asking.statistics.get("attempt_number", 1)
-            sentence = diagnose(error, self._now).sentence(self.name)
-            raise AssistantError(f"{sentence} (attempts: {tries})") from (error.__cause__ or error)
+            raise fault.as_error(self.name, f" (attempts: {tries})") from (error.__cause__ or error)
         return reply
 
-    async def _attempt(self, prompt: Prompt) -> Reply:
+    async def _attempt(self, prompt: Prompt, numbers: Iterator[int]) -> Reply:
         try:
-            return await self._assistant.ask(prompt)
+            return await self._assistant.ask(replace(prompt, attempt=next(numbers)))
         except Exception as error:
             self.faults[diagnose(error).kind] += 1
             raise

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from rrm.assistants.answers import least
 from rrm.core.ids import generator
 from rrm.core.text import sentence_texts, words
 
@@ -70,7 +70,7 @@ def _judged(schema: dict[str, Any], blocks: list[tuple[str, str]]) -> dict[str, 
     options = {name.removeprefix("option "): text for name, text in blocks if name.startswith("option ")}
     overlap = {name: len(_long_words(text) & material) / (len(material) or 1) for name, text in options.items()}
     best = sorted(overlap, key=lambda name: (-overlap[name], name))
-    answer: dict[str, Any] = _least(schema)
+    answer: dict[str, Any] = least(schema)
     asked = schema.get("properties", {})
     if "better" in asked and len(best) == 2:
         answer["better"] = "tie" if overlap[best[0]] == overlap[best[1]] else best[0]
@@ -88,26 +88,3 @@ def _judged(schema: dict[str, Any], blocks: list[tuple[str, str]]) -> dict[str, 
 
 def _long_words(text: str) -> set[str]:
     return {word.lower() for word in words(text) if len(word) > 4}
-
-
-def _least(schema: dict[str, Any]) -> Any:
-    """Return the least value that meets a schema."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type", "object")
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {key: _least(properties.get(key, {"type": "string"})) for key in schema.get("required", ())}
-    if kind == "array":
-        return list(_distinct(schema))
-    if kind in ("integer", "number"):
-        return schema.get("minimum", 0)
-    if kind == "boolean":
-        return False
-    return None if kind == "null" else "." * int(schema.get("minLength", 0))
-
-
-def _distinct(schema: dict[str, Any]) -> Iterator[Any]:
-    items = schema.get("items", {"type": "string"})
-    for number in range(int(schema.get("minItems", 0))):
-        yield items["enum"][number] if "enum" in items else _least(items)

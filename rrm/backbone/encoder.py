@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rrm.backbone.load import Backbone, find_checkpoint, load_backbone, resolve
+from rrm.backbone.load import Backbone, find_checkpoint, load_backbone, precision_name, resolve
 from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.protocols import Cache, Encoder
@@ -22,7 +22,8 @@ class FrozenEncoder:
     texts alone, so equal sets give equal bits at an equal thread count. Padding is masked out, so
     which token pads does not matter. A text longer than the backbone's positions is read in
     windows and averaged over all its tokens. Mean pooling and unit length: Reimers and Gurevych
-    (2019), arXiv:1908.10084. `tokens_encoded` counts tokens, special ones included.
+    (2019), arXiv:1908.10084. `precision` is float32 or bfloat16, whichever `dtype` came to here;
+    `tokens_encoded` counts tokens, special ones included.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class FrozenEncoder:
         self._batch_tokens = batch_tokens or (1024 if self._device.startswith("cpu") else 32_768)
         self._progress = progress
         self._loaded: Backbone | None = None
-        self.name = f"{name}#{self._checkpoint.digest}:{'bfloat16' if autocast else 'float32'}"
+        self.precision = precision_name(autocast)
+        self.name = f"{name}#{self._checkpoint.digest}:{self.precision}"
         self.dimensions = self._checkpoint.dimensions
         self.tokens_encoded = 0
 

@@ -102,8 +102,8 @@ def load_backbone(checkpoint: Checkpoint, device: str = "auto", dtype: str = "au
 def resolve(device: str, dtype: str) -> tuple[str, bool]:
     """Return the torch device and whether matrix products run in bfloat16.
 
-    `auto` takes CUDA where there is one, and bfloat16 on CUDA and on CPUs with instructions for it
-    (AVX512-BF16 or AMX); elsewhere it would be slower than float32, not faster.
+    `auto` takes CUDA where there is one, and bfloat16 on CUDA and on CPUs with instructions for it;
+    elsewhere it would be slower than float32, not faster.
     """
     import torch
 
@@ -117,10 +117,20 @@ def resolve(device: str, dtype: str) -> tuple[str, bool]:
         raise InputError(f"no device {device!r} here: {first_line(error)}") from error
     if dtype != "auto":
         return place, dtype == "bfloat16"
-    if kind == "cpu":
-        has: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return place, bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("amx_tile"))
-    return place, kind == "cuda"
+    return place, cpu_has_bfloat16() if kind == "cpu" else kind == "cuda"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Say whether this processor multiplies matrices of bfloat16 by instructions (AVX512-BF16 or AMX)."""
+    import torch
+
+    has: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("amx_tile"))
+
+
+def precision_name(autocast: bool) -> str:
+    """Return the `dtype` that stands for matrix products in bfloat16, or for those in float32."""
+    return "bfloat16" if autocast else "float32"
 
 
 def _folder(name: str) -> Path:

@@ -81,7 +81,7 @@ class AssistantRater:
             blocks.append((f"option {letter}", request.shown[position].text))
         mark, shown = delimited(blocks)
         system = _SYSTEM.format(criteria=self.criteria, mark=mark, tokens=view.max_tokens, question=form.question)
-        return Prompt(system, "\n\n".join(shown), form.schema, sample)
+        return Prompt(system, "\n\n".join(shown), form.schema, sample, about=request.id)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _schema(**verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object(text: str) -> Mapping[str, Any]:
-    """Read an answer that is JSON and nothing else, as `rrm.assistants.answers.Checked` passes it on."""
+    """Read an answer that is JSON and nothing else, as `rrm.assistants.answers.checked` leaves it."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:

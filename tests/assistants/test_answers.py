@@ -1,15 +1,13 @@
 """Reading JSON answers: what passes, and that everything else is refused in one sentence."""
 
 import json
-from collections import Counter
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrm.assistants.answers import Checked, asked_for_json, parse_json
-from rrm.assistants.scripted import ScriptedAssistant
+from rrm.assistants.answers import asked_for_json, checked, parse_json
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.protocols import Prompt
 
@@ -131,21 +129,15 @@ def test_the_schema_is_put_into_the_system_text():
     assert asked_for_json(Prompt("Judge.", "text")) == "Judge."
 
 
-@pytest.mark.asyncio
-async def test_checked_passes_on_json_alone_and_counts_what_it_refuses():
-    faults: Counter[str] = Counter()
-    checked = Checked(ScriptedAssistant(['Sure! {"better":"A"}', "no idea"]), faults)
-    reply = await checked.ask(Prompt("", "", SCHEMA))
-    assert json.loads(reply.text) == {"better": "A"}
+def test_an_answer_is_passed_on_as_json_alone_or_refused():
+    prompt = Prompt("", "", SCHEMA)
+    assert json.loads(checked('Sure! {"better":"A"}', prompt)) == {"better": "A"}
     with pytest.raises(MalformedAnswerError, match="not JSON"):
-        await checked.ask(Prompt("", "", SCHEMA))
-    assert faults == {"malformed": 1}
+        checked("no idea", prompt)
 
 
-@pytest.mark.asyncio
-async def test_checked_leaves_plain_text_alone_except_for_a_megabyte():
-    checked = Checked(ScriptedAssistant(["", '{"lc": 1}', "y" * 1_000_001]))
-    assert (await checked.ask(Prompt("", ""))).text == ""
-    assert (await checked.ask(Prompt("", ""))).text == '{"lc": 1}'
+def test_plain_text_is_left_alone_except_for_a_megabyte():
+    assert checked("", Prompt("", "")) == ""
+    assert checked('{"lc": 1}', Prompt("", "")) == '{"lc": 1}'
     with pytest.raises(MalformedAnswerError, match="1000001 characters"):
-        await checked.ask(Prompt("", ""))
+        checked("y" * 1_000_001, Prompt("", ""))

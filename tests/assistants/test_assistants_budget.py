@@ -3,10 +3,17 @@
 import anyio
 import pytest
 
-from rrm.assistants.budget import Budget, Budgeted, Spent
+from rrm.assistants.booked import Booked
+from rrm.assistants.books import Books
+from rrm.assistants.budget import Budget, Spent
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.errors import BudgetError, ConfigError
-from rrm.core.protocols import Prompt, Reply
+from rrm.core.protocols import Assistant, Prompt, Reply
+from tests.scenarios import CallMemory
+
+
+def booked(assistant: Assistant, budget: Budget, record: CallMemory | None = None) -> Booked:
+    return Booked(assistant, budget, Books(record))
 
 
 class Counting:
@@ -25,20 +32,20 @@ class Counting:
 @pytest.mark.asyncio
 async def test_calls_beyond_the_limit_are_refused_before_they_are_made():
     script = ScriptedAssistant(lambda prompt: "x")
-    budgeted = Budgeted(script, Budget(max_calls=2))
-    await budgeted.ask(Prompt("", ""))
-    await budgeted.ask(Prompt("", ""))
+    counted = booked(script, Budget(max_calls=2))
+    await counted.ask(Prompt("", ""))
+    await counted.ask(Prompt("", ""))
     with pytest.raises(BudgetError, match="raise max_calls"):
-        await budgeted.ask(Prompt("", ""))
+        await counted.ask(Prompt("", ""))
     assert len(script.prompts) == 2
 
 
 @pytest.mark.asyncio
 async def test_assistants_share_one_budget():
     budget = Budget(max_calls=1)
-    await Budgeted(ScriptedAssistant(["x"]), budget).ask(Prompt("", ""))
+    await booked(ScriptedAssistant(["x"]), budget).ask(Prompt("", ""))
     with pytest.raises(BudgetError):
-        await Budgeted(ScriptedAssistant(["y"]), budget).ask(Prompt("", ""))
+        await booked(ScriptedAssistant(["y"]), budget).ask(Prompt("", ""))
 
 
 @pytest.mark.asyncio
@@ -46,14 +53,14 @@ async def test_tokens_are_those_that_the_model_states():
     budget = Budget(max_tokens=1000)
     counting = Counting(Reply("x", 70, 30))
     counting.gate.set()
-    await Budgeted(counting, budget).ask(Prompt("", "x" * 400, max_tokens=100))
+    await booked(counting, budget).ask(Prompt("", "x" * 400, max_tokens=100))
     assert budget.spent == Spent(calls=1, tokens=100)
 
 
 @pytest.mark.asyncio
 async def test_unstated_tokens_are_estimated_at_four_characters_each():
     budget = Budget()
-    await Budgeted(ScriptedAssistant(["y" * 80]), budget).ask(Prompt("s" * 40, "u" * 40))
+    await booked(ScriptedAssistant(["y" * 80]), budget).ask(Prompt("s" * 40, "u" * 40))
     assert budget.spent == Spent(calls=1, tokens=20 + 20)
 
 
@@ -61,12 +68,12 @@ async def test_unstated_tokens_are_estimated_at_four_characters_each():
 async def test_calls_under_way_together_cannot_overdraw():
     counting = Counting(Reply("x", 50, 50))
     budget = Budget(max_tokens=250)
-    budgeted = Budgeted(counting, budget)
+    counted = booked(counting, budget)
     refused: list[BudgetError] = []
 
     async def ask() -> None:
         try:
-            await budgeted.ask(Prompt("", "u" * 200, max_tokens=50))  # 50 read + 50 written at most
+            await counted.ask(Prompt("", "u" * 200, max_tokens=50))  # 50 read + 50 written at most
         except BudgetError as error:
             refused.append(error)
 
@@ -84,11 +91,11 @@ async def test_calls_under_way_together_cannot_overdraw():
 @pytest.mark.asyncio
 async def test_a_failed_call_is_counted_and_its_tokens_are_given_back():
     budget = Budget(max_tokens=100)
-    budgeted = Budgeted(ScriptedAssistant([RuntimeError("x"), "fine"]), budget)
+    counted = booked(ScriptedAssistant([RuntimeError("x"), "fine"]), budget)
     with pytest.raises(RuntimeError):
-        await budgeted.ask(Prompt("", "u" * 360))
+        await counted.ask(Prompt("", "u" * 360))
     assert budget.spent == Spent(calls=1, tokens=0)
-    await budgeted.ask(Prompt("", "u" * 360))
+    await counted.ask(Prompt("", "u" * 360))
     assert budget.spent == Spent(calls=2, tokens=91)
 
 
@@ -97,7 +104,7 @@ async def test_a_call_that_is_broken_off_costs_its_estimate():
     budget = Budget()
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await Budgeted(Counting(Reply("")), budget).ask(Prompt("", "u" * 40, max_tokens=5))
+        await booked(Counting(Reply("")), budget).ask(Prompt("", "u" * 40, max_tokens=5))
     assert budget.spent == Spent(calls=1, tokens=15)
 
 
@@ -105,10 +112,10 @@ async def test_a_call_that_is_broken_off_costs_its_estimate():
 async def test_a_resumed_run_goes_on_from_what_was_spent():
     budget = Budget(max_calls=3, max_tokens=100, spent=Spent(2, 90))
     with pytest.raises(BudgetError, match="max_tokens"):
-        await Budgeted(ScriptedAssistant(["x"]), budget).ask(Prompt("", "u" * 100))
-    await Budgeted(ScriptedAssistant(["x"]), budget).ask(Prompt("", "u" * 20))
+        await booked(ScriptedAssistant(["x"]), budget).ask(Prompt("", "u" * 100))
+    await booked(ScriptedAssistant(["x"]), budget).ask(Prompt("", "u" * 20))
     with pytest.raises(BudgetError, match="max_calls"):
-        await Budgeted(ScriptedAssistant(["x"]), budget).ask(Prompt("", ""))
+        await booked(ScriptedAssistant(["x"]), budget).ask(Prompt("", ""))
     assert budget.spent == Spent(3, 96)
 
 

@@ -1,29 +1,23 @@
 """The call cache: what its key covers, what it never keeps, and that equal asks share one call."""
 
 import json
-from collections.abc import Mapping, Sequence
 
 import anyio
 import pytest
 
-from rrm.assistants.cache import TABLE, Cached, call_id
+from rrm.assistants.booked import Booked
+from rrm.assistants.books import Books
+from rrm.assistants.budget import Budget
+from rrm.assistants.cache import Cached, call_id
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.errors import AssistantError, MalformedAnswerError
 from rrm.core.protocols import Assistant, Prompt, Reply
+from tests.scenarios import CallMemory
 
 
-class Memory:
-    """A cache that lasts as long as the test."""
-
-    def __init__(self) -> None:
-        self.tables: dict[str, dict[str, bytes]] = {}
-
-    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
-        kept = self.tables.get(table, {})
-        return {key: kept[key] for key in keys if key in kept}
-
-    def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
-        self.tables.setdefault(table, {}).update(items)
+def cached(assistant: Assistant, memory: CallMemory | None = None) -> Cached:
+    books = Books(memory)
+    return Cached(Booked(assistant, Budget(), books), books)
 
 
 class Gated:
@@ -51,18 +45,18 @@ async def settled() -> None:
 
 @pytest.mark.asyncio
 async def test_an_equal_ask_is_answered_from_the_cache_also_by_another_process():
-    memory, script = Memory(), ScriptedAssistant(["first", "second"], name="script")
+    memory, script = CallMemory(), ScriptedAssistant(['{"a": 1}', '{"a": 2}'], name="script")
     prompt = Prompt("system", "user", {"type": "object"}, sample=2, max_tokens=9)
-    assert await Cached(script, memory).ask(prompt) == Reply("first")
-    assert await Cached(script, memory).ask(prompt) == Reply("first", cached=True)
+    assert await cached(script, memory).ask(prompt) == Reply('{"a": 1}')
+    assert await cached(script, memory).ask(prompt) == Reply('{"a": 1}', cached=True)
     assert len(script.prompts) == 1
 
 
 @pytest.mark.asyncio
 async def test_tokens_and_any_text_survive_the_cache():
-    memory, script = Memory(), ScriptedAssistant(lambda prompt: "\ud800 \0 é \U0001f40b")
-    await Cached(script, memory).ask(Prompt("", ""))
-    assert (await Cached(script, memory).ask(Prompt("", ""))).text == "\ud800 \0 é \U0001f40b"
+    memory, script = CallMemory(), ScriptedAssistant(lambda prompt: "\ud800 \0 é \U0001f40b")
+    await cached(script, memory).ask(Prompt("", ""))
+    assert (await cached(script, memory).ask(Prompt("", ""))).text == "\ud800 \0 é \U0001f40b"
 
 
 def test_the_key_covers_the_assistant_and_every_field_of_the_prompt():
@@ -83,36 +77,36 @@ def test_the_key_covers_the_assistant_and_every_field_of_the_prompt():
 @pytest.mark.asyncio
 @pytest.mark.parametrize("error", [AssistantError("down"), MalformedAnswerError("garbage"), RuntimeError("bug")])
 async def test_errors_are_never_kept(error):
-    memory = Memory()
-    cached = Cached(ScriptedAssistant([error, "better now"]), memory)
+    memory = CallMemory()
+    asking = cached(ScriptedAssistant([error, "better now"]), memory)
     with pytest.raises(type(error)):
-        await cached.ask(Prompt("", ""))
-    assert memory.tables == {}
-    assert (await cached.ask(Prompt("", ""))).text == "better now"
+        await asking.ask(Prompt("", ""))
+    assert memory.replies == {}
+    assert (await asking.ask(Prompt("", ""))).text == "better now"
 
 
 @pytest.mark.asyncio
 async def test_what_cannot_be_read_is_asked_again_and_replaced():
-    memory = Memory()
-    cached = Cached(ScriptedAssistant(["a", "b"], name="script"), memory)
+    memory = CallMemory()
+    asking = cached(ScriptedAssistant(["a", "b"], name="script"), memory)
     key = call_id("script", Prompt("", ""))
     for spoilt in (b"\xff", b"[]", b'{"txt": 1}'):
-        memory.put_many(TABLE, {key: spoilt})
+        memory.replies[key] = spoilt
         if spoilt == b"\xff":
-            assert (await cached.ask(Prompt("", ""))).text == "a"
-            assert json.loads(memory.tables[TABLE][key])["text"] == "a"
+            assert (await asking.ask(Prompt("", ""))).text == "a"
+            assert json.loads(memory.replies[key])["text"] == "a"
         else:
-            assert cached._known(key) is None
+            assert asking._known(key) is None
 
 
 @pytest.mark.asyncio
 async def test_equal_asks_at_the_same_time_share_one_call():
     gated = Gated()
-    cached = Cached(gated, Memory())
+    asking = cached(gated)
     replies: list[Reply] = []
 
     async def ask() -> None:
-        replies.append(await cached.ask(Prompt("", "same")))
+        replies.append(await asking.ask(Prompt("", "same")))
 
     async with anyio.create_task_group() as group:
         for _ in range(5):
@@ -126,10 +120,10 @@ async def test_equal_asks_at_the_same_time_share_one_call():
 @pytest.mark.asyncio
 async def test_different_asks_do_not_wait_for_each_other():
     gated = Gated()
-    cached: Assistant = Cached(gated, Memory())
+    asking: Assistant = cached(gated)
     async with anyio.create_task_group() as group:
         for sample in range(3):
-            group.start_soon(cached.ask, Prompt("", "same", sample=sample))
+            group.start_soon(asking.ask, Prompt("", "same", sample=sample))
         await settled()
         assert gated.calls == 3
         gated.gate.set()
@@ -138,12 +132,12 @@ async def test_different_asks_do_not_wait_for_each_other():
 @pytest.mark.asyncio
 async def test_those_who_share_a_call_share_its_failure():
     gated = Gated(AssistantError("down"))
-    cached = Cached(gated, Memory())
+    asking = cached(gated)
     failures: list[str] = []
 
     async def ask() -> None:
         with pytest.raises(AssistantError, match="down"):
-            await cached.ask(Prompt("", "same"))
+            await asking.ask(Prompt("", "same"))
         failures.append("down")
 
     async with anyio.create_task_group() as group:
@@ -157,12 +151,12 @@ async def test_those_who_share_a_call_share_its_failure():
 @pytest.mark.asyncio
 async def test_when_the_one_who_calls_is_cancelled_another_takes_over():
     gated = Gated()
-    cached = Cached(gated, Memory())
+    asking = cached(gated)
     replies: list[Reply] = []
 
     async def ask(scope: anyio.CancelScope) -> None:
         with scope:
-            replies.append(await cached.ask(Prompt("", "same")))
+            replies.append(await asking.ask(Prompt("", "same")))
 
     first, second = anyio.CancelScope(), anyio.CancelScope()
     async with anyio.create_task_group() as group:

@@ -1,7 +1,6 @@
 """A chat model that fails in every way: each failure typed and counted, nothing cached, the next call fine."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,12 +9,14 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
+from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.limit import Pace
 from rrm.assistants.stack import stacked
 from rrm.core.errors import AssistantError, BudgetError, MalformedAnswerError
 from rrm.core.protocols import Prompt
+from tests.scenarios import CallMemory
 
 SCHEMA = {"type": "object", "properties": {"value": {"type": "integer", "minimum": 1, "maximum": 7}}}
 VERDICT = {**SCHEMA, "required": ["value"]}
@@ -49,29 +50,18 @@ class Faulty(BaseChatModel):
         return self._generate(messages)
 
 
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
-        return {key: self.kept[key] for key in keys if key in self.kept}
-
-    def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
-        self.kept.update(items)
-
-
 class Scene:
     """A faulty model behind the usual stack, with time that passes only by sleeping."""
 
     def __init__(self, *lines: Any, budget: Budget | None = None) -> None:
         self.model = Faulty(lines=list(lines))
-        self.memory, self.faults = Memory(), Counter[str]()
+        self.memory, self.faults = CallMemory(), Counter[str]()
         self.budget = budget or Budget()
         self.now = 0.0
         pace = Pace(clock=lambda: self.now)
         self.assistant = stacked(
             LangChainAssistant(self.model),
-            cache=self.memory,
+            books=Books(self.memory),
             budget=self.budget,
             pace=pace,
             attempts=2,
@@ -118,7 +108,7 @@ async def test_a_malformed_answer_is_typed_counted_paid_for_and_never_cached(ans
         assert "\n" not in str(refusal.value)
     assert scene.faults == {"malformed": sample + 1}
     assert scene.budget.spent.calls == scene.model.calls == sample + 1
-    assert scene.memory.kept == {}
+    assert scene.memory.replies == {}
 
 
 @pytest.mark.asyncio
@@ -132,7 +122,7 @@ async def test_a_raised_failure_is_typed_counted_and_never_cached(error, kind, a
         assert failure.value.__cause__ is error
     assert scene.faults == {kind: attempts * TIMES}
     assert scene.budget.spent.calls == scene.model.calls == attempts * TIMES
-    assert scene.memory.kept == {}
+    assert scene.memory.replies == {}
 
 
 @pytest.mark.asyncio

@@ -1,7 +1,7 @@
-"""LangChain chat models as assistants: messages, text, tokens, names, and loading by import string."""
+"""LangChain chat models as assistants: messages, text, tokens, names, and making them of a run file's arguments."""
 
 import asyncio
-import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field, SecretStr
 
-from rrm.assistants.langchain import LangChainAssistant, load_chat_model, model_name
+from rrm.assistants.langchain import LangChainAssistant, make_chat_model, model_name
 from rrm.core.errors import AssistantError, PluginError
 from rrm.core.protocols import Assistant, Prompt
 
@@ -117,6 +117,15 @@ async def test_tokens_are_those_that_the_model_states_and_unknown_otherwise():
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("told", "cost"), [({"cost": 0.002}, 0.002), ({"cost": "much"}, None), ({"cost": float("nan")}, None), (None, None)]
+)
+async def test_the_cost_is_what_the_provider_says_and_unknown_otherwise(told, cost):
+    message = AIMessage(content="x", response_metadata={"token_usage": told})
+    assert (await asking(said(message)).ask(Prompt("", "x"))).cost == cost
+
+
+@pytest.mark.asyncio
 async def test_half_characters_and_nul_never_enter():
     reply = await asking(said(AIMessage(content="a\ud800b\0c"))).ask(Prompt("", "x"))
     assert reply.text == "a\ufffdbc"
@@ -165,41 +174,31 @@ def test_secrets_take_no_part_in_names():
     assert model_name(one) == model_name(two)
 
 
-def test_a_chat_model_is_loaded_by_import_string():
-    model = load_chat_model(f"{HERE}:Recording", {"temperature": 0.3})
+def test_a_chat_model_is_made_with_its_arguments():
+    model = make_chat_model(Recording, f"{HERE}:Recording", {"temperature": 0.3})
     assert isinstance(model, BaseChatModel) and model.temperature == 0.3
 
 
 @pytest.mark.parametrize(
-    ("path", "arguments", "complaint"),
+    ("found", "arguments", "complaint"),
     [
-        ("no-colon", {}, "no import string"),
-        ("no_such_package:Chat", {}, "cannot be imported"),
-        (f"{HERE}:Missing", {}, "has no 'Missing'"),
-        (f"{HERE}:HERE", {}, "not a LangChain chat model"),
-        ("pathlib:Path", {}, "not a LangChain chat model"),
-        ("langchain_core.language_models.chat_models:BaseChatModel", {}, "abstract"),
-        (f"{HERE}:Recording", {"temperature": "hot"}, "temperature: "),
-        (f"{HERE}:Recording", {"temprature": 0.5}, "takes no argument 'temprature'"),
-        (f"{HERE}:Picky", {"api_key": "hunter2-hunter2"}, "RuntimeError: cannot log in with ***"),
+        (HERE, {}, "not a LangChain chat model"),
+        (Path, {}, "not a LangChain chat model"),
+        (BaseChatModel, {}, "abstract"),
+        (Recording, {"temperature": "hot"}, "temperature: "),
+        (Recording, {"temprature": 0.5}, "takes no argument 'temprature'"),
+        (Picky, {"api_key": "hunter2-hunter2"}, "RuntimeError: cannot log in with ***"),
     ],
 )
-def test_whatever_is_wrong_with_a_model_is_said_in_one_sentence(path, arguments, complaint):
+def test_whatever_is_wrong_with_a_model_is_said_in_one_sentence(found, arguments, complaint):
     with pytest.raises(PluginError) as refusal:
-        load_chat_model(path, arguments)
+        make_chat_model(found, "models:Chat", arguments)
     assert complaint in str(refusal.value)
+    assert str(refusal.value).startswith("models:Chat ")
     assert "\n" not in str(refusal.value) and "hunter2" not in str(refusal.value)
 
 
 def test_a_wrong_secret_is_not_repeated_in_the_message():
     with pytest.raises(PluginError) as refusal:
-        load_chat_model(f"{HERE}:Recording", {"api_key": ["sk-seeded-fake-key-123456"]})
+        make_chat_model(Recording, "models:Chat", {"api_key": ["sk-seeded-fake-key-123456"]})
     assert "seeded-fake" not in str(refusal.value)
-
-
-def test_a_module_that_fails_on_import_is_named(tmp_path, monkeypatch):
-    (tmp_path / "broken_chat_model.py").write_text("1 / 0")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(PluginError, match="fails while it is imported: ZeroDivisionError"):
-        load_chat_model("broken_chat_model:Chat", {})
-    sys.modules.pop("broken_chat_model", None)

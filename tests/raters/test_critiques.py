@@ -7,9 +7,11 @@ import torch
 
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.errors import InputError, MalformedAnswerError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Critique, Feedback, Passage, Rated, Request, Shown, View
 from rrm.feedback.judgements import tabulate
-from rrm.feedback.likelihood import Scales, log_likelihood
+from rrm.feedback.likelihood import log_likelihood
+from rrm.feedback.scales import Scales
 from rrm.raters.critiques import ground_by_assistant, ground_by_tags
 
 TAGS = {"accurate": True, "clear": True, "wrong": False, "leaves out": False}
@@ -17,7 +19,7 @@ TAGS = {"accurate": True, "clear": True, "wrong": False, "leaves out": False}
 
 def critique(text: str, outputs: int = 3) -> Rated:
     shown = tuple(Shown(f"o{at}", f"output {at}") for at in range(outputs))
-    request = Request("n", "s", 0, "critique", View("Summarise.", (Passage("A story."),), 64), shown)
+    request = Request("n", "s", Place(), "critique", View("Summarise.", (Passage("A story."),), 64), shown)
     return Rated(request, Feedback(request.id, "r", Critique(text)))
 
 

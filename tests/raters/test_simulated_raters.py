@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError, PluginError, ShapeError
+from rrm.core.place import Place
 from rrm.core.protocols import Rater
 from rrm.core.values import Comparison, Label, Passage, Ranking, Rating, Request, Shown, View
 from rrm.raters.simulated import SimulatedRaters
@@ -27,7 +28,7 @@ def hasty(view: View, texts: Sequence[str], read: float, seed: int) -> np.ndarra
 
 def request(kind: str, *texts: str, copy: int = 0) -> Request:
     outputs = tuple(Shown(f"output-{at}", text) for at, text in enumerate(texts))
-    return Request("node", "source", 0, kind, VIEW, outputs, copy=copy)
+    return Request("node", "source", Place(), kind, VIEW, outputs, copy=copy)
 
 
 def answers(raters: SimulatedRaters, asked: Request, n: int = 4000) -> list:
