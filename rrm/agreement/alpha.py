@@ -1,16 +1,12 @@
 """Krippendorff's alpha: agreement beyond chance of any number of raters, any of whose answers may be missing."""
 
-from typing import Literal
-
 import numpy as np
 from scipy.sparse import csr_array
 
 from rrm.agreement.codings import Codings
 from rrm.agreement.estimates import NO_PAIRS, Estimate, undefined
 from rrm.agreement.resample import estimate
-
-Metric = Literal["nominal", "ordinal", "interval"]
-"""Equal or not / squared difference of ranks, as in Krippendorff's ordinal metric / squared difference of values."""
+from rrm.core.kinds.answer import Metric
 
 
 def alpha(

@@ -17,8 +17,8 @@ class Alerts:
     """When to look at a rater. None of these is a proof; several raters are looked at, so some are found by chance.
 
     "too fast": `least_answers` timed answers or more, and their median below `floor_seconds`, or at a
-    place below `fast_share` among others' answers to items of the same level and kind.
-    "straight-lining": the same place or answer more than `longest_run` times in a row, which chance
+    rank below `fast_share` among others' answers to items of the same place and kind.
+    "straight-lining": the same position or answer more than `longest_run` times in a row, which chance
     explains with less than `run_p` (see `rrm.agreement.tallies.run_probability`).
     "side bias": `least_sides` decided comparisons or more, and p below `side_p`.
     "fails checks": `failed_attention` failed attention checks, or an interval of the accuracy on known

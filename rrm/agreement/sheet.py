@@ -5,59 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrm.agreement.alpha import Metric
 from rrm.core.annotation import Given, Purpose
-from rrm.core.values import Comparison, Label, Ranking, Rating, Reject
-
-METRICS: dict[str, tuple[Metric, ...]] = {
-    "comparison": ("nominal",),
-    "ranking": ("nominal",),
-    "rating": ("ordinal", "interval"),
-    "label": ("nominal",),
-    "reject": ("nominal",),
-    "correction": (),
-    "demonstration": (),
-    "critique": (),
-}
-"""What two answers of a kind of item are compared by; texts are not compared."""
-
-TIE, BOTH_BAD, REJECTED = "tie", "both bad", "rejected"
+from rrm.core.place import Place
 
 NOTHING = -1
 
 
 def meaning(given: Given) -> Hashable | None:
-    """Return what an answer says, such that two raters agree if it is equal; None for a text.
-
-    Of a comparison the better output (in the request's order), "tie" or "both bad"; of a ranking the
-    first; of a rating its place on the scale from 0 to 1; of a label itself. Reasons of rejections are
-    not compared.
-    """
-    answer = given.answer
-    if isinstance(answer, Comparison):
-        return TIE if answer.better is None else answer.better
-    if isinstance(answer, Label):
-        return answer.good
-    if isinstance(answer, Rating):
-        return (answer.value - 1) / (answer.points - 1)
-    if isinstance(answer, Ranking):
-        return answer.best_first[0] if answer.best_first else None
-    if isinstance(answer, Reject):
-        return BOTH_BAD if given.detail.get("both_bad") else REJECTED
-    return None
+    """Return what an answer says, such that two raters agree if it is equal; None for a text (see `Answer.coding`)."""
+    return given.answer.coding(given.detail)
 
 
-def place(given: Given) -> Hashable | None:
+def pick(given: Given) -> Hashable | None:
     """Return what the rater picked as the page showed it: the place of the better or first output, or the answer.
 
     None where the order is not known: of ratings made elsewhere, which bring no hash of what was shown.
     """
-    answer = given.answer
-    chosen = None
-    if isinstance(answer, Comparison):
-        chosen = answer.better
-    elif isinstance(answer, Ranking):
-        chosen = answer.best_first[0] if answer.best_first else None
+    chosen = given.answer.first
     if chosen is None:
         return meaning(given)
     return given.order.index(chosen) if given.shown and chosen in given.order else None
@@ -67,8 +31,8 @@ def place(given: Given) -> Hashable | None:
 class Sheet:
     """Answers in columns [rows]; of practice, undone answers and adjudicators' decisions there are no rows.
 
-    `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (level and
-    kind); `meaning` and `place` are places in `meanings`, or NOTHING. `stands` says that an answer is live
+    `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (place and
+    kind); `meaning` and `pick` are places in `meanings`, or NOTHING. `stands` says that an answer is live
     or was settled: an adjudicator's decision takes its place in training, but it is still what this rater
     said, and without it only what nobody disputed would be left to agree on. `right` is NaN where no
     answer is known.
@@ -77,14 +41,14 @@ class Sheet:
     persons: tuple[str, ...]
     items: tuple[str, ...]
     nodes: tuple[str, ...]
-    groups: tuple[tuple[int, str], ...]
+    groups: tuple[tuple[Place, str], ...]
     meanings: tuple[Hashable, ...]
     person: np.ndarray
     item: np.ndarray
     node: np.ndarray
     group: np.ndarray
     meaning: np.ndarray
-    place: np.ndarray
+    pick: np.ndarray
     purpose: np.ndarray
     stands: np.ndarray
     right: np.ndarray
@@ -110,20 +74,20 @@ def read_sheet(answers: Iterable[Given] | Sheet) -> Sheet:
     persons: dict[str, int] = {}
     items: dict[str, int] = {}
     nodes: dict[str, int] = {}
-    groups: dict[tuple[int, str], int] = {}
+    groups: dict[tuple[Place, str], int] = {}
     meanings: dict[Hashable, int] = {}
     places: list[tuple[int, ...]] = []
     numbers: list[tuple[float | None, ...]] = []
     for given in answers:
         if given.adjudication or given.state == "undone" or given.purpose == "practice":
             continue
-        said, picked = meaning(given), place(given)
+        said, picked = meaning(given), pick(given)
         places.append(
             (
                 persons.setdefault(given.person, len(persons)),
                 items.setdefault(given.item, len(items)),
                 nodes.setdefault(given.node, len(nodes)),
-                groups.setdefault((given.level, given.kind), len(groups)),
+                groups.setdefault((given.place, given.kind), len(groups)),
                 NOTHING if said is None else meanings.setdefault(said, len(meanings)),
                 NOTHING if picked is None else meanings.setdefault(picked, len(meanings)),
                 _PURPOSES.index(given.purpose),
@@ -144,7 +108,7 @@ def read_sheet(answers: Iterable[Given] | Sheet) -> Sheet:
         node=node,
         group=group,
         meaning=says,
-        place=picks,
+        pick=picks,
         purpose=purpose,
         stands=stands == 1,
         right=right,

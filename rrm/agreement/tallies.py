@@ -8,14 +8,14 @@ import numpy as np
 from rrm.agreement.sheet import NOTHING, Sheet
 
 LEAST_OTHERS = 20
-"""With fewer answers by others to items of a level and kind, they are no measure for one rater's."""
+"""With fewer answers by others to items of a place and kind, they are no measure for one rater's."""
 
 
 class Agreeing(NamedTuple):
     """Agreement with others on the same work items: `items` shared with them, `pairs` of an own and another's answer.
 
     `share` of the pairs are equal; `beyond_chance` is the part of what chance leaves that is agreed on,
-    where chance is that others give this answer to items of this level and kind at all: 1 is always, 0
+    where chance is that others give this answer to items of this place and kind at all: 1 is always, 0
     as by chance. None where there are no pairs, or where chance leaves nothing.
     """
 
@@ -26,7 +26,7 @@ class Agreeing(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The least probable of a rater's longest runs of the same place or answer, by level and kind.
+    """The least probable of a rater's longest runs of the same position or answer, by place and kind.
 
     `share` is how often others give this answer, or the rater does where others gave too few.
     """
@@ -40,7 +40,7 @@ class Tally(NamedTuple):
     """One rater's counts, practice left out; of `answers` those that stand are `done`.
 
     `known` counts answers to gold items and attention checks, `checks` only the latter. `median_position`,
-    from 0 to 1, is the median of the shares of others' answers, to items of one level and kind, that took
+    from 0 to 1, is the median of the shares of others' answers, to items of one place and kind, that took
     less time. None where there is nothing to tell it from.
     """
 
@@ -106,7 +106,7 @@ def run_probability(share: float, run: int, answers: int) -> float:
 def _sides(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows chose the output shown first, and which chose a side at all, of comparisons."""
     compared = np.array([kind == "comparison" for _, kind in sheet.groups], dtype=bool)[sheet.group]
-    first, second = (compared & _is(sheet, sheet.place, side) for side in (0, 1))
+    first, second = (compared & _is(sheet, sheet.pick, side) for side in (0, 1))
     return first, first | second
 
 
@@ -117,7 +117,7 @@ def _is(sheet: Sheet, column: np.ndarray, value: int) -> np.ndarray:
 def _positions(sheet: Sheet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows with enough others to measure them by, and the share of others' answers that took less time.
 
-    Equal times count half. Others are those of the same level and kind, within `rows`.
+    Equal times count half. Others are those of the same place and kind, within `rows`.
     """
     at = np.flatnonzero(rows)
     group, seconds = sheet.group[at], sheet.seconds[at]
@@ -185,10 +185,10 @@ def _agreed(items: float, pairs: float, equal: float, expected: float) -> Agreei
 def _runs(sheet: Sheet) -> list[Run | None]:
     """Return each rater's least probable run, [raters]."""
     raters = len(sheet.persons)
-    at = np.flatnonzero(sheet.place != NOTHING)
+    at = np.flatnonzero(sheet.pick != NOTHING)
     at = at[np.lexsort((sheet.at[at], sheet.group[at], sheet.person[at]))]
     person, group = sheet.person[at], sheet.group[at]
-    answer = group * len(sheet.meanings) + sheet.place[at]
+    answer = group * len(sheet.meanings) + sheet.pick[at]
     own_answers, own_same = _sizes(group * raters + person), _sizes(answer * raters + person)
     others, others_same = _sizes(group) - own_answers, _sizes(answer) - own_same
     # one answer of each kind is added, so that what nobody else said is rare and not impossible

@@ -8,8 +8,8 @@ from types import TracebackType
 
 from rrm.queue.guidelines import Guidelines
 from rrm.queue.items import Items
-from rrm.queue.levels import Levels
 from rrm.queue.people import People
+from rrm.queue.places import Places
 from rrm.queue.search import Search
 from rrm.queue.shown import as_requested, as_shown
 from rrm.store.database import open_database
@@ -17,7 +17,7 @@ from rrm.store.database import open_database
 __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
-class SqlDesk(Items, Levels, People, Guidelines, Search):
+class SqlDesk(Items, Places, People, Guidelines, Search):
     """An open desk, made by `open_desk`; a context manager. An `rrm.core.annotation.Desk`, with `enter` and `taken`."""
 
     def __enter__(self) -> "SqlDesk":

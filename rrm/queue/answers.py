@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
 
 from rrm.core.annotation import Flag, Given, Lease, OwnProgress, Skipped, Submission
 from rrm.core.errors import ConflictError
+from rrm.core.kinds import is_right
+from rrm.core.place import Place
 from rrm.core.values import Answer, Request
 from rrm.queue.audit import audit_row, record_audit, record_audits
 from rrm.queue.claims import (
@@ -40,11 +42,11 @@ from rrm.queue.given import (
     retract,
 )
 from rrm.queue.guidelines import read_settings
-from rrm.queue.items import ITEM, LEASE, item_rows
+from rrm.queue.items import ITEM, LEASE, in_words, item_rows
 from rrm.queue.people import find_person
-from rrm.queue.practice import GIVEN, is_right, next_standing, practice_standing
+from rrm.queue.practice import GIVEN, next_standing, practice_standing
 from rrm.queue.shown import as_requested, as_shown, check
-from rrm.store.kinds import answer_from
+from rrm.store.kinds import answer_from, read_place
 
 _AT_ONCE = 500  # answers that a reader holds at a time
 _ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
@@ -101,7 +103,7 @@ class Answers(Claims):
         """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept.
 
         InputError for an answer that does not fit the item, ConflictError for one to another page than was
-        leased and for one that comes too late: after the lease ran out, taken or not, or the level was frozen.
+        leased and for one that comes too late: after the lease ran out, taken or not, or the place was frozen.
         """
         key = checked_key(key)
         draft = draft_json(_as_draft(submission.answer, submission.confidence, submission.detail))
@@ -175,14 +177,14 @@ class Answers(Claims):
             submission.detail,
             "live",
             lease.purpose,
-            request.level,
+            request.place,
             request.node,
             request.kind,
             None if expected is None else is_right(answer, expected),
         )
 
     def undo(self, person: str) -> Lease:
-        """Take the person's last answer back (one of the last `undo_limit`, level not frozen) and lease its item again.
+        """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
 
         The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...},
         places as shown. What the person holds goes back, its draft is kept. Practice cannot be undone:
@@ -198,7 +200,8 @@ class Answers(Claims):
                 words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
                 raise ConflictError(words if mine else "there is no answer to take back")
             if item_rows(connection, [last.item])[last.item].closed:
-                raise ConflictError(f"level {last.level} is frozen: its answers cannot be taken back any more")
+                where = in_words(connection, read_place(last.place))
+                raise ConflictError(f"{where} is frozen: its answers cannot be taken back any more")
             if held.id is not None:
                 end_lease(connection, held, "expired")
             retract(connection, [last.id], "undone", turn.now, person)
@@ -224,18 +227,18 @@ class Answers(Claims):
 
     # ---- telling ----
 
-    def answers(self, *, after: int = 0, level: int | None = None, person: str | None = None) -> Iterator[Given]:
+    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Given]:
         """Yield answers in order of recording, of every state, from a bounded window of memory.
 
-        `after` skips as many of the earliest ones (of this level and person), for readers that go on where
+        `after` skips as many of the earliest ones (of this place and person), for readers that go on where
         they stopped.
         """
         asked = EVERY.where(GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
-        if level is not None:
-            asked = asked.where(GIVEN.c.level == level)
+        if place is not None:
+            asked = asked.where(GIVEN.c.place == str(place))
         if person is not None:
             asked = asked.where(GIVEN.c.person == person)
-        whole = level is None and person is None  # then `seq`, which has no gaps, is the number to skip
+        whole = place is None and person is None  # then `seq`, which has no gaps, is the number to skip
         page, last = (asked, after) if whole else (asked.offset(after), 0)
         while True:
             given: list[Given] = []
@@ -253,8 +256,12 @@ class Answers(Claims):
             return [as_given(row) for row in connection.execute(_OF_ITEM, {"one": item})]
 
     def skips(self) -> list[Skipped]:
-        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.level)
-        return self._all(select(*columns).order_by(SKIP.c.seq), Skipped)
+        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.place)
+
+        def skipped(item: str, person: str, reason: str, at: float, place: str) -> Skipped:
+            return Skipped(item, person, reason, at, read_place(place))
+
+        return self._all(select(*columns).order_by(SKIP.c.seq), skipped)
 
     def flags(self) -> list[Flag]:
         return self._all(select(FLAG.c.item, FLAG.c.person, FLAG.c.text, FLAG.c.at).order_by(FLAG.c.seq), Flag)
@@ -308,7 +315,7 @@ def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Lat
     """Keep an answer whose lease ran out as a draft, and say so; ConflictError for one that comes for nothing."""
     if not is_live(lease, now) and lease.state in ("live", "expired"):
         put_draft(connection, lease, asked.draft, now)
-        return _Late(_late_words(item_rows(connection, [lease.item])[lease.item]))
+        return _Late(_late_words(connection, item_rows(connection, [lease.item])[lease.item]))
     check_live(lease, now)
     if asked.submission.shown != lease.shown:
         raise ConflictError("the page did not show this item as it was leased: load it again")
@@ -326,7 +333,8 @@ def _as_draft(answer: Answer, confidence: float | None, detail: Any) -> dict[str
     return {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
 
 
-def _late_words(item: Any) -> str:
+def _late_words(connection: Connection, item: Any) -> str:
     if item.closed:
-        return f"level {item.level} was frozen in the meantime: your answer is kept as a draft and counts no more"
+        where = in_words(connection, read_place(item.place))
+        return f"{where} was frozen in the meantime: your answer is kept as a draft and counts no more"
     return "the lease of this item had run out: your answer is kept as a draft, claim again to go on with it"

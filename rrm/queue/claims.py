@@ -320,9 +320,9 @@ class Claims(Base):
                 return
             row = own_lease(connection, person, lease)
             check_live(row, self.clock())
-            level = connection.execute(select(ITEM.c.level).where(ITEM.c.id == row.item)).scalar_one()
+            place = connection.execute(select(ITEM.c.place).where(ITEM.c.id == row.item)).scalar_one()
             about = {"key": key, "lease": lease, "item": row.item, "person": person, "reason": kept}
-            connection.execute(insert(SKIP), [{**about, "at": self.clock(), "level": level}])
+            connection.execute(insert(SKIP), [{**about, "at": self.clock(), "place": place}])
             end_lease(connection, row, "skipped")
             forget_drafts(connection, [row.id])
             changed = after_practice(connection, row)

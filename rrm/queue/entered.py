@@ -12,7 +12,8 @@ from rrm.core.values import Answer, Rated
 from rrm.queue.claims import PERSON
 from rrm.queue.disagreement import disagreement
 from rrm.queue.given import given_row, insert_given, live_answers
-from rrm.queue.items import ITEM, LEASE, is_touched, item_rows
+from rrm.queue.items import ITEM, LEASE, in_words, is_touched, item_rows
+from rrm.store.kinds import read_place
 from rrm.store.record import chunks
 
 _COUNT_IN = (
@@ -23,13 +24,13 @@ _COUNT_IN = (
 
 
 def record_entered(connection: Connection, rated: Sequence[Rated], now: float, new_id: Callable[[str], str]) -> int:
-    """Record ratings, each with a lease that has ended, and return how many are new; raises as `Levels.enter` says."""
+    """Record ratings, each with a lease that has ended, and return how many are new; raises as `Places.enter` says."""
     items = item_rows(connection, list({each.request.id for each in rated}))
     touched = _touched(connection, {item.question for item in items.values()})
     leases, given = [], []
     answers: dict[str, list[Answer]] = defaultdict(list)
     for each in rated:
-        item, rater = _open_item(items, each.request.id), each.feedback.rater
+        item, rater = _open_item(connection, items, each.request.id), each.feedback.rater
         if item.settled or (item.question, rater) in touched:
             continue
         touched.add((item.question, rater))
@@ -50,14 +51,15 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
 # ---- what is there ----
 
 
-def _open_item(items: dict[str, Any], id_: str) -> Any:
+def _open_item(connection: Connection, items: dict[str, Any], id_: str) -> Any:
     item = items.get(id_)
     if item is None:
         raise MissingError(f"there is no item {id_!r:.60}: add it before its ratings")
     if item.purpose != "work":
         raise InputError(f"{item.id} is for {item.purpose}: ratings made elsewhere are for work only")
     if item.closed:
-        raise ConflictError(f"level {item.level} is frozen: {item.id} takes no more answers")
+        where = in_words(connection, read_place(item.place))
+        raise ConflictError(f"{where} is frozen: {item.id} takes no more answers")
     return item
 
 
@@ -94,9 +96,8 @@ def _lease(rated: Rated, item: Any, now: float, id_: str) -> dict[str, Any]:
 def _given(rated: Rated, item: Any, now: float, id_: str) -> Given:
     feedback, order = rated.feedback, tuple(range(len(rated.request.shown)))
     about = (0, "", now, feedback.seconds, 0.0, feedback.confidence, {"entered": True})
-    return Given(
-        id_, item.id, feedback.rater, feedback.answer, order, *about, "live", "work", item.level, item.node, item.kind
-    )
+    what = ("live", "work", read_place(item.place), item.node, item.kind)
+    return Given(id_, item.id, feedback.rater, feedback.answer, order, *about, *what)  # type: ignore[arg-type]
 
 
 def _counted(item: Any, answers: Sequence[Answer], new: int, now: float) -> dict[str, Any]:

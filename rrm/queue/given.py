@@ -13,7 +13,7 @@ from rrm.core.values import Answer
 from rrm.queue.disagreement import disagreement
 from rrm.queue.items import ITEM
 from rrm.queue.practice import GIVEN
-from rrm.store.kinds import answer_from, from_json, to_json
+from rrm.store.kinds import answer_from, from_json, read_place, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
@@ -28,6 +28,7 @@ _COLUMNS: dict[str, Any] = {
     "state": func.coalesce(RETRACTION.c.state, "live").label("state"),
 }
 _KIND = len(Given._fields)
+_PLACE = Given._fields.index("place") - Given._fields.index("state")  # behind what is read one by one
 EVERY = select(*(_COLUMNS[name] for name in Given._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
     GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
 )
@@ -61,6 +62,7 @@ def as_given(row: Any) -> Given:
     """Make the value of a row of `EVERY`."""
     # by place: to look columns up by name takes longer than all the rest
     id_, item, person, answer, order, guideline, shown, at, active, wall, confidence, detail, *told = row[:_KIND]
+    told[_PLACE] = read_place(told[_PLACE])
     read = _short_answer if len(answer) <= _SHORT else _answer
     about = (read(row[_KIND], answer), _order(order), guideline, shown, at, active, wall, confidence, from_json(detail))
     return Given(id_, item, person, *about, *told)
@@ -106,7 +108,7 @@ def given_row(given: Given, key: str, lease: str | None, attempt: int = 0) -> di
         "confidence": given.confidence,
         "detail": detail,
         "purpose": given.purpose,
-        "level": given.level,
+        "place": str(given.place),
         "node": given.node,
         "kind": given.kind,
         "right": given.right,

@@ -54,7 +54,7 @@ class Guidelines(Base):
 
     def change_settings(self, changes: Mapping[str, Any], by: str) -> DeskSettings:
         """Change the settings named; raise ConfigError, and change none, if one is unknown or does not fit."""
-        checked = {name: _checked(name, value) for name, value in changes.items()}
+        checked = {name: checked_setting(name, value) for name, value in changes.items()}
 
         def change(connection: Connection) -> DeskSettings:
             old = asdict(read_settings(connection))
@@ -100,7 +100,8 @@ def storable(text: Any, what: str, most: int) -> str:
 # ---- what a setting may be ----
 
 
-def _checked(name: str, value: Any) -> Any:
+def checked_setting(name: str, value: Any) -> Any:
+    """Return a setting's value as it is kept; raise ConfigError for one that does not fit or a name that is none."""
     if name not in _CHECKS:
         raise ConfigError(f"there is no setting {name!r}; there are {', '.join(_CHECKS)}")
     try:

@@ -20,19 +20,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from rrm.core.annotation import MOST_WANTED, Item, LevelProgress, Purpose
+from rrm.core.annotation import MOST_WANTED, Item, PlaceProgress, Purpose
 from rrm.core.errors import ConflictError, InputError, MissingError
+from rrm.core.kinds import KINDS
+from rrm.core.place import Place
 from rrm.queue import tables  # noqa: F401  (makes the tables known)
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.guidelines import latest_guideline
 from rrm.queue.requests import insert_new, load_request, request_rows
 from rrm.queue.shown import check_fits, question
-from rrm.store.kinds import answer_from, to_json
+from rrm.store.kinds import answer_from, read_place, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
-ITEM, LEASE, LEVEL = table("item"), table("lease"), table("level")
+ITEM, LEASE, PLACE = table("item"), table("lease"), table("place")
 ME: "BindParameter[str]" = bindparam("me")
 """The person that a statement is about."""
 
@@ -43,7 +45,7 @@ _ROWS = select(ITEM).where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
 _COMPLETE = or_(ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted)
 _PROGRESS = (
     select(
-        ITEM.c.level,
+        ITEM.c.place,
         ITEM.c.kind,
         func.count(),
         func.sum(case((_COMPLETE, 1), else_=0), type_=Integer),
@@ -53,9 +55,11 @@ _PROGRESS = (
         func.max(cast(ITEM.c.closed, Integer)) == 1,
     )
     .where(_WORK)
-    .group_by(ITEM.c.level, ITEM.c.kind)
-    .order_by(ITEM.c.level, ITEM.c.kind)
+    .group_by(ITEM.c.place, ITEM.c.kind)
 )
+_NEXT_PLACE = select(func.min(ITEM.c.place)).where(ITEM.c.place > bindparam("last"))
+_LAST_PLACE = select(func.max(ITEM.c.place))
+_PLACED = select(ITEM.c.id, ITEM.c.place).where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class Items(Base):
@@ -64,7 +68,8 @@ class Items(Base):
     def add_items(self, items: Sequence[Item]) -> int:
         """Record items that are new, with their requests; return how many were. An item that is there stays.
 
-        ConflictError for new work on a level that is frozen already, InputError for an item that cannot be:
+        So a question that was laid in an earlier round stays at that round's place, with the answers it got.
+        ConflictError for new work at a place that is frozen already, InputError for an item that cannot be:
         all are added, or none.
         """
         by_id = {item.request.id: item for item in items}
@@ -78,15 +83,15 @@ class Items(Base):
             new = [row for row in rows if row["id"] not in there]
             if not new:
                 return 0
-            closed = frozen_levels(connection)
-            late = next((row for row in new if row["purpose"] == "work" and row["level"] in closed), None)
+            closed = {str(place) for place in frozen_places(connection)}
+            late = next((row for row in new if row["purpose"] == "work" and row["place"] in closed), None)
             if late is not None:
-                raise ConflictError(f"level {late['level']} is frozen: reopen it before adding {late['id']}")
+                where = in_words(connection, read_place(late["place"]))
+                raise ConflictError(f"{where} is frozen: reopen it before adding {late['id']}")
             insert_new(connection, "view", views)
             insert_new(connection, "request", requests)
             connection.execute(insert(ITEM), new)
-            levels = sorted({row["level"] for row in new})
-            about = {"items": len(new), "levels": levels}
+            about = {"items": len(new), "places": sorted({row["place"] for row in new})}
             record_audit(
                 connection, self.clock(), "system", "add items", "items", None, about, latest_guideline(connection)
             )
@@ -98,10 +103,27 @@ class Items(Base):
         with self._read() as connection:
             return load_item(connection, id)
 
-    def progress(self) -> list[LevelProgress]:
-        """Return the work items' progress, by level and kind; a settled item counts as complete."""
+    def places(self) -> list[Place]:
+        """Return the places that there are items at, in order."""
+        found = []
+        with self._read() as connection:  # from one to the next by the index: to look at all items takes longer
+            last = ""
+            while (place := connection.execute(_NEXT_PLACE, {"last": last}).scalar()) is not None:
+                found.append(read_place(place))
+                last = place
+        return sorted(found)
+
+    def placed(self, items: Sequence[str]) -> dict[str, Place]:
+        """Return the places of those of these items that are there: where each was laid first."""
         with self._read() as connection:
-            return [LevelProgress(*row) for row in connection.execute(_PROGRESS)]
+            rows = [row for some in chunks(items) for row in connection.execute(_PLACED, {"ids": some})]
+        return {row.id: read_place(row.place) for row in rows}
+
+    def progress(self) -> list[PlaceProgress]:
+        """Return the work items' progress, by place and kind; a settled item counts as complete."""
+        with self._read() as connection:
+            found = [PlaceProgress(read_place(row[0]), *row[1:]) for row in connection.execute(_PROGRESS)]
+        return sorted(found, key=lambda each: (each.place, each.kind))
 
     def _row(self, item: Item) -> dict[str, Any]:
         request = item.request
@@ -109,7 +131,7 @@ class Items(Base):
             "id": request.id,
             "question": question(request),
             "purpose": item.purpose,
-            "level": request.level,
+            "place": str(request.place),
             "kind": request.kind,
             "node": request.node,
             "wanted": item.wanted,
@@ -166,8 +188,14 @@ def item_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     return {row.id: row for rows in found for row in rows}
 
 
-def frozen_levels(connection: Connection) -> set[int]:
-    return set(connection.execute(select(LEVEL.c.level).where(LEVEL.c.frozen.is_not(None))).scalars())
+def frozen_places(connection: Connection) -> set[Place]:
+    return set(map(read_place, connection.execute(select(PLACE.c.place).where(PLACE.c.frozen.is_not(None))).scalars()))
+
+
+def in_words(connection: Connection, place: Place) -> str:
+    """Say a place to people: without the round, as long as all items are of the first one."""
+    last: str | None = connection.execute(_LAST_PLACE).scalar()
+    return place.words(several=last is not None and read_place(last).round > 0)
 
 
 def _those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
@@ -184,7 +212,7 @@ def _check(item: Item) -> None:
         raise InputError(f"{name}: an item wants 1 to {MOST_WANTED:,} answers, got {item.wanted!r:.40}")
     if not isfinite(item.value):
         raise InputError(f"{name}: an item's value is a finite number, got {item.value!r}")
-    if not item.request.shown and item.request.kind != "demonstration":
+    if not item.request.shown and KINDS[item.request.kind].shows[0]:
         raise InputError(f"{name}: a {item.request.kind} needs an output that is shown")
     if item.expected is not None:
         try:

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, cast, exists, func, select
 
+from rrm.core.calls import Call
 from rrm.core.errors import MissingError
-from rrm.core.nodes import NodeMark, NodeRecord, TreeEntry, TreeRole
+from rrm.core.kinds import KINDS as ANSWERS
+from rrm.core.nodes import CallPage, CallSums, NodeMark, NodeRecord, TreeEntry, TreeRole
 from rrm.core.task import Source, Span
-from rrm.core.values import Failure, Feedback, Fitted, Output, Request, Scored
+from rrm.core.values import OVERALL, Composed, Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.queue import tables as _desk_tables  # noqa: F401 so that `table` knows them
 from rrm.store.database import Opened, open_database, transaction
-from rrm.store.kinds import KINDS
+from rrm.store.kinds import KINDS, read_place
 from rrm.store.recent import Recent
 from rrm.store.record import chunks, load_values
 from rrm.store.tables import table
@@ -26,11 +28,13 @@ from rrm.store.tables import table
 CONTEXT = 2_000
 """Characters of a source that are shown on either side of a node's span."""
 
-WRITTEN = ("critique", "correction", "demonstration", "reject")
-"""The kinds of feedback that hold words of a rater."""
+WRITTEN = {kind: words for kind, answer in ANSWERS.items() if (words := answer.words())}
+"""The kinds of feedback that hold words of a rater, and which field holds them."""
 
 _KEPT = 16  # trees' spans, and sources
-_COUNTED = ("source", "tree", "output", "request", "feedback", "failure", "fitted", "scored", "given", "retraction")
+_COUNTED = (*(kind.name for kind in KINDS.values() if kind.name != "view"), "given", "retraction")
+_WHOLE = "/whole/"
+"""Stands in the places of the flat baseline."""
 
 _REQUEST, _TREE = table("request"), table("tree")
 _TREES_OF_REQUEST = (
@@ -38,6 +42,8 @@ _TREES_OF_REQUEST = (
     .join_from(_REQUEST, _TREE, _TREE.c.source == _REQUEST.c.source)
     .where(_REQUEST.c.id == bindparam("one"))
 )
+_ACTION = table("action")
+_LAST_PROPOSED = select(func.max(_ACTION.c.place)).where(_ACTION.c.step == "propose")  # by the index over both
 
 T = TypeVar("T")
 
@@ -85,9 +91,17 @@ class NodeReader:
     def version(self) -> str:
         """Return a text that changes whenever a value is recorded."""
         lasts = [select(func.max(table(name).c.seq)).scalar_subquery() for name in _COUNTED]
-        taken_up = select(func.count(table("level").c.taken_up)).scalar_subquery()
+        taken_up = select(func.count(table("place").c.taken_up)).scalar_subquery()
         with self._read() as connection:
             return ".".join(str(last or 0) for last in connection.execute(select(*lasts, taken_up)).one())
+
+    def has_rounds(self) -> bool:
+        """Say whether anything but the first round is on record."""
+        lasts = [select(func.max(table(name).c.place)).scalar_subquery() for name in ("item", "fitted")]
+        with self._read() as connection:
+            found = connection.execute(select(*lasts)).one()
+            proposed = connection.scalar(_LAST_PROPOSED)
+        return any(read_place(last).round > 0 for last in (*found, proposed) if last is not None)
 
     def trees(self) -> list[TreeEntry]:
         """Return all trees, in the order of recording."""
@@ -147,6 +161,7 @@ class NodeReader:
                 ratings=ratings[node],
                 failures=failures[node],
                 best=best.get(node),
+                composed=node in outputs.composed,
                 handed_up=not outputs.read.isdisjoint(outputs.of.get(node, ())),
             )
             for node in nodes
@@ -176,14 +191,14 @@ class NodeReader:
 
         Feedback is told of the requests that are left out, too, up to twenty times as much.
         """
-        output, request, feedback, scored = table("output"), table("request"), table("feedback"), table("scored")
+        output, request, feedback = table("output"), table("request"), table("feedback")
         own = select(output.c.id).where(output.c.node == node)
         asked = select(request.c.id).where(request.c.node == node)
         answered = select(feedback.c.id).where(feedback.c.request.in_(asked)).order_by(feedback.c.seq).limit(20 * most)
         with self._read() as connection:
             outputs = _values(connection, Output, own.order_by(output.c.seq).limit(most))
             requests = _values(connection, Request, asked.order_by(request.c.seq).limit(most))
-            scores = _among(connection, Scored, scored.c.output, [each.id for each in outputs])
+            scores = _among(connection, Scored, table("scored").c.output, _ids(outputs))
             models = _among(connection, Fitted, table("fitted").c.id, {each.model for each in scores})
             read = {id_ for each in outputs for id_ in (*each.inputs, *each.context)}
             return NodeRecord(
@@ -192,12 +207,24 @@ class NodeReader:
                 requests=tuple(requests),
                 requests_in_all=_count(connection, asked),
                 feedback=_by_request(_values(connection, Feedback, answered)),
+                rounds=_rounds(connection, _ids(outputs)),
                 scores=tuple(scores),
+                composed=tuple(_among(connection, Composed, table("composed").c.output, _ids(outputs))),
                 models={model.id: model for model in models},
                 failures=_standing(connection, [node, *_ids(requests)]),
                 read={each.id: each for each in _among(connection, Output, output.c.id, read)},
                 handed_up=frozenset(_ids(outputs)) & _read_by(connection, readers),
+                calls=_call_sums(connection, node),
             )
+
+    def calls(self, node: str, after: int = 0, most: int = 20) -> CallPage:
+        """Return at most so many of the model calls for a node and the requests about it, after a number."""
+        call = table("call")
+        asked = select(call.c.seq, call.c.id).where(_called_for(node), call.c.seq > after).order_by(call.c.seq)
+        with self._read() as connection:
+            found = connection.execute(asked.limit(most + 1)).all()
+            calls = _among(connection, Call, call.c.id, [id_ for _, id_ in found[:most]])
+        return CallPage(tuple(calls), found[most - 1].seq if len(found) > most else None)
 
     def wider(self, request: str) -> tuple[str, str, str] | None:
         """Return a request's piece of its source between the `CONTEXT` characters before and after it.
@@ -234,7 +261,7 @@ class NodeReader:
         """Say by the run file what all sources are, else by whether anything was asked about them."""
         request, meta = table("request"), table("meta")
         run = connection.scalar(select(meta.c.value).where(meta.c.name == "run"))
-        new = select(request.c.source, func.max(request.c.seq)).where(request.c.level >= 0)
+        new = select(request.c.source, func.max(request.c.seq)).where(~request.c.place.contains(_WHOLE))
         with self._turn:
             grouped = new.where(request.c.seq > self._rated_up_to).group_by(request.c.source)
             for source, last in connection.execute(grouped):
@@ -276,6 +303,27 @@ def _among(connection: Connection, kind: type[T], column: ColumnElement[str], va
     ]
 
 
+def _called_for(node: str) -> ColumnElement[bool]:
+    """Return what holds of the model calls for a node and for the requests about it."""
+    about, request = table("call").c.about, table("request")
+    return (about == node) | about.in_(select(request.c.id).where(request.c.node == node))
+
+
+def _call_sums(connection: Connection, node: str) -> CallSums:
+    call = table("call").c
+    sums = [func.sum(column) for column in (call.input_tokens, call.output_tokens, call.cost)]
+    asked = select(
+        func.count(),
+        func.count().filter(call.cached),
+        func.count(call.error),
+        func.coalesce(func.sum(call.seconds), 0.0),
+        *sums,
+    )
+    calls, cached, failed, seconds, read, written, cost = connection.execute(asked.where(_called_for(node))).one()
+    read, written = (None if each is None else int(each) for each in (read, written))  # PostgreSQL sums to Decimal
+    return CallSums(calls, cached, failed, seconds, read, written, cost)
+
+
 def _count(connection: Connection, ids: Select[tuple[str]]) -> int:
     return connection.scalar(select(func.count()).select_from(ids.subquery())) or 0
 
@@ -299,19 +347,34 @@ def _numbers(connection: Connection) -> dict[str, int]:
     return {tree: int(number) for tree, slot in rows if (number := slot.partition("/")[2]).isdecimal()}
 
 
+def _rounds(connection: Connection, outputs: Sequence[str]) -> dict[str, int]:
+    """Return the rounds in which outputs were proposed first."""
+    action, link = table("action"), table("link")
+    asked = select(link.c.value, action.c.place).join(action, link.c.action == action.c.seq)
+    rounds: dict[str, int] = {}
+    for some in chunks(outputs):
+        for output, place in connection.execute(asked.where(link.c.kind == "output", link.c.value.in_(some))):
+            rounds[output] = min(rounds.get(output, read_place(place).round), read_place(place).round)
+    return rounds
+
+
 class _Outputs(NamedTuple):
-    """Of each node the outputs with their acceptance as JSON, None without one; and all that any was made from."""
+    """Of each node the outputs with their acceptance as JSON, None without one; and all that any was made from.
+
+    Where a node is among `composed`, they are those that were composed with what lies below.
+    """
 
     of: dict[str, dict[str, str | None]]
     read: set[str]
+    composed: set[str]
 
 
 def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
-    """Return the outputs of nodes; scores are those of the latest model, flat ones aside."""
+    """Return the outputs of nodes; scores are the latest overall ones, those of the flat baseline aside."""
     output, scored, fitted = table("output"), table("scored"), table("fitted")
-    flat = select(fitted.c.id).where(fitted.c.level < 0)
+    flat = select(fitted.c.id).where(fitted.c.place.contains(_WHOLE))
     acceptance, inputs = cast(scored.c.acceptance, String), cast(output.c.inputs, String)
-    ours = (scored.c.output == output.c.id) & scored.c.model.not_in(flat)
+    ours = (scored.c.output == output.c.id) & (scored.c.criterion == OVERALL) & scored.c.model.not_in(flat)
     from_ = output.outerjoin(scored, ours)
     asked = select(output.c.node, output.c.id, inputs, acceptance).select_from(from_).order_by(scored.c.seq)
     of: dict[str, dict[str, str | None]] = defaultdict(dict)
@@ -320,16 +383,34 @@ def _outputs(connection: Connection, nodes: Sequence[str]) -> _Outputs:
         for node, id_, made_from, accepted in connection.execute(asked.where(output.c.node.in_(some))):
             of[node][id_] = accepted
             read.add(made_from)
-    return _Outputs(of, {id_ for made_from in _from_json(read) for id_ in made_from})
+    composed = _composed(connection, nodes)
+    for node, scores in composed.items():
+        of[node] = dict.fromkeys(of[node]) | scores
+    return _Outputs(of, {id_ for made_from in _from_json(read) for id_ in made_from}, set(composed))
+
+
+def _composed(connection: Connection, nodes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the latest composed scores on record, overall, of nodes' outputs: acceptance as JSON."""
+    output, composed = table("output"), table("composed")
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    if connection.scalar(select(composed.c.seq).limit(1)) is None:
+        return found
+    columns = (output.c.node, output.c.id, cast(composed.c.acceptance, String))
+    asked = select(*columns).join(composed, composed.c.output == output.c.id).order_by(composed.c.seq)
+    for some in chunks(nodes):
+        here = asked.where(output.c.node.in_(some), composed.c.criterion == OVERALL)
+        for node, id_, accepted in connection.execute(here):
+            found[node][id_] = accepted
+    return found
 
 
 def _ratings(connection: Connection, nodes: Sequence[str]) -> Counter[str]:
-    """Count the feedback about nodes, and the desk's answers on levels that the run has not taken up."""
-    feedback, request, given, level = table("feedback"), table("request"), table("given"), table("level")
+    """Count the feedback about nodes, and the desk's answers at places that the run has not taken up."""
+    feedback, request, given, place = table("feedback"), table("request"), table("given"), table("place")
     recorded = select(request.c.node, func.count()).join(feedback, feedback.c.request == request.c.id)
-    taken_up = select(level.c.level).where(level.c.taken_up.is_not(None))
+    taken_up = select(place.c.place).where(place.c.taken_up.is_not(None))
     retracted = exists().where(table("retraction").c.given == given.c.id)
-    counting = given.c.purpose == "work", given.c.level.not_in(taken_up), ~retracted
+    counting = given.c.purpose == "work", given.c.place.not_in(taken_up), ~retracted
     counts: Counter[str] = Counter()
     for some in chunks(nodes):
         for counted, node in (
@@ -421,9 +502,11 @@ def _written(connection: Connection, nodes: Sequence[str]) -> Iterator[tuple[str
     """Yield what raters wrote about these nodes: node and words."""
     feedback, request = table("feedback"), table("request")
     for some in chunks(nodes):
-        asked = select(request.c.node, feedback.c.answer).join(feedback, feedback.c.request == request.c.id)
-        for node, answer in connection.execute(asked.where(request.c.node.in_(some), feedback.c.kind.in_(WRITTEN))):
-            yield node, str(answer.get("text", answer.get("reason", "")))
+        asked = select(request.c.node, feedback.c.kind, feedback.c.answer)
+        asked = asked.join(feedback, feedback.c.request == request.c.id)
+        found = connection.execute(asked.where(request.c.node.in_(some), feedback.c.kind.in_(WRITTEN)))
+        for node, kind, answer in found:
+            yield node, str(answer.get(WRITTEN[kind], ""))
 
 
 def _pattern(text: str) -> str:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from rrm.core.annotation import DeskSettings, Purpose
-from rrm.core.values import Answer, Comparison, Label, Ranking, Rating, Reject
 from rrm.queue.items import ITEM, LEASE
 from rrm.store.tables import table
 
@@ -22,25 +21,6 @@ _PASSED_ON = select(LEASE.c.attempt).where(
     LEASE.c.person == bindparam("me"), LEASE.c.purpose == "practice", LEASE.c.state == "skipped"
 )
 _HOW_MANY = select(ITEM.c.purpose, func.count()).where(IS_CHECK).group_by(ITEM.c.purpose)
-
-
-def is_right(answer: Answer, expected: Answer) -> bool | None:
-    """Say whether an answer agrees with the known one; None where such answers are not judged.
-
-    Comparisons agree in the better output (strength aside), rankings in the first, ratings within a point.
-    Rejections agree whatever their reasons. Corrections, demonstrations and critiques are not judged.
-    """
-    if not isinstance(expected, Comparison | Label | Rating | Ranking | Reject):
-        return None
-    if isinstance(answer, Comparison) and isinstance(expected, Comparison):
-        return answer.better == expected.better
-    if isinstance(answer, Label) and isinstance(expected, Label):
-        return answer.good == expected.good
-    if isinstance(answer, Rating) and isinstance(expected, Rating):
-        return abs(answer.value - expected.value) <= 1
-    if isinstance(answer, Ranking) and isinstance(expected, Ranking):
-        return answer.best_first[:1] == expected.best_first[:1]
-    return isinstance(answer, Reject) and isinstance(expected, Reject)
 
 
 class Standing(NamedTuple):

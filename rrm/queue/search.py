@@ -7,13 +7,14 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, c
 
 from rrm.core.annotation import Asked, AtWork, ItemRow, ItemState
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import KINDS as ANSWERS
 from rrm.core.values import Request
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.guidelines import latest_guideline
 from rrm.queue.requests import load_requests
-from rrm.store.kinds import to_json
+from rrm.store.kinds import read_place, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
@@ -40,7 +41,7 @@ _LEASES = select(func.count()).where(_LEASE.c.item == _ITEM.c.id, _LEASE.c.state
 _ROW: tuple[Any, ...] = (
     _ITEM.c.seq,
     _ITEM.c.id,
-    _ITEM.c.level,
+    _ITEM.c.place,
     _ITEM.c.kind,
     _ITEM.c.node,
     _ITEM.c.purpose,
@@ -51,7 +52,7 @@ _ROW: tuple[Any, ...] = (
     func.substr(_VIEW.c.instruction, 1, _EXCERPT),
     func.coalesce(func.substr(_REQUEST.c.shown[0]["text"].as_string(), 1, _EXCERPT), ""),
 )
-_ASKED = select(_REQUEST.c.id, _REQUEST.c.source, _REQUEST.c.shown).where(
+_ASKED = select(_REQUEST.c.id, _REQUEST.c.source, _REQUEST.c.shown, _REQUEST.c.criterion).where(
     _REQUEST.c.id.in_(bindparam("ids", expanding=True))
 )
 
@@ -62,7 +63,7 @@ class Search(Base):
     def search_items(
         self,
         *,
-        level: int | None = None,
+        place: Place | None = None,
         state: ItemState | None = None,
         kind: str | None = None,
         node: str | None = None,
@@ -89,7 +90,7 @@ class Search(Base):
             raise InputError(f"the text to search for may have {LONGEST_TEXT} letters, got {len(text)}")
         wanted = [_ITEM.c.seq > after]
         wanted += [] if up_to is None else [_ITEM.c.seq <= up_to]
-        wanted += [] if level is None else [_ITEM.c.level == level]
+        wanted += [] if place is None else [_ITEM.c.place == str(place)]
         wanted += [] if state is None else [_IN_STATE[state]]
         wanted += [] if kind is None else [_ITEM.c.kind == kind]
         wanted += [] if not node else [_ITEM.c.node.startswith(node, autoescape=True)]
@@ -97,7 +98,7 @@ class Search(Base):
             wanted += [] if not text else [_says(connection, text)]
             joined = _ITEM.join(_REQUEST, _REQUEST.c.id == _ITEM.c.id).join(_VIEW, _VIEW.c.id == _REQUEST.c.view)
             asked = select(*_ROW).select_from(joined).where(*wanted).order_by(_ITEM.c.seq).limit(limit)
-            return [ItemRow(*tuple(row)) for row in connection.execute(asked)]
+            return [ItemRow(row[0], row[1], read_place(row[2]), *row[3:]) for row in connection.execute(asked)]
 
     def requests(self, ids: Sequence[str]) -> dict[str, Request]:
         """Return those of these requests that are on record, by id."""
@@ -112,8 +113,8 @@ class Search(Base):
         found: dict[str, Asked] = {}
         with self._read() as connection:
             for some in chunks(ids):
-                for id_, source, shown in connection.execute(_ASKED, {"ids": some}):
-                    found[id_] = Asked(source, tuple([each["text"] for each in shown]))
+                for id_, source, shown, criterion in connection.execute(_ASKED, {"ids": some}):
+                    found[id_] = Asked(source, tuple([each["text"] for each in shown]), criterion)
         return found
 
     def at_work(self, since: float) -> list[AtWork]:

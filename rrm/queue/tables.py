@@ -25,7 +25,7 @@ class ItemRow(Row, table=True):
     """A request that wants answers. Of work, `taken` of `wanted` places are used: `given` by answers, else by leases.
 
     `question` is the request's id with copy 0, `shuffle` its place among equals, `changed` when an answer
-    came or went. `closed` work is on a frozen level; a `settled` item has an adjudicator's decision.
+    came or went. `closed` work is at a frozen place; a `settled` item has an adjudicator's decision.
     """
 
     __table_args__ = (
@@ -36,14 +36,14 @@ class ItemRow(Row, table=True):
         Index("ix_item_least_done", "taken", "shuffle", **where(ROOM)),
         Index("ix_item_disagreement", "disagreement", "shuffle", **where(ROOM)),
         Index("ix_item_check", "purpose", **where("purpose <> 'work'")),
-        Index("ix_item_level", "level", "kind"),
+        Index("ix_item_place", "place", "kind"),
         Index("ix_item_question", "question"),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True, foreign_key="request.id")
     question: str
     purpose: str
-    level: int
+    place: str
     kind: str
     node: str
     wanted: int
@@ -97,10 +97,10 @@ class DraftRow(Row, table=True):
     at: float
 
 
-class LevelRow(Row, table=True):
-    """A level that was frozen once: since when, None if it is open again, and when the run took it up."""
+class PlaceRow(Row, table=True):
+    """A place that was frozen once: since when, None if it is open again, and when the run took it up."""
 
-    level: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    place: str = Field(primary_key=True)
     frozen: float | None
     taken_up: float | None
 
@@ -112,7 +112,7 @@ class GivenRow(Row, table=True):
         UniqueConstraint("person", "key"),
         Index("ix_given_item", "item"),
         Index("ix_given_person", "person", "seq"),
-        Index("ix_given_level", "level", "seq"),
+        Index("ix_given_place", "place", "seq"),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
@@ -131,7 +131,7 @@ class GivenRow(Row, table=True):
     confidence: float | None
     detail: Any = Field(sa_type=JSON)
     purpose: str
-    level: int
+    place: str
     node: str
     kind: str
     right: bool | None
@@ -160,7 +160,7 @@ class SkipRow(Row, table=True):
     person: str
     reason: str
     at: float
-    level: int
+    place: str
 
 
 class FlagRow(Row, table=True):

@@ -3,6 +3,7 @@
 `rrm.store.sqlite` and `rrm.store.postgres` hold what differs, function by function.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Access = Literal["run", "append", "read"]
 """Carry the run on, under its lock / add answers beside a running run / look only."""
+
+_log = logging.getLogger("rrm.store")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -161,7 +164,8 @@ def bring_up_to_date(engine: Engine, location: Location) -> None:
     """Make the schema where there is nothing yet, or upgrade an older one.
 
     A file is copied beside itself before an upgrade; a PostgreSQL database is not: `pg_dump` is the way.
-    Needs the run's lock. Raises NewerStoreError or, for a foreign or damaged record, StoreError.
+    Needs the run's lock. Raises NewerStoreError or, for a record that is foreign, damaged or from before
+    the first migration, StoreError.
     """
     found = revision(engine, location)
     if found == REVISION:
@@ -172,11 +176,13 @@ def bring_up_to_date(engine: Engine, location: Location) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     if found is not None:
-        _refuse_newer(config, location, found)
+        _refuse_unknown(config, location, found)
     elif location.url is not None and exists(location):
         raise StoreError(f"{location}: the database has no schema {location.schema}; put back a dump of it")
     with errors_in_words(location):
         _dialect(location).save(location, found)
+    if found is not None:
+        _log.info("%s: upgrading its schema from %s to %s", location, found, REVISION)
     # one transaction for all migrations, so that a kill leaves the old schema whole
     with transaction(engine, location, writes=True) as connection:
         if found is None:
@@ -193,12 +199,20 @@ def revision(engine: Engine, location: Location) -> str | None:
         return _dialect(location).revision(connection, location)
 
 
-def _refuse_newer(config: "Config", location: Location, found: str) -> None:
+def _refuse_unknown(config: "Config", location: Location, found: str) -> None:
+    """Raise NewerStoreError for a revision that no migration knows, StoreError for one from before them all."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
+    scripts = ScriptDirectory.from_config(config)
     try:
-        ScriptDirectory.from_config(config).get_revision(found)
+        scripts.get_revision(found)
     except CommandError as error:
+        if found < (scripts.get_base() or ""):
+            layout = f"schema {found}, where this one reads {scripts.get_base()} and later"
+            raise StoreError(
+                f"{location} has a layout from before rrm's first release ({layout}): name a new directory and"
+                " run again, or open it with the rrm that wrote it"
+            ) from error
         known = f"schema {found}, where this one knows up to {REVISION}"
         raise NewerStoreError(f"{location} was written by a newer rrm ({known}): update rrm") from error

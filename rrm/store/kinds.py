@@ -3,16 +3,36 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
+from pydantic import TypeAdapter
+
+from rrm.core.calls import Call
 from rrm.core.errors import InputError
-from rrm.core.graph import TaskGraph
+from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
+from rrm.core.place import Place
 from rrm.core.task import Source
 from rrm.core.values import KINDS as ANSWERS
-from rrm.core.values import Answer, Failure, Feedback, Fitted, Output, Request, Scored, View
+from rrm.core.values import (
+    Answer,
+    Choice,
+    Composed,
+    Failure,
+    Feedback,
+    Fitted,
+    FittedComposer,
+    Gold,
+    Improvement,
+    Output,
+    Rated,
+    Request,
+    Scored,
+    View,
+)
 
 Convert = Callable[[Any], Any]
 PLAIN = (str, int, float, bool)
@@ -21,8 +41,8 @@ PLAIN = (str, int, float, bool)
 class Kind:
     """A dataclass of rrm.core with a content id, whose fields are the columns of table `name`.
 
-    Texts, numbers and truth values are columns of their own type; a field that holds a value of
-    another kind is stored by its id (`references`), everything else as JSON.
+    Texts, numbers and truth values are columns of their own type, and a place is a text; a field that
+    holds a value of another kind is stored by its id (`references`), everything else as JSON.
     """
 
     def __init__(self, name: str, type_: Any, references: Mapping[str, type] | None = None) -> None:
@@ -61,9 +81,9 @@ class _FeedbackKind(Kind):
         return {**super().row(value), "kind": value.answer.kind}
 
     def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Feedback:
-        request, rater, answer, seconds, confidence, kind = row
-        value: Feedback = _with_id(Feedback(request, rater, answer_from(kind, answer), seconds, confidence), id_)
-        return value
+        request, rater, answer, seconds, confidence, criterion, kind = row
+        value = Feedback(request, rater, answer_from(kind, answer), seconds, confidence, criterion)
+        return cast(Feedback, _with_id(value, id_))
 
 
 class _TreeKind(Kind):
@@ -82,6 +102,21 @@ class _TreeKind(Kind):
         return TaskGraph.from_json(row[2])
 
 
+class _ProposalKind(Kind):
+    """Proposals of growing decomposers, each under the id of its content."""
+
+    def __init__(self) -> None:
+        self.name, self.type, self.references = "proposal", Proposal, {}
+        self.columns = ("proposal",)
+
+    def row(self, value: Proposal) -> dict[str, Any]:
+        plain = _PROPOSALS.dump_python(value, mode="json")
+        return {"id": content_id("proposal", plain), "proposal": _GRAPH(plain)}
+
+    def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Proposal:
+        return _PROPOSALS.validate_python(row[0])
+
+
 def kind_of(value: Any) -> Kind:
     """Return the kind of a value; raise InputError if it is none that a record holds."""
     kind = KINDS.get(type(value))
@@ -95,6 +130,12 @@ def answer_from(kind: str, held: Any) -> Answer:
     """Return an answer of this kind from what its JSON holds."""
     answer: Answer = _ANSWER_READERS[kind](held)
     return answer
+
+
+@lru_cache(1_000)
+def read_place(text: str) -> Place:
+    """Return the place that a column holds; records have few places and many rows."""
+    return Place.parse(text)
 
 
 def to_json(value: Any) -> str:
@@ -126,7 +167,11 @@ _DECODER = json.JSONDecoder()
 def _writer(hint: Any, where: str) -> Convert:
     """Return what checks a field of this type and makes it what its column takes."""
     alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    write = _plain_writer(alternatives) if any(each in PLAIN for each in alternatives) else to_json
+    write: Convert = to_json
+    if hint is Place:
+        write = _place
+    elif any(each in PLAIN for each in alternatives):
+        write = _plain_writer(alternatives)
 
     def checked(held: Any) -> Any:
         try:
@@ -159,6 +204,12 @@ def _fits(held: Any, kind: type) -> bool:
     return isinstance(held, kind)
 
 
+def _place(held: Any) -> str:
+    if not isinstance(held, Place):
+        raise TypeError(f"it must be a Place, got {held!r:.80}")
+    return str(held)
+
+
 def _id(held: Any) -> str:
     return str(held.id)
 
@@ -172,6 +223,8 @@ def _name(value: Any) -> str:
 
 def _reader(hint: Any) -> Convert:
     """Return what makes a value of this type again from its JSON."""
+    if hint is Place:
+        return read_place
     if get_origin(hint) in (Union, UnionType):
         read = _reader(next(each for each in get_args(hint) if each is not NoneType))
         return read if read is _same else lambda held: None if held is None else read(held)
@@ -206,6 +259,7 @@ def _with_id(value: Any, id_: str) -> Any:
 
 
 _GRAPH = _writer(dict, "tree.graph")
+_PROPOSALS = TypeAdapter(Proposal)
 _ANSWER_READERS: dict[str, Convert] = {name: _reader(kind) for name, kind in ANSWERS.items()}
 
 KINDS: dict[type, Kind] = {
@@ -213,13 +267,21 @@ KINDS: dict[type, Kind] = {
     for kind in (
         Kind("source", Source),
         _TreeKind(),
+        _ProposalKind(),
         Kind("view", View),
         Kind("output", Output),
         Kind("request", Request, {"view": View}),
         _FeedbackKind(),
+        Kind("rated", Rated, {"request": Request, "feedback": Feedback}),
         Kind("failure", Failure),
         Kind("fitted", Fitted),
         Kind("scored", Scored),
+        Kind("fittedcomposer", FittedComposer),
+        Kind("composed", Composed),
+        Kind("improvement", Improvement),
+        Kind("choice", Choice),
+        Kind("gold", Gold),
+        Kind("call", Call),
     )
 }
 """Every kind of value that a record holds; one that others refer to stands before them."""

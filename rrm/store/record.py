@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection, Insert, Integer, Select, bindparam, cast, func, select
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
+from rrm.core.protocols import REPLIES, Entry
 from rrm.core.values import Failure, Feedback
 from rrm.store.database import Access, Opened, insert, open_database, refuse_nul, transaction
-from rrm.store.kinds import KINDS, Kind, kind_of, to_json
+from rrm.store.kinds import KINDS, Kind, kind_of, read_place, to_json
 from rrm.store.tables import table
 
 _AT_ONCE = 10_000  # values in one IN (...); SQLite takes 32,766
@@ -29,7 +31,7 @@ class Done(Protocol):
     @property
     def step(self) -> str: ...
     @property
-    def level(self) -> int: ...
+    def place(self) -> Place: ...
     @property
     def slot(self) -> str: ...
 
@@ -43,12 +45,22 @@ class Event(NamedTuple):
 
 
 class StepCount(NamedTuple):
-    """How many actions of a step and level are done, and how many of those failed."""
+    """How many actions of a step are done at a place, and how many of those failed."""
 
     step: str
-    level: int
+    place: Place
     done: int
     failed: int
+
+
+class Made(NamedTuple):
+    """That an action (by id) of a step made, at a place and under its slot there, the value with this id."""
+
+    action: str
+    step: str
+    place: Place
+    slot: str
+    value: str
 
 
 def open_store(
@@ -74,8 +86,8 @@ class SqlStore:
     """An open record, made by `open_store`; a context manager. Any thread may use it.
 
     Whatever a method wrote is on the disk when it returns, all of it or none. Nothing recorded is
-    ever changed: recording a value that is there changes nothing. Also an `rrm.core.protocols.Store`
-    and `Cache`. Every method raises StoreError when the record cannot be read or written, InputError
+    ever changed: recording a value that is there changes nothing. Also an `rrm.core.protocols.Store`,
+    `Cache` and `CallRecord`. Every method raises StoreError when the record cannot be read or written, InputError
     for a value that could not be read back as it is. `path` is the file that is the record or says where it is.
     """
 
@@ -119,7 +131,7 @@ class SqlStore:
                     continue
                 attempts[action.id] = (attempt + 1, failed)
                 seq += 1
-                about = {"id": action.id, "step": action.step, "level": action.level, "slot": action.slot}
+                about = {"id": action.id, "step": action.step, "place": str(action.place), "slot": action.slot}
                 actions.append({"seq": seq, "attempt": attempt + 1, "failed": failed, **about})
                 links += [
                     {"action": seq, "position": position, "kind": kind.name, "value": row["id"]}
@@ -128,10 +140,10 @@ class SqlStore:
             self._add(connection, "action", actions)
             self._add(connection, "link", links)
 
-    def results(self, step: str, level: int) -> dict[str, tuple[Any, ...]]:
-        """Return the values of all finished actions of a step and level, by action id, in order."""
+    def results(self, step: str, place: Place) -> dict[str, tuple[Any, ...]]:
+        """Return the values of all finished actions of a step at a place, in whatever round, by action id, in order."""
         action, link = table("action"), table("link")
-        here = (action.c.step == step, action.c.level == level)
+        here = (action.c.step == step, action.c.place.endswith(f"/{place.subject}/{place.level}"))
         with self._read() as connection:
             finished = connection.execute(select(action.c.id, action.c.seq).where(*here).order_by(action.c.seq))
             latest = dict(finished.all())
@@ -149,14 +161,26 @@ class SqlStore:
         return {id_: tuple(made[seq]) for id_, seq in latest.items()}
 
     def counts(self) -> list[StepCount]:
-        """Return how many actions of each step and level are done, in the order in which they began."""
-        step, level, failed = _ACTION.c.step, _ACTION.c.level, _ALL_FAILED
-        last = select(step, level, failed.label("failed"), func.min(_ACTION.c.seq).label("first"))
-        each = last.group_by(_ACTION.c.id, step, level).subquery().c
-        counted = select(each.step, each.level, func.count(), func.sum(each.failed, type_=Integer))
+        """Return how many actions of each step are done at each place, in the order in which they began."""
+        step, place, failed = _ACTION.c.step, _ACTION.c.place, _ALL_FAILED
+        last = select(step, place, failed.label("failed"), func.min(_ACTION.c.seq).label("first"))
+        each = last.group_by(_ACTION.c.id, step, place).subquery().c
+        counted = select(each.step, each.place, func.count(), func.sum(each.failed, type_=Integer))
         with self._read() as connection:
-            grouped = counted.group_by(each.step, each.level).order_by(func.min(each.first))
-            return [StepCount(*row) for row in connection.execute(grouped)]
+            grouped = counted.group_by(each.step, each.place).order_by(func.min(each.first))
+            return [
+                StepCount(done_step, read_place(where), done, failures)
+                for done_step, where, done, failures in connection.execute(grouped)
+            ]
+
+    def made(self, kind: type) -> list[Made]:
+        """Return which actions made the values of a kind, in the order of recording; several may have made one."""
+        action, link = table("action"), table("link")
+        columns = (action.c.id, action.c.step, action.c.place, action.c.slot, link.c.value)
+        asked = select(*columns).join(link, link.c.action == action.c.seq).where(link.c.kind == _held(kind).name)
+        with self._read() as connection:
+            rows = connection.execute(asked.order_by(action.c.seq, link.c.position))
+            return [Made(id_, step, read_place(where), slot, value) for id_, step, where, slot, value in rows]
 
     # ---- values by themselves ----
 
@@ -168,10 +192,24 @@ class SqlStore:
 
     def load(self, kind: type) -> list[Any]:
         """Return all recorded values of a kind, in the order of recording."""
-        if kind not in KINDS:
-            raise InputError(f"a record holds no {kind.__name__}, only {', '.join(each.__name__ for each in KINDS)}")
+        return list(self.by_id(kind).values())
+
+    def by_id(self, kind: type) -> dict[str, Any]:
+        """Return what `load` does, by the ids under which the values stand on record."""
         with self._read() as connection:
-            return list(load_values(connection, KINDS[kind]).values())
+            return load_values(connection, _held(kind))
+
+    def load_where(self, kind: type, column: str, values: Sequence[str]) -> list[Any]:
+        """Return the recorded values of a kind that have one of these in a column (`id` is one), as `load` does."""
+        rows = table(_held(kind).name)
+        with self._read() as connection:
+            return [
+                value
+                for some in chunks(values)
+                for value in load_values(
+                    connection, _held(kind), select(rows.c.id).where(rows.c[column].in_(some))
+                ).values()
+            ]
 
     def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]:
         """Return the feedback to those of these requests that have any, each in the order of recording."""
@@ -208,6 +246,20 @@ class SqlStore:
             with self._write() as connection:
                 self._add(connection, "spent", rows)
 
+    def enter(self, entries: Sequence[Entry]) -> None:
+        """Append what model calls used and how they went, and keep their replies, all or none."""
+        amounts: Counter[str] = Counter()
+        for entry in entries:
+            amounts.update(entry.amounts)
+        now = time.time()
+        spent = [{"at": now, "kind": kind, "amount": amount} for kind, amount in amounts.items() if amount]
+        replies = {key: value for entry in entries for key, value in entry.replies.items()}
+        calls = [_row(call) for entry in entries for call in entry.calls]
+        with self._write() as connection:
+            self._insert(connection, calls)
+            self._add(connection, "spent", spent)
+            self._add(connection, "cache", _cache_rows(REPLIES, replies))
+
     def spent(self) -> dict[str, float]:
         """Return the sum of what was ever used, by kind, over all restarts."""
         spent = table("spent")
@@ -242,11 +294,9 @@ class SqlStore:
 
     def put_many(self, table_name: str, items: Mapping[str, bytes]) -> None:
         """Keep values by key; a later value takes the place of an earlier one."""
-        rows = [{"table_name": table_name, "key": key, "value": value} for key, value in items.items()]
-        if not rows:
-            return
-        with self._write() as connection:
-            self._add(connection, "cache", rows)
+        if items:
+            with self._write() as connection:
+                self._add(connection, "cache", _cache_rows(table_name, items))
 
     # ---- transactions ----
 
@@ -268,11 +318,12 @@ class SqlStore:
     def _insert(self, connection: Connection, rows: Iterable["Columns"]) -> None:
         """Insert the rows that are not there yet, and first the values that they refer to."""
         new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
-        for kind, row, value in rows:
-            for column, type_ in kind.references.items():
-                if row[column] not in new[KINDS[type_].name]:
-                    new[KINDS[type_].name][row[column]] = KINDS[type_].row(getattr(value, column))
-            new[kind.name].setdefault(row["id"], row)
+        waiting = list(rows)[::-1]
+        while waiting:
+            kind, row, value = waiting.pop()
+            if row["id"] not in new[kind.name]:
+                new[kind.name][row["id"]] = row
+                waiting += [_row(getattr(value, column)) for column in kind.references]
         for name, by_id in new.items():
             self._add(connection, name, list(by_id.values()))
 
@@ -307,6 +358,13 @@ Columns = tuple[Kind, dict[str, Any], Any]
 """A kind, the columns of a value of it, and the value."""
 
 
+def _held(kind: type) -> Kind:
+    """Return how a record holds a kind of value; raise InputError if it holds none such."""
+    if kind not in KINDS:
+        raise InputError(f"a record holds no {kind.__name__}, only {', '.join(each.__name__ for each in KINDS)}")
+    return KINDS[kind]
+
+
 def _row(value: Any) -> Columns:
     kind = kind_of(value)
     return kind, kind.row(value), value
@@ -332,6 +390,10 @@ def load_values(connection: Connection, kind: Kind, ids: "Select[tuple[str]] | N
         for column, type_ in kind.references.items()
     }
     return {row[0]: kind.value(row[0], row[1:], referred) for row in connection.execute(asked)}
+
+
+def _cache_rows(table_name: str, items: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    return [{"table_name": table_name, "key": key, "value": value} for key, value in items.items()]
 
 
 def _named(names: set[str]) -> list[Kind]:

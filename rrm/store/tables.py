@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -14,7 +14,7 @@ APPLICATION_ID = 0x52524D31
 
 MUTABLE = frozenset(
     {"cache", "alembic_version"}
-    | {"item", "lease", "draft", "level"}
+    | {"item", "lease", "draft", "place"}
     | {"person", "invitation", "panel", "session", "setting"}
 )
 """The tables that are not append-only."""
@@ -53,12 +53,12 @@ class Value(Row):
 class ActionRow(Row, table=True):
     """A finished piece of work. Only one that `failed` may be followed by another attempt."""
 
-    __table_args__ = (UniqueConstraint("id", "attempt"), Index(None, "step", "level"))
+    __table_args__ = (UniqueConstraint("id", "attempt"), Index(None, "step", "place"))
     seq: int = Field(primary_key=True, sa_type=WHOLE)
     id: str
     attempt: int = Field(sa_type=WHOLE)
     step: str
-    level: int = Field(sa_type=WHOLE)
+    place: str
     slot: str
     failed: bool
 
@@ -88,6 +88,10 @@ class TreeRow(Value, table=True):
     graph: Any = Field(sa_type=JSON)
 
 
+class ProposalRow(Value, table=True):
+    proposal: Any = Field(sa_type=JSON)
+
+
 class ViewRow(Value, table=True):
     instruction: str
     passages: Any = Field(sa_type=JSON)
@@ -109,13 +113,14 @@ class OutputRow(Value, table=True):
 class RequestRow(Value, table=True):
     node: str = Field(index=True)
     source: str
-    level: int = Field(sa_type=WHOLE)
+    place: str
     kind: str
     view: str = Field(foreign_key="view.id")
     shown: Any = Field(sa_type=JSON)
     guideline: str
     # pydantic's own method is called `copy`, so here the attribute cannot be
     asking: int = Field(sa_type=WHOLE, sa_column_kwargs={"name": "copy"})
+    criterion: str
 
 
 class FeedbackRow(Value, table=True):
@@ -125,6 +130,13 @@ class FeedbackRow(Value, table=True):
     answer: Any = Field(sa_type=JSON)
     seconds: float | None
     confidence: float | None
+    criterion: str
+
+
+class RatedRow(Value, table=True):
+    request: str = Field(foreign_key="request.id")
+    feedback: str = Field(foreign_key="feedback.id")
+    weight: float
 
 
 class FailureRow(Value, table=True):
@@ -135,10 +147,13 @@ class FailureRow(Value, table=True):
 
 
 class FittedRow(Value, table=True):
-    level: int = Field(sa_type=WHOLE)
+    place: str
     path: str
     digest: str
     ratings: int = Field(sa_type=WHOLE)
+    root: bool
+    role: str
+    anchored: bool
 
 
 class ScoredRow(Value, table=True):
@@ -146,6 +161,65 @@ class ScoredRow(Value, table=True):
     model: str
     rewards: Any = Field(sa_type=JSON)
     acceptance: Any = Field(sa_type=JSON)
+    criterion: str
+
+
+class FittedComposerRow(Value, table=True):
+    place: str
+    path: str
+    composer: str
+
+
+class ComposedRow(Value, table=True):
+    output: str = Field(index=True)
+    basis: str
+    acceptance: Any = Field(sa_type=JSON)
+    criterion: str
+
+
+class ImprovementRow(Value, table=True):
+    place: str
+    path: str
+    policy: str
+    before: str
+    anchor: str
+    kl: float
+    kl_budget: float
+    how: str
+    level: int | None = Field(sa_type=WHOLE)
+
+
+class ChoiceRow(Value, table=True):
+    place: str
+    policy: str
+    before: str
+    gain: float
+    nodes: int = Field(sa_type=WHOLE)
+    chosen: bool
+
+
+class GoldRow(Value, table=True):
+    output: str
+    value: float
+
+
+class CallRow(Value, table=True):
+    asker: str
+    about: str = Field(index=True)
+    assistant: str
+    system: str
+    user: str
+    sample: int = Field(sa_type=BigInteger)
+    attempt: int = Field(sa_type=WHOLE)
+    at: float
+    seconds: float
+    reply: str | None
+    reason: str | None
+    error: str | None
+    input_tokens: int | None = Field(sa_type=WHOLE)
+    output_tokens: int | None = Field(sa_type=WHOLE)
+    cost: float | None
+    cached: bool
 
 
 # ---- beside the values ----

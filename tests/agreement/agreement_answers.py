@@ -5,7 +5,10 @@ from itertools import count
 from typing import Any
 
 from rrm.core.annotation import AnswerState, Given, Purpose
+from rrm.core.place import Place
 from rrm.core.values import Answer
+
+FIRST = Place()
 
 _ids = count()
 
@@ -20,7 +23,7 @@ def told(
     seconds: float | None = None,
     state: AnswerState = "live",
     purpose: Purpose = "work",
-    level: int = 0,
+    place: Place = FIRST,
     node: str | None = None,
     right: bool | None = None,
     adjudication: bool = False,
@@ -44,7 +47,7 @@ def told(
         detail=detail or {},
         state=state,
         purpose=purpose,
-        level=level,
+        place=place,
         node=node or item,
         kind=kind or answer.kind,
         right=right,

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrm.agreement.alpha import Metric, alpha
+from rrm.agreement.alpha import alpha
 from rrm.agreement.codings import Codings, coded, codings, matrix_codings
 from rrm.agreement.estimates import Estimate
 from rrm.core.errors import InputError
+from rrm.core.kinds.answer import Metric
 
 Row = tuple[int, int, float]
 METRICS: tuple[Metric, ...] = ("nominal", "ordinal", "interval")

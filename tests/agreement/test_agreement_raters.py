@@ -13,6 +13,7 @@ from agreement_answers import told
 from rrm.agreement.raters import Alerts, RaterStanding, gold_reliability, rater_standings
 from rrm.agreement.tallies import run_probability
 from rrm.core.annotation import Given, Person, Skipped
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Demonstration, Label, Rating
 
 DEFAULT = Alerts()
@@ -75,10 +76,13 @@ def test_who_is_faster_than_nearly_all_others_is_too_fast_however_many_answers_a
     assert names(found["careful 0"]) == []
 
 
-def test_pace_is_measured_against_answers_of_the_same_level_and_kind() -> None:
+def test_pace_is_measured_against_answers_of_the_same_place_and_kind() -> None:
     slow = [told(f"writer {at % 5}", f"text {at}", Demonstration("a"), seconds=90.0) for at in range(100)]
     labels = [told("labels only", f"label {at}", Label(at % 2 == 0), seconds=3.0) for at in range(50)]
-    upper = [told("upper only", f"upper {at}", Demonstration("a"), seconds=9.0, level=1) for at in range(50)]
+    upper = [
+        told("upper only", f"upper {at}", Demonstration("a"), seconds=9.0, place=Place(0, "answer", 1))
+        for at in range(50)
+    ]
     found = standings([*slow, *labels, *upper])
     assert names(found["labels only"]) == names(found["upper only"]) == []
 
@@ -295,7 +299,7 @@ def test_three_hundred_thousand_answers_take_seconds() -> None:
 
 def test_the_room_loads_no_torch() -> None:
     loaded = (
-        "import sys, rrm.agreement.raters, rrm.agreement.levels; print(sorted({'torch', 'nltk'} & set(sys.modules)))"
+        "import sys, rrm.agreement.raters, rrm.agreement.places; print(sorted({'torch', 'nltk'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,6 +6,7 @@ from random import Random
 from desk_house import Clock
 
 from rrm.core.annotation import Given, Item, Lease, Purpose, Submission
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Passage, Rating, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store import open_store
@@ -16,7 +17,7 @@ VIEW = View("Judge how well it sums up.", (Passage("The source."),), 100)
 def request(number: int, kind: str = "comparison", *, outputs: int = 2, level: int = 0, copy: int = 0) -> Request:
     """A question that differs from those with other numbers; its outputs are called A, B, C, ..."""
     shown = tuple(Shown(f"output-{number}-{place}", "ABCDEFGH"[place]) for place in range(outputs))
-    return Request(f"node-{number}", "source-1", level, kind, VIEW, shown, copy=copy)
+    return Request(f"node-{number}", "source-1", Place(level=level), kind, VIEW, shown, copy=copy)
 
 
 def work(*numbers: int, wanted: int = 1, value: float = 0.0, level: int = 0) -> list[Item]:

@@ -12,6 +12,7 @@ from desk_problems import answer_all, choosing, claimed, known, rate, raters, re
 
 from rrm.core.annotation import Given, Item, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, StoreError
+from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Answer,
@@ -25,6 +26,8 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.queue import SqlDesk, as_requested, as_shown
+
+ABOVE = Place(level=1)
 
 # ---- taking in ----
 
@@ -60,7 +63,7 @@ def test_an_answer_that_fits_is_kept_as_it_was_given(either_desk: SqlDesk, kind:
         assert (given.order, given.shown, given.guideline) == (lease.order, lease.shown, 0)
         assert (given.at, given.wall_seconds, given.seconds, given.confidence) == (clock(), 5.0, 3.5, 0.25)
         assert given.detail == {"source_spans": [[0, 1, 2]], "away": 1.5}
-        assert (given.level, given.node, given.kind, given.purpose) == (0, "node-1", kind, "work")
+        assert (given.place, given.node, given.kind, given.purpose) == (Place(), "node-1", kind, "work")
         assert (given.state, given.right, given.adjudication) == ("live", None, False)
     recorded = list(either_desk.answers())
     assert [as_shown(each.answer, each.order) for each in recorded] == answers
@@ -271,17 +274,17 @@ def test_what_is_frozen_settled_or_anothers_cannot_be_undone(desk: SqlDesk) -> N
         except ConflictError as error:
             assert "left to take back" in str(error)
     assert undone == 1
-    desk.freeze(0, "test")
+    desk.freeze(Place(), "test")
     for person in (ann, bob):
         with pytest.raises(ConflictError):
             desk.undo(person)
 
 
-def test_undoing_the_last_answer_of_a_frozen_level_says_so(desk: SqlDesk) -> None:
+def test_undoing_the_last_answer_at_a_frozen_place_says_so(desk: SqlDesk) -> None:
     desk.add_items(work(1))
     (ann,) = raters(desk, 1)
     answer_all(desk, ann)
-    desk.freeze(0, "test")
+    desk.freeze(Place(), "test")
     with pytest.raises(ConflictError, match="level 0 is frozen"):
         desk.undo(ann)
     assert desk.own_progress(ann).undoable == 0
@@ -334,11 +337,13 @@ def test_answers_come_in_order_from_where_a_reader_stopped(desk: SqlDesk, monkey
     assert [each.at for each in every] == sorted(each.at for each in every)
     for after in (0, 3, 4, 13, 14, 20):
         assert list(desk.answers(after=after)) == every[after:]
-    first = [each for each in every if each.level == 0]
-    assert list(desk.answers(level=0)) == first
-    assert list(desk.answers(level=0, after=7)) == first[7:]
+    first = [each for each in every if each.place == Place()]
+    assert list(desk.answers(place=Place())) == first
+    assert list(desk.answers(place=Place(), after=7)) == first[7:]
     assert list(desk.answers(person=bob)) == [each for each in every if each.person == bob]
-    assert list(desk.answers(person=bob, level=1)) == [each for each in every if (each.person, each.level) == (bob, 1)]
+    assert list(desk.answers(person=bob, place=ABOVE)) == [
+        each for each in every if (each.person, each.place) == (bob, ABOVE)
+    ]
 
 
 def test_own_progress_counts_what_stands_and_what_may_come(desk: SqlDesk) -> None:

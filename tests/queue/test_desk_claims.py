@@ -202,7 +202,7 @@ def test_the_hash_covers_what_is_shown_in_the_order_shown(desk: SqlDesk) -> None
     lease = claimed(desk, raters(desk, 1)[0])
     texts = ["AB"[place] for place in lease.order]
     assert lease.guideline == 1
-    assert lease.shown == content_id("shown", lease.request.view.id, texts, 1, "comparison", 7)
+    assert lease.shown == content_id("shown", lease.request.view.id, texts, 1, "comparison", 7, "overall")
     with pytest.raises(ConflictError, match="load it again"):
         submit(desk, replace(lease, shown=content_id("shown", "something else")))
 

@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 
 from rrm.core.annotation import Given, Item, Lease, Submission
 from rrm.core.errors import ConflictError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Reject
 from rrm.queue import SqlDesk, as_requested, as_shown, open_desk
 from rrm.queue.disagreement import disagreement
@@ -43,6 +44,7 @@ ITEMS = [
     *known("gold", 8, 9),
 ]
 RATERS = 3
+PLACES = (Place(), Place(level=1))
 OFTEN = st.sampled_from((True, True, False))
 LATER = [*items_of(5, wanted=2), *items_of(6, level=1), Item(request(2, copy=1), wanted=2)]
 
@@ -104,7 +106,7 @@ class Model:
         return answers, leases
 
     def has_room(self, item: Item, now: float) -> bool:
-        open_ = item.purpose == "work" and item.request.level not in self.frozen
+        open_ = item.purpose == "work" and item.request.place not in self.frozen
         return open_ and sum(self.used(item.request.id, now)) < item.wanted
 
     def free(self, person: str, now: float) -> set[str]:
@@ -118,7 +120,7 @@ class Model:
 
 
 def question_of(asked: Any) -> str:
-    return request(int(asked.node.removeprefix("node-")), level=asked.level).id
+    return request(int(asked.node.removeprefix("node-")), level=asked.place.level).id
 
 
 class Desks(RuleBasedStateMachine):
@@ -276,7 +278,7 @@ class Desks(RuleBasedStateMachine):
         person, now = self.raters[who], self.clock()
         mine = [each for each in self.model.kept if each.given.person == person][-3:]
         last = next((each for each in reversed(mine) if each.state == "live"), None)
-        if last is None or (last.given.purpose == "work" and last.given.level in self.model.frozen):
+        if last is None or (last.given.purpose == "work" and last.given.place in self.model.frozen):
             with pytest.raises(ConflictError):
                 self.desk.undo(person)
             return
@@ -307,7 +309,7 @@ class Desks(RuleBasedStateMachine):
             id_
             for id_, item in self.model.items.items()
             if item.purpose == "work"
-            and item.request.level not in self.model.frozen
+            and item.request.place not in self.model.frozen
             and id_ not in self.model.settled
             and self.model.used(id_, self.clock())[0] == item.wanted
             and disagreement([each.given.answer for each in self._live_on(id_)]) > 0
@@ -326,61 +328,61 @@ class Desks(RuleBasedStateMachine):
     def _live_on(self, item: str) -> list[Kept]:
         return [each for each in self.model.kept if each.given.item == item and each.state == "live"]
 
-    @rule(level=st.sampled_from((0, 1)), chance=st.integers(0, 3))
-    def freeze(self, level: int, chance: int) -> None:
+    @rule(place=st.sampled_from(PLACES), chance=st.integers(0, 3))
+    def freeze(self, place: Place, chance: int) -> None:
         if chance:
-            return  # or there would be little but frozen levels
-        count = self.desk.freeze(level, "boss")
-        assert count == len(self._standing(level))
-        self._froze(level)
+            return  # or there would be little but frozen places
+        count = self.desk.freeze(place, "boss")
+        assert count == len(self._standing(place))
+        self._froze(place)
 
-    @rule(level=st.sampled_from((0, 1)))
-    def freeze_if_complete(self, level: int) -> None:
-        here = [item for item in self.model.items.values() if item.request.level == level and item.purpose == "work"]
+    @rule(place=st.sampled_from(PLACES))
+    def freeze_if_complete(self, place: Place) -> None:
+        here = [item for item in self.model.items.values() if item.request.place == place and item.purpose == "work"]
         complete = all(self.model.used(item.request.id, self.clock())[0] == item.wanted for item in here)
-        frozen = self.desk.freeze_complete(level)
-        assert frozen <= (complete or level in self.model.frozen)
+        frozen = self.desk.freeze_complete(place)
+        assert frozen <= (complete or place in self.model.frozen)
         if frozen:
-            self._froze(level)
+            self._froze(place)
 
-    def _froze(self, level: int) -> None:
-        if level in self.model.frozen:
+    def _froze(self, place: Place) -> None:
+        if place in self.model.frozen:
             return
-        self.model.frozen.add(level)
+        self.model.frozen.add(place)
         for held in self.model.held.values():
-            work_here = held.lease.purpose == "work" and held.lease.request.level == level
+            work_here = held.lease.purpose == "work" and held.lease.request.place == place
             if work_here and self._is_live(held):
                 held.ended = "expired"
-        self.frozen_view[level] = self._view(level)
+        self.frozen_view[place] = self._view(place)
 
-    def _view(self, level: int) -> list[tuple[str, str]]:
-        return [(each.id, each.state) for each in self.desk.answers(level=level) if each.purpose == "work"]
+    def _view(self, place: Place) -> list[tuple[str, str]]:
+        return [(each.id, each.state) for each in self.desk.answers(place=place) if each.purpose == "work"]
 
-    @rule(level=st.sampled_from((0, 1)))
-    def reopen_level(self, level: int) -> None:
-        if level not in self.model.frozen or level in self.model.taken_up:
+    @rule(place=st.sampled_from(PLACES))
+    def reopen_place(self, place: Place) -> None:
+        if place not in self.model.frozen or place in self.model.taken_up:
             with pytest.raises(ConflictError):
-                self.desk.reopen(level, "boss")
+                self.desk.reopen(place, "boss")
             return
-        self.desk.reopen(level, "boss")
-        self.model.frozen.discard(level)
-        del self.frozen_view[level]
+        self.desk.reopen(place, "boss")
+        self.model.frozen.discard(place)
+        del self.frozen_view[place]
 
-    def _standing(self, level: int) -> list[Kept]:
+    def _standing(self, place: Place) -> list[Kept]:
         return [
             each
             for each in self.model.kept
-            if each.given.level == level and each.given.purpose == "work" and each.state == "live"
+            if each.given.place == place and each.given.purpose == "work" and each.state == "live"
         ]
 
-    @rule(level=st.sampled_from((0, 1)))
-    def take_up(self, level: int) -> None:
-        if level not in self.model.frozen:
+    @rule(place=st.sampled_from(PLACES))
+    def take_up(self, place: Place) -> None:
+        if place not in self.model.frozen:
             with pytest.raises(ConflictError):
-                self.desk.take_up(level)
+                self.desk.take_up(place)
             return
-        assert self.desk.take_up(level) == len(self._standing(level))
-        self.model.taken_up.add(level)
+        assert self.desk.take_up(place) == len(self._standing(place))
+        self.model.taken_up.add(place)
 
     @rule(who=st.integers(0, RATERS - 1))
     def requeue(self, who: int) -> None:
@@ -391,7 +393,7 @@ class Desks(RuleBasedStateMachine):
             if each.given.person == person
             and each.state == "live"
             and each.given.purpose == "work"
-            and each.given.level not in self.model.frozen
+            and each.given.place not in self.model.frozen
         ]
         assert self.desk.requeue(person, "boss") == len(mine)
         for each in mine:
@@ -401,7 +403,7 @@ class Desks(RuleBasedStateMachine):
     @rule(which=st.integers(0, len(LATER) - 1))
     def add_item(self, which: int) -> None:
         item = LATER[which]
-        there, frozen = item.request.id in self.model.items, item.request.level in self.model.frozen
+        there, frozen = item.request.id in self.model.items, item.request.place in self.model.frozen
         if frozen and not there:
             with pytest.raises(ConflictError):
                 self.desk.add_items([item])
@@ -455,8 +457,8 @@ class Desks(RuleBasedStateMachine):
 
     @invariant()
     def what_is_frozen_does_not_change(self) -> None:
-        for level, view in self.frozen_view.items():
-            assert self._view(level) == view
+        for place, view in self.frozen_view.items():
+            assert self._view(place) == view
 
     @invariant()
     def all_feedback_comes_from_answers_that_were_given(self) -> None:
@@ -464,7 +466,7 @@ class Desks(RuleBasedStateMachine):
             return
         with open_store(self.folder, "read") as record:
             feedback = record.load(Feedback)
-        stand = [each.given for level in self.model.taken_up for each in self._standing(level)]
+        stand = [each.given for place in self.model.taken_up for each in self._standing(place)]
         expected = {(each.person, as_shown(each.answer, each.order)) for each in stand}
         assert {(each.rater, each.answer) for each in feedback} == expected
         assert len(feedback) == len(stand)

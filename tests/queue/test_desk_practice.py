@@ -6,6 +6,7 @@ from desk_problems import choosing, claimed, known, raters, request, submit, wor
 
 from rrm.core.annotation import Item
 from rrm.core.errors import AccessError, ConflictError
+from rrm.core.kinds import is_right
 from rrm.core.values import (
     Answer,
     Comparison,
@@ -18,7 +19,6 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.queue import SqlDesk
-from rrm.queue.practice import is_right
 
 
 @pytest.fixture

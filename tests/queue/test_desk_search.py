@@ -8,6 +8,7 @@ from desk_problems import VIEW, claimed, known, raters, request, submit, work
 
 from rrm.core.annotation import Asked, Desk, Item, ItemRow
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Passage, Rating, Request, Shown
 from rrm.queue import SqlDesk
 
@@ -17,7 +18,7 @@ def saying(number: int, *, instruction: str = "Judge.", passage: str = "", conte
     view = replace(
         VIEW, instruction=instruction, passages=(Passage(passage, "a-node", "an-output", 0.5),), context=context
     )
-    return Item(Request(f"text-node-{number}", "source-2", 0, "rating", view, (Shown(f"text-{number}", output),)))
+    return Item(Request(f"text-node-{number}", "source-2", Place(), "rating", view, (Shown(f"text-{number}", output),)))
 
 
 def nodes(rows: list[ItemRow]) -> list[str]:
@@ -30,12 +31,12 @@ def test_a_desk_of_a_record_can_be_looked_through(either_desk: SqlDesk) -> None:
     found = either_desk.search_items()
     assert [row.seq for row in found] == sorted(row.seq for row in found)
     assert [
-        (row.id, row.level, row.kind, row.purpose, row.state, row.wanted, row.answers, row.held) for row in found
+        (row.id, row.place, row.kind, row.purpose, row.state, row.wanted, row.answers, row.held) for row in found
     ] == [
-        (request(1).id, 0, "comparison", "work", "open", 2, 0, 0),
-        (request(2).id, 0, "comparison", "work", "open", 2, 0, 0),
-        (request(3, "rating", outputs=1, level=1).id, 1, "rating", "work", "open", 1, 0, 0),
-        (request(4).id, 0, "comparison", "gold", "open", 1, 0, 0),
+        (request(1).id, Place(), "comparison", "work", "open", 2, 0, 0),
+        (request(2).id, Place(), "comparison", "work", "open", 2, 0, 0),
+        (request(3, "rating", outputs=1, level=1).id, Place(level=1), "rating", "work", "open", 1, 0, 0),
+        (request(4).id, Place(), "comparison", "gold", "open", 1, 0, 0),
     ]
     assert {(row.instruction, row.output) for row in found} == {("Judge how well it sums up.", "A")}
 
@@ -51,13 +52,13 @@ def test_every_filter_narrows_and_all_of_them_hold_at_once(either_desk: SqlDesk)
     (person,) = raters(either_desk, 1)
     lease = claimed(either_desk, person)
     submit(either_desk, lease, None if lease.request.kind == "comparison" else Rating(3))
-    assert nodes(either_desk.search_items(level=1)) == ["node-6"]
+    assert nodes(either_desk.search_items(place=Place(level=1))) == ["node-6"]
     assert nodes(either_desk.search_items(kind="rating")) == ["node-5"]
     assert nodes(either_desk.search_items(node="node-1")) == ["node-1", "node-11"]
     assert nodes(either_desk.search_items(node="node-1", kind="rating")) == []
     assert nodes(either_desk.search_items(state="complete")) == [lease.request.node]
     assert len(either_desk.search_items(state="open")) == 4
-    either_desk.freeze(1, "test")
+    either_desk.freeze(Place(level=1), "test")
     assert nodes(either_desk.search_items(state="frozen")) == ["node-6"]
     assert "node-6" not in nodes(either_desk.search_items(state="open"))
 
@@ -172,7 +173,7 @@ def test_what_rows_tell_of_requests_comes_without_their_views(either_desk: SqlDe
     either_desk.add_items(work(*range(600)))
     ids = [request(number).id for number in range(600)]
     found = either_desk.asked([*ids, "request-nobody-has"])
-    assert found == {id_: Asked("source-1", ("A", "B")) for id_ in ids}
+    assert found == {id_: Asked("source-1", ("A", "B"), "overall") for id_ in ids}
     assert either_desk.asked([]) == {}
 
 

@@ -10,6 +10,7 @@ from rrm.core.annotation import Item, Submission
 from rrm.core.errors import MissingError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.nodes import NodeMark, Nodes
+from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
     Comparison,
@@ -37,7 +38,7 @@ MIDDLE = 2500
 class Done(NamedTuple):
     id: str
     step: str
-    level: int
+    place: Place
     slot: str
 
 
@@ -57,16 +58,16 @@ FIRST, SECOND = Output(LEFT, "The fox runs.", "p", 1), Output(LEFT, "100% of dog
 OTHER = Output(RIGHT, "ÉTÉ à la mer", "p", 3)
 ROOT = Output(GRAPH.root, "Foxes and dogs.", "p", 4, inputs=(SECOND.id, OTHER.id))
 OLD, NEW, FLAT = (
-    Fitted(0, "level-0", "old", 10),
-    Fitted(0, "level-0-again", "new", 20),
-    Fitted(-1, "flat", "flat", 30),
+    Fitted(Place(), "level-0", "old", 10),
+    Fitted(Place(), "level-0-again", "new", 20),
+    Fitted(Place(0, "whole"), "flat", "flat", 30),
 )
 VIEW = View("Say it.", (Passage(SOURCE.text[:MIDDLE]),), 40)
 
 
 def asked(kind: str, *outputs: Output, node: str = LEFT, copy: int = 0) -> Request:
     shown = tuple(Shown(each.id, each.text) for each in outputs)
-    return Request(node, SOURCE.id, 0, kind, VIEW, shown, copy=copy)
+    return Request(node, SOURCE.id, Place(), kind, VIEW, shown, copy=copy)
 
 
 @pytest.fixture
@@ -103,8 +104,8 @@ def test_trees_have_their_source_and_the_number_that_their_run_gave_them(folder:
         store.append([SOURCE])
         store.complete(
             [
-                (Done("action-1", "decompose", 0, f"{SOURCE.id}/0"), [GRAPH]),
-                (Done("action-2", "decompose", 0, f"{SOURCE.id}/1"), [again]),
+                (Done("action-1", "decompose", Place(), f"{SOURCE.id}/0"), [GRAPH]),
+                (Done("action-2", "decompose", Place(), f"{SOURCE.id}/1"), [again]),
             ]
         )
     told = nodes.trees()
@@ -151,7 +152,7 @@ def test_a_source_that_nothing_was_asked_about_is_a_target_once_another_was_aske
         store.settle("run", {"train": {"x": 1}, "target": {"x": 1}})
         store.append([SOURCE, GRAPH])
         assert [each.role for each in nodes.trees()] == [None]
-        other = Request("node-of-another", "source-other", 0, "label", VIEW, (Shown("o", "text"),))
+        other = Request("node-of-another", "source-other", Place(), "label", VIEW, (Shown("o", "text"),))
         store.append([other])
         assert [each.role for each in nodes.trees()] == ["target"]
 
@@ -205,10 +206,10 @@ def test_failures_of_a_node_and_of_questions_about_it_are_told(folder: Path, nod
 def test_a_failure_that_a_later_attempt_made_good_is_not_told(folder: Path, nodes: NodeReader) -> None:
     failure = Failure(LEFT, "propose", "AssistantError", "no answer")
     with open_store(folder) as store:
-        store.complete([(Done("action-1", "propose", 0, LEFT), [failure])])
+        store.complete([(Done("action-1", "propose", Place(), LEFT), [failure])])
         assert nodes.marks([LEFT])[LEFT].failures == 1
         assert nodes.find([LEFT], "no answer") == {LEFT}
-        store.complete([(Done("action-1", "propose", 0, LEFT), [FIRST])])
+        store.complete([(Done("action-1", "propose", Place(), LEFT), [FIRST])])
     assert nodes.marks([LEFT])[LEFT] == NodeMark(outputs=1)
     assert nodes.at(LEFT).failures == ()
     assert nodes.find([LEFT], "no answer") == set()
@@ -315,9 +316,9 @@ def test_answers_at_the_desk_count_until_the_run_takes_them_up_and_then_once(fol
         lease = desk.claim(person)
         assert lease is not None
         desk.submit(person, lease.id, Submission(Label(False), lease.shown, 3.0), "key-0000002")
-        desk.freeze(0, "test")
+        desk.freeze(Place(), "test")
         assert nodes.marks([LEFT])[LEFT].ratings == 1
-        desk.take_up(0)
+        desk.take_up(Place())
         assert nodes.marks([LEFT])[LEFT].ratings == 1
         assert [each.rater for given in nodes.at(LEFT).feedback.values() for each in given] == [person]
 
@@ -362,7 +363,7 @@ def test_a_task_without_a_span_has_no_wider_context(
 ) -> None:
     graph = TaskGraph.start(Task("Think.", rank=1), "by hand", 0).grow_all(lambda *_: Proposal())
     put(folder, SOURCE, graph)
-    assert wider(Request(graph.root, SOURCE.id, 0, "label", VIEW, (Shown("o", "t"),))) is None
+    assert wider(Request(graph.root, SOURCE.id, Place(), "label", VIEW, (Shown("o", "t"),))) is None
 
 
 def test_reading_goes_on_beside_a_run_that_writes(folder: Path, nodes: NodeReader) -> None:

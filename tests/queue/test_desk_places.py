@@ -1,4 +1,4 @@
-"""Settling: disputes, closing levels, and what the run takes up."""
+"""Settling: disputes, closing places, and what the run takes up."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +7,14 @@ import pytest
 from desk_house import Clock
 from desk_problems import answer_all, choosing, claimed, known, raters, request, submit, work
 
-from rrm.core.annotation import Item, LevelProgress, Submission
+from rrm.core.annotation import Item, PlaceProgress, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Correction, Feedback, Label, Rated, Rating, Reject, Request
 from rrm.queue import SqlDesk, as_shown
 from rrm.store import open_store
+
+FIRST, ABOVE = Place(), Place(level=1)
 
 
 def disagreeing(desk: SqlDesk, count: int = 2) -> list[str]:
@@ -30,7 +33,7 @@ def decide(desk: SqlDesk, person: str, item: str, key: str = "decision") -> str:
 # ---- how far it is ----
 
 
-def test_progress_counts_by_level_and_kind(either_desk: SqlDesk) -> None:
+def test_progress_counts_by_place_and_kind(either_desk: SqlDesk) -> None:
     rating = Item(request(5, "rating", outputs=1), wanted=1)
     either_desk.add_items([*work(1, 2, wanted=2), rating, *work(3, level=1), *known("gold", 9)])
     either_desk.change_settings({"strategy": "valuable"}, "test")
@@ -40,11 +43,11 @@ def test_progress_counts_by_level_and_kind(either_desk: SqlDesk) -> None:
     submit(either_desk, claimed(either_desk, bob))
     claimed(either_desk, cleo)
     assert either_desk.progress() == [
-        LevelProgress(0, "comparison", 3, 0, 1, 2, 7, False),
-        LevelProgress(0, "rating", 1, 0, 0, 0, 1, False),
-        LevelProgress(1, "comparison", 1, 0, 0, 0, 1, False),
+        PlaceProgress(FIRST, "comparison", 3, 0, 1, 2, 7, False),
+        PlaceProgress(FIRST, "rating", 1, 0, 0, 0, 1, False),
+        PlaceProgress(ABOVE, "comparison", 1, 0, 0, 0, 1, False),
     ]
-    either_desk.freeze(1, "test")
+    either_desk.freeze(ABOVE, "test")
     assert [each.frozen for each in either_desk.progress()] == [False, False, True]
 
 
@@ -110,7 +113,7 @@ def test_only_whom_it_is_for_decides_and_only_on_what_is_complete_and_open(desk:
     with pytest.raises(AccessError, match="paused"):
         decide(desk, dee, item)
     desk.set_state(dee, "active", "test")
-    desk.freeze(0, "test")
+    desk.freeze(FIRST, "test")
     with pytest.raises(ConflictError, match="frozen"):
         decide(desk, dee, item)
 
@@ -118,16 +121,16 @@ def test_only_whom_it_is_for_decides_and_only_on_what_is_complete_and_open(desk:
 # ---- freezing ----
 
 
-def test_nothing_about_a_frozen_level_changes(either_desk: SqlDesk) -> None:
+def test_nothing_about_a_frozen_place_changes(either_desk: SqlDesk) -> None:
     either_desk.add_items([*work(1, 2, wanted=2), *work(3, level=1)])
     ann, bob = raters(either_desk, 2)
     either_desk.change_settings({"strategy": "valuable"}, "test")
     submit(either_desk, claimed(either_desk, ann))
     held = claimed(either_desk, bob)
-    if held.request.level == 1:
+    if held.request.place == ABOVE:
         either_desk.skip(bob, held.id, "", "away")
         held = claimed(either_desk, bob)
-    assert either_desk.freeze(0, "boss") == len([each for each in either_desk.answers() if each.level == 0])
+    assert either_desk.freeze(FIRST, "boss") == len([each for each in either_desk.answers() if each.place == FIRST])
     before = list(either_desk.answers())
     with pytest.raises(ConflictError, match="level 0 was frozen in the meantime: your answer is kept as a draft"):
         submit(either_desk, held)
@@ -135,61 +138,61 @@ def test_nothing_about_a_frozen_level_changes(either_desk: SqlDesk) -> None:
     with pytest.raises(ConflictError, match="level 0 is frozen: reopen it"):
         either_desk.add_items(work(4))
     assert either_desk.add_items(work(1)) == 0  # as a run does that goes on
-    assert either_desk.requeue(ann, "boss") == len([each for each in before if each.level == 1])
-    assert either_desk.frozen() == {0}
+    assert either_desk.requeue(ann, "boss") == len([each for each in before if each.place == ABOVE])
+    assert either_desk.frozen() == {FIRST}
     audited = len(either_desk.audit())
-    either_desk.freeze(0, "boss")
+    either_desk.freeze(FIRST, "boss")
     assert len(either_desk.audit()) == audited
     while (lease := either_desk.claim(bob)) is not None:
-        assert lease.request.level == 1
+        assert lease.request.place == ABOVE
         submit(either_desk, lease)
     with pytest.raises(MissingError, match="level 7"):
-        either_desk.freeze(7, "boss")
+        either_desk.freeze(Place(level=7), "boss")
 
 
-def test_a_level_freezes_by_itself_when_it_is_complete_and_has_been_quiet(either_desk: SqlDesk, clock: Clock) -> None:
-    assert not either_desk.freeze_complete(0)
+def test_a_place_freezes_by_itself_when_it_is_complete_and_has_been_quiet(either_desk: SqlDesk, clock: Clock) -> None:
+    assert not either_desk.freeze_complete(FIRST)
     either_desk.add_items([*work(1, 2), *known("gold", 3)])
     (ann,) = raters(either_desk, 1)
     submit(either_desk, claimed(either_desk, ann))
     clock.now += 1_000
-    assert not either_desk.freeze_complete(0)
+    assert not either_desk.freeze_complete(FIRST)
     submit(either_desk, claimed(either_desk, ann))
     clock.now += 29.9
-    assert not either_desk.freeze_complete(0)
+    assert not either_desk.freeze_complete(FIRST)
     submit(either_desk, either_desk.undo(ann), key="again")
     clock.now += 29.9
-    assert not either_desk.freeze_complete(0)
+    assert not either_desk.freeze_complete(FIRST)
     either_desk.change_settings({"auto_freeze": False}, "test")
     clock.now += 0.1
-    assert not either_desk.freeze_complete(0)
+    assert not either_desk.freeze_complete(FIRST)
     either_desk.change_settings({"auto_freeze": True}, "test")
-    assert either_desk.freeze_complete(0)
-    assert either_desk.freeze_complete(0)
-    frozen = [each for each in either_desk.audit() if each.what == "freeze level"]
+    assert either_desk.freeze_complete(FIRST)
+    assert either_desk.freeze_complete(FIRST)
+    frozen = [each for each in either_desk.audit() if each.what == "freeze place"]
     assert [(each.by, each.subject, each.new) for each in frozen] == [("system", "level 0", {"answers": 2})]
 
 
-def test_a_level_that_is_opened_again_goes_on_until_the_run_has_taken_it_up(desk: SqlDesk) -> None:
+def test_a_place_that_is_opened_again_goes_on_until_the_run_has_taken_it_up(desk: SqlDesk) -> None:
     desk.add_items(work(1, wanted=2))
     ann, bob = raters(desk, 2)
     submit(desk, claimed(desk, ann))
     held = claimed(desk, bob)
     desk.save_draft(bob, held.id, {"note": "mine"})
-    desk.freeze(0, "boss")
+    desk.freeze(FIRST, "boss")
     assert desk.claim(bob) is None
-    desk.reopen(0, "boss")
+    desk.reopen(FIRST, "boss")
     with pytest.raises(ConflictError, match="not frozen"):
-        desk.reopen(0, "boss")
+        desk.reopen(FIRST, "boss")
     with pytest.raises(ConflictError, match="not frozen"):
-        desk.take_up(0)
+        desk.take_up(FIRST)
     again = claimed(desk, bob)
     assert (again.order, again.draft) == (held.order, {"note": "mine"})
     submit(desk, again)
-    assert desk.freeze(0, "boss") == 2
-    assert desk.take_up(0) == 2
+    assert desk.freeze(FIRST, "boss") == 2
+    assert desk.take_up(FIRST) == 2
     with pytest.raises(ConflictError, match="taken level 0 up"):
-        desk.reopen(0, "boss")
+        desk.reopen(FIRST, "boss")
 
 
 # ---- taking up ----
@@ -204,9 +207,9 @@ def test_the_run_gets_live_answers_and_decisions_in_the_place_of_settled_ones(
     dee = either_desk.add_person("Dee", "adjudicator", by="test").id
     decide(either_desk, dee, request(1).id)
     either_desk.submit(people[0], either_desk.undo(people[0]).id, *again(either_desk, people[0]))
-    either_desk.freeze(0, "boss")
+    either_desk.freeze(FIRST, "boss")
     stand = [each for each in either_desk.answers() if each.purpose == "work" and each.state == "live"]
-    assert either_desk.take_up(0) == len(stand) == either_desk.take_up(0)
+    assert either_desk.take_up(FIRST) == len(stand) == either_desk.take_up(FIRST)
     with open_store(tmp_path / "run", "read") as record:
         feedback = record.load(Feedback)
     assert len(feedback) == len(stand)
@@ -217,7 +220,7 @@ def test_the_run_gets_live_answers_and_decisions_in_the_place_of_settled_ones(
     assert [each.feedback.rater for each in taken[request(1).id]] == [dee]
     assert {each.feedback for item in taken.values() for each in item} == set(feedback)
     assert set(taken) == {request(1).id, request(2).id, request(3).id}
-    (entry,) = [each for each in either_desk.audit() if each.what == "take up level"]
+    (entry,) = [each for each in either_desk.audit() if each.what == "take up place"]
     assert entry.new == {"answers": len(stand)}
 
 
@@ -231,9 +234,9 @@ def test_what_the_run_gets_names_outputs_as_the_rater_saw_them(desk: SqlDesk) ->
     desk.add_items(work(*range(30)))
     (ann,) = raters(desk, 1)
     answer_all(desk, ann, Comparison(0))  # always the one that is shown first
-    desk.freeze(0, "boss")
+    desk.freeze(FIRST, "boss")
     assert desk.taken([request(0).id]) == {}  # nothing before the run takes it up
-    desk.take_up(0)
+    desk.take_up(FIRST)
     orders = {each.item: each.order for each in desk.answers()}
     assert set(orders.values()) == {(0, 1), (1, 0)}
     for item, (rated,) in desk.taken([request(number).id for number in range(30)]).items():
@@ -330,6 +333,6 @@ def test_ratings_made_elsewhere_must_fit_what_is_there(desk: SqlDesk) -> None:
     with pytest.raises(InputError, match="asks for a comparison"):
         entered(Rated(here.request, replace(feedback, answer=Correction("x"))))
     assert desk.answer_count() == 0
-    desk.freeze(0, "boss")
+    desk.freeze(FIRST, "boss")
     with pytest.raises(ConflictError, match="frozen"):
         entered(Rated(here.request, feedback))

@@ -1,4 +1,4 @@
-"""Settling: decisions on disputed items, closing levels, and what the run takes up."""
+"""Settling: decisions on disputed items, closing places, and what the run takes up."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, insert,
 
 from rrm.core.annotation import Given, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
+from rrm.core.place import Place
 from rrm.core.values import Feedback, Rated, Request
 from rrm.queue.answers import Answers
 from rrm.queue.audit import record_audit
@@ -15,7 +16,7 @@ from rrm.queue.claims import check_same, checked_key, end_lease, set_lease_state
 from rrm.queue.entered import record_entered
 from rrm.queue.given import EVERY, IS_LIVE, as_given, given_row, insert_given, recount, retract
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
-from rrm.queue.items import ITEM, LEASE, LEVEL, frozen_levels, is_held, item_rows
+from rrm.queue.items import ITEM, LEASE, PLACE, frozen_places, in_words, is_held, item_rows
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN
 from rrm.queue.requests import (
@@ -27,22 +28,23 @@ from rrm.queue.requests import (
     request_rows,
 )
 from rrm.queue.shown import as_shown, check, check_fits
+from rrm.store.kinds import read_place
 from rrm.store.record import chunks
 
 _AT_ONCE = 5_000  # answers made feedback at a time
 
 _WORK = ITEM.c.purpose == literal_column("'work'")
-_HERE = and_(_WORK, ITEM.c.level == bindparam("here"))
-_STAND = and_(GIVEN.c.level == bindparam("here"), GIVEN.c.purpose == "work", IS_LIVE)
-"""The answers of a level that count: live ones, and decisions in the place of settled ones."""
+_HERE = and_(_WORK, ITEM.c.place == bindparam("here"))
+_STAND = and_(GIVEN.c.place == bindparam("here"), GIVEN.c.purpose == "work", IS_LIVE)
+"""The answers of a place that count: live ones, and decisions in the place of settled ones."""
 
 _HOW_MANY = EVERY.where(_STAND).with_only_columns(func.count())
-_ABOUT_LEVEL = select(
+_ABOUT_PLACE = select(
     func.count(), func.max(ITEM.c.changed), func.min(cast(ITEM.c.settled | (ITEM.c.given >= ITEM.c.wanted), Integer))
 ).where(_HERE)
 
 
-class Levels(Answers):
+class Places(Answers):
     """The part of the desk that settles what came in."""
 
     # ---- disputes ----
@@ -78,7 +80,7 @@ class Levels(Answers):
             _check_is_open_to_decision(connection, item)
             order = tuple(range(len(request.shown)))
             about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
-            asked = ("live", "work", request.level, request.node, request.kind, None, True)
+            asked = ("live", "work", request.place, request.node, request.kind, None, True)
             given = Given(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
             settled = connection.execute(live).scalars().all()
@@ -90,102 +92,108 @@ class Levels(Answers):
 
         return self._do(decide)
 
-    # ---- levels ----
+    # ---- places ----
 
-    def freeze(self, level: int, by: str) -> int:
-        """Close a level: nothing about its work items changes any more; return how many live answers it has.
+    def freeze(self, place: Place, by: str) -> int:
+        """Close a place: nothing about its work items changes any more; return how many live answers it has.
 
-        Who holds one of its items can no longer answer it. A level that is frozen already stays as it is;
+        Who holds one of its items can no longer answer it. A place that is frozen already stays as it is;
         MissingError for one without items.
         """
 
         def close(connection: Connection) -> int:
-            if level not in frozen_levels(connection):
-                if not connection.execute(_ABOUT_LEVEL, {"here": level}).one()[0]:
-                    raise MissingError(f"level {level} has no items")
-                self._freeze(connection, level, by)
-            return _standing(connection, level)
+            if place not in frozen_places(connection):
+                if not connection.execute(_ABOUT_PLACE, {"here": str(place)}).one()[0]:
+                    raise MissingError(f"{in_words(connection, place)} has no items")
+                self._freeze(connection, place, by)
+            return _standing(connection, place)
 
         return self._do(close)
 
-    def _freeze(self, connection: Connection, level: int, by: str) -> None:
+    def _freeze(self, connection: Connection, place: Place, by: str) -> None:
         now = self.clock()
         held = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-        for lease in connection.execute(held.where(is_held(), _HERE), {"here": level}).all():
+        for lease in connection.execute(held.where(is_held(), _HERE), {"here": str(place)}).all():
             end_lease(connection, lease, "expired")
-        connection.execute(update(ITEM).where(_HERE).values(closed=True), {"here": level})
-        known = connection.execute(select(LEVEL.c.level).where(LEVEL.c.level == level)).scalar()
+        connection.execute(update(ITEM).where(_HERE).values(closed=True), {"here": str(place)})
+        known = connection.execute(select(PLACE.c.place).where(PLACE.c.place == str(place))).scalar()
         if known is None:
-            connection.execute(insert(LEVEL), [{"level": level, "frozen": now, "taken_up": None}])
+            connection.execute(insert(PLACE), [{"place": str(place), "frozen": now, "taken_up": None}])
         else:
-            connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(frozen=now))
-        new = {"answers": _standing(connection, level)}
-        record_audit(connection, now, by, "freeze level", f"level {level}", None, new, latest_guideline(connection))
+            connection.execute(update(PLACE).where(PLACE.c.place == str(place)).values(frozen=now))
+        new = {"answers": _standing(connection, place)}
+        record_audit(
+            connection, now, by, "freeze place", in_words(connection, place), None, new, latest_guideline(connection)
+        )
 
-    def freeze_complete(self, level: int, quiet: bool = True) -> bool:
-        """Freeze a level if all its items are complete; return whether it is frozen.
+    def freeze_complete(self, place: Place, quiet: bool = True) -> bool:
+        """Freeze a place if all its items are complete; return whether it is frozen.
 
         If it must be `quiet`, only once nothing has changed there for `grace_seconds`. Without the setting
         `auto_freeze`, and where there are no items, nothing is frozen.
         """
         with self._read() as connection:  # which is asked often, and seldom has anything to write
-            if level in frozen_levels(connection):
+            if place in frozen_places(connection):
                 return True
-            if not self._is_ripe(connection, level, quiet):
+            if not self._is_ripe(connection, place, quiet):
                 return False
 
         def close(connection: Connection) -> bool:
-            if level in frozen_levels(connection):
+            if place in frozen_places(connection):
                 return True
-            ripe = self._is_ripe(connection, level, quiet)
+            ripe = self._is_ripe(connection, place, quiet)
             if ripe:
-                self._freeze(connection, level, "system")
+                self._freeze(connection, place, "system")
             return ripe
 
         return self._do(close)
 
-    def _is_ripe(self, connection: Connection, level: int, quiet: bool) -> bool:
+    def _is_ripe(self, connection: Connection, place: Place, quiet: bool) -> bool:
         settings = read_settings(connection)
-        items, changed, complete = connection.execute(_ABOUT_LEVEL, {"here": level}).one()
+        items, changed, complete = connection.execute(_ABOUT_PLACE, {"here": str(place)}).one()
         rested = bool(items) and (not quiet or self.clock() >= changed + settings.grace_seconds)
         return bool(settings.auto_freeze and rested and complete)
 
-    def frozen(self) -> set[int]:
+    def frozen(self) -> set[Place]:
         with self._read() as connection:
-            return frozen_levels(connection)
+            return frozen_places(connection)
 
-    def take_up(self, level: int, attentive: Mapping[str, float] | None = None) -> int:
-        """Make a frozen level's live answers, decisions in the place of settled ones, the record's feedback.
+    def take_up(self, place: Place, attentive: Mapping[str, float] | None = None) -> int:
+        """Make a frozen place's live answers, decisions in the place of settled ones, the record's feedback.
 
         Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
-        not named). Returns how many there are; doing it again changes nothing. ConflictError if the level is
+        not named). Returns how many there are; doing it again changes nothing. ConflictError if the place is
         not frozen.
         """
 
         def take(connection: Connection) -> int:
-            about = connection.execute(select(LEVEL).where(LEVEL.c.level == level)).one_or_none()
+            about = connection.execute(select(PLACE).where(PLACE.c.place == str(place))).one_or_none()
             if about is None or about.frozen is None:
-                raise ConflictError(f"level {level} is not frozen: freeze it before its answers are taken up")
+                raise ConflictError(
+                    f"{in_words(connection, place)} is not frozen: freeze it before its answers are taken up"
+                )
             if about.taken_up is None:
                 now = self.clock()
-                for some in _standing_answers(connection, level):
+                for some in _standing_answers(connection, place):
                     _put_on_record(connection, as_rated(connection, some), attentive or {})
-                connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(taken_up=now))
-                new, version = {"answers": _standing(connection, level)}, latest_guideline(connection)
-                record_audit(connection, now, "system", "take up level", f"level {level}", None, new, version)
-            return _standing(connection, level)
+                connection.execute(update(PLACE).where(PLACE.c.place == str(place)).values(taken_up=now))
+                new, version = {"answers": _standing(connection, place)}, latest_guideline(connection)
+                record_audit(
+                    connection, now, "system", "take up place", in_words(connection, place), None, new, version
+                )
+            return _standing(connection, place)
 
         return self._do(take)
 
     def taken(self, items: Sequence[str]) -> dict[str, list[Rated]]:
-        """Return, of those of these items whose level was taken up and that have any, what they came to.
+        """Return, of those of these items whose place was taken up and that have any, what they came to.
 
         Each rating stands with the request as its rater saw it (see `as_rated`).
         """
         found: dict[str, list[Rated]] = {}
         with self._read() as connection:
-            up = select(LEVEL.c.level).where(LEVEL.c.taken_up.is_not(None))
-            stand = EVERY.where(GIVEN.c.purpose == "work", IS_LIVE, GIVEN.c.level.in_(up)).order_by(GIVEN.c.seq)
+            up = select(PLACE.c.place).where(PLACE.c.taken_up.is_not(None))
+            stand = EVERY.where(GIVEN.c.purpose == "work", IS_LIVE, GIVEN.c.place.in_(up)).order_by(GIVEN.c.seq)
             for some in chunks(items):
                 given = [as_given(row) for row in connection.execute(stand.where(GIVEN.c.item.in_(some)))]
                 rated = as_rated(connection, given)
@@ -194,20 +202,27 @@ class Levels(Answers):
                     found.setdefault(of.item, []).append(Rated(each.request, recorded[each.feedback.id]))
         return found
 
-    def reopen(self, level: int, by: str) -> None:
-        """Open a frozen level again; ConflictError once it was taken up."""
+    def reopen(self, place: Place, by: str) -> None:
+        """Open a frozen place again; ConflictError once it was taken up."""
 
         def open_(connection: Connection) -> None:
-            about = connection.execute(select(LEVEL).where(LEVEL.c.level == level)).one_or_none()
+            about = connection.execute(select(PLACE).where(PLACE.c.place == str(place))).one_or_none()
             if about is None or about.frozen is None:
-                raise ConflictError(f"level {level} is not frozen")
+                raise ConflictError(f"{in_words(connection, place)} is not frozen")
             if about.taken_up is not None:
-                raise ConflictError(f"the run has taken level {level} up: it stays frozen")
+                raise ConflictError(f"the run has taken {in_words(connection, place)} up: it stays frozen")
             now = self.clock()
-            connection.execute(update(LEVEL).where(LEVEL.c.level == level).values(frozen=None))
-            connection.execute(update(ITEM).where(_HERE).values(closed=False, changed=now), {"here": level})
+            connection.execute(update(PLACE).where(PLACE.c.place == str(place)).values(frozen=None))
+            connection.execute(update(ITEM).where(_HERE).values(closed=False, changed=now), {"here": str(place)})
             record_audit(
-                connection, now, by, "reopen level", f"level {level}", None, None, latest_guideline(connection)
+                connection,
+                now,
+                by,
+                "reopen place",
+                in_words(connection, place),
+                None,
+                None,
+                latest_guideline(connection),
             )
 
         self._do(open_)
@@ -215,7 +230,7 @@ class Levels(Answers):
     # ---- one rater's answers ----
 
     def requeue(self, person: str, by: str) -> int:
-        """Take back all of a rater's answers on unfrozen levels, so that others rate the items; return how many.
+        """Take back all of a rater's answers at unfrozen places, so that others rate the items; return how many.
 
         Answers to gold, attention and practice items stay, for they tell of the rater, and so do decisions and
         what a decision has settled. The rater gets none of the items again.
@@ -243,7 +258,7 @@ class Levels(Answers):
         Places are in the requests' own order. A rater who is not among the persons is added, paused. An item
         that has all it wanted then wants one more. A question that the rater has touched already gets no
         second answer. All are recorded, or none: MissingError for an item that is not there, InputError for
-        one that is no work or an answer that does not fit, ConflictError for a frozen level.
+        one that is no work or an answer that does not fit, ConflictError for a frozen place.
         """
         for each in rated:
             storable(each.feedback.rater, "a rater", 128)
@@ -265,15 +280,15 @@ class Levels(Answers):
 # ---- inside a transaction ----
 
 
-def _standing(connection: Connection, level: int) -> int:
-    return connection.execute(_HOW_MANY, {"here": level}).scalar_one()
+def _standing(connection: Connection, place: Place) -> int:
+    return connection.execute(_HOW_MANY, {"here": str(place)}).scalar_one()
 
 
-def _standing_answers(connection: Connection, level: int) -> Iterator[list[Given]]:
-    """Yield the answers of a level that count, some at a time."""
+def _standing_answers(connection: Connection, place: Place) -> Iterator[list[Given]]:
+    """Yield the answers of a place that count, some at a time."""
     asked = EVERY.where(_STAND, GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
     last = 0
-    while rows := connection.execute(asked, {"here": level, "last": last}).all():
+    while rows := connection.execute(asked, {"here": str(place), "last": last}).all():
         yield [as_given(row) for row in rows]
         last = rows[-1].seq
 
@@ -290,10 +305,10 @@ def as_rated(connection: Connection, given: Sequence[Given]) -> list[Rated]:
     rated = []
     for each in given:
         request = asked[each.item]
-        shown = tuple(request.shown[place] for place in each.order)
+        shown = tuple(request.shown[position] for position in each.order)
         seen = replace(request, shown=shown, guideline=f"v{each.guideline}")
         answer = as_shown(each.answer, each.order)
-        rated.append(Rated(seen, Feedback(seen.id, each.person, answer, each.seconds, each.confidence)))
+        rated.append(Rated(seen, Feedback(seen.id, each.person, answer, each.seconds, each.confidence, seen.criterion)))
     return rated
 
 
@@ -326,7 +341,9 @@ def _check_is_open_to_decision(connection: Connection, item: str) -> None:
     if row.purpose != "work":
         raise InputError(f"{item} is for {row.purpose}: its answer is known, there is nothing to decide")
     if row.closed:
-        raise ConflictError(f"level {row.level} is frozen: nothing about its items changes any more")
+        raise ConflictError(
+            f"{in_words(connection, read_place(row.place))} is frozen: nothing about its items changes any more"
+        )
     if row.settled:
         raise ConflictError("somebody has decided on this item already")
     if row.given < row.wanted:

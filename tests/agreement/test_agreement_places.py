@@ -1,4 +1,4 @@
-"""Agreement by level and kind, from answers on record."""
+"""Agreement by place and kind, from answers on record."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from rrm.agreement.alpha import alpha
 from rrm.agreement.codings import matrix_codings
-from rrm.agreement.levels import LevelAgreement, level_agreement
-from rrm.agreement.sheet import METRICS, meaning, place, read_sheet
+from rrm.agreement.places import PlaceAgreement, place_agreement
+from rrm.agreement.sheet import meaning, pick, read_sheet
 from rrm.core.annotation import Given
+from rrm.core.place import Place
 from rrm.core.values import (
-    KINDS,
     Answer,
     Comparison,
     Correction,
@@ -24,8 +24,8 @@ from rrm.core.values import (
 )
 
 
-def only(answers: list[Given]) -> LevelAgreement:
-    (found,) = level_agreement(answers)
+def only(answers: list[Given]) -> PlaceAgreement:
+    (found,) = place_agreement(answers)
     return found
 
 
@@ -43,7 +43,7 @@ TABLE: list[list[bool | None]] = [[True, True], [True, False], [False, False], [
 
 def test_two_raters_of_labels_have_nominal_alpha_and_cohens_kappa() -> None:
     found = only(labels(TABLE))
-    assert (found.level, found.kind, found.items, found.answers, found.raters) == (0, "label", 5, 9, 2)
+    assert (found.place, found.kind, found.items, found.answers, found.raters) == (Place(), "label", 5, 9, 2)
     # n = 8, five good and three bad, one unit of two that differ: 1 - 7 * 2 / (64 - 34)
     assert found.alpha["nominal"].value == pytest.approx(1 - 7 * 2 / 30, abs=1e-12)
     assert found.kappa_name == "Cohen's kappa"
@@ -118,10 +118,6 @@ def test_texts_are_not_compared_and_it_says_so(answer: Answer) -> None:
     assert (found.answers, found.items, found.note) == (2, 1, "texts are not compared")
 
 
-def test_every_kind_of_feedback_is_compared_somehow_or_not_at_all() -> None:
-    assert METRICS.keys() == KINDS.keys()
-
-
 def test_only_work_that_counts_is_compared() -> None:
     answers = labels(TABLE)
     noise = [
@@ -141,18 +137,16 @@ def test_settling_disputes_does_not_raise_agreement() -> None:
     assert only(settled) == only(answers)
 
 
-def test_levels_and_kinds_stand_apart_and_in_order() -> None:
+def test_places_and_kinds_stand_apart_and_in_order() -> None:
+    places = [Place(10, "answer", 0), Place(2, "answer", 1), Place(2, "answer", 0)]  # in the order of no text
     answers = [
-        told(rater, f"{level}{kind}", answer, level=level)
-        for level in (1, 0)
+        told(rater, f"{place}{kind}", answer, place=place)
+        for place in places
         for kind, answer in (("b", Rating(3)), ("a", Label(True)))
         for rater in ("Ann", "Bob")
     ]
-    assert [(each.level, each.kind) for each in level_agreement(answers)] == [
-        (0, "label"),
-        (0, "rating"),
-        (1, "label"),
-        (1, "rating"),
+    assert [(each.place, each.kind) for each in place_agreement(answers)] == [
+        (place, kind) for place in reversed(places) for kind in ("label", "rating")
     ]
 
 
@@ -163,8 +157,8 @@ def test_the_interval_draws_whole_nodes() -> None:
     assert only(together).alpha["nominal"].why == "no interval: all items come from one source"
 
 
-def test_no_answers_are_no_levels_and_single_answers_are_undefined_in_words() -> None:
-    assert level_agreement([]) == []
+def test_no_answers_are_no_places_and_single_answers_are_undefined_in_words() -> None:
+    assert place_agreement([]) == []
     found = only(labels([[True], [False]]))
     assert found.alpha["nominal"].why == found.kappa.why == "undefined: fewer than two raters on every item"
     assert found.unanimous.value is None
@@ -172,15 +166,15 @@ def test_no_answers_are_no_levels_and_single_answers_are_undefined_in_words() ->
 
 def test_a_page_shows_places_and_the_record_keeps_the_requests_order() -> None:
     shown = told("Ann", "i", Comparison(1), order=(1, 0))
-    assert (meaning(shown), place(shown)) == (1, 0)
+    assert (meaning(shown), pick(shown)) == (1, 0)
     ranked = told("Ann", "i", Ranking((2, 0, 1)), order=(1, 2, 0))
-    assert (meaning(ranked), place(ranked)) == (2, 1)
+    assert (meaning(ranked), pick(ranked)) == (2, 1)
     made_elsewhere = told("Ann", "i", Comparison(0), shown="")
-    assert (meaning(made_elsewhere), place(made_elsewhere)) == (0, None)
+    assert (meaning(made_elsewhere), pick(made_elsewhere)) == (0, None)
 
 
 def test_a_stream_is_read_once_and_an_undefined_figure_is_never_nan() -> None:
-    found = level_agreement(iter(labels([[True, True], [True, True]])))
+    found = place_agreement(iter(labels([[True, True], [True, True]])))
     assert found[0].alpha["nominal"].why == "undefined: no variation, everybody gave the same answer"
     assert found[0].alpha["nominal"].value is None
 

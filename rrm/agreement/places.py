@@ -1,23 +1,27 @@
-"""How far raters agree with each other on every level and kind of item."""
+"""How far raters agree with each other at every place and kind of item."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from rrm.agreement.alpha import Metric, alpha
+from rrm.agreement.alpha import alpha
 from rrm.agreement.codings import Codings, coded
 from rrm.agreement.estimates import NO_PAIRS, Estimate, Share, undefined, wilson
 from rrm.agreement.kappa import cohen_kappa, fleiss_kappa
-from rrm.agreement.sheet import BOTH_BAD, METRICS, NOTHING, REJECTED, Sheet, read_sheet
+from rrm.agreement.sheet import NOTHING, Sheet, read_sheet
 from rrm.core.annotation import Given
+from rrm.core.kinds.answer import Metric
+from rrm.core.kinds.reject import BOTH_BAD, REJECTED
+from rrm.core.place import Place
+from rrm.core.values import KINDS
 
 TEXTS = "undefined: texts are not compared"
 
 
 @dataclass(frozen=True)
-class LevelAgreement:
-    """Agreement on one level's work items of one kind: `answers` by `raters` to `items`.
+class PlaceAgreement:
+    """Agreement on a place's work items of one kind: `answers` by `raters` to `items`.
 
     `alpha` is Krippendorff's, by metric: nominal, but ordinal and interval for ratings. `kappa` is
     "Cohen's kappa" or "Fleiss' kappa", as `kappa_name` says, and takes every answer for as different from
@@ -25,7 +29,7 @@ class LevelAgreement:
     what was left out.
     """
 
-    level: int
+    place: Place
     kind: str
     items: int
     answers: int
@@ -37,8 +41,8 @@ class LevelAgreement:
     note: str = ""
 
 
-def level_agreement(answers: Iterable[Given] | Sheet, seed: int = 0) -> list[LevelAgreement]:
-    """Return agreement by level and kind, of work items' answers that are live or were settled by an adjudicator.
+def place_agreement(answers: Iterable[Given] | Sheet, seed: int = 0) -> list[PlaceAgreement]:
+    """Return agreement by place and kind, of work items' answers that are live or were settled by an adjudicator.
 
     Settled answers count because disputed items are the ones that get settled: without them agreement
     would rise with every decision. Of a ranking the first place is compared; of a rating that is a
@@ -48,16 +52,16 @@ def level_agreement(answers: Iterable[Given] | Sheet, seed: int = 0) -> list[Lev
     sheet = read_sheet(answers)
     kept = sheet.stands & sheet.of("work")
     found = sorted((sheet.groups[at], at) for at in np.unique(sheet.group[kept]))
-    return [_agreement(sheet, kept & (sheet.group == at), level, kind, seed) for (level, kind), at in found]
+    return [_agreement(sheet, kept & (sheet.group == at), place, kind, seed) for (place, kind), at in found]
 
 
-def _agreement(sheet: Sheet, rows: np.ndarray, level: int, kind: str, seed: int) -> LevelAgreement:
-    metrics = METRICS[kind]
+def _agreement(sheet: Sheet, rows: np.ndarray, place: Place, kind: str, seed: int) -> PlaceAgreement:
+    metrics = KINDS[kind].metrics
     items, raters = len(np.unique(sheet.item[rows])), len(np.unique(sheet.person[rows]))
-    counts = level, kind, items, int(rows.sum()), raters
+    counts = place, kind, items, int(rows.sum()), raters
     if not metrics:
         kappa = undefined(TEXTS)
-        return LevelAgreement(*counts, {"nominal": kappa}, kappa, "kappa", wilson(0, 0), "texts are not compared")
+        return PlaceAgreement(*counts, {"nominal": kappa}, kappa, "kappa", wilson(0, 0), "texts are not compared")
     said = rows & (sheet.meaning != NOTHING)
     note = ""
     if "nominal" not in metrics:
@@ -66,7 +70,7 @@ def _agreement(sheet: Sheet, rows: np.ndarray, level: int, kind: str, seed: int)
         note = f"{aside} rejections are no points on the scale and were left out" if aside else ""
     codings = coded(sheet.item[said], sheet.person[said], sheet.meaning[said], sheet.meanings, sheet.node[said])
     name, kappa = _kappa(codings, seed)
-    return LevelAgreement(
+    return PlaceAgreement(
         *counts,
         {metric: alpha(codings, metric, seed=seed) for metric in metrics},
         kappa,
