@@ -37,7 +37,10 @@ _TYPES = {
     "item": "string",
     "node": "string",
     "source": "string",
+    "round": "int64",
+    "subject": "string",
     "level": "int64",
+    "criterion": "string",
     "kind": "string",
     "purpose": "string",
     "rater": "string",
@@ -90,7 +93,7 @@ def rated(givens: Iterable[Given], requests: Requests) -> Iterator[Rated]:
     counting = (given for given in givens if given.state == "live" and given.purpose == "work")
     for given, request in _with_requests(counting, requests):
         known = (given.seconds, given.confidence)
-        yield Rated(request, Feedback(request.id, given.person, given.answer, *known))
+        yield Rated(request, Feedback(request.id, given.person, given.answer, *known, request.criterion))
 
 
 def trl(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
@@ -118,7 +121,10 @@ def _row(given: Given, asked: Asked, names: Mapping[str, str] | None) -> dict[st
         "item": given.item,
         "node": given.node,
         "source": asked.source,
-        "level": given.level,
+        "round": given.place.round,
+        "subject": given.place.subject,
+        "level": given.place.level,
+        "criterion": asked.criterion,
         "kind": given.kind,
         "purpose": given.purpose,
         "rater": given.person,

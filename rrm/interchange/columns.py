@@ -1,11 +1,15 @@
 """One column of a row, checked: texts, names and numbers; faults name the column and what stands there."""
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 from rrm.core.errors import InputError
+from rrm.core.kinds.parts import brief, whole
+from rrm.core.place import SUBJECTS, Place
+from rrm.core.values import OVERALL
 from rrm.interchange.rows import Row
+
+_MOST = 10**6  # rounds, levels
 
 Render = Callable[[list[dict[str, Any]]], str]
 """Chat messages (`role`, `content`) to one text, such as a tokenizer's chat template."""
@@ -37,21 +41,26 @@ def name(row: Row, column: str) -> str:
     return str(value)
 
 
-def number(value: Any) -> float | None:
-    """Return a finite number, None for anything else (booleans too)."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return float(value) if known else None
+def place(row: Row) -> Place:
+    """Return the place that the columns `round`, `subject` and `level` tell; those that are missing are `Place()`'s.
+
+    Raises InputError for a round or level that is no whole number from 0 up, and for an unknown subject.
+    """
+    numbers = {}
+    for column in ("round", "level"):
+        value = whole(row.get(column, 0))
+        if value is None or not 0 <= value <= _MOST:
+            raise InputError(f"column {column!r} must be a whole number from 0 to {_MOST:,}, got {brief(row[column])}")
+        numbers[column] = value
+    subject = row.get("subject", Place().subject)
+    if subject not in SUBJECTS:
+        raise InputError(f"column 'subject' must be one of {', '.join(SUBJECTS)}, got {brief(subject)}")
+    return Place(numbers["round"], subject, numbers["level"])
 
 
-def whole(value: Any) -> int | None:
-    """Return a whole number, None for anything else (booleans too)."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def brief(value: Any) -> str:
-    """Return a value as an error message shows it, in 60 characters at most."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def criterion(row: Row) -> str:
+    """Return the criterion that a row was judged by, `overall` without a column `criterion`."""
+    return name(row, "criterion") if "criterion" in row else OVERALL
 
 
 def _value(row: Row, column: str) -> Any:

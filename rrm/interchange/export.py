@@ -5,19 +5,37 @@ Each `to_...` turns rated requests into rows, one at a time; `to_jsonl` and `to_
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import combinations, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rrm.core.errors import InputError
-from rrm.core.values import KINDS, Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Request, Shown, View
+from rrm.core.kinds.parts import brief, number
+from rrm.core.values import (
+    KINDS,
+    OVERALL,
+    Answer,
+    Comparison,
+    Feedback,
+    Label,
+    Passage,
+    Ranking,
+    Rated,
+    Request,
+    Shown,
+    View,
+)
+from rrm.interchange.columns import place
 from rrm.interchange.rows import Row, pyarrow, read_rows, replacing, write_rows
+
+ORIGIN = ("annotator", "source_id", "round", "subject", "level", "criterion")
+"""The columns, in all rows for other trainers, that say who judged which source, where, and by what."""
 
 _BATCH = 5_000
 
 
 def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield TRL preference rows: prompt, chosen, rejected, annotator, source_id, level.
+    """Yield TRL preference rows: prompt, chosen, rejected, then `ORIGIN`.
 
     The prompt is `View.prompt`, so a model trained elsewhere on these rows reads what ours reads.
     A comparison gives one row; a ranking one for every pair that it orders, the outputs it names
@@ -34,7 +52,7 @@ def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, A
 
 
 def to_trl_unpaired(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
-    """Yield TRL unpaired preference rows, prompt, completion and label, one for every label."""
+    """Yield TRL unpaired preference rows, prompt, completion, label, then `ORIGIN`, one for every label."""
     for each in rated:
         answer = each.feedback.answer
         if isinstance(answer, Label):
@@ -64,20 +82,18 @@ def to_records(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
     """Yield our own records, which `from_records` reads back into equal values, ids included."""
     for each in rated:
         answer = {"kind": each.feedback.answer.kind, **asdict(each.feedback.answer)}
-        known = {name: getattr(each.feedback, name) for name in ("seconds", "confidence")}
-        yield {
-            "request": asdict(each.request),
-            "feedback": {"rater": each.feedback.rater, "answer": answer, **known},
-        }
+        feedback = {**asdict(each.feedback), "answer": answer}
+        del feedback["request"]
+        yield {"request": asdict(each.request), "feedback": feedback, "weight": each.weight}
 
 
 def from_records(file: Path | str) -> Iterator[Rated]:
     """Yield what `to_records` wrote to a file; raise InputError naming the row for anything else."""
-    for number, row in read_rows(file):
+    for at, row in read_rows(file):
         try:
             yield record(row)
         except InputError as error:
-            raise InputError(f"{file}, row {number}: {error}") from error
+            raise InputError(f"{file}, row {at}: {error}") from error
 
 
 def record(row: Row) -> Rated:
@@ -86,29 +102,27 @@ def record(row: Row) -> Rated:
         request, feedback = request_of(row["request"]), row["feedback"]
         answer = answer_of(dict(feedback["answer"]))
         known = {name: feedback.get(name) for name in ("seconds", "confidence")}
-        return Rated(request, Feedback(request.id, feedback["rater"], answer, **known))
+        by = feedback.get("criterion", request.criterion)
+        return Rated(request, Feedback(request.id, feedback["rater"], answer, **known, criterion=by), _weight(row))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"not one of rrm's records ({type(error).__name__}: {error})") from error
 
 
 def request_of(row: Mapping[str, Any]) -> Request:
-    """Return the request that a record tells; raise KeyError, TypeError or ValueError for anything else."""
+    """Return the request that a record tells, at `Place()` if it tells none.
+
+    Raises KeyError, TypeError or ValueError for anything else.
+    """
     view = row["view"]
     passages = tuple(Passage(**passage) for passage in view["passages"])
     shown = tuple(Shown(**each) for each in row["shown"])
-    return Request(**{**row, "view": View(**{**view, "passages": passages}), "shown": shown})
+    known = {"place": place(row.get("place", {})), "criterion": row.get("criterion", OVERALL)}
+    return Request(**{**row, **known, "view": View(**{**view, "passages": passages}), "shown": shown})
 
 
 def answer_of(row: dict[str, Any]) -> Answer:
     """Return the answer that a record tells; raise KeyError, TypeError or ValueError for anything else."""
-    kind = KINDS[row.pop("kind")]
-    if "best_first" in row:
-        row["best_first"] = tuple(row["best_first"])
-    if row.get("consistent") is not None:
-        row["consistent"] = tuple(row["consistent"])
-    if "spans" in row:
-        row["spans"] = tuple((start, end) for start, end in row["spans"])
-    return kind(**row)
+    return KINDS[row.pop("kind")].of_json(row)
 
 
 def to_jsonl(rows: Iterable[Row], file: Path | str) -> int:
@@ -122,11 +136,11 @@ def to_parquet(rows: Iterable[Row], file: Path | str) -> int:
     Raises InputError where pyarrow is missing, and for columns that such rows do not have.
     """
     arrow = pyarrow()
-    types = {"margin": arrow.float64(), "label": arrow.bool_(), "level": arrow.int64()}
+    types = {"margin": arrow.float64(), "label": arrow.bool_(), "level": arrow.int64(), "round": arrow.int64()}
     left = iter(rows)
     batch = list(islice(left, _BATCH))
     form = ("prompt", "completion", "label") if batch and "completion" in batch[0] else ("prompt", "chosen", "rejected")
-    columns = (*form, *(("margin",) if "chosen" in form else ()), "annotator", "source_id", "level")
+    columns = (*form, *(("margin",) if "chosen" in form else ()), *ORIGIN)
     schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
     count = 0
     with replacing(Path(file)) as raw, arrow.parquet.ParquetWriter(raw, schema) as writer:
@@ -140,7 +154,16 @@ def to_parquet(rows: Iterable[Row], file: Path | str) -> int:
 
 
 def _origin(rated: Rated) -> dict[str, Any]:
-    return {"annotator": rated.feedback.rater, "source_id": rated.request.source, "level": rated.request.level}
+    where = rated.request.place
+    who = (rated.feedback.rater, rated.request.source)
+    return dict(zip(ORIGIN, (*who, where.round, where.subject, where.level, rated.request.criterion), strict=True))
+
+
+def _weight(row: Row) -> float:
+    weight = number(row.get("weight", 1.0))
+    if weight is None:
+        raise InputError(f"column 'weight' must be a number above 0 and up to 1, got {brief(row['weight'])}")
+    return weight
 
 
 def _pairs(answer: Answer, count: int) -> list[tuple[int, int, float | None]]:
@@ -148,9 +171,7 @@ def _pairs(answer: Answer, count: int) -> list[tuple[int, int, float | None]]:
     if isinstance(answer, Comparison) and answer.better is not None:
         return [(answer.better, 1 - answer.better, answer.strength)]
     if isinstance(answer, Ranking):
-        unnamed = [position for position in range(count) if position not in answer.best_first]
-        pairs = [*combinations(answer.best_first, 2), *((a, b) for a in answer.best_first for b in unnamed)]
-        return [(better, worse, None) for better, worse in pairs]
+        return [(better, worse, None) for better, worse in answer.all_pairs(count)]
     return []
 
 

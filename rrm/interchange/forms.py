@@ -20,8 +20,9 @@ from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import InputError
 from rrm.core.ids import generator
+from rrm.core.kinds.parts import brief, number, whole
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rating
-from rrm.interchange.columns import Render, brief, number, reply, whole
+from rrm.interchange.columns import Render, reply
 from rrm.interchange.rows import Row
 
 RECORD = "record"

@@ -1,8 +1,9 @@
 """Items to be rated, and ratings made elsewhere, from files of rows; every fault names file, row and column.
 
 An item's row has `instruction`, `kind` and `outputs` (texts), and may have `source` (a text) or
-`passages` (texts or {text, score}), `context`, `max_tokens`, `level`, `node`, `source_id`, and
-`purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order), `explanation`.
+`passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
+`node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order),
+`explanation`.
 In the place of what is shown it may have a `request`, as rrm's own records do.
 
 An answer is an object with its `kind` and {better, strength, both_bad} | {best_first} |
@@ -10,25 +11,23 @@ An answer is an object with its `kind` and {better, strength, both_bad} | {best_
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from rrm.core.annotation import BOTH_BAD, MOST_WANTED, Item, Purpose
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
+from rrm.core.kinds import check_answer
+from rrm.core.kinds.parts import brief, number, whole
 from rrm.core.values import (
     KINDS,
     Answer,
-    Comparison,
-    Critique,
     Feedback,
     Output,
     Passage,
-    Ranking,
     Rated,
     Reject,
     Request,
@@ -36,26 +35,16 @@ from rrm.core.values import (
     View,
 )
 from rrm.interchange.annotations import Requests
-from rrm.interchange.columns import brief, name, number, text, whole
-from rrm.interchange.export import answer_of, record, request_of
+from rrm.interchange.columns import criterion, name, place, text
+from rrm.interchange.export import record, request_of
 from rrm.interchange.rows import Row, read_rows
 
 POLICY = "imported"
 MAX_TOKENS = 128
 _AT_ONCE = 500  # rows whose requests are looked up together
 _ITEM = ("purpose", "wanted", "value", "expected", "explanation")
-_ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", "level", "node", "source_id")
-_SHOWN = {  # how few and how many outputs a page of a kind shows
-    "comparison": (2, 2),
-    "ranking": (2, 6),
-    "rating": (1, 1),
-    "label": (1, 1),
-    "correction": (1, 1),
-    "demonstration": (0, 6),
-    "critique": (1, 6),
-    "reject": (1, 6),
-}
-_JUDGED = ("comparison", "ranking", "rating", "label", "reject")  # whose answers are right or wrong
+_WHERE = ("round", "subject", "level", "criterion", "node", "source_id")
+_ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", *_WHERE)
 
 
 def items_from(file: Path | str, wanted: int = 1, purpose: Purpose | None = None) -> Iterator[Item]:
@@ -98,18 +87,14 @@ def read_answer(told: Any, request: Request) -> Answer:
         told = _from_json(told)
     if not isinstance(told, Mapping):
         raise InputError(f"an answer must be an object with its kind, got {brief(told)}")
-    known = {**told, "kind": told.get("kind", request.kind)}
-    kind = known["kind"]
+    known = {**told}
+    kind = known.pop("kind", request.kind)
     if kind not in KINDS:
         raise InputError(f"an answer's kind is one of {', '.join(KINDS)}, got {brief(kind)}")
-    if kind not in (request.kind, "reject") and not (request.kind == "reject" and kind == "label"):
-        raise InputError(f"a {kind} does not answer a question of kind {request.kind}")
     known.pop("source_spans", None)  # stand in the detail of an answer on record, and in no `Critique`
     if known.pop("both_bad", False) is True:
         return Reject(BOTH_BAD)
-    answer = answer_of(_typed(known))
-    _check_places(answer, request)
-    return answer
+    return _checked(KINDS[kind].read(known), request)
 
 
 # ---- one row ----
@@ -122,7 +107,7 @@ def _item(row: Row, wanted: int) -> Item:
         if unknown := set(row) - {*_ASKED, *_ITEM}:
             raise InputError(f"there is no column {sorted(unknown)[0]!r} in an item's row: rename or remove it")
         request = _asked(row)
-    low, high = _SHOWN[request.kind]
+    low, high = KINDS[request.kind].shows
     if not low <= len(request.shown) <= high:
         several = f"{low} outputs" if low == high else f"{low} to {high} outputs"
         raise InputError(f"column 'outputs': a {request.kind} shows {several}, got {len(request.shown)}")
@@ -145,10 +130,10 @@ def _asked(row: Row) -> Request:
     tokens = _count(row, "max_tokens", MAX_TOKENS, 1, 10**9)
     view = _same_view(View(text(row, "instruction"), passages, tokens, _text(row, "context")))
     source = name(row, "source_id") if "source_id" in row else content_id("source", view.text or view.instruction)
-    level = _count(row, "level", 0, 0, 10**6)
-    node = name(row, "node") if "node" in row else content_id("node", POLICY, source, level, view.id)
+    where = place(row)
+    node = name(row, "node") if "node" in row else content_id("node", POLICY, source, where.level, view.id)
     shown = tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in _texts(row, "outputs"))
-    return Request(node, source, level, kind, view, shown)
+    return Request(node, source, where, kind, view, shown, criterion=criterion(row))
 
 
 def _recorded(told: Any) -> Request:
@@ -156,10 +141,17 @@ def _recorded(told: Any) -> Request:
         request = request_of(told)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"column 'request' is none of rrm's records ({type(error).__name__}: {error})") from error
-    texts = (request.node, request.source, request.guideline, request.view.instruction, request.view.context)
+    texts = (
+        request.node,
+        request.source,
+        request.guideline,
+        request.criterion,
+        request.view.instruction,
+        request.view.context,
+    )
     shown = [part for each in request.shown for part in each.__dict__.values()]
     read = [passage.text for passage in request.view.passages]
-    numbers = (request.level, request.copy, request.view.max_tokens)
+    numbers = (request.copy, request.view.max_tokens)
     right = all(isinstance(each, str) for each in (*texts, *shown, *read))
     if not (right and all(whole(each) is not None and each >= 0 for each in numbers)):
         raise InputError("column 'request' is none of rrm's records: a text or a whole number in it is neither")
@@ -168,12 +160,12 @@ def _recorded(told: Any) -> Request:
 
 def _expected(row: Row, request: Request, purpose: str) -> Answer | None:
     if row.get("expected") is None:
-        if purpose in ("gold", "attention") or (purpose == "practice" and request.kind in _JUDGED):
+        if purpose in ("gold", "attention") or (purpose == "practice" and KINDS[request.kind].metrics):
             raise InputError(f"column 'expected' is missing: an item for {purpose} needs the answer that is right")
         return None
     if purpose == "work":
         raise InputError("column 'expected' is for gold, attention and practice items: set purpose, or remove it")
-    if request.kind not in _JUDGED and purpose != "practice":
+    if not KINDS[request.kind].metrics and purpose != "practice":
         raise InputError(f"column 'kind': no answer to a {request.kind} is right or wrong, so it is none for {purpose}")
     try:
         return read_answer(row["expected"], request)
@@ -184,7 +176,7 @@ def _expected(row: Row, request: Request, purpose: str) -> Answer | None:
 def _rated(row: Row, known: Mapping[str, Request]) -> list[Rated]:
     if "request" in row:
         rated = record(row)
-        _check_places(rated.feedback.answer, rated.request)
+        _checked(rated.feedback.answer, rated.request)
         return [rated]
     if row.get("state", "live") != "live" or row.get("purpose", "work") != "work":
         return []
@@ -198,62 +190,10 @@ def _rated(row: Row, known: Mapping[str, Request]) -> list[Rated]:
         answer = read_answer(row["answer"], request)
     except InputError as error:
         raise InputError(f"column 'answer': {error}") from error
-    return [Rated(request, Feedback(item, rater, answer, _seconds(row), _confidence(row)))]
+    return [Rated(request, Feedback(item, rater, answer, _seconds(row), _confidence(row), request.criterion))]
 
 
 # ---- answers ----
-
-
-class _Part(NamedTuple):
-    """What a part of an answer must be, and the words for it."""
-
-    fits: Callable[[Any], bool]
-    words: str
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_places(value: Any) -> bool:
-    return isinstance(value, list) and all(whole(each) is not None for each in value)
-
-
-def _is_spans(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        _is_places(each) and len(each) == 2 and 0 <= each[0] < each[1] for each in value
-    )
-
-
-def _is_share(value: Any) -> bool:
-    return value is None or ((known := number(value)) is not None and 0 <= known <= 1)
-
-
-_PARTS = {
-    "better": _Part(lambda value: value is None or whole(value) in (0, 1), "0, 1 or null"),
-    "strength": _Part(_is_share, "a number from 0 to 1, or null"),
-    "best_first": _Part(lambda value: _is_places(value) and bool(value), "a list of places from 0"),
-    "value": _Part(lambda value: number(value) is not None, "a number"),
-    "points": _Part(lambda value: whole(value) is not None, "a whole number"),
-    "good": _Part(lambda value: isinstance(value, bool), "true or false"),
-    "text": _Part(_is_text, "a text that is not empty"),
-    "spans": _Part(_is_spans, "a list of [start, end] characters"),
-    "consistent": _Part(lambda value: value is None or _is_places(value), "a list of places from 0, or null"),
-    "reason": _Part(_is_text, "a text that is not empty"),
-}
-
-
-def _typed(told: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer's parts once each is there, of its type, and none is there that its kind has not."""
-    parts = {each.name: each.default is MISSING for each in fields(KINDS[told["kind"]])}
-    for part, value in told.items():
-        if part not in ("kind", *parts) and value is not None:  # Parquet has all kinds' parts, empty
-            raise InputError(f"a {told['kind']} has {', '.join(parts)}, and no {part!r}")
-        if part in parts and not _PARTS[part].fits(value):
-            raise InputError(f"{part!r} must be {_PARTS[part].words}, got {brief(value)}")
-    if missing := [part for part, needed in parts.items() if needed and part not in told]:
-        raise InputError(f"a {told['kind']} needs {', '.join(missing)}")
-    return {part: told[part] for part in ("kind", *parts) if part in told}
 
 
 def _from_json(told: str) -> Any:
@@ -263,21 +203,10 @@ def _from_json(told: str) -> Any:
         raise InputError(f"an answer must be an object with its kind, got the text {brief(told)}") from error
 
 
-def _check_places(answer: Answer, request: Request) -> None:
-    """Refuse an answer that names what the request does not show."""
-    shown = request.shown
-    if isinstance(answer, Comparison):
-        fits = len(shown) == 2
-    elif isinstance(answer, Ranking):
-        fits = max(answer.best_first, default=len(shown)) < len(shown)
-    elif isinstance(answer, Critique):
-        ends = [end for _, end in answer.spans]
-        fits = max(answer.consistent or (), default=-1) < len(shown)
-        fits = fits and max(ends, default=0) <= max((len(each.text) for each in shown), default=0)
-    else:
-        fits = True
-    if not fits:
-        raise InputError(f"{brief(answer)} names what the item's {len(shown)} outputs do not have")
+def _checked(answer: Answer, request: Request) -> Answer:
+    """Return the answer; refuse one of another kind, or that names what the request does not show."""
+    check_answer(answer, request.kind, [each.text for each in request.shown])
+    return answer
 
 
 # ---- one column ----

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from rrm.core.kinds.parts import brief
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
-from rrm.interchange.columns import brief
 
 ANONYMOUS = "anonymous"
 """How the names of raters begin who were made up, because only counts of votes are known."""

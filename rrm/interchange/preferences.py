@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator
-from rrm.core.values import Answer, Comparison, Feedback, Output, Passage, Ranking, Rated, Request, Shown, View
-from rrm.interchange.columns import Render, name, number, text, whole
+from rrm.core.kinds.parts import number, whole
+from rrm.core.place import Place
+from rrm.core.values import OVERALL, Answer, Feedback, Output, Passage, Rated, Request, Shown, View
+from rrm.interchange.columns import Render, criterion, name, place, text
 from rrm.interchange.export import record
 from rrm.interchange.forms import (
     MOST_POINTS,
@@ -42,8 +44,9 @@ def read_feedback(file: Path | str, level: int | None = None, **options: Any) ->
     """Read a file of judgements in any form (`forms.py`), with what is odd about them in `notes`.
 
     `options` are the fields of `RecordedPreferences`. Without `level` every row is of the level
-    that it tells in a column `level`, a whole number, and of level 0 if it tells none. Raises
-    InputError for rows that cannot be used, and for a file of which nothing can be learned.
+    that it tells in a column `level`, a whole number, and of level 0 if it tells none; `round`,
+    `subject` and `criterion` likewise. Raises InputError for rows that cannot be used, and for a file
+    of which nothing can be learned.
     """
     rated, notes = RecordedPreferences(str(file), level, **options).reading()
     if problem := nothing_to_learn(rated):
@@ -65,7 +68,9 @@ class RecordedPreferences:
     `source_column` says which source a row belongs to; by default that is `source_id`, else the
     join's key, else the source's text, else the prompt. Rows of another level than `level` by
     their own column `level`, if that is a whole number, are left out; without `level` each row's
-    own is taken. `where` keeps only rows whose columns have a value, or one of several.
+    own is taken. Columns `round` (from 0), `subject` and `criterion` say where a row belongs and what
+    it judges by; without them it is the first round, an answer, `overall`. `where` keeps only rows
+    whose columns have a value, or one of several.
 
     `margin_scale` is the margin that counts as "far better" (default: the file's largest). `aspect`
     names one of the `scores` of rating rows (default: the only one, else `overall`, else the mean
@@ -179,30 +184,34 @@ class RecordedPreferences:
         seen.check_form(form)
         if form == RECORD:
             rated = record(row)
-            if self.level not in (None, rated.request.level):
+            if self.level not in (None, rated.request.place.level):
                 return _Row([])
             return _Row([rated], PlacedAnswer(rated.feedback.rater, rated.feedback.answer))
         told = whole(row.get("level"))
         if self.level is not None and told is not None and told != self.level:
             return _Row([])
         level = next((each for each in (self.level, told) if each is not None), 0)
+        where = place(
+            {**{each: row[each] for each in ("round", "subject") if row.get(each) is not None}, "level": level}
+        )
         judged = READERS[form](row, legend)
         view, source, decided = self._view(row, form)
-        made = [self._rated(each, row, view, source, level) for each in judged]
-        place = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
-        return _Row(made, place, decided, tie=not judged)
+        made = [self._rated(each, row, view, source, where) for each in judged]
+        seen_at = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
+        return _Row(made, seen_at, decided, tie=not judged)
 
-    def _rated(self, judged: Judged, row: Row, view: View, source: str, level: int) -> Rated:
+    def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
             view = View(view.instruction, view.passages, view.max_tokens, judged.context)
-        node = content_id("node", POLICY, source, level, view.id)
+        node = content_id("node", POLICY, source, where.level, view.id)
         shown = _shown(node, tuple(sorted(judged.texts)))
         answer = _turned(judged, [each.text for each in shown])
-        request = Request(node, source, level, answer.kind, view, shown, copy=judged.copy)
+        by = criterion(row) if row.get("criterion") is not None else OVERALL
+        request = Request(node, source, where, answer.kind, view, shown, copy=judged.copy, criterion=by)
         annotator = row.get(self.annotator_column)
         known = annotator is not None and str(annotator).strip() != ""
         rater = judged.rater or (str(annotator) if known else POLICY)
-        return Rated(request, Feedback(request.id, rater, answer, confidence=_confidence(row)))
+        return Rated(request, Feedback(request.id, rater, answer, confidence=_confidence(row), criterion=by))
 
     def _view(self, row: Row, form: str) -> tuple[View, str, str | None]:
         """Return what the rater saw, the source's id, and which text decided it, if no name did."""
@@ -338,12 +347,7 @@ def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
 
 def _turned(judged: Judged, order: list[str]) -> Answer:
     """Return the answer about the texts in this order."""
-    texts, answer = judged.texts, judged.answer
-    if isinstance(answer, Comparison) and answer.better is not None:
-        return Comparison(order.index(texts[answer.better]), answer.strength)
-    if isinstance(answer, Ranking):
-        return Ranking(tuple(order.index(texts[position]) for position in answer.best_first))
-    return answer
+    return judged.answer.permuted([order.index(text) for text in judged.texts])
 
 
 def _confidence(row: Row) -> float | None:

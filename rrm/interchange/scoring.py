@@ -17,7 +17,7 @@ from typing import Any
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.values import Group, Passage, View
-from rrm.interchange.columns import Render, name, reply, text
+from rrm.interchange.columns import Render, name, place, reply, text
 from rrm.interchange.export import record
 from rrm.interchange.rows import Row
 
@@ -102,4 +102,4 @@ def _view(row: Row, render: Render | None) -> View:
 def _group(row: Row, view: View, texts: Sequence[str], whole: View | None = None) -> Group:
     known = row.get("source_id") is not None
     source = name(row, "source_id") if known else content_id("source", (whole or view).text)
-    return Group(source, 0, view, tuple(texts))
+    return Group(source, place(row), view, tuple(texts))

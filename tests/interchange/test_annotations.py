@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rrm.core.annotation import Asked, Given
 from rrm.core.errors import MissingError
+from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Answer,
@@ -33,10 +34,12 @@ from rrm.interchange import annotations
 
 VIEW = View("Summarise.", (Passage("The fox crossed the river."),), 128)
 
+PLACE = Place(1, "split", 2)
+
 
 def asked(kind: str, *texts: str) -> Request:
     shown = tuple(Shown(f"output-{text}", text) for text in texts)
-    return Request("node-1", "book", 2, kind, VIEW, shown)
+    return Request("node-1", "book", PLACE, kind, VIEW, shown, criterion="faithful")
 
 
 def answered(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **known) -> Given:
@@ -55,7 +58,7 @@ def answered(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **
         detail={},
         state="live",
         purpose="work",
-        level=request.level,
+        place=request.place,
         node=request.node,
         kind=request.kind,
     )
@@ -69,7 +72,9 @@ def lookup(*requests: Request):
 def texts_of(*requests: Request):
     """What a desk tells of requests for rows, which have no need of their views."""
     return lambda ids: {
-        each.id: Asked(each.source, tuple(one.text for one in each.shown)) for each in requests if each.id in ids
+        each.id: Asked(each.source, tuple(one.text for one in each.shown), each.criterion)
+        for each in requests
+        if each.id in ids
     }
 
 
@@ -90,7 +95,10 @@ def test_a_row_tells_all_that_is_known_of_an_answer() -> None:
         "item": PAIR.id,
         "node": "node-1",
         "source": "book",
+        "round": 1,
+        "subject": "split",
         "level": 2,
+        "criterion": "faithful",
         "kind": "comparison",
         "purpose": "work",
         "rater": "p-1",
@@ -217,7 +225,10 @@ def test_trl_rows_are_the_preferences_of_what_counts() -> None:
         "rejected": "short",
         "annotator": "p-1",
         "source_id": "book",
+        "round": 1,
+        "subject": "split",
         "level": 2,
+        "criterion": "faithful",
     }
 
 
@@ -281,7 +292,7 @@ def test_csv_reads_back_cell_by_cell() -> None:
     data = b"".join(annotations.csv(rows))
     read = [{name: annotations.original_cell(held) for name, held in row.items()} for row in read_csv(data)]
     assert read == [{name: cell(value) for name, value in row.items()} for row in rows]
-    assert data.startswith(b"id,item,node,source,level,kind,purpose,rater,name,answer,better,")
+    assert data.startswith(b"id,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,")
     assert data.count(b"\r\n") >= len(rows) + 1
 
 

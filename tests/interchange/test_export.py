@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rrm.core.errors import InputError, StoreError
+from rrm.core.place import Place
 from rrm.core.values import (
     Comparison,
     Correction,
@@ -42,7 +43,7 @@ PARTS = (Passage("Part one.", "n1", "o1", 0.25), Passage("Part two.", "n2", "o2"
 def rated(answer, *texts: str, source: str = "book") -> Rated:
     view = View("Summarise.", PARTS, 128, "Before.")
     shown = tuple(Shown(f"id-{text}", text) for text in texts)
-    request = Request("node", source, 1, answer.kind, view, shown, "v2", 1)
+    request = Request("node", source, Place(2, "whole", 1), answer.kind, view, shown, "v2", 1, "faithful")
     return Rated(request, Feedback(request.id, "ann", answer, 2.5))
 
 
@@ -76,7 +77,10 @@ def test_a_comparison_gives_one_row_with_its_origin():
         "margin": 0.5,
         "annotator": "ann",
         "source_id": "book",
+        "round": 2,
+        "subject": "whole",
         "level": 1,
+        "criterion": "faithful",
     }
     assert "margin" not in next(to_trl([rated(Comparison(1, 0.5), "a", "b")], margins=False))
     assert "margin" not in next(to_trl([rated(Comparison(0), "a", "b")]))

@@ -12,6 +12,7 @@ import pytest
 
 from rrm.core.annotation import Asked, Given, Item
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import (
     Comparison,
     Critique,
@@ -62,7 +63,7 @@ def test_a_row_becomes_an_item_in_the_rows_own_order(tmp_path: Path) -> None:
     assert (item.purpose, item.wanted, item.value, item.expected) == ("work", 1, 0.0, None)
     assert [each.text for each in request.shown] == ["Z", "A"]
     assert request.view == View("Summarise.", (Passage("The fox crossed the river."),), 128)
-    assert (request.kind, request.level, request.copy) == ("comparison", 0, 0)
+    assert (request.kind, request.place, request.criterion, request.copy) == ("comparison", Place(), "overall", 0)
 
 
 def test_a_row_may_say_all_that_an_item_can_be(tmp_path: Path) -> None:
@@ -75,7 +76,10 @@ def test_a_row_may_say_all_that_an_item_can_be(tmp_path: Path) -> None:
             "outputs": ["a", "b", "c"],
             "kind": "ranking",
             "max_tokens": 64,
+            "round": 1,
+            "subject": "split",
             "level": 2,
+            "criterion": "faithful",
             "node": "node-7",
             "source_id": 12,
             "purpose": "gold",
@@ -87,7 +91,8 @@ def test_a_row_may_say_all_that_an_item_can_be(tmp_path: Path) -> None:
     )
     passages = (Passage("Part one."), Passage("Part two.", "n2", "o2", 0.5))
     assert item.request.view == View("Join these.", passages, 64, "Before.")
-    assert (item.request.level, item.request.node, item.request.source) == (2, "node-7", "12")
+    assert (item.request.node, item.request.source) == ("node-7", "12")
+    assert (item.request.place, item.request.criterion) == (Place(1, "split", 2), "faithful")
     assert item == Item(item.request, "gold", 3, -1.5, Ranking((2, 0)), "c says most.")
 
 
@@ -137,7 +142,17 @@ def test_a_practice_item_whose_answers_are_not_right_or_wrong_needs_none(tmp_pat
 
 def test_the_requests_of_our_own_records_are_taken_as_they_are(tmp_path: Path) -> None:
     view = View("Summarise.", (Passage("x", "n", "o", 0.5),), 77, "Before.")
-    request = Request("node", "book", 3, "comparison", view, (Shown("1", "a"), Shown("2", "b")), "v2", 4)
+    request = Request(
+        "node",
+        "book",
+        Place(1, "whole", 3),
+        "comparison",
+        view,
+        (Shown("1", "a"), Shown("2", "b")),
+        "v2",
+        4,
+        "faithful",
+    )
     feedback = Feedback(request.id, "ann", Comparison(0))
     file = tmp_path / "records.jsonl"
     to_jsonl([{**row, "wanted": 2} for row in to_records([Rated(request, feedback)])], file)
@@ -177,6 +192,9 @@ FAULTS = [
     ({"kind": "label"}, "'outputs': a label shows 1 outputs, got 2"),
     ({"level": -1}, "'level' must be a whole number"),
     ({"level": "1"}, "'level' must be a whole number"),
+    ({"round": -1}, "'round' must be a whole number from 0"),
+    ({"subject": "root"}, "'subject' must be one of answer, whole, split"),
+    ({"criterion": 0.5}, "'criterion' must be a name"),
     ({"max_tokens": 0}, "'max_tokens' must be a whole number"),
     ({"wanted": 0}, "'wanted' must be a whole number"),
     ({"wanted": True}, "'wanted' must be a whole number"),
@@ -190,7 +208,10 @@ FAULTS = [
     ({"purpose": "gold", "expected": {"better": True}}, "'expected': 'better' must be 0, 1 or null"),
     ({"purpose": "gold", "expected": {}}, "'expected': a comparison needs better"),
     ({"purpose": "gold", "expected": {"good": True}}, "'expected': a comparison has better, strength, and no 'good'"),
-    ({"purpose": "gold", "expected": {"kind": "label", "good": True}}, "'expected': a label does not answer"),
+    (
+        {"purpose": "gold", "expected": {"kind": "label", "good": True}},
+        "the item asks for a comparison, got a label",
+    ),
     ({"purpose": "gold", "expected": "A"}, "'expected': an answer must be an object"),
     ({"purpose": "gold", "expected": [0]}, "'expected': an answer must be an object"),
     ({"purpose": "gold", "expected": {"kind": "guess"}}, "'expected': an answer's kind is one of"),
@@ -200,7 +221,7 @@ FAULTS = [
     ),
     (
         {"purpose": "gold", "kind": "ranking", "expected": {"best_first": [2, 0]}},
-        "'expected': Ranking.* names what the item's 2 outputs do not have",
+        "'expected': a ranking names some of the 2 places",
     ),
     (
         {"purpose": "gold", "kind": "ranking", "expected": {"best_first": [0, 0]}},
@@ -231,9 +252,16 @@ def test_a_fault_is_told_in_one_sentence_with_file_row_and_column(
 
 
 def test_a_request_with_false_types_inside_is_refused_before_it_reaches_the_record(tmp_path: Path) -> None:
-    request = Request("node", "book", 0, "label", VIEW, (Shown("1", "a"),))
+    request = Request("node", "book", Place(), "label", VIEW, (Shown("1", "a"),))
     (row,) = to_records([Rated(request, Feedback(request.id, "ann", Label(True)))])
-    for part, value in (("level", "0"), ("node", 5), ("copy", -1), ("shown", [{"output": "1", "text": 3}])):
+    for part, value in (
+        ("place", {"level": "0"}),
+        ("place", 0),
+        ("criterion", 5),
+        ("node", 5),
+        ("copy", -1),
+        ("shown", [{"output": "1", "text": 3}]),
+    ):
         file = written(tmp_path, {"request": {**row["request"], part: value}})
         with pytest.raises(InputError, match="row 1: column 'request' is none of rrm's records"):
             list(items_from(file))
@@ -242,8 +270,8 @@ def test_a_request_with_false_types_inside_is_refused_before_it_reaches_the_reco
 # ---- ratings ----
 
 VIEW = View("Summarise.", (Passage("The fox crossed the river."),), 128)
-ASKED = Request("node", "book", 1, "comparison", VIEW, (Shown("1", "short"), Shown("2", "long")))
-CRITIQUED = Request("node", "book", 1, "critique", VIEW, (Shown("1", "short"),))
+ASKED = Request("node", "book", Place(level=1), "comparison", VIEW, (Shown("1", "short"), Shown("2", "long")))
+CRITIQUED = Request("node", "book", Place(level=1), "critique", VIEW, (Shown("1", "short"),))
 
 
 def test_ratings_made_elsewhere_are_read_by_their_items(tmp_path: Path) -> None:
@@ -270,7 +298,7 @@ def test_our_own_records_need_no_look_up(tmp_path: Path) -> None:
 
 def given(answer: Any, **known: Any) -> Given:
     fixed = {"order": (1, 0), "guideline": 1, "shown": "s", "at": 0.0, "seconds": 2.5, "wall_seconds": 3.0}
-    item = {"purpose": "work", "level": 1, "node": "node", "kind": "comparison", "state": "live"}
+    item = {"purpose": "work", "place": Place(level=1), "node": "node", "kind": "comparison", "state": "live"}
     rest = {"id": "g", "item": ASKED.id, "person": "p-1", "confidence": 0.75, "detail": {}}
     return Given(answer=answer, **{**fixed, **item, **rest, **known})
 
@@ -285,7 +313,10 @@ def test_exported_answers_come_in_again_as_far_as_they_count(tmp_path: Path, for
         given(Critique("No.", ((0, 2),), (0,)), item=CRITIQUED.id, kind="critique", order=(0,)),
     ]
     requests = lookup(ASKED, CRITIQUED)
-    asked = {each.id: Asked(each.source, tuple(one.text for one in each.shown)) for each in (ASKED, CRITIQUED)}
+    asked = {
+        each.id: Asked(each.source, tuple(one.text for one in each.shown), each.criterion)
+        for each in (ASKED, CRITIQUED)
+    }
     file = tmp_path / f"rows.{form}"
     file.write_bytes(b"".join(getattr(annotations, form)(annotations.rows(answers, lambda ids: asked))))
     assert list(ratings_from(file, requests)) == list(annotations.rated(answers, requests))
@@ -309,10 +340,10 @@ def test_exported_answers_come_in_again_as_far_as_they_count(tmp_path: Path, for
         ({"confidence": "1e5"}, "'confidence' must be a number above 0"),
         (
             {"item": CRITIQUED.id, "answer": {"text": "x", "spans": [[0, 6]]}},
-            "'answer': Critique.* names what the item's 1 outputs do not have",
+            "'answer': a span lies within the output's 5 characters",
         ),
         ({"item": CRITIQUED.id, "answer": {"text": "x", "spans": [[3, 3]]}}, "'answer': 'spans' must be a list"),
-        ({"item": CRITIQUED.id, "answer": {"text": "x", "consistent": [1]}}, "do not have"),
+        ({"item": CRITIQUED.id, "answer": {"text": "x", "consistent": [1]}}, "speaks for some of the 1 places"),
         ({"request": {}, "feedback": {}}, "not one of rrm's records"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rrm.core.errors import ConfigError, InputError, LimitError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Label, Ranking, Rated, Rating
 from rrm.interchange.preferences import RecordedPreferences
 from rrm.interchange.rows import read_rows
@@ -33,7 +34,7 @@ def test_a_preference_becomes_a_comparison_beside_its_passage(tmp_path):
     file = written(tmp_path / "p.jsonl", GOOD)
     (rated,) = RecordedPreferences(file, 2, instruction="Summarise.", max_tokens=64).rated()
     request, feedback = rated.request, rated.feedback
-    assert (request.kind, request.level, request.view.max_tokens) == ("comparison", 2, 64)
+    assert (request.kind, request.place, request.view.max_tokens) == ("comparison", Place(level=2), 64)
     assert (request.view.instruction, request.view.text) == ("Summarise.", "An article.")
     assert sorted(each.text for each in request.shown) == ["Fine.", "Poor."]
     assert chosen_text(rated) == "Fine."

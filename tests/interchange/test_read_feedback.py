@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 from rrm.interchange.export import to_jsonl, to_parquet, to_records, to_trl
 from rrm.interchange.forms import READERS, RECORD, form_of
@@ -37,7 +38,7 @@ def chosen_text(rated: Rated) -> str | None:
 
 def recorded(better: int | None, first: str, second: str, rater: str = "ann", level: int = 0) -> Rated:
     shown = (Shown("a", first), Shown("b", second))
-    request = Request("n", "book", level, "comparison", View("Summarise.", (Passage("Once."),), 50), shown)
+    request = Request("n", "book", Place(level=level), "comparison", View("Summarise.", (Passage("Once."),), 50), shown)
     return Rated(request, Feedback(request.id, rater, Comparison(better)))
 
 
@@ -175,12 +176,23 @@ def test_chat_messages_are_rendered_by_whoever_knows_the_template(tmp_path):
 
 def test_a_row_knows_its_level_and_only_one_level_can_be_asked_for(tmp_path):
     rows = [{**GOOD, "prompt": f"{n}", "level": level} for n, level in enumerate((0, 2, "root", None, 2))]
-    assert [each.request.level for each in read(tmp_path, *rows).rated] == [0, 2, 0, 0, 2]
+    assert [each.request.place.level for each in read(tmp_path, *rows).rated] == [0, 2, 0, 0, 2]
     found = read(tmp_path, *rows, level=2)
-    assert [each.request.level for each in found.rated] == [2, 2, 2, 2]
+    assert [each.request.place.level for each in found.rated] == [2, 2, 2, 2]
     assert "rows left out: 1, of another level" in found.notes
     with pytest.raises(InputError, match="no rows to learn from; rows left out: 1, of another level"):
         read(tmp_path, rows[0], level=1)
+
+
+def test_a_row_knows_its_round_what_was_judged_and_by_which_criterion(tmp_path):
+    told = {"round": 1, "subject": "split", "level": 2, "criterion": "faithful"}
+    plain, all_told, empty = read(tmp_path, GOOD, {**GOOD, **told}, {**GOOD, **dict.fromkeys(told)}).rated
+    assert (all_told.request.place, all_told.request.criterion) == (Place(1, "split", 2), "faithful")
+    assert all_told.feedback.criterion == "faithful"
+    for each in (plain, empty):
+        assert (each.request.place, each.request.criterion, each.feedback.criterion) == (Place(), "overall", "overall")
+    with pytest.raises(InputError, match="row 1: column 'round' must be a whole number from 0 to 1,000,000, got -1"):
+        read(tmp_path, {**GOOD, "round": -1})
 
 
 def test_our_own_records_come_back_as_they_were(tmp_path):
