@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from rrm.core.annotation import Given
+from rrm.core.calls import Call
 from rrm.core.graph import TaskGraph
+from rrm.core.kinds.answer import Written
 from rrm.core.nodes import NodeRecord
+from rrm.core.place import Place
 from rrm.core.report import Candidate, Interval, NodeReport
 from rrm.core.task import Source
-from rrm.core.values import Answer, Comparison, Feedback, Label, Output, Ranking, Rating, Reject, Request, Score, Scored
+from rrm.core.values import OVERALL, Answer, Composed, Critique, Feedback, Output, Request, Score, Scored
 from rrm.viewer.outline import Layout, chosen_at
 
 LONGEST = 20_000
@@ -24,7 +27,10 @@ Answers = Callable[[str], Sequence[Given]]
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """A node in its tree, what is on record about it, and what the finished run's report says of it."""
+    """A node in its tree, what is on record about it, and what the finished run's report says of it.
+
+    `several` says that more rounds than the first are on record, so that places are told with theirs.
+    """
 
     graph: TaskGraph
     layout: Layout
@@ -32,6 +38,7 @@ class Located:
     node: str
     record: NodeRecord
     report: NodeReport | None = None
+    several: bool = False
 
     @cached_property
     def outputs(self) -> list["Standing"]:
@@ -40,7 +47,11 @@ class Located:
         Of equals the chosen one comes first.
         """
         by_text = {each.text: each for each in reversed(self.report.candidates)} if self.report else {}
-        standing = [self._standing(each, by_text.get(each.text)) for each in self.record.outputs]
+        latest = {each.output: each for each in self.record.composed if each.criterion == OVERALL}
+        standing = [
+            self._standing(each, by_text.get(each.text) or _candidate(each, latest.get(each.id)))
+            for each in self.record.outputs
+        ]
         return sorted(standing, key=lambda each: (each.composed is None, -each.worth, each.output.id != self.chosen))
 
     @cached_property
@@ -65,15 +76,16 @@ class Located:
     def _standing(self, output: Output, composed: Candidate | None) -> "Standing":
         own, flat = None, None
         for each in self.record.scores:
-            if each.output == output.id:
+            if each.output == output.id and each.criterion == OVERALL:
                 model = self.record.models.get(each.model)
-                own, flat = (own, each) if model is not None and model.level < 0 else (each, flat)
+                whole = model is not None and model.place.subject == "whole"
+                own, flat = (own, each) if whole else (each, flat)
         return Standing(output, own, flat, composed)
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """An output with its latest scores: by its level's model, by the flat baseline's, and composed."""
+    """An output with its latest scores overall: by its level's model, by the flat baseline's, and composed."""
 
     output: Output
     own: Scored | None
@@ -100,18 +112,26 @@ def node_json(located: Located, answers: Answers) -> dict[str, Any]:
         "requests_in_all": record.requests_in_all,
         "failures": [{"step": each.step, "error": each.error, "cause": cut(each.cause)} for each in record.failures],
         "refusals": [cut(each.reason) for each in located.graph.refusals if each.node == located.node],
+        "rounds": located.several,
         "models": [
-            {"id": each.id, "level": each.level, "digest": each.digest, "ratings": each.ratings}
+            {"id": each.id, **_place(located, each.place), "digest": each.digest, "ratings": each.ratings}
             for each in record.models.values()
         ],
         "blame": located.report.blame if located.report else None,
         "cost": _cost(record),
+        "calls": record.calls._asdict(),
     }
 
 
 def cut(text: str) -> dict[str, Any]:
     """Return the beginning of a text and how long the whole is, in characters."""
     return {"text": text[:LONGEST], "length": len(text)}
+
+
+def _place(located: Located, place: Place) -> dict[str, Any]:
+    """Return a place as text, its parts, and in words for people."""
+    parts = {"round": place.round, "subject": place.subject, "level": place.level}
+    return {"place": str(place), **parts, "where": place.words(located.several)}
 
 
 # ---- the task ----
@@ -158,6 +178,7 @@ def _output(located: Located, standing: Standing) -> dict[str, Any]:
         "id": output.id,
         "text": cut(output.text),
         "policy": output.policy,
+        "round": located.record.rounds.get(output.id),
         "seed": str(output.seed),  # 63 bits are more than a number holds in JavaScript
         "inputs": output.inputs,
         "context": output.context,
@@ -169,6 +190,14 @@ def _output(located: Located, standing: Standing) -> dict[str, Any]:
         "chosen": output.id == located.chosen,
         "handed_up": output.id in located.record.handed_up,
     }
+
+
+def _candidate(output: Output, composed: Composed | None) -> Candidate | None:
+    """Return an output with its composed score on record, as a report tells it."""
+    if composed is None:
+        return None
+    score = Score(np.array(composed.acceptance))
+    return Candidate(output.id, output.text, composed=score.mean, composed_interval=Interval(*score.interval()))
 
 
 def _scored(scored: Scored | None) -> dict[str, Any] | None:
@@ -200,7 +229,7 @@ def _score(mean: float | None, interval: Interval | None) -> dict[str, Any] | No
 def _requests(located: Located, answers: Answers) -> list[dict[str, Any]]:
     """Return what was asked, each with its answers.
 
-    When a level is taken up, the desk records each answer with the request exactly as its rater saw it; such
+    When a place is taken up, the desk records each answer with the request exactly as its rater saw it; such
     a request is no question of its own, so its answer is told at the one that was asked.
     """
     given = {request.id: answers(request.id) for request in located.record.requests}
@@ -228,6 +257,8 @@ def _request(
     others = [each for each in located.record.feedback.get(request.id, ()) if (request.id, each.rater) not in seen]
     return {
         "id": request.id,
+        **_place(located, request.place),
+        "criterion": request.criterion,
         "kind": request.kind,
         "copy": request.copy,
         "guideline": request.guideline,
@@ -271,51 +302,24 @@ def answer_json(answer: Answer, shown: Sequence[int | None]) -> dict[str, Any]:
 
     `shown` holds the numbers of the outputs in the order of the request; None for one not on the page.
     """
-    written = getattr(answer, "text", None)
-    spans = [list(span) for span in getattr(answer, "spans", ())]
-    return {
-        "kind": answer.kind,
-        "said": _sentence(answer, shown),
-        "text": cut(written) if written else None,
-        "spans": spans,
-    }
 
-
-_WROTE = {
-    "correction": "rewrote the output",
-    "demonstration": "wrote an output",
-    "critique": "wrote a critique",
-}
-
-
-def _sentence(answer: Answer, shown: Sequence[int | None]) -> str:
-    def named(at: int) -> str:
-        number = shown[at] if at < len(shown) else None
+    def name(place: int) -> str:
+        number = shown[place] if place < len(shown) else None
         return f"output {number}" if number else "an output that is not listed"
 
-    match answer:
-        case Comparison(better=None):
-            return "both are equally good"
-        case Comparison(better=0 | 1 as better, strength=strength):
-            how = "" if strength is None else f", strength {strength:.2f} of 1"
-            return f"{named(better)} is better than {named(1 - better)}{how}"
-        case Ranking(best_first=best_first):
-            return "best first: " + ", ".join(map(named, best_first))
-        case Rating(value=value, points=points):
-            return f"{named(0)} gets {value:g} of {points}"
-        case Label(good=good):
-            return f"{named(0)} is {'good' if good else 'not good'}"
-        case Reject(reason=reason):
-            return f"rejected: {reason}"[:LONGEST]
-        case _:
-            return _WROTE[answer.kind]
+    return {
+        "kind": answer.kind,
+        "said": answer.sentence(name)[:LONGEST],
+        "text": cut(answer.text) if isinstance(answer, Written) and answer.text else None,
+        "spans": [list(span) for span in answer.spans] if isinstance(answer, Critique) else [],
+    }
 
 
 # ---- cost ----
 
 
 def _cost(record: NodeRecord) -> dict[str, Any]:
-    """Return what the record knows of a node's cost; model calls are counted for the run as a whole only."""
+    """Return what people took for a node, as far as the record knows; `calls` tells it of models."""
     feedback = [each for given in record.feedback.values() for each in given]
     timed = [each.seconds for each in feedback if each.seconds is not None]
     return {
@@ -323,4 +327,30 @@ def _cost(record: NodeRecord) -> dict[str, Any]:
         "ratings": len(feedback),
         "rater_seconds": sum(timed) if timed else None,
         "timed": len(timed),
+    }
+
+
+# ---- model calls ----
+
+
+def call_json(call: Call) -> dict[str, Any]:
+    """Return a model call in full; texts are cut at `LONGEST` characters."""
+    return {
+        "id": call.id,
+        "asker": call.asker,
+        "about": call.about,
+        "assistant": call.assistant,
+        "system": cut(call.system),
+        "user": cut(call.user),
+        "sample": str(call.sample),  # as a seed: 63 bits
+        "attempt": call.attempt,
+        "at": call.at,
+        "seconds": call.seconds,
+        "reply": None if call.reply is None else cut(call.reply),
+        "reason": None if call.reason is None else cut(call.reason),
+        "error": None if call.error is None else cut(call.error),
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "cost": call.cost,
+        "cached": call.cached,
     }

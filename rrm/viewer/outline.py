@@ -119,7 +119,7 @@ class Outline:
             high=tuple(row[2] for row in rows),
             ratings=tuple(mark.ratings for mark in marked),
             errors=frozenset(at for at, mark in enumerate(marked) if mark.failures),
-            composed=any(each is not None for each in chosen),
+            composed=any(each is not None for each in chosen) or any(mark.composed for mark in marked),
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from rrm.core.nodes import Nodes, TreeEntry
 from rrm.core.report import NodeReport, Report
 from rrm.core.task import Source
 from rrm.report.record import report_from_json
-from rrm.viewer.node import Located, node_json
+from rrm.viewer.node import Located, call_json, node_json
 from rrm.viewer.outline import STATES, Layout, Outline, State
 
 REPORT = "report.json"
@@ -95,15 +95,18 @@ class Trees:
         """Return everything about a node, named by its id or its number; raise MissingError if there is none."""
         entry = self._entry(tree)
         layout = self._layout(entry)
-        if node.isdecimal() and len(node) < 10 and int(node) < len(layout.ids):
-            node = layout.ids[int(node)]
-        if node not in layout.place:
-            raise MissingError(f"the tree {tree} has no node {node}")
+        node = _named(node, layout, tree)
         with self._turn:
             graph = self._graphs.get(tree, lambda: TaskGraph.from_json(self._nodes.graph(tree)))
         record = self._nodes.at(node, graph.parents(node))
-        located = Located(graph, layout, self._source(entry.source), node, record, self._reported(entry).get(node))
+        source, report = self._source(entry.source), self._reported(entry).get(node)
+        located = Located(graph, layout, source, node, record, report, self._nodes.has_rounds())
         return {"tree": tree, "version": self.version(), **node_json(located, self._answers)}
+
+    def calls(self, tree: str, node: str, after: int = 0) -> dict[str, Any]:
+        """Return some of a node's model calls, and after which number the rest is; raises what `node` raises."""
+        page = self._nodes.calls(_named(node, self._layout(self._entry(tree)), tree), after)
+        return {"calls": [call_json(each) for each in page.calls], "next": page.next}
 
     def search(self, tree: str, wanted: Wanted) -> dict[str, Any]:
         """Return the numbers of the nodes that fit, in order."""
@@ -175,6 +178,15 @@ class Trees:
         found = layout.leaves_with(text, source) if source else set()
         found |= {layout.place[node] for node in self._nodes.find(layout.ids, text)}
         return found | ({layout.place[text]} if text in layout.place else set())
+
+
+def _named(node: str, layout: Layout, tree: str) -> str:
+    """Return the id of the node that an id or a number in the outline names."""
+    if node.isdecimal() and len(node) < 10 and int(node) < len(layout.ids):
+        node = layout.ids[int(node)]
+    if node not in layout.place:
+        raise MissingError(f"the tree {tree} has no node {node}")
+    return node
 
 
 class FinishedReport:

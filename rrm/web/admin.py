@@ -14,10 +14,12 @@ from rrm.agreement.raters import rater_standings
 from rrm.core import values
 from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission, shown_hash
 from rrm.core.errors import AccessError, ConflictError, LockedError, MissingError
+from rrm.core.place import Place, Subject
 from rrm.web.access import Id, allow, invitation
-from rrm.web.figures import Computed, Figures, standing
+from rrm.web.figures import Computed, Figures, agreed, standing
 from rrm.web.guidelines import guideline_html
-from rrm.web.kinds import AnswerBody, Body, answer_json, lease_json, summary, to_answer
+from rrm.web.kinds import AnswerBody, Body, Question, answer_json, lease_json, summary, to_answer
+from rrm.web.places import Wording
 from rrm.web.station import Station
 from rrm.web.work import Detail, Key, Nothing
 
@@ -33,9 +35,17 @@ SEARCHED_AT_ONCE = 2_500
 _MOST_DISPUTED = 100
 _MOST_FLAGS = 200
 
-Level = Annotated[int, Path(ge=0, le=2**31 - 1)]
+Whole = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Number = Annotated[int, Query(ge=0, le=2**53)]
 Form = Literal["jsonl", "csv", "parquet", "trl"]
+
+
+def _here(round: Whole, subject: Subject, level: Whole) -> Place:
+    """Return the place that a path names as its text does: round/subject/level."""
+    return Place(round, subject, level)
+
+
+Here: TypeAlias = Annotated[Place, Depends(_here)]
 
 
 class Adding(Body):
@@ -98,14 +108,14 @@ def _looking(station: Station, figures: Figures) -> APIRouter:
     Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
     Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
 
-    @routes.get("/levels")
-    def levels(viewer: Viewer) -> dict[str, Any]:
+    @routes.get("/places")
+    def places(viewer: Viewer) -> dict[str, Any]:
         found = figures.progress.latest()
-        names = _names(station, viewer)
+        names, worded = _names(station, viewer), Wording(desk)
         here = desk.at_work(station.clock() - RECENT_SECONDS)
         return {
             "computed": _computed(found),
-            "levels": [asdict(each) for each in found.value] if found is not None else [],
+            "places": [{**asdict(each), **worded(each.place)} for each in found.value] if found is not None else [],
             "at_work": [{**asdict(each), "name": names.get(each.person)} for each in here],
             "alerts": _alerts(figures, names),
         }
@@ -113,7 +123,9 @@ def _looking(station: Station, figures: Figures) -> APIRouter:
     @routes.get("/agreement")
     def agreement(_: Viewer) -> dict[str, Any]:
         found = figures.judged.latest()
-        return {"computed": _computed(found), "levels": found.value.agreement if found is not None else []}
+        worded, judged = Wording(desk), found.value.agreement if found is not None else []
+        rows = [{**worded(each.place), **agreed(each)} for each in judged]
+        return {"computed": _computed(found), "places": rows}
 
     @routes.get("/flags")
     def flags(viewer: Viewer) -> list[dict[str, Any]]:
@@ -136,13 +148,13 @@ def _looking(station: Station, figures: Figures) -> APIRouter:
         desk.note(admin.id, "start run", "run")
         return station.run.status()
 
-    @routes.post("/levels/{level}/freeze")
-    def freeze(level: Level, admin: Admin, _: Nothing) -> dict[str, Any]:
-        return {"answers": desk.freeze(level, admin.id)}
+    @routes.post("/places/{round}/{subject}/{level}/freeze")
+    def freeze(place: Here, admin: Admin, _: Nothing) -> dict[str, Any]:
+        return {"answers": desk.freeze(place, admin.id)}
 
-    @routes.post("/levels/{level}/reopen")
-    def reopen(level: Level, admin: Admin, _: Nothing) -> dict[str, Any]:
-        desk.reopen(level, admin.id)
+    @routes.post("/places/{round}/{subject}/{level}/reopen")
+    def reopen(place: Here, admin: Admin, _: Nothing) -> dict[str, Any]:
+        desk.reopen(place, admin.id)
         return {}
 
     return routes
@@ -253,7 +265,7 @@ def _items(station: Station) -> APIRouter:
     @routes.get("/items")
     def items(
         _: Viewer,
-        level: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
+        place: Annotated[str | None, Query(max_length=40)] = None,
         state: ItemState | None = None,
         kind: Annotated[str | None, Query(max_length=40)] = None,
         node: Annotated[str | None, Query(max_length=100)] = None,
@@ -262,14 +274,17 @@ def _items(station: Station) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
         up_to = after + SEARCHED_AT_ONCE if text else None
-        conditions: dict[str, Any] = {"level": level, "state": state, "kind": kind, "node": node, "text": text}
+        at = Place.parse(place) if place is not None else None
+        conditions: dict[str, Any] = {"place": at, "state": state, "kind": kind, "node": node, "text": text}
         found = desk.search_items(**conditions, after=after, up_to=up_to, limit=limit + 1)
         following = None
         if len(found) > limit:
             following = found[limit - 1].seq
         elif up_to is not None and desk.search_items(after=up_to, limit=1):
             following = up_to
-        return {"items": [asdict(each) for each in found[:limit]], "next": following}
+        worded = Wording(desk)
+        rows = [{**asdict(each), **worded(each.place)} for each in found[:limit]]
+        return {"items": rows, "next": following, "places": [worded(each) for each in worded.places]}
 
     @routes.get("/items/{item}")
     def item(item: Id, viewer: Viewer) -> dict[str, Any]:
@@ -294,7 +309,7 @@ def _shown(station: Station, request: values.Request) -> dict[str, Any]:
     order = tuple(range(len(request.shown)))
     points = station.desk.settings().rating_points
     shown = Lease("", "", request, "work", order, guideline=0, shown="", expires=0.0, points=points)
-    return {**lease_json(shown, 0.0, wider=False), "node": request.node}
+    return {**lease_json(shown, 0.0, wider=False), **Wording(station.desk)(request.place), "node": request.node}
 
 
 def _given(station: Station, viewer: Person, item: str) -> list[dict[str, Any]]:
@@ -337,7 +352,7 @@ def _ruling(station: Station) -> APIRouter:
         return _guideline(station, viewer, None)
 
     @routes.get("/guidelines/{version}")
-    def version(version: Level, viewer: Viewer) -> dict[str, Any]:
+    def version(version: Whole, viewer: Viewer) -> dict[str, Any]:
         return _guideline(station, viewer, version)
 
     @routes.post("/guidelines")
@@ -399,9 +414,9 @@ def _settling(station: Station) -> APIRouter:
     @routes.get("")
     def disputed(_: Viewer) -> list[dict[str, Any]]:
         found = desk.disputed(_MOST_DISPUTED)
-        requests = desk.requests([id for id, _ in found])
+        requests, worded = desk.requests([id for id, _ in found]), Wording(desk)
         return [
-            {"item": id, "disagreement": value, "level": requests[id].level, "kind": requests[id].kind}
+            {"item": id, "disagreement": value, **worded(requests[id].place), "kind": requests[id].kind}
             for id, value in found
         ]
 
@@ -416,7 +431,7 @@ def _settling(station: Station) -> APIRouter:
     def decide(item: Id, judge: Judge, body: Deciding) -> dict[str, Any]:
         request, points = desk.item(item).request, desk.settings().rating_points
         texts = [each.text for each in request.shown]
-        made = to_answer(body.answer, request, texts, points, station.count)
+        made = to_answer(body.answer, Question(request, texts, points, station.count))
         shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
         return {"id": desk.adjudicate(judge.id, item, submission, body.key).id}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rrm.agreement.estimates import Estimate, Share
-from rrm.agreement.levels import LevelAgreement, level_agreement
+from rrm.agreement.places import PlaceAgreement, place_agreement
 from rrm.agreement.raters import RaterStanding, rater_standings
-from rrm.agreement.sheet import Sheet, read_sheet
+from rrm.agreement.sheet import read_sheet
 from rrm.core.annotation import Desk, Given
 
 T = TypeVar("T")
@@ -93,15 +93,15 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True)
 class Judged:
-    """What all answers together say: raters' standings by id, when each answered last, agreement as JSON."""
+    """What all answers together say: raters' standings by id, when each answered last, agreement by place and kind."""
 
     standings: Mapping[str, RaterStanding]
     last: Mapping[str, float]
-    agreement: list[dict[str, Any]]
+    agreement: list[PlaceAgreement]
 
 
 class Figures:
-    """A desk's progress, seconds old at most, and what its answers say of raters and levels."""
+    """A desk's progress, seconds old at most, and what its answers say of raters and places."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -113,7 +113,7 @@ class Figures:
         with _giving_way():
             sheet = read_sheet(_noting(self._desk.answers(), last))
             standings = rater_standings(self._desk.persons(), sheet, self._desk.skips())
-            return Judged({each.person.id: each for each in standings}, last, _agreement(sheet))
+            return Judged({each.person.id: each for each in standings}, last, place_agreement(sheet))
 
 
 @contextmanager
@@ -137,14 +137,10 @@ def _noting(answers: Iterable[Given], last: dict[str, float]) -> Iterable[Given]
         yield given
 
 
-def _agreement(sheet: Sheet) -> list[dict[str, Any]]:
-    return [_level(each) for each in level_agreement(sheet)]
-
-
-def _level(found: LevelAgreement) -> dict[str, Any]:
+def agreed(found: PlaceAgreement) -> dict[str, Any]:
+    """Return how far raters agree on a place's items of one kind, but for which place it is."""
     measures = [{"name": f"alpha, {metric}", **estimate(each)} for metric, each in found.alpha.items()]
     return {
-        "level": found.level,
         "kind": found.kind,
         "items": found.items,
         "answers": found.answers,

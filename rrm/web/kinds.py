@@ -1,16 +1,19 @@
 """Every kind of feedback as the pages send it and are sent it, with places as shown."""
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from difflib import SequenceMatcher
 from math import isfinite
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rrm.core.annotation import BOTH_BAD, Lease
 from rrm.core.errors import InputError
+from rrm.core.kinds import inverse
 from rrm.core.values import (
+    KINDS,
     Answer,
     Comparison,
     Correction,
@@ -23,6 +26,7 @@ from rrm.core.values import (
     Reject,
     Request,
 )
+from rrm.web.places import place_json
 
 DETAILS = frozenset({"both_bad", "diff", "source_spans"})
 """What is kept beside an answer because of what it says."""
@@ -43,39 +47,122 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ComparisonBody(Body):
+class Made(NamedTuple):
+    """An answer, and what is kept beside it: spans on the source, the diff of a correction, both called bad."""
+
+    answer: Answer
+    detail: dict[str, Any]
+
+
+class Question(NamedTuple):
+    """What an answer is checked against: a request, and its outputs' texts in the order shown.
+
+    `points` is the length of the rating scale, `tokens` counts a text's.
+    """
+
+    request: Request
+    texts: Sequence[str]
+    points: int
+    tokens: Callable[[str], int] | None = None
+
+
+class AnswerForm(Body):
+    """An answer of one kind as a page sends it, with places as shown."""
+
+    kind: str
+
+    @abstractmethod
+    def made(self, points: int) -> Made:
+        """Return the answer as it stands, on a scale of so many points."""
+
+    def answer(self, question: Question) -> Made:
+        """Return the answer to a question; raise InputError where it does not fit."""
+        return self.made(question.points)
+
+
+class ComparisonBody(AnswerForm):
     kind: Literal["comparison"]
     better: Annotated[int, Field(ge=0, le=1)] | None
     strength: Annotated[float, Field(ge=0, le=1)] | None = None
     both_bad: bool = False
 
+    def made(self, points: int) -> Made:
+        if self.both_bad:
+            return Made(Reject(BOTH_BAD), {"both_bad": True})
+        return Made(Comparison(self.better, self.strength), {})
 
-class RankingBody(Body):
+    def answer(self, question: Question) -> Made:
+        if len(question.texts) != 2:
+            raise InputError(f"a comparison is of two outputs, this item has {len(question.texts)}")
+        if self.both_bad and self.better is not None:
+            raise InputError("an answer says either that one output is better or that both are bad")
+        if self.better is None and self.strength is not None and not self.both_bad:
+            raise InputError("a tie has no strength")
+        return self.made(question.points)
+
+
+class RankingBody(AnswerForm):
     kind: Literal["ranking"]
     best_first: Annotated[list[Annotated[int, Field(ge=0, lt=MOST_RANKED)]], Field(max_length=MOST_RANKED)]
 
+    def made(self, points: int) -> Made:
+        return Made(Ranking(tuple(self.best_first)), {})
 
-class RatingBody(Body):
+    def answer(self, question: Question) -> Made:
+        if sorted(self.best_first) != list(range(len(question.texts))):
+            raise InputError(f"a ranking names each of the {len(question.texts)} outputs once, by places from 0 up")
+        return self.made(question.points)
+
+
+class RatingBody(AnswerForm):
     kind: Literal["rating"]
     value: Annotated[int, Field(ge=1, le=1_000)]
 
+    def made(self, points: int) -> Made:
+        return Made(Rating(self.value, points), {})
 
-class LabelBody(Body):
+
+class LabelBody(AnswerForm):
     kind: Literal["label"]
     good: bool
 
+    def made(self, points: int) -> Made:
+        return Made(Label(self.good), {})
 
-class CorrectionBody(Body):
+    def answer(self, question: Question) -> Made:
+        if question.request.kind == "reject" and not self.good:
+            raise InputError("an item that is not fine as it is needs the reason: reject it")
+        return self.made(question.points)
+
+
+class CorrectionBody(AnswerForm):
     kind: Literal["correction"]
     text: Text
 
+    def made(self, points: int) -> Made:
+        return Made(Correction(self.text), {})
 
-class DemonstrationBody(Body):
+    def answer(self, question: Question) -> Made:
+        original = question.texts[0] if question.texts else ""
+        _check_written(self.text, question)
+        if self.text == original:
+            raise InputError("nothing was changed: call it good or edit it")
+        return Made(Correction(self.text), {"diff": differences(original, self.text)})
+
+
+class DemonstrationBody(AnswerForm):
     kind: Literal["demonstration"]
     text: Text
 
+    def made(self, points: int) -> Made:
+        return Made(Demonstration(self.text), {})
 
-class CritiqueBody(Body):
+    def answer(self, question: Question) -> Made:
+        _check_written(self.text, question)
+        return self.made(question.points)
+
+
+class CritiqueBody(AnswerForm):
     """`spans` are [start, end] in characters of the output, `source_spans` [passage, start, end] of the passages."""
 
     kind: Literal["critique"]
@@ -87,10 +174,34 @@ class CritiqueBody(Body):
         list[Annotated[list[Offset], Field(min_length=3, max_length=3)]], Field(max_length=MOST_SPANS)
     ] = Field(default_factory=list)
 
+    def made(self, points: int) -> Made:
+        spans = tuple((start, end) for start, end in self.spans)
+        return Made(Critique(self.text, spans), {"source_spans": self.source_spans} if self.source_spans else {})
 
-class RejectBody(Body):
+    def answer(self, question: Question) -> Made:
+        _check_filled(self.text, "the critique is empty: say in words what is wrong or right")
+        if self.spans and len(question.texts) != 1:
+            raise InputError("spans are marked where one output is shown, not several")
+        for start, end in self.spans:
+            _check_span(start, end, question.texts[0], "the output")
+        passages = question.request.view.passages
+        for passage, start, end in self.source_spans:
+            if passage >= len(passages):
+                raise InputError(f"there is no passage {passage}: this item has {len(passages)}, counted from 0")
+            _check_span(start, end, passages[passage].text, f"passage {passage}")
+        return self.made(question.points)
+
+
+class RejectBody(AnswerForm):
     kind: Literal["reject"]
     reason: Annotated[str, Field(max_length=MOST_REASON)]
+
+    def made(self, points: int) -> Made:
+        return Made(Reject(self.reason), {})
+
+    def answer(self, question: Question) -> Made:
+        _check_filled(self.reason, "say in a few words why the item is rejected")
+        return self.made(question.points)
 
 
 AnswerBody = Annotated[
@@ -104,124 +215,39 @@ AnswerBody = Annotated[
     | RejectBody,
     Field(discriminator="kind"),
 ]
+FORMS: dict[str, type[AnswerForm]] = {
+    get_args(form.model_fields["kind"].annotation)[0]: form for form in get_args(get_args(AnswerBody)[0])
+}
+"""The form of every kind."""
 
 
-class Made(NamedTuple):
-    """An answer, and what is kept beside it: spans on the source, the diff of a correction, both called bad."""
+def to_answer(body: AnswerForm, question: Question) -> Made:
+    """Return what was sent as an answer to a question.
 
-    answer: Answer
-    detail: dict[str, Any]
-
-
-def allowed_answers(kind: str) -> tuple[str, ...]:
-    """Return the kinds of answers that a request of this kind takes: its own, or its rejection."""
-    return ("reject", "label") if kind == "reject" else (kind, "reject")
-
-
-def to_answer(
-    body: AnswerBody,
-    request: Request,
-    texts: Sequence[str],
-    points: int,
-    count: Callable[[str], int] | None = None,
-) -> Made:
-    """Return what was sent as an answer to this request, whose outputs' `texts` were shown in this order.
-
-    `points` is the length of the rating scale, `count` counts tokens. Raises InputError for an answer
-    of another kind, places that were not shown, empty or unchanged texts and those beyond the budget.
+    Raises InputError for an answer of another kind, places that were not shown, empty or unchanged texts and
+    those beyond the budget.
     """
-    if body.kind not in allowed_answers(request.kind):
-        raise InputError(f"this item takes {' or '.join(allowed_answers(request.kind))}, not {body.kind}")
-    match body:
-        case ComparisonBody():
-            return _comparison(body, texts)
-        case RankingBody():
-            return _ranking(body, texts)
-        case RatingBody():
-            return Made(Rating(body.value, points), {})
-        case LabelBody():
-            if request.kind == "reject" and not body.good:
-                raise InputError("an item that is not fine as it is needs the reason: reject it")
-            return Made(Label(body.good), {})
-        case CorrectionBody():
-            return _correction(body, request, texts, count)
-        case DemonstrationBody():
-            return Made(Demonstration(_written(body.text, request, count)), {})
-        case CritiqueBody():
-            return _critique(body, request, texts)
-        case RejectBody():
-            return Made(Reject(_filled(body.reason, "say in a few words why the item is rejected")), {})
-
-
-def unchecked_answer(body: AnswerBody, points: int) -> Made:
-    """Return what was sent as an answer to an item that is no longer at hand: too late, or sent twice."""
-    match body:
-        case ComparisonBody(both_bad=True):
-            return Made(Reject(BOTH_BAD), {"both_bad": True})
-        case ComparisonBody():
-            return Made(Comparison(body.better, body.strength), {})
-        case RankingBody():
-            return Made(Ranking(tuple(body.best_first)), {})
-        case RatingBody():
-            return Made(Rating(body.value, points), {})
-        case LabelBody():
-            return Made(Label(body.good), {})
-        case CorrectionBody():
-            return Made(Correction(body.text), {})
-        case DemonstrationBody():
-            return Made(Demonstration(body.text), {})
-        case CritiqueBody():
-            return Made(Critique(body.text, _pairs(body.spans)), {"source_spans": body.source_spans})
-        case RejectBody():
-            return Made(Reject(body.reason), {})
+    takes = KINDS[question.request.kind].takes()
+    if body.kind not in takes:
+        raise InputError(f"this item takes {' or '.join(takes)}, not {body.kind}")
+    return body.answer(question)
 
 
 def answer_json(answer: Answer, order: Sequence[int], detail: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return an answer on record, whose places are the request's, as a page sends it: places as shown in `order`."""
-    place = {original: shown for shown, original in enumerate(order)}
-    kept = detail or {}
-    match answer:
-        case Comparison():
-            better = None if answer.better is None else place[answer.better]
-            return {"kind": "comparison", "better": better, "strength": answer.strength, "both_bad": False}
-        case Ranking():
-            return {"kind": "ranking", "best_first": [place[each] for each in answer.best_first]}
-        case Rating():
-            return {"kind": "rating", "value": answer.value}
-        case Label():
-            return {"kind": "label", "good": answer.good}
-        case Correction() | Demonstration():
-            return {"kind": answer.kind, "text": answer.text}
-        case Critique():
-            spans = [list(each) for each in answer.spans]
-            return {
-                "kind": "critique",
-                "text": answer.text,
-                "spans": spans,
-                "source_spans": list(kept.get("source_spans", ())),
-            }
-        case Reject():
-            if kept.get("both_bad") or answer.reason == BOTH_BAD:
-                return {"kind": "comparison", "better": None, "strength": None, "both_bad": True}
-            return {"kind": "reject", "reason": answer.reason}
+    kept = {name: value for name, value in (detail or {}).items() if name in DETAILS}
+    if isinstance(answer, Reject) and (kept.get("both_bad") or answer.reason == BOTH_BAD):
+        return ComparisonBody(kind="comparison", better=None, both_bad=True).model_dump()
+    known = {**kept, **vars(answer.permuted(inverse(order))), "kind": answer.kind}
+    return {
+        name: _lists(known[name]) if name in known else field.get_default(call_default_factory=True)
+        for name, field in FORMS[answer.kind].model_fields.items()
+    }
 
 
 def summary(answer: Answer, order: Sequence[int]) -> str:
     """Return an answer in a few words, with letters for the outputs as they were shown."""
-    place = {original: chr(ord("A") + shown) for shown, original in enumerate(order)}
-    match answer:
-        case Comparison():
-            return "tie" if answer.better is None else f"{place[answer.better]} is better"
-        case Ranking():
-            return " > ".join(place[each] for each in answer.best_first)
-        case Rating():
-            return f"{answer.value:g} of {answer.points}"
-        case Label():
-            return "good" if answer.good else "bad"
-        case Correction() | Demonstration() | Critique():
-            return _beginning(answer.text)
-        case Reject():
-            return _beginning(answer.reason)
+    return answer.brief(lambda place: chr(ord("A") + order.index(place)))
 
 
 def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
@@ -232,7 +258,8 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
         "item": request.id,
         "kind": request.kind,
         "practice": lease.purpose == "practice",
-        "level": request.level,
+        **place_json(request.place),
+        "criterion": request.criterion,
         "instruction": request.view.instruction,
         "context": request.view.context,
         "passages": [_passage(each) for each in request.view.passages],
@@ -244,7 +271,7 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
         "expires_in": max(0.0, lease.expires - now),
         "draft": dict(lease.draft) if lease.draft is not None else None,
         "wider": wider,
-        "answers": list(allowed_answers(request.kind)),
+        "answers": list(KINDS[request.kind].takes()),
     }
 
 
@@ -270,57 +297,13 @@ def differences(old: str, new: str) -> list[dict[str, Any]]:
     ]
 
 
-def _comparison(body: ComparisonBody, texts: Sequence[str]) -> Made:
-    if len(texts) != 2:
-        raise InputError(f"a comparison is of two outputs, this item has {len(texts)}")
-    if body.both_bad:
-        if body.better is not None:
-            raise InputError("an answer says either that one output is better or that both are bad")
-        return Made(Reject(BOTH_BAD), {"both_bad": True})
-    if body.better is None and body.strength is not None:
-        raise InputError("a tie has no strength")
-    return Made(Comparison(body.better, body.strength), {})
-
-
-def _ranking(body: RankingBody, texts: Sequence[str]) -> Made:
-    if sorted(body.best_first) != list(range(len(texts))):
-        raise InputError(f"a ranking names each of the {len(texts)} outputs once, by places from 0 up")
-    return Made(Ranking(tuple(body.best_first)), {})
-
-
-def _correction(
-    body: CorrectionBody, request: Request, texts: Sequence[str], count: Callable[[str], int] | None
-) -> Made:
-    text = _written(body.text, request, count)
-    original = texts[0] if texts else ""
-    if text == original:
-        raise InputError("nothing was changed: call it good or edit it")
-    return Made(Correction(text), {"diff": differences(original, text)})
-
-
-def _written(text: str, request: Request, count: Callable[[str], int] | None) -> str:
-    """Return a text that somebody wrote, if it is not empty and within the request's budget."""
-    _filled(text, "the text is empty: write it first")
-    most = request.view.max_tokens
-    tokens = count(text) if count is not None else 0
+def _check_written(text: str, question: Question) -> None:
+    """Refuse a text that is empty or beyond the request's budget."""
+    _check_filled(text, "the text is empty: write it first")
+    most = question.request.view.max_tokens
+    tokens = question.tokens(text) if question.tokens is not None else 0
     if tokens > most:
         raise InputError(f"the text has {tokens} tokens, and at most {most} are allowed: shorten it")
-    return text
-
-
-def _critique(body: CritiqueBody, request: Request, texts: Sequence[str]) -> Made:
-    _filled(body.text, "the critique is empty: say in words what is wrong or right")
-    if body.spans and len(texts) != 1:
-        raise InputError("spans are marked where one output is shown, not several")
-    for start, end in body.spans:
-        _check_span(start, end, texts[0], "the output")
-    passages = request.view.passages
-    for passage, start, end in body.source_spans:
-        if passage >= len(passages):
-            raise InputError(f"there is no passage {passage}: this item has {len(passages)}, counted from 0")
-        _check_span(start, end, passages[passage].text, f"passage {passage}")
-    detail = {"source_spans": body.source_spans} if body.source_spans else {}
-    return Made(Critique(body.text, _pairs(body.spans)), detail)
 
 
 def _check_span(start: int, end: int, text: str, where: str) -> None:
@@ -328,24 +311,18 @@ def _check_span(start: int, end: int, text: str, where: str) -> None:
         raise InputError(f"no span runs from {start} to {end}: {where} has {len(text)} characters")
 
 
-def _filled(text: str, otherwise: str) -> str:
+def _check_filled(text: str, otherwise: str) -> None:
     if not text.strip():
         raise InputError(otherwise)
-    return text
 
 
-def _pairs(spans: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((start, end) for start, end in spans)
+def _lists(value: Any) -> Any:
+    return list(map(_lists, value)) if isinstance(value, list | tuple) else value
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
     score = passage.score if passage.score is not None and isfinite(passage.score) else None
     return {"text": passage.text, "label": "source" if passage.output is None else "part", "score": score}
-
-
-def _beginning(text: str, most: int = 80) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _shared(left: Sequence[str], right: Sequence[str]) -> int:

@@ -38,6 +38,11 @@ def router(station: Station) -> APIRouter:
         """Everything about a node, named by its id or its number in the outline."""
         return trees().node(tree, node)
 
+    @routes.get("/{tree}/calls/{node}")
+    def calls(tree: Id, node: Id, after: Annotated[int, Query(ge=0, le=2**62)] = 0) -> dict[str, Any]:
+        """The model calls for a node and for the questions about it, some at a time."""
+        return trees().calls(tree, node, after)
+
     @routes.get("/{tree}/search")
     def search(
         tree: Id,

@@ -25,11 +25,11 @@ from rrm.web.kinds import (
     DETAILS,
     AnswerBody,
     Body,
+    Question,
     answer_json,
     lease_json,
     shown_texts,
     to_answer,
-    unchecked_answer,
 )
 from rrm.web.station import Station
 
@@ -280,9 +280,9 @@ def _submission(station: Station, person: Person, id: str, body: Answering) -> S
     try:
         lease = station.desk.lease(person.id, id)
     except ConflictError:
-        made = unchecked_answer(body.answer, station.desk.settings().rating_points)
+        made = body.answer.made(station.desk.settings().rating_points)
     else:
-        made = to_answer(body.answer, lease.request, shown_texts(lease), lease.points, station.count)
+        made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, station.count))
     return Submission(made.answer, body.shown, body.seconds, body.confidence, {**body.detail, **made.detail})
 
 

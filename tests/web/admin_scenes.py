@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from rrm.core.annotation import Item, Submission
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Critique, Label, Passage, Rating, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
@@ -67,7 +68,7 @@ def requests() -> dict[str, list[Request]]:
                 )
             view = View("Summarise this part of the chapter in one sentence.", passages, max_tokens=60)
             shown = tuple(Shown(f"{kind}-{number}-{i}", text) for i, text in enumerate(texts))
-            found[kind].append(Request(f"node-{level}-{number:03d}", "book-1", level, kind, view, shown))
+            found[kind].append(Request(f"node-{level}-{number:03d}", "book-1", Place(level=level), kind, view, shown))
     return found
 
 
@@ -86,7 +87,7 @@ def fill(desk: SqlDesk, clock: Clock, end: float) -> None:
     """A morning: practice off, gold in between, one rater in a hurry who always takes the first shown."""
     random = Random(11)
     made = requests()
-    items = [Item(each, wanted=3 if each.level == 0 else 2) for some in made.values() for each in some]
+    items = [Item(each, wanted=3 if each.place.level == 0 else 2) for some in made.values() for each in some]
     gold = made["comparison"][:6]
     truth = {each.request.id: true_answer(random, each.request) for each in items}
     known = [Item(_again(each), "gold", expected=truth[each.id]) for each in gold]
@@ -124,7 +125,7 @@ def fill(desk: SqlDesk, clock: Clock, end: float) -> None:
 
 def _again(request: Request) -> Request:
     view = View(request.view.instruction, request.view.passages, request.view.max_tokens, context="From the same book.")
-    return Request(request.node, request.source, request.level, request.kind, view, request.shown)
+    return Request(request.node, request.source, request.place, request.kind, view, request.shown)
 
 
 def _shown(random: Random, truth: Answer, order: tuple[int, ...], hasty: bool) -> Answer:

@@ -4,7 +4,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,9 @@ from rrm.web.app import application
 from rrm.web.station import Station
 
 WIDE, NARROW = 1280, 360
+PATIENCE = 60.0
+"""Seconds after which what is waited for will not come: long, as a busy machine is no fault of a page's."""
+
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """Programs that will do; the first is the same engine without a window's trappings, and opens pages twice as fast."""
 
@@ -55,7 +58,7 @@ def serving(station: Station) -> Iterator[str]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
-            _wait_until(lambda: server.started or not thread.is_alive())
+            wait_until(lambda: server.started or not thread.is_alive())
             yield f"http://127.0.0.1:{port}"
         finally:
             server.should_exit = server.force_exit = True
@@ -95,7 +98,7 @@ def visiting(browser: Any, url: str, width: int = WIDE, scheme: str = "light", *
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, base_url=url, reduced_motion="reduce", **options
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     context.add_init_script(_WATCH)
     page = context.new_page()
     watch(page, url)
@@ -169,8 +172,9 @@ def _no_signals() -> Iterator[None]:
     yield
 
 
-def _wait_until(ready: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
+def wait_until(ready: Callable[[], bool]) -> None:
+    """Ask again and again until something is so; fail after `PATIENCE`."""
+    end = time.monotonic() + PATIENCE
     while not ready():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)

@@ -46,13 +46,13 @@ WORK: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
-    ("GET", "/api/admin/levels"): LOOKING,
+    ("GET", "/api/admin/places"): LOOKING,
     ("GET", "/api/admin/agreement"): LOOKING,
     ("GET", "/api/admin/flags"): LOOKING,
     ("GET", "/api/admin/run"): LOOKING,
     ("POST", "/api/admin/train"): ADMIN,
-    ("POST", "/api/admin/levels/{level}/freeze"): ADMIN,
-    ("POST", "/api/admin/levels/{level}/reopen"): ADMIN,
+    ("POST", "/api/admin/places/{round}/{subject}/{level}/freeze"): ADMIN,
+    ("POST", "/api/admin/places/{round}/{subject}/{level}/reopen"): ADMIN,
     ("GET", "/api/admin/raters"): LOOKING,
     ("POST", "/api/admin/raters"): ADMIN,
     ("POST", "/api/admin/raters/{id}/invite"): ADMIN,
@@ -80,6 +80,7 @@ TREES: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/api/trees"): SETTLING,
     ("GET", "/api/trees/{tree}/outline"): SETTLING,
     ("GET", "/api/trees/{tree}/nodes/{node}"): SETTLING,
+    ("GET", "/api/trees/{tree}/calls/{node}"): SETTLING,
     ("GET", "/api/trees/{tree}/search"): SETTLING,
 }
 

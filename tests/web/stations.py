@@ -11,6 +11,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from rrm.core.annotation import Item, Person, Purpose, Role
+from rrm.core.place import Place
 from rrm.core.values import KINDS, Passage, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
@@ -39,7 +40,7 @@ def request_of(kind: str, number: int = 0, level: int = 0, text: str = "output",
     """An item of a kind; `number` makes it another question."""
     view = View(f"Summarise. ({number})", (Passage(source),), max_tokens=40, context="A fable.")
     shown = tuple(Shown(f"output-{number}-{i}", f"{text} {i} of {number}") for i in range(OUTPUTS.get(kind, 1)))
-    return Request(f"node-{number}", "source-1", level, kind, view, shown)
+    return Request(f"node-{number}", "source-1", Place(level=level), kind, view, shown)
 
 
 def items_of(kinds: Sequence[str], each: int = 1, purpose: Purpose = "work", **more: Any) -> list[Item]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from rrm.core.annotation import Item, Submission, shown_hash
 from rrm.core.errors import InputError, LockedError
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Label, Rating
 from rrm.web import admin
 from tests.web.stations import (
@@ -101,18 +103,21 @@ def audited(house: House) -> list[str]:
 # ---- the overview ----
 
 
-def test_levels_tell_progress_by_level_and_kind(home: House) -> None:
+def test_places_tell_progress_by_place_and_kind(home: House) -> None:
     submit(home.clients["anna"], lease := claim(home.clients["anna"]))
     claim(home.clients["ben"])
-    found = get(home, "/api/admin/levels")
+    found = get(home, "/api/admin/places")
     assert found["computed"]["current"] is True
-    by_level = {each["level"]: each for each in found["levels"]}
+    by_level = {each["level"]: each for each in found["places"]}
+    assert {name: by_level[1][name] for name in ("place", "round", "subject", "where")} == {
+        "place": "0/answer/1", "round": 0, "subject": "answer", "where": "level 1",
+    }  # fmt: skip
     assert set(by_level) == {0, 1}
     assert {name: by_level[0][name] for name in ("kind", "items", "wanted", "frozen")} == {
         "kind": "comparison", "items": 6, "wanted": 12, "frozen": False,
     }  # fmt: skip
-    assert sum(each["answers"] for each in found["levels"]) == 1
-    assert sum(each["held"] for each in found["levels"]) >= 1
+    assert sum(each["answers"] for each in found["places"]) == 1
+    assert sum(each["held"] for each in found["places"]) >= 1
     here = {each["name"]: each for each in found["at_work"]}
     assert set(here) == {"anna", "ben"}
     assert here["anna"]["last"] is not None
@@ -125,7 +130,7 @@ def test_a_reader_sees_pseudonyms_only(home: House) -> None:
     item = home.desk.search_items(state=None)[0].id
     texts = [
         home.clients["rita"].get(path).text
-        for path in ("/api/admin/levels", "/api/admin/raters", "/api/admin/flags", "/api/admin/audit?everyday=true",
+        for path in ("/api/admin/places", "/api/admin/raters", "/api/admin/flags", "/api/admin/audit?everyday=true",
                      "/api/admin/guidelines", f"/api/admin/items/{item}", "/api/disputed")
     ]  # fmt: skip
     for name in ("anna", "ben", "jude"):
@@ -170,23 +175,51 @@ def test_without_a_run_there_is_nothing_to_train(house: House) -> None:
     assert house.clients["ada"].post("/api/admin/train", json={}).status_code == 404
 
 
-def test_a_level_is_frozen_and_reopened(home: House) -> None:
+def test_a_place_is_frozen_and_reopened(home: House) -> None:
     rate_all(home, "anna", {})
-    assert post(home, "/api/admin/levels/0/freeze") == {"answers": 6}
-    assert {each["level"]: each["frozen"] for each in get(home, "/api/admin/levels")["levels"]} == {0: True, 1: False}
-    post(home, "/api/admin/levels/1/freeze")
+    assert post(home, "/api/admin/places/0/answer/0/freeze") == {"answers": 6}
+    assert {each["level"]: each["frozen"] for each in get(home, "/api/admin/places")["places"]} == {0: True, 1: False}
+    post(home, "/api/admin/places/0/answer/1/freeze")
     assert home.clients["anna"].post("/api/undo", json={}).status_code == 409
     for level in (0, 1):
-        post(home, f"/api/admin/levels/{level}/reopen")
+        post(home, f"/api/admin/places/0/answer/{level}/reopen")
     assert home.clients["anna"].post("/api/undo", json={}).status_code == 200
-    assert not any(each["frozen"] for each in get(home, "/api/admin/levels")["levels"])
-    refused = home.clients["ada"].post("/api/admin/levels/0/reopen", json={})
+    assert not any(each["frozen"] for each in get(home, "/api/admin/places")["places"])
+    refused = home.clients["ada"].post("/api/admin/places/0/answer/0/reopen", json={})
     assert (refused.status_code, refused.json()["detail"]) == (409, "level 0 is not frozen")
 
 
-@pytest.mark.parametrize("level", ["-1", "x", "0.5", str(2**31), "9" * 30, "%27", "1e3"])
-def test_a_level_that_cannot_be_is_refused(home: House, level: str) -> None:
-    assert home.clients["ada"].post(f"/api/admin/levels/{level}/freeze", json={}).status_code == 422
+@pytest.mark.parametrize("number", ["-1", "x", "0.5", str(2**31), "9" * 30, "%27", "1e3"])
+def test_a_place_that_cannot_be_is_refused(home: House, number: str) -> None:
+    for place in (f"0/answer/{number}", f"{number}/answer/0", f"0/{number}/0"):
+        assert home.clients["ada"].post(f"/api/admin/places/{place}/freeze", json={}).status_code == 422
+
+
+def test_a_place_without_items_is_not_frozen(home: House) -> None:
+    refused = home.clients["ada"].post("/api/admin/places/0/whole/1/freeze", json={})
+    assert (refused.status_code, refused.json()["detail"]) == (404, "whole outputs has no items")
+
+
+def test_rounds_are_named_only_once_there_are_several(home: House) -> None:
+    def names() -> set[str]:
+        return {each["where"] for each in get(home, "/api/admin/places")["places"]}
+
+    def add(*items: Item) -> None:
+        home.desk.add_items(items)
+        submit(home.clients["anna"], claim(home.clients["anna"]))  # so that the progress is worked out anew
+
+    add(Item(replace(request_of("label", 80), place=Place(subject="whole", level=1))))
+    assert names() == {"level 0", "level 1", "whole outputs"}
+    later = Item(replace(request_of("label", 81), place=Place(1, "answer", 0)))
+    add(later)
+    assert names() == {"round 1, level 0", "round 1, level 1", "round 1, whole outputs", "round 2, level 0"}
+    found = get(home, "/api/admin/items?place=1/answer/0")
+    assert [(each["id"], each["where"]) for each in found["items"]] == [(later.request.id, "round 2, level 0")]
+    assert [each["place"] for each in found["places"]] == ["0/answer/0", "0/answer/1", "0/whole/1", "1/answer/0"]
+    assert get(home, f"/api/admin/items/{later.request.id}")["where"] == "round 2, level 0"
+    assert {each["where"] for each in get(home, "/api/admin/agreement")["places"]} <= names()
+    post(home, "/api/admin/places/1/answer/0/freeze")
+    assert home.desk.frozen() == {Place(1, "answer", 0)}
 
 
 # ---- raters ----
@@ -232,7 +265,7 @@ def test_a_raters_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
 def test_agreement_is_what_the_answers_say_and_undefined_in_words(home: House) -> None:
     rate_all(home, "anna", {f"node-{number}": number % 2 for number in range(6)})
     rate_all(home, "ben", {f"node-{number}": number % 2 for number in range(6)} | {"node-0": 1})
-    found = {(each["level"], each["kind"]): each for each in get(home, "/api/admin/agreement")["levels"]}
+    found = {(each["level"], each["kind"]): each for each in get(home, "/api/admin/agreement")["places"]}
     comparisons = found[0, "comparison"]
     assert (comparisons["items"], comparisons["answers"], comparisons["raters"]) == (6, 12, 2)
     named = {each["name"]: each for each in comparisons["measures"]}
@@ -273,7 +306,7 @@ def test_a_raters_items_are_requeued_and_the_answers_kept(home: House) -> None:
     anna = home.persons["anna"].id
     assert post(home, f"/api/admin/raters/{anna}/requeue") == {"answers": 8}
     assert {each.state for each in home.desk.answers()} == {"requeued"}
-    assert sum(each["answers"] for each in get(home, "/api/admin/levels")["levels"]) == 0
+    assert sum(each["answers"] for each in get(home, "/api/admin/places")["places"]) == 0
 
 
 def test_a_forgotten_rater_is_a_pseudonym_with_all_answers(home: House) -> None:
@@ -317,7 +350,9 @@ def test_items_are_found_page_by_page(home: House) -> None:
     second = get(home, f"/api/admin/items?limit=5&after={first['next']}")
     assert [len(first["items"]), len(second["items"]), second["next"]] == [5, 3, None]
     assert len({each["id"] for each in first["items"] + second["items"]}) == 8
-    assert [each["level"] for each in get(home, "/api/admin/items?level=1&kind=label&state=open")["items"]] == [1, 1]
+    assert [
+        each["level"] for each in get(home, "/api/admin/items?place=0/answer/1&kind=label&state=open")["items"]
+    ] == [1, 1]
 
 
 def test_a_text_is_searched_part_by_part_so_that_nobody_waits_for_a_rare_one(
@@ -335,7 +370,7 @@ def test_a_text_is_searched_part_by_part_so_that_nobody_waits_for_a_rare_one(
 @pytest.mark.parametrize(
     "query",
     ["text=%27+OR+1%3D1--", "text=%25", "text=_", "text=%5C", "node=%25", "node=%27", "kind=x%27", "text=%22%7D%5D",
-     "level=7", "after=9000000000", "kind=critique", "text=%F0%9F%98%80", "text=%FF%FE"],
+     "place=0/answer/7", "place=9/split/0", "after=9000000000", "kind=critique", "text=%F0%9F%98%80", "text=%FF%FE"],
 )  # fmt: skip
 def test_odd_filters_find_nothing_and_break_nothing(home: House, query: str) -> None:
     answered = home.clients["ada"].get(f"/api/admin/items?{query}")
@@ -345,8 +380,9 @@ def test_odd_filters_find_nothing_and_break_nothing(home: House, query: str) -> 
 
 @pytest.mark.parametrize(
     "query",
-    ["level=-1", "level=x", "level=1e3", "after=-1", "after=99999999999999999999", "limit=0", "limit=201", "limit=x",
-     "state=done", f"text={'x' * 201}", f"node={'n' * 101}", "state=open%27", "level=", "limit=NaN"],
+    ["place=-1/answer/0", "place=x", "place=0/answer/1e3", "place=0", "place=0/answer/0/0", "place=0/other/0",
+     f"place=0/answer/{'1' * 40}", "after=-1", "after=99999999999999999999", "limit=0", "limit=201", "limit=x",
+     "state=done", f"text={'x' * 201}", f"node={'n' * 101}", "state=open%27", "place=", "limit=NaN"],
 )  # fmt: skip
 def test_filters_that_cannot_be_are_refused_with_a_sentence(home: House, query: str) -> None:
     answered = home.clients["ada"].get(f"/api/admin/items?{query}")
@@ -472,8 +508,8 @@ def changes(house: House) -> list[tuple[str, str, dict[str, Any], list[str]]]:
         ("POST", f"/api/admin/raters/{anna}/requeue", {}, ["requeue person"]),
         ("POST", f"/api/admin/raters/{ben}/forget", {}, ["forget person"]),
         ("POST", "/api/admin/panels", {"name": "Study", "limit": 3}, ["open panel"]),
-        ("POST", "/api/admin/levels/1/freeze", {}, ["freeze level"]),
-        ("POST", "/api/admin/levels/1/reopen", {}, ["reopen level"]),
+        ("POST", "/api/admin/places/0/answer/1/freeze", {}, ["freeze place"]),
+        ("POST", "/api/admin/places/0/answer/1/reopen", {}, ["reopen place"]),
         ("POST", "/api/admin/train", {}, ["start run"]),
         ("POST", "/api/admin/guidelines", {"text": "Be fair."}, ["change guidelines"]),
         ("PUT", "/api/admin/settings", {"changes": {"overlap": 2}}, ["change settings"]),

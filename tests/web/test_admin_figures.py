@@ -1,73 +1,94 @@
 """Figures that are kept: nobody waits for them, they are computed in one thread only, and they say how old they are."""
 
+import itertools
 import threading
 import time
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from rrm.core.errors import StoreError
-from rrm.web.figures import Kept
+from rrm.web import figures
+from rrm.web.figures import REST, Kept
+
+LONG = 60.0
+"""More seconds than anything here takes: who waits so long is told when the value is there."""
 
 
-def asked_until(kept: Kept[Any], wanted: Any, seconds: float = 5.0) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = kept.latest()
-        if found is not None and found.value == wanted:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"{wanted!r} did not come")
+@dataclass
+class Clock:
+    """What the figures take for the time: it stands still until a test moves it."""
+
+    seconds: float = 1000.0
+
+    def time(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
 
 
-def test_a_quick_figure_is_there_at_once() -> None:
-    kept = Kept(lambda: 42, lambda: 1, wait=5.0)
-    before = time.time()
-    found = kept.latest()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(figures, "time", made)
+    return made
+
+
+def asked_until(kept: Kept[Any], wanted: Any) -> Any:
+    """Ask until a value comes."""
+    while (found := kept.latest()) is None or found.value != wanted:
+        time.sleep(0.001)
+    return found
+
+
+def test_a_quick_figure_is_there_at_once(clock: Clock) -> None:
+    found = Kept(lambda: 42, lambda: 1, wait=LONG).latest()
     assert found is not None
-    assert (found.value, found.current) == (42, True)
-    assert before <= found.at <= time.time()
+    assert (found.value, found.current, found.at) == (42, True, clock.seconds)
 
 
-def test_nobody_waits_for_a_slow_one() -> None:
+def test_nobody_waits_for_a_slow_one(clock: Clock) -> None:
     gate = threading.Event()
-    kept = Kept(lambda: gate.wait(10), lambda: 1, wait=0.02)
-    began = time.monotonic()
-    assert kept.latest() is None
-    assert time.monotonic() - began < 1
+    kept = Kept(lambda: gate.wait(LONG), lambda: 1, wait=0.02)
+    assert kept.latest() is None  # the gate is still closed
     gate.set()
     assert asked_until(kept, True).current
 
 
-def test_where_the_last_one_took_long_the_old_figure_comes_at_once() -> None:
-    version = [1]
-    kept = Kept(lambda: time.sleep(0.3) or version[0], lambda: version[0], wait=0.2)
+def test_where_the_last_one_took_long_the_old_figure_comes_at_once(clock: Clock) -> None:
+    version, gate = [1], threading.Event()
+
+    def compute() -> int:
+        clock.seconds += 2 * LONG
+        if version[0] == 2:
+            gate.wait(LONG / 6)  # who waited for this one would be given it
+        return version[0]
+
+    kept = Kept(compute, lambda: version[0], wait=LONG)
     assert asked_until(kept, 1).current
     version[0] = 2
-    time.sleep(0.3 * 4 + 0.1)  # the rest
-    began = time.monotonic()
+    clock.seconds += REST * 2 * LONG
     found = kept.latest()
-    assert time.monotonic() - began < 0.15
+    gate.set()
     assert found is not None
     assert (found.value, found.current) == (1, False)
     assert asked_until(kept, 2).current
 
 
-def test_the_old_figure_is_shown_as_old_until_the_new_one_is_there() -> None:
-    version = [1]
-    gate = threading.Event()
+def test_the_old_figure_is_shown_as_old_until_the_new_one_is_there(clock: Clock) -> None:
+    version, gate = [1], threading.Event()
     gate.set()
 
     def compute() -> int:
-        gate.wait(10)
+        gate.wait(LONG)
         return version[0]
 
     kept = Kept(compute, lambda: version[0], wait=0.02)
     assert asked_until(kept, 1).current
     version[0] = 2
     gate.clear()
-    time.sleep(0.05)  # the rest after the first computation
     found = kept.latest()
     assert found is not None
     assert (found.value, found.current) == (1, False)
@@ -75,57 +96,58 @@ def test_the_old_figure_is_shown_as_old_until_the_new_one_is_there() -> None:
     assert asked_until(kept, 2).current
 
 
-def test_without_a_change_nothing_is_computed_again_until_it_is_too_old() -> None:
-    calls = []
-    kept = Kept(lambda: calls.append(1), lambda: "same", most_seconds=0.3, wait=5.0)
+def test_without_a_change_nothing_is_computed_again_until_it_is_too_old(clock: Clock) -> None:
+    calls: list[int] = []
+    kept = Kept(lambda: calls.append(1), lambda: "same", most_seconds=30.0, wait=LONG)
     for _ in range(20):
         kept.latest()
+        clock.seconds += 1.5
     assert len(calls) == 1
-    time.sleep(0.35)
+    clock.seconds += 0.1
     kept.latest()
     assert len(calls) == 2
 
 
-def test_one_computation_runs_at_a_time_however_many_ask() -> None:
-    running, most = [0], [0]
-    turn = threading.Lock()
+def test_one_computation_runs_at_a_time_however_many_ask(clock: Clock) -> None:
+    begun: list[int] = []
+    gate = threading.Event()
 
     def compute() -> int:
-        with turn:
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        time.sleep(0.02)
-        with turn:
-            running[0] -= 1
-        return 1
+        begun.append(1)
+        gate.wait(LONG)
+        return len(begun)
 
-    kept = Kept(compute, time.monotonic, wait=0.0)  # everything is always old
+    kept = Kept(compute, itertools.count().__next__, wait=0.0)  # everything is always old
     threads = [threading.Thread(target=lambda: [kept.latest() for _ in range(200)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most[0] == 1
+    assert len(begun) <= 1  # the thread that computes may not have had its turn yet
+    gate.set()
+    assert asked_until(kept, 1).value == 1
 
 
-def test_after_a_computation_the_thread_rests_longer_than_it_worked() -> None:
+def test_after_a_computation_the_thread_rests_longer_than_it_worked(clock: Clock) -> None:
     begun: list[float] = []
 
     def compute() -> int:
-        begun.append(time.monotonic())
-        time.sleep(0.05)
-        return 1
+        begun.append(clock.seconds)
+        clock.seconds += 10.0
+        return len(begun)
 
-    kept = Kept(compute, time.monotonic, wait=0.0)
-    end = time.monotonic() + 0.9
-    while time.monotonic() < end:
+    kept = Kept(compute, itertools.count().__next__, wait=LONG)
+    kept.latest()
+    for _ in range(4):
+        clock.seconds += REST * 10.0 / 4 - 0.1
         kept.latest()
-        time.sleep(0.002)
-    assert len(begun) >= 2
-    assert all(later - earlier >= 5 * 0.05 for earlier, later in pairwise(begun))
+    assert begun == [1000.0]
+    clock.seconds += 0.5
+    kept.latest()
+    assert begun == pytest.approx([1000.0, 1010.0 + REST * 10.0 + 0.1])
 
 
-def test_what_fails_is_said_once_and_tried_again() -> None:
+def test_what_fails_is_said_once_and_tried_again(clock: Clock) -> None:
     outcomes: list[Any] = [StoreError("the disk is full"), 7]
 
     def compute() -> Any:
@@ -134,7 +156,7 @@ def test_what_fails_is_said_once_and_tried_again() -> None:
             raise outcome
         return outcome
 
-    kept = Kept(compute, lambda: 1, wait=5.0)
+    kept = Kept(compute, lambda: 1, wait=LONG)
     with pytest.raises(StoreError, match="the disk is full"):
         kept.latest()
     assert asked_until(kept, 7).current

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from rrm.core.annotation import Item, Submission
-from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.core.place import Place
+from rrm.core.values import Comparison, Critique, Passage, Reject, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
+from rrm.store.record import open_store
 from rrm.web.station import Station, WebSettings
 from tests.web.admin_scenes import make_busy
 from tests.web.browser import (
@@ -28,7 +30,7 @@ from tests.web.browser import (
 pytest_plugins = ("tests.web.chromium",)
 
 PAGES = {
-    "admin": ("/admin", "#levels progress"),
+    "admin": ("/admin", "#places progress"),
     "raters": ("/admin/raters", "#raters tbody tr"),
     "agreement": ("/admin/agreement", "svg.plot"),
     "adjudicate": ("/admin/adjudicate", "#queue button"),
@@ -143,16 +145,16 @@ def test_a_level_is_frozen_after_a_question_that_says_what_it_means(
         page.keyboard.press("Escape")
         assert desk.frozen() == set()
         page.get_by_role("button", name="Freeze").first.press("Enter")
-        page.get_by_role("button", name="Freeze the level").press("Enter")
+        page.get_by_role("button", name="Freeze level 0").press("Enter")
         page.get_by_role("button", name="Reopen").wait_for()
-        assert desk.frozen() == {0}
+        assert desk.frozen() == {Place()}
         page.click("#train")
         page.get_by_role("button", name="Start the run").click()
         page.wait_for_selector("#run-state:has-text('running')")
         assert run.started == 1
         page.get_by_role("button", name="Reopen").click()
-        page.get_by_role("button", name="Reopen the level").click()
-        page.wait_for_function("() => !document.querySelector('[data-act=reopen-0]')")
+        page.get_by_role("button", name="Reopen level 0").click()
+        page.wait_for_function("() => !document.querySelector('[data-act^=reopen]')")
         assert_accessible(page)
         page.seen.assert_clean(page)
     assert desk.frozen() == set()
@@ -199,7 +201,7 @@ def test_a_table_sorts_by_its_headers_and_keeps_the_focus_while_it_refreshes(
         button.focus()
         ben = next(each for each in desk.persons() if each.name == "Ben Castellan")
         desk.set_state(ben.id, "paused", "test")
-        page.wait_for_selector("tr:has-text('Ben Castellan') >> text=paused", timeout=8_000)
+        page.wait_for_selector("tr:has-text('Ben Castellan') >> text=paused")
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Manage Ben Castellan"
 
 
@@ -234,6 +236,37 @@ def test_disputed_items_are_settled_by_keyboard_alone(
     assert len(desk.disputed()) == len(disputed) - 1
 
 
+def test_a_critique_that_another_rater_rejected_is_settled_with_its_passages_to_mark(
+    chromium: Any, tmp_path: Path
+) -> None:
+    view = View("Sum it up.", (Passage("The miller lost the letter."),), 60)
+    request = Request("node-1", "book-1", Place(), "critique", view, (Shown("a", "Somebody lost something."),))
+    open_store(tmp_path / "run").close()
+    with open_desk(tmp_path / "run", random=Random(1)) as desk, serving(_station(desk)) as url:
+        desk.add_items([Item(request, wanted=2)])
+        desk.change_settings({"gold_every": 0, "attention_every": 0}, "test")
+        for name, answer in (("One", Critique("It names nobody.")), ("Two", Reject("The source is damaged."))):
+            person = desk.add_person(name, by="test").id
+            desk.set_state(person, "active", "test")
+            lease = desk.claim(person)
+            assert lease is not None
+            desk.submit(person, lease.id, Submission(answer, lease.shown, 3.0), f"answer-{name}")
+        with visiting(chromium, url) as page:
+            come_in(page, desk, url, "adjudicator", "Jude")
+            page.goto("/admin/adjudicate")
+            page.wait_for_selector("#item-title")
+            page.locator(".reading [role=textbox]").focus()
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("m")  # marks the first word
+            page.fill("#area", "It does not say who.")
+            page.keyboard.press("Control+Enter")
+            page.wait_for_selector("text=Nothing to settle")
+            page.seen.assert_clean(page)
+        [decision] = [each for each in desk.item_answers(request.id) if each.adjudication]
+        assert decision.answer == Critique("It does not say who.")
+        assert decision.detail["source_spans"] == [[0, 0, 3]]
+
+
 def test_items_are_searched_opened_and_left_again(chromium: Any, scene: tuple[SqlDesk, str], pictures: Path) -> None:
     desk, url = scene
     with visiting(chromium, url) as page:
@@ -251,6 +284,12 @@ def test_items_are_searched_opened_and_left_again(chromium: Any, scene: tuple[Sq
         page.get_by_role("link", name="All items").click()
         page.wait_for_selector("#filters")
         assert page.input_value("#text") == "the old quarry"
+        page.get_by_role("button", name="Clear").click()
+        page.select_option("#place", label="level 1")
+        page.get_by_role("button", name="Search").click()
+        there = desk.search_items(place=Place(level=1))
+        page.wait_for_function("n => document.querySelectorAll('#items tbody tr').length === n", arg=len(there))
+        assert page.input_value("#place") == "0/answer/1"
         page.seen.assert_clean(page)
 
 
@@ -316,7 +355,9 @@ def test_nothing_that_somebody_wrote_is_ever_run(chromium: Any, fresh: tuple[Sql
     name = "<b onmouseover=window.seen.dialogs.push(3)>Eve</b>"
     evil = [desk.add_person(f"{name} {number}", by="test").id for number in range(2)]
     view = View(NASTY, (Passage(NASTY, "n", "o", 0.5),), 60, context=NASTY)
-    request = Request("node-evil", "s", 7, "comparison", view, (Shown("a", NASTY), Shown("b", f"{NASTY} too")))
+    request = Request(
+        "node-evil", "s", Place(level=7), "comparison", view, (Shown("a", NASTY), Shown("b", f"{NASTY} too"))
+    )
     desk.add_items([Item(request, wanted=2, value=1e9)])
     desk.change_settings({"strategy": "valuable", "gold_every": 0, "consent": NASTY}, "test")
     desk.set_guideline(NASTY, "test")

@@ -1,7 +1,6 @@
 """A rater's way through the station, in a real browser: from the invitation to the last item, whatever happens."""
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from rrm.core.annotation import Given, Item
+from rrm.core.place import Place
 from rrm.core.values import KINDS, Comparison, Passage, Reject, Request, Shown, View
 from rrm.web.station import Station
 from tests.web.browser import (
@@ -23,6 +23,7 @@ from tests.web.browser import (
     picture,
     serving,
     visiting,
+    wait_until,
     watch,
 )
 from tests.web.stations import PLENTY, desk_in
@@ -68,7 +69,7 @@ def request(kind: str, number: int, level: int = 0) -> Request:
     context = "The first chapter ends with the storm." if number % 2 else ""
     view = View(f"Summarise the passage in at most three sentences ({number}).", passages, 60, context)
     shown = tuple(Shown(f"output-{number}-{i}", OUTPUTS[i]) for i in range(SHOWN.get(kind, 1)))
-    return Request(f"node-{number}", "tale", level, kind, view, shown)
+    return Request(f"node-{number}", "tale", Place(level=level), kind, view, shown)
 
 
 def practice(number: int) -> Item:
@@ -213,6 +214,14 @@ def test_a_new_annotator_goes_from_the_link_through_practice_and_items_to_loggin
         assert [each.right for each in at.answers("practice")] == [True, True]
 
 
+def test_a_criterion_is_named_before_it_is_judged_by(tmp_path: Path, chromium: Any) -> None:
+    asked = replace(request("label", 0), criterion="<b>accuracy</b>")
+    with scene(tmp_path, [Item(asked)]) as at, rating(at, chromium) as page:
+        assert "Judge by this alone: <b>accuracy</b>" in page.inner_text(".source")
+    with scene(tmp_path / "other", work("label", 1)) as at, rating(at, chromium) as page:
+        assert "Judge by" not in page.inner_text(".source")
+
+
 def test_an_ab_decision_takes_one_key(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("comparison", 21)) as at, rating(at, chromium) as page:
         page.evaluate("window.keys = 0; addEventListener('keydown', () => { window.keys += 1; }, true)")
@@ -353,7 +362,7 @@ def test_undo_goes_back_through_the_last_answers_until_the_level_is_frozen(tmp_p
         assert page.is_disabled(".always button:has-text('Undo')")
         press(page, "y" if "Is this" in heading(page) else "6")
         item_number(page, 2)
-        at.desk.freeze(0, "test")
+        at.desk.freeze(Place(), "test")
         press(page, "u")
         page.wait_for_selector(".toast:has-text('frozen')")
         assert len(at.live()) == 1
@@ -456,16 +465,11 @@ def test_a_text_beyond_the_budget_is_refused_in_words_and_stays_in_its_field(tmp
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_a_draft_is_on_the_server_within_two_seconds_and_survives_a_reload(
-    kind: str, tmp_path: Path, chromium: Any
-) -> None:
+def test_a_draft_goes_to_the_server_by_itself_and_survives_a_reload(kind: str, tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work(kind, 1)) as at, rating(at, chromium) as page:
         press(page, "e", "Control+End")
         page.keyboard.type("so far", delay=20)
-        ended = time.monotonic()
-        while not _draft_holds(at, page.person, "so far"):
-            assert time.monotonic() - ended < 2.0
-            time.sleep(0.02)
+        wait_until(lambda: _draft_holds(at, page.person, "so far"))
         if kind != "critique":
             tokens = len(page.input_value("#area").split())
             page.wait_for_selector(f".budget:text-is('{tokens} of 60 tokens')")  # exact, not "about"

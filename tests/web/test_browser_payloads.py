@@ -10,6 +10,7 @@ import pytest
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import KINDS, Passage, Reject, Request, Shown, View
 from rrm.web.pages import PAGES
 from rrm.web.station import Station
@@ -125,7 +126,7 @@ def request(number: int, payload: str, kind: str = "comparison") -> Request:
     passages = (Passage(f"passage {payload}"), Passage(f"part {payload}", "n", "o", 0.5))
     view = View(f"task {payload}", passages, 400, f"context {payload}")
     shown = () if kind == "demonstration" else tuple(Shown(f"o{number}-{i}", f"output {i} {payload}") for i in (0, 1))
-    return Request(f"node-{number}", "source", 0, kind, view, shown if kind == "comparison" else shown[:1])
+    return Request(f"node-{number}", "source", Place(), kind, view, shown if kind == "comparison" else shown[:1])
 
 
 class Scene:

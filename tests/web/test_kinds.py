@@ -1,7 +1,7 @@
 """Answers of every kind, from the page's JSON to the value on record and back."""
 
 import time
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rrm.core.annotation import Lease
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Comparison,
@@ -26,15 +27,15 @@ from rrm.core.values import (
     View,
 )
 from rrm.web.kinds import (
+    FORMS,
     AnswerBody,
-    allowed_answers,
+    Question,
     answer_json,
     differences,
     lease_json,
     shown_texts,
     summary,
     to_answer,
-    unchecked_answer,
 )
 
 BODY: TypeAdapter[Any] = TypeAdapter(AnswerBody)
@@ -42,11 +43,13 @@ BODY: TypeAdapter[Any] = TypeAdapter(AnswerBody)
 
 def item(kind: str, *texts: str, max_tokens: int = 5) -> Request:
     view = View("Do it.", (Passage("a source of 24 letters.."), Passage("a part", "n", "o", 0.25)), max_tokens)
-    return Request("node", "source", 1, kind, view, tuple(Shown(f"o{i}", text) for i, text in enumerate(texts)))
+    return Request(
+        "node", "source", Place(level=1), kind, view, tuple(Shown(f"o{i}", text) for i, text in enumerate(texts))
+    )
 
 
 def made(kind: str, body: dict[str, Any], *texts: str, count: Any = None) -> Any:
-    return to_answer(BODY.validate_python(body), item(kind, *texts), texts, 7, count)
+    return to_answer(BODY.validate_python(body), Question(item(kind, *texts), texts, 7, count))
 
 
 def words(text: str) -> int:
@@ -57,12 +60,9 @@ def words(text: str) -> int:
 
 
 def test_every_kind_of_feedback_has_a_body_and_its_allowed_answers() -> None:
-    bodies = {get_args(body.model_fields["kind"].annotation)[0] for body in get_args(get_args(AnswerBody)[0])}
-    assert bodies == set(KINDS)
-    for kind in KINDS:
-        assert kind in allowed_answers(kind)
-        assert "reject" in allowed_answers(kind)
-        assert set(allowed_answers(kind)) <= set(KINDS)
+    assert list(FORMS) == list(KINDS)
+    for kind, answer in KINDS.items():
+        assert {kind, "reject"} <= set(answer.takes()) <= set(KINDS)
 
 
 # ---- what is taken ----
@@ -212,7 +212,7 @@ def test_an_answer_to_an_item_no_longer_at_hand_is_the_same_value(kind: str) -> 
         "reject": {"reason": "new"},
     }[kind]
     checked = made(kind, {"kind": kind, **body}, *texts)
-    assert unchecked_answer(BODY.validate_python({"kind": kind, **body}), 7).answer == checked.answer
+    assert BODY.validate_python({"kind": kind, **body}).made(7).answer == checked.answer
 
 
 # ---- back to the page ----

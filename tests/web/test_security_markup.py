@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from rrm.core.values import KINDS
-
 WEB = Path(__file__).parents[2] / "rrm" / "web"
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 SCRIPTS = sorted((WEB / "static").rglob("*.js"))
@@ -42,9 +40,3 @@ def test_one_module_alone_makes_markup_of_text() -> None:
         and (getattr(node, "id", "") or getattr(node, "attr", "")) == "Markup"
     }
     assert makers == {"guidelines.py"}
-
-
-def test_every_kind_of_feedback_has_its_part_of_the_page() -> None:
-    exported = re.search(r"export const kinds = \{([^}]*)\}", (WEB / "static" / "kinds.js").read_text("utf-8"))
-    assert exported is not None
-    assert {name.strip() for name in exported[1].split(",") if name.strip()} == set(KINDS)

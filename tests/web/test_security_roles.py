@@ -57,7 +57,8 @@ def test_every_route_declares_the_roles_of_the_table(shared: House) -> None:
 
 def filled(path: str) -> str:
     for name, value in {
-        "id": "none", "item": "none", "level": "77", "version": "77", "form": "jsonl", "tree": "none", "node": "none",
+        "id": "none", "item": "none", "round": "77", "subject": "answer", "level": "77",
+        "version": "77", "form": "jsonl", "tree": "none", "node": "none",
     }.items():  # fmt: skip
         path = path.replace("{" + name + "}", value)
     return path

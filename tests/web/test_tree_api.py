@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -10,12 +11,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from rrm.core.annotation import Item, Submission
+from rrm.core.calls import Call
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
+from rrm.core.place import Place
 from rrm.core.report import Candidate, Cost, Interval, NodeReport, Report, TargetReport, TreeReport
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
     Comparison,
+    Composed,
     Correction,
     Critique,
     Demonstration,
@@ -274,7 +278,7 @@ def test_a_node_is_found_by_its_number_too(client: TestClient) -> None:
 
 
 def test_outputs_stand_best_first_with_their_scores_and_where_they_came_from(client: TestClient, folder: Path) -> None:
-    models = [Fitted(0, "again", "digest-2", 50), Fitted(-1, "flat", "digest-flat", 60)]
+    models = [Fitted(Place(), "again", "digest-2", 50), Fitted(Place(subject="whole"), "flat", "digest-flat", 60)]
     first, second, third = OUTPUTS[LEAF]
     scored = [
         Scored(first.id, models[0].id, (0.0, 1.0), (0.25, 0.75)),
@@ -291,6 +295,46 @@ def test_outputs_stand_best_first_with_their_scores_and_where_they_came_from(cli
     assert best["flat"]["mean"] == 0.5 and best["composed"] is None
     assert (best["policy"], best["seed"], best["log_prob"], best["truncated"]) == ("words", "1", None, False)
     assert {each["digest"] for each in node(client, LEAF)["models"]} >= {"digest-2", "digest-flat"}
+
+
+def test_the_latest_composed_score_on_record_orders_the_outputs_and_others_than_overall_do_not_count(
+    client: TestClient, folder: Path
+) -> None:
+    model = Fitted(Place(), "again", "digest-2", 50)
+    first, second, third = OUTPUTS[LEAF]
+    put(
+        folder,
+        model,
+        Scored(first.id, model.id, (0.0, 1.0), (0.25, 0.75)),
+        Scored(first.id, model.id, (5.0, 5.0), (1.0, 1.0), "accuracy"),
+        Composed(first.id, "round 1", (0.875, 1.0)),
+        Composed(first.id, "round 2", (0.25, 0.25)),
+        Composed(second.id, "round 2", (0.5, 0.5)),
+        Composed(third.id, "round 2", (0.125, 0.125)),
+        Composed(third.id, "round 2", (1.0, 1.0), "accuracy"),
+    )
+    found = node(client, LEAF)["outputs"]
+    assert [each["id"] for each in found] == [second.id, first.id, third.id]
+    assert [each["composed"]["mean"] for each in found] == [0.5, 0.25, 0.125]
+    assert found[1]["own"]["mean"] == 0.5
+    assert outline(client)["composed"] is True
+
+
+def test_places_are_told_with_their_round_once_there_are_several(client: TestClient, folder: Path) -> None:
+    found = node(client, LEAF)
+    assert found["rounds"] is False
+    assert {each["where"] for each in found["requests"]} == {"level 0"}
+    flat = Fitted(Place(1, "whole", 2), "flat", "digest-flat", 60)
+    output = OUTPUTS[LEAF][0]
+    later = replace(asked(GRAPH, SOURCE, output, "label", copy=1), place=Place(1), criterion="accuracy")
+    put(folder, flat, Scored(output.id, flat.id, (0.0,), (0.5,)), later)
+    found = node(client, LEAF)
+    assert found["rounds"] is True
+    assert {each["where"] for each in found["requests"]} == {"round 1, level 0", "round 2, level 0"}
+    last = found["requests"][-1]
+    assert (last["place"], last["round"], last["subject"], last["level"]) == ("1/answer/0", 1, "answer", 0)
+    assert last["criterion"] == "accuracy"
+    assert "round 2, whole outputs" in {each["where"] for each in found["models"]}
 
 
 def test_a_seed_keeps_all_its_digits(client: TestClient, folder: Path) -> None:
@@ -356,6 +400,57 @@ def test_the_cost_counts_ratings_and_raters_seconds_and_invents_nothing(client: 
     assert node(client, ROOT)["cost"] == {"outputs": 3, "ratings": 0, "rater_seconds": None, "timed": 0}
 
 
+def called(about: str, number: int, **told: Any) -> Call:
+    return Call("rater", about, "model", "Judge.", f"Prompt {number}.", number, 1, 1.7e9 + number, 0.5, **told)
+
+
+def test_a_nodes_model_calls_are_counted_and_told_some_at_a_time(client: TestClient, folder: Path) -> None:
+    before = get(client, "/" + TREE + "/outline")["version"]
+    question = node(client, LEAF)["requests"][0]["id"]
+    hostile = "<img src=x onerror=alert(1)> {{ x }}"
+    calls = [called(LEAF, number, reply=hostile, input_tokens=10, output_tokens=2, cost=0.25) for number in range(25)]
+    failed = called(question, 25, error="TimeoutError: too slow")
+    again = called(question, 26, reply="long " * LONGEST, reason=hostile, cached=True)
+    put(folder, *calls, called(ROOT, 0), failed, again)
+    sums = {"calls": 27, "cached": 1, "failed": 1, "seconds": 13.5, "input_tokens": 250, "output_tokens": 50}
+    assert node(client, LEAF)["calls"] == {**sums, "cost": 6.25}
+    nothing = {"calls": 1, "cached": 0, "failed": 0, "seconds": 0.5}
+    assert node(client, ROOT)["calls"] == {**nothing, "input_tokens": None, "output_tokens": None, "cost": None}
+    first = get(client, f"/{TREE}/calls/{LEAF}")
+    assert [each["user"]["text"] for each in first["calls"]] == [f"Prompt {number}." for number in range(20)]
+    assert first["calls"][0] == {
+        "id": calls[0].id,
+        "asker": "rater",
+        "about": LEAF,
+        "assistant": "model",
+        "system": {"text": "Judge.", "length": 6},
+        "user": {"text": "Prompt 0.", "length": 9},
+        "sample": "0",
+        "attempt": 1,
+        "at": 1.7e9,
+        "seconds": 0.5,
+        "reply": {"text": hostile, "length": len(hostile)},
+        "reason": None,
+        "error": None,
+        "input_tokens": 10,
+        "output_tokens": 2,
+        "cost": 0.25,
+        "cached": False,
+    }
+    rest = get(client, f"/{TREE}/calls/{number_of(LEAF)}", after=first["next"])
+    assert (len(rest["calls"]), rest["next"]) == (7, None)
+    assert rest["calls"][5]["error"]["text"] == "TimeoutError: too slow"
+    assert rest["calls"][5]["reply"] is None
+    assert rest["calls"][6]["reply"] == {"text": ("long " * LONGEST)[:LONGEST], "length": 5 * LONGEST}
+    assert (rest["calls"][6]["reason"]["text"], rest["calls"][6]["cached"]) == (hostile, True)
+    assert get(client, "/" + TREE + "/outline")["version"] != before
+
+
+def test_the_calls_of_an_unknown_node_are_not_found(client: TestClient) -> None:
+    assert client.get(f"/api/trees/{TREE}/calls/node-x").status_code == 404
+    assert client.get(f"/api/trees/{TREE}/calls/{LEAF}?after=-1").status_code == 422
+
+
 def test_answers_at_the_desk_are_told_before_the_run_takes_them_up_and_once_after(
     house: House, client: TestClient, folder: Path
 ) -> None:
@@ -377,8 +472,8 @@ def test_answers_at_the_desk_are_told_before_the_run_takes_them_up_and_once_afte
     assert answers() == [(rater, "undone", 7.5, True)]
     lease = desk.claim(rater)
     desk.submit(rater, lease.id, Submission(Label(True), lease.shown, 8.5), "key-00000002")
-    desk.freeze(0, "test")
-    desk.take_up(0)
+    desk.freeze(Place(), "test")
+    desk.take_up(Place())
     assert answers() == [(rater, "undone", 7.5, True), (rater, "recorded", 8.5, True)]
     assert [each["answers"] for each in node(client, LEAF)["requests"]].count([]) == 0
     assert outline(client)["ratings"][number_of(LEAF)] == 3
@@ -408,8 +503,8 @@ def test_an_answer_says_the_same_before_and_after_it_is_taken_up_in_whatever_ord
     sentence = f"output {winner} is better than output {loser}"
     asked_before = len(node(client, LEAF)["requests"])
     assert said() == {(sentence, "waiting")}
-    desk.freeze(0, "test")
-    desk.take_up(0)
+    desk.freeze(Place(), "test")
+    desk.take_up(Place())
     assert said() == {(sentence, "recorded")}
     assert len(node(client, LEAF)["requests"]) == asked_before
 

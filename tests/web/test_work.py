@@ -51,7 +51,8 @@ def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
     anna = counting.clients["anna"]
     lease = claim(anna)
     assert set(lease) == {
-        "id", "item", "kind", "practice", "level", "instruction", "context", "passages", "outputs", "max_tokens",
+        "id", "item", "kind", "practice", "place", "round", "subject", "level", "criterion", "instruction",
+        "context", "passages", "outputs", "max_tokens",
         "points", "guideline", "shown", "expires_in", "draft", "wider", "answers",
     }  # fmt: skip
     assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
@@ -95,6 +96,19 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
     assert given["critique"].detail["source_spans"] == [[0, 4, 7]]
     assert given["reject"].answer == Reject("not a summary")
     assert {each.seconds for each in given.values()} == {4.5}
+
+
+def test_an_answer_is_recorded_by_the_criterion_that_its_page_named(tmp_path: Path) -> None:
+    request = replace(request_of("label"), criterion="accuracy")
+    with house_in(tmp_path, [Item(request)]) as house:
+        anna = house.add("anna")
+        lease = claim(anna)
+        assert lease["criterion"] == "accuracy"
+        assert submit(anna, lease).status_code == 200
+        house.desk.freeze(request.place, "test")
+        house.desk.take_up(request.place)
+        (rated,) = house.desk.taken([request.id])[request.id]
+        assert (rated.request.criterion, rated.feedback.criterion) == ("accuracy", "accuracy")
 
 
 def test_both_bad_is_a_rejection_that_says_so(tmp_path: Path) -> None:

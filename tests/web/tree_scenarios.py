@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from rrm.core.graph import Node, Proposal, TaskGraph
+from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
     Answer,
@@ -74,7 +75,7 @@ def outputs_at(graph: TaskGraph, each: int, seed: int = 0) -> dict[str, list[Out
 def scores_of(graph: TaskGraph, outputs: dict[str, list[Output]], members: int = 6, seed: int = 1) -> list[Any]:
     """A model for every level and its scores of all outputs."""
     random = Random(seed)
-    models = [Fitted(level, f"level-{level}", f"{level:032x}", 100) for level in range(len(graph.levels))]
+    models = [Fitted(Place(level=level), f"level-{level}", f"{level:032x}", 100) for level in range(len(graph.levels))]
     scored = []
     for node, said in outputs.items():
         for output in said:
@@ -93,8 +94,8 @@ def view_of(graph: TaskGraph, source: Source, node: str) -> View:
 def asked(graph: TaskGraph, source: Source, output: Output, kind: str, *others: Output, copy: int = 0) -> Request:
     """A request of a kind about one or more outputs of a node."""
     shown = tuple(Shown(each.id, each.text) for each in (output, *others))
-    level = graph.height(output.node)
-    return Request(output.node, source.id, level, kind, view_of(graph, source, output.node), shown, copy=copy)
+    place = Place(level=graph.height(output.node))
+    return Request(output.node, source.id, place, kind, view_of(graph, source, output.node), shown, copy=copy)
 
 
 def ratings(

@@ -1,7 +1,7 @@
 // Settling: the items on which raters differ, one at a time, decided with the same controls as a rater has.
 import { answersTo, sourceOf } from "./admin-answers.js";
 import { fill, kindName, live } from "./admin-parts.js";
-import { api, byId, el, number, percent, sentence, toast } from "./common.js";
+import { api, byId, el, number, percent, refusal, sentence, toast } from "./common.js";
 import { ask } from "./dialogs.js";
 import { keyButton, listen } from "./keys.js";
 import { kinds } from "./kinds.js";
@@ -9,12 +9,21 @@ import { newKey } from "./outbox.js";
 import { words } from "./words.js";
 
 const judge = document.body.dataset.role !== "reader";
-const now = { queue: [], item: null, actions: [], busy: false, begun: false };
+const now = {
+  queue: /** @type {Wire.Disputed[]} */ ([]),
+  item: /** @type {Wire.DisputedItem | null} */ (null),
+  actions: /** @type {Ui.Action[]} */ ([]),
+  busy: false,
+  begun: false,
+};
+/** The idempotency key of the decision on an item, as it was fetched.
+ *  @type {WeakMap<Wire.DisputedItem, string>} */
+const keys = new WeakMap();
 
 live("/api/disputed", (queue) => {
   now.queue = queue;
   drawQueue();
-  const gone = now.item && !queue.some(({ item }) => item === now.item.item);
+  const gone = now.item && !queue.some(({ item }) => item === now.item?.item);
   if (!now.item || (gone && !now.busy)) show(queue[0]?.item);
 }, 6);
 
@@ -23,13 +32,16 @@ live("/api/disputed", (queue) => {
 function drawQueue() {
   const count = now.queue.length;
   byId("as-of").textContent = count ? `${number(count)} ${count === 1 ? "item" : "items"} to settle` : "";
-  const focused = document.activeElement?.dataset.item;
+  const focused = document.activeElement?.getAttribute("data-item");
   fill(byId("queue"), now.queue.map((each) => el("li", {}, el("button", {
     type: "button", class: "button", "data-item": each.item, "aria-current": each.item === now.item?.item ? "true" : null, onclick: () => show(each.item),
-  }, el("span", {}, kindName(each.kind), el("span", { class: "muted small" }, ` level ${each.level}`)), el("span", { class: "muted small", title: "disagreement" }, percent(each.disagreement))))));
-  if (focused) byId("queue").querySelector(`[data-item="${CSS.escape(focused)}"]`)?.focus();
+  }, el("span", {}, kindName(each.kind), el("span", { class: "muted small" }, ` ${each.where}`)), el("span", { class: "muted small", title: "disagreement" }, percent(each.disagreement))))));
+  const again = focused && byId("queue").querySelector(`[data-item="${CSS.escape(focused)}"]`);
+  if (again instanceof HTMLElement) again.focus();
 }
 
+/** The item after this one in the queue.
+ *  @param {string} id */
 const following = (id) => {
   const at = now.queue.findIndex(({ item }) => item === id);
   return now.queue[(at + 1) % now.queue.length]?.item;
@@ -37,6 +49,7 @@ const following = (id) => {
 
 // ---- one item ----
 
+/** @param {string | undefined} id */
 async function show(id) {
   if (!id) {
     now.item = null;
@@ -47,24 +60,27 @@ async function show(id) {
   try {
     now.item = await api("GET", `/api/disputed/${encodeURIComponent(id)}`);
   } catch (error) {
-    if (error instanceof Error) throw error;
-    return toast(sentence(error.detail), "bad");
+    return toast(sentence(refusal(error).detail), "bad");
   }
   draw(now.item);
   drawQueue();
 }
 
+/** @param {Wire.DisputedItem} item */
 function draw(item) {
   const source = sourceOf(item);
+  /** @type {Ui.Action} */
   const reject = { key: "r", label: words.rejectItem, press: () => rejectItem(item) };
+  /** @type {Ui.Action} */
   const next = { key: "s", label: "Later", press: () => show(following(item.item)) };
+  /** @type {Ui.Page} */
   const page = { send: (answer, more) => decide(item, answer, more), changed() {}, say: (text) => toast(text, "bad"), passages: source.passages, reject };
   const part = kinds[item.kind](item, page);
   const own = part.actions.includes(reject) ? [next] : [reject, next];
   now.actions = judge ? [...part.actions, ...own] : [];
   const originals = item.given.filter(({ adjudication }) => !adjudication);
   fill(byId("one"),
-    el("h2", { id: "item-title", tabindex: "-1" }, `${kindName(item.kind)} on level ${item.level}: ${originals.length} answers differ`),
+    el("h2", { id: "item-title", tabindex: "-1" }, `${kindName(item.kind)}, ${item.where}: ${originals.length} answers differ`),
     source.node,
     el("section", { class: "card", "aria-label": "What the raters said" }, el("h3", {}, "What the raters said"), answersTo(item, item.given)),
     el("div", { class: "outputs grid" }, part.outputs),
@@ -77,24 +93,27 @@ function draw(item) {
   now.begun = true;
 }
 
+/** @param {Wire.DisputedItem} item */
 async function rejectItem(item) {
   const reason = await ask({ title: words.rejectTitle, lead: words.rejectLead, reasons: words.rejectReasons });
   if (reason) decide(item, { kind: "reject", reason });
 }
 
+/** @param {Wire.DisputedItem} item @param {Wire.Answer} answer @param {Wire.More} more */
 async function decide(item, answer, more = {}) {
   if (now.busy) return;
   now.busy = true;
   const next = following(item.item);
+  const key = keys.get(item) ?? newKey();
+  keys.set(item, key);
   try {
-    await api("POST", `/api/disputed/${encodeURIComponent(item.item)}/decide`, { key: (item.key ??= newKey()), answer, detail: more?.detail ?? {} });
+    await api("POST", `/api/disputed/${encodeURIComponent(item.item)}/decide`, { key, answer, detail: more.detail ?? {} });
     toast(`Settled: ${words.answer(answer)}`, "good");
     now.queue = now.queue.filter((each) => each.item !== item.item);
     await show(next === item.item ? now.queue[0]?.item : next);
     scrollTo(0, 0);
   } catch (error) {
-    if (error instanceof Error) throw error;
-    toast(sentence(error.detail), "bad");
+    toast(sentence(refusal(error).detail), "bad");
   } finally {
     now.busy = false;
   }

@@ -2,12 +2,16 @@
 import { attempt, called, fill, sortableTable } from "./admin-parts.js";
 import { api, byId, el, number } from "./common.js";
 
+/** @param {number} at */
 const exactly = (at) => el("time", { datetime: new Date(at * 1000).toISOString() }, new Date(at * 1000).toLocaleString("en-GB"));
 
+/** @param {string} id @param {string | null} name */
 const person = (id, name) => called({ id, name });
 
-/** A value before and after, in one line. */
+/** A value before and after, in one line.
+ *  @param {Wire.AuditEntry} entry */
 function change({ old, new: now }) {
+  /** @type {(value: Wire.Json) => string} */
   const say = (value) => {
     if (typeof value === "string") return value;
     if (value === null || typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
@@ -17,6 +21,7 @@ function change({ old, new: now }) {
   return el("span", { class: "change", dir: "auto" }, old !== null && [el("del", {}, say(old)), " "], now !== null && el("ins", {}, say(now)));
 }
 
+/** @type {ReturnType<typeof sortableTable<Wire.AuditEntry>>} */
 const table = sortableTable({
   caption: "Audit entries", key: (row) => String(row.number), empty: "Nothing was done yet.", sortBy: 0, descending: true,
   columns: [
@@ -30,12 +35,13 @@ const table = sortableTable({
 });
 fill(byId("entries"), table.node);
 
+/** @type {Wire.AuditEntry[]} */
 let rows = [];
 
-async function load(before) {
+async function load(before = 0) {
   await attempt(async () => {
-    const asked = new URLSearchParams({ everyday: byId("everyday").checked });
-    if (before) asked.set("before", before);
+    const asked = new URLSearchParams({ everyday: String(byId("everyday", HTMLInputElement).checked) });
+    if (before) asked.set("before", String(before));
     const { entries, next } = await api("GET", `/api/admin/audit?${asked}`);
     rows = before ? [...rows, ...entries] : entries;
     table.show(rows);

@@ -1,12 +1,12 @@
 // The guidelines: editing with a preview, and what changed from version to version.
-import { admin, attempt, called, confirmed, fill } from "./admin-parts.js";
-import { api, byId, el, number, richText, when } from "./common.js";
+import { attempt, called, confirmed, fill } from "./admin-parts.js";
+import { api, byId, el, findById, number, richText, when } from "./common.js";
 import { wordDiff } from "./diff.js";
 
 const AT_ONCE = 10; // versions listed at a time
-const now = { version: 0, text: "", timer: null };
+const now = { version: 0, text: "", timer: 0 };
 const texts = new Map([[0, ""]]); // by version
-const area = byId("text");
+const area = findById("text", HTMLTextAreaElement); // who only looks has none
 
 async function load() {
   await attempt(async () => {
@@ -15,7 +15,7 @@ async function load() {
     texts.set(latest.version, latest.text);
     byId("version").textContent = latest.version ? `Version ${latest.version} of ${when(latest.at)}` : "Nothing is written yet";
     show(latest.html);
-    if (admin) {
+    if (area) {
       area.value = latest.text;
       now.text = area.value; // a text field knows one kind of line end
     }
@@ -25,23 +25,27 @@ async function load() {
   });
 }
 
+/** @param {string} html */
 const show = (html) => fill(byId("preview"), html ? richText(html) : el("p", { class: "muted" }, "Nothing is written yet."));
 
 // ---- editing ----
 
 function changed() {
-  if (!admin) return;
+  if (!area) return;
   const different = area.value !== now.text;
-  byId("save").disabled = byId("undo").disabled = !different;
+  byId("save", HTMLButtonElement).disabled = byId("undo", HTMLButtonElement).disabled = !different;
 }
 
 function preview() {
   clearTimeout(now.timer);
-  now.timer = setTimeout(() => attempt(async () => show((await api("POST", "/api/admin/guidelines/preview", { text: area.value })).html)), 250);
+  now.timer = setTimeout(() => attempt(async () => show((await api("POST", "/api/admin/guidelines/preview", { text: area?.value })).html)), 250);
 }
 
-if (admin) {
-  area.addEventListener("input", () => (changed(), preview()));
+if (area) {
+  area.addEventListener("input", () => {
+    changed();
+    preview();
+  });
   byId("undo").addEventListener("click", () => {
     area.value = now.text;
     changed();
@@ -60,7 +64,8 @@ if (admin) {
 
 // ---- versions ----
 
-/** List versions from this one down; what each changed is fetched when it is opened. */
+/** List versions from this one down; what each changed is fetched when it is opened.
+ *  @param {number} from */
 async function list(from) {
   const numbers = Array.from({ length: Math.min(AT_ONCE, from) }, (_, at) => from - at);
   const versions = await Promise.all(numbers.map((version) => api("GET", `/api/admin/guidelines/${version}`)));
@@ -71,6 +76,7 @@ async function list(from) {
   fill(byId("older"), left > 0 && el("button", { type: "button", class: "button", onclick: () => attempt(() => list(left)) }, "Older versions"));
 }
 
+/** @param {Wire.Guideline} each */
 function line(each) {
   const diff = el("div", { class: "diff text", dir: "auto" });
   const details = el("details", {}, el("summary", {}, el("b", {}, `Version ${number(each.version)}`), el("span", { class: "muted small" }, ` ${when(each.at)}, by `, called({ name: each.name, id: each.by }))), diff);
@@ -81,13 +87,16 @@ function line(each) {
   return el("li", {}, details);
 }
 
+/** @param {number} version */
 async function textOf(version) {
-  if (!texts.has(version)) texts.set(version, (await api("GET", `/api/admin/guidelines/${version}`)).text);
-  return texts.get(version);
+  const text = texts.get(version) ?? (await api("GET", `/api/admin/guidelines/${version}`)).text;
+  texts.set(version, text);
+  return text;
 }
 
+/** @param {string} before @param {string} after */
 function pieces(before, after) {
-  const tags = { "=": "span", "-": "del", "+": "ins" };
+  const tags = /** @type {const} */ ({ "=": "span", "-": "del", "+": "ins" });
   const found = wordDiff(before, after);
   return found.some(([op]) => op !== "=") ? found.map(([op, text]) => el(tags[op], {}, text)) : el("span", { class: "muted" }, "Nothing was changed.");
 }

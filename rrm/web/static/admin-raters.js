@@ -1,15 +1,19 @@
 // The raters: how each works, and what can be done about it.
 import { admin, ago, asOf, attempt, called, confirmed, copyable, figure, fill, live, signed, sortableTable, withSize } from "./admin-parts.js";
-import { api, byId, el, number, percent, seconds, toast } from "./common.js";
+import { api, byId, el, findById, number, percent, present, seconds, toast } from "./common.js";
 import { open } from "./dialogs.js";
 
+/** @type {Record<Wire.PersonState, [string, string]>} */
 const STATES = {
   practising: ["", "practising"], active: ["good", "active"], paused: ["warn", "paused"], refused: ["bad", "not let in"],
 };
+/** @param {Wire.PersonState} state */
 const badge = (state) => el("span", { class: `badge ${STATES[state][0]}` }, STATES[state][1]);
 
+/** @param {number | null} p */
 const small = (p) => (p === null ? "" : p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(3)}`);
 
+/** @type {Ui.Column<Wire.Rater>[]} */
 const COLUMNS = [
   { name: "Person", sort: (row) => row.name ?? row.id, cell: (row) => el("span", {}, called(row), tags(row)) },
   { name: "State", sort: (row) => row.state, cell: (row) => badge(row.state) },
@@ -21,33 +25,40 @@ const COLUMNS = [
   { name: "Chose the first shown", number: true, title: "50 % where places are drawn by chance; sorted by the p-value", sort: (row) => row.side.p, cell: rated(side) },
   { name: "Skips", number: true, sort: (row) => row.skip_rate, cell: rated((row) => (row.skip_rate === null ? none("undefined: nothing to skip yet") : withSize(percent(row.skip_rate), `${number(row.skipped)} skipped`))) },
   { name: "Last active", number: true, sort: (row) => row.last, cell: (row) => (row.last === null ? none("never rated") : ago(row.last)) },
-  ...(admin ? [{ name: "", cell: (row) => el("button", { type: "button", class: "button", "data-act": "manage", "aria-label": `Manage ${row.name ?? row.id}`, onclick: () => manage(row.id) }, "Manage") }] : []),
+  ...(admin ? [{ name: "", cell: (/** @type {Wire.Rater} */ row) => el("button", { type: "button", class: "button", "data-act": "manage", "aria-label": `Manage ${row.name ?? row.id}`, onclick: () => manage(row.id) }, "Manage") }] : []),
 ];
 
-/** A role other than that of a rater, and that this is no person. */
+/** A role other than that of a rater, and that this is no person.
+ *  @param {Wire.Rater} row */
 function tags(row) {
   const named = [row.role !== "annotator" && row.role, row.kind === "assistant" && "assistant"].filter(Boolean);
   return named.map((name) => [" ", el("span", { class: "badge" }, name)]);
 }
 
-/** Figures about rating are left out for those who are not asked to rate and never did. */
+/** Figures about rating are left out for those who are not asked to rate and never did.
+ *  @param {(row: Wire.Rater) => Ui.Child} cell
+ *  @returns {(row: Wire.Rater) => Ui.Child} */
 function rated(cell) {
   return (row) => (row.role !== "annotator" && !row.done && !row.skipped ? el("span", { class: "none" }, "does not rate") : cell(row));
 }
 
+/** @param {string} text */
 const none = (text) => el("span", { class: "none" }, text);
 
+/** @param {Wire.Rater} row */
 function alerts(row) {
   if (!row.alerts.length) return none("none");
   return el("ul", { class: "list" }, row.alerts.map((each) => el("li", {}, el("span", { class: "badge warn", title: each.why }, each.name))));
 }
 
+/** @param {Wire.Rater} row */
 function agreement({ agreement: held }) {
   if (held.value === null) return none(held.why);
   const beyond = held.beyond_chance !== null && `${signed(held.beyond_chance)} beyond chance`;
   return withSize(percent(held.value), beyond, `n = ${number(held.n)}`);
 }
 
+/** @param {Wire.Rater} row */
 function side({ side: held }) {
   if (held.value === null) return none(held.why);
   return withSize(percent(held.value), small(held.p), `n = ${number(held.n)}`);
@@ -55,6 +66,7 @@ function side({ side: held }) {
 
 // ---- the table ----
 
+/** @type {Wire.Rater[]} */
 let everybody = [];
 const table = sortableTable({
   caption: "Everybody, with how they work", columns: COLUMNS, key: (row) => row.id, empty: "Nobody to show.",
@@ -62,7 +74,7 @@ const table = sortableTable({
 });
 fill(byId("raters"), table.node);
 
-const draw = () => table.show(byId("only-alerts").checked ? everybody.filter((row) => row.alerts.length) : everybody);
+const draw = () => table.show(byId("only-alerts", HTMLInputElement).checked ? everybody.filter((row) => row.alerts.length) : everybody);
 byId("only-alerts").addEventListener("change", draw);
 
 const refresh = live("/api/admin/raters", ({ computed, raters }) => {
@@ -81,28 +93,31 @@ function openNamed() {
 
 // ---- adding ----
 
-byId("add")?.addEventListener("submit", async (event) => {
+const add = findById("add", HTMLFormElement); // who only looks has none
+add?.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const name = byId("name").value.trim();
+  const name = byId("name", HTMLInputElement).value.trim();
   await attempt(async () => {
-    const { link } = await api("POST", "/api/admin/raters", { name, role: byId("role").value });
-    byId("add").reset();
+    const { link } = await api("POST", "/api/admin/raters", { name, role: byId("role", HTMLSelectElement).value });
+    add.reset();
     showLink(byId("link"), name, link);
     refresh();
   });
 });
 
+/** @param {HTMLElement} place @param {string} name @param {string} link */
 function showLink(place, name, link) {
   fill(place, el("div", { class: "alert good" },
     copyable(`Invitation of ${name}`, link),
     el("p", { class: "help" }, "Copy it now: it is shown only once. It works once, within seven days; whoever opens it is this person.")));
-  place.querySelector("input").focus();
+  place.querySelector("input")?.focus();
 }
 
 // ---- managing one person ----
 
+/** @param {string} id */
 function manage(id) {
-  const row = everybody.find((each) => each.id === id);
+  const row = present(everybody.find((each) => each.id === id), `the person ${id}`);
   const name = row.name ?? row.id;
   const link = el("div", { role: "status" });
   const dialog = open(name,
@@ -114,19 +129,29 @@ function manage(id) {
       el("span", { class: "muted small" }, what)))));
 }
 
+/** What can be done about a person; `press` gets the dialog, and the place in it for a link.
+ *  @typedef {{label: string, what: string, danger?: boolean,
+ *    press: (dialog: HTMLDialogElement, link: HTMLElement) => void}} Deed */
+
+/** @param {Wire.Rater} row
+ *  @returns {Deed[]} */
 function actions(row) {
   const name = row.name ?? row.id;
+  /** @type {(label: string, state: Wire.PersonState, what: string) => Deed} */
   const to = (label, state, what) => ({ label, what, press: (dialog) => setState(dialog, row, state, label) });
-  return [
+  /** @type {(Deed | false | "" | null)[]} */
+  const deeds = [
     row.state === "active" && row.name && to("Pause", "paused", "Gets no more items until you let the person go on; what was answered stays."),
     row.state === "paused" && row.name && to("Resume", "active", "Gets items again."),
     ["practising", "refused"].includes(row.state) && to("Let in", "active", "Rates real items at once, without (more) practice."),
     row.done > 0 && { label: "Requeue items", what: "Takes back all answers on levels that are not frozen, so that others rate the items. The answers stay on record.", press: (dialog) => requeue(dialog, row), danger: true },
-    row.name && row.kind === "person" && { label: "New link", what: "A new invitation, for another device or a lost one. Earlier links no longer work.", press: (dialog, link) => invite(row, link) },
+    row.name && row.kind === "person" && { label: "New link", what: "A new invitation, for another device or a lost one. Earlier links no longer work.", press: (_, link) => invite(row.id, name, link) },
     row.name && { label: "Forget", what: "Erases name, participant id and password for good. The answers stay, under the pseudonym.", press: (dialog) => forget(dialog, row, name), danger: true },
-  ].filter(Boolean);
+  ];
+  return deeds.filter((each) => !!each);
 }
 
+/** @param {HTMLDialogElement} dialog @param {Wire.Rater} row @param {Wire.PersonState} state @param {string} label */
 async function setState(dialog, row, state, label) {
   if (await attempt(() => api("POST", `/api/admin/raters/${row.id}/state`, { state }), `${label}: ${row.name ?? row.id}.`)) {
     dialog.close();
@@ -134,6 +159,7 @@ async function setState(dialog, row, state, label) {
   }
 }
 
+/** @param {HTMLDialogElement} dialog @param {Wire.Rater} row */
 async function requeue(dialog, row) {
   const yes = await confirmed(`Requeue the items of ${row.name ?? row.id}?`, [
     `Up to ${number(row.done)} answers no longer count, and other raters get the items. This cannot be taken back.`,
@@ -148,10 +174,12 @@ async function requeue(dialog, row) {
   });
 }
 
-async function invite(row, place) {
-  await attempt(async () => showLink(place, row.name, (await api("POST", `/api/admin/raters/${row.id}/invite`)).link));
+/** @param {string} id @param {string} name @param {HTMLElement} place */
+async function invite(id, name, place) {
+  await attempt(async () => showLink(place, name, (await api("POST", `/api/admin/raters/${id}/invite`)).link));
 }
 
+/** @param {HTMLDialogElement} dialog @param {Wire.Rater} row @param {string} name */
 async function forget(dialog, row, name) {
   const yes = await confirmed(`Forget ${name}?`, [
     "Name, participant id and password are erased, sessions end, and the person gets no more items.",

@@ -2,7 +2,8 @@
 import { button, el } from "./common.js";
 import { words } from "./words.js";
 
-/** Open a dialog over the page; it goes away when closed. Esc closes it, and the focus returns to where it was. */
+/** Open a dialog over the page; it goes away when closed. Esc closes it, and the focus returns to where it was.
+ *  @param {string} title @param {Ui.Child[]} content */
 export function open(title, ...content) {
   const close = button([el("kbd", {}, words.keyNames.Escape), words.close], () => dialog.close());
   const head = el("div", { class: "dialog-head" }, el("h2", { id: "dialog-title" }, title), close);
@@ -13,7 +14,9 @@ export function open(title, ...content) {
 }
 
 /** Ask for a reason (some to choose from, own words besides) or, without reasons, for a note.
- *  Returns the text, or null when closed. */
+ *  Returns the text, or null when closed.
+ *  @param {{title: string, lead: string, reasons?: string[]}} asked
+ *  @returns {Promise<string | null>} */
 export function ask({ title, lead, reasons = [] }) {
   const note = el("textarea", { id: "note", maxlength: 2000, dir: "auto", rows: 3 });
   const problem = el("p", { class: "alert bad", role: "alert", hidden: true }, words.reasonMissing);

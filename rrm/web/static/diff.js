@@ -1,9 +1,14 @@
 // What changed between two texts, by words.
 
 const LARGEST = 4_000_000; // cells of the table; beyond it the middle counts as replaced as a whole
+/** @param {string} text @returns {string[]} */
 const split = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) ?? [];
 
-/** Pieces [op, text] in order: "=" kept, "-" removed, "+" added. Longest common subsequence of the words. */
+/** @typedef {"=" | "-" | "+"} Op  kept, removed, added */
+/** @typedef {(op: Op, words: string[]) => void} Add */
+
+/** Pieces [op, text] in order: "=" kept, "-" removed, "+" added. Longest common subsequence of the words.
+ *  @param {string} before @param {string} after */
 export function wordDiff(before, after) {
   const a = split(before);
   const b = split(after);
@@ -11,10 +16,13 @@ export function wordDiff(before, after) {
   while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
   let end = 0;
   while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
+  /** @type {[Op, string][]} */
   const pieces = [];
+  /** @type {Add} */
   const add = (op, words) => {
     if (!words.length) return;
-    if (pieces.at(-1)?.[0] === op) pieces.at(-1)[1] += words.join("");
+    const last = pieces.at(-1);
+    if (last?.[0] === op) last[1] += words.join("");
     else pieces.push([op, words.join("")]);
   };
   add("=", a.slice(0, start));
@@ -23,6 +31,7 @@ export function wordDiff(before, after) {
   return pieces;
 }
 
+/** @param {string[]} a @param {string[]} b @param {Add} add */
 function middle(a, b, add) {
   const width = b.length + 1;
   if (a.length * b.length > LARGEST) {

@@ -1,10 +1,10 @@
 // Joining: the invitation's token stands in the fragment, which browsers never send, so no log or Referer has it.
-import { api, byId } from "./common.js";
+import { api, byId, findById, refusal } from "./common.js";
 import { words } from "./words.js";
 
 const STORE = "rrm.invitation"; // for a reload of this tab only
 const token = location.hash.slice(1) || sessionStorage.getItem(STORE);
-const participant = new URLSearchParams(location.search).get(byId("join").dataset.participant);
+const participant = new URLSearchParams(location.search).get(byId("join").dataset.participant ?? "");
 
 document.title = `${words.joinTitle} – rrm`;
 if (token) {
@@ -14,11 +14,13 @@ if (token) {
   noWay(words.joinNoToken, words.joinNoTokenHow);
 }
 
+/** @param {string} text */
 function tell(text) {
   byId("problem").textContent = text;
   byId("problem").hidden = false;
 }
 
+/** @param {string} problem @param {string} lead */
 function noWay(problem, lead) {
   tell(problem);
   byId("lead").textContent = lead;
@@ -28,12 +30,13 @@ function noWay(problem, lead) {
 
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const agreed = byId("agreed")?.checked ?? false;
-  if (byId("agreed") && !agreed) {
+  const box = findById("agreed", HTMLInputElement);
+  const agreed = box?.checked ?? false;
+  if (box && !agreed) {
     tell(words.joinMustAgree);
-    return byId("agreed").focus();
+    return box.focus();
   }
-  const button = event.target.querySelector("button");
+  const button = byId("start", HTMLButtonElement);
   button.disabled = true;
   try {
     const { next } = await api("POST", "/api/join", { token, agreed, ...(participant && { participant }) });
@@ -41,9 +44,10 @@ byId("form").addEventListener("submit", async (event) => {
     location.assign(next);
   } catch (error) {
     button.disabled = false;
-    if (error.status === 0) return tell(words.unreachable);
-    if (error.status === 429) return tell(words.tooOften(error.after));
-    if (![401, 403, 404, 409].includes(error.status)) return tell(error.detail);
+    const { status, detail, after } = refusal(error);
+    if (status === 0) return tell(words.unreachable);
+    if (status === 429) return tell(words.tooOften(after));
+    if (![401, 403, 404, 409].includes(status)) return tell(detail);
     sessionStorage.removeItem(STORE);
     noWay(words.joinUsed, words.joinNoTokenHow);
   }

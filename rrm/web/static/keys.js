@@ -1,21 +1,31 @@
 // The keyboard: keys that mean the same on every page, key hints on buttons, and who hears a key press.
-import { el } from "./common.js";
+import { el, present } from "./common.js";
 import { words } from "./words.js";
 
-/** Keys that mean the same for every item, and so are no kind's own. */
+/** @typedef {"skip" | "rejectItem" | "flag" | "undo" | "last" | "guidelines" | "wider" | "help" | "write"} Always */
+
+/** Keys that mean the same for every item, and so are no kind's own.
+ *  @type {Record<string, Always>} */
 export const ALWAYS = {
   s: "skip", r: "rejectItem", f: "flag", u: "undo", l: "last", g: "guidelines", w: "wider", h: "help", "?": "help", e: "write",
 };
 
-/** The action of this name in ALWAYS; its label is the word of the same name. */
+/** The action of this name in ALWAYS; its label is the word of the same name.
+ *  @param {Always} name @param {() => void} press
+ *  @returns {Ui.Action} */
 export function always(name, press) {
   const [key, ...also] = Object.keys(ALWAYS).filter((each) => ALWAYS[each] === name);
   return { key, also, label: words[name], press };
 }
 
-const hint = (key) => el("kbd", {}, words.keyNames[key] ?? key.replace("Control+", "Ctrl "));
+/** @type {Record<string, string>} */
+const NAMES = words.keyNames;
 
-/** A button for an action {key, also, label, press, class, id}; its first key stands on it. */
+/** @param {string} key */
+const hint = (key) => el("kbd", {}, NAMES[key] ?? key.replace("Control+", "Ctrl "));
+
+/** A button for an action; its first key stands on it.
+ *  @param {Ui.Action} action */
 export function keyButton(action) {
   const { key, label, id } = action;
   const shortcuts = [key, ...(action.also ?? [])].join(" ");
@@ -25,7 +35,18 @@ export function keyButton(action) {
   return button;
 }
 
-/** The lines of the help: each key and what it does. */
+/** The button of an action that was drawn.
+ *  @param {Ui.Action} action */
+export const buttonOf = (action) => present(action.button, `the button of “${action.label}”`);
+
+/** Put another label on the button of an action.
+ *  @param {Ui.Action} action @param {string} label */
+export function relabel(action, label) {
+  present(buttonOf(action).lastChild, "the label of a button").textContent = label;
+}
+
+/** The lines of the help: each key and what it does.
+ *  @param {Ui.Action[]} actions */
 export const keyTable = (actions) =>
   el("dl", { class: "keys" }, actions.map(({ key, also = [], label }) => [
     el("dt", {}, [key, ...also].map(hint)), el("dd", {}, label),
@@ -34,10 +55,11 @@ export const keyTable = (actions) =>
 const FIELDS = "textarea, select, [contenteditable], input:not([type=checkbox], [type=radio])";
 
 /** Send key presses to `find(key)`, which returns an action or nothing. Held keys count once; a text field
- *  keeps all keys but Ctrl+Enter and Esc; an open dialog keeps all; a focused button keeps Enter and Space. */
+ *  keeps all keys but Ctrl+Enter and Esc; an open dialog keeps all; a focused button keeps Enter and Space.
+ *  @param {(key: string) => Ui.Action | null | undefined} find */
 export function listen(find) {
   document.addEventListener("keydown", (event) => {
-    const target = event.target instanceof Element ? event.target : document.body;
+    const target = event.target instanceof HTMLElement ? event.target : document.body;
     const typing = target.matches(FIELDS);
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const control = event.ctrlKey || event.metaKey;

@@ -1,11 +1,9 @@
 // One part per kind of feedback: how it is drawn, its keys, the answer on the page, and a draft put back.
 //
-// Each takes (item, page). `item` is the lease; `page` has send(answer, more), changed(), say(text), `passages`
-// (the nodes that hold the source's texts) and `reject` (the action that rejects the item). Each returns
-// {outputs, bar, actions, read(), restore(answer, confidence)}; those that are written also tokens(n) and `area`.
+// Each takes (item, page), the lease and what the page does for it (Ui.Page), and returns a Ui.Part.
 import { el } from "./common.js";
 import { wordDiff } from "./diff.js";
-import { keyButton } from "./keys.js";
+import { buttonOf, keyButton, relabel } from "./keys.js";
 import { highlight, selected, spanText, walkable } from "./marks.js";
 import { digits, letter, words } from "./words.js";
 
@@ -13,11 +11,19 @@ const LONGEST = 20_000; // characters of a text, as the server takes
 
 // ---- pieces ----
 
+/** An action that answers at once.
+ *  @typedef {Ui.Action & {answer: Wire.Answer}} Choice */
+/** How a kind is drawn.
+ *  @typedef {(item: Wire.Item, page: Ui.Page) => Ui.Part} Kind */
+
+/** @param {string} content */
 const text = (content) => el("div", { class: "text", dir: "auto" }, content);
 
+/** @param {string} name @param {Ui.Child} content @param {Ui.Child[]} more */
 const card = (name, content, ...more) =>
   el("section", { class: "card output", "aria-label": name }, el("h2", {}, name), content, more);
 
+/** @param {Wire.Item} item @param {(place: number) => Ui.Child} more */
 const cards = (item, more = () => null) =>
   item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
@@ -25,27 +31,45 @@ const cards = (item, more = () => null) =>
     more(place),
   ));
 
+/** @param {string} label @param {Ui.Action[]} actions */
 const group = (label, actions, style = "") =>
   el("div", { class: `group ${style}`, role: "group", "aria-label": label }, actions.map(keyButton));
 
+/** @param {Ui.Action[]} actions @param {Ui.Action | undefined} chosen */
 function press(actions, chosen) {
-  for (const action of actions) action.button.setAttribute("aria-pressed", String(action === chosen));
+  for (const action of actions) buttonOf(action).setAttribute("aria-pressed", String(action === chosen));
 }
 
-/** One key, one answer: `choices` are actions with their `answer`; sends and goes on. */
-function choosing(choices, page) {
-  for (const choice of choices) choice.press = () => page.send(choice.answer);
-  const same = (a, b) => Object.keys(a).every((name) => (a[name] ?? false) === (b[name] ?? false));
-  return {
-    actions: choices,
-    read: () => null,
-    restore: (answer) => press(choices, choices.find((choice) => same(choice.answer, answer))),
-  };
+/** Whether an answer says all that another says; what is not there is as good as null or false.
+ *  @param {Wire.Answer} a @param {Wire.Answer} b */
+function same(a, b) {
+  const said = new Map(Object.entries(b));
+  return Object.entries(a).every(([name, value]) => (value ?? false) === (said.get(name) ?? false));
 }
 
-/** A labelled text field with its length budget, saved with Ctrl+Enter. */
-function writing(item, page, { label, value = "", limited = true, why, refuse = () => !area.value.trim() }) {
+/** One key, one answer: pressing it sends the answer.
+ *  @param {Ui.Page} page @param {string} key @param {string} label @param {Wire.Answer} answer
+ *  @param {{also?: string[], class?: string}} [more]
+ *  @returns {Choice} */
+const choice = (page, key, label, answer, more) => ({ key, label, answer, press: () => page.send(answer), ...more });
+
+/** What is the same for all kinds that are answered with one key.
+ *  @param {Choice[]} choices */
+const choosing = (choices) => ({
+  actions: choices,
+  read: () => null,
+  /** @param {Wire.Answer | null} answer */
+  restore: (answer) => press(choices, choices.find((each) => answer && same(each.answer, answer))),
+});
+
+/** A labelled text field with its length budget, saved with Ctrl+Enter. `made(text)` is the answer with this text;
+ *  `refuse(text)` tells whether it cannot be sent, and `why` says why not.
+ *  @param {Wire.Item} item @param {Ui.Page} page
+ *  @param {{label: string, value?: string, limited?: boolean, why: string, made: (text: string) => Wire.Answer,
+ *    refuse?: (text: string) => boolean}} options */
+function writing(item, page, { label, value = "", limited = true, why, made, refuse = (text) => !text.trim() }) {
   const budget = el("p", { class: "budget muted small" });
+  /** @param {number} tokens @param {boolean} exact */
   const show = (tokens, exact) => {
     if (!limited) return;
     const over = tokens > item.max_tokens;
@@ -62,76 +86,86 @@ function writing(item, page, { label, value = "", limited = true, why, refuse = 
   guess();
   const save = {
     key: "Control+Enter", label: words.save, class: "primary",
-    press: () => (refuse() ? page.say(why) : page.send(part.read())),
+    press: () => (refuse(area.value) ? page.say(why) : page.send(read())),
   };
+  // half of a surrogate pair would be refused as JSON
+  const read = () => made(area.value.toWellFormed?.() ?? area.value);
   const node = el("div", { class: "field" },
     el("label", { for: "area" }, label, " ", el("kbd", {}, "e")), area,
     el("div", { class: "row" }, budget, el("span", { class: "muted small" }, words.leaveField)));
-  const part = {
-    node, area, save, tokens: (n) => show(n, true),
-    text: () => area.value.toWellFormed?.() ?? area.value, // half of a surrogate pair would be refused as JSON
+  return {
+    node, area, save, read,
+    /** @param {number} n */
+    tokens: (n) => show(n, true),
+    /** @param {string} written */
     put(written) {
       area.value = written;
       guess();
     },
   };
-  return part;
 }
 
 // ---- the kinds ----
 
+/** @type {Kind} */
 function comparison(item, page) {
+  /** @type {(better: number | null, strength: number | null, both_bad?: boolean) => Wire.Comparison} */
   const answer = (better, strength, both_bad = false) => ({ kind: "comparison", better, strength, both_bad });
-  const graded = [0, 1].map((better) => words.comparison.strengths(letter(better)).map((label, step) => ({
-    key: String(better ? 7 - step : 1 + step), label, answer: answer(better, [1, 0.5, 0][step]),
-  })));
-  const plain = [0, 1].map((better) => ({
-    key: "ab"[better], also: [["ArrowLeft", "ArrowRight"][better]],
-    label: words.comparison.plain(letter(better)), answer: answer(better, null), class: "choose",
-  }));
+  const graded = [0, 1].map((better) => words.comparison.strengths(letter(better)).map((label, step) =>
+    choice(page, String(better ? 7 - step : 1 + step), label, answer(better, [1, 0.5, 0][step]))));
+  const plain = [0, 1].map((better) =>
+    choice(page, "ab"[better], words.comparison.plain(letter(better)), answer(better, null),
+      { also: [["ArrowLeft", "ArrowRight"][better]], class: "choose" }));
   const middle = [
-    { key: "4", label: words.comparison.tie, answer: answer(null, null) },
-    { key: "0", label: words.comparison.bothBad, answer: answer(null, null, true) },
+    choice(page, "4", words.comparison.tie, answer(null, null)),
+    choice(page, "0", words.comparison.bothBad, answer(null, null, true)),
   ];
-  const part = choosing([...plain, ...graded.flat(), ...middle], page);
   return {
-    ...part,
+    ...choosing([...plain, ...graded.flat(), ...middle]),
     outputs: cards(item, (place) => keyButton(plain[place])),
     bar: el("div", { class: "scale" },
       group(words.output(0), graded[0]), group(words.actions, middle), group(words.output(1), graded[1].reverse())),
   };
 }
 
+/** @type {Kind} */
 function ranking(item, page) {
+  /** @type {number[]} */
   const order = [];
   const state = el("p", { class: "state", role: "status" });
+  /** @type {Ui.Action[]} */
   const places = digits(item.outputs.length).map((key, place) => ({
     key, label: "", press: () => toggle(place), class: "choose",
   }));
+  /** @type {Ui.Action} */
   const back = { key: "Backspace", label: words.ranking.back, press: () => order.length && change(() => order.pop()) };
+  /** @type {Ui.Action} */
   const send = {
     key: "Enter", label: words.send, class: "primary",
     press: () => (order.length < places.length ? page.say(words.ranking.incomplete) : page.send(read())),
   };
+  /** @returns {Wire.Ranking} */
   const read = () => ({ kind: "ranking", best_first: [...order] });
+  /** @param {number} place */
   const toggle = (place) => change(() => {
     if (order.includes(place)) order.splice(order.indexOf(place), 1);
     else order.push(place);
   });
+  /** @param {() => void} step */
   function change(step) {
     step();
     draw();
     page.changed();
   }
   function draw() {
-    places.forEach(({ button }, place) => {
+    places.forEach((action, place) => {
       const rank = order.indexOf(place);
-      button.setAttribute("aria-pressed", String(rank >= 0));
-      button.lastChild.textContent = rank >= 0 ? words.ranking.placed(rank) : words.ranking.place(letter(place));
+      buttonOf(action).setAttribute("aria-pressed", String(rank >= 0));
+      relabel(action, rank >= 0 ? words.ranking.placed(rank) : words.ranking.place(letter(place)));
     });
     state.textContent = words.ranking.soFar(order.map(letter));
-    back.button.disabled = !order.length;
-    send.button.disabled = order.length < places.length;
+    buttonOf(back).disabled = !order.length;
+    buttonOf(send).disabled = order.length < places.length;
   }
   const outputs = cards(item, (place) => keyButton(places[place]));
   const bar = [state, group(words.actions, [back, send])];
@@ -140,12 +174,14 @@ function ranking(item, page) {
     outputs, bar, read,
     actions: [...places, back, send],
     restore(answer) {
+      if (answer?.kind !== "ranking") return;
       order.splice(0, order.length, ...answer.best_first);
       draw();
     },
   };
 }
 
+/** @type {Kind} */
 function rating(item, page) {
   let confidence = 1;
   const levels = [0.25, 0.5, 0.75, 1].map((share, i) => ({
@@ -159,6 +195,7 @@ function rating(item, page) {
     group(words.rating.scale, scale, "points"),
     el("p", { class: "label" }, words.rating.confidence), group(words.rating.confidence, levels, "wrap"),
   ];
+  /** @param {number} share @param {boolean} changed */
   function sure(share, changed) {
     confidence = share;
     press(levels, levels.find((level) => level.share === share));
@@ -171,28 +208,30 @@ function rating(item, page) {
     confidence: () => confidence,
     restore(answer, was) {
       sure(was ?? 1, false);
-      if (answer) press(scale, scale.find(({ value }) => value === answer.value));
+      if (answer?.kind === "rating") press(scale, scale.find(({ value }) => value === answer.value));
     },
   };
 }
 
+/** @type {Kind} */
 function label(item, page) {
   const choices = [
-    { key: "y", label: words.label.good, answer: { kind: "label", good: true } },
-    { key: "n", label: words.label.bad, answer: { kind: "label", good: false } },
+    choice(page, "y", words.label.good, { kind: "label", good: true }),
+    choice(page, "n", words.label.bad, { kind: "label", good: false }),
   ];
-  return { ...choosing(choices, page), outputs: cards(item), bar: group(words.actions, choices, "wrap big") };
+  return { ...choosing(choices), outputs: cards(item), bar: group(words.actions, choices, "wrap big") };
 }
 
+/** @type {Kind} */
 function correction(item, page) {
   const original = (item.outputs[0]?.text ?? "").replace(/\r\n?/g, "\n"); // as text fields have it
   const reading = { tabindex: "0", role: "group", "aria-label": words.correction.diff };
   const diff = el("div", { class: "text diff scroll", dir: "auto", ...reading });
   const part = writing(item, page, {
     label: words.correction.field, value: original, why: words.correction.mustChange,
-    refuse: () => part.area.value === original,
+    made: (text) => ({ kind: "correction", text }), refuse: (text) => text === original,
   });
-  const tags = { "=": "span", "-": "del", "+": "ins" };
+  const tags = /** @type {const} */ ({ "=": "span", "-": "del", "+": "ins" });
   function draw() {
     const pieces = wordDiff(original, part.area.value);
     const shown = pieces.map(([op, piece]) => el(tags[op], {}, piece));
@@ -206,30 +245,40 @@ function correction(item, page) {
       el("section", { class: "card output", "aria-label": words.correction.field }, part.node),
       el("section", { class: "card", "aria-label": words.correction.diff }, el("h2", {}, words.correction.diff), diff),
     ],
-    read: part.read = () => ({ kind: "correction", text: part.text() }),
     restore(answer) {
+      if (answer?.kind !== "correction") return;
       part.put(answer.text);
       draw();
     },
   };
 }
 
+/** @type {Kind} */
 function demonstration(item, page) {
-  const part = writing(item, page, { label: words.demonstration.field, why: words.demonstration.empty });
+  const part = writing(item, page, {
+    label: words.demonstration.field, why: words.demonstration.empty, made: (text) => ({ kind: "demonstration", text }),
+  });
   return {
     ...part, actions: [part.save], bar: group(words.actions, [part.save], "wrap"),
     outputs: [el("section", { class: "card output", "aria-label": words.demonstration.field }, part.node)],
-    read: part.read = () => ({ kind: "demonstration", text: part.text() }),
     restore(answer) {
-      part.put(answer.text);
+      if (answer?.kind === "demonstration") part.put(answer.text);
     },
   };
 }
 
+/** @typedef {{node: HTMLElement, span: Wire.Span}} Mark */
+
+/** @type {(place: number, span: Wire.Span) => Wire.SourceSpan} */
+const within = (place, [start, end]) => [place, start, end];
+
+/** @type {Kind} */
 function critique(item, page) {
-  let marks = []; // {node, span}
+  /** @type {Mark[]} */
+  let marks = [];
   const outputs = cards(item);
-  const single = outputs.length === 1 ? [outputs[0].querySelector(".text")].filter(Boolean) : []; // several: no spans
+  const shown = outputs.length === 1 ? outputs[0].querySelector(".text") : null; // several: no spans
+  const single = shown instanceof HTMLElement ? [shown] : [];
   const passages = page.passages.map(({ node }) => node);
   const nodes = [...single, ...passages];
   const names = [...single.map(() => words.critique.onOutput), ...page.passages.map(({ name }) => name)];
@@ -240,19 +289,32 @@ function critique(item, page) {
     walkable(node);
   });
   const list = el("ul", { class: "marks" });
-  const part = writing(item, page, { label: words.critique.field, why: words.critique.empty, limited: false });
+  const part = writing(item, page, {
+    label: words.critique.field, why: words.critique.empty, limited: false,
+    made: (text) => ({
+      kind: "critique", text,
+      spans: single.flatMap(on),
+      source_spans: passages.flatMap((node, place) => on(node).map((span) => within(place, span))),
+    }),
+  });
+  /** @type {Ui.Action} */
   const mark = { key: "m", label: words.critique.mark, press: add };
   const bar = group(words.actions, [mark, part.save], "wrap");
-  mark.button.addEventListener("mousedown", (event) => event.preventDefault()); // else the selection is gone
+  buttonOf(mark).addEventListener("mousedown", (event) => event.preventDefault()); // else the selection is gone
+  /** @type {(a: Mark) => (b: Mark) => boolean} */
   const same = (a) => (b) => a.node === b.node && a.span[0] === b.span[0] && a.span[1] === b.span[1];
+  /** @param {HTMLElement} node */
   const on = (node) => marks.filter((made) => made.node === node).map(({ span }) => span);
+
 
   function add() {
     const found = selected(nodes);
     if (!found) return page.say(words.critique.selectFirst);
+    /** @type {Mark} */
     const made = { node: nodes[found.place], span: [found.start, found.end] };
     if (!marks.some(same(made))) change([...marks, made]);
   }
+  /** @param {Mark[]} next */
   function change(next) {
     marks = next;
     draw();
@@ -281,26 +343,25 @@ function critique(item, page) {
       el("section", { class: "card", "aria-label": words.critique.field },
         part.node, el("h2", {}, words.critique.marks), list, el("p", { class: "muted small" }, words.critique.howTo)),
     ],
-    read: part.read = () => ({
-      kind: "critique", text: part.text(),
-      spans: single.flatMap(on),
-      source_spans: passages.flatMap((node, place) => on(node).map((span) => [place, ...span])),
-    }),
     restore(answer) {
+      if (answer?.kind !== "critique") return;
       part.put(answer.text);
-      marks = [
+      /** @type {Mark[]} */
+      const made = [
         ...(answer.spans ?? []).map((span) => ({ node: single[0], span })),
-        ...(answer.source_spans ?? []).map(([passage, ...span]) => ({ node: passages[passage], span })),
-      ].filter(({ node }) => node);
+        ...(answer.source_spans ?? []).map((/** @type {Wire.SourceSpan} */ [place, ...span]) => ({ node: passages[place], span })),
+      ];
+      marks = made.filter(({ node }) => node);
       draw();
     },
   };
 }
 
+/** @type {Kind} */
 function reject(item, page) {
-  const fine = [{ key: "y", label: words.reject.fine, answer: { kind: "label", good: true } }];
+  const fine = [choice(page, "y", words.reject.fine, { kind: "label", good: true })];
   const bar = group(words.actions, [...fine, page.reject], "wrap big");
-  return { ...choosing(fine, page), outputs: cards(item), bar };
+  return { ...choosing(fine), outputs: cards(item), bar };
 }
 
 export const kinds = { comparison, ranking, rating, label, correction, demonstration, critique, reject };

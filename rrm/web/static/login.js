@@ -1,22 +1,31 @@
 // Logging in with a password.
-import { api, byId } from "./common.js";
+import { api, byId, refusal } from "./common.js";
 import { words } from "./words.js";
 
 document.title = `${words.loginTitle} – rrm`;
 
+const name = byId("name", HTMLInputElement);
+const password = byId("password", HTMLInputElement);
+
+/** @param {import("./common.js").Refusal} refused */
+function why({ status, detail, after }) {
+  if (status === 0) return words.unreachable;
+  if (status === 401) return words.loginWrong;
+  return status === 429 ? words.tooOften(after) : detail;
+}
+
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const button = event.target.querySelector("button");
+  const button = byId("enter", HTMLButtonElement);
   button.disabled = true;
   try {
-    const { next } = await api("POST", "/api/login", { name: byId("name").value, password: byId("password").value });
+    const { next } = await api("POST", "/api/login", { name: name.value, password: password.value });
     location.assign(next);
   } catch (error) {
-    const said = { 0: words.unreachable, 401: words.loginWrong, 429: words.tooOften(error.after) };
-    byId("problem").textContent = said[error.status] ?? error.detail;
+    byId("problem").textContent = why(refusal(error));
     byId("problem").hidden = false;
-    byId("password").value = "";
-    byId("password").focus();
+    password.value = "";
+    password.focus();
   }
   button.disabled = false;
 });

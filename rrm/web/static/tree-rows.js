@@ -1,5 +1,5 @@
 // A tree of any size as an ARIA tree: only the rows that can be seen are in the document.
-import { el } from "./common.js";
+import { el, present } from "./common.js";
 import { intervalBar, levelName, scoreText, STATE_WORDS, STATE_ICONS } from "./tree-parts.js";
 
 const BEYOND = 8; // rows kept above and below the visible ones
@@ -7,8 +7,17 @@ const DEEPEST = 12; // levels that are indented; deeper ones say how deep they a
 
 /** The outline's columns with what moving about in it needs: the end of each subtree, depth, place among siblings. */
 export class Outline {
+  /** @param {Tree.Columns} columns */
   constructor(columns) {
-    Object.assign(this, columns);
+    this.parent = columns.parent;
+    this.level = columns.level;
+    this.title = columns.title;
+    this.states = columns.states;
+    this.state = columns.state;
+    this.score = columns.score;
+    this.low = columns.low;
+    this.high = columns.high;
+    this.ratings = columns.ratings;
     const size = this.parent.length;
     this.size = size;
     this.depth = new Int32Array(size);
@@ -27,10 +36,17 @@ export class Outline {
       const parent = this.parent[node];
       if (this.end[parent] < this.end[node]) this.end[parent] = this.end[node];
     }
-    this.failed = new Set(this.errors);
-    this.undecided = new Set(this.open);
+    this.failed = new Set(columns.errors);
+    this.undecided = new Set(columns.open);
   }
 
+  /** @param {number} node */
+  stateOf(node) {
+    return this.states[this.state[node]];
+  }
+
+  /** How many siblings a node has, itself among them.
+   *  @param {number} node */
   siblings(node) {
     return this.parent[node] < 0 ? 1 : this.parts[this.parent[node]];
   }
@@ -38,15 +54,33 @@ export class Outline {
 
 /** Rows in a scrolling element. `open(node, byKey)` is called when a node is to be read. */
 export class Rows {
+  /** @type {Outline | null} */
+  shown = null;
+  /** The nodes that were searched for, and all that is above them; null if all nodes are shown.
+   *  @type {{found: Set<number>, above: Set<number>, closed: Set<number>} | null} */
+  matches = null;
+  /** @type {Set<number>} */
+  expanded = new Set();
+  /** @type {Map<number, HTMLElement>} */
+  drawn = new Map(); // by node
+  /** @type {HTMLElement[]} */
+  spare = [];
+  /** @type {number[]} */
+  visible = []; // the nodes that have a row, in order
+  row = new Int32Array(); // of each node; -1 without one
+  /** @type {number | null} */
+  waiting = null;
+  typed = { text: "", at: 0 };
+  height = 1;
+  active = 0;
+  opened = -1;
+
+  /** @param {HTMLElement} element @param {(node: number, byKey: boolean) => void} open */
   constructor(element, open) {
     this.element = element;
     this.open = open;
     this.canvas = el("div", { class: "tree-canvas", role: "none" });
     element.replaceChildren(this.canvas);
-    this.drawn = new Map(); // node -> row element
-    this.spare = [];
-    this.typed = { text: "", at: 0 };
-    this.opened = -1;
     element.addEventListener("scroll", () => this.later(), { passive: true });
     element.addEventListener("keydown", (event) => this.key(event));
     element.addEventListener("click", (event) => this.click(event));
@@ -54,9 +88,14 @@ export class Rows {
     new MutationObserver(() => this.resize()).observe(document.documentElement, { attributeFilter: ["data-size"] });
   }
 
-  /** Show an outline; of the one shown before, what is expanded and active is kept if `same`. */
+  get outline() {
+    return present(this.shown, "the outline");
+  }
+
+  /** Show an outline; of the one shown before, what is expanded and active is kept if `same`.
+   *  @param {Outline} outline */
   show(outline, same = false) {
-    this.outline = outline;
+    this.shown = outline;
     this.matches = null;
     if (!same) {
       this.expanded = firstLevels(outline);
@@ -67,31 +106,43 @@ export class Rows {
     this.arrange();
   }
 
-  /** Show only these nodes and what is above them; null shows all. */
+  /** Show only these nodes and what is above them; null shows all.
+   *  @param {number[] | null} nodes */
   filter(nodes) {
-    this.matches = nodes && new Set(nodes);
-    this.above = new Set();
-    this.closed = new Set(); // while filtering, everything is open unless closed by hand
-    for (const node of nodes ?? []) {
-      for (let up = this.outline.parent[node]; up >= 0 && !this.above.has(up); up = this.outline.parent[up]) this.above.add(up);
-    }
-    if (nodes?.length && !this.matches.has(this.active)) this.active = nodes[0];
+    this.matches = nodes && { found: new Set(nodes), above: this.allAbove(nodes), closed: new Set() };
+    if (nodes?.length && !this.matches?.found.has(this.active)) this.active = nodes[0];
     this.arrange();
     if (nodes?.length) this.reveal(this.active);
   }
 
+  /** @param {number[]} nodes */
+  allAbove(nodes) {
+    /** @type {Set<number>} */
+    const above = new Set();
+    const { parent } = this.outline;
+    for (const node of nodes) {
+      for (let up = parent[node]; up >= 0 && !above.has(up); up = parent[up]) above.add(up);
+    }
+    return above;
+  }
+
   // ---- what is shown ----
 
+  /** @param {number} node */
   kept(node) {
-    return !this.matches || this.matches.has(node) || this.above.has(node);
+    return !this.matches || this.matches.found.has(node) || this.matches.above.has(node);
   }
 
+  /** While searching, everything is open unless closed by hand.
+   *  @param {number} node */
   isOpen(node) {
-    return this.matches ? this.above.has(node) && !this.closed.has(node) : this.expanded.has(node);
+    const { matches } = this;
+    return matches ? matches.above.has(node) && !matches.closed.has(node) : this.expanded.has(node);
   }
 
+  /** @param {number} node */
   canOpen(node) {
-    return this.matches ? this.above.has(node) : this.outline.parts[node] > 0;
+    return this.matches ? this.matches.above.has(node) : this.outline.parts[node] > 0;
   }
 
   arrange() {
@@ -111,14 +162,15 @@ export class Rows {
     this.resize();
   }
 
-  /** The node itself or the closest one above it that has a row. */
+  /** The node itself or the closest one above it that has a row.
+   *  @param {number} node */
   nearest(node) {
     while (node > 0 && this.row[node] < 0) node = this.outline.parent[node];
     return Math.max(node, 0);
   }
 
   resize() {
-    if (!this.outline) return;
+    if (!this.shown) return;
     this.height = Math.round(2.15 * parseFloat(getComputedStyle(document.documentElement).fontSize));
     this.canvas.style.height = `${this.visible.length * this.height}px`;
     for (const row of this.drawn.values()) row.dataset.stale = "1";
@@ -163,13 +215,14 @@ export class Rows {
     }
   }
 
+  /** @param {HTMLElement} row @param {number} node */
   dress(row, node) {
     const { outline } = this;
-    const state = outline.states[outline.state[node]];
-    const match = this.matches?.has(node) ?? false;
+    const state = outline.stateOf(node);
+    const match = this.matches?.found.has(node) ?? false;
     const depth = outline.depth[node];
     delete row.dataset.stale;
-    row.dataset.node = node;
+    row.dataset.node = String(node);
     row.id = `row-${node}`;
     row.className = `tree-row ${match ? "match" : this.matches ? "above" : ""} ${this.opened === node ? "opened" : ""}`;
     row.tabIndex = node === this.active ? 0 : -1;
@@ -182,8 +235,8 @@ export class Rows {
       "aria-selected": this.opened === node,
       "aria-label": this.spoken(node, state, match),
     };
-    for (const [name, value] of Object.entries(attributes)) row.setAttribute(name, value);
-    if (this.canOpen(node)) row.setAttribute("aria-expanded", this.isOpen(node));
+    for (const [name, value] of Object.entries(attributes)) row.setAttribute(name, String(value));
+    if (this.canOpen(node)) row.setAttribute("aria-expanded", String(this.isOpen(node)));
     else row.removeAttribute("aria-expanded");
     const failed = outline.failed.has(node);
     row.replaceChildren(
@@ -199,6 +252,7 @@ export class Rows {
     );
   }
 
+  /** @param {number} node @param {Tree.State} state @param {boolean} match */
   spoken(node, state, match) {
     const { outline } = this;
     const score = outline.score[node];
@@ -216,6 +270,7 @@ export class Rows {
 
   // ---- moving about ----
 
+  /** @param {number} node */
   activate(node, focus = false) {
     const before = this.drawn.get(this.active);
     if (before) before.tabIndex = -1;
@@ -228,7 +283,8 @@ export class Rows {
     }
   }
 
-  /** Bring a node's row into view. */
+  /** Bring a node's row into view.
+   *  @param {number} node */
   reveal(node) {
     const top = this.row[node] * this.height;
     const { scrollTop, clientHeight } = this.element;
@@ -237,18 +293,20 @@ export class Rows {
     this.draw();
   }
 
-  /** Open all that is above a node, so that it has a row; false if the filter hides it. */
+  /** Open all that is above a node, so that it has a row; false if the filter hides it.
+   *  @param {number} node */
   unfold(node) {
     if (!this.kept(node)) return false;
     for (let up = this.outline.parent[node]; up >= 0; up = this.outline.parent[up]) {
       this.expanded.add(up);
-      this.closed?.delete(up);
+      this.matches?.closed.delete(up);
     }
     this.arrange();
     return true;
   }
 
-  /** Mark a node as the one that is read. */
+  /** Mark a node as the one that is read.
+   *  @param {number} node */
   mark(node) {
     this.opened = node;
     this.unfold(node);
@@ -258,9 +316,12 @@ export class Rows {
     }
   }
 
+  /** @param {number} node @param {boolean} open */
   toggle(node, open) {
-    if (this.matches) open ? this.closed.delete(node) : this.closed.add(node);
-    else open ? this.expanded.add(node) : this.expanded.delete(node);
+    if (this.matches && open) this.matches.closed.delete(node);
+    else if (this.matches) this.matches.closed.add(node);
+    else if (open) this.expanded.add(node);
+    else this.expanded.delete(node);
     this.arrange();
   }
 
@@ -268,21 +329,25 @@ export class Rows {
     this.activate(this.active, true);
   }
 
-  click(event) {
-    const row = event.target.closest("[role=treeitem]");
-    if (!row) return;
+  /** @param {Event} event */
+  click({ target }) {
+    const row = target instanceof Element ? target.closest("[role=treeitem]") : null;
+    if (!(row instanceof HTMLElement) || !(target instanceof Element)) return;
     const node = Number(row.dataset.node);
     this.activate(node, true);
-    if (event.target.closest(".twist") && this.canOpen(node)) this.toggle(node, !this.isOpen(node));
+    if (target.closest(".twist") && this.canOpen(node)) this.toggle(node, !this.isOpen(node));
     else this.open(node, false);
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || !this.visible?.length) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || !this.visible.length) return;
     const node = this.active;
     const at = this.row[node];
     const page = Math.max(1, Math.floor(this.element.clientHeight / this.height) - 1);
+    /** @param {number} place */
     const to = (place) => this.activate(this.visible[Math.min(this.visible.length - 1, Math.max(0, place))], true);
+    /** @type {Record<string, () => void>} */
     const moves = {
       ArrowDown: () => to(at + 1),
       ArrowUp: () => to(at - 1),
@@ -303,18 +368,20 @@ export class Rows {
     this.drawn.get(this.active)?.focus({ preventScroll: true });
   }
 
+  /** @param {number} node */
   openSiblings(node) {
     const parent = this.outline.parent[node];
     const last = parent < 0 ? 1 : this.outline.end[parent];
     for (let each = parent + 1; each < last; each = this.outline.end[each]) {
       if (this.outline.parts[each]) this.expanded.add(each);
-      this.closed?.delete(each);
+      this.matches?.closed.delete(each);
     }
     this.arrange();
     this.reveal(node);
   }
 
-  /** Go to the next row whose title begins with what is being typed. */
+  /** Go to the next row whose title begins with what is being typed.
+   *  @param {string} letter */
   jump(letter) {
     const now = performance.now();
     this.typed = { text: (now - this.typed.at < 700 ? this.typed.text : "") + letter.toLowerCase(), at: now };
@@ -327,11 +394,14 @@ export class Rows {
   }
 }
 
-/** The nodes to expand at first: level by level from the root, as long as not too many rows come of it. */
+/** The nodes to expand at first: level by level from the root, as long as not too many rows come of it.
+ *  @param {Outline} outline */
 function firstLevels(outline, most = 60) {
+  /** @type {Set<number>} */
   const expanded = new Set();
   let rows = 1;
   for (let depth = 0; ; depth++) {
+    /** @type {number[]} */
     const here = [];
     for (let node = 0; node < outline.size; node++) if (outline.depth[node] === depth && outline.parts[node]) here.push(node);
     rows += here.reduce((sum, node) => sum + outline.parts[node], 0);

@@ -1,8 +1,11 @@
 // Every text that raters read, in one place for translation. Functions where a text holds numbers or letters.
 
+/** @param {number} n */
 const points = (n) => Array.from({ length: n }, (_, i) => i);
+/** @param {number} n @param {string} one @param {string} many */
 const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
+/** @param {number} place */
 export const letter = (place) => "ABCDEFGHIJ"[place] ?? `#${place + 1}`;
 
 export const words = {
@@ -34,6 +37,7 @@ export const words = {
   loginPassword: "Password",
   loginButton: "Log in",
   loginWrong: "Name and password do not fit together.",
+  /** @param {number} seconds */
   tooOften: (seconds) => `Too many tries. Please wait ${seconds > 1 ? `${seconds} seconds` : "a moment"}.`,
   unreachable: "The server cannot be reached. Check your connection and try again.",
 
@@ -44,10 +48,14 @@ export const words = {
   startFailed: "The page could not be started.",
   tryAgain: "Try again",
 
+  /** @param {number} done @param {number} left */
   progress: (done, left) => `${done} done · ${left} left`,
+  /** @param {number} done @param {number} items */
   practiceProgress: (done, items) => `Practice: ${done} of ${items} done`,
   progressLabel: "Your progress",
+  /** @param {string} text */
   timeLeft: (text) => `about ${text} to go`,
+  /** @param {number} n */
   undoable: (n) => (n ? `Undo (${n})` : "Undo"),
 
   saving: "Saving …",
@@ -55,21 +63,29 @@ export const words = {
   notSent: "Not sent yet",
   draftSaved: "Draft saved",
   draftLocal: "Draft kept on this device",
+  /** @param {number} n */
   itemReady: (n) => `Saved. Item ${n}.`,
 
   instruction: "Task",
+  /** What to judge by, where that is not the output as a whole.
+   *  @param {string} name */
+  criterion: (name) => (name === "overall" ? "" : `Judge by this alone: ${name}`),
   context: "Context",
   passages: "Source",
   evidence: "Parts and how reviewers judged them",
+  /** @param {"source" | "part"} label @param {number | false} place */
   passage: (label, place) => `${{ source: "Source", part: "Part" }[label] ?? label}${place === false ? "" : ` ${place + 1}`}`,
+  /** @param {number} share */
   acceptance: (share) => `reviewers' acceptance ${share.toFixed(2).replace(/^0/, "")}`,
   outputs: "Outputs",
+  /** @param {number} place */
   output: (place) => `Output ${letter(place)}`,
   emptyOutput: "(empty)",
   actions: "Your answer",
   moreActions: "Other actions",
 
   guidelines: "Guidelines",
+  /** @param {number} version */
   guidelineVersion: (version) => `Version ${version}`,
   noGuidelines: "There are no guidelines yet.",
   wider: "Wider context",
@@ -89,23 +105,30 @@ export const words = {
     critique: "What is wrong or right with this output?",
     reject: "Is this item fine, or should it be rejected?",
   },
+  /** @param {number} n */
   itemNumber: (n) => `Item ${n}`,
 
   comparison: {
+    /** @param {string} l */
     strengths: (l) => [`${l} far better`, `${l} better`, `${l} slightly better`],
+    /** @param {string} l */
     plain: (l) => `${l} is better`,
     tie: "Equally good",
     bothBad: "Both are bad",
   },
   ranking: {
+    /** @param {string} l */
     place: (l) => `Place ${l} next`,
+    /** @param {number} rank */
     placed: (rank) => ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"][rank],
+    /** @param {string[]} letters */
     soFar: (letters) => (letters.length ? `Best first: ${letters.join(", ")}` : "Choose the best output first."),
     back: "Take the last back",
     incomplete: "Place every output first.",
   },
   rating: {
     scale: "Rating",
+    /** @param {number} n */
     points: (n) => {
       if (n === 7) return ["very bad", "bad", "rather bad", "mixed", "rather good", "good", "very good"];
       return digits(n).map((_, i) => (i === 0 ? "very bad" : i === n - 1 ? "very good" : ""));
@@ -129,14 +152,17 @@ export const words = {
     marks: "Marked",
     none: "Nothing marked yet.",
     selectFirst: "Select some text of the source or the output first.",
+    /** @param {string} text */
     remove: (text) => `Remove the mark on “${text}”`,
     onOutput: "Output",
+    /** @param {string} name */
     readable: (name) => `${name}: text that can be marked`,
   },
   reject: { fine: "Fine as it is" },
   save: "Save",
   write: "Go to the text field",
   leaveField: "Esc leaves the text field",
+  /** @param {number} n @param {number} most @param {boolean} exact */
   budget: (n, most, exact) => `${exact ? "" : "about "}${n} of ${plural(most, "token", "tokens")}`,
   overBudget: "Longer than allowed.",
 
@@ -162,9 +188,11 @@ export const words = {
   lastNone: "You have not answered anything yet.",
   undo: "Undo",
   undone: "Taken back. Here is your last item again.",
+  /** @param {string} text */
   before: (text) => `Your answer was: ${text}`,
 
   offline: "The server cannot be reached.",
+  /** @param {number} n */
   offlineWaiting: (n) => `${plural(n, "answer is", "answers are")} kept on this device and will be sent as soon as it answers again. Do not clear your browser's data.`,
   offlineGoOn: "You can go on with this item.",
   retryNow: "Try now",
@@ -176,6 +204,7 @@ export const words = {
   breakTitle: "Time for a break?",
   breakText: "You have been rating for 45 minutes. A few minutes away from the screen help; everything waits for you.",
 
+  /** @param {number} n @param {number} items */
   practice: (n, items) => `Practice ${n} of ${items}.`,
   practiceLead: "You are told the expected answer afterwards. Practice does not count as work.",
   practiceRight: "Right.",
@@ -187,6 +216,7 @@ export const words = {
   practicePassed: "Practice passed",
   practicePassedText: "From now on your answers count. Thank you for taking care.",
   practiceFailed: "Not passed this time",
+  /** @param {number} tries */
   practiceFailedText: (tries) => `Too many answers differed from what was expected. Read the guidelines once more; you have ${plural(tries, "try", "tries")} left.`,
   start: "Go on",
 
@@ -205,23 +235,36 @@ export const words = {
   helpAlways: "Always",
   keyNames: { " ": "Space", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
 
-  /** An answer in words; places as shown. */
+  /** An answer in words; places as shown.
+   *  @param {Wire.Answer} given
+   *  @returns {string} */
   answer(given) {
-    const say = {
-      comparison: ({ better, strength, both_bad }) => {
-        if (both_bad) return words.comparison.bothBad;
-        if (better === null) return words.comparison.tie;
-        const named = { 1: 0, 0.5: 1, 0: 2 }[strength];
-        const all = words.comparison.strengths(letter(better));
-        return named === undefined ? words.comparison.plain(letter(better)) : all[named];
-      },
-      ranking: ({ best_first }) => best_first.map(letter).join(" > "),
-      rating: ({ value }) => `${value}`,
-      label: ({ good }) => (good ? words.label.good : words.label.bad),
-      reject: ({ reason }) => `${words.rejectItem}: ${reason}`,
-    }[given?.kind];
-    return say ? say(given) : (given?.text ?? "");
+    switch (given.kind) {
+      case "comparison": return compared(given);
+      case "ranking": return given.best_first.map(letter).join(" > ");
+      case "rating": return `${given.value}`;
+      case "label": return given.good ? words.label.good : words.label.bad;
+      case "reject": return `${words.rejectItem}: ${given.reason}`;
+      default: return given.text;
+    }
   },
 };
 
+/** @param {Wire.Comparison} given */
+function compared({ better, strength, both_bad }) {
+  if (both_bad) return words.comparison.bothBad;
+  if (better === null) return words.comparison.tie;
+  const step = [1, 0.5, 0].findIndex((graded) => graded === strength);
+  return step < 0 ? words.comparison.plain(letter(better)) : words.comparison.strengths(letter(better))[step];
+}
+
+/** The word of this name, for pages that name their texts.
+ *  @param {string | null} name */
+export function named(name) {
+  const word = new Map(Object.entries(words)).get(name ?? "");
+  return typeof word === "string" ? word : "";
+}
+
+/** The keys of so many places: 1 to 9, then 0.
+ *  @param {number} n */
 export const digits = (n) => points(n).map((i) => String((i + 1) % 10));

@@ -1,0 +1,362 @@
+// Types of the pages' scripts, for the type checker alone: no page loads this file and no wheel holds it.
+
+/** What pages and server send each other as JSON; the server's side stands in kinds.py, work.py, admin.py, figures.py. */
+declare namespace Wire {
+  type Kind = "comparison" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "reject";
+  type Role = "annotator" | "adjudicator" | "admin" | "reader";
+  type PersonState = "practising" | "active" | "paused" | "refused";
+  type Purpose = "work" | "gold" | "attention" | "practice";
+  type ItemState = "open" | "complete" | "frozen";
+  type AnswerState = "live" | "undone" | "requeued" | "settled";
+  type Subject = "answer" | "whole" | "split";
+  /** From and to, in code points. */
+  type Span = [number, number];
+  /** The passage's place, from and to. */
+  type SourceSpan = [number, number, number];
+  type Scalar = string | number | boolean | null;
+  type Json = Scalar | Json[] | { [name: string]: Json };
+
+  // ---- answers (kinds.py), places as shown ----
+
+  interface Comparison { kind: "comparison"; better: number | null; strength: number | null; both_bad: boolean }
+  interface Ranking { kind: "ranking"; best_first: number[] }
+  interface Rating { kind: "rating"; value: number }
+  interface Label { kind: "label"; good: boolean }
+  interface Correction { kind: "correction"; text: string }
+  interface Demonstration { kind: "demonstration"; text: string }
+  interface Critique { kind: "critique"; text: string; spans?: Span[]; source_spans?: SourceSpan[] }
+  interface Reject { kind: "reject"; reason: string }
+  type Answer = Comparison | Ranking | Rating | Label | Correction | Demonstration | Critique | Reject;
+
+  /** What goes with an answer beside its lease: how sure the rater was, or else what is kept beside it. */
+  interface More { confidence?: number; detail?: Record<string, Scalar> }
+
+  /** What a page keeps of an answer under way; of one that was taken back only `answer`, `confidence` and `detail`. */
+  interface Draft {
+    answer: Answer | null;
+    confidence: number | null;
+    at?: number;
+    shown?: string;
+    seconds?: number;
+    text?: string | null;
+    detail?: { both_bad?: boolean; source_spans?: SourceSpan[] };
+  }
+
+  // ---- items ----
+
+  /** Where an item belongs; `place` is all three in one text, such as "0/answer/2". Rounds count from 0. */
+  interface Place { place: `${number}/${Subject}/${number}`; round: number; subject: Subject; level: number }
+  /** A place with its name for people. */
+  interface Placed extends Place { where: string }
+
+  interface Passage { text: string; label: "source" | "part"; score: number | null }
+
+  interface Item extends Place {
+    id: string;
+    item: string;
+    kind: Kind;
+    practice: boolean;
+    criterion: string;
+    instruction: string;
+    context: string;
+    passages: Passage[];
+    outputs: { text: string }[];
+    max_tokens: number;
+    points: number;
+    guideline: number;
+    shown: string;
+    expires_in: number;
+    draft: Draft | null;
+    wider: boolean;
+    answers: Kind[];
+  }
+  type Lease = Item;
+
+  /** An answer on record, places in the item's own order. */
+  interface Given {
+    id: string;
+    person: string;
+    name: string | null;
+    answer: Answer;
+    summary: string;
+    order: number[];
+    state: AnswerState;
+    at: number;
+    seconds: number | null;
+    confidence: number | null;
+    guideline: number;
+    right: boolean | null;
+    adjudication: boolean;
+  }
+
+  interface Disputed extends Placed { item: string; disagreement: number; kind: Kind }
+  interface DisputedItem extends Item, Placed { node: string; given: Given[] }
+  interface RecordedItem extends DisputedItem {
+    purpose: Purpose;
+    wanted: number;
+    value: number;
+    expected: Answer | null;
+    explanation: string;
+  }
+  interface ItemRow extends Placed {
+    seq: number;
+    id: string;
+    kind: Kind;
+    node: string;
+    purpose: Purpose;
+    state: ItemState;
+    wanted: number;
+    answers: number;
+    held: number;
+    instruction: string;
+    output: string;
+  }
+
+  // ---- rating (work.py) ----
+
+  interface Progress {
+    done: number;
+    left: number;
+    seconds: number;
+    median_seconds: number | null;
+    undoable: number;
+    practising: boolean;
+    practice_done: number;
+    practice_right: number;
+    practice_items: number;
+    tries_left: number;
+  }
+  interface ShownGuideline { version: number; html: string }
+  interface Me {
+    id: string;
+    name: string | null;
+    role: Role;
+    state: PersonState;
+    progress: Progress;
+    guideline: ShownGuideline;
+    settings: { rating_points: number };
+  }
+  interface Next {
+    lease: Lease | null;
+    progress: Progress;
+    done: { completion_code: string | null } | null;
+    reason: string | null;
+  }
+  interface PracticeResult { right: boolean | null; expected: Answer | null; explanation: string }
+  /** What comes back for an answer, and for an item that was passed on (`next` alone). */
+  interface Sent { next: Next; id?: string; practice?: PracticeResult | null }
+  interface Remembered { item: string; kind: Kind; answer: Answer; at: number }
+
+  // ---- admin.py ----
+
+  interface Computed { at: number; current: boolean }
+  interface PlaceProgress extends Placed {
+    kind: Kind;
+    items: number;
+    complete: number;
+    held: number;
+    answers: number;
+    wanted: number;
+    frozen: boolean;
+  }
+  interface AtWork { person: string; name: string | null; item: string | null; since: number | null; last: number | null }
+  interface RaterAlert { person: string; name: string | null; alert: string; why: string }
+  interface Overview {
+    computed: Computed | null;
+    places: PlaceProgress[];
+    at_work: AtWork[];
+    alerts: RaterAlert[] | null;
+  }
+  interface Flag { item: string; person: string; name: string | null; text: string; at: number }
+  interface Run { state: "none" | "waiting" | "running" | "finished"; lines: string[]; command?: string }
+
+  /** A figure with its 95 % interval, of `n`; `why` says why there is none. */
+  interface Estimate { value: number | null; low: number | null; high: number | null; n: number; why: string }
+  interface Measure extends Estimate { name: string; raters: number }
+  interface PlaceAgreement extends Placed {
+    kind: Kind;
+    items: number;
+    answers: number;
+    raters: number;
+    measures: Measure[];
+    unanimous: Estimate & { count: number };
+    note: string;
+  }
+
+  interface Person {
+    id: string;
+    name: string | null;
+    role: Role;
+    kind: string;
+    state: PersonState;
+    participant: string | null;
+    created: number;
+  }
+  interface Rater extends Person {
+    last: number | null;
+    done: number;
+    skipped: number;
+    skip_rate: number | null;
+    median_seconds: number | null;
+    accuracy: Estimate & { count: number };
+    attention: Estimate & { count: number };
+    agreement: { value: number | null; beyond_chance: number | null; items: number; n: number; why: string };
+    side: Estimate & { p: number | null };
+    alerts: { name: string; why: string }[];
+  }
+
+  interface Guideline extends ShownGuideline { text: string; at: number; by: string; name: string | null }
+  interface Settings {
+    overlap: number;
+    strategy: "valuable" | "least-done" | "disagreement";
+    lease_seconds: number;
+    gold_every: number;
+    attention_every: number;
+    practice_items: number;
+    practice_pass: number;
+    practice_tries: number;
+    undo_limit: number;
+    grace_seconds: number;
+    auto_freeze: boolean;
+    rating_points: number;
+    consent: string;
+    completion_code: string;
+    participant_parameter: string;
+  }
+  interface AuditEntry {
+    number: number;
+    at: number;
+    by: string;
+    name: string | null;
+    what: string;
+    subject: string;
+    subject_name: string | null;
+    old: Json;
+    new: Json;
+    guideline: number;
+  }
+
+  // ---- what each route answers ----
+
+  type Empty = Record<string, never>;
+
+  /** By method and path; other modules that bring routes add theirs. */
+  interface Gets {
+    "/api/me": Me;
+    "/api/history": Remembered[];
+    [wider: `/api/leases/${string}/wider`]: { before: string; text: string; after: string };
+    "/api/admin/places": Overview;
+    "/api/admin/flags": Flag[];
+    "/api/admin/run": Run;
+    "/api/admin/agreement": { computed: Computed | null; places: PlaceAgreement[] };
+    "/api/admin/raters": { computed: Computed | null; raters: Rater[] };
+    [items: `/api/admin/items?${string}`]: { items: ItemRow[]; next: number | null; places: Placed[] };
+    [item: `/api/admin/items/${string}`]: RecordedItem;
+    "/api/admin/guidelines": Guideline;
+    [guideline: `/api/admin/guidelines/${number}`]: Guideline;
+    "/api/admin/settings": Settings;
+    [audit: `/api/admin/audit?${string}`]: { entries: AuditEntry[]; next: number | null };
+    "/api/disputed": Disputed[];
+    [disputed: `/api/disputed/${string}`]: DisputedItem;
+  }
+  interface Posts {
+    "/api/join": { next: string };
+    "/api/login": { next: string };
+    "/api/logout": Empty;
+    "/api/claim": Next;
+    "/api/undo": { lease: Lease };
+    [answer: `/api/leases/${string}/answer`]: Sent;
+    [skip: `/api/leases/${string}/skip`]: Sent;
+    [flag: `/api/leases/${string}/flag`]: Empty;
+    [renew: `/api/leases/${string}/renew`]: { expires_in: number };
+    "/api/admin/train": Run;
+    [freeze: `/api/admin/places/${number}/${Subject}/${number}/freeze`]: { answers: number };
+    [reopen: `/api/admin/places/${number}/${Subject}/${number}/reopen`]: Empty;
+    "/api/admin/raters": { person: Person; link: string };
+    [invite: `/api/admin/raters/${string}/invite`]: { link: string };
+    [state: `/api/admin/raters/${string}/state`]: Empty;
+    [requeue: `/api/admin/raters/${string}/requeue`]: { answers: number };
+    [forget: `/api/admin/raters/${string}/forget`]: Empty;
+    "/api/admin/panels": { link: string };
+    "/api/admin/password": Empty;
+    "/api/admin/guidelines": { version: number };
+    "/api/admin/guidelines/preview": { html: string };
+    [decide: `/api/disputed/${string}/decide`]: { id: string };
+  }
+  interface Puts {
+    [draft: `/api/leases/${string}/draft`]: { tokens: number | null };
+    "/api/admin/settings": Settings;
+  }
+  interface Replies { GET: Gets; POST: Posts; PUT: Puts }
+}
+
+/** What the pages' modules hand each other. */
+declare namespace Ui {
+  /** What an element can hold: nodes, texts, numbers, lists of them; null, undefined and false are left out. */
+  type Child = Node | string | number | null | undefined | false | Child[];
+  type Listener = (event: Event) => void;
+  /** Functions listen to the event behind `on`; true stands for a bare attribute; null, undefined, false are left out. */
+  interface Attributes {
+    [name: `on${string}`]: Listener | undefined;
+    [name: string]: string | number | boolean | null | undefined | Listener;
+  }
+
+  /** What a key or a button does; `button` is there once it was drawn. */
+  interface Action {
+    key: string;
+    also?: string[];
+    label: string;
+    press: () => void;
+    class?: string;
+    id?: string;
+    button?: HTMLButtonElement;
+  }
+
+  /** A passage of the source: the node that holds its text, and its name. */
+  interface Passage { name: string; node: HTMLElement }
+
+  /** What the part of a kind asks of the page that it stands on. */
+  interface Page {
+    send: (answer: Wire.Answer, more?: Wire.More) => void;
+    changed: () => void;
+    say: (text: string) => void;
+    passages: Passage[];
+    reject: Action;
+  }
+
+  /** How one kind of feedback is drawn and read; those that are written have `area` and `tokens`. */
+  interface Part {
+    outputs: Child;
+    bar: Child;
+    actions: Action[];
+    read: () => Wire.Answer | null;
+    restore: (answer: Wire.Answer | null, confidence: number | null) => void;
+    confidence?: () => number;
+    area?: HTMLTextAreaElement;
+    tokens?: (count: number) => void;
+  }
+
+  /** What a column of a table sorts by; null and undefined stand last. */
+  type Key = string | number | null | undefined;
+  interface Column<Row> {
+    name: string;
+    cell: (row: Row) => Child;
+    sort?: (row: Row) => Key;
+    number?: boolean;
+    title?: string;
+  }
+
+  /** What the browser keeps, by name. */
+  interface Kept {
+    guidelines: boolean;
+    [draft: `draft.${string}`]: Wire.Draft & { at: number };
+    [outbox: `outbox.${string}`]: Entry[];
+  }
+
+  /** An answer on its way. */
+  interface Entry {
+    key: string;
+    path: `/api/leases/${string}/answer` | `/api/leases/${string}/skip`;
+    body: { key: string; answer?: Wire.Answer; shown?: string; seconds?: number; reason?: string } & Wire.More;
+  }
+}
