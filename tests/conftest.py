@@ -1,9 +1,14 @@
 """Fixtures that tests of several rooms share."""
 
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
+
+# Before torch is imported, here and in the processes that tests start: on tensors as small as theirs, and beside
+# another worker, the threads of one process wait for each other most of the time.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from rrm.store import database, open_store
 from rrm.store.location import FILE, Location

@@ -1,6 +1,11 @@
 """Problems that several tests share."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
+
+from rrm.core.calls import Call
+from rrm.core.protocols import Entry
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -25,3 +30,32 @@ SMALL: dict[str, Any] = {
     },
 }
 """A run of three small training books and one target with two trees; a few seconds."""
+
+
+class CallMemory:
+    """A record of model calls that lasts as long as the test."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.replies: dict[str, bytes] = {}
+
+    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.replies[key] for key in keys if key in self.replies}
+
+    def enter(self, entries: Sequence[Entry]) -> None:
+        self.entries += entries
+        for entry in entries:
+            self.replies.update(entry.replies)
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls on record, in order."""
+        return [call for entry in self.entries for call in entry.calls]
+
+    @property
+    def spent(self) -> Counter[str]:
+        """What is booked, by kind."""
+        booked: Counter[str] = Counter()
+        for entry in self.entries:
+            booked.update(entry.amounts)
+        return booked

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from rrm.api.annotate import COMMAND_LINE
-from rrm.api.look import settings_of
+from rrm.api.look import folder_of, settings_of
 from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
 from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
@@ -31,15 +31,15 @@ def rater_of(
     """
     with open_store(directory, "append") as record:
         parts = Parts(_settings(record, directory, model, with_changes({}, model_arguments)), record)
-        with parts.spending():
-            yield parts.make(Part(plugin, with_changes({}, arguments)), "assist")
+        yield parts.make(Part(plugin, with_changes({}, arguments)), "assist")
 
 
 def _settings(record: SqlStore, directory: Path, model: str | None, arguments: dict[str, Any]) -> RunFile:
     if model is None and record.setting("run") is not None:
         return settings_of(record, directory)
     assistants = {} if model is None else {"model": AssistantPart(model, arguments)}
-    return RunFile(Sources("none:none"), Part("none:none"), PolicyPart("none:none"), assistants=assistants)
+    none = (Sources("none:none"), Part("none:none"), PolicyPart("none:none"))
+    return RunFile(*none, assistants=assistants, folder=folder_of(record))
 
 
 def rate_items(desk: Desk, name: str, rater: Any, limit: int | None = None) -> dict[str, Any]:

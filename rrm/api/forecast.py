@@ -1,100 +1,441 @@
-"""What a run would take, before anything is spent: nodes, calls, tokens, ratings, minutes."""
+"""What a run would take, before anything is spent: nodes, calls, tokens, ratings, minutes, round by round.
+
+The recursion itself is rehearsed with stand-ins for outputs (`rrm.pipeline.rehearse`), twice. What is expected is
+what happens with outputs of a usual length, within the run's budget. At most, nothing limits the questions while
+they are rehearsed, and the dearest are counted of those that the budget pays for: shorter outputs leave time for
+more questions.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import islice
-from typing import Any
+from math import fsum
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from rrm.api.runfile import RunFile
-from rrm.api.wiring import Parts
-from rrm.core.errors import InputError
-from rrm.core.graph import TaskGraph
-from rrm.core.ids import seed_for
+import anyio
+
+from rrm.api.people import raters_each
+from rrm.api.plugins import takes
+from rrm.api.prices import UNLIMITED, Question, Stage, Who, dearest, sum_of
+from rrm.api.runfile import PEOPLE, Part, RunFile
+from rrm.api.runs import recursion_of
+from rrm.api.wiring import Parts, no_assistant
+from rrm.assistants.counting import CountingAssistant, Load
+from rrm.core.place import Place
+from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
+from rrm.core.values import Request, View
+from rrm.feedback.budget import Allowance, Budget
+from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count
+from rrm.pipeline.flat import flat_baseline
+from rrm.pipeline.forest import Forest
+from rrm.pipeline.plan import AnyAction
+from rrm.pipeline.recursion import recursion
+from rrm.pipeline.rehearse import FULL, USUAL, StandIn, StandIns, rehearsed, with_wordless_roots
+from rrm.pipeline.stages import ChooseJob, OutputsJob, RateJob
+from rrm.pipeline.steps import Recursion
 
-READING_WORDS_A_MINUTE = 250
-MINUTES_A_DECISION = 0.2
 _SAMPLE = 64  # sentences encoded to see how fast this machine is
+_NO_NODES = (
+    "the decomposer asks a language model, or grows its trees while their nodes are answered, so the nodes and all"
+    " that depends on them are not known before the run; its calls are within limits.max_calls like all others, and"
+    " the run goes on where a limit stops it"
+)
+_REPEATS = (
+    "a call that fails or is answered in the wrong form is asked again, which counts as another call and is not"
+    " foreseen here, nor are replies beyond an output's limit, such as a model's thinking"
+)
+_ELSEWHERE = "the {who} waits for somebody who is no assistant of the run file; what it asks is not counted"
+_OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
 
 
 def forecast(settings: RunFile) -> dict[str, Any]:
-    """Split the sources as the run would and count; nothing is recorded, no model is asked.
+    """Split the sources as the run would, and do all that it would do with stand-ins; no model is asked.
 
-    Outputs are counted at their limit of tokens, so tokens are an upper estimate. People's minutes
-    are for reading each node once at 250 words a minute and 0.2 minutes a decision; the machine's
-    are for encoding, at the speed just measured here. Raises InputError for a decomposer that waits.
+    Everywhere `expected` has outputs at three quarters of their limits, and one rater for all questions about
+    a view; `at_most` has them at their limits, and another rater for each question. Tokens are in the run's
+    tokenizer; those of model calls count the whole prompt with every call, by characters where that is
+    more. What stands under `flat` is the flat baseline's price, in the totals only where it is `included`.
     """
-    parts = Parts(settings)
-    if not hasattr(parts.decomposer, "decompose"):
-        raise InputError("a dry run cannot split with a language model, for that would cost calls")
-    count = parts.tokenizer.count
-    train = _planted(parts, parts.train, settings.train.trees if settings.train else 0)
-    target = _planted(parts, parts.target, settings.target.trees)
-    policy, rater = settings.policy, settings.rater
-    outputs = sum(_outputs(graph, policy.outputs, policy.root_outputs) for _, graph in (*train, *target))
-    per_node = sum(rater.per_node.values()) if rater else 0
-    per_root = sum((rater.per_root or rater.per_node).values()) if rater else 0
-    ratings = sum(_outputs(graph, per_node, per_root) for _, graph in train)
-    shown = sum(_tokens_shown(source, graph, count) for source, graph in train)
-    read = sum(_tokens_shown(source, graph, count) for source, graph in (*train, *target))
-    written = sum(_tokens_written(graph, policy.outputs, policy.root_outputs) for _, graph in (*train, *target))
-    asks_model = [hasattr(parts.policy, "propose_async"), rater is not None and hasattr(parts.rater, "rate_async")]
-    flat = ratings if settings.flat and train else 0
-    sources = [source for source, _ in {source.id: (source, 0) for source, _ in (*train, *target)}.values()]
-    encoded = sum(count(source.text) for source in sources) + written
-    speed = _tokens_a_second(parts, sources, count)
+    parts = CountingParts(settings)
+    sources = list({source.id: source for source in (*parts.train, *parts.target)}.values())
+    told: dict[str, Any] = {"sources": {"train": len(parts.train), "target": len(parts.target)}}
+    if not isinstance(parts.decomposer, Decomposer):
+        tokens = sum(parts.tokenizer.count(source.text) for source in sources)
+        return told | {"source_tokens": tokens, "nodes_per_level": None, "notes": [_NO_NODES]}
+    usual = Rehearsal(parts, parts.decomposer, USUAL)
+    full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
+    both = Both(anyio.run(usual.prices), anyio.run(full.prices))
+    encoded = sum(parts.tokenizer.count(source.text) for source in sources) + full.tokens_written
+    speed = _tokens_a_second(parts, sources)
+    machine = {"encoder_tokens": encoded, "machine_minutes": round(encoded / speed / 60, 1)}
+    return told | _prices_json(parts, full, both) | machine | {"notes": _notes(parts, full, both)}
+
+
+@dataclass(frozen=True, eq=False)
+class CountingParts(Parts):
+    """The parts of a run with assistants that only count: no model is loaded, no key is needed."""
+
+    at_most: bool = False
+
+    @cached_property
+    def counters(self) -> dict[str, CountingAssistant]:
+        count = cache(self.tokenizer.count)  # the same texts are sent again and again
+        return {name: CountingAssistant(name, count, self.at_most) for name in self.run.assistants}
+
+    def assistant(self, name: str, asker: str) -> Assistant:
+        if name not in self.counters:
+            raise no_assistant(name, asker, self.run)
+        return self.counters[name]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a run takes: by round and level, by level over all rounds, in all levels, and beside the levels."""
+
+    places: Mapping[Place, Stage]
+    levels: Mapping[int, Stage]
+    all_levels: Stage
+    select: Stage
+    flat: Stage | None
+
+    def total(self, with_flat: bool) -> Stage:
+        """Return what all of it takes, the flat baseline included or not."""
+        return sum_of([self.all_levels, self.select, *([self.flat] if with_flat and self.flat else [])])
+
+
+class Both(NamedTuple):
+    """What is expected, and what is the most."""
+
+    expected: Prices
+    at_most: Prices
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What a budget allows the questions of a plan: at a place, at a level in all rounds, and altogether."""
+
+    plan: Recursion
+    forest: Forest
+    budget: Budget | None
+
+    def at(self, place: Place) -> Allowance:
+        """Return what may be asked at a place if nothing was asked before."""
+        if self.budget is None:
+            return UNLIMITED
+        order = self.plan.rounds[place.round].order(self.forest, place.round, self.plan.seed)
+        draws = Counter(self.forest.level_of(self.forest.tree_of[node], node) for node in order)
+        due = self.budget.share((place.round + 1) / len(self.plan.rounds))
+        return due.allowance(place.level, self.forest.height, draws)
+
+    def of_level(self, level: int) -> Allowance:
+        return self.budget.allowance(level, self.forest.height, {level: 1}) if self.budget else UNLIMITED
+
+    @property
+    def in_all(self) -> Allowance:
+        return Allowance(self.budget.minutes, self.budget.questions) if self.budget else UNLIMITED
+
+
+class Rehearsal:
+    """A run that was rehearsed with stand-ins, and what it takes; `notes` says what could not be foreseen."""
+
+    def __init__(self, parts: CountingParts, decomposer: Decomposer, stand_in: StandIn) -> None:
+        self._parts, self._stand_in, self._at_most = parts, stand_in, parts.at_most
+        self._size, self._words, self._widest = cache(parts.tokenizer.count), cache(word_count), cache(self._widened)
+        rater = parts.run.rater
+        self._raters = raters_each(rater)
+        self.notes: dict[str, None] = {}
+        plan = recursion_of(parts)
+        freely = replace(plan, budget=None) if self._at_most else plan
+        self._answers = StandIns(freely, decomposer, stand_in)
+        self._outcome, self._done = rehearsed(recursion(freely), self._answers)
+        self.limits = Limits(plan, self._outcome.forest, plan.budget if self._at_most else None)
+
+    @property
+    def forest(self) -> Forest:
+        return self._outcome.forest
+
+    def visited(self, place: Place) -> int:
+        """Return how many nodes a round visits at a level."""
+        visit, plan = self.limits.plan.rounds[place.round], self.limits.plan
+        return len(visit.visited(self.forest, place.level, visit.order(self.forest, place.round, plan.seed)))
+
+    @property
+    def tokens_written(self) -> int:
+        """Tokens of all outputs at their limits; those by which two policies are compared are written twice."""
+        proposed = [action.job.ask for action in self._done if isinstance(action.job, OutputsJob)]
+        compared = [ask for action in self._done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
+        return sum(ask.n * ask.material.task.max_tokens for ask in (*proposed, *compared, *compared))
+
+    async def prices(self) -> Prices:
+        """Return what the run takes."""
+        asked = self._asked(self._done, "rate")
+        questions = {place: await self._questions(requests, "rater") for place, requests in asked.items()}
+        rated = {
+            place: self._stage(requests, questions[place], self.limits.at(place)) for place, requests in asked.items()
+        }
+        levels = {
+            level: sum_of(stage for place, stage in rated.items() if place.level == level).or_less(
+                dearest(_of_level(questions, level), self.limits.of_level(level))
+            )
+            for level in range(self.forest.height + 1)
+        }
+        every = [question for each in questions.values() for question in each]
+        in_all = sum_of(levels.values()).or_less(dearest(every, self.limits.in_all))
+        made = await self._proposals()
+        by_level = {level: sum_of(stage for place, stage in made.items() if place.level == level) for level in levels}
+        none = Stage()
+        return Prices(
+            {
+                place: sum_of([rated.get(place, none).by(self._raters), made.get(place, none)])
+                for place in sorted({*rated, *made})
+            },
+            {level: sum_of([stage.by(self._raters), by_level[level]]) for level, stage in levels.items()},
+            sum_of([in_all.by(self._raters), *by_level.values()]),
+            await self._select(),
+            (await self._flat(questions)).by(self._raters) if every else None,
+        )
+
+    # ---- proposing ----
+
+    async def _proposals(self) -> dict[Place, Stage]:
+        made: dict[Place, list[Stage]] = defaultdict(list)
+        for action in self._done:
+            if isinstance(action.job, OutputsJob):
+                made[action.place].append(Stage(action.job.ask.n, loads=await self._proposed(action.job.ask)))
+        return {place: sum_of(stages) for place, stages in made.items()}
+
+    async def _proposed(self, ask: ProposeJob) -> Mapping[Who, Load]:
+        policy = self._parts.policy
+        if not (isinstance(policy, AsyncPolicy) and takes_assistant(self._parts.run.policy, self._parts.run.folder)):
+            return {}
+        material = replace(ask.material, view=self._widest(ask.material.node, ask.material.view))
+        reply = self._stand_in.text(material.task.max_tokens)
+        return await self._counted("policy", lambda: policy.propose_async(replace(ask, material=material)), reply)
+
+    def _widened(self, node: str, view: View) -> View:
+        """Return a view with as much context as it can have at most: outputs below their limits may fill it up."""
+        if not (self._at_most and view.context):
+            return view
+        graph = self.forest.tree_of[node].graph
+        return replace(view, context=FULL.text(min(graph.task(node).context_tokens, self._told_before[node])))
+
+    @cached_property
+    def _told_before(self) -> dict[str, int]:
+        """By node, the most tokens that one output of each node before it has together."""
+        told: dict[str, int] = {}
+        for tree in self.forest.trees:
+            for node in tree.graph.in_order():
+                before = tree.graph.before(node)
+                told[node] = 0 if before is None else told[before] + tree.graph.task(before).max_tokens
+        return told
+
+    # ---- rating ----
+
+    def _asked(self, done: Iterable[AnyAction], step: str) -> dict[Place, list[Request]]:
+        """Return the questions of a step by place, at most with views and outputs as long as they can be."""
+        asked: dict[Place, list[Request]] = defaultdict(list)
+        for action in done:
+            if action.step == step and isinstance(action.job, RateJob):
+                asked[action.place].append(self._sized(action.job.request))
+        return dict(asked)
+
+    def _sized(self, request: Request) -> Request:
+        if not self._at_most:
+            return request
+        text = FULL.text(request.view.max_tokens)
+        shown = tuple(replace(each, text=text) for each in request.shown)
+        return replace(request, view=self._widest(request.node, request.view), shown=shown)
+
+    async def _questions(self, requests: Sequence[Request], part: str) -> list[Question]:
+        """Return what questions take; those of a kind about one view are of one size, and stand together."""
+        same: dict[tuple[str, str, int], list[Request]] = defaultdict(list)
+        for request in requests:
+            same[request.view.id, request.kind, len(request.shown)].append(request)
+        return [await self._question(each[0], len(each), part) for each in same.values()]
+
+    async def _question(self, request: Request, times: int, part: str) -> Question:
+        tokens = view_size(request.view, self._size) + sum(self._size(shown.text) for shown in request.shown)
+        loads = await self._rated(request, part)
+        return Question(tokens, self._alone(request, RATES), self._alone(request, PUBLISHED), loads, times)
+
+    def _alone(self, request: Request, rates: Currency) -> float:
+        """Return a question's minutes with its view read anew."""
+        words = sum(self._words(shown.text) for shown in request.shown)
+        return rates.cost(Tally(view_size(request.view, self._words), words, len(request.shown), 1))
+
+    async def _rated(self, request: Request, part: str) -> Mapping[Who, Load]:
+        parts = self._parts
+        rater, named = (parts.rater, parts.run.rater) if part == "rater" else (parts.select_rater, parts.run.select)
+        if named is None or not (isinstance(rater, AsyncRater) and takes_assistant(named, parts.run.folder)):
+            return {}
+        return await self._counted(part, lambda: rater.rate_async(request, 0), "")
+
+    def _stage(self, requests: Sequence[Request], questions: Sequence[Question], allowance: Allowance) -> Stage:
+        """Return what questions take: at most the dearest, else all of them, by one rater."""
+        most = dearest(questions, allowance)
+        if self._at_most:
+            return most
+        return replace(most, minutes=minutes(requests, RATES), published_minutes=minutes(requests, PUBLISHED))
+
+    async def _select(self) -> Stage:
+        """Return what the judge of role select takes, whom no budget limits."""
+        asked = self._asked(self._done, "rate-select")
+        stages = [self._stage(each, await self._questions(each, "select"), UNLIMITED) for each in asked.values()]
+        return sum_of(stages)
+
+    async def _flat(self, questions: Mapping[Place, Sequence[Question]]) -> Stage:
+        """Return what the flat baseline takes; at most, it is asked as if its outputs took no time to read."""
+        if self._at_most:
+            allowance = Allowance(self._minutes_of_one_rater(questions))
+            _, done = rehearsed(flat_baseline(with_wordless_roots(self._outcome), allowance), self._answers)
+        else:
+            _, done = rehearsed(flat_baseline(self._outcome), self._answers)
+        asked = [request for requests in self._asked(done, "rate").values() for request in requests]
+        return self._stage(asked, await self._questions(asked, "rater"), UNLIMITED)
+
+    def _minutes_of_one_rater(self, questions: Mapping[Place, Sequence[Question]]) -> float:
+        """Return the most minutes that one rater takes for the questions of all levels."""
+        together: dict[int, list[float]] = defaultdict(list)
+        for place, requests in self._asked(self._done, "rate").items():
+            together[place.level].append(minutes(requests))
+        levels = [
+            _least(fsum(each), _of_level(questions, level), self.limits.of_level(level))
+            for level, each in together.items()
+        ]
+        every = [question for each in questions.values() for question in each]
+        return _least(fsum(levels), every, self.limits.in_all)
+
+    # ---- asking assistants that only count ----
+
+    async def _counted(self, part: str, ask: Callable[[], Awaitable[object]], reply: str) -> Mapping[Who, Load]:
+        """Return what the assistants were asked meanwhile."""
+        for assistant in self._parts.counters.values():
+            assistant.reply = reply
+        try:
+            await ask()
+        except Exception as error:  # a plug-in's own code, which may not know what to do with stand-ins
+            self.notes[f"the {part} could not be rehearsed to its end: {type(error).__name__}: {error}"] = None
+        loads = {(name, part): assistant.take() for name, assistant in self._parts.counters.items()}
+        return {who: load for who, load in loads.items() if load.calls}
+
+
+def takes_assistant(part: Part, folder: Path | None) -> bool:
+    """Whether a part is given an assistant of the run file, so that asking it asks nobody else."""
+    return takes(part.plugin, "assistant", folder)
+
+
+def _of_level(questions: Mapping[Place, Sequence[Question]], level: int) -> list[Question]:
+    return [question for place, each in questions.items() if place.level == level for question in each]
+
+
+def _least(shared: float, questions: Sequence[Question], allowance: Allowance) -> float:
+    """Return the least bound of one rater's minutes: views shared, views read anew within the allowance, itself."""
+    bounds = (shared, dearest(questions, allowance).minutes, allowance.minutes)
+    return min(bound for bound in bounds if bound is not None)
+
+
+# ---- as plain values ----
+
+
+def _prices_json(parts: Parts, full: Rehearsal, both: Both) -> dict[str, Any]:
+    expected, most = both
+    total = expected.total(parts.flat), most.total(parts.flat)
+    took = _between(total, lambda stage: round(stage.minutes, 1))
+    nodes = [len(full.forest.level(level)) for level in most.levels]
+    flat = None if expected.flat is None or most.flat is None else _stage_json(expected.flat, most.flat)
     return {
-        "sources": {"train": len(parts.train), "target": len(parts.target)},
-        "nodes_per_level": _levels([graph for _, graph in (*train, *target)]),
-        "outputs": outputs,
-        "ratings": ratings,
-        "flat_ratings": flat,
-        "model_calls": outputs * asks_model[0] + (ratings + flat) * asks_model[1],
-        "model_tokens": (read * policy.outputs + written) * asks_model[0] + (shown + written) * asks_model[1],
-        "people_minutes": round(0.75 * shown / READING_WORDS_A_MINUTE + (ratings + flat) * MINUTES_A_DECISION),
-        "encoder_tokens": encoded,
-        "machine_minutes": round(encoded / speed / 60, 1),
+        "nodes_per_level": nodes,
+        "outputs": total[1].outputs,
+        "ratings": most.all_levels.ratings,
+        "select_ratings": most.select.ratings,
+        "flat_ratings": most.flat.ratings if parts.flat and most.flat else 0,
+        "levels": [
+            {"level": level, "nodes": nodes[level], **_stage_json(expected.levels[level], stage)}
+            for level, stage in most.levels.items()
+        ],
+        "rounds": [
+            {"round": number + 1, "levels": _round_json(full, both, number)}
+            for number in range(len(full.limits.plan.rounds))
+        ],
+        "select": _stage_json(expected.select, most.select) if parts.run.select else None,
+        "flat": None if flat is None else {"included": parts.flat, **flat},
+        "assistants": _assistants_json(*total),
+        "model_calls": total[1].load.calls,
+        "model_tokens": _between(total, lambda stage: stage.load.tokens),
+        "rater_minutes": took,
+        "people_minutes": took if parts.run.rater and parts.run.rater.plugin == PEOPLE else None,
     }
 
 
-def _planted(parts: Parts, sources: Sequence[Source], trees: int) -> list[tuple[Source, TaskGraph]]:
-    seed = parts.run.seed
+def _round_json(full: Rehearsal, both: Both, number: int) -> list[dict[str, Any]]:
+    """Return what each level of a round takes."""
+    none = Stage()
     return [
-        (source, parts.decomposer.decompose(source, seed_for(seed, source.id, number)))
-        for source in sources
-        for number in range(trees)
+        {
+            "level": place.level,
+            "nodes": full.visited(place),
+            **_stage_json(both.expected.places.get(place, none), stage),
+        }
+        for place, stage in both.at_most.places.items()
+        if place.round == number
     ]
 
 
-def _outputs(graph: TaskGraph, per_node: int, per_root: int) -> int:
-    return (len(graph) - 1) * per_node + per_root
+def _stage_json(expected: Stage, most: Stage) -> dict[str, Any]:
+    both = expected, most
+    return {
+        "outputs": most.outputs,
+        "ratings": most.ratings,
+        "expected_ratings": expected.ratings,
+        "tokens_shown": _between(both, lambda stage: stage.tokens_shown),
+        "minutes": _between(both, lambda stage: round(stage.minutes, 1)),
+        "published_minutes": _between(both, lambda stage: round(stage.published_minutes, 1)),
+        "model_calls": most.load.calls,
+        "model_tokens": _between(both, lambda stage: stage.load.tokens),
+    }
 
 
-def _tokens_shown(source: Source, graph: TaskGraph, count: Callable[[str], int]) -> int:
-    """Tokens that stand beside the outputs over all nodes: the text at leaves, full-length parts above."""
-    text = sum(count(source.read(span)) for leaf in graph.leaves if (span := graph.task(leaf).span))
-    parts = sum(graph.task(child).max_tokens for node in graph for child in graph.children(node))
-    return text + parts
+def _between(both: tuple[Stage, Stage], measure: Callable[[Stage], float]) -> dict[str, float]:
+    expected, most = both
+    return {"expected": measure(expected), "at_most": measure(most)}
 
 
-def _tokens_written(graph: TaskGraph, per_node: int, per_root: int) -> int:
-    each = {node: graph.task(node).max_tokens for node in graph}
-    return sum(each.values()) * per_node + each[graph.root] * (per_root - per_node)
+def _assistants_json(expected: Stage, most: Stage) -> dict[str, dict[str, Any]]:
+    """Return by assistant, and by the part that asks it, calls and tokens."""
+    found: dict[str, dict[str, Any]] = {}
+    for (name, who), load in most.loads.items():
+        tokens = {"expected": expected.loads.get((name, who), Load()).tokens, "at_most": load.tokens}
+        found.setdefault(name, {})[who] = {"calls": load.calls, "tokens": tokens}
+    return found
 
 
-def _levels(graphs: Sequence[TaskGraph]) -> list[int]:
-    height = max((len(graph.levels) for graph in graphs), default=0)
-    return [sum(len(graph.levels[level]) for graph in graphs if level < len(graph.levels)) for level in range(height)]
+def _notes(parts: Parts, full: Rehearsal, both: Both) -> list[str]:
+    run, notes = parts.run, list(full.notes)
+    if isinstance(parts.policy, AsyncPolicy) and not takes_assistant(run.policy, run.folder):
+        notes.append(_ELSEWHERE.format(who="policy"))
+    judges = [("rater", run.rater, parts.rater), ("judge of role select", run.select, parts.select_rater)]
+    for who, part, rater in judges:
+        if part is not None and isinstance(rater, AsyncRater) and not takes_assistant(part, run.folder):
+            notes.append(_ELSEWHERE.format(who=who))
+    if run.improve is not None:
+        notes.append(_OPTIMISER)
+    return [*notes, _REPEATS] if both.at_most.total(parts.flat).load.calls else notes
 
 
-def _tokens_a_second(parts: Parts, sources: Sequence[Source], count: Callable[[str], int]) -> float:
+def _tokens_a_second(parts: Parts, sources: Sequence[Source]) -> float:
     from rrm.backbone.encoder import FrozenEncoder
 
     reward = parts.run.reward
-    encoder = FrozenEncoder(reward.backbone, device=reward.device, dtype=reward.dtype)
+    backbone = str(reward.arguments.get("backbone", "minilm"))
+    encoder = FrozenEncoder(backbone, device=reward.device, dtype=reward.dtype)
     some = list(islice((text for source in sources for text in sentence_texts(source.text)), _SAMPLE))
     encoder.encode(some[:4])  # the first call loads the model
     began = time.perf_counter()
     encoder.encode(some)
-    return sum(map(count, some)) / max(time.perf_counter() - began, 1e-6)
+    return sum(map(parts.tokenizer.count, some)) / max(time.perf_counter() - began, 1e-6)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,34 @@ from rrm.api.plugins import make
 from rrm.api.runfile import RunFile, run_file, with_changes
 from rrm.api.terminal import bar
 from rrm.core.errors import ConfigError, InputError, StoreError
+from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.values import Failure, Feedback, Rated, Request
-from rrm.queue import open_desk
 from rrm.report.record import report_from_json
 from rrm.store.record import SqlStore, open_store
 
 REPORT = "report.json"
+FOLDER = "folder"
 
 
 def settings_of(record: SqlStore, directory: Path) -> RunFile:
-    """Return the settings with which a folder's run was begun."""
+    """Return the settings with which a folder's run was begun, and with them where its run file lay."""
     table = record.setting("run")
     if table is None:
         raise StoreError(f"{directory} holds a record without a run")
-    return run_file(table, learns=False)
+    return replace(run_file(table, learns=False), folder=folder_of(record))
+
+
+def remember_folder(record: SqlStore, settings: RunFile) -> None:
+    """Record where the run file lies, so that the modules beside it are found again from anywhere."""
+    if settings.folder is not None and record.setting(FOLDER) is None:
+        record.settle(FOLDER, str(settings.folder))
+
+
+def folder_of(record: SqlStore) -> Path | None:
+    """Return where the run file lay when the run was begun; None where there was none."""
+    folder = record.setting(FOLDER)
+    return None if folder is None else Path(folder)
 
 
 def finished(directory: str | Path) -> Report:
@@ -39,38 +53,62 @@ def finished(directory: str | Path) -> Report:
 
 
 def status(directory: str | Path) -> dict[str, Any]:
-    """Return what is on record: steps done and failed, ratings asked and given, what was spent."""
+    """Return what is on record, as `rrm status --json` prints it: steps, ratings, what is waited for, what was spent.
+
+    `ratings` counts those that the levels learn from, as the report does; those for the flat baseline and of the
+    judge of role select stand apart.
+    """
     with open_store(Path(directory), "read") as store:
         settings = settings_of(store, Path(directory))
-        waiting, ratings = _people(Path(directory)) if store.setting("desk") is not None else _ratings(store)
-        counts = store.counts()
+        counts, ratings = store.counts(), _ratings(store)
+        several = any(count.place.round for count in counts)
+        waiting = _owed(Path(directory)) if store.setting("desk") is not None else _unanswered(store)
         failures = [f"{each.step} {each.subject}: {each.cause}" for each in store.load(Failure)]
         return {
             "name": settings.name,
             "finished": (Path(directory) / REPORT).exists(),
-            "steps": {f"{each.step} level {each.level}": f"{each.done} done, {each.failed} failed" for each in counts},
-            "ratings": ratings,
-            "waiting_for": {f"level {level}": count for level, count in sorted(waiting.items()) if count},
+            "steps": [
+                {
+                    "round": count.place.round,
+                    "subject": count.place.subject,
+                    "level": count.place.level,
+                    "step": count.step,
+                    "done": count.done - count.failed,
+                    "failed": count.failed,
+                }
+                for count in counts
+            ],
+            "ratings": ratings["rate", "answer"],
+            "flat_ratings": ratings["rate", "whole"],
+            "select_ratings": ratings["rate-select", "answer"],
+            "waiting_for": {place.words(several): count for place, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
         }
 
 
-def _ratings(store: SqlStore) -> tuple[dict[int, int], int]:
-    """Return how many requests of each level have no answer yet, and how many have one."""
+def _ratings(store: SqlStore) -> Counter[tuple[str, str]]:
+    """Return how many ratings each step gave, by what was judged."""
+    given = {made.value: (made.step, made.place.subject) for made in store.made(Rated)}
+    return Counter(given.values())
+
+
+def _unanswered(store: SqlStore) -> Counter[Place]:
+    """Return how many requests of each place have no answer yet."""
     answered = {feedback.request for feedback in store.load(Feedback)}
-    unanswered = [request.level for request in store.load(Request) if request.id not in answered]
-    return dict(Counter(unanswered)), len(answered)
+    return Counter(request.place for request in store.load(Request) if request.id not in answered)
 
 
-def _people(directory: Path) -> tuple[dict[int, int], int]:
-    """Return how many answers people still owe at each open level, and how many they gave in all."""
+def _owed(directory: Path) -> Counter[Place]:
+    """Return how many answers people still owe at each open place."""
+    from rrm.queue import open_desk
+
     with open_desk(directory) as desk:
         progress = desk.progress()
-    owed: Counter[int] = Counter()
+    owed: Counter[Place] = Counter()
     for each in progress:
-        owed[each.level] += 0 if each.frozen else each.wanted - each.answers
-    return dict(owed), sum(each.answers for each in progress)
+        owed[each.place] += 0 if each.frozen else each.wanted - each.answers
+    return owed
 
 
 def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> str:
@@ -92,6 +130,7 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
     """Write the answers at a folder's desk, of every state, under pseudonyms unless `names`; say where and how many."""
     from rrm.interchange.annotations import csv, jsonl, parquet, rows
     from rrm.interchange.rows import replacing
+    from rrm.queue import open_desk
 
     if form not in (writers := {"csv": csv, "jsonl": jsonl, "parquet": parquet}):
         raise ConfigError(f"answers leave as {', '.join(writers)}; TRL rows are made of feedback, without --answers")

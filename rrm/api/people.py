@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rrm.agreement.attention import attentive
-from rrm.api.runfile import RunFile
+from rrm.api.runfile import PEOPLE, Part, RunFile
 from rrm.core.annotation import DeskSettings, Item
 from rrm.core.errors import ConfigError, InputError
-from rrm.core.values import Request
+from rrm.core.place import Place
+from rrm.core.values import Rated, Request
 from rrm.queue import SqlDesk, open_desk
+from rrm.queue.guidelines import checked_setting
 from rrm.store.record import SqlStore
 
 GUIDELINES = "guidelines"
@@ -37,8 +39,8 @@ class People:
     ) -> None:
         self._store, self._directory, self._waits, self._value = store, directory, waits, value
         self._arguments = settings.rater.arguments if settings.rater else {}
-        self._levels: dict[str, int] = {}
-        self._taken: set[int] = set()
+        self._asked: dict[str, Request] = {}
+        self._taken: set[Place] = set()
 
     @cached_property
     def desk(self) -> SqlDesk:
@@ -50,25 +52,27 @@ class People:
 
     def append(self, values: Sequence[Request]) -> None:
         """Lay requests before the raters."""
-        self._levels.update((request.id, request.level) for request in values)
+        self._asked.update((request.id, request) for request in values)
         wanted = self.desk.settings().overlap
         self.desk.add_items([Item(request, wanted=wanted, value=self._value(request)) for request in values])
 
-    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Return what came of the requests that need no more: those of closed levels, and those answered otherwise."""
-        levels = {self._levels[id_] for id_ in requests}
-        closed = {level for level in levels if self.desk.freeze_complete(level, quiet=self._waits)}
-        for level in closed - self._taken:
-            self.desk.take_up(level, attentive(self.desk.answers()))
-            self._taken.add(level)
-        done = [id_ for id_ in requests if self._levels[id_] in closed]
+    def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
+        """Return what came of the requests that need no more: those of closed places, and those answered otherwise.
+
+        A question that an earlier round asked already lies at that round's place, with the answers that it got there.
+        """
+        placed = self.desk.placed(requests)
+        closed = {place for place in set(placed.values()) if self.desk.freeze_complete(place, quiet=self._waits)}
+        for place in closed - self._taken:
+            self.desk.take_up(place, attentive(self.desk.answers()))
+            self._taken.add(place)
+        done = [id_ for id_ in requests if placed.get(id_) in closed]
         taken = self.desk.taken(done)
-        found: dict[str, Sequence[Any]] = {
-            id_: [part for each in taken.get(id_, ()) for part in (each.request, each.feedback)] for id_ in done
-        }
+        found: dict[str, Sequence[Rated]] = {id_: taken.get(id_, ()) for id_ in done}
         wanted = self.desk.settings().overlap
-        direct = self._store.answers([id_ for id_ in requests if id_ not in found or not found[id_]])
-        return found | {id_: each for id_, each in direct.items() if len(each) >= wanted or id_ in found}
+        direct = self._store.answers([id_ for id_ in requests if not found.get(id_)])
+        given = {id_: each for id_, each in direct.items() if len(each) >= wanted or id_ in found}
+        return found | {id_: [Rated(self._asked[id_], each) for each in given[id_]] for id_ in given}
 
     def standing(self) -> str:
         """Say how many answers are in, in words."""
@@ -100,9 +104,20 @@ def write_guidelines(desk: SqlDesk, path: Path, by: str) -> int:
     return latest.version if latest.text == text else desk.set_guideline(text, by).version
 
 
+def raters_each(rater: Part | None) -> int:
+    """Return how many answer each question; raise ConfigError for arguments that no desk knows or takes."""
+    if rater is None or rater.plugin != PEOPLE:
+        return 1
+    check_arguments(rater.arguments)
+    return int(rater.arguments.get("overlap", DeskSettings().overlap))
+
+
 def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse, before anything is spent, arguments of the rater "people" that no desk knows."""
+    """Refuse, before anything is spent, arguments of the rater "people" that no desk knows or takes."""
     known = (*DeskSettings.__dataclass_fields__, GUIDELINES)
     unknown = [name for name in arguments if name not in known]
     if unknown:
         raise ConfigError(f"[rater] arguments: unknown key {unknown[0]!r}; people take {', '.join(known)}")
+    for name, value in arguments.items():
+        if name != GUIDELINES:
+            checked_setting(name, value)

@@ -1,45 +1,57 @@
 """Plug-ins by import string: `package.module:Name`, made with the arguments of the run file."""
 
-import importlib
 import inspect
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rrm.api.modules import beside, find_module
 from rrm.core.errors import ConfigError, PluginError, RrmError
+from rrm.core.ids import content_id
+from rrm.core.protocols import AsyncDecomposer, AsyncGrowingDecomposer, AsyncPolicy, AsyncRater
+
+DATA = "../shared/data"
+"""Where real data lie unless the environment variable RRM_DATA says so."""
 
 
-def load(path: str) -> Any:
-    """Return what an import string names; raise PluginError, saying which file shadows which, if it cannot.
+def load(path: str, folder: Path | None = None) -> Any:
+    """Return what an import string names, looked up as `rrm.api.modules` says; `folder` is the run file's.
 
-    The current folder comes before installed packages, as with `python -m`, so that a run file can
-    name a module that lies beside it.
+    Raises PluginError, in one sentence, if it cannot be had.
     """
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
         raise PluginError(f"{path!r} is no import string: write package.module:Name")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        module = importlib.import_module(module_name)
+        module = find_module(module_name, folder)
+        found = getattr(module, attribute, None)
+        if found is None and (users := beside(module_name, folder)) is not None:
+            module, found = users, getattr(users, attribute, None)
+    except ModuleNotFoundError as error:
+        raise PluginError(f"{path!r} cannot be imported: {error}; {_looked(folder)}") from error
     except ImportError as error:
-        raise PluginError(f"{path!r} cannot be imported: {error}{_shadow(module_name)}") from error
+        raise PluginError(f"{path!r} cannot be imported: {error}") from error
+    except PluginError:
+        raise
     except Exception as error:
         raise PluginError(f"{path!r} fails while it is imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, attribute, None)
     if found is None:
-        raise PluginError(f"{module.__file__} has no {attribute!r}{_shadow(module_name)}")
+        raise PluginError(f"{getattr(module, '__file__', None) or module_name} has no {attribute!r}")
     return found
 
 
-def make(path: str, arguments: Mapping[str, Any], offered: Mapping[str, Any], where: str) -> Any:
+def make(
+    path: str, arguments: Mapping[str, Any], offered: Mapping[str, Any], where: str, folder: Path | None = None
+) -> Any:
     """Call what an import string names with its arguments, and with those offered parts that it asks for.
 
-    `where` names the run file's table in messages. Raises ConfigError for arguments that do not fit.
+    An argument `learner` that is an import string, and any argument that is a table with a `plugin` and its
+    `arguments`, is a part itself, and is made first in the same way. `where` names the run file's table in
+    messages, `folder` is the run file's. Raises ConfigError for arguments that do not fit.
     """
-    plugin = load(path)
+    plugin = load(path, folder)
+    arguments = {key: _inner(key, value, offered, where, folder) for key, value in arguments.items()}
     try:
         parameters = inspect.signature(plugin).parameters
     except (TypeError, ValueError) as error:
@@ -58,13 +70,64 @@ def make(path: str, arguments: Mapping[str, Any], offered: Mapping[str, Any], wh
         raise ConfigError(f"[{where}] {path} refused its arguments: {type(error).__name__}: {error}") from error
 
 
+def _inner(key: str, value: Any, offered: Mapping[str, Any], where: str, folder: Path | None) -> Any:
+    """Return an argument, or the part that it names."""
+    table: Any = {"plugin": value} if key == "learner" and isinstance(value, str) else value
+    if not isinstance(table, Mapping) or not isinstance(table.get("plugin"), str):
+        return value
+    if unknown := table.keys() - {"plugin", "arguments"}:
+        raise ConfigError(f"[{where}] arguments.{key} has a plugin and arguments, and no {', '.join(sorted(unknown))}")
+    arguments = table.get("arguments", {})
+    return named(make(table["plugin"], arguments, offered, where, folder), table["plugin"], arguments)
+
+
+def waits(part: object) -> bool:
+    """Say whether a part waits for somebody, such as a language model, and is asked about many things at once."""
+    return isinstance(part, AsyncDecomposer | AsyncGrowingDecomposer | AsyncPolicy | AsyncRater)
+
+
+def named(part: object, path: str, arguments: Mapping[str, Any]) -> Any:
+    """Return a part that has a name: its own, or one derived from its import string and its arguments.
+
+    That is the one rule of names: what changes what a part does must change its name. A part whose results hang on
+    more than its arguments, such as a file, needs a `name` of its own that covers it. Raises PluginError
+    for a part without a name that cannot be given one.
+    """
+    if isinstance(getattr(part, "name", None), str):
+        return part
+    settings = vars(part) if hasattr(part, "__dict__") and not arguments else arguments
+    try:
+        object.__setattr__(part, "name", f"{path}#{content_id('part', dict(settings))[-12:]}")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PluginError(f"{path} needs a `name` that covers every setting of it: {error}") from error
+    return part
+
+
+def path_of(part: object) -> str:
+    """Return the import string of a part's class."""
+    return f"{type(part).__module__}:{type(part).__qualname__}"
+
+
+def takes(path: str, argument: str, folder: Path | None = None) -> bool:
+    """Whether what an import string names takes an argument of this name."""
+    return argument in inspect.signature(load(path, folder)).parameters
+
+
 def expand(value: Any) -> Any:
-    """Replace `${NAME}` in every string by the environment's value; RRM_DATA is ../shared/data unless set."""
+    """Replace `${NAME}` in every string by the environment's value; RRM_DATA is ../shared/data unless set.
+
+    Raises ConfigError for a variable that is not set, and where RRM_DATA leads to no folder.
+    """
     if isinstance(value, str) and "${" in value:
-        known = {"RRM_DATA": "../shared/data", **os.environ}
+        known = {"RRM_DATA": DATA, **os.environ}
         for name in {part.split("}")[0] for part in value.split("${")[1:]}:
             if name not in known:
                 raise ConfigError(f"{value!r} needs the environment variable {name}, which is not set")
+            if name == "RRM_DATA" and not Path(known[name]).is_dir():
+                raise ConfigError(
+                    f"{value!r}: there is no folder {known[name]}; set RRM_DATA to the folder of real data"
+                    " (README.md says where they come from)"
+                )
             value = value.replace(f"${{{name}}}", known[name])
     if isinstance(value, Mapping):
         return {key: expand(each) for key, each in value.items()}
@@ -75,14 +138,6 @@ def _tuples(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
 
 
-def _shadow(module_name: str) -> str:
-    """Say which file a general name such as `tasks` was found in, where that is likely the mistake."""
-    top = module_name.partition(".")[0]
-    found = sys.modules.get(top)
-    file = getattr(found, "__file__", None) or next(iter(getattr(found, "__path__", [])), None)
-    if file is None:
-        return ""
-    ours = Path(__file__).resolve().parents[2] / top
-    if ours.is_dir() and Path(file).resolve() not in (ours / "__init__.py", ours):
-        return f"; the module {top!r} was found in {file}, which shadows rrm's own in {ours}"
-    return f" (the module {top!r} was found in {file})"
+def _looked(folder: Path | None) -> str:
+    places = dict.fromkeys(str(place.resolve()) for place in (folder, Path.cwd()) if place is not None)
+    return f"looked in {', '.join(places)} and among installed packages: put it there or install its package"

@@ -1,179 +1,187 @@
-"""From a finished run to its report: the levels evaluated, the targets composed, gold where it is known."""
+"""From a finished run to its report: the levels evaluated, the targets' scores, the rounds, gold where it is known."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from rrm.api.executors import Models
-from rrm.api.wiring import LEARNED, Parts
-from rrm.core.errors import InputError
-from rrm.core.report import Cost, Interval, LevelReport, Report, TargetReport
-from rrm.core.values import Fitted, Group, Label, Rated, Request, Score
+from rrm.api.wiring import Parts
+from rrm.api.worker import RunWorker
+from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
+from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
+from rrm.core.values import OVERALL, Fitted, Label, Rated, Score
+from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
+from rrm.feedback.minutes import PUBLISHED, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat
-from rrm.pipeline.forest import Tree
-from rrm.pipeline.recursion import Outcome
-from rrm.pipeline.reporting import Composing, learned_composer, target_reports
-from rrm.report.html import write_report
+from rrm.pipeline.reporting import round_reports, target_reports
+from rrm.pipeline.steps import Outcome
+from rrm.report.html import write_report, write_whole
 from rrm.report.record import report_to_json
-from rrm.reward.model import LevelModel, held_out
+from rrm.reward.criteria import CriteriaModel
+from rrm.reward.model import LevelModel
 
 MOST_INTERVALS = 200
 """Outputs per level on which the coverage of intervals is measured, where the truth is known."""
 
+REPORT = "report.json"
+
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Ended:
     """A run that has ended, with the parts that can say more about it."""
 
     parts: Parts
-    models: Models
+    worker: RunWorker
     outcome: Outcome
     flat: Flat | None
     seconds: float
 
+    @property
+    def composer(self) -> Composer:
+        """The run's composer, or the one that was learned in the last round."""
+        return self.worker.composer(self.outcome.run.learned)
 
-def build_report(run: Run) -> Report:
-    """Evaluate and compose a finished run."""
-    forest, standing = run.outcome.forest, run.outcome.standing
-    levels = tuple(_level(run, level.level, level.rated, level.model) for level in run.outcome.levels)
-    flat = _level(run, -1, run.flat.rated, run.flat.model) if run.flat else None
-    composing = _composing(run)
+
+def build_report(ended: Ended) -> Report:
+    """Evaluate a finished run."""
+    parts, outcome = ended.parts, ended.outcome
+    forest, state = outcome.forest, outcome.state
+    levels = tuple(_level(ended, level.place.level, level.rated, level.model) for level in outcome.levels)
+    flat = _level(ended, ended.flat.model.place.level, ended.flat.rated, ended.flat.model) if ended.flat else None
+    rated = [row for level in outcome.levels for row in level.rated]
     return Report(
-        name=run.parts.run.name,
-        train_sources=len(run.parts.train)
-        or len({r.request.source for level in run.outcome.levels for r in level.rated}),
-        target_sources=len(run.parts.target),
+        name=parts.run.name,
+        train_sources=len(parts.train) or len({row.request.source for row in rated}),
+        target_sources=len(parts.target),
         nodes_per_level=tuple(len(forest.level(level)) for level in range(forest.height + 1)),
-        outputs=sum(map(len, standing.outputs.values())),
-        ratings=sum(len(level.rated) for level in run.outcome.levels),
-        composer=composing.composer.name,
+        outputs=sum(map(len, state.outputs.values())),
+        ratings=len(rated),
+        composer=ended.composer.name,
         levels=levels,
         flat=flat,
-        targets=tuple(_with_gold(run, target) for target in target_reports(run.outcome, composing)),
-        cost=_cost(run),
-        seconds=run.seconds,
-        anchored=composing.anchored,
-        failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in standing.failures),
-        warnings=tuple(_warnings(levels, composing)),
-        settings=run.parts.run.to_json(),
+        targets=tuple(_with_gold(ended, target) for target in target_reports(outcome, ended.composer)),
+        cost=_cost(ended),
+        seconds=ended.seconds,
+        anchored=outcome.run.anchored,
+        failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
+        warnings=tuple(_warnings(outcome, levels)),
+        settings=parts.run.to_json(),
+        rounds=round_reports(outcome, _policies(ended), ended.worker.policy(None)) if _proposes(parts) else (),
+        uses=_uses(outcome),
     )
 
 
 def save_report(report: Report, directory: Path) -> None:
     """Write report.json and report.html, each whole or not at all."""
-    import json
-
-    from rrm.report.html import write_whole
-
-    write_whole(directory / "report.json", json.dumps(report_to_json(report)))
+    write_whole(directory / REPORT, json.dumps(report_to_json(report)))
     write_report(report, directory / "report.html")
 
 
-def _level(run: Run, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
-    model = run.models.load(fitted)
-    rows = (
-        [HeldOut(row.probability, row.rated) for row in held_out(rated, model) if row.kind == "comparison"]
-        if rated
-        else []
-    )
-    truth = getattr(run.parts.rater, "probability", None)
-    return level_report(
+def _level(ended: Ended, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
+    model = ended.worker.models.load(fitted)
+    rows = [HeldOut(row.probability, row.rated) for row in held_out(rated, model) if row.kind == "comparison"]
+    rater: object = ended.parts.rater
+    truth = rater if isinstance(rater, KnownRater) else None
+    folds = {row.request.source: fold for row in rated if (fold := model.fold(row.request.source)) is not None}
+    found = level_report(
         level,
         rows,
         len(rated) or fitted.ratings,
         rated,
-        dict(model.seen),
-        (lambda request: float(truth(request)[0])) if truth else None,
-        run.parts.run.seed,
+        folds,
+        (lambda request: float(truth.probability(request)[0])) if truth else None,
+        ended.parts.run.seed,
         estimated=_estimated(model, rated, truth) if truth and model.anchored else (),
-        shared_head=model.shared_head,
+        shared_head=bool(not rated and level),
+        own=_own(model, shared=bool(not rated and level)),
     )
+    return replace(found, subject=fitted.place.subject)
 
 
-def _estimated(model: LevelModel, rated: Sequence[Rated], truth: Callable[[Request], Any]) -> list[Estimated]:
+def _own(model: RewardModel, shared: bool) -> float | None:
+    """Return the share of own ratings in what a model says, where it says so."""
+    if isinstance(model, CriteriaModel):
+        return _own(model.models[OVERALL], shared)
+    if shared:
+        return 0.0
+    return model.shrinkage.own if isinstance(model, LevelModel) and model.shrinkage else None
+
+
+def _estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater) -> list[Estimated]:
     """Return the intervals of held-out outputs beside the probability with which the simulation accepts them."""
     asked = {row.request.id: row.request for row in rated if isinstance(row.feedback.answer, Label)}
     requests = [each for each in asked.values() if model.holds_out(each.source)][:MOST_INTERVALS]
-    found = model.acceptance([request.group for request in requests])
-    intervals = [Interval(*Score(samples[:, 0]).interval()) for samples in found]
-    return [Estimated(each, float(truth(request)[0])) for each, request in zip(intervals, requests, strict=True)]
+    found = model.predict([request.group for request in requests])
+    intervals = [Interval(*Score(said.acceptance[OVERALL][:, 0]).interval()) for said in found]
+    return [
+        Estimated(each, float(truth.probability(request)[0])) for each, request in zip(intervals, requests, strict=True)
+    ]
 
 
-def _with_gold(run: Run, target: TargetReport) -> TargetReport:
-    gold = getattr(run.parts.target_set, "gold", None)
+def _with_gold(ended: Ended, target: TargetReport) -> TargetReport:
+    gold = ended.parts.gold
     if gold is None:
         return target
-    flat = (
-        {output: float(sum(s.acceptance) / len(s.acceptance)) for output, s in run.flat.scores.items()}
-        if run.flat
-        else {}
-    )
-    return with_gold(target, partial(gold, target.source, None), flat, run.parts.run.seed)
+    flat = ended.flat.scores if ended.flat else {}
+    return with_gold(target, lambda text: gold.gold(target.source, None, text), flat, ended.parts.run.seed)
 
 
-def _cost(run: Run) -> Cost:
-    spent = run.parts.budget.spent
-    levels = [each for level in run.outcome.levels for each in level.rated]
-    flat = run.flat.rated if run.flat else ()
-    return Cost(
-        calls=spent.calls,
-        tokens=spent.tokens,
-        ratings=len(levels),
-        tokens_read=_tokens_read(levels, run.parts.tokenizer.count),
-        flat_ratings=len(flat),
-        flat_tokens_read=_tokens_read(flat, run.parts.tokenizer.count),
-    )
+def _cost(ended: Ended) -> Cost:
+    spent, count = ended.parts.budget.spent, ended.parts.tokenizer.count
+    levels = tuple(_stage_cost(level.place.level, level.rated, count) for level in ended.outcome.levels)
+    flat = _stage_cost(ended.flat.model.place.level, ended.flat.rated, count) if ended.flat else None
+    return Cost(spent.calls, spent.tokens, levels, flat)
 
 
-def _tokens_read(rated: Iterable[Rated], count: Callable[[str], int]) -> int:
-    """Tokens shown to raters: each view once for all that was asked about it, outputs each time they were shown."""
-    views = {row.request.view.id: row.request.view for row in rated}
-    texts = [shown.text for row in rated for shown in row.request.shown]
-    known = {text: count(text) for text in set(texts)}
-    return sum(count(view.text) for view in views.values()) + sum(known[text] for text in texts)
+def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int]) -> StageCost:
+    """Say what raters were shown, each time that it was shown, and the minutes that it takes."""
+    shown = tally((row.request for row in rated), decisions_a_reading=1, size=cache(count))
+    minutes, published = minutes_of_raters(rated), minutes_of_raters(rated, PUBLISHED)
+    return StageCost(level, len(rated), shown.views + shown.outputs, minutes, published)
 
 
-def _composing(run: Run) -> Composing:
-    anchored = all(run.models.load(level.model).anchored for level in run.outcome.levels)
-    if run.parts.run.compose.plugin == LEARNED:
-        return Composing(learned_composer(run.outcome, anchored), anchored)
-    return Composing(run.parts.composer, anchored)
+def _proposes(parts: Parts) -> bool:
+    return isinstance(parts.policy, Policy)
 
 
-def _warnings(levels: Sequence[LevelReport], composing: Composing) -> Iterable[str]:
-    for level in levels:
-        if level.shared_head:
-            told = f"level {level.level} has {level.n_train} ratings of its own"
-            yield f"{told}, too few for a head of its own: it uses that of the level below"
-    if levels and not composing.anchored:
+def _policies(ended: Ended) -> dict[str, Policy]:
+    return {each.policy: ended.worker.policy(each) for each in ended.outcome.run.improvements}
+
+
+def _uses(outcome: Outcome) -> tuple[Use, ...]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for use in outcome.run.uses:
+        counts[use.role, use.purpose] += use.outputs
+    return tuple(Use(role, purpose, outputs) for (role, purpose), outputs in counts.items())
+
+
+def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
+    yield from outcome.run.notes
+    if levels and not outcome.run.anchored:
         yield "no labels or ratings anchor the rewards: scores compare an output with others for the same task"
+    sources = {row.request.source for level in outcome.levels for row in level.rated}
+    if len(sources) == 1:
+        yield "there is one training source: what is told of held-out sources needs two or more training sources"
+    yield from _closed_early(outcome)
+    for level in outcome.levels:
+        nodes = [node for _, node in outcome.forest.level(level.place.level) if node in outcome.state.outputs]
+        texts = [[output.text for output in outcome.state.outputs[node]] for node in nodes]
+        if any(len(each) > 1 for each in texts) and all(len(set(each)) == 1 for each in texts):
+            yield f"level {level.place.level}: all outputs of each node are equal, so nothing can be compared"
 
 
-def score_text(run: Run, target: TargetReport, said: str) -> dict[str, Any]:
-    """Score a text as the root output of the tree that was chosen for a target: own and composed."""
-    composing, standing = _composing(run), run.outcome.standing
-    tree = _chosen_tree(run, target)
-    root = tree.graph.root
-    level = tree.graph.height(root)
-    fitted = run.outcome.levels[level].model
-    others = () if composing.anchored else tuple(dict.fromkeys(output.text for output in standing.outputs[root]))
-    texts = (said, *(text for text in others if text != said))
-    own = run.models.load(fitted).acceptance([Group(tree.source, level, standing.views[root], texts)])[0][:, 0]
-    whole = composing.candidate(tree, root, own, composing.tree(tree, standing, standing.acceptance))
-    return {"own": _distribution(Score(own)), "composed": _distribution(Score(whole))}
-
-
-def _chosen_tree(run: Run, target: TargetReport) -> Tree:
-    trees = [tree for tree in run.outcome.forest.trees if tree.source == target.source]
-    if not trees or target.chosen_tree is None:
-        raise InputError(f"{target.title} has no chosen root output: nothing to score against")
-    return trees[target.chosen_tree]
-
-
-def _distribution(score: Score) -> dict[str, float]:
-    low, high = score.interval()
-    return {"score": score.mean, "low": low, "high": high}
+def _closed_early(outcome: Outcome) -> Iterable[str]:
+    """Say how many nodes a limit or refused proposals closed, with the reason of the last refusal."""
+    refusals = [
+        tree.graph.refused(node)[-1]
+        for tree in outcome.forest.trees
+        for node in tree.graph
+        if tree.graph.refused(node) and "closed as it stands" in tree.graph.note(node)
+    ]
+    if refusals:
+        nodes = "1 node was" if len(refusals) == 1 else f"{len(refusals)} nodes were"
+        yield f"{nodes} closed as they stood, after refused proposals, such as: {refusals[0]}"

@@ -1,126 +1,106 @@
-"""What the commands do, as plain functions; `run` and `apply` are the Python API too."""
+"""A run in its folder: begun, driven to its end or as far as it goes, resumed, and applied to new sources."""
 
+import logging
 import time
-import tomllib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from rrm.api.executors import Models, executors
-from rrm.api.look import finished, settings_of
-from rrm.api.people import People, check_arguments
-from rrm.api.reports import Run, build_report, save_report, score_text
-from rrm.api.runfile import PEOPLE, RunFile, Sources, read_run_file, run_file
-from rrm.api.wiring import Parts
-from rrm.core.errors import InputError, Interrupted, Waiting
+from rrm.api.look import remember_folder, settings_of
+from rrm.api.options import Options
+from rrm.api.people import People, raters_each
+from rrm.api.recorded import SOURCES, SourceRole
+from rrm.api.reports import Ended, build_report, save_report
+from rrm.api.runfile import PEOPLE, RunFile, Sources
+from rrm.api.wiring import PRECISION, Parts
+from rrm.api.worker import MODELS, RunWorker
+from rrm.core.errors import InputError, Waiting
+from rrm.core.graph import GrowthBudget
 from rrm.core.report import Report
 from rrm.core.values import Fitted
+from rrm.engines.local import FromPeople, Local
+from rrm.feedback.budget import read_budget
 from rrm.pipeline import driver
 from rrm.pipeline.flat import Flat, flat_baseline
-from rrm.pipeline.plan import Stage
-from rrm.pipeline.progress import RichProgress
-from rrm.pipeline.recursion import Outcome, Recursion, Results, recursion
+from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.pipeline.progress import RichProgress, Watcher
+from rrm.pipeline.recursion import recursion
+from rrm.pipeline.steps import Improving, Outcome, Recursion, Selecting
 from rrm.store.record import SqlStore, open_store
 
-MODELS = "models"
+_log = logging.getLogger("rrm.api")
 
 
-# ---- running ----
+def terminal_watcher() -> Watcher:
+    """Return what shows progress on the terminal."""
+    return RichProgress()
 
 
-def demo_file(seed: int) -> RunFile:
-    """Return the settings of `rrm demo`: the seed makes the books, too."""
-    table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
-    changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
-    return run_file(table, changes)
+async def run_in_loop(settings: RunFile, out: Path, options: Options, watcher: Watcher | None = None) -> Report:
+    """Run a run file in a folder, or go on with it where it stopped, and return its report."""
+    with open_store(out, url=options.store) as record:
+        refuse_other_run(record, settings)
+        return await OpenRun(Parts(settings, record), record, out, options=options).carry_out(watcher)
 
 
-def run(
-    settings: RunFile | str | Path,
-    out: str | Path,
-    *,
-    again: str = "the same call",
-    wait: bool = False,
-    retry_failed: bool = False,
-    quiet: bool = False,
-    store: str | None = None,
-) -> Report:
-    """Run a run file in a folder, or go on with it where it stopped, and return its report.
-
-    The folder then holds the record (unless `store` is the PostgreSQL URL that a new one has), the models,
-    `report.json` and `report.html`. `again` is what to type to go on, for messages. Raises Waiting where
-    people have yet to answer (unless `wait`), Interrupted after Ctrl-C, InputError if the folder holds another run.
-    """
-    settings = settings if isinstance(settings, RunFile) else read_run_file(Path(settings))
-    with open_store(Path(out), url=store) as record:
-        record.settle("run", _identity(settings))
-        going = Going(Parts(settings, record), record, Path(out), again=again, wait=wait, retry_failed=retry_failed)
-        return going.carry_out(quiet)
+def refuse_other_run(record: SqlStore, settings: RunFile) -> None:
+    """Raise InputError, naming the keys that differ, for a record that holds another run."""
+    known = record.setting("run")
+    if known is not None and known != _identity(settings):
+        differ = ", ".join(_differing(known, _identity(settings)))
+        raise InputError(f"{record.path.parent} holds a run that was begun with another {differ}: use a new directory")
 
 
-def resume(
-    directory: str | Path,
-    *,
-    again: str = "the same call",
-    wait: bool = False,
-    retry_failed: bool = False,
-    quiet: bool = False,
-) -> Report:
-    """Go on with the run in a folder, as its record says it was begun; raises what `run` raises."""
-    with open_store(Path(directory), "read") as record:
-        settings, applied = settings_of(record, Path(directory)), record.setting("models") is not None
+def settings_on_record(directory: Path) -> RunFile:
+    """Return the settings of the run in a folder; raise InputError where it was made by `apply` or of objects."""
+    with open_store(directory, "read") as record:
+        settings, applied = settings_of(record, directory), record.setting("models") is not None
     if applied:
         raise InputError(f"{directory} was made by rrm apply: go on with that command")
-    return run(settings, directory, again=again, wait=wait, retry_failed=retry_failed, quiet=quiet)
+    return settings
 
 
-def apply(
-    directory: str | Path,
-    sources: Sequence[str | Path],
-    out: str | Path,
-    *,
-    again: str = "the same call",
-    quiet: bool = False,
+async def apply_in_loop(
+    directory: Path, sources: Sequence[Path], out: Path, options: Options, watcher: Watcher | None = None
 ) -> Report:
-    """Propose, score, choose and compose on new sources (book files) with a finished run's models.
+    """Propose, score, choose and compose on new sources (book files) with a finished run's models and policies.
 
-    The models are copied, so the new folder stands by itself.
+    Models and policies are copied, so the new folder stands by itself.
     """
-    with open_store(Path(directory), "read") as record:
-        settings = settings_of(record, Path(directory))
-        models = _level_models(record)
+    with open_store(directory, "read") as record:
+        settings = settings_of(record, directory)
+        models, precision = fitted_models(record), record.setting(PRECISION)
     if not models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
-    files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, settings.target.trees)
-    settings = replace(settings, name=Path(out).name, train=None, rater=None, recorded=(), target=files)
-    with open_store(Path(out)) as store:
-        store.settle("run", _identity(settings))
+    files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, trees=settings.target.trees)
+    kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None, "improve": None}
+    settings = replace(settings, name=out.name, target=files, flat=False, **kept)  # type: ignore[arg-type]
+    with open_store(out) as store:
+        refuse_other_run(store, settings)
         store.settle("models", [model.digest for model in models])
+        store.settle(PRECISION, precision)
         store.append(models)
         for model in models:
-            copytree(Path(directory) / MODELS / model.path, Path(out) / MODELS / model.path, dirs_exist_ok=True)
-        return Going(Parts(settings, store), store, Path(out), models, again).carry_out(quiet)
+            copytree(directory / MODELS / model.path, out / MODELS / model.path, dirs_exist_ok=True)
+        return await OpenRun(Parts(settings, store), store, out, models, options).carry_out(watcher)
 
 
 @dataclass(frozen=True, eq=False)
-class Going:
+class OpenRun:
     """A run under way in its folder; `fitted` are models of an earlier run, with which nothing is learned."""
 
     parts: Parts
     store: SqlStore
     out: Path
     fitted: tuple[Fitted, ...] = ()
-    again: str = ""
-    wait: bool = False
-    retry_failed: bool = False
+    options: Options = field(default_factory=Options)
 
     @cached_property
-    def models(self) -> Models:
-        return Models(self.parts, self.out / MODELS)
+    def worker(self) -> RunWorker:
+        return RunWorker(self.parts, self.out)
 
     @cached_property
     def people(self) -> People | None:
@@ -128,110 +108,133 @@ class Going:
         rater = self.parts.run.rater
         if rater is None or rater.plugin != PEOPLE:
             return None
-        check_arguments(rater.arguments)
-        return People(self.store, self.out, self.parts.run, self.wait)
+        return People(self.store, self.out, self.parts.run, self.options.wait)
 
-    def carry_out(self, quiet: bool = False) -> Report:
-        """Drive the run to its end and write its report; what was spent is recorded however it ends."""
+    async def carry_out(self, watcher: Watcher | None = None) -> Report:
+        """Drive the run to its end and write its report; what was spent is recorded however it ends.
+
+        All parts are made first: where one cannot be, the folder holds no run yet, and takes the mended one.
+        """
         began = time.monotonic()
+        plan = recursion_of(self.parts, self.fitted)
+        self.store.settle("run", _identity(self.parts.run))
+        remember_folder(self.store, self.parts.run)
+        _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
-            with self.parts.spending():
-                self.store.append([*self.parts.train, *self.parts.target])
-                outcome, flat = self.outcome(None if quiet else RichProgress())
-                report = build_report(Run(self.parts, self.models, outcome, flat, self._seconds(began)))
-        except KeyboardInterrupt:
-            raise Interrupted(f"stopped; nothing recorded is lost, go on with: {self.again}") from None
+            self.store.append([*self.parts.train, *self.parts.target])
+            self.store.settle(SOURCES, self._roles())
+            outcome, flat = await self.outcome(plan, watcher)
+            ended = Ended(self.parts, self.worker, outcome, flat, self._seconds(began))
+            report = build_report(ended)
         except Waiting as error:
             standing = f" ({self.people.standing()})" if self.people else ""
             raise Waiting(
-                f"{error}{standing}; people rate with: rrm annotate {self.out}; go on with: {self.again}"
+                f"{error}{standing}; people rate with: rrm annotate {self.out}; go on with: {self.options.again}"
             ) from error
         finally:
             if self.people is not None:
                 self.people.close()
             self.store.spend({"seconds": time.monotonic() - began})
         save_report(report, self.out)
+        _log.info("%s: finished in %.0f s, all restarts counted", report.name, report.seconds)
         return report
 
-    def outcome(self, progress: RichProgress | None = None) -> tuple[Outcome, Flat | None]:
+    def _roles(self) -> dict[SourceRole, list[str]]:
+        train, apart = [source.id for source in self.parts.train], self.parts.apart
+        return {
+            "train": [id_ for id_ in train if id_ not in apart],
+            "select": [id_ for id_ in train if id_ in apart],
+            "target": [source.id for source in self.parts.target],
+        }
+
+    async def outcome(self, plan: Recursion, watcher: Watcher | None = None) -> tuple[Outcome, Flat | None]:
         """Return where the run ends, doing only what is not on record."""
-        plan = recursion_of(self.parts, self.models, self.fitted)
-
-        async def drive() -> tuple[Outcome, Flat | None]:
-            done = executors(self.parts, self.models, self.people, self.wait)
-            return await driver.drive(
-                _process(plan, self.parts.run.flat), done, self.store, progress, self.retry_failed
-            )
-
-        return driver.run(drive)
+        others = {} if self.people is None else {"rate": FromPeople(self.people, self.options.wait)}
+        engine = Local(self.worker, others)
+        process = _process(plan, self.parts.flat)
+        return await driver.drive(process, engine, self.store, watcher, self.options.retry_failed)
 
     def _seconds(self, began: float) -> float:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began
 
 
-def recursion_of(parts: Parts, models: Models, fitted: Sequence[Fitted] = ()) -> Recursion:
+def recursion_of(parts: Parts, fitted: Sequence[Fitted] = ()) -> Recursion:
     """Return the recursion that a run file describes."""
     run, rater = parts.run, parts.run.rater
-    train = tuple((source, run.train.trees if run.train else 1) for source in parts.train)
-    target = tuple((source, run.target.trees) for source in parts.target)
+    budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
+    selecting = None
+    if run.select is not None and parts.select_rater is not None:
+        selecting = Selecting(parts.select_rater.name, parts.apart, run.select.per_node)
+    improving = None
+    if run.improve is not None:
+        part = run.improve
+        start, anchor = ("last" if part.start == "last" else "first"), ("last" if part.anchor == "last" else "first")
+        improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
+    growth = run.growth
     return Recursion(
-        train=train,
-        target=target,
+        train=tuple((source, run.train.trees if run.train else 1) for source in parts.train),
+        target=tuple((source, run.target.trees) for source in parts.target),
         decomposer=parts.decomposer.name,
         policy=parts.policy.name,
         rater=parts.rater_name,
-        reward=models.name,
+        learner=parts.learner.name,
+        composer=parts.composer_name,
         count=parts.tokenizer.count,
         seed=run.seed,
+        rounds=parts.rounds,
         outputs=run.policy.outputs,
         root_outputs=run.policy.root_outputs,
         ratings=rater.per_node if rater else {},
         root_ratings=rater.per_root if rater else None,
+        budget=budget,
+        overlap=raters_each(rater),
         random_share=rater.random_share if rater else 0.0,
+        data="round" if run.reward.data == "round" else "all",
+        stale_weight=run.reward.stale_weight,
+        composer_learns=parts.learns_composer,
+        growth=GrowthBudget(growth.max_depth, growth.max_nodes, growth.max_splits, growth.max_refusals)
+        if parts.grows
+        else None,
+        select=selecting,
+        improve=improving,
+        gold=parts.gold.name if parts.gold else None,
         given=parts.given,
         models=tuple(fitted),
     )
 
 
-def _process(plan: Recursion, flat: bool) -> Generator[Stage, Results, tuple[Outcome, Flat | None]]:
+def _process(plan: Recursion, flat: bool) -> Generator[AnyStage, AnyResults, tuple[Outcome, Flat | None]]:
     outcome = yield from recursion(plan)
-    return outcome, (yield from flat_baseline(plan, outcome)) if flat else None
+    return outcome, (yield from flat_baseline(outcome)) if flat else None
 
 
 def _identity(settings: RunFile) -> dict[str, Any]:
-    """Return what makes a run this run; all else may change when it goes on."""
+    """Return what makes a run this run; all else may change when it goes on.
+
+    `dtype` is left out, as `auto` and a precision may mean the same: the precision has a record of its own.
+    """
     kept = settings.to_json()
     for free in ("limits", "compose"):
         del kept[free]
-    kept["reward"].pop("device")
+    del kept["reward"]["device"], kept["reward"]["dtype"]
     for assistant in kept["assistants"].values():
         del assistant["concurrency"], assistant["attempts"]
     return kept
 
 
-def _level_models(record: SqlStore) -> tuple[Fitted, ...]:
-    """Return the models on record, leaves' first; the flat baseline's is not one of them."""
-    found = {fitted.level: fitted for fitted in record.load(Fitted) if fitted.level >= 0}
-    return tuple(found[level] for level in sorted(found))
+def _differing(known: Any, asked: Any, where: str = "") -> list[str]:
+    """Return the dotted keys under which two tables of plain values differ."""
+    if isinstance(known, dict) and isinstance(asked, dict):
+        keys = sorted(known.keys() | asked.keys())
+        dotted = {key: f"{where}.{key}" if where else key for key in keys}
+        return [each for key in keys for each in _differing(known.get(key), asked.get(key), dotted[key])]
+    return [] if known == asked else [where]
 
 
-def score(directory: Path, text: Path, target: int) -> dict[str, Any]:
-    """Score somebody's own root output over the chosen outputs of the tree that the run chose.
-
-    The own score is the root model's; where nothing anchors it, it says how the text compares with
-    the run's own root outputs.
-    """
-    report = finished(directory)
-    if not 0 <= target < len(report.targets):
-        raise InputError(f"{directory} has {len(report.targets)} targets: --target counts them from 0")
-    try:
-        said = text.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
-    with open_store(directory, "append") as store:
-        parts = Parts(settings_of(store, directory), store)
-        fitted = _level_models(store) if store.setting("models") else ()
-        going = Going(parts, store, directory, fitted)
-        outcome, flat = going.outcome()
-        scored = score_text(Run(parts, going.models, outcome, flat, 0.0), report.targets[target], said)
-    return {"target": report.targets[target].title, **scored}
+def fitted_models(record: SqlStore) -> tuple[Fitted, ...]:
+    """Return the models of role train on record, the last of each level, leaves' first; not the flat baseline's."""
+    found: dict[tuple[bool, int], Fitted] = {}
+    for fitted in record.load(Fitted):
+        if fitted.place.subject == "answer" and fitted.role == "train":
+            found[fitted.root, fitted.place.level] = fitted
+    return tuple(found[key] for key in sorted(found))

@@ -17,16 +17,16 @@ from rrm.core.report import RewardReport
 from rrm.core.values import Group, Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
+from rrm.files import durable, read_json
 from rrm.interchange.columns import Render
 from rrm.interchange.preferences import Reading, read_feedback
 from rrm.interchange.rows import Row, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
 from rrm.report.plots import reliability_figure
 from rrm.reward.committee import Committee
-from rrm.reward.files import durable, read_json
 from rrm.reward.joint import Progress
-from rrm.reward.model import LevelModel
-from rrm.reward.open import Model, encoder_of, finite, forgetting, kind_of, open_model
+from rrm.reward.model import LevelModel, finite
+from rrm.reward.open import Model, encoder_of, forgetting, kind_of, open_model
 
 WORDS, RELIABILITY = "bag_of_words.json", "reliability.svg"
 _ROWS_AT_ONCE, _LETTERS_AT_ONCE = 512, 8_000_000

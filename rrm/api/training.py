@@ -25,14 +25,15 @@ from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
 from rrm.backbone.load import find_checkpoint, is_decoder
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
+from rrm.core.place import Place
 from rrm.core.report import RewardReport
 from rrm.core.values import Rated
 from rrm.evaluate.baselines import BagOfWords
+from rrm.files import durable, read_json
 from rrm.interchange.columns import Render
 from rrm.interchange.preferences import Reading
 from rrm.reward.committee import MEMBERS, Committee
-from rrm.reward.files import durable, read_json
-from rrm.reward.open import Kind, kind_of
+from rrm.reward.open import Kind, encoder_of, kind_of
 
 Tune = Literal["frozen", "lora", "full"]
 Found = dict[str, Any]
@@ -165,7 +166,7 @@ def _level(options: TrainOptions, reading: Reading, tell: Notes) -> int:
     """Return the level of the model: as asked, or the highest that rows are about."""
     if options.level is not None:
         return options.level
-    levels = sorted({row.request.level for row in reading.rated})
+    levels = sorted({row.request.place.level for row in reading.rated})
     if len(levels) > 1:
         named = ", ".join(map(str, levels))
         tell(f"{options.data}: rows are about levels {named}, and one model is trained on all; --level takes one")
@@ -186,13 +187,14 @@ def _frozen(options: TrainOptions, reading: Reading, level: int, tell: Notes) ->
     place = Path(options.model).expanduser()
     name = str(place.resolve()) if place.is_dir() else options.model
     with bar("encoding", "tokens") as progress:
-        encoder = CachedEncoder(FrozenEncoder(name, options.device, options.dtype, progress=progress))
+        dtype = encoder_of(options.init)[1] if options.init and options.dtype == "auto" else options.dtype
+        encoder = CachedEncoder(FrozenEncoder(name, options.device, dtype, progress=progress))
         below = LevelModel.load(options.init, encoder) if options.init else None
         members = options.ensemble or (below.members if below else _HEADS)
         config = FitConfig(members=members, folds=min(FitConfig.folds, members))
-        model = fit(reading.rated, encoder, config, options.seed, below, level)
-    if model.shared_head:
-        tell(f"{model.ratings:,} judgements are fewer than {config.min_labels}: {options.init}'s head is used as it is")
+        model = fit(reading.rated, encoder, config, options.seed, below, Place(level=level))
+    if model.shrinkage:
+        tell(f"{model.shrinkage.own:.0%} learned from {model.ratings:,} judgements, the rest drawn to {options.init}")
     digest = model.save(options.output)
     counts = {"members": model.members, "n_train": model.ratings, "unused": model.unused, "sources": _sources(reading)}
     return counts | {"updates": None, "held": None, "digest": digest, "exports": None}
@@ -281,7 +283,7 @@ def _train_one(
     with bar(what) as progress, _boards(folder) as log:
         events = Events(progress, log)
         trained = train(
-            reading.rated, start, folder, config, seed, texts, level, options.device, options.dtype, events
+            reading.rated, start, folder, config, seed, texts, Place(level=level), options.device, options.dtype, events
         )  # fmt: skip
     counts = {"members": members, "n_train": trained.model.ratings, "unused": len(reading.rated) - trained.judged}
     held = trained.held._asdict() if trained.held else None

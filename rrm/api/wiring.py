@@ -1,23 +1,65 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rrm.api.plugins import make
-from rrm.api.runfile import PEOPLE, Part, RunFile
+from rrm.api.plugins import expand, load, make, named
+from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile
+from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
-from rrm.core.errors import ConfigError
-from rrm.core.protocols import Assistant, SourceSet
+from rrm.compose.tree import check_composer
+from rrm.core.errors import ConfigError, InputError, PluginError
+from rrm.core.ids import seed_for
+from rrm.core.protocols import (
+    Assistant,
+    AsyncDecomposer,
+    AsyncGrowingDecomposer,
+    AsyncPolicy,
+    AsyncRater,
+    Cache,
+    Composer,
+    ComposerLearner,
+    Decomposer,
+    GoldSet,
+    GrowingDecomposer,
+    NodeSampler,
+    Optimiser,
+    Policy,
+    Rater,
+    RewardLearner,
+    SourceSet,
+)
 from rrm.core.task import Source
 from rrm.core.values import Rated
+from rrm.feedback.sample import UniformNodes
+from rrm.pipeline.schedule import ROOT, Level, Round, check_rounds
+from rrm.reward.criteria import ByCriterion
 from rrm.store.record import SqlStore
 
-LEARNED = "learned"
-"""The composer plug-in that stands for one fitted on the run's own ratings above the leaves."""
+if TYPE_CHECKING:
+    from rrm.assistants.langchain import LangChainAssistant
+    from rrm.assistants.limit import Pace
+
+PRECISION = "precision"
+"""Under this name a record says in which precision, float32 or bfloat16, the run's vectors are computed."""
+
+AnyDecomposer = Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer
+
+
+@dataclass(frozen=True)
+class ReadCache:
+    """A cache that is looked up and not added to."""
+
+    cache: Cache
+
+    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return self.cache.get_many(table, keys)
+
+    def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
+        """Keep nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +68,8 @@ class Parts:
 
     run: RunFile
     store: SqlStore | None = None
+    looking: bool = False  # nothing is written to the store
+    _made: "dict[str, tuple[LangChainAssistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def budget(self) -> Budget:
@@ -34,68 +78,203 @@ class Parts:
         spent = Spent(int(before.get("calls", 0)), int(before.get("tokens", 0)))
         return Budget(self.run.limits.max_calls, self.run.limits.max_tokens, spent)
 
-    @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Record the model calls and tokens that are used meanwhile, however it ends."""
-        before = self.budget.spent
-        try:
-            yield
-        finally:
-            after = self.budget.spent
-            if self.store is not None:
-                self.store.spend({"calls": after.calls - before.calls, "tokens": after.tokens - before.tokens})
-
     @cached_property
-    def assistants(self) -> dict[str, Assistant]:
-        from rrm.assistants.langchain import LangChainAssistant, load_chat_model
-        from rrm.assistants.limit import Pace
+    def books(self) -> Books:
+        """Where model calls, what they took and their replies stand on record."""
+        return Books(self.store)
+
+    def assistant(self, name: str, asker: str) -> Assistant:
+        """Return an assistant of the run file for the part that asks; all share its model and its pace."""
         from rrm.assistants.stack import stacked
 
-        return {
-            name: stacked(
-                LangChainAssistant(load_chat_model(part.model, part.arguments)),
-                cache=self.store,
-                budget=self.budget,
-                pace=Pace(highest=part.concurrency),
-                attempts=part.attempts,
-            )
-            for name, part in self.run.assistants.items()
-        }
+        model, pace = self._model(name, asker)
+        return stacked(
+            model,
+            asker=asker,
+            books=self.books,
+            budget=self.budget,
+            pace=pace,
+            attempts=self.run.assistants[name].attempts,
+        )
 
     @cached_property
     def tokenizer(self) -> HuggingFaceTokenizer:
         name = self.run.policy.arguments.get("tokenizer", "minilm")
         return load_tokenizer(name if isinstance(name, str) else "minilm")
 
-    @cached_property
-    def decomposer(self) -> Any:
-        return self.make(self.run.decomposer, "decomposer")
+    @property
+    def concurrency(self) -> int:
+        """How many calls may wait side by side."""
+        return max((part.concurrency for part in self.run.assistants.values()), default=8)
 
     @cached_property
-    def policy(self) -> Any:
-        return self.make(self.run.policy, "policy")
+    def decomposer(self) -> AnyDecomposer:
+        made = self.make(self.run.decomposer, "decomposer")
+        if isinstance(made, Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer):
+            return made
+        raise _unfit(made, (Decomposer, AsyncDecomposer, GrowingDecomposer, AsyncGrowingDecomposer), "decomposer")
+
+    @property
+    def grows(self) -> bool:
+        """Whether the decomposer splits a node, waits for answers, and splits again."""
+        return not isinstance(self.decomposer, Decomposer | AsyncDecomposer)
 
     @cached_property
-    def rater(self) -> Any:
+    def policy(self) -> Policy | AsyncPolicy:
+        made = self.make(self.run.policy, "policy")
+        if isinstance(made, Policy | AsyncPolicy):
+            return made
+        raise _unfit(made, (Policy, AsyncPolicy), "policy")
+
+    @cached_property
+    def rater(self) -> Rater | AsyncRater | None:
         """Who rates; None for people and where nobody is asked."""
-        return self.make(self.run.rater, "rater") if self.run.rater and self.run.rater.plugin != PEOPLE else None
+        if self.run.rater is None or self.run.rater.plugin == PEOPLE:
+            return None
+        return self._rater(self.run.rater, "rater")
 
     @property
     def rater_name(self) -> str:
-        return PEOPLE if self.rater is None else str(self.rater.name)
+        return PEOPLE if self.rater is None else self.rater.name
+
+    @property
+    def flat(self) -> bool:
+        """Whether the flat baseline is rated and fitted.
+
+        As the run file says; where it says nothing, not if people rate or a rater that has to be waited
+        for, such as a language model: they would be shown a whole source for every rating.
+        """
+        if self.run.flat is not None:
+            return self.run.flat
+        by_people = self.run.rater is not None and self.run.rater.plugin == PEOPLE
+        return not by_people and not isinstance(self.rater, AsyncRater)
 
     @cached_property
-    def composer(self) -> Any:
-        return self.make(self.run.compose, "compose")
+    def select_rater(self) -> Rater | AsyncRater | None:
+        """The rater of role select, None without one."""
+        return self._rater(self.run.select, "select") if self.run.select else None
+
+    def _rater(self, part: Part, where: str) -> Rater | AsyncRater:
+        made = self.make(part, where)
+        if isinstance(made, Rater | AsyncRater):
+            return made
+        raise _unfit(made, (Rater, AsyncRater), where)
+
+    @cached_property
+    def learner(self) -> RewardLearner:
+        """Who fits the reward models; each criterion that raters used has a model of its own."""
+        cache = ReadCache(self.store) if self.looking and self.store else self.store
+        offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": cache}
+        made = self.make(self._reliable(self.run.reward), "reward", **offered)
+        if isinstance(made, RewardLearner):
+            return ByCriterion(made)
+        raise _unfit(made, (RewardLearner,), "reward")
+
+    def _reliable(self, reward: RewardPart) -> Part:
+        """Return the learner's part; where people rate they differ, and each sees an order of its own."""
+        people = self.run.rater is not None and self.run.rater.plugin == PEOPLE
+        if people and reward.made is None and reward.plugin == RewardPart.plugin:
+            return replace(reward, arguments={"reliability": True, **reward.arguments})
+        return reward
+
+    def _dtype(self) -> str:
+        """Return the precision of vectors: a run keeps what it began with, for others would be other vectors.
+
+        Raises InputError if the settings ask for another.
+        """
+        from rrm.backbone.load import precision_name, resolve
+
+        asked = self.run.reward.dtype
+        recorded = self.store.setting(PRECISION) if self.store else None
+        if recorded is not None:
+            if asked not in ("auto", recorded):
+                raise InputError(
+                    f"the run was begun in {recorded} and cannot go on in {asked}: leave reward.dtype auto, or use"
+                    " a new directory"
+                )
+            return str(recorded)
+        _, autocast = resolve(self.run.reward.device, asked)
+        if self.store is not None and not self.looking:
+            self.store.settle(PRECISION, precision_name(autocast))
+        return precision_name(autocast)
+
+    @cached_property
+    def _compose(self) -> Composer | ComposerLearner:
+        made = self.make(self.run.compose, "compose")
+        if isinstance(made, Composer):
+            check_composer(made)
+            return made
+        if isinstance(made, ComposerLearner):
+            return made
+        raise _unfit(made, (Composer, ComposerLearner), "compose")
+
+    @property
+    def composer(self) -> Composer:
+        """The run's composer; raise InputError where one is learned."""
+        if isinstance(self._compose, Composer):
+            return self._compose
+        raise InputError(f"[compose] {self._compose.name} learns a composer, and nothing was learned yet")
+
+    @property
+    def composer_name(self) -> str:
+        return self._compose.name
+
+    @property
+    def composer_learner(self) -> ComposerLearner:
+        """Who learns the composer; raise InputError where none is learned."""
+        if isinstance(self._compose, Composer):
+            raise InputError(f"[compose] {self._compose.name} is a composer, and learns none")
+        return self._compose
+
+    @property
+    def learns_composer(self) -> bool:
+        return not isinstance(self._compose, Composer)
+
+    @cached_property
+    def optimiser(self) -> Optimiser:
+        """Who improves policies; raise InputError where none is named."""
+        if self.run.improve is None:
+            raise InputError("the run file names no optimiser: add [improve] plugin = ...")
+        made = self.make(self.run.improve, "improve")
+        if isinstance(made, Optimiser):
+            return made
+        raise _unfit(made, (Optimiser,), "improve")
+
+    @cached_property
+    def rounds(self) -> tuple[Round, ...]:
+        """The schedule: so many whole rounds, or as the run file writes it."""
+        if not self.run.schedule:
+            return (Round(),) * self.run.rounds
+        found = tuple(self._round(part, at) for at, part in enumerate(self.run.schedule) for _ in range(part.times))
+        check_rounds(found)
+        return found
+
+    def _round(self, part: RoundPart, at: int) -> Round:
+        levels = None if part.levels is None else tuple(_level(level, f"schedule.{at}.levels") for level in part.levels)
+        nodes = UniformNodes() if part.nodes is None else self.make(part.nodes, f"schedule.{at}.nodes")
+        targets = part.targets if part.targets is not None else levels is None and part.nodes is None
+        if not isinstance(nodes, NodeSampler):
+            raise _unfit(nodes, (NodeSampler,), f"schedule.{at}.nodes")
+        return Round(levels, nodes, targets, part.improve)
 
     @cached_property
     def train_set(self) -> SourceSet | None:
-        return self.make(self.run.train, "train") if self.run.train else None
+        return self._set(self.run.train, "train") if self.run.train else None
 
     @cached_property
     def target_set(self) -> SourceSet:
-        found: SourceSet = self.make(self.run.target, "target")
-        return found
+        return self._set(self.run.target, "target")
+
+    def _set(self, part: Part, where: str) -> SourceSet:
+        made = self.make(part, where)
+        if isinstance(made, SourceSet):
+            return made
+        raise _unfit(made, (SourceSet,), where)
+
+    @property
+    def gold(self) -> GoldSet | None:
+        """The truth about targets, where their set knows it; reports alone are told."""
+        return self.target_set if isinstance(self.target_set, GoldSet) else None
 
     @cached_property
     def train(self) -> list[Source]:
@@ -104,6 +283,20 @@ class Parts:
     @cached_property
     def target(self) -> list[Source]:
         return list(self.target_set.sources())
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        return {source.id: source for source in (*self.train, *self.target)}
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """The training sources held apart for the judge of role select: a share of them, at least one, by the seed."""
+        if self.run.select is None:
+            return frozenset()
+        ids = sorted({source.id for source in self.train}, key=lambda id_: seed_for(self.run.seed, "apart", id_))
+        if len(ids) < 2:
+            raise ConfigError("[select] holds training sources apart, which takes two or more of them")
+        return frozenset(ids[: min(len(ids) - 1, max(1, round(self.run.select.share * len(ids))))])
 
     @cached_property
     def given(self) -> list[tuple[int | str, list[Rated]]]:
@@ -115,16 +308,56 @@ class Parts:
         return found
 
     def make(self, part: Part, where: str, **offered: Any) -> Any:
-        """Make a plug-in with its arguments, and with those offered parts that it takes."""
+        """Make a plug-in with its arguments and those offered parts that it takes; an object is taken as it is."""
+        if part.made is not None:
+            return named(part.made, part.plugin, {})
+        if part.object is not None:
+            raise ConfigError(
+                f"[{where}] was given as an object, {part.object}, which no record holds: give it again, as in"
+                f" rrm.run(out=..., {where.partition('.')[0]}=...)"
+            )
         arguments = dict(part.arguments)
         if isinstance(arguments.get("assistant"), str):
-            offered["assistant"] = self._assistant(arguments.pop("assistant"), where)
+            offered["assistant"] = self.assistant(arguments.pop("assistant"), where)
         elif len(self.run.assistants) == 1:
-            offered["assistant"] = self._assistant(next(iter(self.run.assistants)), where)
-        return make(part.plugin, arguments, offered, where)
+            offered["assistant"] = self.assistant(next(iter(self.run.assistants)), where)
+        made = make(part.plugin, arguments, offered, where, self.run.folder)
+        return named(made, part.plugin, part.arguments)
 
-    def _assistant(self, name: str, where: str) -> Assistant:
-        if name not in self.assistants:
-            known = ", ".join(self.assistants) or "none"
-            raise ConfigError(f"[{where}] there is no [assistants.{name}] in the run file; there are: {known}")
-        return self.assistants[name]
+    def _model(self, name: str, asker: str) -> "tuple[LangChainAssistant, Pace]":
+        """Return the model of this name and its pace, the same each time."""
+        from rrm.assistants.langchain import LangChainAssistant, make_chat_model
+        from rrm.assistants.limit import Pace
+
+        if name not in self.run.assistants:
+            raise no_assistant(name, asker, self.run)
+        if name not in self._made:
+            part = self.run.assistants[name]
+            kind = load(part.model, self.run.folder)
+            model = LangChainAssistant(make_chat_model(kind, part.model, expand(part.arguments)))
+            self._made[name] = (model, Pace(highest=part.concurrency))
+        return self._made[name]
+
+
+def no_assistant(name: str, asker: str, run: RunFile) -> ConfigError:
+    """Return the error for a part that names an assistant which its run file has not."""
+    known = ", ".join(run.assistants) or "none"
+    return ConfigError(f"[{asker}] there is no [assistants.{name}] in the run file; there are: {known}")
+
+
+def _level(value: object, where: str) -> Level:
+    if value == ROOT:
+        return ROOT
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConfigError(f'{where} has numbers from 0 (leaves) up, or "root", got {value!r}')
+
+
+def _unfit(part: object, kinds: Sequence[type], where: str) -> PluginError:
+    """Say what a part would have to be."""
+    needed = " or ".join(f"{kind.__name__} ({', '.join(_members(kind))})" for kind in kinds)
+    return PluginError(f"[{where}] {type(part).__module__}:{type(part).__qualname__} is no {needed}")
+
+
+def _members(kind: type) -> list[str]:
+    return sorted(name for name in vars(kind) if not name.startswith("_"))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rrm import __version__
 from rrm.cli.rewards import Device, Dtype, Output, Truncate, rewards, score_rows
 from rrm.cli.station import station
-from rrm.core.errors import ConfigError, RrmError
+from rrm.core.errors import ConfigError, ContractError, InputError, RrmError
 
 EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
@@ -54,13 +54,20 @@ class Rows(StrEnum):
     csv = "csv"
 
 
-@app.callback()
-def top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
+@app.callback()
+def top(version: Version = False) -> None:
+    """Declare the options that stand before any command."""
 
 
 @app.command()
@@ -70,7 +77,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the main job on generated books whose true quality is known: no key, no network, about a minute."""
-    from rrm.api import runs
+    from rrm.api import front as runs
 
     directory = out or Path(f"runs/demo-{seed}")
     _tell(
@@ -99,10 +106,15 @@ def run(
     settings = read_run_file(file, tuple(changes))
     if dry_run:
         from rrm.api.forecast import forecast
+        from rrm.cli.foretold import print_forecast
 
-        _print(forecast(settings), as_json)
+        told = forecast(settings)
+        if as_json:
+            _print(told, as_json)
+        else:
+            print_forecast(told)
         return
-    from rrm.api import runs  # after the file was read: this loads torch, and a mistake should be told at once
+    from rrm.api import front as runs
 
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
@@ -113,7 +125,7 @@ def run(
 @app.command()
 def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False, as_json: Json = False) -> None:
     """Go on with the run in a folder, as its record says it was begun."""
-    from rrm.api import runs
+    from rrm.api import front as runs
 
     again = f"rrm resume {directory}"
     _tell(runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed), directory, as_json)
@@ -127,7 +139,7 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Propose, score, choose and compose on new sources with a finished run's models."""
-    from rrm.api import runs
+    from rrm.api import front as runs
 
     folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
     again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
@@ -138,8 +150,13 @@ def apply(
 def status(directory: Directory, as_json: Json = False) -> None:
     """Say what is on record, what failed, what is waited for and what it cost."""
     from rrm.api import look
+    from rrm.cli.status import print_status
 
-    _print(look.status(directory), as_json)
+    found = look.status(directory)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_status(found, directory)
 
 
 @app.command()
@@ -188,6 +205,28 @@ def decompose(
 
 
 @app.command()
+def verify(
+    plugin: Annotated[str, typer.Argument(metavar="PLUGIN", help="A part of yours, as package.module:Name.")],
+    changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the part.")] = None,
+    policy: Annotated[
+        str, typer.Option(help="What an optimiser improves, as package.module:Name.")
+    ] = "rrm.policy.extractive:Extractive",
+    as_json: Json = False,
+) -> None:
+    """Check that a part of yours keeps what its protocol promises; the contracts are found out by what it can do."""
+    from rrm.api.verify import verify as verified
+    from rrm.cli.contracts import print_contracts
+
+    found = verified(plugin, tuple(changes or ()), policy)
+    if as_json:
+        typer.echo(json.dumps({"contracts": found}))
+    else:
+        print_contracts(found)
+    if any(each["broken"] for each in found):
+        raise typer.Exit(ContractError.exit_code)
+
+
+@app.command()
 def score(
     directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A run's folder.")] = None,
     text: Annotated[Path | None, typer.Option("--text", help="Somebody's own root output, as a text file.")] = None,
@@ -206,9 +245,14 @@ def score(
     if directory is None or text is None:
         score_rows(model, data, output, truncate, device, dtype, as_json)
         return
-    from rrm.api import runs
+    from rrm.api.loaded import load
 
-    _print(runs.score(directory, text, target), as_json)
+    try:
+        said = text.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
+    with load(directory) as run:
+        _print(run.score(said, target).to_json(), as_json)
 
 
 @app.command()

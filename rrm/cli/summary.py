@@ -1,49 +1,124 @@
-"""A finished run on the terminal: the levels as a table, the root as a sentence."""
+"""A finished run on the terminal: levels and rounds as tables, the targets in sentences."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
 
 from rich.console import Console
 from rich.table import Table
 
-from rrm.core.report import Interval, LevelReport, Report
+from rrm.core.place import level_name
+from rrm.core.report import Interval, LevelReport, Report, RoundLevel, TargetReport, Use
+
+LONELY = "needs two or more training sources"
 
 
-def print_summary(report: Report, directory: Path) -> None:
-    """Print what came of a run, and where to look further."""
-    console = Console(highlight=False, markup=False)
-    nodes = ", ".join(f"{count} at level {level}" for level, count in enumerate(report.nodes_per_level))
-    console.print(f"{report.train_sources} training sources, {report.target_sources} targets; nodes: {nodes}")
-    console.print(f"{report.outputs} outputs, {report.ratings} ratings, {report.seconds:.0f} s")
-    console.print(_levels(report))
-    for target in report.targets:
-        if target.chosen is None or target.chosen.composed is None:
-            console.print(f"{target.title}: no root output; see the failures in the report")
-            continue
-        low, high = target.chosen.composed_interval or Interval(target.chosen.composed, target.chosen.composed)
-        console.print(f"{target.title}: {target.chosen.composed:.3f} (90 % interval {low:.3f} to {high:.3f})")
-        if target.gold_of_chosen is not None and target.gold_mean is not None and target.gold_best is not None:
-            told = f"{target.gold_of_chosen:.3f}; mean of all {target.gold_mean:.3f}, best {target.gold_best:.3f}"
-            console.print(f"  true quality of the chosen output {told}")
-        console.print("  " + shorten(target.chosen.text, 400), soft_wrap=False)
+def print_summary(report: Report, directory: Path, console: Console | None = None) -> None:
+    """Print what came of a run, and where to look further; 80 columns where that is no terminal."""
+    console = console or Console(highlight=False, markup=False)
+    nodes = ", ".join(f"{count:,} at level {level}" for level, count in enumerate(report.nodes_per_level))
+    console.print(f"{_several(report.train_sources, 'training source')}, {_several(report.target_sources, 'target')}")
+    console.print(f"nodes: {nodes}")
+    console.print(f"{report.outputs:,} outputs, {report.ratings:,} ratings, {report.seconds:.0f} s")
+    if report.levels:
+        console.print(_levels(report))
+    if report.train_sources == 1:
+        console.print(f"accuracy on held-out sources {LONELY}: there is one")
+    if len(report.rounds) > 1:
+        console.print(_rounds(report))
+    for line in (*_raters(report), *(each for target in report.targets for each in _target(target))):
+        console.print(line)
     for line in (*report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
-    console.print(f"report: {directory / 'report.html'}")
+    console.print(f"report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def _levels(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("level", "ratings", "tested", "accuracy", "95 %", "ceiling", "longer", "words", "NLL", "ECE"):
-        table.add_column(title, justify="right")
-    for level in report.levels:
-        table.add_row(f"{level.level}{' (shared)' if level.shared_head else ''}", *_row(level))
-    if report.flat:
-        table.add_row("flat", *_row(report.flat))
+    heads = ("ratings", "own", "tested", "accuracy", "95 %", "ceiling", "longer", "words", "NLL", "ECE")
+    rows = [(level.name(report.top), *_level(level)) for level in report.levels]
+    return _table(("level", *heads), [*rows, *([("flat", *_level(report.flat))] if report.flat else [])])
+
+
+def _level(level: LevelReport) -> list[str]:
+    interval = f"{level.interval.low:.2f}-{level.interval.high:.2f}" if level.interval else "-"
+    numbers = (level.noise_ceiling, level.longer_wins, level.bag_of_words, level.nll, level.ece)
+    own = "-" if level.own is None else f"{level.own:.0%}"
+    return [f"{level.n_train:,}", own, f"{level.n_test:,}", _number(level.accuracy), interval, *map(_number, numbers)]
+
+
+def _rounds(report: Report) -> Table:
+    rows = [
+        (str(each.round + 1) if not at else "", level_name(level.level, report.top), *_round(level))
+        for each in report.rounds
+        for at, level in enumerate(each.levels)
+    ]
+    return _table(("round", "level", "gold", "acceptance", "KL", "of budget", "entropy", "moved"), rows)
+
+
+def _round(level: RoundLevel) -> list[str]:
+    spent = level.kl / level.kl_budget if level.kl is not None and level.kl_budget else None
+    numbers = (level.gold_mean, level.proxy_mean, level.kl)
+    return [*map(_number, numbers), _share(spent), _number(level.entropy), _share(level.moved)]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for head in heads:
+        table.add_column(head, justify="left" if head == "level" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _row(level: LevelReport) -> list[str]:
-    interval = f"{level.interval.low:.2f}-{level.interval.high:.2f}" if level.interval else "-"
-    numbers = (level.noise_ceiling, level.longer_wins, level.bag_of_words, level.nll, level.ece)
-    shown = ["-" if number is None else f"{number:.2f}" for number in (level.accuracy, *numbers)]
-    return [str(level.n_train), str(level.n_test), shown[0], interval, *shown[1:]]
+def _raters(report: Report) -> Iterator[str]:
+    """Say what raters' time it took, and what judges were used for."""
+    if report.cost.ratings:
+        flat = f", and {report.cost.flat.minutes:,.0f} for the flat baseline" if report.cost.flat else ""
+        yield f"minutes of raters: {report.cost.minutes:,.0f}{flat}"
+    if report.uses:
+        roles = dict.fromkeys(use.role for use in report.uses)
+        yield f"judges: {'; '.join(_uses(role, report.uses) for role in roles)}"
+
+
+def _uses(role: str, uses: Sequence[Use]) -> str:
+    return f"{role} to {', '.join(f'{use.purpose} {use.outputs:,}' for use in uses if use.role == role)}"
+
+
+def _target(target: TargetReport) -> Iterator[str]:
+    if target.chosen is None or target.chosen.composed is None:
+        yield f"{target.title}: no root output; see the failures in the report"
+        return
+    low, high = target.chosen.composed_interval or Interval(target.chosen.composed, target.chosen.composed)
+    yield f"{target.title}: {target.chosen.composed:.3f} (90 % interval {low:.3f} to {high:.3f})"
+    if target.gold_of_chosen is not None and target.gold_mean is not None and target.gold_best is not None:
+        told = f"{target.gold_of_chosen:.3f}; mean of all {target.gold_mean:.3f}, best {target.gold_best:.3f}"
+        yield f"  true quality of the chosen output {told}"
+    yield from _blame(target)
+    yield "  " + shorten(target.chosen.text, 400)
+
+
+def _blame(target: TargetReport) -> Iterator[str]:
+    """Say what stands out in the tree of the chosen output, or that nothing does."""
+    from rrm.report.outline import losses, shown_tree
+
+    tree = shown_tree(target)
+    found = losses(tree, 1) if tree else None
+    if found is None or found.usual is None:
+        return
+    if not found.standouts:
+        yield f"  below the root nothing stands out as losing score: {found.largest:+.2g} at most"
+    for each in found.standouts:
+        what = f"level {each.node.level} and all below" if each.whole else level_name(each.node.level, -1)
+        yield f"  loses score ({each.blame:+.2g} if it were perfect): {what}, {shorten(each.node.title, 60)}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _number(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2f}"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"

@@ -1,7 +1,6 @@
 """Two runs side by side: levels, roots, gold and cost, with the differences."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from rrm.core.report import Cost, Interval, LevelReport, Report, TargetReport
@@ -18,6 +17,7 @@ LEVEL_FIGURES = (
     "ece",
     "coverage",
 )
+STAGE_FIGURES = ("ratings", "tokens_shown", "minutes", "published_minutes")
 RUN_FIGURES = ("train_sources", "target_sources", "outputs", "ratings", "seconds")
 
 
@@ -60,9 +60,7 @@ def sides(first: Report, second: Report) -> Sides:
         intervals={name: (_interval(levels_first.get(name)), _interval(levels_second.get(name))) for name in names},
         targets={each: _paired(targets_first.get(each), targets_second.get(each), _target_figures) for each in sources},
         titles={each: (targets_first.get(each) or targets_second[each]).title for each in sources},
-        cost={
-            each.name: Pair(getattr(first.cost, each.name), getattr(second.cost, each.name)) for each in fields(Cost)
-        },
+        cost=_paired(first.cost, second.cost, _cost_figures),
     )
 
 
@@ -118,6 +116,11 @@ def _target_figures(target: TargetReport) -> dict[str, float | None]:
         "own_rank_correlation": target.own_correlation.value if target.own_correlation else None,
         "flat_rank_correlation": target.flat_correlation.value if target.flat_correlation else None,
     }
+
+
+def _cost_figures(cost: Cost) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {name: getattr(cost, name) for name in ("calls", "tokens", *STAGE_FIGURES)}
+    return figures | {f"flat_{name}": getattr(cost.flat, name) if cost.flat else None for name in STAGE_FIGURES}
 
 
 def _paired(first: Any, second: Any, figures: Callable[[Any], dict[str, float | None]]) -> Figures:

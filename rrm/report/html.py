@@ -12,19 +12,21 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from rrm.core.report import Interval, NodeReport, Report, TargetReport, TreeReport
+from rrm.core.place import level_name
+from rrm.core.report import Interval, Report, TargetReport, TreeReport
 from rrm.report.inert import inert
 from rrm.report.outline import (
     DEEPEST,
     Limits,
+    Losses,
     RootRow,
     Row,
     anchored,
     fitting,
+    losses,
     outline,
     root_rows,
     shown_tree,
-    worst_leaves,
 )
 from rrm.report.plots import (
     Overview,
@@ -32,16 +34,22 @@ from rrm.report.plots import (
     accuracy_plot,
     gold_plot,
     interval_svg,
-    level_name,
     node_score,
     reliability_plot,
     root_candidates,
+    rounds_plot,
     shade,
     tree_plot,
 )
 
 _SECRET = re.compile(r"(?:api_?key|secret|password|passwd|token)$", re.IGNORECASE)
 _MOST_LINES = 50  # warnings, failures
+PURPOSES = {
+    "fit": "fit reward models",
+    "improve": "improve policies",
+    "choose": "choose between policies",
+    "report": "report",
+}
 
 
 class _Target(NamedTuple):
@@ -50,12 +58,13 @@ class _Target(NamedTuple):
     number: int
     report: TargetReport
     roots: list[RootRow]
+    different: int
     roots_in_all: int
     tree: TreeReport | None
     rows: list[Row]
     anchors: dict[str, str]
     overview: Overview | None
-    worst: list[NodeReport]
+    losses: Losses | None
     gold: Markup | None
 
 
@@ -78,6 +87,7 @@ def report_html(report: Report, limits: Limits | None = None) -> str:
             targets=[_target(number, target, limits) for number, target in enumerate(report.targets)],
             accuracy=accuracy_plot(levels, top),
             reliability=reliability_plot(levels, top),
+            rounds=rounds_plot(report.rounds, top),
             settings=list(_settings(report.settings)),
             limits=limits,
             most_lines=_MOST_LINES,
@@ -120,12 +130,13 @@ def _target(number: int, target: TargetReport, limits: Limits) -> _Target:
         number,
         target,
         root_rows(target, limits),
-        sum(len(root_candidates(each)) for each in target.trees),
+        sum(len(root_candidates(tree)) for tree in target.trees),
+        sum(each.times for tree in target.trees for each in root_candidates(tree)),
         tree,
         outline(tree, anchors, limits) if tree else [],
         anchors,
         tree_plot(tree, anchors) if tree else None,
-        worst_leaves(tree, limits.worst) if tree else [],
+        losses(tree, limits.worst) if tree else None,
         gold_plot(target, f"gold-{number}"),
     )
 
@@ -141,10 +152,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=_number, interval=_interval, count=_count, duration=_duration, percent=_percent, line=_line
+        number=_number, small=_small, interval=_interval, count=_count, duration=_duration, percent=_percent, line=_line
     )
     environment.globals.update(
-        level_name=level_name, interval_svg=interval_svg, node_score=node_score, shade=shade, Scale=Scale
+        purposes=PURPOSES,
+        level_name=level_name,
+        interval_svg=interval_svg,
+        node_score=node_score,
+        shade=shade,
+        Scale=Scale,
     )
     return environment
 
@@ -162,6 +178,11 @@ def _number(value: float | None, digits: int = 2, undefined: str = "–", signed
 
 def _interval(value: Interval | None, digits: int = 2, undefined: str = "") -> str:
     return undefined if value is None else f"{_number(value.low, digits)} to {_number(value.high, digits)}"
+
+
+def _small(value: float) -> str:
+    """Return a gain with two digits that say something, however small it is."""
+    return f"{value:+.3f}" if abs(value) >= 0.1 else f"{value:+.2g}"
 
 
 def _count(value: int) -> str:

@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from statistics import median
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
 from rrm.report.plots import chosen_at, root_candidates
+
+_NOISE = 1e-6  # a blame that is a sum's rounding
 
 DEEPEST = 40
 """Nodes further from the root are counted, not shown: browsers nest elements only so deep."""
@@ -61,7 +66,7 @@ class Row(NamedTuple):
     source: Excerpt | None = None
     others: tuple[Other, ...] = ()
     more: int = 0  # candidates, or for "left out" parts, that are not shown
-    worst: int = 0  # 1 for the leaf with the most blame, and so on; 0 for the rest
+    worst: int = 0  # 1 for the node whose blame stands out most, and so on; 0 for the rest
 
 
 class RootRow(NamedTuple):
@@ -94,10 +99,65 @@ def fitting(targets: Sequence[TargetReport], limits: Limits) -> Limits:
     return limits.scaled(limits.characters / wanted) if wanted > limits.characters else limits
 
 
-def worst_leaves(tree: TreeReport, most: int) -> list[NodeReport]:
-    """Return the leaves with the most blame, worst first, down to a thousandth of score."""
-    blamed = [node for node in tree.nodes if not node.children and (node.blame or 0.0) >= 0.001]
-    return sorted(blamed, key=lambda node: -(node.blame or 0.0))[:most]
+class Standout(NamedTuple):
+    """A node whose blame stands out: by how much the root's score would rise if it were as good as can be.
+
+    With the `whole` subtree, if all below it were, too.
+    """
+
+    node: NodeReport
+    blame: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Where a tree loses score: the root's own blame, what stands out below it, and what is usual there.
+
+    `usual` is the median own blame of the nodes below the root and `largest` the greatest, None without any.
+    """
+
+    root: float | None
+    standouts: tuple[Standout, ...]
+    usual: float | None = None
+    largest: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether any node's blame is known."""
+        return self.root is not None or self.usual is not None
+
+
+def losses(tree: TreeReport, most: int) -> Losses:
+    """Return where a tree loses score: at most so many nodes, and as many subtrees, the most blamed first.
+
+    Nodes are held against the others of their level, for blame grows from level to level. One stands out that
+    lies above the upper fence of the others, their third quartile and one and a half interquartile ranges more
+    (Tukey 1977, Exploratory Data Analysis, 2C), and is twice their median at least.
+    """
+    below = [node for node in tree.nodes if node.id != tree.root]
+    own = [Standout(node, node.blame, False) for node in below if node.blame is not None]
+    whole = [Standout(node, node.subtree_blame, True) for node in below if node.subtree_blame and node.children]
+    found = [sorted(_standing_out(kind, most), key=lambda each: -each.blame)[:most] for kind in (own, whole)]
+    root = next((node.blame for node in tree.nodes if node.id == tree.root), None)
+    blames = [each.blame for each in own]
+    return Losses(root, tuple(chain(*found)), median(blames) if blames else None, max(blames, default=None))
+
+
+def _standing_out(nodes: Sequence[Standout], most: int) -> list[Standout]:
+    """Return those that stand out among the `most` most blamed of each level."""
+    by_level: dict[int, list[Standout]] = {}
+    for each in sorted(nodes, key=lambda each: -each.blame):
+        by_level.setdefault(each.node.level, []).append(each)
+    return [level[at] for level in by_level.values() for at in range(min(most, len(level))) if _stands_out(level, at)]
+
+
+def _stands_out(level: Sequence[Standout], at: int) -> bool:
+    others = [each.blame for place, each in enumerate(level) if place != at]
+    if not others:
+        return False
+    low, middle, high = np.quantile(others, (0.25, 0.5, 0.75))
+    return bool(level[at].blame > max(high + 1.5 * (high - low), 2 * middle, _NOISE))
 
 
 def outline(tree: TreeReport, anchors: dict[str, str], limits: Limits) -> list[Row]:
@@ -106,7 +166,8 @@ def outline(tree: TreeReport, anchors: dict[str, str], limits: Limits) -> list[R
     `anchors` names the nodes that are described (see `anchored`).
     """
     nodes = {node.id: node for node in tree.nodes}
-    worst = {node.id: place for place, node in enumerate(worst_leaves(tree, limits.worst), 1)}
+    blamed = [each.node.id for each in losses(tree, limits.worst).standouts if not each.whole]
+    worst = {node: place for place, node in enumerate(blamed, 1)}
     rows: list[Row] = []
     opened: set[str] = set()
     waiting = [Row("open", node=nodes[tree.root])] if tree.root in nodes else []
@@ -131,7 +192,7 @@ def outline(tree: TreeReport, anchors: dict[str, str], limits: Limits) -> list[R
 def anchored(tree: TreeReport, prefix: str, limits: Limits) -> dict[str, str]:
     """Return an id in the page for each node that is described: the first ones from the root down.
 
-    The worst leaves are among them, with all that is above them, unless they are too deep.
+    Those whose blame stands out are among them, with all that is above them, unless they are too deep.
     """
     nodes = {node.id: node for node in tree.nodes}
     above, depth = {tree.root: ""}, {tree.root: 0}
@@ -142,8 +203,8 @@ def anchored(tree: TreeReport, prefix: str, limits: Limits) -> dict[str, str]:
                 above[part], depth[part] = node, depth[node] + 1
                 order.append(part)
     shown = set(order[: limits.nodes])
-    for leaf in worst_leaves(tree, limits.worst):
-        step = leaf.id if leaf.id in depth else ""
+    for each in losses(tree, limits.worst).standouts:
+        step = each.node.id if each.node.id in depth else ""
         while step and step not in shown:
             shown.add(step)
             step = above[step]

@@ -17,7 +17,9 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from rrm.core.place import level_name
 from rrm.core.report import (
     Bin,
     Candidate,
@@ -26,6 +28,7 @@ from rrm.core.report import (
     Interval,
     LevelReport,
     NodeReport,
+    RoundReport,
     TargetReport,
     TreeReport,
 )
@@ -34,6 +37,7 @@ from rrm.report.inert import inert
 # Okabe and Ito's palette, https://jfly.uni-koeln.de/color: apart for the colour-blind, and in grey.
 INK, LINE, BLUE, ORANGE, GREEN, PINK = "#1c2126", "#c9ced4", "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 _VARIABLES = {INK: "ink", LINE: "line", BLUE: "blue", ORANGE: "orange", GREEN: "green", PINK: "pink"}
+_LEAST_SPAN = 0.2  # of scores, from the bottom of a panel to its top
 _WIDTH = 6.25  # inches; 600 CSS pixels at 96 a inch
 
 _STYLE: dict[Any, Any] = {
@@ -64,13 +68,6 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def level_name(level: int, top: int) -> str:
-    """Return what a level is called: leaves, root, its number between, or the flat baseline."""
-    if level < 0:
-        return "flat baseline"
-    return "leaves" if level == 0 else "root" if level == top else f"level {level}"
-
-
 def accuracy_plot(levels: Sequence[LevelReport], top: int, name: str = "accuracy") -> Markup | None:
     """Draw each level's held-out accuracy with its interval, beside its ceiling and its two baselines.
 
@@ -84,7 +81,7 @@ def accuracy_plot(levels: Sequence[LevelReport], top: int, name: str = "accuracy
         axes = figure.subplots()
         for place, level in enumerate(shown):
             _accuracy_row(axes, place, level)
-        axes.set_yticks(range(len(shown)), [f"{level_name(each.level, top)}\n{each.n_test:,} pairs" for each in shown])
+        axes.set_yticks(range(len(shown)), [f"{each.name(top)}\n{each.n_test:,} pairs" for each in shown])
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(min(0.4, *(_lowest(each) - 0.03 for each in shown)), 1.01)
@@ -130,7 +127,7 @@ def _lowest(level: LevelReport) -> float:
 
 def reliability_plot(levels: Sequence[LevelReport], top: int, name: str = "reliability") -> Markup | None:
     """Draw a reliability diagram a level, dots sized by their share of the rows; None without any bins."""
-    return _reliability([(level_name(level.level, top), level) for level in levels], name)
+    return _reliability([(level.name(top), level) for level in levels], name)
 
 
 def reliability_figure(figures: Figures, title: str, name: str = "reliability") -> Markup | None:
@@ -184,6 +181,53 @@ def _reliability_panel(axes: Axes, figures: LevelReport | Figures, title: str, l
 
 def _floor(lowest: float) -> float:
     return max(0.0, min(0.5, floor(lowest * 10) / 10))
+
+
+def rounds_plot(rounds: Sequence[RoundReport], top: int, name: str = "rounds") -> Markup | None:
+    """Draw, a panel a level, mean gold and mean acceptance by round; None where there are not two rounds of either."""
+    levels = sorted({level.level for each in rounds for level in each.levels})
+    lines = {level: _lines(rounds, level) for level in levels}
+    shown = [level for level in levels if any(len(points) > 1 for points in lines[level].values())]
+    if not shown:
+        return None
+    across = 2 if len(shown) == 4 else min(3, len(shown))
+    down = -(-len(shown) // across)
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=({1: 3.6, 2: 5.2, 3: _WIDTH}[across], 2.1 * down + 0.4), layout="constrained")
+        panels = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
+        for axes, level in zip(panels, shown, strict=False):
+            _rounds_panel(axes, lines[level])
+            axes.set_title(level_name(level, top))
+        low, high = panels[0].get_ylim()
+        if high - low < _LEAST_SPAN:  # else a change in the fourth digit fills the panel
+            panels[0].set_ylim((low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2)
+        for axes in panels[len(shown) :]:
+            axes.set_visible(False)
+        figure.supxlabel("round", fontsize=9.5)
+        drawn = dict(each for axes in panels for each in zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        figure.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=2, handletextpad=0.4)
+        return _svg(figure, name, "Mean gold and mean acceptance by round")
+
+
+def _lines(rounds: Sequence[RoundReport], level: int) -> dict[str, list[tuple[int, float]]]:
+    """Return the points (round from 1, value) of what is known of a level."""
+    here = [(each.round + 1, found) for each in rounds for found in each.levels if found.level == level]
+    return {
+        "acceptance (proxy)": [(at, each.proxy_mean) for at, each in here if each.proxy_mean is not None],
+        "gold": [(at, each.gold_mean) for at, each in here if each.gold_mean is not None],
+    }
+
+
+def _rounds_panel(axes: Axes, lines: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    for (label, points), colour, marker in zip(lines.items(), (BLUE, ORANGE), "os", strict=True):
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, marker=marker, color=colour, markersize=5, linewidth=1.6, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.12, y=0.15)
+    axes.grid()
+    axes.set_axisbelow(True)
+    axes.tick_params(labelbottom=True)
 
 
 class _Point(NamedTuple):

@@ -22,12 +22,17 @@ from typer.testing import CliRunner
 import rrm
 from rrm.agreement.attention import attentiveness
 from rrm.api import look
+from rrm.api.runfile import RunFile
+from rrm.api.wiring import Parts
 from rrm.cli.main import app
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.errors import ConfigError, ConflictError, Waiting
+from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
+from rrm.reward.criteria import ByCriterion
+from rrm.reward.frozen import Frozen
 from rrm.store.record import open_store
 from tests.scenarios import SMALL
 
@@ -120,13 +125,13 @@ def test_an_admin_closes_a_level_early_and_the_run_goes_on_with_what_there_is(wa
     done = rate_all(desk, anna, most=7)
     with pytest.raises(Waiting):
         go_on(out, overlap=2)
-    desk.freeze(0, "test")
+    desk.freeze(Place(), "test")
     with pytest.raises(Waiting, match="level 1"):
         go_on(out, overlap=2)
     with open_store(out, "read") as store:
         assert len(store.load(Feedback)) == done
     with pytest.raises(ConflictError):
-        desk.reopen(0, "test")
+        desk.reopen(Place(), "test")
     with pytest.raises(ConflictError):
         desk.undo(anna)
 
@@ -139,7 +144,7 @@ def test_a_level_that_only_an_admin_may_close_is_not_closed_by_the_run(tmp_path:
         rate_all(desk, desk.add_person("anna", by="test").id)
         with pytest.raises(Waiting, match="level 0"):
             go_on(out, auto_freeze=False)
-        desk.freeze(0, "test")
+        desk.freeze(Place(), "test")
         with pytest.raises(Waiting, match="level 1"):
             go_on(out, auto_freeze=False)
 
@@ -167,19 +172,21 @@ def test_an_argument_that_no_desk_knows_is_refused_before_anything_is_spent(tmp_
 
 
 def test_nobody_is_asked_to_read_whole_books_unless_the_run_file_says_so() -> None:
-    assert settings().flat is False
-    assert rrm.run_file(deepcopy(SMALL) | {"flat": True, "rater": {"plugin": "people"}}).flat is True
-    assert rrm.run_file(SMALL).flat is SMALL.get("flat", True)
+    assert Parts(settings()).flat is False
+    assert Parts(rrm.run_file(deepcopy(SMALL) | {"flat": True, "rater": {"plugin": "people"}})).flat is True
+    assert Parts(rrm.run_file(SMALL)).flat is True
 
 
 def test_several_people_are_told_apart_by_the_fit_unless_the_run_file_says_otherwise(tmp_path: Path) -> None:
-    from rrm.api.executors import Models
-    from rrm.api.wiring import Parts
+    def reliability(run: RunFile) -> bool:
+        learner = Parts(run).learner
+        assert isinstance(learner, ByCriterion) and isinstance(learner.learner, Frozen)
+        return learner.learner.config.reliability
 
-    assert Models(Parts(settings()), tmp_path).config.reliability is True
-    assert Models(Parts(rrm.run_file(SMALL)), tmp_path).config.reliability is False
-    told = deepcopy(SMALL) | {"rater": {"plugin": "people"}, "reward": {"fit": {"reliability": False}}}
-    assert Models(Parts(rrm.run_file(told)), tmp_path).config.reliability is False
+    assert reliability(settings()) is True
+    assert reliability(rrm.run_file(SMALL)) is False
+    told = deepcopy(SMALL) | {"rater": {"plugin": "people"}, "reward": {"arguments": {"reliability": False}}}
+    assert reliability(rrm.run_file(told)) is False
 
 
 def test_status_and_resume_work_from_the_folder_alone(waiting: tuple[Path, SqlDesk]) -> None:
@@ -209,7 +216,7 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
     with pytest.raises(Waiting):
         go_on(out, overlap=2, gold_every=3, attention_every=0)
     with open_desk(out, random=Random(0)) as desk:
-        text = Request("check", "check", 0, "label", View("Is it good?", (), 10), (Shown("check", "anything"),))
+        text = Request("check", "check", Place(), "label", View("Is it good?", (), 10), (Shown("check", "anything"),))
         requests = [replace(text, copy=0, node=f"check-{number}") for number in range(6)]
         desk.add_items([Item(each, "gold", expected=Label(True)) for each in requests])
         careful, careless = (desk.add_person(name, by="test").id for name in ("careful", "careless"))
@@ -224,6 +231,43 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
     assert {each.confidence for each in feedback if each.rater == careful} == {None}
     assert {each.confidence for each in feedback if each.rater == careless} == {attentiveness(0, failed)}
     assert not [each for each in feedback if each.request in {request.id for request in requests}]
+
+
+def test_a_second_round_lays_new_questions_at_places_of_its_own_and_none_twice(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run = replace(settings(), rounds=2)
+
+    def on() -> Report:
+        return rrm.run(run, out, again="rrm run people.toml", quiet=True)
+
+    with pytest.raises(Waiting, match="round 1, level 0"):
+        on()
+    rounds: list[int] = []
+    with open_desk(out) as desk:
+        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
+        for _ in range(20):  # what a round asks again goes to whoever has not answered it yet
+            assert rate_all(desk, anna) + rate_all(desk, ben) > 0
+            try:
+                report = on()
+                break
+            except Waiting:
+                (open_,) = {each.place for each in desk.progress() if not each.frozen}
+                rounds.append(open_.round)
+        progress, given = desk.progress(), list(desk.answers())
+        frozen = desk.frozen()
+    assert rounds == sorted(rounds) and set(rounds) == {0, 1}
+    assert {each.place.round for each in progress} == {0, 1}
+    assert frozen == {each.place for each in progress}
+    assert all(each.answers == each.wanted for each in progress)
+    assert len({each.item for each in given}) == len(given) == report.ratings
+    with open_store(out, "read") as store:
+        feedback = store.load(Feedback)
+        asked = {request.id: request for request in store.load(Request)}
+    assert len({each.request for each in feedback}) == len(feedback) == len(given)
+    assert {asked[each.request].place for each in feedback} == frozen
+    questions = [(each.person, replace(asked[each.item], copy=0).id) for each in given]
+    assert len(set(questions)) == len(questions)
+    assert look.status(out)["waiting_for"] == {}
 
 
 # ---- through the station ----

@@ -50,9 +50,82 @@ def test_arguments_that_do_not_fit_name_the_table_and_what_fits() -> None:
         make("tests_plugin_sample:number", {}, {}, "policy")
 
 
-def test_a_module_that_shadows_ours_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text("")
-    code = "from rrm.api.plugins import load\nload('tasks.synthetic_book:SyntheticBooks')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert f"was found in {tmp_path / 'tasks.py'}" in done.stderr
-    assert "shadows rrm's own" in done.stderr
+def python(code: str, cwd: Path, *arguments: str) -> str:
+    """Run code in a process of its own, whose folder is another, and return what it prints."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def modules(folder: Path, **files: str) -> Path:
+    """Write modules into a folder; a double underscore in a name is a slash."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+OURS = """
+from rrm.api.plugins import load
+print(load("tasks.synthetic_book:SyntheticBooks").__name__)
+print(load("decomposers.language_model:LanguageModelDecomposer").__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"tasks": "1 / 0", "decomposers": "1 / 0"},
+        {"tasks__synthetic_book": "1 / 0", "decomposers__chunks": "1 / 0"},
+        {"tasks____init__": "1 / 0", "decomposers____init__": "1 / 0", "decomposers__language_model": "1 / 0"},
+    ],
+    ids=["modules", "folders", "packages"],
+)
+def test_whatever_a_folder_holds_rrms_own_plugins_are_found(tmp_path: Path, files: dict[str, str]) -> None:
+    assert python(OURS, modules(tmp_path, **files)) == "SyntheticBooks\nLanguageModelDecomposer\n"
+
+
+def test_a_module_of_the_users_that_is_loaded_already_does_not_hide_rrms_own(tmp_path: Path) -> None:
+    here = modules(tmp_path, tasks="Mine = 7", decomposers__chunks="1 / 0", decomposers____init__="")
+    said = python(f"import tasks, decomposers\n{OURS}print(tasks.Mine)", here)
+    assert said == "SyntheticBooks\nLanguageModelDecomposer\n7\n"
+
+
+def test_users_own_modules_under_those_names_are_found_for_what_ours_lack(tmp_path: Path) -> None:
+    code = f"{OURS}print(load('tasks.mine:Mine'), load('decomposers:Mine'), load('decomposers.other:Mine'))"
+    said = python(
+        code, modules(tmp_path, tasks__mine="Mine = 1", decomposers="Mine = 2", decomposers__other="Mine = 3")
+    )
+    assert said.splitlines()[-1] == "1 2 3"
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from rrm.api.plugins import load
+from rrm.core.errors import PluginError
+try:
+    print(load("tests_beside:Mine", Path(sys.argv[1])))
+except PluginError as error:
+    print(error)
+"""
+
+
+def test_a_module_is_looked_for_beside_the_run_file_then_in_the_current_folder(tmp_path: Path) -> None:
+    run = modules(tmp_path / "run", tests_beside="Mine = 'beside the run file'")
+    here = modules(tmp_path / "here", tests_beside="Mine = 'in the current folder'")
+    assert python(LOOKS, here, str(run)) == "beside the run file\n"
+    assert python(LOOKS, here, str(tmp_path)) == "in the current folder\n"
+    nowhere = python(LOOKS, tmp_path, str(tmp_path))
+    assert f"looked in {tmp_path} and among installed packages" in nowhere
+
+
+def test_two_modules_of_one_name_are_refused_and_not_mixed_up(tmp_path: Path) -> None:
+    one = modules(tmp_path / "one", tests_twice="Mine = 1")
+    two = modules(tmp_path / "two", tests_twice="Mine = 2")
+    assert load("tests_twice:Mine", one) == 1
+    with pytest.raises(PluginError, match=r"loaded from .*one.tests_twice\.py already, .*rename one of them"):
+        load("tests_twice:Mine", two)
+    assert load("tests_twice:Mine", one) == 1

@@ -1,12 +1,33 @@
 """Run files: known keys, right types, changes from the command line; every fault named in one sentence."""
 
 import json
+import re
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from rrm.api.runfile import Reward, read_run_file, run_file
+import rrm
+from rrm.api.runfile import (
+    AssistantPart,
+    GrowthPart,
+    ImprovePart,
+    Limits,
+    PolicyPart,
+    RaterPart,
+    Recorded,
+    RewardPart,
+    RoundPart,
+    RunFile,
+    SelectPart,
+    read_run_file,
+    run_file,
+)
 from rrm.core.errors import ConfigError
+from rrm.core.values import Rated
+from rrm.store.record import open_store
+from tests.toys import TOYS
 
 LEAST = {
     "train": {"plugin": "a:B", "arguments": {"count": 2}},
@@ -20,12 +41,24 @@ LEAST = {
 def test_what_is_left_out_has_its_default() -> None:
     run = run_file(LEAST)
     assert run.policy.outputs == 4
-    assert run.reward == Reward()
+    assert run.reward == RewardPart()
     assert run.train is not None and run.train.arguments == {"count": 2}
 
 
 def test_settings_survive_json() -> None:
-    run = run_file({**LEAST, "recorded": [{"plugin": "x:Y", "level": "root"}], "limits": {"max_calls": 3}})
+    rounds = [{"levels": [0, "root"], "times": 2, "targets": False, "nodes": {"plugin": "s:T"}}, {}]
+    run = run_file(
+        {
+            **LEAST,
+            "recorded": [{"plugin": "x:Y", "level": "root"}],
+            "limits": {"max_calls": 3},
+            "schedule": rounds,
+            "rater": {"plugin": "g:H", "budget": {"by_level": {"0": {"minutes": 60}, "root": {"questions": 9}}}},
+            "select": {"plugin": "i:J", "share": 0.5},
+            "improve": {"plugin": "k:L", "per_level": True},
+            "growth": {"max_depth": 4},
+        }
+    )
     assert run_file(json.loads(json.dumps(run.to_json()))) == run
 
 
@@ -39,11 +72,25 @@ def test_settings_survive_json() -> None:
         ({"policy": {"plugin": "e:F", "outputs": 0}}, "policy.outputs must be 1 or more"),
         ({"policy": {}}, "policy.plugin is missing"),
         ({"policy": 3}, r"\[policy\] must be a table"),
+        ({"policy": ["e:F"]}, r"\[policy\] must be a table"),
+        ({"policy": {"plugin": 3}}, "policy.plugin must be str, got 3"),
         ({"seed": 1.5}, "seed must be int, got 1.5"),
         ({"recorded": {"plugin": "x:Y"}}, "recorded must be a list of tables"),
         ({"recorded": [{"plugin": "x:Y", "level": "leaf"}]}, "level must be a number from 0 up or"),
         ({"rater": {"plugin": "g:H", "per_node": {"label": "two"}}}, "rater.per_node.label must be int"),
         ({"limits": {"max_calls": "few"}}, "limits.max_calls must be int"),
+        ({"rounds": 0}, "rounds and schedule.times must be 1 or more"),
+        ({"schedule": [{"times": 0}]}, "rounds and schedule.times must be 1 or more"),
+        ({"rounds": 2, "schedule": [{}]}, r"by number .* or as a \[\[schedule\]\], not both"),
+        ({"schedule": {"levels": [0]}}, "schedule must be a list of tables"),
+        ({"schedule": [{"level": [0]}]}, r"unknown key 'level' in \[schedule\[0\]\]"),
+        ({"reward": {"data": "some"}}, "reward.data is one of all, round, got 'some'"),
+        ({"reward": {"stale_weight": 0}}, "reward.stale_weight lies above 0 and up to 1"),
+        ({"improve": {"plugin": "k:L", "kl_budget": 0}}, "improve.kl_budget is above 0 nats a node, got 0"),
+        ({"improve": {"plugin": "k:L", "anchor": "second"}}, "improve.anchor is one of first, last, got 'second'"),
+        ({"improve": {}}, "improve.plugin is missing"),
+        ({"select": {"plugin": "i:J", "share": 1}}, "select.share lies between 0 and 1, got 1"),
+        ({"growth": {"max_height": 3}}, r"unknown key 'max_height' in \[growth\]"),
     ],
 )
 def test_a_fault_is_named_with_its_key(change: dict[str, object], message: str) -> None:
@@ -79,6 +126,15 @@ def test_environment_variables_are_filled_in_and_unknown_ones_refused(monkeypatc
         run_file({**LEAST, "name": "${NO_SUCH_THING}"})
 
 
+def test_without_the_folder_of_real_data_its_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = {"target": {"plugin": "a:B", "arguments": {"paths": ["${RRM_DATA}/one.txt"]}}}
+    monkeypatch.setenv("RRM_DATA", str(tmp_path))
+    assert run_file({**LEAST, **target}).target.arguments == {"paths": [f"{tmp_path}/one.txt"]}
+    monkeypatch.setenv("RRM_DATA", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=r"there is no folder .*none; set RRM_DATA .*README\.md"):
+        run_file({**LEAST, **target})
+
+
 def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_run_file(tmp_path / "none.toml")
@@ -88,3 +144,41 @@ def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not TOML"):
         read_run_file(tmp_path / "binary.toml")
+
+
+# ---- docs/run-files.md ----
+
+PAGE = (Path(__file__).parents[2] / "docs" / "run-files.md").read_text("utf-8")
+TABLES = {
+    "policy": PolicyPart,
+    "rater": RaterPart,
+    "recorded": Recorded,
+    "reward": RewardPart,
+    "schedule": RoundPart,
+    "select": SelectPart,
+    "improve": ImprovePart,
+    "growth": GrowthPart,
+    "assistants.NAME": AssistantPart,
+    "limits": Limits,
+}
+
+
+def test_every_key_stands_in_the_table_of_the_page() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    for key in fields(RunFile):
+        assert key.name == "folder" or any(re.match(rf"\| `\[*{key.name}\b", row) for row in rows), key.name
+    for table, kind in TABLES.items():
+        own = "\n".join(row for row in rows if re.match(rf"\| `\[*{table}\b", row))
+        for key in fields(kind):
+            if key.name not in ("plugin", "arguments", "object", "made"):
+                assert re.search(rf"`(?:{table})?\.?{key.name}`", own), f"{table}.{key.name}"
+
+
+def test_the_published_phases_of_the_page_ask_about_leaves_then_a_subtree_then_whole_trees(tmp_path: Path) -> None:
+    [phases] = [each for each in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "schedule" in each]
+    rrm.run(run_file({**TOYS, **tomllib.loads(phases)}), tmp_path / "run", quiet=True)
+    with open_store(tmp_path / "run", "read") as record:
+        asked = {(row.request.place.round, row.request.place.level) for row in record.load(Rated)}
+        nodes = {row.request.node for row in record.load(Rated) if row.request.place.round == 0}
+    assert [sorted({level for at, level in asked if at == number}) for number in range(3)] == [[0], [0, 1], [0, 1, 2]]
+    assert len(nodes) == 2 * 3  # the leaves of the first node above them, in two trees

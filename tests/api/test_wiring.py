@@ -35,9 +35,26 @@ class Slow(ScriptedChatModel):
 async def test_no_more_calls_run_at_once_than_the_run_file_allows() -> None:
     at_once.clear()
     run = run_file({**SMALL, "assistants": {"slow": {"model": f"{__name__}:Slow", "concurrency": 3}}})
-    assistant = Parts(run).assistants["slow"]
+    assistant = Parts(run).assistant("slow", "policy")
     async with anyio.create_task_group() as tasks:
         for sample in range(20):
             tasks.start_soon(assistant.ask, Prompt("Say it.", "Anything.", sample=sample))
     assert len(at_once) == 20
     assert max(at_once) == 3
+
+
+@pytest.mark.parametrize(
+    ("rater", "flat"),
+    [
+        (SMALL["rater"], True),
+        ({"plugin": "people"}, False),
+        ({"plugin": "rrm.raters.assistant:AssistantRater"}, False),
+    ],
+)
+def test_the_flat_baseline_is_asked_for_openly_where_raters_cost_money_or_time(
+    rater: dict[str, Any], flat: bool
+) -> None:
+    table = {**SMALL, "rater": rater, "assistants": {"slow": {"model": f"{__name__}:Slow"}}}
+    assert Parts(run_file(table)).flat is flat
+    for said in (True, False):
+        assert Parts(run_file({**table, "flat": said})).flat is said

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rrm.api import scoring, training
+from rrm.backbone import load
 from rrm.cli import main
 from rrm.interchange.rows import read_rows
 from rrm.reward import train
@@ -320,13 +321,17 @@ def test_a_joint_model_starts_from_an_earlier_one_and_remembers_its_sources(
     assert "of its sources were trained on" in said
 
 
-def test_a_frozen_model_starts_from_the_level_below(place: Path, frozen: Ended, tmp_path: Path) -> None:
+def test_a_frozen_model_starts_from_the_level_below_in_its_precision(
+    place: Path, frozen: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "cpu_has_bfloat16", lambda: True)  # where the level below was fitted, there were none
     above = write(tmp_path / "above.jsonl", preferences(2, 8, level=1))
     ended = done(
         "train-reward", "--data", above, "--model", "minilm", "--init", place / "frozen", "--output",
-        tmp_path / "above", *EXACT, "--json",
+        tmp_path / "above", "--device", "cpu", "--json",
     )  # fmt: skip
     assert (ended.last["level"], ended.last["members"]) == (1, 4)
+    assert json.loads((tmp_path / "above" / "model.json").read_text())["encoder"].endswith(":float32")
     assert f"fewer than 200: {place / 'frozen'}'s head is used as it is" in ended.err
 
 
@@ -664,7 +669,8 @@ def test_broken_and_dangerous_checkpoints_are_refused(place: Path, joint: Ended,
         copy = tmp_path / f"tampered-{file}"
         shutil.copytree(place / "joint", copy)
         content = (copy / file).read_bytes()
-        new = content[:-1] + bytes([content[-1] ^ 1]) if change else content.replace(b'"level": 0', b'"level": 1')
+        moved = content.replace(b'"0/answer/0"', b'"0/answer/1"')
+        new = content[:-1] + bytes([content[-1] ^ 1]) if change else moved
         assert new != content
         (copy / file).write_bytes(new)
         assert "was changed after it was written" in opened(copy)

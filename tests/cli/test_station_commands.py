@@ -196,7 +196,7 @@ def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any
         assert client.post("/api/join", json={"token": token, "agreed": True}).status_code in (401, 403)
         assert told("raters", folder, "add", "Ben")["invitation"].startswith(f"{address}/join#")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0, process.stderr.read()
+    assert process.wait(60) == 0, process.stderr.read()
     with open_desk(folder) as desk:
         assert desk.settings().overlap == 2
 

@@ -11,8 +11,12 @@ from rrm.core.report import (
     LevelReport,
     NodeReport,
     Report,
+    RoundLevel,
+    RoundReport,
+    StageCost,
     TargetReport,
     TreeReport,
+    Use,
 )
 
 EVENTS = (
@@ -156,13 +160,46 @@ def make_report() -> Report:
         composer="mean",
         levels=(
             make_level(0, 480, 0.79),
-            make_level(1, 160, 0.74, noise_ceiling=None, coverage=None),
-            make_level(2, 44, 0.68, shared_head=True, bag_of_words=0.5),
+            make_level(1, 160, 0.74, noise_ceiling=None, coverage=None, own=0.61),
+            make_level(2, 44, 0.68, shared_head=True, own=0.0, bag_of_words=0.5),
         ),
-        flat=make_level(-1, 44, 0.61, noise_ceiling=None, coverage=None, ece=0.09),
+        flat=make_level(2, 44, 0.61, subject="whole", noise_ceiling=None, coverage=None, ece=0.09),
         targets=(make_target("The Mill at Penrose", trees, True), make_target("Sylvie and Bruno", (book,), False)),
-        cost=Cost(132, 450_200, 1640, 1_204_000, 1640, 19_870_000),
+        cost=Cost(
+            calls=132,
+            tokens=450_200,
+            levels=(
+                StageCost(0, 1300, 905_000, 800.5, 2010.0),
+                StageCost(1, 260, 214_000, 190.25, 460.0),
+                StageCost(2, 80, 85_000, 70.0, 151.5),
+            ),
+            flat=StageCost(2, 1640, 19_870_000, 20_400.0, 29_300.0),
+        ),
         seconds=1312.4,
+        rounds=tuple(
+            RoundReport(
+                number,
+                tuple(
+                    RoundLevel(
+                        level,
+                        gold_mean=round(0.41 + 0.05 * number - 0.02 * number * level, 3) if level else None,
+                        proxy_mean=round(0.5 + 0.09 * number + 0.03 * level, 3),
+                        kl=0.31 * number,
+                        kl_budget=1.0,
+                        entropy=2.4 - 0.35 * number,
+                        moved=0.25 * level if number else None,
+                    )
+                    for level in range(3)
+                ),
+            )
+            for number in range(3)
+        ),
+        uses=(
+            Use("train", "fit", 1640),
+            Use("train", "improve", 9210),
+            Use("select", "choose", 288),
+            Use("final", "report", 417),
+        ),
         failures=("propose node-1f3a: the model answered nothing",),
         warnings=("level 2 has 88 ratings of its own, too few for a head of its own: it uses that of the level below",),
         settings={

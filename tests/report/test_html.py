@@ -258,6 +258,8 @@ def test_the_page_says_what_the_report_says(report: Report, page: Page) -> None:
         "not estimable",
         "not known",
         "shared head",
+        "61 % / 39 %",
+        "0 % / 100 %",
         "+0.87",
         "0.74 to 0.94",
         "19,870,000",
@@ -281,11 +283,54 @@ def test_secrets_in_the_settings_are_not_told(small: Report) -> None:
     assert "max_tokens = 128" in html and "tokenizer = &#34;bert&#34;" in html
 
 
-def test_the_worst_leaves_are_listed_and_marked_worst_first(report: Report, page: Page) -> None:
-    marks = [float(each) for each in re.findall(r"blame \d: \+([\d.]+)", page.text)]
+def test_nodes_whose_blame_stands_out_are_listed_and_marked_worst_first(report: Report) -> None:
     tree = report.targets[0].trees[report.targets[0].chosen_tree or 0]
-    worst = sorted((node.blame or 0 for node in tree.nodes), reverse=True)[:5]
-    assert sorted(marks[:5], reverse=True) == [round(each, 3) for each in worst]
+    leaves = [node.id for node in tree.nodes if not node.children]
+    blames = dict(zip(leaves, [0.01] * (len(leaves) - 2) + [0.05, 0.2], strict=True))
+    nodes = [replace(node, blame=blames.get(node.id, 0.003)) for node in tree.nodes]
+    nodes[1] = replace(nodes[1], subtree_blame=0.3)
+    for place in range(2, 5):
+        nodes[place] = replace(nodes[place], subtree_blame=0.02)
+    changed = replace(report.targets[0], trees=(replace(tree, nodes=tuple(nodes)),), chosen_tree=0)
+    page = assert_inert(report_html(replace(report, targets=(changed,))))
+    assert re.findall(r"blame (\d): \+([\d.]+)", page.text)[::-1] == [("1", "0.200"), ("2", "0.05")]
+    box = page.text[page.text.index("Where score is lost") : page.text.index("A node stands out")]
+    assert re.findall(r"\+[\d.]+", box) == ["+0.003", "+0.200", "+0.05", "+0.300"]
+    assert "level 1 and all below +0.300" in box
+
+
+def test_where_no_blame_stands_out_the_page_says_so(report: Report) -> None:
+    tree = report.targets[0].trees[0]
+    nodes = tuple(replace(node, blame=0.0002 if not node.children else None) for node in tree.nodes)
+    changed = replace(report.targets[0], trees=(replace(tree, nodes=nodes),), chosen_tree=0)
+    page = assert_inert(report_html(replace(report, targets=(changed,))))
+    assert (
+        "Below the root nothing stands out: the most blamed output has +0.0002 , the median one +0.0002." in page.text
+    )
+
+
+def test_rounds_are_told_level_by_level_with_what_judges_were_used_for(report: Report, page: Page) -> None:
+    told = page.text[page.text.index("gold, mean acceptance") :]
+    assert "3 leaves – 0.680 0.620 62 % 1.70 0 % level 1 0.470 0.710 0.620 62 % 1.70 25 %" in told
+    assert "train improve policies 9,210" in told and "final report 417" in told
+    unknown = tuple(
+        replace(level, gold_mean=None, kl=0.0, kl_budget=None, entropy=None) for level in report.rounds[0].levels
+    )
+    bare = assert_inert(report_html(replace(report, rounds=(replace(report.rounds[0], levels=unknown),))))
+    assert "leaves 0.500 level 1 0.530 root 0.560" in bare.text and "KL from" not in bare.text
+    single = assert_inert(report_html(replace(report, rounds=report.rounds[:1], uses=())))
+    assert "inputs that moved" not in single.text and "What the judges" not in single.text
+
+
+def test_equal_candidates_say_how_often_they_were_proposed(report: Report) -> None:
+    target = report.targets[0]
+    tree = target.trees[target.chosen_tree or 0]
+    root = tree.nodes[0]
+    often = replace(root, candidates=(replace(root.candidates[0], times=7), *root.candidates[1:]))
+    changed = replace(target, trees=(replace(tree, nodes=(often, *tree.nodes[1:])),), chosen_tree=0)
+    page = assert_inert(report_html(replace(report, targets=(changed,))))
+    assert "× 7" in page.text and "proposed 7 times" in page.text
+    assert f"mean of all {len(root.candidates) + 6} root candidates" in page.text
 
 
 def test_every_link_leads_somewhere(page: Page) -> None:
@@ -340,7 +385,7 @@ def test_a_tree_of_four_hundred_leaves_takes_less_than_two_megabytes() -> None:
     assert page.text.count("source text, ") == 432
 
 
-def test_what_a_large_tree_leaves_out_is_counted_and_its_worst_leaves_are_not() -> None:
+def test_what_a_large_tree_leaves_out_is_counted_and_those_to_blame_are_not() -> None:
     tree = make_tree(5, (10, 10), gold=False)
     nodes = (*tree.nodes[:-1], replace(tree.nodes[-1], blame=0.9))
     target = make_target("Large", (replace(tree, nodes=nodes),), gold=False)
@@ -390,3 +435,16 @@ def test_what_cannot_be_written_leaves_the_old_file_and_no_rest(
 
 def test_the_same_report_gives_the_same_page(report: Report, html: str) -> None:
     assert report_html(report) == html
+
+
+def test_the_cost_is_told_level_by_level_with_its_sum_and_the_flat_baseline(report: Report) -> None:
+    page = report_html(report)
+    table = page[page.index('<section id="cost">') :].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr")[2:]]
+    assert rows == [
+        ["leaves", "1,300", "905,000", "696", "800", "2,010"],
+        ["level 1", "260", "214,000", "823", "190", "460"],
+        ["root", "80", "85,000", "1,062", "70", "152"],
+        ["all levels", "1,640", "1,204,000", "734", "1,061", "2,622"],
+        ["flat baseline", "1,640", "19,870,000", "12,116", "20,400", "29,300"],
+    ]

@@ -18,6 +18,7 @@ from rrm.report.plots import (
     interval_svg,
     reliability_figure,
     reliability_plot,
+    rounds_plot,
     shade,
     tree_plot,
 )
@@ -100,6 +101,14 @@ def test_a_mark_stands_where_its_number_is() -> None:
     uses = [float(each.attrib["x"]) for each in ET.fromstring(drawn).iter(f"{SVG}use") if "0072b2" in str(each.attrib)]
     expected = (ticks["0.7"] + ticks["0.8"]) / 2
     assert any(x == pytest.approx(expected, abs=0.6) for x in uses)
+
+
+def test_gold_and_acceptance_are_drawn_by_round(report: Report) -> None:
+    drawn = rounds_plot(report.rounds, 2)
+    assert drawn is not None
+    for each in ("leaves", "level 1", "root", "gold", "acceptance (proxy)", "round"):
+        assert each in texts(drawn)
+    assert rounds_plot(report.rounds[:1], 2) is None
 
 
 def test_levels_without_figures_draw_nothing() -> None:

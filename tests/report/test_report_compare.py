@@ -31,6 +31,8 @@ def test_differences_are_the_second_less_the_first(report: Report, better: Repor
     assert leaves["accuracy"] == {"first": 0.79, "second": 0.84, "difference": pytest.approx(0.05)}
     assert leaves["noise_ceiling"] == {"first": 0.88, "second": None, "difference": None}
     assert found["cost"]["calls"] == {"first": 132, "second": 32, "difference": -100}
+    assert found["cost"]["minutes"] == {"first": 1060.75, "second": 1060.75, "difference": 0}
+    assert found["cost"]["flat_tokens_shown"]["first"] == 19_870_000
     assert found["run"]["seconds"]["difference"] == pytest.approx(-12)
     assert json.loads(json.dumps(found)) == found
 

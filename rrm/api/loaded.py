@@ -1,0 +1,367 @@
+"""A run's folder, opened to look at: its tables, trees, models and policies, and scores of somebody's own texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from math import isclose
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrm.api import frames
+from rrm.api.look import finished, settings_of
+from rrm.api.recorded import RecordedTree, Trees, recorded_trees
+from rrm.api.runfile import with_objects
+from rrm.compose.tree import Judged, compose, compose_node
+from rrm.core.errors import InputError, StoreError
+from rrm.core.graph import TaskGraph
+from rrm.core.place import Place
+from rrm.core.protocols import Composer, Policy, RewardModel
+from rrm.core.report import Candidate, Report, TargetReport
+from rrm.core.values import (
+    OVERALL,
+    Choice,
+    Fitted,
+    FittedComposer,
+    Group,
+    Improvement,
+    Output,
+    Passage,
+    Prediction,
+    Score,
+    Scored,
+    View,
+)
+from rrm.store.record import SqlStore, open_store
+
+if TYPE_CHECKING:
+    import networkx
+
+    from rrm.api.worker import RunWorker
+
+
+def load(directory: str | Path, **parts: Any) -> "Loaded":
+    """Open the folder of a run that has finished, or is still running, to look at; nothing in it is changed.
+
+    Parts that the run was given as objects (`reward=Mine()`) are given again where models or policies are to be
+    opened; the tables need none. Raises StoreError where there is no run, InputError for another part than the run's.
+    """
+    return Loaded(Path(directory), parts)
+
+
+@dataclass(frozen=True, eq=False)
+class TextScores:
+    """What a run says of somebody's own text as the output for a target: alone, and with what it stands on.
+
+    `own` is the root model's score, `composed` the composer's over the outputs that the run chose below the root.
+    """
+
+    target: str
+    own: Score
+    composed: Score
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `rrm score DIR --json` ends with."""
+        return {"target": self.target, "own": _distribution(self.own), "composed": _distribution(self.composed)}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A run's reward model as a function of texts; `fitted` is what the record says about it."""
+
+    fitted: Fitted
+    reward_model: RewardModel = field(repr=False)
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return the prediction of each group's outputs by the members that were not fitted on its source."""
+        return self.reward_model.predict(groups)
+
+    def score(self, *texts: str, beside: str | View = "", instruction: str = "", source: str = "") -> list[Score]:
+        """Return for each text the probability that a rater accepts it, beside a view or a source's text.
+
+        `source` is the id of a source of the run, where the texts are about one: members that were fitted on it
+        are left out. Where nothing anchors the model, scores say how a text compares with the others.
+        """
+        view = beside if isinstance(beside, View) else View(instruction, (Passage(beside),) if beside else (), 128)
+        [found] = self.predict([Group(source, self.fitted.place, view, texts)])
+        return [Score(found.acceptance[OVERALL][:, at]) for at in range(len(texts))]
+
+    __call__ = score
+
+
+class Loaded:
+    """A run's folder, opened by `rrm.load`; a context manager.
+
+    The tables are pandas data frames (`pip install 'rrm[frames]'`), over all trees, the training sources' too, and
+    all rounds; `rrm.api.frames` says what their columns mean. They are read once; open the folder again to see
+    how a run went on. Models and policies load when they are first asked for.
+    """
+
+    def __init__(self, directory: Path, parts: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self._given = parts
+        self._record: SqlStore = open_store(directory, "read")
+        self._targets: dict[int, _Standing] = {}
+
+    def __enter__(self) -> "Loaded":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the record; what was read stays."""
+        self._record.close()
+
+    # ---- what came of it ----
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its report."""
+        return (self.directory / "report.json").exists()
+
+    @cached_property
+    def report(self) -> Report:
+        """The run's report; raises InputError while there is none."""
+        return finished(self.directory)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The run file as plain values, defaults filled in."""
+        return settings_of(self._record, self.directory).to_json()
+
+    @cached_property
+    def nodes(self) -> Any:
+        """A data frame with a row a node."""
+        return frames.frame(frames.node_rows(self._record, self._trees), frames.NODES)
+
+    @cached_property
+    def outputs(self) -> Any:
+        """A data frame with a row an output."""
+        return frames.frame(frames.output_rows(self._record, self._trees), frames.OUTPUTS)
+
+    @cached_property
+    def ratings(self) -> Any:
+        """A data frame with a row a rating that was given in this run."""
+        return frames.frame(frames.rating_rows(self._record, self._trees), frames.RATINGS)
+
+    @cached_property
+    def scores(self) -> Any:
+        """A data frame with a row an output, scale (own or composed) and criterion."""
+        return frames.frame(frames.score_rows(self._record, self._trees), frames.SCORES)
+
+    def tree(self, number: int = 0, source: str | None = None) -> TaskGraph:
+        """Return a tree of a source, named by id or title; without one, of the first target."""
+        return self._trees.find(number, source).graph
+
+    def graph(self, tree: int = 0, source: str | None = None) -> "networkx.DiGraph[str]":
+        """Return what `tree` does as a networkx graph, edges in the way that outputs flow."""
+        return self.tree(tree, source).networkx
+
+    # ---- what it made ----
+
+    def models(self) -> tuple[Fitted, ...]:
+        """Return the reward models on record, in the order in which they were fitted."""
+        return tuple(self._record.load(Fitted))
+
+    def model(self, place: Place | str, role: str = "train") -> LoadedModel:
+        """Return the reward model of a place, such as "0/answer/2", fitted to ratings of a role.
+
+        Raises InputError naming the places that have one.
+        """
+        wanted = Place.parse(place) if isinstance(place, str) else place
+        known = [fitted for fitted in self.models() if fitted.role == role]
+        fitted = next((each for each in reversed(known) if each.place == wanted), None)
+        if fitted is None:
+            places = ", ".join(sorted({str(each.place) for each in known})) or "none yet"
+            raise InputError(f"{self.directory} has no model of role {role} at {wanted}; there are: {places}")
+        return LoadedModel(fitted, self._worker.models.load(fitted))
+
+    def policy(self, place: Place | str) -> Policy:
+        """Return the policy that proposed at a place: the run's own, or what an optimiser had made of it by then."""
+        at = Place.parse(place) if isinstance(place, str) else place
+        choices: list[Choice] = self._record.load(Choice)
+        refused = {(choice.place.round, choice.policy) for choice in choices if not choice.chosen}
+        made = [
+            each
+            for each in self._record.load(Improvement)
+            if each.place.round < at.round
+            and each.level in (None, at.level)
+            and (each.place.round, each.policy) not in refused
+        ]
+        return self._worker.policy(made[-1] if made else None)
+
+    # ---- a text of one's own ----
+
+    def score(self, text: str, target: int = 0) -> TextScores:
+        """Score a text as the root output for a target, counted from 0, over the parts that the run chose below.
+
+        What is needed is opened once; from then on a text takes milliseconds. Where nothing anchors the run's
+        rewards the own score says how the text compares with the run's own root outputs. Raises InputError for
+        a target that there is not, or that has no root output.
+        """
+        if target not in self._targets:
+            self._targets[target] = self._standing(target)
+        return self._targets[target].score(text.strip())
+
+    def _standing(self, target: int) -> "_Standing":
+        report = self.report
+        if not 0 <= target < len(report.targets):
+            count = len(report.targets)
+            raise InputError(f"{self.directory} has {count} targets, counted from 0, and no number {target}")
+        return _standing(self, report.targets[target], report.anchored)
+
+    # ---- within ----
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return recorded_trees(self._record)
+
+    @cached_property
+    def _worker(self) -> "RunWorker":
+        from rrm.api.wiring import Parts
+        from rrm.api.worker import RunWorker
+
+        settings = with_objects(settings_of(self._record, self.directory), self._given)
+        return RunWorker(Parts(settings, self._record, looking=True), self.directory)
+
+    def _composer(self) -> Composer:
+        learned: list[FittedComposer] = self._record.load(FittedComposer)
+        return self._worker.composer(learned[-1] if learned else None)
+
+    # ---- in a notebook ----
+
+    def __repr__(self) -> str:
+        if self.finished:
+            return f"rrm.load({str(self.directory)!r}): {self.report!r}"
+        return f"rrm.load({str(self.directory)!r}): not finished, {self._so_far()}"
+
+    def _repr_html_(self) -> str:
+        if self.finished:
+            return f"<p>{escape(str(self.directory))}</p>{self.report._repr_html_()}"
+        return f"<p>{escape(str(self.directory))}: not finished, {escape(self._so_far())}</p>"
+
+    def _so_far(self) -> str:
+        counts = self._record.counts()
+        done = sum(each.done for each in counts)
+        return f"{done} steps on record" + (f", the last of them {counts[-1].step}" if counts else "")
+
+
+# ---- what stands below a target's root ----
+
+
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """A target's chosen tree below its root, and all that scores a text in the root's place."""
+
+    title: str
+    tree: RecordedTree
+    group: Group
+    model: RewardModel
+    composer: Composer
+    anchored: bool
+    below: Mapping[str, Judged]
+    composed: Mapping[str, Prediction]
+
+    def score(self, said: str) -> TextScores:
+        others = () if self.anchored else tuple(text for text in self.group.outputs if text != said)
+        group = Group(self.group.source, self.group.place, self.group.view, (said, *others))
+        own = _column(self.model.predict([group])[0], 0)
+        root = self.tree.graph.root
+        here = {**self.below, root: Judged((Output(root, said, "somebody", 0),), own, 0)}
+        whole = compose_node(self.tree.graph, root, here, self.composed, self.composer)
+        return TextScores(self.title, Score(own.acceptance[OVERALL][:, 0]), Score(whole.acceptance[OVERALL][:, 0]))
+
+
+def _standing(run: Loaded, target: TargetReport, anchored: bool) -> _Standing:
+    """Put together, from the report and the record, what the run chose below a target's root."""
+    if target.chosen_tree is None:
+        raise InputError(f"{target.title} has no chosen root output: nothing to score against")
+    reported = target.trees[target.chosen_tree]
+    tree = run._trees.find(reported.seed, target.source)
+    chosen = {node.id: each for node in reported.nodes for each in node.candidates if each.chosen}
+    judged = _judged(run._record, chosen)
+    root = tree.graph.root
+    below = {node: each for node, (each, _) in judged.items() if node != root}
+    composer = run._composer()
+    fitted = next(each for each in run.models() if each.id == judged[root][1])
+    view = _view(run._record, tree, below)
+    texts = tuple(each.text for node in reported.nodes if node.id == root for each in node.candidates)
+    return _Standing(
+        title=target.title,
+        tree=tree,
+        group=Group(target.source, fitted.place, view, texts),
+        model=run._worker.models.load(fitted),
+        composer=composer,
+        anchored=anchored,
+        below=below,
+        composed=compose(tree.graph, below, composer),
+    )
+
+
+def _judged(record: SqlStore, chosen: Mapping[str, Candidate]) -> dict[str, tuple[Judged, str]]:
+    """Return the chosen output of each node with its own scores, and the id of the model that gave them."""
+    ids = [candidate.id for candidate in chosen.values()]
+    outputs = {output.id: output for output in record.load_where(Output, "id", ids)}
+    answers = {fitted.id for fitted in record.load(Fitted) if fitted.place.subject == "answer"}
+    scores: dict[str, dict[str, list[Scored]]] = {}
+    for score in record.load_where(Scored, "output", ids):
+        if score.model in answers:
+            scores.setdefault(score.output, {}).setdefault(score.model, []).append(score)
+    found = {}
+    for node, candidate in chosen.items():
+        by_model = scores.get(candidate.id)
+        if candidate.id not in outputs or not by_model:
+            raise StoreError(f"the report names the output {candidate.id}, of which its record has no score")
+        model = _model_of(by_model, candidate.own)
+        prediction = Prediction(
+            {each.criterion: np.array(each.rewards)[:, None] for each in by_model[model]},
+            {each.criterion: np.array(each.acceptance)[:, None] for each in by_model[model]},
+        )
+        found[node] = Judged((outputs[candidate.id],), prediction, 0), model
+    return found
+
+
+def _model_of(scores: Mapping[str, Sequence[Scored]], own: float | None) -> str:
+    """Return the model whose score of an output the report tells, or the last where it tells it on another scale."""
+    for model, found in scores.items():
+        mean = next((float(np.mean(each.acceptance)) for each in found if each.criterion == OVERALL), None)
+        if own is not None and mean is not None and isclose(mean, own, rel_tol=1e-9):
+            return model
+    return list(scores)[-1]
+
+
+def _view(record: SqlStore, tree: RecordedTree, below: Mapping[str, Judged]) -> View:
+    """Return what stands beside outputs of the root, once the nodes below stand as they were judged."""
+    from rrm.pipeline.forest import Forest, State, Tree, material_at
+
+    grown = Tree(tree.source.id, tree.number, tree.graph)
+    needed = list(tree.graph.needs(tree.graph.root))
+    answers: dict[str, Output] = {}
+    for output in record.load_where(Output, "node", needed):
+        answers.setdefault(output.node, output)
+    state = State(
+        outputs={node: each.outputs for node, each in below.items()},
+        predictions={node: each.scores for node, each in below.items()},
+        read=dict.fromkeys(below, 0),
+        answers=answers if tree.grew else {},
+    )
+    return material_at(Forest({tree.source.id: tree.source}, (), frozenset()), grown, tree.graph.root, state).view
+
+
+def _column(prediction: Prediction, at: int) -> Prediction:
+    one = slice(at, at + 1)
+    return Prediction(
+        {name: rewards[:, one] for name, rewards in prediction.rewards.items()},
+        {name: accepted[:, one] for name, accepted in prediction.acceptance.items()},
+    )
+
+
+def _distribution(score: Score) -> dict[str, float]:
+    low, high = score.interval()
+    return {"score": score.mean, "low": low, "high": high}

@@ -1,0 +1,48 @@
+"""Checking anyone's part against the contracts that it claims to keep, by its import string."""
+
+from typing import Any
+
+from rrm.api.plugins import make, named
+from rrm.api.runfile import with_changes
+from rrm.backbone.tokens import load_tokenizer
+from rrm.core.errors import ContractError, PluginError
+from rrm.core.protocols import Assistant, Policy
+from rrm.verify.contracts import contracts_of
+
+
+def verify(
+    plugin: str, changes: tuple[str, ...] = (), policy: str = "rrm.policy.extractive:Extractive"
+) -> list[dict[str, Any]]:
+    """Return for each contract that a part claims to keep the promises that hold, and what is broken (or None).
+
+    `changes` are its arguments as key=value; one that takes an assistant is given a scripted one. `policy` is
+    what an optimiser improves. Raises PluginError, ConfigError for a part that cannot be made.
+    """
+    part = _made(plugin, changes)
+    given: dict[str, dict[str, Any]] = {"policy": {"count": load_tokenizer().count}}
+    found = []
+    for contract, check in contracts_of(part).items():
+        if contract == "optimiser":
+            sampler = _made(policy, ())
+            if not isinstance(sampler, Policy):
+                raise PluginError(f"{policy} is no Policy that answers at once: name another with --policy")
+            given[contract] = {"sampler": sampler}
+        try:
+            promises, broken = check(part, **given.get(contract, {})).promises, None
+        except ContractError as error:
+            promises, broken = error.kept, str(error)
+        found.append({"contract": contract, "promises": list(promises), "broken": broken})
+    return found
+
+
+def _made(plugin: str, changes: tuple[str, ...]) -> Any:
+    arguments = with_changes({}, changes)
+    offered = {"assistant": _assistant()}
+    return named(make(plugin, arguments, offered, "verify"), plugin, arguments)
+
+
+def _assistant() -> Assistant:
+    from rrm.assistants.langchain import LangChainAssistant
+    from rrm.assistants.scripted_model import ScriptedChatModel
+
+    return LangChainAssistant(ScriptedChatModel())

@@ -1,0 +1,512 @@
+"""Where a run's work is done: the parts of a run, opened in a folder, as the worker of an engine."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, cast
+
+import numpy as np
+
+from rrm.api.plugins import waits
+from rrm.api.wiring import Parts
+from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
+from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError
+from rrm.core.graph import Proposal, TaskGraph
+from rrm.core.growth import Answers, checked_graph, checked_proposals
+from rrm.core.ids import content_id
+from rrm.core.protocols import (
+    AsyncDecomposer,
+    AsyncGrowingDecomposer,
+    AsyncPolicy,
+    AsyncRater,
+    Composer,
+    Decomposer,
+    GrowingDecomposer,
+    JoinedRating,
+    Policy,
+    ProposeJob,
+    Rater,
+    RewardModel,
+    Workspace,
+)
+from rrm.core.roles import ROLES, R, Ratings, Role, Select, Train, for_choosing, for_fitting, for_improving
+from rrm.core.values import (
+    OVERALL,
+    Choice,
+    Composed,
+    Feedback,
+    Fitted,
+    FittedComposer,
+    Gold,
+    Group,
+    Improvement,
+    Output,
+    Prediction,
+    Rated,
+    Request,
+    Scored,
+)
+from rrm.files import read_json, write_json
+from rrm.pipeline.driver import FATAL
+from rrm.pipeline.forest import State, Tree, compose_unanchored
+from rrm.pipeline.plan import AnyAction, Values
+from rrm.pipeline.stages import (
+    ChooseJob,
+    ComposeJob,
+    DecomposeJob,
+    FitJob,
+    GoldJob,
+    ImproveJob,
+    LearnComposerJob,
+    OutputsJob,
+    RateJob,
+    ScoreJob,
+    SplitJob,
+)
+
+MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
+_SCORER = "scorer.json"
+_VITAL = frozenset({"fit", "score", "learn-composer", "compose", "improve", "choose", "gold"})
+
+Progress = Callable[[int, int], None]
+
+
+class Models:
+    """The run's reward models: saved under `folder`, loaded when they are first asked."""
+
+    def __init__(self, parts: Parts, folder: Path) -> None:
+        self._parts, self.folder = parts, folder
+        self._loaded: dict[str, RewardModel] = {}
+
+    @cached_property
+    def name(self) -> str:
+        """Covers all that a fit depends on beside its ratings."""
+        return str(self._parts.learner.name)
+
+    def load(self, fitted: Fitted) -> RewardModel:
+        """Return a model on record; raise StoreError if its files are gone or changed."""
+        if fitted.digest not in self._loaded:
+            model = self._parts.learner.load(self.folder / MODELS / fitted.path)
+            if model.digest != fitted.digest:
+                raise StoreError(f"{self.folder / MODELS / fitted.path} does not hold the model that the record names")
+            self._loaded[fitted.digest] = model
+        return self._loaded[fitted.digest]
+
+    def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
+        """Fit a job's model; raise PluginError, naming the learner and the place, where that fails."""
+        below = None if job.below is None else self.load(job.below)
+        ratings = for_fitting(Ratings(job.role, job.rated))
+        try:
+            model = self._parts.learner.fit(ratings, below, job.place, job.seed, workspace)
+        except RrmError:
+            raise
+        except Exception as error:
+            raise PluginError(f"[reward] {self.name} failed at {job.place.title}: {_told(error)}") from error
+        if not isinstance(model, RewardModel):
+            raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
+        return model
+
+    def predict(self, model: RewardModel, groups: Sequence[Group]) -> list[Prediction]:
+        """Return a prediction for each group; raise PluginError, naming the learner, for anything else."""
+        try:
+            found = model.predict(groups)
+        except FATAL:
+            raise
+        except Exception as error:
+            cause = str(error) if isinstance(error, RrmError) else _told(error)
+            raise PluginError(f"[reward] the model that {self.name} fitted cannot be used: {cause}") from error
+        if not isinstance(found, Sequence) or not all(isinstance(each, Prediction) for each in found):
+            raise PluginError(f"[reward] the model that {self.name} fitted must return a list of Predictions")
+        if len(found) != len(groups):
+            few = f"{len(found)} predictions for {len(groups)} groups"
+            raise PluginError(f"[reward] the model that {self.name} fitted returned {few}")
+        for each, group in zip(found, groups, strict=True):
+            if each.k != len(group.outputs):
+                scored = f"{each.k} outputs of {len(group.outputs)}"
+                raise PluginError(f"[reward] the model that {self.name} fitted scores {scored}")
+        return list(found)
+
+    def keep(self, model: RewardModel, job: FitJob) -> Fitted:
+        """Save a model that was fitted, and return what stands on record about it."""
+        digest = model.digest
+        path = f"{job.role.name}-{job.place.subject}-{job.place.level}-{digest[-12:]}"
+        model.save(self.folder / MODELS / path)
+        self._loaded[digest] = model
+        return Fitted(job.place, path, digest, len(job.rated), job.root, job.role.name, model.anchored)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScorer(Generic[R]):
+    """Scores groups by the fitted models of one role; implements `rrm.core.roles.Scorer`.
+
+    The role is the one on record with the models, so that a guard sees it whatever the caller expects. Raises
+    RoleError for models of several roles, or none.
+    """
+
+    fitted: tuple[Fitted, ...]
+    models: Models
+
+    def __post_init__(self) -> None:
+        if len(roles := {each.role for each in self.fitted}) != 1:
+            raise RoleError(f"a scorer has models of one judge role, got {' and '.join(sorted(roles)) or 'none'}")
+
+    @property
+    def role(self) -> type[R]:
+        return cast("type[R]", ROLES[self.fitted[0].role])
+
+    @property
+    def name(self) -> str:
+        return content_id("scorer", self.role.name, [each.digest for each in self.fitted])
+
+    def score(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return each group's prediction by the model of its level, or by the one nearest to it."""
+        found: dict[int, Prediction] = {}
+        by_model: dict[str, list[int]] = {}
+        fitted = {each.digest: each for each in self.fitted}
+        for at, group in enumerate(groups):
+            by_model.setdefault(self._for(group).digest, []).append(at)
+        for digest, places in by_model.items():
+            said = self.models.predict(self.models.load(fitted[digest]), [groups[at] for at in places])
+            found |= dict(zip(places, said, strict=True))
+        return [found[at] for at in range(len(groups))]
+
+    def _for(self, group: Group) -> Fitted:
+        return min(self.fitted, key=lambda each: (abs(each.place.level - group.place.level), -each.place.level))
+
+
+class RunWorker:
+    """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`."""
+
+    def __init__(self, parts: Parts, folder: Path, progress: Progress | None = None) -> None:
+        self.parts, self.folder = parts, folder
+        self.models = Models(parts, folder)
+        self._progress = progress or (lambda done, total: None)
+        self._policies: dict[str, Policy] = {}
+
+    def limit(self, step: str) -> int:
+        part = {
+            "decompose": self.parts.decomposer,
+            "split": self.parts.decomposer,
+            "propose": self.parts.policy,
+            "rate": self.parts.rater,
+            "rate-select": self.parts.select_rater,
+        }.get(step)
+        return self.parts.concurrency if part is not None and waits(part) else 0
+
+    def vital(self, step: str) -> bool:
+        return step in _VITAL
+
+    # ---- what computes ----
+
+    def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        """Do actions of one step; what can be done together is, and one by one where that fails."""
+        step = actions[0].step
+        if step in ("propose", "score"):
+            try:
+                together = self._propose(actions) if step == "propose" else self._score(actions)
+                return list(together)
+            except FATAL as error:
+                return [error] * len(actions)
+            except Exception as error:
+                if len(actions) == 1:
+                    return [error]
+                return [made for action in actions for made in self.compute([action])]
+        do = getattr(self, f"_{step.replace('-', '_')}")
+        return [self._tried(do, action) for action in actions]
+
+    def _tried(self, do: Callable[[AnyAction], Values], action: AnyAction) -> Values | Exception:
+        try:
+            return tuple(do(action))
+        except Exception as error:
+            return error
+
+    async def call(self, action: AnyAction) -> Values:
+        """Ask a part that waits for somebody."""
+        job = action.job
+        if isinstance(job, OutputsJob):
+            policy = self.parts.policy
+            assert isinstance(policy, AsyncPolicy)
+            _refuse_nothing(job.ask)
+            return tuple(self._checked_outputs(policy.name, job.ask, await policy.propose_async(job.ask)))
+        if isinstance(job, RateJob):
+            rater = self._rater(job.role)
+            assert isinstance(rater, AsyncRater)
+            return (_checked_feedback(rater.name, job.request, await rater.rate_async(job.request, job.seed)),)
+        part = self.parts.decomposer
+        if isinstance(job, DecomposeJob):
+            if isinstance(part, AsyncDecomposer):
+                return (checked_graph(part.name, await part.decompose_async(job.source, job.seed)),)
+            return self._decompose(action)
+        assert isinstance(job, SplitJob) and isinstance(part, AsyncGrowingDecomposer)
+        node, answers = job.graph.node(job.node), Answers(job.graph, job.node, job.answers, part.name)
+        found = await part.split_async(self.parts.sources[job.source], job.graph, node, answers, 1, job.seed)
+        return tuple(checked_proposals(part.name, found))
+
+    # ---- splitting ----
+
+    def _decompose(self, action: AnyAction) -> tuple[TaskGraph]:
+        job: DecomposeJob = action.job
+        part = self.parts.decomposer
+        if isinstance(part, Decomposer):
+            return (checked_graph(part.name, part.decompose(job.source, job.seed)),)
+        assert isinstance(part, GrowingDecomposer | AsyncGrowingDecomposer)
+        return (checked_graph(part.name, part.start(job.source, job.seed), closed=False),)
+
+    def _split(self, action: AnyAction) -> tuple[Proposal, ...]:
+        job: SplitJob = action.job
+        part = self.parts.decomposer
+        assert isinstance(part, GrowingDecomposer)
+        node, answers = job.graph.node(job.node), Answers(job.graph, job.node, job.answers, part.name)
+        source = self.parts.sources[job.source]
+        return tuple(checked_proposals(part.name, part.split(source, job.graph, node, answers, 1, job.seed)))
+
+    # ---- proposing ----
+
+    def policy(self, improved: Improvement | None) -> Policy:
+        """Return the run's policy, or what an optimiser made of it."""
+        if improved is None:
+            if isinstance(self.parts.policy, Policy):
+                return self.parts.policy
+            raise InputError(f"the policy {self.parts.policy.name} waits for somebody, and cannot be improved here")
+        if improved.policy not in self._policies:
+            folder = self.folder / POLICIES / improved.path
+            fitted = tuple(self._fitted(each) for each in read_json(folder / _SCORER)["models"])
+            scorer = for_improving(ModelScorer[Train](fitted, self.models))
+            anchor = self.policy(self._improvement(improved.anchor))
+            self._policies[improved.policy] = self.parts.optimiser.load(folder, anchor, scorer)
+        return self._policies[improved.policy]
+
+    def _improvement(self, policy: str) -> Improvement | None:
+        if self.parts.store is None or policy == self.parts.policy.name:
+            return None
+        return next((each for each in self.parts.store.load(Improvement) if each.policy == policy), None)
+
+    def _fitted(self, id_: str) -> Fitted:
+        known: list[Fitted] = self.parts.store.load(Fitted) if self.parts.store else []
+        found = next((each for each in known if each.id == id_), None)
+        if found is None:
+            raise StoreError(f"the record no longer names the model {id_}, which a policy was improved against")
+        return found
+
+    def _propose(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        made: list[Values | Exception] = [()] * len(actions)
+        by_policy: dict[str, list[int]] = {}
+        for at, action in enumerate(actions):
+            try:
+                _refuse_nothing(action.job.ask)
+                by_policy.setdefault(action.job.policy.id if action.job.policy else "", []).append(at)
+            except AssistantError as error:
+                made[at] = error
+        for places in by_policy.values():
+            policy = self.policy(actions[places[0]].job.policy)
+            asks = [actions[at].job.ask for at in places]
+            found = policy.propose(asks)
+            if not isinstance(found, Sequence) or len(found) != len(asks):
+                raise PluginError(
+                    f"the policy {policy.name} must return a list of outputs for each of {len(asks)} jobs"
+                )
+            for at, ask, outputs in zip(places, asks, found, strict=True):
+                made[at] = tuple(self._checked_outputs(policy.name, ask, outputs))
+        return made
+
+    def _checked_outputs(self, name: str, ask: ProposeJob, outputs: object) -> Sequence[Output]:
+        """Return what a policy proposed; raise PluginError unless it is n outputs of the node within its limit."""
+        if isinstance(outputs, str) or not isinstance(outputs, Sequence):
+            raise PluginError(
+                f"the policy {name} must return a list of Outputs for each job, got {type(outputs).__name__}"
+            )
+        other = next((each for each in outputs if not isinstance(each, Output)), None)
+        if other is not None:
+            raise PluginError(f"the policy {name} must return Outputs, got {type(other).__name__} among them")
+        if len(outputs) != ask.n:
+            raise PluginError(f"the policy {name} was asked for {ask.n} outputs and returned {len(outputs)}")
+        limit = ask.material.task.max_tokens
+        for output in outputs:
+            if output.node != ask.material.node:
+                raise PluginError(f"the policy {name} returned an output of another node, {output.node}")
+            if len(output.text) > limit and (tokens := self.parts.tokenizer.count(output.text)) > limit:
+                raise PluginError(f"the policy {name} returned {tokens} tokens where the task allows {limit}")
+        return outputs
+
+    # ---- rating ----
+
+    def _rater(self, role: type[Role]) -> Rater | AsyncRater:
+        rater = self.parts.rater if role is Train else self.parts.select_rater
+        assert rater is not None
+        return rater
+
+    def _rate(self, action: AnyAction) -> tuple[Rated]:
+        job: RateJob = action.job
+        rater = self._rater(job.role)
+        assert isinstance(rater, Rater)
+        return (_checked_feedback(rater.name, job.request, rater.rate(job.request, job.seed)),)
+
+    _rate_select = _rate
+
+    # ---- reward models ----
+
+    def _fit(self, action: AnyAction) -> tuple[Fitted]:
+        job: FitJob = action.job
+        model = self.models.fit(job, self._workspace(action))
+        row = next((each for each in job.rated if each.request.shown), None)
+        if row is not None:
+            self.models.predict(model, [row.request.group])  # so that what it says wrong is said before it is kept
+        return (self.models.keep(model, job),)
+
+    def _score(self, actions: Sequence[AnyAction]) -> list[Values]:
+        found: dict[int, Values] = {}
+        by_model: dict[str, list[int]] = {}
+        for at, action in enumerate(actions):
+            by_model.setdefault(action.job.model.digest, []).append(at)
+        for places in by_model.values():
+            jobs: list[ScoreJob] = [actions[at].job for at in places]
+            said = self.models.predict(self.models.load(jobs[0].model), [job.group for job in jobs])
+            found |= {at: _scored(job, each) for at, job, each in zip(places, jobs, said, strict=True)}
+        return [found[at] for at in range(len(actions))]
+
+    # ---- composing ----
+
+    def composer(self, learned: FittedComposer | None) -> Composer:
+        """Return the run's composer, or the one that was learned."""
+        if learned is None:
+            return self.parts.composer
+        return self.parts.composer_learner.load(self.folder / COMPOSERS / learned.path)
+
+    def _learn_composer(self, action: AnyAction) -> tuple[FittedComposer]:
+        """Learn twice: from nodes right above the leaves, then from all, with parts composed by the first."""
+        job: LearnComposerJob = action.job
+        learner = self.parts.composer_learner
+        tree_of = {node: tree for tree in job.trees for node in tree.graph}
+        above = [row for row in job.rated if row.request.node in tree_of]
+        lowest = [row for row in above if tree_of[row.request.node].graph.height(row.request.node) == 1]
+        path = content_id("composer", action.id)[-12:]
+        work = replace(self._workspace(action), folder=self.folder / COMPOSERS / path)
+        first = learner.fit(_joined(job.state, tree_of, lowest, None), job.place, job.seed, work)
+        learned = learner.fit(_joined(job.state, tree_of, above, first), job.place, job.seed, work)
+        check_composer(learned)
+        return (FittedComposer(job.place, path, learned.name),)
+
+    def _compose(self, action: AnyAction) -> tuple[Composed, ...]:
+        job: ComposeJob = action.job
+        composer = self.composer(job.learned)
+        require_anchored(composer, job.anchored)
+        state = job.state if job.anchored else compose_unanchored(job.state, job.trees)
+        made = []
+        for tree in job.trees:
+            judged = state.judged(tree.graph)
+            for node, found in compose(tree.graph, judged, composer).items():
+                for criterion, samples in found.acceptance.items():
+                    for at, output in enumerate(judged[node].outputs):
+                        made.append(Composed(output.id, job.basis, tuple(map(float, samples[:, at])), criterion))
+        return tuple(made)
+
+    # ---- improving ----
+
+    def _improve(self, action: AnyAction) -> tuple[Improvement]:
+        job: ImproveJob = action.job
+        path = content_id("policy", action.id)[-12:]
+        folder = self.folder / POLICIES / path
+        start, anchor = self.policy(job.start), self.policy(job.anchor)
+        scorer = for_improving(ModelScorer[Train](job.models, self.models))
+        write_json(folder / _SCORER, {"models": [each.id for each in job.models]})
+        work = replace(self._workspace(action), folder=folder)
+        optimiser = self.parts.optimiser
+        found = optimiser.improve(start, anchor, job.seen, scorer, job.kl_budget, job.seed, work)
+        if not np.isfinite(found.kl) or found.kl > job.kl_budget + 1e-9:
+            gone = f"{found.kl:.3f} nats from its anchor, where {job.kl_budget:g} are allowed"
+            raise PluginError(f"[improve] {optimiser.name} went {gone}")
+        self._policies[found.sampler.name] = found.sampler
+        names = found.sampler.name, start.name, anchor.name
+        return (Improvement(job.place, path, *names, float(found.kl), job.kl_budget, found.how, job.level),)
+
+    def _choose(self, action: AnyAction) -> tuple[Choice]:
+        """Compare the mean acceptance of two policies' outputs at nodes held apart, by the judge of role select."""
+        job: ChooseJob = action.job
+        scorer = for_choosing(ModelScorer[Select](job.models, self.models))
+        means, policies = [], (self.policy(job.policy), self.policy(job.before))
+        for policy in policies:
+            asks = [ask for _, ask in job.asks]
+            groups = [
+                Group(source, ask.material.place, ask.material.view, tuple(output.text for output in outputs))
+                for (source, ask), outputs in zip(job.asks, policy.propose(asks), strict=True)
+            ]
+            means.append([float(found.acceptance[OVERALL].mean()) for found in scorer.score(groups)])
+        gain = float(np.mean(means[0]) - np.mean(means[1])) if job.asks else 0.0
+        return (Choice(job.place, job.policy.policy, policies[1].name, gain, len(job.asks), gain > 0),)
+
+    def _gold(self, action: AnyAction) -> tuple[Gold, ...]:
+        job: GoldJob = action.job
+        known = self.parts.gold
+        assert known is not None
+        return tuple(Gold(output.id, float(known.gold(job.source, span, output.text))) for output, span in job.outputs)
+
+    def _workspace(self, action: AnyAction) -> Workspace:
+        folder = self.folder / WORK / action.id
+        return Workspace(folder, self._progress, self.parts.store)
+
+
+def _told(error: Exception) -> str:
+    """Return an error's kind and what it says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _refuse_nothing(ask: ProposeJob) -> None:
+    """Raise AssistantError for a node that has a text or parts, and nothing of them to show."""
+    material = ask.material
+    if not material.view.passages and material.task.span is not None:
+        raise AssistantError("there is nothing to work on: the text is blank, or all of its parts failed")
+
+
+def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:
+    if not isinstance(feedback, Feedback):
+        raise PluginError(f"the rater {name} must return Feedback, got {type(feedback).__name__}")
+    if feedback.request != request.id:
+        raise PluginError(f"the rater {name} answered another request than the one asked")
+    return Rated(request, feedback)
+
+
+def _scored(job: ScoreJob, said: Prediction) -> Values:
+    """Return a score of each output by each criterion."""
+    return tuple(
+        Scored(
+            output,
+            job.model.id,
+            tuple(map(float, rewards[:, at])),
+            tuple(map(float, said.acceptance[criterion][:, at])),
+            criterion,
+        )
+        for criterion, rewards in said.rewards.items()
+        for at, outputs in enumerate(job.outputs)
+        for output in outputs
+    )
+
+
+def _joined(
+    state: State, tree_of: dict[str, Tree], rated: Iterable[Rated], composer: Composer | None
+) -> list[JoinedRating]:
+    """Return ratings with own scores and parts' scores, as composed by `composer`, or the parts' own without one."""
+    composed: dict[str, dict[str, Prediction]] = {}
+    found = []
+    for row in rated:
+        node = row.request.node
+        graph = tree_of[node].graph
+        if node not in state.read:
+            continue
+        judged = state.judged(graph)
+        if graph.root not in composed:
+            own = {each: here.scores for each, here in judged.items()}
+            composed[graph.root] = own if composer is None else compose(graph, judged, composer)
+        parts = scored_parts(graph, node, judged, composed[graph.root])
+        outputs = {output.id: at for at, output in enumerate(state.outputs[node])}
+        places = [outputs[shown.output] for shown in row.request.shown if shown.output in outputs]
+        if len(places) < len(row.request.shown) or not parts:
+            continue  # about outputs of an earlier round
+        scores = state.predictions[node]
+        shown_scores = Prediction(
+            {name: r[:, places] for name, r in scores.rewards.items()},
+            {name: p[:, places] for name, p in scores.acceptance.items()},
+        )
+        candidates = tuple(state.outputs[node][at] for at in places)
+        found.append(JoinedRating(graph.node(node), row, candidates, shown_scores, parts))
+    return found

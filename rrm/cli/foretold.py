@@ -1,0 +1,69 @@
+"""A dry run on the terminal: what each level takes, round by round, and who is asked for how much."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_forecast(told: Mapping[str, Any]) -> None:
+    """Print what `rrm.api.forecast.forecast` returned; of two numbers the first is expected, the other the most."""
+    console = Console(highlight=False, markup=False)
+    sources = told["sources"]
+    console.print(f"{sources['train']} training sources, {sources['target']} targets")
+    if told["nodes_per_level"] is None:
+        console.print(f"{told['source_tokens']:,} tokens of text")
+    else:
+        console.print(_stages(told))
+        for line in _sums(told):
+            console.print(line)
+    for note in told["notes"]:
+        console.print(f"! {note}")
+
+
+def _stages(told: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("round", "level", "nodes", "outputs", "ratings", "tokens", "minutes", "published"):
+        table.add_column(title, justify="right", no_wrap=True)
+    several = len(told["rounds"]) > 1
+    for each in told["rounds"] if several else ():
+        for level in each["levels"]:
+            table.add_row(str(each["round"]), str(level["level"]), *_row(level))
+    for level in told["levels"]:
+        table.add_row("all" if several else "1", str(level["level"]), *_row(level))
+    if told["select"] is not None:
+        table.add_row("all", "select", *_row(told["select"]))
+    if told["flat"] is not None:
+        table.add_row("", "flat" if told["flat"]["included"] else "(flat)", *_row(told["flat"]))
+    return table
+
+
+def _row(stage: Mapping[str, Any]) -> list[str]:
+    ratings = {"expected": stage["expected_ratings"], "at_most": stage["ratings"]}
+    measures = [ratings, *(stage[name] for name in ("tokens_shown", "minutes", "published_minutes"))]
+    return [str(stage.get("nodes", "")), str(stage["outputs"] or ""), *map(_between, measures)]
+
+
+def _sums(told: Mapping[str, Any]) -> list[str]:
+    whose = "people" if told["people_minutes"] else "raters"
+    lines = [
+        f"{told['outputs']} outputs at most, {_between(told['rater_minutes'])} minutes of {whose}",
+        f"{told['encoder_tokens']:,} tokens to encode, about {told['machine_minutes']} minutes on this machine",
+    ]
+    for name, by_part in told["assistants"].items():
+        for part, load in by_part.items():
+            lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")
+    return lines
+
+
+def _between(bounds: Mapping[str, float]) -> str:
+    low, high = _short(bounds["expected"]), _short(bounds["at_most"])
+    return low if low == high else f"{low}-{high}"
+
+
+def _short(value: float) -> str:
+    """Return a number in a few characters: thousands from 10,000 up, and millions, by their letter."""
+    if value >= 10_000_000:
+        return f"{value / 1_000_000:.0f}M"
+    return f"{value / 1000:.0f}k" if value >= 10_000 else f"{value:.0f}"

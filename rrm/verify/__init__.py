@@ -1,0 +1,1 @@
+"""Contracts: what the protocols promise, checked on any part that claims to keep one."""

@@ -1,0 +1,243 @@
+"""What policies and optimisers promise."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import isfinite, sqrt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+import numpy as np
+
+from rrm.core.protocols import (
+    AsyncPolicy,
+    Density,
+    Divergence,
+    Improved,
+    Material,
+    Optimiser,
+    Policy,
+    ProposeJob,
+    Seen,
+    Workspace,
+)
+from rrm.core.roles import Train
+from rrm.core.values import Group, Output, Prediction
+from rrm.feedback.minutes import word_count
+from rrm.verify import made_up
+from rrm.verify.held import Checks, Held, checking
+
+_DRAWS = 400
+"""Outputs drawn on the small text to see which ones there are."""
+
+
+def check_policy(
+    policy: Policy | AsyncPolicy,
+    material: Material | None = None,
+    count: Callable[[str], int] = word_count,
+    others: Sequence[Policy] = (),
+) -> Held:
+    """Check that a policy proposes what it is asked for, by its seed alone, within the limit.
+
+    `count` counts a text's tokens; words, the default, are never more. Where a policy is a Density its
+    log-probabilities must sum to one on a small text; where it is a Divergence its distances are checked, from
+    itself and from `others`. Equal seeds give equal outputs unless it waits for somebody. Raises ContractError.
+    """
+    given = [material] if material else [made_up.material(0), made_up.joining(1), made_up.material(2, 8)]
+    jobs = [ProposeJob(each, 3 + at, 11 + at) for at, each in enumerate(given)]
+    with checking("policy", policy) as checks:
+        found = _proposed(policy, jobs)
+        checks.require(len(found) == len(jobs), "answers every job", f"{len(jobs)} jobs gave {len(found)} lists")
+        for job, made in zip(jobs, found, strict=True):
+            _check_outputs(checks, policy.name, job, made, count)
+        if isinstance(policy, Policy):
+            _check_seeds(checks, policy, jobs, found)
+        if isinstance(policy, Density) and isinstance(policy, Policy):
+            _check_density(checks, policy, material or made_up.small())
+        if isinstance(policy, Divergence) and isinstance(policy, Policy):
+            _check_divergence(checks, policy, [job.material for job in jobs], others)
+    return checks.held
+
+
+def _proposed(policy: Policy | AsyncPolicy, jobs: Sequence[ProposeJob]) -> Sequence[Sequence[Output]]:
+    if isinstance(policy, Policy):
+        return policy.propose(jobs)
+    return [anyio.run(policy.propose_async, job) for job in jobs]
+
+
+def _check_outputs(
+    checks: Checks, name: str, job: ProposeJob, made: Sequence[Output], count: Callable[[str], int]
+) -> None:
+    material, limit = job.material, job.material.task.max_tokens
+    checks.require(
+        isinstance(made, Sequence) and all(isinstance(each, Output) for each in made),
+        "returns outputs",
+        f"a job must give a list of Outputs, got {made!r:.80}",
+    )
+    checks.require(len(made) == job.n, "gives n outputs", f"asked for {job.n} outputs, it gave {len(made)}")
+    for output in made:
+        checks.require(
+            (output.node, output.inputs, output.context) == (material.node, material.inputs, material.context),
+            "says what an output is of and was made from",
+            f"an output must carry its node, inputs and context ({material.node}, {material.inputs},"
+            f" {material.context}), got ({output.node}, {output.inputs}, {output.context})",
+        )
+        checks.require(
+            output.policy == name, "signs its outputs", f"outputs must be signed {name!r}, got {output.policy!r}"
+        )
+        tokens = count(output.text)
+        checks.require(tokens <= limit, "keeps the limit", f"{tokens} tokens where the task allows {limit}")
+        known = output.log_prob is None or (isfinite(output.log_prob) and output.log_prob <= 1e-9)
+        checks.require(
+            known, "knows log-probabilities or says None", f"log_prob must be 0 or less, got {output.log_prob}"
+        )
+
+
+def _check_seeds(checks: Checks, policy: Policy, jobs: Sequence[ProposeJob], found: Sequence[Sequence[Output]]) -> None:
+    checks.require(
+        _texts(policy.propose(jobs)) == _texts(found),
+        "gives equal outputs for equal seeds",
+        "the same jobs gave other outputs the second time",
+    )
+    alone = [policy.propose([job])[0] for job in reversed(jobs)]
+    checks.require(
+        _texts(alone[::-1]) == _texts(found),
+        "answers each job by itself",
+        "a job's outputs hang on the jobs beside it: they are others when it stands alone",
+    )
+
+
+def _check_density(checks: Checks, policy: Policy, material: Material) -> None:
+    assert isinstance(policy, Density)
+    [drawn] = policy.propose([ProposeJob(material, _DRAWS, 5)])
+    times = Counter(output.text for output in drawn)
+    texts = sorted(times)
+    log_probs = np.asarray(policy.log_prob(material, texts))
+    checks.require(
+        log_probs.shape == (len(texts),) and not np.isnan(log_probs).any() and bool((log_probs <= 1e-9).all()),
+        "gives a log-probability of each text",
+        f"log_prob of {len(texts)} texts must be as many numbers of 0 or less, got {log_probs!r:.80}",
+    )
+    total, once = float(np.exp(log_probs).sum()), sum(count == 1 for count in times.values())
+    # what was never drawn has about the probability of what was drawn once: Good (1953), doi:10.2307/2333344
+    unseen = (once + 4 * sqrt(once) + 4) / _DRAWS
+    checks.require(
+        1 - unseen <= total <= 1 + 1e-6,
+        "has log-probabilities that sum to one",
+        f"the {len(texts)} outputs drawn of a small text have probabilities that sum to {total:.6f}, not to 1",
+    )
+    least = dict(zip(texts, log_probs, strict=True))
+    low = [output for output in drawn if output.log_prob is not None and output.log_prob > least[output.text] + 1e-6]
+    checks.require(
+        not low,
+        "agrees with its outputs' log_prob",
+        "an output's own log_prob is greater than that of its text, which it is one way to write",
+    )
+
+
+def _check_divergence(checks: Checks, policy: Policy, materials: Sequence[Material], others: Sequence[Policy]) -> None:
+    assert isinstance(policy, Divergence)
+    for material in materials:
+        own, entropy = policy.kl(material, policy), policy.entropy(material)
+        checks.require(abs(own) <= 1e-9, "is no distance from itself", f"KL from itself must be 0, got {own}")
+        checks.require(
+            isfinite(entropy) and entropy >= 0, "has an entropy", f"entropy is 0 nats or more, got {entropy}"
+        )
+        for other in others:
+            far = policy.kl(material, other)
+            checks.require(
+                far >= -1e-9, "is at a distance of 0 or more", f"KL from {other.name} must not be negative, got {far}"
+            )
+
+
+def _texts(found: Sequence[Sequence[Output]]) -> list[list[str]]:
+    return [[output.text for output in made] for made in found]
+
+
+class _Longer:
+    """Scores outputs by their length; implements `rrm.core.roles.Scorer`."""
+
+    name = "longer"
+    role = Train
+
+    def score(self, groups: Sequence[Group]) -> list[Prediction]:
+        rewards = [np.array([[len(text) / 40 - 1 for text in group.outputs]] * 4) for group in groups]
+        return [Prediction.overall(each, 1 / (1 + np.exp(-each))) for each in rewards]
+
+
+def check_optimiser(
+    optimiser: Optimiser,
+    sampler: Policy,
+    materials: Sequence[Material] | None = None,
+    kl_budget: float = 0.5,
+) -> Held:
+    """Check that an optimiser keeps its budget of KL, is deterministic, and loads what it saved.
+
+    `sampler` is the policy that it improves, and its anchor. Scores prefer longer outputs. Raises ContractError.
+    """
+    given = list(materials) if materials else [made_up.material(number) for number in range(4)]
+    jobs = [ProposeJob(each, 4, at) for at, each in enumerate(given)]
+    with checking("optimiser", optimiser) as checks, TemporaryDirectory() as place:
+        before = sampler.propose(jobs)
+        seen = [Seen(str(each.task.source), each, tuple(made)) for each, made in zip(given, before, strict=True)]
+
+        def improve(folder: str) -> Improved:
+            where = Path(place) / folder
+            where.mkdir(exist_ok=True)
+            return optimiser.improve(sampler, sampler, seen, _Longer(), kl_budget, 7, Workspace(where))
+
+        found, again, resumed = improve("one"), improve("two"), improve("one")
+        checks.require(
+            isinstance(found, Improved) and isinstance(found.sampler, Policy),
+            "returns an improved policy",
+            f"improve must return Improved with a Policy, got {type(found).__name__}",
+        )
+        checks.require(
+            isfinite(found.kl) and -1e-9 <= found.kl <= kl_budget + 1e-9,
+            "keeps its budget of KL",
+            f"it went {found.kl} nats a node where {kl_budget} are allowed",
+        )
+        _check_distance(checks, found, sampler, given, kl_budget)
+        made = found.sampler.propose(jobs)
+        for other, sentence in ((again, "another folder"), (resumed, "the same folder, begun again")):
+            checks.require(
+                other.sampler.name == found.sampler.name and _texts(other.sampler.propose(jobs)) == _texts(made),
+                "improves equally with equal seeds",
+                f"the same work in {sentence} gave another policy",
+            )
+        checks.require(
+            found.sampler.name != sampler.name or _texts(made) == _texts(before),
+            "names what it changed",
+            "the improved policy proposes other outputs under the name of the one before",
+        )
+        loaded = optimiser.load(Path(place) / "one", sampler, _Longer())
+        checks.require(
+            loaded.name == found.sampler.name and _texts(loaded.propose(jobs)) == _texts(made),
+            "loads what it saved",
+            "the policy that is loaded is not the one that was saved",
+        )
+        checks.require(
+            _texts(sampler.propose(jobs)) == _texts(before),
+            "leaves the policy before as it was",
+            "the policy that it started from was changed",
+        )
+    return checks.held
+
+
+def _check_distance(
+    checks: Checks, found: Improved, anchor: Policy, materials: Sequence[Material], kl_budget: float
+) -> None:
+    improved = found.sampler
+    if not isinstance(improved, Divergence):
+        return
+    exact = float(np.mean([improved.kl(material, anchor) for material in materials]))
+    checks.require(
+        exact <= kl_budget + 1e-6,
+        "lies as near to its anchor as it says",
+        f"the improved policy lies {exact:.4f} nats a node from its anchor where {kl_budget} are allowed",
+    )
+    checks.require(
+        found.how != "exact" or abs(exact - found.kl) <= 1e-6,
+        "says its exact distance",
+        f"it says {found.kl:.4f} nats, exactly, and lies {exact:.4f} from its anchor",
+    )

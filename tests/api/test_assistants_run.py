@@ -1,0 +1,91 @@
+"""A whole run with a language model: faults of its set-up stop it, and all calls stand on record."""
+
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+
+import rrm
+from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.core.calls import Call
+from rrm.core.errors import SetupError
+from rrm.core.graph import TaskGraph
+from rrm.core.values import Failure, Feedback, Output, Request
+from rrm.store.record import open_store
+from tests.scenarios import SMALL
+
+
+class Denied(Exception):
+    """What a provider's package raises."""
+
+    status_code = 401
+
+
+class Keyed(ScriptedChatModel):
+    """Answers those who have the key."""
+
+    api_key: str = ""
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        if self.api_key != "right-key-0123":
+            raise Denied(f"wrong API key {self.api_key}")
+        return super()._generate(messages, stop, run_manager, **kwargs)
+
+
+def settings(key: str) -> Any:
+    table = deepcopy(SMALL)
+    table["train"]["arguments"] |= {"count": 2, "words": 500}
+    table["target"] |= {"trees": 1}
+    table["policy"] = {
+        "plugin": "rrm.policy.language_model:LanguageModelPolicy",
+        "outputs": 2,
+        "root_outputs": 2,
+    }
+    table["rater"] = {
+        "plugin": "rrm.raters.assistant:AssistantRater",
+        "per_node": {"comparison": 1, "rating": 1},
+    }
+    arguments = {"vary": 0.3, "api_key": key}
+    table["assistants"] = {"model": {"model": f"{__name__}:Keyed", "arguments": arguments}}
+    return rrm.run_file(table)
+
+
+@pytest.mark.parametrize("literal", [False, True], ids=["environment", "run file"])
+def test_a_wrong_key_stops_the_run_and_is_no_result_and_the_mended_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, literal: bool
+) -> None:
+    def key(is_now: str) -> Any:
+        monkeypatch.setenv("TESTS_MODEL_KEY", is_now)
+        return settings(is_now if literal else "${TESTS_MODEL_KEY}")
+
+    with pytest.raises(SetupError, match=r"denied 401.* go on with the same command") as stopped:
+        rrm.run(key("wrong-key-0123"), tmp_path, quiet=True)
+    assert stopped.value.exit_code == 5
+    with open_store(tmp_path, "read") as store:
+        assert store.load(Failure) == store.load(Output) == []
+        attempts = store.load(Call)
+        assert 0 < len(attempts) <= 2 * 8  # no more than were under way together
+        assert all("401" not in (call.reply or "") and call.error for call in attempts)
+    rrm.run(key("right-key-0123"), tmp_path, quiet=True)
+    with open_store(tmp_path, "read") as store:
+        assert store.load(Failure) == []
+        assert store.load(Feedback)
+        assert store.spent()["calls"] == len([call for call in store.load(Call) if not call.cached])
+        assert "key-0123" not in repr(store.setting("run"))
+        every_node = {node for graph in store.load(TaskGraph) for node in graph}
+        about: dict[str, set[str]] = {}
+        for call in store.load(Call):
+            about.setdefault(call.asker, set()).add(call.about)
+        assert set(about) == {"policy", "rater"}
+        assert about["policy"] == every_node
+        assert about["rater"] == {request.id for request in store.load(Request)}
+    secret = b"right-key-0123"
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or secret not in path.read_bytes(), path
+    assert os.environ["TESTS_MODEL_KEY"] == "right-key-0123"

@@ -1,0 +1,370 @@
+"""What is wrong with a part of a run ends it with one sentence that names the part, what it did and what is right."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rrm
+from rrm.core.errors import (
+    ConfigError,
+    InputError,
+    PluginError,
+    ProposalError,
+    RoleError,
+    RrmError,
+    SetupError,
+    StoreError,
+)
+from rrm.core.graph import Node, Proposal, TaskGraph
+from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, Workspace
+from rrm.core.roles import Final, Scorer, Train, for_improving
+from rrm.core.task import Source, Span, Task
+from rrm.core.values import Feedback, Group, Output, Prediction, Request
+from rrm.store.record import open_store
+from tests.toys import Growing, Longer, Thirds, Words, toys
+
+
+def refused(out: Path, kind: type[RrmError] = PluginError, **changes: Any) -> str:
+    """Run the toys with other parts, which must end it with an error of a kind; return its one sentence."""
+    with pytest.raises(kind) as ended:
+        rrm.run(out=out, quiet=True, **toys(**changes))
+    assert type(ended.value) is kind
+    assert not (out / "report.json").exists()
+    sentence = str(ended.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def policy(part: object) -> dict[str, Any]:
+    return {"plugin": part, "outputs": 4, "root_outputs": 5}
+
+
+def rater(part: object, **more: Any) -> dict[str, Any]:
+    return {"plugin": part, "per_node": {"comparison": 2, "label": 1}, "random_share": 0.0, **more}
+
+
+# ---- policies ----
+
+
+class Answering:
+    """Proposes what a function makes of what `Words` proposes for a job."""
+
+    name = "answering"
+
+    def __init__(self, change: Callable[[list[Output]], Any]) -> None:
+        self._change = change
+
+    def propose(self, jobs: Sequence[ProposeJob]) -> list[Any]:
+        return [self._change(outputs) for outputs in Words().propose(jobs)]
+
+
+def long(outputs: list[Output]) -> list[Output]:
+    return [Output(each.node, "word " * 12, each.policy, each.seed, each.inputs, each.context) for each in outputs]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda outputs: [each.text for each in outputs], "the policy answering must return Outputs, got str among"),
+        (lambda outputs: "a text", "the policy answering must return a list of Outputs for each job, got str"),
+        (lambda outputs: None, "the policy answering must return a list of Outputs for each job, got NoneType"),
+        (lambda outputs: outputs[:-1], "the policy answering was asked for 4 outputs and returned 3"),
+        (long, "the policy answering returned 12 tokens where the task allows 9"),
+    ],
+    ids=["texts", "a-text", "nothing", "too-few", "too-long"],
+)
+def test_a_policy_that_returns_something_else(change: Any, sentence: str, tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", policy=policy(Answering(change)))
+    assert said.startswith(f"every propose fails: {sentence}")
+    assert said.endswith("; mend that and give the same command again")
+
+
+def test_a_policy_that_answers_for_fewer_jobs_than_it_was_given(tmp_path: Path) -> None:
+    class Short(Words):
+        def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
+            return []
+
+    said = refused(tmp_path / "run", policy=policy(Short()))
+    assert "the policy words must return a list of outputs for each of 1 jobs" in said
+
+
+def test_a_mended_policy_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+    mended = Answering(lambda outputs: outputs)
+    refused(tmp_path / "run", policy=policy(Answering(lambda outputs: outputs[1:])))
+    assert rrm.run(out=tmp_path / "run", quiet=True, **toys(policy=policy(mended))).outputs == 3 * 53
+
+
+# ---- decomposers ----
+
+
+class Giving:
+    """Gives what a function makes of a source."""
+
+    name = "giving"
+
+    def __init__(self, give: Callable[[Source], Any]) -> None:
+        self._give = give
+
+    def decompose(self, source: Source, seed: int) -> Any:
+        return self._give(source)
+
+
+def opened(source: Source) -> TaskGraph:
+    return TaskGraph.start(Task("Tell.", source.id, Span(0, len(source.text)), max_tokens=9), "giving", 0)
+
+
+def overlapping(source: Source) -> TaskGraph:
+    halves = Proposal(tuple(Task("Tell.", source.id, Span(0, 20), max_tokens=9) for _ in range(2)))
+    graph = opened(source)
+    return graph.grow(graph.root, halves)
+
+
+@pytest.mark.parametrize(
+    ("give", "kind", "sentence"),
+    [
+        (lambda source: None, PluginError, "giving returned None from `decompose`, where a TaskGraph belongs"),
+        (opened, ProposalError, "giving returned a graph with 1 open"),
+        (overlapping, ProposalError, "every decompose fails: "),
+    ],
+    ids=["nothing", "open", "refused-by-the-gate"],
+)
+def test_a_decomposer_whose_trees_are_none(give: Any, kind: type[RrmError], sentence: str, tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", kind, decomposer=Giving(give))
+    assert said.startswith("every decompose fails: ") and sentence in said
+    assert kind.exit_code == 2
+
+
+class Endless(Growing):
+    """Grows one part more each time that it is asked, and never closes the task."""
+
+    name = "endless"
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> list[Proposal]:
+        if node.id != graph.root:
+            return [Proposal()]
+        at = len(graph.children(node.id))
+        return [Proposal((Task(f"Tell {at}.", source.id, Span(at, at + 1), max_tokens=9),), more=True)]
+
+
+class Deep(Growing):
+    """Splits every node into a first and a second part, for ever."""
+
+    name = "deep"
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> list[Proposal]:
+        assert node.task.span is not None
+        start, end = node.task.span
+        middle = (start + end) // 2
+        return [
+            Proposal(
+                tuple(Task("Tell.", source.id, Span(*at), max_tokens=9) for at in ((start, middle), (middle, end)))
+            )
+        ]
+
+
+def test_nodes_that_read_the_same_text_are_titled_by_what_they_ask(tmp_path: Path) -> None:
+    class Asking(Thirds):
+        name = "asking"
+
+        def decompose(self, source: Source, seed: int) -> TaskGraph:
+            whole = Span(0, len(source.text))
+            graph = TaskGraph.start(Task(f"What of {source.title}?", max_tokens=9, rank=2), self.name, 0)
+            asked = tuple(Task(f"What of {at}?", source.id, whole, max_tokens=9, rank=1) for at in range(2))
+            return graph.grow_each({graph.root: Proposal(asked)}).grow_all(lambda graph, node: Proposal())
+
+    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(decomposer=Asking()))
+    titles = [node.title for node in report.targets[0].trees[0].nodes]
+    assert titles == ["What of target?", "What of 0?", "What of 1?"]
+
+
+@pytest.mark.parametrize(
+    ("decomposer", "growth", "limit"),
+    [
+        (Endless(), {"max_splits": 3}, "max_splits = 3"),
+        (Deep(), {"max_depth": 2}, "max_depth = 2"),
+        (Deep(), {"max_nodes": 6}, "max_nodes = 6"),
+    ],
+    ids=["never-closes", "ever-deeper", "ever-more"],
+)
+def test_a_decomposer_without_an_end_is_closed_at_its_budget_and_the_report_says_so(
+    decomposer: Growing, growth: dict[str, int], limit: str, tmp_path: Path
+) -> None:
+    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(decomposer=decomposer, growth=growth))
+    [warning] = [each for each in report.warnings if "closed as" in each]
+    assert limit in warning and decomposer.name in warning
+
+
+# ---- raters ----
+
+
+def test_a_rater_that_always_raises(tmp_path: Path) -> None:
+    class Broken(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            raise ZeroDivisionError("nobody there")
+
+    said = refused(tmp_path / "run", rater=rater(Broken()))
+    assert said.startswith("every rate fails: ZeroDivisionError: nobody there; mend that")
+
+
+def test_a_rater_with_a_wrong_key_stops_the_run_and_the_same_call_goes_on_with_the_right_one(tmp_path: Path) -> None:
+    class Keyed(Longer):
+        asked, right = 0, False
+
+        def rate(self, request: Request, seed: int) -> Feedback:
+            self.asked += 1
+            if not self.right:
+                raise SetupError("the key of some-model is refused: set SOME_KEY")
+            return super().rate(request, seed)
+
+    keyed = Keyed()
+    said = refused(tmp_path / "run", SetupError, rater=rater(keyed))
+    assert said == "the key of some-model is refused: set SOME_KEY"
+    assert SetupError.exit_code == 5
+    assert keyed.asked == 1
+    keyed.right = True
+    assert rrm.run(out=tmp_path / "run", quiet=True, **toys(rater=rater(keyed))).failures == ()
+
+
+# ---- composers ----
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Multiplies a node's own acceptance."""
+
+    by: float
+    name: str = "scaled"
+    needs_anchor: bool = True
+
+    def compose(
+        self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]
+    ) -> Prediction:
+        return Prediction(scores.rewards, {name: self.by * p for name, p in scores.acceptance.items()})
+
+
+@dataclass(frozen=True)
+class Scalar(Scaled):
+    name: str = "scalar"
+
+    def compose(self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]) -> Any:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("composer", "sentence"),
+    [
+        (Scaled(5.0), r"the composer scaled failed: InputError: .* must lie in \[0, 1\]"),
+        (Scaled(float("nan")), "the composer scaled failed: InputError: .* must be finite"),
+        (Scalar(1.0), "the composer scalar must return a Prediction, got float"),
+    ],
+    ids=["out-of-range", "not-finite", "a-number"],
+)
+def test_a_composer_that_gives_no_probabilities_is_refused_before_anything_is_spent(
+    composer: Scaled, sentence: str, tmp_path: Path
+) -> None:
+    assert re.match(sentence, refused(tmp_path / "run", compose=composer))
+    with open_store(tmp_path / "run", "read") as record:
+        assert record.counts() == [] and record.setting("run") is None
+    assert rrm.run(out=tmp_path / "run", quiet=True, **toys(compose=Scaled(1.0))).composer == "scaled"
+
+
+# ---- budgets, schedules, roles ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rater": rater(Longer(), budget={"minutes": 0})}, "minutes must be more than 0, got 0"),
+        ({"rater": rater(Longer(), budget={"questions": 0})}, "questions must be more than 0, got 0"),
+        ({"rater": rater(Longer(), budget={})}, "one of minutes, questions and by_level, this one says nothing"),
+        ({"schedule": [{"levels": [1]}, {}]}, "round 1 visits level 1 before level 0 was ever visited"),
+        ({"schedule": [{}, {"levels": [-1]}, {}]}, "round 2: levels count from 0 .* got -1"),
+        ({"schedule": [{"levels": []}, {}]}, "round 1 visits no level"),
+        ({"schedule": [{"levels": ["leaves"]}, {}]}, r"schedule.0.levels has numbers from 0 .* got 'leaves'"),
+        ({"schedule": [{"levels": [0]}]}, "the last round visits all levels and the targets"),
+        ({"select": rater(Longer())}, "unknown key 'random_share' in .select."),
+        ({"select": {"plugin": Longer()}, "train": toys()["target"], "target": toys()["train"]}, "two or more of them"),
+    ],
+)
+def test_budgets_and_schedules_that_cannot_be_are_refused_before_the_folder_holds_a_run(
+    changes: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    assert re.search(sentence, refused(tmp_path / "run", ConfigError, **changes))
+    assert rrm.run(out=tmp_path / "run", quiet=True, **toys()).outputs == 3 * 53
+
+
+class Gold:
+    """What a final judge would say, as a scorer."""
+
+    name = "gold"
+    role = Final
+
+    def score(self, groups: Sequence[Group]) -> list[Prediction]:
+        return [Prediction.overall(*[np.full((1, len(group.outputs)), 0.5)] * 2) for group in groups]
+
+
+class Cheating:
+    """Optimises against gold."""
+
+    name = "cheating"
+
+    def improve(
+        self,
+        sampler: Policy,
+        anchor: Policy,
+        seen: Sequence[Seen],
+        score: Scorer[Train],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> Improved:
+        for_improving(Gold())  # type: ignore[arg-type]
+        return Improved(sampler, 0.0, "exact")
+
+    def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
+        return anchor
+
+
+def test_an_optimiser_that_is_handed_the_final_judge(tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", RoleError, rounds=2, improve=Cheating())
+    assert said == "an optimiser may use scores of role train, not of role final"
+
+
+# ---- folders ----
+
+
+def test_one_setting_changed_in_the_same_folder_names_the_keys_that_differ(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    rrm.run(out=out, quiet=True, **toys())
+    changed = toys(rater=rater(Longer("longest"), budget={"questions": 90}), rounds=2)
+    with pytest.raises(InputError) as ended:
+        rrm.run(out=out, quiet=True, **changed)
+    assert str(ended.value) == (
+        f"{out} holds a run that was begun with another rater.budget, rater.object, rounds: use a new directory"
+    )
+
+
+def test_a_folder_of_an_older_layout_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    rrm.run(out=out, quiet=True, **toys())
+    with sqlite3.connect(out / "record.db") as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '0004'")
+    with pytest.raises(StoreError, match=r"layout from before rrm's first release .*: name a new directory"):
+        rrm.run(out=out, quiet=True, **toys())
+
+
+def test_a_part_that_has_nothing_of_what_it_should_names_what_is_needed(tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", decomposer=Words())
+    assert said.startswith("[decomposer] tests.toys:Words is no Decomposer (decompose, name) or ")
+    said = refused(tmp_path / "run", policy=policy(Thirds()))
+    assert said.startswith("[policy] tests.toys:Thirds is no Policy (name, propose) or AsyncPolicy")

@@ -1,0 +1,294 @@
+"""The dry run beside what a run then takes: a true upper bound, level by level and part by part, and nobody asked."""
+
+import json
+from collections import Counter
+from copy import deepcopy
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+import rrm
+from rrm.api.forecast import forecast
+from rrm.api.runfile import run_file
+from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.backbone.tokens import load_tokenizer
+from rrm.core.protocols import ProposeJob
+from rrm.core.report import Report
+from rrm.core.text import words
+from rrm.core.values import Feedback, Output, Request
+from rrm.store.record import open_store
+from tests.scenarios import SMALL
+
+asked: Counter[str] = Counter()
+
+
+class Talkative(ScriptedChatModel):
+    """Writes as much as it may: outputs to their limit, and a reason of 4,000 characters; says nothing of tokens."""
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        text = str(super()._generate(messages, stop, run_manager, **kwargs).generations[0].message.content)
+        judges = text.startswith("{")
+        asked["rater" if judges else "policy"] += 1
+        if judges:
+            text = json.dumps({"reason": "so it is " * 444, **json.loads(text)})
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
+
+
+def by_models(**changes: Any) -> Any:
+    table = deepcopy(SMALL)
+    table["assistants"] = {
+        "writer": {"model": f"{__name__}:Talkative", "arguments": {"vary": 0.3, "seed": 1}},
+        "judge": {"model": f"{__name__}:Talkative"},
+    }
+    table["policy"] |= {
+        "plugin": "rrm.policy.language_model:LanguageModelPolicy",
+        "arguments": {"assistant": "writer"},
+    }
+    table["rater"] = {
+        "plugin": "rrm.raters.assistant:AssistantRater",
+        "arguments": {"assistant": "judge"},
+        "per_node": {"comparison": 2, "label": 1, "ranking": 1},
+        "per_root": {"comparison": 3, "rating": 2, "critique": 1},
+    }
+    return run_file(table | changes)
+
+
+def held(said: dict[str, Any], report: Report) -> None:
+    """Everything that the run took is within what was forecast, at every level and for the flat baseline."""
+    assert [level["level"] for level in said["levels"]] == [stage.level for stage in report.cost.levels]
+    assert report.cost.flat is not None and said["flat"]["included"]
+    for level, stage in zip((*said["levels"], said["flat"]), (*report.cost.levels, report.cost.flat), strict=True):
+        assert 0 < stage.ratings <= level["ratings"]
+        assert 0 < stage.tokens_shown <= level["tokens_shown"]["at_most"]
+        assert 0 < stage.minutes <= level["minutes"]["at_most"] + 0.05  # forecasts are rounded to tenths
+        assert 0 < stage.published_minutes <= level["published_minutes"]["at_most"] + 0.05
+        for expectation in ("tokens_shown", "minutes", "published_minutes"):
+            assert level[expectation]["expected"] <= level[expectation]["at_most"]
+
+
+def counted_by_hand(folder: Path, report: Report) -> None:
+    """The report's cost is what the record holds: views and outputs each time, reading once per three decisions."""
+    with open_store(folder, "read") as store:
+        requests = {request.id: request for request in store.load(Request)}
+        rated = [(requests[feedback.request], feedback.rater) for feedback in store.load(Feedback)]
+    levels = [("answer", stage) for stage in report.cost.levels]
+    count = load_tokenizer().count
+    assert report.cost.flat is not None
+    for subject, stage in [*levels, ("whole", report.cost.flat)]:
+        here = [(r, rater) for r, rater in rated if (r.place.subject, r.place.level) == (subject, stage.level)]
+        texts = [each.text for request, _ in here for each in request.shown]
+        views = [text for request, _ in here for text in (request.view.text, request.view.context)]
+        assert (stage.ratings, stage.tokens_shown) == (len(here), sum(map(count, [*texts, *views])))
+        decisions = Counter((rater, request.view.id) for request, rater in here)
+        size = {request.view.id: len(words(f"{request.view.text} {request.view.context}")) for request, _ in here}
+        read = sum(ceil(times / 3) * size[view] for (_, view), times in decisions.items())
+        minutes = (read + sum(len(words(text)) for text in texts)) / 250 + 0.2 * len(here)
+        assert stage.minutes == pytest.approx(minutes, rel=1e-9)
+        assert stage.published_minutes == pytest.approx(read / 180 + 0.75 * len(texts), rel=1e-9)
+
+
+def test_calls_and_tokens_of_models_are_within_the_forecast(tmp_path: Path) -> None:
+    asked.clear()
+    settings = by_models(flat=True)
+    said = forecast(settings)
+    assert not asked
+    report = rrm.run(settings, tmp_path / "run", quiet=True)
+    assert report.failures == ()
+    held(said, report)
+    parts = {"policy": said["assistants"]["writer"]["policy"], "rater": said["assistants"]["judge"]["rater"]}
+    assert set(said["assistants"]["writer"]) == {"policy"} and set(said["assistants"]["judge"]) == {"rater"}
+    assert all(asked[who] <= part["calls"] for who, part in parts.items())
+    of_levels = sum(level["model_calls"] for level in said["levels"])
+    assert report.cost.flat is not None
+    # equal outputs are not compared or asked for twice
+    assert 0.8 * of_levels <= sum(asked.values()) - report.cost.flat.ratings <= of_levels
+    assert report.cost.calls == sum(asked.values()) <= said["model_calls"]
+    assert report.cost.tokens <= said["model_tokens"]["at_most"]
+    # this model writes as much as it may, so the bound is not far above, but for the questions of the flat baseline
+    without = said["model_tokens"]["at_most"] - said["flat"]["model_tokens"]["at_most"]
+    assert without < 1.6 * report.cost.tokens * of_levels / sum(asked.values())
+    assert said["model_calls"] == sum(part["calls"] for part in parts.values())
+    assert any("asked again" in note for note in said["notes"])
+
+
+def test_a_simulated_run_is_within_the_forecast_and_calls_nobody(tmp_path: Path) -> None:
+    settings = run_file(SMALL)
+    said = forecast(settings)
+    report = rrm.run(settings, tmp_path / "run", quiet=True)
+    held(said, report)
+    counted_by_hand(tmp_path / "run", report)
+    assert said["model_calls"] == 0 and said["assistants"] == {} and said["notes"] == []
+    assert said["people_minutes"] is None and said["rater_minutes"]["at_most"] > 0
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"minutes": 90}, {"questions": 120}, {"by_level": {"0": {"questions": 80}, "root": {"minutes": 12}}}],
+    ids=["minutes", "questions", "by level"],
+)
+def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budget: dict[str, Any]) -> None:
+    table = deepcopy(SMALL)
+    table["rater"] |= {"budget": budget}
+    settings = run_file(table | {"rounds": 2, "flat": True})
+    said = forecast(settings)
+    report = rrm.run(settings, tmp_path / "run", quiet=True)
+    assert [each["round"] for each in said["rounds"]] == [1, 2]
+    level_bounds = zip(said["levels"], report.cost.levels, strict=True)
+    for level, stage in level_bounds:
+        assert stage.ratings <= level["ratings"] and stage.tokens_shown <= level["tokens_shown"]["at_most"]
+        assert stage.minutes <= level["minutes"]["at_most"] + 0.05
+        assert stage.published_minutes <= level["published_minutes"]["at_most"] + 0.05
+        assert level["expected_ratings"] <= level["ratings"]
+    assert report.cost.flat is not None and 0 < report.cost.flat.ratings <= said["flat"]["ratings"]
+    assert report.cost.flat.minutes <= said["flat"]["minutes"]["at_most"] + 0.05
+    with open_store(tmp_path / "run", "read") as store:
+        requests = store.load(Request)
+    rows = {(each["round"] - 1, row["level"]): row for each in said["rounds"] for row in each["levels"]}
+    by_place = Counter((r.place.round, r.place.level) for r in requests if r.place.subject == "answer")
+    for key, count in by_place.items():
+        assert count <= rows[key]["ratings"]
+    # what is expected is near to what is asked: outputs of these runs have about the usual length
+    expected = sum(level["expected_ratings"] for level in said["levels"])
+    assert expected == pytest.approx(sum(by_place.values()), rel=0.15)
+    if "questions" in budget:
+        assert said["ratings"] == 120
+    if "by_level" in budget:
+        assert said["levels"][0]["ratings"] == 80 and said["levels"][1]["ratings"] == 0
+        assert said["levels"][2]["minutes"]["at_most"] <= 3 * 12 + 0.05
+
+
+class Nudge:
+    """An optimiser that is named in a run file and never asked to do anything."""
+
+    name = "nudge"
+
+    def improve(self, *_: object) -> Any:
+        raise AssertionError("a dry run improves nothing")
+
+    def load(self, *_: object) -> Any:
+        raise AssertionError("a dry run loads nothing")
+
+
+def test_the_judge_of_role_select_and_new_policies_are_counted() -> None:
+    judged = {"plugin": SMALL["rater"]["plugin"], "arguments": SMALL["rater"]["arguments"], "share": 0.34}
+    improve = {"plugin": f"{__name__}:Nudge", "kl_budget": 1.0}
+    table = deepcopy(SMALL) | {"rounds": 2}
+    alone, both = forecast(run_file(table)), forecast(run_file(table | {"select": judged, "improve": improve}))
+    assert alone["select"] is None and both["select"]["ratings"] > 0
+    assert (
+        both["select_ratings"] + both["ratings"] == alone["ratings"]
+    )  # every node is asked about, by one or the other
+    # without an optimiser leaves are written once, with one in each round
+    leaves = [[each["levels"][0]["outputs"] for each in said["rounds"]] for said in (alone, both)]
+    assert leaves == [[105, 0], [105, 105]]
+    assert any("optimiser" in note for note in both["notes"])
+    assert both["encoder_tokens"] > alone["encoder_tokens"]
+
+
+def test_a_schedule_visits_what_it_says() -> None:
+    table = deepcopy(SMALL)
+    table["schedule"] = [
+        {"levels": [0], "nodes": {"plugin": "rrm.feedback.sample:FirstLeaves", "arguments": {"leaves": 2}}},
+        {},
+    ]
+    said = forecast(run_file(table))
+    first, second = said["rounds"]
+    assert [(row["level"], row["nodes"]) for row in first["levels"]] == [(0, 6)]  # two leaves of three books
+    assert first["levels"][0]["ratings"] == 6 * 5
+    assert [row["nodes"] for row in second["levels"]] == said["nodes_per_level"]
+
+
+def test_no_model_is_loaded_so_no_key_is_needed() -> None:
+    models = {name: {"model": "no.such.package:Model"} for name in ("writer", "judge")}
+    assert forecast(by_models(assistants=models))["model_calls"] > 0
+
+
+def test_the_flat_baselines_price_is_told_even_where_it_is_not_asked_for() -> None:
+    without, asked_for = forecast(by_models()), forecast(by_models(flat=True))
+    assert (without["flat"]["included"], asked_for["flat"]["included"]) == (False, True)
+    assert {**without["flat"], "included": True} == asked_for["flat"]
+    assert without["flat_ratings"] == 0 < asked_for["flat_ratings"]
+    for total in ("model_tokens", "rater_minutes"):
+        for bound in ("expected", "at_most"):
+            key = "minutes" if total == "rater_minutes" else total
+            price = asked_for[total][bound] - without[total][bound]
+            assert price == pytest.approx(without["flat"][key][bound], abs=0.2)
+    # every flat rating sends a whole book
+    assert without["flat"]["tokens_shown"]["expected"] / without["flat"]["expected_ratings"] > 700
+
+
+def test_people_read_once_for_three_decisions_or_each_for_themselves() -> None:
+    table = deepcopy(SMALL)
+    table["rater"] = {"plugin": "people", "per_node": {"label": 3}, "arguments": {"overlap": 1}}
+    once = forecast(run_file(table))
+    table["rater"]["arguments"]["overlap"] = 2
+    twice = forecast(run_file(table))
+    assert twice["people_minutes"] == twice["rater_minutes"]
+    for level, other in zip(once["levels"], twice["levels"], strict=True):
+        assert other["ratings"] == 2 * level["ratings"]
+        for bound in ("expected", "at_most"):
+            assert other["minutes"][bound] == pytest.approx(2 * level["minutes"][bound], abs=0.11)
+    # a leaf's three labels: 0.2 minutes each, 27 words of output each (three quarters of 36 tokens), one reading
+    leaves = once["levels"][0]
+    nodes = leaves["ratings"] / 3
+    reading = leaves["minutes"]["expected"] / nodes - 3 * (0.2 + 27 / 250)
+    assert 60 / 250 < reading < 190 / 250  # a leaf of 120 tokens has about 90 words, and its context some
+    # at most each label has a reading of its own
+    assert leaves["minutes"]["at_most"] / nodes > 3 * (0.2 + 27 / 250) + 3 * reading
+
+
+def test_a_language_models_splits_are_not_known_before_the_run() -> None:
+    decomposer = {
+        "plugin": "decomposers.language_model:LanguageModelDecomposer",
+        "arguments": {"assistant": "writer"},
+    }
+    said = forecast(by_models(decomposer=decomposer))
+    assert said["sources"] == {"train": 3, "target": 1} and said["nodes_per_level"] is None
+    assert said["source_tokens"] > 4 * 600
+    assert len(said["notes"]) == 1 and "not known before the run" in said["notes"][0]
+
+
+class Elsewhere:
+    """A policy and rater that ask somebody on their own account."""
+
+    name = "elsewhere"
+
+    async def propose_async(self, job: ProposeJob) -> list[Output]:
+        raise AssertionError("a dry run asks nobody")
+
+    async def rate_async(self, request: Request, seed: int) -> Feedback:
+        raise AssertionError("a dry run asks nobody")
+
+
+class Upset:
+    """A rater that takes no stand-in for an answer."""
+
+    name = "upset"
+
+    def __init__(self, assistant: Any) -> None:
+        self.assistant = assistant
+
+    async def rate_async(self, request: Request, seed: int) -> Feedback:
+        from rrm.core.protocols import Prompt
+
+        await self.assistant.ask(Prompt("Say it.", request.view.text))
+        raise ValueError("no answer that I know")
+
+
+def test_parts_that_ask_on_their_own_account_are_not_asked_and_that_is_said() -> None:
+    elsewhere = {"plugin": f"{__name__}:Elsewhere"}
+    said = forecast(by_models(policy=SMALL["policy"] | elsewhere, rater=elsewhere))
+    assert said["model_calls"] == 0
+    assert [note.split(" waits")[0] for note in said["notes"]] == ["the policy", "the rater"]
+
+
+def test_a_part_that_fails_with_stand_ins_is_counted_as_far_as_it_went() -> None:
+    said = forecast(by_models(rater={"plugin": f"{__name__}:Upset", "arguments": {"assistant": "judge"}}))
+    assert said["assistants"]["judge"]["rater"]["calls"] == said["ratings"]
+    assert "the rater could not be rehearsed to its end: ValueError: no answer that I know" in said["notes"]

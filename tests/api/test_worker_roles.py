@@ -1,0 +1,97 @@
+"""The guards of judge roles where a run puts ratings and scores to use: with each one removed, a leak goes through."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from rrm.api.wiring import Parts
+from rrm.api.worker import MODELS, ModelScorer, RunWorker
+from rrm.core.errors import RoleError
+from rrm.core.place import Place
+from rrm.core.protocols import ProposeJob, Seen
+from rrm.core.roles import Final, R, Ratings, Role, Scorer, Select, Train
+from rrm.core.values import Feedback, Fitted, Label, Rated, Request, Shown
+from rrm.pipeline.plan import Action
+from rrm.pipeline.stages import ChooseJob, FitJob, ImproveJob
+from rrm.policy.best_of_n import BestOfN
+from rrm.policy.extractive import Extractive
+from tests.policy.policy_scenes import material
+from tests.toys import LengthModel, Lengths
+
+PLACE = Place()
+GIVEN = material("Anna left. Old Peter wept all day. Nobody spoke. It rained.", limit=9)
+
+
+def ratings_unguarded(ratings: Ratings[R]) -> Ratings[R]:
+    return ratings
+
+
+def scorer_unguarded(scorer: Scorer[R]) -> Scorer[R]:
+    return scorer
+
+
+def worker(folder: Path) -> RunWorker:
+    parts = SimpleNamespace(learner=Lengths(), policy=Extractive(), optimiser=BestOfN(n=2), store=None)
+    return RunWorker(cast("Parts", parts), folder)
+
+
+def model_of(role: type[Role], folder: Path) -> Fitted:
+    """A model on record that was fitted to ratings of a role."""
+    model = LengthModel(PLACE, [])
+    model.save(folder / MODELS / role.name)
+    return Fitted(PLACE, role.name, model.digest, 1, role=role.name)
+
+
+def action(step: str, job: object) -> Action[object]:
+    return Action("action-1", step, "slot", PLACE, job)
+
+
+def test_nothing_is_fitted_on_ratings_that_only_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request("node", "one", PLACE, "label", GIVEN.view, (Shown("o", "Anna left."),))
+    row = Rated(request, Feedback(request.id, "gold", Label(True)))
+    fit = action("fit", FitJob(PLACE, True, Final, (row,), None, 0))
+    with pytest.raises(RoleError, match="role final"):
+        worker(tmp_path)._fit(fit)
+    monkeypatch.setattr("rrm.api.worker.for_fitting", ratings_unguarded)
+    [leaked] = worker(tmp_path)._fit(fit)
+    assert (leaked.role, leaked.ratings) == ("final", 1)
+
+
+def test_no_policy_is_improved_against_the_judge_that_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = (Seen("one", GIVEN, ()),)
+    improve = action("improve", ImproveJob(PLACE, None, seen, (model_of(Select, tmp_path),), None, None, 2.0, 0))
+    with pytest.raises(RoleError, match="role train, not of role select"):
+        worker(tmp_path)._improve(improve)
+    monkeypatch.setattr("rrm.api.worker.for_improving", scorer_unguarded)
+    with pytest.raises(RoleError, match="role train, not of role select"):  # the optimiser has a guard of its own
+        worker(tmp_path)._improve(improve)
+    monkeypatch.setattr("rrm.policy.best_of_n.for_improving", scorer_unguarded)
+    running = worker(tmp_path)
+    [leaked] = running._improve(improve)
+    lengths = [len(each.text.split()) for each in running.policy(leaked).propose([ProposeJob(GIVEN, 50, 0)])[0]]
+    plain = [len(each.text.split()) for each in Extractive().propose([ProposeJob(GIVEN, 50, 0)])[0]]
+    assert sum(lengths) > sum(plain)  # it has learned what the judge of role select likes
+
+
+def test_no_policy_is_chosen_by_the_scores_that_it_was_improved_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, judge = worker(tmp_path), model_of(Train, tmp_path)
+    seen = (Seen("one", GIVEN, ()),)
+    [made] = running._improve(action("improve", ImproveJob(PLACE, None, seen, (judge,), None, None, 2.0, 0)))
+    asks = (("one", ProposeJob(GIVEN, 50, 0)),)
+    choose = action("choose", ChooseJob(PLACE, asks, (judge,), made, None))
+    with pytest.raises(RoleError, match="role select, not of role train"):
+        running._choose(choose)
+    monkeypatch.setattr("rrm.api.worker.for_choosing", scorer_unguarded)
+    [leaked] = running._choose(choose)
+    assert leaked.chosen and leaked.gain > 0  # by its own judge a policy is always better
+
+
+@pytest.mark.parametrize("roles", [(), (Train, Select)])
+def test_a_scorers_models_are_of_one_role(tmp_path: Path, roles: tuple[type[Role], ...]) -> None:
+    fitted = tuple(model_of(role, tmp_path) for role in roles)
+    with pytest.raises(RoleError, match="models of one judge role"):
+        ModelScorer[Train](fitted, worker(tmp_path).models)

@@ -1,0 +1,133 @@
+"""What the terminal is told of runs, finished and not, where it is 80 columns wide and no terminal."""
+
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import rrm
+from rrm.api import look
+from rrm.cli.main import app
+from rrm.cli.summary import print_summary
+from rrm.core.errors import PluginError
+from rrm.core.report import (
+    Candidate,
+    Cost,
+    Interval,
+    LevelReport,
+    NodeReport,
+    Report,
+    RoundLevel,
+    RoundReport,
+    StageCost,
+    TargetReport,
+    TreeReport,
+    Use,
+)
+from rrm.core.values import Feedback, Request
+from tests.toys import Longer, toys
+
+LONG = "the miller's daughter who had never seen the sea and spoke of nothing else all winter " * 3
+
+
+def report(**changes: object) -> Report:
+    level = LevelReport(2, 12_000, 3_400, 3, 0.81, Interval(0.75, 0.86), 0.9, 0.5, 0.61, 0.43, 0.052)
+    leaves = tuple(
+        NodeReport(f"n{at}", 0, 1, f"leaf {at} {LONG}", (), "", (), blame=0.2 if at == 3 else 0.01) for at in range(6)
+    )
+    root = NodeReport("r", 2, 0, "root", tuple(leaf.id for leaf in leaves), "", (), blame=0.02)
+    chosen = Candidate("o", LONG, own=0.7, composed=0.625, composed_interval=Interval(0.5, 0.75), chosen=True)
+    target = TargetReport("a", LONG, (TreeReport(0, "r", (root, *leaves)),), chosen, 0)
+    rounds = tuple(
+        RoundReport(number, (RoundLevel(0, 0.4, 0.5, 0.25 * number, 1.0, 2.5, 0.5), RoundLevel(2, None, 0.75)))
+        for number in range(2)
+    )
+    known = Report(
+        name="mills",
+        train_sources=12,
+        target_sources=1,
+        nodes_per_level=(10_000, 2_000, 12),
+        outputs=48_000,
+        ratings=24_000,
+        composer="mean",
+        levels=(replace(level, level=0), level),
+        flat=replace(level, subject="whole"),
+        targets=(target,),
+        cost=Cost(levels=(StageCost(0, 12_000, 9, 3_000.4), StageCost(2, 10, 9, 60.0))),
+        seconds=7000.0,
+        warnings=(LONG,),
+        rounds=rounds,
+        uses=(Use("train", "fit", 24_000), Use("final", "report", 30)),
+    )
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def said(found: Report, directory: Path = Path("runs/mills")) -> str:
+    file = StringIO()
+    print_summary(found, directory, Console(file=file, highlight=False, markup=False))
+    return file.getvalue()
+
+
+def test_nothing_is_cut_and_no_line_is_longer_than_80_columns() -> None:
+    text = said(report())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert " ".join(text.split()).count(LONG.strip()) >= 2  # the title and the warning, wrapped
+
+
+def test_the_path_of_the_report_is_never_broken() -> None:
+    folder = Path("/".join(["a folder of mine"] * 8))
+    assert f"report: {folder / 'report.html'}" in said(report(), folder).splitlines()
+
+
+def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
+    text = " ".join(said(report()).split())
+    assert "1 leaves 0.40 0.50 0.00 0 % 2.50 50 % root - 0.75" in text
+    assert "2 leaves 0.40 0.50 0.25 25 % 2.50 50 % root - 0.75" in text
+    assert "minutes of raters: 3,060" in text
+    assert "judges: train to fit 24,000; final to report 30" in text
+    assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text
+
+
+def test_one_training_source_says_what_is_missing() -> None:
+    level = LevelReport(0, 12, 0)
+    assert "needs two or more training sources" in said(report(train_sources=1, levels=(level,)))
+    assert "needs two or more training sources" not in said(report())
+
+
+def test_status_is_a_table_whose_counts_are_the_reports(tmp_path: Path) -> None:
+    found = rrm.run(out=tmp_path / "run", quiet=True, **toys(rounds=2, flat=True))
+    told = look.status(tmp_path / "run")
+    assert (told["ratings"], told["finished"], told["waiting_for"]) == (found.ratings, True, {})
+    assert found.flat is not None and told["flat_ratings"] == found.flat.n_train
+    done = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.split())
+    assert f"{found.ratings} ratings, {found.flat.n_train} for the flat baseline" in text
+    # three trees with 9, 3 and 1 nodes; of two sources three ratings a node in each round
+    assert "1 splits decompose 3 level 0 propose 27 · rate 54 · fit 1 · score 27" in text
+    assert not {"{", "}", "level -1"} & set(done.output.split()) and "level -1" not in text
+
+
+def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:
+    class Choosy(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            if request.kind == "label" and request.place.level == 0:
+                raise PluginError("no labels here")
+            return super().rate(request, seed)
+
+    parts = toys(rater={"plugin": Choosy(), "per_node": {"comparison": 2, "label": 1}})
+    found = rrm.run(out=tmp_path / "run", quiet=True, **parts)
+    told = look.status(tmp_path / "run")
+    rated = next(step for step in told["steps"] if (step["step"], step["level"]) == ("rate", 0))
+    assert (rated["done"], rated["failed"]) == (36, 18)
+    assert told["ratings"] == found.ratings
+    assert "rate 36 (18 failed)" in CliRunner().invoke(app, ["status", str(tmp_path / "run")]).output
+
+
+@pytest.mark.parametrize("command", ["status"])
+def test_a_command_about_no_run_says_so(tmp_path: Path, command: str) -> None:
+    assert "holds no run" in str(CliRunner().invoke(app, [command, str(tmp_path)]).exception)

@@ -1,0 +1,130 @@
+"""Every plug-in that the package ships keeps its contracts; they are found by themselves, so a new one must too."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from inspect import isabstract, isclass, isfunction, signature
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+
+import decomposers
+import rrm.compose
+import rrm.feedback
+import rrm.policy
+import rrm.raters
+import rrm.reward
+import tasks
+from decomposers.chunks import Chunks
+from decomposers.language_model import LanguageModelDecomposer
+from rrm.assistants.langchain import LangChainAssistant
+from rrm.assistants.scripted_model import ScriptedChatModel
+from rrm.backbone.tokens import load_tokenizer
+from rrm.compose.composers import LogLinear
+from rrm.policy.best_of_n import Best
+from rrm.policy.careless import Careless
+from rrm.policy.extractive import Extractive
+from rrm.policy.language_model import LanguageModelPolicy
+from rrm.raters.assistant import AssistantRater
+from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.calibrated import Calibrated
+from rrm.reward.criteria import ByCriterion
+from rrm.reward.cross_fit import CrossFitted
+from rrm.reward.dispersed import Dispersed
+from rrm.reward.frozen import Frozen
+from rrm.verify import made_up
+from rrm.verify.contracts import CONTRACTS, contracts_of
+from tasks.books import BookFiles
+from tasks.fact_chains import FactChains
+from tasks.synthetic_book import SyntheticBooks
+from tests.policy.policy_scenes import Known, early
+
+PACKAGES = (rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decomposers, tasks)
+
+
+def assistant() -> LangChainAssistant:
+    return LangChainAssistant(ScriptedChatModel())
+
+
+def books() -> BookFiles:
+    path = Path(mkdtemp()) / "tale.txt"
+    path.write_text(made_up.source().text, encoding="utf-8")
+    return BookFiles([str(path)])
+
+
+MADE: dict[type, Callable[[], Any]] = {
+    Chunks: lambda: Chunks(leaf_tokens=60),
+    LanguageModelDecomposer: lambda: LanguageModelDecomposer(assistant()),
+    LanguageModelPolicy: lambda: LanguageModelPolicy(assistant()),
+    AssistantRater: lambda: AssistantRater(assistant()),
+    SimulatedRaters: lambda: SimulatedRaters("tasks.synthetic_book:perceived_quality"),
+    Best: lambda: Best(Careless(), Known(early), 2),
+    ByCriterion: lambda: ByCriterion(Frozen()),
+    Calibrated: lambda: Calibrated(Frozen()),
+    CrossFitted: lambda: CrossFitted(Frozen()),
+    Dispersed: lambda: Dispersed(Frozen()),
+    LogLinear: lambda: LogLinear(0.7, 0.3, 0.2, -0.1),
+    BookFiles: books,
+    SyntheticBooks: lambda: SyntheticBooks(2, 500),
+    FactChains: lambda: FactChains(3),
+}
+"""How those are made that need arguments."""
+
+GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
+    "policy": lambda kind: {"count": load_tokenizer().count},
+    "optimiser": lambda kind: {"sampler": Extractive()},
+}
+"""What a contract is checked with, beside the part."""
+
+
+def classes() -> Iterator[type]:
+    for package in PACKAGES:
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(info.name)
+            for name, kind in vars(module).items():
+                own = isclass(kind) and kind.__module__ == info.name and not name.startswith("_")
+                if own and not isabstract(kind):
+                    yield kind
+
+
+def claimed(kind: type) -> set[str]:
+    """The contracts whose methods a class has."""
+    found = set()
+    for name, (protocols, _) in CONTRACTS.items():
+        for protocol in protocols:
+            methods = [key for key, member in vars(protocol).items() if isfunction(member) and key[0] != "_"]
+            if not getattr(kind, "_is_protocol", False) and all(
+                callable(getattr(kind, each, None)) for each in methods
+            ):
+                found.add(name)
+    if {"learner", "composer learner"} <= found:
+        found.remove("composer learner" if "below" in signature(kind.fit).parameters else "learner")  # type: ignore[attr-defined]
+    return found
+
+
+SHIPPED = sorted(
+    ((kind, contract) for kind in classes() for contract in claimed(kind)), key=lambda each: (each[1], each[0].__name__)
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "contract"), SHIPPED, ids=lambda each: each if isinstance(each, str) else each.__name__
+)
+def test_a_part_that_we_ship_keeps_its_contract(kind: type, contract: str) -> None:
+    part = MADE.get(kind, kind)()
+    held = contracts_of(part)[contract](part, **GIVEN.get(contract, lambda _: {})(kind))
+    assert held.contract == contract and len(held.promises) > 3
+
+
+def test_all_kinds_of_parts_are_found() -> None:
+    found = {contract for _, contract in SHIPPED}
+    assert found >= CONTRACTS.keys() - {"optimiser"}
+    names = {kind.__name__ for kind, _ in SHIPPED}
+    assert {"Extractive", "Careless", "SimulatedRaters", "Frozen", "Mean", "LearnedJoin", "Matched", "Chunks"} <= names
+    assert {"NestedQuestions", "BookFiles", "SyntheticBooks", "AssistantRater", "LanguageModelDecomposer"} <= names
+
+
+def test_a_number_with_a_methods_name_makes_no_contract() -> None:
+    assert list(contracts_of(Careless(rate=0.2))) == ["policy"]  # its `rate` is no method of a rater
