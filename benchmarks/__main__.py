@@ -9,6 +9,7 @@ NAMES = (
     "driver",
     "novel",
     "targets",
+    "rounds",
     "people",
     "rewards",
     "leases",

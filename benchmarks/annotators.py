@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.driver import sync_microseconds
 from rrm.api.annotate import station_desk
 from rrm.core.annotation import Item
+from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 
 KINDS = ("comparison", "rating", "label", "ranking")
@@ -97,7 +98,7 @@ def request(number: int) -> Request:
     outputs = {"comparison": 2, "ranking": 4}.get(kind, 1)
     view = View("Sum up the passage in one sentence.", (Passage(SENTENCE * 6 + f"({number})", node),), 40)
     shown = tuple(Shown(f"output-{number}-{at}", f"{SENTENCE}({at})") for at in range(outputs))
-    return Request(node, f"source-{number // 400}", number // 4 % 2, kind, view, shown)
+    return Request(node, f"source-{number // 400}", Place(level=number // 4 % 2), kind, view, shown)
 
 
 def answer_of(kind: str, draw: random.Random) -> Answer:

@@ -6,38 +6,50 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 import anyio
 
 from rrm.core.ids import content_id, seed_for
+from rrm.core.place import Place
 from rrm.core.values import Output
 from rrm.engines.local import InThread
-from rrm.pipeline.driver import drive
-from rrm.pipeline.plan import Action, Results, Stage, Values
+from rrm.pipeline.driver import Executors, drive
+from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Stage, Values
 from rrm.store import open_store
 
 SENTENCE = "The keeper of the lamp went down to the shore and found the boat gone."
 
 
-def propose(action: Action) -> list[Output]:
-    """Return one output at once."""
-    return [Output(action.slot, SENTENCE, "at once", seed_for(action.slot))]
+class AtOnce:
+    """A worker that proposes one output at once."""
+
+    def limit(self, step: str) -> int:
+        return 0
+
+    def vital(self, step: str) -> bool:
+        return False
+
+    def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        return [(Output(action.slot, SENTENCE, "at once", seed_for(action.slot)),) for action in actions]
+
+    async def call(self, action: AnyAction) -> Values:
+        raise NotImplementedError("nothing waits here")
 
 
-def process(nodes: int, chains: int) -> Generator[Stage, Results, int]:
+def process(nodes: int, chains: int) -> Generator[AnyStage, AnyResults, int]:
     """Propose at so many nodes: each by itself, or in so many chains, each node reading the one before."""
     slots = tuple(f"node-{number:020d}" for number in range(nodes))
     after = {slots[at]: (slots[at - chains],) for at in range(chains, nodes)} if chains else {}
 
-    def make(slot: str, results: Mapping[str, Values]) -> Action:
-        read = [output.id for values in results.values() for output in values]
-        return Action(content_id("action", slot, read), "propose", slot, 0, None)
+    def make(slot: str, done: Mapping[str, Done[None, Output]]) -> Action[None]:
+        read = [output.id for each in done.values() for output in each.values]
+        return Action(content_id("action", "propose", slot, read), "propose", slot, Place(), None)
 
-    results = yield Stage("propose", 0, slots, make, after)
-    return sum(len(values) for values in results.values())
+    results = yield Stage("propose", Place(), slots, make, after)
+    return sum(len(each.values) for each in results.values())
 
 
 def once(directory: Path, nodes: int, chains: int = 0) -> float:
@@ -45,7 +57,7 @@ def once(directory: Path, nodes: int, chains: int = 0) -> float:
     gc.collect()
     began = time.perf_counter()
     with open_store(directory) as store:
-        made = anyio.run(drive, process(nodes, chains), {"propose": InThread(propose)}, store)
+        made = anyio.run(drive, process(nodes, chains), Executors(propose=InThread(AtOnce())), store)
     assert made == nodes
     return time.perf_counter() - began
 

@@ -24,6 +24,7 @@ from schemathesis.generation import GenerationMode
 
 from rrm.core.annotation import Item, Role
 from rrm.core.errors import RrmError
+from rrm.core.place import Place
 from rrm.core.values import KINDS, Passage, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
@@ -174,8 +175,9 @@ def _items(each: int = 50) -> list[Item]:
     for kind in KINDS:
         for number in range(each):
             view = View(f"Summarise. ({number})", (Passage("The fox ran over the hill."),), 40)
+            place = Place(level=3 + number % 2)
             shown = tuple(Shown(f"o{number}-{i}", f"output {i} of {number}") for i in range(_OUTPUTS.get(kind, 1)))
-            made.append(Item(Request(f"node-{number}", "source", 3 + number % 2, kind, view, shown), wanted=5))
+            made.append(Item(Request(f"node-{number}", "source", place, kind, view, shown), wanted=5))
     return made
 
 

@@ -23,6 +23,7 @@ from statistics import median
 from threading import Barrier, Thread
 
 from rrm.core.annotation import Item, Submission
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Passage, Request, Shown, View
 from rrm.queue import open_desk
 from rrm.store import open_store
@@ -86,7 +87,7 @@ def items(count: int) -> list[Item]:
     view = View("Which is the better summary?", (Passage("The keeper went down to the shore. " * 20),), 100)
     shown = [tuple(Shown(f"output-{number}-{place}", f"text {place}") for place in range(2)) for number in range(count)]
     return [
-        Item(Request(f"node-{number}", "source", 0, "comparison", view, each), wanted=3)
+        Item(Request(f"node-{number}", "source", Place(), "comparison", view, each), wanted=3)
         for number, each in enumerate(shown)
     ]
 

@@ -22,6 +22,7 @@ from torch.nn.functional import logsigmoid
 from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group, share_source
 from rrm.backbone.layout import pack
 from rrm.backbone.load import quiet
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Passage, Rated, Request, Shown, View
 from rrm.reward.joint import Reading
 
@@ -482,7 +483,7 @@ def _as_rated(groups: Sequence[Group]) -> list[Rated]:
         view = View("", (Passage(prompt),), group.outputs.shape[1])
         for pair in all_pairs(len(texts)):
             shown = tuple(Shown(f"{source}, output {place}", texts[place]) for place in pair)
-            request = Request(source, source, 0, "comparison", view, shown)
+            request = Request(source, source, Place(), "comparison", view, shown)
             rated.append(Rated(request, Feedback(request.id, "rank", Comparison(0))))
     return rated
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 import rrm
-from rrm.api.runs import demo_file
+from rrm.api.front import demo_file
 from rrm.core.report import TargetReport
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.roots import gain
@@ -52,7 +52,10 @@ def main() -> None:
         if level is not None and level.accuracy is not None and level.noise_ceiling is not None:
             print(f"level {level.level}: accuracy {level.accuracy:.3f}, ceiling {level.noise_ceiling:.3f}")
     cost = report.cost
-    print(f"raters read {cost.tokens_read} tokens for the levels, {cost.flat_tokens_read} for the flat baseline")
+    for name, stage in (("the levels", cost), ("the flat baseline", cost.flat)):
+        if stage is not None:
+            shown = f"{stage.ratings} ratings, {stage.tokens_shown} tokens shown"
+            print(f"{name}: {shown}, {stage.minutes:.0f} rater minutes ({stage.published_minutes:.0f} as published)")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@
 import tempfile
 from pathlib import Path
 
-from rrm.agreement.levels import level_agreement
+from rrm.agreement.places import place_agreement
 from rrm.core.annotation import Item, Lease, Submission
+from rrm.core.place import Place
 from rrm.core.values import Comparison, Passage, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store import open_store
@@ -23,7 +24,7 @@ def item(name: str, story: str, *outputs: str) -> Item:
     """A comparison of two summaries, wanted of two raters."""
     view = View("Which summary says what happens?", (Passage(story),), max_tokens=20)
     shown = tuple(Shown(f"{name}-{place}", text) for place, text in enumerate(outputs))
-    return Item(Request(name, name, 0, "comparison", view, shown), wanted=2)
+    return Item(Request(name, name, Place(), "comparison", view, shown), wanted=2)
 
 
 def prefers_long(lease: Lease) -> Comparison:
@@ -45,8 +46,9 @@ with tempfile.TemporaryDirectory() as folder:
         desk.add_items([item(name, *texts) for name, texts in STORIES.items()])
         for name in ("anna", "ben"):
             rate_all(desk, name)
-        for level in level_agreement(desk.answers()):
-            alpha = level.alpha["nominal"]
-            print(f"level {level.level}: {level.answers} answers, alpha {alpha.value if not alpha.why else alpha.why}")
-        desk.freeze(0, by="example")
-        print(f"{desk.take_up(0)} answers are feedback now, each to the request as its rater saw it")
+        for agreed in place_agreement(desk.answers()):
+            alpha = agreed.alpha["nominal"]
+            words = agreed.place.words(several=False)
+            print(f"{words}: {agreed.answers} answers, alpha {alpha.value if not alpha.why else alpha.why}")
+        desk.freeze(Place(), by="example")
+        print(f"{desk.take_up(Place())} answers are feedback now, each to the request as its rater saw it")

@@ -1,12 +1,19 @@
 """The examples run, every one of them, as they stand."""
 
+import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
+from rrm.core.values import Feedback, Fitted, Output, Scored
+from rrm.store.record import open_store
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
 
 def test_the_examples_are_numbered_without_a_gap() -> None:
@@ -15,7 +22,56 @@ def test_the_examples_are_numbered_without_a_gap() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_and_says_something(path: Path) -> None:
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert path.read_text().startswith('"""')
+
+
+def rrm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of rrm in the root of the checkout."""
+    command = [sys.executable, "-m", "rrm", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment}
+    )
+
+
+def test_the_run_file_of_recorded_people_needs_nothing_but_the_clone(tmp_path: Path) -> None:
+    done = rrm("run", "examples/recorded_people.toml", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert "4 training sources, 1 target" in done.stdout
+
+
+def test_where_real_data_are_missing_the_variable_is_named(tmp_path: Path) -> None:
+    done = rrm("run", "examples/real_people.toml", "--out", str(tmp_path / "run"), RRM_DATA=str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert f"there is no folder {tmp_path / 'none'}; set RRM_DATA" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+GROWING = EXAMPLES[7]
+
+
+def on_record(folder: Path) -> tuple[set[str], ...]:
+    with open_store(folder, "read") as store:
+        return tuple({value.id for value in store.load(kind)} for kind in (Output, Feedback, Fitted, Scored))
+
+
+@pytest.mark.slow
+def test_questions_that_grow_killed_at_ten_random_moments_end_as_if_never_killed(tmp_path: Path) -> None:
+    command = [sys.executable, str(GROWING)]
+    began = time.monotonic()
+    whole = subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, text=True, check=True)
+    took = time.monotonic() - began
+    quiet = subprocess.DEVNULL
+    moments = [random.uniform(took / 3, took) for _ in range(10)]
+    for moment in moments:
+        process = subprocess.Popen([*command, str(tmp_path / "run")], stdout=quiet, stderr=quiet)
+        try:
+            process.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True, check=True)
+    assert done.stdout == whole.stdout, moments
+    assert on_record(tmp_path / "run") == on_record(tmp_path / "whole"), moments

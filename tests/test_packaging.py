@@ -24,13 +24,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
-    assert not [name for name in names if name.endswith((".pyc", ".gz", ".sqlite", ".safetensors"))]
+    assert not [name for name in names if name.endswith((".pyc", ".gz", ".sqlite", ".safetensors", ".d.ts"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 def test_the_wheel_holds_every_file_that_the_code_reads_beside_itself(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    kinds = {".py", ".toml", ".html", ".js", ".css", ".mako", ".ini", ".json"}
+    kinds = {".py", ".toml", ".html", ".js", ".css", ".mako", ".ini", ".json", ".typed"}
     beside = (
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
@@ -38,6 +38,7 @@ def test_the_wheel_holds_every_file_that_the_code_reads_beside_itself(wheel: Pat
         if path.suffix in kinds
     )
     assert [path for path in beside if path not in names] == []
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names  # so that others' type checkers read our types
 
 
 def test_the_unpacked_wheel_imports_in_another_folder_not_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
