@@ -1,12 +1,13 @@
-"""What a run's record holds, as data frames: one row a node, an output, a rating or a score."""
+"""What a run's record holds, as data frames: one row a node, an output, a rating, a score or a call."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from rrm.api.recorded import Trees
+from rrm.core.calls import Call
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Composed, Failure, Fitted, Output, Rated, Score, Scored
@@ -24,6 +25,7 @@ RATINGS = (
     *("confidence", "seconds", "guideline", "request", "feedback"),
 )
 SCORES = (*WHERE, "output", "scale", "criterion", "mean", "low", "high", "judge", "basis")
+CALLS = tuple(each.name for each in fields(Call))
 NODES = (
     *("source", "title", "role", "tree", "node", "level", "depth", "parents", "parts", "reads"),
     *("instruction", "start", "end", "max_tokens", "outputs", "failure"),
@@ -31,8 +33,8 @@ NODES = (
 
 
 _KINDS = {
-    **dict.fromkeys(("tree", "start", "end"), "Int64"),
-    **dict.fromkeys(("log_prob", "confidence", "seconds"), "float64"),
+    **dict.fromkeys(("tree", "start", "end", "input_tokens", "output_tokens"), "Int64"),
+    **dict.fromkeys(("log_prob", "confidence", "seconds", "cost"), "float64"),
 }
 """The types of columns in which values may be missing, which pandas would otherwise guess from what is there."""
 
@@ -74,6 +76,11 @@ def node_rows(record: SqlStore, trees: Trees) -> list[Row]:
         if trees.of_node[node] is tree
         for task in [tree.graph.task(node)]
     ]
+
+
+def call_rows(record: SqlStore) -> list[Row]:
+    """Return a row a call of an assistant, in the order in which they ended."""
+    return [asdict(call) for call in record.load(Call)]
 
 
 def output_rows(record: SqlStore, trees: Trees) -> list[Row]:

@@ -155,6 +155,11 @@ class Loaded:
         """A data frame with a row an output, scale (own or composed) and criterion."""
         return frames.frame(frames.score_rows(self._record, self._trees), frames.SCORES)
 
+    @cached_property
+    def calls(self) -> Any:
+        """A data frame with a row a call of an assistant: what was sent, what came back, and what it took."""
+        return frames.frame(frames.call_rows(self._record), frames.CALLS)
+
     def tree(self, number: int = 0, source: str | None = None) -> TaskGraph:
         """Return a tree of a source, named by id or title; without one, of the first target."""
         return self._trees.find(number, source).graph

@@ -85,6 +85,11 @@ def test_a_wrong_key_stops_the_run_and_is_no_result_and_the_mended_one_goes_on(
         assert set(about) == {"policy", "rater"}
         assert about["policy"] == every_node
         assert about["rater"] == {request.id for request in store.load(Request)}
+    with rrm.load(tmp_path) as run:
+        calls = run.calls
+        assert set(calls.asker) == {"policy", "rater"} and calls[calls.error.isna()].reply.notna().all()
+        assert set(calls[calls.asker == "policy"].about) == set(run.outputs.node)
+        assert (calls[~calls.cached].input_tokens > 0).any()
     secret = b"right-key-0123"
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or secret not in path.read_bytes(), path
