@@ -114,7 +114,7 @@ class State:
         kept = {node: found for node, found in outputs.items() if found}
         return replace(
             self,
-            materials={**self.materials, **{node: materials[node] for node in kept}},
+            materials={**_without(self.materials, visited), **{node: materials[node] for node in kept}},
             outputs={**_without(self.outputs, visited), **kept},
             predictions=_without(self.predictions, visited),
             chosen=_without(self.chosen, visited),

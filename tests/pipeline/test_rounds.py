@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import Choice, Fitted, Output, Request
+from rrm.core.values import Choice, Feedback, Fitted, Label, Output, Rated, Request, View
 from rrm.feedback.budget import Budget
 from rrm.feedback.minutes import minutes
 from rrm.feedback.sample import FirstLeaves, FirstSubtree
@@ -127,6 +128,17 @@ def test_of_ten_thousand_nodes_only_those_of_the_level_whose_policy_moved_are_pr
 # ---- what raters are asked ----
 
 
+def test_each_output_is_asked_about_once_before_any_is_of_another_rater() -> None:
+    world = World()
+    outcome = go(recursion(replace(RUN, ratings={"label": 5})), world)
+    leaf = outcome.forest.trees[0].graph.leaves[0]
+    asked = [request for request in world.asked() if request.node == leaf]
+    assert [request.copy for request in asked] == [0, 0, 0, 1, 1]
+    assert len({request.shown for request in asked[:3]}) == 3
+    assert [request.shown for request in asked[3:]] == [request.shown for request in asked[:2]]
+    assert len(set(ids(asked))) == 5
+
+
 def test_a_later_round_asks_new_questions_and_never_one_twice() -> None:
     world = World()
     go(recursion(replace(RUN, rounds=THREE)), world)
@@ -147,6 +159,15 @@ def test_ratings_of_earlier_rounds_are_fitted_on_again() -> None:
     world = World()
     go(recursion(replace(RUN, rounds=TWO, data="round")), world)
     assert [len(job.rated) for job in world.fits(round_=1)] == [54, 18, 6]
+
+
+@pytest.mark.parametrize(("data", "second"), [("all", 109), ("round", 55)])
+def test_ratings_made_elsewhere_are_used_in_every_round_once(data: Literal["all", "round"], second: int) -> None:
+    request = Request("elsewhere", "elsewhere", Place(), "label", View("Tell.", (), 5), ())
+    given = ((0, [Rated(request, Feedback(request.id, "somebody", Label(True)))]),)
+    world = World()
+    go(recursion(replace(RUN, rounds=TWO, given=given, data=data)), world)
+    assert [len(job.rated) for job in world.fits() if job.place.level == 0] == [55, second]
 
 
 def test_ratings_whose_inputs_have_changed_weigh_less() -> None:
@@ -218,6 +239,12 @@ def test_a_budget_of_questions_is_used_to_the_last_one(questions: int, rounds: i
     for round_ in range(rounds):
         asked = sum(len(world.asked(each)) for each in range(round_ + 1))
         assert asked == questions * (round_ + 1) // rounds
+
+
+def test_raters_that_overlap_share_a_budget() -> None:
+    world = World()
+    go(recursion(replace(RUN, rounds=TWO, budget=Budget(questions=40), overlap=2)), world)
+    assert [len(world.asked(round_)) for round_ in range(2)] == [10, 10]  # each is answered twice
 
 
 def test_a_level_with_a_budget_of_its_own_keeps_it_over_all_rounds_and_others_are_asked_nothing() -> None:
