@@ -220,7 +220,8 @@ def train_whole(model: Any, groups: Sequence[Group], settings: Settings, size: i
     from safetensors.torch import load_file
 
     from rrm.reward.batches import Sizes
-    from rrm.reward.train import TrainConfig, train
+    from rrm.reward.train import train
+    from rrm.reward.train_config import TrainConfig
 
     shape = Shape(len(groups[0].prompt), groups[0].outputs.shape[1], groups[0].outputs.shape[0])
     row = shape.prompt + shape.outputs * shape.output

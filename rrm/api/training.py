@@ -271,7 +271,9 @@ def _train_one(
 ) -> Found:
     from rrm.reward.batches import Sizes
     from rrm.reward.joint import Reading as TextReading
-    from rrm.reward.train import Events, TrainConfig, train
+    from rrm.reward.train import train
+    from rrm.reward.train_config import TrainConfig
+    from rrm.reward.train_log import Events
 
     given: dict[str, Any] = {"epochs": options.epochs, "learning_rate": options.learning_rate, "members": members}
     given |= {"tune": "lora" if options.tune == "lora" else "full"}

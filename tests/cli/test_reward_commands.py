@@ -26,7 +26,7 @@ from rrm.api import scoring, training
 from rrm.backbone import load
 from rrm.cli import main
 from rrm.interchange.rows import read_rows
-from rrm.reward import train
+from rrm.reward import train_config
 from tests.reward.joint_problems import judged, save_decoder, save_encoder
 
 DATA = Path(os.environ.get("RRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -281,7 +281,7 @@ def test_an_interrupted_training_goes_on_where_it_was_and_ends_the_same(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = write(tmp_path / "rows.jsonl", [{**row, "source_id": "one"} for row in preferences(3, 4)])
-    monkeypatch.setattr(train, "TrainConfig", partial(train.TrainConfig, save_every=5))
+    monkeypatch.setattr(train_config, "TrainConfig", partial(train_config.TrainConfig, save_every=5))
 
     def command(folder: str) -> tuple[object, ...]:
         options = ("--epochs", "9", "--ensemble", "2", *EXACT, "--json")

@@ -12,7 +12,8 @@ from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
 from rrm.reward.frozen import Frozen
 from rrm.reward.model import LevelModel
-from rrm.reward.train import TrainConfig, train
+from rrm.reward.train import train
+from rrm.reward.train_config import TrainConfig
 from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
 from tests.reward.reward_problems import WordEncoder, rate
 from tests.reward.wrapper_problems import SharedWords, fitted

@@ -15,7 +15,8 @@ from rrm.core.values import Group, Passage, View
 from rrm.reward.committee import Committee
 from rrm.reward.joint import JointModel, Reading
 from rrm.reward.open import open_model
-from rrm.reward.train import TrainConfig, train
+from rrm.reward.train import train
+from rrm.reward.train_config import TrainConfig
 from tests.reward.joint_problems import EXACT, WORDS, judged, save_decoder, save_encoder, save_tokenizer
 
 CONFIG = TrainConfig(members=3, epochs=1, learning_rate=1e-3, save_every=0)

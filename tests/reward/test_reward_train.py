@@ -18,7 +18,10 @@ from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
 from rrm.feedback.judgements import tabulate
 from rrm.reward.batches import Sizes, Table, updates
 from rrm.reward.joint import JointModel, Reading
-from rrm.reward.train import Events, TrainConfig, split, train
+from rrm.reward.schedule import split
+from rrm.reward.train import train
+from rrm.reward.train_config import TrainConfig
+from rrm.reward.train_log import Events
 from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
 
 QUICK = TrainConfig(members=2, epochs=3, learning_rate=3e-3, head_rate=1.0, rows_per_update=24, save_every=0)
@@ -102,6 +105,23 @@ def test_a_killed_training_goes_on_to_the_same_losses_and_weights(decoder: Path,
     assert resumed[0]["step"] == 5
     np.testing.assert_allclose([line["loss"] for line in cut.log], [line["loss"] for line in whole.log], atol=1e-6)
     assert cut.digest == whole.digest
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_any_step_ends_with_the_same_weights(decoder: Path, tmp_path: Path) -> None:
+    rows = judged(16, 1)
+    config = TrainConfig(members=2, epochs=2, learning_rate=1e-3, rows_per_update=24, save_every=1)
+    whole = train(rows, str(decoder), tmp_path / "whole", config, seed=0, **EXACT)
+    for step in range(1, len(whole.log) + 1):
+
+        def stop(done: int, total: int, last: int = step) -> None:
+            if done == last:
+                raise KeyboardInterrupt
+
+        cut = tmp_path / f"cut-{step}"
+        with pytest.raises(KeyboardInterrupt):
+            train(rows, str(decoder), cut, config, seed=0, **EXACT, events=Events(progress=stop))
+        assert train(rows, str(decoder), cut, config, seed=0, **EXACT).digest == whole.digest
 
 
 def test_another_training_s_state_is_refused(decoder: Path, tmp_path: Path) -> None:
@@ -241,14 +261,15 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: s
 
 _SHARED = """
 import sys
-from rrm.reward.train import TrainConfig, train
+from rrm.reward.train import train
+from rrm.reward.train_config import TrainConfig
 from tests.reward.joint_problems import judged
 config = TrainConfig(members=2, epochs=1, learning_rate=1e-3, rows_per_update=24, save_every=1)
 """
 
 _TOGETHER = """
-import rrm.reward.train
-assert rrm.reward.train._accelerator("cpu").num_processes == 2
+from rrm.reward.processes import make_accelerator
+assert make_accelerator("cpu").num_processes == 2
 """
 
 _SHARDED = """
@@ -257,13 +278,14 @@ import torch
 from accelerate import Accelerator
 from torch.distributed.fsdp import fully_shard
 import rrm.reward.train
+from rrm.reward.objective import parameter_groups
 
 class Sharding(Accelerator):  # accelerate shards on accelerators alone; this does the same on a CPU
     def prepare(self, objective, optimiser):
         for layer in objective.net.model.base_model.layers:
             fully_shard(layer)
         fully_shard(objective)
-        return objective, torch.optim.AdamW(rrm.reward.train._rates(objective, config), weight_decay=0.01)
+        return objective, torch.optim.AdamW(parameter_groups(objective, config), weight_decay=0.01)
 
     def backward(self, loss):
         loss.backward()
@@ -277,7 +299,7 @@ class Sharding(Accelerator):  # accelerate shards on accelerators alone; this do
     def clip_grad_norm_(self, parameters, most):
         torch.nn.utils.clip_grad_norm_(list(parameters), most)
 
-rrm.reward.train._accelerator = lambda device: Sharding(cpu=True)
+rrm.reward.train.make_accelerator = lambda device: Sharding(cpu=True)
 """
 
 _TRAIN = """

@@ -23,7 +23,8 @@ from rrm.reward.fit import FitConfig, fit
 from rrm.reward.joint import JointModel
 from rrm.reward.model import LevelModel
 from rrm.reward.open import Model
-from rrm.reward.train import TrainConfig, train
+from rrm.reward.train import train
+from rrm.reward.train_config import TrainConfig
 from rrm.serve import scores as serve
 from rrm.serve.scores import application
 from tests.reward.joint_problems import judged, save_decoder

@@ -1,0 +1,55 @@
+"""How a joint reward model is trained."""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Literal
+
+from rrm.core.errors import InputError
+from rrm.reward.batches import Sizes
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a joint reward model is trained.
+
+    `tune` says what learns beside the head: all weights, or low-rank adapters of `lora_rank` that
+    are merged in the end. `members` heads weigh sources by a Bayesian bootstrap (one head: none).
+    `learning_rate` (None: 5e-5 for all weights, 2e-4 for adapters) rises over the first `warmup`
+    share of the updates and falls as a cosine to zero; the head's is `head_rate` times as large. An
+    update reads at least `rows_per_update` rows of feedback. `validation` is the share of sources that are
+    held back to stop early after `patience` epochs without gain, and to fit the temperature.
+    `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none.
+    Raises InputError for values out of range.
+    """
+
+    tune: Literal["lora", "full"] = "full"
+    members: int = 24
+    epochs: int = 3
+    learning_rate: float | None = None
+    head_rate: float = 10.0
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    rows_per_update: int = 32
+    sizes: Sizes = field(default_factory=Sizes)
+    validation: float = 0.1
+    patience: int = 2
+    lora_rank: int = 16
+    reliability: bool = True
+    checkpointing: bool = False
+    save_every: int = 50
+
+    def __post_init__(self) -> None:
+        if self.tune not in ("lora", "full"):
+            raise InputError(f"a joint model tunes lora or full, got {self.tune!r}")
+        if min(self.members, self.epochs, self.rows_per_update, self.patience, self.lora_rank) < 1:
+            raise InputError("members, epochs, rows_per_update, patience and lora_rank are at least 1")
+        if not 0 <= self.validation < 1 or not 0 <= self.warmup < 1 or self.save_every < 0:
+            raise InputError("validation and warmup lie from 0 up to, not including, 1; save_every is 0 or more")
+        if self.learning_rate is not None and not 0 < self.learning_rate < inf:
+            raise InputError(f"the learning rate is a number above 0, got {self.learning_rate}")
+
+    @property
+    def rate(self) -> float:
+        """The trunk's highest learning rate."""
+        return self.learning_rate or (5e-5 if self.tune == "full" else 2e-4)
