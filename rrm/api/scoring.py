@@ -210,9 +210,10 @@ def serve(opening: Opening, host: str, port: int, tell: Notes) -> None:
 
     import uvicorn
 
+    from rrm.reward.served import ServedModel
     from rrm.serve.scores import application
 
-    model = opening.model()
+    model = ServedModel(opening.model())
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)

@@ -23,10 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id
+from rrm.core.serving import TextScorer
 from rrm.core.values import Group, Passage, View
-from rrm.reward.committee import Committee
-from rrm.reward.model import LevelModel, finite
-from rrm.reward.open import Model, forgetting
 
 MOST_QUERIES, MOST_LETTERS, MOST_BYTES = 1024, 1_000_000, 64 * 2**20
 MAX_TOKENS = 128
@@ -53,12 +51,12 @@ class Answered(BaseModel):
     score_std: list[float]
 
 
-class Scorer:
-    """A model that answers one request after the other, and forgets texts after some thousands of them."""
+class Requests:
+    """Answers one request after the other; its model forgets texts after some thousands of them."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: TextScorer) -> None:
         self._model = model
-        self._marks = _marks(model)
+        self._marks = model.marks
         self._read = 0
 
     def score(self, asked: Asked) -> Answered:
@@ -66,8 +64,8 @@ class Scorer:
         groups = list(self._groups(asked.query, asked.prompts))
         self._read += len(groups)
         if self._read > _REMEMBERED:
-            self._model, self._read = forgetting(self._model), len(groups)
-        found = finite(self._model.rewards(groups))
+            self._model, self._read = self._model.forgetting(), len(groups)
+        found = self._model.rewards(groups)
         rewards = [float(each.mean()) for each in found]
         return Answered(rewards=rewards, scores=rewards, score_std=[float(each.std()) for each in found])
 
@@ -79,10 +77,10 @@ class Scorer:
             query = _bare(whole, *self._marks)
             if not query:
                 raise InputError(f"query {place} is empty")
-            prompt = _bare(prompts[place], self._marks[0], ()) if prompts is not None else ""
+            prompt = _bare(prompts[place], self._marks.before, ()) if prompts is not None else ""
             if not query.startswith(prompt):
                 prompt = ""
-            if not prompt and isinstance(self._model, LevelModel):
+            if not prompt and self._model.needs_prompts:
                 raise InputError(
                     f"query {place} does not begin with a prompt of its own, and this model compares outputs with"
                     " their prompts: send prompts, one a query, with which the queries begin"
@@ -111,12 +109,12 @@ class _Bounded:
         await self._app(scope, counted, send)
 
 
-def application(model: Model, name: str) -> FastAPI:
+def application(model: TextScorer, name: str) -> FastAPI:
     """Return the server as an ASGI application; one request is scored at a time, the others wait."""
     app = FastAPI(title="rrm reward server", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Bounded)
     turn = anyio.Semaphore(1)
-    scorer = Scorer(model)
+    requests = Requests(model)
 
     @app.exception_handler(RrmError)
     async def refuse(_: Request, error: Exception) -> JSONResponse:
@@ -134,7 +132,7 @@ def application(model: Model, name: str) -> FastAPI:
     @app.post("/get_reward")
     async def get_reward(asked: Asked) -> Answered:
         async with turn:
-            return await anyio.to_thread.run_sync(scorer.score, asked)
+            return await anyio.to_thread.run_sync(requests.score, asked)
 
     return app
 
@@ -146,15 +144,6 @@ def _sentence(error: RequestValidationError) -> str:
         return "the request is not JSON"
     where = ".".join(map(str, first["loc"][1:])) or "the request"
     return f"{where}: {str(first['msg'])[:1].lower()}{str(first['msg'])[1:]}"
-
-
-def _marks(model: Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the tokens that may stand before a text, and those that may stand behind it, and mean nothing."""
-    if isinstance(model, LevelModel):
-        return (), ()
-    tokenizer = (model.models[0] if isinstance(model, Committee) else model).classifier.tokenizer
-    pad, end = tokenizer.pad_token, tokenizer.eos_token
-    return tuple(filter(None, (pad,))), tuple(filter(None, (pad, end)))
 
 
 def _bare(text: str, before: Sequence[str], behind: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from rrm.reward.fit import FitConfig, fit
 from rrm.reward.joint import JointModel
 from rrm.reward.model import LevelModel
 from rrm.reward.open import Model
+from rrm.reward.served import ServedModel
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig
 from rrm.serve import scores as serve
@@ -56,7 +57,7 @@ def frozen() -> LevelModel:
 
 
 def asking(model: Model) -> TestClient:
-    return TestClient(application(model, "model"))
+    return TestClient(application(ServedModel(model), "model"))
 
 
 def said(answer: Any, status: int = 422) -> str:
@@ -171,12 +172,15 @@ def test_many_at_once_get_their_own_rewards_one_after_the_other(
 
 def test_a_server_does_not_remember_all_that_it_ever_read(frozen: LevelModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "_REMEMBERED", 5)
-    scorer = serve.Scorer(frozen)
+    requests = serve.Requests(ServedModel(frozen))
     prompt = view("s1").passages[0].text
-    before = [scorer.score(serve.Asked(query=[f"{prompt} word{at}"], prompts=[prompt])).rewards[0] for at in range(12)]
-    kept = scorer._model.reader._rows  # type: ignore[union-attr]
+    before = [
+        requests.score(serve.Asked(query=[f"{prompt} word{at}"], prompts=[prompt])).rewards[0] for at in range(12)
+    ]
+    kept = requests._model.model.reader._rows  # type: ignore[attr-defined]
     assert 0 < len(kept) <= 5
-    again = serve.Scorer(frozen).score(serve.Asked(query=[f"{prompt} word0"], prompts=[prompt])).rewards[0]
+    first = serve.Asked(query=[f"{prompt} word0"], prompts=[prompt])
+    again = serve.Requests(ServedModel(frozen)).score(first).rewards[0]
     assert again == before[0]
 
 
