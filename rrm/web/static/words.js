@@ -222,6 +222,7 @@ export const words = {
 
   doneTitle: "All done. Thank you!",
   doneText: "There is nothing left for you to rate.",
+  doneMore: "If more is asked later, such as in another round, it appears here: this page looks again every half minute.",
   code: "Your completion code",
   copy: "Copy",
   copied: "Copied.",

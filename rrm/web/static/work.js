@@ -26,7 +26,7 @@ const now = {
   actions: /** @type {Ui.Action[]} */ ([]), // what keys do on this screen
   focused: /** @type {Element | null} */ (null), // what had the focus before something was sent
   busy: true, // something is on its way to the server
-  idle: false, // there was nothing to rate when last asked
+  idle: /** @type {"" | "wait" | "done"} */ (""), // there was nothing to rate when last asked: for now, or at all
   progress: /** @type {Wire.Progress | null} */ (null),
   worked: 0, // active seconds since the last break
 };
@@ -96,7 +96,7 @@ function hold(busy) {
  *  @param {Ui.Action[]} actions @param {Ui.Child[]} content */
 function screen(actions, ...content) {
   now.actions = actions;
-  now.idle = false;
+  now.idle = "";
   byId("item").replaceChildren(...flat(content));
   hold(false);
   byId("heading").focus({ preventScroll: true });
@@ -151,7 +151,8 @@ async function claim() {
   if (!now.idle) hold(true);
   try {
     const next = await reach(() => api("POST", "/api/claim"));
-    if (!now.idle || next.lease || next.done) show(next); // else the same again, which would only move the focus
+    const found = next.lease ? "" : next.done ? "done" : "wait";
+    if (!found || found !== now.idle) show(next); // else the same again, which would only move the focus
   } catch (caught) {
     const error = refusal(caught);
     if (error.status === 401) return drawSessionOver();
@@ -170,10 +171,16 @@ function drawInterlude(title, text, lease) {
 
 /** @param {string | null} code */
 function drawDone(code) {
-  plainScreen(words.doneTitle, el("p", {}, words.doneText), code && completion(code),
-    el("div", { class: "row" }, keyButton(undo), keyButton(last)));
-  now.actions.push(undo, last);
+  const look = lookAgain();
+  plainScreen(words.doneTitle,
+    el("p", {}, words.doneText), code && completion(code), el("p", { class: "muted" }, words.doneMore),
+    el("div", { class: "row" }, keyButton(look), keyButton(undo), keyButton(last)));
+  now.actions.push(look, undo, last);
+  now.idle = "done";
 }
+
+/** @returns {Ui.Action} */
+const lookAgain = () => ({ key: "Enter", label: words.lookAgain, class: "primary", press: claim });
 
 /** @param {string} code */
 function completion(code) {
@@ -194,13 +201,12 @@ function drawSessionOver() {
 
 /** @param {string | null} reason */
 function drawWait(reason) {
-  /** @type {Ui.Action} */
-  const look = { key: "Enter", label: words.lookAgain, class: "primary", press: claim };
+  const look = lookAgain();
   plainScreen(words.waitTitle,
     el("p", {}, sentence(reason ?? "")), el("p", { class: "muted" }, words.waitText),
     el("div", { class: "row" }, keyButton(look), keyButton(undo), keyButton(last)));
   now.actions.push(look, undo, last);
-  now.idle = true;
+  now.idle = "wait";
 }
 
 // ---- an item ----
