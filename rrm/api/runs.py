@@ -188,6 +188,7 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = ()) -> Recursion:
         root_ratings=rater.per_root if rater else None,
         budget=budget,
         overlap=raters_each(rater),
+        repeats=rater is None or rater.plugin != PEOPLE,
         random_share=rater.random_share if rater else 0.0,
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,

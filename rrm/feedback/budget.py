@@ -10,7 +10,7 @@ from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Output, Request, View
 from rrm.feedback.minutes import RATES, Currency, Meter, minutes
-from rrm.feedback.select import select
+from rrm.feedback.select import select, select_new
 
 ROOT = "root"
 """The highest level of a run's trees, as a key of `Budget.by_level`."""
@@ -102,28 +102,39 @@ def ask(
     allowance: Allowance,
     seed: int,
     *,
-    asked: Collection[str] = (),
+    asked: Collection[Request] = (),
+    unanswered: Collection[str] = (),
     stale: Collection[str] = (),
+    repeats: bool = True,
     rates: Currency = RATES,
 ) -> list[Request]:
     """Return the requests that fit in an allowance, those about one view next to each other.
 
     Nodes are visited in `order`, as a sampler gives it; those that `at` does not know are passed over.
-    Each visit of a node puts its next round of questions that were not all `asked` before, by their ids,
-    without those that were. `stale` nodes, whose ratings are about inputs that have changed, come first,
-    whether the order has them or not. Ends at the first question that does not fit, so what is left
+    Each visit of a node puts its next round of questions that were not all `asked` before, without those that
+    were, and copies once no different question is left. With `repeats` False raters are not asked again: a visit
+    puts the next questions that have no answer yet (see `select_new`; the `unanswered` of those asked, by their
+    ids, have none), fewer where there are fewer. `stale` nodes, whose ratings are about inputs that have changed,
+    come first, whether the order has them or not. Ends at the first question that does not fit, so what is left
     over is less than one question's cost, unless there are no more questions. The minutes are those of
     one rater who answers everything returned. Equal arguments give equal requests.
     """
     visits = _stale_first([node for node in order if node in at], at, frozenset(stale))
     times = Counter(visits)
     rounds: dict[str, list[list[Request]]] = {}
-    meter, before = Meter(rates), frozenset(asked)
+    meter, before = Meter(rates), frozenset(request.id for request in asked)
+    earlier: dict[str, list[Request]] = defaultdict(list)
+    for request in asked:
+        earlier[request.node].append(request)
     chosen: dict[str, list[Request]] = defaultdict(list)
     count = 0
     for node in visits:
         if node not in rounds:
-            rounds[node] = _rounds(node, at[node], times[node], seed, before)[::-1]
+            if repeats:
+                drawn = _rounds(node, at[node], times[node], seed, before)
+            else:
+                drawn = _new_rounds(node, at[node], times[node], seed, earlier[node], unanswered)
+            rounds[node] = drawn[::-1]
         for request in rounds[node].pop():
             if request.id in before:
                 continue
@@ -185,8 +196,21 @@ def _drawn(node: str, askable: Askable, visits: int, seed: int) -> list[list[Req
     by_kind: dict[str, list[Request]] = defaultdict(list)
     for request in select(node, askable.source, askable.place, askable.view, askable.outputs, wanted, seed):
         by_kind[request.kind].append(request)
+    return _dealt(by_kind, askable.wanted, visits)
+
+
+def _new_rounds(
+    node: str, askable: Askable, visits: int, seed: int, asked: Iterable[Request], unanswered: Collection[str]
+) -> list[list[Request]]:
+    """Return the questions of each visit of a node where none is put again that has an answer."""
+    about = (askable.source, askable.place, askable.view, askable.outputs)
+    return _dealt(select_new(node, *about, askable.wanted, seed, asked, unanswered), askable.wanted, visits)
+
+
+def _dealt(by_kind: Mapping[str, Sequence[Request]], wanted: Mapping[str, int], visits: int) -> list[list[Request]]:
+    """Deal questions out to visits, as many of each kind as each one wants."""
     return [
-        [each for kind, count in askable.wanted.items() for each in by_kind[kind][visit * count : (visit + 1) * count]]
+        [each for kind, count in wanted.items() for each in by_kind[kind][visit * count : (visit + 1) * count]]
         for visit in range(visits)
     ]
 

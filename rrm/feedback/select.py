@@ -1,6 +1,8 @@
 """Which questions to put to raters: outputs in, requests out."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -21,18 +23,59 @@ def select(
     once before any is asked again of another rater (`Request.copy`). Raises ConfigError for an
     unknown kind.
     """
-    first = {output.text: output.id for output in reversed(outputs)}
-    distinct = [Shown(output, text) for text, output in reversed(first.items())]
     requests: list[Request] = []
     for kind, count in wanted.items():
-        if kind not in KINDS:
-            raise ConfigError(f"no kind of feedback called {kind!r}; there are {', '.join(KINDS)}")
-        questions = _questions(kind, len(distinct), generator("select", seed, node, kind))
+        questions = _shown(node, kind, outputs, seed)
         for number in range(count if questions else 0):
             copy, which = divmod(number, len(questions))
-            shown = tuple(distinct[position] for position in questions[which])
-            requests.append(Request(node, source, place, kind, view, shown, copy=copy))
+            requests.append(Request(node, source, place, kind, view, questions[which], copy=copy))
     return requests
+
+
+def select_new(
+    node: str,
+    source: str,
+    place: Place,
+    view: View,
+    outputs: Sequence[Output],
+    kinds: Iterable[str],
+    seed: int,
+    asked: Iterable[Request] = (),
+    unanswered: Collection[str] = (),
+) -> dict[str, list[Request]]:
+    """Return, by kind, every question about one node's outputs that is still open, each once.
+
+    `asked` are the questions put before, of which those `unanswered` (ids) got no answer. A question is closed
+    once it has an answer: beside the same view, about the same texts in whatever order. Those that were never
+    asked come first, among them those that show the fewest texts that were shown before, at random among equals;
+    then those that got no answer, as new copies. Equal texts count as one, as in `select`. Raises ConfigError for
+    an unknown kind.
+    """
+    before = [each for each in asked if each.node == node and each.view.id == view.id]
+    times = Counter(_question(each) for each in before)
+    closed = {_question(each) for each in before if each.id not in unanswered}
+    seen = {shown.text for each in before for shown in each.shown}
+    found: dict[str, list[Request]] = {}
+    for kind in kinds:
+        requests = [Request(node, source, place, kind, view, shown) for shown in _shown(node, kind, outputs, seed)]
+        open_ = [replace(each, copy=times[_question(each)]) for each in requests if _question(each) not in closed]
+        found[kind] = sorted(open_, key=lambda each: (each.copy, sum(shown.text in seen for shown in each.shown)))
+    return found
+
+
+def _question(request: Request) -> tuple[str, frozenset[str]]:
+    """Return what askings of one question about a node, beside one view, have in common."""
+    return request.kind, frozenset(shown.text for shown in request.shown)
+
+
+def _shown(node: str, kind: str, outputs: Sequence[Output], seed: int) -> list[tuple[Shown, ...]]:
+    """Return what each different question of a kind shows, in random order; raise ConfigError for no kind."""
+    if kind not in KINDS:
+        raise ConfigError(f"no kind of feedback called {kind!r}; there are {', '.join(KINDS)}")
+    first = {output.text: output.id for output in reversed(outputs)}
+    distinct = [Shown(output, text) for text, output in reversed(first.items())]
+    questions = _questions(kind, len(distinct), generator("select", seed, node, kind))
+    return [tuple(distinct[position] for position in positions) for positions in questions]
 
 
 def _questions(kind: str, k: int, random: np.random.Generator) -> list[list[int]]:

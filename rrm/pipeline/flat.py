@@ -79,7 +79,7 @@ def _questions(
         for source in sources
     }
     visits = 1 + sum(map(len, questions)) // (len(sources) * max(1, sum(plan.ratings.values())))
-    return ask(list(at) * visits, at, allowance or flat_budget(questions), plan.seed)
+    return ask(list(at) * visits, at, allowance or flat_budget(questions), plan.seed, repeats=plan.repeats)
 
 
 def _roots(outcome: Outcome) -> dict[str, list[Output]]:

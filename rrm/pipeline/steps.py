@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, TypeVar
 
 from rrm.core.errors import InputError
@@ -82,6 +83,7 @@ class Recursion:
     root_ratings: Wanted | None = None  # None: like any other node
     budget: Budget | None = None
     overlap: int = 1  # raters that answer each question
+    repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
     data: Literal["all", "round"] = "all"
     stale_weight: float = 0.5
@@ -131,8 +133,9 @@ class Run:
     """A run as it stands, between two steps.
 
     `order` are the training nodes that the round asks about. By role and level, `rated` are the ratings so far,
-    `asked` the questions put (one sequence a round) and `models` the models fitted last. `policies` are those
-    that were improved, by level (None: all levels); `rounds` what stood at the end of each.
+    `asked` the questions put (one sequence a round) and `models` the models fitted last; `unanswered` are the
+    questions, by their ids, that got no answer. `policies` are those that were improved, by level (None: all
+    levels); `rounds` what stood at the end of each.
     """
 
     plan: Recursion
@@ -143,6 +146,7 @@ class Run:
     state: State = field(default_factory=State)
     rated: Mapping[RoleLevel, tuple[Rated, ...]] = field(default_factory=dict)
     asked: Mapping[RoleLevel, tuple[tuple[Request, ...], ...]] = field(default_factory=dict)
+    unanswered: frozenset[str] = frozenset()
     models: Mapping[RoleLevel, Fitted] = field(default_factory=dict)
     learned: FittedComposer | None = None
     policies: Mapping[int | None, Improvement] = field(default_factory=dict)
@@ -297,21 +301,52 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     rater = plan.rater if role is Train else plan.select.rater if plan.select else None
     if rater is None or plan.models:
         return run
-    asked = _questions(run, place, role)
+    asked, fewer = _questions(run, place, role)
+    if fewer:
+        run = run.noted(_fewer_questions(run, place, len(asked), fewer))
     answers = yield from carried_out(stages.rate(place, asked, role, rater, plan.seed))
     rows = [each for done in answers.values() for each in done.values]
-    earlier = run.rated.get(key, ()) if plan.data == "all" else ()
+    earlier = _earlier(run, key)
     first = plan.given_at(place, run.forest.height) if role is Train and not earlier else []
     return replace(
         run,
         rated={**run.rated, key: (*first, *earlier, *rows)},
         asked={**run.asked, key: (*run.asked.get(key, ()), tuple(asked))},
+        unanswered=run.unanswered | {request for request, done in answers.items() if not done.values},
         state=run.state.failed(answers),
     )
 
 
-def _questions(run: Run, place: Place, role: type[Role]) -> list[Request]:
-    """Return what raters of a role are asked about a level's outputs, in the order in which it is asked."""
+def _earlier(run: Run, key: RoleLevel) -> tuple[Rated, ...]:
+    """Return the ratings of earlier rounds that a round learns from.
+
+    Where it learns from its own alone and raters are not asked again, those of what stands unchanged count as its own.
+    """
+    plan, rated = run.plan, run.rated.get(key, ())
+    if plan.data == "all":
+        return rated
+    return () if plan.repeats else tuple(row for row in rated if _stands(run.state, row.request))
+
+
+def _stands(state: State, request: Request) -> bool:
+    """Whether a node's view and outputs are still those that a request shows."""
+    if request.node not in state.outputs or state.view(request.node).id != request.view.id:
+        return False
+    return {shown.text for shown in request.shown} <= {output.text for output in state.outputs[request.node]}
+
+
+def _fewer_questions(run: Run, place: Place, put: int, fewer: int) -> str:
+    return (
+        f"{place.words(len(run.plan.rounds) > 1)}: {put} of {put + fewer} questions were put, as there are no others"
+        " and people are not asked twice about the same view and outputs"
+    )
+
+
+def _questions(run: Run, place: Place, role: type[Role]) -> tuple[list[Request], int]:
+    """Return what raters of a role are asked about a level's outputs, in the order in which it is asked.
+
+    With it, by how many questions it falls short of what the round wants, as raters are not asked again.
+    """
     plan, state = run.plan, run.state
     wanted = plan.wanted if role is Train else lambda tree, node: plan.select.ratings if plan.select else {}
     nodes = {
@@ -328,7 +363,11 @@ def _questions(run: Run, place: Place, role: type[Role]) -> list[Request]:
     about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
     stale = {each.node for each in before if each.node in at} - about_now
     order = [node for node in run.order if node in at]
-    return ask(order, at, _allowance(run, place, role), plan.seed, asked={each.id for each in before}, stale=stale)
+    questions = partial(ask, order, at, _allowance(run, place, role), plan.seed, stale=stale)
+    if plan.repeats or role is Select:
+        return questions(asked=before), 0
+    new = questions(asked=before, unanswered=run.unanswered, repeats=False)
+    return new, max(0, len(questions()) - len(new))
 
 
 def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:

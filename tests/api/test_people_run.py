@@ -233,41 +233,90 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
     assert not [each for each in feedback if each.request in {request.id for request in requests}]
 
 
-def test_a_second_round_lays_new_questions_at_places_of_its_own_and_none_twice(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    run = replace(settings(), rounds=2)
+def people_in_rounds(out: Path, run: RunFile, raters: int = 1) -> tuple[Report, SqlDesk, list[int]]:
+    """Rate a run to its end; return its report, its desk, and the rounds that it waited in."""
 
     def on() -> Report:
         return rrm.run(run, out, again="rrm run people.toml", quiet=True)
 
-    with pytest.raises(Waiting, match="round 1, level 0"):
+    with pytest.raises(Waiting):
         on()
-    rounds: list[int] = []
-    with open_desk(out) as desk:
-        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
-        for _ in range(20):  # what a round asks again goes to whoever has not answered it yet
-            assert rate_all(desk, anna) + rate_all(desk, ben) > 0
-            try:
-                report = on()
-                break
-            except Waiting:
-                (open_,) = {each.place for each in desk.progress() if not each.frozen}
-                rounds.append(open_.round)
-        progress, given = desk.progress(), list(desk.answers())
-        frozen = desk.frozen()
+    desk, rounds = open_desk(out), [0]
+    persons = [desk.add_person(f"rater {number}", by="test").id for number in range(raters)]
+    while True:
+        assert sum(rate_all(desk, person) for person in persons) > 0, "the run waits, and nobody can answer anything"
+        try:
+            return on(), desk, rounds
+        except Waiting:
+            (open_,) = {each.place for each in desk.progress() if not each.frozen}
+            rounds.append(open_.round)
+
+
+def asked_about(request: Request) -> tuple[str, str, str, frozenset[str]]:
+    return request.node, request.kind, request.view.id, frozenset(shown.text for shown in request.shown)
+
+
+@pytest.mark.parametrize(("overlap", "raters"), [(1, 1), (2, 2)])
+def test_as_many_raters_as_answer_a_question_rate_two_rounds_and_none_meets_a_question_twice(
+    tmp_path: Path, overlap: int, raters: int
+) -> None:
+    run = replace(settings(overlap=overlap), rounds=2)
+    report, desk, rounds = people_in_rounds(tmp_path / "run", run, raters)
+    with desk:
+        progress, given, frozen = desk.progress(), list(desk.answers()), desk.frozen()
     assert rounds == sorted(rounds) and set(rounds) == {0, 1}
     assert {each.place.round for each in progress} == {0, 1}
     assert frozen == {each.place for each in progress}
-    assert all(each.answers == each.wanted for each in progress)
-    assert len({each.item for each in given}) == len(given) == report.ratings
-    with open_store(out, "read") as store:
+    assert all(each.answers == each.wanted == overlap * each.items for each in progress)
+    assert len({(each.item, each.person) for each in given}) == len(given) == report.ratings
+    with open_store(tmp_path / "run", "read") as store:
         feedback = store.load(Feedback)
         asked = {request.id: request for request in store.load(Request)}
-    assert len({each.request for each in feedback}) == len(feedback) == len(given)
     assert {asked[each.request].place for each in feedback} == frozen
-    questions = [(each.person, replace(asked[each.item], copy=0).id) for each in given]
-    assert len(set(questions)) == len(questions)
-    assert look.status(out)["waiting_for"] == {}
+    met = [(each.person, asked_about(asked[each.item])) for each in given]
+    assert len(set(met)) == len(met)
+    assert {asked[each.item].copy for each in given} == {0}
+    assert look.status(tmp_path / "run")["waiting_for"] == {}
+    assert len(report.rounds) == 2
+
+
+def test_a_round_with_nothing_new_to_ask_says_so_and_waits_for_nobody(tmp_path: Path) -> None:
+    table = deepcopy(SMALL)
+    table["train"]["arguments"] |= {"count": 2}
+    table["rater"] = {"plugin": "people", "per_node": {"label": 9}}
+    run = replace(rrm.run_file(table), rounds=3)
+    report, desk, _ = people_in_rounds(tmp_path / "run", run)
+    with desk:
+        leaves = {each.place.round: each.items for each in desk.progress() if each.place.level == 0}
+        asked = [desk.item(each.item).request for each in desk.answers()]
+    nodes = {each.node for each in asked if each.place == Place()}
+    assert set(leaves) == {0}  # every leaf's outputs were labelled in round 1, and no leaf has changed since
+    assert len({asked_about(each) for each in asked}) == len(asked) == report.ratings
+    told = [each for each in report.warnings if "questions were put" in each]
+    for number in (2, 3):
+        assert any(each.startswith(f"round {number}, level 0: 0 of {9 * len(nodes)} questions") for each in told), told
+
+
+def test_what_nobody_answered_before_a_level_was_closed_is_laid_again(tmp_path: Path) -> None:
+    table = deepcopy(SMALL)
+    table["train"]["arguments"] |= {"count": 2}
+    table["rater"] = {"plugin": "people", "per_node": {"label": 9}}
+    out, run = tmp_path / "run", replace(rrm.run_file(table), rounds=2)
+    with pytest.raises(Waiting):
+        rrm.run(run, out, quiet=True)
+    with open_desk(out) as desk:
+        anna = desk.add_person("anna", by="test").id
+        (first,) = (each.items for each in desk.progress())
+        rate_all(desk, anna, most=5)
+        desk.freeze(Place(), "test")
+        while Place(1) not in {each.place for each in desk.progress()}:
+            with pytest.raises(Waiting):
+                rrm.run(run, out, quiet=True)
+            if Place(1) not in {each.place for each in desk.progress()}:
+                assert rate_all(desk, anna) > 0
+        (again,) = (each.items for each in desk.progress() if each.place == Place(1))
+        assert again == first - 5
+        assert rate_all(desk, anna) == again
 
 
 # ---- through the station ----

@@ -1,5 +1,6 @@
 """Budgets of raters: never exceeded, nearly used up, and deterministic by seed."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -66,8 +67,25 @@ def test_each_visit_puts_the_next_round_of_questions_beside_those_about_the_same
 def test_what_was_asked_before_is_passed_over_and_a_visit_puts_the_next_round() -> None:
     everything, twice = ask(ORDER, NODES, Allowance(), 0), ask(["a", "a"], NODES, Allowance(), 0)
     some = ask(ORDER, NODES, Allowance(questions=7), 0)  # all five about a, two about b
-    rest = ask(ORDER, NODES, Allowance(), 0, asked={request.id for request in some})
+    rest = ask(ORDER, NODES, Allowance(), 0, asked=some)
     assert rest == [*twice[5:], *everything[7:]]
+
+
+def test_raters_who_are_not_asked_again_get_what_is_new_and_the_budget_goes_to_other_nodes() -> None:
+    nodes = {"a": askable("a", outputs=2), "b": askable("b", outputs=4)}  # 1 pair and 2 labels, 6 pairs and 4 labels
+    order = ["a", "b"] * 4  # each visit wants 3 comparisons and 2 labels
+    everything = ask(order, nodes, Allowance(), 0, repeats=False)
+    assert Counter((each.node, each.kind) for each in everything) == {
+        ("a", "comparison"): 1, ("a", "label"): 2, ("b", "comparison"): 6, ("b", "label"): 4,
+    }  # fmt: skip
+    assert {each.copy for each in everything} == {0}
+    first = ask(order, nodes, Allowance(questions=8), 0, repeats=False)
+    assert Counter(each.node for each in first) == {"a": 3, "b": 5}
+    second = ask(order, nodes, Allowance(questions=8), 0, asked=first, repeats=False)
+    assert {each.id for each in (*first, *second)} == {each.id for each in everything}
+    assert ask(order, nodes, Allowance(questions=8), 0, asked=everything, repeats=False) == []
+    left = ask(order, nodes, Allowance(), 0, asked=everything, unanswered={first[0].id}, repeats=False)
+    assert left == [replace(first[0], copy=1)]
 
 
 def test_questions_of_stale_nodes_come_first_even_where_the_sampler_drew_them_last_or_not() -> None:

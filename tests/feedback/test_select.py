@@ -1,12 +1,14 @@
 """Which questions are put: equal texts once, orders drawn, no more than there are."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from rrm.core.errors import ConfigError
-from rrm.core.values import Output, Passage, View
-from rrm.feedback.select import select
+from rrm.core.place import Place
+from rrm.core.values import Output, Passage, Request, View
+from rrm.feedback.select import select, select_new
 
 VIEW = View("Summarise.", (Passage("text"),), 20)
 
@@ -51,3 +53,65 @@ def test_kinds_show_as_many_outputs_as_they_need() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="applause"):
         select("node", "source", 0, VIEW, outputs("a", "b"), {"applause": 1}, seed=0)
+
+
+# ---- of raters who are not asked again ----
+
+
+def new(*texts: str, view: View = VIEW, asked: list[Request] | None = None, **more: object) -> list[Request]:
+    kinds = ("comparison", "label")
+    found = select_new("node", "source", Place(1), view, outputs(*texts), kinds, 0, asked or (), **more)  # type: ignore[arg-type]
+    assert list(found) == list(kinds)
+    return [request for requests in found.values() for request in requests]
+
+
+def said(requests: list[Request]) -> list[str]:
+    return sorted("".join(sorted(shown.text for shown in request.shown)) for request in requests)
+
+
+def test_every_question_that_is_open_is_there_once() -> None:
+    assert said(new("a", "b", "c", "a")) == ["a", "ab", "ac", "b", "bc", "c"]
+    first = select("node", "source", Place(1), VIEW, outputs("a", "b", "c"), {"comparison": 3, "label": 3}, 0)
+    assert new("a", "b", "c") == first
+    assert new("a", "b", "c", asked=first) == []
+
+
+def test_the_same_texts_in_another_order_and_by_another_policy_are_the_same_question() -> None:
+    asked = [replace(each, shown=each.shown[::-1]) for each in new("a", "b")]
+    again = [replace(each, policy="improved") for each in outputs("b", "a", "c")]
+    found = select_new("node", "source", Place(1), VIEW, again, ["comparison", "label"], 3, asked)
+    assert said(found["comparison"]) == ["ac", "bc"] and said(found["label"]) == ["c"]
+
+
+def test_another_view_or_node_is_another_question() -> None:
+    asked = new("a", "b")
+    assert new("a", "b", view=replace(VIEW, context="before"), asked=asked) != []
+    assert select_new("other", "source", Place(1), VIEW, outputs("a", "b"), ["label"], 0, asked)["label"] != []
+
+
+def test_what_shows_the_fewest_outputs_that_were_shown_before_comes_first() -> None:
+    asked = [each for each in new("a", "b", "c") if said([each]) == ["ab"]]
+    for seed in range(20):
+        kinds = ["comparison", "label"]
+        found = select_new("node", "source", Place(1), VIEW, outputs(*"abcde"), kinds, seed, asked)
+        counts = [[sum(text in "ab" for text in shown) for shown in map(texts, found[kind])] for kind in kinds]
+        assert counts == [[0] * 3 + [1] * 6, [0] * 3 + [1] * 2]
+
+
+def texts(request: Request) -> list[str]:
+    return [shown.text for shown in request.shown]
+
+
+def test_a_question_without_an_answer_comes_last_as_a_new_copy() -> None:
+    asked = new("a", "b")
+    (label,) = (each for each in asked if texts(each) == ["a"])
+    found = new("a", "b", "c", asked=asked, unanswered={label.id})
+    assert said(found) == ["a", "ac", "bc", "c"]
+    assert [(texts(each), each.copy) for each in found if each.kind == "label"] == [(["c"], 0), (["a"], 1)]
+    answered = new("a", "b", "c", asked=[*asked, found[-1]], unanswered={label.id})
+    assert said(answered) == ["ac", "bc", "c"]
+
+
+def test_an_unknown_kind_is_refused_here_too() -> None:
+    with pytest.raises(ConfigError, match="applause"):
+        select_new("node", "source", Place(), VIEW, outputs("a", "b"), ["applause"], 0)

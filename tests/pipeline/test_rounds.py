@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -148,6 +148,61 @@ def test_a_later_round_asks_new_questions_and_never_one_twice() -> None:
     # three outputs give three comparisons and three labels: later ones are asked of another rater
     assert {request.copy for request in world.asked(0)} == {0}
     assert max(request.copy for request in world.asked(2)) >= 1
+
+
+class Silent(World):
+    """Nobody answers in the first round."""
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        return super().rate(action) if action.place.round else []
+
+
+def test_raters_who_are_not_asked_again_are_asked_all_there_is_once_and_what_is_missing_is_noted() -> None:
+    world = World()
+    outcome = go(recursion(replace(RUN, rounds=THREE, repeats=False)), world)
+    # 26 training nodes, two pairs and a label a visit; 24 have three outputs, so three pairs, two roots four, so six
+    asked = [Counter(request.kind for request in world.asked(round_)) for round_ in range(3)]
+    assert asked == [
+        {"comparison": 52, "label": 26},
+        {"comparison": 24 + 4, "label": 26},
+        {"comparison": 4, "label": 26},
+    ]
+    assert {request.copy for request in world.asked()} == {0}
+    why = "questions were put, as there are no others and people are not asked twice about the same view and outputs"
+    assert [note for note in outcome.run.notes if why in note] == [
+        f"round 2, level 0: 36 of 54 {why}",
+        f"round 2, level 1: 12 of 18 {why}",
+        f"round 3, level 0: 18 of 54 {why}",
+        f"round 3, level 1: 6 of 18 {why}",
+    ]
+
+
+def test_what_such_raters_left_unanswered_is_asked_again() -> None:
+    world = Silent()
+    run = replace(RUN, rounds=TWO, repeats=False, ratings={"comparison": 3, "label": 3}, root_ratings={"label": 4})
+    go(recursion(run), world)
+    first, second = world.asked(0), world.asked(1)
+    assert sorted(ids([replace(each, copy=0) for each in second])) == sorted(ids(first))
+    assert {each.copy for each in second} == {1}
+
+
+def test_what_such_raters_leave_of_a_budget_goes_to_higher_levels_and_later_rounds() -> None:
+    world = World()
+    # 26 nodes: 24 with six questions each, two roots with ten; 164 in all
+    run = replace(RUN, rounds=TWO, repeats=False, ratings={"comparison": 9, "label": 9}, budget=Budget(questions=160))
+    go(recursion(run), world)
+    assert len(world.asked(0)) == 80 and len(world.asked(1)) == 80
+    assert len(set(ids(world.asked()))) == 160
+
+
+def test_a_round_that_learns_from_its_own_ratings_keeps_those_that_cannot_be_asked_again() -> None:
+    world = World()
+    go(recursion(replace(RUN, rounds=TWO, repeats=False, data="round")), world)
+    assert [len(job.rated) for job in world.fits(round_=1)] == [54 + 36, 18 + 12, 6 + 6]
+    world = World()
+    go(recursion(replace(IMPROVING, repeats=False, data="round")), world)
+    # outputs in capitals are others, and their parents' views too
+    assert [len(job.rated) for job in world.fits(round_=1)] == [54, 18, 6]
 
 
 def test_ratings_of_earlier_rounds_are_fitted_on_again() -> None:
