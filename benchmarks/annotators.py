@@ -308,7 +308,7 @@ async def alone(server: Server, token: str, answers: int, times: int) -> None:
     await admin.join(server.token)
     await _computed(admin)
     pages = {
-        "admin: levels": "/api/admin/levels",
+        "admin: places": "/api/admin/places",
         "admin: raters": "/api/admin/raters",
         "admin: agreement": "/api/admin/agreement",
         "admin: items": "/api/admin/items?limit=50",

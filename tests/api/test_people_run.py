@@ -351,11 +351,11 @@ def test_an_admin_freezes_levels_and_trains_until_the_run_has_ended(
     for level in range(4):
         for rater in raters:
             rate_all(desk, rater)
-        assert client.post(f"/api/admin/levels/{level}/freeze", json={}).status_code == 200
+        assert client.post(f"/api/admin/places/0/answer/{level}/freeze", json={}).status_code == 200
         assert client.post("/api/admin/train", json={}).status_code == 200
         deadline = time.monotonic() + 120
         while (status := client.get("/api/admin/run").json())["state"] == "running" or (
-            status["state"] == "waiting" and level + 1 not in {each.level for each in desk.progress()}
+            status["state"] == "waiting" and level + 1 not in {each.place.level for each in desk.progress()}
         ):
             assert time.monotonic() < deadline, status
             time.sleep(0.2)
@@ -364,4 +364,4 @@ def test_an_admin_freezes_levels_and_trains_until_the_run_has_ended(
     report = look.finished(out)
     assert report.ratings == sum(each.answers for each in desk.progress()) > 0
     assert [each.n_train > 0 for each in report.levels] == [True] * len(report.levels)
-    assert client.post("/api/admin/levels/0/reopen", json={}).status_code == 409
+    assert client.post("/api/admin/places/0/answer/0/reopen", json={}).status_code == 409
