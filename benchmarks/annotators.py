@@ -312,7 +312,7 @@ async def alone(server: Server, token: str, answers: int, times: int) -> None:
         "admin: raters": "/api/admin/raters",
         "admin: agreement": "/api/admin/agreement",
         "admin: items": "/api/admin/items?limit=50",
-        "admin: complete items": "/api/admin/items?state=complete&level=1&kind=label",
+        "admin: complete items": "/api/admin/items?state=complete&place=0/answer/1&kind=label",
         "admin: items by text": "/api/admin/items?text=boat",
         "admin: text not there": "/api/admin/items?text=crocodile",
         "admin: disputed": "/api/disputed",
