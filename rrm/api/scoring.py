@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
 from rrm.interchange.columns import Render
+from rrm.interchange.joins import Columns as Columns
 from rrm.interchange.preferences import Reading, read_feedback
 from rrm.interchange.rows import Row, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
@@ -53,15 +54,17 @@ class Opening:
 # ---- score ----
 
 
-def score(opening: Opening, data: Path, output: Path | None, show: Notes, tell: Notes) -> dict[str, Any]:
+def score(
+    opening: Opening, data: Path, output: Path | None, show: Notes, tell: Notes, columns: Columns | None = None
+) -> dict[str, Any]:
     """Score the texts of a file's rows; write the rows, with `score` and `score_std`, or show them.
 
-    The file is read in portions, and `output` appears whole or not at all.
+    The file is read in portions, and `output` appears whole or not at all. `columns` say what rows are about.
     """
     if output is not None and output.suffix == ".parquet":
         raise ConfigError(f"--output {output}: scored rows are written as .jsonl or .jsonl.gz")
     model = opening.model()
-    scored = _Scored(model, data, chat_template(tokenizer_folder(opening.folder)), tell)
+    scored = _Scored(model, data, chat_template(tokenizer_folder(opening.folder)), tell, columns)
     if output is not None:
         count = write_rows(scored.rows(), output)
     else:
@@ -77,6 +80,7 @@ class _Scored:
     data: Path
     render: Render | None
     tell: Notes
+    columns: Columns | None
 
     def rows(self) -> Iterator[Row]:
         done = 0
@@ -98,7 +102,7 @@ class _Scored:
             _check_plain(row, where)
             if number == 1 and (taken := sorted({"score", "score_std"} & row.keys())):
                 self.tell(f"{self.data}: its own column {' and '.join(taken)} gives way to the model's")
-            asked = unscored(row, where, self.render)
+            asked = unscored(row, where, self.render, self.columns)
             _check_prompt(self.model, asked, where)
             yield row, asked
 
@@ -133,17 +137,19 @@ def _columns(asked: Unscored, rewards: Sequence[np.ndarray]) -> dict[str, Any]:
 # ---- evaluate ----
 
 
-def evaluate(opening: Opening, data: Path, tell: Notes) -> RewardReport:
+def evaluate(opening: Opening, data: Path, tell: Notes, columns: Columns | None = None) -> RewardReport:
     """Return the report of a saved model on a file of feedback about sources that it has not seen."""
-    reading = read(data, chat_template(tokenizer_folder(opening.folder)), tell)
+    reading = read(data, chat_template(tokenizer_folder(opening.folder)), tell, columns=columns)
     model = opening.model()
     refuse_seen(data, reading.rated, set(model.seen))
     return report_on(model, opening.folder, comparisons(data, reading.rated), tell)
 
 
-def read(data: Path, render: Render | None, tell: Notes, level: int | None = None) -> Reading:
+def read(
+    data: Path, render: Render | None, tell: Notes, level: int | None = None, columns: Columns | None = None
+) -> Reading:
     """Read a file of feedback and tell its notes."""
-    reading = read_feedback(data, level, render=render)
+    reading = read_feedback(data, level, render=render, **asdict(columns or Columns()))
     for note in reading.notes:
         tell(f"{data}: {note}")
     return reading
@@ -155,7 +161,8 @@ def refuse_seen(file: Path, rated: Sequence[Rated], seen: set[str]) -> None:
     if shared:
         raise InputError(
             f"{file}: {len(shared)} of its sources were trained on (for example {shared[0]!r}), so figures would say"
-            " nothing of new ones: evaluate on other sources, or name each row's own in a column source_id"
+            " nothing of new ones: evaluate on other sources, or name each row's own in a column source_id, or another"
+            " with --source-column"
         )
 
 

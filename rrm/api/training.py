@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,6 +31,7 @@ from rrm.core.values import Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.files import durable, read_json
 from rrm.interchange.columns import Render
+from rrm.interchange.joins import Columns
 from rrm.interchange.preferences import Reading
 from rrm.reward.committee import MEMBERS, Committee
 from rrm.reward.open import Kind, encoder_of, kind_of
@@ -68,6 +69,7 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
+    columns: Columns = field(default_factory=Columns)
 
 
 class Done(NamedTuple):
@@ -87,7 +89,7 @@ def train_reward(options: TrainOptions, tell: Notes) -> Done:
     tune = _tune(options)
     _check(options, tune)
     render = chat_template(_start_folder(options))
-    reading = read(options.data, render, tell, options.level)
+    reading = read(options.data, render, tell, options.level, options.columns)
     held_out = _held_out(options, reading, render, tell)
     level = _level(options, reading, tell)
     (options.output / WORDS).unlink(missing_ok=True)  # of another training, if there was one
@@ -150,7 +152,7 @@ def _held_out(options: TrainOptions, reading: Reading, render: Render | None, te
     """Return the comparisons to evaluate on; raise InputError, before anything is trained, for sources seen."""
     if options.eval_data is None:
         return None
-    rated = read(options.eval_data, render, tell).rated
+    rated = read(options.eval_data, render, tell, columns=options.columns).rated
     seen = {row.request.source for row in reading.rated} | (_seen(options.init) if options.init else set())
     refuse_seen(options.eval_data, rated, seen)
     return comparisons(options.eval_data, rated)

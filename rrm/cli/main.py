@@ -11,7 +11,20 @@ import typer
 from rich.console import Console
 
 from rrm import __version__
-from rrm.cli.rewards import Device, Dtype, Output, Truncate, rewards, score_rows
+from rrm.cli.rewards import (
+    Device,
+    Dtype,
+    JoinFile,
+    JoinKey,
+    JoinText,
+    Output,
+    PromptColumn,
+    SourceColumn,
+    Truncate,
+    columns_of,
+    rewards,
+    score_rows,
+)
 from rrm.cli.station import station
 from rrm.core.errors import ConfigError, ContractError, InputError, RrmError
 
@@ -237,13 +250,19 @@ def score(
     truncate: Truncate = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    source_column: SourceColumn = None,
+    prompt_column: PromptColumn = "prompt",
+    join_file: JoinFile = None,
+    join_key: JoinKey = None,
+    join_text: JoinText = None,
     as_json: Json = False,
 ) -> None:
     """Score a file's rows with a reward model, or somebody's own output for the whole task of a run (DIR --text)."""
     if (directory or text) and (model or data):
         raise ConfigError("score rows with --model and --data, or a run's text with DIR and --text, not both at once")
     if directory is None or text is None:
-        score_rows(model, data, output, truncate, device, dtype, as_json)
+        columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
+        score_rows(model, data, output, truncate, device, dtype, columns, as_json)
         return
     from rrm.api.loaded import load
 

@@ -3,11 +3,14 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rrm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rrm.api.scoring import Columns
 
 rewards = typer.Typer()
 
@@ -17,6 +20,11 @@ Dtype = Annotated[str, typer.Option(help="Its precision: auto, float32, bfloat16
 Model = Annotated[Path, typer.Option("--model", help="A trained model's folder, made here or by transformers.")]
 Data = Annotated[Path, typer.Option("--data", help="Rows: .jsonl, .jsonl.gz or .parquet.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Where the rows go; standard output without it.")]
+SourceColumn = Annotated[str | None, typer.Option(help="The column that says which source a row is about.")]
+PromptColumn = Annotated[str, typer.Option(help="The column that has the prompt.")]
+JoinFile = Annotated[list[Path] | None, typer.Option(help="Rows with the sources' texts; may be given several times.")]
+JoinKey = Annotated[str | None, typer.Option(help="The column by which rows name their text in --join-file.")]
+JoinText = Annotated[str | None, typer.Option(help="The column of --join-file that has the text.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Cut the oldest end of sources that are too long.")]
 
 
@@ -57,6 +65,11 @@ def train_reward(
     seed: Annotated[int, typer.Option(help="Makes all that is random.")] = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    source_column: SourceColumn = None,
+    prompt_column: PromptColumn = "prompt",
+    join_file: JoinFile = None,
+    join_key: JoinKey = None,
+    join_text: JoinText = None,
     as_json: Json = False,
 ) -> None:
     """Train a reward model on any kind of feedback; killed, the same command goes on."""
@@ -67,6 +80,7 @@ def train_reward(
     options = training.TrainOptions(
         data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
         truncate, epochs, learning_rate, seed, device, dtype,
+        columns_of(source_column, prompt_column, join_file, join_key, join_text),
     )  # fmt: skip
     done = training.train_reward(options, _tell)
     if is_main():
@@ -80,13 +94,19 @@ def eval_reward(
     truncate: Truncate = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    source_column: SourceColumn = None,
+    prompt_column: PromptColumn = "prompt",
+    join_file: JoinFile = None,
+    join_key: JoinKey = None,
+    join_text: JoinText = None,
     as_json: Json = False,
 ) -> None:
     """Say how well a model predicts judgements about sources that it has not seen; ends with one line of JSON."""
     from rrm.api import scoring
     from rrm.cli.tables import reward_table
 
-    report = scoring.evaluate(scoring.Opening(model, device, dtype, truncate), data, _tell)
+    columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
+    report = scoring.evaluate(scoring.Opening(model, device, dtype, truncate), data, _tell, columns)
     if not as_json:
         typer.echo(reward_table(report))
     typer.echo(json.dumps(report.to_json()))
@@ -108,7 +128,14 @@ def serve_reward(
 
 
 def score_rows(
-    model: Path | None, data: Path | None, output: Path | None, truncate: bool, device: str, dtype: str, as_json: bool
+    model: Path | None,
+    data: Path | None,
+    output: Path | None,
+    truncate: bool,
+    device: str,
+    dtype: str,
+    columns: "Columns",
+    as_json: bool,
 ) -> None:
     """Score the rows of a file: the half of `rrm score` that is about rows."""
     from rrm.api import scoring
@@ -119,11 +146,25 @@ def score_rows(
             "give --model DIR and --data FILE to score rows, or DIR and --text FILE to score a run's text"
         )
     opening = scoring.Opening(model, device, dtype, truncate)
-    found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell)
+    found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell, columns)
     if as_json:
         typer.echo(json.dumps(found))
     elif output is not None:
         typer.echo(lines(found))
+
+
+def columns_of(
+    source_column: str | None,
+    prompt_column: str,
+    join_file: list[Path] | None,
+    join_key: str | None,
+    join_text: str | None,
+) -> "Columns":
+    """Return what the options say rows are about; raise ConfigError for half a join."""
+    from rrm.api.scoring import Columns
+
+    files = tuple(map(str, join_file or ()))
+    return Columns(source_column, files, join_key, join_text, prompt_column)
 
 
 def _tell(note: str) -> None:

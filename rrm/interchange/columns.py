@@ -58,6 +58,14 @@ def place(row: Row) -> Place:
     return Place(numbers["round"], subject, numbers["level"])
 
 
+def place_of_others(row: Row) -> Place:
+    """Return `place` of a row that others wrote: null is absent, and a level that is no number says nothing to us."""
+    told = {column: row[column] for column in ("round", "subject", "level") if row.get(column) is not None}
+    if whole(told.get("level")) is None:
+        told.pop("level", None)
+    return place(told)
+
+
 def criterion(row: Row) -> str:
     """Return the criterion that a row was judged by, `overall` without a column `criterion`."""
     return name(row, "criterion") if "criterion" in row else OVERALL

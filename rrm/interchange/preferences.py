@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,7 +13,7 @@ from rrm.core.ids import content_id, generator
 from rrm.core.kinds.parts import number, whole
 from rrm.core.place import Place
 from rrm.core.values import OVERALL, Answer, Feedback, Output, Passage, Rated, Request, Shown, View
-from rrm.interchange.columns import Render, criterion, name, place, text
+from rrm.interchange.columns import Render, criterion, name, place_of_others, text
 from rrm.interchange.export import record
 from rrm.interchange.forms import (
     MOST_POINTS,
@@ -25,6 +25,7 @@ from rrm.interchange.forms import (
     form_of,
     score_of,
 )
+from rrm.interchange.joins import PROMPT, Columns
 from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn
 from rrm.interchange.rows import Row, read_rows
 
@@ -61,7 +62,7 @@ class RecordedPreferences:
     What the rater saw becomes the request's view. A row's `prompt` is the passage and `instruction`
     the instruction. Where the source has a text of its own, in the row's column `source` or in a
     join, that is the passage, and the prompt is the instruction (after `instruction`, if any).
-    `join_file` has columns `join_key` and `join_text`, and rows name their text by `join_key`.
+    `join_file`, one or several, has columns `join_key` and `join_text`, and rows name their text by `join_key`.
     Ratings that have neither prompt nor source stand beside their `reference`. `render` makes one
     text of a prompt that is chat messages.
 
@@ -88,10 +89,10 @@ class RecordedPreferences:
     file: str
     level: int | None
     source_column: str | None = None
-    join_file: str | None = None
+    join_file: str | tuple[str, ...] | None = None
     join_key: str | None = None
     join_text: str | None = None
-    prompt_column: str = "prompt"
+    prompt_column: str = PROMPT
     annotator_column: str = "annotator"
     instruction: str = ""
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -104,12 +105,15 @@ class RecordedPreferences:
     faulty: Literal["refuse", "skip"] = "refuse"
     render: Render | None = field(default=None, repr=False, compare=False)
     problems: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    columns: Columns = field(init=False, repr=False, compare=False)
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
-        joins = [each is not None for each in (self.join_file, self.join_key, self.join_text)]
-        if any(joins) and not all(joins):
-            raise ConfigError(f"{self.file}: join_file, join_key and join_text go together")
+        try:
+            told = (self.source_column, self.join_file, self.join_key, self.join_text, self.prompt_column)
+            object.__setattr__(self, "columns", Columns(*told))
+        except ConfigError as error:
+            raise ConfigError(f"{self.file}: {error}") from None
         if self.faulty not in ("refuse", "skip"):
             raise ConfigError(f'{self.file}: faulty is "refuse" or "skip", got {self.faulty!r}')
         if self.votes not in ("consensus", "each"):
@@ -187,13 +191,12 @@ class RecordedPreferences:
             if self.level not in (None, rated.request.place.level):
                 return _Row([])
             return _Row([rated], PlacedAnswer(rated.feedback.rater, rated.feedback.answer))
+        row = self.columns.usual(row)
         told = whole(row.get("level"))
         if self.level is not None and told is not None and told != self.level:
             return _Row([])
         level = next((each for each in (self.level, told) if each is not None), 0)
-        where = place(
-            {**{each: row[each] for each in ("round", "subject") if row.get(each) is not None}, "level": level}
-        )
+        where = place_of_others({**row, "level": level})
         judged = READERS[form](row, legend)
         view, source, decided = self._view(row, form)
         made = [self._rated(each, row, view, source, where) for each in judged]
@@ -219,44 +222,28 @@ class RecordedPreferences:
         parts = (self.instruction, prompt if passage is not None else None)
         instruction = "\n\n".join(part for part in parts if part)
         view = _beside(instruction, passage if passage is not None else prompt or "", self.max_tokens)
-        column = self.source_column or ("source_id" if row.get("source_id") is not None else self.join_key)
-        if column is not None:
-            return view, name(row, column), None
-        return view, content_id("source", view.text), "prompt" if passage is None else "source"
+        if row.get("source_id") is not None:
+            return view, name(row, "source_id"), None
+        return view, content_id("source", view.text), PROMPT if passage is None else "source"
 
     def _prompt(self, row: Row, form: str) -> str | None:
         """Return the row's prompt; ratings may have only a source, or if not that a reference, beside the text."""
-        if self.prompt_column not in row and form == "ranked" and "context" in row:
+        if PROMPT not in row and form == "ranked" and "context" in row:
             return text(row, "context", self.render)
-        if self.prompt_column not in row and form == "rating" and (self.join_key or row.get("source") is not None):
+        if PROMPT not in row and form == "rating" and row.get("source") is not None:
             return None
-        if self.prompt_column not in row and form == "rating" and "reference" in row:
+        if PROMPT not in row and form == "rating" and "reference" in row:
             return text(row, "reference", self.render)
-        return text(row, self.prompt_column, self.render)
+        return text(row, PROMPT, self.render)
 
     def _passage(self, row: Row) -> str | None:
-        if self.join_key is None:
-            return text(row, "source", self.render) if row.get("source") is not None else None
-        key = name(row, self.join_key)
-        if key not in self._joined:
-            raise InputError(f"{self.join_key} is {key!r}, which {self.join_file} does not have")
-        return self._joined[key]
-
-    @cached_property
-    def _joined(self) -> dict[str, str]:
-        joined: dict[str, str] = {}
-        for line, row in read_rows(str(self.join_file)):
-            try:
-                joined[name(row, str(self.join_key))] = text(row, str(self.join_text))
-            except InputError as error:
-                raise InputError(f"{self.join_file}, row {line}: {error}") from error
-        return joined
+        return text(row, "source", self.render) if row.get("source") is not None else None
 
     def _settings(self) -> str:
         return content_id(
             "recorded",
             [Path(self.file).name, self.level, self.source_column],
-            [Path(self.join_file or "").name, self.join_key, self.join_text],
+            [[Path(each).name for each in self.columns.join_files], self.join_key, self.join_text],
             [self.prompt_column, self.annotator_column, self.instruction, dict(self.where), self.limit],
             [self.max_tokens, self.margin_scale, self.aspect, self.scale, self.votes, self.faulty],
         )

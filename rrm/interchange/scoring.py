@@ -17,8 +17,9 @@ from typing import Any
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.values import Group, Passage, View
-from rrm.interchange.columns import Render, name, place, reply, text
+from rrm.interchange.columns import Render, name, place_of_others, reply, text
 from rrm.interchange.export import record
+from rrm.interchange.joins import Columns
 from rrm.interchange.rows import Row
 
 MAX_TOKENS = 128
@@ -46,8 +47,8 @@ class Unscored:
         return values[0] if self.single else list(values)
 
 
-def unscored(row: Row, where: str, render: Render | None = None) -> Unscored:
-    """Return what a row asks to be scored; `where` names file and row in errors.
+def unscored(row: Row, where: str, render: Render | None = None, columns: Columns | None = None) -> Unscored:
+    """Return what a row asks to be scored; `where` names file and row in errors, `columns` what it is about.
 
     The row's source is its `source_id`, else what its text or prompt says, as in files of judgements,
     so that a model knows the sources that it was fitted on. A prompt may be missing: then texts stand
@@ -56,6 +57,7 @@ def unscored(row: Row, where: str, render: Render | None = None) -> Unscored:
     try:
         if "request" in row and "feedback" in row:
             return Unscored((record(row).request.group,))
+        row = columns.usual(row) if columns else row
         return _steps(row, render) if "completions" in row and "labels" in row else _side_by_side(row, render)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
@@ -102,4 +104,4 @@ def _view(row: Row, render: Render | None) -> View:
 def _group(row: Row, view: View, texts: Sequence[str], whole: View | None = None) -> Group:
     known = row.get("source_id") is not None
     source = name(row, "source_id") if known else content_id("source", (whole or view).text)
-    return Group(source, place(row), view, tuple(texts))
+    return Group(source, place_of_others(row), view, tuple(texts))

@@ -37,6 +37,11 @@ FOUND = [
 ]
 EXACT = ("--device", "cpu", "--dtype", "float32")
 FAST = ("--epochs", "1", "--ensemble", "2", *EXACT)
+STORIES = (
+    *("--join-file", DATA / "squality" / "stories_train.jsonl.gz"),
+    *("--join-file", DATA / "squality" / "stories_validation.jsonl.gz"),
+    *("--join-key", "story_id", "--join-text", "text"),
+)
 Row = dict[str, Any]
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"REAL DATA ABSENT: no folder {DATA}; set RRM_DATA")
@@ -405,6 +410,55 @@ def test_long_rows_are_scored_and_evaluated_only_where_cutting_is_asked_for(
         assert "--truncate would do nothing" in said
 
 
+# ---- what rows are about ----
+
+
+def test_rows_that_share_a_prompt_name_their_source_and_find_its_text_in_another_file(
+    place: Path, tmp_path: Path
+) -> None:
+    made: dict[str, dict[str, list[Row]]] = {}
+    for split, seed in (("train", 1), ("eval", 2)):
+        plain = preferences(6, seed)
+        texts = {row["source_id"]: row["prompt"] for row in plain}
+        apart = [{k: v for k, v in row.items() if k != "source_id"} for row in plain]
+        made[split] = {
+            "whole": [{**row, "source": row["prompt"], "prompt": "w1"} for row in plain],
+            "apart": [{**a, "prompt": None, "asked": "w1", "story": p["source_id"]}
+                      for a, p in zip(apart, plain, strict=True)],
+            "texts": [{"story": story, "text": text} for story, text in texts.items()],
+        }  # fmt: skip
+    files = {(split, kind): write(tmp_path / f"{split}-{kind}.jsonl", rows)
+             for split, kinds in made.items() for kind, rows in kinds.items()}  # fmt: skip
+    joined = [*("--prompt-column", "asked", "--join-key", "story", "--join-text", "text")]
+    joined += [part for split in made for part in ("--join-file", str(files[split, "texts"]))]
+    found = {}
+    for kind, options in (("whole", []), ("apart", joined)):
+        model, rows = tmp_path / kind, (files["train", kind], files["eval", kind])
+        trained = done(
+            "train-reward", "--data", rows[0], "--eval-data", rows[1], "--model", place / "decoder", "--output",
+            model, *FAST, *options, "--json",
+        ).last  # fmt: skip
+        said = done("eval-reward", "--model", model, "--data", rows[1], *EXACT, *options, "--json").last
+        shown = done("score", "--model", model, "--data", rows[1], *EXACT, *options).out
+        scores = [json.loads(line) for line in shown.splitlines()]
+        found[kind] = (trained["sources"], trained["digest"], said, [row["score"] for row in scores])
+        assert [{k: v for k, v in row.items() if not k.startswith("score")} for row in scores] == made["eval"][kind]
+    assert found["apart"] == found["whole"]
+    assert found["whole"][0] == 6
+
+
+def test_a_prompt_that_stands_in_many_sources_needs_a_column_that_tells_them_apart(place: Path, tmp_path: Path) -> None:
+    for split, seed in (("train", 1), ("eval", 2)):
+        rows = [{**row, "prompt": "w1", "story": row["source_id"]} for row in preferences(6, seed)]
+        write(tmp_path / f"{split}.jsonl", [{k: v for k, v in row.items() if k != "source_id"} for row in rows])
+    command = ("train-reward", "--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "eval.jsonl", "--model",
+               place / "decoder", "--output", tmp_path / "x", *FAST)  # fmt: skip
+    said = refused(*command)
+    assert "1 of its sources were trained on" in said and "--source-column" in said
+    assert done(*command, "--source-column", "story", "--json").last["sources"] == 6
+    assert "join_file, join_key and join_text go together" in refused(*command, "--join-key", "story")
+
+
 # ---- evaluate ----
 
 
@@ -759,20 +813,27 @@ def test_a_small_encoder_learns_with_all_weights_when_asked(place: Path, tmp_pat
 @pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize(
-    ("file", "source"),
-    [("tulu_human/preferences_{}.jsonl.gz", "prompt"), ("summeval/ratings_{}.jsonl.gz", None)],
+    ("file", "options"),
+    [
+        ("tulu_human/preferences_{}.jsonl.gz", ()),
+        ("summeval/ratings_{}.jsonl.gz", ()),
+        ("squality/preferences_{}.jsonl.gz", STORIES),
+        ("squality/human_ratings_{}.jsonl.gz", (*STORIES, "--prompt-column", "question")),
+    ],
 )
-def test_real_people_s_rows_train_a_frozen_model_and_evaluate_it(file: str, source: str | None, tmp_path: Path) -> None:
+def test_real_people_s_rows_train_a_frozen_model_and_evaluate_it(
+    file: str, options: tuple[object, ...], tmp_path: Path
+) -> None:
     for split in ("train", "validation"):
         rows = [dict(row) for _, row in islice(read_rows(DATA / file.format(split)), 60)]
         write(tmp_path / f"{split}.jsonl", rows)
     found = done(
         "train-reward", "--data", tmp_path / "train.jsonl", "--eval-data", tmp_path / "validation.jsonl", "--model",
-        "minilm", "--output", tmp_path / "model", *EXACT, "--json",
+        "minilm", "--output", tmp_path / "model", *EXACT, *options, "--json",
     ).last  # fmt: skip
     assert found["n_train"] > 40
     assert found["eval"]["n"] > 10
     assert 0 <= found["eval"]["accuracy"] <= 1
     assert found["eval"]["bag_of_words"] is not None
-    shown = done("score", "--model", tmp_path / "model", "--data", tmp_path / "validation.jsonl", *EXACT)
+    shown = done("score", "--model", tmp_path / "model", "--data", tmp_path / "validation.jsonl", *EXACT, *options)
     assert len(shown.out.splitlines()) == 60

@@ -75,8 +75,23 @@ def test_a_join_gives_the_passage_and_makes_the_prompt_the_instruction(tmp_path)
 def test_a_key_that_the_join_lacks_is_named(tmp_path):
     stories = written(tmp_path / "s.jsonl", {"story": 1, "text": "Once."})
     file = written(tmp_path / "p.jsonl", {**GOOD, "story": 9})
-    with pytest.raises(InputError, match=r"row 1: story is '9', which .*s\.jsonl does not have"):
+    with pytest.raises(InputError, match=r"row 1: story is '9', which is not in .*s\.jsonl$"):
         RecordedPreferences(file, 0, join_file=stories, join_key="story", join_text="text").rated()
+
+
+def test_a_join_may_lie_in_several_files_and_a_column_that_names_the_source_goes_first(tmp_path):
+    first = written(tmp_path / "s1.jsonl", {"story": 1, "text": "Once."})
+    second = written(tmp_path / "s2.jsonl", {"story": 2, "text": "Twice."})
+    rows = [{**GOOD, "story": story, "book": f"b{story}", "asked": "Who?"} for story in (1, 2)]
+    file = written(tmp_path / "p.jsonl", *rows)
+    join = {"join_file": (first, second), "join_key": "story", "join_text": "text"}
+    read = RecordedPreferences(file, 0, source_column="book", prompt_column="asked", **join).rated()
+    told = [(each.request.source, each.request.view.instruction, each.request.view.text) for each in read]
+    assert told == [("b1", "Who?", "Once."), ("b2", "Who?", "Twice.")]
+    with pytest.raises(InputError, match=r"row 1: story is '1', which is not in .*s2\.jsonl or .*s2\.jsonl$"):
+        RecordedPreferences(file, 0, **{**join, "join_file": (second, second)}).rated()
+    with pytest.raises(InputError, match="row 1: column 'question' is missing; there are prompt, chosen, "):
+        RecordedPreferences(file, 0, prompt_column="question").rated()
 
 
 def test_rows_are_chosen_by_column_and_limited(tmp_path):

@@ -62,6 +62,8 @@ def test_a_source_has_the_prompt_as_its_instruction_and_a_reference_stands_in_fo
         {"prompt": "Say.", "chosen": "One.", "rejected": "Two."},
         {"prompt": "Say.", "source": "A story.", "chosen": "One.", "rejected": "Two."},
         {"prompt": "Say.", "source_id": 7, "chosen": "One.", "rejected": "Two."},
+        {"prompt": "Say.", "level": "root", "round": None, "chosen": "One.", "rejected": "Two."},
+        {"prompt": "Say.", "level": 2.0, "chosen": "One.", "rejected": "Two."},
         {"prompt": [{"role": "user", "content": "Say."}], "chosen": "One.", "rejected": "Two."},
         {"source": "A story.", "candidate": "It.", "scores": {"overall": 2}},
         {"reference": "Truth.", "candidate": "It.", "score": 2},
@@ -80,9 +82,9 @@ def test_a_row_is_scored_beside_what_its_judgement_is_read_beside(row: dict[str,
         return "rendered"
 
     rated = read_feedback(tmp_path / "rows.jsonl", render=render).rated
-    judged = {(each.request.source, each.request.view.id) for each in rated}
+    judged = {(each.request.source, each.request.place, each.request.view.id) for each in rated}
     groups = [*unscored(row, "rows", render).groups, *unscored(other, "rows", render).groups]
-    assert {(each.source, each.view.id) for each in groups} == judged
+    assert {(each.source, each.place, each.view.id) for each in groups} == judged
     assert {text for each in groups for text in each.outputs} == {
         shown.text for each in rated for shown in each.request.shown
     }
