@@ -338,9 +338,7 @@ def test_a_frozen_model_starts_from_the_level_below_in_its_precision(
     )  # fmt: skip
     assert (ended.last["level"], ended.last["members"]) == (1, 4)
     assert json.loads((tmp_path / "above" / "model.json").read_text())["encoder"].endswith(":float32")
-    assert re.search(
-        rf"\d+% learned from 5 judgements, the rest drawn to {re.escape(str(place / 'frozen'))}", ended.err
-    )
+    assert f"% learned from 5 judgements, the rest drawn to {place / 'frozen'}" in ended.err
 
 
 def test_kinds_of_model_do_not_start_from_each_other_nor_take_each_other_s_place(
