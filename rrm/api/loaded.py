@@ -188,8 +188,15 @@ class Loaded:
         return LoadedModel(fitted, self._worker.models.load(fitted))
 
     def policy(self, place: Place | str) -> Policy:
-        """Return the policy that proposed at a place: the run's own, or what an optimiser had made of it by then."""
+        """Return the policy that proposed at a place: the run's own, or what an optimiser had made of it by then.
+
+        Raises InputError for a round that the run has not come to, and for a place where nothing is proposed.
+        """
         at = Place.parse(place) if isinstance(place, str) else place
+        rounds, height = self._rounds, self._trees.height
+        if at.subject != "answer" or at.round >= rounds or at.level > height:
+            known = f"answers in rounds 0 to {rounds - 1} at levels 0 to {height}" if rounds else "nothing yet"
+            raise InputError(f"{self.directory} has no policy at {at}: it proposed {known}")
         choices: list[Choice] = self._record.load(Choice)
         refused = {(choice.place.round, choice.policy) for choice in choices if not choice.chosen}
         made = [
@@ -222,6 +229,13 @@ class Loaded:
         return _standing(self, report.targets[target], report.anchored)
 
     # ---- within ----
+
+    @property
+    def _rounds(self) -> int:
+        """How many rounds the run has come to; one in which nothing changed leaves no step on record."""
+        if self.finished:
+            return len(self.report.rounds)
+        return 1 + max((count.place.round for count in self._record.counts()), default=-1)
 
     @cached_property
     def _trees(self) -> Trees:

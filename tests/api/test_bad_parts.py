@@ -21,7 +21,7 @@ from rrm.core.errors import (
     SetupError,
     StoreError,
 )
-from rrm.core.graph import Node, Proposal, TaskGraph
+from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, Workspace
 from rrm.core.roles import Final, Scorer, Train, for_improving
 from rrm.core.task import Source, Span, Task
@@ -170,6 +170,55 @@ class Deep(Growing):
                 tuple(Task("Tell.", source.id, Span(*at), max_tokens=9) for at in ((start, middle), (middle, end)))
             )
         ]
+
+
+class Splitting(Growing):
+    """Splits as a function does that is given the graph, the node and the answers that it may see."""
+
+    name = "splitting"
+
+    def __init__(self, do: Callable[[TaskGraph, Node, Mapping[str, Output]], Any]) -> None:
+        self._do = do
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> Any:
+        return self._do(graph, node, answers)
+
+
+def broken(graph: TaskGraph, node: Node, answers: Mapping[str, Output]) -> Any:
+    raise KeyError("river")
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        (
+            lambda graph, node, answers: answers["node-later"],
+            "splitting asks at .* for the answer of node-later, which is",
+        ),
+        (lambda graph, node, answers: None, "splitting returned None from `split`, where a list of Proposals belongs"),
+        (
+            lambda graph, node, answers: [node.task],
+            "splitting returned a list with a Task from `split`, where each",
+        ),
+        (broken, "KeyError: 'river'"),
+    ],
+    ids=["later-answer", "nothing", "tasks", "raises"],
+)
+def test_a_growing_decomposer_that_splits_into_something_else(split: Any, sentence: str, tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", decomposer=Splitting(split))
+    assert re.match(f"every split fails: {sentence}", said)
+
+
+def test_a_part_that_reads_a_later_one_is_refused_and_the_report_says_so(tmp_path: Path) -> None:
+    def forward(graph: TaskGraph, node: Node, answers: Mapping[str, Output]) -> list[Proposal]:
+        first, second = (Task(f"Tell {at}.", node.task.source, Span(at, at + 1), max_tokens=9) for at in (0, 1))
+        return [Proposal((Part(first, (1,)), Part(second)))]
+
+    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(decomposer=Splitting(forward)))
+    [warning] = [each for each in report.warnings if "closed as" in each]
+    assert "part 0 reads part 1, but references point backward" in warning
 
 
 def test_nodes_that_read_the_same_text_are_titled_by_what_they_ask(tmp_path: Path) -> None:

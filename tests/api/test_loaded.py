@@ -107,6 +107,16 @@ def test_the_policy_is_the_one_that_proposed(loaded: Any) -> None:
     assert loaded.policy("1/answer/0").name == "words"
 
 
+@pytest.mark.parametrize("place", [rrm.Place(9), rrm.Place(0, "answer", 3), rrm.Place(0, "split"), "2/answer/0"])
+def test_where_nothing_was_proposed_there_is_no_policy(loaded: Any, place: Any) -> None:
+    with pytest.raises(
+        InputError, match=f"no policy at {place}: it proposed answers in rounds 0 to 1 at levels 0 to 2"
+    ):
+        loaded.policy(place)
+    with pytest.raises(InputError, match=f"has no model of role train at {place}; there are: 0/answer/0, "):
+        loaded.model(place)
+
+
 def test_policies_and_outputs_are_told_by_round(tmp_path: Path) -> None:
     parts = {"improve": {"plugin": LastWords(), "kl_budget": 1.0}, "policy": {"plugin": Words(), "outputs": 4}}
     report = rrm.run(out=tmp_path / "run", quiet=True, **toys(rounds=2, **parts))
@@ -167,6 +177,10 @@ def test_a_run_that_goes_on_is_looked_at_as_far_as_it_has_come(tmp_path: Path) -
     assert not run.finished and "not finished" in repr(run) and "not finished" in run._repr_html_()
     assert len(run.nodes) == 39 and set(run.outputs.level) == {0}
     assert set(run.nodes.role) == {"train", "target"}
+    with pytest.raises(
+        InputError, match="no policy at 1/answer/0: it proposed answers in rounds 0 to 0 at levels 0 to 2"
+    ):
+        run.policy("1/answer/0")
     with pytest.raises(InputError, match="no finished run"):
         _ = run.report
 
