@@ -45,10 +45,10 @@ def finished(directory: str | Path) -> Report:
     """Return the report of a finished run; raise InputError if there is none yet."""
     path = Path(directory) / REPORT
     try:
-        return report_from_json(json.loads(path.read_text("utf-8")))
+        return report_from_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{directory} holds no finished run: there is no {REPORT} in it") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"{path} is not a report that this version of rrm wrote: {error}") from error
 
 

@@ -1,6 +1,5 @@
 """From a finished run to its report: the levels evaluated, the targets' scores, the rounds, gold where it is known."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +76,7 @@ def build_report(ended: Ended) -> Report:
 
 def save_report(report: Report, directory: Path) -> None:
     """Write report.json and report.html, each whole or not at all."""
-    write_whole(directory / REPORT, json.dumps(report_to_json(report)))
+    write_whole(directory / REPORT, report_to_json(report))
     write_report(report, directory / "report.html")
 
 

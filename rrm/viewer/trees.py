@@ -221,8 +221,8 @@ class FinishedReport:
     def _read(self) -> Report | None:
         self.note = None
         try:
-            return report_from_json(json.loads(self._path.read_text("utf-8")))
-        except (RrmError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return report_from_json(self._path.read_bytes())
+        except (RrmError, OSError) as error:
             self.note = f"The run's report cannot be read, so composed scores are left out: {error}"
             return None
 

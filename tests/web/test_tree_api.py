@@ -1,6 +1,5 @@
 """What the tree viewer's routes answer: lists, outlines, nodes in full, search; and whom they answer."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -215,7 +214,7 @@ def test_a_finished_runs_composed_scores_choice_and_blame_are_told(client: TestC
     second = OUTPUTS[LEAF][1]
     chosen = Candidate(second.id, second.text, 0.5, Interval(0.4, 0.6), 0.875, Interval(0.75, 1.0), chosen=True)
     report = report_about(node_report(ROOT), node_report(LEAF, chosen, blame=0.25))
-    (folder / "report.json").write_text(json.dumps(report_to_json(report)))
+    (folder / "report.json").write_text(report_to_json(report))
     told = outline(client)
     assert told["composed"] and told["score"][number_of(LEAF)] == 0.875
     assert told["about"]["role"] == "target"
@@ -234,7 +233,7 @@ def test_an_equal_text_shares_the_composed_score_and_what_was_handed_up_counts_a
     twin = Output(LEAF, first.text, "words", 99)
     put(folder, twin)
     listed = Candidate(twin.id, twin.text, 0.5, Interval(0.4, 0.6), 0.75, Interval(0.5, 1.0))
-    (folder / "report.json").write_text(json.dumps(report_to_json(report_about(node_report(LEAF, listed)))))
+    (folder / "report.json").write_text(report_to_json(report_about(node_report(LEAF, listed))))
     best, other = node(client, LEAF)["outputs"][:2]
     assert {best["id"], other["id"]} == {first.id, twin.id}
     assert best["composed"] == other["composed"]

@@ -1,0 +1,27 @@
+"""What is wrong with values that were read, in one sentence."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+SHOULD = "Input should be "
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+"""The types of fault of a key that no field has: a dataclass's and a model's."""
+
+
+def dotted(place: Sequence[str | int]) -> str:
+    """Return where a value stands, such as `levels[0].n_test`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return where the first fault is and what it is, such as `levels[0].n_test must be a valid integer, got '9'`."""
+    fault = error.errors(include_url=False)[0]
+    where, message = dotted(fault["loc"]), fault["msg"]
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    if fault["type"] in UNKNOWN:
+        return f"{where} is unknown"
+    if message.startswith(SHOULD):
+        return f"{where} must be {message.removeprefix(SHOULD)}, got {fault['input']!r:.80}"
+    return f"{where}: {message}"
