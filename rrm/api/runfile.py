@@ -3,19 +3,52 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_type_hints
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+    with_config,
+)
+from pydantic_core import PydanticCustomError
 
 from rrm.api.plugins import expand, named, path_of
 from rrm.assistants.secrets import without_secret_arguments
-from rrm.core.errors import ConfigError, InputError
+from rrm.core.errors import ConfigError, InputError, RrmError
 from rrm.core.ids import content_id
 from rrm.core.task import Source
+from rrm.files.faults import SHOULD, UNKNOWN, dotted, fault_in, sentence
 
 PEOPLE = "people"
 """The rater plug-in that stands for people, who answer through the record."""
+
+
+def _level(level: object) -> object:
+    if level == "root" or (isinstance(level, int) and not isinstance(level, bool) and level >= 0):
+        return level
+    raise PydanticCustomError("level", SHOULD + 'a number from 0 up or "root"')
+
+
+def _no_key(value: object) -> NoReturn:
+    """Refuse what stands in the settings and is no key of a run file."""
+    raise PydanticCustomError(UNKNOWN[0], "Unknown key")
+
+
+Count = Annotated[StrictInt, Field(ge=1)]
+Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
+Level = Annotated[int | Literal["root"], BeforeValidator(_level)]
+"""A number from 0 (leaves) up, or "root": that of all roots, whatever their height."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +59,39 @@ class Part:
     name, and only a call that is given the object again can go on with the run.
     """
 
-    plugin: str
+    plugin: StrictStr
     arguments: dict[str, Any] = field(default_factory=dict)
-    object: str | None = None
-    made: Any = field(default=None, repr=False, compare=False, metadata={"key": False})
+    object: Annotated[StrictStr | None, Field(exclude_if=lambda name: name is None)] = None
+    made: Annotated[Any, Field(exclude=True)] = field(default=None, repr=False, compare=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _table(cls, given: Any) -> Any:
+        """Return a part's table, where the part itself, its import string or a list of sources was given instead."""
+        plugin = given.get("plugin") if isinstance(given, Mapping) else given
+        if cls is Sources and isinstance(plugin, list | tuple) and all(isinstance(each, Source) for each in plugin):
+            plugin = SourceList(tuple(plugin))
+        if isinstance(plugin, str) and not isinstance(given, Mapping):
+            return {"plugin": plugin}
+        if plugin is None or isinstance(plugin, str | int | float | list | tuple):
+            return given
+        table = given if isinstance(given, Mapping) else {}
+        return {**table, "plugin": path_of(plugin), "object": named(plugin, path_of(plugin), {}).name, "made": plugin}
 
 
 @dataclass(frozen=True)
 class Sources(Part):
     """Where sources come from, and how many trees each gets."""
 
-    trees: int = 1
+    trees: Count = 1
 
 
 @dataclass(frozen=True)
 class PolicyPart(Part):
     """Who proposes, and how many outputs a node and a root get."""
 
-    outputs: int = 4
-    root_outputs: int = 8
+    outputs: Count = 4
+    root_outputs: Count = 8
 
 
 @dataclass(frozen=True)
@@ -54,9 +101,9 @@ class RaterPart(Part):
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     """
 
-    per_node: dict[str, int] = field(default_factory=lambda: {"comparison": 3, "label": 2})
-    per_root: dict[str, int] | None = None
-    random_share: float = 0.1
+    per_node: dict[str, StrictInt] = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    per_root: dict[str, StrictInt] | None = None
+    random_share: StrictFloat = 0.1
     budget: dict[str, Any] | None = None
 
 
@@ -64,46 +111,46 @@ class RaterPart(Part):
 class RoundPart:
     """Rounds of the schedule: which levels and nodes each visits, and how many `times`."""
 
-    levels: tuple[Any, ...] | None = None
+    levels: tuple[Level, ...] | None = None
     nodes: Part | None = None
-    targets: bool | None = None  # None: where all levels are visited
-    improve: bool = True
-    times: int = 1
+    targets: StrictBool | None = None  # None: where all levels are visited
+    improve: StrictBool = True
+    times: Count = 1
 
 
 @dataclass(frozen=True)
 class SelectPart(Part):
     """The judge of role select: a rater, the share of training sources that it alone rates, and its questions."""
 
-    share: float = 0.25
-    per_node: dict[str, int] = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    share: Share = 0.25
+    per_node: dict[str, StrictInt] = field(default_factory=lambda: {"comparison": 3, "label": 2})
 
 
 @dataclass(frozen=True)
 class ImprovePart(Part):
     """The optimiser that improves policies after a round, within `kl_budget` nats a node of the anchor."""
 
-    kl_budget: float = 1.0
-    per_level: bool = False
-    start: str = "last"
-    anchor: str = "first"
+    kl_budget: Annotated[StrictFloat, Field(gt=0)] = 1.0
+    per_level: StrictBool = False
+    start: Literal["last", "first"] = "last"
+    anchor: Literal["first", "last"] = "first"
 
 
 @dataclass(frozen=True)
 class GrowthPart:
     """How far a decomposer that grows its trees may go, source by source."""
 
-    max_depth: int = 16
-    max_nodes: int = 10_000
-    max_splits: int = 16
-    max_refusals: int = 2
+    max_depth: StrictInt = 16
+    max_nodes: StrictInt = 10_000
+    max_splits: StrictInt = 16
+    max_refusals: StrictInt = 2
 
 
 @dataclass(frozen=True)
 class Recorded(Part):
-    """Ratings made elsewhere; `level` is a number from 0 (leaves) up, or "root"."""
+    """Ratings made elsewhere, and the level that they are about."""
 
-    level: int | str = 0
+    level: Level = 0
 
 
 @dataclass(frozen=True)
@@ -114,31 +161,32 @@ class RewardPart(Part):
     view has changed since count `stale_weight`.
     """
 
-    plugin: str = "rrm.reward.frozen:Frozen"
-    device: str = "auto"
-    dtype: str = "auto"
-    data: str = "all"
-    stale_weight: float = 0.5
+    plugin: StrictStr = "rrm.reward.frozen:Frozen"
+    device: StrictStr = "auto"
+    dtype: StrictStr = "auto"
+    data: Literal["all", "round"] = "all"
+    stale_weight: Annotated[StrictFloat, Field(gt=0, le=1)] = 0.5
 
 
 @dataclass(frozen=True)
 class AssistantPart:
     """A LangChain chat model by import string, how many calls may run at once, how often one is retried."""
 
-    model: str
+    model: StrictStr
     arguments: dict[str, Any] = field(default_factory=dict)
-    concurrency: int = 8
-    attempts: int = 4
+    concurrency: StrictInt = 8
+    attempts: StrictInt = 4
 
 
 @dataclass(frozen=True)
 class Limits:
     """What the run may spend in all; None is no limit."""
 
-    max_calls: int | None = None
-    max_tokens: int | None = None
+    max_calls: StrictInt | None = None
+    max_tokens: StrictInt | None = None
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class RunFile:
     """A run, as its file says it; `folder` is where that file lies, None where there is none."""
@@ -146,46 +194,38 @@ class RunFile:
     target: Sources
     decomposer: Part
     policy: PolicyPart
-    name: str = "run"
-    seed: int = 0
+    name: StrictStr = "run"
+    seed: StrictInt = 0
     train: Sources | None = None
     rater: RaterPart | None = None
     recorded: tuple[Recorded, ...] = ()
     reward: RewardPart = field(default_factory=RewardPart)
     compose: Part = field(default_factory=lambda: Part("rrm.compose.composers:Mean"))
-    rounds: int = 1
+    rounds: Count = 1
     schedule: tuple[RoundPart, ...] = ()
     select: SelectPart | None = None
     improve: ImprovePart | None = None
     growth: GrowthPart = field(default_factory=GrowthPart)
-    flat: bool | None = None  # None: only where raters cost neither money nor people's time
+    flat: StrictBool | None = None  # None: only where raters cost neither money nor people's time
     assistants: dict[str, AssistantPart] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    folder: Path | None = field(default=None, compare=False, metadata={"key": False})
+    folder: Annotated[Path | None, BeforeValidator(_no_key), Field(exclude=True)] = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `run_file` makes the same settings.
 
-        Parts given as objects stand by name, and secrets of assistants are left out.
+        Parts given as objects stand by name, and secrets of assistants are left out. Raises
+        ConfigError for arguments that JSON cannot hold.
         """
-        table = _plain(replace(self, folder=None))
-        del table["folder"]
-        plain: dict[str, Any] = json.loads(json.dumps(table))
+        try:
+            plain: dict[str, Any] = json.loads(json.dumps(_adapter().dump_python(self)))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"the arguments of a run's parts are JSON values, so that it can be resumed: {error}"
+            ) from error
         for assistant in plain["assistants"].values():
             assistant["arguments"] = without_secret_arguments(assistant["arguments"])
         return plain
-
-
-def _plain(value: Any) -> Any:
-    """Return settings as plain values, without the objects that parts were given as (which nothing may copy)."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if not is_dataclass(value):
-        return value
-    table = {each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name != "made"}
-    return {key: each for key, each in table.items() if key != "object" or each is not None}
 
 
 def read_run_file(path: Path, changes: tuple[str, ...] = ()) -> RunFile:
@@ -207,11 +247,14 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
 
     A run that `learns` must have something to learn from.
     """
-    table = _expanded(with_changes(table, changes))
-    run: RunFile = _build(RunFile, table, "")
+    run = _read(_expanded(with_changes(table, changes)))
     if learns and run.train is None and not run.recorded:
         raise ConfigError("a run learns from [train] sources that are rated or [[recorded]] ratings; it has neither")
-    return _checked(run)
+    if run.train is not None and run.rater is None:
+        raise ConfigError("a run with [train] sources needs a [rater]")
+    if run.rounds > 1 and run.schedule:
+        raise ConfigError("a run says its rounds by number (rounds = 2) or as a [[schedule]], not both")
+    return run
 
 
 def run_of(parts: Mapping[str, Any]) -> RunFile:
@@ -260,42 +303,6 @@ def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, 
     return changed
 
 
-def _checked(run: RunFile) -> RunFile:
-    if run.train is not None and run.rater is None:
-        raise ConfigError("a run with [train] sources needs a [rater]")
-    positive = {
-        "policy.outputs": run.policy.outputs,
-        "policy.root_outputs": run.policy.root_outputs,
-        "target.trees": run.target.trees,
-        "train.trees": run.train.trees if run.train else 1,
-    }
-    for key, value in positive.items():
-        if value < 1:
-            raise ConfigError(f"{key} must be 1 or more, got {value}")
-    one_of = {
-        "reward.data": (run.reward.data, ("all", "round")),
-        "improve.start": (run.improve.start if run.improve else "last", ("last", "first")),
-        "improve.anchor": (run.improve.anchor if run.improve else "first", ("first", "last")),
-    }
-    for key, (choice, allowed) in one_of.items():
-        if choice not in allowed:
-            raise ConfigError(f"{key} is one of {', '.join(allowed)}, got {choice!r}")
-    if run.rounds < 1 or any(each.times < 1 for each in run.schedule):
-        raise ConfigError("rounds and schedule.times must be 1 or more")
-    if run.rounds > 1 and run.schedule:
-        raise ConfigError("a run says its rounds by number (rounds = 2) or as a [[schedule]], not both")
-    if not 0 < run.reward.stale_weight <= 1:
-        raise ConfigError(f"reward.stale_weight lies above 0 and up to 1, got {run.reward.stale_weight}")
-    if run.improve is not None and not run.improve.kl_budget > 0:
-        raise ConfigError(f"improve.kl_budget is above 0 nats a node, got {run.improve.kl_budget}")
-    if run.select is not None and not 0 < run.select.share < 1:
-        raise ConfigError(f"select.share lies between 0 and 1, got {run.select.share}")
-    for recorded in run.recorded:
-        if recorded.level != "root" and not (isinstance(recorded.level, int) and recorded.level >= 0):
-            raise ConfigError(f'[[recorded]] level must be a number from 0 up or "root", got {recorded.level!r}')
-    return run
-
-
 def _changed(table: dict[str, Any], change: str) -> dict[str, Any]:
     key, separator, text = change.partition("=")
     if not separator or not key.strip():
@@ -331,77 +338,43 @@ class SourceList:
         return list(self.given)
 
 
-def _part_table(kind: type, table: Any) -> Any:
-    """Return a part's table, where the part itself, its import string or a list of sources was given instead."""
-    if not issubclass(kind, Part):
-        return table
-    plugin = table.get("plugin") if isinstance(table, Mapping) else table
-    if kind is Sources and isinstance(plugin, list | tuple) and all(isinstance(each, Source) for each in plugin):
-        plugin = SourceList(tuple(plugin))
-    if isinstance(plugin, str) and not isinstance(table, Mapping):
-        return {"plugin": plugin}
-    if plugin is None or isinstance(plugin, str | int | float | list | tuple):
-        return table
-    table = table if isinstance(table, Mapping) else {}
-    return {**table, "plugin": path_of(plugin), "object": named(plugin, path_of(plugin), {}).name, "made": plugin}
+# ---- from a table to settings ----
 
 
-def _build(kind: type, table: Any, where: str) -> Any:
-    table = _part_table(kind, table)
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"[{where}] must be a table, got {table!r}")
-    hints = get_type_hints(kind)
-    known = {each.name: each for each in fields(kind) if each.metadata.get("key", True)}
-    made = {"made": table["made"]} if issubclass(kind, Part) and "made" in table else {}
-    table = {key: value for key, value in table.items() if key not in made}
-    for key in table:
-        if key not in known:
-            place = f"in [{where}]" if where else "at the top of the run file"
-            told = ", ".join(name for name in known if name != "object")  # which the record alone has
-            raise ConfigError(f"unknown key {key!r} {place}; there are {told}")
-    for name, each in known.items():
-        if name not in table and each.default is MISSING and each.default_factory is MISSING:
-            raise ConfigError(f"{_dotted(where, name)} is missing from the run file")
-    return kind(**made, **{key: _value(hints[key], value, _dotted(where, key)) for key, value in table.items()})
+@cache
+def _adapter() -> TypeAdapter[RunFile]:
+    return TypeAdapter(RunFile)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    origin, inner = get_origin(hint), get_args(hint)
-    if isinstance(hint, UnionType):
-        kinds = [each for each in inner if each is not type(None)]
-        if len(kinds) == 1:
-            return None if value is None else _value(kinds[0], value, where)
-        if not any(_fits(each, value) for each in kinds):
-            raise _mistyped(where, " or ".join(each.__name__ for each in kinds), value)
-        return value
-    if is_dataclass(hint) and isinstance(hint, type):
-        return _build(hint, value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _mistyped(where, "a list of tables ([[...]])", value)
-        return tuple(_value(inner[0], each, f"{where}[{number}]") for number, each in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise _mistyped(where, "a table", value)
-        return {
-            key: each if inner[1] is Any else _value(inner[1], each, _dotted(where, key)) for key, each in value.items()
-        }
-    if not _fits(hint, value):
-        raise _mistyped(where, hint.__name__, value)
-    return float(value) if hint is float else value
+def _read(table: Mapping[str, Any]) -> RunFile:
+    """Make settings of a table; raise ConfigError for its first fault, without the values of other keys."""
+    try:
+        return _adapter().validate_python(dict(table))
+    except ValidationError as error:
+        fault = fault_in(error)
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, RrmError):  # of a part that was given as an object
+        raise cause
+    *tables, key = fault["loc"]
+    if fault["type"] in UNKNOWN:
+        raise ConfigError(_unknown(str(key), tables))
+    if fault["type"] == "missing":
+        raise ConfigError(f"{sentence(fault)} from the run file")
+    if fault["type"] in ("dataclass_type", "dict_type"):
+        raise ConfigError(f"[{dotted(fault['loc'])}] must be a table, got {fault['input']!r}")
+    if fault["type"] == "tuple_type":
+        wanted = "a list" if tables else f"a list of tables ([[{key}]])"
+        raise ConfigError(f"{dotted(fault['loc'])} must be {wanted}, got {fault['input']!r}")
+    raise ConfigError(sentence(fault))
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    if hint is Any:
-        return True
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
-
-
-def _mistyped(where: str, wanted: str, value: Any) -> ConfigError:
-    return ConfigError(f"{where} must be {wanted}, got {value!r}")
-
-
-def _dotted(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+def _unknown(key: str, tables: Sequence[str | int]) -> str:
+    """Say that a table has no such key, which comes nearest, and what there is."""
+    kind: Any = RunFile
+    for step in tables:  # numbers in lists and names of assistants lead to no other kind of table
+        hint = get_type_hints(kind).get(str(step))
+        kind = next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), kind)
+    keys = [each.name for each in fields(kind) if each.name not in ("object", "made", "folder")]
+    place = f"in [{dotted(tables)}]" if tables else "at the top of the run file"
+    nearest = "".join(f"did you mean {near!r}? " for near in get_close_matches(key, keys, 1))
+    return f"unknown key {key!r} {place}; {nearest}there are {', '.join(keys)}"

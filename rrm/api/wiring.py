@@ -35,7 +35,7 @@ from rrm.core.protocols import (
 from rrm.core.task import Source
 from rrm.core.values import Rated
 from rrm.feedback.sample import UniformNodes
-from rrm.pipeline.schedule import ROOT, Level, Round, check_rounds
+from rrm.pipeline.schedule import Level, Round, check_rounds
 from rrm.reward.criteria import ByCriterion
 from rrm.store.record import SqlStore
 
@@ -250,12 +250,11 @@ class Parts:
         return found
 
     def _round(self, part: RoundPart, at: int) -> Round:
-        levels = None if part.levels is None else tuple(_level(level, f"schedule.{at}.levels") for level in part.levels)
         nodes = UniformNodes() if part.nodes is None else self.make(part.nodes, f"schedule.{at}.nodes")
-        targets = part.targets if part.targets is not None else levels is None and part.nodes is None
+        targets = part.targets if part.targets is not None else part.levels is None and part.nodes is None
         if not isinstance(nodes, NodeSampler):
             raise _unfit(nodes, (NodeSampler,), f"schedule.{at}.nodes")
-        return Round(levels, nodes, targets, part.improve)
+        return Round(part.levels, nodes, targets, part.improve)
 
     @cached_property
     def train_set(self) -> SourceSet | None:
@@ -299,7 +298,7 @@ class Parts:
         return frozenset(ids[: min(len(ids) - 1, max(1, round(self.run.select.share * len(ids))))])
 
     @cached_property
-    def given(self) -> list[tuple[int | str, list[Rated]]]:
+    def given(self) -> list[tuple[Level, list[Rated]]]:
         """The ratings made elsewhere, each table with the level that it is about."""
         found = []
         for number, table in enumerate(self.run.recorded):
@@ -343,14 +342,6 @@ def no_assistant(name: str, asker: str, run: RunFile) -> ConfigError:
     """Return the error for a part that names an assistant which its run file has not."""
     known = ", ".join(run.assistants) or "none"
     return ConfigError(f"[{asker}] there is no [assistants.{name}] in the run file; there are: {known}")
-
-
-def _level(value: object, where: str) -> Level:
-    if value == ROOT:
-        return ROOT
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ConfigError(f'{where} has numbers from 0 (leaves) up, or "root", got {value!r}')
 
 
 def _unfit(part: object, kinds: Sequence[type], where: str) -> PluginError:

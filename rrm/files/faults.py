@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 SHOULD = "Input should be "
+"""With this the sentences begin that say what a value must be."""
+
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 """The types of fault of a key that no field has: a dataclass's and a model's."""
 
@@ -14,9 +17,13 @@ def dotted(place: Sequence[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 
-def first_fault(error: ValidationError) -> str:
-    """Return where the first fault is and what it is, such as `levels[0].n_test must be a valid integer, got '9'`."""
-    fault = error.errors(include_url=False)[0]
+def fault_in(error: ValidationError) -> ErrorDetails:
+    """Return the first fault; a key that is unknown, and so misspelt, comes before the one that is then missing."""
+    return min(error.errors(include_url=False), key=lambda fault: fault["type"] not in UNKNOWN)
+
+
+def sentence(fault: ErrorDetails) -> str:
+    """Say where a fault is and what it is, such as `levels[0].n_test must be a valid integer, got '9'`."""
     where, message = dotted(fault["loc"]), fault["msg"]
     if fault["type"] == "missing":
         return f"{where} is missing"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from rrm.core.errors import InputError, NewerStoreError
 from rrm.core.report import Report
-from rrm.files.faults import first_fault
+from rrm.files.faults import fault_in, sentence
 
 FORMAT = "rrm report"
 VERSION = 1
@@ -41,6 +41,7 @@ def report_from_json(text: str | bytes) -> Report:
     try:
         return _File.model_validate_json(text).report
     except ValidationError as error:
-        if error.errors()[0]["loc"] in ((), ("format",)):
+        fault = fault_in(error)
+        if fault["loc"] in ((), ("format",)):
             raise InputError(f'not a report: a report is a JSON object whose "format" is "{FORMAT}"') from error
-        raise InputError(f"{first_fault(error)}; the file was changed or made by another version of rrm") from error
+        raise InputError(f"{sentence(fault)}; the file was changed or made by another version of rrm") from error

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+import traceback
 from dataclasses import fields
 from pathlib import Path
 
@@ -65,37 +66,69 @@ def test_settings_survive_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"polcy": {}}, "unknown key 'polcy' at the top"),
+        ({"polcy": {}}, "unknown key 'polcy' at the top of the run file; did you mean 'policy'. there are target, "),
+        ({"policy": {"plugn": "e:F"}}, r"unknown key 'plugn' in \[policy\]; did you mean 'plugin'"),
+        ({"folder": "/tmp"}, "unknown key 'folder' at the top .*, limits$"),
         ({"policy": {"plugin": "e:F", "output": 3}}, r"unknown key 'output' in \[policy\]"),
-        ({"policy": {"plugin": "e:F", "outputs": "many"}}, "policy.outputs must be int, got 'many'"),
-        ({"policy": {"plugin": "e:F", "outputs": True}}, "policy.outputs must be int, got True"),
-        ({"policy": {"plugin": "e:F", "outputs": 0}}, "policy.outputs must be 1 or more"),
+        ({"policy": {"plugin": "e:F", "outputs": "many"}}, "policy.outputs must be a valid integer, got 'many'"),
+        ({"policy": {"plugin": "e:F", "outputs": True}}, "policy.outputs must be a valid integer, got True"),
+        ({"policy": {"plugin": "e:F", "outputs": 0}}, "policy.outputs must be greater than or equal to 1, got 0"),
         ({"policy": {}}, "policy.plugin is missing"),
         ({"policy": 3}, r"\[policy\] must be a table"),
         ({"policy": ["e:F"]}, r"\[policy\] must be a table"),
-        ({"policy": {"plugin": 3}}, "policy.plugin must be str, got 3"),
-        ({"seed": 1.5}, "seed must be int, got 1.5"),
+        ({"policy": {"plugin": 3}}, "policy.plugin must be a valid string, got 3"),
+        ({"seed": 1.5}, "seed must be a valid integer, got 1.5"),
         ({"recorded": {"plugin": "x:Y"}}, "recorded must be a list of tables"),
-        ({"recorded": [{"plugin": "x:Y", "level": "leaf"}]}, "level must be a number from 0 up or"),
-        ({"rater": {"plugin": "g:H", "per_node": {"label": "two"}}}, "rater.per_node.label must be int"),
-        ({"limits": {"max_calls": "few"}}, "limits.max_calls must be int"),
-        ({"rounds": 0}, "rounds and schedule.times must be 1 or more"),
-        ({"schedule": [{"times": 0}]}, "rounds and schedule.times must be 1 or more"),
+        (
+            {"recorded": [{"plugin": "x:Y", "level": "leaf"}]},
+            "recorded.0..level must be a number from 0 up or .root., got 'leaf'",
+        ),
+        (
+            {"rater": {"plugin": "g:H", "per_node": {"label": "two"}}},
+            "rater.per_node.label must be a valid integer",
+        ),
+        ({"limits": {"max_calls": "few"}}, "limits.max_calls must be a valid integer, got 'few'"),
+        ({"rounds": 0}, "rounds must be greater than or equal to 1, got 0"),
+        ({"schedule": [{}, {"times": 0}]}, r"schedule\[1\]\.times must be greater than or equal to 1, got 0"),
         ({"rounds": 2, "schedule": [{}]}, r"by number .* or as a \[\[schedule\]\], not both"),
         ({"schedule": {"levels": [0]}}, "schedule must be a list of tables"),
+        ({"schedule": [{"levels": "0"}]}, r"schedule\[0\]\.levels must be a list, got '0'"),
+        ({"schedule": [{"nodes": {"plugin": "s:T", "plugn": 1}}]}, r"unknown key 'plugn' in \[schedule\[0\]\.nodes\]"),
+        ({"assistants": {"model": {"modle": "x:Y"}}}, r"'modle' in \[assistants\.model\]; did you mean 'model'"),
+        ({"assistants": {"a": {"model": "x:Y", "arguments": 3}}}, r"\[assistants\.a\.arguments\] must be a table"),
         ({"schedule": [{"level": [0]}]}, r"unknown key 'level' in \[schedule\[0\]\]"),
-        ({"reward": {"data": "some"}}, "reward.data is one of all, round, got 'some'"),
-        ({"reward": {"stale_weight": 0}}, "reward.stale_weight lies above 0 and up to 1"),
-        ({"improve": {"plugin": "k:L", "kl_budget": 0}}, "improve.kl_budget is above 0 nats a node, got 0"),
-        ({"improve": {"plugin": "k:L", "anchor": "second"}}, "improve.anchor is one of first, last, got 'second'"),
+        ({"reward": {"data": "some"}}, "reward.data must be 'all' or 'round', got 'some'"),
+        ({"reward": {"stale_weight": 0}}, "reward.stale_weight must be greater than 0, got 0"),
+        ({"improve": {"plugin": "k:L", "kl_budget": 0}}, "improve.kl_budget must be greater than 0, got 0"),
+        ({"improve": {"plugin": "k:L", "anchor": "second"}}, "improve.anchor must be 'first' or 'last', got 'second'"),
         ({"improve": {}}, "improve.plugin is missing"),
-        ({"select": {"plugin": "i:J", "share": 1}}, "select.share lies between 0 and 1, got 1"),
+        ({"select": {"plugin": "i:J", "share": 1}}, "select.share must be less than 1, got 1"),
         ({"growth": {"max_height": 3}}, r"unknown key 'max_height' in \[growth\]"),
     ],
 )
 def test_a_fault_is_named_with_its_key(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run_file({**LEAST, **change})
+
+
+def test_arguments_that_no_record_can_hold_are_refused() -> None:
+    run = run_file({**LEAST, "policy": {"plugin": "e:F", "arguments": {"at": (1, 2)}}})
+    assert run.to_json()["policy"]["arguments"] == {"at": [1, 2]}
+    run = run_file({**LEAST, "policy": {"plugin": "e:F", "arguments": {"at": Path("here")}}})
+    with pytest.raises(ConfigError, match=r"are JSON values, so that it can be resumed: .*Path is not JSON"):
+        run.to_json()
+
+
+def test_no_value_but_the_faulty_one_is_shown_with_a_fault() -> None:
+    table = {"model": 3, "arguments": {"api_key": "hidden"}}
+    with pytest.raises(ConfigError, match=r"assistants\.a\.model must be a valid string, got 3") as ended:
+        run_file({**LEAST, "assistants": {"a": table}})
+    assert "hidden" not in "".join(traceback.format_exception(ended.value))
+
+
+def test_whole_numbers_may_stand_for_reals() -> None:
+    run = run_file({**LEAST, "improve": {"plugin": "k:L", "kl_budget": 2}})
+    assert run.improve is not None and isinstance(run.improve.kl_budget, float) and run.improve.kl_budget == 2.0
 
 
 def test_a_run_that_could_learn_from_nothing_is_refused() -> None:
