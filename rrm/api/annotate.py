@@ -13,6 +13,7 @@ from rrm.api.look import REPORT
 from rrm.api.people import write_guidelines
 from rrm.api.runfile import with_changes
 from rrm.core.annotation import Item, Person, Purpose, Role
+from rrm.core.desk import RunDesk
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
 from rrm.interchange.items import items_from, ratings_from
 from rrm.queue import SqlDesk, open_desk
@@ -129,7 +130,7 @@ def change_raters(
 # ---- items and ratings from files ----
 
 
-def add_items(desk: SqlDesk, file: Path, purpose: Purpose | None, wanted: int | None) -> dict[str, Any]:
+def add_items(desk: RunDesk, file: Path, purpose: Purpose | None, wanted: int | None) -> dict[str, Any]:
     """Lay a file's items before the raters; those that are there already stay as they are.
 
     `purpose` is what all of them are for, and `wanted` how many answers each gets; without, as the rows say.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -13,12 +13,17 @@ from rrm.api.look import folder_of, settings_of
 from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
 from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
-from rrm.core.annotation import Desk, Lease, Person, Submission
+from rrm.core.annotation import Lease, Person, Submission
+from rrm.core.desk import PeopleControl, RaterDesk
 from rrm.core.errors import AssistantError, ConfigError, InputError
 from rrm.core.ids import seed_for
 from rrm.core.values import Feedback
 from rrm.queue import as_shown
 from rrm.store.record import SqlStore, open_store
+
+
+class AssistantDesk(RaterDesk, PeopleControl, Protocol):
+    """What an assistant needs of a desk: to be among its raters, and items."""
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def _settings(record: SqlStore, directory: Path, model: str | None, arguments: d
     return RunFile(*none, assistants=assistants, folder=folder_of(record))
 
 
-def rate_items(desk: Desk, name: str, rater: Any, limit: int | None = None) -> dict[str, Any]:
+def rate_items(desk: AssistantDesk, name: str, rater: Any, limit: int | None = None) -> dict[str, Any]:
     """Rate items until there are none for this rater, and say how it went.
 
     An item on which the rater fails is skipped with the reason. Raises AccessError once the rater is
@@ -52,7 +57,7 @@ def rate_items(desk: Desk, name: str, rater: Any, limit: int | None = None) -> d
     return anyio.run(_rate_items, desk, person, rater, limit)
 
 
-def assistant(desk: Desk, name: str) -> Person:
+def assistant(desk: PeopleControl, name: str) -> Person:
     """Return the assistant of this name among the raters, added if it is new."""
     for person in desk.persons():
         if person.name == name:
@@ -62,7 +67,7 @@ def assistant(desk: Desk, name: str) -> Person:
     return desk.add_person(name, kind="assistant", by=COMMAND_LINE)
 
 
-async def _rate_items(desk: Desk, person: Person, rater: Any, limit: int | None) -> dict[str, Any]:
+async def _rate_items(desk: RaterDesk, person: Person, rater: Any, limit: int | None) -> dict[str, Any]:
     answered, skipped = 0, 0
     with bar(f"{person.name} rates", "items") as told:
         while limit is None or answered < limit:

@@ -18,7 +18,7 @@ __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
 class SqlDesk(Items, Places, People, Guidelines, Search):
-    """An open desk, made by `open_desk`; a context manager. An `rrm.core.annotation.Desk`, with `enter` and `taken`."""
+    """An open desk, made by `open_desk`; a context manager. An `rrm.core.desk.Desk`, with `enter` and `taken`."""
 
     def __enter__(self) -> "SqlDesk":
         return self

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rrm.core.annotation import Desk, Given
+from rrm.core.annotation import Given
+from rrm.core.desk import AnswerLog
 from rrm.core.errors import MissingError, RrmError
 from rrm.core.graph import TaskGraph
 from rrm.core.nodes import Nodes, TreeEntry
@@ -46,8 +47,8 @@ class Trees:
     Any thread may call it.
     """
 
-    def __init__(self, nodes: Nodes, desk: Desk | None = None) -> None:
-        self._nodes, self._desk = nodes, desk
+    def __init__(self, nodes: Nodes, answers: AnswerLog | None = None) -> None:
+        self._nodes, self._log = nodes, answers
         self._report = FinishedReport(nodes.directory / REPORT)
         self._turn = threading.RLock()
         self._layouts: Kept[Layout] = Kept(LAYOUT_NODES, lambda layout: len(layout.ids))
@@ -166,10 +167,10 @@ class Trees:
         }
 
     def _answers(self, request: str) -> Sequence[Given]:
-        if self._desk is None:
+        if self._log is None:
             return ()
         try:
-            return self._desk.item_answers(request)
+            return self._log.item_answers(request)
         except MissingError:  # asked by a run, and no item of the desk
             return ()
 

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Path, Request, Response
 
 from rrm.core.annotation import ROLES, Person, Role
 from rrm.web.limits import address_key
-from rrm.web.station import Station
+from rrm.web.station import Gate
 
 SESSION_SECONDS = 7 * 24 * 3600
 HOMES: dict[Role, str] = {
@@ -32,14 +32,14 @@ class Allow:
     the role's own page instead.
     """
 
-    def __init__(self, station: Station, roles: tuple[Role, ...], page: bool) -> None:
+    def __init__(self, gate: Gate, roles: tuple[Role, ...], page: bool) -> None:
         assert roles and set(roles) <= set(ROLES), f"roles are {', '.join(ROLES)}, got {roles}"
         self.roles = roles
-        self._station = station
+        self._gate = gate
         self._page = page
 
     def __call__(self, request: Request) -> Person:
-        person = visitor(self._station, request)
+        person = visitor(self._gate, request)
         if person is None:
             if self._page:
                 raise _elsewhere("/login")
@@ -51,37 +51,37 @@ class Allow:
         return person
 
 
-def allow(station: Station, *roles: Role) -> Allow:
-    """Return the dependency that lets in these roles: `Annotated[Person, Depends(allow(station, "admin"))]`."""
-    return Allow(station, roles, page=False)
+def allow(gate: Gate, *roles: Role) -> Allow:
+    """Return the dependency that lets in these roles: `Annotated[Person, Depends(allow(gate, "admin"))]`."""
+    return Allow(gate, roles, page=False)
 
 
-def visit(station: Station, *roles: Role) -> Allow:
+def visit(gate: Gate, *roles: Role) -> Allow:
     """Return the same for a page, which sends away whom it does not let in."""
-    return Allow(station, roles, page=True)
+    return Allow(gate, roles, page=True)
 
 
 def public() -> None:
     """The dependency by which a route says that anybody may use it."""
 
 
-def visitor(station: Station, request: Request) -> Person | None:
+def visitor(gate: Gate, request: Request) -> Person | None:
     """Return whose session the request belongs to, or None; count it, and raise HTTPException 429 beyond the limit."""
-    token = session_token(station, request)
+    token = session_token(gate, request)
     if token is None:
         return None
-    most = station.settings.requests_a_minute
-    person = station.desk.who(token)
+    most = gate.settings.requests_a_minute
+    person = gate.sessions.who(token)
     if person is None:
-        limit(station, "unknown session", address(request), 10 * station.settings.attempts_a_minute)
+        limit(gate, "unknown session", address(request), 10 * gate.settings.attempts_a_minute)
         return None
-    limit(station, "requests", blake2b(token.encode(), digest_size=16).hexdigest(), most)
+    limit(gate, "requests", blake2b(token.encode(), digest_size=16).hexdigest(), most)
     return person
 
 
-def limit(station: Station, name: str, key: str, most: int) -> None:
+def limit(gate: Gate, name: str, key: str, most: int) -> None:
     """Count a request; raise HTTPException 429 with Retry-After if there were `most` within a minute."""
-    wait = station.limits.take(name, key, most)
+    wait = gate.limits.take(name, key, most)
     if wait:
         sentence = f"that is more than {most} a minute: wait {wait} seconds"
         raise HTTPException(429, sentence, headers={"Retry-After": str(wait)})
@@ -92,54 +92,54 @@ def address(request: Request) -> str:
     return address_key(request.client.host) if request.client else ""
 
 
-def cookie_name(station: Station, request: Request) -> str:
+def cookie_name(gate: Gate, request: Request) -> str:
     """Return the session cookie's name.
 
     Browsers send cookies of 127.0.0.1 to every port, so two stations on one machine differ in the name.
     """
-    if station.settings.secure:
+    if gate.settings.secure:
         return "__Host-rrm"
     server = request.scope.get("server")
     return f"rrm-{server[1] if server else 0}"
 
 
-def session_token(station: Station, request: Request) -> str | None:
+def session_token(gate: Gate, request: Request) -> str | None:
     """Return the token in the session cookie, None where there is none of a token's form."""
-    token = request.cookies.get(cookie_name(station, request), "")
+    token = request.cookies.get(cookie_name(gate, request), "")
     return token if _TOKEN.fullmatch(token) else None
 
 
-def begin_session(station: Station, request: Request, response: Response, token: str) -> None:
+def begin_session(gate: Gate, request: Request, response: Response, token: str) -> None:
     """Give the browser a new session, and end the one that it had, whoever's that was."""
-    end_session(station, request)
+    end_session(gate, request)
     response.set_cookie(
-        cookie_name(station, request),
+        cookie_name(gate, request),
         token,
         max_age=SESSION_SECONDS,
         path="/",
-        secure=station.settings.secure,
+        secure=gate.settings.secure,
         httponly=True,
         samesite="lax",
     )
 
 
-def end_session(station: Station, request: Request) -> None:
+def end_session(gate: Gate, request: Request) -> None:
     """End the session of this request, if there is one."""
-    token = session_token(station, request)
+    token = session_token(gate, request)
     if token is not None:
-        station.desk.log_out(token)
+        gate.sessions.log_out(token)
 
 
-def forget_session(station: Station, request: Request, response: Response) -> None:
+def forget_session(gate: Gate, request: Request, response: Response) -> None:
     """Have the browser drop its session cookie."""
     response.delete_cookie(
-        cookie_name(station, request), path="/", secure=station.settings.secure, httponly=True, samesite="lax"
+        cookie_name(gate, request), path="/", secure=gate.settings.secure, httponly=True, samesite="lax"
     )
 
 
-def invitation(station: Station, request: Request, token: str) -> str:
+def invitation(gate: Gate, request: Request, token: str) -> str:
     """Return the link that a token is given out as; its fragment never reaches a log or a Referer."""
-    base = station.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    base = gate.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
     return f"{base}/join#{token}"
 
 

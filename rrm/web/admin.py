@@ -1,7 +1,7 @@
 """The admin's side: progress, raters, agreement, items, guidelines, settings, the audit, settling and exports."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias
@@ -13,6 +13,16 @@ from pydantic import Field
 from rrm.agreement.raters import rater_standings
 from rrm.core import values
 from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission, shown_hash
+from rrm.core.desk import (
+    Adjudication,
+    AuditLog,
+    DeskReader,
+    PeopleControl,
+    PlaceControl,
+    Roster,
+    RuleControl,
+    Rules,
+)
 from rrm.core.errors import AccessError, ConflictError, LockedError, MissingError
 from rrm.core.place import Place, Subject
 from rrm.web.access import Id, allow, invitation
@@ -20,7 +30,7 @@ from rrm.web.figures import Computed, Figures, agreed, standing
 from rrm.web.guidelines import guideline_html
 from rrm.web.kinds import AnswerBody, Body, Question, answer_json, lease_json, summary, to_answer
 from rrm.web.places import Wording
-from rrm.web.station import Station
+from rrm.web.station import Gate, RunControl, Station
 from rrm.web.work import Detail, Key, Nothing
 
 RECENT_SECONDS = 600.0
@@ -90,29 +100,34 @@ class Deciding(Body):
 def router(station: Station) -> APIRouter:
     """Return the admin's and the adjudicator's routes."""
     routes = APIRouter(prefix="/api")
-    figures = Figures(station.desk)
-    for part in (_looking(station, figures), _raters(station, figures), _items(station), _ruling(station)):
+    gate, desk = station.gate, station.desk
+    figures = Figures(desk)
+    for part in (
+        _looking(gate, desk, figures, station.clock),
+        _steering(gate, desk, desk, station.run),
+        _raters(gate, desk, desk, figures),
+        _items(gate, desk),
+        _ruling(gate, desk, desk, desk),
+    ):
         routes.include_router(part, prefix="/admin")
-    routes.include_router(_settling(station))
-    routes.include_router(_exports(station), prefix="/admin/export")
+    routes.include_router(_settling(gate, desk, desk, station.count))
+    routes.include_router(_exports(gate, desk, desk), prefix="/admin/export")
     return routes
 
 
 # ---- how it goes ----
 
 
-def _looking(station: Station, figures: Figures) -> APIRouter:
+def _looking(gate: Gate, desk: DeskReader, figures: Figures, clock: Callable[[], float]) -> APIRouter:
     """Return the routes of the overview and the agreement."""
     routes = APIRouter()
-    desk = station.desk
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
-    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
 
     @routes.get("/places")
     def places(viewer: Viewer) -> dict[str, Any]:
         found = figures.progress.latest()
-        names, worded = _names(station, viewer), Wording(desk)
-        here = desk.at_work(station.clock() - RECENT_SECONDS)
+        names, worded = _names(desk, viewer), Wording(desk)
+        here = desk.at_work(clock() - RECENT_SECONDS)
         return {
             "computed": _computed(found),
             "places": [{**asdict(each), **worded(each.place)} for each in found.value] if found is not None else [],
@@ -129,32 +144,41 @@ def _looking(station: Station, figures: Figures) -> APIRouter:
 
     @routes.get("/flags")
     def flags(viewer: Viewer) -> list[dict[str, Any]]:
-        names = _names(station, viewer)
+        names = _names(desk, viewer)
         newest = sorted(desk.flags(), key=lambda each: -each.at)[:_MOST_FLAGS]
         return [{**asdict(each), "name": names.get(each.person)} for each in newest]
 
+    return routes
+
+
+def _steering(gate: Gate, places: PlaceControl, audit: AuditLog, control: RunControl | None) -> APIRouter:
+    """Return the routes that close and open places, and have the run go on."""
+    routes = APIRouter()
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(gate, "admin"))]
+
     @routes.get("/run")
     def run(_: Viewer) -> dict[str, Any]:
-        return station.run.status() if station.run is not None else {"state": "none", "lines": []}
+        return control.status() if control is not None else {"state": "none", "lines": []}
 
     @routes.post("/train")
     def train(admin: Admin, _: Nothing) -> dict[str, Any]:
-        if station.run is None:
+        if control is None:
             raise MissingError("there is no run beside this station: nothing can be trained")
         try:
-            station.run.train()
+            control.train()
         except LockedError as error:
             raise ConflictError(str(error)) from error
-        desk.note(admin.id, "start run", "run")
-        return station.run.status()
+        audit.note(admin.id, "start run", "run")
+        return control.status()
 
     @routes.post("/places/{round}/{subject}/{level}/freeze")
     def freeze(place: Here, admin: Admin, _: Nothing) -> dict[str, Any]:
-        return {"answers": desk.freeze(place, admin.id)}
+        return {"answers": places.freeze(place, admin.id)}
 
     @routes.post("/places/{round}/{subject}/{level}/reopen")
     def reopen(place: Here, admin: Admin, _: Nothing) -> dict[str, Any]:
-        desk.reopen(place, admin.id)
+        places.reopen(place, admin.id)
         return {}
 
     return routes
@@ -176,64 +200,63 @@ def _alerts(figures: Figures, names: Mapping[str, str]) -> list[dict[str, Any]] 
     ]
 
 
-def _names(station: Station, viewer: Person) -> dict[str, str]:
+def _names(people: Roster, viewer: Person) -> dict[str, str]:
     """Return who is behind the pseudonyms, to those who may know."""
     if viewer.role != "admin":
         return {}
-    return {each.id: each.name for each in station.desk.persons() if each.name is not None}
+    return {each.id: each.name for each in people.persons() if each.name is not None}
 
 
 # ---- raters ----
 
 
-def _raters(station: Station, figures: Figures) -> APIRouter:
+def _raters(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) -> APIRouter:
     """Return the routes that show people's work, and let them in or keep them out."""
     routes = APIRouter()
-    desk = station.desk
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
-    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(gate, "admin"))]
 
     @routes.get("/raters")
     def raters(viewer: Viewer) -> dict[str, Any]:
         found = figures.judged.latest()
-        rows = [_rater(each, figures_of=found, named=viewer.role == "admin") for each in desk.persons()]
+        rows = [_rater(each, figures_of=found, named=viewer.role == "admin") for each in people.persons()]
         return {"computed": _computed(found), "raters": rows}
 
     @routes.post("/raters")
     def add(body: Adding, admin: Admin, request: Request) -> dict[str, Any]:
-        person = desk.add_person(body.name, body.role, by=admin.id)
-        return {"person": _person(person), "link": invitation(station, request, desk.invite(person.id, admin.id))}
+        person = people.add_person(body.name, body.role, by=admin.id)
+        return {"person": _person(person), "link": invitation(gate, request, people.invite(person.id, admin.id))}
 
     @routes.post("/raters/{id}/invite")
     def invite(id: Id, admin: Admin, _: Nothing, request: Request) -> dict[str, Any]:
-        return {"link": invitation(station, request, desk.invite(id, admin.id))}
+        return {"link": invitation(gate, request, people.invite(id, admin.id))}
 
     @routes.post("/raters/{id}/state")
     def state(id: Id, admin: Admin, body: Changing) -> dict[str, Any]:
-        desk.set_state(id, body.state, admin.id)
+        people.set_state(id, body.state, admin.id)
         return {}
 
     @routes.post("/raters/{id}/requeue")
     def requeue(id: Id, admin: Admin, _: Nothing) -> dict[str, Any]:
-        return {"answers": desk.requeue(id, admin.id)}
+        return {"answers": people.requeue(id, admin.id)}
 
     @routes.post("/raters/{id}/forget")
     def forget(id: Id, admin: Admin, _: Nothing) -> dict[str, Any]:
         if id == admin.id:
             raise ConflictError("you cannot forget yourself, or nobody might get in any more: ask another admin")
-        desk.forget(id, admin.id)
+        people.forget(id, admin.id)
         return {}
 
     @routes.post("/panels")
     def panel(body: Panel, admin: Admin, request: Request) -> dict[str, Any]:
-        link = invitation(station, request, desk.open_panel(body.name, body.limit, admin.id))
-        parameter = desk.settings().participant_parameter
+        link = invitation(gate, request, people.open_panel(body.name, body.limit, admin.id))
+        parameter = rules.settings().participant_parameter
         # panels put the participant's id in the place of what stands in double braces
         return {"link": link.replace("/join#", f"/join?{parameter}={{{{%{parameter}%}}}}#", 1)}
 
     @routes.post("/password")
     def password(body: Password, admin: Admin) -> dict[str, Any]:
-        desk.set_password(admin.id, body.password, admin.id)
+        people.set_password(admin.id, body.password, admin.id)
         return {}
 
     return routes
@@ -256,11 +279,10 @@ def _person(person: Person) -> dict[str, Any]:
 # ---- items ----
 
 
-def _items(station: Station) -> APIRouter:
+def _items(gate: Gate, desk: DeskReader) -> APIRouter:
     """Return the routes that look through the items."""
     routes = APIRouter()
-    desk = station.desk
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
 
     @routes.get("/items")
     def items(
@@ -292,30 +314,30 @@ def _items(station: Station) -> APIRouter:
         order = range(len(found.request.shown))
         expected = answer_json(found.expected, order) if found.expected is not None else None
         return {
-            **_shown(station, found.request),
+            **_shown(desk, found.request),
             "purpose": found.purpose,
             "wanted": found.wanted,
             "value": found.value,
             "expected": expected,
             "explanation": found.explanation,
-            "given": _given(station, viewer, item),
+            "given": _given(desk, viewer, item),
         }
 
     return routes
 
 
-def _shown(station: Station, request: values.Request) -> dict[str, Any]:
+def _shown(desk: DeskReader, request: values.Request) -> dict[str, Any]:
     """Return what a rater's page shows of an item, but outputs in the request's own order."""
     order = tuple(range(len(request.shown)))
-    points = station.desk.settings().rating_points
+    points = desk.settings().rating_points
     shown = Lease("", "", request, "work", order, guideline=0, shown="", expires=0.0, points=points)
-    return {**lease_json(shown, 0.0, wider=False), **Wording(station.desk)(request.place), "node": request.node}
+    return {**lease_json(shown, 0.0, wider=False), **Wording(desk)(request.place), "node": request.node}
 
 
-def _given(station: Station, viewer: Person, item: str) -> list[dict[str, Any]]:
+def _given(desk: DeskReader, viewer: Person, item: str) -> list[dict[str, Any]]:
     """Return the answers to an item, of every state, with places in the request's own order."""
-    names = _names(station, viewer)
-    return [_answer(each, names) for each in station.desk.item_answers(item)]
+    names = _names(desk, viewer)
+    return [_answer(each, names) for each in desk.item_answers(item)]
 
 
 def _answer(given: Given, names: Mapping[str, str]) -> dict[str, Any]:
@@ -340,29 +362,28 @@ def _answer(given: Given, names: Mapping[str, str]) -> dict[str, Any]:
 # ---- guidelines, settings, audit ----
 
 
-def _ruling(station: Station) -> APIRouter:
+def _ruling(gate: Gate, rules: RuleControl, people: Roster, audits: AuditLog) -> APIRouter:
     """Return the routes of the guidelines, the settings and the audit."""
     routes = APIRouter()
-    desk = station.desk
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
-    Admin: TypeAlias = Annotated[Person, Depends(allow(station, "admin"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
+    Admin: TypeAlias = Annotated[Person, Depends(allow(gate, "admin"))]
 
     @routes.get("/guidelines")
     def guidelines(viewer: Viewer) -> dict[str, Any]:
-        return _guideline(station, viewer, None)
+        return _guideline(rules, people, viewer, None)
 
     @routes.get("/guidelines/{version}")
     def version(version: Whole, viewer: Viewer) -> dict[str, Any]:
-        return _guideline(station, viewer, version)
+        return _guideline(rules, people, viewer, version)
 
     @routes.post("/guidelines")
     def write(body: Writing, admin: Admin) -> dict[str, Any]:
-        if body.based_on is not None and body.based_on != (latest := desk.guideline().version):
+        if body.based_on is not None and body.based_on != (latest := rules.guideline().version):
             raise ConflictError(
                 f"version {latest} was saved while you edited version {body.based_on}: "
                 "copy your text, load the page again and put your changes into theirs"
             )
-        return {"version": desk.set_guideline(body.text, admin.id).version}
+        return {"version": rules.set_guideline(body.text, admin.id).version}
 
     @routes.post("/guidelines/preview")
     def preview(body: Writing, _: Admin) -> dict[str, Any]:
@@ -370,11 +391,11 @@ def _ruling(station: Station) -> APIRouter:
 
     @routes.get("/settings")
     def settings(_: Viewer) -> dict[str, Any]:
-        return asdict(desk.settings())
+        return asdict(rules.settings())
 
     @routes.put("/settings")
     def change(body: Settings, admin: Admin) -> dict[str, Any]:
-        return asdict(desk.change_settings(body.changes, admin.id))
+        return asdict(rules.change_settings(body.changes, admin.id))
 
     @routes.get("/audit")
     def audit(
@@ -383,17 +404,17 @@ def _ruling(station: Station) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         everyday: bool = False,
     ) -> dict[str, Any]:
-        names = _names(station, viewer)
-        found = desk.audit(limit, before, () if everyday else EVERYDAY)
+        names = _names(people, viewer)
+        found = audits.audit(limit, before, () if everyday else EVERYDAY)
         following = found[-1].number if len(found) == limit else None
         return {"entries": [_entry(each, names) for each in found], "next": following}
 
     return routes
 
 
-def _guideline(station: Station, viewer: Person, version: int | None) -> dict[str, Any]:
-    found = station.desk.guideline(version)
-    names = _names(station, viewer)
+def _guideline(rules: Rules, people: Roster, viewer: Person, version: int | None) -> dict[str, Any]:
+    found = rules.guideline(version)
+    names = _names(people, viewer)
     return {**asdict(found), "name": names.get(found.by), "html": guideline_html(found.text)}
 
 
@@ -404,16 +425,15 @@ def _entry(entry: AuditEntry, names: Mapping[str, str]) -> dict[str, Any]:
 # ---- settling what raters disagree on ----
 
 
-def _settling(station: Station) -> APIRouter:
+def _settling(gate: Gate, desk: DeskReader, disputes: Adjudication, count: Callable[[str], int] | None) -> APIRouter:
     """Return the adjudicator's routes."""
     routes = APIRouter(prefix="/disputed")
-    desk = station.desk
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "adjudicator", "admin", "reader"))]
-    Judge: TypeAlias = Annotated[Person, Depends(allow(station, "adjudicator", "admin"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "adjudicator", "admin", "reader"))]
+    Judge: TypeAlias = Annotated[Person, Depends(allow(gate, "adjudicator", "admin"))]
 
     @routes.get("")
     def disputed(_: Viewer) -> list[dict[str, Any]]:
-        found = desk.disputed(_MOST_DISPUTED)
+        found = disputes.disputed(_MOST_DISPUTED)
         requests, worded = desk.requests([id for id, _ in found]), Wording(desk)
         return [
             {"item": id, "disagreement": value, **worded(requests[id].place), "kind": requests[id].kind}
@@ -425,16 +445,16 @@ def _settling(station: Station) -> APIRouter:
         found = desk.item(item)
         if found.purpose != "work":
             raise MissingError(f"there is no item {item!r:.60} to settle")
-        return {**_shown(station, found.request), "given": _given(station, viewer, item)}
+        return {**_shown(desk, found.request), "given": _given(desk, viewer, item)}
 
     @routes.post("/{item}/decide")
     def decide(item: Id, judge: Judge, body: Deciding) -> dict[str, Any]:
         request, points = desk.item(item).request, desk.settings().rating_points
         texts = [each.text for each in request.shown]
-        made = to_answer(body.answer, Question(request, texts, points, station.count))
+        made = to_answer(body.answer, Question(request, texts, points, count))
         shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
-        return {"id": desk.adjudicate(judge.id, item, submission, body.key).id}
+        return {"id": disputes.adjudicate(judge.id, item, submission, body.key).id}
 
     return routes
 
@@ -442,10 +462,10 @@ def _settling(station: Station) -> APIRouter:
 # ---- exports ----
 
 
-def _exports(station: Station) -> APIRouter:
+def _exports(gate: Gate, desk: DeskReader, audit: AuditLog) -> APIRouter:
     """Return the route that streams what came in, under names that the server makes."""
     routes = APIRouter()
-    Viewer: TypeAlias = Annotated[Person, Depends(allow(station, "admin", "reader"))]
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
 
     @routes.get("/{form}")
     def export(
@@ -453,10 +473,10 @@ def _exports(station: Station) -> APIRouter:
     ) -> StreamingResponse:
         if names and viewer.role != "admin":
             raise AccessError("only an admin may take names along: leave them out")
-        chunks = _chunks(station, form, answers == "all", _names(station, viewer) if names else None)
+        chunks = _chunks(desk, form, answers == "all", _names(desk, viewer) if names else None)
         first = next(chunks, b"")  # so that what fails at once fails with a sentence, not half way through a file
         if names:
-            station.desk.note(viewer.id, "export names", f"answers.{form}")
+            audit.note(viewer.id, "export names", f"answers.{form}")
         kind, ending = _FILES[form]
         name = f"{'preferences' if form == 'trl' else 'answers'}-{time.strftime('%Y-%m-%d', time.gmtime())}.{ending}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -473,11 +493,10 @@ _FILES: dict[Form, tuple[str, str]] = {
 }
 
 
-def _chunks(station: Station, form: Form, every: bool, names: Mapping[str, str] | None) -> Iterator[bytes]:
+def _chunks(desk: DeskReader, form: Form, every: bool, names: Mapping[str, str] | None) -> Iterator[bytes]:
     """Yield the file; "trl" holds what counts as feedback, whatever is asked for."""
     from rrm.interchange import annotations  # knows Parquet and rows of other trainers: only who exports needs it
 
-    desk = station.desk
     if form == "trl":
         return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests)))
     given = (each for each in desk.answers() if every or each.state == "live")

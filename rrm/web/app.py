@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 
 from rrm.core.annotation import Person
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, RrmError, StoreError
+from rrm.viewer.trees import Trees
 from rrm.web import admin, pages, tree, work
 from rrm.web.access import allow
 from rrm.web.guard import FAILED, Guard, route_of
-from rrm.web.station import Station
+from rrm.web.station import Gate, Station
 
 THREADS = 64
 """How many requests may wait for the desk at once; the more there are, the more share one write to the disk."""
@@ -62,9 +63,12 @@ def application(station: Station, port: int) -> FastAPI:
     app.add_exception_handler(RrmError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_shape)
     app.add_exception_handler(HTTPException, _refuse_request)
-    for router in (work.router, admin.router, tree.router, pages.router):
-        app.include_router(router(station))
-    app.include_router(_description(station, app))
+    trees = Trees(station.trees, station.desk) if station.trees is not None else None
+    app.include_router(work.router(station))
+    app.include_router(admin.router(station))
+    app.include_router(tree.router(station.gate, trees))
+    app.include_router(pages.router(station.gate, station.desk))
+    app.include_router(_description(station.gate, app))
     app.mount("/static", pages.static_files(), name="static")
     return app
 
@@ -75,11 +79,11 @@ async def _with_threads(_: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def _description(station: Station, app: FastAPI) -> APIRouter:
+def _description(gate: Gate, app: FastAPI) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/api/openapi.json")
-    def openapi(_: Annotated[Person, Depends(allow(station, "admin"))]) -> dict[str, Any]:
+    def openapi(_: Annotated[Person, Depends(allow(gate, "admin"))]) -> dict[str, Any]:
         return app.openapi()
 
     return routes

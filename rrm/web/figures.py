@@ -12,7 +12,8 @@ from rrm.agreement.estimates import Estimate, Share
 from rrm.agreement.places import PlaceAgreement, place_agreement
 from rrm.agreement.raters import RaterStanding, rater_standings
 from rrm.agreement.sheet import read_sheet
-from rrm.core.annotation import Desk, Given
+from rrm.core.annotation import Given
+from rrm.core.desk import DeskReader
 
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ class Judged:
 class Figures:
     """A desk's progress, seconds old at most, and what its answers say of raters and places."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: DeskReader) -> None:
         self._desk = desk
         self.progress = Kept(desk.progress, lambda: (desk.answer_count(), frozenset(desk.frozen())), most_seconds=2.0)
         self.judged = Kept(self._judge, desk.answer_count)

@@ -13,8 +13,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from rrm.core.annotation import Person, Role
+from rrm.core.desk import Rules
 from rrm.web.access import HOMES, public, visit, visitor
-from rrm.web.station import Station
+from rrm.web.station import Gate
 
 _HERE = Path(__file__).parent
 
@@ -42,13 +43,13 @@ PAGES = (
 )
 
 
-def router(station: Station) -> APIRouter:
+def router(gate: Gate, rules: Rules) -> APIRouter:
     """Return the routes of all pages; whom a page is not for is sent to where the own role's work begins."""
     routes = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 
     @routes.get("/", dependencies=[Depends(public)])
     def start(request: Request) -> Response:
-        person = visitor(station, request)
+        person = visitor(gate, request)
         return RedirectResponse(HOMES[person.role] if person is not None else "/login", 303)
 
     @routes.get("/login", dependencies=[Depends(public)])
@@ -57,16 +58,16 @@ def router(station: Station) -> APIRouter:
 
     @routes.get("/join", dependencies=[Depends(public)])
     def join() -> HTMLResponse:
-        settings = station.desk.settings()
+        settings = rules.settings()
         return _render("join", consent=settings.consent, participant_parameter=settings.participant_parameter)
 
     for page in PAGES:
-        routes.add_api_route(page.path, _shell(station, page), methods=["GET"], name=page.template)
+        routes.add_api_route(page.path, _shell(gate, page), methods=["GET"], name=page.template)
     return routes
 
 
-def _shell(station: Station, page: Page) -> Callable[..., HTMLResponse]:
-    def shell(person: Annotated[Person, Depends(visit(station, *page.roles))]) -> HTMLResponse:
+def _shell(gate: Gate, page: Page) -> Callable[..., HTMLResponse]:
+    def shell(person: Annotated[Person, Depends(visit(gate, *page.roles))]) -> HTMLResponse:
         return _render(page.template, role=person.role, name=person.name)
 
     return shell

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rrm.core.annotation import Desk
+from rrm.core.desk import Catalogue
 from rrm.core.place import Place
 
 
@@ -14,8 +14,8 @@ def place_json(place: Place) -> dict[str, Any]:
 class Wording:
     """Says places as people read them: without the round, as long as a desk has items of the first one only."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.places = desk.places()
+    def __init__(self, items: Catalogue) -> None:
+        self.places = items.places()
         self._several = any(place.round > 0 for place in self.places)
 
     def __call__(self, place: Place) -> dict[str, Any]:

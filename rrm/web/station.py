@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from rrm.core.annotation import Desk
+from rrm.core.desk import Desk, Sessions
 from rrm.core.errors import ConfigError
 from rrm.web.limits import Limits
 
@@ -63,6 +63,15 @@ class RunControl(Protocol):
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What lets visitors in: their sessions, how the server may be reached, and what was asked of it of late."""
+
+    sessions: Sessions
+    settings: WebSettings
+    limits: Limits
+
+
+@dataclass(frozen=True)
 class Station:
     """All that the pages work on.
 
@@ -78,6 +87,10 @@ class Station:
     wider: Callable[[str], tuple[str, str, str] | None] | None = None
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.time  # seconds since 1970, as the desk counts them
+
+    @property
+    def gate(self) -> Gate:
+        return Gate(self.desk, self.settings, self.limits)
 
 
 def _public_url(text: str) -> str:

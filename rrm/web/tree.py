@@ -8,15 +8,16 @@ from rrm.core.errors import MissingError
 from rrm.viewer.outline import State
 from rrm.viewer.trees import Trees, Wanted
 from rrm.web.access import Id, allow
-from rrm.web.station import Station
+from rrm.web.station import Gate
 
 
-def router(station: Station) -> APIRouter:
-    """Return the routes; a station that shows no trees has none on its list."""
+def router(gate: Gate, kept: Trees | None) -> APIRouter:
+    """Return the routes; a station that shows no trees (None) has none on its list."""
     routes = APIRouter(
-        prefix="/api/trees", dependencies=[Depends(allow(station, "admin", "reader", "adjudicator"))], tags=["trees"]
+        prefix="/api/trees",
+        dependencies=[Depends(allow(gate, "admin", "reader", "adjudicator"))],
+        tags=["trees"],
     )
-    kept = Trees(station.trees, station.desk) if station.trees is not None else None
 
     def trees() -> Trees:
         if kept is None:

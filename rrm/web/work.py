@@ -1,13 +1,15 @@
 """What a rater's page asks of the server: to come in, to be handed an item, and to have an answer kept."""
 
 from collections import deque
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import AfterValidator, Field
 
 from rrm.core.annotation import Given, Lease, OwnProgress, Person, Submission
+from rrm.core.desk import DeskReader, RaterDesk, Rules, Sessions
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.web.access import (
     HOMES,
@@ -31,7 +33,7 @@ from rrm.web.kinds import (
     shown_texts,
     to_answer,
 )
-from rrm.web.station import Station
+from rrm.web.station import Gate, Station
 
 HISTORY = 10
 """How many of the own answers a rater sees."""
@@ -96,50 +98,61 @@ class Flagging(Body):
     text: Reason
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the routes of leases work with; `count`, `wider` and `clock` are those of the station."""
+
+    rater: RaterDesk
+    read: DeskReader
+    count: Callable[[str], int] | None
+    wider: Callable[[str], tuple[str, str, str] | None] | None
+    clock: Callable[[], float]
+
+
 def router(station: Station) -> APIRouter:
     """Return the rater's routes."""
     routes = APIRouter(prefix="/api")
-    routes.include_router(_doors(station))
-    routes.include_router(_leases(station))
+    desk = station.desk
+    routes.include_router(_doors(station.gate, desk, desk, desk))
+    routes.include_router(_leases(station.gate, _Work(desk, desk, station.count, station.wider, station.clock)))
     return routes
 
 
-def _doors(station: Station) -> APIRouter:
+def _doors(gate: Gate, sessions: Sessions, rater: RaterDesk, rules: Rules) -> APIRouter:
     """Return the routes by which people come and go."""
     routes = APIRouter()
-    desk = station.desk
-    Anybody: TypeAlias = Annotated[Person, Depends(allow(station, "annotator", "adjudicator", "admin", "reader"))]
+    Anybody: TypeAlias = Annotated[Person, Depends(allow(gate, "annotator", "adjudicator", "admin", "reader"))]
 
     @routes.post("/join", dependencies=[Depends(public)])
     def join(body: Joining, request: Request, response: Response) -> dict[str, Any]:
-        if desk.settings().consent and not body.agreed:
+        if rules.settings().consent and not body.agreed:
             raise InputError("the consent text has not been agreed to: read it and tick the box first")
         participant = (body.participant or "").strip() or None
-        with _Attempt(station, request):
-            token = desk.join(body.token, participant)
-        return _enter(station, request, response, token)
+        with _Attempt(gate, request):
+            token = sessions.join(body.token, participant)
+        return _enter(gate, request, response, token)
 
     @routes.post("/login", dependencies=[Depends(public)])
     def login(body: LoggingIn, request: Request, response: Response) -> dict[str, Any]:
-        with _Attempt(station, request):
-            token = desk.log_in(body.name, body.password)
-        return _enter(station, request, response, token)
+        with _Attempt(gate, request):
+            token = sessions.log_in(body.name, body.password)
+        return _enter(gate, request, response, token)
 
     @routes.post("/logout")
     def logout(_: Anybody, __: Nothing, request: Request, response: Response) -> dict[str, Any]:
-        end_session(station, request)
-        forget_session(station, request, response)
+        end_session(gate, request)
+        forget_session(gate, request, response)
         return {}
 
     @routes.get("/me")
     def me(person: Anybody) -> dict[str, Any]:
-        settings, guideline = desk.settings(), desk.guideline()
+        settings, guideline = rules.settings(), rules.guideline()
         return {
             "id": person.id,
             "name": person.name,
             "role": person.role,
             "state": person.state,
-            "progress": asdict(desk.own_progress(person.id)),
+            "progress": asdict(rater.own_progress(person.id)),
             "guideline": {"version": guideline.version, "html": guideline_html(guideline.text)},
             "settings": {"rating_points": settings.rating_points},
         }
@@ -147,46 +160,46 @@ def _doors(station: Station) -> APIRouter:
     return routes
 
 
-def _leases(station: Station) -> APIRouter:
+def _leases(gate: Gate, work: _Work) -> APIRouter:
     """Return the routes by which items are handed out and answers come in."""
     routes = APIRouter()
-    desk = station.desk
-    Rater: TypeAlias = Annotated[Person, Depends(allow(station, "annotator", "adjudicator", "admin"))]
+    desk = work.rater
+    Rater: TypeAlias = Annotated[Person, Depends(allow(gate, "annotator", "adjudicator", "admin"))]
 
     @routes.post("/claim")
     def claim(person: Rater, _: Nothing) -> dict[str, Any]:
-        return _claimed(station, person)
+        return _claimed(work, person)
 
     @routes.get("/leases/{id}/wider")
     def wider(id: Id, person: Rater) -> dict[str, Any]:
         lease = desk.lease(person.id, id)
-        found = station.wider(lease.request.id) if station.wider is not None else None
+        found = work.wider(lease.request.id) if work.wider is not None else None
         if found is None:
             raise MissingError("what stands around this source is not on record")
         return dict(zip(("before", "text", "after"), found, strict=True))
 
     @routes.post("/leases/{id}/renew")
     def renew(id: Id, person: Rater, _: Nothing) -> dict[str, Any]:
-        return {"expires_in": max(0.0, desk.renew(person.id, id) - station.clock())}
+        return {"expires_in": max(0.0, desk.renew(person.id, id) - work.clock())}
 
     @routes.put("/leases/{id}/draft")
     def draft(id: Id, person: Rater, body: Drafting) -> dict[str, Any]:
         desk.save_draft(person.id, id, body.draft)
         text = body.draft.get("text")
-        return {"tokens": station.count(text) if station.count is not None and isinstance(text, str) else None}
+        return {"tokens": work.count(text) if work.count is not None and isinstance(text, str) else None}
 
     @routes.post("/leases/{id}/answer")
     def answer(id: Id, person: Rater, body: Answering) -> dict[str, Any]:
-        limit(station, "answers", person.id, station.settings.answers_a_minute)
-        given = desk.submit(person.id, id, _submission(station, person, id, body), body.key)
-        practice = _told(station, given) if given.purpose == "practice" else None
-        return {"id": given.id, "practice": practice, "next": _claimed(station, person)}
+        limit(gate, "answers", person.id, gate.settings.answers_a_minute)
+        given = desk.submit(person.id, id, _submission(work, person, id, body), body.key)
+        practice = _told(work, given) if given.purpose == "practice" else None
+        return {"id": given.id, "practice": practice, "next": _claimed(work, person)}
 
     @routes.post("/leases/{id}/skip")
     def skip(id: Id, person: Rater, body: Skipping) -> dict[str, Any]:
-        limit(station, "answers", person.id, station.settings.answers_a_minute)
+        limit(gate, "answers", person.id, gate.settings.answers_a_minute)
         desk.skip(person.id, id, body.reason, body.key)
-        return {"next": _claimed(station, person)}
+        return {"next": _claimed(work, person)}
 
     @routes.post("/leases/{id}/flag")
     def flag(id: Id, person: Rater, body: Flagging) -> dict[str, Any]:
@@ -195,11 +208,11 @@ def _leases(station: Station) -> APIRouter:
 
     @routes.post("/undo")
     def undo(person: Rater, _: Nothing) -> dict[str, Any]:
-        return {"lease": _shown(station, desk.undo(person.id))}
+        return {"lease": _shown(work, desk.undo(person.id))}
 
     @routes.get("/history")
     def history(person: Rater) -> list[dict[str, Any]]:
-        own = (each for each in desk.answers(person=person.id) if _remembered(each))
+        own = (each for each in work.read.answers(person=person.id) if _remembered(each))
         return [
             {
                 "item": each.item,
@@ -216,37 +229,37 @@ def _leases(station: Station) -> APIRouter:
 class _Attempt:
     """Counts an attempt to come in against the address, and takes those that succeed out of the count again."""
 
-    def __init__(self, station: Station, request: Request) -> None:
-        self._station, self._address = station, address(request)
+    def __init__(self, gate: Gate, request: Request) -> None:
+        self._gate, self._address = gate, address(request)
 
     def __enter__(self) -> None:
-        limit(self._station, "attempts", self._address, self._station.settings.attempts_a_minute)
+        limit(self._gate, "attempts", self._address, self._gate.settings.attempts_a_minute)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if error is None:
-            self._station.limits.give_back("attempts", self._address)
+            self._gate.limits.give_back("attempts", self._address)
         elif isinstance(error, AccessError):
             raise HTTPException(401, str(error)) from error
 
 
-def _enter(station: Station, request: Request, response: Response, token: str) -> dict[str, Any]:
-    person = station.desk.who(token)
+def _enter(gate: Gate, request: Request, response: Response, token: str) -> dict[str, Any]:
+    person = gate.sessions.who(token)
     assert person is not None, "a session that was made just now"
-    begin_session(station, request, response, token)
+    begin_session(gate, request, response, token)
     return {"next": HOMES[person.role]}
 
 
-def _claimed(station: Station, person: Person) -> dict[str, Any]:
+def _claimed(work: _Work, person: Person) -> dict[str, Any]:
     """Return the person's lease, new or old; without one, that all is done or why there is nothing just now."""
     try:
-        lease = station.desk.claim(person.id)
+        lease = work.rater.claim(person.id)
     except AccessError:  # paused, or practice was not passed: `_why_none` says which
         lease = None
-    person, progress = station.desk.person(person.id), station.desk.own_progress(person.id)  # practice may have ended
+    person, progress = work.read.person(person.id), work.rater.own_progress(person.id)  # practice may have ended
     done = lease is None and _done(person, progress)
-    code = station.desk.settings().completion_code or None if done else None
+    code = work.read.settings().completion_code or None if done else None
     return {
-        "lease": _shown(station, lease) if lease is not None else None,
+        "lease": _shown(work, lease) if lease is not None else None,
         "progress": asdict(progress),
         "done": {"completion_code": code} if done else None,
         "reason": _why_none(person, progress) if lease is None and not done else None,
@@ -266,29 +279,29 @@ def _why_none(person: Person, progress: OwnProgress) -> str:
     return "other raters hold all that is left for you just now: ask again in a minute"
 
 
-def _shown(station: Station, lease: Lease) -> dict[str, Any]:
-    wider = station.wider is not None and station.wider(lease.request.id) is not None
-    return lease_json(lease, station.clock(), wider)
+def _shown(work: _Work, lease: Lease) -> dict[str, Any]:
+    wider = work.wider is not None and work.wider(lease.request.id) is not None
+    return lease_json(lease, work.clock(), wider)
 
 
-def _submission(station: Station, person: Person, id: str, body: Answering) -> Submission:
+def _submission(work: _Work, person: Person, id: str, body: Answering) -> Submission:
     """Return what was sent, checked against the item.
 
     An item that is no longer at hand cannot be checked against; the desk then refuses the answer as too
     late, or knows the key and returns what it was given before.
     """
     try:
-        lease = station.desk.lease(person.id, id)
+        lease = work.rater.lease(person.id, id)
     except ConflictError:
-        made = body.answer.made(station.desk.settings().rating_points)
+        made = body.answer.made(work.read.settings().rating_points)
     else:
-        made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, station.count))
+        made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, work.count))
     return Submission(made.answer, body.shown, body.seconds, body.confidence, {**body.detail, **made.detail})
 
 
-def _told(station: Station, given: Given) -> dict[str, Any]:
+def _told(work: _Work, given: Given) -> dict[str, Any]:
     """Return what a rater is told after a practice item: the known answer, with places as they were shown."""
-    item = station.desk.item(given.item)
+    item = work.read.item(given.item)
     expected = answer_json(item.expected, given.order) if item.expected is not None else None
     return {"right": given.right, "expected": expected, "explanation": item.explanation}
 

@@ -9,7 +9,8 @@ import pytest
 from desk_house import Clock
 from desk_problems import answer_all, claimed, known, new_desk, raters, request, submit, work
 
-from rrm.core.annotation import Desk, Item, Strategy
+from rrm.core.annotation import Item, Strategy
+from rrm.core.desk import Desk
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
 from rrm.core.values import Comparison

@@ -6,7 +6,8 @@ import pytest
 from desk_house import Clock
 from desk_problems import VIEW, claimed, known, raters, request, submit, work
 
-from rrm.core.annotation import Asked, Desk, Item, ItemRow
+from rrm.core.annotation import Asked, Item, ItemRow
+from rrm.core.desk import Desk
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Passage, Rating, Request, Shown

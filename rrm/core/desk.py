@@ -1,0 +1,317 @@
+"""The desk: what raters, admins, readers and the run each ask of who hands out items and takes answers.
+
+Everything that a desk acknowledges is on the disk. Any thread may call it, and several processes may at once.
+Mutations by people write one audit entry each in their own transaction. All raise MissingError for an unknown id,
+AccessError for what is not the person's own, ConflictError for what came too late (an expired lease, a frozen place,
+an answer that was given already), InputError for values that do not fit, StoreError when the record cannot be read
+or written.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from rrm.core.annotation import (
+    Asked,
+    AtWork,
+    AuditEntry,
+    DeskSettings,
+    Flag,
+    Given,
+    Guideline,
+    Item,
+    ItemRow,
+    ItemState,
+    Lease,
+    OwnProgress,
+    Person,
+    PersonState,
+    PlaceProgress,
+    Role,
+    Skipped,
+    Submission,
+)
+from rrm.core.place import Place
+from rrm.core.values import Request
+
+# ---- rating ----
+
+
+class Sessions(Protocol):
+    """Lets people in and knows whose session is whose."""
+
+    def join(self, token: str, participant: str | None = None) -> str:
+        """Use a token up and return a new session token; AccessError for one that is unknown, used or expired."""
+        ...
+
+    def log_in(self, name: str, password: str) -> str:
+        """Return a new session token; AccessError, after as long a check, whoever is unknown."""
+        ...
+
+    def who(self, session: str) -> Person | None:
+        """Return whose live session this is (12 hours idle, 7 days at most), or None."""
+        ...
+
+    def log_out(self, session: str) -> None: ...
+
+
+class RaterDesk(Protocol):
+    """Hands out items one at a time and takes their answers; `claim` is the one way to get an item."""
+
+    def claim(self, person: str) -> Lease | None:
+        """Return the person's live lease, or lease the next item; None when there is none for this person.
+
+        Never more leases and live answers than the item wants; never an item whose question the person has
+        answered, skipped or holds. Practice comes first; gold and attention checks are mixed in.
+        """
+        ...
+
+    def lease(self, person: str, lease: str) -> Lease:
+        """Return a live lease of this person; ConflictError if it expired or was answered."""
+        ...
+
+    def renew(self, person: str, lease: str) -> float:
+        """Put off a live lease's expiry; return the new one."""
+        ...
+
+    def save_draft(self, person: str, lease: str, draft: Mapping[str, Any]) -> None:
+        """Keep what the rater has so far, even if the lease has expired."""
+        ...
+
+    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Given:
+        """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept."""
+        ...
+
+    def skip(self, person: str, lease: str, reason: str, key: str) -> None: ...
+
+    def flag(self, person: str, lease: str, text: str) -> None: ...
+
+    def undo(self, person: str) -> Lease:
+        """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
+
+        The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ...}, places as shown.
+        """
+        ...
+
+    def own_progress(self, person: str) -> OwnProgress: ...
+
+
+# ---- reading ----
+
+
+class Rules(Protocol):
+    """Guidelines and settings; they are those of all rounds."""
+
+    def guideline(self, version: int | None = None) -> Guideline:
+        """Return a version of the guidelines, the latest by default; version 0 is empty and always there."""
+        ...
+
+    def settings(self) -> DeskSettings: ...
+
+
+class Roster(Protocol):
+    """Who rates and looks on."""
+
+    def person(self, id: str) -> Person: ...
+
+    def persons(self) -> list[Person]: ...
+
+
+class AnswerLog(Protocol):
+    """What raters gave."""
+
+    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Given]:
+        """Yield answers in order of recording, of every state, from a bounded window of memory.
+
+        `after` skips as many of the earliest ones, for readers that go on where they stopped.
+        """
+        ...
+
+    def item_answers(self, item: str) -> list[Given]: ...
+
+    def answer_count(self) -> int:
+        """Return how many answers of every state and changes of state there are: it grows with every change."""
+        ...
+
+    def skips(self) -> list[Skipped]: ...
+
+    def flags(self) -> list[Flag]: ...
+
+
+class Catalogue(Protocol):
+    """The items and the requests behind them."""
+
+    def item(self, id: str) -> Item: ...
+
+    def places(self) -> list[Place]:
+        """Return the places that there are items at, in order."""
+        ...
+
+    def search_items(
+        self,
+        *,
+        place: Place | None = None,
+        state: ItemState | None = None,
+        kind: str | None = None,
+        node: str | None = None,
+        text: str | None = None,
+        after: int = 0,
+        up_to: int | None = None,
+        limit: int = 50,
+    ) -> list[ItemRow]:
+        """Return the next items behind number `after`, and up to another, that meet every condition given.
+
+        No sign in the conditions is special.
+        """
+        ...
+
+    def requests(self, ids: Sequence[str]) -> dict[str, Request]:
+        """Return those of these requests that are on record, by id."""
+        ...
+
+    def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
+        """Return what exported answers tell of those of these requests that are on record, by id."""
+        ...
+
+
+class ProgressBoard(Protocol):
+    """How far the work is, and who is at it."""
+
+    def progress(self) -> list[PlaceProgress]:
+        """Return the work items' progress, by place and kind."""
+        ...
+
+    def frozen(self) -> set[Place]: ...
+
+    def at_work(self, since: float) -> list[AtWork]:
+        """Return who holds an item or has answered one since a time, the latest first."""
+        ...
+
+
+class DeskReader(Rules, Roster, AnswerLog, Catalogue, ProgressBoard, Protocol):
+    """All that may be read of a desk but the audit; nothing here changes anything."""
+
+
+# ---- administering ----
+
+
+class AuditLog(Protocol):
+    """Who did what when."""
+
+    def audit(self, limit: int = 200, before: int | None = None, without: Sequence[str] = ()) -> list[AuditEntry]:
+        """Return the latest entries first: those numbered below `before`, of no `what` in `without`."""
+        ...
+
+    def note(self, by: str, what: str, subject: str) -> None:
+        """Append an audit entry about what was done beside the desk, such as starting the run."""
+        ...
+
+
+class RuleControl(Rules, Protocol):
+    """Changes guidelines and settings."""
+
+    def set_guideline(self, text: str, by: str) -> Guideline: ...
+
+    def change_settings(self, changes: Mapping[str, Any], by: str) -> DeskSettings: ...
+
+
+class PeopleControl(Roster, Protocol):
+    """Lets people join, pauses them, takes their answers back and forgets them."""
+
+    def add_person(
+        self, name: str, role: Role = "annotator", *, kind: str = "person", participant: str | None = None, by: str
+    ) -> Person: ...
+
+    def invite(self, person: str, by: str, hours: float = 168.0) -> str:
+        """Return a new one-use token; only its hash is kept."""
+        ...
+
+    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0) -> str:
+        """Return a token with which up to `limit` participants of a panel join, each under the own participant id."""
+        ...
+
+    def set_password(self, person: str, password: str, by: str) -> None:
+        """Keep an admin's password as an Argon2id hash."""
+        ...
+
+    def set_state(self, person: str, state: PersonState, by: str) -> None: ...
+
+    def requeue(self, person: str, by: str) -> int:
+        """Take back all of a rater's answers at unfrozen places, so that others rate the items; return how many."""
+        ...
+
+    def forget(self, person: str, by: str) -> None:
+        """Erase a person's name, participant id and password and end their sessions; their answers stay."""
+        ...
+
+
+class PlaceControl(Protocol):
+    """Closes places and opens them again."""
+
+    def freeze(self, place: Place, by: str) -> int:
+        """Close a place: nothing about its items changes any more; return how many live answers it has."""
+        ...
+
+    def reopen(self, place: Place, by: str) -> None:
+        """Open a frozen place again; ConflictError once it was taken up."""
+        ...
+
+
+class Adjudication(Protocol):
+    """Settles what raters disagree on."""
+
+    def disputed(self, limit: int = 100) -> list[tuple[str, float]]:
+        """Return complete, unfrozen work items whose answers differ and that nobody settled: id and disagreement."""
+        ...
+
+    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Given:
+        """Record a decision that stands in the place of the item's answers, which are kept as "settled".
+
+        Places in the answer are in the request's own order.
+        """
+        ...
+
+
+# ---- the run ----
+
+
+class RunDesk(Rules, Protocol):
+    """Takes a run's items and gives back their answers.
+
+    Items are closed place by place, so people can rate in rounds: what was frozen and taken up stays so, and
+    the next round opens places of its own. A request that is laid again is the item that it was: one that was
+    first laid in an earlier round stays at that round's place, and what it was answered there is its answer.
+    """
+
+    def add_items(self, items: Sequence[Item]) -> int:
+        """Record items that are new, with their requests; return how many were. An item that is there stays."""
+        ...
+
+    def placed(self, items: Sequence[str]) -> dict[str, Place]:
+        """Return the places of those of these items that are there: where each was laid first."""
+        ...
+
+    def freeze_complete(self, place: Place, quiet: bool = True) -> bool:
+        """Freeze a place if all its items are complete; return whether it is frozen.
+
+        If it must be `quiet`, only once nothing has changed there for `grace_seconds`.
+        """
+        ...
+
+    def take_up(self, place: Place, attentive: Mapping[str, float] | None = None) -> int:
+        """Make a frozen place's live answers, decisions in the place of settled ones, the record's feedback.
+
+        Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
+        not named). Returns how many there are; doing it again changes nothing. ConflictError if the place is
+        not frozen.
+        """
+        ...
+
+
+# ---- all of them ----
+
+
+@runtime_checkable
+class Desk(
+    Sessions, RaterDesk, DeskReader, AuditLog, RuleControl, PeopleControl, PlaceControl, Adjudication, RunDesk, Protocol
+):
+    """A whole desk, as a station or a run is given one; what they call takes only the part that it uses."""
