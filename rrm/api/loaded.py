@@ -233,9 +233,8 @@ class Loaded:
     @property
     def _rounds(self) -> int:
         """How many rounds the run has come to; one in which nothing changed leaves no step on record."""
-        if self.finished:
-            return len(self.report.rounds)
-        return 1 + max((count.place.round for count in self._record.counts()), default=-1)
+        begun = 1 + max((count.place.round for count in self._record.counts()), default=-1)
+        return max(begun, len(self.report.rounds)) if self.finished else begun
 
     @cached_property
     def _trees(self) -> Trees:

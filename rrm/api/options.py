@@ -42,6 +42,9 @@ class Telling:
     def advance(self, n: int) -> None:
         self._say(Event(self._event.stage, self._event.done + n, self._event.total))
 
+    def within(self, done: int, total: int) -> None:
+        """Events tell what is on record alone."""
+
     def finish(self) -> None:
         self._say(Event(self._event.stage, self._event.done, self._event.total, finished=True))
 

@@ -43,7 +43,7 @@ async def run_in_loop(settings: RunFile, out: Path, options: Options, watcher: W
     """Run a run file in a folder, or go on with it where it stopped, and return its report."""
     with open_store(out, url=options.store) as record:
         refuse_other_run(record, settings)
-        return await OpenRun(Parts(settings, record), record, out, options=options).carry_out(watcher)
+        return await OpenRun(Parts(settings, record), record, out, options=options, watcher=watcher).carry_out()
 
 
 def refuse_other_run(record: SqlStore, settings: RunFile) -> None:
@@ -85,7 +85,7 @@ async def apply_in_loop(
         store.append(models)
         for model in models:
             copytree(directory / MODELS / model.path, out / MODELS / model.path, dirs_exist_ok=True)
-        return await OpenRun(Parts(settings, store), store, out, models, options).carry_out(watcher)
+        return await OpenRun(Parts(settings, store), store, out, models, options, watcher).carry_out()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +97,11 @@ class OpenRun:
     out: Path
     fitted: tuple[Fitted, ...] = ()
     options: Options = field(default_factory=Options)
+    watcher: Watcher | None = None
 
     @cached_property
     def worker(self) -> RunWorker:
-        return RunWorker(self.parts, self.out)
+        return RunWorker(self.parts, self.out, None if self.watcher is None else self.watcher.within)
 
     @cached_property
     def people(self) -> People | None:
@@ -110,7 +111,7 @@ class OpenRun:
             return None
         return People(self.store, self.out, self.parts.run, self.options.wait)
 
-    async def carry_out(self, watcher: Watcher | None = None) -> Report:
+    async def carry_out(self) -> Report:
         """Drive the run to its end and write its report; what was spent is recorded however it ends.
 
         All parts are made first: where one cannot be, the folder holds no run yet, and takes the mended one.
@@ -123,7 +124,7 @@ class OpenRun:
         try:
             self.store.append([*self.parts.train, *self.parts.target])
             self.store.settle(SOURCES, self._roles())
-            outcome, flat = await self.outcome(plan, watcher)
+            outcome, flat = await self.outcome(plan)
             ended = Ended(self.parts, self.worker, outcome, flat, self._seconds(began))
             report = build_report(ended)
         except Waiting as error:
@@ -147,12 +148,12 @@ class OpenRun:
             "target": [source.id for source in self.parts.target],
         }
 
-    async def outcome(self, plan: Recursion, watcher: Watcher | None = None) -> tuple[Outcome, Flat | None]:
+    async def outcome(self, plan: Recursion) -> tuple[Outcome, Flat | None]:
         """Return where the run ends, doing only what is not on record."""
         others = {} if self.people is None else {"rate": FromPeople(self.people, self.options.wait)}
         engine = Local(self.worker, others)
         process = _process(plan, self.parts.flat)
-        return await driver.drive(process, engine, self.store, watcher, self.options.retry_failed)
+        return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
 
     def _seconds(self, began: float) -> float:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began

@@ -5,7 +5,7 @@ import time
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 SHOW_AFTER_SECONDS = 1.0
 
@@ -21,13 +21,20 @@ class Watcher(Protocol):
         """So many more are done and on record."""
         ...
 
+    def within(self, done: int, total: int) -> None:
+        """So much of the action under way is done, in units of its own (total 0: unknown); from any thread."""
+        ...
+
     def finish(self) -> None:
         """The stage has ended, completed or not."""
         ...
 
 
 class RichProgress:
-    """A line on stderr for each stage when it ends; on a terminal, a bar until then if it takes a second."""
+    """A line on stderr for each stage when it ends; on a terminal, a bar until then if it takes a second.
+
+    The bar moves within long actions, too, as far as they say how far they are.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -35,7 +42,7 @@ class RichProgress:
         self._bar: Progress | None = None
 
     def start(self, title: str, total: int, done: int) -> None:
-        self._title, self._total, self._done, self._before = title, total, done, done
+        self._title, self._total, self._done, self._before, self._within = title, total, done, done, 0.0
         self._began, self._running = time.monotonic(), True
         self._timer = threading.Timer(SHOW_AFTER_SECONDS, self._show)
         self._timer.daemon = True
@@ -44,7 +51,12 @@ class RichProgress:
 
     def advance(self, n: int) -> None:
         with self._turn:
-            self._done += n
+            self._done, self._within = self._done + n, 0.0
+            self._update()
+
+    def within(self, done: int, total: int) -> None:
+        with self._turn:
+            self._within = done / total if total else 0.0
             self._update()
 
     def finish(self) -> None:
@@ -61,7 +73,8 @@ class RichProgress:
     def _show(self) -> None:
         with self._turn:
             if self._running:
-                columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+                counts = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+                columns = TextColumn("{task.description}"), BarColumn(), *counts
                 self._bar = Progress(*columns, console=self._console, transient=True)
                 self._bar.add_task(self._title, total=self._total)
                 self._update()
@@ -69,4 +82,4 @@ class RichProgress:
 
     def _update(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._bar.update(self._bar.task_ids[0], completed=self._done + self._within)

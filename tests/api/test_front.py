@@ -11,10 +11,13 @@ import pytest
 import rrm
 from rrm.api.options import Event
 from rrm.core.errors import InputError, Interrupted
-from rrm.core.protocols import ProposeJob
+from rrm.core.place import Place
+from rrm.core.protocols import ProposeJob, RewardModel, Workspace
+from rrm.core.roles import R, Ratings
 from rrm.core.values import Output
+from rrm.pipeline.progress import RichProgress
 from rrm.store.record import open_store
-from tests.toys import TOYS, Words, toys
+from tests.toys import TOYS, LengthModel, Lengths, Words, toys
 
 
 class Gate(Words):
@@ -193,3 +196,21 @@ def test_a_run_of_objects_is_resumed_with_the_objects_alone(tmp_path: Path) -> N
         other.name = "other words"
         rrm.run(out=tmp_path / "run", quiet=True, **toys(policy={"plugin": other, "outputs": 4, "root_outputs": 5}))
     assert rrm.run(out=tmp_path / "run", quiet=True, **toys()).outputs == 3 * 53
+
+
+def test_long_work_says_how_far_it_is_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Lengths):
+        def fit(
+            self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+        ) -> LengthModel:
+            workspace.progress(place.level, 7)
+            return super().fit(ratings, below, place, seed, workspace)
+
+    class Watching(RichProgress):
+        def within(self, done: int, total: int) -> None:
+            told.append((self._title, done, total))
+
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("rrm.api.runs.RichProgress", Watching)
+    rrm.run(out=tmp_path / "run", **toys(reward={"plugin": Slow()}))
+    assert told == [(f"fit · round 1, level {level}", level, 7) for level in range(3)]

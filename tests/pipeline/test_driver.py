@@ -829,6 +829,9 @@ class Told:
     def advance(self, n: int) -> None:
         self.said.append(n)
 
+    def within(self, done: int, total: int) -> None:
+        self.said.append((done, total))
+
     def finish(self) -> None:
         self.said.append("finish")
 
@@ -865,6 +868,20 @@ def test_on_a_terminal_a_stage_that_takes_its_time_has_a_bar(monkeypatch: pytest
     progress.finish()
     assert "3/5" in written.getvalue()
     assert "rate · level 1: 3 of 5 in" in written.getvalue()
+
+
+def test_the_bar_moves_within_an_action_that_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.pipeline.progress.SHOW_AFTER_SECONDS", 0.0)
+    progress = RichProgress(Console(file=io.StringIO(), width=100, force_terminal=True))
+    progress.start("fit · level 0", 2, 0)
+    progress._timer.join()
+    shown = []
+    for tell in ((progress.within, 30, 40), (progress.within, 7, 0), (progress.advance, 1), (progress.within, 1, 4)):
+        tell[0](*tell[1:])  # type: ignore[operator]
+        assert progress._bar is not None
+        shown.append(progress._bar.tasks[0].completed)
+    progress.finish()
+    assert shown == [0.75, 0.0, 1.0, 1.25]
 
 
 def test_the_store_is_what_the_driver_asks_for(store: SqlStore) -> None:
