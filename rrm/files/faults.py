@@ -23,8 +23,11 @@ def fault_in(error: ValidationError) -> ErrorDetails:
 
 
 def sentence(fault: ErrorDetails) -> str:
-    """Say where a fault is and what it is, such as `levels[0].n_test must be a valid integer, got '9'`."""
-    where, message = dotted(fault["loc"]), fault["msg"]
+    """Say where a fault is and what it is, such as `levels[0].n_test must be a valid integer, got '9'`.
+
+    A value that was checked alone is called "it".
+    """
+    where, message = dotted(fault["loc"]) or "it", fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"{where} is missing"
     if fault["type"] in UNKNOWN:

@@ -4,11 +4,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from math import isfinite
-from types import NoneType, UnionType
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rrm.core.calls import Call
 from rrm.core.errors import InputError
@@ -33,9 +32,16 @@ from rrm.core.values import (
     Scored,
     View,
 )
+from rrm.files.faults import fault_in, sentence
 
 Convert = Callable[[Any], Any]
 PLAIN = (str, int, float, bool)
+COLUMNS = {
+    int: Annotated[int, Field(ge=-(2**63), lt=2**63)],
+    str: Annotated[str, AfterValidator(lambda text: text.encode().decode())],
+}
+"""What a database can hold of a type: whole numbers of 64 bits, and text that UTF-8 can write."""
+_EXACT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Kind:
@@ -171,37 +177,18 @@ def _writer(hint: Any, where: str) -> Convert:
     if hint is Place:
         write = _place
     elif any(each in PLAIN for each in alternatives):
-        write = _plain_writer(alternatives)
+        column: Any = Union[tuple(COLUMNS.get(each, each) for each in alternatives)]  # noqa: UP007
+        write = TypeAdapter(column, config=_EXACT).validate_python
 
     def checked(held: Any) -> Any:
         try:
             return write(held)
+        except ValidationError as error:
+            raise InputError(f"{where} cannot be recorded: {sentence(fault_in(error))}") from error
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{where} cannot be recorded: {error}") from error
 
     return checked
-
-
-def _plain_writer(alternatives: Sequence[type]) -> Convert:
-    expected = " or ".join("None" if each is NoneType else each.__name__ for each in alternatives)
-
-    def write(held: Any) -> Any:
-        if not any(_fits(held, each) for each in alternatives):
-            raise TypeError(f"it must be {expected}, got {held!r:.80}")
-        if isinstance(held, str):
-            held.encode()
-        return held
-
-    return write
-
-
-def _fits(held: Any, kind: type) -> bool:
-    """Whether a column of this type gives back what it was given."""
-    if kind is float:
-        return isinstance(held, float | int) and not isinstance(held, bool) and isfinite(held)
-    if kind is int:
-        return isinstance(held, int) and not isinstance(held, bool) and -(2**63) <= held < 2**63
-    return isinstance(held, kind)
 
 
 def _place(held: Any) -> str:
@@ -222,30 +209,11 @@ def _name(value: Any) -> str:
 
 
 def _reader(hint: Any) -> Convert:
-    """Return what makes a value of this type again from its JSON."""
+    """Return what makes a value of this type again from its JSON; a field newer than the record takes its default."""
     if hint is Place:
         return read_place
-    if get_origin(hint) in (Union, UnionType):
-        read = _reader(next(each for each in get_args(hint) if each is not NoneType))
-        return read if read is _same else lambda held: None if held is None else read(held)
-    if get_origin(hint) is tuple:
-        return _tuple_reader(get_args(hint))
-    if isinstance(hint, type) and is_dataclass(hint):
-        hints = get_type_hints(hint)
-        reads = {each.name: _reader(hints[each.name]) for each in fields(hint)}
-        # a field that is newer than the record takes its default
-        return lambda held: hint(**{name: read(held[name]) for name, read in reads.items() if name in held})
-    if hasattr(hint, "_fields"):
-        return lambda held: hint(*held)
-    return _same
-
-
-def _tuple_reader(items: tuple[Any, ...]) -> Convert:
-    if items[-1] is not Ellipsis:
-        reads = [_reader(item) for item in items]
-        return lambda held: tuple(read(each) for read, each in zip(reads, held, strict=True))
-    read = _reader(items[0])
-    return tuple if read is _same else lambda held: tuple(map(read, held))
+    alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return _same if any(each in PLAIN for each in alternatives) else TypeAdapter(hint).validate_python
 
 
 def _same(held: Any) -> Any:

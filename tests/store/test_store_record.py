@@ -217,7 +217,7 @@ def test_any_text_and_any_finite_number_comes_back(store: SqlStore, data: st.Dat
     seed, inputs = data.draw(st.integers(-(2**63), 2**63 - 1)), tuple(data.draw(st.lists(text)))
     column = text if store._engine.dialect.name == "sqlite" else text.filter(lambda each: "\0" not in each)
     made = Output(data.draw(column), data.draw(column), policy, seed, inputs, log_prob=data.draw(st.none() | number))
-    scored = Scored(made.id, data.draw(column), tuple(data.draw(st.lists(number))), (1,))
+    scored = Scored(made.id, data.draw(column), tuple(data.draw(st.lists(number))), (1.0,))
     done = Done(made.id)
     store.complete([(done, (made, scored))])
     assert repr(store.results("propose", HERE)[done.id]) == repr((made, scored))
@@ -226,12 +226,18 @@ def test_any_text_and_any_finite_number_comes_back(store: SqlStore, data: st.Dat
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        (replace(output(0), text="\ud800"), "output.text cannot be recorded: 'utf-8' codec can't encode"),
+        (replace(output(0), text="\ud800"), "output.text cannot be recorded: it: 'utf-8' codec can't encode"),
         (replace(output(0), inputs=("\udfff",)), "output.inputs cannot be recorded"),
-        (replace(output(0), log_prob=float("nan")), "output.log_prob cannot be recorded: it must be float or None"),
-        (replace(output(0), seed=2**63), "output.seed cannot be recorded: it must be int"),
-        (Output("n", None, "p", 0), "output.text cannot be recorded: it must be str, got None"),  # type: ignore[arg-type]
-        (Output("n", "", "p", 0, truncated=1), "output.truncated cannot be recorded: it must be bool, got 1"),  # type: ignore[arg-type]
+        (
+            replace(output(0), log_prob=float("nan")),
+            "output.log_prob cannot be recorded: it must be a finite number",
+        ),
+        (replace(output(0), seed=2**63), "output.seed cannot be recorded: it must be less than 9223372036854775808"),
+        (Output("n", None, "p", 0), "output.text cannot be recorded: it must be a valid string, got None"),  # type: ignore[arg-type]
+        (
+            Output("n", "", "p", 0, truncated=1),
+            "output.truncated cannot be recorded: it must be a valid boolean",
+        ),  # type: ignore[arg-type]
         (Fitted(1, "p", "d", 0), "fitted.place cannot be recorded: it must be a Place, got 1"),  # type: ignore[arg-type]
         (Scored("o", "m", (float("inf"),), ()), "scored.rewards cannot be recorded"),
         (Feedback("r", "Ann", "good"), "feedback.answer cannot be recorded"),  # type: ignore[arg-type]
