@@ -1,4 +1,8 @@
-"""Is the chosen summary better? Twenty generated target books with exact gold, seeds that no test uses."""
+"""Is the chosen summary better? Twenty generated target books with exact gold, seeds that no test uses.
+
+Twice: as the demo runs, with a policy that is improved between its rounds, and in one round, where all
+candidates are the start policy's, so that rank correlations can be compared with those of other states of the code.
+"""
 
 import shutil
 import sys
@@ -9,6 +13,7 @@ import numpy as np
 
 import rrm
 from rrm.api.front import demo_file
+from rrm.api.runfile import RunFile
 from rrm.core.report import TargetReport
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.roots import gain
@@ -25,12 +30,9 @@ def mean_correlation(targets: tuple[TargetReport, ...], which: str) -> str:
     return f"{values.mean():.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def main() -> None:
-    count = 4 if "--quick" in sys.argv else 20
+def measure(settings: RunFile) -> None:
+    """Run, and print what came of the targets."""
     folder = tempfile.mkdtemp()
-    settings = demo_file(SEED)
-    arguments = {**settings.target.arguments, "count": count}
-    settings = replace(settings, name="targets", target=replace(settings.target, arguments=arguments))
     report = rrm.run(settings, folder, quiet=True)
     shutil.rmtree(folder)
     targets = report.targets
@@ -56,6 +58,16 @@ def main() -> None:
         if stage is not None:
             shown = f"{stage.ratings} ratings, {stage.tokens_shown} tokens shown"
             print(f"{name}: {shown}, {stage.minutes:.0f} rater minutes ({stage.published_minutes:.0f} as published)")
+
+
+def main() -> None:
+    count = 4 if "--quick" in sys.argv else 20
+    settings = demo_file(SEED)
+    arguments = {**settings.target.arguments, "count": count}
+    settings = replace(settings, name="targets", target=replace(settings.target, arguments=arguments))
+    for rounds in (settings.rounds, 1):
+        print(f"---- {rounds} round{'s'[: rounds > 1]} ----", flush=True)
+        measure(replace(settings, rounds=rounds))
 
 
 if __name__ == "__main__":

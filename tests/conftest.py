@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from rrm.store import database, open_store
 from rrm.store.location import FILE, Location
 
 pytest_plugins = ["tests.postgres"]
+
+# A shell starts what runs in its background with interrupts ignored; so would be what tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
