@@ -166,18 +166,19 @@ class _Problem:
         return cls([_Place(each, situation, situation.walk(weights)) for each, situation in found], weights)
 
     def kl(self, weights: np.ndarray, errors: float = 0.0) -> float:
-        """Return the KL to the anchor, in nats: of the level where its mean is largest, so many errors above it."""
-        by_level: dict[int, list[float]] = defaultdict(list)
+        """Return the KL to the anchor, in nats a node, of the level where it is largest; see `_expected`."""
+        by_level: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for place in self.places:
-            by_level[place.seen.material.place.level].append(place.situation.walk(weights).kl(place.anchor))
-        return max(float(np.mean(kls) + errors * np.std(kls) / sqrt(len(kls))) for kls in by_level.values())
+            kls = by_level[place.seen.material.place.level][place.seen.source]
+            kls.append(place.situation.walk(weights).kl(place.anchor))
+        return max(_expected(list(by_source.values()), errors) for by_source in by_level.values())
 
     def within(self, weights: np.ndarray, budget: float) -> np.ndarray:
         """Return the weights, or, if their KL is above the budget, some between the anchor's and them that use it up.
 
         The root of the KL is almost linear along the line, so the chord is followed; the result's
         KL is at most the budget and, unless rounding forbids it, at least 98% of it. It is counted two standard
-        errors above its mean, so that the policy keeps the budget at other materials of the same kind, too.
+        errors of prediction above its mean, so that the policy keeps the budget on new sources, too.
         """
         most = self.kl(weights, _ERRORS)
         if most <= budget:
@@ -199,6 +200,20 @@ class _Problem:
 
     def _along(self, weights: np.ndarray, share: float) -> np.ndarray:
         return np.asarray(self.anchor + share * (weights - self.anchor))
+
+
+def _expected(by_source: Sequence[Sequence[float]], errors: float) -> float:
+    """Return the mean KL, and so many standard errors above it: those of predicting the mean of a new source.
+
+    That is s sqrt(1 + 1/n), with s the standard deviation of n sources' means; with one source, which says
+    nothing of others, the standard error of its own mean.
+    """
+    means = [float(np.mean(kls)) for kls in by_source]
+    if len(means) > 1:
+        error = float(np.std(means, ddof=1)) * sqrt(1 + 1 / len(means))
+    else:
+        error = float(np.std(by_source[0])) / sqrt(len(by_source[0]))
+    return float(np.mean([kl for kls in by_source for kl in kls])) + errors * error
 
 
 def log_linear(policy: Selecting) -> LogLinear:

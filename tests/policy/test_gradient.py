@@ -1,9 +1,11 @@
 """Policy gradient: reward rises towards the best possible, the budget is kept exactly, kills change nothing."""
 
 import json
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from math import exp, fsum, inf, nan, sqrt
+from itertools import chain
+from math import exp, inf, nan, sqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,21 +48,26 @@ def expected(policy: SentencePolicy, seen: Seen, reward: Callable[[Group, str], 
 class LevelKl(NamedTuple):
     mean: float
     upper: float
-    """Two standard errors above the mean."""
+    """Two standard errors of prediction of a new source above the mean."""
 
 
 def kl_of_levels(policy: SentencePolicy, anchor: SentencePolicy, seen: Sequence[Seen]) -> LevelKl:
     """The KL of the level where it is largest, selection by selection: its mean over materials, and an upper bound."""
-    found = defaultdict(list)
+    found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in seen:
         theirs = {one.chosen: one.log_prob for one in anchor.walk(each.material).selections()}
         mine = policy.walk(each.material).selections()
         kl = sum(exp(one.log_prob) * (one.log_prob - theirs[one.chosen]) for one in mine)
-        found[each.material.place.level].append(kl)
-    means = [fsum(kls) / len(kls) for kls in found.values()]
-    spreads = [fsum((kl - mean) ** 2 for kl in kls) for mean, kls in zip(means, found.values(), strict=True)]
-    errors = [sqrt(spread) / len(kls) for spread, kls in zip(spreads, found.values(), strict=True)]
-    return LevelKl(max(means), max(mean + 2 * error for mean, error in zip(means, errors, strict=True)))
+        found[each.material.place.level][each.source].append(kl)
+    means = [statistics.fmean(chain(*sources.values())) for sources in found.values()]
+    bounds = [mean + 2 * error(list(kls.values())) for mean, kls in zip(means, found.values(), strict=True)]
+    return LevelKl(max(means), max(bounds))
+
+
+def error(sources: Sequence[Sequence[float]]) -> float:
+    if len(sources) == 1:
+        return statistics.pstdev(sources[0]) / sqrt(len(sources[0]))
+    return statistics.stdev(map(statistics.fmean, sources)) * sqrt(1 + 1 / len(sources))
 
 
 def best_within(given: Material, reward: Callable[[Group, str], float], budget: float) -> float:
