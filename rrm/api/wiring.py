@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rrm.api.plugins import expand, load, make, named
+from rrm.api.plugins import expand, load, make, named, takes
 from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
@@ -40,7 +40,6 @@ from rrm.reward.criteria import ByCriterion
 from rrm.store.record import SqlStore
 
 if TYPE_CHECKING:
-    from rrm.assistants.langchain import LangChainAssistant
     from rrm.assistants.limit import Pace
 
 PRECISION = "precision"
@@ -69,7 +68,7 @@ class Parts:
     run: RunFile
     store: SqlStore | None = None
     looking: bool = False  # nothing is written to the store
-    _made: "dict[str, tuple[LangChainAssistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
+    _made: "dict[str, tuple[Assistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def budget(self) -> Budget:
@@ -121,7 +120,10 @@ class Parts:
 
     @cached_property
     def policy(self) -> Policy | AsyncPolicy:
-        made = self.make(self.run.policy, "policy")
+        offered: dict[str, Any] = {}
+        if self.run.policy.made is None and takes(self.run.policy.plugin, "dtype", self.run.folder):
+            offered["dtype"] = self._dtype()
+        made = self.make(self.run.policy, "policy", **offered)
         if isinstance(made, Policy | AsyncPolicy):
             return made
         raise _unfit(made, (Policy, AsyncPolicy), "policy")
@@ -323,9 +325,8 @@ class Parts:
         made = make(part.plugin, arguments, offered, where, self.run.folder)
         return named(made, part.plugin, part.arguments)
 
-    def _model(self, name: str, asker: str) -> "tuple[LangChainAssistant, Pace]":
+    def _model(self, name: str, asker: str) -> "tuple[Assistant, Pace]":
         """Return the model of this name and its pace, the same each time."""
-        from rrm.assistants.langchain import LangChainAssistant, make_chat_model
         from rrm.assistants.limit import Pace
 
         if name not in self.run.assistants:
@@ -333,9 +334,21 @@ class Parts:
         if name not in self._made:
             part = self.run.assistants[name]
             kind = load(part.model, self.run.folder)
-            model = LangChainAssistant(make_chat_model(kind, part.model, expand(part.arguments)))
-            self._made[name] = (model, Pace(highest=part.concurrency))
+            self._made[name] = (self._assistant(name, kind), Pace(highest=part.concurrency))
         return self._made[name]
+
+    def _assistant(self, name: str, kind: object) -> Assistant:
+        """Return a LangChain chat model as an assistant, or what is an assistant by itself."""
+        from rrm.assistants.langchain import LangChainAssistant, make_chat_model
+
+        part = self.run.assistants[name]
+        if not (isinstance(kind, type) and hasattr(kind, "ask")):
+            return LangChainAssistant(make_chat_model(kind, part.model, expand(part.arguments)))
+        offered = {"dtype": self._dtype()} if takes(part.model, "dtype", self.run.folder) else {}
+        made = make(part.model, expand(part.arguments), offered, f"assistants.{name}", self.run.folder)
+        if isinstance(made, Assistant):
+            return made
+        raise _unfit(made, (Assistant,), f"assistants.{name}")
 
 
 def no_assistant(name: str, asker: str, run: RunFile) -> ConfigError:

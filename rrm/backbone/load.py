@@ -9,8 +9,8 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
+from rrm.backbone.offline import OFFLINE
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
-from rrm.backbone.wheels import WHEELS
 from rrm.core.errors import InputError
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -37,7 +37,7 @@ class Checkpoint:
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
         """The checkpoint's fast tokenizer; loading it again costs nothing."""
-        return load_tokenizer(self.name if self.name in WHEELS else str(self.folder))
+        return load_tokenizer(self.name if self.name in OFFLINE else str(self.folder))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def find_checkpoint(name: str) -> Checkpoint:
     an `auto_map`, or keys ending in `_internal`, which some versions of transformers obeyed
     even with trust_remote_code=False (CVE-2026-4372).
     """
-    folder = WHEELS[name]() if name in WHEELS else _folder(name)
+    folder = OFFLINE[name]() if name in OFFLINE else _folder(name)
     config = _config(name, folder)
     suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
     if suspicious:
@@ -139,7 +139,9 @@ def _folder(name: str) -> Path:
     if path.is_dir():
         return path
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(f"no folder {name}: a backbone is `minilm`, `smollm`, a folder, or a Hugging Face name")
+        raise InputError(
+            f"no folder {name}: a backbone is `minilm`, `smollm`, `tiny`, a folder, or a Hugging Face name"
+        )
     from huggingface_hub import snapshot_download
 
     problem: Exception | None = None

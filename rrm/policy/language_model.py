@@ -1,6 +1,7 @@
 """Proposes by asking a language model, with the prompt of the published book procedure."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
@@ -19,6 +20,8 @@ Answer in at most {words} words ({tokens} tokens), with the answer alone: no hea
 the material holds nothing to say, such as a publisher's notice, answer with an empty text."""
 _CONTEXT = " What comes before it under `context` was said already about earlier parts: go on from there."
 _WORDS_PER_TOKEN = 0.75
+WORDING = content_id("prompt", _SYSTEM, _CONTEXT, _WORDS_PER_TOKEN)
+"""Names the wording of what a model is asked: part of every such policy's name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class LanguageModelPolicy:
             raise InputError(f"reply_tokens must be 1 or more, or None, got {self.reply_tokens}")
         tokens = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
         object.__setattr__(self, "_tokens", tokens)
-        settings = content_id("policy", _SYSTEM, _CONTEXT, tokens.name, self.reply_tokens)[-8:]
+        settings = content_id("policy", WORDING, tokens.name, self.reply_tokens)[-8:]
         object.__setattr__(self, "name", f"language-model:{self.assistant.name}:{settings}")
 
     async def propose_async(self, job: ProposeJob) -> list[Output]:
@@ -72,31 +75,42 @@ class LanguageModelPolicy:
 
     def prompt(self, material: Material, sample: int) -> Prompt:
         """Return what the model is asked; what comes from sources is marked as data."""
-        view, limit = material.view, material.task.max_tokens
-        blocks = [("context", view.context)] if view.context else []
-        mark, shown = delimited([*blocks, ("material", view.text)])
-        system = _SYSTEM.format(
-            instruction=view.instruction,
-            mark=mark,
-            context=_CONTEXT if view.context else "",
-            words=max(1, int(limit * _WORDS_PER_TOKEN)),
-            tokens=limit,
-        )
-        return Prompt(
-            system, "\n\n====\n\n".join(shown), sample=sample, max_tokens=self.reply_tokens, about=material.node
-        )
+        system, user = texts_of(material)
+        return Prompt(system, user, sample=sample, max_tokens=self.reply_tokens, about=material.node)
 
     async def _output(self, material: Material, seed: int) -> Output:
         reply = await self.assistant.ask(self.prompt(material, seed))
         answer = reply.text.strip()
-        text = _cut(answer, material.task.max_tokens, self._tokens)
+        text = cut(answer, material.task.max_tokens, self._tokens)
         truncated = text != answer
         return Output(
             material.node, text, self.name, seed, material.inputs, material.context, None, truncated=truncated
         )
 
 
-def _cut(text: str, limit: int, tokenizer: Tokenizer) -> str:
+class Texts(NamedTuple):
+    """What a model is asked: a system text, and what the user says."""
+
+    system: str
+    user: str
+
+
+def texts_of(material: Material) -> Texts:
+    """Return what a model is asked; what comes from sources is marked as data."""
+    view, limit = material.view, material.task.max_tokens
+    blocks = [("context", view.context)] if view.context else []
+    mark, shown = delimited([*blocks, ("material", view.text)])
+    system = _SYSTEM.format(
+        instruction=view.instruction,
+        mark=mark,
+        context=_CONTEXT if view.context else "",
+        words=max(1, int(limit * _WORDS_PER_TOKEN)),
+        tokens=limit,
+    )
+    return Texts(system, "\n\n====\n\n".join(shown))
+
+
+def cut(text: str, limit: int, tokenizer: Tokenizer) -> str:
     """Return the text's longest beginning of whole sentences within `limit` tokens, or of tokens if there is none."""
     ends = tokenizer.ends(text)
     if len(ends) <= limit:

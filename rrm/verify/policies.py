@@ -27,6 +27,7 @@ from rrm.feedback.minutes import word_count
 from rrm.verify import made_up
 from rrm.verify.held import Checks, Held, checking
 
+_ROUNDING = 1e-5  # of a log-probability that was summed in float32, as a share of it
 _DRAWS = 400
 """Outputs drawn on the small text to see which ones there are."""
 
@@ -126,8 +127,8 @@ def _check_density(checks: Checks, policy: Policy, material: Material) -> None:
         "has log-probabilities that sum to one",
         f"the {len(texts)} outputs drawn of a small text have probabilities that sum to {total:.6f}, not to 1",
     )
-    least = dict(zip(texts, log_probs, strict=True))
-    low = [output for output in drawn if output.log_prob is not None and output.log_prob > least[output.text] + 1e-6]
+    least = {text: known + _ROUNDING * max(1.0, -known) for text, known in zip(texts, log_probs, strict=True)}
+    low = [output for output in drawn if output.log_prob is not None and output.log_prob > least[output.text]]
     checks.require(
         not low,
         "agrees with its outputs' log_prob",

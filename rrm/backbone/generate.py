@@ -1,0 +1,348 @@
+"""Causal language models that write: batches of samples with their exact log-probabilities, by seeds of their own.
+
+Each token is drawn by inverting the cumulative distribution at one uniform number, of which a sample has its own
+sequence by its seed, so a sample does not hang on how many others are drawn. A prompt is read once for all samples
+that go on from it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from inspect import signature
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jinja2.exceptions import TemplateError
+from torch import Tensor
+
+from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, precision_name, quiet, resolve
+from rrm.backbone.tokens import valid
+from rrm.core.errors import InputError, LimitError
+from rrm.core.ids import generator
+
+_log = logging.getLogger(__name__)
+
+OnText = Callable[[int, str], None]
+"""Called with the number of a sample and a piece of its text, while it is written."""
+
+
+class Chat(NamedTuple):
+    """A system text, which may be empty, and what the user says."""
+
+    system: str
+    user: str
+
+
+class Ask(NamedTuple):
+    """A chat to go on from: one sample for each seed, of at most `max_tokens` tokens."""
+
+    chat: Chat
+    seeds: Sequence[int]
+    max_tokens: int
+
+
+class Sample(NamedTuple):
+    """What a model wrote: its text, its tokens, how probable they are in nats, and whether it ended by itself.
+
+    `log_prob` is of all `ids`, the one that ends the text among them, under the temperature.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    log_prob: float
+    ended: bool
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """A causal language model with its tokenizer and its chat template, which writes at a temperature > 0."""
+
+    checkpoint: Checkpoint
+    model: Any = field(repr=False)
+    tokenizer: Any = field(repr=False)
+    precision: str
+    temperature: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Covers the weights, the precision, and the temperature."""
+        return f"{self.checkpoint.name}#{self.checkpoint.digest[:8]}:{self.precision}:{self.temperature:g}"
+
+    @property
+    def positions(self) -> int:
+        """The most tokens that a prompt and what follows it may have."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 2**31)
+
+    def prompt(self, chat: Chat) -> str:
+        """Return a chat as the model was taught to read it.
+
+        Where its template refuses a system turn, the system text stands at the head of the user's; a model without
+        a template reads both as paragraphs. What the texts hold of the template's own marks is taken apart, so that
+        no text can end its turn.
+        """
+        system, user = self._plain(chat.system), self._plain(chat.user)
+        if not self.tokenizer.chat_template:
+            return "\n\n".join(filter(None, (system, user))) + "\n\n"
+        if system and self._takes_system:
+            return self._templated([{"role": "system", "content": system}, {"role": "user", "content": user}])
+        return self._templated([{"role": "user", "content": "\n\n".join(filter(None, (system, user)))}])
+
+    def sample(self, asks: Sequence[Ask], on_text: OnText | None = None) -> list[list[Sample]]:
+        """Return for each chat its samples, in one batch; raise LimitError for what the model is too short for.
+
+        `on_text` is told of every piece as it is written; samples are numbered through all chats.
+        """
+        if not asks:
+            return []
+        prompts = [self.check(ask) for ask in asks]
+        try:
+            return self._sampled(asks, prompts, on_text)
+        except torch.OutOfMemoryError:
+            if len(asks) == 1:
+                raise
+            half = len(asks) // 2
+            _log.warning("out of memory with %d prompts at once: going on with %d", len(asks), half)
+            first = sum(len(ask.seeds) for ask in asks[:half])
+            later = on_text and (lambda number, text: on_text(first + number, text))
+            return [*self.sample(asks[:half], on_text), *self.sample(asks[half:], later)]
+
+    def check(self, ask: Ask) -> list[int]:
+        """Return the tokens of a prompt; raise LimitError where it leaves no room for what is asked."""
+        ids = self._ids(ask.chat)
+        if len(ids) + ask.max_tokens > self.positions:
+            raise LimitError(
+                f"{self.checkpoint.name} reads {self.positions} tokens at once, and a prompt of {len(ids)} tokens"
+                f" leaves no room for {ask.max_tokens} more: make the subtasks smaller, or take another model"
+            )
+        return ids
+
+    def _sampled(self, asks: Sequence[Ask], prompts: Sequence[list[int]], on_text: OnText | None) -> list[list[Sample]]:
+        rows = [at for at, ask in enumerate(asks) for _ in ask.seeds]
+        uniform = [generator("sample", seed).random(ask.max_tokens) for ask in asks for seed in ask.seeds]
+        draw = _Draw(uniform, self.temperature, self._ends)
+        stream = None if on_text is None else _Streamed(self.tokenizer, len(rows), on_text)
+        written = self._written(prompts, rows, draw, stream)
+        samples = iter(
+            self._sample(tokens, log_probs, len(prompts[at]))
+            for tokens, log_probs, at in zip(written, draw.log_probs, rows, strict=True)
+        )
+        return [[next(samples) for _ in ask.seeds] for ask in asks]
+
+    def log_prob(self, chat: Chat, texts: Sequence[str]) -> np.ndarray:
+        """Return how probable each text is as a whole reply, in nats, float64 [texts]: its tokens, then an end."""
+        if not texts:
+            return np.zeros(0)
+        prompt, replies = self._ids(chat), [self.reply(text) for text in texts]
+        width = max(map(len, replies))
+        if len(prompt) + width > self.positions:
+            raise LimitError(f"{self.checkpoint.name} reads {self.positions} tokens at once, not {len(prompt) + width}")
+        ids = torch.full((len(replies), width), self._pad, dtype=torch.long)
+        for row, reply in enumerate(replies):
+            ids[row, : len(reply)] = torch.tensor(reply)
+        ids = ids.to(self.model.device)
+        with torch.inference_mode():
+            cache = self._read([prompt[:-1]], [0] * len(replies)) if len(prompt) > 1 else None
+            last = torch.full((len(replies), 1), prompt[-1], device=ids.device)
+            logits = self.model(input_ids=torch.cat([last, ids[:, :-1]], dim=1), **{self._cache: cache}).logits
+            found = _log_softmax(logits, self.temperature).gather(2, ids[:, :, None])[:, :, 0].double().cpu()
+        return np.array([float(row[: len(reply)].sum()) for row, reply in zip(found, replies, strict=True)])
+
+    def reply(self, text: str) -> list[int]:
+        """Return the usual tokens of a text as a whole reply: its own, then an end."""
+        return [*self.tokenizer(valid(text), add_special_tokens=False)["input_ids"], self._ends[0]]
+
+    # ---- texts and tokens ----
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        try:
+            self._templated([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
+        except TemplateError:
+            return False
+        return True
+
+    def _plain(self, text: str) -> str:
+        text = valid(text)
+        for mark in self.tokenizer.all_special_tokens:
+            text = text.replace(mark, f"{mark[:1]} {mark[1:]}") if len(mark) > 1 else text
+        return text
+
+    def _templated(self, turns: list[dict[str, str]]) -> str:
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def _ids(self, chat: Chat) -> list[int]:
+        bare = not self.tokenizer.chat_template  # a template brings its own tokens to begin with
+        return list(self.tokenizer(self.prompt(chat), add_special_tokens=bare)["input_ids"])
+
+    def _sample(self, tokens: list[int], log_probs: list[float], prompt_tokens: int) -> Sample:
+        ended = bool(tokens) and tokens[-1] in self._ends
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True).replace("\0", "")
+        return Sample(text, tuple(tokens), float(np.sum(log_probs)), ended, prompt_tokens)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """The tokens that end a text; the first is the one that it is expected to end with."""
+        ends = self.model.generation_config.eos_token_id
+        known = [self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]
+        found = list(dict.fromkeys(each for each in known if each is not None))
+        if not found:
+            raise InputError(f"{self.checkpoint.name!r} has no token that ends a text: set its tokenizer's eos_token")
+        return found
+
+    @property
+    def _pad(self) -> int:
+        return int(self._ends[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id)
+
+    # ---- reading and writing ----
+
+    def _read(self, prompts: Sequence[list[int]], rows: Sequence[int]) -> Any:
+        """Read prompts once, padded on the left, and return the cache with a row for each of `rows`."""
+        from transformers import DynamicCache
+
+        ids, mask = _padded(prompts, self._pad, self.model.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        self.model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **{self._cache: cache})
+        cache.batch_select_indices(torch.tensor(rows, device=ids.device))
+        return cache
+
+    @cached_property
+    def _cache(self) -> str:
+        """What this version of transformers calls the cache of a prompt."""
+        return "cache" if "cache" in signature(type(self.model).forward).parameters else "past_key_values"
+
+    def _written(
+        self, prompts: Sequence[list[int]], rows: Sequence[int], draw: "_Draw", stream: "_Streamed | None"
+    ) -> list[list[int]]:
+        """Return the tokens of each row's sample, the end among them."""
+        from transformers import LogitsProcessorList
+
+        ids, mask = _padded(prompts, self._pad, self.model.device)
+        width = ids.shape[1]
+        with torch.inference_mode(), quiet():
+            cache = self._read([each[:-1] for each in prompts], rows) if min(map(len, prompts)) > 1 else None
+            found = self.model.generate(
+                input_ids=ids[rows], attention_mask=mask[rows], do_sample=False,
+                max_new_tokens=draw.longest, logits_processor=LogitsProcessorList([draw]),
+                pad_token_id=self._pad, eos_token_id=self._ends, streamer=stream, **_NEUTRAL, **{self._cache: cache},
+            )  # fmt: skip
+        return [row[width:][: len(log_probs)].tolist() for row, log_probs in zip(found, draw.log_probs, strict=True)]
+
+
+# a checkpoint's own habits of sampling would make another distribution than the one whose density is known
+_NEUTRAL: dict[str, Any] = {
+    "num_beams": 1, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": None,
+    "no_repeat_ngram_size": None, "use_cache": True, "return_dict_in_generate": False,
+}  # fmt: skip
+
+
+def load_writer(
+    name: str, device: str = "auto", dtype: str = "auto", temperature: float = 1.0, four_bit: bool = False
+) -> Writer:
+    """Load `smollm`, a folder or a Hugging Face name as a language model that writes.
+
+    Raises InputError for an encoder, a temperature that is not above 0, and for `four_bit` without bitsandbytes.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not 0 < temperature < float("inf"):
+        raise InputError(f"temperature must be above 0, got {temperature:g}: with 0 all samples would be equal")
+    checkpoint = find_checkpoint(name)
+    if not is_decoder(checkpoint):
+        raise InputError(f"{name!r} is an encoder, which writes nothing: name a causal language model, such as smollm")
+    place, half = resolve(device, dtype)
+    settings: dict[str, Any] = {"dtype": torch.bfloat16 if half else torch.float32}
+    if four_bit:
+        settings |= {"quantization_config": _four_bit(), "device_map": place}
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder), trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, **settings
+            )
+        except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+            raise InputError(f"{name!r} cannot be read as a language model: {first_line(error)}") from error
+    model = (model if four_bit else model.to(place)).eval().requires_grad_(False)
+    precision = "4bit" if four_bit else precision_name(half)
+    return Writer(checkpoint, model, tokenizer, precision, temperature)
+
+
+def _four_bit() -> Any:
+    if find_spec("bitsandbytes") is None:
+        raise InputError("four_bit needs bitsandbytes: run `pip install bitsandbytes`, or leave it out")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16, bnb_4bit_quant_type="nf4")
+
+
+class _Draw:
+    """Draws each row's next token by its own uniform numbers, and keeps how probable it was.
+
+    A `transformers.LogitsProcessor`: it leaves the token that was drawn as the only one possible. A row has as many
+    tokens as it has uniform numbers, at most.
+    """
+
+    def __init__(self, uniform: Sequence[np.ndarray], temperature: float, ends: Sequence[int]) -> None:
+        self.longest = max(map(len, uniform))
+        self._uniform = np.stack([np.pad(row, (0, self.longest - len(row))) for row in uniform])
+        self._limits = [len(row) for row in uniform]
+        self._temperature, self._ends = temperature, ends
+        self.log_probs: list[list[float]] = [[] for _ in uniform]
+        self._open = [True] * len(uniform)
+        self._step = 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        log_probs = _log_softmax(scores, self._temperature)
+        below = log_probs.double().exp().cumsum(dim=1)
+        at = torch.from_numpy(self._uniform[:, self._step : self._step + 1]).to(scores.device) * below[:, -1:]
+        drawn = torch.searchsorted(below, at, right=True).clamp(max=scores.shape[1] - 1)
+        chosen, known = drawn[:, 0].tolist(), log_probs.gather(1, drawn)[:, 0].tolist()
+        for row, (token, log_prob) in enumerate(zip(chosen, known, strict=True)):
+            if not self._open[row]:
+                continue
+            self.log_probs[row].append(log_prob)
+            self._open[row] = token not in self._ends and len(self.log_probs[row]) < self._limits[row]
+        self._step += 1
+        only = torch.full_like(scores, -torch.inf)
+        only.scatter_(1, drawn, 0.0)
+        return only
+
+
+class _Streamed:
+    """Passes on what each row wrote, piece by piece; a `transformers` streamer."""
+
+    def __init__(self, tokenizer: Any, rows: int, on_text: OnText) -> None:
+        self._tokenizer, self._on_text = tokenizer, on_text
+        self._tokens: list[list[int]] = [[] for _ in range(rows)]
+        self._told = [""] * rows
+        self._begun = False
+
+    def put(self, value: Tensor) -> None:
+        if not self._begun:  # the prompts come first
+            self._begun = True
+            return
+        for row, token in enumerate(value.reshape(-1).tolist()):
+            self._tokens[row].append(token)
+            text = self._tokenizer.decode(self._tokens[row], skip_special_tokens=True)
+            if text != self._told[row] and not text.endswith("\ufffd"):
+                self._on_text(row, text.removeprefix(self._told[row]))
+                self._told[row] = text
+
+    def end(self) -> None:
+        """Everything was told."""
+
+
+def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
+    return torch.log_softmax(logits.float() / temperature, dim=-1)
+
+
+def _padded(prompts: Sequence[list[int]], pad: int, device: Any) -> tuple[Tensor, Tensor]:
+    """Return token ids and their mask, int64 [prompts, tokens], padded on the left."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(each)) + each for each in prompts])
+    mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in prompts])
+    return ids.to(device), mask.to(device)

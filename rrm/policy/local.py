@@ -1,0 +1,109 @@
+"""Proposes by a causal language model in this process, which knows how probable its outputs are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rrm.backbone.tokens import load_tokenizer
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id, seed_for
+from rrm.core.protocols import Material, ProposeJob, Tokenizer
+from rrm.core.text import sentences
+from rrm.core.values import Output
+from rrm.policy.language_model import WORDING, cut, texts_of
+
+if TYPE_CHECKING:
+    from rrm.backbone.generate import Ask, Chat, Sample, Writer
+
+_ENDS = tuple(".!?\"'\u201d\u2019)")
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPolicy:
+    """Samples outputs of a causal language model; implements `Policy` and `Density` of `rrm.core.protocols`.
+
+    It is asked what `LanguageModelPolicy` asks. `model` is "smollm", or the name or folder of a Hugging Face
+    causal model. Up to the task's `max_tokens` tokens are sampled, by a seed of each output's own; a text that
+    does not end by then is cut at its last whole sentence, where it has one, and `Output.truncated` says so.
+    `Output.log_prob`, in nats, is that of the text: None where it is not what was sampled to its end, token by token.
+
+    The prompt of a node is read once for all its outputs. `nodes` are read at once: with more than one a GPU is
+    busier, but sums are rounded otherwise, which once in a hundred thousand tokens draws another token.
+    """
+
+    model: str = "smollm"
+    temperature: float = 1.0
+    tokenizer: Tokenizer | str = "minilm"
+    nodes: int = 1
+    device: str = "auto"
+    dtype: str = "auto"
+    four_bit: bool = False
+    name: str = field(init=False)
+    _tokens: Tokenizer = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1:
+            raise InputError(f"a local policy reads 1 node or more at once, got {self.nodes}")
+        tokens = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
+        object.__setattr__(self, "_tokens", tokens)
+        object.__setattr__(self, "name", f"local:{self.writer.name}:{content_id('policy', WORDING, tokens.name)[-8:]}")
+
+    @cached_property
+    def writer(self) -> "Writer":
+        """The language model."""
+        from rrm.backbone.generate import load_writer
+
+        return load_writer(self.model, self.device, self.dtype, self.temperature, self.four_bit)
+
+    def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
+        """Return each job's outputs; raise LimitError for a node whose prompt is too long for the model."""
+        found = []
+        for first in range(0, len(jobs), self.nodes):
+            together = jobs[first : first + self.nodes]
+            sampled = self.writer.sample([self._ask(job) for job in together])
+            found += [self._outputs(job, samples) for job, samples in zip(together, sampled, strict=True)]
+        return found
+
+    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
+        """Return the log-probability, in nats, of each text as a whole reply that ends by itself, float64 [texts].
+
+        It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
+        """
+        return self.writer.log_prob(_chat(material), texts)
+
+    def _ask(self, job: ProposeJob) -> "Ask":
+        from rrm.backbone.generate import Ask
+
+        return Ask(_chat(job.material), _seeds(job), job.material.task.max_tokens)
+
+    def _outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
+        return [self._output(job.material, seed, sample) for seed, sample in zip(_seeds(job), samples, strict=True)]
+
+    def _output(self, material: Material, seed: int, sample: "Sample") -> Output:
+        answer = sample.text.strip()
+        text = answer if sample.ended else _whole(answer)
+        text = cut(text, material.task.max_tokens, self._tokens)
+        as_sampled = sample.ended and self.writer.reply(text) == list(sample.ids)
+        known = sample.log_prob if as_sampled else None
+        truncated = text != answer or not sample.ended
+        inputs, context = material.inputs, material.context
+        return Output(material.node, text, self.name, seed, inputs, context, known, truncated=truncated)
+
+
+def _seeds(job: ProposeJob) -> list[int]:
+    return [seed_for(job.seed, index) for index in range(job.n)]
+
+
+def _chat(material: Material) -> "Chat":
+    from rrm.backbone.generate import Chat
+
+    return Chat(*texts_of(material))
+
+
+def _whole(text: str) -> str:
+    """Return a text that broke off without the sentence in which it did, or as it is if it has no other."""
+    ends = [end for _, end in sentences(text)]
+    return text if len(ends) < 2 or text.endswith(_ENDS) else text[: ends[-2]].rstrip()
