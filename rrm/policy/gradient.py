@@ -7,8 +7,8 @@ without an estimate.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from rrm.core.roles import Scorer, Train, for_improving
 from rrm.files import read_json, write_json
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
-from rrm.policy.log_linear import LogLinear, Situation, names, weights_in
+from rrm.policy.log_linear import CLOSE, Leash, LogLinear, Situation, furthest, names, weights_in
 from rrm.policy.scoring import check, group, scores
 from rrm.policy.selection import Walk
 
@@ -31,8 +31,6 @@ Selecting = Extractive | LogLinear | Careless
 
 STATE = "policy_gradient.json"
 """The file in the workspace that an interrupted improvement resumes from."""
-_ERRORS = 2.0
-_CLOSE = 0.98  # the share of the budget from which on it counts as used up, and backing off stops
 
 
 class _Estimate(NamedTuple):
@@ -56,6 +54,9 @@ class PolicyGradient:
     step spends the budget on the direction that a first batch tells, and the later ones turn it,
     ever more slowly. `damping` is added to the information's diagonal, as a share of its mean
     positive entry: weights that hardly matter, or that few samples tell about, stay near the anchor's.
+
+    The budget holds for the mean over the nodes seen of every level and, as sources differ, by a `Leash` at every
+    single node, seen or not.
     """
 
     steps: int = 8
@@ -80,7 +81,7 @@ class PolicyGradient:
         seed: int,
         workspace: Workspace,
     ) -> Improved:
-        """Return the sampler with other weights, at most `kl_budget` nats from the anchor; see `Optimiser`.
+        """Return the sampler with other weights, nowhere more than `kl_budget` nats from the anchor; see `Optimiser`.
 
         The KL is exact: its mean over the materials seen of the level where that is largest. Raises
         InputError unless sampler and anchor select sentences with the same settings and make mistakes
@@ -95,47 +96,46 @@ class PolicyGradient:
         done, weights = _resumed(file, job, self.steps) or (0, np.array(log_linear(policy).weights))
         weights = problem.within(weights, kl_budget)
         for step in range(done, self.steps):
-            now = writing_by(policy, origin.with_weights(weights))
+            now = _leashed(origin, weights, kl_budget)
             random = generator("policy gradient", seed, step)
             batch = random.choice(len(seen), size=min(self.nodes, len(seen)), replace=False)
-            estimate = self._estimate(now, problem, batch, weights, scorer, seed_for(seed, step))
-            spent = problem.kl(weights, _ERRORS) >= _CLOSE * kl_budget
+            estimate = self._estimate(policy, now, [problem.places[at] for at in batch], scorer, seed_for(seed, step))
+            spent = problem.kl(weights) >= CLOSE * kl_budget
             move = _move(estimate, self.damping, spent)
             weights = problem.within(weights + sqrt(2 * kl_budget) / (step + 1) * move, kl_budget)
             state = dict(zip(names(), weights.tolist(), strict=True))
-            write_json(file, {"job": job, "step": step + 1, "weights": state})
+            write_json(file, {"job": job, "step": step + 1, "weights": state, "nats": kl_budget})
             workspace.progress(step + 1, self.steps)
-        return Improved(writing_by(policy, origin.with_weights(weights)), problem.kl(weights), "exact")
+        writer = _leashed(origin, weights, kl_budget)
+        return Improved(writing_by(policy, writer), problem.spent(writer), "exact")
 
     def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
         """Return the policy whose weights the last step left in a folder; see `Optimiser`."""
-        policy = _selecting(anchor)
-        weights = weights_in(read_json(folder / STATE), folder / STATE)
-        return writing_by(policy, log_linear(policy).with_weights(np.array(weights)))
+        policy, state = _selecting(anchor), read_json(folder / STATE)
+        weights = weights_in(state, folder / STATE)
+        return writing_by(policy, _leashed(log_linear(policy), np.array(weights), state["nats"]))
 
     def _estimate(
         self,
         policy: Selecting,
-        problem: "_Problem",
-        batch: np.ndarray,
-        weights: np.ndarray,
+        writer: LogLinear,
+        places: Sequence["_Place"],
         scorer: Scorer[Train],
         seed: int,
     ) -> _Estimate:
-        places = [problem.places[index] for index in batch]
+        now = writing_by(policy, writer)
         samples = [
-            policy.sample(place.seen.material, self.samples, seed_for(seed, place.seen.material.node))
-            for place in places
+            now.sample(place.seen.material, self.samples, seed_for(seed, place.seen.material.node)) for place in places
         ]
         groups = [
             group(place.seen.material, place.seen.source, [each.output.text for each in drawn])
             for place, drawn in zip(places, samples, strict=True)
         ]
-        reward, kl = np.zeros_like(weights), np.zeros_like(weights)
-        fisher = np.zeros((len(weights), len(weights)))
+        size = len(writer.weights)
+        reward, kl, fisher = np.zeros(size), np.zeros(size), np.zeros((size, size))
         rewards = scores(scorer, groups)
         for (_, situation, anchor), drawn, got in zip(places, samples, rewards, strict=True):
-            walk = situation.walk(weights)
+            walk = situation.walk(writer.weights_at(situation))
             advantages = (got - got.mean()) * self.samples / (self.samples - 1)  # less the mean of the others
             for each, advantage in zip(drawn, advantages, strict=True):
                 reward += advantage / self.samples * situation.score(walk, each.chosen)
@@ -165,55 +165,27 @@ class _Problem:
         found = [(each, anchor.situation(each.material)) for each in seen]
         return cls([_Place(each, situation, situation.walk(weights)) for each, situation in found], weights)
 
-    def kl(self, weights: np.ndarray, errors: float = 0.0) -> float:
-        """Return the KL to the anchor, in nats a node, of the level where it is largest; see `_expected`."""
-        by_level: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for place in self.places:
-            kls = by_level[place.seen.material.place.level][place.seen.source]
-            kls.append(place.situation.walk(weights).kl(place.anchor))
-        return max(_expected(list(by_source.values()), errors) for by_source in by_level.values())
+    def kl(self, weights: np.ndarray) -> float:
+        """Return the KL to the anchor, in nats a node, of the level where its mean is largest, leash or not."""
+        return self._most(lambda situation: weights)
+
+    def spent(self, writer: LogLinear) -> float:
+        """Return the KL of a policy, in nats a node, of the level where its mean is largest."""
+        return self._most(writer.weights_at)
 
     def within(self, weights: np.ndarray, budget: float) -> np.ndarray:
-        """Return the weights, or, if their KL is above the budget, some between the anchor's and them that use it up.
+        """Return the weights, or, if their KL is above the budget, those towards the anchor's that use it up."""
+        share = furthest(lambda part: self.kl(self._along(weights, part)), budget)
+        return self._along(weights, share)
 
-        The root of the KL is almost linear along the line, so the chord is followed; the result's
-        KL is at most the budget and, unless rounding forbids it, at least 98% of it. It is counted two standard
-        errors of prediction above its mean, so that the policy keeps the budget on new sources, too.
-        """
-        most = self.kl(weights, _ERRORS)
-        if most <= budget:
-            return weights
-        (low, least), (high, most) = (0.0, 0.0), (1.0, sqrt(most))
-        goal, enough = sqrt(budget * (1 + _CLOSE) / 2), sqrt(budget * _CLOSE)
-        for turn in range(40):
-            share = 0.5 if turn % 3 == 2 else (goal - least) / (most - least)  # a halving in between never stalls
-            between = low + share * (high - low)
-            kl = self.kl(self._along(weights, between), _ERRORS)
-            root = sqrt(max(0.0, kl))
-            if kl <= budget:
-                low, least = between, min(root, goal * (1 - 1e-9))
-                if root >= enough:
-                    break
-            else:
-                high, most = between, root
-        return self._along(weights, low)
+    def _most(self, weights: Callable[[Situation], np.ndarray]) -> float:
+        by_level: dict[int, list[float]] = defaultdict(list)
+        for seen, situation, anchor in self.places:
+            by_level[seen.material.place.level].append(situation.walk(weights(situation)).kl(anchor))
+        return max(float(np.mean(kls)) for kls in by_level.values())
 
     def _along(self, weights: np.ndarray, share: float) -> np.ndarray:
         return np.asarray(self.anchor + share * (weights - self.anchor))
-
-
-def _expected(by_source: Sequence[Sequence[float]], errors: float) -> float:
-    """Return the mean KL, and so many standard errors above it: those of predicting the mean of a new source.
-
-    That is s sqrt(1 + 1/n), with s the standard deviation of n sources' means; with one source, which says
-    nothing of others, the standard error of its own mean.
-    """
-    means = [float(np.mean(kls)) for kls in by_source]
-    if len(means) > 1:
-        error = float(np.std(means, ddof=1)) * sqrt(1 + 1 / len(means))
-    else:
-        error = float(np.std(by_source[0])) / sqrt(len(by_source[0]))
-    return float(np.mean([kl for kls in by_source for kl in kls])) + errors * error
 
 
 def log_linear(policy: Selecting) -> LogLinear:
@@ -227,6 +199,12 @@ def log_linear(policy: Selecting) -> LogLinear:
             return LogLinear(policy)
         case LogLinear():
             return policy
+
+
+def _leashed(anchor: LogLinear, weights: np.ndarray, nats: float) -> LogLinear:
+    if np.array_equal(weights, anchor.weights):
+        return anchor
+    return replace(anchor.with_weights(weights), leash=Leash(anchor.weights, nats))
 
 
 def writing_by(policy: Selecting, writer: LogLinear) -> Selecting:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import isfinite, log1p
+from math import isfinite, log1p, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ FILE = "log_linear.json"
 LEVELS = ("leaf", "above")
 """Leaves, which read the source, and all levels above, which read their children's outputs, have own weights."""
 
+CLOSE = 0.98
+"""The share of a budget from which on it counts as used up."""
 _ORDINARY = log1p(10)  # words in a sentence
 _CAUSE = re.compile(r"\b(?:because|since|so that|after|therefore)\b|, for ", re.IGNORECASE)
 _SPEECH = re.compile('["“”„«»「」]')
@@ -76,6 +78,13 @@ context had. `left` is the share of the budget left, less 1/2.
 """
 
 
+class Leash(NamedTuple):
+    """How far a policy may go from the one with the weights of its anchor, at any one material, in nats."""
+
+    anchor: tuple[float, ...]
+    nats: float
+
+
 @dataclass(frozen=True)
 class LogLinear(SentencePolicy):
     """`Extractive`, with the log-odds of taking a sentence moved by w . x; at w = 0 it is `Extractive`.
@@ -85,11 +94,13 @@ class LogLinear(SentencePolicy):
     and the levels above have weights of their own: `weights` holds those of the leaves, then those
     above, each in the order of `FEATURES`; () is all zero. Random numbers are those of `base`, so that equal
     seeds tell what other weights change. What `Extractive` cannot take, or has to,
-    is not moved. Raises InputError for weights of another number or that are not finite.
+    is not moved. With a `leash`, where the KL to its anchor would be more nats than that, the weights are those on
+    the line to the anchor's at which it is not. Raises InputError for weights of another number or that are not finite.
     """
 
     base: Extractive = field(default_factory=Extractive)
     weights: tuple[float, ...] = ()
+    leash: Leash | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +110,7 @@ class LogLinear(SentencePolicy):
             raise InputError(f"a log-linear policy has {size} finite weights, or none, got {self.weights}")
         object.__setattr__(self, "weights", weights)
         named = dict(zip(names(), weights, strict=True))
-        object.__setattr__(self, "name", content_id("log-linear", self.base.name, named))
+        object.__setattr__(self, "name", content_id("log-linear", self.base.name, named, self.leash))
 
     @property
     def stream(self) -> str:
@@ -115,7 +126,18 @@ class LogLinear(SentencePolicy):
 
     def walk(self, material: Material) -> Walk:
         """Return the distribution over selections for a material."""
-        return self.situation(material).walk(np.array(self.weights))
+        situation = self.situation(material)
+        return situation.walk(self.weights_at(situation))
+
+    def weights_at(self, situation: "Situation") -> np.ndarray:
+        """Return the weights, [2 * features], or those nearer to the anchor that the leash allows here."""
+        weights = np.array(self.weights)
+        if self.leash is None:
+            return weights
+        anchor = np.array(self.leash.anchor)
+        origin = situation.walk(anchor)
+        share = furthest(lambda part: situation.walk(anchor + part * (weights - anchor)).kl(origin), self.leash.nats)
+        return np.asarray(anchor + share * (weights - anchor))
 
     def situation(self, material: Material) -> "Situation":
         """Return what there is to decide for a material, whatever the weights."""
@@ -127,7 +149,8 @@ class LogLinear(SentencePolicy):
         """Write the policy to a folder, as JSON; the file appears whole or not at all."""
         settings = {"temperature": self.base.temperature, "fill": self.base.fill, "tokenizer": self.base.tokenizer}
         weights = dict(zip(names(), self.weights, strict=True))
-        write_json(folder / FILE, {"kind": "log-linear", "writer": settings, "weights": weights})
+        leash = self.leash and self.leash._asdict()
+        write_json(folder / FILE, {"kind": "log-linear", "writer": settings, "weights": weights, "leash": leash})
 
     @classmethod
     def load(cls, folder: Path) -> "LogLinear":
@@ -145,7 +168,8 @@ class LogLinear(SentencePolicy):
                 raise InputError(
                     f"{folder / FILE}: `writer` needs a temperature, a fill and a tokenizer, got {writer!r}"
                 )
-        return cls(base, weights_in(saved, folder / FILE))
+        leash = saved.get("leash")
+        return cls(base, weights_in(saved, folder / FILE), leash and Leash(tuple(leash["anchor"]), leash["nats"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +230,30 @@ class Situation:
         full = np.zeros(len(LEVELS) * len(FEATURES))
         full[self._own] = own
         return full
+
+
+def furthest(kl: Callable[[float], float], budget: float) -> float:
+    """Return the share of a way, 1 or less, up to which the KL from its beginning stays within the budget.
+
+    The root of the KL is almost linear along a line of weights, so the chord is followed; the result's KL is at most
+    the budget and, unless rounding forbids it, at least 98% of it.
+    """
+    most = kl(1.0)
+    if most <= budget:
+        return 1.0
+    (low, least), (high, most) = (0.0, 0.0), (1.0, sqrt(most))
+    goal, enough = sqrt(budget * (1 + CLOSE) / 2), sqrt(budget * CLOSE)
+    for turn in range(40):
+        share = 0.5 if turn % 3 == 2 else (goal - least) / (most - least)  # a halving in between never stalls
+        between = low + share * (high - low)
+        root = sqrt(max(0.0, kl(between)))
+        if root * root <= budget:
+            low, least = between, min(root, goal * (1 - 1e-9))
+            if root >= enough:
+                break
+        else:
+            high, most = between, root
+    return low
 
 
 def names() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rrm.core.protocols import Density, Material, Policy
 from rrm.core.text import sentence_texts
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
-from rrm.policy.log_linear import FEATURES, FILE, LogLinear, described, names
+from rrm.policy.log_linear import FEATURES, FILE, Leash, LogLinear, described, names
 from tests.policy.policy_scenes import TEXT, joined, material, proposed
 
 ODD = [
@@ -187,7 +187,7 @@ def test_names_cover_weights_and_settings() -> None:
 
 
 def test_what_is_saved_is_loaded_bit_for_bit(tmp_path: Path) -> None:
-    policy = LogLinear(Extractive(0.7, 0.9), random_policy(5).weights)
+    policy = LogLinear(Extractive(0.7, 0.9), random_policy(5).weights, Leash(random_policy(6).weights, 0.5))
     policy.save(tmp_path / "new" / "folder")
     assert LogLinear.load(tmp_path / "new" / "folder") == policy
     assert [each.name for each in (tmp_path / "new" / "folder").iterdir()] == [FILE]

@@ -27,6 +27,7 @@ from rrm.policy.best_of_n import Best
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
 from rrm.policy.language_model import LanguageModelPolicy
+from rrm.policy.local import LocalPolicy
 from rrm.raters.assistant import AssistantRater
 from rrm.raters.simulated import SimulatedRaters
 from rrm.reward.calibrated import Calibrated
@@ -58,6 +59,7 @@ MADE: dict[type, Callable[[], Any]] = {
     Chunks: lambda: Chunks(leaf_tokens=60),
     LanguageModelDecomposer: lambda: LanguageModelDecomposer(assistant()),
     LanguageModelPolicy: lambda: LanguageModelPolicy(assistant()),
+    LocalPolicy: lambda: LocalPolicy("tiny", dtype="float32"),
     AssistantRater: lambda: AssistantRater(assistant()),
     SimulatedRaters: lambda: SimulatedRaters("tasks.synthetic_book:perceived_quality"),
     Best: lambda: Best(Careless(), Known(early), 2),
