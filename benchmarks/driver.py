@@ -29,6 +29,9 @@ class AtOnce:
     def limit(self, step: str) -> int:
         return 0
 
+    def gains(self, step: str) -> bool:
+        return False
+
     def vital(self, step: str) -> bool:
         return False
 

@@ -24,7 +24,7 @@ from rrm.backbone.layout import pack
 from rrm.backbone.load import quiet
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Passage, Rated, Request, Shown, View
-from rrm.reward.joint import Reading
+from rrm.reward.joint_model import Reading
 
 PAD, END = 0, 1
 CLIP = 1.0

@@ -22,7 +22,7 @@ from sniffio import AsyncLibraryNotFoundError, current_async_library
 
 from rrm.api.options import Event, Options, Telling
 from rrm.api.runfile import RunFile, read_run_file, run_file, run_of
-from rrm.core.errors import InputError, Interrupted
+from rrm.core.errors import ConfigError, InputError, Interrupted
 from rrm.core.report import Report
 
 T = TypeVar("T")
@@ -31,9 +31,18 @@ Work = Callable[[ModuleType, Any], Awaitable[T]]
 """Given the module `rrm.api.runs` and a watcher, does a run's work in the event loop of its thread."""
 
 
-def demo_file(seed: int) -> RunFile:
-    """Return the settings of `rrm demo`: the seed makes the books, too."""
+def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None) -> RunFile:
+    """Return the settings of `rrm demo`: the seed makes the books, too.
+
+    `reward` is "frozen" or "joint", a fine-tuned model a level; `backbone` is what either reads with. Raises
+    ConfigError for any other `reward`.
+    """
     table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
+    plugins = {"frozen": "rrm.reward.frozen:Frozen", "joint": "rrm.reward.joint:Joint"}
+    if reward not in plugins:
+        raise ConfigError(f"--reward is {' or '.join(plugins)}, got {reward!r}")
+    if reward == "joint" or backbone is not None:
+        table["reward"] = {"plugin": plugins[reward], "arguments": {"backbone": backbone} if backbone else {}}
     changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
     return run_file(table, changes)
 

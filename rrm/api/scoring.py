@@ -25,7 +25,7 @@ from rrm.interchange.rows import Row, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
 from rrm.report.plots import reliability_figure
 from rrm.reward.committee import Committee
-from rrm.reward.joint import Progress
+from rrm.reward.joint_model import Progress
 from rrm.reward.model import LevelModel, finite
 from rrm.reward.open import Model, encoder_of, forgetting, kind_of, open_model
 

@@ -45,6 +45,7 @@ _CALLED: dict[Kind, str] = {
     "frozen": "a model on a frozen backbone",
     "joint": "a joint model",
     "independent": "members that were trained apart",
+    "adapted": "adapters of a run's model",
     "foreign": "a checkpoint that rrm did not write",
 }
 
@@ -272,7 +273,7 @@ def _train_one(
     options: TrainOptions, reading: Reading, level: int, folder: Path, start: str, members: int, seed: int, what: str
 ) -> Found:
     from rrm.reward.batches import Sizes
-    from rrm.reward.joint import Reading as TextReading
+    from rrm.reward.joint_model import Reading as TextReading
     from rrm.reward.train import train
     from rrm.reward.train_config import TrainConfig
     from rrm.reward.train_log import Events

@@ -197,6 +197,9 @@ class RunWorker:
     def vital(self, step: str) -> bool:
         return step in _VITAL
 
+    def gains(self, step: str) -> bool:
+        return step == "score"  # a source is read once for all outputs of a view, and views are read side by side
+
     # ---- what computes ----
 
     def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:

@@ -46,7 +46,7 @@ def smollm_path() -> Path:
 
 
 def tiny_path() -> Path:
-    """Return the folder of a causal model with a hundred thousand random weights, made when it is first asked for."""
+    """Return the folder of a causal model with two hundred thousand random weights, made when it is first asked for."""
     return _cached(f"tiny-{_LAYOUT}", _make_tiny)
 
 
@@ -121,27 +121,31 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def _make_tiny(folder: Path) -> None:
+    from pydoc_data.topics import topics  # English prose that every Python brings
+
     import torch
     from tokenizers import Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
+    from tokenizers.trainers import BpeTrainer
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     from rrm.backbone.load import quiet
 
-    marks = ["<pad>", "<begin>", "<end>"]
-    symbols = [*marks, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    backend = Tokenizer(BPE(vocab={symbol: at for at, symbol in enumerate(symbols)}, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    pad, begin, end = marks = ["<pad>", "<begin>", "<end>"]
+    backend = Tokenizer(BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    pad, begin, end = marks
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(vocab_size=2048, special_tokens=marks, initial_alphabet=alphabet, show_progress=False)
+    backend.train_from_iterator(topics.values(), trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=pad, bos_token=begin, eos_token=end)
     tokenizer.chat_template = (
         "{% for each in messages %}<begin>{{ each.role }}: {{ each.content }}<end>{% endfor %}"
         "{% if add_generation_prompt %}<begin>assistant: {% endif %}"
     )
     config = LlamaConfig(
-        vocab_size=len(symbols), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=8192, pad_token_id=0, bos_token_id=1, eos_token_id=2, tie_word_embeddings=True,
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=32768, pad_token_id=0, bos_token_id=1, eos_token_id=2, tie_word_embeddings=True,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)

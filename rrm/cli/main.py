@@ -86,6 +86,12 @@ def top(version: Version = False) -> None:
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Makes the books and all that is random.")] = 0,
+    reward: Annotated[
+        str, typer.Option(help="frozen: heads on vectors; joint: a fine-tuned model a level.")
+    ] = "frozen",
+    backbone: Annotated[
+        str | None, typer.Option(help="What it reads with: minilm, smollm, tiny, a folder, a name.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -93,9 +99,10 @@ def demo(
     from rrm.api import front as runs
 
     directory = out or Path(f"runs/demo-{seed}")
-    _tell(
-        runs.run(runs.demo_file(seed), directory, again=f"rrm demo --seed {seed} --out {directory}"), directory, as_json
-    )
+    chosen = "" if reward == "frozen" else f" --reward {reward}"
+    chosen += f" --backbone {backbone}" if backbone else ""
+    again = f"rrm demo --seed {seed}{chosen} --out {directory}"
+    _tell(runs.run(runs.demo_file(seed, reward, backbone), directory, again=again), directory, as_json)
 
 
 @app.command()

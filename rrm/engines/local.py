@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 BATCH_SECONDS = 0.4
 """Batches grow and shrink so that one takes about so long: what is done is on record within a second."""
+LONG_SECONDS = 20.0
+"""The same for steps that gain by large batches: what a kill undoes can be computed again, at no cost but time."""
 
 MOST_AT_ONCE = 256
 
@@ -31,12 +33,15 @@ class Worker(Protocol):
     """Does the actions of a run where it was opened.
 
     `limit(step)` is how many calls of a step may wait for somebody side by side; 0 says that the step
-    computes, and takes batches. `vital` steps end the run when they fail.
+    computes, and takes batches. `vital` steps end the run when they fail. `gains` says that a step gains so much by
+    large batches that they may take longer.
     """
 
     def limit(self, step: str) -> int: ...
 
     def vital(self, step: str) -> bool: ...
+
+    def gains(self, step: str) -> bool: ...
 
     def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
         """Return what each action made, or what it raised; raise what ends the run."""
@@ -63,8 +68,9 @@ class Local:
 class InThread:
     """One thread that does batches of actions, for work that computes.
 
-    A batch goes on record as a whole; batches grow while they take less than `BATCH_SECONDS`, and shrink when
-    they take longer. An error of a vital step ends the run: it is not recorded as an action's failure.
+    A batch goes on record as a whole; batches grow while they take less than `BATCH_SECONDS` (`LONG_SECONDS` for
+    steps that gain by them), and shrink when they take longer. An error of a vital step ends the run: it is not
+    recorded as an action's failure.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -75,14 +81,11 @@ class InThread:
         size = 1
         try:
             while batch := await work.take(size):
+                long = LONG_SECONDS if self._worker.gains(batch[0].step) else BATCH_SECONDS
                 began = time.monotonic()
                 made = await thread.call(partial(self._worker.compute, batch))
                 took = time.monotonic() - began
-                size = (
-                    min(2 * size, MOST_AT_ONCE)
-                    if took < BATCH_SECONDS / 2
-                    else max(1, size // 2 if took > BATCH_SECONDS else size)
-                )
+                size = min(2 * size, MOST_AT_ONCE) if took < long / 2 else max(1, size // 2 if took > long else size)
                 results: list[Result] = []
                 for action, values in zip(batch, made, strict=True):
                     if isinstance(values, FATAL) or (isinstance(values, Exception) and self._worker.vital(action.step)):

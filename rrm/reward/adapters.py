@@ -1,35 +1,99 @@
 """Which weights of a net learn: all of them, or low-rank adapters (Hu et al. 2021, arXiv:2106.09685) and the head."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from rrm.core.errors import InputError
-from rrm.reward.joint import JointNet
+from rrm.reward.joint_model import JointNet
 from rrm.reward.train_config import TrainConfig
 
+_NAME = "default"  # peft's, of the one adapter that a layer has
 
-def make_trainable(net: JointNet, config: TrainConfig) -> Callable[[], None]:
-    """Say which weights learn; return what merges adapters, if there are any, into them.
 
-    Raises InputError for adapters without peft.
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """The adapters of a net's linear layers: to each weight W they add scale B A, with A [rank, in], B [out, rank]."""
+
+    net: JointNet
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what was learned, float32 on the CPU: `<layer>.A` and `<layer>.B`."""
+        return {
+            f"{path}.{side}": weight.detach().float().cpu().clone().contiguous()
+            for path, layer in self._layers()
+            for side, weight in (("A", layer.lora_A[_NAME].weight), ("B", layer.lora_B[_NAME].weight))
+        }
+
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Begin where other adapters of the same net and rank ended."""
+        with torch.no_grad():
+            for path, layer in self._layers():
+                layer.lora_A[_NAME].weight.copy_(tensors[f"{path}.A"])
+                layer.lora_B[_NAME].weight.copy_(tensors[f"{path}.B"])
+
+    def merge(self) -> None:
+        """Add the adapters to the weights, and leave an ordinary net behind."""
+        for _, layer in list(self._layers()):
+            layer.merge()
+        self.remove()
+
+    def remove(self) -> None:
+        """Leave the net behind as it was without adapters, or, if they were merged, with its new weights."""
+        for path, layer in list(self._layers()):
+            self.net.model.set_submodule(path, layer.get_base_layer())
+
+    def _layers(self) -> Iterator[tuple[str, Any]]:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        return ((path, each) for path, each in self.net.model.named_modules() if isinstance(each, BaseTunerLayer))
+
+
+def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
+    """Say which weights learn; return the adapters, if it is they.
+
+    Raises InputError for adapters without peft, and for a net that has no linear layers to adapt.
     """
     if config.checkpointing:
         net.model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.tune == "full":
-        return lambda: None
+        return None
     try:
         from peft import LoraConfig, inject_adapter_in_model
-        from peft.tuners.tuners_utils import BaseTunerLayer
     except ImportError as error:
         raise InputError("low-rank adapters need peft: run `pip install 'rrm[lora]'`, or tune full") from error
     net.model.requires_grad_(False)
-    adapters = LoraConfig(r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear")
-    inject_adapter_in_model(adapters, net.model.base_model)
+    rank = config.lora_rank
+    adapters = LoraConfig(
+        r=rank, lora_alpha=LORA_SCALE * rank, target_modules=list(config.lora_modules) or "all-linear"
+    )
+    try:
+        inject_adapter_in_model(adapters, net.model.base_model)
+    except ValueError as error:
+        named = ", ".join(config.lora_modules) or "that are linear"
+        raise InputError(
+            f"there are no modules {named} to adapt in a {type(net.model).__name__}: name others, or tune full"
+        ) from error
     net.head.requires_grad_(True)
+    return LowRank(net)
 
-    def merge() -> None:
-        for path, module in list(net.model.named_modules()):
-            if isinstance(module, BaseTunerLayer):
-                module.merge()
-                net.model.set_submodule(path, module.get_base_layer())
 
-    return merge
+LORA_SCALE = 2
+"""What the product of an adapter's factors is multiplied with."""
+
+
+def scaled_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return what an adapter of factors A [rank, in] and B [out, rank] adds to a weight, [out, in]."""
+    return LORA_SCALE * (b @ a)
+
+
+def layers_of(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the layers that adapters are for, by path; raise InputError if the net has not all of them."""
+    modules = dict(net.named_modules())
+    paths = sorted({name.rpartition(".")[0] for name in tensors})
+    if missing := [path for path in paths if path not in modules]:
+        raise InputError(f"the adapters are for another backbone: it has no {missing[0]}")
+    return {path: modules[path] for path in paths}

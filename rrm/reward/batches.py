@@ -13,7 +13,7 @@ from rrm.backbone.classifier import Classifier
 from rrm.backbone.layout import Row, Tokens, pack
 from rrm.core.ids import generator
 from rrm.feedback.judgements import Judgements
-from rrm.reward.joint import Padded
+from rrm.reward.joint_model import Padded
 
 Block = tuple[int, ...]
 """Judgements, by row, about outputs of one view that are read together."""

@@ -55,7 +55,7 @@ class TrainCheckpoints:
     """
 
     def __init__(self, folder: Path, about: str, precision: str, accelerator: Accelerator) -> None:
-        self._place, self._accelerator = folder / STATE, accelerator
+        self.place, self._accelerator = folder / STATE, accelerator
         self._about, self._precision = about, precision
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -63,9 +63,9 @@ class TrainCheckpoints:
         """Return where to go on, weights and moments put there; raise InputError for another training's state."""
         from safetensors.torch import load_file
 
-        if not (self._place / "state.json").is_file():
+        if not (self.place / "state.json").is_file():
             return TrainState()
-        facts = json.loads((self._place / "state.json").read_text("utf-8"))
+        facts = json.loads((self.place / "state.json").read_text("utf-8"))
         self._check(facts)
         tensors = load_file(str(self._file(facts["step"])))
         with torch.no_grad():
@@ -90,27 +90,27 @@ class TrainCheckpoints:
             facts = {"digest": self._about, "processes": self._accelerator.num_processes, "precision": self._precision}
             facts |= {"step": state.step, "best": state.best, "waited": state.waited, "log": state.log}
             sync_folder(file.parent)
-            durable(self._place / "state.json", json.dumps(facts).encode())
-            for old in self._place.glob("step-*"):
+            durable(self.place / "state.json", json.dumps(facts).encode())
+            for old in self.place.glob("step-*"):
                 if old != file.parent:
                     shutil.rmtree(old, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove all checkpoints, once the model is saved."""
-        shutil.rmtree(self._place, ignore_errors=True)
+        shutil.rmtree(self.place, ignore_errors=True)
 
     def _file(self, step: int) -> Path:
-        return self._place / f"step-{step}" / f"{self._accelerator.process_index}.safetensors"
+        return self.place / f"step-{step}" / f"{self._accelerator.process_index}.safetensors"
 
     def _check(self, facts: Mapping[str, Any]) -> None:
         if facts["digest"] != self._about or facts["processes"] != self._accelerator.num_processes:
             raise InputError(
-                f"{self._place} is the state of a training with other data, settings or processes:"
+                f"{self.place} is the state of a training with other data, settings or processes:"
                 " name another folder, or delete it"
             )
         if facts["precision"] != self._precision:
             raise InputError(
-                f"{self._place} is the state of this training in {facts['precision']}, and here it would go on in"
+                f"{self.place} is the state of this training in {facts['precision']}, and here it would go on in"
                 f" {self._precision}: ask for the dtype {facts['precision']}, or delete the state"
             )
 

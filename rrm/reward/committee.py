@@ -12,7 +12,7 @@ from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.files import durable, read_json
-from rrm.reward.joint import JointModel, Progress
+from rrm.reward.joint_model import JointModel, Progress
 
 MEMBERS = "members.json"
 

@@ -86,7 +86,7 @@ def _config(settings: dict[str, float]) -> FitConfig:
 def _refuse_unfit(backbone: str) -> None:
     """Raise InputError for what is no sentence encoder."""
     kind = kind_of(Path(backbone).expanduser())
-    if kind in ("frozen", "joint", "independent"):
+    if kind in ("frozen", "joint", "independent", "adapted"):
         raise InputError(
             f"[reward] backbone {backbone!r} is a trained reward model, whose heads would be dropped: name the encoder"
             " that it was made from; `rrm score --model` uses the trained model itself"
@@ -94,7 +94,7 @@ def _refuse_unfit(backbone: str) -> None:
     if is_decoder(find_checkpoint(backbone)):
         raise InputError(
             f"[reward] backbone {backbone!r} is a causal language model, which makes poor sentence vectors: name an"
-            " encoder such as minilm; `rrm train-reward --tune lora` fine-tunes a causal one"
+            " encoder such as minilm; the plugin rrm.reward.joint:Joint fine-tunes a causal one"
         )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
 from rrm.reward.batches import Batch
-from rrm.reward.joint import JointNet
+from rrm.reward.joint_model import JointNet
 from rrm.reward.train_config import TrainConfig
 
 

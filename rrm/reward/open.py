@@ -7,22 +7,24 @@ from typing import Literal
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.core.errors import InputError
 from rrm.files import read_json
+from rrm.reward.adapted import FACTS as ADAPTED_FACTS
 from rrm.reward.committee import MEMBERS, Committee
 from rrm.reward.features import FeatureReader
-from rrm.reward.joint import FACTS as JOINT_FACTS
-from rrm.reward.joint import JointModel
+from rrm.reward.joint_model import FACTS as JOINT_FACTS
+from rrm.reward.joint_model import JointModel
 from rrm.reward.model import FACTS, LevelModel
 
 Model = LevelModel | JointModel | Committee
-Kind = Literal["frozen", "independent", "joint", "foreign"]
-"""A frozen backbone's heads; models trained apart; one joint model; a checkpoint that rrm did not write."""
+Kind = Literal["frozen", "independent", "joint", "adapted", "foreign"]
+"""A frozen backbone's heads; models trained apart; one joint model; adapters; a checkpoint that rrm did not write."""
 
 
 def kind_of(folder: str | Path) -> Kind | None:
     """Return what kind of model a folder holds, None if it holds none."""
     place = Path(folder)
     marks: list[tuple[str, Kind]] = [
-        (FACTS, "frozen"), (MEMBERS, "independent"), (JOINT_FACTS, "joint"), ("config.json", "foreign"),
+        (FACTS, "frozen"), (MEMBERS, "independent"), (JOINT_FACTS, "joint"), (ADAPTED_FACTS, "adapted"),
+        ("config.json", "foreign"),
     ]  # fmt: skip
     return next((kind for file, kind in marks if (place / file).is_file()), None)
 
@@ -37,6 +39,10 @@ def open_model(folder: str | Path, device: str = "auto", dtype: str = "auto") ->
     kind = kind_of(place)
     if kind is None:
         raise InputError(f"no reward model in {place}: name a folder that `rrm train-reward` or transformers wrote")
+    if kind == "adapted":
+        raise InputError(
+            f"{place} holds adapters of a run's model, not a whole one: `rrm score` takes the run's folder"
+        )
     if kind == "frozen":
         return _open_frozen(place, device, dtype)
     return Committee.load(place, device, dtype) if kind == "independent" else JointModel.load(place, device, dtype)

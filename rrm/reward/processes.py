@@ -1,6 +1,6 @@
 """Training in one process or in several: what is asked of accelerate, and what each process reads and keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -11,9 +11,9 @@ from torch.distributed.tensor import DTensor
 from rrm.backbone.classifier import load_classifier
 from rrm.feedback.judgements import Judgements
 from rrm.feedback.scales import Scales
-from rrm.reward.adapters import make_trainable
+from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Block
-from rrm.reward.joint import JointNet
+from rrm.reward.joint_model import JointNet
 from rrm.reward.objective import Objective
 from rrm.reward.train_config import TrainConfig
 
@@ -84,20 +84,20 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def gathered(
-    objective: Objective, merge: Callable[[], None], judgements: Judgements, name: str, config: TrainConfig
-) -> tuple[Objective, Callable[[], None]]:
+    objective: Objective, adapters: LowRank | None, judgements: Judgements, name: str, config: TrainConfig
+) -> tuple[Objective, LowRank | None]:
     """Return an objective whose weights are whole in the main process, where training had sharded them (FSDP).
 
-    `name` is the backbone's. What merges adapters is returned anew with it.
+    `name` is the backbone's. Its adapters are returned with it.
     """
     if not any(isinstance(parameter, DTensor) for parameter in objective.parameters()):
-        return objective, merge
+        return objective, adapters
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     weights = get_model_state_dict(objective, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     net = JointNet(load_classifier(name, config.members, "cpu", "float32"))
-    merge = make_trainable(net, config)
+    adapters = make_trainable(net, config)
     whole = Objective(net, Scales(judgements, config.members, config.reliability, dtype=torch.float32))
     if weights:  # the main process alone is given them, and it alone saves
         whole.load_state_dict(weights)
-    return whole, merge
+    return whole, adapters

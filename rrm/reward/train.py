@@ -8,6 +8,7 @@ Left out of the usual recipes on purpose: dropout, which outputs of one source w
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,18 +17,19 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from rrm.backbone.classifier import load_classifier
-from rrm.backbone.load import precision_name
+from rrm.backbone.load import find_checkpoint, precision_name
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.values import Rated
 from rrm.feedback.judgements import Judgements, tabulate
 from rrm.feedback.scales import Scales
-from rrm.reward.adapters import make_trainable
+from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
+from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Table
 from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
-from rrm.reward.joint import JointModel, JointNet, Reading, read_facts
+from rrm.reward.joint_model import JointModel, JointNet, Reading, read_facts
 from rrm.reward.objective import Objective, parameter_groups
 from rrm.reward.processes import Accelerator, gathered, make_accelerator, share_of
 from rrm.reward.schedule import Update, member_weights, schedule, split
@@ -42,7 +44,7 @@ class Trained(NamedTuple):
     `judged` counts the rows of feedback that said something about rewards.
     """
 
-    model: JointModel
+    model: JointModel | AdaptedModel
     digest: str
     judged: int
     held: Validation | None
@@ -60,14 +62,15 @@ def train(
     device: str = "auto",
     dtype: str = "auto",
     events: Events | None = None,
+    start: AdaptedModel | None = None,
 ) -> Trained:
     """Train on feedback, starting from a backbone or an earlier model, and save to `folder`.
 
-    `name` is `minilm`, a folder or a Hugging Face name. A training that was killed goes on from its last
-    checkpoint when it is called again with equal arguments, and has the losses of one never killed. Under
-    `accelerate launch` the work is shared among processes. Raises InputError where there is nothing to learn
-    from, LimitError for texts that are too long, and InputError if `folder` holds the state of another training,
-    or of this one in another precision.
+    `name` is `minilm`, a folder or a Hugging Face name; `start` has adapters and heads for it to begin with. A
+    training that was killed goes on from its last checkpoint when it is called again with equal arguments, and has
+    the losses of one never killed. Under `accelerate launch` the work is shared among processes. Raises InputError
+    where there is nothing to learn from, LimitError for texts that are too long, and InputError if `folder` holds the
+    state of another training, or of this one in another precision.
     """
     events = events or Events()
     judgements = tabulate(rated)
@@ -77,7 +80,9 @@ def train(
     # the model, its objective, and what is learned from
     model = _initial(name, config, seed, reading or Reading(), place or Place(), str(accelerator.device), dtype)
     table = _table(judgements, model, config, seed, accelerator.device)
-    merge = make_trainable(model.net, config)
+    adapters = make_trainable(model.net, config)
+    if start is not None:
+        _begin_from(start, model.net, adapters)
     scales = Scales(judgements, config.members, config.reliability, dtype=torch.float32).to(accelerator.device)
     whole = Objective(model.net, scales)
     groups = parameter_groups(whole, config)
@@ -86,7 +91,8 @@ def train(
     plan = schedule(table, learn, config.rows_per_update, config.epochs, config.warmup, seed)
 
     # where an earlier call was cut off
-    about = content_id("train", asdict(config), seed, name, asdict(model.reading), _digest(rated))
+    begun = start.digest if start else None
+    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), _digest(rated))
     checkpoints = TrainCheckpoints(Path(folder), about, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
@@ -96,6 +102,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * update.rate
         loss = _step(objective, optimiser, accelerator, table, update, len(learn), config.clip)
+        _check_loss(loss, update, checkpoints)
         line = update_line(update, loss, optimiser.param_groups[0]["lr"])
         if update.epoch is not None:
             validation = validate(objective, table, hold)
@@ -115,18 +122,20 @@ def train(
     state.restore_best(objective)
     held = validate(objective, table, hold)
     calibration = temperature(objective, table, hold)
-    whole, merge = gathered(accelerator.unwrap_model(objective), merge, judgements, name, config)
-    merge()
+    whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, judgements, name, config)
     model = replace(model, net=whole.net, classifier=replace(model.classifier, model=whole.net.model))
     model = _finished(model, whole.scales, judgements, len(learn), calibration)
-    model = replace(model, settings={**model.settings, **asdict(config), "seed": seed, "backbone": name})
+    seen = tuple(sorted({*model.seen, *(start.joint.seen if start else ())}))
+    backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
+    model = replace(model, seen=seen, settings={**model.settings, **asdict(config), "seed": seed, "backbone": backbone})
+    made = _parted(model, adapters, name) if adapters is not None and not config.merge else _merged(model, adapters)
     digest = ""
     if accelerator.is_main_process:
-        digest = model.save(folder)
+        digest = made.save(folder)
         log.finish()
         checkpoints.remove()
     accelerator.wait_for_everyone()
-    return Trained(model, digest, judgements.rows, held, log.lines)
+    return Trained(made, digest, judgements.rows, held, log.lines)
 
 
 def _step(
@@ -165,6 +174,15 @@ def _check(judgements: Judgements) -> None:
         raise InputError("every comparison is a tie, which says nothing about which output is better")
 
 
+def _check_loss(loss: float, update: Update, checkpoints: TrainCheckpoints) -> None:
+    if not isfinite(loss):
+        kept = f"; the state before it is kept in {checkpoints.place}" if checkpoints.place.is_dir() else ""
+        raise InputError(
+            f"the loss of update {update.step} is not finite, so the training has diverged: take a lower"
+            f" learning_rate or another backbone{kept}"
+        )
+
+
 def _initial(
     name: str, config: TrainConfig, seed: int, reading: Reading, place: Place, device: str, dtype: str
 ) -> JointModel:
@@ -176,6 +194,28 @@ def _initial(
             f"max_length is {reading.max_length}, but {name!r} reads at most {classifier.positions} tokens"
         )
     return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
+
+
+def _begin_from(start: AdaptedModel, net: JointNet, adapters: LowRank | None) -> None:
+    """Put adapters and heads that were learned earlier on a net; raise InputError where they do not fit."""
+    heads = head_of(start.tensors)
+    if adapters is None or heads["weight"].shape != net.head.weight.shape:
+        raise InputError("a training starts from adapters of its own kind: as many members, and low-rank adapters")
+    adapters.start_from(start.tensors)
+    net.head.load_state_dict(heads)
+
+
+def _merged(model: JointModel, adapters: LowRank | None) -> JointModel:
+    if adapters is not None:
+        adapters.merge()
+    return model
+
+
+def _parted(model: JointModel, adapters: LowRank, name: str) -> AdaptedModel:
+    """Return adapters and heads apart from their backbone."""
+    tensors = {**adapters.tensors(), **head_tensors(model.net)}
+    adapters.remove()
+    return AdaptedModel(model, Trunk(model.classifier, find_checkpoint(name).digest), tensors)
 
 
 def _table(judgements: Judgements, model: JointModel, config: TrainConfig, seed: int, device: torch.device) -> Table:

@@ -12,8 +12,9 @@ from rrm.reward.batches import Sizes
 class TrainConfig:
     """How a joint reward model is trained.
 
-    `tune` says what learns beside the head: all weights, or low-rank adapters of `lora_rank` that
-    are merged in the end. `members` heads weigh sources by a Bayesian bootstrap (one head: none).
+    `tune` says what learns beside the head: all weights, or low-rank adapters of `lora_rank` on the linear
+    modules of these names (`lora_modules`; none: on all), merged in the end unless `merge` says otherwise.
+    `members` heads weigh sources by a Bayesian bootstrap (one head: none).
     `learning_rate` (None: 5e-5 for all weights, 2e-4 for adapters) rises over the first `warmup`
     share of the updates and falls as a cosine to zero; the head's is `head_rate` times as large. An
     update reads at least `rows_per_update` rows of feedback. `validation` is the share of sources that are
@@ -35,6 +36,8 @@ class TrainConfig:
     validation: float = 0.1
     patience: int = 2
     lora_rank: int = 16
+    lora_modules: tuple[str, ...] = ()
+    merge: bool = True
     reliability: bool = True
     checkpointing: bool = False
     save_every: int = 50

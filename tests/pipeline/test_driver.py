@@ -42,6 +42,9 @@ class Doing:
     def limit(self, step: str) -> int:
         return 0
 
+    def gains(self, step: str) -> bool:
+        return False
+
     def vital(self, step: str) -> bool:
         return self._vital
 
@@ -629,6 +632,9 @@ def process():
     return (yield Stage("propose", Place(), slots, make))
 
 class OneByOne:
+    def gains(self, step):
+        return False
+
     def vital(self, step):
         return False
 

@@ -22,7 +22,7 @@ from tests.reward.wrapper_problems import SharedWords, fitted
 def test_a_causal_language_model_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a causal language model, which makes poor sentence vectors") as refused:
         Frozen(str(save_decoder(tmp_path / "decoder")))
-    assert "\n" not in str(refused.value) and "train-reward --tune lora" in str(refused.value)
+    assert "\n" not in str(refused.value) and "rrm.reward.joint:Joint" in str(refused.value)
 
 
 def test_the_folder_of_a_trained_model_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import Group, Passage, View
 from rrm.reward.committee import Committee
-from rrm.reward.joint import JointModel, Reading
+from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.open import open_model
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig

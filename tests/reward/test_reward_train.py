@@ -17,7 +17,7 @@ from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
 from rrm.feedback.judgements import tabulate
 from rrm.reward.batches import Sizes, Table, updates
-from rrm.reward.joint import JointModel, Reading
+from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.schedule import split
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig

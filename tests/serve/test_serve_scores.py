@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 from rrm.core.values import Group, Passage, View
 from rrm.reward.committee import Committee
 from rrm.reward.fit import FitConfig, fit
-from rrm.reward.joint import JointModel
+from rrm.reward.joint_model import JointModel
 from rrm.reward.model import LevelModel
 from rrm.reward.open import Model
 from rrm.reward.served import ServedModel

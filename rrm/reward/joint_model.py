@@ -1,0 +1,340 @@
+"""Joint reward models: source and output read together by one fine-tuned backbone, with a linear head per member.
+
+On disk a model is an ordinary one-label checkpoint for sequence classification, whose head is the
+mean of the members'; theirs lie beside it, and what else we know in `rrm.json`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor, nn
+
+from rrm.backbone.classifier import Classifier, load_classifier
+from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
+from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
+from rrm.core.errors import InputError, LimitError
+from rrm.core.place import Place
+from rrm.core.values import OVERALL, Group, Prediction, View
+from rrm.files import digest_of, durable, read_json, renamed
+from rrm.reward.model import finite, preferred
+
+FORMAT = 1
+FACTS, HEADS = "rrm.json", "heads.safetensors"
+ROW_TOKENS = 2048
+"""Tokens of small groups that a CPU reads at once when it scores."""
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a view and an output become tokens: the view's prompt, `separator`, the output, end of sequence.
+
+    Rows of more than `max_length` tokens (None: what the backbone reads at once) are refused, or lose
+    the oldest end of their source if `truncate` says so. Encoders read prompt and output as a pair of texts instead.
+    """
+
+    separator: str = ""
+    max_length: int | None = None
+    truncate: bool = False
+
+
+class Padded(NamedTuple):
+    """A batch for an encoder: everything its tokenizer made, int64 [outputs, tokens] each."""
+
+    inputs: Mapping[str, Tensor]
+
+
+class JointNet(nn.Module):
+    """A backbone with a head of several members: packed rows or padded batches in, rewards out."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.model = classifier.model
+        self.causal = classifier.causal
+        self.autocast = classifier.autocast
+
+    @property
+    def head(self) -> nn.Linear:
+        found: nn.Linear = self.model.get_submodule(self.model.rrm_head)
+        return found
+
+    @property
+    def trunk(self) -> Any:
+        return self.model.base_model
+
+    def forward(self, inputs: Row | Padded) -> Tensor:
+        """Return rewards, at least float32 [members, outputs], in logits; outputs in the order given."""
+        with torch.autocast(self.head.weight.device.type, torch.bfloat16, enabled=self.autocast):
+            found: Tensor = (
+                self.head(last_states(self.trunk, inputs))
+                if isinstance(inputs, Row)
+                else self.model(**inputs.inputs).logits
+            )
+            return found.T
+
+
+@dataclass(frozen=True, eq=False)
+class JointModel:
+    """A trained joint reward model; implements `rrm.core.protocols.RewardModel`.
+
+    `anchor` is added to a reward to give the logit of acceptance, where labels or ratings `anchored`
+    the model. Rewards are calibrated: the logistic of a difference is the probability of being
+    preferred. `seen` are the sources that it was fitted, or chosen and calibrated, on.
+    """
+
+    net: JointNet = field(repr=False)
+    classifier: Classifier = field(repr=False)
+    reading: Reading = Reading()
+    place: Place = field(default_factory=Place)
+    anchor: float = 0.0
+    anchored: bool = False
+    seen: tuple[str, ...] = field(default=(), repr=False)
+    ratings: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    batch_tokens: int = 8192
+
+    @property
+    def members(self) -> int:
+        return self.net.head.out_features
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a source with an output may have."""
+        return self.reading.max_length or self.classifier.positions
+
+    # ---- texts to tokens ----
+
+    def tokens(self, items: Sequence[tuple[View, str]]) -> list[Tokens]:
+        """Return the token ids of each view with its output, as any other program would make them.
+
+        Raises LimitError, saying how many and what to do, if some are too long.
+        """
+        texts = [(view.prompt, text) for view, text in items]
+        ids, starts = self.classifier.encode(texts, self.reading.separator)
+        limit = self.longest
+        long = [place for place, each in enumerate(ids) if len(each) > limit]
+        if long and not self.reading.truncate:
+            longest = max(len(ids[place]) for place in long)
+            raise LimitError(
+                f"{len(long)} of {len(ids)} outputs with their sources have more than max_length = {limit} tokens"
+                f" (the longest {longest}): raise it, shorten them, or ask for truncation (--truncate)"
+            )
+        return self._truncated(items, ids, starts) if long else ids
+
+    def _truncated(
+        self, items: Sequence[tuple[View, str]], ids: list[Tokens], starts: list[tuple[int, int]]
+    ) -> list[Tokens]:
+        """Cut the same number of tokens off the oldest end of the source of all outputs of one view."""
+        limit = self.longest
+        longest: dict[str, int] = {}  # by view, the place of what has most tokens
+        for place, (view, _) in enumerate(items):
+            known = longest.setdefault(view.id, place)
+            longest[view.id] = place if len(ids[place]) > len(ids[known]) else known
+        cut = []
+        for (view, _), each, (first, end) in zip(items, ids, starts, strict=True):
+            most = longest[view.id]
+            over = max(len(ids[most]) - limit, 0)
+            if over > end - first:
+                raise LimitError(
+                    f"an output of {len(ids[most]) - starts[most][1]} tokens ({items[most][1][:40]!r}...) leaves no"
+                    f" room for its source within max_length = {limit}: raise it or shorten the output"
+                )
+            cut.append(np.concatenate([each[:first], each[first + over :]]))
+        return cut
+
+    # ---- scoring ----
+
+    def rewards(self, groups: Sequence[Group], progress: Progress | None = None) -> list[np.ndarray]:
+        """Return for each group its calibrated rewards, float64 [members, k], in logits.
+
+        Equal texts beside one view are read once, sources once for all outputs of a view.
+        """
+        place: dict[tuple[str, str], int] = {}
+        items: list[tuple[View, str]] = []
+        for group in groups:
+            for text in group.outputs:
+                if (group.view.id, text) not in place:
+                    place[group.view.id, text] = len(items)
+                    items.append((group.view, text))
+        found = self._score(items, progress)
+        return [found[:, [place[group.view.id, text] for text in group.outputs]] for group in groups]
+
+    def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Return for each group, float64 [members, k], the probability that a rater accepts each output.
+
+        Where nothing anchors the model, that of being preferred to the group's other outputs.
+        """
+        return [each.acceptance[OVERALL] for each in self.predict(groups)]
+
+    def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
+        """Return rewards and acceptance of each group in one pass, as `rewards` and `acceptance` say."""
+        return [
+            Prediction.overall(
+                each, expit(each + self.anchor) if self.anchored else preferred(each, np.zeros_like(each), 0.0)
+            )
+            for each in finite(self.rewards(groups, progress))
+        ]
+
+    def _score(self, items: list[tuple[View, str]], progress: Progress | None) -> np.ndarray:
+        tokens = self.tokens(items)
+        found = np.zeros((self.members, len(items)))
+        done = 0
+        self.net.eval()
+        with torch.inference_mode():
+            for groups in self._batches(items, tokens):
+                places = [place for group in groups for place in group]
+                read = self._read([[tokens[place] for place in group] for group in groups])
+                found[:, places] = read.double().cpu().numpy()
+                done += len(places)
+                if progress is not None:
+                    progress(done, len(items))
+        return found
+
+    def _batches(self, items: list[tuple[View, str]], tokens: list[Tokens]) -> list[list[list[int]]]:
+        """Return what is read at once: for an encoder outputs of like length, for a decoder outputs by view.
+
+        A view with many outputs is read by itself; others, the shortest first, share a row while they fit.
+        """
+        if not self.net.causal:
+            return [[each] for each in length_batches(range(len(items)), tokens, self.batch_tokens)]
+        by_view: dict[str, list[int]] = {}
+        for place, (view, _) in enumerate(items):
+            by_view.setdefault(view.id, []).append(place)
+        sized = [(packed_tokens([tokens[place] for place in each]), each) for each in by_view.values()]
+        room = ROW_TOKENS if self.net.head.weight.device.type == "cpu" else self.batch_tokens
+        batches: list[list[list[int]]] = []
+        left = 0
+        for size, places in sorted(sized, key=lambda each: (each[0], each[1][0])):
+            if len(places) > OUTPUTS_A_ROW or size > left or not batches:
+                batches.append([])
+                left = room
+            batches[-1].append(places)
+            left = 0 if len(places) > OUTPUTS_A_ROW else left - size
+        return batches
+
+    def _read(self, groups: list[list[Tokens]]) -> Tensor:
+        """Return the rewards [members, outputs] of groups read at once."""
+        device = self.net.head.weight.device
+        if not self.net.causal:
+            rewards: Tensor = self.net(self.classifier.padded(groups[0], Padded, device))
+            return rewards
+        if len(groups) > 1:
+            together: Tensor = self.net(pack(groups, device))
+            return together
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.net.autocast):
+            found: Tensor = self.net.head(read_group(self.net.trunk, groups[0], device))
+        return found.T
+
+    # ---- files ----
+
+    def save(self, folder: str | Path) -> str:
+        """Write the checkpoint with the tokenizer, the members' heads, and `rrm.json` last; return the digest."""
+        from safetensors.torch import save_file
+
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        with renamed(place) as fresh:
+            self.classifier.save(fresh)
+            head = self.net.head
+            state = {"weight": head.weight, "bias": head.bias}
+            state = {name: each.detach().float().cpu().contiguous() for name, each in state.items() if each is not None}
+            save_file(state, str(fresh / HEADS))
+            facts = self.facts() | {"files": {name: _digest(fresh / name) for name in ("model.safetensors", HEADS)}}
+            facts["digest"] = digest_of(facts)
+            durable(fresh / FACTS, json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False).encode())
+        return self.digest
+
+    @property
+    def digest(self) -> str:
+        """Names the settings and every weight, 32 hexadecimal digits; reads all weights each time."""
+        weights = blake2b(digest_size=16)
+        for name, value in sorted(self.net.model.state_dict().items()):
+            weights.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest_of({**self.facts(), "weights": weights.hexdigest()})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the model beside its weights, as plain values."""
+        plain = ("anchor", "anchored", "seen", "ratings", "members")
+        facts: dict[str, Any] = {name: getattr(self, name) for name in plain} | {"place": str(self.place)}
+        return facts | {"format": FORMAT, "reading": asdict(self.reading), "settings": dict(self.settings)}
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> "JointModel":
+        """Open a saved model, or any one-label checkpoint for sequence classification made elsewhere.
+
+        Raises InputError for a checkpoint with another number of labels or without a head, for files
+        that were changed after we wrote them, and for configs that ask for code.
+        """
+        from safetensors.torch import load_file
+
+        place = Path(folder)
+        facts = read_facts(place)
+        heads = load_file(str(place / HEADS)) if facts else None
+        members = len(heads["weight"]) if heads else 1
+        classifier = load_classifier(str(place), members, device, dtype, trained=True)
+        net = JointNet(classifier)
+        if heads:
+            with torch.no_grad():
+                for name, values in heads.items():
+                    getattr(net.head, name).copy_(values)
+        if not facts:
+            return cls(net, classifier, Reading())
+        kept = {name: facts[name] for name in ("anchor", "anchored", "ratings", "settings")}
+        place_ = Place.parse(facts["place"])
+        return cls(net, classifier, Reading(**facts["reading"]), place_, seen=tuple(facts["seen"]), **kept)
+
+    def fold(self, source: str) -> int | None:
+        """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""
+        return -1 if source in self.seen else None
+
+    def holds_out(self, source: str) -> bool:
+        """Say whether a source is new to the model."""
+        return source not in self.seen
+
+    def truncating(self) -> "JointModel":
+        """Return the same model that cuts the oldest end of sources which are too long."""
+        return replace(self, reading=replace(self.reading, truncate=True))
+
+
+def length_batches(places: Sequence[int], tokens: Sequence[Tokens], budget: int) -> list[list[int]]:
+    """Cut places, shortest texts first, into batches whose padded size stays within `budget` tokens."""
+    batches: list[list[int]] = []
+    for place in sorted(places, key=lambda each: (len(tokens[each]), each)):
+        if batches and len(tokens[place]) * (len(batches[-1]) + 1) <= budget:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+    return batches
+
+
+def read_facts(place: Path) -> dict[str, Any] | None:
+    """Return what `rrm.json` says of a saved model, None where there is none; refuse what was changed."""
+    if not (place / FACTS).is_file():
+        return None
+    facts = read_json(place / FACTS)
+    kept = {name: value for name, value in facts.items() if name != "digest"}
+    if facts.get("format") != FORMAT:
+        raise InputError(f"the reward model in {place} was written by another version of rrm: train it again")
+    if digest_of(kept) != facts.get("digest"):
+        raise InputError(f"{place / FACTS} was changed after it was written: its digest does not match")
+    for name, digest in facts["files"].items():
+        if not (place / name).is_file() or _digest(place / name) != digest:
+            raise InputError(
+                f"{place / name} is missing or was changed after it was written: its digest does not match"
+            )
+    return facts
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,143 @@
+"""Fine-tunes a language model at a place: what `rrm.reward.joint` cross-fits, calibrates and disperses."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rrm.backbone.classifier import load_classifier
+from rrm.backbone.load import Checkpoint, find_checkpoint, precision_name, resolve
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.ids import content_id
+from rrm.core.place import Place
+from rrm.core.protocols import RewardModel, Workspace
+from rrm.core.roles import R, Ratings, for_fitting
+from rrm.files import read_json, write_json
+from rrm.reward.adapted import FACTS as ADAPTED
+from rrm.reward.adapted import AdaptedModel, Trunk
+from rrm.reward.joint_model import JointModel, Reading
+from rrm.reward.train import Trained, train
+from rrm.reward.train_config import TrainConfig
+from rrm.reward.train_log import Events
+from rrm.reward.wrap import shared
+
+_DONE, _START = "done.json", "start"
+_IN_A_RUN: dict[str, Any] = {"tune": "lora", "members": 8, "epochs": 2, "validation": 0.0, "rows_per_update": 16}
+_log = logging.getLogger(__name__)
+
+Fine = AdaptedModel | JointModel
+"""What is fitted: adapters on the learner's trunk, or a model with all weights of its own."""
+
+
+class Tuned:
+    """Fine-tunes one model on all ratings of a place; implements `rrm.core.protocols.RewardLearner`.
+
+    It starts from the model of the level below, where there is one, and else from `backbone`: "smollm", or the
+    name or folder of a Hugging Face model. `settings` are those of `rrm.reward.train_config.TrainConfig`, with
+    adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held back by default. Rows of more than
+    `max_length` tokens are refused, or with `truncate` lose the oldest end of their source.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "smollm",
+        max_length: int | None = None,
+        truncate: bool = False,
+        device: str = "auto",
+        dtype: str = "auto",
+        **settings: Any,
+    ) -> None:
+        self.config = _config(settings)
+        self.reading = Reading(max_length=max_length, truncate=truncate)
+        self.backbone, self.device, self.dtype = backbone, device, dtype
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return find_checkpoint(self.backbone)
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        """The backbone that the models of all places share, loaded when it is first needed."""
+        classifier = load_classifier(self.backbone, self.config.members, self.device, self.dtype)
+        return Trunk(classifier, self.checkpoint.digest)
+
+    @property
+    def name(self) -> str:
+        """Covers the backbone's weights, the precision, and every setting of the training."""
+        precision = precision_name(resolve(self.device, self.dtype)[1])
+        return content_id("tuned", self.checkpoint.digest, precision, asdict(self.config), asdict(self.reading))
+
+    def fit(
+        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+    ) -> RewardModel:
+        """Train, starting from the model below; without ratings that serves here, too.
+
+        What was killed goes on from the workspace's folder. Raises InputError where there is nothing to learn from,
+        LimitError for texts that are too long.
+        """
+        rows = for_fitting(ratings).rows
+        if not rows:
+            return shared(below, place)
+        lower = self._own(below)
+        asked = content_id(
+            "asked", self.name, lower and lower.digest, str(place), seed,
+            [[row.request.id, row.feedback.id, row.feedback.confidence, row.weight] for row in rows],
+        )  # fmt: skip
+        if _done(workspace.folder) == asked:
+            return self.load(workspace.folder)
+        name = self._start(lower, workspace.folder)
+        start = lower if isinstance(lower, AdaptedModel) else None
+        trained = train(
+            rows, name, workspace.folder, self.config, seed, self.reading, place, self.device, self.dtype,
+            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), start,
+        )  # fmt: skip
+        write_json(workspace.folder / _DONE, {"asked": asked})
+        return self._at_home(trained)
+
+    def load(self, folder: Path) -> Fine:
+        """Return a saved model; raise InputError if files are missing, changed, or of another backbone."""
+        if (folder / ADAPTED).is_file():
+            return AdaptedModel.load(folder, self.trunk)
+        return JointModel.load(folder, self.device, self.dtype)
+
+    def _own(self, below: RewardModel | None) -> Fine | None:
+        if below is None or isinstance(below, Fine):
+            return below
+        raise InputError(f"a fine-tuned model starts from its own kind, not from a {type(below).__name__}")
+
+    def _start(self, lower: Fine | None, folder: Path) -> str:
+        """Return what the training loads: the backbone, or the whole model below, put where it can be loaded."""
+        if not isinstance(lower, JointModel):
+            return self.backbone
+        lower.save(folder / _START)
+        return str(folder / _START)
+
+    def _at_home(self, trained: Trained) -> Fine:
+        model = trained.model
+        return model.on(self.trunk) if isinstance(model, AdaptedModel) else model
+
+
+def _config(settings: Mapping[str, Any]) -> TrainConfig:
+    known = sorted({field.name for field in fields(TrainConfig)} - {"merge", "sizes"})
+    if unknown := sorted(settings.keys() - set(known)):
+        raise ConfigError(
+            f"[reward] arguments: there is no {unknown[0]!r}; beside backbone there are {', '.join(known)}"
+        )
+    config: dict[str, Any] = {**_IN_A_RUN, **settings}
+    try:
+        return TrainConfig(**config, merge=config["tune"] != "lora")
+    except TypeError as error:
+        raise ConfigError(f"[reward] arguments: {error}") from error
+
+
+def _done(folder: Path) -> object:
+    """Return what a finished training in this folder was asked, None where there is none."""
+    return read_json(folder / _DONE).get("asked") if (folder / _DONE).is_file() else None
+
+
+def _told(line: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
+    )

@@ -1,0 +1,299 @@
+"""Fine-tuned models a level: adapters on one trunk, folds that never saw what they score, kills, and bad input."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rrm.core.errors import ConfigError, InputError, LimitError
+from rrm.core.place import Place
+from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.roles import Final, Ratings, Select, Train
+from rrm.core.values import OVERALL, Comparison, Prediction, Rated
+from rrm.reward import train as training
+from rrm.reward import tuned as tuned_room
+from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel
+from rrm.reward.cross_fit import CrossFittedModel
+from rrm.reward.frozen import Frozen
+from rrm.reward.joint import Joint
+from rrm.reward.joint_model import JointModel
+from rrm.reward.tuned import Tuned
+from rrm.verify.models import check_learner
+from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
+
+QUICK: dict[str, Any] = {
+    "members": 2, "epochs": 8, "learning_rate": 3e-3, "head_rate": 1.0, "rows_per_update": 24, "save_every": 0, **EXACT,
+}  # fmt: skip
+ONE = {**QUICK, "epochs": 1, "save_every": 1}
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_decoder(tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def fitted(
+    learner: RewardLearner, rows: Sequence[Rated], folder: Path, below: RewardModel | None = None, level: int = 0
+) -> RewardModel:
+    return learner.fit(Ratings(Train, tuple(rows)), below, Place(level=level), 0, Workspace(folder))
+
+
+def right(model: RewardModel, rows: Sequence[Rated]) -> float:
+    found = model.predict([row.request.group for row in rows])
+    better = [row.feedback.answer.better for row in rows if isinstance(row.feedback.answer, Comparison)]
+    return float(
+        np.mean([each.rewards[OVERALL].mean(0).argmax() == at for each, at in zip(found, better, strict=True)])
+    )
+
+
+def same(one: Sequence[Prediction], other: Sequence[Prediction]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(np.array_equal(a.rewards[OVERALL], b.rewards[OVERALL]) for a, b in pairs)
+
+
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_it_learns_what_raters_prefer_on_sources_it_never_saw(decoder: Path, tmp_path: Path, tune: str) -> None:
+    learner = Joint(str(decoder), **{**QUICK, "tune": tune, "epochs": 8 if tune == "lora" else 4})
+    rows, unseen = judged(50, 1), judged(20, 2)
+    model = fitted(learner, rows, tmp_path / "work")
+    assert isinstance(learner, RewardLearner) and isinstance(model, RewardModel)
+    assert right(model, unseen) > 0.8
+    assert right(model, rows) > 0.7  # by the fold that did not see each
+    assert all(model.holds_out(row.request.source) for row in rows)
+    assert model.save(tmp_path / "saved") == model.digest
+    again = Joint(str(decoder), **{**QUICK, "tune": tune, "epochs": 8 if tune == "lora" else 4}).load(
+        tmp_path / "saved"
+    )
+    groups = [row.request.group for row in [*rows[:5], *unseen[:5]]]
+    assert again.digest == model.digest and same(again.predict(groups), model.predict(groups))
+
+
+def test_it_keeps_the_contract_of_a_learner(decoder: Path, tmp_path: Path) -> None:
+    check_learner(Joint(str(decoder), **ONE))
+
+
+def test_a_source_keeps_its_fold_at_the_next_level_which_starts_from_the_same_fold(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, str | None]] = []
+    train = training.train
+
+    def watched(rows: Sequence[Rated], name: str, folder: Path, *rest: Any) -> Any:
+        begun.append((folder.name, rest[-1] and rest[-1].digest))
+        assert not {row.request.source for row in rows} & held[int(folder.name[-1])]
+        return train(rows, name, folder, *rest)
+
+    monkeypatch.setattr(tuned_room, "train", watched)
+    held: list[set[str]] = [set(), set()]
+    learner = Joint(str(decoder), **ONE)
+    rows = judged(12, 1)
+    leaf = fitted(learner, rows, tmp_path / "leaf")
+    held = [{row.request.source for row in rows if leaf.fold(row.request.source) == fold} for fold in (0, 1)]
+    assert held[0] and held[1]
+    above = fitted(learner, judged(12, 1, length=9), tmp_path / "above", leaf, level=1)
+    assert [above.fold(source) for source in held[0]] == [0] * len(held[0])
+    inner = leaf.inner.inner  # type: ignore[attr-defined]
+    assert isinstance(inner, CrossFittedModel)
+    expected = [("fold-0", inner.models[0].digest), ("fold-1", inner.models[1].digest)]
+    assert begun[:2] == [("fold-0", None), ("fold-1", None)] and begun[2:] == expected
+
+
+def test_training_reads_every_row_of_the_folds_once_an_epoch(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(tuned_room, "train", lambda rows, *rest: read.append(len(rows)) or training.train(rows, *rest))
+    rows = judged(12, 1)
+    fitted(Joint(str(decoder), **ONE), rows, tmp_path)
+    assert sum(read) == len(rows)
+
+
+def test_adapters_share_one_trunk_and_what_is_saved_is_small(decoder: Path, tmp_path: Path) -> None:
+    learner = Tuned(str(decoder), **ONE)
+    one, two = (fitted(learner, judged(8, seed), tmp_path / f"{seed}") for seed in (1, 2))
+    assert isinstance(one, AdaptedModel) and isinstance(two, AdaptedModel)
+    assert one.trunk is two.trunk is learner.trunk
+    groups = [row.request.group for row in judged(3, 3)]
+    first, second = one.predict(groups), two.predict(groups)
+    assert not same(first, second)
+    assert same(one.predict(groups), first)  # nothing of the other's is left behind
+    one.save(tmp_path / "saved")
+    files = {file.name: file.stat().st_size for file in (tmp_path / "saved").iterdir()}
+    assert files.keys() == {FACTS, TENSORS}
+    assert files[TENSORS] < (decoder / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2", "bert"])
+def test_weights_with_adapters_apart_are_those_with_adapters_merged(tmp_path: Path, family: str) -> None:
+    if family == "qwen3":
+        save_decoder(tmp_path / "backbone")
+    elif family == "bert":
+        save_encoder(tmp_path / "backbone")
+    else:
+        from transformers import AutoModelForCausalLM, GPT2Config
+
+        save_decoder(tmp_path / "backbone")
+        torch.manual_seed(0)
+        sizes = {"vocab_size": 128, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
+        config = GPT2Config(**sizes, bos_token_id=1, eos_token_id=2, pad_token_id=3)
+        AutoModelForCausalLM.from_config(config).save_pretrained(str(tmp_path / "backbone"))
+    rows = judged(8, 1)
+    apart = fitted(Tuned(str(tmp_path / "backbone"), **ONE), rows, tmp_path / "apart")
+    assert isinstance(apart, AdaptedModel)
+    settings = replace(Tuned(str(tmp_path / "backbone"), **ONE).config, merge=True)
+    merged = training.train(rows, str(tmp_path / "backbone"), tmp_path / "merged", settings, 0, **EXACT).model
+    groups = [row.request.group for row in judged(5, 2)]
+    for one, other in zip(apart.predict(groups), merged.predict(groups), strict=True):
+        np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3, 4])
+def test_a_fit_that_was_killed_ends_as_one_that_was_not(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    rows, settings = judged(16, 1), {**QUICK, "epochs": 1, "save_every": 1}
+    learner = Joint(str(decoder), **settings)
+    expected = fitted(learner, rows, tmp_path / "whole")
+    updates = 0
+
+    def killing(done: int, total: int) -> None:
+        nonlocal updates
+        updates += 1
+        if updates == killed_at:
+            raise KeyboardInterrupt
+
+    place = Workspace(tmp_path / "killed", killing)
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(Ratings(Train, tuple(rows)), None, Place(), 0, place)
+    trained: list[str] = []
+    monkeypatch.setattr(tuned_room, "train", lambda *args: trained.append(args[2].name) or training.train(*args))
+    again = fitted(Joint(str(decoder), **settings), rows, tmp_path / "killed")
+    assert again.digest == expected.digest
+    assert trained == (["fold-0", "fold-1"] if killed_at < 3 else ["fold-1"])  # what was done is not done again
+
+
+def test_a_level_without_ratings_is_served_by_the_one_below(decoder: Path, tmp_path: Path) -> None:
+    learner = Joint(str(decoder), **ONE)
+    leaf = fitted(learner, judged(8, 1), tmp_path / "leaf")
+    assert fitted(learner, [], tmp_path / "above", leaf, level=1).digest == leaf.digest
+    with pytest.raises(InputError, match="level 0 has no ratings to fit on, and no model below it"):
+        fitted(learner, [], tmp_path / "none")
+
+
+def test_a_role_s_ratings_reach_it_as_they_reach_any_learner(decoder: Path, tmp_path: Path) -> None:
+    rows = tuple(judged(8, 1))
+    learner = Joint(str(decoder), **ONE)
+    with pytest.raises(InputError, match="nothing is fitted on ratings of role final"):
+        learner.fit(Ratings(Final, rows), None, Place(), 0, Workspace(tmp_path / "final"))
+    assert learner.fit(Ratings(Select, rows), None, Place(), 0, Workspace(tmp_path / "select")).fold("new") is None
+
+
+def test_its_name_covers_what_changes_a_model(decoder: Path, tmp_path: Path) -> None:
+    other = save_decoder(tmp_path / "other", num_hidden_layers=1)
+    bfloat16 = {**ONE, "dtype": "bfloat16"}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"folds": 3},
+        {"epochs": 2},
+        {"tune": "full"},
+        {"lora_rank": 4},
+        {"max_length": 99},
+    ]
+    learners = [Joint(str(decoder), **{**ONE, **each}) for each in changes]
+    learners += [Joint(str(other), **ONE), Joint(str(decoder), **bfloat16)]
+    assert len({learner.name for learner in learners}) == len(learners)
+    assert Joint(str(decoder), **ONE).name == learners[0].name
+
+
+# ---- bad input ----
+
+
+def test_texts_that_are_too_long_are_cut_only_where_that_is_asked_for(decoder: Path, tmp_path: Path) -> None:
+    rows = judged(8, 1)
+    with pytest.raises(LimitError, match=r"have more than max_length = 20 tokens"):
+        fitted(Joint(str(decoder), max_length=20, **ONE), rows, tmp_path / "refused")
+    assert fitted(Joint(str(decoder), max_length=20, truncate=True, **ONE), rows, tmp_path / "cut").digest
+
+
+def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, steps = training._step, []
+
+    def diverging(*args: Any) -> float:
+        steps.append(step(*args))
+        return steps[-1] if len(steps) < 3 else float("nan")
+
+    monkeypatch.setattr(training, "_step", diverging)
+    learner = Tuned(str(decoder), **{**ONE, "epochs": 3})
+    with pytest.raises(
+        InputError, match=r"the loss of update 3 is not finite, .* lower learning_rate .* is kept in .*state"
+    ):
+        fitted(learner, judged(8, 1), tmp_path)
+    assert json.loads((tmp_path / "state" / "state.json").read_text())["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"rank": 3},
+            r"\[reward\] arguments: there is no 'rank'; beside backbone there are checkpointing, clip, epochs",
+        ),
+        ({"folds": 1}, r"\[reward\] folds must be 2 or more, got 1"),
+        ({"tune": "some"}, "a joint model tunes lora or full, got 'some'"),
+        ({"members": 0}, "members, epochs, .* are at least 1"),
+        ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    decoder: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ConfigError, InputError), match=message):
+        fitted(Joint(str(decoder), **{**ONE, **settings}), judged(8, 1), tmp_path)
+
+
+def test_a_model_of_another_kind_or_changed_files_are_refused(decoder: Path, tmp_path: Path) -> None:
+    rows, learner = judged(8, 1), Tuned(str(decoder), **ONE)
+    model = fitted(learner, rows, tmp_path / "work")
+    model.save(tmp_path / "saved")
+    with pytest.raises(InputError, match="starts from its own kind, not from a CrossFittedModel"):
+        fitted(learner, rows, tmp_path / "w", CrossFittedModel((model,), {}), level=1)
+    with pytest.raises(InputError, match="as many members, and low-rank adapters"):
+        fitted(Tuned(str(decoder), **{**ONE, "members": 3}), rows, tmp_path / "w", model, level=1)
+    other = save_decoder(tmp_path / "other", num_hidden_layers=1)
+    with pytest.raises(InputError, match="is for the backbone"):
+        Tuned(str(other), **ONE).load(tmp_path / "saved")
+    facts = json.loads((tmp_path / "saved" / FACTS).read_text())
+    (tmp_path / "saved" / FACTS).write_text(json.dumps({**facts, "anchor": 9.0}))
+    with pytest.raises(InputError, match="was changed after it was written"):
+        learner.load(tmp_path / "saved")
+    shutil.copy(tmp_path / "saved" / FACTS, tmp_path / "saved" / TENSORS)
+    with pytest.raises(InputError, match="cannot be read"):
+        learner.load(tmp_path / "saved")
+    with pytest.raises(InputError, match="is a trained reward model, whose heads would be dropped"):
+        Frozen(str(tmp_path / "saved"))
+
+
+def test_full_models_are_whole_checkpoints_and_start_from_the_level_below(decoder: Path, tmp_path: Path) -> None:
+    learner = Tuned(str(decoder), **{**ONE, "tune": "full"})
+    leaf = fitted(learner, judged(8, 1), tmp_path / "leaf")
+    above = fitted(learner, judged(8, 2), tmp_path / "above", leaf, level=1)
+    assert isinstance(leaf, JointModel) and isinstance(above, JointModel)
+    assert set(above.seen) == {row.request.source for row in [*judged(8, 1), *judged(8, 2)]}
+    elsewhere = fitted(learner, judged(8, 2), tmp_path / "moved" / "above", leaf, level=1)
+    assert elsewhere.digest == above.digest
