@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from decomposers.chunks import Chunks
-from rrm.core.protocols import Material, ProposeJob
+from rrm.core.protocols import PromptContext, ProposeJob
 from rrm.core.values import Passage, View
 from rrm.policy.extractive import Extractive
 from tasks.books import read_book
@@ -38,7 +38,7 @@ def main(path: str | None = None) -> None:
     task = graph.task(leaf)
     text = book.read(task.span)
     view = View(task.instruction, (Passage(text),), task.max_tokens)
-    [outputs] = Extractive().propose([ProposeJob(Material(leaf, task, view), n=2, seed=0)])
+    [outputs] = Extractive().propose([ProposeJob(PromptContext(leaf, task, view), n=2, seed=0)])
     for output in outputs:
         print(f"- log-probability {output.log_prob:.1f}: {output.text[:200]}")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import rrm
 from decomposers.questions import NestedQuestions
-from rrm.core.protocols import Material, ProposeJob
+from rrm.core.protocols import PromptContext, ProposeJob
 from rrm.core.report import NodeReport, TargetReport
 from rrm.core.values import Output, View
 from rrm.raters.simulated import SimulatedRaters
@@ -28,12 +28,12 @@ class LookUp:
     name: str = "look up"
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
-        return [self._outputs(job.material, job.n) for job in jobs]
+        return [self._outputs(job.prompt_context, job.n) for job in jobs]
 
-    def _outputs(self, material: Material, n: int) -> list[Output]:
-        made = (material.inputs, material.context)
-        texts = (_answer(material.view), *SHRUGS)[:n]
-        return [Output(material.node, text, self.name, at, *made) for at, text in enumerate(texts)]
+    def _outputs(self, prompt_context: PromptContext, n: int) -> list[Output]:
+        made = (prompt_context.inputs, prompt_context.context)
+        texts = (_answer(prompt_context.view), *SHRUGS)[:n]
+        return [Output(prompt_context.node, text, self.name, at, *made) for at, text in enumerate(texts)]
 
 
 def _answer(view: View) -> str:

@@ -72,11 +72,11 @@ class Words:
         return [self._outputs(job) for job in jobs]
 
     def _outputs(self, job: ProposeJob) -> list[Output]:
-        material = job.material
-        first = material.view.text.split()[0].strip(".")
+        prompt_context = job.prompt_context
+        first = prompt_context.view.text.split()[0].strip(".")
         counts = [min(number + 1, job.n - 1) for number in range(job.n)]
-        made = (material.inputs, material.context)
-        return [Output(material.node, " ".join([first] * n), self.name, at, *made) for at, n in enumerate(counts)]
+        made = (prompt_context.inputs, prompt_context.context)
+        return [Output(prompt_context.node, " ".join([first] * n), self.name, at, *made) for at, n in enumerate(counts)]
 
 
 class Last(Words):
@@ -88,7 +88,9 @@ class Last(Words):
 
     def _outputs(self, job: ProposeJob) -> list[Output]:
         return [
-            replace(output, text=" ".join([job.material.view.text.split()[-1].strip(".")] * len(output.text.split())))
+            replace(
+                output, text=" ".join([job.prompt_context.view.text.split()[-1].strip(".")] * len(output.text.split()))
+            )
             for output in super()._outputs(job)
         ]
 
@@ -221,6 +223,6 @@ class Stuck(Words):
     """Proposes at leaves, and then has spent all that it may."""
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
-        if any(job.material.place.level for job in jobs):
+        if any(job.prompt_context.place.level for job in jobs):
             raise BudgetError("no calls are left")
         return super().propose(jobs)

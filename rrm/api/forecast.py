@@ -170,7 +170,7 @@ class Rehearsal:
         """Tokens of all outputs at their limits; those by which two policies are compared are written twice."""
         proposed = [action.job.ask for action in self._done if isinstance(action.job, OutputsJob)]
         compared = [ask for action in self._done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
-        return sum(ask.n * ask.material.task.max_tokens for ask in (*proposed, *compared, *compared))
+        return sum(ask.n * ask.prompt_context.task.max_tokens for ask in (*proposed, *compared, *compared))
 
     async def prices(self) -> Prices:
         """Return what the run takes."""
@@ -214,9 +214,13 @@ class Rehearsal:
         policy = self._parts.policy
         if not (isinstance(policy, AsyncPolicy) and takes_assistant(self._parts.run.policy, self._parts.run.folder)):
             return {}
-        material = replace(ask.material, view=self._widest(ask.material.node, ask.material.view))
-        reply = self._stand_in.text(material.task.max_tokens)
-        return await self._counted("policy", lambda: policy.propose_async(replace(ask, material=material)), reply)
+        prompt_context = replace(
+            ask.prompt_context, view=self._widest(ask.prompt_context.node, ask.prompt_context.view)
+        )
+        reply = self._stand_in.text(prompt_context.task.max_tokens)
+        return await self._counted(
+            "policy", lambda: policy.propose_async(replace(ask, prompt_context=prompt_context)), reply
+        )
 
     def _widened(self, node: str, view: View) -> View:
         """Return a view with as much context as it can have at most: outputs below their limits may fill it up."""

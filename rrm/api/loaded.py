@@ -356,7 +356,7 @@ def _model_of(scores: Mapping[str, Sequence[Scored]], own: float | None) -> str:
 
 def _view(record: SqlStore, tree: RecordedTree, below: Mapping[str, Judged]) -> View:
     """Return what stands beside outputs of the root, once the nodes below stand as they were judged."""
-    from rrm.pipeline.forest import Forest, State, Tree, material_at
+    from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 
     grown = Tree(tree.source.id, tree.number, tree.graph)
     needed = list(tree.graph.needs(tree.graph.root))
@@ -369,7 +369,7 @@ def _view(record: SqlStore, tree: RecordedTree, below: Mapping[str, Judged]) -> 
         read=dict.fromkeys(below, 0),
         answers=answers if tree.grew else {},
     )
-    return material_at(Forest({tree.source.id: tree.source}, (), frozenset()), grown, tree.graph.root, state).view
+    return prompt_context_at(Forest({tree.source.id: tree.source}, (), frozenset()), grown, tree.graph.root, state).view
 
 
 def _column(prediction: Prediction, at: int) -> Prediction:

@@ -324,9 +324,9 @@ class RunWorker:
             raise PluginError(f"the policy {name} must return Outputs, got {type(other).__name__} among them")
         if len(outputs) != ask.n:
             raise PluginError(f"the policy {name} was asked for {ask.n} outputs and returned {len(outputs)}")
-        limit = ask.material.task.max_tokens
+        limit = ask.prompt_context.task.max_tokens
         for output in outputs:
-            if output.node != ask.material.node:
+            if output.node != ask.prompt_context.node:
                 raise PluginError(f"the policy {name} returned an output of another node, {output.node}")
             if len(output.text) > limit and (tokens := self.parts.tokenizer.count(output.text)) > limit:
                 raise PluginError(f"the policy {name} returned {tokens} tokens where the task allows {limit}")
@@ -431,7 +431,9 @@ class RunWorker:
         for policy in policies:
             asks = [ask for _, ask in job.asks]
             groups = [
-                Group(source, ask.material.place, ask.material.view, tuple(output.text for output in outputs))
+                Group(
+                    source, ask.prompt_context.place, ask.prompt_context.view, tuple(output.text for output in outputs)
+                )
                 for (source, ask), outputs in zip(job.asks, policy.propose(asks), strict=True)
             ]
             means.append([float(found.acceptance[OVERALL].mean()) for found in scorer.score(groups)])
@@ -456,8 +458,8 @@ def _told(error: Exception) -> str:
 
 def _refuse_nothing(ask: ProposeJob) -> None:
     """Raise AssistantError for a node that has a text or parts, and nothing of them to show."""
-    material = ask.material
-    if not material.view.passages and material.task.span is not None:
+    prompt_context = ask.prompt_context
+    if not prompt_context.view.passages and prompt_context.task.span is not None:
         raise AssistantError("there is nothing to work on: the text is blank, or all of its parts failed")
 
 

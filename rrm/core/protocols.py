@@ -128,8 +128,12 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a policy works on: a node's task, what a rater would see beside it, the inputs' ids, its level."""
+class PromptContext:
+    """What a policy's outputs are conditioned on: a node's task, and the view that a rater would see.
+
+    `inputs` and `context` are the ids of the outputs that the view shows: of the node's parts as passages,
+    and of earlier nodes as previous context.
+    """
 
     node: str
     task: Task
@@ -143,7 +147,7 @@ class Material:
 class ProposeJob:
     """A request for n outputs at a node; equal seeds give equal outputs."""
 
-    material: Material
+    prompt_context: PromptContext
     n: int
     seed: int
 
@@ -176,7 +180,7 @@ class AsyncPolicy(Protocol):
 class Density(Protocol):
     """A policy that knows how probable its outputs are."""
 
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
         """Return the log-probability, in nats, of each text, float64 [texts]; -inf for what it never proposes."""
         ...
 
@@ -185,11 +189,11 @@ class Density(Protocol):
 class Divergence(Protocol):
     """A policy whose distance from another and whose entropy are known exactly, in nats, at a node."""
 
-    def kl(self, material: Material, other: Policy) -> float:
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
         """Return KL(self || other) of the outputs at a node."""
         ...
 
-    def entropy(self, material: Material) -> float:
+    def entropy(self, prompt_context: PromptContext) -> float:
         """Return the entropy of the outputs at a node."""
         ...
 
@@ -199,14 +203,14 @@ class Seen:
     """A node's outputs that were proposed and scored, with their log-probabilities where they are known."""
 
     source: str
-    material: Material
+    prompt_context: PromptContext
     outputs: tuple[Output, ...]
 
     @property
     def group(self) -> Group:
         """The outputs as a reward model reads them, equal texts once."""
         texts = tuple(dict.fromkeys(output.text for output in self.outputs))
-        return Group(self.source, self.material.place, self.material.view, texts)
+        return Group(self.source, self.prompt_context.place, self.prompt_context.view, texts)
 
 
 @dataclass(frozen=True)

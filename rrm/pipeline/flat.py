@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from rrm.core.place import Place
-from rrm.core.protocols import Material
+from rrm.core.protocols import PromptContext
 from rrm.core.roles import Train
 from rrm.core.task import Span
 from rrm.core.values import OVERALL, Fitted, Output, Passage, Prediction, Rated, Request, View
@@ -65,7 +65,7 @@ def _questions(
     outcome: Outcome,
     place: Place,
     roots: dict[str, list[Output]],
-    whole: dict[str, Material],
+    whole: dict[str, PromptContext],
     allowance: Allowance | None,
 ) -> list[Request]:
     """Return questions about the training sources' root outputs, each source by turns, for the levels' minutes."""
@@ -90,10 +90,10 @@ def _roots(outcome: Outcome) -> dict[str, list[Output]]:
     return {source: roots for source, roots in found.items() if roots}
 
 
-def _whole(outcome: Outcome, source: str) -> Material:
+def _whole(outcome: Outcome, source: str) -> PromptContext:
     """Return what is shown of a whole source, with its root task's instruction."""
     tree = by_source(outcome.forest.trees)[source][0]
     task = tree.graph.task(tree.graph.root)
     text = outcome.forest.sources[source].read(task.span or Span(0, 0))
     view = View(task.instruction, (Passage(text),) if text.strip() else (), task.max_tokens)
-    return Material(f"flat/{source}", task, view)
+    return PromptContext(f"flat/{source}", task, view)

@@ -12,7 +12,7 @@ from scipy.special import expit
 from rrm.compose.tree import Judged
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
-from rrm.core.protocols import Material
+from rrm.core.protocols import PromptContext
 from rrm.core.task import Source
 from rrm.core.values import OVERALL, Composed, Failure, Output, Passage, Prediction, Scored, View
 from rrm.pipeline.plan import Done
@@ -87,14 +87,14 @@ class Forest:
 class State:
     """What stands at the nodes: the last that was proposed at each, and how it was judged.
 
-    `materials` is what the outputs were made from, the view that raters see among it; `answers` are the outputs
+    `prompt_contexts` is what the outputs were made from, the view that raters see among it; `answers` are the outputs
     that stood for a node's answer while its tree grew. `predictions` and
     `composed` have a column for each of the node's outputs. `chosen` is the place of the best by its model, `read`
     of the one that the parent reads: the chosen one, or for a fixed share of training nodes a random one, so
     that the effect of choosing can be measured.
     """
 
-    materials: Mapping[str, Material] = field(default_factory=dict)
+    prompt_contexts: Mapping[str, PromptContext] = field(default_factory=dict)
     outputs: Mapping[str, tuple[Output, ...]] = field(default_factory=dict)
     predictions: Mapping[str, Prediction] = field(default_factory=dict)
     chosen: Mapping[str, int] = field(default_factory=dict)
@@ -108,13 +108,18 @@ class State:
         found = tuple(failure for done in results.values() for failure in done.failures)
         return replace(self, failures=tuple(dict.fromkeys((*self.failures, *found)))) if found else self
 
-    def proposed(self, materials: Mapping[str, Material], outputs: Mapping[str, tuple[Output, ...]]) -> "State":
+    def proposed(
+        self, prompt_contexts: Mapping[str, PromptContext], outputs: Mapping[str, tuple[Output, ...]]
+    ) -> "State":
         """Take in what was proposed at some nodes; what stood there before, judged or not, gives way."""
-        visited = materials.keys()
+        visited = prompt_contexts.keys()
         kept = {node: found for node, found in outputs.items() if found}
         return replace(
             self,
-            materials={**_without(self.materials, visited), **{node: materials[node] for node in kept}},
+            prompt_contexts={
+                **_without(self.prompt_contexts, visited),
+                **{node: prompt_contexts[node] for node in kept},
+            },
             outputs={**_without(self.outputs, visited), **kept},
             predictions=_without(self.predictions, visited),
             chosen=_without(self.chosen, visited),
@@ -127,7 +132,7 @@ class State:
         return {*self.read, *self.answers, *(failure.subject for failure in self.failures)}
 
     def view(self, node: str) -> View:
-        return self.materials[node].view
+        return self.prompt_contexts[node].view
 
     def best(self, node: str) -> Output:
         return self.outputs[node][self.chosen[node]]
@@ -149,7 +154,9 @@ class State:
         }
 
 
-def material_at(forest: Forest, tree: Tree, node: str, state: State, told: Sequence[Output] = ()) -> Material:
+def prompt_context_at(
+    forest: Forest, tree: Tree, node: str, state: State, told: Sequence[Output] = ()
+) -> PromptContext:
     """Return what is worked on and shown at a node, after the outputs `told` by earlier siblings.
 
     A leaf shows its piece of the source, or without one its instruction alone; a node with parts what they say,
@@ -174,7 +181,7 @@ def material_at(forest: Forest, tree: Tree, node: str, state: State, told: Seque
     context = "\n\n".join(output.text for output in told)
     view = View(task.instruction, tuple(passages), task.max_tokens, context)
     inputs = tuple(passage.output for passage in passages if passage.output is not None)
-    return Material(node, task, view, inputs, tuple(output.id for output in told))
+    return PromptContext(node, task, view, inputs, tuple(output.id for output in told))
 
 
 def predictions(results: Iterable[tuple[tuple[Output, ...], Iterable[Scored]]]) -> list[Prediction]:

@@ -163,16 +163,16 @@ class StandIns:
         return self._trees[key]
 
     def _outputs(self, job: OutputsJob) -> tuple[Output, ...]:
-        material, name = job.ask.material, job.policy.policy if job.policy else self.plan.policy
-        writer = seed_for("stand-in", name, material.node) % 4096
+        prompt_context, name = job.ask.prompt_context, job.policy.policy if job.policy else self.plan.policy
+        writer = seed_for("stand-in", name, prompt_context.node) % 4096
         return tuple(
             Output(
-                material.node,
-                self.stand_in.text(material.task.max_tokens, 256 * writer + number),
+                prompt_context.node,
+                self.stand_in.text(prompt_context.task.max_tokens, 256 * writer + number),
                 name,
                 seed_for(job.ask.seed, number),
-                material.inputs,
-                material.context,
+                prompt_context.inputs,
+                prompt_context.context,
             )
             for number in range(job.ask.n)
         )

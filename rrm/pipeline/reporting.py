@@ -146,8 +146,14 @@ def _round_level(
     improved = each.policies.get(level, each.policies.get(None))
     policy = policies[improved.policy] if improved else anchor
     known = isinstance(policy, Divergence)
-    kl = [policy.kl(each.state.materials[node], anchor) for node in nodes] if isinstance(policy, Divergence) else []
-    entropy = [policy.entropy(each.state.materials[node]) for node in nodes] if isinstance(policy, Divergence) else []
+    kl = (
+        [policy.kl(each.state.prompt_contexts[node], anchor) for node in nodes]
+        if isinstance(policy, Divergence)
+        else []
+    )
+    entropy = (
+        [policy.entropy(each.state.prompt_contexts[node]) for node in nodes] if isinstance(policy, Divergence) else []
+    )
     return RoundLevel(
         level=level,
         gold_mean=_mean(gold),
@@ -163,8 +169,8 @@ def _moved(each: RoundOutcome, before: RoundOutcome | None, level: int) -> float
     """Return the share of a level's nodes whose view is another than in the round before; None in the first."""
     if before is None:
         return None
-    nodes = [node for _, node in each.forest.level(level) if node in each.state.materials]
-    here = [node for node in nodes if node in before.state.materials]
+    nodes = [node for _, node in each.forest.level(level) if node in each.state.prompt_contexts]
+    here = [node for node in nodes if node in before.state.prompt_contexts]
     if not here:
         return None
     changed = sum(each.state.view(node).id != before.state.view(node).id for node in here)

@@ -12,7 +12,7 @@ from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
 from rrm.core.ids import content_id, seed_for
 from rrm.core.place import Place
-from rrm.core.protocols import Material, ProposeJob, Seen
+from rrm.core.protocols import PromptContext, ProposeJob, Seen
 from rrm.core.roles import Role, Train
 from rrm.core.task import Source, Span
 from rrm.core.values import (
@@ -28,7 +28,7 @@ from rrm.core.values import (
     Request,
     Scored,
 )
-from rrm.pipeline.forest import Forest, State, Tree, material_at
+from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 from rrm.pipeline.plan import Action, Done, Stage
 
 
@@ -64,7 +64,7 @@ class OutputsJob:
     """Propose outputs at a node, with the run's policy or what was made of it.
 
     `told` are the first outputs of earlier nodes, oldest first, as many as may be read anywhere in the level;
-    the node's own material holds those that fit its task.
+    the node's own prompt context holds those that fit its task.
     """
 
     ask: ProposeJob
@@ -241,9 +241,11 @@ def propose(
         tree = trees[node]
         told = _told(next(iter(done.values()), None), longest, count)
         own = _latest(told, tree.graph.task(node).context_tokens)
-        material = replace(material_at(forest, tree, node, state, [each.output for each in own]), place=place)
-        ask = ProposeJob(material, n(tree, node), seed_for(seed, node))
-        about = (name, material.view.id, material.inputs, material.context, ask.n, ask.seed)
+        prompt_context = replace(
+            prompt_context_at(forest, tree, node, state, [each.output for each in own]), place=place
+        )
+        ask = ProposeJob(prompt_context, n(tree, node), seed_for(seed, node))
+        about = (name, prompt_context.view.id, prompt_context.inputs, prompt_context.context, ask.n, ask.seed)
         return _action("propose", _level(place), node, OutputsJob(ask, improved, told), *about, at=place)
 
     after = {node: (before,) for node, before in earlier.items() if before in trees}
@@ -277,17 +279,24 @@ def fit(
 
 
 def score(
-    place: Place, nodes: Mapping[str, str], groups: Mapping[str, tuple[Material, tuple[Output, ...]]], model: Fitted
+    place: Place,
+    nodes: Mapping[str, str],
+    groups: Mapping[str, tuple[PromptContext, tuple[Output, ...]]],
+    model: Fitted,
 ) -> Stage[ScoreJob, Scored]:
     """Score the outputs of nodes, each different text once; `nodes` gives each one's source."""
 
     def make(node: str, _: Mapping[str, Done[ScoreJob, Scored]]) -> Action[ScoreJob]:
-        material, outputs = groups[node]
+        prompt_context, outputs = groups[node]
         said: dict[str, list[str]] = {}
         for output in outputs:
             said.setdefault(output.text, []).append(output.id)
-        job = ScoreJob(Group(nodes[node], place, material.view, tuple(said)), tuple(map(tuple, said.values())), model)
-        return _action("score", _level(place), node, job, material.view.id, list(said.items()), model.digest, at=place)
+        job = ScoreJob(
+            Group(nodes[node], place, prompt_context.view, tuple(said)), tuple(map(tuple, said.values())), model
+        )
+        return _action(
+            "score", _level(place), node, job, prompt_context.view.id, list(said.items()), model.digest, at=place
+        )
 
     return Stage("score", place, tuple(nodes), make)
 
@@ -332,7 +341,7 @@ def improve(
 
     def make(slot: str, _: Mapping[str, Done[ImproveJob, Improvement]]) -> Action[ImproveJob]:
         job = jobs[slot]
-        seen = [[each.material.view.id, [output.id for output in each.outputs]] for each in job.seen]
+        seen = [[each.prompt_context.view.id, [output.id for output in each.outputs]] for each in job.seen]
         models = [model.digest for model in job.models]
         return _action("improve", place, slot, job, seen, models, optimiser, names[slot], job.kl_budget, job.seed)
 
@@ -344,7 +353,7 @@ def choose(jobs: Mapping[str, ChooseJob], place: Place) -> Stage[ChooseJob, Choi
 
     def make(slot: str, _: Mapping[str, Done[ChooseJob, Choice]]) -> Action[ChooseJob]:
         job = jobs[slot]
-        asked = [[source, ask.material.view.id, ask.n, ask.seed] for source, ask in job.asks]
+        asked = [[source, ask.prompt_context.view.id, ask.n, ask.seed] for source, ask in job.asks]
         models = [model.digest for model in job.models]
         before = job.before.policy if job.before else None
         return _action("choose", place, slot, job, asked, models, job.policy.policy, before)

@@ -291,8 +291,8 @@ def propose(run: Run, place: Place) -> Step[Run]:
 
 
 def _with_outputs(state: State, proposed: Results[stages.OutputsJob, Output]) -> State:
-    materials = {node: done.job.ask.material for node, done in proposed.items()}
-    return state.proposed(materials, {node: done.values for node, done in proposed.items()}).failed(proposed)
+    prompt_contexts = {node: done.job.ask.prompt_context for node, done in proposed.items()}
+    return state.proposed(prompt_contexts, {node: done.values for node, done in proposed.items()}).failed(proposed)
 
 
 def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
@@ -396,7 +396,7 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     below = run.models[role.name, max(lower)] if lower else None
     if role is Select and (plan.select is None or not (rated or below)):
         return run
-    current = {node: run.state.view(node).id for node in run.state.materials}
+    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
     rows = stages.with_weights(rated, current, plan.stale_weight)
     if stale := sum(row.weight < 1 for row in rows):
         told = "%s: %d of %d ratings are of views that have changed since, and count %g each"
@@ -434,7 +434,7 @@ def score(run: Run, place: Place) -> Step[Run]:
         for tree, node in run.visit.visited(run.forest, place.level, run.order)
         if node in state.outputs
     }
-    groups = {node: (state.materials[node], state.outputs[node]) for node in nodes}
+    groups = {node: (state.prompt_contexts[node], state.outputs[node]) for node in nodes}
     scored = yield from carried_out(stages.score(place, nodes, groups, model))
     found = predictions((state.outputs[node], scored[node].values) for node in nodes)
     return replace(run, state=replace(state, predictions={**state.predictions, **dict(zip(nodes, found, strict=True))}))
@@ -506,7 +506,7 @@ def improve(run: Run) -> Step[Run]:
                 at = run.forest.level_of(tree, node)
                 if node in run.state.predictions and at in visited:
                     seen[at if plan.improve.per_level else None].append(
-                        Seen(tree.source, run.state.materials[node], run.state.outputs[node])
+                        Seen(tree.source, run.state.prompt_contexts[node], run.state.outputs[node])
                     )
     models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
     jobs, names = {}, {}
@@ -541,12 +541,12 @@ def choose(before: Run, run: Run) -> Step[Run]:
         asks = [
             (
                 tree.source,
-                ProposeJob(run.state.materials[node], plan.n(tree, node), seed_for(plan.seed, "choose", node)),
+                ProposeJob(run.state.prompt_contexts[node], plan.n(tree, node), seed_for(plan.seed, "choose", node)),
             )
             for tree in run.forest.trees
             if tree.source in run.forest.apart
             for node in tree.graph
-            if node in run.state.materials and level in (None, run.forest.level_of(tree, node))
+            if node in run.state.prompt_contexts and level in (None, run.forest.level_of(tree, node))
         ]
         jobs[f"policy-{level}"] = stages.ChooseJob(place, tuple(asks), models, policy, before.policies.get(level))
     done = yield from carried_out(stages.choose(jobs, place))

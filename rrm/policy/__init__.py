@@ -1,1 +1,1 @@
-"""Proposing and improving outputs: given a node's material, candidate answers and where they came from."""
+"""Proposing and improving outputs: given a node's prompt context, candidate answers and where they came from."""

@@ -27,7 +27,7 @@ class BestOfN:
     """Keeps the best of `n` candidates, or of as many as the budget of KL allows (None).
 
     Nothing is learned: the candidates are the anchor's own, so its KL to the anchor is known without
-    regard to earlier rounds. It is exact where the anchor selects sentences and no material seen has more than
+    regard to earlier rounds. It is exact where the anchor selects sentences and no prompt context seen has more than
     `enumerated` different outputs, for then all are scored; elsewhere it is the bound of `kl_bound`.
     """
 
@@ -78,10 +78,10 @@ class BestOfN:
         return Best(anchor, for_improving(score), n)
 
     def _kl(self, anchor: Policy, seen: Seen, scorer: Scorer[Train], n: int) -> float | None:
-        """Return the exact KL for one material, None if its outputs are too many, or not known."""
+        """Return the exact KL for one prompt context, None if its outputs are too many, or not known."""
         if not isinstance(anchor, SentencePolicy):
             return None
-        walk = anchor.walk(seen.material)
+        walk = anchor.walk(seen.prompt_context)
         drawn = list(islice(walk.selections(), self.enumerated + 1))
         if len(drawn) > self.enumerated:
             return None
@@ -89,7 +89,7 @@ class BestOfN:
         for each in drawn:
             text = walk.write(each.chosen)
             texts[text] = texts.get(text, 0.0) + exp(each.log_prob)
-        [found] = scores(scorer, [group(seen.material, seen.source, list(texts))])
+        [found] = scores(scorer, [group(seen.prompt_context, seen.source, list(texts))])
         return exact_kl(np.array(list(texts.values())), found, n)
 
 
@@ -110,10 +110,16 @@ class Best:
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
         """Return a job's n outputs, each the best of its own candidates; equal seeds give equal ones."""
-        asks = [ProposeJob(job.material, self.n, seed_for(job.seed, index)) for job in jobs for index in range(job.n)]
+        asks = [
+            ProposeJob(job.prompt_context, self.n, seed_for(job.seed, index)) for job in jobs for index in range(job.n)
+        ]
         tried = self.candidates.propose(asks)
         groups = [
-            group(ask.material, ask.material.task.source or ask.material.node, [output.text for output in outputs])
+            group(
+                ask.prompt_context,
+                ask.prompt_context.task.source or ask.prompt_context.node,
+                [output.text for output in outputs],
+            )
             for ask, outputs in zip(asks, tried, strict=True)
         ]
         best = [int(np.argmax(found)) for found in scores(self.scorer, groups)]

@@ -8,7 +8,7 @@ from math import log
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, generator
-from rrm.core.protocols import Material, Policy, ProposeJob
+from rrm.core.protocols import Policy, PromptContext, ProposeJob
 from rrm.core.text import sentence_texts, words
 from rrm.core.values import Output
 from rrm.policy.extractive import Extractive
@@ -48,15 +48,15 @@ class Careless:
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
         """Return n selections a job with their mistakes, each still within the task's limit of tokens."""
-        return [[sample.output for sample in self.sample(job.material, job.n, job.seed)] for job in jobs]
+        return [[sample.output for sample in self.sample(job.prompt_context, job.n, job.seed)] for job in jobs]
 
-    def sample(self, material: Material, n: int, seed: int) -> list[Sample]:
+    def sample(self, prompt_context: PromptContext, n: int, seed: int) -> list[Sample]:
         """Return n outputs with the selections that the mistakes were made in; equal seeds give equal ones."""
-        sorts, limit = _sorts(material.view.text), material.task.max_tokens
-        samples = self.writer.sample(material, n, seed)
+        sorts, limit = _sorts(prompt_context.view.text), prompt_context.task.max_tokens
+        samples = self.writer.sample(prompt_context, n, seed)
         return [Sample(self._spoil(output, sorts, limit), chosen) for output, chosen in samples]
 
-    def kl(self, material: Material, other: Policy) -> float:
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
         """Return KL(self || other), in nats, over selections and mistakes, exactly.
 
         Raises InputError unless the other is careless, too, at the same rate.
@@ -67,11 +67,11 @@ class Careless:
             raise InputError(
                 f"the KL between careless policies needs equal rates of mistakes, got {self.rate} and {other.rate}"
             )
-        return self.writer.kl(material, other.writer)
+        return self.writer.kl(prompt_context, other.writer)
 
-    def entropy(self, material: Material) -> float:
+    def entropy(self, prompt_context: PromptContext) -> float:
         """Return the entropy, in nats, of the writer's selection, mistakes not counted."""
-        return self.writer.entropy(material)
+        return self.writer.entropy(prompt_context)
 
     def _spoil(self, output: Output, sorts: dict[re.Pattern[str], list[str]], limit: int) -> Output:
         random = generator("careless", self.rate, output.node, output.seed)

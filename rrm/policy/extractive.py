@@ -12,7 +12,7 @@ from scipy.special import logit
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
-from rrm.core.protocols import Material
+from rrm.core.protocols import PromptContext
 from rrm.core.text import sentence_texts, words
 from rrm.core.values import View
 from rrm.policy.selection import SentencePolicy, Walk
@@ -24,7 +24,7 @@ LEAST, MOST = 0.02, 0.98
 class Sentences(NamedTuple):
     """What there is to choose from: different texts, token counts [n] and positive selection weights [n].
 
-    `places` [n] are the sentences' numbers among all that the material shows, and `passages` [n] those of
+    `places` [n] are the sentences' numbers among all that the prompt context shows, and `passages` [n] those of
     the passages that they stand in.
     """
 
@@ -81,9 +81,9 @@ class Extractive(SentencePolicy):
         passages = np.array([shown[place][1] for place in places], dtype=np.int64)
         return Sentences(list(first), tokens, weights[places], places, passages)
 
-    def walk(self, material: Material) -> Walk:
-        """Return the distribution over selections for a material."""
-        return self.walk_through(self.sentences(material.view), material.task.max_tokens)
+    def walk(self, prompt_context: PromptContext) -> Walk:
+        """Return the distribution over selections for a prompt context."""
+        return self.walk_through(self.sentences(prompt_context.view), prompt_context.task.max_tokens)
 
     def walk_through(self, sentences: Sentences, limit: int) -> Walk:
         """Return the distribution over selections of these sentences within a limit of tokens."""

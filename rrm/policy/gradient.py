@@ -34,7 +34,7 @@ STATE = "policy_gradient.json"
 
 
 class _Estimate(NamedTuple):
-    """Means over materials: gradients of the reward and of the KL [weights], Fisher information [weights, weights]."""
+    """Means over prompt contexts: gradients of reward and KL [weights], Fisher information [weights, weights]."""
 
     reward: np.ndarray
     kl: np.ndarray
@@ -43,7 +43,7 @@ class _Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class PolicyGradient:
-    """Takes `steps` steps, each from `samples` fresh outputs for each of at most `nodes` materials.
+    """Takes `steps` steps, each from `samples` fresh outputs for each of at most `nodes` prompt contexts.
 
     The reward is the mean probability of acceptance: it is what is wanted, it is bounded, so no output
     that the scorer is overly sure of outweighs all others, and equal gains count the same at all
@@ -83,7 +83,7 @@ class PolicyGradient:
     ) -> Improved:
         """Return the sampler with other weights, nowhere more than `kl_budget` nats from the anchor; see `Optimiser`.
 
-        The KL is exact: its mean over the materials seen of the level where that is largest. Raises
+        The KL is exact: its mean over the prompt contexts seen of the level where that is largest. Raises
         InputError unless sampler and anchor select sentences with the same settings and make mistakes
         at the same rate.
         """
@@ -125,10 +125,11 @@ class PolicyGradient:
     ) -> _Estimate:
         now = writing_by(policy, writer)
         samples = [
-            now.sample(place.seen.material, self.samples, seed_for(seed, place.seen.material.node)) for place in places
+            now.sample(place.seen.prompt_context, self.samples, seed_for(seed, place.seen.prompt_context.node))
+            for place in places
         ]
         groups = [
-            group(place.seen.material, place.seen.source, [each.output.text for each in drawn])
+            group(place.seen.prompt_context, place.seen.source, [each.output.text for each in drawn])
             for place, drawn in zip(places, samples, strict=True)
         ]
         size = len(writer.weights)
@@ -145,7 +146,7 @@ class PolicyGradient:
 
 
 class _Place(NamedTuple):
-    """A material with what there is to decide, and the anchor's walk."""
+    """A prompt context with what there is to decide, and the anchor's walk."""
 
     seen: Seen
     situation: Situation
@@ -154,7 +155,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class _Problem:
-    """The materials, and the anchor's weights."""
+    """The prompt contexts, and the anchor's weights."""
 
     places: Sequence[_Place]
     anchor: np.ndarray
@@ -162,7 +163,7 @@ class _Problem:
     @classmethod
     def of(cls, seen: Sequence[Seen], anchor: LogLinear) -> "_Problem":
         weights = np.array(anchor.weights)
-        found = [(each, anchor.situation(each.material)) for each in seen]
+        found = [(each, anchor.situation(each.prompt_context)) for each in seen]
         return cls([_Place(each, situation, situation.walk(weights)) for each, situation in found], weights)
 
     def kl(self, weights: np.ndarray) -> float:
@@ -181,7 +182,7 @@ class _Problem:
     def _most(self, weights: Callable[[Situation], np.ndarray]) -> float:
         by_level: dict[int, list[float]] = defaultdict(list)
         for seen, situation, anchor in self.places:
-            by_level[seen.material.place.level].append(situation.walk(weights(situation)).kl(anchor))
+            by_level[seen.prompt_context.place.level].append(situation.walk(weights(situation)).kl(anchor))
         return max(float(np.mean(kls)) for kls in by_level.values())
 
     def _along(self, weights: np.ndarray, share: float) -> np.ndarray:
@@ -249,7 +250,7 @@ def _move(estimate: _Estimate, damping: float, spent: bool) -> np.ndarray:
 
 
 def _told(seen: Sequence[Seen]) -> list[list[str]]:
-    return [[each.source, each.material.node, each.material.view.id] for each in seen]
+    return [[each.source, each.prompt_context.node, each.prompt_context.view.id] for each in seen]
 
 
 def _resumed(file: Path, job: str, steps: int) -> tuple[int, np.ndarray] | None:

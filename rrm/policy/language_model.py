@@ -8,7 +8,7 @@ import anyio
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Assistant, Material, Prompt, ProposeJob, Tokenizer
+from rrm.core.protocols import Assistant, Prompt, PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import delimited, sentences
 from rrm.core.values import Output
 
@@ -26,9 +26,9 @@ WORDING = content_id("prompt", _SYSTEM, _CONTEXT, _WORDS_PER_TOKEN)
 
 @dataclass(frozen=True, eq=False)
 class LanguageModelPolicy:
-    """Asks the assistant once per output, with previous context first, a separator, then the material.
+    """Asks the assistant once per output, with previous context first, a separator, then the prompt context.
 
-    The material is the passages' texts, joined by blank lines (Wu et al. 2021, arXiv:2109.10862).
+    The prompt context is the passages' texts, joined by blank lines (Wu et al. 2021, arXiv:2109.10862).
     Each output has a seed derived from the call's and its number, which is also its
     `Prompt.sample`, so a call cache gives the same outputs again. Answers are stripped, and cut to
     the task's `max_tokens` at the last sentence that ends within, or at a token where none does;
@@ -62,7 +62,7 @@ class LanguageModelPolicy:
 
         async def ask(index: int) -> None:
             try:
-                outputs[index] = await self._output(job.material, seed_for(job.seed, index))
+                outputs[index] = await self._output(job.prompt_context, seed_for(job.seed, index))
             except RrmError as error:
                 errors[index] = error
 
@@ -73,18 +73,25 @@ class LanguageModelPolicy:
             raise errors[min(errors)]
         return [outputs[index] for index in range(job.n)]
 
-    def prompt(self, material: Material, sample: int) -> Prompt:
+    def prompt(self, prompt_context: PromptContext, sample: int) -> Prompt:
         """Return what the model is asked; what comes from sources is marked as data."""
-        system, user = texts_of(material)
-        return Prompt(system, user, sample=sample, max_tokens=self.reply_tokens, about=material.node)
+        system, user = texts_of(prompt_context)
+        return Prompt(system, user, sample=sample, max_tokens=self.reply_tokens, about=prompt_context.node)
 
-    async def _output(self, material: Material, seed: int) -> Output:
-        reply = await self.assistant.ask(self.prompt(material, seed))
+    async def _output(self, prompt_context: PromptContext, seed: int) -> Output:
+        reply = await self.assistant.ask(self.prompt(prompt_context, seed))
         answer = reply.text.strip()
-        text = cut(answer, material.task.max_tokens, self._tokens)
+        text = cut(answer, prompt_context.task.max_tokens, self._tokens)
         truncated = text != answer
         return Output(
-            material.node, text, self.name, seed, material.inputs, material.context, None, truncated=truncated
+            prompt_context.node,
+            text,
+            self.name,
+            seed,
+            prompt_context.inputs,
+            prompt_context.context,
+            None,
+            truncated=truncated,
         )
 
 
@@ -95,9 +102,9 @@ class Texts(NamedTuple):
     user: str
 
 
-def texts_of(material: Material) -> Texts:
+def texts_of(prompt_context: PromptContext) -> Texts:
     """Return what a model is asked; what comes from sources is marked as data."""
-    view, limit = material.view, material.task.max_tokens
+    view, limit = prompt_context.view, prompt_context.task.max_tokens
     blocks = [("context", view.context)] if view.context else []
     mark, shown = delimited([*blocks, ("material", view.text)])
     system = _SYSTEM.format(

@@ -10,7 +10,7 @@ import numpy as np
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Material, ProposeJob, Tokenizer
+from rrm.core.protocols import PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import sentences
 from rrm.core.values import Output
 from rrm.policy.language_model import WORDING, cut, texts_of
@@ -67,40 +67,42 @@ class LocalPolicy:
             found += [self._outputs(job, samples) for job, samples in zip(together, sampled, strict=True)]
         return found
 
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
         """Return the log-probability, in nats, of each text as a whole reply that ends by itself, float64 [texts].
 
         It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
         """
-        return self.writer.log_prob(_chat(material), texts)
+        return self.writer.log_prob(_chat(prompt_context), texts)
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask
 
-        return Ask(_chat(job.material), _seeds(job), job.material.task.max_tokens)
+        return Ask(_chat(job.prompt_context), _seeds(job), job.prompt_context.task.max_tokens)
 
     def _outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
-        return [self._output(job.material, seed, sample) for seed, sample in zip(_seeds(job), samples, strict=True)]
+        return [
+            self._output(job.prompt_context, seed, sample) for seed, sample in zip(_seeds(job), samples, strict=True)
+        ]
 
-    def _output(self, material: Material, seed: int, sample: "Sample") -> Output:
+    def _output(self, prompt_context: PromptContext, seed: int, sample: "Sample") -> Output:
         answer = sample.text.strip()
         text = answer if sample.ended else _whole(answer)
-        text = cut(text, material.task.max_tokens, self._tokens)
+        text = cut(text, prompt_context.task.max_tokens, self._tokens)
         as_sampled = sample.ended and self.writer.reply(text) == list(sample.ids)
         known = sample.log_prob if as_sampled else None
         truncated = text != answer or not sample.ended
-        inputs, context = material.inputs, material.context
-        return Output(material.node, text, self.name, seed, inputs, context, known, truncated=truncated)
+        inputs, context = prompt_context.inputs, prompt_context.context
+        return Output(prompt_context.node, text, self.name, seed, inputs, context, known, truncated=truncated)
 
 
 def _seeds(job: ProposeJob) -> list[int]:
     return [seed_for(job.seed, index) for index in range(job.n)]
 
 
-def _chat(material: Material) -> "Chat":
+def _chat(prompt_context: PromptContext) -> "Chat":
     from rrm.backbone.generate import Chat
 
-    return Chat(*texts_of(material))
+    return Chat(*texts_of(prompt_context))
 
 
 def _whole(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
-from rrm.core.protocols import Material
+from rrm.core.protocols import PromptContext
 from rrm.core.text import sentence_texts, words
 from rrm.core.values import View
 from rrm.files import read_json, write_json
@@ -37,13 +37,13 @@ _ENDS = re.compile(r"[.!?…。！？][\"'”’»)\]」』]*$")
 
 
 class _Reading(NamedTuple):
-    """A sentence with what the features ask about it, and about the material around it."""
+    """A sentence with what the features ask about it, and about the prompt context around it."""
 
     text: str
     words: list[str]
     content: set[str]  # its words of more than three letters, in small letters
     names: list[str]
-    counts: Counter[str]  # in how many of the material's sentences a content word stands
+    counts: Counter[str]  # in how many of the prompt context's sentences a content word stands
     before: set[str]  # the words of the previous context
 
 
@@ -68,7 +68,7 @@ _OF_TEXT: dict[str, Callable[[_Reading], float]] = {
 FEATURES = ("take", "place", "opening", "salience", "score", *_OF_TEXT, "left")
 """What a decision is described by.
 
-`take` is 1: how readily anything is taken. The others are less their mean over the material's
+`take` is 1: how readily anything is taken. The others are less their mean over the prompt context's
 sentences: `place` from 0 to 1 in the text, whether it opens its passage, standardised `salience`, the
 passage's `score` (a child's acceptance; the mean of the others where there is none), the logarithm of
 the length in words and the square of its distance from ten words', names by number, share and place,
@@ -79,7 +79,7 @@ context had. `left` is the share of the budget left, less 1/2.
 
 
 class Leash(NamedTuple):
-    """How far a policy may go from the one with the weights of its anchor, at any one material, in nats."""
+    """How far a policy may go from the one with the weights of its anchor, at any one prompt context, in nats."""
 
     anchor: tuple[float, ...]
     nats: float
@@ -124,9 +124,9 @@ class LogLinear(SentencePolicy):
         """Return the policy with other weights, [2 * features]."""
         return replace(self, weights=tuple(weights.tolist()))
 
-    def walk(self, material: Material) -> Walk:
-        """Return the distribution over selections for a material."""
-        situation = self.situation(material)
+    def walk(self, prompt_context: PromptContext) -> Walk:
+        """Return the distribution over selections for a prompt context."""
+        situation = self.situation(prompt_context)
         return situation.walk(self.weights_at(situation))
 
     def weights_at(self, situation: "Situation") -> np.ndarray:
@@ -139,11 +139,11 @@ class LogLinear(SentencePolicy):
         share = furthest(lambda part: situation.walk(anchor + part * (weights - anchor)).kl(origin), self.leash.nats)
         return np.asarray(anchor + share * (weights - anchor))
 
-    def situation(self, material: Material) -> "Situation":
-        """Return what there is to decide for a material, whatever the weights."""
-        sentences, features = _described(self.base, material.view)
-        walk = self.base.walk_through(sentences, material.task.max_tokens)
-        return Situation(walk, features, min(material.place.level, 1))
+    def situation(self, prompt_context: PromptContext) -> "Situation":
+        """Return what there is to decide for a prompt context, whatever the weights."""
+        sentences, features = _described(self.base, prompt_context.view)
+        walk = self.base.walk_through(sentences, prompt_context.task.max_tokens)
+        return Situation(walk, features, min(prompt_context.place.level, 1))
 
     def save(self, folder: Path) -> None:
         """Write the policy to a folder, as JSON; the file appears whole or not at all."""
@@ -174,7 +174,7 @@ class LogLinear(SentencePolicy):
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """A material's decisions as a function of the weights: log-odds = base + features . weights.
+    """A prompt context's decisions as a function of the weights: log-odds = base + features . weights.
 
     `features` is [sentences, features - 1]; the last feature, `left`, belongs to the tokens left.
     `level` is 0 for a leaf, 1 above.

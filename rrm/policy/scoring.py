@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from rrm.core.errors import InputError, ShapeError
-from rrm.core.protocols import Material, Seen
+from rrm.core.protocols import PromptContext, Seen
 from rrm.core.roles import Scorer, Train
 from rrm.core.values import OVERALL, Group
 
@@ -19,9 +19,9 @@ def check(seen: Sequence[Seen], kl_budget: float) -> None:
         raise InputError(f"the KL budget is a positive number of nats, got {kl_budget}")
 
 
-def group(material: Material, source: str, texts: Sequence[str]) -> Group:
-    """Return texts as they are scored beside a material."""
-    return Group(source, material.place, material.view, tuple(texts))
+def group(prompt_context: PromptContext, source: str, texts: Sequence[str]) -> Group:
+    """Return texts as they are scored beside a prompt context."""
+    return Group(source, prompt_context.place, prompt_context.view, tuple(texts))
 
 
 def scores(scorer: Scorer[Train], groups: Sequence[Group]) -> list[np.ndarray]:

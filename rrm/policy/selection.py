@@ -14,7 +14,7 @@ from scipy.special import expit, log_expit
 from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
-from rrm.core.protocols import Material, Policy, ProposeJob
+from rrm.core.protocols import Policy, PromptContext, ProposeJob
 from rrm.core.values import Output
 
 
@@ -241,43 +241,43 @@ class SentencePolicy(ABC):
         """What counts the tokens."""
 
     @abstractmethod
-    def walk(self, material: Material) -> Walk:
-        """Return the distribution over selections for a material."""
+    def walk(self, prompt_context: PromptContext) -> Walk:
+        """Return the distribution over selections for a prompt context."""
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
         """Return n selections a job, each kept within the task's limit of tokens."""
-        return [[sample.output for sample in self.sample(job.material, job.n, job.seed)] for job in jobs]
+        return [[sample.output for sample in self.sample(job.prompt_context, job.n, job.seed)] for job in jobs]
 
-    def sample(self, material: Material, n: int, seed: int) -> list[Sample]:
+    def sample(self, prompt_context: PromptContext, n: int, seed: int) -> list[Sample]:
         """Return n outputs with their selections; equal seeds give equal ones."""
-        walk = self.walk(material)
-        return [self._sample(material, walk, seed_for(seed, index)) for index in range(n)]
+        walk = self.walk(prompt_context)
+        return [self._sample(prompt_context, walk, seed_for(seed, index)) for index in range(n)]
 
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
         """Return the exact log-probability of each text, in nats, float64 [texts]; -inf where it is no selection.
 
         Where more than one selection reads alike their probabilities are added, so that the
         probabilities of different texts sum to one (see `Walk.log_prob`).
         """
-        walk = self.walk(material)
+        walk = self.walk(prompt_context)
         return np.array([walk.log_prob(text) for text in texts], dtype=np.float64)
 
-    def kl(self, material: Material, other: Policy) -> float:
-        """Return KL(self || other), in nats, over selections for one material, exactly; see `Walk.kl`.
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
+        """Return KL(self || other), in nats, over selections for one prompt context, exactly; see `Walk.kl`.
 
         Raises InputError for a policy that does not select sentences.
         """
         if not isinstance(other, SentencePolicy):
             raise InputError(f"the KL from {type(other).__name__} is not known: it does not select sentences")
-        return self.walk(material).kl(other.walk(material))
+        return self.walk(prompt_context).kl(other.walk(prompt_context))
 
-    def entropy(self, material: Material) -> float:
-        """Return the entropy, in nats, of the selection for one material, exactly."""
-        return self.walk(material).entropy()
+    def entropy(self, prompt_context: PromptContext) -> float:
+        """Return the entropy, in nats, of the selection for one prompt context, exactly."""
+        return self.walk(prompt_context).entropy()
 
-    def _sample(self, material: Material, walk: Walk, seed: int) -> Sample:
-        drawn = walk.draw(generator(self.stream, material.node, seed))
+    def _sample(self, prompt_context: PromptContext, walk: Walk, seed: int) -> Sample:
+        drawn = walk.draw(generator(self.stream, prompt_context.node, seed))
         text = walk.write(drawn.chosen)
         truncated = walk.truncated and bool(drawn.chosen)
-        made = (material.node, text, self.name, seed, material.inputs, material.context)
+        made = (prompt_context.node, text, self.name, seed, prompt_context.inputs, prompt_context.context)
         return Sample(Output(*made, log_prob=drawn.log_prob, truncated=truncated), drawn.chosen)

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 Check = Callable[..., Held]
-"""Given a part, and maybe materials, returns what it holds; raises ContractError."""
+"""Given a part, and maybe inputs to try it on, returns what it holds; raises ContractError."""
 
 CONTRACTS: Mapping[str, tuple[tuple[type, ...], Check]] = {
     "policy": ((Policy, AsyncPolicy), check_policy),

@@ -1,4 +1,4 @@
-"""Small made-up materials on which contracts are checked: sources, material, questions, ratings, scored parts."""
+"""Small made-up inputs on which contracts are checked: sources, prompt contexts, questions, ratings, scored parts."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,7 +7,7 @@ import numpy as np
 
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.place import Place
-from rrm.core.protocols import JoinedRating, Material, ScoredPart
+from rrm.core.protocols import JoinedRating, PromptContext, ScoredPart
 from rrm.core.roles import R, Ratings
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
@@ -59,30 +59,30 @@ def tree(of: Source, name: str = "made-up") -> TaskGraph:
     return TaskGraph.start(whole, name, 0).grow_all(split).with_context()
 
 
-def material(number: int = 0, limit: int = 24) -> Material:
-    """Return a leaf's material: a piece of a source, without earlier outputs."""
+def prompt_context(number: int = 0, limit: int = 24) -> PromptContext:
+    """Return a leaf's prompt context: a piece of a source, without earlier outputs."""
     text = SOURCES[number].text[-300:]
     task = Task(
         "Tell it briefly.", SOURCES[number].id, Span(len(SOURCES[number].text) - 300, len(SOURCES[number].text)), limit
     )
-    return Material(f"leaf-{number}", task, View(task.instruction, (Passage(text),), limit))
+    return PromptContext(f"leaf-{number}", task, View(task.instruction, (Passage(text),), limit))
 
 
-def joining(number: int = 0, limit: int = 24) -> Material:
-    """Return an inner node's material: two parts' outputs, and what was told before."""
+def joining(number: int = 0, limit: int = 24) -> PromptContext:
+    """Return an inner node's prompt context: two parts' outputs, and what was told before."""
     texts = ("The bridge was gone.", "They ate in silence at the mill.")
     passages = tuple(Passage(text, f"part-{at}", f"output-{at}", 0.5) for at, text in enumerate(texts))
     task = Task("Join them.", SOURCES[number].id, Span(0, len(SOURCES[number].text)), limit, 48)
     view = View(task.instruction, passages, limit, "Anna rowed.")
     place = Place(0, "answer", 1)
-    return Material(f"inner-{number}", task, view, ("output-0", "output-1"), ("before-0",), place)
+    return PromptContext(f"inner-{number}", task, view, ("output-0", "output-1"), ("before-0",), place)
 
 
-def small() -> Material:
-    """Return a leaf's material of three short sentences, of which few outputs can be made."""
+def small() -> PromptContext:
+    """Return a leaf's prompt context of three short sentences, of which few outputs can be made."""
     text = "Anna rowed. Boris sang. It rained."
     task = Task("Tell it briefly.", SOURCES[0].id, Span(0, len(text)), 24)
-    return Material("small", task, View(task.instruction, (Passage(text),), 24))
+    return PromptContext("small", task, View(task.instruction, (Passage(text),), 24))
 
 
 def outputs(node: str, texts: tuple[str, ...]) -> tuple[Output, ...]:
@@ -97,7 +97,7 @@ def candidates(number: int) -> tuple[str, ...]:
 
 def request(kind: str, number: int = 0, shown: tuple[int, ...] = (0, 1)) -> Request:
     """Return a question about outputs at a leaf of a source."""
-    made = material(number)
+    made = prompt_context(number)
     texts = candidates(number)
     listed = tuple(Shown(f"output-{number}-{at}", texts[at]) for at in shown)
     return Request(made.node, SOURCES[number].id, Place(), kind, made.view, listed)
@@ -128,7 +128,7 @@ def ratings(role: type[R]) -> Ratings[R]:
 
 def groups() -> tuple[Group, ...]:
     """Return a group of each source: those that were rated, and two more."""
-    return tuple(Group(SOURCES[n].id, Place(), material(n).view, candidates(n)) for n in range(8))
+    return tuple(Group(SOURCES[n].id, Place(), prompt_context(n).view, candidates(n)) for n in range(8))
 
 
 def prediction(members: int = 6, k: int = 3, seed: int = 0) -> Prediction:

@@ -14,9 +14,9 @@ from rrm.core.protocols import (
     Density,
     Divergence,
     Improved,
-    Material,
     Optimiser,
     Policy,
+    PromptContext,
     ProposeJob,
     Seen,
     Workspace,
@@ -34,7 +34,7 @@ _DRAWS = 400
 
 def check_policy(
     policy: Policy | AsyncPolicy,
-    material: Material | None = None,
+    prompt_context: PromptContext | None = None,
     count: Callable[[str], int] = word_count,
     others: Sequence[Policy] = (),
 ) -> Held:
@@ -44,7 +44,11 @@ def check_policy(
     log-probabilities must sum to one on a small text; where it is a Divergence its distances are checked, from
     itself and from `others`. Equal seeds give equal outputs unless it waits for somebody. Raises ContractError.
     """
-    given = [material] if material else [made_up.material(0), made_up.joining(1), made_up.material(2, 8)]
+    given = (
+        [prompt_context]
+        if prompt_context
+        else [made_up.prompt_context(0), made_up.joining(1), made_up.prompt_context(2, 8)]
+    )
     jobs = [ProposeJob(each, 3 + at, 11 + at) for at, each in enumerate(given)]
     with checking("policy", policy) as checks:
         found = _proposed(policy, jobs)
@@ -54,9 +58,9 @@ def check_policy(
         if isinstance(policy, Policy):
             _check_seeds(checks, policy, jobs, found)
         if isinstance(policy, Density) and isinstance(policy, Policy):
-            _check_density(checks, policy, material or made_up.small())
+            _check_density(checks, policy, prompt_context or made_up.small())
         if isinstance(policy, Divergence) and isinstance(policy, Policy):
-            _check_divergence(checks, policy, [job.material for job in jobs], others)
+            _check_divergence(checks, policy, [job.prompt_context for job in jobs], others)
     return checks.held
 
 
@@ -69,7 +73,7 @@ def _proposed(policy: Policy | AsyncPolicy, jobs: Sequence[ProposeJob]) -> Seque
 def _check_outputs(
     checks: Checks, name: str, job: ProposeJob, made: Sequence[Output], count: Callable[[str], int]
 ) -> None:
-    material, limit = job.material, job.material.task.max_tokens
+    prompt_context, limit = job.prompt_context, job.prompt_context.task.max_tokens
     checks.require(
         isinstance(made, Sequence) and all(isinstance(each, Output) for each in made),
         "returns outputs",
@@ -78,10 +82,11 @@ def _check_outputs(
     checks.require(len(made) == job.n, "gives n outputs", f"asked for {job.n} outputs, it gave {len(made)}")
     for output in made:
         checks.require(
-            (output.node, output.inputs, output.context) == (material.node, material.inputs, material.context),
+            (output.node, output.inputs, output.context)
+            == (prompt_context.node, prompt_context.inputs, prompt_context.context),
             "says what an output is of and was made from",
-            f"an output must carry its node, inputs and context ({material.node}, {material.inputs},"
-            f" {material.context}), got ({output.node}, {output.inputs}, {output.context})",
+            f"an output must carry its node, inputs and context ({prompt_context.node}, {prompt_context.inputs},"
+            f" {prompt_context.context}), got ({output.node}, {output.inputs}, {output.context})",
         )
         checks.require(
             output.policy == name, "signs its outputs", f"outputs must be signed {name!r}, got {output.policy!r}"
@@ -108,12 +113,12 @@ def _check_seeds(checks: Checks, policy: Policy, jobs: Sequence[ProposeJob], fou
     )
 
 
-def _check_density(checks: Checks, policy: Policy, material: Material) -> None:
+def _check_density(checks: Checks, policy: Policy, prompt_context: PromptContext) -> None:
     assert isinstance(policy, Density)
-    [drawn] = policy.propose([ProposeJob(material, _DRAWS, 5)])
+    [drawn] = policy.propose([ProposeJob(prompt_context, _DRAWS, 5)])
     times = Counter(output.text for output in drawn)
     texts = sorted(times)
-    log_probs = np.asarray(policy.log_prob(material, texts))
+    log_probs = np.asarray(policy.log_prob(prompt_context, texts))
     checks.require(
         log_probs.shape == (len(texts),) and not np.isnan(log_probs).any() and bool((log_probs <= 1e-9).all()),
         "gives a log-probability of each text",
@@ -136,16 +141,18 @@ def _check_density(checks: Checks, policy: Policy, material: Material) -> None:
     )
 
 
-def _check_divergence(checks: Checks, policy: Policy, materials: Sequence[Material], others: Sequence[Policy]) -> None:
+def _check_divergence(
+    checks: Checks, policy: Policy, prompt_contexts: Sequence[PromptContext], others: Sequence[Policy]
+) -> None:
     assert isinstance(policy, Divergence)
-    for material in materials:
-        own, entropy = policy.kl(material, policy), policy.entropy(material)
+    for prompt_context in prompt_contexts:
+        own, entropy = policy.kl(prompt_context, policy), policy.entropy(prompt_context)
         checks.require(abs(own) <= 1e-9, "is no distance from itself", f"KL from itself must be 0, got {own}")
         checks.require(
             isfinite(entropy) and entropy >= 0, "has an entropy", f"entropy is 0 nats or more, got {entropy}"
         )
         for other in others:
-            far = policy.kl(material, other)
+            far = policy.kl(prompt_context, other)
             checks.require(
                 far >= -1e-9, "is at a distance of 0 or more", f"KL from {other.name} must not be negative, got {far}"
             )
@@ -169,14 +176,14 @@ class _Longer:
 def check_optimiser(
     optimiser: Optimiser,
     sampler: Policy,
-    materials: Sequence[Material] | None = None,
+    prompt_contexts: Sequence[PromptContext] | None = None,
     kl_budget: float = 0.5,
 ) -> Held:
     """Check that an optimiser keeps its budget of KL, is deterministic, and loads what it saved.
 
     `sampler` is the policy that it improves, and its anchor. Scores prefer longer outputs. Raises ContractError.
     """
-    given = list(materials) if materials else [made_up.material(number) for number in range(4)]
+    given = list(prompt_contexts) if prompt_contexts else [made_up.prompt_context(number) for number in range(4)]
     jobs = [ProposeJob(each, 4, at) for at, each in enumerate(given)]
     with checking("optimiser", optimiser) as checks, TemporaryDirectory() as place:
         before = sampler.propose(jobs)
@@ -226,12 +233,12 @@ def check_optimiser(
 
 
 def _check_distance(
-    checks: Checks, found: Improved, anchor: Policy, materials: Sequence[Material], kl_budget: float
+    checks: Checks, found: Improved, anchor: Policy, prompt_contexts: Sequence[PromptContext], kl_budget: float
 ) -> None:
     improved = found.sampler
     if not isinstance(improved, Divergence):
         return
-    exact = float(np.mean([improved.kl(material, anchor) for material in materials]))
+    exact = float(np.mean([improved.kl(prompt_context, anchor) for prompt_context in prompt_contexts]))
     checks.require(
         exact <= kl_budget + 1e-6,
         "lies as near to its anchor as it says",

@@ -17,11 +17,11 @@ from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import ChooseJob, FitJob, ImproveJob
 from rrm.policy.best_of_n import BestOfN
 from rrm.policy.extractive import Extractive
-from tests.policy.policy_scenes import material
+from tests.policy.policy_scenes import prompt_context
 from tests.toys import LengthModel, Lengths
 
 PLACE = Place()
-GIVEN = material("Anna left. Old Peter wept all day. Nobody spoke. It rained.", limit=9)
+GIVEN = prompt_context("Anna left. Old Peter wept all day. Nobody spoke. It rained.", limit=9)
 
 
 def ratings_unguarded(ratings: Ratings[R]) -> Ratings[R]:

@@ -112,12 +112,12 @@ class World:
 
     def propose(self, action: AnyAction) -> Sequence[Any]:
         job: stages.OutputsJob = action.job
-        material = job.ask.material
-        first = material.view.text.split()[0].strip(".")
+        prompt_context = job.ask.prompt_context
+        first = prompt_context.view.text.split()[0].strip(".")
         if first in self.broken:
             return [Failure(action.slot, "propose", "AssistantError", "the model is gone")]
         word, name = (first.upper(), job.policy.policy) if job.policy else (first, "words")
-        made = (material.inputs, material.context)
+        made = (prompt_context.inputs, prompt_context.context)
         return [Output(action.slot, " ".join([word] * (at + 1)), name, at, *made) for at in range(job.ask.n)]
 
     def rate(self, action: AnyAction) -> Sequence[Any]:

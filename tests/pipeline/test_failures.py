@@ -89,7 +89,7 @@ class Failing(World):
 
     def propose(self, action: AnyAction) -> Sequence[Any]:
         job: stages.OutputsJob = action.job
-        fails = job.policy is not None and job.ask.material.view.text.strip() == self.word
+        fails = job.policy is not None and job.ask.prompt_context.view.text.strip() == self.word
         return [gone(action)] if fails else super().propose(action)
 
 
@@ -97,7 +97,7 @@ def test_a_node_that_fails_in_a_later_round_does_not_stand_by_what_it_said_befor
     outcome = go(recursion(IMPROVING), Failing("cyan."))
     before, after = (each.state for each in outcome.run.rounds)
     [leaf] = before.outputs.keys() - after.outputs.keys()
-    for left in (after.materials, after.predictions, after.composed, after.chosen, after.read):
+    for left in (after.prompt_contexts, after.predictions, after.composed, after.chosen, after.read):
         assert leaf not in left
     assert [failure.subject for failure in after.failures] == [leaf]
     [tree] = [tree for tree in outcome.forest.trees if tree.source == TARGET.id]

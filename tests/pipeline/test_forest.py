@@ -5,7 +5,7 @@ import pytest
 
 from rrm.core.errors import InputError
 from rrm.core.graph import Part, Proposal, TaskGraph
-from rrm.core.protocols import Material
+from rrm.core.protocols import PromptContext
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Composed, Failure, Output, Passage, Prediction, Scored
 from rrm.pipeline.forest import (
@@ -14,8 +14,8 @@ from rrm.pipeline.forest import (
     Tree,
     compose_unanchored,
     composed_predictions,
-    material_at,
     predictions,
+    prompt_context_at,
 )
 from rrm.pipeline.plan import Done
 
@@ -23,9 +23,9 @@ SOURCE = Source("numbers", "one two three")
 OTHER = Source("others", "four five six")
 
 
-def material(graph: TaskGraph, node: str, state: State) -> Material:
+def prompt_context(graph: TaskGraph, node: str, state: State) -> PromptContext:
     tree = Tree(SOURCE.id, 0, graph)
-    return material_at(Forest.of([SOURCE], [], [tree]), tree, node, state)
+    return prompt_context_at(Forest.of([SOURCE], [], [tree]), tree, node, state)
 
 
 def answered(graph: TaskGraph) -> State:
@@ -35,7 +35,7 @@ def answered(graph: TaskGraph) -> State:
 
 def shown(graph: TaskGraph, node: str, state: State) -> list[tuple[str, str | None]]:
     """Return the texts of the passages at a node and whose they are."""
-    return [(passage.text, passage.node) for passage in material(graph, node, state).view.passages]
+    return [(passage.text, passage.node) for passage in prompt_context(graph, node, state).view.passages]
 
 
 def halves(sees_source: bool = False) -> TaskGraph:
@@ -64,7 +64,7 @@ def test_a_task_without_a_span_is_shown_what_it_reads_beside_its_instruction() -
     first, then = graph.children(graph.root)
     assert shown(graph, first, answered(graph)) == []
     assert shown(graph, then, answered(graph)) == [(f"said {first}", first)]
-    view = material(graph, first, State()).view
+    view = prompt_context(graph, first, State()).view
     assert (view.instruction, view.passages) == ("first", tuple[Passage, ...]())
 
 
@@ -80,17 +80,17 @@ def test_what_was_read_stands_as_it_was_and_parts_as_they_are_read_now_with_thei
         read={first: 1},
         answers={first: before},
     )
-    found = material(graph, graph.root, state)
+    found = prompt_context(graph, graph.root, state)
     assert found.view.passages == (Passage("good", first, outputs[1].id, 0.62),)  # (0.613 + 0.633) / 2, two digits
     assert found.inputs == (outputs[1].id,)
-    assert material(graph, second, state).inputs == (before.id,)
+    assert prompt_context(graph, second, state).inputs == (before.id,)
 
 
 def test_blank_text_is_not_shown() -> None:
     source = Source("blank", "   ")
     graph = TaskGraph.start(Task("sum up", source.id, Span(0, 3)), "by hand", 0)
     tree = Tree(source.id, 0, graph)
-    assert material_at(Forest.of([source], [], [tree]), tree, graph.root, State()).view.passages == ()
+    assert prompt_context_at(Forest.of([source], [], [tree]), tree, graph.root, State()).view.passages == ()
 
 
 def test_a_source_is_trained_on_or_a_target_and_not_both() -> None:
@@ -103,14 +103,14 @@ def test_a_source_is_trained_on_or_a_target_and_not_both() -> None:
 
 def proposed(state: State, graph: TaskGraph, node: str, *texts: str) -> State:
     outputs = tuple(Output(node, text, "x", at) for at, text in enumerate(texts))
-    return state.proposed({node: material(graph, node, state)}, {node: outputs})
+    return state.proposed({node: prompt_context(graph, node, state)}, {node: outputs})
 
 
 def judged(state: State, node: str) -> State:
     k = len(state.outputs[node])
     found = Prediction.overall(np.zeros((1, k)), np.full((1, k), 0.5))
     return State(
-        state.materials,
+        state.prompt_contexts,
         state.outputs,
         {**state.predictions, node: found},
         {**state.chosen, node: 0},

@@ -55,10 +55,10 @@ class Asking(World):
 
     def propose(self, action: AnyAction) -> Sequence[Any]:
         job: stages.OutputsJob = action.job
-        material = job.ask.material
-        said = looked_up(material.view.instruction, material.view.text)
+        prompt_context = job.ask.prompt_context
+        said = looked_up(prompt_context.view.instruction, prompt_context.view.text)
         name = job.policy.policy if job.policy else "words"
-        made = (material.inputs, material.context)
+        made = (prompt_context.inputs, prompt_context.context)
         return [Output(action.slot, " ".join([said] * (at + 1)), name, at, *made) for at in range(job.ask.n)]
 
 
@@ -189,7 +189,7 @@ def stages_of(run: Recursion) -> int:
 def test_what_failed_to_be_answered_closes_the_tree_that_waits_for_it() -> None:
     class Silent(Asking):
         def propose(self, action: AnyAction) -> Sequence[Any]:
-            if action.job.ask.material.node in failing:
+            if action.job.ask.prompt_context.node in failing:
                 return [Failure(action.slot, "propose", "AssistantError", "the model is gone")]
             return super().propose(action)
 

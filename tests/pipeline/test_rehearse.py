@@ -78,11 +78,11 @@ def test_texts_have_their_share_of_the_limit(stand_in: StandIn, tokens: int, cou
 def test_leaves_show_their_text_and_parents_their_parts() -> None:
     _, done = driven(plan())
     leaves, roots = (at(done, "propose", 0, level) for level in (0, 1))
-    assert {each.job.ask.material.view.text for each in leaves} == {
+    assert {each.job.ask.prompt_context.view.text for each in leaves} == {
         *(f"One came {number}." for number in range(3)), " Two went.", " Three stayed."
     }  # fmt: skip
     assert {each.job.ask.n for each in leaves} == {4} and {each.job.ask.n for each in roots} == {8}
-    view = roots[0].job.ask.material.view
+    view = roots[0].job.ask.prompt_context.view
     assert [len(words(passage.text)) for passage in view.passages] == [LIMIT] * 3
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from rrm.compose.composers import Mean
-from rrm.core.protocols import Material, Policy, ProposeJob
+from rrm.core.protocols import Policy, PromptContext, ProposeJob
 from rrm.core.values import Output
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.reporting import round_reports, target_reports
@@ -43,10 +43,10 @@ class Named:
 class Exact(Named):
     """A policy whose distance from another is as many nats as that one's name has letters; of one nat of entropy."""
 
-    def kl(self, material: Material, other: Policy) -> float:
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
         return float(len(other.name))
 
-    def entropy(self, material: Material) -> float:
+    def entropy(self, prompt_context: PromptContext) -> float:
         return 1.0
 
 

@@ -492,7 +492,7 @@ def test_each_level_may_have_a_policy_of_its_own() -> None:
     jobs = {action.job.level: action.job for action in world.actions("improve")}
     # two training trees of 9, 3 and 1 nodes
     assert {level: len(job.seen) for level, job in jobs.items()} == {0: 18, 1: 6, 2: 2}
-    assert all(seen.material.place.level == level for level, job in jobs.items() for seen in job.seen)
+    assert all(seen.prompt_context.place.level == level for level, job in jobs.items() for seen in job.seen)
     assert {level: each.policy for level, each in outcome.run.policies.items()} == {
         0: "words+1",
         1: "words",

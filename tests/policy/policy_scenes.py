@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rrm.core.place import Place
-from rrm.core.protocols import Material, Policy, ProposeJob
+from rrm.core.protocols import Policy, PromptContext, ProposeJob
 from rrm.core.roles import Role, Train
 from rrm.core.task import Span, Task
 from rrm.core.text import sentence_texts
@@ -18,26 +18,28 @@ TEXT = (
 )
 
 
-def material(text: str = TEXT, limit: int = 30, context: str = "", level: int = 0, node: str = "node") -> Material:
+def prompt_context(
+    text: str = TEXT, limit: int = 30, context: str = "", level: int = 0, node: str = "node"
+) -> PromptContext:
     view = View("Summarise.", (Passage(text),) if text else (), limit, context)
     task = Task("Summarise.", "source", Span(0, len(text)), limit)
-    return Material(node, task, view, place=Place(level=level))
+    return PromptContext(node, task, view, place=Place(level=level))
 
 
-def proposed(policy: Policy, given: Material, n: int, seed: int) -> list[Output]:
-    """What a policy proposes for one material."""
+def proposed(policy: Policy, given: PromptContext, n: int, seed: int) -> list[Output]:
+    """What a policy proposes for one prompt context."""
     [outputs] = policy.propose([ProposeJob(given, n, seed)])
     return outputs
 
 
-def joined(scores: Sequence[float | None], limit: int = 30) -> Material:
-    """A material above the leaves: passages of two sentences each, with their scores."""
+def joined(scores: Sequence[float | None], limit: int = 30) -> PromptContext:
+    """A prompt context above the leaves: passages of two sentences each, with their scores."""
     passages = tuple(
         Passage(f"Person{n} met Anna at the mill. Then person{n} went home.", f"n{n}", f"o{n}", score)
         for n, score in enumerate(scores)
     )
     task, view = Task("Join.", "source", Span(0, 99), limit), View("Join.", passages, limit)
-    return Material("top", task, view, place=Place(level=1))
+    return PromptContext("top", task, view, place=Place(level=1))
 
 
 @dataclass

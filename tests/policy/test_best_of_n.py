@@ -11,14 +11,14 @@ import pytest
 
 from rrm.core.errors import InputError, RoleError, ShapeError
 from rrm.core.ids import seed_for
-from rrm.core.protocols import Material, Optimiser, Policy, Seen, Workspace
+from rrm.core.protocols import Optimiser, Policy, PromptContext, Seen, Workspace
 from rrm.core.roles import Final, Role, Select
 from rrm.core.values import Group
 from rrm.policy.best_of_n import STATE, Best, BestOfN, exact_kl, expected_best, kl_bound, largest_n
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
 from rrm.policy.log_linear import LogLinear
-from tests.policy.policy_scenes import Known, early, material, proposed
+from tests.policy.policy_scenes import Known, early, prompt_context, proposed
 
 SHORT = "Anna left. Peter wept. Nobody spoke."
 
@@ -27,8 +27,8 @@ def length(group: Group, text: str) -> float:
     return len(text) / 1000
 
 
-def unseen(given: Material) -> Seen:
-    """A material at which nothing was proposed yet."""
+def unseen(given: PromptContext) -> Seen:
+    """A prompt context at which nothing was proposed yet."""
     return Seen("one", given, ())
 
 
@@ -119,7 +119,7 @@ def test_the_largest_n_within_a_budget(budget: float, n: int) -> None:
 
 
 def test_the_sampler_keeps_what_the_scorer_likes_best(tmp_path) -> None:
-    given, longer = material(), Known(length)
+    given, longer = prompt_context(), Known(length)
     seen = [unseen(given)]
     found = BestOfN(n=8).improve(Careless(), Careless(), seen, longer, 2.0, 0, Workspace(tmp_path))
     assert isinstance(BestOfN(), Optimiser) and isinstance(found.sampler, Policy)
@@ -131,7 +131,7 @@ def test_the_sampler_keeps_what_the_scorer_likes_best(tmp_path) -> None:
 
 
 def test_the_samplers_outputs_are_its_own_and_repeat_themselves() -> None:
-    given, sampler = material(), Best(Careless(), Known(length), 4)
+    given, sampler = prompt_context(), Best(Careless(), Known(length), 4)
     outputs = proposed(sampler, given, 10, 3)
     assert proposed(sampler, given, 2, 3) == outputs[:2]
     assert {output.policy for output in outputs} == {sampler.name}
@@ -146,7 +146,7 @@ def test_the_samplers_outputs_are_its_own_and_repeat_themselves() -> None:
 
 
 def test_kept_outputs_come_as_often_as_the_exact_distribution_says() -> None:
-    given, n = material(SHORT, limit=6), 3
+    given, n = prompt_context(SHORT, limit=6), 3
     walk = Extractive().walk(given)
     texts = {walk.write(each.chosen): exp(each.log_prob) for each in walk.selections()}
     scores = [len(text) for text in texts]
@@ -157,7 +157,7 @@ def test_kept_outputs_come_as_often_as_the_exact_distribution_says() -> None:
 
 
 def test_where_all_outputs_are_known_the_kl_is_exact(tmp_path) -> None:
-    given = material(SHORT, limit=6)
+    given = prompt_context(SHORT, limit=6)
     walk = LogLinear().walk(given)
     texts = {walk.write(each.chosen): exp(each.log_prob) for each in walk.selections()}
     assert len(texts) <= 8
@@ -174,14 +174,14 @@ def test_where_all_outputs_are_known_the_kl_is_exact(tmp_path) -> None:
     assert found.how == "exact"
     assert found.kl == pytest.approx(sum(p * log(p / q) for p, q in zip(kept, texts.values(), strict=True) if p > 0))
     assert found.kl < kl_bound(4)
-    mixed = [unseen(given), unseen(material())]
+    mixed = [unseen(given), unseen(prompt_context())]
     found = BestOfN().improve(LogLinear(), LogLinear(), mixed, Known(early), 0.7, 0, Workspace(tmp_path))
     assert found.how == "bound"
     assert found.kl < kl_bound(4)
 
 
 def test_an_n_beyond_the_budget_and_other_nonsense_are_refused(tmp_path) -> None:
-    seen = [unseen(material())]
+    seen = [unseen(prompt_context())]
     with pytest.raises(InputError, match="set n to at most 6"):
         BestOfN(n=7).improve(Careless(), Careless(), seen, Known(early), 1.0, 0, Workspace(tmp_path))
     for budget in (0.0, -1.0, nan, inf):
@@ -193,15 +193,15 @@ def test_an_n_beyond_the_budget_and_other_nonsense_are_refused(tmp_path) -> None
         with pytest.raises(InputError, match="best-of-n needs"):
             BestOfN(**settings)
     with pytest.raises(InputError, match="must be finite"):
-        proposed(Best(Extractive(), Known(lambda group, text: nan), 2), material(), 1, 0)
+        proposed(Best(Extractive(), Known(lambda group, text: nan), 2), prompt_context(), 1, 0)
 
 
 @pytest.mark.parametrize("role", [Select, Final])
 def test_a_scorer_that_may_not_be_optimised_against_is_refused(tmp_path: Path, role: type[Role]) -> None:
     judge = Known(early, role=role)
     with pytest.raises(RoleError, match=f"not of role {role.name}"):
-        BestOfN().improve(Careless(), Careless(), [unseen(material())], judge, 1.0, 0, Workspace(tmp_path))
-    BestOfN().improve(Careless(), Careless(), [unseen(material())], Known(early), 1.0, 0, Workspace(tmp_path))
+        BestOfN().improve(Careless(), Careless(), [unseen(prompt_context())], judge, 1.0, 0, Workspace(tmp_path))
+    BestOfN().improve(Careless(), Careless(), [unseen(prompt_context())], Known(early), 1.0, 0, Workspace(tmp_path))
     with pytest.raises(RoleError, match=f"not of role {role.name}"):
         BestOfN().load(tmp_path, Careless(), judge)
     assert judge.calls == 0
@@ -209,7 +209,7 @@ def test_a_scorer_that_may_not_be_optimised_against_is_refused(tmp_path: Path, r
 
 @pytest.mark.parametrize("method", [BestOfN(), BestOfN(n=3)])
 def test_what_was_saved_is_loaded_as_the_same_policy(tmp_path: Path, method: BestOfN) -> None:
-    given = material()
+    given = prompt_context()
     made = method.improve(Careless(), Careless(), [unseen(given)], Known(length), 2.0, 0, Workspace(tmp_path)).sampler
     loaded = method.load(tmp_path, Careless(), Known(length))
     assert loaded.name == made.name != Careless().name

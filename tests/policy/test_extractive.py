@@ -11,7 +11,7 @@ from rrm.core.ids import generator
 from rrm.core.text import sentence_texts
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive, Sentences, salience
-from tests.policy.policy_scenes import TEXT, material, proposed
+from tests.policy.policy_scenes import TEXT, prompt_context, proposed
 
 
 def sentences_of(tokens: list[int], weights: list[float]) -> Sentences:
@@ -22,7 +22,7 @@ def sentences_of(tokens: list[int], weights: list[float]) -> Sentences:
 
 def test_outputs_are_sentences_of_the_source_in_order_and_within_the_limit() -> None:
     policy = Extractive()
-    for output in proposed(policy, material(), 20, 1):
+    for output in proposed(policy, prompt_context(), 20, 1):
         chosen = sentence_texts(output.text)
         places = [sentence_texts(TEXT).index(sentence) for sentence in chosen]
         assert places == sorted(places)
@@ -31,13 +31,13 @@ def test_outputs_are_sentences_of_the_source_in_order_and_within_the_limit() -> 
 
 def test_equal_seeds_give_equal_outputs_and_other_seeds_others() -> None:
     policy = Extractive()
-    texts = [[o.text for o in proposed(policy, material(), 8, seed)] for seed in (1, 1, 2)]
+    texts = [[o.text for o in proposed(policy, prompt_context(), 8, seed)] for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_the_first_outputs_do_not_depend_on_how_many_are_asked_for() -> None:
     policy = Extractive()
-    assert proposed(policy, material(), 2, 3) == proposed(policy, material(), 5, 3)[:2]
+    assert proposed(policy, prompt_context(), 2, 3) == proposed(policy, prompt_context(), 5, 3)[:2]
 
 
 def test_the_probabilities_of_all_selections_sum_to_one_and_match_their_frequencies() -> None:
@@ -61,15 +61,15 @@ def test_a_log_probability_is_that_of_its_decisions_by_hand() -> None:
 
 
 def test_nothing_to_read_gives_an_empty_output_and_a_sentence_too_long_is_cut_and_says_so() -> None:
-    assert [o.text for o in proposed(Extractive(), material(""), 2, 0)] == ["", ""]
-    [cut] = proposed(Extractive(), material("word " * 200, limit=10), 1, 0)
+    assert [o.text for o in proposed(Extractive(), prompt_context(""), 2, 0)] == ["", ""]
+    [cut] = proposed(Extractive(), prompt_context("word " * 200, limit=10), 1, 0)
     assert cut.truncated
     assert cut.text == " ".join(["word"] * 10)
 
 
 def test_a_sentence_of_the_previous_context_is_not_told_again() -> None:
     first = sentence_texts(TEXT)[0]
-    outputs = proposed(Extractive(), material(context=first), 30, 0)
+    outputs = proposed(Extractive(), prompt_context(context=first), 30, 0)
     assert all(first not in output.text for output in outputs)
 
 
@@ -88,9 +88,9 @@ def test_salience_prefers_what_the_text_returns_to_and_is_zero_for_one_voice() -
 
 def test_a_careless_writer_makes_mistakes_at_its_rate_with_phrases_it_has_read() -> None:
     original = set(sentence_texts(TEXT))
-    careful = [s for o in proposed(Careless(rate=0.0), material(), 200, 5) for s in sentence_texts(o.text)]
+    careful = [s for o in proposed(Careless(rate=0.0), prompt_context(), 200, 5) for s in sentence_texts(o.text)]
     assert set(careful) <= original
-    hasty = [s for o in proposed(Careless(rate=0.5), material(), 200, 5) for s in sentence_texts(o.text)]
+    hasty = [s for o in proposed(Careless(rate=0.5), prompt_context(), 200, 5) for s in sentence_texts(o.text)]
     wrong = [sentence for sentence in hasty if sentence not in original]
     assert wrong
     vocabulary = set(TEXT.replace(".", "").split())
@@ -99,7 +99,9 @@ def test_a_careless_writer_makes_mistakes_at_its_rate_with_phrases_it_has_read()
 
 def test_mistakes_cost_log_probability_of_their_own() -> None:
     for plain, hasty in zip(
-        proposed(Extractive(), material(), 50, 7), proposed(Careless(rate=0.5), material(), 50, 7), strict=True
+        proposed(Extractive(), prompt_context(), 50, 7),
+        proposed(Careless(rate=0.5), prompt_context(), 50, 7),
+        strict=True,
     ):
         assert hasty.log_prob is not None and plain.log_prob is not None
         assert hasty.log_prob <= plain.log_prob

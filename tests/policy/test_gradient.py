@@ -14,7 +14,7 @@ import pytest
 
 from rrm.core.errors import InputError, RoleError
 from rrm.core.place import Place
-from rrm.core.protocols import Material, Optimiser, Seen, Workspace
+from rrm.core.protocols import Optimiser, PromptContext, Seen, Workspace
 from rrm.core.roles import Final, Role, Select, Train
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.policy.careless import Careless
@@ -23,14 +23,14 @@ from rrm.policy.gradient import STATE, PolicyGradient, Selecting
 from rrm.policy.language_model import LanguageModelPolicy
 from rrm.policy.log_linear import LogLinear, names
 from rrm.policy.selection import SentencePolicy
-from tests.policy.policy_scenes import TEXT, Known, early, joined, material, proposed, said
+from tests.policy.policy_scenes import TEXT, Known, early, joined, prompt_context, proposed, said
 
 OTHER = (
     "The mill burned. Anna wept for days. It was cold. Peter laughed. Nobody knew why. Martha wrote to Anna at dawn."
 )
 SEEN = [
-    Seen("one", material(node="a"), ()),
-    Seen("two", material(OTHER, 20, node="b"), ()),
+    Seen("one", prompt_context(node="a"), ()),
+    Seen("two", prompt_context(OTHER, 20, node="b"), ()),
     Seen("two", joined([0.9, 0.2, 0.5], 40), ()),
 ]
 
@@ -41,28 +41,28 @@ def quick(steps: int = 4, samples: int = 8) -> PolicyGradient:
 
 def expected(policy: SentencePolicy, seen: Seen, reward: Callable[[Group, str], float]) -> float:
     """The exact expected reward, selection by selection."""
-    walk, group = policy.walk(seen.material), Group(seen.source, Place(), seen.material.view, ())
+    walk, group = policy.walk(seen.prompt_context), Group(seen.source, Place(), seen.prompt_context.view, ())
     return sum(exp(each.log_prob) * reward(group, walk.write(each.chosen)) for each in walk.selections())
 
 
 class LevelKl(NamedTuple):
     mean: float
     most: float
-    """The KL at the material where it is largest."""
+    """The KL at the prompt_context where it is largest."""
 
 
 def kl_of_levels(policy: SentencePolicy, anchor: SentencePolicy, seen: Sequence[Seen]) -> LevelKl:
     """The KL, selection by selection: its mean over the materials of the level where that is largest, and the most."""
     found = defaultdict(list)
     for each in seen:
-        theirs = {one.chosen: one.log_prob for one in anchor.walk(each.material).selections()}
-        mine = policy.walk(each.material).selections()
+        theirs = {one.chosen: one.log_prob for one in anchor.walk(each.prompt_context).selections()}
+        mine = policy.walk(each.prompt_context).selections()
         kl = sum(exp(one.log_prob) * (one.log_prob - theirs[one.chosen]) for one in mine)
-        found[each.material.place.level].append(kl)
+        found[each.prompt_context.place.level].append(kl)
     return LevelKl(max(map(fmean, found.values())), max(map(max, found.values())))
 
 
-def best_within(given: Material, reward: Callable[[Group, str], float], budget: float) -> float:
+def best_within(given: PromptContext, reward: Callable[[Group, str], float], budget: float) -> float:
     """The most that any distribution within the budget expects: the anchor tilted by exp(reward / beta)."""
     walk, group = Extractive().walk(given), Group("", Place(), given.view, ())
     drawn = list(walk.selections())
@@ -83,7 +83,7 @@ def test_it_is_an_optimiser_named_by_its_settings() -> None:
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.5, 2.0])
-def test_reward_rises_at_every_material_and_the_budget_is_kept_and_used(tmp_path: Path, budget: float) -> None:
+def test_reward_rises_at_every_prompt_context_and_the_budget_is_kept_and_used(tmp_path: Path, budget: float) -> None:
     anchor = LogLinear()
     found = quick().improve(Extractive(), anchor, SEEN, Known(early), budget, 0, Workspace(tmp_path))
     assert isinstance(found.sampler, LogLinear)
@@ -100,21 +100,23 @@ def test_the_budget_holds_at_materials_that_were_not_seen(tmp_path: Path) -> Non
     assert isinstance(found.sampler, LogLinear)
     free = replace(found.sampler, leash=None)
     unseen = [
-        Seen("new", material(text, limit, node=f"{limit}"), ()) for text in (TEXT, OTHER) for limit in (12, 25, 45)
+        Seen("new", prompt_context(text, limit, node=f"{limit}"), ())
+        for text in (TEXT, OTHER)
+        for limit in (12, 25, 45)
     ]
     assert kl_of_levels(free, LogLinear(), unseen).most > 0.22
-    held = [found.sampler.kl(each.material, LogLinear()) for each in unseen]
+    held = [found.sampler.kl(each.prompt_context, LogLinear()) for each in unseen]
     assert 0.19 < max(held) <= 0.2 + 1e-10
     for each, kl in zip(unseen, held, strict=True):
-        if free.kl(each.material, LogLinear()) <= 0.2:
-            assert kl == free.kl(each.material, LogLinear())
+        if free.kl(each.prompt_context, LogLinear()) <= 0.2:
+            assert kl == free.kl(each.prompt_context, LogLinear())
 
 
 @pytest.mark.parametrize("budget", [0.1, 0.5])
 def test_the_best_value_that_the_budget_allows_is_approached(tmp_path: Path, budget: float) -> None:
-    seen, method = [Seen("one", material(), ())], PolicyGradient(steps=15, samples=200, damping=0.01)
+    seen, method = [Seen("one", prompt_context(), ())], PolicyGradient(steps=15, samples=200, damping=0.01)
     found = method.improve(LogLinear(), LogLinear(), seen, Known(early), budget, 0, Workspace(tmp_path))
-    start, best = expected(LogLinear(), seen[0], early), best_within(seen[0].material, early, budget)
+    start, best = expected(LogLinear(), seen[0], early), best_within(seen[0].prompt_context, early, budget)
     reached = expected(found.sampler, seen[0], early)
     assert reached <= best + 1e-9
     assert reached - start > 0.9 * (best - start)
@@ -207,7 +209,7 @@ def test_a_batch_of_nodes_is_enough(tmp_path: Path) -> None:
     assert found.kl <= 0.2  # over all, not only over the batch
 
 
-def test_groups_are_at_their_materials_level_and_source(tmp_path: Path) -> None:
+def test_groups_are_at_their_prompt_contexts_level_and_source(tmp_path: Path) -> None:
     asked: set[tuple[str, int]] = set()
 
     def note(group: Group, text: str) -> float:
@@ -282,21 +284,21 @@ def test_settings_without_sense_are_refused(settings: dict) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "One.", "word " * 200])
-def test_materials_with_nothing_to_decide_do_no_harm(tmp_path: Path, text: str) -> None:
-    only = [Seen("one", material(text, 10), ())]
+def test_prompt_contexts_with_nothing_to_decide_do_no_harm(tmp_path: Path, text: str) -> None:
+    only = [Seen("one", prompt_context(text, 10), ())]
     found = quick().improve(
         LogLinear(), LogLinear(), only, Known(lambda group, text: len(text) / 100), 0.5, 0, Workspace(tmp_path)
     )
     assert 0 <= found.kl <= 0.5
-    assert len(proposed(found.sampler, only[0].material, 1, 0)) == 1
+    assert len(proposed(found.sampler, only[0].prompt_context, 1, 0)) == 1
 
 
-def test_a_level_of_few_materials_keeps_the_budget_as_the_others_do(tmp_path: Path) -> None:
-    many = [Seen("one", material(" ".join([OTHER] * (1 + n % 2)), 20, node=f"leaf-{n}"), ()) for n in range(6)]
+def test_a_level_of_few_prompt_contexts_keeps_the_budget_as_the_others_do(tmp_path: Path) -> None:
+    many = [Seen("one", prompt_context(" ".join([OTHER] * (1 + n % 2)), 20, node=f"leaf-{n}"), ()) for n in range(6)]
     seen = [*many, Seen("two", joined([0.9, 0.2, 0.5], 40), ())]
     found = quick().improve(LogLinear(), LogLinear(), seen, Known(early), 0.3, 0, Workspace(tmp_path))
     assert isinstance(found.sampler, LogLinear)
-    levels = [[each for each in seen if each.material.place.level == level] for level in (0, 1)]
+    levels = [[each for each in seen if each.prompt_context.place.level == level] for level in (0, 1)]
     spent = [kl_of_levels(found.sampler, LogLinear(), each) for each in levels]
     assert all(each.most <= 0.3 + 1e-10 for each in spent)
     assert found.kl == pytest.approx(max(each.mean for each in spent), abs=1e-10)
@@ -318,7 +320,7 @@ def test_what_was_saved_is_loaded_as_the_same_policy(tmp_path: Path, anchor: Sel
     loaded = quick().load(tmp_path, anchor, shorter)
     assert loaded.name == made.name != anchor.name
     for each in SEEN:
-        assert proposed(loaded, each.material, 5, 3) == proposed(made, each.material, 5, 3)
+        assert proposed(loaded, each.prompt_context, 5, 3) == proposed(made, each.prompt_context, 5, 3)
 
 
 def test_a_folder_without_an_improvement_is_refused(tmp_path: Path) -> None:

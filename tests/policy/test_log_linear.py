@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError
-from rrm.core.protocols import Density, Material, Policy
+from rrm.core.protocols import Density, Policy, PromptContext
 from rrm.core.text import sentence_texts
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
 from rrm.policy.log_linear import FEATURES, FILE, Leash, LogLinear, described, names
-from tests.policy.policy_scenes import TEXT, joined, material, proposed
+from tests.policy.policy_scenes import TEXT, joined, prompt_context, proposed
 
 ODD = [
     "",
@@ -40,9 +40,9 @@ def random_policy(seed: int) -> LogLinear:
     return LogLinear(weights=tuple(np.random.default_rng(seed).normal(size=len(names())).tolist()))
 
 
-def texts_of(policy: LogLinear | Extractive, material: Material) -> dict[str, float]:
+def texts_of(policy: LogLinear | Extractive, prompt_context: PromptContext) -> dict[str, float]:
     """The probability of each text, summed over the selections that read so."""
-    walk = policy.walk(material)
+    walk = policy.walk(prompt_context)
     found: dict[str, float] = defaultdict(float)
     for each in walk.selections():
         found[walk.write(each.chosen)] += exp(each.log_prob)
@@ -58,7 +58,7 @@ def test_they_are_policies_and_densities() -> None:
 @pytest.mark.parametrize("text", [TEXT, *ODD])
 @pytest.mark.parametrize("limit", [1, 7, 30])
 def test_at_zero_it_is_extractive(text: str, limit: int) -> None:
-    given = material(text, limit)
+    given = prompt_context(text, limit)
     assert texts_of(LogLinear(), given) == texts_of(Extractive(), given)
     assert [o.text for o in proposed(LogLinear(), given, 5, 0)] == [o.text for o in proposed(Extractive(), given, 5, 0)]
     assert LogLinear().kl(given, Extractive()) == 0
@@ -68,7 +68,7 @@ def test_at_zero_it_is_extractive(text: str, limit: int) -> None:
 @pytest.mark.parametrize("text", [TEXT, *ODD])
 @pytest.mark.parametrize("limit", [1, 7, 30])
 def test_densities_sum_to_one_and_are_those_of_what_is_proposed(text: str, limit: int) -> None:
-    given, policy = material(text, limit), random_policy(1)
+    given, policy = prompt_context(text, limit), random_policy(1)
     known = texts_of(policy, given)
     assert np.exp(policy.log_prob(given, list(known))) == pytest.approx(list(known.values()), rel=1e-10)
     assert sum(known.values()) == pytest.approx(1, abs=1e-10)
@@ -83,7 +83,7 @@ def test_densities_sum_to_one_and_are_those_of_what_is_proposed(text: str, limit
 
 
 def test_a_sentence_that_stands_twice_is_told_once_and_at_its_first_place() -> None:
-    given = material("The bell rang. Anna left. The bell rang. Peter wept.", limit=60)
+    given = prompt_context("The bell rang. Anna left. The bell rang. Peter wept.", limit=60)
     for policy in (Extractive(), random_policy(2)):
         known = texts_of(policy, given)
         assert len(known) == 8
@@ -92,7 +92,9 @@ def test_a_sentence_that_stands_twice_is_told_once_and_at_its_first_place() -> N
 
 
 def test_where_nothing_fits_one_sentence_is_cut_and_weights_move_which() -> None:
-    given = material("Nobody there had ever heard such a thing. Anna and Peter and Martha had all heard it.", limit=3)
+    given = prompt_context(
+        "Nobody there had ever heard such a thing. Anna and Peter and Martha had all heard it.", limit=3
+    )
     plain, named = texts_of(LogLinear(), given), texts_of(moved(leaf_names=2.0), given)
     assert set(plain) == set(named) == {"Nobody there had", "Anna and Peter"}
     assert named["Anna and Peter"] > plain["Anna and Peter"] + 0.1
@@ -100,14 +102,14 @@ def test_where_nothing_fits_one_sentence_is_cut_and_weights_move_which() -> None
 
 
 def test_a_budget_below_every_sentence_but_a_limit_above_cuts_nothing() -> None:
-    given = material("Anna left the house. Peter wept all day.", limit=8)
+    given = prompt_context("Anna left the house. Peter wept all day.", limit=8)
     for output in proposed(Extractive(fill=0.3), given, 5, 0):
         assert output.text in sentence_texts(given.view.text)
         assert not output.truncated
 
 
 def test_a_weight_moves_what_it_names() -> None:
-    given = material()
+    given = prompt_context()
     first, last = sentence_texts(TEXT)[0], sentence_texts(TEXT)[-1]
 
     def share(policy: LogLinear, sentence: str) -> float:
@@ -133,7 +135,7 @@ def test_above_the_leaves_a_childs_score_can_be_weighed() -> None:
 
 @pytest.mark.parametrize("text", [TEXT, *ODD])
 def test_features_are_finite_and_centred(text: str) -> None:
-    given = material(text, context="Anna walked to the mill.")
+    given = prompt_context(text, context="Anna walked to the mill.")
     found = described(given.view, Extractive().sentences(given.view))
     assert found.shape[1] == len(FEATURES) - 1
     assert np.isfinite(found).all()
@@ -143,7 +145,7 @@ def test_features_are_finite_and_centred(text: str) -> None:
 
 def test_features_say_what_they_are_called() -> None:
     text = 'Then Anna met Peter, because Ada had said so. "Leave it," said Anna; it was 1850! No stop here'
-    given = material(text, context="They met before.")
+    given = prompt_context(text, context="They met before.")
     raw = described(given.view, Extractive().sentences(given.view))
     at = {name: raw[:, FEATURES.index(name)] for name in FEATURES[:-1]}
     order = {name: np.argsort(-values, kind="stable")[0] for name, values in at.items()}
@@ -154,7 +156,7 @@ def test_features_say_what_they_are_called() -> None:
 
 
 def test_the_scores_by_weights_are_the_gradient_of_the_log_probability() -> None:
-    given, policy = material(), random_policy(3)
+    given, policy = prompt_context(), random_policy(3)
     weights = np.array(policy.weights)
     situation = policy.situation(given)
     walk = situation.walk(weights)
@@ -169,7 +171,7 @@ def test_the_scores_by_weights_are_the_gradient_of_the_log_probability() -> None
 
 
 def test_the_kls_gradient_by_weights_is_its_central_difference() -> None:
-    given, policy, other = material(), random_policy(4), LogLinear().walk(material())
+    given, policy, other = prompt_context(), random_policy(4), LogLinear().walk(prompt_context())
     situation, weights = policy.situation(given), np.array(policy.weights)
     found = situation.by_weights(situation.walk(weights).kl_gradient(other))
     assert found == pytest.approx(_slopes(weights, lambda w: situation.walk(w).kl(other)), abs=1e-7)
@@ -231,11 +233,11 @@ def test_weights_of_another_number_or_not_finite_are_refused(weights: tuple[floa
 
 def test_policies_of_different_settings_have_no_kl() -> None:
     with pytest.raises(InputError, match="same fill"):
-        LogLinear().kl(material(), LogLinear(Extractive(fill=0.5)))
+        LogLinear().kl(prompt_context(), LogLinear(Extractive(fill=0.5)))
 
 
 def test_a_careless_policy_makes_the_same_mistakes_whoever_writes() -> None:
-    given, hasty, zero = material(), Careless(0.5), LogLinear()
+    given, hasty, zero = prompt_context(), Careless(0.5), LogLinear()
     assert [o.text for o in proposed(hasty.with_writer(zero), given, 20, 0)] == [
         o.text for o in proposed(hasty, given, 20, 0)
     ]
@@ -248,7 +250,7 @@ def test_a_careless_policy_makes_the_same_mistakes_whoever_writes() -> None:
 
 
 def test_the_kl_of_careless_policies_is_the_mean_log_ratio_of_selections_and_mistakes() -> None:
-    given, n = material(), 1500
+    given, n = prompt_context(), 1500
     hasty = Careless(0.5, moved(leaf_place=-2.0))
     plain = hasty.with_writer(LogLinear())
     writer = plain.writer.walk(given)

@@ -17,7 +17,7 @@ from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.protocols import Drawn, Improved, Material, Policy, ProposeJob, Seen, Workspace
+from rrm.core.protocols import Drawn, Improved, Policy, PromptContext, ProposeJob, Seen, Workspace
 from rrm.core.roles import R, Ratings, Scorer, Train, for_fitting
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request
@@ -81,23 +81,23 @@ class Wordy(OneSentence):
 
 
 class Overconfident(OneSentence):
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
-        return super().log_prob(material, texts) / 2
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
+        return super().log_prob(prompt_context, texts) / 2
 
 
 class Underconfident(OneSentence):
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
-        return super().log_prob(material, texts) - 1
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
+        return super().log_prob(prompt_context, texts) - 1
 
 
 class Adrift(OneSentence):
-    def kl(self, material: Material, other: Policy) -> float:
-        return super().kl(material, other) + 0.01
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
+        return super().kl(prompt_context, other) + 0.01
 
 
 class Negative(OneSentence):
-    def kl(self, material: Material, other: Policy) -> float:
-        return -super().kl(material, other)
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
+        return -super().kl(prompt_context, other)
 
 
 class Raising(OneSentence):

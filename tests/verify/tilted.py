@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rrm.core.ids import content_id, generator
-from rrm.core.protocols import Improved, Material, Policy, ProposeJob, Seen, Workspace
+from rrm.core.protocols import Improved, Policy, PromptContext, ProposeJob, Seen, Workspace
 from rrm.core.roles import Scorer, Train
 from rrm.core.text import sentence_texts
 from rrm.core.values import Output
@@ -25,10 +25,10 @@ class OneSentence:
     def name(self) -> str:
         return content_id("one-sentence", self.slope)
 
-    def choices(self, material: Material) -> tuple[list[str], np.ndarray]:
+    def choices(self, prompt_context: PromptContext) -> tuple[list[str], np.ndarray]:
         """Return the different sentences that fit, and their probabilities, [sentences]."""
-        texts = list(dict.fromkeys(sentence_texts(material.view.text)))
-        fit = [text for text in texts if len(text.split()) <= material.task.max_tokens // 2] or [""]
+        texts = list(dict.fromkeys(sentence_texts(prompt_context.view.text)))
+        fit = [text for text in texts if len(text.split()) <= prompt_context.task.max_tokens // 2] or [""]
         worth = np.exp(self.slope * np.array([len(text.split()) for text in fit], dtype=np.float64))
         return fit, worth / worth.sum()
 
@@ -36,22 +36,22 @@ class OneSentence:
         return [[self._output(job, number) for number in range(job.n)] for job in jobs]
 
     def _output(self, job: ProposeJob, number: int) -> Output:
-        texts, p = self.choices(job.material)
-        at = int(generator("one", job.material.node, job.seed, number).choice(len(texts), p=p))
-        made = job.material
+        texts, p = self.choices(job.prompt_context)
+        at = int(generator("one", job.prompt_context.node, job.seed, number).choice(len(texts), p=p))
+        made = job.prompt_context
         return Output(made.node, texts[at], self.name, number, made.inputs, made.context, log(p[at]))
 
-    def log_prob(self, material: Material, texts: Sequence[str]) -> np.ndarray:
-        known, p = self.choices(material)
+    def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
+        known, p = self.choices(prompt_context)
         return np.array([log(p[known.index(text)]) if text in known else -np.inf for text in texts])
 
-    def kl(self, material: Material, other: Policy) -> float:
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
         assert isinstance(other, OneSentence)
-        p, q = self.choices(material)[1], other.choices(material)[1]
+        p, q = self.choices(prompt_context)[1], other.choices(prompt_context)[1]
         return float((p * np.log(p / q)).sum())
 
-    def entropy(self, material: Material) -> float:
-        p = self.choices(material)[1]
+    def entropy(self, prompt_context: PromptContext) -> float:
+        p = self.choices(prompt_context)[1]
         return float(-(p * np.log(p)).sum())
 
 
@@ -82,7 +82,7 @@ class Steeper:
         return OneSentence(slope)
 
     def distance(self, policy: OneSentence, anchor: Policy, seen: Sequence[Seen]) -> float:
-        return float(np.mean([policy.kl(each.material, anchor) for each in seen]))
+        return float(np.mean([policy.kl(each.prompt_context, anchor) for each in seen]))
 
     def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> OneSentence:
         return OneSentence(float(read_json(folder / "policy.json")["slope"]))
