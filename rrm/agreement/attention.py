@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from rrm.agreement.raters import gold_reliability
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 
 CHANCE = 0.5
 """How often an answer drawn blindly agrees with a known one: of two choices, or of a scale one point either way."""
@@ -40,6 +40,6 @@ def attentiveness(right: int, total: int) -> float:
     return min(1.0, float((weights * _SHARES).sum() / weights.sum() / _SHARES.mean()))
 
 
-def attentive(answers: Iterable[Given]) -> Mapping[str, float]:
+def attentive(answers: Iterable[Annotation]) -> Mapping[str, float]:
     """Return the attentiveness of every rater who was asked gold items or attention checks."""
     return {person: attentiveness(*counts) for person, counts in gold_reliability(answers).items()}

@@ -10,7 +10,7 @@ from rrm.agreement.codings import Codings, coded
 from rrm.agreement.estimates import NO_PAIRS, Estimate, Share, undefined, wilson
 from rrm.agreement.kappa import cohen_kappa, fleiss_kappa
 from rrm.agreement.sheet import NOTHING, Sheet, read_sheet
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.kinds.answer import Metric
 from rrm.core.kinds.reject import BOTH_BAD, REJECTED
 from rrm.core.place import Place
@@ -41,7 +41,7 @@ class PlaceAgreement:
     note: str = ""
 
 
-def place_agreement(answers: Iterable[Given] | Sheet, seed: int = 0) -> list[PlaceAgreement]:
+def place_agreement(answers: Iterable[Annotation] | Sheet, seed: int = 0) -> list[PlaceAgreement]:
     """Return agreement by place and kind, of work items' answers that are live or were settled by an adjudicator.
 
     Settled answers count because disputed items are the ones that get settled: without them agreement

@@ -9,7 +9,7 @@ from rrm.agreement.bias import SideBias, side_bias
 from rrm.agreement.estimates import Share, wilson
 from rrm.agreement.sheet import Sheet, read_sheet
 from rrm.agreement.tallies import NO_TALLY, Agreeing, Tally, tally_raters
-from rrm.core.annotation import Given, Person, Skipped
+from rrm.core.annotation import Annotation, Person, Skipped
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RaterStanding:
 
 def rater_standings(
     persons: Sequence[Person],
-    answers: Iterable[Given] | Sheet,
+    answers: Iterable[Annotation] | Sheet,
     skips: Iterable[Skipped],
     alerts: Alerts = Alerts(),
 ) -> list[RaterStanding]:
@@ -84,17 +84,21 @@ def rater_standings(
     ]
 
 
-def gold_reliability(answers: Iterable[Given]) -> dict[str, tuple[int, int]]:
+def gold_reliability(answers: Iterable[Annotation]) -> dict[str, tuple[int, int]]:
     """Return how many known answers each rater gave rightly, and of how many, for raters who were asked any.
 
     Of silent gold items and attention checks; not of practice, where the answer is told, nor answers
     that the rater took back.
     """
     found: dict[str, tuple[int, int]] = {}
-    for given in answers:
-        if given.purpose in ("gold", "attention") and given.right is not None and given.state != "undone":
-            right, total = found.get(given.person, (0, 0))
-            found[given.person] = right + given.right, total + 1
+    for annotation in answers:
+        if (
+            annotation.purpose in ("gold", "attention")
+            and annotation.right is not None
+            and annotation.state != "undone"
+        ):
+            right, total = found.get(annotation.person, (0, 0))
+            found[annotation.person] = right + annotation.right, total + 1
     return found
 
 

@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrm.core.annotation import Given, Purpose
+from rrm.core.annotation import Annotation, Purpose
 from rrm.core.place import Place
 
 NOTHING = -1
 
 
-def meaning(given: Given) -> Hashable | None:
+def meaning(annotation: Annotation) -> Hashable | None:
     """Return what an answer says, such that two raters agree if it is equal; None for a text (see `Answer.coding`)."""
-    return given.answer.coding(given.detail)
+    return annotation.answer.coding(annotation.detail)
 
 
-def pick(given: Given) -> Hashable | None:
+def pick(annotation: Annotation) -> Hashable | None:
     """Return what the rater picked as the page showed it: the place of the better or first output, or the answer.
 
     None where the order is not known: of ratings made elsewhere, which bring no hash of what was shown.
     """
-    chosen = given.answer.first
+    chosen = annotation.answer.first
     if chosen is None:
-        return meaning(given)
-    return given.order.index(chosen) if given.shown and chosen in given.order else None
+        return meaning(annotation)
+    return annotation.order.index(chosen) if annotation.shown and chosen in annotation.order else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Sheet:
 _PURPOSES: tuple[Purpose, ...] = ("work", "gold", "attention")
 
 
-def read_sheet(answers: Iterable[Given] | Sheet) -> Sheet:
+def read_sheet(answers: Iterable[Annotation] | Sheet) -> Sheet:
     """Read answers, in any order and each once, into columns; a sheet is returned as it is."""
     if isinstance(answers, Sheet):
         return answers
@@ -78,23 +78,23 @@ def read_sheet(answers: Iterable[Given] | Sheet) -> Sheet:
     meanings: dict[Hashable, int] = {}
     places: list[tuple[int, ...]] = []
     numbers: list[tuple[float | None, ...]] = []
-    for given in answers:
-        if given.adjudication or given.state == "undone" or given.purpose == "practice":
+    for annotation in answers:
+        if annotation.adjudication or annotation.state == "undone" or annotation.purpose == "practice":
             continue
-        said, picked = meaning(given), pick(given)
+        said, picked = meaning(annotation), pick(annotation)
         places.append(
             (
-                persons.setdefault(given.person, len(persons)),
-                items.setdefault(given.item, len(items)),
-                nodes.setdefault(given.node, len(nodes)),
-                groups.setdefault((given.place, given.kind), len(groups)),
+                persons.setdefault(annotation.person, len(persons)),
+                items.setdefault(annotation.item, len(items)),
+                nodes.setdefault(annotation.node, len(nodes)),
+                groups.setdefault((annotation.place, annotation.kind), len(groups)),
                 NOTHING if said is None else meanings.setdefault(said, len(meanings)),
                 NOTHING if picked is None else meanings.setdefault(picked, len(meanings)),
-                _PURPOSES.index(given.purpose),
-                given.state != "requeued",
+                _PURPOSES.index(annotation.purpose),
+                annotation.state != "requeued",
             )
         )
-        numbers.append((given.right, given.seconds, given.at))
+        numbers.append((annotation.right, annotation.seconds, annotation.at))
     person, item, node, group, says, picks, purpose, stands = np.array(places, dtype=np.int64).reshape(-1, 8).T
     right, seconds, at = np.array(numbers, dtype=np.float64).reshape(-1, 3).T
     return Sheet(

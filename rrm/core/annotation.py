@@ -107,8 +107,8 @@ class Submission:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Given(NamedTuple):  # no dataclass: a frozen one takes six times as long to make, and exports make many
-    """An answer on record. `answer` has places in the request's own order, `order` is how it was shown.
+class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as long to make, and exports make many
+    """A rater's answer on record. `answer` has places in the request's own order, `order` is how it was shown.
 
     `seconds` is active time, `wall_seconds` from lease to answer. `place`, `node`, `kind` and `purpose`
     are the item's. `right` says whether the answer agrees with the known one; None where none is known.

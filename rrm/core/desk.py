@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from rrm.core.annotation import (
+    Annotation,
     Asked,
     AtWork,
     AuditEntry,
     DeskSettings,
     Flag,
-    Given,
     Guideline,
     Item,
     ItemRow,
@@ -77,7 +77,7 @@ class RaterDesk(Protocol):
         """Keep what the rater has so far, even if the lease has expired."""
         ...
 
-    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Given:
+    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Annotation:
         """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept."""
         ...
 
@@ -119,14 +119,14 @@ class Roster(Protocol):
 class AnswerLog(Protocol):
     """What raters gave."""
 
-    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Given]:
+    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Annotation]:
         """Yield answers in order of recording, of every state, from a bounded window of memory.
 
         `after` skips as many of the earliest ones, for readers that go on where they stopped.
         """
         ...
 
-    def item_answers(self, item: str) -> list[Given]: ...
+    def item_answers(self, item: str) -> list[Annotation]: ...
 
     def answer_count(self) -> int:
         """Return how many answers of every state and changes of state there are: it grows with every change."""
@@ -263,7 +263,7 @@ class Adjudication(Protocol):
         """Return complete, unfrozen work items whose answers differ and that nobody settled: id and disagreement."""
         ...
 
-    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Given:
+    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:
         """Record a decision that stands in the place of the item's answers, which are kept as "settled".
 
         Places in the answer are in the request's own order.

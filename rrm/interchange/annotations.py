@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from rrm.core.annotation import Asked, Given
+from rrm.core.annotation import Annotation, Asked
 from rrm.core.errors import MissingError
 from rrm.core.values import Answer, Comparison, Feedback, Ranking, Rated, Reject, Request
 from rrm.interchange.export import to_trl
@@ -75,7 +75,7 @@ COLUMNS = tuple(_TYPES)
 
 
 def rows(
-    givens: Iterable[Given],
+    annotations: Iterable[Annotation],
     asked: Callable[[Sequence[str]], Mapping[str, Asked]],
     names: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -84,16 +84,16 @@ def rows(
     `asked` is a desk's, or as that. Raters stand under their pseudonyms; `names`, by pseudonym, are added
     only where they are given.
     """
-    for given, request in _with_requests(givens, asked):
-        yield _row(given, request, names)
+    for annotation, request in _with_requests(annotations, asked):
+        yield _row(annotation, request, names)
 
 
-def rated(givens: Iterable[Given], requests: Requests) -> Iterator[Rated]:
+def rated(annotations: Iterable[Annotation], requests: Requests) -> Iterator[Rated]:
     """Yield what counts as feedback: live answers to work items, decisions in the place of settled ones."""
-    counting = (given for given in givens if given.state == "live" and given.purpose == "work")
-    for given, request in _with_requests(counting, requests):
-        known = (given.seconds, given.confidence)
-        yield Rated(request, Feedback(request.id, given.person, given.answer, *known, request.criterion))
+    counting = (annotation for annotation in annotations if annotation.state == "live" and annotation.purpose == "work")
+    for annotation, request in _with_requests(counting, requests):
+        known = (annotation.seconds, annotation.confidence)
+        yield Rated(request, Feedback(request.id, annotation.person, annotation.answer, *known, request.criterion))
 
 
 def trl(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
@@ -102,35 +102,35 @@ def trl(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
 
 
 def _with_requests(
-    givens: Iterable[Given], requests: Callable[[Sequence[str]], Mapping[str, A]]
-) -> Iterator[tuple[Given, A]]:
-    left = iter(givens)
+    annotations: Iterable[Annotation], requests: Callable[[Sequence[str]], Mapping[str, A]]
+) -> Iterator[tuple[Annotation, A]]:
+    left = iter(annotations)
     while some := list(islice(left, _AT_ONCE)):
-        known = requests(list(dict.fromkeys(given.item for given in some)))
-        for given in some:
-            if given.item not in known:
-                raise MissingError(f"answer {given.id} is to request {given.item}, which is not on record")
-            yield given, known[given.item]
+        known = requests(list(dict.fromkeys(annotation.item for annotation in some)))
+        for annotation in some:
+            if annotation.item not in known:
+                raise MissingError(f"answer {annotation.id} is to request {annotation.item}, which is not on record")
+            yield annotation, known[annotation.item]
 
 
-def _row(given: Given, asked: Asked, names: Mapping[str, str] | None) -> dict[str, Any]:
-    answer, order = given.answer, given.order
+def _row(annotation: Annotation, asked: Asked, names: Mapping[str, str] | None) -> dict[str, Any]:
+    answer, order = annotation.answer, annotation.order
     told = vars(answer)
     row = {
-        "id": given.id,
-        "item": given.item,
-        "node": given.node,
+        "id": annotation.id,
+        "item": annotation.item,
+        "node": annotation.node,
         "source": asked.source,
-        "round": given.place.round,
-        "subject": given.place.subject,
-        "level": given.place.level,
+        "round": annotation.place.round,
+        "subject": annotation.place.subject,
+        "level": annotation.place.level,
         "criterion": asked.criterion,
-        "kind": given.kind,
-        "purpose": given.purpose,
-        "rater": given.person,
-        "name": None if names is None else names.get(given.person),
+        "kind": annotation.kind,
+        "purpose": annotation.purpose,
+        "rater": annotation.person,
+        "name": None if names is None else names.get(annotation.person),
         "answer": {"kind": answer.kind, **told},
-        "better": _better(given),
+        "better": _better(annotation),
         "strength": told.get("strength"),
         "value": told.get("value"),
         "good": told.get("good"),
@@ -139,27 +139,27 @@ def _row(given: Given, asked: Asked, names: Mapping[str, str] | None) -> dict[st
         "best_first": _best_first(answer, order),
         "outputs": [asked.texts[place] for place in order],
         "order": list(order),
-        "guideline": given.guideline,
-        "shown": given.shown,
-        "at": _time(given.at),
-        "seconds": given.seconds,
-        "wall_seconds": given.wall_seconds,
-        "confidence": given.confidence,
-        "state": given.state,
-        "right": given.right,
-        "adjudication": given.adjudication,
-        "detail": dict(given.detail),
+        "guideline": annotation.guideline,
+        "shown": annotation.shown,
+        "at": _time(annotation.at),
+        "seconds": annotation.seconds,
+        "wall_seconds": annotation.wall_seconds,
+        "confidence": annotation.confidence,
+        "state": annotation.state,
+        "right": annotation.right,
+        "adjudication": annotation.adjudication,
+        "detail": dict(annotation.detail),
     }
     if names is None:
         del row["name"]
     return row
 
 
-def _better(given: Given) -> str | None:
-    answer = given.answer
+def _better(annotation: Annotation) -> str | None:
+    answer = annotation.answer
     if isinstance(answer, Comparison):
-        return "tie" if answer.better is None else ("first", "second")[given.order.index(answer.better)]
-    return "neither" if isinstance(answer, Reject) and given.detail.get("both_bad") else None
+        return "tie" if answer.better is None else ("first", "second")[annotation.order.index(answer.better)]
+    return "neither" if isinstance(answer, Reject) and annotation.detail.get("both_bad") else None
 
 
 def _best_first(answer: Answer, order: tuple[int, ...]) -> list[int] | None:

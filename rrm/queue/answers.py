@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
 
-from rrm.core.annotation import Flag, Given, Lease, OwnProgress, Skipped, Submission
+from rrm.core.annotation import Annotation, Flag, Lease, OwnProgress, Skipped, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.kinds import is_right
 from rrm.core.place import Place
@@ -35,9 +35,9 @@ from rrm.queue.claims import (
 from rrm.queue.given import (
     EVERY,
     RETRACTION,
-    as_given,
-    given_row,
-    insert_given,
+    annotation_row,
+    as_annotation,
+    insert_annotations,
     recount,
     retract,
 )
@@ -99,7 +99,7 @@ class Answers(Claims):
 
     # ---- taking in and back ----
 
-    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Given:
+    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Annotation:
         """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept.
 
         InputError for an answer that does not fit the item, ConflictError for one to another page than was
@@ -112,7 +112,7 @@ class Answers(Claims):
             raise ConflictError(taken.words)
         return taken
 
-    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[Given | _Late]":
+    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[Annotation | _Late]":
         """Take answers in for everybody who waits, by few statements for all."""
         keys = [(each.person, each.key) for each in asked]
         if len(asked) > min(len(set(keys)), len({each.lease for each in asked})):  # sent twice at once
@@ -121,12 +121,12 @@ class Answers(Claims):
         new = {each.lease: each.person for each in asked if (each.person, each.key) not in there}
         leases = own_leases(connection, new)
         now = self.clock()
-        taken: dict[str, Given | _Late] = {}
+        taken: dict[str, Annotation | _Late] = {}
         fit: list[tuple[_Asked, Any]] = []
         for each in asked:
             if row := there.get((each.person, each.key)):
                 check_same(row.lease, each.lease)
-                taken[each.lease] = as_given(row)
+                taken[each.lease] = as_annotation(row)
             elif late := _late(connection, leases[each.lease], each, now):
                 taken[each.lease] = late
             else:
@@ -134,35 +134,38 @@ class Answers(Claims):
         taken |= self._record(connection, fit, now)
         return [taken[each.lease] for each in asked]
 
-    def _record(self, connection: Connection, fit: Sequence[tuple[_Asked, Any]], now: float) -> dict[str, Given]:
+    def _record(self, connection: Connection, fit: Sequence[tuple[_Asked, Any]], now: float) -> dict[str, Annotation]:
         """Record answers to live leases by the ids of these."""
         if not fit:
             return {}
         leases = [lease for _, lease in fit]
         items = [lease.item for lease in leases]
         requests, about = self._requests(connection, items), item_rows(connection, items)
-        given = {
-            lease.id: self._given(each.submission, lease, requests[lease.item], about[lease.item], now)
+        annotations = {
+            lease.id: self._annotation(each.submission, lease, requests[lease.item], about[lease.item], now)
             for each, lease in fit
         }
-        insert_given(connection, [given_row(given[lease.id], each.key, lease.id, lease.attempt) for each, lease in fit])
-        set_lease_state(connection, list(given), "answered")
-        forget_drafts(connection, list(given))
+        insert_annotations(
+            connection,
+            [annotation_row(annotations[lease.id], each.key, lease.id, lease.attempt) for each, lease in fit],
+        )
+        set_lease_state(connection, list(annotations), "answered")
+        forget_drafts(connection, list(annotations))
         come = Counter(lease.item for lease in leases if lease.purpose == "work")
         recount(connection, come, now, alone={item for item in come if about[item].wanted == 1})
-        record_audits(connection, [self._told(connection, lease, given[lease.id]) for lease in leases])
-        return given
+        record_audits(connection, [self._told(connection, lease, annotations[lease.id]) for lease in leases])
+        return annotations
 
-    def _told(self, connection: Connection, lease: Any, given: Given) -> dict[str, Any]:
+    def _told(self, connection: Connection, lease: Any, annotation: Annotation) -> dict[str, Any]:
         """Settle what the answer ends, and return what the audit says of it."""
-        new = {"answer": given.id} | after_practice(connection, lease)
-        return audit_row(given.at, lease.person, "answer", lease.item, None, new, lease.guideline)
+        new = {"answer": annotation.id} | after_practice(connection, lease)
+        return audit_row(annotation.at, lease.person, "answer", lease.item, None, new, lease.guideline)
 
-    def _given(self, submission: Submission, lease: Any, request: Request, item: Any, now: float) -> Given:
+    def _annotation(self, submission: Submission, lease: Any, request: Request, item: Any, now: float) -> Annotation:
         check(submission, request, lease.points)
         answer = as_requested(submission.answer, lease.order)
         expected = None if item.expected is None else answer_from(item.expected["kind"], item.expected["of"])
-        return Given(
+        return Annotation(
             self._new_id("given"),
             lease.item,
             lease.person,
@@ -209,8 +212,10 @@ class Answers(Claims):
             set_lease_state(connection, [old.id], "undone")
             if last.purpose == "work":
                 recount(connection, {last.item: -1}, turn.now)
-            given = as_given(last)
-            content = draft_json(_as_draft(as_shown(given.answer, given.order), given.confidence, given.detail))
+            annotation = as_annotation(last)
+            content = draft_json(
+                _as_draft(as_shown(annotation.answer, annotation.order), annotation.confidence, annotation.detail)
+            )
             put_draft(connection, old, content, turn.now)
             again = self._lease_again(connection, old)
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
@@ -227,7 +232,7 @@ class Answers(Claims):
 
     # ---- telling ----
 
-    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Given]:
+    def answers(self, *, after: int = 0, place: Place | None = None, person: str | None = None) -> Iterator[Annotation]:
         """Yield answers in order of recording, of every state, from a bounded window of memory.
 
         `after` skips as many of the earliest ones (of this place and person), for readers that go on where
@@ -241,19 +246,19 @@ class Answers(Claims):
         whole = place is None and person is None  # then `seq`, which has no gaps, is the number to skip
         page, last = (asked, after) if whole else (asked.offset(after), 0)
         while True:
-            given: list[Given] = []
+            annotations: list[Annotation] = []
             with self._read() as connection:
                 for rows in connection.execute(page, {"last": last}).partitions(_ROWS):
-                    given += map(as_given, rows)
+                    annotations += map(as_annotation, rows)
                     last = rows[-1].seq
-            yield from given
-            if len(given) < _AT_ONCE:
+            yield from annotations
+            if len(annotations) < _AT_ONCE:
                 return
             page = asked
 
-    def item_answers(self, item: str) -> list[Given]:
+    def item_answers(self, item: str) -> list[Annotation]:
         with self._read() as connection:
-            return [as_given(row) for row in connection.execute(_OF_ITEM, {"one": item})]
+            return [as_annotation(row) for row in connection.execute(_OF_ITEM, {"one": item})]
 
     def skips(self) -> list[Skipped]:
         columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.place)

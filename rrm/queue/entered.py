@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.values import Answer, Rated
 from rrm.queue.claims import PERSON
 from rrm.queue.disagreement import disagreement
-from rrm.queue.given import given_row, insert_given, live_answers
+from rrm.queue.given import annotation_row, insert_annotations, live_answers
 from rrm.queue.items import ITEM, LEASE, in_words, is_touched, item_rows
 from rrm.store.kinds import read_place
 from rrm.store.record import chunks
@@ -27,7 +27,7 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
     """Record ratings, each with a lease that has ended, and return how many are new; raises as `Places.enter` says."""
     items = item_rows(connection, list({each.request.id for each in rated}))
     touched = _touched(connection, {item.question for item in items.values()})
-    leases, given = [], []
+    leases, annotations = [], []
     answers: dict[str, list[Answer]] = defaultdict(list)
     for each in rated:
         item, rater = _open_item(connection, items, each.request.id), each.feedback.rater
@@ -35,17 +35,17 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
             continue
         touched.add((item.question, rater))
         leases.append(_lease(each, item, now, new_id("lease")))
-        answer = _given(each, item, now, new_id("given"))
-        given.append(given_row(answer, f"entered {each.feedback.id}", leases[-1]["id"]))
+        answer = _annotation(each, item, now, new_id("given"))
+        annotations.append(annotation_row(answer, f"entered {each.feedback.id}", leases[-1]["id"]))
         answers[item.id].append(each.feedback.answer)
-    if given:
+    if annotations:
         _add_raters(connection, {lease["person"] for lease in leases}, now)
         connection.execute(insert(LEASE), leases)
         before = live_answers(connection, answers)
-        insert_given(connection, given)
+        insert_annotations(connection, annotations)
         counted = [_counted(items[id_], before[id_] + new, len(new), now) for id_, new in answers.items()]
         connection.execute(_COUNT_IN, counted)
-    return len(given)
+    return len(annotations)
 
 
 # ---- what is there ----
@@ -93,11 +93,11 @@ def _lease(rated: Rated, item: Any, now: float, id_: str) -> dict[str, Any]:
     return {**who, **told, "at": now, "expires": now, "state": "answered"}
 
 
-def _given(rated: Rated, item: Any, now: float, id_: str) -> Given:
+def _annotation(rated: Rated, item: Any, now: float, id_: str) -> Annotation:
     feedback, order = rated.feedback, tuple(range(len(rated.request.shown)))
     about = (0, "", now, feedback.seconds, 0.0, feedback.confidence, {"entered": True})
     what = ("live", "work", read_place(item.place), item.node, item.kind)
-    return Given(id_, item.id, feedback.rater, feedback.answer, order, *about, *what)  # type: ignore[arg-type]
+    return Annotation(id_, item.id, feedback.rater, feedback.answer, order, *about, *what)  # type: ignore[arg-type]
 
 
 def _counted(item: Any, answers: Sequence[Answer], new: int, now: float) -> dict[str, Any]:

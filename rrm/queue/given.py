@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, insert, literal_column, select, update
 
-from rrm.core.annotation import AnswerState, Given
+from rrm.core.annotation import Annotation, AnswerState
 from rrm.core.errors import InputError
 from rrm.core.values import Answer
 from rrm.queue.disagreement import disagreement
@@ -27,12 +27,12 @@ _COLUMNS: dict[str, Any] = {
     **{name: cast(GIVEN.c[name], Text).label(name) for name in ("answer", "order", "detail")},
     "state": func.coalesce(RETRACTION.c.state, "live").label("state"),
 }
-_KIND = len(Given._fields)
-_PLACE = Given._fields.index("place") - Given._fields.index("state")  # behind what is read one by one
-EVERY = select(*(_COLUMNS[name] for name in Given._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease).join_from(
-    GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True
-)
-"""Answers with what became of them, for `as_given`: the fields of `Given` in their order, then the answer's kind."""
+_KIND = len(Annotation._fields)
+_PLACE = Annotation._fields.index("place") - Annotation._fields.index("state")  # behind what is read one by one
+EVERY = select(
+    *(_COLUMNS[name] for name in Annotation._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease
+).join_from(GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True)
+"""Annotations and their states, for `as_annotation`: its fields in their order, then the answer's kind."""
 
 IS_LIVE = RETRACTION.c.seq.is_(None)
 
@@ -58,14 +58,14 @@ _COUNT_IN = (
 )
 
 
-def as_given(row: Any) -> Given:
+def as_annotation(row: Any) -> Annotation:
     """Make the value of a row of `EVERY`."""
     # by place: to look columns up by name takes longer than all the rest
     id_, item, person, answer, order, guideline, shown, at, active, wall, confidence, detail, *told = row[:_KIND]
     told[_PLACE] = read_place(told[_PLACE])
     read = _short_answer if len(answer) <= _SHORT else _answer
     about = (read(row[_KIND], answer), _order(order), guideline, shown, at, active, wall, confidence, from_json(detail))
-    return Given(id_, item, person, *about, *told)
+    return Annotation(id_, item, person, *about, *told)
 
 
 def _answer(kind: str, text: str) -> Answer:
@@ -80,47 +80,47 @@ def _order(text: str) -> tuple[int, ...]:
     return tuple(from_json(text))
 
 
-def insert_given(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Append answers, each as `given_row` makes it."""
+def insert_annotations(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append answers, each as `annotation_row` makes it."""
     connection.execute(_NEW_ANSWER, rows)
 
 
-def given_row(given: Given, key: str, lease: str | None, attempt: int = 0) -> dict[str, Any]:
+def annotation_row(annotation: Annotation, key: str, lease: str | None, attempt: int = 0) -> dict[str, Any]:
     """Return the columns of an answer that is live; raise InputError for one that JSON cannot hold."""
     try:
-        answer, detail = to_json(given.answer), to_json(dict(given.detail))
+        answer, detail = to_json(annotation.answer), to_json(dict(annotation.detail))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the answer cannot be recorded: {error}") from error
     return {
-        "id": given.id,
+        "id": annotation.id,
         "key": key,
         "lease": lease,
-        "item": given.item,
-        "person": given.person,
-        "answer_kind": given.answer.kind,
+        "item": annotation.item,
+        "person": annotation.person,
+        "answer_kind": annotation.answer.kind,
         "answer": answer,
-        "order": to_json(given.order),
-        "guideline": given.guideline,
-        "shown": given.shown,
-        "at": given.at,
-        "seconds": given.seconds,
-        "wall_seconds": given.wall_seconds,
-        "confidence": given.confidence,
+        "order": to_json(annotation.order),
+        "guideline": annotation.guideline,
+        "shown": annotation.shown,
+        "at": annotation.at,
+        "seconds": annotation.seconds,
+        "wall_seconds": annotation.wall_seconds,
+        "confidence": annotation.confidence,
         "detail": detail,
-        "purpose": given.purpose,
-        "place": str(given.place),
-        "node": given.node,
-        "kind": given.kind,
-        "right": given.right,
-        "adjudication": given.adjudication,
+        "purpose": annotation.purpose,
+        "place": str(annotation.place),
+        "node": annotation.node,
+        "kind": annotation.kind,
+        "right": annotation.right,
+        "adjudication": annotation.adjudication,
         "attempt": attempt,
     }
 
 
-def retract(connection: Connection, given: Sequence[str], state: AnswerState, now: float, by: str) -> None:
+def retract(connection: Connection, answers: Sequence[str], state: AnswerState, now: float, by: str) -> None:
     """Say of answers that they no longer count."""
-    if given:
-        connection.execute(_NEW_RETRACTION, [{"given": id_, "state": state, "at": now, "by": by} for id_ in given])
+    if answers:
+        connection.execute(_NEW_RETRACTION, [{"given": id_, "state": state, "at": now, "by": by} for id_ in answers])
 
 
 def recount(

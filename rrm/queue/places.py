@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, insert, literal_column, select, update
 
-from rrm.core.annotation import Given, Submission
+from rrm.core.annotation import Annotation, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.place import Place
 from rrm.core.values import Feedback, Rated, Request
@@ -14,7 +14,7 @@ from rrm.queue.answers import Answers
 from rrm.queue.audit import record_audit
 from rrm.queue.claims import check_same, checked_key, end_lease, set_lease_state
 from rrm.queue.entered import record_entered
-from rrm.queue.given import EVERY, IS_LIVE, as_given, given_row, insert_given, recount, retract
+from rrm.queue.given import EVERY, IS_LIVE, annotation_row, as_annotation, insert_annotations, recount, retract
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import ITEM, LEASE, PLACE, frozen_places, in_words, is_held, item_rows
 from rrm.queue.people import find_person
@@ -60,7 +60,7 @@ class Places(Answers):
             found = connection.execute(asked.order_by(ITEM.c.disagreement.desc(), ITEM.c.seq).limit(limit))
             return [(row.id, row.disagreement) for row in found]
 
-    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Given:
+    def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:
         """Record a decision that stands in the place of the item's answers, which are kept as "settled".
 
         Places in the answer are in the request's own order; `shown` is kept as it is sent. The same `key`
@@ -68,12 +68,12 @@ class Places(Answers):
         """
         key, shown = checked_key(key), storable(submission.shown, "what was shown", 200)
 
-        def decide(connection: Connection) -> Given:
+        def decide(connection: Connection) -> Annotation:
             _check_may_decide(connection, person)
             there = connection.execute(EVERY.where(GIVEN.c.person == person, GIVEN.c.key == key)).one_or_none()
             if there is not None:
                 check_same(there.item, item)
-                return as_given(there)
+                return as_annotation(there)
             request, now = load_request(connection, item), self.clock()
             settings, version = read_settings(connection), latest_guideline(connection)
             check(submission, request, settings.rating_points)
@@ -81,14 +81,14 @@ class Places(Answers):
             order = tuple(range(len(request.shown)))
             about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
             asked = ("live", "work", request.place, request.node, request.kind, None, True)
-            given = Given(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
+            annotation = Annotation(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
             settled = connection.execute(live).scalars().all()
             retract(connection, settled, "settled", now, person)
-            insert_given(connection, [given_row(given, key, None)])
+            insert_annotations(connection, [annotation_row(annotation, key, None)])
             connection.execute(update(ITEM).where(ITEM.c.id == item).values(settled=True, changed=now))
-            record_audit(connection, now, person, "adjudicate", item, list(settled), given.id, version)
-            return given
+            record_audit(connection, now, person, "adjudicate", item, list(settled), annotation.id, version)
+            return annotation
 
         return self._do(decide)
 
@@ -195,10 +195,10 @@ class Places(Answers):
             up = select(PLACE.c.place).where(PLACE.c.taken_up.is_not(None))
             stand = EVERY.where(GIVEN.c.purpose == "work", IS_LIVE, GIVEN.c.place.in_(up)).order_by(GIVEN.c.seq)
             for some in chunks(items):
-                given = [as_given(row) for row in connection.execute(stand.where(GIVEN.c.item.in_(some)))]
-                rated = as_rated(connection, given)
+                annotations = [as_annotation(row) for row in connection.execute(stand.where(GIVEN.c.item.in_(some)))]
+                rated = as_rated(connection, annotations)
                 recorded = load_feedback(connection, [each.feedback.id for each in rated])
-                for of, each in zip(given, rated, strict=True):
+                for of, each in zip(annotations, rated, strict=True):
                     found.setdefault(of.item, []).append(Rated(each.request, recorded[each.feedback.id]))
         return found
 
@@ -284,26 +284,26 @@ def _standing(connection: Connection, place: Place) -> int:
     return connection.execute(_HOW_MANY, {"here": str(place)}).scalar_one()
 
 
-def _standing_answers(connection: Connection, place: Place) -> Iterator[list[Given]]:
+def _standing_answers(connection: Connection, place: Place) -> Iterator[list[Annotation]]:
     """Yield the answers of a place that count, some at a time."""
     asked = EVERY.where(_STAND, GIVEN.c.seq > bindparam("last")).order_by(GIVEN.c.seq).limit(_AT_ONCE)
     last = 0
     while rows := connection.execute(asked, {"here": str(place), "last": last}).all():
-        yield [as_given(row) for row in rows]
+        yield [as_annotation(row) for row in rows]
         last = rows[-1].seq
 
 
-def as_rated(connection: Connection, given: Sequence[Given]) -> list[Rated]:
+def as_rated(connection: Connection, annotations: Sequence[Annotation]) -> list[Rated]:
     """Return answers as feedback, each to the request exactly as its rater saw it.
 
     That has the outputs in the order shown and names the guidelines' version, so that a leaning to what
     stands first can be told from a liking for the output.
     """
     asked: dict[str, Request] = {}
-    for some in chunks(sorted({each.item for each in given})):
+    for some in chunks(sorted({each.item for each in annotations})):
         asked |= load_requests(connection, some)
     rated = []
-    for each in given:
+    for each in annotations:
         request = asked[each.item]
         shown = tuple(request.shown[position] for position in each.order)
         seen = replace(request, shown=shown, guideline=f"v{each.guideline}")

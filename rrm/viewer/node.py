@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.calls import Call
 from rrm.core.graph import TaskGraph
 from rrm.core.kinds.answer import Written
@@ -21,7 +21,7 @@ from rrm.viewer.outline import Layout, chosen_at
 LONGEST = 20_000
 """Characters of one text that are sent; how long the whole is, is said."""
 
-Answers = Callable[[str], Sequence[Given]]
+Answers = Callable[[str], Sequence[Annotation]]
 """What the desk has on a request, by its id."""
 
 
@@ -232,26 +232,28 @@ def _requests(located: Located, answers: Answers) -> list[dict[str, Any]]:
     When a place is taken up, the desk records each answer with the request exactly as its rater saw it; such
     a request is no question of its own, so its answer is told at the one that was asked.
     """
-    given = {request.id: answers(request.id) for request in located.record.requests}
+    annotations = {request.id: answers(request.id) for request in located.record.requests}
     seen = {
-        (seen_by_rater(request, each), each.person) for request in located.record.requests for each in given[request.id]
+        (seen_by_rater(request, each), each.person)
+        for request in located.record.requests
+        for each in annotations[request.id]
     }
     copies = {id_ for id_, _ in seen}
     return [
-        _request(located, request, given[request.id], seen)
+        _request(located, request, annotations[request.id], seen)
         for request in located.record.requests
-        if given[request.id] or request.id not in copies
+        if annotations[request.id] or request.id not in copies
     ]
 
 
-def seen_by_rater(request: Request, given: Given) -> str:
+def seen_by_rater(request: Request, annotation: Annotation) -> str:
     """Return the id of a request as the rater of an answer saw it: in that order, under those guidelines."""
-    shown = tuple(request.shown[position] for position in given.order)
-    return replace(request, shown=shown, guideline=f"v{given.guideline}").id
+    shown = tuple(request.shown[position] for position in annotation.order)
+    return replace(request, shown=shown, guideline=f"v{annotation.guideline}").id
 
 
 def _request(
-    located: Located, request: Request, given: Sequence[Given], seen: Collection[tuple[str, str]]
+    located: Located, request: Request, annotations: Sequence[Annotation], seen: Collection[tuple[str, str]]
 ) -> dict[str, Any]:
     shown = [located.numbers.get(each.output) for each in request.shown]
     others = [each for each in located.record.feedback.get(request.id, ()) if (request.id, each.rater) not in seen]
@@ -265,7 +267,7 @@ def _request(
         "shown": shown,
         "answers": [
             *(_answer(each.answer, shown, each, each.rater, "recorded") for each in others),
-            *(_answer(each.answer, shown, each, each.person, _state(located, request, each)) for each in given),
+            *(_answer(each.answer, shown, each, each.person, _state(located, request, each)) for each in annotations),
         ],
         "failures": [
             f"{each.error}: {each.cause}"[:LONGEST] for each in located.record.failures if each.subject == request.id
@@ -274,7 +276,7 @@ def _request(
 
 
 def _answer(
-    answer: Answer, shown: Sequence[int | None], of: Feedback | Given, rater: str, state: str
+    answer: Answer, shown: Sequence[int | None], of: Feedback | Annotation, rater: str, state: str
 ) -> dict[str, Any]:
     return {
         **answer_json(answer, shown),
@@ -287,14 +289,14 @@ def _answer(
     }
 
 
-def _state(located: Located, request: Request, given: Given) -> str:
+def _state(located: Located, request: Request, annotation: Annotation) -> str:
     """Return what became of an answer at the desk: its state, or "recorded", "waiting", "check"."""
-    if given.state != "live":
-        return given.state
-    if given.purpose != "work":
+    if annotation.state != "live":
+        return annotation.state
+    if annotation.purpose != "work":
         return "check"
-    recorded = located.record.feedback.get(seen_by_rater(request, given), ())
-    return "recorded" if any(each.rater == given.person for each in recorded) else "waiting"
+    recorded = located.record.feedback.get(seen_by_rater(request, annotation), ())
+    return "recorded" if any(each.rater == annotation.person for each in recorded) else "waiting"
 
 
 def answer_json(answer: Answer, shown: Sequence[int | None]) -> dict[str, Any]:
@@ -320,7 +322,7 @@ def answer_json(answer: Answer, shown: Sequence[int | None]) -> dict[str, Any]:
 
 def _cost(record: NodeRecord) -> dict[str, Any]:
     """Return what people took for a node, as far as the record knows; `calls` tells it of models."""
-    feedback = [each for given in record.feedback.values() for each in given]
+    feedback = [each for rows in record.feedback.values() for each in rows]
     timed = [each.seconds for each in feedback if each.seconds is not None]
     return {
         "outputs": record.outputs_in_all,

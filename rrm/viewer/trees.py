@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.desk import AnswerLog
 from rrm.core.errors import MissingError, RrmError
 from rrm.core.graph import TaskGraph
@@ -166,7 +166,7 @@ class Trees:
             "errors": len(outline.errors) if outline else None,
         }
 
-    def _answers(self, request: str) -> Sequence[Given]:
+    def _answers(self, request: str) -> Sequence[Annotation]:
         if self._log is None:
             return ()
         try:

@@ -12,7 +12,17 @@ from pydantic import Field
 
 from rrm.agreement.raters import rater_standings
 from rrm.core import values
-from rrm.core.annotation import AuditEntry, Given, ItemState, Lease, Person, PersonState, Role, Submission, shown_hash
+from rrm.core.annotation import (
+    Annotation,
+    AuditEntry,
+    ItemState,
+    Lease,
+    Person,
+    PersonState,
+    Role,
+    Submission,
+    shown_hash,
+)
 from rrm.core.desk import (
     Adjudication,
     AuditLog,
@@ -340,22 +350,22 @@ def _given(desk: DeskReader, viewer: Person, item: str) -> list[dict[str, Any]]:
     return [_answer(each, names) for each in desk.item_answers(item)]
 
 
-def _answer(given: Given, names: Mapping[str, str]) -> dict[str, Any]:
-    order = range(len(given.order))
+def _answer(annotation: Annotation, names: Mapping[str, str]) -> dict[str, Any]:
+    order = range(len(annotation.order))
     return {
-        "id": given.id,
-        "person": given.person,
-        "name": names.get(given.person),
-        "answer": answer_json(given.answer, order, given.detail),
-        "summary": summary(given.answer, order),
-        "order": list(given.order),
-        "state": given.state,
-        "at": given.at,
-        "seconds": given.seconds,
-        "confidence": given.confidence,
-        "guideline": given.guideline,
-        "right": given.right,
-        "adjudication": given.adjudication,
+        "id": annotation.id,
+        "person": annotation.person,
+        "name": names.get(annotation.person),
+        "answer": answer_json(annotation.answer, order, annotation.detail),
+        "summary": summary(annotation.answer, order),
+        "order": list(annotation.order),
+        "state": annotation.state,
+        "at": annotation.at,
+        "seconds": annotation.seconds,
+        "confidence": annotation.confidence,
+        "guideline": annotation.guideline,
+        "right": annotation.right,
+        "adjudication": annotation.adjudication,
     }
 
 
@@ -499,6 +509,6 @@ def _chunks(desk: DeskReader, form: Form, every: bool, names: Mapping[str, str] 
 
     if form == "trl":
         return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests)))
-    given = (each for each in desk.answers() if every or each.state == "live")
+    answers = (each for each in desk.answers() if every or each.state == "live")
     write = {"jsonl": annotations.jsonl, "csv": annotations.csv, "parquet": annotations.parquet}[form]
-    return write(annotations.rows(given, desk.asked, names))
+    return write(annotations.rows(answers, desk.asked, names))

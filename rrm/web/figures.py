@@ -12,7 +12,7 @@ from rrm.agreement.estimates import Estimate, Share
 from rrm.agreement.places import PlaceAgreement, place_agreement
 from rrm.agreement.raters import RaterStanding, rater_standings
 from rrm.agreement.sheet import read_sheet
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.desk import DeskReader
 
 T = TypeVar("T")
@@ -131,11 +131,11 @@ def _giving_way() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-def _noting(answers: Iterable[Given], last: dict[str, float]) -> Iterable[Given]:
+def _noting(answers: Iterable[Annotation], last: dict[str, float]) -> Iterable[Annotation]:
     """Pass answers on, noting when each person answered last."""
-    for given in answers:
-        last[given.person] = max(given.at, last.get(given.person, 0.0))
-        yield given
+    for annotation in answers:
+        last[annotation.person] = max(annotation.at, last.get(annotation.person, 0.0))
+        yield annotation
 
 
 def agreed(found: PlaceAgreement) -> dict[str, Any]:

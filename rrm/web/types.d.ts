@@ -73,7 +73,7 @@ declare namespace Wire {
   type Lease = Item;
 
   /** An answer on record, places in the item's own order. */
-  interface Given {
+  interface Annotation {
     id: string;
     person: string;
     name: string | null;
@@ -90,7 +90,7 @@ declare namespace Wire {
   }
 
   interface Disputed extends Placed { item: string; disagreement: number; kind: Kind }
-  interface DisputedItem extends Item, Placed { node: string; given: Given[] }
+  interface DisputedItem extends Item, Placed { node: string; given: Annotation[] }
   interface RecordedItem extends DisputedItem {
     purpose: Purpose;
     wanted: number;

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import AfterValidator, Field
 
-from rrm.core.annotation import Given, Lease, OwnProgress, Person, Submission
+from rrm.core.annotation import Annotation, Lease, OwnProgress, Person, Submission
 from rrm.core.desk import DeskReader, RaterDesk, Rules, Sessions
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.web.access import (
@@ -191,9 +191,9 @@ def _leases(gate: Gate, work: _Work) -> APIRouter:
     @routes.post("/leases/{id}/answer")
     def answer(id: Id, person: Rater, body: Answering) -> dict[str, Any]:
         limit(gate, "answers", person.id, gate.settings.answers_a_minute)
-        given = desk.submit(person.id, id, _submission(work, person, id, body), body.key)
-        practice = _told(work, given) if given.purpose == "practice" else None
-        return {"id": given.id, "practice": practice, "next": _claimed(work, person)}
+        annotation = desk.submit(person.id, id, _submission(work, person, id, body), body.key)
+        practice = _told(work, annotation) if annotation.purpose == "practice" else None
+        return {"id": annotation.id, "practice": practice, "next": _claimed(work, person)}
 
     @routes.post("/leases/{id}/skip")
     def skip(id: Id, person: Rater, body: Skipping) -> dict[str, Any]:
@@ -299,12 +299,12 @@ def _submission(work: _Work, person: Person, id: str, body: Answering) -> Submis
     return Submission(made.answer, body.shown, body.seconds, body.confidence, {**body.detail, **made.detail})
 
 
-def _told(work: _Work, given: Given) -> dict[str, Any]:
+def _told(work: _Work, annotation: Annotation) -> dict[str, Any]:
     """Return what a rater is told after a practice item: the known answer, with places as they were shown."""
-    item = work.read.item(given.item)
-    expected = answer_json(item.expected, given.order) if item.expected is not None else None
-    return {"right": given.right, "expected": expected, "explanation": item.explanation}
+    item = work.read.item(annotation.item)
+    expected = answer_json(item.expected, annotation.order) if item.expected is not None else None
+    return {"right": annotation.right, "expected": expected, "explanation": item.explanation}
 
 
-def _remembered(given: Given) -> bool:
-    return given.state == "live" and given.purpose != "practice" and not given.adjudication
+def _remembered(annotation: Annotation) -> bool:
+    return annotation.state == "live" and annotation.purpose != "practice" and not annotation.adjudication

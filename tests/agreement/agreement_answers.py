@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from rrm.core.annotation import AnswerState, Given, Purpose
+from rrm.core.annotation import Annotation, AnswerState, Purpose
 from rrm.core.place import Place
 from rrm.core.values import Answer
 
@@ -29,10 +29,10 @@ def told(
     adjudication: bool = False,
     shown: str = "shown-0",
     detail: Mapping[str, Any] | None = None,
-) -> Given:
+) -> Annotation:
     """An answer, recorded after all that were made before it; its node is the item's own by default."""
     number = next(_ids)
-    return Given(
+    return Annotation(
         id=f"given-{number}",
         item=item,
         person=person,

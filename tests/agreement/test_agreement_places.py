@@ -9,7 +9,7 @@ from rrm.agreement.alpha import alpha
 from rrm.agreement.codings import matrix_codings
 from rrm.agreement.places import PlaceAgreement, place_agreement
 from rrm.agreement.sheet import meaning, pick, read_sheet
-from rrm.core.annotation import Given
+from rrm.core.annotation import Annotation
 from rrm.core.place import Place
 from rrm.core.values import (
     Answer,
@@ -24,12 +24,12 @@ from rrm.core.values import (
 )
 
 
-def only(answers: list[Given]) -> PlaceAgreement:
+def only(answers: list[Annotation]) -> PlaceAgreement:
     (found,) = place_agreement(answers)
     return found
 
 
-def labels(table: list[list[bool | None]]) -> list[Given]:
+def labels(table: list[list[bool | None]]) -> list[Annotation]:
     return [
         told(f"rater {rater}", f"item {item}", Label(good))
         for item, row in enumerate(table)

@@ -12,7 +12,7 @@ from agreement_answers import told
 
 from rrm.agreement.raters import Alerts, RaterStanding, gold_reliability, rater_standings
 from rrm.agreement.tallies import run_probability
-from rrm.core.annotation import Given, Person, Skipped
+from rrm.core.annotation import Annotation, Person, Skipped
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Demonstration, Label, Rating
 
@@ -20,7 +20,7 @@ DEFAULT = Alerts()
 
 
 def standings(
-    answers: Sequence[Given], skips: Sequence[Skipped] = (), alerts: Alerts = DEFAULT
+    answers: Sequence[Annotation], skips: Sequence[Skipped] = (), alerts: Alerts = DEFAULT
 ) -> dict[str, RaterStanding]:
     persons = [Person(name, None) for name in sorted({each.person for each in answers})]
     return {each.person.id: each for each in rater_standings(persons, answers, skips, alerts)}
@@ -30,7 +30,7 @@ def names(standing: RaterStanding) -> list[str]:
     return [alert.name for alert in standing.alerts]
 
 
-def crowd(raters: int = 6, items: int = 120, seed: int = 0) -> list[Given]:
+def crowd(raters: int = 6, items: int = 120, seed: int = 0) -> list[Annotation]:
     """Careful raters: 85 % right about two outputs in random order, some 8 s an answer."""
     generator = np.random.default_rng(seed)
     answers = []
@@ -160,7 +160,7 @@ def test_the_bound_on_a_run_is_above_its_probability_and_near_it_where_that_is_s
     assert run_probability(share, answers + 1, answers) == 0.0
 
 
-def checks(person: str, right: int, wrong: int, purpose: str) -> list[Given]:
+def checks(person: str, right: int, wrong: int, purpose: str) -> list[Annotation]:
     base = told(person, "check", Label(True), purpose=purpose, right=True)  # type: ignore[arg-type]
     return [base._replace(item=f"{purpose} {at}", right=at < right) for at in range(right + wrong)]
 
@@ -188,7 +188,7 @@ def test_known_answers_are_counted_with_attention_checks_and_an_interval() -> No
     ],
 )
 def test_two_failed_attention_checks_or_accuracy_surely_below_three_fifths_is_failing(
-    answers: list[Given], alerts: list[str]
+    answers: list[Annotation], alerts: list[str]
 ) -> None:
     assert names(standings(answers)["Ann"]) == alerts
 

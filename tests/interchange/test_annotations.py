@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rrm.core.annotation import Asked, Given
+from rrm.core.annotation import Annotation, Asked
 from rrm.core.errors import MissingError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -42,8 +42,8 @@ def asked(kind: str, *texts: str) -> Request:
     return Request("node-1", "book", PLACE, kind, VIEW, shown, criterion="faithful")
 
 
-def answered(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **known) -> Given:
-    made = Given(
+def answered(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **known) -> Annotation:
+    made = Annotation(
         id="given-1",
         item=request.id,
         person="p-1",
@@ -367,7 +367,7 @@ def test_trl_rows_are_written_as_parquet_too() -> None:
 def test_a_form_begins_to_flow_before_all_answers_are_read(form: str) -> None:
     taken = 0
 
-    def many() -> Iterator[Given]:
+    def many() -> Iterator[Annotation]:
         nonlocal taken
         for _ in range(100_000):
             taken += 1

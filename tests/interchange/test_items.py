@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from rrm.core.annotation import Asked, Given, Item
+from rrm.core.annotation import Annotation, Asked, Item
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -296,11 +296,11 @@ def test_our_own_records_need_no_look_up(tmp_path: Path) -> None:
     assert list(ratings_from(file, lambda ids: pytest.fail("looked up"))) == rated
 
 
-def given(answer: Any, **known: Any) -> Given:
+def given(answer: Any, **known: Any) -> Annotation:
     fixed = {"order": (1, 0), "guideline": 1, "shown": "s", "at": 0.0, "seconds": 2.5, "wall_seconds": 3.0}
     item = {"purpose": "work", "place": Place(level=1), "node": "node", "kind": "comparison", "state": "live"}
     rest = {"id": "g", "item": ASKED.id, "person": "p-1", "confidence": 0.75, "detail": {}}
-    return Given(answer=answer, **{**fixed, **item, **rest, **known})
+    return Annotation(answer=answer, **{**fixed, **item, **rest, **known})
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

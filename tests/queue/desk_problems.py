@@ -5,7 +5,7 @@ from random import Random
 
 from desk_house import Clock
 
-from rrm.core.annotation import Given, Item, Lease, Purpose, Submission
+from rrm.core.annotation import Annotation, Item, Lease, Purpose, Submission
 from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Passage, Rating, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
@@ -49,7 +49,7 @@ def claimed(desk: SqlDesk, person: str) -> Lease:
     return lease
 
 
-def submit(desk: SqlDesk, lease: Lease, answer: Answer | None = None, key: str | None = None) -> Given:
+def submit(desk: SqlDesk, lease: Lease, answer: Answer | None = None, key: str | None = None) -> Annotation:
     """Answer a lease, as though the page had sent it: that output A is the better one, where nothing else is said."""
     given = choosing(lease, 0) if answer is None else answer
     return desk.submit(

@@ -10,7 +10,7 @@ from desk_house import Clock
 from desk_load import all_at_once
 from desk_problems import answer_all, choosing, claimed, known, rate, raters, request, submit, work
 
-from rrm.core.annotation import Given, Item, Submission
+from rrm.core.annotation import Annotation, Item, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, StoreError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -297,7 +297,7 @@ def test_answers_that_come_together_fare_as_they_would_one_after_another(either_
     desk = either_desk
     desk.add_items([*work(0, wanted=2), *work(1, 2)])
     leases = [claimed(desk, person) for person in raters(desk, 4)]
-    came: dict[tuple[int, str], list[Given | Exception]] = defaultdict(list)
+    came: dict[tuple[int, str], list[Annotation | Exception]] = defaultdict(list)
 
     def send(who: int, key: str, shown: str | None = None) -> None:
         lease = leases[who]
@@ -313,7 +313,7 @@ def test_answers_that_come_together_fare_as_they_would_one_after_another(either_
             call(lambda each=each: send(*each))
     first, again = came[0, "key"]
     assert first == again
-    assert [type(came[who, key][0]) for who, key in ((1, "key"), (2, "key"))] == [Given, Given]
+    assert [type(came[who, key][0]) for who, key in ((1, "key"), (2, "key"))] == [Annotation, Annotation]
     assert "answered already" in str(came[2, "another key"][0])
     assert "did not show this item" in str(came[3, "key"][0])
     assert sorted(each.person for each in desk.answers()) == sorted(lease.person for lease in leases[:3])

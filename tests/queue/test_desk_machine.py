@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rrm.core.annotation import Given, Item, Lease, Submission
+from rrm.core.annotation import Annotation, Item, Lease, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Reject
@@ -62,7 +62,7 @@ class Held:
 class Kept:
     """An acknowledged answer as the model knows it."""
 
-    given: Given
+    given: Annotation
     key: str
     held: Held | None
     state: str = "live"

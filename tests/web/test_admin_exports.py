@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from rrm.core.annotation import Given, Item, Submission
+from rrm.core.annotation import Annotation, Item, Submission
 from rrm.core.values import Comparison, Feedback, Label, Rated
 from rrm.web import admin
 from rrm.web.app import application
@@ -162,7 +162,7 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._desk, name)
 
-    def answers(self, **asked: Any) -> Iterator[Given]:
+    def answers(self, **asked: Any) -> Iterator[Annotation]:
         for given in self._desk.answers(**asked):
             if self.read == self._after:
                 assert self._gate.wait(30), "nobody took the first bytes"

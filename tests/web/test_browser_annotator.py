@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rrm.core.annotation import Given, Item
+from rrm.core.annotation import Annotation, Item
 from rrm.core.place import Place
 from rrm.core.values import KINDS, Comparison, Passage, Reject, Request, Shown, View
 from rrm.web.station import Station
@@ -87,10 +87,10 @@ class Scene:
     def __init__(self, desk: Any, url: str, clock: list[float]) -> None:
         self.desk, self.url, self._clock = desk, url, clock
 
-    def answers(self, purpose: str = "work") -> list[Given]:
+    def answers(self, purpose: str = "work") -> list[Annotation]:
         return [each for each in self.desk.answers() if each.purpose == purpose]
 
-    def live(self) -> list[Given]:
+    def live(self) -> list[Annotation]:
         return [each for each in self.answers() if each.state == "live"]
 
 

@@ -38,7 +38,7 @@ const STATES = {
 };
 
 /** Answers to an item, one card each: who, what, how sure, how long, in which order the outputs stood.
- *  @param {Wire.Item} item @param {Wire.Given[]} given */
+ *  @param {Wire.Item} item @param {Wire.Annotation[]} given */
 export const answersTo = (item, given) => el("ol", { class: "answers" }, given.map((each) => el("li", {},
   el("p", {}, called({ name: each.name, id: each.person }), " ",
     el("span", { class: `badge ${STATES[each.state][0]}` }, each.adjudication ? "decision" : STATES[each.state][1]),
@@ -47,7 +47,7 @@ export const answersTo = (item, given) => el("ol", { class: "answers" }, given.m
   marks(item, each.answer),
   el("p", { class: "muted small" }, facts(item, each)))));
 
-/** @param {Wire.Item} item @param {Wire.Given} given */
+/** @param {Wire.Item} item @param {Wire.Annotation} given */
 function facts(item, { seconds: active, confidence, order, guideline, at, adjudication }) {
   const letters = order.map(letter).join(" ");
   return [
