@@ -42,9 +42,9 @@ class PlaceAgreement:
 
 
 def place_agreement(answers: Iterable[Annotation] | Sheet, seed: int = 0) -> list[PlaceAgreement]:
-    """Return agreement by place and kind, of work items' answers that are live or were settled by an adjudicator.
+    """Return agreement by place and kind, of work items' answers that are live or were adjudicated.
 
-    Settled answers count because disputed items are the ones that get settled: without them agreement
+    Adjudicated answers count because disputed items are the ones that get adjudicated: without them agreement
     would rise with every decision. Of a ranking the first place is compared; of a rating that is a
     rejection nothing is. Intervals are a bootstrap over nodes, as answers about one node depend on each
     other. `answers` may be a stream; it is read once.

@@ -33,7 +33,7 @@ class Sheet:
 
     `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (place and
     kind); `meaning` and `pick` are places in `meanings`, or NOTHING. `stands` says that an answer is live
-    or was settled: an adjudicator's decision takes its place in training, but it is still what this rater
+    or was adjudicated: the adjudicator's decision takes its place in training, but it is still what this rater
     said, and without it only what nobody disputed would be left to agree on. `right` is NaN where no
     answer is known.
     """

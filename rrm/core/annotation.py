@@ -9,7 +9,7 @@ from rrm.core.place import Place
 from rrm.core.values import Answer, Request
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
-"""Rates / rates and settles disagreements / does everything / looks only."""
+"""Rates / rates and adjudicates disagreements / does everything / looks only."""
 
 ROLES: tuple[Role, ...] = ("annotator", "adjudicator", "admin", "reader")
 
@@ -22,7 +22,7 @@ Purpose = Literal["work", "gold", "attention", "practice"]
 ItemState = Literal["open", "complete", "frozen"]
 """Wants more answers / has all it wants / its place was frozen, nothing changes any more."""
 
-AnswerState = Literal["live", "undone", "requeued", "settled"]
+AnswerState = Literal["live", "undone", "requeued", "adjudicated"]
 """Counts / taken back by its rater / taken back by an admin / an adjudicator's decision stands in its place."""
 
 BOTH_BAD = "both are bad"

@@ -260,11 +260,11 @@ class Adjudication(Protocol):
     """Settles what raters disagree on."""
 
     def disputed(self, limit: int = 100) -> list[tuple[str, float]]:
-        """Return complete, unfrozen work items whose answers differ and that nobody settled: id and disagreement."""
+        """Return complete, unfrozen, not adjudicated work items whose answers differ: id and disagreement."""
         ...
 
     def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:
-        """Record a decision that stands in the place of the item's answers, which are kept as "settled".
+        """Record a decision that stands in the place of the item's answers, which are kept as "adjudicated".
 
         Places in the answer are in the request's own order.
         """
@@ -298,7 +298,7 @@ class RunDesk(Rules, Protocol):
         ...
 
     def take_up(self, place: Place, attentive: Mapping[str, float] | None = None) -> int:
-        """Make a frozen place's live answers, decisions in the place of settled ones, the record's feedback.
+        """Make a frozen place's live answers, decisions in the place of adjudicated ones, the record's feedback.
 
         Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
         not named). Returns how many there are; doing it again changes nothing. ConflictError if the place is

@@ -89,7 +89,7 @@ def rows(
 
 
 def rated(annotations: Iterable[Annotation], requests: Requests) -> Iterator[Rated]:
-    """Yield what counts as feedback: live answers to work items, decisions in the place of settled ones."""
+    """Yield what counts as feedback: live answers to work items, decisions in the place of adjudicated ones."""
     counting = (annotation for annotation in annotations if annotation.state == "live" and annotation.purpose == "work")
     for annotation, request in _with_requests(counting, requests):
         known = (annotation.seconds, annotation.confidence)

@@ -67,7 +67,7 @@ _MINE_CLOSED = _MINE.with_only_columns(
 )
 _DONE = EVERY.where(
     and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
-    RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "settled"),
+    RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "adjudicated"),
 )
 _DONE_SO_FAR = _DONE.with_only_columns(func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
 _DONE_LATELY = (

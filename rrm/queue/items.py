@@ -120,7 +120,7 @@ class Items(Base):
         return {row.id: read_place(row.place) for row in rows}
 
     def progress(self) -> list[PlaceProgress]:
-        """Return the work items' progress, by place and kind; a settled item counts as complete."""
+        """Return the work items' progress, by place and kind; an adjudicated item counts as complete."""
         with self._read() as connection:
             found = [PlaceProgress(read_place(row[0]), *row[1:]) for row in connection.execute(_PROGRESS)]
         return sorted(found, key=lambda each: (each.place, each.kind))

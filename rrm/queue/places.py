@@ -36,7 +36,7 @@ _AT_ONCE = 5_000  # answers made feedback at a time
 _WORK = ITEM.c.purpose == literal_column("'work'")
 _HERE = and_(_WORK, ITEM.c.place == bindparam("here"))
 _STAND = and_(GIVEN.c.place == bindparam("here"), GIVEN.c.purpose == "work", IS_LIVE)
-"""The answers of a place that count: live ones, and decisions in the place of settled ones."""
+"""The answers of a place that count: live ones, and decisions in the place of adjudicated ones."""
 
 _HOW_MANY = EVERY.where(_STAND).with_only_columns(func.count())
 _ABOUT_PLACE = select(
@@ -45,12 +45,12 @@ _ABOUT_PLACE = select(
 
 
 class Places(Answers):
-    """The part of the desk that settles what came in."""
+    """The part of the desk that adjudicates and closes levels."""
 
     # ---- disputes ----
 
     def disputed(self, limit: int = 100) -> list[tuple[str, float]]:
-        """Return complete, unfrozen work items whose answers differ and that nobody settled: id and disagreement.
+        """Return complete, unfrozen, not adjudicated work items whose answers differ: id and disagreement.
 
         Those that differ most come first.
         """
@@ -61,7 +61,7 @@ class Places(Answers):
             return [(row.id, row.disagreement) for row in found]
 
     def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:
-        """Record a decision that stands in the place of the item's answers, which are kept as "settled".
+        """Record a decision that stands in the place of the item's answers, which are kept as "adjudicated".
 
         Places in the answer are in the request's own order; `shown` is kept as it is sent. The same `key`
         again returns the same decision. ConflictError unless the item is complete, unfrozen and unsettled.
@@ -83,11 +83,11 @@ class Places(Answers):
             asked = ("live", "work", request.place, request.node, request.kind, None, True)
             annotation = Annotation(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
-            settled = connection.execute(live).scalars().all()
-            retract(connection, settled, "settled", now, person)
+            adjudicated = connection.execute(live).scalars().all()
+            retract(connection, adjudicated, "adjudicated", now, person)
             insert_annotations(connection, [annotation_row(annotation, key, None)])
             connection.execute(update(ITEM).where(ITEM.c.id == item).values(settled=True, changed=now))
-            record_audit(connection, now, person, "adjudicate", item, list(settled), annotation.id, version)
+            record_audit(connection, now, person, "adjudicate", item, list(adjudicated), annotation.id, version)
             return annotation
 
         return self._do(decide)
@@ -159,7 +159,7 @@ class Places(Answers):
             return frozen_places(connection)
 
     def take_up(self, place: Place, attentive: Mapping[str, float] | None = None) -> int:
-        """Make a frozen place's live answers, decisions in the place of settled ones, the record's feedback.
+        """Make a frozen place's live answers, decisions in the place of adjudicated ones, the record's feedback.
 
         Each answer's confidence is the one its rater gave, times how `attentive` the rater is (1 for those
         not named). Returns how many there are; doing it again changes nothing. ConflictError if the place is
@@ -233,7 +233,7 @@ class Places(Answers):
         """Take back all of a rater's answers at unfrozen places, so that others rate the items; return how many.
 
         Answers to gold, attention and practice items stay, for they tell of the rater, and so do decisions and
-        what a decision has settled. The rater gets none of the items again.
+        what a decision has adjudicated. The rater gets none of the items again.
         """
 
         def take_back(connection: Connection) -> int:

@@ -140,7 +140,7 @@ class GivenRow(Row, table=True):
 
 
 class RetractionRow(Row, table=True):
-    """That an answer no longer counts, and why: undone, requeued or settled. `seq` counts from 1 without gaps."""
+    """That an answer no longer counts, and why: undone, requeued or adjudicated. `seq` counts from 1 without gaps."""
 
     seq: int | None = Field(default=None, primary_key=True)
     given: str = Field(unique=True, foreign_key="given.id")

@@ -87,7 +87,7 @@ declare namespace Tree {
     seconds: number | null;
     confidence: number | null;
     at: number | null;
-    state: "recorded" | "waiting" | "undone" | "requeued" | "settled" | "check";
+    state: "recorded" | "waiting" | "undone" | "requeued" | "adjudicated" | "check";
     decision: boolean;
   }
   interface Request extends Wire.Placed {

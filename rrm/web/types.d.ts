@@ -7,7 +7,7 @@ declare namespace Wire {
   type PersonState = "practising" | "active" | "paused" | "refused";
   type Purpose = "work" | "gold" | "attention" | "practice";
   type ItemState = "open" | "complete" | "frozen";
-  type AnswerState = "live" | "undone" | "requeued" | "settled";
+  type AnswerState = "live" | "undone" | "requeued" | "adjudicated";
   type Subject = "answer" | "whole" | "split";
   /** From and to, in code points. */
   type Span = [number, number];

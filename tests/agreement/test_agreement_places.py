@@ -133,7 +133,7 @@ def test_only_work_that_counts_is_compared() -> None:
 
 def test_settling_disputes_does_not_raise_agreement() -> None:
     answers = labels(TABLE)
-    settled = [each._replace(state="settled") if each.item == "item 1" else each for each in answers]
+    settled = [each._replace(state="adjudicated") if each.item == "item 1" else each for each in answers]
     assert only(settled) == only(answers)
 
 

@@ -218,7 +218,7 @@ def test_answers_that_an_admin_took_back_still_say_how_somebody_works() -> None:
 
 
 def test_settled_answers_are_done_and_compared() -> None:
-    answers = [told(rater, "i", Label(rater == "Ann"), state="settled") for rater in ("Ann", "Bob")]
+    answers = [told(rater, "i", Label(rater == "Ann"), state="adjudicated") for rater in ("Ann", "Bob")]
     found = standings([*answers, told("judge", "i", Label(True), adjudication=True)])
     assert (found["Ann"].done, found["Ann"].agreement.pairs, found["Ann"].agreement.share) == (1, 1, 0.0)
     assert found["judge"].done == 0

@@ -208,7 +208,7 @@ def test_an_answer_without_its_request_is_named() -> None:
 def test_only_live_answers_to_work_are_feedback() -> None:
     answers = [
         answered(PAIR, Comparison(1), (1, 0), id="kept"),
-        *(answered(PAIR, Comparison(0), (0, 1), state=state) for state in ("undone", "requeued", "settled")),
+        *(answered(PAIR, Comparison(0), (0, 1), state=state) for state in ("undone", "requeued", "adjudicated")),
         *(answered(PAIR, Comparison(0), (0, 1), purpose=purpose) for purpose in ("gold", "attention", "practice")),
     ]
     (only,) = annotations.rated(answers, lookup(PAIR))

@@ -97,7 +97,7 @@ class Model:
     def used(self, item: str, now: float) -> tuple[int, int]:
         """How many places of an item are answered, and how many are held."""
         answers = sum(
-            each.given.item == item and each.state in ("live", "settled") and not each.given.adjudication
+            each.given.item == item and each.state in ("live", "adjudicated") and not each.given.adjudication
             for each in self.kept
         )
         leases = sum(
@@ -321,7 +321,7 @@ class Desks(RuleBasedStateMachine):
         self.keys += 1
         given = self.desk.adjudicate(self.judge, item, Submission(Comparison(better), ""), f"key {self.keys}")
         for each in self._live_on(item):
-            each.state = "settled"
+            each.state = "adjudicated"
         self.model.settled.add(item)
         self.model.kept.append(Kept(given, f"key {self.keys}", None))
 
@@ -448,7 +448,7 @@ class Desks(RuleBasedStateMachine):
     def nobody_has_a_question_twice(self) -> None:
         asked: dict[str, list[str]] = defaultdict(list)
         for kept in self.model.kept:
-            if kept.held is not None and kept.state in ("live", "settled"):
+            if kept.held is not None and kept.state in ("live", "adjudicated"):
                 asked[kept.given.person].append(question_of(kept.held.lease.request))
         for person in asked:
             if (held := self.model.live(person, self.clock())) is not None:

@@ -80,7 +80,7 @@ def test_a_decision_stands_in_the_place_of_the_answers_which_are_kept(either_des
     assert (given.answer, given.order, given.adjudication, given.state) == (Comparison(1), (0, 1), True, "live")
     assert (given.person, given.seconds, given.detail, given.at) == (dee, 20.0, {"why": "see"}, clock())
     first, second, third = either_desk.item_answers(item)
-    assert [each.state for each in (first, second)] == ["settled", "settled"]
+    assert [each.state for each in (first, second)] == ["adjudicated", "adjudicated"]
     assert [each.person for each in (first, second)] == [ann, bob]
     assert third == given
     assert either_desk.disputed() == []
@@ -259,7 +259,7 @@ def test_requeued_answers_make_room_for_others_and_not_for_the_same_rater(either
     assert len(before) == 3
     assert either_desk.requeue(ann, "boss") == 2
     states = {each.item: each.state for each in either_desk.answers(person=ann) if each.purpose == "work"}
-    assert states == {request(1).id: "settled", request(2).id: "requeued", request(3).id: "requeued"}
+    assert states == {request(1).id: "adjudicated", request(2).id: "requeued", request(3).id: "requeued"}
     assert {each.state for each in either_desk.answers(person=ann) if each.purpose == "gold"} <= {"live"}
     assert either_desk.disputed() == []
     assert either_desk.claim(ann) is None

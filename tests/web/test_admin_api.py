@@ -567,7 +567,7 @@ def test_a_decision_stands_and_the_originals_are_kept(home: House) -> None:
     assert get(home, "/api/disputed") == []
     found = get(home, f"/api/admin/items/{item}")
     assert [(each["state"], each["adjudication"]) for each in found["given"]] == [
-        ("settled", False), ("settled", False), ("live", True),
+        ("adjudicated", False), ("adjudicated", False), ("live", True),
     ]  # fmt: skip
     decision = next(each for each in home.desk.item_answers(item) if each.adjudication)
     assert decision.answer == Comparison(1, 0.5)

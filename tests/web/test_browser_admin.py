@@ -229,7 +229,7 @@ def test_disputed_items_are_settled_by_keyboard_alone(
         page.wait_for_function("id => !document.querySelector(`[data-item='${id}']`)", arg=item)
         decision = next(each for each in desk.item_answers(item) if each.adjudication)
         assert (decision.answer, decision.person) == (Comparison(0, 0.5), judge)
-        assert {each.state for each in desk.item_answers(item) if not each.adjudication} == {"settled"}
+        assert {each.state for each in desk.item_answers(item) if not each.adjudication} == {"adjudicated"}
         assert page.evaluate("document.activeElement.id") == "item-title"
         assert_accessible(page)
         page.seen.assert_clean(page)

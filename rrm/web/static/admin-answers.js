@@ -34,7 +34,7 @@ export const outputsOf = (item) => el("div", { class: "grid" }, item.outputs.map
 
 /** @type {Record<Wire.AnswerState, [string, string]>} */
 const STATES = {
-  live: ["good", "counts"], undone: ["", "taken back by the rater"], requeued: ["warn", "taken back by an admin"], settled: ["", "settled by a decision"],
+  live: ["good", "counts"], undone: ["", "taken back by the rater"], requeued: ["warn", "taken back by an admin"], adjudicated: ["", "adjudicated"],
 };
 
 /** Answers to an item, one card each: who, what, how sure, how long, in which order the outputs stood.

@@ -91,7 +91,7 @@ async function freeze(kinds) {
 /** @param {Wire.Placed} at */
 async function reopen({ place, where }) {
   const yes = await confirmed(`Reopen ${where}?`, [
-    "Raters get its unfinished items again, and answers can be undone and settled.",
+    "Raters get its unfinished items again, and answers can be undone and adjudicated.",
     "This works only as long as the run has not taken it up.",
   ], `Reopen ${where}`);
   if (yes && await attempt(() => api("POST", `/api/admin/places/${place}/reopen`), `Open again: ${where}.`)) refresh();

@@ -165,7 +165,7 @@ const WAYS = {
   waiting: "waiting to be taken up",
   undone: "taken back by the rater",
   requeued: "taken back by an admin",
-  settled: "settled by an adjudicator",
+  adjudicated: "adjudicated",
   check: "a check, never learned from",
 };
 
@@ -195,7 +195,7 @@ function rating(request, answer, draw) {
     answer.state !== "recorded" && WAYS[answer.state],
     answer.decision && "an adjudicator's decision",
   ].filter(Boolean);
-  const gone = ["undone", "requeued", "settled"].includes(answer.state);
+  const gone = ["undone", "requeued", "adjudicated"].includes(answer.state);
   return el("li", { class: gone ? "gone" : null },
     el("p", {}, el("span", { class: "badge" }, answer.kind), " ", el("bdi", {}, marked(answer.said, draw.needle))),
     answer.text && text(answer.text, draw),
