@@ -9,9 +9,9 @@ from torch.nn.functional import log_softmax, logsigmoid, softplus
 
 from rrm.core.errors import InputError
 from rrm.core.values import Comparison
-from rrm.feedback.judgements import FIRST, SECOND, TIE, AnswerBlock, only
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
+from rrm.feedback.table import FIRST, SECOND, TIE, AnswerBlock, only
 
 
 def log_probs(

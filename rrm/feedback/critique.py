@@ -7,9 +7,9 @@ from torch import Tensor
 from rrm.core.errors import InputError
 from rrm.core.values import Critique
 from rrm.feedback import choice
-from rrm.feedback.judgements import AnswerBlock, only
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, same_shape
+from rrm.feedback.table import AnswerBlock, only
 
 
 def log_prob(

@@ -7,9 +7,9 @@ from torch import Tensor, where
 from torch.nn.functional import logsigmoid
 
 from rrm.core.values import Label
-from rrm.feedback.judgements import AnswerBlock, only
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
+from rrm.feedback.table import AnswerBlock, only
 
 
 def log_prob(

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from rrm.core.errors import ShapeError
 from rrm.feedback import comparison, correction, critique, demonstration, label, ranking, rating, reject
-from rrm.feedback.judgements import Judgements
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32
+from rrm.feedback.table import FeedbackTable
 
 LIKELIHOODS: dict[str, Callable[[RewardedRows], Tensor]] = {
     "comparison": comparison.of_rows,
@@ -30,18 +30,18 @@ LIKELIHOODS: dict[str, Callable[[RewardedRows], Tensor]] = {
 """Of every kind: the log-likelihood [members, rows], in nats, of the rows of a block."""
 
 
-def log_likelihood(rewards: Tensor, judgements: Judgements, scales: Scales) -> Tensor:
+def log_likelihood(rewards: Tensor, feedback: FeedbackTable, scales: Scales) -> Tensor:
     """Log-likelihood [members, rows], in nats, of every judgement, in the order of the rows.
 
     `rewards` are floating [members, items] in logits. In their type, or in float32 if that is a
     lesser one. Raises ShapeError if rewards fit neither the table's items nor the scales' members.
     """
-    if rewards.dim() != 2 or rewards.shape[1] != len(judgements.items):
-        raise ShapeError(f"rewards are [members, {len(judgements.items)} items], got {tuple(rewards.shape)}")
+    if rewards.dim() != 2 or rewards.shape[1] != len(feedback.items):
+        raise ShapeError(f"rewards are [members, {len(feedback.items)} items], got {tuple(rewards.shape)}")
     if scales.members not in (1, len(rewards)):
         raise ShapeError(f"rewards of {len(rewards)} members do not fit scales of {scales.members}")
-    scores, blocks = at_least_float32(rewards), judgements.blocks
-    found = [LIKELIHOODS[block.kind](RewardedRows(scores, judgements, scales, block)) for block in blocks]
+    scores, blocks = at_least_float32(rewards), feedback.blocks
+    found = [LIKELIHOODS[block.kind](RewardedRows(scores, feedback, scales, block)) for block in blocks]
     if not found:
         return scores.new_zeros(len(scores), 0)
     if len(found) == 1:

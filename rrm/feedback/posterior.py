@@ -4,15 +4,15 @@ import torch
 from torch import Tensor, log_softmax
 
 from rrm.core.errors import ShapeError
-from rrm.feedback.judgements import Judgements
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32, same_shape
+from rrm.feedback.table import FeedbackTable
 
 
 def log_posterior(
     hypotheses: Tensor,
-    judgements: Judgements,
+    feedback: FeedbackTable,
     scales: Scales | None = None,
     log_prior: Tensor | None = None,
     beta: float = 1.0,
@@ -26,11 +26,11 @@ def log_posterior(
     rewards: at 0 raters say nothing and the prior comes back. Raises ShapeError if shapes do not fit.
     """
     rewards = at_least_float32(hypotheses)
-    neutral = Scales(judgements, reliability=False, dtype=rewards.dtype) if scales is None else scales
+    neutral = Scales(feedback, reliability=False, dtype=rewards.dtype) if scales is None else scales
     prior = rewards.new_zeros(len(rewards)) if log_prior is None else log_prior
     if neutral.members != 1:
         raise ShapeError(f"a posterior needs scales of one member, got {neutral.members}")
     same_shape(log_prior=prior, hypotheses=rewards[:, 0])
     with torch.no_grad():
-        total = log_likelihood(beta * rewards, judgements, neutral).sum(dim=1)
+        total = log_likelihood(beta * rewards, feedback, neutral).sum(dim=1)
     return log_softmax(prior + total, dim=0)

@@ -6,9 +6,9 @@ from torch import Tensor, finfo
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.core.values import Ranking
-from rrm.feedback.judgements import AnswerBlock, only, padded
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import at_least_float32, broadcasts, divided, same_shape, with_lapses
+from rrm.feedback.table import AnswerBlock, only, padded
 
 
 def log_prob(

@@ -8,9 +8,9 @@ from torch.nn.functional import pad
 
 from rrm.core.errors import InputError
 from rrm.core.values import Rating
-from rrm.feedback.judgements import AnswerBlock, only
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.shapes import LOGISTIC_SD, at_least_float32, broadcasts, divided, log_between, same_shape, with_lapses
+from rrm.feedback.table import AnswerBlock, only
 
 
 def log_prob(

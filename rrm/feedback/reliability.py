@@ -9,10 +9,10 @@ from torch import Tensor
 
 from rrm.core.errors import InputError
 from rrm.core.values import Rated
-from rrm.feedback.judgements import Judgements, tabulate
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.optimise import minimise
 from rrm.feedback.scales import Rater, Scales
+from rrm.feedback.table import FeedbackTable, tabulate
 
 
 class Reliability(NamedTuple):
@@ -22,7 +22,7 @@ class Reliability(NamedTuple):
     to add for the logit of acceptance; `log_likelihood` is that of all rows, in nats.
     """
 
-    judgements: Judgements
+    feedback: FeedbackTable
     rewards: np.ndarray
     anchor: float
     raters: list[Rater]
@@ -30,7 +30,7 @@ class Reliability(NamedTuple):
 
 
 def fit_reliability(
-    rated: Sequence[Rated] | Judgements, reward_sd: float = 2.0, reliability: bool = True
+    rated: Sequence[Rated] | FeedbackTable, reward_sd: float = 2.0, reliability: bool = True
 ) -> Reliability:
     """Find every item's reward and every rater's parameters at the mode of their joint posterior.
 
@@ -43,19 +43,19 @@ def fit_reliability(
     doi:10.1145/2433396.2433420, for comparisons; the temperature is that of Jeon et al. (2020),
     arXiv:2002.04833.
     """
-    judgements = rated if isinstance(rated, Judgements) else tabulate(rated)
-    if not judgements.rows:
+    feedback = rated if isinstance(rated, FeedbackTable) else tabulate(rated)
+    if not feedback.rows:
         raise InputError("there is no feedback to fit raters on")
-    scales = Scales(judgements, reliability=reliability)
-    rewards = torch.zeros(1, len(judgements.items), dtype=torch.float64, requires_grad=True)
+    scales = Scales(feedback, reliability=reliability)
+    rewards = torch.zeros(1, len(feedback.items), dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        fit = log_likelihood(rewards, judgements, scales).sum() + scales.log_prior().sum()
+        fit = log_likelihood(rewards, feedback, scales).sum() + scales.log_prior().sum()
         return 0.5 * (rewards / reward_sd).pow(2).sum() - fit
 
     minimise(loss, [rewards, *scales.parameters()])
     with torch.no_grad():
-        total = float(log_likelihood(rewards, judgements, scales).sum())
+        total = float(log_likelihood(rewards, feedback, scales).sum())
         # the fit has mean log-temperature 0 over rows, the report over raters: rewards go with it
         unit = float(scales.log_temperatures().mean().exp()) if scales.reliability else 1.0
-        return Reliability(judgements, rewards[0].numpy() / unit, float(scales.anchor()) / unit, scales.raters(), total)
+        return Reliability(feedback, rewards[0].numpy() / unit, float(scales.anchor()) / unit, scales.raters(), total)

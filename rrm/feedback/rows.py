@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rrm.feedback.judgements import AnswerBlock, Judgements
 from rrm.feedback.scales import Effects, Scales
+from rrm.feedback.table import AnswerBlock, FeedbackTable
 
 
 class RewardedRows:
     """One block of a table, given rewards [members, items] of the table's items and the scales."""
 
-    def __init__(self, rewards: Tensor, table: Judgements, scales: Scales, block: AnswerBlock) -> None:
+    def __init__(self, rewards: Tensor, table: FeedbackTable, scales: Scales, block: AnswerBlock) -> None:
         self.scales, self.block = scales, block
         self._rewards, self._table = rewards, table
 

@@ -13,8 +13,8 @@ from torch import Tensor, cat, cumsum, nn
 from torch.nn.functional import softplus
 
 from rrm.core.errors import ShapeError
-from rrm.feedback.judgements import Judgements
 from rrm.feedback.shapes import LOGISTIC_SD
+from rrm.feedback.table import FeedbackTable
 
 PRECISION = 0.1
 """Of the weak prior on intercepts, thresholds and the odds of a tie, which keeps them finite."""
@@ -83,7 +83,7 @@ class Scales(nn.Module):
 
     def __init__(
         self,
-        judgements: Judgements,
+        feedback: FeedbackTable,
         members: int = 1,
         reliability: bool = True,
         dtype: torch.dtype = torch.float64,
@@ -91,18 +91,18 @@ class Scales(nn.Module):
         anchor_sd: float | None = None,
     ) -> None:
         super().__init__()
-        raters = len(judgements.raters)
+        raters = len(feedback.raters)
         self.members, self.reliability = members, reliability and raters > 1
-        self.names = judgements.raters
-        self.rows_of = np.bincount(judgements.row_rater, minlength=raters)
-        self.ties, self.grades, self.scales = judgements.ties, judgements.grades, judgements.scales
-        rated = {block.scale: len(block.row) for block in judgements.blocks if block.kind == "rating"}
+        self.names = feedback.raters
+        self.rows_of = np.bincount(feedback.row_rater, minlength=raters)
+        self.ties, self.grades, self.scales = feedback.ties, feedback.grades, feedback.scales
+        rated = {block.scale: len(block.row) for block in feedback.blocks if block.kind == "rating"}
         counts = [rated.get(scale, 0) for scale in range(len(self.scales))]
-        labelled = any(block.kind == "label" for block in judgements.blocks)
+        labelled = any(block.kind == "label" for block in feedback.blocks)
         self.main_scale = None if labelled or not counts else int(np.argmax(counts))
         # a quantity alone has no unit: then its noise is that of one logit of reward
         quantities = sum(count for count, scale in zip(counts, self.scales, strict=True) if not scale.ordinal)
-        self.own_noise = judgements.rows > quantities
+        self.own_noise = feedback.rows > quantities
 
         def parameter(*shape: int, value: float = 0.0) -> nn.Parameter:
             return nn.Parameter(torch.full((members, *shape), value, dtype=dtype))
@@ -113,7 +113,7 @@ class Scales(nn.Module):
         self.anchor_prior: Tensor
         self.row_share: Tensor
         self.register_buffer("anchor_prior", centre)
-        self.register_buffer("row_share", torch.as_tensor(self.rows_of / max(judgements.rows, 1), dtype=dtype))
+        self.register_buffer("row_share", torch.as_tensor(self.rows_of / max(feedback.rows, 1), dtype=dtype))
         self.anchor_unit = 1.0 if anchor_sd is None else anchor_sd * PRECISION**0.5
         self.shift = parameter()
         self.log_tie = parameter(value=-1.0)

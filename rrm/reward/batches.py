@@ -12,7 +12,7 @@ from torch import Tensor
 from rrm.backbone.classifier import Classifier
 from rrm.backbone.layout import Row, Tokens, pack
 from rrm.core.ids import generator
-from rrm.feedback.judgements import Judgements
+from rrm.feedback.table import FeedbackTable
 from rrm.reward.joint_model import Padded
 
 Block = tuple[int, ...]
@@ -22,12 +22,12 @@ Block = tuple[int, ...]
 class Batch(NamedTuple):
     """Inputs for a net, the judgements about its outputs, and which output each of their items is.
 
-    `place` int64 [items]: the items of `judgements` are columns `place` of the net's rewards.
+    `place` int64 [items]: the items of `feedback` are columns `place` of the net's rewards.
     `weights` float [members, rows]: how much each member weighs each row of feedback.
     """
 
     inputs: Row | Padded
-    judgements: Judgements
+    feedback: FeedbackTable
     place: Tensor
     weights: Tensor
 
@@ -47,7 +47,7 @@ class Table:
     `member_weights` is float [members, sources].
     """
 
-    judgements: Judgements
+    feedback: FeedbackTable
     tokens: Sequence[Tokens]
     member_weights: np.ndarray
     classifier: Classifier
@@ -64,12 +64,12 @@ class Table:
         random = generator("blocks", seed)
         by_view: dict[str, list[int]] = defaultdict(list)
         for row in rows:
-            by_view[self.judgements.items[self.judgements.row_items[row][0]].view.id].append(int(row))
+            by_view[self.feedback.items[self.feedback.row_items[row][0]].view.id].append(int(row))
         found: list[Block] = []
         for members in by_view.values():
             left = [members[place] for place in random.permutation(len(members))]
             while left:
-                block = _cover(self.judgements, left, self.tokens, self.sizes)
+                block = _cover(self.feedback, left, self.tokens, self.sizes)
                 kept = set(block)
                 found.append(block)
                 left = [row for row in left if row not in kept]
@@ -78,7 +78,7 @@ class Table:
     def micro_batches(self, update: Sequence[Block]) -> list[Block]:
         """Join an update's blocks, largest first, into sets that are read at once within `batch_tokens`."""
         sized = [
-            (block, _size({item for row in block for item in self.judgements.row_items[row]}, self.tokens))
+            (block, _size({item for row in block for item in self.feedback.row_items[row]}, self.tokens))
             for block in update
         ]
         joined: list[tuple[list[int], int]] = []
@@ -92,7 +92,7 @@ class Table:
 
     def batch(self, block: Block) -> Batch:
         """Make what a net reads for some judgements: each output once, each source once where the net can."""
-        part, items = self.judgements.take(block)
+        part, items = self.feedback.take(block)
         own = [self.tokens[item] for item in items]
         row_weights = self.member_weights[:, part.row_source] * part.weight / len(self.member_weights)
         weights = torch.from_numpy(row_weights.astype(np.float32)).to(self.device)
@@ -107,9 +107,9 @@ class Table:
         return Batch(row, part, torch.from_numpy(np.argsort(order)).to(self.device), weights)
 
 
-def _cover(judgements: Judgements, left: Sequence[int], tokens: Sequence[Tokens], sizes: Sizes) -> Block:
+def _cover(feedback: FeedbackTable, left: Sequence[int], tokens: Sequence[Tokens], sizes: Sizes) -> Block:
     """Return the judgements of one block: the first one left, and what best goes with it."""
-    about = {row: frozenset(judgements.row_items[row]) for row in left}
+    about = {row: frozenset(feedback.row_items[row]) for row in left}
     chosen = set(about[left[0]])
     every = frozenset().union(*about.values())
     if len(every) <= sizes.outputs and _size(set(every), tokens) <= sizes.batch_tokens:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from rrm.feedback.judgements import Judgements
+from rrm.feedback.table import FeedbackTable
 from rrm.reward.heads import curvatures, fit_heads
 
 USUAL, SPREAD = 50.0, 1.5
@@ -33,7 +33,7 @@ class Shrinkage(NamedTuple):
 
 def shrinkages(
     columns: np.ndarray,
-    judgements: Judgements,
+    feedback: FeedbackTable,
     weights: np.ndarray,
     prior: np.ndarray,
     anchor_prior: np.ndarray,
@@ -51,8 +51,8 @@ def shrinkages(
     precision = np.full(len(weights), fixed or USUAL)
     own = np.zeros(len(weights))
     for _ in range(1 if fixed else _ROUNDS):
-        found = fit_heads(columns, judgements, weights, prior, anchor_prior, precision, reliability, anchor_sd)
-        hessians = curvatures(columns, judgements, weights, found)
+        found = fit_heads(columns, feedback, weights, prior, anchor_prior, precision, reliability, anchor_sd)
+        hessians = curvatures(columns, feedback, weights, found)
         for at, hessian in enumerate(hessians):
             values, vectors = np.linalg.eigh(hessian)
             values = np.maximum(values, 0.0)

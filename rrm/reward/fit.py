@@ -16,7 +16,7 @@ from rrm.core.ids import generator, seed_for
 from rrm.core.place import Place
 from rrm.core.protocols import Encoder
 from rrm.core.values import Group, Rated, View
-from rrm.feedback.judgements import Item, Judgements, tabulate
+from rrm.feedback.table import FeedbackTable, Item, tabulate
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
 from rrm.reward.disperse import cross_disperse
 from rrm.reward.evidence import Shrinkage, averaged, shrinkages
@@ -84,7 +84,7 @@ def fit(
     `fold_of` must be the same at all levels of a run; by default folds are dealt by
     `balanced_folds`. With a single source nothing is held out, and `holds_out` says so; a split
     within a source is out of scope here. How each kind of feedback is read is in
-    `rrm.feedback.judgements.tabulate`; what says nothing about rewards is counted in `unused`.
+    `rrm.feedback.table.tabulate`; what says nothing about rewards is counted in `unused`.
 
     Raises InputError without a single usable rating, or for answers that do not fit their requests.
     """
@@ -93,27 +93,27 @@ def fit(
     reader = _reader(encoder, lower)
     if lower is not None and lower.members != config.members:
         raise InputError(f"the model below has {lower.members} members, so this level cannot have {config.members}")
-    judgements = tabulate(rated)
-    if not judgements.rows:
+    feedback = tabulate(rated)
+    if not feedback.rows:
         raise InputError(f"{place.title} has no ratings to fit on: let it share the head below (LevelModel.shared)")
-    features = _features(judgements.items, reader)
+    features = _features(feedback.items, reader)
     trunk = fit_trunk(features, config.components, config.component_weight) if lower is None else lower.trunk
     columns = trunk(features)
-    folds, seen = _folds(judgements.sources, lower, config, seed, fold_of)
-    anchored = judgements.anchors
+    folds, seen = _folds(feedback.sources, lower, config, seed, fold_of)
+    anchored = feedback.anchors
     left_out = leaves_out(config.members, folds)
     prior = np.zeros((len(left_out), trunk.columns)), np.zeros(len(left_out))
     if lower is not None:
         prior = np.concatenate([lower.heads, lower.pair_heads]), np.concatenate([lower.anchor, lower.pair_anchor])
     anchor_sd = ANCHOR_SD if lower is not None and lower.anchored else None
-    chosen = _shrinkages(columns, judgements, seen, left_out, prior, config, lower is not None, anchor_sd)
+    chosen = _shrinkages(columns, feedback, seen, left_out, prior, config, lower is not None, anchor_sd)
     precision = np.array([each.precision for each in chosen])
-    weights = _weights(judgements.sources, seen, left_out, seed)
-    found = fit_heads(columns, judgements, weights, *prior, precision, config.reliability, anchor_sd)
+    weights = _weights(feedback.sources, seen, left_out, seed)
+    found = fit_heads(columns, feedback, weights, *prior, precision, config.reliability, anchor_sd)
     settings = settings_of(config, seed)
     if config.reliability:
         settings["raters"] = [rater._asdict() for rater in found.raters]
-    held = _held_logits(columns, judgements, found.heads, found.anchor, seen, anchored)
+    held = _held_logits(columns, feedback, found.heads, found.anchor, seen, anchored)
     (heads, pair_heads), (anchor, pair_anchor) = (
         np.split(each, [config.members]) for each in (found.heads, found.anchor)
     )
@@ -137,8 +137,8 @@ def fit(
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
         shrinkage=None if lower is None else averaged(chosen[: config.members]),
-        ratings=judgements.rows,
-        unused=judgements.unused,
+        ratings=feedback.rows,
+        unused=feedback.unused,
         settings=settings,
     )
 
@@ -188,7 +188,7 @@ def leaves_out(members: int, folds: int) -> np.ndarray:
 
 def _shrinkages(
     columns: np.ndarray,
-    judgements: Judgements,
+    feedback: FeedbackTable,
     seen: Mapping[str, int],
     left_out: np.ndarray,
     prior: tuple[np.ndarray, np.ndarray],
@@ -202,12 +202,12 @@ def _shrinkages(
         return [Shrinkage(fixed, 1.0)] * len(left_out)
     sets, set_of = np.unique(left_out, axis=0, return_inverse=True)
     set_of = set_of.ravel()
-    weights = np.ones((len(sets), len(judgements.sources)))
-    for column, source in enumerate(judgements.sources):
+    weights = np.ones((len(sets), len(feedback.sources)))
+    for column, source in enumerate(feedback.sources):
         if seen[source] != SEEN_BY_ALL:
             weights[sets[:, seen[source]], column] = 0.0
     centres = [np.stack([each[set_of == at].mean(axis=0) for at in range(len(sets))]) for each in prior]
-    found = shrinkages(columns, judgements, weights, centres[0], centres[1], config.reliability, anchor_sd, fixed)
+    found = shrinkages(columns, feedback, weights, centres[0], centres[1], config.reliability, anchor_sd, fixed)
     return [found[at] for at in set_of]
 
 
@@ -238,7 +238,7 @@ def _features(items: Sequence[Item], reader: FeatureReader) -> Features:
 
 def _held_logits(
     columns: np.ndarray,
-    judgements: Judgements,
+    feedback: FeedbackTable,
     heads: np.ndarray,
     anchor: np.ndarray,
     seen: Mapping[str, int],
@@ -249,15 +249,15 @@ def _held_logits(
     A head that had nothing to learn from is zero, and its logits count as unknown (NaN).
     """
     rewards = columns @ heads.T
-    rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in judgements.pairs()]
+    rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in feedback.pairs()]
     if anchored:
-        rows += [(item, -1, good, source) for item, good, source in judgements.valued()]
+        rows += [(item, -1, good, source) for item, good, source in feedback.valued()]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     first, second, source = table[:, [0, 1, 3]].astype(np.int64).T
     is_anchor = second < 0
     logits = rewards[first] - np.where(is_anchor[:, None], -anchor[None, :], rewards[second])
     logits[:, ~heads.any(axis=1)] = np.nan
-    at = np.array([seen[name] for name in judgements.sources])[source]
-    views = np.unique([item.view.id for item in judgements.items], return_inverse=True)[1].ravel()
+    at = np.array([seen[name] for name in feedback.sources])[source]
+    views = np.unique([item.view.id for item in feedback.items], return_inverse=True)[1].ravel()
     held = HeldLogits(logits, table[:, 2], is_anchor.astype(np.float64), at, first, second, views[first])
     return held.where(at != SEEN_BY_ALL)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rrm.feedback.judgements import Judgements
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.optimise import minimise
 from rrm.feedback.scales import Rater, Scales
+from rrm.feedback.table import FeedbackTable
 
 
 class Heads(NamedTuple):
@@ -26,7 +26,7 @@ class Heads(NamedTuple):
 
 def fit_heads(
     columns: np.ndarray,
-    judgements: Judgements,
+    feedback: FeedbackTable,
     weights: np.ndarray,
     prior: np.ndarray,
     anchor_prior: np.ndarray,
@@ -47,14 +47,14 @@ def fit_heads(
     centre = torch.from_numpy(prior)
     precisions = np.broadcast_to(np.asarray(precision, dtype=np.float64), (members,))
     strength = torch.from_numpy(precisions.copy())
-    row_weights = torch.from_numpy(weights[:, judgements.row_source] * judgements.weight)
-    scales = Scales(judgements, members, reliability, anchor_prior=anchor_prior, anchor_sd=anchor_sd)
-    basis = _preconditioner(columns, judgements, float(np.exp(np.log(precisions).mean())), weights)
+    row_weights = torch.from_numpy(weights[:, feedback.row_source] * feedback.weight)
+    scales = Scales(feedback, members, reliability, anchor_prior=anchor_prior, anchor_sd=anchor_sd)
+    basis = _preconditioner(columns, feedback, float(np.exp(np.log(precisions).mean())), weights)
     offset = torch.zeros(members, columns.shape[1], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         moved = offset @ basis.T
-        likelihood = log_likelihood((centre + moved) @ at.T, judgements, scales)
+        likelihood = log_likelihood((centre + moved) @ at.T, feedback, scales)
         return (
             0.5 * (strength * (moved**2).sum(dim=1)).sum() - scales.log_prior().sum() - (row_weights * likelihood).sum()
         )
@@ -64,25 +64,25 @@ def fit_heads(
         return Heads((centre + offset @ basis.T).numpy(), scales.anchor().numpy(), scales.raters(), scales)
 
 
-def curvatures(columns: np.ndarray, judgements: Judgements, weights: np.ndarray, fitted: Heads) -> np.ndarray:
+def curvatures(columns: np.ndarray, feedback: FeedbackTable, weights: np.ndarray, fitted: Heads) -> np.ndarray:
     """Return each member's Hessian of the negative log-likelihood over its head at the mode, [members, c, c].
 
     The likelihood's other parameters are held where they are.
     """
     at = torch.from_numpy(columns)
-    row_weights = torch.from_numpy(weights[:, judgements.row_source] * judgements.weight)
+    row_weights = torch.from_numpy(weights[:, feedback.row_source] * feedback.weight)
     heads = torch.from_numpy(fitted.heads).requires_grad_()
-    likelihood = log_likelihood(heads @ at.T, judgements, fitted.scales)
+    likelihood = log_likelihood(heads @ at.T, feedback, fitted.scales)
     [slope] = torch.autograd.grad(-(row_weights * likelihood).sum(), heads, create_graph=True)
     # members do not meet, so one pass gives the same row of the Hessian for all of them
     rows = [torch.autograd.grad(slope[:, each].sum(), heads, retain_graph=True)[0] for each in range(columns.shape[1])]
     return np.asarray(torch.stack(rows, dim=1).numpy())
 
 
-def _preconditioner(columns: np.ndarray, judgements: Judgements, precision: float, weights: np.ndarray) -> Tensor:
+def _preconditioner(columns: np.ndarray, feedback: FeedbackTable, precision: float, weights: np.ndarray) -> Tensor:
     """Return a matrix B [columns, columns] with B B' the inverse of the members' mean Hessian at zero."""
-    pairs = np.array([(pair.first, pair.second, pair.source) for pair in judgements.pairs()], dtype=np.int64)
-    single = np.array([(item, source) for item, _, source in judgements.valued()], dtype=np.int64)
+    pairs = np.array([(pair.first, pair.second, pair.source) for pair in feedback.pairs()], dtype=np.int64)
+    single = np.array([(item, source) for item, _, source in feedback.valued()], dtype=np.int64)
     pairs, single = pairs.reshape(-1, 3), single.reshape(-1, 2)
     vectors = np.concatenate([columns[pairs[:, 0]] - columns[pairs[:, 1]], columns[single[:, 0]]])
     weight = weights.mean(axis=0)[np.concatenate([pairs[:, 2], single[:, 1]])]

@@ -10,7 +10,7 @@ from scipy.special import logit
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import OVERALL, Group, Prediction, Rated
-from rrm.feedback.judgements import Judgements, tabulate
+from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.calibrate import HeldLogits
 
 EDGE = 1e-6
@@ -30,17 +30,17 @@ def held_logits(model: RewardModel, rated: Sequence[Rated]) -> HeldLogits:
     Comparisons and rankings give differences of rewards; labels and ratings, where the model is anchored, logits
     of acceptance. Where a source has fewer members than another the rest is NaN.
     """
-    judgements = tabulate(rated)
-    said = _said(model, judgements)
-    rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in judgements.pairs()]
+    feedback = tabulate(rated)
+    said = _said(model, feedback)
+    rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in feedback.pairs()]
     if model.anchored:
-        rows += [(item, -1, good, source) for item, good, source in judgements.valued()]
+        rows += [(item, -1, good, source) for item, good, source in feedback.valued()]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     first, second, source = table[:, [0, 1, 3]].astype(np.int64).T
     alone = second < 0
     logits = np.where(alone[:, None], said.accepted[first], said.rewards[first] - said.rewards[second])
-    folds = np.array([_fold(model, each) for each in judgements.sources], dtype=np.int64)
-    views = np.unique([item.view.id for item in judgements.items], return_inverse=True)[1].ravel()
+    folds = np.array([_fold(model, each) for each in feedback.sources], dtype=np.int64)
+    views = np.unique([item.view.id for item in feedback.items], return_inverse=True)[1].ravel()
     fold = folds[source]
     held = HeldLogits(logits, table[:, 2], alone.astype(np.float64), fold, first, second, views[first])
     return held.where((fold >= 0) & np.isfinite(logits).any(axis=1))
@@ -57,20 +57,20 @@ def _fold(model: RewardModel, source: str) -> int:
     return fold if fold is not None and model.holds_out(source) else -1
 
 
-def _said(model: RewardModel, judgements: Judgements) -> _Said:
+def _said(model: RewardModel, feedback: FeedbackTable) -> _Said:
     """Ask a model once about every item of a table whose source is held out."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for at, item in enumerate(judgements.items):
-        source = judgements.sources[judgements.item_source[at]]
+    for at, item in enumerate(feedback.items):
+        source = feedback.sources[feedback.item_source[at]]
         if _fold(model, source) >= 0:
             groups[source, item.view.id].append(at)
     asked = [
-        Group(source, Place(), judgements.items[places[0]].view, tuple(judgements.items[at].text for at in places))
+        Group(source, Place(), feedback.items[places[0]].view, tuple(feedback.items[at].text for at in places))
         for (source, _), places in groups.items()
     ]
     found = model.predict(asked) if asked else []
     members = max((each.rewards[OVERALL].shape[0] for each in found), default=1)
-    rewards = np.full((len(judgements.items), members), np.nan)
+    rewards = np.full((len(feedback.items), members), np.nan)
     acceptance = rewards.copy()
     for each, places in zip(found, groups.values(), strict=True):
         own = each.rewards[OVERALL].shape[0]

@@ -33,7 +33,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> ForwardPass:
         rewards = self.net(batch.inputs)[:, batch.place]
-        likelihood = log_likelihood(rewards, batch.judgements, self.scales)
+        likelihood = log_likelihood(rewards, batch.feedback, self.scales)
         loss = -(batch.weights * likelihood).sum()
         return ForwardPass(loss, -self.scales.log_prior().mean(), rewards, likelihood, self.scales.anchor())
 

@@ -14,7 +14,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import Group, Prediction, Rated
-from rrm.feedback.judgements import tabulate
+from rrm.feedback.table import tabulate
 from rrm.reward.model import SEEN_BY_ALL, preferred
 from rrm.reward.wrap import checked, read_facts, saved
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from rrm.backbone.classifier import load_classifier
-from rrm.feedback.judgements import Judgements
 from rrm.feedback.scales import Scales
+from rrm.feedback.table import FeedbackTable
 from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Block
 from rrm.reward.joint_model import JointNet
@@ -84,7 +84,7 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def gathered(
-    objective: Objective, adapters: LowRank | None, judgements: Judgements, name: str, config: TrainConfig
+    objective: Objective, adapters: LowRank | None, feedback: FeedbackTable, name: str, config: TrainConfig
 ) -> tuple[Objective, LowRank | None]:
     """Return an objective whose weights are whole in the main process, where training had sharded them (FSDP).
 
@@ -97,7 +97,7 @@ def gathered(
     weights = get_model_state_dict(objective, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     net = JointNet(load_classifier(name, config.members, "cpu", "float32"))
     adapters = make_trainable(net, config)
-    whole = Objective(net, Scales(judgements, config.members, config.reliability, dtype=torch.float32))
+    whole = Objective(net, Scales(feedback, config.members, config.reliability, dtype=torch.float32))
     if weights:  # the main process alone is given them, and it alone saves
         whole.load_state_dict(weights)
     return whole, adapters

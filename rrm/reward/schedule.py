@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rrm.core.ids import generator, seed_for
-from rrm.feedback.judgements import Judgements
+from rrm.feedback.table import FeedbackTable
 from rrm.reward.batches import Block, Table, updates
 
 
@@ -64,15 +64,15 @@ def rate_share(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + cos(pi * (step - rising) / max(total - rising, 1)))
 
 
-def split(judgements: Judgements, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(feedback: FeedbackTable, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to learn from and those held back: a share of the sources, in a seeded order.
 
     At least one source is held back where there are two, none with a share of 0 or a single source.
     """
-    named = sorted({judgements.sources[place] for place in judgements.row_source})
+    named = sorted({feedback.sources[place] for place in feedback.row_source})
     count = min(len(named) - 1, max(1, round(share * len(named)))) if share else 0
     order = sorted(named, key=lambda source: (seed_for(seed, "held back", source), source))
-    held = np.isin(judgements.row_source, [judgements.sources.index(source) for source in order[:count]])
+    held = np.isin(feedback.row_source, [feedback.sources.index(source) for source in order[:count]])
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

@@ -22,8 +22,8 @@ from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.values import Rated
-from rrm.feedback.judgements import Judgements, tabulate
 from rrm.feedback.scales import Scales
+from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
 from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Table
@@ -73,21 +73,21 @@ def train(
     state of another training, or of this one in another precision.
     """
     events = events or Events()
-    judgements = tabulate(rated)
-    _check(judgements)
+    feedback = tabulate(rated)
+    _check(feedback)
     accelerator = make_accelerator(device)
 
     # the model, its objective, and what is learned from
     model = _initial(name, config, seed, reading or Reading(), place or Place(), str(accelerator.device), dtype)
-    table = _table(judgements, model, config, seed, accelerator.device)
+    table = _table(feedback, model, config, seed, accelerator.device)
     adapters = make_trainable(model.net, config)
     if start is not None:
         _begin_from(start, model.net, adapters)
-    scales = Scales(judgements, config.members, config.reliability, dtype=torch.float32).to(accelerator.device)
+    scales = Scales(feedback, config.members, config.reliability, dtype=torch.float32).to(accelerator.device)
     whole = Objective(model.net, scales)
     groups = parameter_groups(whole, config)
     objective, optimiser = accelerator.prepare(whole, AdamW(groups, weight_decay=config.weight_decay))
-    learn, hold = split(judgements, config.validation, seed)
+    learn, hold = split(feedback, config.validation, seed)
     plan = schedule(table, learn, config.rows_per_update, config.epochs, config.warmup, seed)
 
     # where an earlier call was cut off
@@ -122,9 +122,9 @@ def train(
     state.restore_best(objective)
     held = validate(objective, table, hold)
     calibration = temperature(objective, table, hold)
-    whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, judgements, name, config)
+    whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, feedback, name, config)
     model = replace(model, net=whole.net, classifier=replace(model.classifier, model=whole.net.model))
-    model = _finished(model, whole.scales, judgements, len(learn), calibration)
+    model = _finished(model, whole.scales, feedback, len(learn), calibration)
     seen = tuple(sorted({*model.seen, *(start.joint.seen if start else ())}))
     backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
     model = replace(model, seen=seen, settings={**model.settings, **asdict(config), "seed": seed, "backbone": backbone})
@@ -135,7 +135,7 @@ def train(
         log.finish()
         checkpoints.remove()
     accelerator.wait_for_everyone()
-    return Trained(made, digest, judgements.rows, held, log.lines)
+    return Trained(made, digest, feedback.rows, held, log.lines)
 
 
 def _step(
@@ -147,7 +147,7 @@ def _step(
     learning_rows: int,
     clip: float,
 ) -> float:
-    """Take one step down the mean loss of an update's judgements; return the sum of their losses in nats."""
+    """Take one step down the mean loss of an update's feedback; return the sum of their losses in nats."""
     shares = share_of(table.micro_batches(update.blocks), accelerator)
     total = torch.zeros((), device=accelerator.device)
     for place, (block, counts) in enumerate(shares, 1):
@@ -167,10 +167,10 @@ def _step(
 # ---- before and after the loop ----
 
 
-def _check(judgements: Judgements) -> None:
-    if not judgements.rows:
+def _check(feedback: FeedbackTable) -> None:
+    if not feedback.rows:
         raise InputError("there is no feedback to learn from: every row was unused")
-    if not judgements.anchors and all(choice == 2 for _, _, choice, _ in judgements.pairs()):
+    if not feedback.anchors and all(choice == 2 for _, _, choice, _ in feedback.pairs()):
         raise InputError("every comparison is a tie, which says nothing about which output is better")
 
 
@@ -218,27 +218,25 @@ def _parted(model: JointModel, adapters: LowRank, name: str) -> AdaptedModel:
     return AdaptedModel(model, Trunk(model.classifier, find_checkpoint(name).digest), tensors)
 
 
-def _table(judgements: Judgements, model: JointModel, config: TrainConfig, seed: int, device: torch.device) -> Table:
-    tokens = model.tokens([(item.view, item.text) for item in judgements.items])
-    weights = member_weights(judgements.sources, config.members, seed)
-    return Table(judgements, tokens, weights, model.classifier, config.sizes, device)
+def _table(feedback: FeedbackTable, model: JointModel, config: TrainConfig, seed: int, device: torch.device) -> Table:
+    tokens = model.tokens([(item.view, item.text) for item in feedback.items])
+    weights = member_weights(feedback.sources, config.members, seed)
+    return Table(feedback, tokens, weights, model.classifier, config.sizes, device)
 
 
 def _finished(
-    model: JointModel, scales: Scales, judgements: Judgements, learned: int, calibration: Calibration
+    model: JointModel, scales: Scales, feedback: FeedbackTable, learned: int, calibration: Calibration
 ) -> JointModel:
     """Return the model with its heads calibrated, and with all that is known of it."""
     with torch.no_grad():
         for parameter in model.net.head.parameters():
             parameter.mul_(calibration.slope)
-        anchor = (
-            calibration.slope * float(scales.anchor().mean()) + calibration.intercept if judgements.anchors else 0.0
-        )
+        anchor = calibration.slope * float(scales.anchor().mean()) + calibration.intercept if feedback.anchors else 0.0
     return replace(
         model,
         anchor=anchor,
-        anchored=judgements.anchors,
-        seen=tuple(sorted({*model.seen, *(judgements.sources[place] for place in judgements.row_source)})),
+        anchored=feedback.anchors,
+        seen=tuple(sorted({*model.seen, *(feedback.sources[place] for place in feedback.row_source)})),
         ratings=learned,
         settings={"slope": calibration.slope, "raters": [rater._asdict() for rater in scales.raters()]},
     )

@@ -20,10 +20,10 @@ from rrm.core.values import (
     Rating,
     Reject,
 )
-from rrm.feedback.judgements import Judgements, tabulate
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.posterior import log_posterior
 from rrm.feedback.scales import Scales
+from rrm.feedback.table import FeedbackTable, tabulate
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),
@@ -52,7 +52,7 @@ def set_at_random(scales: Scales, seed: int) -> Scales:
     return scales
 
 
-def hypotheses(table: Judgements, count: int = 64) -> torch.Tensor:
+def hypotheses(table: FeedbackTable, count: int = 64) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(7).normal(scale=1.5, size=(count, len(table.items))))
 
 
@@ -60,7 +60,7 @@ def sigmoid(logit: float) -> float:
     return 1 / (1 + exp(-logit))
 
 
-def by_hand(row: Rated, place: int, table: Judgements, rewards: Sequence[float], scales: Scales) -> float:
+def by_hand(row: Rated, place: int, table: FeedbackTable, rewards: Sequence[float], scales: Scales) -> float:
     """The probability of one answer, straight from the formulas, the lapse and the confidence included."""
     answer, r = row.feedback.answer, [rewards[item] for item in table.row_items[place]]
     rater = {each.name: each for each in scales.raters()}[row.feedback.rater]

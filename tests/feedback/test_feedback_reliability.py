@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 
 from rrm.core.errors import InputError
 from rrm.core.values import Comparison, Critique, Rated, Rating
-from rrm.feedback.judgements import tabulate
 from rrm.feedback.reliability import Reliability, fit_reliability
 from rrm.feedback.scales import Rater
+from rrm.feedback.table import tabulate
 
 TRUTH = np.random.default_rng(11).normal(scale=1.5, size=30)
 PANEL = {
@@ -34,7 +34,7 @@ OLD_PANDAS = pytest.mark.filterwarnings("ignore:The (inplace|copy) keyword")  # 
 
 def of(found: Reliability) -> tuple[np.ndarray, np.ndarray]:
     """Rewards found and true, both centred, in the order of the table's items."""
-    at = item_numbers([item.text for item in found.judgements.items])
+    at = item_numbers([item.text for item in found.feedback.items])
     return found.rewards - found.rewards.mean(), TRUTH[at] - TRUTH[at].mean()
 
 
@@ -95,7 +95,7 @@ def test_without_reliability_comparisons_are_plain_bradley_terry() -> None:
     wins = [_winner_first(row) for row in rows]
     # choix (0.4) penalises alpha times the sum of squares: half the precision
     theirs = choix.opt_pairwise(30, wins, alpha=0.5 / 2.0**2, tol=1e-10)
-    at = item_numbers([item.text for item in found.judgements.items])
+    at = item_numbers([item.text for item in found.feedback.items])
     np.testing.assert_allclose(found.rewards, theirs[at], atol=1e-4)
 
 
@@ -114,7 +114,7 @@ def test_noisy_bradley_terry_of_a_library_finds_the_same_order_of_items() -> Non
     table = pandas.DataFrame([_as_crowdkit(row) for row in rows])
     # Its gradient for raters' skills (1.4.2) is that of each rater's last row alone, so only its scores are compared.
     theirs = aggregation.NoisyBradleyTerry(n_iter=50, random_state=0).fit(table).scores_
-    other = np.array([theirs[item.text] for item in found.judgements.items])
+    other = np.array([theirs[item.text] for item in found.feedback.items])
     assert spearmanr(found.rewards, other).statistic > 0.9
     assert np.corrcoef(*of(found))[0, 1] >= np.corrcoef(other, of(found)[1])[0, 1]
     assert sorted(found.raters, key=lambda rater: -rater.sensitivity)[0].name == "sharp"
@@ -165,7 +165,7 @@ def test_labels_are_aggregated_as_by_dawid_and_skene() -> None:
     ]
     theirs = aggregation.DawidSkene(n_iter=50).fit_predict(pandas.DataFrame(votes))
     ours = {
-        item.text: reward + found.anchor > 0 for item, reward in zip(found.judgements.items, found.rewards, strict=True)
+        item.text: reward + found.anchor > 0 for item, reward in zip(found.feedback.items, found.rewards, strict=True)
     }
     agreed = np.mean([ours[task] == label for task, label in theirs.items()])
     assert agreed > 0.95
@@ -180,8 +180,8 @@ def test_mixed_feedback_and_a_table_are_taken_alike() -> None:
     np.testing.assert_allclose(first.rewards, second.rewards)
     assert first.log_likelihood == pytest.approx(second.log_likelihood)
     backwards = fit_reliability(rows[::-1])
-    same = dict(zip(backwards.judgements.items, backwards.rewards, strict=True))
-    np.testing.assert_allclose([same[item] for item in first.judgements.items], first.rewards, atol=1e-5)
+    same = dict(zip(backwards.feedback.items, backwards.rewards, strict=True))
+    np.testing.assert_allclose([same[item] for item in first.feedback.items], first.rewards, atol=1e-5)
 
 
 def test_nothing_to_fit_on_is_refused() -> None:

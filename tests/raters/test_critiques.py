@@ -9,9 +9,9 @@ from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Critique, Feedback, Passage, Rated, Request, Shown, View
-from rrm.feedback.judgements import tabulate
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
+from rrm.feedback.table import tabulate
 from rrm.raters.critiques import ground_by_assistant, ground_by_tags
 
 TAGS = {"accurate": True, "clear": True, "wrong": False, "leaves out": False}
@@ -63,10 +63,10 @@ async def test_an_assistant_that_never_answers_in_the_form_is_given_up() -> None
 
 
 def test_a_grounded_critique_raises_the_rewards_it_speaks_for() -> None:
-    judgements = tabulate([ground_by_tags(critique("A is accurate."), TAGS)])
-    assert judgements.rows == 1 and judgements.unused == 0
+    feedback = tabulate([ground_by_tags(critique("A is accurate."), TAGS)])
+    assert feedback.rows == 1 and feedback.unused == 0
     rewards = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-    log_likelihood(rewards, judgements, Scales(judgements)).sum().backward()
+    log_likelihood(rewards, feedback, Scales(feedback)).sum().backward()
     assert rewards.grad is not None
     assert rewards.grad[0, 0] > 0 > rewards.grad[0, 1]
     assert tabulate([critique("A is accurate.")]).unused == 1

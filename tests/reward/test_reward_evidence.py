@@ -6,13 +6,13 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 from rrm.core.values import Comparison, Label, Rated
-from rrm.feedback.judgements import Judgements, tabulate
+from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.evidence import SPREAD, USUAL, Shrinkage, averaged, shrinkages
 from rrm.reward.heads import curvatures, fit_heads
 from tests.reward.reward_problems import items, told
 
 
-def compared(columns: np.ndarray, head: np.ndarray, rows: int, rng: np.random.Generator) -> Judgements:
+def compared(columns: np.ndarray, head: np.ndarray, rows: int, rng: np.random.Generator) -> FeedbackTable:
     """Comparisons of random items by a known head."""
     names, reward = items(len(columns)), columns @ head
     asked: list[Rated] = []
@@ -22,8 +22,8 @@ def compared(columns: np.ndarray, head: np.ndarray, rows: int, rng: np.random.Ge
     return tabulate(asked)
 
 
-def own_columns(columns: np.ndarray, judgements: Judgements) -> np.ndarray:
-    return columns[[int(item.text.split()[1]) for item in judgements.items]]
+def own_columns(columns: np.ndarray, feedback: FeedbackTable) -> np.ndarray:
+    return columns[[int(item.text.split()[1]) for item in feedback.items]]
 
 
 @pytest.mark.parametrize("precision", [2.0, 20.0, 200.0])
@@ -34,9 +34,9 @@ def test_the_precision_that_heads_were_drawn_with_comes_back(precision: float) -
         centre = rng.normal(size=40)
         head = centre + rng.normal(scale=precision**-0.5, size=40)
         columns = rng.normal(size=(800, 40)) * 0.5
-        judgements = compared(columns, head, 3000, rng)
+        feedback = compared(columns, head, 3000, rng)
         [shrinkage] = shrinkages(
-            own_columns(columns, judgements), judgements, np.ones((1, 1)), centre[None, :], np.zeros(1)
+            own_columns(columns, feedback), feedback, np.ones((1, 1)), centre[None, :], np.zeros(1)
         )
         found.append(shrinkage.precision)
     assert np.exp(np.mean(np.log(found))) == pytest.approx(precision, rel=0.35)
@@ -44,8 +44,8 @@ def test_the_precision_that_heads_were_drawn_with_comes_back(precision: float) -
 
 def test_with_hardly_any_ratings_the_usual_precision_stands() -> None:
     columns = np.random.default_rng(0).normal(size=(10, 5))
-    judgements = compared(columns, np.zeros(5), 2, np.random.default_rng(1))
-    [found] = shrinkages(own_columns(columns, judgements), judgements, np.ones((1, 1)), np.zeros((1, 5)), np.zeros(1))
+    feedback = compared(columns, np.zeros(5), 2, np.random.default_rng(1))
+    [found] = shrinkages(own_columns(columns, feedback), feedback, np.ones((1, 1)), np.zeros((1, 5)), np.zeros(1))
     assert found.precision == pytest.approx(USUAL, rel=0.2)
     assert found.own < 0.1
 
@@ -53,12 +53,10 @@ def test_with_hardly_any_ratings_the_usual_precision_stands() -> None:
 def test_the_precision_is_the_most_probable_one_by_integration_over_a_single_weight() -> None:
     rng = np.random.default_rng(3)
     columns = rng.normal(size=(60, 1))
-    judgements = compared(columns, np.array([1.5]), 400, rng)
-    own = own_columns(columns, judgements)
-    [found] = shrinkages(own, judgements, np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1))
-    margins = np.array(
-        [(own[p.first, 0] - own[p.second, 0]) * (1 if p.choice == 0 else -1) for p in judgements.pairs()]
-    )
+    feedback = compared(columns, np.array([1.5]), 400, rng)
+    own = own_columns(columns, feedback)
+    [found] = shrinkages(own, feedback, np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1))
+    margins = np.array([(own[p.first, 0] - own[p.second, 0]) * (1 if p.choice == 0 else -1) for p in feedback.pairs()])
 
     def log_likelihood(weight: float) -> float:
         return float(-np.logaddexp(0, -weight * margins).sum())
@@ -79,12 +77,12 @@ def test_the_precision_is_the_most_probable_one_by_integration_over_a_single_wei
 def test_the_share_of_own_ratings_is_by_hand_in_one_dimension() -> None:
     rng = np.random.default_rng(4)
     columns = rng.normal(size=(60, 1))
-    judgements = compared(columns, np.array([1.0]), 200, rng)
-    own = own_columns(columns, judgements)
-    arguments = own, judgements, np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)
+    feedback = compared(columns, np.array([1.0]), 200, rng)
+    own = own_columns(columns, feedback)
+    arguments = own, feedback, np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)
     [found] = shrinkages(*arguments, fixed=7.0)
     head = fit_heads(*arguments, 7.0)
-    [[[information]]] = curvatures(own, judgements, np.ones((1, 1)), head)
+    [[[information]]] = curvatures(own, feedback, np.ones((1, 1)), head)
     assert found == pytest.approx(Shrinkage(7.0, information / (information + 7.0)))
 
 
@@ -93,14 +91,14 @@ def test_the_curvature_of_labels_and_comparisons_is_that_of_logistic_regression(
     columns, names = rng.normal(size=(50, 3)), items(50)
     rows = [told(Comparison(int(rng.integers(2))), names[a], names[b]) for a, b in rng.integers(50, size=(40, 2))]
     rows += [told(Label(bool(rng.integers(2))), names[at]) for at in range(30)]
-    judgements = tabulate(rows)
-    own = own_columns(columns, judgements)
+    feedback = tabulate(rows)
+    own = own_columns(columns, feedback)
     weights = np.array([[1.0], [2.0]])
-    fitted = fit_heads(own, judgements, weights, np.zeros((2, 3)), np.zeros(2), 4.0)
-    found = curvatures(own, judgements, weights, fitted)
+    fitted = fit_heads(own, feedback, weights, np.zeros((2, 3)), np.zeros(2), 4.0)
+    found = curvatures(own, feedback, weights, fitted)
     for member, weight in enumerate(weights[:, 0]):
-        pairs = np.array([own[p.first] - own[p.second] for p in judgements.pairs()])
-        single = np.array([own[item] for item, _, _ in judgements.valued()])
+        pairs = np.array([own[p.first] - own[p.second] for p in feedback.pairs()])
+        single = np.array([own[item] for item, _, _ in feedback.valued()])
         p = expit(np.concatenate([pairs @ fitted.heads[member], single @ fitted.heads[member] + fitted.anchor[member]]))
         vectors = np.concatenate([pairs, single])
         np.testing.assert_allclose(found[member], weight * (vectors.T * (p * (1 - p))) @ vectors, rtol=1e-9)

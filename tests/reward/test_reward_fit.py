@@ -21,7 +21,7 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.evaluate.held_out import Predicted, held_out
-from rrm.feedback.judgements import tabulate
+from rrm.feedback.table import tabulate
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
 from rrm.reward.heads import Heads, fit_heads
@@ -39,10 +39,10 @@ def accuracy(rows: Sequence[Predicted]) -> float:
 
 def heads_of(rows: Sequence[Rated], columns: np.ndarray, precision: float, reliability: bool = False) -> Heads:
     """Fit one head to rows whose texts name rows of `columns`."""
-    judgements = tabulate(rows)
-    at = [int(item.text.split()[1]) for item in judgements.items]
+    feedback = tabulate(rows)
+    at = [int(item.text.split()[1]) for item in feedback.items]
     start = np.zeros((1, columns.shape[1])), np.zeros(1)
-    return fit_heads(columns[at], judgements, np.ones((1, 1)), *start, precision, reliability)
+    return fit_heads(columns[at], feedback, np.ones((1, 1)), *start, precision, reliability)
 
 
 def test_heads_recover_known_linear_rewards_from_every_kind() -> None:

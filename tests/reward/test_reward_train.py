@@ -15,7 +15,7 @@ import torch
 from rrm.backbone import load
 from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
-from rrm.feedback.judgements import tabulate
+from rrm.feedback.table import tabulate
 from rrm.reward.batches import Sizes, Table, updates
 from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.schedule import split
@@ -190,26 +190,26 @@ def test_nothing_is_held_back_of_a_single_source(decoder: Path, tmp_path: Path) 
 
 
 def test_sources_are_split_whole() -> None:
-    judgements = tabulate(judged(20, 1))
-    learn, hold = split(judgements, 0.1, seed=0)
-    assert sorted([*learn, *hold]) == list(range(judgements.rows))
-    assert not set(judgements.row_source[learn]) & set(judgements.row_source[hold])
-    assert len(set(judgements.row_source[hold])) == 2
+    feedback = tabulate(judged(20, 1))
+    learn, hold = split(feedback, 0.1, seed=0)
+    assert sorted([*learn, *hold]) == list(range(feedback.rows))
+    assert not set(feedback.row_source[learn]) & set(feedback.row_source[hold])
+    assert len(set(feedback.row_source[hold])) == 2
 
 
 def test_blocks_hold_every_judgement_once_within_their_limits() -> None:
-    judgements = tabulate(judged(3, 1, outputs=30))
-    tokens = [np.arange(20, dtype=np.int32) for _ in judgements.items]
+    feedback = tabulate(judged(3, 1, outputs=30))
+    tokens = [np.arange(20, dtype=np.int32) for _ in feedback.items]
     sizes = Sizes(batch_tokens=150, outputs=8)
-    heed = np.ones((1, len(judgements.sources)))
-    table = Table(judgements, tokens, heed, None, sizes, torch.device("cpu"))  # type: ignore[arg-type]
-    found = table.blocks(range(judgements.rows), seed=0)
-    assert sorted(row for block in found for row in block) == list(range(judgements.rows))
+    member_weights = np.ones((1, len(feedback.sources)))
+    table = Table(feedback, tokens, member_weights, None, sizes, torch.device("cpu"))  # type: ignore[arg-type]
+    found = table.blocks(range(feedback.rows), seed=0)
+    assert sorted(row for block in found for row in block) == list(range(feedback.rows))
     for block in found:
-        assert len({item for row in block for item in judgements.row_items[row]}) <= 8
-        assert len({judgements.row_source[row] for row in block}) == 1
-    assert found == table.blocks(range(judgements.rows), seed=0)
-    assert found != table.blocks(range(judgements.rows), seed=1)
+        assert len({item for row in block for item in feedback.row_items[row]}) <= 8
+        assert len({feedback.row_source[row] for row in block}) == 1
+    assert found == table.blocks(range(feedback.rows), seed=0)
+    assert found != table.blocks(range(feedback.rows), seed=1)
     assert all(sum(map(len, update)) >= 32 for update in updates(found, 32)[:-1])
 
 

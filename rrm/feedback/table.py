@@ -1,4 +1,4 @@
-"""Judgements: feedback as a table of rows about items, checked once, that every likelihood reads.
+"""The feedback table: rows about items, checked once, that every likelihood reads.
 
 An item is a text beside a view.
 """
@@ -67,7 +67,7 @@ class AnswerBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgements:
+class FeedbackTable:
     """What raters said, as rows about `items`, which are distinct and in order of first appearance.
 
     `origin` [rows] is each row's place in the feedback that was tabulated; `row_source` and
@@ -108,7 +108,7 @@ class Judgements:
         """
         return any(answer.accepted is not None for answer in self.answers)
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> tuple["Judgements", np.ndarray]:
+    def take(self, rows: Sequence[int] | np.ndarray) -> tuple["FeedbackTable", np.ndarray]:
         """Return these rows alone, their items renumbered, and the old numbers of the items kept, in new order.
 
         Sources, raters, scales and grades keep their numbers; `unused` becomes 0.
@@ -170,7 +170,7 @@ class Judgements:
         return AnswerBlock(kind, scale, _integers(rows), items, present, tuple(self.answers[row] for row in rows))
 
 
-def tabulate(rated: Sequence[Rated], grades: int = 3) -> Judgements:
+def tabulate(rated: Sequence[Rated], grades: int = 3) -> FeedbackTable:
     """Put feedback into a table; texts that raters wrote become items beside those that were shown.
 
     A correction is a choice among its text, the originals, and the other corrections of the same
@@ -202,7 +202,7 @@ def tabulate(rated: Sequence[Rated], grades: int = 3) -> Judgements:
     answers = tuple(rated[place].feedback.answer for place in kept)
     source_at, rater_at = _places(sources), _places(raters)
     given = [rated[place].feedback.confidence for place in kept]
-    return Judgements(
+    return FeedbackTable(
         items=tuple(items),
         sources=sources,
         raters=raters,

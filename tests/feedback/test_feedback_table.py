@@ -1,4 +1,4 @@
-"""The table of judgements: rows about items, as the raters meant them."""
+"""The feedback table: rows about items, as the raters meant them."""
 
 import sys
 from subprocess import run
@@ -20,7 +20,7 @@ from rrm.core.values import (
     Reject,
 )
 from rrm.feedback.comparison import grades
-from rrm.feedback.judgements import Item, Judgements, Pair, Scale, only, tabulate
+from rrm.feedback.table import FeedbackTable, Item, Pair, Scale, only, tabulate
 
 MIXED = [
     told(Comparison(1), ["a", "b"], "Bob"),
@@ -36,7 +36,7 @@ MIXED = [
 ]
 
 
-def texts(table: Judgements, row: int) -> str:
+def texts(table: FeedbackTable, row: int) -> str:
     return " ".join(table.items[item].text for item in table.row_items[row])
 
 
@@ -148,5 +148,5 @@ def test_a_rating_is_accepted_above_the_middle_of_its_scale() -> None:
 
 
 def test_the_table_needs_no_torch() -> None:
-    code = "import sys, rrm.feedback.judgements; sys.exit('torch' in sys.modules)"
+    code = "import sys, rrm.feedback.table; sys.exit('torch' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
