@@ -1,4 +1,4 @@
-"""How many calls run at once: grows while a provider keeps up, shrinks when it says that it does not."""
+"""How many calls run at once: grows while a provider keeps up, shrinks when it rate-limits."""
 
 import time
 from collections.abc import Callable
@@ -45,8 +45,8 @@ class Pace:
         """How long no new call should start."""
         return max(0.0, self._held_until - self._clock())
 
-    def succeeded(self, in_use: int) -> None:
-        """Hear that a call came back while `in_use` calls were running, itself included."""
+    def on_success(self, in_use: int) -> None:
+        """Count a call that succeeded while `in_use` calls were running, itself included."""
         self._clean += 1
         self._busy |= in_use >= 0.8 * self.limit
         if self._clean >= self.limit:
@@ -54,8 +54,8 @@ class Pace:
                 self._set_limit(self._limit * (2 if self._starting else 1.05))
             self._start_round()
 
-    def rate_limited(self, retry_after: float | None = None) -> None:
-        """Hear that there were too many calls; `retry_after` is in seconds."""
+    def on_rate_limit(self, retry_after: float | None = None) -> None:
+        """Shrink the limit after a rate limit; `retry_after` is in seconds."""
         now = self._clock()
         self._starting = False
         self._start_round()
@@ -65,8 +65,8 @@ class Pace:
         if retry_after is not None:
             self._held_until = max(self._held_until, now + min(retry_after, 600.0))
 
-    def faltered(self) -> None:
-        """Hear that a call failed in another way."""
+    def on_failure(self) -> None:
+        """Start the round anew after a call that failed in another way."""
         self._start_round()
 
     def _set_limit(self, limit: float) -> None:
@@ -96,11 +96,11 @@ class Limited:
             except Exception as error:
                 fault = diagnose(error)
                 if fault.kind == "rate limit":
-                    self._pace.rate_limited(fault.retry_after)
+                    self._pace.on_rate_limit(fault.retry_after)
                 elif fault.kind == "malformed":  # the provider did answer
-                    self._pace.succeeded(self._pace.turns.borrowed_tokens)
+                    self._pace.on_success(self._pace.turns.borrowed_tokens)
                 else:
-                    self._pace.faltered()
+                    self._pace.on_failure()
                 raise
-            self._pace.succeeded(self._pace.turns.borrowed_tokens)
+            self._pace.on_success(self._pace.turns.borrowed_tokens)
             return reply

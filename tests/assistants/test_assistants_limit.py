@@ -42,10 +42,10 @@ def simulate(hidden: int, seconds: float, seed: int = 0) -> list[tuple[float, in
         end, _, taken = heapq.heappop(running)
         clock.now = end
         if taken:
-            pace.succeeded(len(running) + 1)
+            pace.on_success(len(running) + 1)
             accepted -= 1
         else:
-            pace.rate_limited()
+            pace.on_rate_limit()
         history.append((clock.now, pace.limit))
     return history
 
@@ -62,13 +62,13 @@ def test_a_burst_of_rate_limits_cuts_once_in_fifteen_seconds():
     clock = Clock()
     pace = Pace(start=50, clock=clock)
     for _ in range(40):
-        pace.rate_limited()
+        pace.on_rate_limit()
     assert pace.limit == 40
     clock.now = 14.9
-    pace.rate_limited()
+    pace.on_rate_limit()
     assert pace.limit == 40
     clock.now = 15.0
-    pace.rate_limited()
+    pace.on_rate_limit()
     assert pace.limit == 32
 
 
@@ -76,8 +76,8 @@ def test_a_storm_of_server_faults_does_not_cut_but_stops_growth():
     pace = Pace(start=10)
     for _ in range(100):
         for _ in range(9):
-            pace.succeeded(10)
-        pace.faltered()
+            pace.on_success(10)
+        pace.on_failure()
     assert pace.limit == 10
 
 
@@ -86,7 +86,7 @@ def test_clean_rounds_double_the_limit_up_to_the_highest():
     limits = []
     for _ in range(3):
         for _ in range(pace.limit):
-            pace.succeeded(pace.limit)
+            pace.on_success(pace.limit)
         limits.append(pace.limit)
     assert limits == [20, 35, 35]
 
@@ -94,7 +94,7 @@ def test_clean_rounds_double_the_limit_up_to_the_highest():
 def test_a_limit_that_is_not_in_use_does_not_grow():
     pace = Pace(start=10)
     for _ in range(100):
-        pace.succeeded(3)
+        pace.on_success(3)
     assert pace.limit == 10
 
 
@@ -103,7 +103,7 @@ def test_the_limit_never_falls_below_the_lowest():
     pace = Pace(start=2, lowest=2, clock=clock)
     for _ in range(10):
         clock.now += 20
-        pace.rate_limited()
+        pace.on_rate_limit()
     assert pace.limit == 2
 
 
