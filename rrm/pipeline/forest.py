@@ -155,9 +155,9 @@ class State:
 
 
 def prompt_context_at(
-    forest: Forest, tree: Tree, node: str, state: State, told: Sequence[Output] = ()
+    forest: Forest, tree: Tree, node: str, state: State, earlier_outputs: Sequence[Output] = ()
 ) -> PromptContext:
-    """Return what is worked on and shown at a node, after the outputs `told` by earlier siblings.
+    """Return what is worked on and shown at a node, after `earlier_outputs`, those of earlier siblings.
 
     A leaf shows its piece of the source, or without one its instruction alone; a node with parts what they say,
     and its own piece where its task `sees_source`; earlier answers that it reads stand as they were when it was
@@ -178,10 +178,10 @@ def prompt_context_at(
             passages.append(Passage(output.text, part, output.id, round(accepted, 2)))
         elif part in state.answers:
             passages.append(Passage(state.answers[part].text, part, state.answers[part].id))
-    context = "\n\n".join(output.text for output in told)
+    context = "\n\n".join(output.text for output in earlier_outputs)
     view = View(task.instruction, tuple(passages), task.max_tokens, context)
     inputs = tuple(passage.output for passage in passages if passage.output is not None)
-    return PromptContext(node, task, view, inputs, tuple(output.id for output in told))
+    return PromptContext(node, task, view, inputs, tuple(output.id for output in earlier_outputs))
 
 
 def predictions(results: Iterable[tuple[tuple[Output, ...], Iterable[Scored]]]) -> list[Prediction]:

@@ -52,7 +52,7 @@ class SplitJob:
     seed: int
 
 
-class Told(NamedTuple):
+class EarlierOutput(NamedTuple):
     """The first output of an earlier node, and its tokens."""
 
     output: Output
@@ -63,13 +63,13 @@ class Told(NamedTuple):
 class OutputsJob:
     """Propose outputs at a node, with the run's policy or what was made of it.
 
-    `told` are the first outputs of earlier nodes, oldest first, as many as may be read anywhere in the level;
-    the node's own prompt context holds those that fit its task.
+    `earlier_outputs` are the first outputs of earlier nodes, oldest first, as many as may be read
+    anywhere in the level; the node's own prompt context holds those that fit its task.
     """
 
     ask: ProposeJob
     policy: Improvement | None = None
-    told: tuple[Told, ...] = field(default=(), repr=False)
+    earlier_outputs: tuple[EarlierOutput, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,21 +234,21 @@ def propose(
     """
     name, improved = policy
     trees = {node: tree for tree, node in nodes}
-    earlier = {node: tree.graph.before(node) for node, tree in trees.items()}
+    before = {node: tree.graph.before(node) for node, tree in trees.items()}
     longest = max((tree.graph.task(node).context_tokens for tree, node in nodes), default=0)
 
     def make(node: str, done: Mapping[str, Done[OutputsJob, Output]]) -> Action[OutputsJob]:
         tree = trees[node]
-        told = _told(next(iter(done.values()), None), longest, count)
-        own = _latest(told, tree.graph.task(node).context_tokens)
+        earlier = _earlier_outputs(next(iter(done.values()), None), longest, count)
+        own = _latest(earlier, tree.graph.task(node).context_tokens)
         prompt_context = replace(
             prompt_context_at(forest, tree, node, state, [each.output for each in own]), place=place
         )
         ask = ProposeJob(prompt_context, n(tree, node), seed_for(seed, node))
         about = (name, prompt_context.view.id, prompt_context.inputs, prompt_context.context, ask.n, ask.seed)
-        return _action("propose", _level(place), node, OutputsJob(ask, improved, told), *about, at=place)
+        return _action("propose", _level(place), node, OutputsJob(ask, improved, earlier), *about, at=place)
 
-    after = {node: (before,) for node, before in earlier.items() if before in trees}
+    after = {node: (earlier,) for node, earlier in before.items() if earlier in trees}
     return Stage("propose", place, tuple(trees), make, after)
 
 
@@ -288,14 +288,16 @@ def score(
 
     def make(node: str, _: Mapping[str, Done[ScoreJob, Scored]]) -> Action[ScoreJob]:
         prompt_context, outputs = groups[node]
-        said: dict[str, list[str]] = {}
+        ids_by_text: dict[str, list[str]] = {}
         for output in outputs:
-            said.setdefault(output.text, []).append(output.id)
+            ids_by_text.setdefault(output.text, []).append(output.id)
         job = ScoreJob(
-            Group(nodes[node], place, prompt_context.view, tuple(said)), tuple(map(tuple, said.values())), model
+            Group(nodes[node], place, prompt_context.view, tuple(ids_by_text)),
+            tuple(map(tuple, ids_by_text.values())),
+            model,
         )
         return _action(
-            "score", _level(place), node, job, prompt_context.view.id, list(said.items()), model.digest, at=place
+            "score", _level(place), node, job, prompt_context.view.id, list(ids_by_text.items()), model.digest, at=place
         )
 
     return Stage("score", place, tuple(nodes), make)
@@ -391,22 +393,25 @@ def _standing(trees: Sequence[Tree], state: State) -> list[tuple[list[str], int]
     ]
 
 
-def _told(before: Done[OutputsJob, Output] | None, limit: int, count: Callable[[str], int]) -> tuple[Told, ...]:
-    """Return what was told up to and with the node before, oldest first, as many of the latest as fit in `limit`."""
+def _earlier_outputs(
+    before: Done[OutputsJob, Output] | None, limit: int, count: Callable[[str], int]
+) -> tuple[EarlierOutput, ...]:
+    """Return first outputs up to and with the node before, oldest first, as many of the latest as fit in `limit`."""
     if before is None or limit <= 0:
         return ()
-    said = next(iter(before.values), None)
-    told = before.job.told if said is None or not said.text else (*before.job.told, Told(said, count(said.text)))
-    return _latest(told, limit)
+    earlier, output = before.job.earlier_outputs, next(iter(before.values), None)
+    if output is not None and output.text:
+        earlier = (*earlier, EarlierOutput(output, count(output.text)))
+    return _latest(earlier, limit)
 
 
-def _latest(told: tuple[Told, ...], limit: int) -> tuple[Told, ...]:
+def _latest(earlier: tuple[EarlierOutput, ...], limit: int) -> tuple[EarlierOutput, ...]:
     """Return as many of the latest as fit in `limit` tokens together."""
-    start, left = len(told), limit
-    while start > 0 and told[start - 1].tokens <= left:
+    start, left = len(earlier), limit
+    while start > 0 and earlier[start - 1].tokens <= left:
         start -= 1
-        left -= told[start].tokens
-    return told[start:]
+        left -= earlier[start].tokens
+    return earlier[start:]
 
 
 def _level(place: Place) -> Place:
