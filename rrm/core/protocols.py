@@ -277,7 +277,7 @@ class AsyncRater(Protocol):
         ...
 
 
-class Drawn(NamedTuple):
+class DrawnNode(NamedTuple):
     """A node that a sampler drew, and which of the trees it stands in, counted from 0."""
 
     tree: int
@@ -293,7 +293,7 @@ class NodeSampler(Protocol):
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         """Return nodes of the training trees, first those to ask about first; equal seeds give equal orders.
 
         Each occurrence of a node stands for one more round of questions about it. `draws` is how many

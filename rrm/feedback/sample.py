@@ -16,7 +16,7 @@ import numpy as np
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import generator
-from rrm.core.protocols import Drawn
+from rrm.core.protocols import DrawnNode
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FirstLeaves:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         chosen = [
             [node for node in _subtree(tree, 1) if tree.height(node) == 0]
             if self.leaves is None
@@ -68,7 +68,7 @@ class FirstSubtree:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         return _by_turns([_subtree(tree, self.height) for tree in trees], generator(self.name, seed), draws)
 
 
@@ -86,7 +86,7 @@ class UniformDepths:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         at = _grouped(trees, TaskGraph.depth)
         return _weighted(at, dict.fromkeys(at, 1.0), generator(self.name, seed), draws)
 
@@ -101,7 +101,7 @@ class UniformNodes:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         at = _grouped(trees, lambda tree, node: 0)
         return _weighted(at, dict.fromkeys(at, 1.0), generator(self.name, seed), draws)
 
@@ -120,7 +120,7 @@ class Matched:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         at = _grouped(trees, TaskGraph.height)
         weights = Counter(tree.height(node) for tree in targets for node in tree)
         shared = {level: float(weights[level]) for level in at if weights[level]}
@@ -129,7 +129,7 @@ class Matched:
         return _weighted(at, shared, generator(self.name, seed), draws)
 
 
-def draws_by_level(order: Sequence[Drawn], trees: Sequence[TaskGraph]) -> dict[int, int]:
+def draws_by_level(order: Sequence[DrawnNode], trees: Sequence[TaskGraph]) -> dict[int, int]:
     """Return how many draws of an order fall on each level (height), lowest first."""
     counts = Counter(trees[tree].height(node) for tree, node in order)
     return dict(sorted(counts.items()))
@@ -146,17 +146,17 @@ def _subtree(tree: TaskGraph, height: int) -> list[str]:
     return [node for level in tree.levels for node in level if node in inside]
 
 
-def _by_turns(chosen: Sequence[Sequence[str]], random: np.random.Generator, draws: int | None) -> list[Drawn]:
+def _by_turns(chosen: Sequence[Sequence[str]], random: np.random.Generator, draws: int | None) -> list[DrawnNode]:
     """Return the first node of every tree, then every second, and so on, trees in random order; then all again."""
     trees = random.permutation(len(chosen)).tolist()
-    rows = zip_longest(*([Drawn(tree, node) for node in chosen[tree]] for tree in trees))
+    rows = zip_longest(*([DrawnNode(tree, node) for node in chosen[tree]] for tree in trees))
     once = [drawn for row in rows for drawn in row if drawn is not None]
     return list(islice(cycle(once), _count(draws, len(once))))
 
 
 def _weighted(
-    at: Mapping[int, Sequence[Drawn]], weights: Mapping[int, float], random: np.random.Generator, draws: int | None
-) -> list[Drawn]:
+    at: Mapping[int, Sequence[DrawnNode]], weights: Mapping[int, float], random: np.random.Generator, draws: int | None
+) -> list[DrawnNode]:
     """Draw a group by weight, then the next of its nodes in random order, each once before any is drawn again."""
     if not weights:
         return []
@@ -168,16 +168,16 @@ def _weighted(
     return [next(decks[groups[int(pick)]]) for pick in picks]
 
 
-def _deck(nodes: Sequence[Drawn], random: np.random.Generator) -> Iterator[Drawn]:
+def _deck(nodes: Sequence[DrawnNode], random: np.random.Generator) -> Iterator[DrawnNode]:
     while True:
         yield from (nodes[int(place)] for place in random.permutation(len(nodes)))
 
 
-def _grouped(trees: Sequence[TaskGraph], of: Callable[[TaskGraph, str], int]) -> dict[int, list[Drawn]]:
-    groups: dict[int, list[Drawn]] = defaultdict(list)
+def _grouped(trees: Sequence[TaskGraph], of: Callable[[TaskGraph, str], int]) -> dict[int, list[DrawnNode]]:
+    groups: dict[int, list[DrawnNode]] = defaultdict(list)
     for number, tree in enumerate(trees):
         for node in tree.in_order():
-            groups[of(tree, node)].append(Drawn(number, node))
+            groups[of(tree, node)].append(DrawnNode(number, node))
     return dict(groups)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.graph import Node, Proposal, TaskGraph
-from rrm.core.protocols import Drawn, NodeSampler
+from rrm.core.protocols import DrawnNode, NodeSampler
 from rrm.core.task import Task
 from rrm.feedback.sample import FirstLeaves, FirstSubtree, Matched, UniformDepths, UniformNodes, draws_by_level
 
@@ -32,7 +32,7 @@ SAMPLERS: tuple[NodeSampler, ...] = (
 )
 
 
-def paths(order: list[Drawn], trees: tuple[TaskGraph, ...] = TREES) -> list[str]:
+def paths(order: list[DrawnNode], trees: tuple[TaskGraph, ...] = TREES) -> list[str]:
     return [trees[number].task(node).instruction for number, node in order]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from rrm.core.errors import ConfigError
 from rrm.core.graph import TaskGraph
-from rrm.core.protocols import Drawn
+from rrm.core.protocols import DrawnNode
 from rrm.core.task import Source
 from rrm.feedback.sample import FirstSubtree, UniformNodes
 from rrm.pipeline.forest import Forest, Tree
@@ -95,9 +95,9 @@ class Last:
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         self.given.append((len(trees), len(targets), seed))
-        return [Drawn(len(trees) - 1, trees[-1].root)]
+        return [DrawnNode(len(trees) - 1, trees[-1].root)]
 
 
 def test_a_sampler_is_given_training_and_target_trees_and_another_seed_every_round() -> None:

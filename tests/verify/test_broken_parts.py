@@ -17,7 +17,7 @@ from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.protocols import Drawn, Improved, Policy, PromptContext, ProposeJob, Seen, Workspace
+from rrm.core.protocols import DrawnNode, Improved, Policy, PromptContext, ProposeJob, Seen, Workspace
 from rrm.core.roles import R, Ratings, Scorer, Train, for_fitting
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request
@@ -562,9 +562,9 @@ class Drifting(UniformNodes):
 
     def order(
         self, trees: Sequence[TaskGraph], targets: Sequence[TaskGraph], seed: int, draws: int | None = None
-    ) -> list[Drawn]:
+    ) -> list[DrawnNode]:
         if self.how == "targets":
-            return [Drawn(0, node) for node in targets[0]]
+            return [DrawnNode(0, node) for node in targets[0]]
         if self.how == "all":
             return super().order(trees, targets, seed)
         return super().order(trees, targets, next(_TICKS), draws)
