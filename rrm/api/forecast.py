@@ -64,17 +64,17 @@ def forecast(settings: RunFile) -> dict[str, Any]:
     """
     parts = CountingParts(settings)
     sources = list({source.id: source for source in (*parts.train, *parts.target)}.values())
-    told: dict[str, Any] = {"sources": {"train": len(parts.train), "target": len(parts.target)}}
+    forecast_json: dict[str, Any] = {"sources": {"train": len(parts.train), "target": len(parts.target)}}
     if not isinstance(parts.decomposer, Decomposer):
         tokens = sum(parts.tokenizer.count(source.text) for source in sources)
-        return told | {"source_tokens": tokens, "nodes_per_level": None, "notes": [_NO_NODES]}
+        return forecast_json | {"source_tokens": tokens, "nodes_per_level": None, "notes": [_NO_NODES]}
     usual = Rehearsal(parts, parts.decomposer, USUAL)
     full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
-    both = Both(anyio.run(usual.prices), anyio.run(full.prices))
+    prices = PriceRange(anyio.run(usual.prices), anyio.run(full.prices))
     encoded = sum(parts.tokenizer.count(source.text) for source in sources) + full.tokens_written
     speed = _tokens_a_second(parts, sources)
     machine = {"encoder_tokens": encoded, "machine_minutes": round(encoded / speed / 60, 1)}
-    return told | _prices_json(parts, full, both) | machine | {"notes": _notes(parts, full, both)}
+    return forecast_json | _prices_json(parts, full, prices) | machine | {"notes": _notes(parts, full, prices)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,8 @@ class Prices:
         return sum_of([self.all_levels, self.select, *([self.flat] if with_flat and self.flat else [])])
 
 
-class Both(NamedTuple):
-    """What is expected, and what is the most."""
+class PriceRange(NamedTuple):
+    """The prices that are expected, and the highest possible ones."""
 
     expected: Prices
     at_most: Prices
@@ -227,17 +227,17 @@ class Rehearsal:
         if not (self._at_most and view.context):
             return view
         graph = self.forest.tree_of[node].graph
-        return replace(view, context=FULL.text(min(graph.task(node).context_tokens, self._told_before[node])))
+        return replace(view, context=FULL.text(min(graph.task(node).context_tokens, self._context_before[node])))
 
     @cached_property
-    def _told_before(self) -> dict[str, int]:
+    def _context_before(self) -> dict[str, int]:
         """By node, the most tokens that one output of each node before it has together."""
-        told: dict[str, int] = {}
+        tokens: dict[str, int] = {}
         for tree in self.forest.trees:
             for node in tree.graph.in_order():
                 before = tree.graph.before(node)
-                told[node] = 0 if before is None else told[before] + tree.graph.task(before).max_tokens
-        return told
+                tokens[node] = 0 if before is None else tokens[before] + tree.graph.task(before).max_tokens
+        return tokens
 
     # ---- rating ----
 
@@ -347,8 +347,8 @@ def _least(shared: float, questions: Sequence[Question], allowance: Allowance) -
 # ---- as plain values ----
 
 
-def _prices_json(parts: Parts, full: Rehearsal, both: Both) -> dict[str, Any]:
-    expected, most = both
+def _prices_json(parts: Parts, full: Rehearsal, prices: PriceRange) -> dict[str, Any]:
+    expected, most = prices
     total = expected.total(parts.flat), most.total(parts.flat)
     took = _between(total, lambda stage: round(stage.minutes, 1))
     nodes = [len(full.forest.level(level)) for level in most.levels]
@@ -364,7 +364,7 @@ def _prices_json(parts: Parts, full: Rehearsal, both: Both) -> dict[str, Any]:
             for level, stage in most.levels.items()
         ],
         "rounds": [
-            {"round": number + 1, "levels": _round_json(full, both, number)}
+            {"round": number + 1, "levels": _round_json(full, prices, number)}
             for number in range(len(full.limits.plan.rounds))
         ],
         "select": _stage_json(expected.select, most.select) if parts.run.select else None,
@@ -377,36 +377,36 @@ def _prices_json(parts: Parts, full: Rehearsal, both: Both) -> dict[str, Any]:
     }
 
 
-def _round_json(full: Rehearsal, both: Both, number: int) -> list[dict[str, Any]]:
+def _round_json(full: Rehearsal, prices: PriceRange, number: int) -> list[dict[str, Any]]:
     """Return what each level of a round takes."""
     none = Stage()
     return [
         {
             "level": place.level,
             "nodes": full.visited(place),
-            **_stage_json(both.expected.places.get(place, none), stage),
+            **_stage_json(prices.expected.places.get(place, none), stage),
         }
-        for place, stage in both.at_most.places.items()
+        for place, stage in prices.at_most.places.items()
         if place.round == number
     ]
 
 
 def _stage_json(expected: Stage, most: Stage) -> dict[str, Any]:
-    both = expected, most
+    stages = expected, most
     return {
         "outputs": most.outputs,
         "ratings": most.ratings,
         "expected_ratings": expected.ratings,
-        "tokens_shown": _between(both, lambda stage: stage.tokens_shown),
-        "minutes": _between(both, lambda stage: round(stage.minutes, 1)),
-        "published_minutes": _between(both, lambda stage: round(stage.published_minutes, 1)),
+        "tokens_shown": _between(stages, lambda stage: stage.tokens_shown),
+        "minutes": _between(stages, lambda stage: round(stage.minutes, 1)),
+        "published_minutes": _between(stages, lambda stage: round(stage.published_minutes, 1)),
         "model_calls": most.load.calls,
-        "model_tokens": _between(both, lambda stage: stage.load.tokens),
+        "model_tokens": _between(stages, lambda stage: stage.load.tokens),
     }
 
 
-def _between(both: tuple[Stage, Stage], measure: Callable[[Stage], float]) -> dict[str, float]:
-    expected, most = both
+def _between(stages: tuple[Stage, Stage], measure: Callable[[Stage], float]) -> dict[str, float]:
+    expected, most = stages
     return {"expected": measure(expected), "at_most": measure(most)}
 
 
@@ -419,7 +419,7 @@ def _assistants_json(expected: Stage, most: Stage) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _notes(parts: Parts, full: Rehearsal, both: Both) -> list[str]:
+def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
     run, notes = parts.run, list(full.notes)
     if isinstance(parts.policy, AsyncPolicy) and not takes_assistant(run.policy, run.folder):
         notes.append(_ELSEWHERE.format(who="policy"))
@@ -429,7 +429,7 @@ def _notes(parts: Parts, full: Rehearsal, both: Both) -> list[str]:
             notes.append(_ELSEWHERE.format(who=who))
     if run.improve is not None:
         notes.append(_OPTIMISER)
-    return [*notes, _REPEATS] if both.at_most.total(parts.flat).load.calls else notes
+    return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes
 
 
 def _tokens_a_second(parts: Parts, sources: Sequence[Source]) -> float:

@@ -126,13 +126,13 @@ def run(
     settings = read_run_file(file, tuple(changes))
     if dry_run:
         from rrm.api.forecast import forecast
-        from rrm.cli.foretold import print_forecast
+        from rrm.cli.forecast import print_forecast
 
-        told = forecast(settings)
+        expected = forecast(settings)
         if as_json:
-            _print(told, as_json)
+            _print(expected, as_json)
         else:
-            print_forecast(told)
+            print_forecast(expected)
         return
     from rrm.api import front as runs
 

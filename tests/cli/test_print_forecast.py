@@ -6,7 +6,7 @@ import pytest
 
 from rrm.api.forecast import forecast
 from rrm.api.runfile import run_file
-from rrm.cli.foretold import print_forecast
+from rrm.cli.forecast import print_forecast
 from tests.scenarios import SMALL
 
 

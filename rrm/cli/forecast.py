@@ -7,35 +7,35 @@ from rich.console import Console
 from rich.table import Table
 
 
-def print_forecast(told: Mapping[str, Any]) -> None:
+def print_forecast(forecast: Mapping[str, Any]) -> None:
     """Print what `rrm.api.forecast.forecast` returned; of two numbers the first is expected, the other the most."""
     console = Console(highlight=False, markup=False)
-    sources = told["sources"]
+    sources = forecast["sources"]
     console.print(f"{sources['train']} training sources, {sources['target']} targets")
-    if told["nodes_per_level"] is None:
-        console.print(f"{told['source_tokens']:,} tokens of text")
+    if forecast["nodes_per_level"] is None:
+        console.print(f"{forecast['source_tokens']:,} tokens of text")
     else:
-        console.print(_stages(told))
-        for line in _sums(told):
+        console.print(_stages(forecast))
+        for line in _sums(forecast):
             console.print(line)
-    for note in told["notes"]:
+    for note in forecast["notes"]:
         console.print(f"! {note}")
 
 
-def _stages(told: Mapping[str, Any]) -> Table:
+def _stages(forecast: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("round", "level", "nodes", "outputs", "ratings", "tokens", "minutes", "published"):
         table.add_column(title, justify="right", no_wrap=True)
-    several = len(told["rounds"]) > 1
-    for each in told["rounds"] if several else ():
+    several = len(forecast["rounds"]) > 1
+    for each in forecast["rounds"] if several else ():
         for level in each["levels"]:
             table.add_row(str(each["round"]), str(level["level"]), *_row(level))
-    for level in told["levels"]:
+    for level in forecast["levels"]:
         table.add_row("all" if several else "1", str(level["level"]), *_row(level))
-    if told["select"] is not None:
-        table.add_row("all", "select", *_row(told["select"]))
-    if told["flat"] is not None:
-        table.add_row("", "flat" if told["flat"]["included"] else "(flat)", *_row(told["flat"]))
+    if forecast["select"] is not None:
+        table.add_row("all", "select", *_row(forecast["select"]))
+    if forecast["flat"] is not None:
+        table.add_row("", "flat" if forecast["flat"]["included"] else "(flat)", *_row(forecast["flat"]))
     return table
 
 
@@ -45,13 +45,13 @@ def _row(stage: Mapping[str, Any]) -> list[str]:
     return [str(stage.get("nodes", "")), str(stage["outputs"] or ""), *map(_between, measures)]
 
 
-def _sums(told: Mapping[str, Any]) -> list[str]:
-    whose = "people" if told["people_minutes"] else "raters"
+def _sums(forecast: Mapping[str, Any]) -> list[str]:
+    whose = "people" if forecast["people_minutes"] else "raters"
     lines = [
-        f"{told['outputs']} outputs at most, {_between(told['rater_minutes'])} minutes of {whose}",
-        f"{told['encoder_tokens']:,} tokens to encode, about {told['machine_minutes']} minutes on this machine",
+        f"{forecast['outputs']} outputs at most, {_between(forecast['rater_minutes'])} minutes of {whose}",
+        f"{forecast['encoder_tokens']:,} tokens to encode, about {forecast['machine_minutes']} minutes on this machine",
     ]
-    for name, by_part in told["assistants"].items():
+    for name, by_part in forecast["assistants"].items():
         for part, load in by_part.items():
             lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")
     return lines
