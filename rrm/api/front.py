@@ -20,7 +20,7 @@ import anyio.lowlevel
 from anyio import CancelScope, RunFinishedError, from_thread
 from sniffio import AsyncLibraryNotFoundError, current_async_library
 
-from rrm.api.options import Event, Options, Telling
+from rrm.api.options import Event, EventWatcher, Options
 from rrm.api.runfile import RunFile, read_run_file, run_file, run_of
 from rrm.core.errors import ConfigError, InputError, Interrupted
 from rrm.core.report import Report
@@ -156,7 +156,7 @@ def _wait_for(work: Work[T], quiet: bool, on_event: Callable[[Event], None] | No
 
     def main(scope: "_Stop[T]") -> T:
         runs = import_module("rrm.api.runs")
-        watcher = Telling(on_event) if on_event else None if quiet else runs.terminal_watcher()
+        watcher = EventWatcher(on_event) if on_event else None if quiet else runs.terminal_watcher()
         return scope.run(lambda: work(runs, watcher))
 
     stop: _Stop[T] = _Stop()
@@ -184,7 +184,7 @@ async def _beside(work: Work[T], on_event: Callable[[Event], None] | None) -> T:
     def main() -> T:
         try:
             runs = import_module("rrm.api.runs")
-            return stop.run(lambda: work(runs, Telling(tell) if on_event else None))
+            return stop.run(lambda: work(runs, EventWatcher(tell) if on_event else None))
         finally:
             with suppress(RunFinishedError):  # nobody waits any more
                 from_thread.run_sync(ended.set, token=here)

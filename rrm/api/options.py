@@ -29,7 +29,7 @@ class Event:
     finished: bool = False
 
 
-class Telling:
+class EventWatcher:
     """Turns what a driver says into events; implements `rrm.pipeline.progress.Watcher`."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:

@@ -30,7 +30,7 @@ REPORT = "report.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Ended:
+class FinishedRun:
     """A run that has ended, with the parts that can say more about it."""
 
     parts: Parts
@@ -45,12 +45,16 @@ class Ended:
         return self.worker.composer(self.outcome.run.learned)
 
 
-def build_report(ended: Ended) -> Report:
+def build_report(finished: FinishedRun) -> Report:
     """Evaluate a finished run."""
-    parts, outcome = ended.parts, ended.outcome
+    parts, outcome = finished.parts, finished.outcome
     forest, state = outcome.forest, outcome.state
-    levels = tuple(_level(ended, level.place.level, level.rated, level.model) for level in outcome.levels)
-    flat = _level(ended, ended.flat.model.place.level, ended.flat.rated, ended.flat.model) if ended.flat else None
+    levels = tuple(_level(finished, level.place.level, level.rated, level.model) for level in outcome.levels)
+    flat = (
+        _level(finished, finished.flat.model.place.level, finished.flat.rated, finished.flat.model)
+        if finished.flat
+        else None
+    )
     rated = [row for level in outcome.levels for row in level.rated]
     return Report(
         name=parts.run.name,
@@ -59,17 +63,17 @@ def build_report(ended: Ended) -> Report:
         nodes_per_level=tuple(len(forest.level(level)) for level in range(forest.height + 1)),
         outputs=sum(map(len, state.outputs.values())),
         ratings=len(rated),
-        composer=ended.composer.name,
+        composer=finished.composer.name,
         levels=levels,
         flat=flat,
-        targets=tuple(_with_gold(ended, target) for target in target_reports(outcome, ended.composer)),
-        cost=_cost(ended),
-        seconds=ended.seconds,
+        targets=tuple(_with_gold(finished, target) for target in target_reports(outcome, finished.composer)),
+        cost=_cost(finished),
+        seconds=finished.seconds,
         anchored=outcome.run.anchored,
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
         warnings=tuple(_warnings(outcome, levels)),
         settings=parts.run.to_json(),
-        rounds=round_reports(outcome, _policies(ended), ended.worker.policy(None)) if _proposes(parts) else (),
+        rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
         uses=_uses(outcome),
     )
 
@@ -80,10 +84,10 @@ def save_report(report: Report, directory: Path) -> None:
     write_report(report, directory / "report.html")
 
 
-def _level(ended: Ended, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
-    model = ended.worker.models.load(fitted)
+def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
+    model = finished.worker.models.load(fitted)
     rows = [HeldOut(row.probability, row.rated) for row in held_out(rated, model) if row.kind == "comparison"]
-    rater: object = ended.parts.rater
+    rater: object = finished.parts.rater
     truth = rater if isinstance(rater, KnownRater) else None
     folds = {row.request.source: fold for row in rated if (fold := model.fold(row.request.source)) is not None}
     found = level_report(
@@ -93,7 +97,7 @@ def _level(ended: Ended, level: int, rated: Sequence[Rated], fitted: Fitted) -> 
         rated,
         folds,
         (lambda request: float(truth.probability(request)[0])) if truth else None,
-        ended.parts.run.seed,
+        finished.parts.run.seed,
         estimated=_estimated(model, rated, truth) if truth and model.anchored else (),
         shared_head=bool(not rated and level),
         own=_own(model, shared=bool(not rated and level)),
@@ -121,18 +125,18 @@ def _estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater) ->
     ]
 
 
-def _with_gold(ended: Ended, target: TargetReport) -> TargetReport:
-    gold = ended.parts.gold
+def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:
+    gold = finished.parts.gold
     if gold is None:
         return target
-    flat = ended.flat.scores if ended.flat else {}
-    return with_gold(target, lambda text: gold.gold(target.source, None, text), flat, ended.parts.run.seed)
+    flat = finished.flat.scores if finished.flat else {}
+    return with_gold(target, lambda text: gold.gold(target.source, None, text), flat, finished.parts.run.seed)
 
 
-def _cost(ended: Ended) -> Cost:
-    spent, count = ended.parts.budget.spent, ended.parts.tokenizer.count
-    levels = tuple(_stage_cost(level.place.level, level.rated, count) for level in ended.outcome.levels)
-    flat = _stage_cost(ended.flat.model.place.level, ended.flat.rated, count) if ended.flat else None
+def _cost(finished: FinishedRun) -> Cost:
+    spent, count = finished.parts.budget.spent, finished.parts.tokenizer.count
+    levels = tuple(_stage_cost(level.place.level, level.rated, count) for level in finished.outcome.levels)
+    flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count) if finished.flat else None
     return Cost(spent.calls, spent.tokens, levels, flat)
 
 
@@ -147,8 +151,8 @@ def _proposes(parts: Parts) -> bool:
     return isinstance(parts.policy, Policy)
 
 
-def _policies(ended: Ended) -> dict[str, Policy]:
-    return {each.policy: ended.worker.policy(each) for each in ended.outcome.run.improvements}
+def _policies(finished: FinishedRun) -> dict[str, Policy]:
+    return {each.policy: finished.worker.policy(each) for each in finished.outcome.run.improvements}
 
 
 def _uses(outcome: Outcome) -> tuple[Use, ...]:

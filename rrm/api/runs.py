@@ -13,7 +13,7 @@ from rrm.api.look import remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each
 from rrm.api.recorded import SOURCES, SourceRole
-from rrm.api.reports import Ended, build_report, save_report
+from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import MODELS, RunWorker
@@ -125,8 +125,8 @@ class OpenRun:
             self.store.append([*self.parts.train, *self.parts.target])
             self.store.settle(SOURCES, self._roles())
             outcome, flat = await self.outcome(plan)
-            ended = Ended(self.parts, self.worker, outcome, flat, self._seconds(began))
-            report = build_report(ended)
+            finished = FinishedRun(self.parts, self.worker, outcome, flat, self._seconds(began))
+            report = build_report(finished)
         except Waiting as error:
             standing = f" ({self.people.standing()})" if self.people else ""
             raise Waiting(

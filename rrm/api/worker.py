@@ -102,7 +102,7 @@ class Models:
         except RrmError:
             raise
         except Exception as error:
-            raise PluginError(f"[reward] {self.name} failed at {job.place.title}: {_told(error)}") from error
+            raise PluginError(f"[reward] {self.name} failed at {job.place.title}: {_cause(error)}") from error
         if not isinstance(model, RewardModel):
             raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
         return model
@@ -114,7 +114,7 @@ class Models:
         except FATAL:
             raise
         except Exception as error:
-            cause = str(error) if isinstance(error, RrmError) else _told(error)
+            cause = str(error) if isinstance(error, RrmError) else _cause(error)
             raise PluginError(f"[reward] the model that {self.name} fitted cannot be used: {cause}") from error
         if not isinstance(found, Sequence) or not all(isinstance(each, Prediction) for each in found):
             raise PluginError(f"[reward] the model that {self.name} fitted must return a list of Predictions")
@@ -451,7 +451,7 @@ class RunWorker:
         return Workspace(folder, self._progress, self.parts.store)
 
 
-def _told(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     """Return an error's kind and what it says, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 

@@ -91,7 +91,9 @@ class PolicyGradient:
         scorer = for_improving(score)
         policy, origin = _pair(sampler, anchor)
         problem = _Problem.of(seen, origin)
-        job = content_id("improve", self.name, policy.name, anchor.name, scorer.name, kl_budget, seed, _told(seen))
+        job = content_id(
+            "improve", self.name, policy.name, anchor.name, scorer.name, kl_budget, seed, _situations(seen)
+        )
         file = workspace.folder / STATE
         done, weights = _resumed(file, job, self.steps) or (0, np.array(log_linear(policy).weights))
         weights = problem.within(weights, kl_budget)
@@ -249,7 +251,7 @@ def _move(estimate: _Estimate, damping: float, spent: bool) -> np.ndarray:
     return np.asarray(natural / length)
 
 
-def _told(seen: Sequence[Seen]) -> list[list[str]]:
+def _situations(seen: Sequence[Seen]) -> list[list[str]]:
     return [[each.source, each.prompt_context.node, each.prompt_context.view.id] for each in seen]
 
 
