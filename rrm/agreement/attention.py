@@ -22,7 +22,7 @@ against .676 without them, ten simulations); a prior worth twenty gave .696.
 SLIP = 0.05
 """How often an attentive answer to a known question is wrong all the same."""
 
-_SHARES = betaincinv(*PRIOR, (np.arange(1000) + 0.5) / 1000)  # equally probable a priori
+_SHARES = betaincinv(*PRIOR, (np.arange(1000) + 0.5) / 1000)  # equally probable under the prior
 
 
 def attentiveness(right: int, total: int) -> float:

@@ -1,4 +1,4 @@
-"""An assistant that is asked in place of a model and only counts, so that a run's cost can be told before it arises."""
+"""An assistant that is asked in place of a model and only counts, so that a run's cost is known before it arises."""
 
 import json
 from collections.abc import Callable

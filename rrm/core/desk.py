@@ -44,7 +44,7 @@ class Sessions(Protocol):
         ...
 
     def log_in(self, name: str, password: str) -> str:
-        """Return a new session token; AccessError, after as long a check, whoever is unknown."""
+        """Return a new session token; AccessError, after as long a check, also for unknown persons."""
         ...
 
     def who(self, session: str) -> Person | None:

@@ -368,7 +368,7 @@ class TaskGraph:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TaskGraph":
-        """Return the graph that `to_json` told of; raise ProposalError if it has a cycle or names a missing node."""
+        """Return the graph that `to_json` wrote; raise ProposalError if it has a cycle or names a missing node."""
         still_open = frozenset(data["open"])
         rows = {row["id"]: _from_json(row, row["id"] in still_open) for row in data["nodes"]}
         ids = [id_ for row in rows.values() for id_ in (*row.children, *row.reads)]
@@ -617,25 +617,25 @@ def _to_json(row: _Row, open_: bool) -> dict[str, Any]:
     task = {each.name: getattr(row.node.task, each.name) for each in fields(Task)}
     if not row.node.task.sees_source:
         del task["sees_source"]
-    told: dict[str, Any] = {"id": row.node.id, "index": row.node.index, "task": task}
-    told |= {"children": row.children, "skipped": row.skipped, "note": row.note}
+    row_json: dict[str, Any] = {"id": row.node.id, "index": row.node.index, "task": task}
+    row_json |= {"children": row.children, "skipped": row.skipped, "note": row.note}
     if row.reads:
-        told["reads"] = row.reads
+        row_json["reads"] = row.reads
     if row.splits != int(not open_):
-        told["splits"] = row.splits
-    return told
+        row_json["splits"] = row.splits
+    return row_json
 
 
-def _from_json(told: Mapping[str, Any], open_: bool) -> _Row:
-    task = dict(told["task"])
+def _from_json(row_json: Mapping[str, Any], open_: bool) -> _Row:
+    task = dict(row_json["task"])
     task["span"] = None if task["span"] is None else Span(*task["span"])
     return _Row(
-        Node(told["id"], Task(**task), told["index"]),
-        children=tuple(told["children"]),
-        reads=tuple(told.get("reads", ())),
-        skipped=tuple(Span(*span) for span in told["skipped"]),
-        note=told["note"],
-        splits=told.get("splits", 0 if open_ else 1),
+        Node(row_json["id"], Task(**task), row_json["index"]),
+        children=tuple(row_json["children"]),
+        reads=tuple(row_json.get("reads", ())),
+        skipped=tuple(Span(*span) for span in row_json["skipped"]),
+        note=row_json["note"],
+        splits=row_json.get("splits", 0 if open_ else 1),
     )
 
 

@@ -20,10 +20,10 @@ def text_of(report: Report) -> str:
     lines = [f"{report.name}: {_sources(report)}"]
     known = [level for level in _levels(report) if level.accuracy is not None]
     if known:
-        told = (
+        accuracies = (
             f"{level.name(report.top)} {level.accuracy:.2f}{_between(level.interval, ', 95 % ')}" for level in known
         )
-        lines.append(f"accuracy on held-out sources: {'; '.join(told)}")
+        lines.append(f"accuracy on held-out sources: {'; '.join(accuracies)}")
     elif report.train_sources == 1:
         lines.append(f"accuracy {_LONELY}")
     lines += [_line(target) for target in report.targets[:_MOST_TARGETS]]

@@ -230,7 +230,7 @@ class TargetReport:
 class StageCost:
     """What raters were shown and asked at one level, or for the flat baseline.
 
-    `tokens_shown` counts, in the run's tokenizer, what stands beside the outputs (passages and context) and
+    `tokens_shown` counts, in the run's tokenizer, what is shown with the outputs (passages and context) and
     the outputs, each time that they were shown. `minutes` are raters' by `rrm.feedback.minutes`, where a
     reading is shared by three decisions of one rater about one view, and `published_minutes` the same by
     the published times. Where raters are no people they say what people would take.

@@ -24,7 +24,7 @@ from rrm.core.kinds import Reject as Reject
 from rrm.core.place import Place
 
 OVERALL = "overall"
-"""The criterion of whoever judges an output as a whole."""
+"""The criterion of a judgement of an output as a whole."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class View:
-    """Exactly what stands beside the outputs when they are judged, by people and models alike."""
+    """Exactly what is shown with the outputs when they are judged, by people and models alike."""
 
     instruction: str
     passages: tuple[Passage, ...]

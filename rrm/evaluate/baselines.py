@@ -1,4 +1,4 @@
-"""What every accuracy stands beside: the longer output wins, and a Bradley-Terry model on bags of words."""
+"""The baselines of every accuracy: the longer output wins, and a Bradley-Terry model on bags of words."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -167,5 +167,5 @@ def minutes_of_raters(rated: Iterable[Rated], rates: Currency = RATES) -> float:
 
 
 def view_size(view: View, size: Size = word_count) -> int:
-    """Return the size of what stands beside the outputs: passages and context, not the instruction."""
+    """Return the size of what is shown with the outputs: passages and context, not the instruction."""
     return size(view.text) + size(view.context)

@@ -34,7 +34,7 @@ def fit_reliability(
 ) -> Reliability:
     """Find every item's reward and every rater's parameters at the mode of their joint posterior.
 
-    No features: an item's reward is free, a priori Normal(0, reward_sd^2), so every item needs
+    No features: an item's reward is free, with the prior Normal(0, reward_sd^2), so every item needs
     judgements of its own, and more than a few: where three people labelled each once, the mode takes
     one of them for the truth. Without `reliability` all raters are alike, and comparisons are plain
     Bradley-Terry with that prior. The mode is found by L-BFGS, in float64; lapses make the posterior

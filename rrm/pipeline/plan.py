@@ -69,7 +69,7 @@ AnyResults = dict[str, Done[Any, Any]]
 
 
 def carried_out(stage: Stage[J, V]) -> Generator[AnyStage, AnyResults, Results[J, V]]:
-    """Yield a stage to whoever drives, and return its results under their own types."""
+    """Yield a stage to the driver, and return its results under their own types."""
     return (yield stage) if stage.slots else {}
 
 

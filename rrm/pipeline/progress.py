@@ -11,7 +11,7 @@ SHOW_AFTER_SECONDS = 1.0
 
 
 class Watcher(Protocol):
-    """Is told about one stage after another."""
+    """Follows the progress of a run, one stage after another."""
 
     def start(self, title: str, total: int, done: int) -> None:
         """A stage of so many actions begins, of which so many were done before."""

@@ -1,4 +1,4 @@
-"""What the optimisers ask of whoever calls them, and how they read a scorer's answers."""
+"""Checks of optimisers' arguments, and of the scores that a scorer returns."""
 
 from collections.abc import Sequence
 from math import isfinite

@@ -1,4 +1,4 @@
-"""The record of a run: what was done, what came of it, and what it cost, appended and read."""
+"""The record of a run: actions, their results and their cost, appended and read."""
 
 import threading
 import time
