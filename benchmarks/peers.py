@@ -296,7 +296,7 @@ SCORERS: dict[str, Scorer] = {
 def held_out(model: Any, body: Body, groups: Sequence[Group], settings: Settings) -> tuple[float, float, float]:
     """Return the loss over groups of their own, its standard error by group, and the share of pairs in order.
 
-    The trained weights are copied into a fresh model and read one text at a time, whoever trained them.
+    The trained weights are copied into a fresh model and read one text at a time, whichever library trained them.
     """
     weights = model.state_dict()
     model = build(body, device=settings.device).eval()
@@ -367,7 +367,7 @@ def require_trl() -> None:
 
 @contextmanager
 def counted(model: Any) -> Iterator[list[int]]:
-    """Count every token that the model embeds, whoever calls it; read the sum afterwards."""
+    """Count every token that the model embeds, in every call; read the sum afterwards."""
     counts: list[int] = []
     hook = model.get_input_embeddings().register_forward_hook(lambda _, given, __: counts.append(given[0].numel()))
     try:

@@ -44,10 +44,10 @@ def station_desk(directory: Path, url: str | None = None) -> Iterator[SqlDesk]:
 
 
 def prepare(desk: SqlDesk, changes: Sequence[str], guidelines: Path | None) -> None:
-    """Change the settings as told on the command line, and bring the guidelines up to date."""
-    told = with_changes({}, changes)
-    if told:
-        desk.change_settings(told, COMMAND_LINE)
+    """Change the settings that the command line gives, and bring the guidelines up to date."""
+    settings = with_changes({}, changes)
+    if settings:
+        desk.change_settings(settings, COMMAND_LINE)
     if guidelines is not None:
         write_guidelines(desk, guidelines, COMMAND_LINE)
 

@@ -69,7 +69,7 @@ def assistant(desk: PeopleControl, name: str) -> Person:
 
 async def _rate_items(desk: RaterDesk, person: Person, rater: Any, limit: int | None) -> dict[str, Any]:
     answered, skipped = 0, 0
-    with bar(f"{person.name} rates", "items") as told:
+    with bar(f"{person.name} rates", "items") as progress:
         while limit is None or answered < limit:
             lease = desk.claim(person.id)
             if lease is None:
@@ -82,7 +82,7 @@ async def _rate_items(desk: RaterDesk, person: Person, rater: Any, limit: int | 
                 continue
             desk.submit(person.id, lease.id, given, key=f"answer-{lease.id}")
             answered += 1
-            told(answered, limit or 0)
+            progress(answered, limit or 0)
     return {"rater": person.name, "id": person.id, "answers": answered, "skipped": skipped}
 
 

@@ -86,7 +86,7 @@ async def run_async(
     """Run as `run` does, beside whatever else the event loop has to do; several runs may go on at once.
 
     `on_event` is called in the loop. Cancelled, the run stops once what is being worked on is on record, and the
-    same call goes on later.
+    same call resumes later.
     """
     asked, options = _settings(settings, parts), Options("the same call", wait, retry_failed, store)
     return await _beside(_running(asked, Path(out), options), on_event)
@@ -168,7 +168,7 @@ def _wait_for(work: Work[T], quiet: bool, on_event: Callable[[Event], None] | No
         return thread.result()
     except KeyboardInterrupt:
         stop.now()
-        raise Interrupted(f"stopped; nothing recorded is lost, go on with: {again}") from None
+        raise Interrupted(f"stopped; nothing recorded is lost, resume with: {again}") from None
 
 
 async def _beside(work: Work[T], on_event: Callable[[Event], None] | None) -> T:
@@ -217,7 +217,7 @@ class _InThread(Generic[T]):
             self._error = error
 
     def join(self) -> None:
-        while self._thread.is_alive():  # in short waits, so that Ctrl-C is heard
+        while self._thread.is_alive():  # in short waits, so that Ctrl-C is handled
             self._thread.join(0.2)
 
     def result(self) -> T:
@@ -252,7 +252,7 @@ class _Stop(Generic[T]):
         else:
             anyio.run(main, backend="asyncio")
         if not found:
-            raise Interrupted("stopped; nothing recorded is lost, the same call goes on")
+            raise Interrupted("stopped; nothing recorded is lost, the same call resumes")
         return found[0]
 
     def now(self) -> None:

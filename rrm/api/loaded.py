@@ -118,7 +118,7 @@ class Loaded:
         """Close the record; what was read stays."""
         self._record.close()
 
-    # ---- what came of it ----
+    # ---- results ----
 
     @property
     def finished(self) -> bool:
@@ -355,7 +355,7 @@ def _model_of(scores: Mapping[str, Sequence[Scored]], own: float | None) -> str:
 
 
 def _view(record: SqlStore, tree: RecordedTree, below: Mapping[str, Judged]) -> View:
-    """Return what stands beside outputs of the root, once the nodes below stand as they were judged."""
+    """Return what is shown with outputs of the root, once the nodes below are as they were judged."""
     from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 
     grown = Tree(tree.source.id, tree.number, tree.graph)

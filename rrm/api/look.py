@@ -137,8 +137,8 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
     path = out or directory / f"answers.{form}"
     with open_desk(directory) as desk:
         known = {each.id: each.name for each in desk.persons() if each.name} if names else None
-        with bar("exporting", "answers") as told, replacing(path) as file:
-            counted = Counted(rows(desk.answers(), desk.asked, known), told)
+        with bar("exporting", "answers") as progress, replacing(path) as file:
+            counted = Counted(rows(desk.answers(), desk.asked, known), progress)
             for chunk in writers[form](counted):
                 file.write(chunk)
     if not counted.rows:
@@ -148,17 +148,17 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
 
 
 class Counted:
-    """Rows, counted as they pass; `told` hears of every thousandth."""
+    """Rows, counted as they pass; `progress` is called with the count at every thousandth."""
 
-    def __init__(self, rows: Iterator[dict[str, Any]], told: Callable[[int, int], None]) -> None:
-        self._rows, self._told = rows, told
+    def __init__(self, rows: Iterator[dict[str, Any]], progress: Callable[[int, int], None]) -> None:
+        self._rows, self._progress = rows, progress
         self.rows = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows:
             self.rows += 1
             if self.rows % 1000 == 0:
-                self._told(self.rows, 0)
+                self._progress(self.rows, 0)
             yield row
 
 

@@ -1,4 +1,4 @@
-"""Finding the modules that a run file names: one look-up, whoever asks for them and however many there are.
+"""Finding the modules that a run file names: one look-up for all callers, however many modules there are.
 
 First come the folder of the run file, then the current folder, then what is installed. Under the names of rrm's own
 packages, its own modules come first, and a user's are found for what those lack: a folder that happens

@@ -57,7 +57,7 @@ class People:
         self.desk.add_items([Item(request, wanted=wanted, value=self._value(request)) for request in values])
 
     def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
-        """Return what came of the requests that need no more: those of closed places, and those answered otherwise.
+        """Return the answers to requests that need no more: those of closed places, and those answered otherwise.
 
         A question that an earlier round asked already lies at that round's place, with the answers that it got there.
         """

@@ -130,7 +130,7 @@ class OpenRun:
         except Waiting as error:
             standing = f" ({self.people.standing()})" if self.people else ""
             raise Waiting(
-                f"{error}{standing}; people rate with: rrm annotate {self.out}; go on with: {self.options.again}"
+                f"{error}{standing}; people rate with: rrm annotate {self.out}; resume with: {self.options.again}"
             ) from error
         finally:
             if self.people is not None:

@@ -228,7 +228,7 @@ def serve(opening: Opening, host: str, port: int, tell: Notes) -> None:
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
     place = f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     if host not in ("127.0.0.1", "::1", "localhost"):
-        tell(f"whoever reaches {place} can use this model: there is no password")
+        tell(f"anyone who can reach {place} can use this model: there is no password")
     tell(f"serving {opening.folder} at http://{place}/get_reward; stop with Ctrl-C")
     config = uvicorn.Config(application(model, opening.folder.resolve().name), log_level="warning")
     try:
@@ -289,7 +289,7 @@ def chat_template(folder: Path) -> Render | None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception:
-        return None  # whoever loads the model says what is wrong with it
+        return None  # loading the model reports what is wrong with it
 
     def render(messages: list[dict[str, Any]]) -> str:
         asks = messages[-1]["role"] != "assistant"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Notes = Callable[[str], None]
-"""Takes one sentence for whoever watches."""
+"""Takes one sentence to show to the user."""
 
 
 def is_main() -> bool:

@@ -72,7 +72,7 @@ def train_reward(
     join_text: JoinText = None,
     as_json: Json = False,
 ) -> None:
-    """Train a reward model on any kind of feedback; killed, the same command goes on."""
+    """Train a reward model on any kind of feedback; killed, the same command resumes."""
     from rrm.api import training
     from rrm.api.terminal import is_main
     from rrm.cli.tables import training_table

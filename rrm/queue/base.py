@@ -1,4 +1,4 @@
-"""What all parts of a desk stand on: its clock, its chance, one writer, and readers that nobody blocks."""
+"""What all parts of a desk share: a clock, a random generator, one writer, and readers that nobody blocks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -202,10 +202,10 @@ class People(Base):
         self._do(keep)
 
     def log_in(self, name: str, password: str) -> str:
-        """Return a new session token; AccessError, after as long a check, whoever is unknown."""
+        """Return a new session token; AccessError, after as long a check, also for unknown persons."""
         refused = AccessError("the name or the password is wrong")
         if not _may_be_password(password):
-            raise refused  # before any hashing, whoever it is for
+            raise refused  # before any hashing, known person or not
         with self._read() as connection:
             called = _PERSON.c.name == (_name_or_none(name) or "")
             found = connection.execute(select(_PERSON.c.id, _PERSON.c.password).where(called)).one_or_none()

@@ -110,7 +110,7 @@ def session_token(gate: Gate, request: Request) -> str | None:
 
 
 def begin_session(gate: Gate, request: Request, response: Response, token: str) -> None:
-    """Give the browser a new session, and end the one that it had, whoever's that was."""
+    """Give the browser a new session, and end the one that it had, its own or another person's."""
     end_session(gate, request)
     response.set_cookie(
         cookie_name(gate, request),

@@ -38,7 +38,7 @@ class Kept(Generic[T]):
     `version` is quick and tells whether anything changed; a value older than `most_seconds` is computed anew
     even so. Whoever asks gets the new value if it comes within `wait` seconds, else the one before, marked
     as not current; where the last computation took longer than that, nobody waits at all. What the function
-    raises is raised once, to whoever asks next, and then it is tried again.
+    raises is raised once, in the next call, and then it is tried again.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Kept(Generic[T]):
         error: Exception | None = None
         try:
             held = [(self._compute(), version, at)]
-        except Exception as raised:  # told to whoever asks next: this thread has nobody to tell
+        except Exception as raised:  # raised in the next call: this thread has no caller
             error = raised
         with self._changed:
             self._held, self._error, self._running = held or self._held, error, False

@@ -170,7 +170,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
             return super().propose(jobs)
 
     parts = toys(policy={"plugin": Interrupting(), "outputs": 4})
-    with pytest.raises(Interrupted, match=r"go on with: rrm run mine\.toml"):
+    with pytest.raises(Interrupted, match=r"resume with: rrm run mine\.toml"):
         rrm.run(out=tmp_path / "run", quiet=True, again="rrm run mine.toml", **parts)
 
 

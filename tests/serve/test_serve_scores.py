@@ -250,4 +250,4 @@ def test_a_place_that_cannot_be_listened_on_is_named_and_an_open_one_is_warned_o
     serve_command(opening, "127.0.0.1", 0, told.append)
     assert len(told) == 1 and "serving" in told[0]
     serve_command(opening, "0.0.0.0", 0, told.append)
-    assert "whoever reaches 0.0.0.0:" in told[1] and "no password" in told[1]
+    assert "anyone who can reach 0.0.0.0:" in told[1] and "no password" in told[1]
