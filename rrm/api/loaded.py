@@ -104,7 +104,7 @@ class Loaded:
         self.directory = directory
         self._given = parts
         self._record: SqlStore = open_store(directory, "read")
-        self._targets: dict[int, _Standing] = {}
+        self._targets: dict[int, _Target] = {}
 
     def __enter__(self) -> "Loaded":
         return self
@@ -218,15 +218,15 @@ class Loaded:
         a target that there is not, or that has no root output.
         """
         if target not in self._targets:
-            self._targets[target] = self._standing(target)
+            self._targets[target] = self._target(target)
         return self._targets[target].score(text.strip())
 
-    def _standing(self, target: int) -> "_Standing":
+    def _target(self, target: int) -> "_Target":
         report = self.report
         if not 0 <= target < len(report.targets):
             count = len(report.targets)
             raise InputError(f"{self.directory} has {count} targets, counted from 0, and no number {target}")
-        return _standing(self, report.targets[target], report.anchored)
+        return _target(self, report.targets[target], report.anchored)
 
     # ---- within ----
 
@@ -274,7 +274,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, eq=False)
-class _Standing:
+class _Target:
     """A target's chosen tree below its root, and all that scores a text in the root's place."""
 
     title: str
@@ -296,7 +296,7 @@ class _Standing:
         return TextScores(self.title, Score(own.acceptance[OVERALL][:, 0]), Score(whole.acceptance[OVERALL][:, 0]))
 
 
-def _standing(run: Loaded, target: TargetReport, anchored: bool) -> _Standing:
+def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
     """Put together, from the report and the record, what the run chose below a target's root."""
     if target.chosen_tree is None:
         raise InputError(f"{target.title} has no chosen root output: nothing to score against")
@@ -310,7 +310,7 @@ def _standing(run: Loaded, target: TargetReport, anchored: bool) -> _Standing:
     fitted = next(each for each in run.models() if each.id == judged[root][1])
     view = _view(run._record, tree, below)
     texts = tuple(each.text for node in reported.nodes if node.id == root for each in node.candidates)
-    return _Standing(
+    return _Target(
         title=target.title,
         tree=tree,
         group=Group(target.source, fitted.place, view, texts),

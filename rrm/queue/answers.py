@@ -44,7 +44,7 @@ from rrm.queue.given import (
 from rrm.queue.guidelines import read_settings
 from rrm.queue.items import ITEM, LEASE, in_words, item_rows
 from rrm.queue.people import find_person
-from rrm.queue.practice import GIVEN, next_standing, practice_standing
+from rrm.queue.practice import GIVEN, next_practice_state, practice_state
 from rrm.queue.shown import as_requested, as_shown, check
 from rrm.store.kinds import answer_from, read_place
 
@@ -300,10 +300,10 @@ class Answers(Claims):
             )
             if state != "practising":
                 return done
-            standing = practice_standing(connection, person, settings)
-            if not standing.items:
+            practice = practice_state(connection, person, settings)
+            if not practice.items:
                 return done
-            now = next_standing(standing)
+            now = next_practice_state(practice)
             tries = max(1, settings.practice_tries - now.attempt + 1)
             return OwnProgress(**asdict(done) | _practising(now.done, now.right, now.items, tries))
 

@@ -27,7 +27,7 @@ from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, not_touched
 from rrm.queue.left import Left
 from rrm.queue.people import change_state
-from rrm.queue.practice import IS_CHECK, count_checks, next_standing, practice_items, practice_standing
+from rrm.queue.practice import IS_CHECK, count_checks, next_practice_state, practice_items, practice_state
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
 from rrm.store.kinds import to_json
@@ -186,7 +186,7 @@ class Claims(Base):
         """Return a practice item; None where there are none, and then nobody need practise."""
         if not ("practice" in turn.checks and turn.settings.practice_items):
             return None
-        attempt = next_standing(practice_standing(connection, person, turn.settings)).attempt
+        attempt = next_practice_state(practice_state(connection, person, turn.settings)).attempt
         left = practice_items(connection, person, attempt)
         if not left:
             return None
@@ -453,13 +453,13 @@ def after_practice(connection: Connection, lease: Any) -> dict[str, Any]:
         return {}
     settings = read_settings(connection)
     state = connection.execute(select(PERSON.c.state).where(PERSON.c.id == lease.person)).scalar()
-    standing = practice_standing(connection, lease.person, settings)
-    if state != "practising" or not standing.is_over():
+    practice = practice_state(connection, lease.person, settings)
+    if state != "practising" or not practice.is_over():
         return {}
     new: PersonState
-    if standing.is_passed(settings.practice_pass):
+    if practice.is_passed(settings.practice_pass):
         new = "active"
-    elif standing.attempt >= settings.practice_tries:
+    elif practice.attempt >= settings.practice_tries:
         new = "refused"
     else:
         return {}

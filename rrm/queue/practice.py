@@ -1,4 +1,4 @@
-"""Known answers: whether an answer is right, and how a new rater's practice stands."""
+"""Known answers: whether an answer is right, and the state of a new rater's practice."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from rrm.store.tables import table
 GIVEN = table("given")
 
 IS_CHECK = ITEM.c.purpose != literal_column("'work'")
-"""Stands beside every other condition on a purpose, so that the index over gold, attention and practice serves."""
+"""Added to every other condition on a purpose, so that the index over gold, attention and practice serves."""
 
 _ANSWERED = select(GIVEN.c.attempt, GIVEN.c.right).where(
     GIVEN.c.person == bindparam("me"), GIVEN.c.purpose == "practice"
@@ -23,8 +23,8 @@ _PASSED_ON = select(LEASE.c.attempt).where(
 _HOW_MANY = select(ITEM.c.purpose, func.count()).where(IS_CHECK).group_by(ITEM.c.purpose)
 
 
-class Standing(NamedTuple):
-    """How practice stands: `done` of `items` in try number `attempt`, of which `right`; `judged` could be wrong."""
+class PracticeState(NamedTuple):
+    """A rater's practice: `done` of `items` in try number `attempt`, of which `right`; `judged` could be wrong."""
 
     attempt: int
     items: int
@@ -40,21 +40,21 @@ class Standing(NamedTuple):
         return self.right >= share * self.judged
 
 
-def practice_standing(connection: Connection, person: str, settings: DeskSettings) -> Standing:
-    """Return how a person's latest try stands, a finished one too; `items` is 0 if nothing is to be practised.
+def practice_state(connection: Connection, person: str, settings: DeskSettings) -> PracticeState:
+    """Return the state of a person's latest try, a finished one too; `items` is 0 if nothing is to be practised.
 
     An item that was passed on counts as one that was wrong.
     """
     items = min(settings.practice_items, count_checks(connection).get("practice", 0))
     if not items:
-        return Standing(1, 0, 0, 0, 0)
+        return PracticeState(1, 0, 0, 0, 0)
     answered = connection.execute(_ANSWERED, {"me": person}).all()
     wrong = Counter(connection.execute(_PASSED_ON, {"me": person}).scalars())
     attempt = max([1, *(row.attempt for row in answered), *wrong])
     rights = [row.right for row in answered if row.attempt == attempt]
     judged = sum(right is not None for right in rights)
     done = len(rights) + wrong[attempt]
-    return Standing(attempt, items, done, sum(right is True for right in rights), judged + wrong[attempt])
+    return PracticeState(attempt, items, done, sum(right is True for right in rights), judged + wrong[attempt])
 
 
 def count_checks(connection: Connection) -> dict[Purpose, int]:
@@ -62,9 +62,9 @@ def count_checks(connection: Connection) -> dict[Purpose, int]:
     return dict(connection.execute(_HOW_MANY).all())
 
 
-def next_standing(standing: Standing) -> Standing:
-    """Return the standing that the next item belongs to: that of a new try once the last is over."""
-    return Standing(standing.attempt + 1, standing.items, 0, 0, 0) if standing.is_over() else standing
+def next_practice_state(state: PracticeState) -> PracticeState:
+    """Return the state that the next item belongs to: that of a new try once the last is over."""
+    return PracticeState(state.attempt + 1, state.items, 0, 0, 0) if state.is_over() else state
 
 
 def practice_items(connection: Connection, person: str, attempt: int) -> list[tuple[str, str]]:

@@ -41,18 +41,18 @@ class Located:
     several: bool = False
 
     @cached_property
-    def outputs(self) -> list["Standing"]:
+    def outputs(self) -> list["ScoredOutput"]:
         """The node's outputs, best first: by composed score, else by their own, else as recorded.
 
         Of equals the chosen one comes first.
         """
         by_text = {each.text: each for each in reversed(self.report.candidates)} if self.report else {}
         latest = {each.output: each for each in self.record.composed if each.criterion == OVERALL}
-        standing = [
-            self._standing(each, by_text.get(each.text) or _candidate(each, latest.get(each.id)))
+        scored = [
+            self._scored_output(each, by_text.get(each.text) or _candidate(each, latest.get(each.id)))
             for each in self.record.outputs
         ]
-        return sorted(standing, key=lambda each: (each.composed is None, -each.worth, each.output.id != self.chosen))
+        return sorted(scored, key=lambda each: (each.composed is None, -each.worth, each.output.id != self.chosen))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -73,18 +73,18 @@ class Located:
         at = self.layout.place.get(node)
         return {"node": at, "id": node, "title": "" if at is None else self.layout.titles[at]}
 
-    def _standing(self, output: Output, composed: Candidate | None) -> "Standing":
+    def _scored_output(self, output: Output, composed: Candidate | None) -> "ScoredOutput":
         own, flat = None, None
         for each in self.record.scores:
             if each.output == output.id and each.criterion == OVERALL:
                 model = self.record.models.get(each.model)
                 whole = model is not None and model.place.subject == "whole"
                 own, flat = (own, each) if whole else (each, flat)
-        return Standing(output, own, flat, composed)
+        return ScoredOutput(output, own, flat, composed)
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class ScoredOutput:
     """An output with its latest scores overall: by its level's model, by the flat baseline's, and composed."""
 
     output: Output
@@ -171,8 +171,8 @@ def _source(located: Located) -> dict[str, Any] | None:
 # ---- outputs ----
 
 
-def _output(located: Located, standing: Standing) -> dict[str, Any]:
-    output, composed = standing.output, standing.composed
+def _output(located: Located, scored_output: ScoredOutput) -> dict[str, Any]:
+    output, composed = scored_output.output, scored_output.composed
     return {
         "number": located.numbers[output.id],
         "id": output.id,
@@ -184,8 +184,8 @@ def _output(located: Located, standing: Standing) -> dict[str, Any]:
         "context": output.context,
         "log_prob": output.log_prob,
         "truncated": output.truncated,
-        "own": _scored(standing.own),
-        "flat": _scored(standing.flat),
+        "own": _scored(scored_output.own),
+        "flat": _scored(scored_output.flat),
         "composed": _score(composed.composed, composed.composed_interval) if composed else None,
         "chosen": output.id == located.chosen,
         "handed_up": output.id in located.record.handed_up,
