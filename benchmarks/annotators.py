@@ -330,11 +330,11 @@ async def alone(server: Server, token: str, answers: int, times: int) -> None:
 
 
 async def _computed(admin: Client) -> None:
-    """Say how long it takes, in the background, until agreement and raters' standings are there at first."""
+    """Say how long it takes, in the background, until agreement and raters' statistics are there at first."""
     began = time.perf_counter()
     while not (await admin.ask("admin: agreement", "GET", "/api/admin/agreement"))["computed"]:
         await asyncio.sleep(0.1)
-    print(f"agreement and standings of all answers, in the background: {time.perf_counter() - began:.1f} s")
+    print(f"agreement and statistics of all answers, in the background: {time.perf_counter() - began:.1f} s")
 
 
 def exports(server: Server, directory: Path, answers: int) -> None:

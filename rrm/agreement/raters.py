@@ -44,7 +44,7 @@ class Alert(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RaterStanding:
+class RaterStats:
     """What one rater did. `done` answers stand (practice apart), `skipped` items were passed on.
 
     All else is about how the rater works, so answers that an admin took back count too. `accuracy` is on
@@ -64,12 +64,12 @@ class RaterStanding:
     alerts: tuple[Alert, ...]
 
 
-def rater_standings(
+def rater_stats(
     persons: Sequence[Person],
     answers: Iterable[Annotation] | Sheet,
     skips: Iterable[Skipped],
     alerts: Alerts = Alerts(),
-) -> list[RaterStanding]:
+) -> list[RaterStats]:
     """Return how each annotator stands, and each other person who answered or skipped, in the order of `persons`.
 
     `answers` may be a stream; it is read once. Practice is left out. Answers by nobody in `persons`
@@ -78,7 +78,7 @@ def rater_standings(
     skipped = Counter(skip.person for skip in skips)
     tallies = tally_raters(read_sheet(answers), {person.id for person in persons if person.kind == "assistant"})
     return [
-        _standing(person, skipped[person.id], tallies.get(person.id), alerts)
+        _stats(person, skipped[person.id], tallies.get(person.id), alerts)
         for person in persons
         if person.role == "annotator" or person.id in tallies or skipped[person.id]
     ]
@@ -102,10 +102,10 @@ def gold_reliability(answers: Iterable[Annotation]) -> dict[str, tuple[int, int]
     return found
 
 
-def _standing(person: Person, skipped: int, tally: Tally | None, alerts: Alerts) -> RaterStanding:
+def _stats(person: Person, skipped: int, tally: Tally | None, alerts: Alerts) -> RaterStats:
     tally = tally or NO_TALLY
     decisions = tally.answers + skipped
-    standing = RaterStanding(
+    stats = RaterStats(
         person=person,
         done=tally.done,
         skipped=skipped,
@@ -117,12 +117,12 @@ def _standing(person: Person, skipped: int, tally: Tally | None, alerts: Alerts)
         side=side_bias(tally.first, tally.decided),
         alerts=(),
     )
-    return replace(standing, alerts=tuple(_alerts(standing, tally, alerts)))
+    return replace(stats, alerts=tuple(_alerts(stats, tally, alerts)))
 
 
-def _alerts(standing: RaterStanding, tally: Tally, limits: Alerts) -> Iterator[Alert]:
-    median, position = standing.median_seconds, tally.median_position
-    if standing.person.kind != "assistant" and median is not None and tally.timed >= limits.least_answers:
+def _alerts(stats: RaterStats, tally: Tally, limits: Alerts) -> Iterator[Alert]:
+    median, position = stats.median_seconds, tally.median_position
+    if stats.person.kind != "assistant" and median is not None and tally.timed >= limits.least_answers:
         if median < limits.floor_seconds:
             yield Alert("too fast", f"half of {tally.timed} answers took less than {median:.1f} s")
         elif position is not None and position < limits.fast_share:
@@ -130,13 +130,13 @@ def _alerts(standing: RaterStanding, tally: Tally, limits: Alerts) -> Iterator[A
     run = tally.run
     if run and run.length > limits.longest_run and run.p < limits.run_p:
         yield Alert("straight-lining", f"{run.length} times the same in a row, {_chance(run.p)}")
-    side = standing.side
+    side = stats.side
     if side.p is not None and side.decided >= limits.least_sides and side.p < limits.side_p:
         yield Alert("side bias", f"chose the first shown in {side.first} of {side.decided}, {_chance(side.p)}")
-    failed = standing.attention.total - standing.attention.count
-    known = standing.accuracy
+    failed = stats.attention.total - stats.attention.count
+    known = stats.accuracy
     if failed >= limits.failed_attention:
-        yield Alert("fails checks", f"failed {failed} of {standing.attention.total} attention checks")
+        yield Alert("fails checks", f"failed {failed} of {stats.attention.total} attention checks")
     elif known.high is not None and known.high < limits.least_accuracy:
         yield Alert("fails checks", f"right in {known.count} of {known.total} items whose answer is known")
 

@@ -1,4 +1,4 @@
-"""Answers as columns: what agreement and raters' standings need of them, read once from a stream of any length."""
+"""Answers as columns: what agreement and raters' statistics need of them, read once from a stream of any length."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from rrm.agreement.raters import rater_standings
+from rrm.agreement.raters import rater_stats
 from rrm.core import values
 from rrm.core.annotation import (
     Annotation,
@@ -36,7 +36,7 @@ from rrm.core.desk import (
 from rrm.core.errors import AccessError, ConflictError, LockedError, MissingError
 from rrm.core.place import Place, Subject
 from rrm.web.access import Id, allow, invitation
-from rrm.web.figures import Computed, Figures, agreed, standing
+from rrm.web.figures import Computed, Figures, agreed, stats_json
 from rrm.web.guidelines import guideline_html
 from rrm.web.kinds import AnswerBody, Body, Question, answer_json, lease_json, summary, to_answer
 from rrm.web.places import Wording
@@ -205,7 +205,7 @@ def _alerts(figures: Figures, names: Mapping[str, str]) -> list[dict[str, Any]] 
         return None
     return [
         {"person": id, "name": names.get(id), "alert": alert.name, "why": alert.why}
-        for id, each in found.value.standings.items()
+        for id, each in found.value.stats.items()
         for alert in each.alerts
     ]
 
@@ -274,12 +274,12 @@ def _raters(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) -
 
 def _rater(person: Person, figures_of: Computed[Any] | None, named: bool) -> dict[str, Any]:
     judged = figures_of.value if figures_of is not None else None
-    found = judged.standings.get(person.id) if judged is not None else None
+    found = judged.stats.get(person.id) if judged is not None else None
     if found is None:
-        found = rater_standings([replace(person, role="annotator")], (), ())[0]
+        found = rater_stats([replace(person, role="annotator")], (), ())[0]
     last = judged.last.get(person.id) if judged is not None else None
     about = _person(person if named else replace(person, name=None, participant=None))
-    return {**about, "last": last, **standing(found)}
+    return {**about, "last": last, **stats_json(found)}
 
 
 def _person(person: Person) -> dict[str, Any]:

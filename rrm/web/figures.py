@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from rrm.agreement.estimates import Estimate, Share
 from rrm.agreement.places import PlaceAgreement, place_agreement
-from rrm.agreement.raters import RaterStanding, rater_standings
+from rrm.agreement.raters import RaterStats, rater_stats
 from rrm.agreement.sheet import read_sheet
 from rrm.core.annotation import Annotation
 from rrm.core.desk import DeskReader
@@ -94,9 +94,9 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True)
 class Judged:
-    """What all answers together say: raters' standings by id, when each answered last, agreement by place and kind."""
+    """What all answers together say: raters' statistics by id, when each answered last, agreement by place and kind."""
 
-    standings: Mapping[str, RaterStanding]
+    stats: Mapping[str, RaterStats]
     last: Mapping[str, float]
     agreement: list[PlaceAgreement]
 
@@ -113,8 +113,8 @@ class Figures:
         last: dict[str, float] = {}
         with _giving_way():
             sheet = read_sheet(_noting(self._desk.answers(), last))
-            standings = rater_standings(self._desk.persons(), sheet, self._desk.skips())
-            return Judged({each.person.id: each for each in standings}, last, place_agreement(sheet))
+            stats = rater_stats(self._desk.persons(), sheet, self._desk.skips())
+            return Judged({each.person.id: each for each in stats}, last, place_agreement(sheet))
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def share(found: Share, otherwise: str) -> dict[str, Any]:
     }
 
 
-def standing(found: RaterStanding) -> dict[str, Any]:
+def stats_json(found: RaterStats) -> dict[str, Any]:
     """Return how a rater works; each figure that has no value says why in `why`."""
     side, agreement = found.side, found.agreement
     alone = "undefined: no item shared with another rater"
