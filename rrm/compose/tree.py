@@ -55,12 +55,12 @@ def compose_node(
 ) -> Prediction:
     """Return the composed scores of one node's outputs over what was composed below it."""
     here = judged[node]
-    found = _asked(composer, graph.node(node), here, scored_parts(graph, node, judged, composed))
-    if {name: p.shape for name, p in found.acceptance.items()} != {
+    prediction = _checked_compose(composer, graph.node(node), here, scored_parts(graph, node, judged, composed))
+    if {name: p.shape for name, p in prediction.acceptance.items()} != {
         name: p.shape for name, p in here.scores.acceptance.items()
     }:
         raise PluginError(f"the composer {composer.name} changed the shape [members, k] or the criteria of the scores")
-    return found
+    return prediction
 
 
 def scored_parts(
@@ -119,22 +119,22 @@ def check_composer(composer: Composer) -> None:
     samples = np.linspace(0.2, 0.8, 12).reshape(4, 3)
     scores = Prediction.overall(np.log(samples / (1 - samples)), samples)
     parts = [ScoredPart(f"part-{at}", outputs[0], 0.5, {OVERALL: samples[:, at]}) for at in range(2)]
-    found = _asked(composer, node, Judged(outputs, scores, 0), parts)
-    if OVERALL not in found.acceptance or found.acceptance[OVERALL].shape != samples.shape:
+    prediction = _checked_compose(composer, node, Judged(outputs, scores, 0), parts)
+    if OVERALL not in prediction.acceptance or prediction.acceptance[OVERALL].shape != samples.shape:
         raise PluginError(f"the composer {composer.name} must return scores [members, k] for k outputs")
 
 
-def _asked(composer: Composer, node: Node, judged: Judged, parts: Sequence[ScoredPart]) -> Prediction:
+def _checked_compose(composer: Composer, node: Node, judged: Judged, parts: Sequence[ScoredPart]) -> Prediction:
     """Return what a composer says, or raise PluginError naming it."""
     try:
-        found = composer.compose(node, judged.outputs, judged.scores, parts)
+        prediction = composer.compose(node, judged.outputs, judged.scores, parts)
     except Exception as error:
         raise PluginError(
             f"the composer {composer.name} failed: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
-    if not isinstance(found, Prediction):
-        raise PluginError(f"the composer {composer.name} must return a Prediction, got {type(found).__name__}")
-    return found
+    if not isinstance(prediction, Prediction):
+        raise PluginError(f"the composer {composer.name} must return a Prediction, got {type(prediction).__name__}")
+    return prediction
 
 
 def _root_with(

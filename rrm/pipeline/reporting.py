@@ -118,20 +118,20 @@ def round_reports(outcome: Outcome, policies: Mapping[str, Policy], anchor: Poli
     `policies` are those that proposed, by name; distances are from `anchor`, exact where the policy knows them.
     """
     budget = outcome.run.plan.improve.kl_budget if outcome.run.plan.improve else None
-    found = []
-    for at, each in enumerate(outcome.run.rounds):
-        before = outcome.run.rounds[at - 1] if at else None
+    reports = []
+    for number, current in enumerate(outcome.run.rounds):
+        before = outcome.run.rounds[number - 1] if number else None
         levels = tuple(
-            _round_level(outcome, each, before, level, policies, anchor, budget)
-            for level in range(each.forest.height + 1)
+            _round_level(outcome, current, before, level, policies, anchor, budget)
+            for level in range(current.forest.height + 1)
         )
-        found.append(RoundReport(each.number, levels))
-    return tuple(found)
+        reports.append(RoundReport(current.number, levels))
+    return tuple(reports)
 
 
 def _round_level(
     outcome: Outcome,
-    each: RoundOutcome,
+    current: RoundOutcome,
     before: RoundOutcome | None,
     level: int,
     policies: Mapping[str, Policy],
@@ -139,20 +139,26 @@ def _round_level(
     budget: float | None,
 ) -> RoundLevel:
     nodes = [
-        node for tree, node in each.forest.level(level) if each.forest.is_target(tree) and node in each.state.outputs
+        node
+        for tree, node in current.forest.level(level)
+        if current.forest.is_target(tree) and node in current.state.outputs
     ]
-    gold = [outcome.gold[o.id] for node in nodes for o in each.state.outputs[node] if o.id in outcome.gold]
-    proxy = [float(value) for node in nodes if node in each.state.predictions for value in each.state.acceptance(node)]
-    improved = each.policies.get(level, each.policies.get(None))
+    gold = [outcome.gold[o.id] for node in nodes for o in current.state.outputs[node] if o.id in outcome.gold]
+    proxy = [
+        float(value) for node in nodes if node in current.state.predictions for value in current.state.acceptance(node)
+    ]
+    improved = current.policies.get(level, current.policies.get(None))
     policy = policies[improved.policy] if improved else anchor
     known = isinstance(policy, Divergence)
     kl = (
-        [policy.kl(each.state.prompt_contexts[node], anchor) for node in nodes]
+        [policy.kl(current.state.prompt_contexts[node], anchor) for node in nodes]
         if isinstance(policy, Divergence)
         else []
     )
     entropy = (
-        [policy.entropy(each.state.prompt_contexts[node]) for node in nodes] if isinstance(policy, Divergence) else []
+        [policy.entropy(current.state.prompt_contexts[node]) for node in nodes]
+        if isinstance(policy, Divergence)
+        else []
     )
     return RoundLevel(
         level=level,
@@ -161,19 +167,19 @@ def _round_level(
         kl=_mean(kl) if known else (improved.kl if improved else 0.0),
         kl_budget=budget,
         entropy=_mean(entropy),
-        moved=_moved(each, before, level),
+        moved=_moved(current, before, level),
     )
 
 
-def _moved(each: RoundOutcome, before: RoundOutcome | None, level: int) -> float | None:
+def _moved(current: RoundOutcome, before: RoundOutcome | None, level: int) -> float | None:
     """Return the share of a level's nodes whose view is another than in the round before; None in the first."""
     if before is None:
         return None
-    nodes = [node for _, node in each.forest.level(level) if node in each.state.prompt_contexts]
+    nodes = [node for _, node in current.forest.level(level) if node in current.state.prompt_contexts]
     here = [node for node in nodes if node in before.state.prompt_contexts]
     if not here:
         return None
-    changed = sum(each.state.view(node).id != before.state.view(node).id for node in here)
+    changed = sum(current.state.view(node).id != before.state.view(node).id for node in here)
     return changed / len(here)
 
 
