@@ -40,6 +40,8 @@ def test_the_run_file_of_recorded_people_needs_nothing_but_the_clone(tmp_path: P
     done = rrm("run", "examples/recorded_people.toml", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "4 training sources, 1 target" in done.stdout
+    assert "32 outputs, 32 ratings" in done.stdout
+    assert "32 ratings" in rrm("status", str(tmp_path / "run")).stdout
 
 
 def test_where_real_data_are_missing_the_variable_is_named(tmp_path: Path) -> None:

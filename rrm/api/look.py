@@ -13,12 +13,14 @@ from rrm.api.terminal import bar
 from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.place import Place
 from rrm.core.report import Report
-from rrm.core.values import Failure, Feedback, Rated, Request
+from rrm.core.roles import Select, Train
+from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
 from rrm.report.record import report_from_json
 from rrm.store.record import SqlStore, open_store
 
 REPORT = "report.json"
 FOLDER = "folder"
+_ROLES = {"rate": Train.name, "rate-select": Select.name}
 
 
 def settings_of(record: SqlStore, directory: Path) -> RunFile:
@@ -55,8 +57,8 @@ def finished(directory: str | Path) -> Report:
 def status(directory: str | Path) -> dict[str, Any]:
     """Return what is on record, as `rrm status --json` prints it: steps, ratings, what is waited for, what was spent.
 
-    `ratings` counts those that the levels learn from, as the report does; those for the flat baseline and of the
-    judge of role select stand apart.
+    `ratings` counts those that the levels learn from, as the report does, with those recorded elsewhere once a level
+    has learned from them; those for the flat baseline and of the judge of role select stand apart.
     """
     with open_store(Path(directory), "read") as store:
         settings = settings_of(store, Path(directory))
@@ -78,9 +80,9 @@ def status(directory: str | Path) -> dict[str, Any]:
                 }
                 for count in counts
             ],
-            "ratings": ratings["rate", "answer"],
-            "flat_ratings": ratings["rate", "whole"],
-            "select_ratings": ratings["rate-select", "answer"],
+            "ratings": ratings[Train.name, "answer"],
+            "flat_ratings": ratings[Train.name, "whole"],
+            "select_ratings": ratings[Select.name, "answer"],
             "waiting_for": {place.words(several): count for place, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
@@ -88,9 +90,18 @@ def status(directory: str | Path) -> dict[str, Any]:
 
 
 def _ratings(store: SqlStore) -> Counter[tuple[str, str]]:
-    """Return how many ratings each step gave, by what was judged."""
-    given = {made.value: (made.step, made.place.subject) for made in store.made(Rated)}
-    return Counter(given.values())
+    """Return how many ratings there are by judge role and subject: those fitted on last, and those given since."""
+    models: dict[str, Fitted] = store.by_id(Fitted)
+    fitted = [models[made.value] for made in store.made(Fitted)]
+    last = {(each.role, each.place.subject, each.place.level): each for each in fitted}
+    found: Counter[tuple[str, str]] = Counter()
+    for (role, subject, _), each in last.items():
+        found[role, subject] += each.ratings
+    given = {made.value: (_ROLES[made.step], made.place) for made in store.made(Rated)}
+    for role, place in given.values():
+        model = last.get((role, place.subject, place.level))
+        found[role, place.subject] += model is None or place.round > model.place.round
+    return found
 
 
 def _unanswered(store: SqlStore) -> Counter[Place]:
