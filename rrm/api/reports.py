@@ -89,6 +89,7 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
     rows = [HeldOut(row.probability, row.rated) for row in held_out(rated, model) if row.kind == "comparison"]
     rater: object = finished.parts.rater
     truth = rater if isinstance(rater, KnownRater) else None
+    shared = level > 0 and not fitted.ratings
     folds = {row.request.source: fold for row in rated if (fold := model.fold(row.request.source)) is not None}
     found = level_report(
         level,
@@ -99,8 +100,8 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         (lambda request: float(truth.probability(request)[0])) if truth else None,
         finished.parts.run.seed,
         estimated=_estimated(model, rated, truth) if truth and model.anchored else (),
-        shared_head=bool(not rated and level),
-        own=_own(model, shared=bool(not rated and level)),
+        shared_head=shared,
+        own=_own(model, shared),
     )
     return replace(found, subject=fitted.place.subject)
 

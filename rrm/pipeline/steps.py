@@ -111,7 +111,7 @@ class Recursion:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """What was rated at one level by the raters of role train, and the model that was fitted to it."""
+    """What was rated at one level by the raters of role train, and the model that judges it."""
 
     place: Place
     rated: tuple[Rated, ...]
@@ -571,7 +571,7 @@ def final(run: Run) -> Step[Outcome]:
         gold = {each.output: each.value for done in asked.values() for each in done.values}
         run = run.used(place, Final, "report", len(gold)).failed(asked)
     levels = tuple(
-        Level(model.place, run.rated.get((role, level), ()), model)
+        Level(replace(model.place, level=level), run.rated.get((role, level), ()), model)
         for (role, level), model in sorted(run.models.items(), key=lambda each: each[0][1])
         if role == Train.name
     )
