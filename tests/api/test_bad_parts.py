@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,24 @@ def test_a_policy_that_answers_for_fewer_jobs_than_it_was_given(tmp_path: Path) 
     assert "the policy words must return a list of outputs for each of 1 jobs" in said
 
 
+def test_a_policy_whose_outputs_are_all_equal_is_warned_of_and_each_stands_once(tmp_path: Path) -> None:
+    class Same(Words):
+        def _outputs(self, job: ProposeJob) -> list[Output]:
+            return [replace(each, text="the same") for each in super()._outputs(job)]
+
+    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(policy=policy(Same())))
+    assert report.warnings == tuple(
+        f"level {level}: all outputs of each node are equal, so nothing can be compared" for level in range(3)
+    )
+    candidates = [node.candidates for node in report.targets[0].trees[0].nodes]
+    assert [[(each.times, each.chosen) for each in said] for said in candidates] == [[(5, True)], *[[(4, True)]] * 12]
+    assert report.ratings == 26  # a label of the one text at each of 26 nodes, and no comparison
+    # as they are, these toys say the last output twice, and all others once
+    usual = rrm.run(out=tmp_path / "usual", quiet=True, **toys())
+    root = usual.targets[0].trees[0].nodes[0]
+    assert not usual.warnings and sorted(each.times for each in root.candidates) == [1, 1, 1, 2]
+
+
 def test_a_mended_policy_goes_on_in_the_same_folder(tmp_path: Path) -> None:
     mended = Answering(lambda outputs: outputs)
     refused(tmp_path / "run", policy=policy(Answering(lambda outputs: outputs[1:])))
@@ -130,7 +148,7 @@ def overlapping(source: Source) -> TaskGraph:
     [
         (lambda source: None, PluginError, "giving returned None from `decompose`, where a TaskGraph belongs"),
         (opened, ProposalError, "giving returned a graph with 1 open"),
-        (overlapping, ProposalError, "every decompose fails: "),
+        (overlapping, ProposalError, "the text from 0 to 20 is covered twice"),
     ],
     ids=["nothing", "open", "refused-by-the-gate"],
 )

@@ -1,5 +1,6 @@
 """What the terminal is told of runs, finished and not, where it is 80 columns wide and no terminal."""
 
+import json
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -34,7 +35,7 @@ LONG = "the miller's daughter who had never seen the sea and spoke of nothing el
 
 
 def report(**changes: object) -> Report:
-    level = LevelReport(2, 12_000, 3_400, 3, 0.81, Interval(0.75, 0.86), 0.9, 0.5, 0.61, 0.43, 0.052)
+    level = LevelReport(2, 12_000, 3_400, 3, 0.81, Interval(0.75, 0.86), 0.9, 0.5, 0.61, 0.43, 0.052, own=0.612)
     leaves = tuple(
         NodeReport(f"n{at}", 0, 1, f"leaf {at} {LONG}", (), "", (), blame=0.2 if at == 3 else 0.01) for at in range(6)
     )
@@ -85,11 +86,33 @@ def test_the_path_of_the_report_is_never_broken() -> None:
 
 def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     text = " ".join(said(report()).split())
+    assert "leaves 12,000 61% 3,400 0.81 0.75-0.86 0.90 0.50 0.61 0.43 0.05" in text
     assert "1 leaves 0.40 0.50 0.00 0 % 2.50 50 % root - 0.75" in text
     assert "2 leaves 0.40 0.50 0.25 25 % 2.50 50 % root - 0.75" in text
     assert "minutes of raters: 3,060" in text
     assert "judges: train to fit 24,000; final to report 30" in text
     assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text
+
+
+def lost(*blames: float, subtree: float = 0.01) -> str:
+    """What is told of where score is lost: leaves of these blames, and five nodes above, one of a whole `subtree`."""
+    leaves = tuple(NodeReport(f"n{at}", 0, 2, f"leaf {at}", (), "", (), blame=own) for at, own in enumerate(blames))
+    inner = tuple(
+        NodeReport(f"m{at}", 1, 1, f"part {at}", (f"n{at}",), "", (), blame=0.01, subtree_blame=whole)
+        for at, whole in enumerate([0.01, 0.01, 0.01, 0.01, subtree])
+    )
+    root = NodeReport("r", 2, 0, "root", tuple(each.id for each in inner), "", (), blame=0.02)
+    target = replace(report().targets[0], trees=(TreeReport(0, "r", (root, *inner, *leaves)),))
+    return " ".join(said(report(targets=(target,))).split())
+
+
+def test_the_summary_says_where_score_is_lost_or_that_nothing_stands_out() -> None:
+    usual = (0.0002,) * 5
+    nothing = lost(*usual)
+    assert "below the root nothing stands out as losing score: +0.01 at most" in nothing
+    assert "loses score" not in nothing
+    assert "loses score (+0.2 if it were perfect): leaves, leaf 5" in lost(*usual, 0.2)
+    assert "loses score (+0.3 if it were perfect): level 1 and all below, part 4" in lost(*usual, subtree=0.3)
 
 
 def test_one_training_source_says_what_is_missing() -> None:
@@ -109,7 +132,7 @@ def test_status_is_a_table_whose_counts_are_the_reports(tmp_path: Path) -> None:
     assert f"{found.ratings} ratings, {found.flat.n_train} for the flat baseline" in text
     # three trees with 9, 3 and 1 nodes; of two sources three ratings a node in each round
     assert "1 splits decompose 3 level 0 propose 27 · rate 54 · fit 1 · score 27" in text
-    assert not {"{", "}", "level -1"} & set(done.output.split()) and "level -1" not in text
+    assert not {"{", "}"} & set(done.output) and "level -1" not in text
 
 
 def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:
@@ -126,6 +149,16 @@ def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:
     assert (rated["done"], rated["failed"]) == (36, 18)
     assert told["ratings"] == found.ratings
     assert "rate 36 (18 failed)" in CliRunner().invoke(app, ["status", str(tmp_path / "run")]).output
+
+
+def test_status_counts_ratings_that_were_made_elsewhere_too(tmp_path: Path) -> None:
+    row = {"prompt": "Tell.", "source": "nil.", "source_id": "nil", "rejected": "nil"}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row | {"chosen": "nil" + " nil" * more}) + "\n" for more in range(1, 6)))
+    recorded = {"plugin": "rrm.interchange.preferences:RecordedPreferences", "arguments": {"file": str(rows)}}
+    found = rrm.run(out=tmp_path / "run", quiet=True, **toys(recorded=[{**recorded, "level": 1}], rounds=2))
+    # 13 nodes in each of two trees, three ratings a node and round, and the five rows in both rounds
+    assert look.status(tmp_path / "run")["ratings"] == found.ratings == 2 * 2 * 39 + 5
 
 
 @pytest.mark.parametrize("command", ["status"])
