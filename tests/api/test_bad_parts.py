@@ -254,6 +254,27 @@ def test_nodes_that_read_the_same_text_are_titled_by_what_they_ask(tmp_path: Pat
     assert titles == ["What of target?", "What of 0?", "What of 1?"]
 
 
+def test_a_leaf_without_a_text_is_worked_on_by_its_instruction_alone(tmp_path: Path) -> None:
+    class Steps(Thirds):
+        name = "steps"
+
+        def decompose(self, source: Source, seed: int) -> TaskGraph:
+            graph = TaskGraph.start(Task("Solve it.", max_tokens=9, rank=2), self.name, seed)
+            steps = tuple(Task(f"Step {at} of {source.title}.", max_tokens=9, rank=1) for at in range(2))
+            return graph.grow_each({graph.root: Proposal(steps)}).grow_all(lambda graph, node: Proposal())
+
+    class Obedient(Words):
+        def _outputs(self, job: ProposeJob) -> list[Output]:
+            said = job.material.view.instruction
+            return [Output(job.material.node, f"{said} {at}", self.name, at) for at in range(job.n)]
+
+    parts = toys(decomposer=Steps(), policy={"plugin": Obedient(), "outputs": 2, "root_outputs": 2})
+    report = rrm.run(out=tmp_path / "run", quiet=True, **parts)
+    assert report.failures == () and report.outputs == 3 * 3 * 2
+    said = {each.text for node in report.targets[0].trees[0].nodes for each in node.candidates if node.level == 0}
+    assert said == {f"Step {step} of target. {at}" for step in range(2) for at in range(2)}
+
+
 @pytest.mark.parametrize(
     ("decomposer", "growth", "limit"),
     [

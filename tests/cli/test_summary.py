@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import rrm
 from rrm.api import look
 from rrm.cli.main import app
-from rrm.cli.summary import print_summary
+from rrm.cli.summary import LONELY, print_summary
 from rrm.core.errors import PluginError
 from rrm.core.report import (
     Candidate,
@@ -29,7 +29,7 @@ from rrm.core.report import (
     Use,
 )
 from rrm.core.values import Feedback, Request
-from tests.toys import Longer, toys
+from tests.toys import Longer, Texts, toys
 
 LONG = "the miller's daughter who had never seen the sea and spoke of nothing else all winter " * 3
 
@@ -119,6 +119,12 @@ def test_one_training_source_says_what_is_missing() -> None:
     level = LevelReport(0, 12, 0)
     assert "needs two or more training sources" in said(report(train_sources=1, levels=(level,)))
     assert "needs two or more training sources" not in said(report())
+
+
+def test_a_run_on_one_training_source_warns_that_nothing_is_held_out(tmp_path: Path) -> None:
+    found = rrm.run(out=tmp_path / "run", quiet=True, **toys(train={"plugin": Texts(["first"])}))
+    [warning] = found.warnings
+    assert warning.startswith("there is one training source: ") and warning.endswith(LONELY)
 
 
 def test_status_is_a_table_whose_counts_are_the_reports(tmp_path: Path) -> None:

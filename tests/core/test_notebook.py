@@ -81,6 +81,14 @@ def test_the_fragment_shows_levels_and_the_chosen_text_with_its_interval() -> No
     assert "round" not in page.text
 
 
+def test_without_any_accuracy_both_say_that_it_needs_two_training_sources() -> None:
+    unknown = replace(REPORT, levels=(LevelReport(0, 200, 0), LevelReport(2, 140, 0)), flat=None)
+    assert "  accuracy needs two or more training sources" in repr(unknown).splitlines()
+    assert "accuracy on held-out sources needs two or more training sources" in unknown._repr_html_()
+    several = replace(unknown, train_sources=2)
+    assert "needs two" not in repr(several) + several._repr_html_()
+
+
 def test_rounds_are_a_table_of_their_own() -> None:
     levels = (RoundLevel(0, gold_mean=0.4, proxy_mean=0.5, kl=0.0), RoundLevel(2, proxy_mean=0.6, kl=0.25))
     rounds = (RoundReport(0, levels), RoundReport(1, levels))

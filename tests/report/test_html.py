@@ -322,6 +322,15 @@ def test_rounds_are_told_level_by_level_with_what_judges_were_used_for(report: R
     assert "inputs that moved" not in single.text and "What the judges" not in single.text
 
 
+def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Report) -> None:
+    levels = tuple(replace(level, accuracy=None, interval=None) for level in report.levels)
+    lonely = assert_inert(report_html(replace(report, levels=levels, flat=None, train_sources=1))).text
+    assert "What predicts held-out sources needs two or more training sources, and there is one" in lonely
+    assert "no rows" not in lonely
+    several = assert_inert(report_html(replace(report, levels=levels, flat=None))).text
+    assert "needs two or more" not in several and several.count("no rows") == len(levels)
+
+
 def test_equal_candidates_say_how_often_they_were_proposed(report: Report) -> None:
     target = report.targets[0]
     tree = target.trees[target.chosen_tree or 0]
