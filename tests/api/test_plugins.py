@@ -1,13 +1,15 @@
 """Import strings: what they name is made, and what goes wrong is said with the file it went wrong in."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rrm.api.plugins import load, make
+from rrm.api.plugins import load, make, named
 from rrm.core.errors import ConfigError, PluginError
+from tests.toys import Words
 
 
 def test_a_plugin_gets_its_arguments_lists_as_tuples_and_the_parts_it_asks_for() -> None:
@@ -48,6 +50,36 @@ def test_arguments_that_do_not_fit_name_the_table_and_what_fits() -> None:
         make("tests_plugin_sample:fussy", {}, {}, "policy")
     with pytest.raises(PluginError, match="not something that can be called"):
         make("tests_plugin_sample:number", {}, {}, "policy")
+
+
+class Scale:
+    """A part without a name."""
+
+    def __init__(self, by: float, why: object = None) -> None:
+        self.by, self.why = by, why
+
+
+class Slotted:
+    """A part that cannot be given a name."""
+
+    __slots__ = ("by",)
+
+
+def test_a_part_without_a_name_is_named_by_its_import_string_and_all_that_it_was_given() -> None:
+    scale = named(Scale(1.0), "tests_parts:Scale", {"by": 1.0}).name
+    assert re.fullmatch(r"tests_parts:Scale#[0-9a-f]{12}", scale)
+    assert named(Scale(1.0), "tests_parts:Scale", {"by": 1.0}).name == scale
+    assert named(Scale(1.0), "tests_parts:Scale", {"by": 2.0}).name != scale
+    # of an object, what it holds is what it was given
+    held = [named(Scale(by), "tests_parts:Scale", {}).name for by in (1.0, 1.0, 2.0)]
+    assert held[0] == held[1] != held[2]
+    assert named(Words(), "tests_parts:Words", {"seconds": 1.0}).name == "words"  # its own stands
+
+
+@pytest.mark.parametrize("part", [Slotted(), Scale(1.0, why=object())], ids=["slots", "no plain value"])
+def test_a_part_that_cannot_be_named_is_told_what_a_name_must_cover(part: object) -> None:
+    with pytest.raises(PluginError, match=r"^tests_parts:Scale needs a `name` that covers every setting of it: "):
+        named(part, "tests_parts:Scale", {})
 
 
 def python(code: str, cwd: Path, *arguments: str) -> str:

@@ -96,6 +96,8 @@ def test_the_levels_of_a_run_are_evaluated_on_comparisons_of_held_out_sources(fo
         assert 0 < level.n_test < level.n_train
         assert level.noise_ceiling is not None and 0.5 < level.noise_ceiling < 1
         assert level.longer_wins is not None and level.bag_of_words is not None
+        # leaves have nothing below them; above, what a model says is partly its own and partly of the level below
+        assert level.own is None if not level.level else level.own is not None and 0 < level.own < 1
     assert report.flat is not None and 0 < report.flat.n_train < report.ratings  # each shows a whole source
 
 
