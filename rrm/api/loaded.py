@@ -13,7 +13,7 @@ import numpy as np
 
 from rrm.api import frames
 from rrm.api.look import finished, settings_of
-from rrm.api.recorded import RecordedTree, Trees, recorded_trees
+from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
 from rrm.api.runfile import with_objects
 from rrm.compose.tree import Judged, compose, compose_node
 from rrm.core.errors import InputError, StoreError
@@ -23,11 +23,9 @@ from rrm.core.protocols import Composer, Policy, RewardModel
 from rrm.core.report import Candidate, Report, TargetReport
 from rrm.core.values import (
     OVERALL,
-    Choice,
     Fitted,
     FittedComposer,
     Group,
-    Improvement,
     Output,
     Passage,
     Prediction,
@@ -197,16 +195,8 @@ class Loaded:
         if at.subject != "answer" or at.round >= rounds or at.level > height:
             known = f"answers in rounds 0 to {rounds - 1} at levels 0 to {height}" if rounds else "nothing yet"
             raise InputError(f"{self.directory} has no policy at {at}: it proposed {known}")
-        choices: list[Choice] = self._record.load(Choice)
-        refused = {(choice.place.round, choice.policy) for choice in choices if not choice.chosen}
-        made = [
-            each
-            for each in self._record.load(Improvement)
-            if each.place.round < at.round
-            and each.level in (None, at.level)
-            and (each.place.round, each.policy) not in refused
-        ]
-        return self._worker.policy(made[-1] if made else None)
+        improved = improved_policies(self._record, at.round)
+        return self._worker.policy(improved.get(at.level, improved.get(None)))
 
     # ---- a text of one's own ----
 

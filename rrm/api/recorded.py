@@ -10,7 +10,7 @@ from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import advance
 from rrm.core.place import Place
 from rrm.core.task import Source
-from rrm.core.values import Failure, Output
+from rrm.core.values import Choice, Failure, Improvement, Output
 from rrm.store.record import SqlStore
 
 SOURCES = "set of sources"
@@ -18,6 +18,27 @@ SOURCES = "set of sources"
 
 SourceRole = Literal["train", "select", "target"]
 """Of a source that is rated / that the judge of role select alone rates / that is only scored."""
+
+
+IMPROVED = "policies"
+"""Under this name the record of a run that applies another names the improved policies that it took from there."""
+
+
+def improved_policies(record: SqlStore, before: int | None = None) -> dict[int | None, Improvement]:
+    """Return by level (None: all levels) the improved policies that propose in a round, or without one, at the end.
+
+    Those are the last that were made before it and that the judge of role select did not refuse.
+    """
+    made: list[Improvement] = record.load(Improvement)
+    if (taken := record.setting(IMPROVED)) is not None:
+        return {each.level: each for each in made if each.id in taken}
+    choices: list[Choice] = record.load(Choice)
+    refused = {(choice.place.round, choice.policy) for choice in choices if not choice.chosen}
+    return {
+        each.level: each
+        for each in made
+        if (before is None or each.place.round < before) and (each.place.round, each.policy) not in refused
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,7 +153,8 @@ def _proposes(parts: Parts) -> bool:
 
 
 def _policies(finished: FinishedRun) -> dict[str, Policy]:
-    return {each.policy: finished.worker.policy(each) for each in finished.outcome.run.improvements}
+    run = finished.outcome.run
+    return {each.policy: finished.worker.policy(each) for each in (*run.plan.policies, *run.improvements)}
 
 
 def _uses(outcome: Outcome) -> tuple[Use, ...]:

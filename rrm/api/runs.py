@@ -12,15 +12,15 @@ from typing import Any
 from rrm.api.look import remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each
-from rrm.api.recorded import SOURCES, SourceRole
+from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources
 from rrm.api.wiring import PRECISION, Parts
-from rrm.api.worker import MODELS, RunWorker
+from rrm.api.worker import MODELS, POLICIES, RunWorker
 from rrm.core.errors import InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.report import Report
-from rrm.core.values import Fitted
+from rrm.core.values import Fitted, Improvement
 from rrm.engines.local import FromPeople, Local
 from rrm.feedback.budget import read_budget
 from rrm.pipeline import driver
@@ -73,29 +73,36 @@ async def apply_in_loop(
     with open_store(directory, "read") as record:
         settings = settings_of(record, directory)
         models, precision = fitted_models(record), record.setting(PRECISION)
+        policies = tuple(improved_policies(record).values())
+        # a policy may ask the models that it was improved against, and stand on another policy
+        needed, improvements = (record.load(Fitted), record.load(Improvement)) if policies else (list(models), [])
     if not models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
     files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, trees=settings.target.trees)
-    kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None, "improve": None}
-    settings = replace(settings, name=out.name, target=files, flat=False, **kept)  # type: ignore[arg-type]
+    kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None}
+    improve = settings.improve if policies else None
+    settings = replace(settings, name=out.name, target=files, flat=False, improve=improve, **kept)  # type: ignore[arg-type]
     with open_store(out) as store:
         refuse_other_run(store, settings)
         store.settle("models", [model.digest for model in models])
+        store.settle(IMPROVED, [policy.id for policy in policies])
         store.settle(PRECISION, precision)
-        store.append(models)
-        for model in models:
-            copytree(directory / MODELS / model.path, out / MODELS / model.path, dirs_exist_ok=True)
-        return await OpenRun(Parts(settings, store), store, out, models, options, watcher).carry_out()
+        store.append([*needed, *improvements])
+        paths = [*(Path(MODELS, each.path) for each in needed), *(Path(POLICIES, each.path) for each in improvements)]
+        for path in paths:
+            copytree(directory / path, out / path, dirs_exist_ok=True)
+        return await OpenRun(Parts(settings, store), store, out, models, policies, options, watcher).carry_out()
 
 
 @dataclass(frozen=True, eq=False)
 class OpenRun:
-    """A run under way in its folder; `fitted` are models of an earlier run, with which nothing is learned."""
+    """A run under way in its folder; `fitted` and `policies` are an earlier run's, with which nothing is learned."""
 
     parts: Parts
     store: SqlStore
     out: Path
     fitted: tuple[Fitted, ...] = ()
+    policies: tuple[Improvement, ...] = ()
     options: Options = field(default_factory=Options)
     watcher: Watcher | None = None
 
@@ -117,7 +124,7 @@ class OpenRun:
         All parts are made first: where one cannot be, the folder holds no run yet, and takes the mended one.
         """
         began = time.monotonic()
-        plan = recursion_of(self.parts, self.fitted)
+        plan = recursion_of(self.parts, self.fitted, self.policies)
         self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
@@ -159,7 +166,7 @@ class OpenRun:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began
 
 
-def recursion_of(parts: Parts, fitted: Sequence[Fitted] = ()) -> Recursion:
+def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence[Improvement] = ()) -> Recursion:
     """Return the recursion that a run file describes."""
     run, rater = parts.run, parts.run.rater
     budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
@@ -202,6 +209,7 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = ()) -> Recursion:
         gold=parts.gold.name if parts.gold else None,
         given=parts.given,
         models=tuple(fitted),
+        policies=tuple(policies),
     )
 
 

@@ -63,7 +63,8 @@ class Recursion:
 
     `rounds` is the schedule, `budget` what raters may be asked in all (None: `ratings` at every visit).
     `given` are ratings recorded elsewhere, with their level or "root", the highest one; `models` are models
-    fitted earlier, with which nothing is rated or fitted. Ratings of earlier rounds are used again (`data` "all"),
+    fitted earlier, with which nothing is rated or fitted; `policies` were improved earlier, and propose from the
+    first round on. Ratings of earlier rounds are used again (`data` "all"),
     those whose view has changed since with `stale_weight`.
     """
 
@@ -94,6 +95,7 @@ class Recursion:
     gold: str | None = None
     given: Sequence[tuple[int | str, Sequence[Rated]]] = field(default=(), repr=False)
     models: Sequence[Fitted] = ()
+    policies: Sequence[Improvement] = ()
 
     def n(self, tree: Tree, node: str) -> int:
         """How many outputs are proposed at a node."""
@@ -158,7 +160,7 @@ class Run:
 
     @classmethod
     def begin(cls, plan: Recursion) -> "Run":
-        return cls(plan)
+        return cls(plan, policies={each.level: each for each in plan.policies})
 
     def in_round(self, number: int, visit: Round) -> "Run":
         return replace(self, number=number, visit=visit)

@@ -1,6 +1,8 @@
-"""A finished run's models on sources whose trees are taller or lower than those that they were fitted on."""
+"""A finished run's models and policies on other sources, whose trees may be taller or lower than the run's."""
 
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,30 @@ def test_taller_trees_are_judged_by_what_is_nearest_and_the_report_says_so(fitte
         ("level 2", 18, False, None),
         ("root", 6, False, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("improve", "policy", "text"),
+    [
+        ({"plugin": "tests.toys:LastWords"}, "last", "word8 word8 word8 word8"),
+        # keeps the best of two outputs each time, and of two these toys say a single word in both
+        ({"plugin": "rrm.policy.best_of_n:BestOfN", "arguments": {"n": 2}}, "best", "word0"),
+    ],
+    ids=["a policy of its own", "a policy that asks the models"],
+)
+def test_improved_policies_propose_and_the_folder_stands_by_itself(
+    tmp_path: Path, improve: dict[str, Any], policy: str, text: str
+) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **{**TOYS, "rounds": 2, "improve": improve})
+    report, _ = applied(tmp_path / "run", 9, tmp_path / "applied")
+    assert report.failures == () and report.targets[0].chosen is not None
+    assert report.targets[0].chosen.text == text
+    rmtree(tmp_path / "run")
+    with rrm.load(tmp_path / "applied") as run:
+        assert run.policy("0/answer/0").name.startswith(policy)
+        assert set(run.outputs.policy) == {run.policy("0/answer/2").name}
+    again, _ = applied(tmp_path / "applied", 9, tmp_path / "again")
+    assert again.targets[0].chosen == report.targets[0].chosen
 
 
 def test_the_root_of_a_lower_tree_is_judged_by_the_model_of_roots(fitted: Path, tmp_path: Path) -> None:
