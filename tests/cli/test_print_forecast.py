@@ -24,4 +24,5 @@ def test_a_dry_run_is_a_table_of_rounds_and_levels_in_eighty_columns(
     assert [row[:2] for row in rows[:9]] == [[when, str(at)] for when in ("1", "2", "all") for at in range(3)]
     assert rows[0][2:5] == ["35", "105", "105"]  # nodes, outputs, and ratings where nothing limits them
     assert rows[9][0] == "flat"
+    assert any(line.endswith(" minutes of raters") for line in lines)  # a simulation's are no people's
     assert not any("…" in line for line in lines)

@@ -157,6 +157,16 @@ def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:
     assert "rate 36 (18 failed)" in CliRunner().invoke(app, ["status", str(tmp_path / "run")]).output
 
 
+def test_status_tells_ratings_of_the_judge_of_role_select_apart(tmp_path: Path) -> None:
+    select = {"plugin": Longer("judge"), "share": 0.5, "per_node": {"label": 1}}
+    found = rrm.run(out=tmp_path / "run", quiet=True, **toys(select=select))
+    told = look.status(tmp_path / "run")
+    # of two trees of 13 nodes one is rated by each: three ratings a node, and one
+    assert (told["ratings"], told["select_ratings"], found.ratings) == (39, 13, 39)
+    printed = " ".join(CliRunner().invoke(app, ["status", str(tmp_path / "run")]).output.split())
+    assert "39 ratings, 13 of the judge of role select" in printed
+
+
 def test_status_counts_ratings_that_were_made_elsewhere_too(tmp_path: Path) -> None:
     row = {"prompt": "Tell.", "source": "nil.", "source_id": "nil", "rejected": "nil"}
     rows = tmp_path / "rows.jsonl"
