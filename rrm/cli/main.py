@@ -158,7 +158,7 @@ def apply(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Propose, score, choose and compose on new sources with a finished run's models."""
+    """Propose, score, choose and compose on new sources with a finished run's models and policies."""
     from rrm.api import front as runs
 
     folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
