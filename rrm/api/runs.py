@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 from rrm.api.look import remember_folder, settings_of
@@ -16,7 +16,7 @@ from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources
 from rrm.api.wiring import PRECISION, Parts
-from rrm.api.worker import MODELS, POLICIES, RunWorker
+from rrm.api.worker import MODELS, POLICIES, WORK, RunWorker
 from rrm.core.errors import InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.report import Report
@@ -144,6 +144,7 @@ class OpenRun:
                 self.people.close()
             self.store.spend({"seconds": time.monotonic() - began})
         save_report(report, self.out)
+        rmtree(self.out / WORK, ignore_errors=True)  # what fits would have resumed from
         _log.info("%s: finished in %.0f s, all restarts counted", report.name, report.seconds)
         return report
 

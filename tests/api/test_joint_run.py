@@ -1,0 +1,54 @@
+"""Fine-tuned models at every level of a run: the whole path on a model of random weights."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import rrm
+from rrm.api.front import demo_file
+from rrm.api.runfile import RunFile
+from rrm.core.errors import ConfigError
+
+
+def small(**changes: object) -> RunFile:
+    run = demo_file(0, "joint", "tiny")
+    return replace(
+        run,
+        rounds=1, select=None, improve=None, flat=False,
+        train=replace(run.train, arguments={**run.train.arguments, "count": 4, "words": 500}, trees=1),
+        target=replace(run.target, arguments={**run.target.arguments, "words": 500}, trees=1),
+        reward=replace(run.reward, arguments={**run.reward.arguments, "members": 4, "epochs": 1}, dtype="float32"),
+        **changes,
+    )  # fmt: skip
+
+
+def test_every_level_has_a_fine_tuned_model_of_its_own_that_held_its_sources_out(tmp_path: Path) -> None:
+    report = rrm.run(small(), tmp_path, quiet=True)
+    assert [level.level for level in report.levels] == [0, 1, 2]
+    assert all(level.n_train > 0 and level.accuracy is not None for level in report.levels)
+    loaded = rrm.load(tmp_path)
+    assert loaded.scores["mean"].between(0, 1).all()
+    models = [loaded.model(rrm.Place(level=level)).reward_model for level in range(3)]
+    assert len({model.digest for model in models}) == 3
+    sources = {node.source for node in loaded.nodes.itertuples() if node.role == "train"}
+    assert sources and all(model.holds_out(source) for model in models for source in sources)
+    assert {models[0].fold(source) for source in sources} == {0, 1}
+    assert all(models[level].fold(source) == models[0].fold(source) for level in (1, 2) for source in sources)
+    assert 0 < loaded.score("Anna went to the mill.").own.mean < 1
+    assert not (tmp_path / "work").exists()  # what fits could have gone on from
+
+
+def test_another_way_to_judge_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--reward is frozen or joint, got 'both'"):
+        demo_file(0, "both")
+
+
+@pytest.mark.slow
+def test_the_demo_can_be_tried_with_fine_tuned_models(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rrm", "demo", "--reward", "joint", "--backbone", "tiny", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(rrm.load(tmp_path).report.rounds) == 2
