@@ -265,8 +265,8 @@ def test_a_leaf_without_a_text_is_worked_on_by_its_instruction_alone(tmp_path: P
 
     class Obedient(Words):
         def _outputs(self, job: ProposeJob) -> list[Output]:
-            said = job.material.view.instruction
-            return [Output(job.material.node, f"{said} {at}", self.name, at) for at in range(job.n)]
+            said = job.prompt_context.view.instruction
+            return [Output(job.prompt_context.node, f"{said} {at}", self.name, at) for at in range(job.n)]
 
     parts = toys(decomposer=Steps(), policy={"plugin": Obedient(), "outputs": 2, "root_outputs": 2})
     report = rrm.run(out=tmp_path / "run", quiet=True, **parts)
