@@ -13,21 +13,27 @@ from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import sentences
 from rrm.core.values import Output
-from rrm.policy.language_model import WORDING, cut, texts_of
+from rrm.policy.language_model import WORDS_PER_TOKEN, cut
 
 if TYPE_CHECKING:
     from rrm.backbone.generate import Ask, Chat, Sample, Writer
 
 _ENDS = tuple(".!?\"'\u201d\u2019)")
+_RULE = "\n\n====\n\n"
+_BEFORE = "Earlier parts were answered with:\n\n{context}\n\nGo on from there."
+_ASKED = "{instruction} Answer in at most {words} words, with the answer alone."
+_WORDING = content_id("prompt", _RULE, _BEFORE, _ASKED, WORDS_PER_TOKEN)
 
 
 @dataclass(frozen=True, eq=False)
 class LocalPolicy:
     """Samples outputs of a causal language model; implements `Policy` and `Density` of `rrm.core.protocols`.
 
-    It is asked what `LanguageModelPolicy` asks. `model` is "smollm", or the name or folder of a Hugging Face
-    causal model. Up to the task's `max_tokens` tokens are sampled, by a seed of each output's own; a text that
-    does not end by then is cut at its last whole sentence, where it has one, and `Output.truncated` says so.
+    It is shown the previous context, the passages' texts and then the task, in the user's turn and without the
+    marks by which `LanguageModelPolicy` tells material from instructions: small models repeat those. `model` is
+    "smollm", or the name or folder of a Hugging Face causal model. Up to the task's `max_tokens` tokens are sampled,
+    by a seed of each output's own; a text that does not end by then is cut at its last whole sentence, where it has
+    one, and `Output.truncated` says so.
     `Output.log_prob`, in nats, is that of the text: None where it is not what was sampled to its end, token by token.
 
     The prompt of a node is read once for all its outputs. `nodes` are read at once: with more than one a GPU is
@@ -49,7 +55,7 @@ class LocalPolicy:
             raise InputError(f"a local policy reads 1 node or more at once, got {self.nodes}")
         tokens = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
         object.__setattr__(self, "_tokens", tokens)
-        object.__setattr__(self, "name", f"local:{self.writer.name}:{content_id('policy', WORDING, tokens.name)[-8:]}")
+        object.__setattr__(self, "name", f"local:{self.writer.name}:{content_id('policy', _WORDING, tokens.name)[-8:]}")
 
     @cached_property
     def writer(self) -> "Writer":
@@ -102,7 +108,11 @@ def _seeds(job: ProposeJob) -> list[int]:
 def _chat(prompt_context: PromptContext) -> "Chat":
     from rrm.backbone.generate import Chat
 
-    return Chat(*texts_of(prompt_context))
+    view = prompt_context.view
+    words = max(1, int(prompt_context.task.max_tokens * WORDS_PER_TOKEN))
+    before = [_BEFORE.format(context=view.context)] if view.context else []
+    asked = _ASKED.format(instruction=view.instruction, words=words)
+    return Chat("", _RULE.join([*before, view.text, asked]))
 
 
 def _whole(text: str) -> str:
