@@ -75,6 +75,10 @@ class Part:
             return {"plugin": plugin}
         if plugin is None or isinstance(plugin, str | int | float | list | tuple):
             return given
+        if isinstance(plugin, type):
+            raise ValueError(
+                f"it is the class {plugin.__name__}, where an object belongs: write {plugin.__name__}(...)"
+            )
         table = given if isinstance(given, Mapping) else {}
         return {**table, "plugin": path_of(plugin), "object": named(plugin, path_of(plugin), {}).name, "made": plugin}
 

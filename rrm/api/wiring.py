@@ -279,11 +279,20 @@ class Parts:
 
     @cached_property
     def train(self) -> list[Source]:
-        return list(self.train_set.sources()) if self.train_set else []
+        return self._sources(self.train_set, "train") if self.train_set else []
 
     @cached_property
     def target(self) -> list[Source]:
-        return list(self.target_set.sources())
+        return self._sources(self.target_set, "target")
+
+    def _sources(self, found: SourceSet, where: str) -> list[Source]:
+        sources = list(found.sources())
+        if not sources:
+            raise InputError(f"[{where}] {found.name} has no sources: give it one at least")
+        blank = next((source for source in sources if not source.text.strip()), None)
+        if blank is not None:
+            raise InputError(f"[{where}] the source {blank.title!r} has no text: leave it out")
+        return sources
 
     @cached_property
     def sources(self) -> dict[str, Source]:

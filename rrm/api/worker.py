@@ -99,10 +99,13 @@ class Models:
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
             model = self._parts.learner.fit(ratings, below, job.place, job.seed, workspace)
-        except RrmError:
-            raise
+        except RrmError as error:
+            if job.role is Train:
+                raise
+            raise type(error)(f"the model of the judge of role {job.role.name}: {error}") from error
         except Exception as error:
-            raise PluginError(f"[reward] {self.name} failed at {job.place.title}: {_cause(error)}") from error
+            judge = "" if job.role is Train else f", judge of role {job.role.name}"
+            raise PluginError(f"[reward] {self.name} failed at {job.place.title}{judge}: {_cause(error)}") from error
         if not isinstance(model, RewardModel):
             raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
         return model
@@ -468,6 +471,9 @@ def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:
         raise PluginError(f"the rater {name} must return Feedback, got {type(feedback).__name__}")
     if feedback.request != request.id:
         raise PluginError(f"the rater {name} answered another request than the one asked")
+    if feedback.criterion != request.criterion:
+        asked = f"was asked by the criterion {request.criterion!r} and answered by {feedback.criterion!r}"
+        raise PluginError(f"the rater {name} {asked}: give its feedback the request's")
     return Rated(request, feedback)
 
 

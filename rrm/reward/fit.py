@@ -22,7 +22,7 @@ from rrm.reward.disperse import cross_disperse
 from rrm.reward.evidence import Shrinkage, averaged, shrinkages
 from rrm.reward.features import FeatureReader, Features
 from rrm.reward.heads import fit_heads
-from rrm.reward.model import SEEN_BY_ALL, LevelModel, settings_of
+from rrm.reward.model import SEEN_BY_ALL, LevelModel, nothing_to_fit, settings_of
 from rrm.reward.trunk import fit_trunk
 
 ANCHOR_SD, SLOPE_SD = 0.5, 0.35
@@ -95,7 +95,7 @@ def fit(
         raise InputError(f"the model below has {lower.members} members, so this level cannot have {config.members}")
     feedback = tabulate(rated)
     if not feedback.rows:
-        raise InputError(f"{place.title} has no ratings to fit on: let it share the head below (LevelModel.shared)")
+        raise nothing_to_fit(place)
     features = _features(feedback.items, reader)
     trunk = fit_trunk(features, config.components, config.component_weight) if lower is None else lower.trunk
     columns = trunk(features)

@@ -207,6 +207,14 @@ class LevelModel:
         )
 
 
+def nothing_to_fit(place: Place) -> InputError:
+    """Return the error for a place without usable ratings and without a model below."""
+    return InputError(
+        f"{place.title} has no ratings to fit on, and no model below it: raters were asked about none of its nodes"
+        " (trees of a single node have none but the root), or nothing they said tells outputs apart"
+    )
+
+
 def finite(rewards: list[np.ndarray]) -> list[np.ndarray]:
     """Return rewards, or raise InputError if some are not finite, as those of a diverged training."""
     if not all(np.isfinite(each).all() for each in rewards):

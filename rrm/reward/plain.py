@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from rrm.core.errors import InputError, PluginError
+from rrm.core.errors import PluginError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import Group, Prediction, Rated
 from rrm.feedback.table import tabulate
-from rrm.reward.model import SEEN_BY_ALL, preferred
+from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
 from rrm.reward.wrap import checked, read_facts, saved
 
 
@@ -44,7 +44,7 @@ class PlainLearner(ABC):
         rows = for_fitting(ratings).rows
         if not rows:
             if below is None:
-                raise InputError(f"{place.title} has no ratings to fit on, and no model below it")
+                raise nothing_to_fit(place)
             return below
         weights = np.asarray(self.learned(rows, seed), dtype=np.float64)
         if not np.isfinite(weights).all():

@@ -10,6 +10,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Workspace
 from rrm.files import read_json, write_json
 from rrm.reward.calibrate import HeldLogits
+from rrm.reward.model import nothing_to_fit
 
 FACTS, INNER = "wrapped.json", "inner"
 
@@ -29,7 +30,7 @@ def check_learner(learner: object, wrapper: str) -> None:
 def shared(below: RewardModel | None, place: Place) -> RewardModel:
     """Return the model below, for a place without ratings; raise InputError where there is none."""
     if below is None:
-        raise InputError(f"{place.title} has no ratings to fit on, and no model below it")
+        raise nothing_to_fit(place)
     return below
 
 

@@ -5,6 +5,7 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 Access = Literal["run", "append", "read"]
 """Carry the run on, under its lock / add answers beside a running run / look only."""
 
-_log = logging.getLogger("rrm.store")
-
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+_log = logging.getLogger("rrm.store")
+_ONE_UPGRADE = threading.Lock()  # alembic knows one connection at a time in a process, whatever the thread
 
 
 class Opened(NamedTuple):
@@ -188,7 +190,8 @@ def bring_up_to_date(engine: Engine, location: Location) -> None:
         if found is None:
             _dialect(location).make(connection, location)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with _ONE_UPGRADE:
+            command.upgrade(config, "head")
     if location.url is not None and found is None:
         keep(location)  # last: what the folder names is there
 

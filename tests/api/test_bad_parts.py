@@ -25,9 +25,10 @@ from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, Workspace
 from rrm.core.roles import Final, Scorer, Train, for_improving
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import Feedback, Group, Output, Prediction, Request
+from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
+from rrm.policy.best_of_n import BestOfN
 from rrm.store.record import open_store
-from tests.toys import Growing, Longer, Thirds, Words, toys
+from tests.toys import Growing, Lengths, Longer, Thirds, Words, toys
 
 
 def refused(out: Path, kind: type[RrmError] = PluginError, **changes: Any) -> str:
@@ -459,3 +460,39 @@ def test_a_part_that_has_nothing_of_what_it_should_names_what_is_needed(tmp_path
     assert said.startswith("[decomposer] tests.toys:Words is no Decomposer (decompose, name) or ")
     said = refused(tmp_path / "run", policy=policy(Thirds()))
     assert said.startswith("[policy] tests.toys:Thirds is no Policy (name, propose) or AsyncPolicy")
+
+
+def test_a_class_is_no_part(tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", ConfigError, reward={"plugin": Lengths})
+    assert "it is the class Lengths, where an object belongs: write Lengths(...)" in said
+
+
+@pytest.mark.parametrize("key", ["train", "target"])
+def test_no_sources_and_sources_without_text_are_refused_before_anything_is_done(tmp_path: Path, key: str) -> None:
+    assert refused(tmp_path / "none", InputError, **{key: []}).endswith("has no sources: give it one at least")
+    blank = refused(tmp_path / "blank", InputError, **{key: [Source("Empty", " \n")]})
+    assert blank == f"[{key}] the source 'Empty' has no text: leave it out"
+
+
+def test_a_rater_that_answers_by_another_criterion(tmp_path: Path) -> None:
+    class Rich(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            return replace(super().rate(request, seed), criterion="rich")
+
+    said = refused(tmp_path / "run", PluginError, rater=rater(Rich()))
+    assert "was asked by the criterion 'overall' and answered by 'rich'" in said
+
+
+def test_a_policy_is_not_improved_after_the_last_round_and_the_report_says_so(tmp_path: Path) -> None:
+    parts = toys(improve=BestOfN(2))
+    report = rrm.run(out=tmp_path / "run", quiet=True, **parts)
+    assert any("[improve] did nothing" in warning for warning in report.warnings)
+
+
+def test_numbers_of_numpy_are_plain_ones_on_record() -> None:
+    assert type(Label(np.bool_(True)).good) is bool  # type: ignore[arg-type]
+    assert type(Comparison(np.int64(1)).better) is int  # type: ignore[arg-type]
+    assert type(Rating(np.float64(3.5)).value) is float  # type: ignore[arg-type]
+    ranked = Ranking(tuple(np.argsort([2, 1, 3])))
+    assert [type(place) for (places,) in [vars(ranked).values()] for place in places] == [int, int, int]
+    assert Feedback("request", "rater", Label(np.bool_(True))).id  # type: ignore[arg-type]

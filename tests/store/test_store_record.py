@@ -3,8 +3,10 @@
 import importlib
 import itertools
 import pkgutil
+import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +52,7 @@ from rrm.core.values import (
     Shown,
     View,
 )
-from rrm.store import SqlStore, StepCount, open_store
+from rrm.store import SqlStore, StepCount, database, open_store
 from rrm.store import kinds as recorded
 from rrm.store.tables import Row
 
@@ -408,3 +410,21 @@ def test_who_only_reads_cannot_write(tmp_path: Path, url: str | None) -> None:
             assert reader.load(Output) == [output(1)]
             with pytest.raises(StoreError, match="it is read-only"):
                 reader.append([output(2)])
+
+
+def test_several_new_records_are_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrations = tmp_path / "migrations"  # elsewhere, so that they are carried out and not copied
+    shutil.copytree(database.MIGRATIONS, migrations)
+    monkeypatch.setattr(database, "MIGRATIONS", migrations)
+    together = threading.Barrier(4)
+
+    def make(number: int) -> list[Output]:
+        together.wait()
+        with open_store(tmp_path / f"run-{number}") as record:
+            record.append([output(number)])
+            return record.load(Output)
+
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(3):
+            numbers = range(4 * attempt, 4 * attempt + 4)
+            assert list(pool.map(make, numbers)) == [[output(number)] for number in numbers]

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import TEXT, FormPart, brief
 
@@ -38,6 +40,15 @@ class Answer(ABC):
     shows: ClassVar[tuple[int, int]]
     metrics: ClassVar[tuple[Metric, ...]]
     pool: ClassVar[Pool] = "shown"
+
+    def __post_init__(self) -> None:
+        """Make numpy's numbers and truth values, which raters compute with, plain ones, as records hold them."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+            elif isinstance(value, tuple) and any(isinstance(each, np.generic) for each in value):
+                plain = tuple(each.item() if isinstance(each, np.generic) else each for each in value)
+                object.__setattr__(self, name, plain)
 
     # ---- the form ----
 

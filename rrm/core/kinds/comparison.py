@@ -27,6 +27,7 @@ class Comparison(Answer):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.better not in (0, 1, None):
             raise InputError(f"a comparison's `better` is 0, 1 or None, got {self.better!r}")
 

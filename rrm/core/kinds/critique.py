@@ -26,6 +26,7 @@ class Critique(Written):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         named = self.consistent or ()
         if len(set(named)) != len(named) or min(named, default=0) < 0:
             raise InputError(f"a critique speaks for different positions from 0 up, got {named}")

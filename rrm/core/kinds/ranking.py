@@ -22,6 +22,7 @@ class Ranking(Answer):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.best_first)) != len(self.best_first) or min(self.best_first, default=0) < 0:
             raise InputError(f"a ranking names different positions from 0 up, got {self.best_first}")
 

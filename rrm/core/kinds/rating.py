@@ -20,6 +20,7 @@ class Rating(Answer):
     points: int = field(default=7, metadata=part(lambda value: whole(value) is not None, "a whole number"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.points < 2:
             raise InputError(f"a rating's scale has 2 points or more, got {self.points}")
         if isinstance(self.value, bool) or not 1 <= self.value <= self.points:
