@@ -37,8 +37,10 @@ class Done(NamedTuple, Generic[J, V]):
 
     @classmethod
     def of(cls, job: J, values: Values) -> "Done[J, V]":
-        failures = tuple(value for value in values if isinstance(value, Failure))
-        return cls(job, tuple(value for value in values if not isinstance(value, Failure)), failures)
+        failures = [value for value in values if isinstance(value, Failure)]
+        if not failures:  # as nearly always
+            return cls(job, values)
+        return cls(job, tuple(value for value in values if not isinstance(value, Failure)), tuple(failures))
 
 
 @dataclass(frozen=True)
