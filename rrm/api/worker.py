@@ -440,8 +440,9 @@ class RunWorker:
                 for (source, ask), outputs in zip(job.asks, policy.propose(asks), strict=True)
             ]
             means.append([float(found.acceptance[OVERALL].mean()) for found in scorer.score(groups)])
-        gain = float(np.mean(means[0]) - np.mean(means[1])) if job.asks else 0.0
-        return (Choice(job.place, job.policy.policy, policies[1].name, gain, len(job.asks), gain > 0),)
+        by_node = tuple((source, new - old) for (source, _), new, old in zip(job.asks, means[0], means[1], strict=True))
+        gain = float(np.mean([each for _, each in by_node])) if by_node else 0.0
+        return (Choice(job.place, job.policy.policy, policies[1].name, gain, len(by_node), gain > 0, by_node),)
 
     def _gold(self, action: AnyAction) -> tuple[Gold, ...]:
         job: GoldJob = action.job

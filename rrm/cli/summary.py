@@ -26,7 +26,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
         console.print(f"accuracy on held-out sources {LONELY}: there is one")
     if len(report.rounds) > 1:
         console.print(_rounds(report))
-    for line in (*_raters(report), *(each for target in report.targets for each in _target(target))):
+    for line in (*_choices(report), *_raters(report), *(each for target in report.targets for each in _target(target))):
         console.print(line)
     for line in (*report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
@@ -59,6 +59,18 @@ def _round(level: RoundLevel) -> list[str]:
     spent = level.kl / level.kl_budget if level.kl is not None and level.kl_budget else None
     numbers = (level.gold_mean, level.proxy_mean, level.kl)
     return [*map(_number, numbers), _share(spent), _number(level.entropy), _share(level.moved)]
+
+
+def _choices(report: Report) -> Iterator[str]:
+    """Say of every policy that the judge of role select was asked about whether it was kept, and how surely."""
+    for each in report.rounds:
+        for choice in each.choices:
+            at = "" if choice.level is None else f", {level_name(choice.level, report.top)}"
+            low, high = choice.interval or (None, None)
+            sure = "no interval" if low is None else f"95 % {low:+.3f} to {high:+.3f}"
+            asked = f"{_several(choice.nodes, 'node')} of {_several(choice.sources, 'source')}"
+            done = "kept" if choice.kept else "not kept"
+            yield f"round {each.round + 1}{at}: new policy {done}, gain {choice.gain:+.3f} ({sure}; {asked})"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

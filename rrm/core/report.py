@@ -176,16 +176,44 @@ class RoundLevel:
 
 
 @dataclass(frozen=True)
+class PolicyChoice:
+    """What the judge of role select said of a policy that a round had made.
+
+    `gain` is the mean acceptance, by models fitted to that judge's ratings, of the new policy's outputs less that of
+    the old one's, at `nodes` nodes of `sources` sources held apart; `interval` is its 95 % bootstrap interval over
+    those sources, None with fewer than two. `kept` says that the next round proposes with the new policy, which is so
+    where the gain is above 0. `level` is the one that the policy proposes at, None for all.
+    """
+
+    policy: str
+    level: int | None
+    gain: float
+    interval: Interval | None
+    nodes: int
+    sources: int
+    kept: bool
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("level", "gain", "nodes", "sources", "kept")
+        row = {name: getattr(self, name) for name in names}
+        return row | {"interval": list(self.interval) if self.interval else None}
+
+
+@dataclass(frozen=True)
 class RoundReport:
-    """One round, level by level, leaves first; rounds count from 0."""
+    """One round, level by level, leaves first, and what was said of the policies made at its end.
+
+    Rounds count from 0.
+    """
 
     round: int
     levels: tuple[RoundLevel, ...]
+    choices: tuple[PolicyChoice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
         levels = [{name: getattr(level, name) for name in names} for level in self.levels]
-        return {"round": self.round, "levels": levels}
+        return {"round": self.round, "levels": levels, "choices": [each.to_json() for each in self.choices]}
 
 
 @dataclass(frozen=True)

@@ -389,7 +389,8 @@ class Choice:
     """What a judge of role select said of two policies.
 
     `gain` is the mean acceptance of outputs of `policy` less that of `before`, `nodes` is how many nodes both
-    proposed at, and `chosen` says whether the next round proposes with `policy`.
+    proposed at, and `chosen` says whether the next round proposes with `policy`. `by_node` holds each node's source
+    and gain, from which the spread over sources can be told.
     """
 
     place: Place
@@ -398,6 +399,7 @@ class Choice:
     gain: float
     nodes: int
     chosen: bool
+    by_node: tuple[tuple[str, float], ...] = ()
 
     @cached_property
     def id(self) -> str:

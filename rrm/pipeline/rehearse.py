@@ -150,7 +150,8 @@ class StandIns:
             case ImproveJob():
                 return (self._improved(action.id, job),)
             case ChooseJob():
-                return (Choice(job.place, job.policy.policy, job.policy.before, 1.0, len(job.asks), True),)
+                by_node = tuple((source, 1.0) for source, _ in job.asks)
+                return (Choice(job.place, job.policy.policy, job.policy.before, 1.0, len(by_node), True, by_node),)
             case GoldJob():
                 return tuple(Gold(output.id, 0.5) for output, _ in job.outputs)
         raise AssertionError(f"nothing stands in for the step {action.step}")

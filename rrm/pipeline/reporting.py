@@ -7,8 +7,18 @@ import numpy as np
 
 from rrm.compose.tree import Blame, blame
 from rrm.core.protocols import Composer, Divergence, Policy
-from rrm.core.report import Candidate, Interval, NodeReport, RoundLevel, RoundReport, TargetReport, TreeReport
-from rrm.core.values import OVERALL, Output, Prediction, Score
+from rrm.core.report import (
+    Candidate,
+    Interval,
+    NodeReport,
+    PolicyChoice,
+    RoundLevel,
+    RoundReport,
+    TargetReport,
+    TreeReport,
+)
+from rrm.core.values import OVERALL, Choice, Output, Prediction, Score
+from rrm.evaluate.metrics import cluster_interval
 from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchored
 from rrm.pipeline.steps import Outcome, RoundOutcome
 
@@ -125,8 +135,22 @@ def round_reports(outcome: Outcome, policies: Mapping[str, Policy], anchor: Poli
             _round_level(outcome, current, before, level, policies, anchor, budget)
             for level in range(current.forest.height + 1)
         )
-        reports.append(RoundReport(current.number, levels))
+        choices = tuple(
+            _policy_choice(outcome, choice) for choice in outcome.run.choices if choice.place.round == current.number
+        )
+        reports.append(RoundReport(current.number, levels, choices))
     return tuple(reports)
+
+
+def _policy_choice(outcome: Outcome, choice: Choice) -> PolicyChoice:
+    """Return how much more of a new policy's outputs was accepted, with its interval over sources held apart."""
+    made = [each for each in outcome.run.improvements if each.place.round == choice.place.round]
+    sources = [source for source, _ in choice.by_node]
+    gains = np.array([gain for _, gain in choice.by_node])
+    interval = cluster_interval(gains, sources, lambda rows: float(rows.mean()), seed=outcome.run.plan.seed)
+    level = next((each.level for each in made if each.policy == choice.policy), None)
+    distinct = len(set(sources))
+    return PolicyChoice(choice.policy, level, choice.gain, interval, choice.nodes, distinct, choice.chosen)
 
 
 def _round_level(

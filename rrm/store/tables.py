@@ -196,6 +196,7 @@ class ChoiceRow(Value, table=True):
     gain: float
     nodes: int = Field(sa_type=WHOLE)
     chosen: bool
+    by_node: Any = Field(sa_type=JSON)
 
 
 class GoldRow(Value, table=True):

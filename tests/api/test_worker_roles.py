@@ -88,6 +88,7 @@ def test_no_policy_is_chosen_by_the_scores_that_it_was_improved_against(
     monkeypatch.setattr("rrm.api.worker.for_choosing", scorer_unguarded)
     [leaked] = running._choose(choose)
     assert leaked.chosen and leaked.gain > 0  # by its own judge a policy is always better
+    assert leaked.by_node == (("one", leaked.gain),)
 
 
 @pytest.mark.parametrize("roles", [(), (Train, Select)])

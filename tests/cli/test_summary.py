@@ -20,6 +20,7 @@ from rrm.core.report import (
     Interval,
     LevelReport,
     NodeReport,
+    PolicyChoice,
     Report,
     RoundLevel,
     RoundReport,
@@ -82,6 +83,17 @@ def test_nothing_is_cut_and_no_line_is_longer_than_80_columns() -> None:
 def test_the_path_of_the_report_is_never_broken() -> None:
     folder = Path("/".join(["a folder of mine"] * 8))
     assert f"report: {folder / 'report.html'}" in said(report(), folder).splitlines()
+
+
+def test_every_choice_between_policies_is_told_with_how_sure_it_is() -> None:
+    sure = PolicyChoice("p", None, 0.0312, Interval(-0.004, 0.07), 96, 3, True)
+    unsure = PolicyChoice("q", 2, -0.02, None, 1, 1, False)
+    first, second = report().rounds
+    text = said(report(rounds=(replace(first, choices=(sure, unsure)), second)))
+    assert max(map(len, text.splitlines())) <= 80
+    text = " ".join(text.split())
+    assert "round 1: new policy kept, gain +0.031 (95 % -0.004 to +0.070; 96 nodes of 3 sources)" in text
+    assert "round 1, root: new policy not kept, gain -0.020 (no interval; 1 node of 1 source)" in text
 
 
 def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:

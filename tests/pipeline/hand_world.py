@@ -165,7 +165,8 @@ class World:
     def choose(self, action: AnyAction) -> Sequence[Any]:
         job: stages.ChooseJob = action.job
         gain, before = (0.1 if self.prefers_new else -0.1), job.before.policy if job.before else "words"
-        return [Choice(job.place, job.policy.policy, before, gain, len(job.asks), self.prefers_new)]
+        by_node = tuple((source, gain) for source, _ in job.asks)
+        return [Choice(job.place, job.policy.policy, before, gain, len(by_node), self.prefers_new, by_node)]
 
     def gold(self, action: AnyAction) -> Sequence[Any]:
         job: stages.GoldJob = action.job

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from rrm.compose.composers import Mean
+from rrm.core.place import Place
 from rrm.core.protocols import Policy, PromptContext, ProposeJob
-from rrm.core.values import Output
+from rrm.core.report import PolicyChoice
+from rrm.core.values import Choice, Output
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.reporting import round_reports, target_reports
 from rrm.pipeline.schedule import Round
@@ -77,3 +79,37 @@ def test_without_gold_or_improvement_rounds_tell_what_the_models_say() -> None:
     [only] = round_reports(outcome, {}, Named("words"))
     assert {(level.gold_mean, level.kl, level.kl_budget) for level in only.levels} == {(None, 0.0, None)}
     assert [level.proxy_mean for level in only.levels] == pytest.approx([0.21, 0.21, 0.26])
+
+
+def test_whether_a_new_policy_was_kept_is_told_with_its_gain_and_interval() -> None:
+    outcome = go(recursion(IMPROVING), World())
+    [made] = outcome.run.improvements
+    by_node = (("a", 0.1), ("a", 0.3), ("b", -0.2), ("b", 0.2), ("c", 0.5), ("c", 0.3))
+    choice = Choice(Place(0, "answer", 2), made.policy, "words", 0.2, 6, True, by_node)
+    first, second = round_reports(
+        replace(outcome, run=replace(outcome.run, choices=(choice,))), {"words+1": Named("words+1")}, Named("words")
+    )
+    assert second.choices == ()
+    [told] = first.choices
+    assert told.interval is not None
+    # means of sources are 0.2, 0 and 0.4: with three, the expanded percentiles are the least and the greatest of them
+    assert told == PolicyChoice("words+1", None, 0.2, told.interval, 6, 3, True)
+    assert tuple(told.interval) == pytest.approx((0.0, 0.4))
+    assert first.to_json()["choices"] == [
+        {
+            "level": None,
+            "gain": 0.2,
+            "nodes": 6,
+            "sources": 3,
+            "kept": True,
+            "interval": pytest.approx([0.0, 0.4]),
+        }
+    ]
+
+
+def test_the_gain_on_one_source_has_no_interval() -> None:
+    outcome = go(recursion(IMPROVING), World())
+    choice = Choice(Place(0, "answer", 2), "words+1", "words", -0.1, 2, False, (("a", -0.3), ("a", 0.1)))
+    run = replace(outcome.run, choices=(choice,))
+    first, _ = round_reports(replace(outcome, run=run), {"words+1": Named("words+1")}, Named("words"))
+    assert first.choices == (PolicyChoice("words+1", None, -0.1, None, 2, 1, False),)

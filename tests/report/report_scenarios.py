@@ -10,6 +10,7 @@ from rrm.core.report import (
     Interval,
     LevelReport,
     NodeReport,
+    PolicyChoice,
     Report,
     RoundLevel,
     RoundReport,
@@ -191,6 +192,7 @@ def make_report() -> Report:
                     )
                     for level in range(3)
                 ),
+                (PolicyChoice("p", None, 0.031, Interval(-0.012, 0.07), 96, 3, True),) if number == 0 else (),
             )
             for number in range(3)
         ),

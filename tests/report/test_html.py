@@ -322,6 +322,12 @@ def test_rounds_are_told_level_by_level_with_what_judges_were_used_for(report: R
     assert "inputs that moved" not in single.text and "What the judges" not in single.text
 
 
+def test_the_page_tells_whether_new_policies_were_kept(report: Report, page: Page) -> None:
+    assert "1 all levels +0.031 −0.012 to 0.070 96 3 kept" in page.text
+    none = tuple(replace(each, choices=()) for each in report.rounds)
+    assert "Whether new policies" not in assert_inert(report_html(replace(report, rounds=none))).text
+
+
 def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Report) -> None:
     levels = tuple(replace(level, accuracy=None, interval=None) for level in report.levels)
     lonely = assert_inert(report_html(replace(report, levels=levels, flat=None, train_sources=1))).text

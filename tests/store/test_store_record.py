@@ -128,7 +128,10 @@ EXAMPLES: dict[type, list[Any]] = {
         Improvement(Place(), "policies/2", PLAIN, "policy-1", "policy-0", 0.0, 1e-9, "a bound", level=2),
     ],
     FittedComposer: [FittedComposer(LATER, "composers/1", "learned")],
-    Choice: [Choice(LATER, "policy-1", "policy-0", -(0.1 + 0.2), 3, False), Choice(HERE, PLAIN, "p", 0.0, 0, True)],
+    Choice: [
+        Choice(LATER, "policy-1", "policy-0", -0.25, 2, False, (("a", -(0.1 + 0.2)), ("b", -0.2))),
+        Choice(HERE, PLAIN, "p", 0.0, 0, True),
+    ],
     Gold: [Gold("output-1", 1 / 3)],
     Rated: [
         Rated(REQUEST, Feedback(REQUEST.id, "Ann", Comparison(0), criterion="faithful"), 1 / 3),

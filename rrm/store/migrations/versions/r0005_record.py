@@ -118,7 +118,14 @@ def values() -> None:
         *texts("how"),
         sa.Column("level", WHOLE),
     )
-    value("choice", *texts("place", "policy", "before"), *numbers("gain"), *wholes("nodes"), *truths("chosen"))
+    value(
+        "choice",
+        *texts("place", "policy", "before"),
+        *numbers("gain"),
+        *wholes("nodes"),
+        *truths("chosen"),
+        *jsons("by_node"),
+    )
     value("gold", *texts("output"), *numbers("value"))
     value(
         "call",
