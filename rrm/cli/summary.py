@@ -52,13 +52,13 @@ def _rounds(report: Report) -> Table:
         for each in report.rounds
         for at, level in enumerate(each.levels)
     ]
-    return _table(("round", "level", "gold", "acceptance", "KL", "of budget", "entropy", "moved"), rows)
+    return _table(("round", "level", "gold", "acceptance", "KL", "spent", "of budget", "entropy", "moved"), rows)
 
 
 def _round(level: RoundLevel) -> list[str]:
-    spent = level.kl / level.kl_budget if level.kl is not None and level.kl_budget else None
     numbers = (level.gold_mean, level.proxy_mean, level.kl)
-    return [*map(_number, numbers), _share(spent), _number(level.entropy), _share(level.moved)]
+    spent = f"{level.spent.nats:.2f} {level.spent.how}" if level.spent else "-"
+    return [*map(_number, numbers), spent, _share(level.of_budget), _number(level.entropy), _share(level.moved)]
 
 
 def _choices(report: Report) -> Iterator[str]:

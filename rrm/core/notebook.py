@@ -73,12 +73,13 @@ def _rounds_table(report: Report, rounds: Sequence[RoundReport]) -> str:
             _number(level.gold_mean),
             _number(level.proxy_mean),
             _number(level.kl),
+            f"{_number(level.spent.nats)} ({level.spent.how})" if level.spent else "–",
             _number(level.entropy),
         )
         for each in rounds
         for level in each.levels
     ]
-    return _table(("round", "level", "gold", "acceptance", "KL (nats)", "entropy (nats)"), rows)
+    return _table(("round", "level", "gold", "acceptance", "KL (nats)", "spent", "entropy (nats)"), rows)
 
 
 def _target(target: TargetReport) -> str:

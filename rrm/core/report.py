@@ -158,12 +158,25 @@ class TreeReport:
     nodes: tuple[NodeReport, ...]
 
 
+class Spent(NamedTuple):
+    """How far the optimiser says that a policy went: nats a node, over what it was improved on, from its anchor.
+
+    `how` says whether they are exact, estimated or a bound. `anchor` is "first", the policy that the run began with,
+    or "last", the one that proposed before.
+    """
+
+    nats: float
+    how: str
+    anchor: str
+
+
 @dataclass(frozen=True)
 class RoundLevel:
     """One level in one round, over the outputs proposed for targets: mean gold, mean acceptance, and the policy.
 
-    `kl` and `entropy` are in nats a node, `kl` from the policy that the run began with; `moved` is the share of nodes
-    whose view is another than in the round before.
+    `kl` and `entropy` are in nats a node, exact where the policy knows them and None elsewhere; `kl` is from the policy
+    that the run began with. `spent` is the optimiser's own figure, which `kl_budget` limits, None for a policy that was
+    not improved. `moved` is the share of nodes whose view is another than in the round before.
     """
 
     level: int
@@ -173,6 +186,17 @@ class RoundLevel:
     kl_budget: float | None = None
     entropy: float | None = None
     moved: float | None = None
+    spent: Spent | None = None
+
+    @property
+    def of_budget(self) -> float | None:
+        """The share of the budget that the optimiser spent."""
+        return self.spent.nats / self.kl_budget if self.spent and self.kl_budget else None
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
+        row = {name: getattr(self, name) for name in names}
+        return row | {"spent": self.spent._asdict() if self.spent else None}
 
 
 @dataclass(frozen=True)
@@ -211,9 +235,8 @@ class RoundReport:
     choices: tuple[PolicyChoice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
-        levels = [{name: getattr(level, name) for name in names} for level in self.levels]
-        return {"round": self.round, "levels": levels, "choices": [each.to_json() for each in self.choices]}
+        levels, choices = ([each.to_json() for each in rows] for rows in (self.levels, self.choices))
+        return {"round": self.round, "levels": levels, "choices": choices}
 
 
 @dataclass(frozen=True)

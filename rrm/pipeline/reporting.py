@@ -14,10 +14,11 @@ from rrm.core.report import (
     PolicyChoice,
     RoundLevel,
     RoundReport,
+    Spent,
     TargetReport,
     TreeReport,
 )
-from rrm.core.values import OVERALL, Choice, Output, Prediction, Score
+from rrm.core.values import OVERALL, Choice, Improvement, Output, Prediction, Score
 from rrm.evaluate.metrics import cluster_interval
 from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchored
 from rrm.pipeline.steps import Outcome, RoundOutcome
@@ -173,11 +174,10 @@ def _round_level(
     ]
     improved = current.policies.get(level, current.policies.get(None))
     policy = policies[improved.policy] if improved else anchor
-    known = isinstance(policy, Divergence)
     kl = (
         [policy.kl(current.state.prompt_contexts[node], anchor) for node in nodes]
         if isinstance(policy, Divergence)
-        else []
+        else [0.0] * (improved is None)
     )
     entropy = (
         [policy.entropy(current.state.prompt_contexts[node]) for node in nodes]
@@ -188,11 +188,16 @@ def _round_level(
         level=level,
         gold_mean=_mean(gold),
         proxy_mean=_mean(proxy),
-        kl=_mean(kl) if known else (improved.kl if improved else 0.0),
+        kl=_mean(kl),
         kl_budget=budget,
         entropy=_mean(entropy),
         moved=_moved(current, before, level),
+        spent=_spent(improved, anchor) if improved else None,
     )
+
+
+def _spent(improved: Improvement, first: Policy) -> Spent:
+    return Spent(improved.kl, improved.how, "first" if improved.anchor == first.name else "last")
 
 
 def _moved(current: RoundOutcome, before: RoundOutcome | None, level: int) -> float | None:

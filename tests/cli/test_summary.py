@@ -24,6 +24,7 @@ from rrm.core.report import (
     Report,
     RoundLevel,
     RoundReport,
+    Spent,
     StageCost,
     TargetReport,
     TreeReport,
@@ -43,8 +44,9 @@ def report(**changes: object) -> Report:
     root = NodeReport("r", 2, 0, "root", tuple(leaf.id for leaf in leaves), "", (), blame=0.02)
     chosen = Candidate("o", LONG, own=0.7, composed=0.625, composed_interval=Interval(0.5, 0.75), chosen=True)
     target = TargetReport("a", LONG, (TreeReport(0, "r", (root, *leaves)),), chosen, 0)
+    spent = Spent(0.2, "estimated", "last")
     rounds = tuple(
-        RoundReport(number, (RoundLevel(0, 0.4, 0.5, 0.25 * number, 1.0, 2.5, 0.5), RoundLevel(2, None, 0.75)))
+        RoundReport(number, (RoundLevel(0, 0.4, 0.5, 0.25 * number, 1.0, 2.5, 0.5, spent), RoundLevel(2, None, 0.75)))
         for number in range(2)
     )
     known = Report(
@@ -99,8 +101,8 @@ def test_every_choice_between_policies_is_told_with_how_sure_it_is() -> None:
 def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     text = " ".join(said(report()).split())
     assert "leaves 12,000 61% 3,400 0.81 0.75-0.86 0.90 0.50 0.61 0.43 0.05" in text
-    assert "1 leaves 0.40 0.50 0.00 0 % 2.50 50 % root - 0.75" in text
-    assert "2 leaves 0.40 0.50 0.25 25 % 2.50 50 % root - 0.75" in text
+    assert "1 leaves 0.40 0.50 0.00 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
+    assert "2 leaves 0.40 0.50 0.25 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
     assert "minutes of raters: 3,060" in text
     assert "judges: train to fit 24,000; final to report 30" in text
     assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text

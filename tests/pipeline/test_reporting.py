@@ -8,7 +8,7 @@ import pytest
 from rrm.compose.composers import Mean
 from rrm.core.place import Place
 from rrm.core.protocols import Policy, PromptContext, ProposeJob
-from rrm.core.report import PolicyChoice
+from rrm.core.report import PolicyChoice, Spent
 from rrm.core.values import Choice, Output
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.reporting import round_reports, target_reports
@@ -64,7 +64,21 @@ def test_rounds_are_reported_level_by_level() -> None:
     # the first leaf of each source has no other before it that says something else now
     assert [level.moved for level in second.levels] == pytest.approx([8 / 9, 1.0, 1.0])
     assert [level.kl for level in first.levels] == [0.0] * 3
-    assert [level.kl for level in second.levels] == [0.5] * 3  # as the optimiser said
+    assert {(level.kl, level.spent, level.of_budget) for level in second.levels} == {
+        (None, Spent(0.5, "exact", "first"), 0.25)
+    }
+    assert {level.spent for level in first.levels} == {None}
+
+
+def test_nats_from_the_last_policy_are_not_told_as_nats_from_the_first() -> None:
+    improve = Improving("optimiser", kl_budget=2.0, anchor="last")
+    outcome = go(recursion(replace(IMPROVING, rounds=(Round(),) * 3, improve=improve)), World())
+    names = [each.policy for each in outcome.run.improvements]
+    assert [each.anchor for each in outcome.run.improvements] == ["words", names[0]]
+    _, second, third = round_reports(outcome, {name: Named(name) for name in names}, Named("words"))
+    assert {(level.kl, level.spent) for level in second.levels} == {(None, Spent(0.5, "exact", "first"))}
+    assert {(level.kl, level.spent) for level in third.levels} == {(None, Spent(0.5, "exact", "last"))}
+    assert third.levels[0].to_json()["spent"] == {"nats": 0.5, "how": "exact", "anchor": "last"}
 
 
 def test_the_distance_is_exact_where_a_policy_knows_it() -> None:

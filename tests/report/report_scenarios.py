@@ -14,6 +14,7 @@ from rrm.core.report import (
     Report,
     RoundLevel,
     RoundReport,
+    Spent,
     StageCost,
     TargetReport,
     TreeReport,
@@ -189,6 +190,7 @@ def make_report() -> Report:
                         kl_budget=1.0,
                         entropy=2.4 - 0.35 * number,
                         moved=0.25 * level if number else None,
+                        spent=Spent(0.3 * number, "bound", "first") if number else None,
                     )
                     for level in range(3)
                 ),
