@@ -175,8 +175,10 @@ class RoundLevel:
     """One level in one round, over the outputs proposed for targets: mean gold, mean acceptance, and the policy.
 
     `kl` and `entropy` are in nats a node, exact where the policy knows them and None elsewhere; `kl` is from the policy
-    that the run began with. `spent` is the optimiser's own figure, which `kl_budget` limits, None for a policy that was
-    not improved. `moved` is the share of nodes whose view is another than in the round before.
+    that the run began with. `proxy_interval` is a 95 % bootstrap interval over these nodes, which takes the round's
+    models as given; other rounds are judged by other models, fitted anew. `spent` is the optimiser's own figure, which
+    `kl_budget` limits, None for a policy that was not improved. `moved` is the share of all nodes, training ones too,
+    whose view is another than in the round before.
     """
 
     level: int
@@ -187,6 +189,7 @@ class RoundLevel:
     entropy: float | None = None
     moved: float | None = None
     spent: Spent | None = None
+    proxy_interval: Interval | None = None
 
     @property
     def of_budget(self) -> float | None:
@@ -196,6 +199,7 @@ class RoundLevel:
     def to_json(self) -> dict[str, Any]:
         names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
         row = {name: getattr(self, name) for name in names}
+        row["proxy_interval"] = list(self.proxy_interval) if self.proxy_interval else None
         return row | {"spent": self.spent._asdict() if self.spent else None}
 
 

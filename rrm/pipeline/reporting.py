@@ -169,9 +169,7 @@ def _round_level(
         if current.forest.is_target(tree) and node in current.state.outputs
     ]
     gold = [outcome.gold[o.id] for node in nodes for o in current.state.outputs[node] if o.id in outcome.gold]
-    proxy = [
-        float(value) for node in nodes if node in current.state.predictions for value in current.state.acceptance(node)
-    ]
+    proxy = [current.state.acceptance(node) for node in nodes if node in current.state.predictions]
     improved = current.policies.get(level, current.policies.get(None))
     policy = policies[improved.policy] if improved else anchor
     kl = (
@@ -187,13 +185,20 @@ def _round_level(
     return RoundLevel(
         level=level,
         gold_mean=_mean(gold),
-        proxy_mean=_mean(proxy),
+        proxy_mean=_mean([float(value) for node in proxy for value in node]),
         kl=_mean(kl),
         kl_budget=budget,
         entropy=_mean(entropy),
         moved=_moved(current, before, level),
         spent=_spent(improved, anchor) if improved else None,
+        proxy_interval=_over_nodes(proxy, outcome.run.plan.seed),
     )
+
+
+def _over_nodes(values: list[np.ndarray], seed: int) -> Interval | None:
+    """Return the 95 % bootstrap interval over nodes of the mean over all their values; None with fewer than two."""
+    rows = np.array([(node.sum(), len(node)) for node in values]).reshape(-1, 2)
+    return cluster_interval(rows, np.arange(len(rows)), lambda drawn: float(np.divide(*drawn.sum(0))), seed=seed)
 
 
 def _spent(improved: Improvement, first: Policy) -> Spent:

@@ -213,7 +213,9 @@ def _lines(rounds: Sequence[RoundReport], level: int) -> dict[str, list[tuple[in
     """Return the points (round from 1, value) of what is known of a level."""
     here = [(each.round + 1, found) for each in rounds for found in each.levels if found.level == level]
     return {
-        "acceptance (proxy)": [(at, each.proxy_mean) for at, each in here if each.proxy_mean is not None],
+        "acceptance (proxy; each round by its own models)": [
+            (at, each.proxy_mean) for at, each in here if each.proxy_mean is not None
+        ],
         "gold": [(at, each.gold_mean) for at, each in here if each.gold_mean is not None],
     }
 

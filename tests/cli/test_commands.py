@@ -80,7 +80,16 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
     ]
     [only] = summary["rounds"]
     assert only["round"] == 0 and [level["level"] for level in only["levels"]] == [0, 1, 2]
-    assert list(only["levels"][0]) == ["level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy", "spent"]
+    assert list(only["levels"][0]) == [
+        "level",
+        "gold_mean",
+        "proxy_mean",
+        "kl",
+        "kl_budget",
+        "entropy",
+        "proxy_interval",
+        "spent",
+    ]
     # over all root outputs, as the report's own mean is
     assert only["levels"][2]["gold_mean"] == pytest.approx(summary["root"]["gold_mean"])
     assert (only["levels"][0]["kl"], only["levels"][0]["kl_budget"]) == (0, None)

@@ -60,6 +60,8 @@ def test_rounds_are_reported_level_by_level() -> None:
         assert [level.gold_mean for level in each.levels] == pytest.approx([0.1, 0.1, 0.125])
         assert [level.proxy_mean for level in each.levels] == pytest.approx([0.21, 0.21, 0.26])
         assert {(level.kl_budget, level.entropy) for level in each.levels} == {(2.0, None)}
+        # nodes of one level are all judged alike, so they spread nothing; there is one root only
+        assert [level.proxy_interval for level in each.levels] == [pytest.approx((0.21, 0.21))] * 2 + [None]
     assert [level.moved for level in first.levels] == [None] * 3
     # the first leaf of each source has no other before it that says something else now
     assert [level.moved for level in second.levels] == pytest.approx([8 / 9, 1.0, 1.0])

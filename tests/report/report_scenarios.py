@@ -186,6 +186,7 @@ def make_report() -> Report:
                         level,
                         gold_mean=round(0.41 + 0.05 * number - 0.02 * number * level, 3) if level else None,
                         proxy_mean=round(0.5 + 0.09 * number + 0.03 * level, 3),
+                        proxy_interval=Interval(0.4, 0.9) if level == 1 else None,
                         kl=0.31 * number,
                         kl_budget=1.0,
                         entropy=2.4 - 0.35 * number,

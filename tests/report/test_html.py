@@ -310,19 +310,23 @@ def test_where_no_blame_stands_out_the_page_says_so(report: Report) -> None:
 
 
 def test_rounds_are_told_level_by_level_with_what_judges_were_used_for(report: Report, page: Page) -> None:
-    told = page.text[page.text.index("gold, mean acceptance") :]
-    assert "3 leaves – 0.680 0.620 0.600 bound, from the first 60 % 1.70 0 % level 1 0.470 0.710 0.620 0.600" in told
+    told = page.text[page.text.index("gold, mean acceptance, mean (95 %)") :]
+    assert "3 leaves – 0.680 0.620 0.600 bound, from the first 60 % 1.70 0 %" in told
+    assert "level 1 0.470 0.710 0.400 to 0.900 0.620 0.600" in told
+    assert "joins judgements by different models" in page.text and "of all nodes, training ones too" in told
+    assert "that round’s model, so rounds are not on one scale" in told
     assert "train improve policies 9,210" in told and "final report 417" in told
     unknown = tuple(
         replace(level, gold_mean=None, kl=0.0, kl_budget=None, entropy=None, spent=None)
         for level in report.rounds[0].levels
     )
     bare = assert_inert(report_html(replace(report, rounds=(replace(report.rounds[0], levels=unknown),))))
-    assert "leaves 0.500 level 1 0.530 root 0.560" in bare.text and "KL from" not in bare.text
+    assert "leaves 0.500 level 1 0.530 0.400 to 0.900 root 0.560" in bare.text and "KL from" not in bare.text
     afar = tuple(replace(level, kl=None) for level in report.rounds[2].levels)
     unsure = assert_inert(report_html(replace(report, rounds=(replace(report.rounds[2], levels=afar),))))
     assert "leaves – 0.680 unknown 0.600 bound, from the first 60 %" in unsure.text
     single = assert_inert(report_html(replace(report, rounds=report.rounds[:1], uses=())))
+    assert "different models" not in single.text and "not on one scale" not in single.text
     assert "inputs that moved" not in single.text and "What the judges" not in single.text
 
 

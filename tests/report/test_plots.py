@@ -106,7 +106,7 @@ def test_a_mark_stands_where_its_number_is() -> None:
 def test_gold_and_acceptance_are_drawn_by_round(report: Report) -> None:
     drawn = rounds_plot(report.rounds, 2)
     assert drawn is not None
-    for each in ("leaves", "level 1", "root", "gold", "acceptance (proxy)", "round"):
+    for each in ("leaves", "level 1", "root", "gold", "acceptance (proxy; each round by its own models)", "round"):
         assert each in texts(drawn)
     assert rounds_plot(report.rounds[:1], 2) is None
 
