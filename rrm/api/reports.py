@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
+from rrm.core.ids import generator
 from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
 from rrm.core.values import OVERALL, Fitted, Label, Rated, Score
@@ -24,7 +25,7 @@ from rrm.reward.criteria import CriteriaModel
 from rrm.reward.model import LevelModel
 
 MOST_INTERVALS = 200
-"""Outputs per level on which the coverage of intervals is measured, where the truth is known."""
+"""Outputs per level, evenly spaced over all, on which coverage is measured where the truth is known."""
 
 REPORT = "report.json"
 
@@ -99,7 +100,7 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         folds,
         (lambda request: float(truth.probability(request)[0])) if truth else None,
         finished.parts.run.seed,
-        estimated=_estimated(model, rated, truth) if truth and model.anchored else (),
+        estimated=_estimated(model, rated, truth, finished.parts.run.seed) if truth and model.anchored else (),
         shared_head=shared,
         own=_own(model, shared),
     )
@@ -115,15 +116,25 @@ def _own(model: RewardModel, shared: bool) -> float | None:
     return model.shrinkage.own if isinstance(model, LevelModel) and model.shrinkage else None
 
 
-def _estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater) -> list[Estimated]:
+def _estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater, seed: int) -> list[Estimated]:
     """Return the intervals of held-out outputs beside the probability with which the simulation accepts them."""
     asked = {row.request.id: row.request for row in rated if isinstance(row.feedback.answer, Label)}
-    requests = [each for each in asked.values() if model.holds_out(each.source)][:MOST_INTERVALS]
+    known = [each for each in asked.values() if model.holds_out(each.source)]
+    requests = [known[at] for at in evenly(len(known), MOST_INTERVALS, seed)]
     found = model.predict([request.group for request in requests])
     intervals = [Interval(*Score(said.acceptance[OVERALL][:, 0]).interval()) for said in found]
     return [
-        Estimated(each, float(truth.probability(request)[0])) for each, request in zip(intervals, requests, strict=True)
+        Estimated(each, float(truth.probability(request)[0]), request.source)
+        for each, request in zip(intervals, requests, strict=True)
     ]
+
+
+def evenly(n: int, most: int, seed: int) -> list[int]:
+    """Return at most so many places of n, in order, evenly spaced from a drawn start, each as likely as any other."""
+    if n <= most:
+        return list(range(n))
+    start = float(generator("evenly", seed).random())
+    return [int((start + each) * n / most) for each in range(most)]
 
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:

@@ -31,7 +31,8 @@ class Figures:
     """How well probabilities of comparisons met their outcomes, all figures over the same `n` rows.
 
     Ties are left out of accuracy, its ceiling and its baselines, and counted in `ties`. Intervals are
-    95 %, clustered by source. `ece` is over folded rows; `reliability` are its bins.
+    95 %, clustered by source; that of accuracy is never narrower than the binomial one of the same rows, and None below
+    three `sources`, which counts those of the untied rows. `ece` is over folded rows; `reliability` are its bins.
     """
 
     n: int
@@ -45,6 +46,7 @@ class Figures:
     noise_ceiling: float | None = None
     longer_wins: float | None = None
     bag_of_words: float | None = None
+    sources: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `rrm eval-reward --json` ends with."""
@@ -86,13 +88,13 @@ class RewardReport:
 class LevelReport:
     """How well one level's model predicts comparisons on sources that it was never fitted on.
 
-    `n_train` counts the ratings fitted on, `n_test` the comparisons evaluated (ties left out of
-    accuracy and counted in `ties`). `shared_head` says that the level had no ratings, and is judged by the
-    model below; `own`, from 0 to 1, how much of what its model says comes from its own ratings, the rest being
-    drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
-    is the share of held-out outputs whose true probability of acceptance lies in the model's 90 % interval,
-    where the rater is a simulation that knows it. `subject` says what was judged: answers at nodes, or whole
-    outputs for the flat baseline.
+    `n_train` counts the ratings fitted on, `n_test` the comparisons evaluated (ties left out of accuracy and counted in
+    `ties`), `sources` the sources that accuracy is over. `shared_head` says that the level had no ratings, and is
+    judged by the model below; `own`, from 0 to 1, how much of what its model says comes from its own ratings, the rest
+    being drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
+    is the share of held-out outputs whose true probability of acceptance lies in the model's 90 % interval, where the
+    rater is a simulation that knows it; `coverage_n` counts those outputs, `coverage_interval` is 95 %. `subject` says
+    what was judged: answers at nodes, or whole outputs for the flat baseline.
     """
 
     level: int
@@ -112,6 +114,9 @@ class LevelReport:
     shared_head: bool = False
     own: float | None = None
     subject: str = "answer"
+    sources: int = 0
+    coverage_n: int = 0
+    coverage_interval: Interval | None = None
 
     def name(self, top: int) -> str:
         """Return what the level is called where the roots' is `top`."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rrm.core.report import Figures, Interval
+from rrm.core.report import Figures
 from rrm.core.values import Rated, Request
 from rrm.evaluate.baselines import longer_wins
 from rrm.evaluate.ceilings import noise_ceiling
-from rrm.evaluate.metrics import accuracy, calibration, cluster_interval, folded, hits, nll
+from rrm.evaluate.metrics import accuracy, calibration, folded, hits, nll, share_interval
 from rrm.evaluate.outcomes import outcome_of
 
 ROWS_PER_BIN = 20
@@ -43,7 +43,9 @@ def figures(
         n=len(rated),
         ties=scored.ties,
         accuracy=scored.value,
-        interval=_accuracy_interval(probability[decided], outcome[decided], sources[decided], resamples, seed),
+        interval=share_interval(
+            hits(probability[decided], outcome[decided]), sources[decided], resamples=resamples, seed=seed
+        ),
         nll=nll(probability, outcome),
         ece=calibrated.ece if calibrated else None,
         ece_interval=calibrated.interval if calibrated else None,
@@ -51,12 +53,5 @@ def figures(
         noise_ceiling=noise_ceiling(rated, ceiling_probability, checked),
         longer_wins=accuracy(longer_wins(requests), outcome).value,
         bag_of_words=None if words is None else accuracy(words, outcome).value,
+        sources=len(set(sources[decided])),
     )
-
-
-def _accuracy_interval(
-    probability: np.ndarray, outcome: np.ndarray, sources: np.ndarray, resamples: int, seed: int
-) -> Interval | None:
-    if not len(outcome):
-        return None
-    return cluster_interval(hits(probability, outcome), sources, lambda rows: float(rows.mean()), 0.95, resamples, seed)

@@ -10,7 +10,7 @@ from rrm.core.report import Interval, LevelReport
 from rrm.core.values import Rated, Request
 from rrm.evaluate.baselines import cross_fitted
 from rrm.evaluate.figures import figures
-from rrm.evaluate.metrics import coverage
+from rrm.evaluate.metrics import coverage, share_interval
 from rrm.evaluate.outcomes import outcome_of
 
 
@@ -22,10 +22,15 @@ class HeldOut(NamedTuple):
 
 
 class Estimated(NamedTuple):
-    """A model's 90 % interval for an output's acceptance, and the truth, which a simulated rater knows."""
+    """A model's 90 % interval for an output's acceptance, the truth, which a simulated rater knows, and the source."""
 
     interval: Interval
     truth: float
+    source: str
+
+    @property
+    def held(self) -> bool:
+        return self.interval.low <= self.truth <= self.interval.high
 
 
 def level_report(
@@ -68,6 +73,13 @@ def level_report(
         n_train=n_train,
         n_test=found.n,
         coverage=coverage([each.interval for each in estimated], np.array([each.truth for each in estimated])),
+        coverage_n=len(estimated),
+        coverage_interval=share_interval(
+            np.array([float(each.held) for each in estimated]),
+            [each.source for each in estimated],
+            resamples=resamples,
+            seed=seed,
+        ),
         shared_head=shared_head,
         own=own,
         **{each.name: getattr(found, each.name) for each in fields(found) if each.name != "n"},

@@ -9,7 +9,7 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata, t
 
 from rrm.core.errors import InputError, ShapeError
@@ -18,6 +18,9 @@ from rrm.core.report import Bin, Correlation, Interval
 
 LEAST_PROBABILITY = 1e-12
 """NLL never takes a probability for smaller than this, so that one row costs at most 28 nats."""
+
+LEAST_SOURCES = 3
+"""Fewer sources than this give no interval of a share: how far they differ is not to be told from two."""
 
 
 class Accuracy(NamedTuple):
@@ -89,6 +92,30 @@ def cluster_interval(
     if len(names) < 2:
         return None
     return _percentiles(_draws(values, where, statistic, resamples, seed), mass, len(names))
+
+
+def wilson(share: float, rows: int, mass: float = 0.95) -> Interval:
+    """Return the binomial interval of a share of so many independent rows (Wilson 1927, doi:10.2307/2276774)."""
+    z2 = float(ndtri((1 + mass) / 2)) ** 2
+    centre = share + z2 / (2 * rows)
+    half = sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows**2)))
+    return Interval(*(min(1.0, max(0.0, (centre + side) / (1 + z2 / rows))) for side in (-half, half)))
+
+
+def share_interval(
+    hits: np.ndarray, clusters: Sequence[str] | np.ndarray, mass: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> Interval | None:
+    """Return the interval of a share of rows, each 0, 1 or one half, that come in clusters (sources).
+
+    It is the bootstrap's over clusters, and reaches on either side at least as far as the binomial interval of as many
+    independent rows: few clusters can agree by chance, and rows of one source never say more than independent ones.
+    None with fewer than `LEAST_SOURCES` clusters.
+    """
+    if len(np.unique(np.asarray(clusters))) < LEAST_SOURCES:
+        return None
+    drawn = cluster_interval(hits, clusters, lambda rows: float(rows.mean()), mass, resamples, seed)
+    plain = wilson(float(np.mean(hits)), len(hits), mass)
+    return Interval(min(drawn.low, plain.low), max(drawn.high, plain.high)) if drawn else plain
 
 
 def folded(probability: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

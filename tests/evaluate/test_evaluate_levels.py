@@ -55,7 +55,8 @@ def test_every_figure_by_hand() -> None:
     folded_error = abs(np.mean([0.8, 0.6, 0.7, 0.6]) - np.mean([1, 1, 0, 0.5]))
     assert found.ece == pytest.approx(folded_error)
     assert [each.rows for each in found.reliability] == [4]
-    assert found.interval is not None and found.ece_interval is not None
+    assert (found.interval, found.sources) == (None, 2)  # too few
+    assert found.ece_interval is not None
     assert found.coverage is None
 
 
@@ -93,10 +94,12 @@ def test_ties_alone_leave_accuracy_undefined_but_not_the_loss() -> None:
 
 
 def test_coverage_is_the_share_of_true_probabilities_inside_their_intervals() -> None:
-    estimated = [Estimated(Interval(0.2, 0.4), truth) for truth in (0.3, 0.2, 0.5, 0.9)]
+    estimated = [Estimated(Interval(0.2, 0.4), truth, f"s{at}") for at, truth in enumerate((0.3, 0.2, 0.5, 0.9))]
     held_out = [row("s0", "a", "b", 0, 0.9), row("s1", "a", "b", 0, 0.9)]
     assert level_report(0, held_out, 0, [], {}, estimated=estimated).coverage == 0.5
-    assert level_report(0, [], 0, [], {}, estimated=estimated).coverage == 0.5
+    found = level_report(0, [], 0, [], {}, estimated=estimated)
+    assert (found.coverage, found.coverage_n, found.coverage_interval) == (0.5, 4, (0, 1))  # two of four sources
+    assert level_report(0, [], 0, [], {}, estimated=estimated[:2]).coverage_interval is None
 
 
 def test_the_report_is_the_same_whatever_was_shown_first() -> None:

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.core.report import Interval
-from rrm.evaluate.metrics import accuracy, calibration, cluster_interval, coverage, folded, nll, spearman
+from rrm.evaluate.metrics import (
+    accuracy,
+    calibration,
+    cluster_interval,
+    coverage,
+    folded,
+    nll,
+    share_interval,
+    spearman,
+    wilson,
+)
 
 
 def mean(rows: np.ndarray) -> float:
@@ -101,6 +111,28 @@ def test_the_interval_of_few_sources_covers_the_truth_about_as_often_as_it_says(
 
 def test_one_source_gives_no_interval() -> None:
     assert cluster_interval(np.ones(50), ["only"] * 50, mean) is None
+
+
+@pytest.mark.parametrize(("right", "rows"), [(8, 12), (0, 10), (7, 7), (700, 1000)])
+def test_wilsons_interval_is_scipys(right: int, rows: int) -> None:
+    known = binomtest(right, rows).proportion_ci(0.95, method="wilson")
+    assert wilson(right / rows, rows) == pytest.approx((known.low, known.high), abs=1e-12)
+
+
+def test_sources_that_agree_do_not_make_a_share_sure() -> None:
+    hits, sources = np.array([1.0, 1, 0] * 4), np.repeat(["a", "b", "c", "d"], 3)
+    assert cluster_interval(hits, sources, mean) == pytest.approx((2 / 3, 2 / 3))
+    assert share_interval(hits, sources) == wilson(2 / 3, 12)
+
+
+def test_a_share_is_no_surer_than_its_sources_allow() -> None:
+    hits, sources = np.repeat([1.0, 0, 1, 0, 1, 1], 50), np.repeat(np.arange(6), 50)
+    assert share_interval(hits, sources, seed=2) == cluster_interval(hits, sources, mean, seed=2)
+
+
+@pytest.mark.parametrize("sources", [[], ["a"] * 6, ["a", "b"] * 3])
+def test_two_sources_give_no_interval_of_a_share(sources: list[str]) -> None:
+    assert share_interval(np.ones(len(sources)), sources) is None
 
 
 def test_the_interval_is_the_same_for_the_same_seed_only() -> None:

@@ -139,6 +139,9 @@ def make_level(level: int, rows: int, accuracy: float, **known: object) -> Level
             )
         ),
         "coverage": 0.86,
+        "coverage_n": 200,
+        "coverage_interval": Interval(0.79, 0.92),
+        "sources": 12,
     }
     return LevelReport(level, **{**values, **known})  # type: ignore[arg-type]
 

@@ -336,6 +336,13 @@ def test_the_page_tells_whether_new_policies_were_kept(report: Report, page: Pag
     assert "Whether new policies" not in assert_inert(report_html(replace(report, rounds=none))).text
 
 
+def test_how_many_sources_and_outputs_stand_beside_the_figures_over_them(page: Page) -> None:
+    assert "480 12 sources 24 tied" in page.text and "86 % 79 % to 92 %, n 200" in page.text
+    assert "On 200 held-out outputs, the root model’s 90 % intervals held the truth 86 % of the time (95 %: 79 %" in (
+        page.text
+    )
+
+
 def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Report) -> None:
     levels = tuple(replace(level, accuracy=None, interval=None) for level in report.levels)
     lonely = assert_inert(report_html(replace(report, levels=levels, flat=None, train_sources=1))).text
