@@ -343,6 +343,15 @@ def test_how_many_sources_and_outputs_stand_beside_the_figures_over_them(page: P
     )
 
 
+def test_what_the_intervals_of_chosen_and_correlations_leave_out_is_said(report: Report, page: Page) -> None:
+    assert "Chosen of 32, and the interval leaves the choosing out: the largest of many" in page.text
+    assert page.text.count("The intervals treat candidates as independent.") == 1  # one of the targets has gold
+    first = report.targets[0]
+    root = replace(first.trees[0].nodes[0], candidates=first.trees[0].nodes[0].candidates[:1])
+    alone = replace(first, trees=(replace(first.trees[0], nodes=(root,)),), chosen=root.candidates[0], chosen_tree=0)
+    assert "the largest of many" not in assert_inert(report_html(replace(report, targets=(alone,)))).text
+
+
 def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Report) -> None:
     levels = tuple(replace(level, accuracy=None, interval=None) for level in report.levels)
     lonely = assert_inert(report_html(replace(report, levels=levels, flat=None, train_sources=1))).text
