@@ -11,6 +11,7 @@ from rrm.api.worker import RunWorker
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
+from rrm.core.roles import Select
 from rrm.core.values import OVERALL, Fitted, Label, Rated, Score
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
@@ -62,7 +63,7 @@ def build_report(finished: FinishedRun) -> Report:
         train_sources=len(parts.train) or len({row.request.source for row in rated}),
         target_sources=len(parts.target),
         nodes_per_level=tuple(len(forest.level(level)) for level in range(forest.height + 1)),
-        outputs=sum(map(len, state.outputs.values())),
+        outputs=_outputs(outcome),
         ratings=len(rated),
         composer=finished.composer.name,
         levels=levels,
@@ -77,6 +78,13 @@ def build_report(finished: FinishedRun) -> Report:
         rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
         uses=_uses(outcome),
     )
+
+
+def _outputs(outcome: Outcome) -> int:
+    """Return how many outputs were proposed in all rounds; what stood unchanged in the next round counts once."""
+    states = (*(each.state for each in outcome.run.rounds), outcome.state)
+    proposed = {(node, tuple(each.id for each in found)) for state in states for node, found in state.outputs.items()}
+    return sum(len(ids) for _, ids in proposed)
 
 
 def save_report(report: Report, directory: Path) -> None:
@@ -149,7 +157,9 @@ def _cost(finished: FinishedRun) -> Cost:
     spent, count = finished.parts.budget.spent, finished.parts.tokenizer.count
     levels = tuple(_stage_cost(level.place.level, level.rated, count) for level in finished.outcome.levels)
     flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count) if finished.flat else None
-    return Cost(spent.calls, spent.tokens, levels, flat)
+    rated = [row for (role, _), rows in finished.outcome.run.rated.items() if role == Select.name for row in rows]
+    select = _stage_cost(finished.outcome.forest.height, rated, count) if rated else None
+    return Cost(spent.calls, spent.tokens, levels, flat, select)
 
 
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int]) -> StageCost:

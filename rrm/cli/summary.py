@@ -19,7 +19,8 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
     nodes = ", ".join(f"{count:,} at level {level}" for level, count in enumerate(report.nodes_per_level))
     console.print(f"{_several(report.train_sources, 'training source')}, {_several(report.target_sources, 'target')}")
     console.print(f"nodes: {nodes}")
-    console.print(f"{report.outputs:,} outputs, {report.ratings:,} ratings, {report.seconds:.0f} s")
+    select = f" and {report.select_ratings:,} of the judge of role select" if report.select_ratings else ""
+    console.print(f"{report.outputs:,} outputs, {report.ratings:,} ratings{select}, {report.seconds:.0f} s")
     if report.levels:
         console.print(_levels(report))
     if report.train_sources == 1:
@@ -86,7 +87,8 @@ def _raters(report: Report) -> Iterator[str]:
     """Say what raters' time it took, and what judges were used for."""
     if report.cost.ratings:
         flat = f", and {report.cost.flat.minutes:,.0f} for the flat baseline" if report.cost.flat else ""
-        yield f"minutes of raters: {report.cost.minutes:,.0f}{flat}"
+        select = f", and {report.cost.select.minutes:,.0f} of the judge of role select" if report.cost.select else ""
+        yield f"minutes of raters: {report.cost.minutes:,.0f}{select}{flat}"
     if report.uses:
         roles = dict.fromkeys(use.role for use in report.uses)
         yield f"judges: {'; '.join(_uses(role, report.uses) for role in roles)}"

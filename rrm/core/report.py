@@ -308,13 +308,15 @@ class Cost:
     """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
 
     All are over every restart of the run; what came from the call cache costs nothing. The properties
-    are sums over the levels, without the flat baseline.
+    are sums over the levels, without the flat baseline and without `select`, which is all that the judge of role
+    select rated, at any level.
     """
 
     calls: int = 0
     tokens: int = 0
     levels: tuple[StageCost, ...] = ()
     flat: StageCost | None = None
+    select: StageCost | None = None
 
     @property
     def ratings(self) -> int:
@@ -335,7 +337,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Report:
-    """A finished run. Scores are probabilities of acceptance only if ratings have `anchored` the rewards."""
+    """A finished run. Scores are probabilities of acceptance only if ratings have `anchored` the rewards.
+
+    `outputs` and `ratings` are over all rounds; `ratings` are those that the levels' models learned from, so not those
+    of the judge of role select (`select_ratings`), nor the flat baseline's.
+    """
 
     name: str
     train_sources: int
@@ -355,6 +361,11 @@ class Report:
     anchored: bool = True
     rounds: tuple[RoundReport, ...] = ()
     uses: tuple[Use, ...] = ()
+
+    @property
+    def select_ratings(self) -> int:
+        """The ratings of the judge of role select."""
+        return self.cost.select.ratings if self.cost.select else 0
 
     @property
     def top(self) -> int:

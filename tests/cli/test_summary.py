@@ -30,7 +30,8 @@ from rrm.core.report import (
     TreeReport,
     Use,
 )
-from rrm.core.values import Feedback, Request
+from rrm.core.values import Feedback, Output, Request
+from rrm.store.record import open_store
 from tests.toys import Longer, Texts, toys
 
 LONG = "the miller's daughter who had never seen the sea and spoke of nothing else all winter " * 3
@@ -146,6 +147,8 @@ def test_status_is_a_table_whose_counts_are_the_reports(tmp_path: Path) -> None:
     told = look.status(tmp_path / "run")
     assert (told["ratings"], told["finished"], told["waiting_for"]) == (found.ratings, True, {})
     assert found.flat is not None and told["flat_ratings"] == found.flat.n_train
+    with open_store(tmp_path / "run", "read") as record:
+        assert found.outputs == len(record.load(Output))
     done = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
     text = " ".join(done.output.split())
@@ -177,6 +180,11 @@ def test_status_tells_ratings_of_the_judge_of_role_select_apart(tmp_path: Path) 
     told = look.status(tmp_path / "run")
     # of two trees of 13 nodes one is rated by each: three ratings a node, and one
     assert (told["ratings"], told["select_ratings"], found.ratings) == (39, 13, 39)
+    assert found.select_ratings == 13 and found.cost.select is not None and found.cost.select.minutes > 0
+    assert found.cost.ratings == 39
+    text = " ".join(said(found).split())
+    assert "39 ratings and 13 of the judge of role select" in text
+    assert f"{found.cost.minutes:,.0f}, and {found.cost.select.minutes:,.0f} of the judge of role select" in text
     printed = " ".join(CliRunner().invoke(app, ["status", str(tmp_path / "run")]).output.split())
     assert "39 ratings, 13 of the judge of role select" in printed
 

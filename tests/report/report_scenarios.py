@@ -179,6 +179,7 @@ def make_report() -> Report:
                 StageCost(2, 80, 85_000, 70.0, 151.5),
             ),
             flat=StageCost(2, 1640, 19_870_000, 20_400.0, 29_300.0),
+            select=StageCost(2, 120, 60_000, 50.0, 99.0),
         ),
         seconds=1312.4,
         rounds=tuple(

@@ -352,6 +352,11 @@ def test_what_the_intervals_of_chosen_and_correlations_leave_out_is_said(report:
     assert "the largest of many" not in assert_inert(report_html(replace(report, targets=(alone,)))).text
 
 
+def test_what_is_counted_is_over_all_rounds_and_the_select_judges_ratings_stand_apart(page: Page) -> None:
+    assert "outputs 2,118 ratings 1,640 ratings, role select 120" in page.text
+    assert "Outputs and ratings are over all rounds." in page.text
+
+
 def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Report) -> None:
     levels = tuple(replace(level, accuracy=None, interval=None) for level in report.levels)
     lonely = assert_inert(report_html(replace(report, levels=levels, flat=None, train_sources=1))).text
@@ -485,5 +490,6 @@ def test_the_cost_is_told_level_by_level_with_its_sum_and_the_flat_baseline(repo
         ["level 1", "260", "214,000", "823", "190", "460"],
         ["root", "80", "85,000", "1,062", "70", "152"],
         ["all levels", "1,640", "1,204,000", "734", "1,061", "2,622"],
+        ["judge of role select", "120", "60,000", "500", "50", "99"],
         ["flat baseline", "1,640", "19,870,000", "12,116", "20,400", "29,300"],
     ]
