@@ -94,18 +94,20 @@ class Models:
         return self._loaded[fitted.digest]
 
     def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
-        """Fit a job's model; raise PluginError, naming the learner and the place, where that fails."""
+        """Fit a job's model; where that fails, raise an error that names the learner, the place and the role.
+
+        An error of rrm's own keeps its kind; any other is a PluginError.
+        """
         below = None if job.below is None else self.load(job.below)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
             model = self._parts.learner.fit(ratings, below, job.place, job.seed, workspace)
-        except RrmError as error:
-            if job.role is Train:
-                raise
-            raise type(error)(f"the model of the judge of role {job.role.name}: {error}") from error
+        except FATAL:
+            raise
         except Exception as error:
-            judge = "" if job.role is Train else f", judge of role {job.role.name}"
-            raise PluginError(f"[reward] {self.name} failed at {job.place.title}{judge}: {_cause(error)}") from error
+            known = isinstance(error, RrmError)
+            kind, cause = (type(error), str(error)) if known else (PluginError, _cause(error))
+            raise kind(f"[reward] {self.name} failed at {job.title}: {cause}") from error
         if not isinstance(model, RewardModel):
             raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
         return model

@@ -48,7 +48,8 @@ class Stage(Generic[J, V]):
     """Like actions, one for each slot, that may be done in any order that `after` allows.
 
     `make(slot, done)` returns the slot's action once the slots in `after[slot]` are done; `done` holds
-    what they made. `step` names the worker's verb, `J` the jobs and `V` the values.
+    what they made. `step` names the worker's verb, `J` the jobs and `V` the values. `about` says in words what the
+    stage is about; left out, it is the place.
     """
 
     step: str
@@ -56,10 +57,11 @@ class Stage(Generic[J, V]):
     slots: tuple[str, ...]
     make: Callable[[str, Mapping[str, Done[J, V]]], Action[J]]
     after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    about: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.step} · {self.place.title}"
+        return f"{self.step} · {self.about or self.place.title}"
 
 
 Results = dict[str, Done[J, V]]

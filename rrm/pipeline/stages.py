@@ -92,6 +92,11 @@ class FitJob:
     below: Fitted | None
     seed: int
 
+    @property
+    def title(self) -> str:
+        """The place in words, with the role where it is not train."""
+        return self.place.title if self.role is Train else f"{self.place.title}, role {self.role.name}"
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreJob:
@@ -275,7 +280,7 @@ def fit(
         lower = below.digest if below else None
         return _action("fit", _level(place), slot, job, answers, lower, learner, role.name, root, seed, at=place)
 
-    return Stage("fit", place, (f"{role.name}/{place.level}",), make)
+    return Stage("fit", place, (f"{role.name}/{place.level}",), make, about=job.title)
 
 
 def score(

@@ -22,13 +22,14 @@ from rrm.core.errors import (
     StoreError,
 )
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
-from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, Workspace
-from rrm.core.roles import Final, Scorer, Train, for_improving
+from rrm.core.place import Place
+from rrm.core.protocols import Improved, Policy, ProposeJob, RewardModel, ScoredPart, Seen, Workspace
+from rrm.core.roles import Final, R, Ratings, Scorer, Select, Train, for_improving
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
 from rrm.policy.best_of_n import BestOfN
 from rrm.store.record import open_store
-from tests.toys import Growing, Lengths, Longer, Thirds, Words, toys
+from tests.toys import Growing, LengthModel, Lengths, Longer, Thirds, Words, toys
 
 
 def refused(out: Path, kind: type[RrmError] = PluginError, **changes: Any) -> str:
@@ -430,6 +431,27 @@ class Cheating:
 def test_an_optimiser_that_is_handed_the_final_judge(tmp_path: Path) -> None:
     said = refused(tmp_path / "run", RoleError, rounds=2, improve=Cheating())
     assert said == "an optimiser may use scores of role train, not of role final"
+
+
+def test_a_learner_that_fails_on_the_ratings_of_role_select_says_so_and_so_does_the_stage(tmp_path: Path) -> None:
+    class Biased(Lengths):
+        name = "biased"
+
+        def fit(
+            self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
+        ) -> LengthModel:
+            if ratings.role is Select:
+                raise InputError("nothing of that judge")
+            return super().fit(ratings, below, place, seed, workspace)
+
+    stages: list[str] = []
+    parts = toys(reward=Biased(), select={"plugin": Longer("judge"), "per_node": {"label": 1}})
+    with pytest.raises(InputError) as ended:
+        rrm.run(out=tmp_path / "run", on_event=lambda event: stages.append(event.stage), **parts)
+    where = "round 1, level 0, role select"
+    assert f"[reward] biased failed at {where}: nothing of that judge" in str(ended.value)
+    fits = [stage for stage in dict.fromkeys(stages) if stage.startswith("fit")]
+    assert fits == ["fit · round 1, level 0", f"fit · {where}"]
 
 
 # ---- folders ----

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rrm
-from rrm.core.errors import RrmError
+from rrm.core.errors import InputError, RrmError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Workspace
 from rrm.core.roles import R, Ratings
@@ -29,6 +29,8 @@ class Lengths(PlainLearner):
             return np.array([np.nan])
         if self.name == "broken" and any(row.request.place.level for row in rated):
             raise ZeroDivisionError("no lengths at this level")
+        if self.name == "refused" and any(row.request.place.level for row in rated):
+            raise InputError("there are no lengths here")
         return np.array([0.01])
 
     def rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
@@ -101,6 +103,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "raises at the second level": (
         Lengths("broken"),
         "broken failed at .*level 1: ZeroDivisionError: no lengths at this level",
+    ),
+    "refuses at the second level": (
+        Lengths("refused"),
+        r"^\[reward\] refused failed at round 1, level 1: there are no lengths here$",
     ),
     "no model": (Scratch("nothing", None), r"\[reward\] nothing must return a reward model, got NoneType"),
     "out of [0, 1]": (Scratch("sure", Whole(constant(1.5))), r"sure fitted cannot be used: .* must lie in \[0, 1\]"),
