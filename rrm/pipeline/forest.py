@@ -28,6 +28,29 @@ class Tree(NamedTuple):
     graph: TaskGraph
 
 
+def check_distinct(train: Iterable[Source], target: Iterable[Source]) -> None:
+    """Raise InputError if a training source's text stands in another one, or in a target, under whatever title.
+
+    Texts are compared with white space collapsed; those without a word are not compared.
+    """
+    titles: dict[str, str] = {}
+    for source in train:
+        text = " ".join(source.text.split())
+        if text and text in titles:
+            raise InputError(
+                f"the training sources {titles[text]!r} and {source.title!r} have the same text: keep one of them, as"
+                " sources must be independent of each other"
+            )
+        titles[text] = source.title
+    for source in target:
+        text = " ".join(source.text.split())
+        if text and text in titles:
+            raise InputError(
+                f"the target {source.title!r} has the same text as the training source {titles[text]!r}: keep it on"
+                " one side, as a target must not be a training source too"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Forest:
     """All trees of a run.
@@ -45,11 +68,8 @@ class Forest:
     def of(
         cls, train: Sequence[Source], target: Sequence[Source], trees: Iterable[Tree], apart: Iterable[str] = ()
     ) -> "Forest":
-        """Put trees and sources together; raise InputError if a source is both trained on and a target."""
-        both = {source.id for source in train} & {source.id for source in target}
-        if both:
-            titles = ", ".join(source.title for source in target if source.id in both)
-            raise InputError(f"{titles}: a target source must not be a training source too")
+        """Put trees and sources together; raise InputError where `check_distinct` does."""
+        check_distinct(train, target)
         sources = {source.id: source for source in (*train, *target)}
         return cls(sources, tuple(trees), frozenset(source.id for source in target), frozenset(apart))
 

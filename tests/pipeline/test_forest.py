@@ -94,8 +94,19 @@ def test_blank_text_is_not_shown() -> None:
 
 
 def test_a_source_is_trained_on_or_a_target_and_not_both() -> None:
-    with pytest.raises(InputError, match="numbers: a target source must not be a training source too"):
+    with pytest.raises(InputError, match="the target 'numbers' has the same text as the training source 'numbers'"):
         Forest.of([SOURCE, OTHER], [SOURCE], [])
+
+
+def test_sources_are_told_apart_by_their_words_whatever_their_titles_and_white_space() -> None:
+    again = Source("numbers again", "  " + SOURCE.text.replace(" ", "\n "))
+    assert again.id != SOURCE.id
+    with pytest.raises(InputError, match="the training sources 'numbers' and 'numbers again' have the same text"):
+        Forest.of([SOURCE, OTHER, again], [], [])
+    with pytest.raises(InputError, match=r"the target 'numbers again' has the same text as .* source 'numbers'"):
+        Forest.of([OTHER, SOURCE], [again], [])
+    apart = [Source("joined", SOURCE.text.replace(" ", "")), Source("a blank", " "), Source("another", "\n")]
+    assert len(Forest.of([SOURCE, *apart], [OTHER], []).sources) == 5
 
 
 # ---- what stands ----

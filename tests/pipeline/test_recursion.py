@@ -109,7 +109,7 @@ def test_ratings_made_elsewhere_join_their_level_and_root_means_the_highest() ->
 
 
 def test_a_target_that_is_trained_on_is_refused() -> None:
-    with pytest.raises(InputError, match="target: a target source must not be a training source too"):
+    with pytest.raises(InputError, match="the target 'target' has the same text as the training source 'target'"):
         go(recursion(replace(RUN, train=((TARGET, 1),))), World())
 
 
