@@ -22,6 +22,8 @@ from rrm.files import read_json, write_json
 TEXTS = {
     "first": "one. two. three. four. five. six. seven. eight. nine.",
     "second": "alpha. beta. gamma. delta. epsilon. zeta. eta. theta. iota.",
+    "third": "un. deux. trois. quatre. cinq. sept. huit. neuf. dix.",
+    "fourth": "eins. zwei. drei. vier. elf. sieben. acht. neun. zehn.",
     "target": "red. green. blue. cyan. pink. grey. black. white. brown.",
 }
 

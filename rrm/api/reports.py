@@ -192,6 +192,11 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
     sources = {row.request.source for level in outcome.levels for row in level.rated}
     if len(sources) == 1:
         yield "there is one training source: what is told of held-out sources needs two or more training sources"
+    if outcome.run.choices and len(outcome.forest.apart) == 1:
+        yield (
+            "the judge of role select chose policies on the one source that it was fitted to: it needs two sources held"
+            " apart, of four or more training sources"
+        )
     yield from _closed_early(outcome)
     plan = outcome.run.plan
     if plan.improve is not None and len(plan.rounds) < 2:

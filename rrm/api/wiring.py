@@ -300,13 +300,17 @@ class Parts:
 
     @property
     def apart(self) -> frozenset[str]:
-        """The training sources held apart for the judge of role select: a share of them, at least one, by the seed."""
+        """The training sources held apart for the judge of role select: a share of them, by the seed.
+
+        At least two where there are four or more, so that the judge need not choose on what it was fitted to.
+        """
         if self.run.select is None:
             return frozenset()
         ids = sorted({source.id for source in self.train}, key=lambda id_: seed_for(self.run.seed, "apart", id_))
         if len(ids) < 2:
             raise ConfigError("[select] holds training sources apart, which takes two or more of them")
-        return frozenset(ids[: min(len(ids) - 1, max(1, round(self.run.select.share * len(ids))))])
+        least = 2 if len(ids) >= 4 else 1
+        return frozenset(ids[: min(len(ids) - 1, max(least, round(self.run.select.share * len(ids))))])
 
     @cached_property
     def given(self) -> list[tuple[Level, list[Rated]]]:

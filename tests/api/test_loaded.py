@@ -9,7 +9,7 @@ import pytest
 
 import rrm
 from rrm.core.errors import BudgetError, ConfigError, InputError, StoreError
-from tests.toys import TOYS, Growing, LastWords, Lengths, Longer, Stuck, Words, toys
+from tests.toys import TOYS, Growing, LastWords, Lengths, Longer, Stuck, Texts, Words, toys
 
 REWARD = {"plugin": "tests.toys:Lengths"}
 
@@ -137,6 +137,18 @@ def test_a_policy_that_the_judge_of_role_select_refused_never_proposed(tmp_path:
     assert run.policy("1/answer/0").name == "words"  # outputs of last words are as long, so nothing is gained
     assert set(zip(run.ratings.judge, run.ratings.role, strict=True)) == {("train", "train"), ("select", "select")}
     assert run.model("0/answer/0", role="select").fitted.role == "select"
+    assert any("on the one source that it was fitted to" in warning for warning in run.report.warnings)
+
+
+def test_a_judge_of_role_select_with_two_sources_chooses_without_a_warning(tmp_path: Path) -> None:
+    improve = {"plugin": LastWords(), "kl_budget": 1.0}
+    select = {"plugin": Longer("selector"), "share": 0.25, "per_node": {"comparison": 2, "label": 1}}
+    train = {"plugin": Texts(["first", "second", "third", "fourth"])}
+    rrm.run(out=tmp_path / "run", quiet=True, **toys(train=train, improve=improve, select=select))
+    assert not any(
+        "fitted to" in warning
+        for warning in rrm.load(tmp_path / "run", reward=Lengths(), improve=LastWords(), policy=Words()).report.warnings
+    )
 
 
 def test_a_text_is_scored_as_the_runs_own_roots_were(loaded: Any) -> None:

@@ -58,3 +58,17 @@ def test_the_flat_baseline_is_asked_for_openly_where_raters_cost_money_or_time(
     assert Parts(run_file(table)).flat is flat
     for said in (True, False):
         assert Parts(run_file({**table, "flat": said})).flat is said
+
+
+@pytest.mark.parametrize(
+    ("sources", "share", "apart"),
+    [(8, 0.25, 2), (12, 0.25, 3), (4, 0.25, 2), (4, 0.01, 2), (3, 0.1, 1), (2, 0.9, 1)],
+)
+def test_the_judge_of_role_select_has_two_sources_or_more_where_there_are_four(
+    sources: int, share: float, apart: int
+) -> None:
+    train = {**SMALL["train"], "arguments": {"count": sources, "words": 600, "seed": 31}}
+    select = {**SMALL["rater"], "share": share, "per_node": {"label": 1}}
+    parts = Parts(run_file({**SMALL, "train": train, "select": select}))
+    assert len(parts.apart) == apart
+    assert parts.apart < {source.id for source in parts.train}
