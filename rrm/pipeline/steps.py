@@ -130,6 +130,12 @@ class RoundOutcome:
     policies: Mapping[int | None, Improvement]
 
 
+_NEVER_IMPROVED = (
+    "no policy was improved: [improve] works after a round that another one follows, and none of this run's does so"
+    " and improves (rounds = 2 is the least)"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run as it stands, between two steps.
@@ -160,7 +166,11 @@ class Run:
 
     @classmethod
     def begin(cls, plan: Recursion) -> "Run":
-        return cls(plan, policies={each.level: each for each in plan.policies})
+        run = cls(plan, policies={each.level: each for each in plan.policies})
+        learns = plan.improve is not None and not plan.models
+        if learns and not any(visit.improve for visit in plan.rounds[:-1]):
+            return run.noted(_NEVER_IMPROVED)
+        return run
 
     def in_round(self, number: int, visit: Round) -> "Run":
         return replace(self, number=number, visit=visit)
@@ -239,7 +249,25 @@ def grow(run: Run) -> Step[Run]:
     state = replace(
         run.state, answers=growing.answers, failures=tuple(dict.fromkeys((*run.state.failures, *growing.failures)))
     )
+    if note := _levels_of_no_tree(plan, forest):
+        run = run.noted(note)
     return replace(run, forest=forest, order=tuple(run.visit.order(forest, run.number, plan.seed)), state=state)
+
+
+def _levels_of_no_tree(plan: Recursion, forest: Forest) -> str | None:
+    """Say which levels the schedule or the budget names that no tree has, None where there are none."""
+    named = {
+        "[[schedule]]": {level for visit in plan.rounds for level in visit.levels or ()},
+        "rater.budget.by_level": set(plan.budget.by_level) if plan.budget else set(),
+    }
+    over = [
+        f"{', '.join(map(str, found))} of {where}"
+        for where, levels in named.items()
+        if (found := sorted(level for level in levels if isinstance(level, int) and level > forest.height))
+    ]
+    if not over or not forest.trees:
+        return None
+    return f"no tree has the levels {' and '.join(over)}: the highest, that of the roots, is {forest.height}"
 
 
 def _tree(slot: str, graph: TaskGraph) -> Tree:

@@ -382,6 +382,33 @@ def test_a_round_without_improvement_leaves_the_policy() -> None:
     assert [action.place.round for action in world.actions("improve")] == [1]
 
 
+@pytest.mark.parametrize(
+    ("rounds", "improves"),
+    [((Round(),), False), ((Round(improve=False), Round()), False), (TWO, True)],
+    ids=["one", "none-that-improves", "two"],
+)
+def test_a_run_that_never_comes_to_improve_its_policy_says_so(rounds: tuple[Round, ...], improves: bool) -> None:
+    world = World()
+    outcome = go(recursion(replace(IMPROVING, rounds=rounds)), world)
+    assert bool(world.actions("improve")) == improves
+    assert any(note.startswith("no policy was improved") for note in outcome.run.notes) != improves
+    applied = go(recursion(replace(IMPROVING, rounds=(Round(),), models=MODELS)), World())
+    assert applied.run.notes == ()  # with an earlier run's models and policies there is nothing to improve
+
+
+def test_levels_that_no_tree_has_are_told_once() -> None:
+    budget = Budget(by_level={level: Budget(questions=9) for level in (0, 1, 2, 7)})
+    rounds = (Round(levels=(0,)), Round(levels=(1,)), Round(levels=(2,)), Round(levels=(3,)), *TWO)
+    outcome = go(recursion(replace(RUN, rounds=rounds, budget=budget)), World())
+    [note] = [each for each in outcome.run.notes if each.startswith("no tree has")]
+    assert note == (
+        "no tree has the levels 3 of [[schedule]] and 7 of rater.budget.by_level: the highest, that of the roots, is 2"
+    )
+    known = Budget(by_level={0: Budget(questions=9), "root": Budget(questions=9)})
+    outcome = go(recursion(replace(RUN, rounds=(Round(levels=(0, "root")), *TWO), budget=known)), World())
+    assert not [each for each in outcome.run.notes if each.startswith("no tree has")]
+
+
 # ---- the judge of role select ----
 
 
