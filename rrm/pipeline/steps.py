@@ -256,7 +256,7 @@ def grow(run: Run) -> Step[Run]:
 
 def _levels_of_no_tree(plan: Recursion, forest: Forest) -> str | None:
     """Say which levels the schedule or the budget names that no tree has, None where there are none."""
-    named = {
+    named: dict[str, set[int | str]] = {
         "[[schedule]]": {level for visit in plan.rounds for level in visit.levels or ()},
         "rater.budget.by_level": set(plan.budget.by_level) if plan.budget else set(),
     }
