@@ -198,9 +198,6 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
             " apart, of four or more training sources"
         )
     yield from _closed_early(outcome)
-    plan = outcome.run.plan
-    if plan.improve is not None and len(plan.rounds) < 2:
-        yield "[improve] did nothing: policies are improved between rounds, and the run has one (rounds = 2)"
     for level in outcome.levels:
         nodes = [node for _, node in outcome.forest.level(level.place.level) if node in outcome.state.outputs]
         texts = [[output.text for output in outcome.state.outputs[node]] for node in nodes]

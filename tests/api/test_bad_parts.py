@@ -27,7 +27,6 @@ from rrm.core.protocols import Improved, Policy, ProposeJob, RewardModel, Scored
 from rrm.core.roles import Final, R, Ratings, Scorer, Select, Train, for_improving
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
-from rrm.policy.best_of_n import BestOfN
 from rrm.store.record import open_store
 from tests.toys import Growing, LengthModel, Lengths, Longer, Thirds, Words, toys
 
@@ -503,12 +502,6 @@ def test_a_rater_that_answers_by_another_criterion(tmp_path: Path) -> None:
 
     said = refused(tmp_path / "run", PluginError, rater=rater(Rich()))
     assert "was asked by the criterion 'overall' and answered by 'rich'" in said
-
-
-def test_a_policy_is_not_improved_after_the_last_round_and_the_report_says_so(tmp_path: Path) -> None:
-    parts = toys(improve=BestOfN(2))
-    report = rrm.run(out=tmp_path / "run", quiet=True, **parts)
-    assert any("[improve] did nothing" in warning for warning in report.warnings)
 
 
 def test_numbers_of_numpy_are_plain_ones_on_record() -> None:
