@@ -13,6 +13,7 @@ from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select
 from rrm.core.values import OVERALL, Fitted, Label, Rated, Score
+from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
@@ -197,6 +198,10 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
             "the judge of role select chose policies on the one source that it was fitted to: it needs two sources held"
             " apart, of four or more training sources"
         )
+    yield from beaten(levels, outcome.forest.height)
+    elsewhere = {row.feedback.id for _, rows in outcome.run.plan.given for row in rows}  # often the chosen one first
+    rows = [row for rated in outcome.run.rated.values() for row in rated if row.feedback.id not in elsewhere]
+    yield from one_sided(rows)
     yield from _closed_early(outcome)
     for level in outcome.levels:
         nodes = [node for _, node in outcome.forest.level(level.place.level) if node in outcome.state.outputs]

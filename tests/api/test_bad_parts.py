@@ -101,7 +101,7 @@ def test_a_policy_whose_outputs_are_all_equal_is_warned_of_and_each_stands_once(
             return [replace(each, text="the same") for each in super()._outputs(job)]
 
     report = rrm.run(out=tmp_path / "run", quiet=True, **toys(policy=policy(Same())))
-    assert report.warnings == tuple(
+    assert tuple(each for each in report.warnings if each.startswith("level")) == tuple(
         f"level {level}: all outputs of each node are equal, so nothing can be compared" for level in range(3)
     )
     candidates = [node.candidates for node in report.targets[0].trees[0].nodes]
@@ -110,7 +110,9 @@ def test_a_policy_whose_outputs_are_all_equal_is_warned_of_and_each_stands_once(
     # as they are, these toys say the last output twice, and all others once
     usual = rrm.run(out=tmp_path / "usual", quiet=True, **toys())
     root = usual.targets[0].trees[0].nodes[0]
-    assert not usual.warnings and sorted(each.times for each in root.candidates) == [1, 1, 1, 2]
+    assert not any("are equal" in each for each in usual.warnings) and sorted(
+        each.times for each in root.candidates
+    ) == [1, 1, 1, 2]
 
 
 def test_a_mended_policy_goes_on_in_the_same_folder(tmp_path: Path) -> None:
