@@ -364,7 +364,7 @@ def _prices_json(parts: Parts, full: Rehearsal, prices: PriceRange) -> dict[str,
             for level, stage in most.levels.items()
         ],
         "rounds": [
-            {"round": number + 1, "levels": _round_json(full, prices, number)}
+            {"round": number, "levels": _round_json(full, prices, number)}
             for number in range(len(full.limits.plan.rounds))
         ],
         "select": _stage_json(expected.select, most.select) if parts.run.select else None,

@@ -11,7 +11,8 @@ def print_forecast(forecast: Mapping[str, Any]) -> None:
     """Print what `rrm.api.forecast.forecast` returned; of two numbers the first is expected, the other the most."""
     console = Console(highlight=False, markup=False)
     sources = forecast["sources"]
-    console.print(f"{sources['train']} training sources, {sources['target']} targets")
+    counted = [f"{sources['train']} training sources", f"{sources['target']} targets"]
+    console.print(", ".join(each.removesuffix("s") if each.startswith("1 ") else each for each in counted))
     if forecast["nodes_per_level"] is None:
         console.print(f"{forecast['source_tokens']:,} tokens of text")
     else:
@@ -29,7 +30,7 @@ def _stages(forecast: Mapping[str, Any]) -> Table:
     several = len(forecast["rounds"]) > 1
     for each in forecast["rounds"] if several else ():
         for level in each["levels"]:
-            table.add_row(str(each["round"]), str(level["level"]), *_row(level))
+            table.add_row(str(each["round"] + 1), str(level["level"]), *_row(level))
     for level in forecast["levels"]:
         table.add_row("all" if several else "1", str(level["level"]), *_row(level))
     if forecast["select"] is not None:

@@ -138,7 +138,7 @@ def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budg
     settings = run_file(table | {"rounds": 2, "flat": True})
     said = forecast(settings)
     report = rrm.run(settings, tmp_path / "run", quiet=True)
-    assert [each["round"] for each in said["rounds"]] == [1, 2]
+    assert [each["round"] for each in said["rounds"]] == [0, 1]
     level_bounds = zip(said["levels"], report.cost.levels, strict=True)
     for level, stage in level_bounds:
         assert stage.ratings <= level["ratings"] and stage.tokens_shown <= level["tokens_shown"]["at_most"]
@@ -155,7 +155,7 @@ def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budg
         assert 0 < report.cost.levels[-1].minutes <= 12 + 1e-9
     with open_store(tmp_path / "run", "read") as store:
         requests = store.load(Request)
-    rows = {(each["round"] - 1, row["level"]): row for each in said["rounds"] for row in each["levels"]}
+    rows = {(each["round"], row["level"]): row for each in said["rounds"] for row in each["levels"]}
     by_place = Counter((r.place.round, r.place.level) for r in requests if r.place.subject == "answer")
     for key, count in by_place.items():
         assert count <= rows[key]["ratings"]

@@ -19,7 +19,7 @@ def test_a_dry_run_is_a_table_of_rounds_and_levels_in_eighty_columns(
     print_forecast(told)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "3 training sources, 1 targets"
+    assert lines[0] == "3 training sources, 1 target"
     rows = [line.split() for line in lines[2:12]]
     assert [row[:2] for row in rows[:9]] == [[when, str(at)] for when in ("1", "2", "all") for at in range(3)]
     assert rows[0][2:5] == ["35", "105", "105"]  # nodes, outputs, and ratings where nothing limits them
