@@ -17,7 +17,7 @@ from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
-from rrm.feedback.minutes import PUBLISHED, minutes_of_answers, tally
+from rrm.feedback.minutes import PUBLISHED, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat
 from rrm.pipeline.reporting import round_reports, target_reports
 from rrm.pipeline.steps import Outcome
@@ -166,7 +166,7 @@ def _cost(finished: FinishedRun) -> Cost:
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int]) -> StageCost:
     """Say what raters were shown, each time that it was shown, and the minutes that it takes."""
     shown = tally((row.request for row in rated), decisions_a_reading=1, size=cache(count))
-    minutes, published = minutes_of_answers(rated), minutes_of_answers(rated, PUBLISHED)
+    minutes, published = minutes_of_raters(rated), minutes_of_raters(rated, PUBLISHED)
     return StageCost(level, len(rated), shown.views + shown.outputs, minutes, published)
 
 

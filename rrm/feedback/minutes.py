@@ -13,7 +13,6 @@ from math import fsum
 from typing import NamedTuple, Protocol
 
 from rrm.core.errors import ConfigError
-from rrm.core.place import Place
 from rrm.core.text import words
 from rrm.core.values import Rated, Request, View
 
@@ -159,17 +158,11 @@ def published_minutes(requests: Iterable[Request], rates: PublishedRates = PUBLI
     return minutes(requests, rates)
 
 
-def minutes_of_answers(rated: Iterable[Rated], rates: Currency = RATES) -> float:
-    """Return the minutes of all answers, counted as budgets count the questions.
-
-    One rater is taken to answer all that is asked at a place; where a question is answered several times, the
-    second answers are those of a second rater, who reads for themselves, and so on.
-    """
-    answered: dict[tuple[Place, int], list[Request]] = defaultdict(list)
-    times: Counter[str] = Counter()
+def minutes_of_raters(rated: Iterable[Rated], rates: Currency = RATES) -> float:
+    """Return the minutes of all raters together; each rater reads for themselves."""
+    answered: dict[str, list[Request]] = defaultdict(list)
     for row in rated:
-        answered[row.request.place, times[row.request.id]].append(row.request)
-        times[row.request.id] += 1
+        answered[row.feedback.rater].append(row.request)
     return fsum(minutes(requests, rates) for requests in answered.values())
 
 

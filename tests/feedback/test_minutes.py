@@ -1,7 +1,6 @@
 """Rater minutes: values by hand, and what must hold of any questions."""
 
 from collections import Counter
-from dataclasses import replace
 from math import ceil
 from random import Random
 
@@ -21,7 +20,7 @@ from rrm.feedback.minutes import (
     Rates,
     Tally,
     minutes,
-    minutes_of_answers,
+    minutes_of_raters,
     published_minutes,
     tally,
 )
@@ -65,27 +64,11 @@ def test_a_model_is_sent_the_whole_view_with_every_question_and_reads_tokens() -
     assert tally(asked, decisions_a_reading=1, size=len) == Tally(3 * len(text(450)), 3 * (49 + 99), 6, 3)
 
 
-def answered(request: Request, rater: str) -> Rated:
-    return Rated(request, Feedback(request.id, rater, Label(True)))
-
-
-def test_answers_are_counted_as_the_questions_were_whoever_gave_them() -> None:
-    asked = [question(LEAF, 25, kind="label", copy=copy) for copy in range(3)]
-    one, several = (
-        [answered(each, rater) for each, rater in zip(asked, names, strict=True)]
-        for names in (("anna", "anna", "anna"), ("anna", "ben", "carla"))
-    )
-    # 450 words once, 25 words three times, and 0.2 minutes a decision: 1.8 + 0.3 + 0.6
-    assert minutes_of_answers(one) == minutes_of_answers(several) == minutes(asked) == pytest.approx(2.7, abs=1e-12)
-    assert minutes_of_answers([]) == 0
-
-
-def test_a_second_answer_is_a_second_raters_and_each_round_is_read_anew() -> None:
+def test_each_rater_reads_for_themselves() -> None:
     request = question(LEAF, 25, kind="label")
-    later = replace(request, place=Place(1))
-    twice = [answered(request, rater) for rater in ("anna", "ben")]
-    assert minutes_of_answers(twice) == pytest.approx(2 * minutes([request]), abs=1e-12)
-    assert minutes_of_answers([twice[0], answered(later, "anna")]) == pytest.approx(2 * minutes([request]), abs=1e-12)
+    rated = [Rated(request, Feedback(request.id, rater, Label(True))) for rater in ("anna", "ben")]
+    assert minutes_of_raters(rated) == pytest.approx(2 * minutes([request]), abs=1e-12)
+    assert minutes_of_raters([]) == 0
 
 
 def test_rates_that_make_no_sense_are_refused() -> None:
