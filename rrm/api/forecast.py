@@ -39,6 +39,7 @@ from rrm.pipeline.recursion import recursion
 from rrm.pipeline.rehearse import FULL, USUAL, StandIn, StandIns, rehearsed, with_wordless_roots
 from rrm.pipeline.stages import ChooseJob, OutputsJob, RateJob
 from rrm.pipeline.steps import Recursion
+from rrm.raters.simulated import SimulatedRaters
 
 _SAMPLE = 64  # sentences encoded to see how fast this machine is
 _NO_NODES = (
@@ -58,9 +59,10 @@ def forecast(settings: RunFile) -> dict[str, Any]:
     """Split the sources as the run would, and do all that it would do with stand-ins; no model is asked.
 
     Everywhere `expected` has outputs at three quarters of their limits, and one rater for all questions about
-    a view; `at_most` has them at their limits, and another rater for each question. Tokens are in the run's
-    tokenizer; those of model calls count the whole prompt with every call, by characters where that is
-    more. What stands under `flat` is the flat baseline's price, in the totals only where it is `included`.
+    a view, or the people of a simulated panel; `at_most` has them at their limits, and another rater for each
+    question. Tokens are in the run's tokenizer; those of model calls count the whole prompt with every call, by
+    characters where that is more. What stands under `flat` is the flat baseline's price, in the totals only where
+    it is `included`.
     """
     parts = CountingParts(settings)
     sources = list({source.id: source for source in (*parts.train, *parts.target)}.values())
@@ -150,9 +152,9 @@ class Rehearsal:
         rater = parts.run.rater
         self._raters = raters_each(rater)
         self.notes: dict[str, None] = {}
-        plan = recursion_of(parts)
+        plan = _of_one_rater(recursion_of(parts))
         freely = replace(plan, budget=None) if self._at_most else plan
-        self._answers = StandIns(freely, decomposer, stand_in)
+        self._answers = StandIns(freely, decomposer, stand_in, 1 if self._at_most else _panel(parts))
         self._outcome, self._done = rehearsed(recursion(freely), self._answers)
         self.limits = Limits(plan, self._outcome.forest, plan.budget if self._at_most else None)
 
@@ -281,11 +283,15 @@ class Rehearsal:
         return await self._counted(part, lambda: rater.rate_async(request, 0), "")
 
     def _stage(self, requests: Sequence[Request], questions: Sequence[Question], allowance: Allowance) -> Stage:
-        """Return what questions take: at most the dearest, else all of them, by one rater."""
+        """Return what questions take: at most the dearest, else all of them, each by the rater who answers it."""
         most = dearest(questions, allowance)
         if self._at_most:
             return most
-        return replace(most, minutes=minutes(requests, RATES), published_minutes=minutes(requests, PUBLISHED))
+        answered: dict[str, list[Request]] = defaultdict(list)
+        for request in requests:
+            answered[self._answers.rater(request)].append(request)
+        took, published = (fsum(minutes(each, rates) for each in answered.values()) for rates in (RATES, PUBLISHED))
+        return replace(most, minutes=took, published_minutes=published)
 
     async def _select(self) -> Stage:
         """Return what the judge of role select takes, whom no budget limits."""
@@ -296,24 +302,20 @@ class Rehearsal:
     async def _flat(self, questions: Mapping[Place, Sequence[Question]]) -> Stage:
         """Return what the flat baseline takes; at most, it is asked as if its outputs took no time to read."""
         if self._at_most:
-            allowance = Allowance(self._minutes_of_one_rater(questions))
+            allowance = Allowance(self._most_minutes(questions))
             _, done = rehearsed(flat_baseline(with_wordless_roots(self._outcome), allowance), self._answers)
         else:
+            allowance = UNLIMITED
             _, done = rehearsed(flat_baseline(self._outcome), self._answers)
         asked = [request for requests in self._asked(done, "rate").values() for request in requests]
-        return self._stage(asked, await self._questions(asked, "rater"), UNLIMITED)
+        return self._stage(asked, await self._questions(asked, "rater"), allowance)
 
-    def _minutes_of_one_rater(self, questions: Mapping[Place, Sequence[Question]]) -> float:
-        """Return the most minutes that one rater takes for the questions of all levels."""
-        together: dict[int, list[float]] = defaultdict(list)
-        for place, requests in self._asked(self._done, "rate").items():
-            together[place.level].append(minutes(requests))
-        levels = [
-            _least(fsum(each), _of_level(questions, level), self.limits.of_level(level))
-            for level, each in together.items()
-        ]
+    def _most_minutes(self, questions: Mapping[Place, Sequence[Question]]) -> float:
+        """Return the most minutes that raters take for the questions of all levels, views read anew."""
+        levels = {place.level for place in questions}
+        each = [dearest(_of_level(questions, level), self.limits.of_level(level)).minutes for level in levels]
         every = [question for each in questions.values() for question in each]
-        return _least(fsum(levels), every, self.limits.in_all)
+        return min(fsum(each), dearest(every, self.limits.in_all).minutes)
 
     # ---- asking assistants that only count ----
 
@@ -338,10 +340,16 @@ def _of_level(questions: Mapping[Place, Sequence[Question]], level: int) -> list
     return [question for place, each in questions.items() if place.level == level for question in each]
 
 
-def _least(shared: float, questions: Sequence[Question], allowance: Allowance) -> float:
-    """Return the least bound of one rater's minutes: views shared, views read anew within the allowance, itself."""
-    bounds = (shared, dearest(questions, allowance).minutes, allowance.minutes)
-    return min(bound for bound in bounds if bound is not None)
+def _panel(parts: Parts) -> int:
+    """Return how many raters are expected to read: a simulated panel's people, else one for all questions."""
+    return len(parts.rater.people) if isinstance(parts.rater, SimulatedRaters) else 1
+
+
+def _of_one_rater(plan: Recursion) -> Recursion:
+    """Return a plan with one rater for each question, and that rater's share of the budget's minutes."""
+    if plan.budget is None or plan.overlap == 1:
+        return replace(plan, overlap=1)
+    return replace(plan, overlap=1, budget=plan.budget.among(plan.overlap))
 
 
 # ---- as plain values ----

@@ -85,15 +85,14 @@ def dearest(questions: Sequence[Question], allowance: Allowance = UNLIMITED) -> 
     """Return the most that questions can take where an allowance pays for as many as it can, whichever they are.
 
     Outputs may be shorter than foreseen, so an allowance in minutes pays for as many questions as can be decided
-    in it without reading. Its minutes are one rater's, who reads a view once for several decisions; raters who
-    each read for themselves take up to that many times as long.
+    in it without reading. Its minutes are those of all raters, each of whom reads for themselves.
     """
     count, longest = sum(question.times for question in questions), inf
     if allowance.questions is not None:
         count = min(count, allowance.questions)
     if allowance.minutes is not None:
         count = min(count, floor(allowance.minutes / RATES.minutes_a_decision + 1e-9))
-        longest = allowance.minutes * RATES.decisions_a_reading
+        longest = allowance.minutes
 
     def most(measure: Sequence[float]) -> float:
         return _greatest([(value, each.times) for value, each in zip(measure, questions, strict=True)], count)

@@ -1,15 +1,15 @@
 """What raters may be asked in all, in minutes or questions, and which questions that pays for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Output, Request, View
-from rrm.feedback.minutes import RATES, Currency, Meter, minutes
+from rrm.feedback.minutes import RATES, Currency, Meter
 from rrm.feedback.select import select, select_new
 
 ROOT = "root"
@@ -18,13 +18,20 @@ ROOT = "root"
 
 @dataclass(frozen=True)
 class Allowance:
-    """What may be asked now: rater minutes or questions, from 0 up; None is no limit."""
+    """What may be asked now: minutes of all raters together, or questions, from 0 up; None is no limit."""
 
     minutes: float | None = None
     questions: int | None = None
 
 
 NOTHING = Allowance(0.0, 0)
+
+
+class Spent(NamedTuple):
+    """What was spent at a level: the minutes of all who answered, as the report counts them, and questions put."""
+
+    minutes: float = 0.0
+    questions: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,37 +59,42 @@ class Budget:
             raise ConfigError("a level's budget says minutes or questions, and has no levels of its own")
         object.__setattr__(self, "by_level", {_level(key): entry for key, entry in self.by_level.items()})
 
-    def share(self, fraction: float) -> "Budget":
-        """Return the budget that is due once this share of the rounds has begun; questions are rounded down."""
+    def share(self, fraction: float, overlap: int = 1) -> "Budget":
+        """Return the budget that is due once this share of the rounds has begun; questions are rounded down.
+
+        Where `overlap` raters answer each question, that many fewer questions are put; minutes are those of all.
+        """
         if self.by_level:
-            return Budget(by_level={level: entry.share(fraction) for level, entry in self.by_level.items()})
+            return Budget(by_level={level: entry.share(fraction, overlap) for level, entry in self.by_level.items()})
         if self.minutes is not None:
             return Budget(minutes=self.minutes * fraction)
         assert self.questions is not None
-        return Budget(questions=max(1, int(self.questions * fraction + 1e-9)))
+        return Budget(questions=max(1, int(self.questions * fraction / overlap + 1e-9)))
+
+    def among(self, overlap: int) -> "Budget":
+        """Return what each of so many raters has of it, where all of them answer every question."""
+        if self.by_level:
+            return Budget(by_level={level: entry.among(overlap) for level, entry in self.by_level.items()})
+        if self.minutes is not None:
+            return Budget(minutes=self.minutes / overlap)
+        return self.share(1.0, overlap)
 
     def allowance(
-        self,
-        level: int,
-        top: int,
-        draws: Mapping[int, int],
-        asked: Sequence[Sequence[Request]] = (),
-        rates: Currency = RATES,
+        self, level: int, top: int, draws: Mapping[int, int], spent: Mapping[int, Spent] | None = None
     ) -> Allowance:
         """Return what may be asked at a level, `top` being the highest one.
 
         A budget for the whole run is shared among this level and those above it in proportion to
         their `draws` (see `rrm.feedback.sample.draws_by_level`), so that what a level leaves over goes
-        to those above. `asked` is what was put before in this pass, one sequence a level: a reading is
-        not shared between them.
+        to those above. `spent` is what went before in this pass, by level.
         """
+        before = spent or {}
         if self.by_level:
             entry = self.by_level.get(ROOT) if level == top else None
             entry = entry or self.by_level.get(level)
-            here = [requests for requests in asked if requests and requests[0].place.level == level]
-            return _left(entry, here, rates, 1, 1) if entry else NOTHING
+            return _left(entry, [before.get(level, Spent())], 1, 1) if entry else NOTHING
         above = sum(count for at, count in draws.items() if at >= level)
-        return _left(self, asked, rates, draws.get(level, 0), above)
+        return _left(self, before.values(), draws.get(level, 0), above)
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,69 @@ class Askable:
     wanted: Mapping[str, int]
 
 
+def drawn(
+    order: Sequence[str],
+    at: Mapping[str, Askable],
+    seed: int,
+    *,
+    asked: Collection[Request] = (),
+    unanswered: Collection[str] = (),
+    stale: Collection[str] = (),
+    repeats: bool = True,
+) -> Iterator[Request]:
+    """Yield the questions to put, in the order of the visits, as many as there are.
+
+    Nodes are visited in `order`, as a sampler gives it; those that `at` does not know are passed over.
+    Each visit of a node puts its next round of questions that were not all `asked` before, without those that
+    were, and copies once no different question is left. With `repeats` False raters are not asked again: a visit
+    puts the next questions that have no answer yet (see `select_new`; the `unanswered` of those asked, by their
+    ids, have none), fewer where there are fewer. `stale` nodes, whose ratings are about inputs that have changed,
+    come first, whether the order has them or not. Equal arguments give equal requests.
+    """
+    visits = _stale_first([node for node in order if node in at], at, frozenset(stale))
+    times = Counter(visits)
+    rounds: dict[str, list[list[Request]]] = {}
+    before = frozenset(request.id for request in asked)
+    earlier: dict[str, list[Request]] = defaultdict(list)
+    for request in asked:
+        earlier[request.node].append(request)
+    for node in visits:
+        if node not in rounds:
+            if repeats:
+                found = _rounds(node, at[node], times[node], seed, before)
+            else:
+                found = _new_rounds(node, at[node], times[node], seed, earlier[node], unanswered)
+            rounds[node] = found[::-1]
+        yield from (request for request in rounds[node].pop() if request.id not in before)
+
+
+def fitting(
+    questions: Iterable[Request], allowance: Allowance, overlap: int = 1, rates: Currency = RATES
+) -> list[Request]:
+    """Return the first questions, up to the first that does not fit in an allowance whoever answers it.
+
+    Who will answer is not known, and each rater reads for themselves: a question counts with its view read anew,
+    by each of the `overlap` raters that answer it. What was answered takes that long or less (see
+    `rrm.feedback.minutes.minutes_of_raters`), so more may fit once that is known.
+    """
+    found: list[Request] = []
+    meter = Meter(rates, anew=True)
+    for request in questions:
+        if not _fits(allowance, overlap * meter.minutes_with(request), len(found) + 1):
+            break
+        meter.add(request)
+        found.append(request)
+    return found
+
+
+def by_view(questions: Iterable[Request]) -> list[Request]:
+    """Return questions with those about one view next to each other, in the order of their first ones."""
+    groups: dict[str, list[Request]] = defaultdict(list)
+    for request in questions:
+        groups[request.view.id].append(request)
+    return [each for requests in groups.values() for each in requests]
+
+
 def ask(
     order: Sequence[str],
     at: Mapping[str, Askable],
@@ -106,49 +181,10 @@ def ask(
     unanswered: Collection[str] = (),
     stale: Collection[str] = (),
     repeats: bool = True,
-    rates: Currency = RATES,
 ) -> list[Request]:
-    """Return the requests that fit in an allowance, those about one view next to each other.
-
-    Nodes are visited in `order`, as a sampler gives it; those that `at` does not know are passed over.
-    Each visit of a node puts its next round of questions that were not all `asked` before, without those that
-    were, and copies once no different question is left. With `repeats` False raters are not asked again: a visit
-    puts the next questions that have no answer yet (see `select_new`; the `unanswered` of those asked, by their
-    ids, have none), fewer where there are fewer. `stale` nodes, whose ratings are about inputs that have changed,
-    come first, whether the order has them or not. Ends at the first question that does not fit, so what is left
-    over is less than one question's cost, unless there are no more questions. The minutes are those of
-    one rater who answers everything returned. Equal arguments give equal requests.
-    """
-    visits = _stale_first([node for node in order if node in at], at, frozenset(stale))
-    times = Counter(visits)
-    rounds: dict[str, list[list[Request]]] = {}
-    meter, before = Meter(rates), frozenset(request.id for request in asked)
-    earlier: dict[str, list[Request]] = defaultdict(list)
-    for request in asked:
-        earlier[request.node].append(request)
-    chosen: dict[str, list[Request]] = defaultdict(list)
-    count = 0
-    for node in visits:
-        if node not in rounds:
-            if repeats:
-                drawn = _rounds(node, at[node], times[node], seed, before)
-            else:
-                drawn = _new_rounds(node, at[node], times[node], seed, earlier[node], unanswered)
-            rounds[node] = drawn[::-1]
-        for request in rounds[node].pop():
-            if request.id in before:
-                continue
-            if not _fits(allowance, meter.minutes_with(request), count + 1):
-                return [each for requests in chosen.values() for each in requests]
-            meter.add(request)
-            count += 1
-            chosen[request.view.id].append(request)
-    return [each for requests in chosen.values() for each in requests]
-
-
-def flat_budget(level_requests: Iterable[Sequence[Request]], rates: Currency = RATES) -> Allowance:
-    """Return what the flat baseline may ask: as many minutes as the levels had, a sequence of requests each."""
-    return Allowance(minutes=fsum(minutes(requests, rates) for requests in level_requests))
+    """Return the questions (see `drawn`) that fit in an allowance whoever answers, those about one view together."""
+    found = drawn(order, at, seed, asked=asked, unanswered=unanswered, stale=stale, repeats=repeats)
+    return by_view(fitting(found, allowance))
 
 
 def read_budget(table: Mapping[str, Any], where: str = "budget") -> Budget:
@@ -169,15 +205,16 @@ def read_budget(table: Mapping[str, Any], where: str = "budget") -> Budget:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _left(budget: Budget, asked: Sequence[Sequence[Request]], rates: Currency, share: int, of: int) -> Allowance:
-    """Return a share of what a budget has left after what was asked."""
+def _left(budget: Budget, spent: Iterable[Spent], share: int, of: int) -> Allowance:
+    """Return a share of what a budget has left."""
     if not share:
         return NOTHING
+    before = list(spent)
     if budget.minutes is not None:
-        left = budget.minutes - fsum(minutes(requests, rates) for requests in asked)
+        left = budget.minutes - fsum(each.minutes for each in before)
         return Allowance(minutes=max(0.0, left * (share / of)))
     assert budget.questions is not None
-    return Allowance(questions=max(0, budget.questions - sum(map(len, asked))) * share // of)
+    return Allowance(questions=max(0, budget.questions - sum(each.questions for each in before)) * share // of)
 
 
 def _rounds(node: str, askable: Askable, visits: int, seed: int, before: frozenset[str]) -> list[list[Request]]:

@@ -116,11 +116,14 @@ class Counted:
 
 
 class Meter:
-    """The minutes of one rater, question by question: what one more would cost, and all so far."""
+    """The minutes of one rater, question by question: what one more would cost, and all so far.
 
-    def __init__(self, rates: Currency = RATES) -> None:
+    With `anew` the view is read for every question, as where each is answered by another rater.
+    """
+
+    def __init__(self, rates: Currency = RATES, anew: bool = False) -> None:
         self._rates = rates
-        self._counted = Counted(rates.decisions_a_reading)
+        self._counted = Counted(1 if anew else rates.decisions_a_reading)
 
     @property
     def minutes(self) -> float:

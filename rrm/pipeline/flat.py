@@ -8,8 +8,9 @@ from rrm.core.protocols import PromptContext
 from rrm.core.roles import Train
 from rrm.core.task import Span
 from rrm.core.values import OVERALL, Fitted, Output, Passage, Prediction, Rated, Request, View
-from rrm.feedback.budget import Allowance, Askable, ask, flat_budget
+from rrm.feedback.budget import Allowance, Askable, drawn
 from rrm.pipeline import stages
+from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import by_source, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, carried_out
 from rrm.pipeline.steps import Outcome
@@ -39,9 +40,10 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     whole = {source: _whole(outcome, source) for source in roots}
     if plan.models:
         return None
-    asked = _questions(outcome, place, roots, whole, allowance)
-    answers = yield from carried_out(stages.rate(place, asked, Train, plan.rater, plan.seed))
-    rated = (*plan.given_at(place, forest.height), *(each for done in answers.values() for each in done.values))
+    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=not plan.repeats)
+    questions = _questions(outcome, place, roots, whole)
+    found = yield from put(place, questions, allowance or Allowance(outcome.minutes), raters)
+    rated = (*plan.given_at(place, forest.height), *found.rows)
     if not rated:
         return None
     fitted = yield from carried_out(stages.fit(place, True, Train, rated, None, plan.learner, plan.seed))
@@ -50,10 +52,10 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     groups = {node: (whole[source], tuple(roots[source])) for node, source in nodes.items()}
     scored = yield from carried_out(stages.score(place, nodes, groups, model))
     scores: dict[str, float] = {}
-    found = predictions((groups[node][1], scored[node].values) for node in nodes)
-    for node, prediction in zip(nodes, found, strict=True):
+    judged = predictions((groups[node][1], scored[node].values) for node in nodes)
+    for node, prediction in zip(nodes, judged, strict=True):
         scores |= _means(groups[node][1], prediction)
-    return Flat(tuple(asked), rated, model, scores)
+    return Flat(tuple(found.asked), rated, model, scores)
 
 
 def _means(outputs: tuple[Output, ...], prediction: Prediction) -> dict[str, float]:
@@ -62,13 +64,9 @@ def _means(outputs: tuple[Output, ...], prediction: Prediction) -> dict[str, flo
 
 
 def _questions(
-    outcome: Outcome,
-    place: Place,
-    roots: dict[str, list[Output]],
-    whole: dict[str, PromptContext],
-    allowance: Allowance | None,
+    outcome: Outcome, place: Place, roots: dict[str, list[Output]], whole: dict[str, PromptContext]
 ) -> list[Request]:
-    """Return questions about the training sources' root outputs, each source by turns, for the levels' minutes."""
+    """Return questions about the training sources' root outputs, each source by turns, as many as the levels had."""
     plan, forest = outcome.run.plan, outcome.forest
     sources = [source for source in roots if source not in forest.targets and source not in forest.apart]
     questions = outcome.questions
@@ -79,7 +77,7 @@ def _questions(
         for source in sources
     }
     visits = 1 + sum(map(len, questions)) // (len(sources) * max(1, sum(plan.ratings.values())))
-    return ask(list(at) * visits, at, allowance or flat_budget(questions), plan.seed, repeats=plan.repeats)
+    return list(drawn(list(at) * visits, at, plan.seed, repeats=plan.repeats))
 
 
 def _roots(outcome: Outcome) -> dict[str, list[Output]]:

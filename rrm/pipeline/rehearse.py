@@ -120,12 +120,14 @@ class StandIns:
     """Answers every action of a run at once: splits for real, all else with something that could be so.
 
     Every new model gives its outputs other scores than the last one, so that in each round all views above the
-    leaves change, and every improved policy is chosen: no run can do more.
+    leaves change, and every improved policy is chosen: no run can do more. Each question is answered by one of so
+    many `raters`.
     """
 
     plan: Recursion
     decomposer: Decomposer
     stand_in: StandIn
+    raters: int = 1
     _trees: dict[tuple[str, int], TaskGraph] = field(default_factory=dict, repr=False)
 
     def __call__(self, action: AnyAction) -> Values:
@@ -137,7 +139,9 @@ class StandIns:
             case OutputsJob():
                 return self._outputs(job)
             case RateJob():
-                return (Rated(job.request, Feedback(job.request.id, "stand-in", self._answer(job.request))),)
+                return (
+                    Rated(job.request, Feedback(job.request.id, self.rater(job.request), self._answer(job.request))),
+                )
             case FitJob():
                 digest = content_id("stand-in", action.id)
                 return (Fitted(job.place, digest, digest, len(job.rated), job.root, job.role.name),)
@@ -155,6 +159,10 @@ class StandIns:
             case GoldJob():
                 return tuple(Gold(output.id, 0.5) for output, _ in job.outputs)
         raise AssertionError(f"nothing stands in for the step {action.step}")
+
+    def rater(self, request: Request) -> str:
+        """Return who answers a question."""
+        return f"stand-in-{seed_for('stand-in', request.id) % self.raters}"
 
     def _decompose(self, job: DecomposeJob) -> TaskGraph:
         """Split for real, once for all rounds: equal seeds give equal trees."""

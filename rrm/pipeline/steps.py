@@ -4,7 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from math import fsum
 from typing import Literal, TypeVar
 
 from rrm.core.errors import InputError
@@ -16,8 +16,10 @@ from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
 from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
-from rrm.feedback.budget import Allowance, Askable, Budget, ask
+from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
+from rrm.feedback.minutes import minutes_of_raters
 from rrm.pipeline import stages
+from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, J, Results, V, carried_out
 from rrm.pipeline.schedule import Round
@@ -141,9 +143,9 @@ class Run:
     """A run as it stands, between two steps.
 
     `order` are the training nodes that the round asks about. By role and level, `rated` are the ratings so far,
-    `asked` the questions put (one sequence a round) and `models` the models fitted last; `unanswered` are the
-    questions, by their ids, that got no answer. `policies` are those that were improved, by level (None: all
-    levels); `rounds` what stood at the end of each.
+    `asked` the questions put (one sequence a round), `answered` all answers to them, and `models` the models fitted
+    last; `unanswered` are the questions, by their ids, that got no answer. `policies` are those that were improved,
+    by level (None: all levels); `rounds` what stood at the end of each.
     """
 
     plan: Recursion
@@ -154,6 +156,7 @@ class Run:
     state: State = field(default_factory=State)
     rated: Mapping[RoleLevel, tuple[Rated, ...]] = field(default_factory=dict)
     asked: Mapping[RoleLevel, tuple[tuple[Request, ...], ...]] = field(default_factory=dict)
+    answered: Mapping[RoleLevel, tuple[Rated, ...]] = field(default_factory=dict)
     unanswered: frozenset[str] = frozenset()
     models: Mapping[RoleLevel, Fitted] = field(default_factory=dict)
     learned: FittedComposer | None = None
@@ -221,6 +224,11 @@ class Outcome:
     def questions(self) -> list[tuple[Request, ...]]:
         """The questions put to raters of role train, one sequence a level and round."""
         return [requests for (role, _), each in self.run.asked.items() if role == Train.name for requests in each]
+
+    @property
+    def minutes(self) -> float:
+        """The minutes of all raters of role train, each of whom reads for themselves."""
+        return fsum(minutes_of_raters(rows) for (role, _), rows in self.run.answered.items() if role == Train.name)
 
 
 # ---- grow ----
@@ -331,17 +339,19 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     rater = plan.rater if role is Train else plan.select.rater if plan.select else None
     if rater is None or plan.models:
         return run
-    asked, fewer = _questions(run, place, role)
-    if fewer:
-        run = run.noted(_fewer_questions(run, place, len(asked), fewer))
-    answers = yield from carried_out(stages.rate(place, asked, role, rater, plan.seed))
-    rows = [each for done in answers.values() for each in done.values]
-    earlier = _earlier(run, key)
+    questions, wanted = _questions(run, place, role)
+    raters = Raters(rater, role, plan.seed, plan.overlap if role is Train else 1, once=not plan.repeats)
+    before = run.answered.get(key, ())
+    asked, answers = found = yield from put(place, questions, _allowance(run, place, role), raters, before)
+    if wanted > len(asked):
+        run = run.noted(_fewer_questions(run, place, len(asked), wanted - len(asked)))
+    rows, earlier = found.rows, _earlier(run, key)
     first = plan.given_at(place, run.forest.height) if role is Train and not earlier else []
     return replace(
         run,
         rated={**run.rated, key: (*first, *earlier, *rows)},
         asked={**run.asked, key: (*run.asked.get(key, ()), tuple(asked))},
+        answered={**run.answered, key: (*before, *rows)},
         unanswered=run.unanswered | {request for request, done in answers.items() if not done.values},
         state=run.state.failed(answers),
     )
@@ -373,9 +383,9 @@ def _fewer_questions(run: Run, place: Place, put: int, fewer: int) -> str:
 
 
 def _questions(run: Run, place: Place, role: type[Role]) -> tuple[list[Request], int]:
-    """Return what raters of a role are asked about a level's outputs, in the order in which it is asked.
+    """Return what raters of a role can be asked about a level's outputs, in the order in which it is asked.
 
-    With it, by how many questions it falls short of what the round wants, as raters are not asked again.
+    With it, how many questions the round would put if raters could be asked again, 0 where they are.
     """
     plan, state = run.plan, run.state
     wanted = plan.wanted if role is Train else lambda tree, node: plan.select.ratings if plan.select else {}
@@ -393,11 +403,10 @@ def _questions(run: Run, place: Place, role: type[Role]) -> tuple[list[Request],
     about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
     stale = {each.node for each in before if each.node in at} - about_now
     order = [node for node in run.order if node in at]
-    questions = partial(ask, order, at, _allowance(run, place, role), plan.seed, stale=stale)
     if plan.repeats or role is Select:
-        return questions(asked=before), 0
-    new = questions(asked=before, unanswered=run.unanswered, repeats=False)
-    return new, max(0, len(questions()) - len(new))
+        return list(drawn(order, at, plan.seed, asked=before, stale=stale)), 0
+    new = drawn(order, at, plan.seed, asked=before, unanswered=run.unanswered, stale=stale, repeats=False)
+    return list(new), len(ask(order, at, _allowance(run, place, role), plan.seed, stale=stale))
 
 
 def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:
@@ -406,9 +415,13 @@ def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:
     if plan.budget is None or role is Select:
         return Allowance()
     draws = Counter(run.forest.level_of(run.forest.tree_of[node], node) for node in run.order)
-    due = plan.budget.share((run.number + 1) / len(plan.rounds) / plan.overlap)
-    put = [requests for (name, _), each in run.asked.items() if name == role.name for requests in each]
-    return due.allowance(place.level, run.forest.height, draws, put)
+    due = plan.budget.share((run.number + 1) / len(plan.rounds), plan.overlap)
+    spent = {
+        level: Spent(minutes_of_raters(run.answered.get((name, level), ())), sum(map(len, each)))
+        for (name, level), each in run.asked.items()
+        if name == role.name
+    }
+    return due.allowance(place.level, run.forest.height, draws, spent)
 
 
 def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:

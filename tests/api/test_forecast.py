@@ -160,7 +160,13 @@ def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budg
         assert said["ratings"] == 120
     if "by_level" in budget:
         assert said["levels"][0]["ratings"] == 80 and said["levels"][1]["ratings"] == 0
-        assert said["levels"][2]["minutes"]["at_most"] <= 3 * 12 + 0.05
+        assert said["levels"][2]["minutes"]["at_most"] <= 12 + 0.05
+        assert 6 < report.cost.levels[2].minutes <= 12
+    if "minutes" in budget:
+        assert report.cost.flat is not None
+        assert 80 < report.cost.minutes <= 90 + 1e-9
+        # the baseline leaves less than one question about a whole source
+        assert report.cost.minutes - 3 < report.cost.flat.minutes <= report.cost.minutes + 1e-9
 
 
 class Nudge:

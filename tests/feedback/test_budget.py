@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
-from rrm.core.values import Output, Passage, Request, View
-from rrm.feedback.budget import NOTHING, Allowance, Askable, Budget, ask, flat_budget, read_budget
-from rrm.feedback.minutes import PUBLISHED, Meter, Rates, minutes
+from rrm.core.values import Output, Passage, View
+from rrm.feedback.budget import NOTHING, Allowance, Askable, Budget, Spent, ask, by_view, drawn, fitting, read_budget
+from rrm.feedback.minutes import PUBLISHED, Rates, minutes
 from rrm.feedback.select import select
 
 
@@ -39,15 +39,17 @@ def test_without_a_limit_every_node_is_asked_what_select_asks() -> None:
     assert ask(ORDER, NODES, Allowance(), 7) == expected
 
 
-def test_what_fits_in_minutes_by_hand() -> None:
-    # a node's five questions: the view's 250 words (1 minute) twice, comparisons 0.4 each, labels 0.3 each
-    assert minutes(ask(["a"], NODES, Allowance(), 0)) == pytest.approx(2 + 3 * 0.4 + 2 * 0.3, abs=1e-12)
-    # 3.8 for the first node, then 1.4, 0.4 and 0.4 of the second come to 6.0; its next reading does not fit
-    assert len(ask(ORDER, NODES, Allowance(minutes=6.001), 0)) == 8
-    assert len(ask(ORDER, NODES, Allowance(minutes=5.999), 0)) == 7
+def test_what_fits_in_minutes_whoever_answers_by_hand() -> None:
+    # the view's 250 words are 1 minute, read anew by whoever answers: comparisons take 1.4 each, labels 1.3 each
+    everything = list(drawn(ORDER, NODES, 0))
+    assert [each.kind for each in everything[:5]] == ["comparison"] * 3 + ["label"] * 2
+    assert fitting(everything, Allowance(minutes=4.3)) == everything[:3]  # 4.2 minutes
+    assert fitting(everything, Allowance(minutes=4.1)) == everything[:2]
+    assert fitting(everything, Allowance(minutes=8.3), overlap=2) == everything[:2]  # two raters read everything
+    assert len(fitting(everything, Allowance(minutes=8.5), overlap=2)) == 3
     assert ask(ORDER, NODES, Allowance(minutes=1.3), 0) == [] == ask(ORDER, NODES, NOTHING, 0)
     # published: 250 / 180 minutes of reading and 1.5 a comparison
-    assert len(ask(ORDER, NODES, Allowance(minutes=250 / 180 + 1.5 + 1e-9), 0, rates=PUBLISHED)) == 1
+    assert len(fitting(everything, Allowance(minutes=250 / 180 + 1.5 + 1e-9), rates=PUBLISHED)) == 1
 
 
 def test_what_fits_in_questions() -> None:
@@ -108,62 +110,52 @@ nodes = st.lists(
 
 @given(nodes, st.floats(0.01, 40), st.integers(0, 4), st.integers(1, 5), st.data())
 def test_a_budget_of_minutes_is_never_exceeded_and_nearly_used_up(
-    drawn: list[tuple[int, int, str]], budget: float, seed: int, reading: int, data: st.DataObject
+    sizes: list[tuple[int, int, str]], budget: float, seed: int, reading: int, data: st.DataObject
 ) -> None:
     at = {
         f"n{place}": askable(f"n{place}", words, outputs, {kind: 2, "label": 1})
-        for place, (words, outputs, kind) in enumerate(drawn)
+        for place, (words, outputs, kind) in enumerate(sizes)
     }
     order = data.draw(st.lists(st.sampled_from(sorted(at)), max_size=20))
     stale = data.draw(st.sets(st.sampled_from(sorted(at)), max_size=2))
     rates = Rates(decisions_a_reading=reading)
-    found = ask(order, at, Allowance(minutes=budget), seed, stale=stale, rates=rates)
-    assert found == ask(order, at, Allowance(minutes=budget), seed, stale=stale, rates=rates)
-    assert minutes(found, rates) <= budget
-    assert len({request.id for request in found}) == len(found)
-    views = [view for view, _ in groupby(request.view.id for request in found)]
+    everything = list(drawn(order, at, seed, stale=stale))
+    found = fitting(everything, Allowance(minutes=budget), rates=rates)
+    assert everything == list(drawn(order, at, seed, stale=stale))
+    assert found == everything[: len(found)]
+    assert len({request.id for request in everything}) == len(everything)
+    anew = [minutes([request], rates) for request in everything]
+    assert minutes(found, rates) <= sum(anew[: len(found)]) + 1e-9 <= budget + 2e-9
+    assert len(found) == len(everything) or sum(anew[: len(found) + 1]) > budget - 1e-9
+    views = [view for view, _ in groupby(request.view.id for request in by_view(found))]
     assert len(set(views)) == len(views)
-    everything = ask(order, at, Allowance(), seed, stale=stale, rates=rates)
-    left = {request.id for request in everything} - {request.id for request in found}
-    if left:
-        meter = Meter(rates)
-        for request in found:
-            meter.add(request)
-        dearest = max(meter.marginal(request) for request in everything if request.id in left)
-        assert budget - minutes(found, rates) < dearest
-
-
-def batch(level: int, count: int) -> list[Request]:
-    found = ask(ORDER, NODES, Allowance(questions=count), 0)
-    return [replace(request, place=Place(level=level)) for request in found]
 
 
 def test_a_whole_runs_budget_is_shared_by_draws_and_what_is_left_over_goes_up() -> None:
     budget, draws = Budget(questions=100), {0: 6, 1: 3, 2: 1}
     assert budget.allowance(0, 2, draws) == Allowance(questions=60)
-    first = batch(0, 20)  # of the 60 that it might have had
-    assert budget.allowance(1, 2, draws, [first]) == Allowance(questions=60)  # 80 * 3 / 4
-    assert budget.allowance(2, 2, draws, [first, batch(1, 30)]) == Allowance(questions=50)
+    first = Spent(15.2, 20)  # of the 60 that it might have had
+    assert budget.allowance(1, 2, draws, {0: first}) == Allowance(questions=60)  # 80 * 3 / 4
+    assert budget.allowance(2, 2, draws, {0: first, 1: Spent(20.0, 30)}) == Allowance(questions=50)
     assert budget.allowance(1, 2, {0: 6, 2: 1}) == NOTHING
-    in_minutes = Budget(minutes=20.0).allowance(1, 2, draws, [first])
-    assert in_minutes.minutes == pytest.approx((20 - minutes(first)) * 3 / 4, abs=1e-12)
-    assert Budget(minutes=1.0).allowance(1, 2, draws, [first]).minutes == 0
+    in_minutes = Budget(minutes=20.0).allowance(1, 2, draws, {0: first})
+    assert in_minutes.minutes == pytest.approx((20 - 15.2) * 3 / 4, abs=1e-12)
+    assert Budget(minutes=1.0).allowance(1, 2, draws, {0: first}).minutes == 0
 
 
 def test_a_budget_by_level_has_its_own_sum_and_root_is_the_highest_level() -> None:
     budget = Budget(by_level={0: Budget(minutes=30), "1": Budget(questions=10), "root": Budget(questions=4)})
     assert budget.allowance(0, 3, {}) == Allowance(minutes=30.0)
-    assert budget.allowance(1, 3, {}, [batch(0, 9), batch(1, 4)]) == Allowance(questions=6)
+    assert budget.allowance(1, 3, {}, {0: Spent(7.0, 9), 1: Spent(3.0, 4)}) == Allowance(questions=6)
     assert budget.allowance(2, 3, {}) == NOTHING
     assert budget.allowance(3, 3, {}) == Allowance(questions=4)
     assert budget.allowance(1, 1, {}) == Allowance(questions=4)
 
 
-def test_the_flat_baseline_has_the_minutes_of_the_levels() -> None:
-    levels = [batch(0, 20), batch(1, 5)]
-    # twenty questions are four nodes at 3.8 minutes, five are one more
-    assert flat_budget(levels).minutes == pytest.approx(5 * 3.8, abs=1e-12)
-    assert flat_budget([]) == Allowance(minutes=0)
+def test_raters_who_all_answer_share_minutes_and_questions() -> None:
+    budget = Budget(by_level={0: Budget(minutes=30), 1: Budget(questions=10)})
+    assert budget.share(0.5, 2) == Budget(by_level={0: Budget(minutes=15), 1: Budget(questions=2)})
+    assert budget.among(2) == Budget(by_level={0: Budget(minutes=15), 1: Budget(questions=5)})
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ from typing import Any, Literal
 import pytest
 
 from rrm.core.graph import Proposal, TaskGraph
+from rrm.core.ids import seed_for
 from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Choice, Feedback, Fitted, Label, Output, Rated, Request, View
 from rrm.feedback.budget import Budget
-from rrm.feedback.minutes import minutes
+from rrm.feedback.minutes import minutes, minutes_of_raters
 from rrm.feedback.sample import FirstLeaves, FirstSubtree
 from rrm.pipeline import stages
 from rrm.pipeline.driver import failed
+from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
@@ -285,6 +287,42 @@ def test_a_budget_of_minutes_is_never_exceeded_and_nearly_used_round_by_round(ro
         used = sum(minutes(requests) for requests in spent(outcome, round_))
         # what a level leaves over goes to the next one; what the root leaves over is less than one question of it
         assert due - 0.35 < used <= due + 1e-9
+
+
+class Panel(World):
+    """Every question is answered by one of five raters, who each read for themselves, or by `overlap` of them."""
+
+    overlap = 1
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        [row] = super().rate(action)
+        first = seed_for("panel", row.request.id)
+        names = [f"rater-{(first + at) % 5}" for at in range(self.overlap)]
+        return [replace(row, feedback=replace(row.feedback, rater=name)) for name in names]
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_budget_of_minutes_is_kept_in_the_minutes_of_all_who_answer(rounds: int, overlap: int) -> None:
+    panel = Panel()
+    panel.overlap = overlap
+    run = replace(RUN, rounds=(Round(),) * rounds, budget=Budget(minutes=12.0), overlap=overlap)
+    outcome = go(recursion(run), panel)
+    used = sum(minutes_of_raters(level.rated) for level in outcome.levels)
+    assert used == pytest.approx(outcome.minutes, abs=1e-12)
+    # what is left over is less than one question of the root, 0.35 minutes, for each rater
+    assert 12 - 0.35 * overlap < used <= 12
+    flat = go(flat_baseline(outcome), panel)
+    assert isinstance(flat, Flat)
+    assert used - 0.35 * overlap < minutes_of_raters(flat.rated) <= used
+
+
+def test_people_get_one_batch_a_level_that_fits_whoever_answers() -> None:
+    run = replace(RUN, repeats=False, budget=Budget(by_level={0: Budget(minutes=4.0)}))
+    outcome = go(recursion(run), World())
+    [leaves] = [requests for requests in outcome.questions if requests]
+    anew = [minutes([request]) for request in leaves]
+    assert 4 - max(anew) < sum(anew) <= 4
 
 
 @pytest.mark.parametrize(("questions", "rounds"), [(60, 1), (60, 2), (100, 3), (7, 3)])

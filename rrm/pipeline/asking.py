@@ -1,0 +1,60 @@
+"""Putting questions to raters as far as an allowance goes, in the minutes of those who answered."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from rrm.core.place import Place
+from rrm.core.roles import Role
+from rrm.core.values import Rated, Request
+from rrm.feedback.budget import Allowance, by_view, fitting
+from rrm.feedback.minutes import minutes_of_raters
+from rrm.pipeline import stages
+from rrm.pipeline.plan import AnyResults, AnyStage, Results, carried_out
+
+
+class Answered(NamedTuple):
+    """The questions that were put, those about one view together, and what came of each, by its id."""
+
+    asked: list[Request]
+    results: Results[stages.RateJob, Rated]
+
+    @property
+    def rows(self) -> list[Rated]:
+        return [each for done in self.results.values() for each in done.values]
+
+
+class Raters(NamedTuple):
+    """Who answers: the rater's name, its role, the run's seed, and how many answer each question.
+
+    With `once` a place's questions are all laid before them together, as before people, who close it.
+    """
+
+    name: str
+    role: type[Role]
+    seed: int
+    overlap: int = 1
+    once: bool = False
+
+
+def put(
+    place: Place, questions: Sequence[Request], allowance: Allowance, raters: Raters, before: Sequence[Rated] = ()
+) -> Generator[AnyStage, AnyResults, Answered]:
+    """Put the first questions that an allowance pays for, never more.
+
+    Who will answer is not known before, so in minutes as many are put as fit whoever answers; once they are
+    answered, and how long that took all raters is known, as many again as fit in what is left, until the next one
+    does not. Then what is left over is less than one question with its view read anew, but `once` puts only the
+    first of these. `before` are earlier answers at the place's level: who has read a view need not read it again.
+    """
+    found = Answered([], {})
+    earlier, left = minutes_of_raters(before), allowance
+    while wave := fitting(questions[len(found.asked) :], left, raters.overlap):
+        stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed)
+        results = yield from carried_out(stage)
+        found = Answered([*found.asked, *wave], {**found.results, **results})
+        if raters.once or allowance.minutes is None:
+            break
+        took = minutes_of_raters([*before, *found.rows]) - earlier
+        left = replace(allowance, minutes=allowance.minutes - took)
+    return Answered(by_view(found.asked), found.results)
