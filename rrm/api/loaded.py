@@ -207,6 +207,8 @@ class Loaded:
         rewards the own score says how the text compares with the run's own root outputs. Raises InputError for
         a target that there is not, or that has no root output.
         """
+        if not text.strip():
+            raise InputError("there is no text to score: give a sentence or more")
         if target not in self._targets:
             self._targets[target] = self._target(target)
         return self._targets[target].score(text.strip())

@@ -121,7 +121,7 @@ def items(
     with work.station_desk(directory) as desk:
         if verb is FileVerb.list:
             _rows(
-                [asdict(each) for each in desk.progress()],
+                [{**asdict(each), "place": str(each.place)} for each in desk.progress()],
                 as_json,
                 "no items yet: a run lays them here, or rrm items DIR add FILE",
             )

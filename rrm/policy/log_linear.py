@@ -99,8 +99,8 @@ class LogLinear(SentencePolicy):
     """
 
     base: Extractive = field(default_factory=Extractive)
-    weights: tuple[float, ...] = ()
-    leash: Leash | None = None
+    weights: tuple[float, ...] = field(default=(), repr=False)
+    leash: Leash | None = field(default=None, repr=False)
     name: str = field(init=False)
 
     def __post_init__(self) -> None:

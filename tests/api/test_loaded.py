@@ -160,6 +160,8 @@ def test_a_text_is_scored_as_the_runs_own_roots_were(loaded: Any) -> None:
     assert (other.own.mean, other.composed.mean) == pytest.approx((0.71, (0.71 + 0.31) / 2))
     with pytest.raises(InputError, match="no number 1"):
         loaded.score("anything", target=1)
+    with pytest.raises(InputError, match="there is no text to score"):
+        loaded.score(" \n")
 
 
 def test_once_opened_a_target_is_read_no_more(folder: Path) -> None:
