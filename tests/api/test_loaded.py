@@ -124,7 +124,8 @@ def test_policies_and_outputs_are_told_by_round(tmp_path: Path) -> None:
     assert [run.policy(f"{round_}/answer/0").name for round_ in range(2)] == ["words", "last"]
     told = run.outputs[run.outputs.level > 0].groupby("round").policy.unique()
     assert [list(told[round_]) for round_ in range(2)] == [["words"], ["last"]]
-    assert [level.kl for level in report.rounds[1].levels] == [0.5] * 3
+    assert [level.kl for level in report.rounds[1].levels] == [None] * 3  # nobody knows how far words are from words
+    assert [level.spent and level.spent.nats for level in report.rounds[1].levels] == [0.5] * 3
     chosen = report.targets[0].chosen
     assert chosen is not None and run.score(chosen.text).composed.mean == pytest.approx(chosen.composed, rel=1e-12)
 
