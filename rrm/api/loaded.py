@@ -1,6 +1,6 @@
 """A run's folder, opened to look at: its tables, trees, models and policies, and scores of somebody's own texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -54,16 +54,19 @@ def load(directory: str | Path, **parts: Any) -> "Loaded":
 class TextScores:
     """What a run says of somebody's own text as the output for a target: alone, and with what it stands on.
 
-    `own` is the root model's score, `composed` the composer's over the outputs that the run chose below the root.
+    `own` is the root model's score, `composed` the composer's over the outputs that the run chose below the root;
+    `note` says so where the text is longer than any that raters saw.
     """
 
     target: str
     own: Score
     composed: Score
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `rrm score DIR --json` ends with."""
-        return {"target": self.target, "own": _distribution(self.own), "composed": _distribution(self.composed)}
+        found = {"target": self.target, "own": _distribution(self.own), "composed": _distribution(self.composed)}
+        return found | ({"note": self.note} if self.note else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +208,10 @@ class Loaded:
 
         What is needed is opened once; from then on a text takes milliseconds. Where nothing anchors the run's
         rewards the own score says how the text compares with the run's own root outputs. Raises InputError for
-        a target that there is not, or that has no root output.
+        a target that there is not, or that has no root output, and for a text without words.
         """
         if not text.strip():
-            raise InputError("there is no text to score: give a sentence or more")
+            raise InputError("the text is empty: give one to score")
         if target not in self._targets:
             self._targets[target] = self._target(target)
         return self._targets[target].score(text.strip())
@@ -277,6 +280,7 @@ class _Target:
     anchored: bool
     below: Mapping[str, Judged]
     composed: Mapping[str, Prediction]
+    count: Callable[[str], int]
 
     def score(self, said: str) -> TextScores:
         others = () if self.anchored else tuple(text for text in self.group.outputs if text != said)
@@ -285,7 +289,17 @@ class _Target:
         root = self.tree.graph.root
         here = {**self.below, root: Judged((Output(root, said, "somebody", 0),), own, 0)}
         whole = compose_node(self.tree.graph, root, here, self.composed, self.composer)
-        return TextScores(self.title, Score(own.acceptance[OVERALL][:, 0]), Score(whole.acceptance[OVERALL][:, 0]))
+        own_score, composed = (Score(each.acceptance[OVERALL][:, 0]) for each in (own, whole))
+        return TextScores(self.title, own_score, composed, self._note(said))
+
+    def _note(self, said: str) -> str:
+        tokens, limit = self.count(said), self.group.view.max_tokens
+        if tokens <= limit:
+            return ""
+        return (
+            f"the text has {tokens:,} tokens of {limit:,} allowed: texts longer than any that raters saw are scored"
+            " beyond what was learned"
+        )
 
 
 def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
@@ -311,6 +325,7 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
         anchored=anchored,
         below=below,
         composed=compose(tree.graph, below, composer),
+        count=run._worker.parts.tokenizer.count,
     )
 
 

@@ -161,8 +161,14 @@ def test_a_text_is_scored_as_the_runs_own_roots_were(loaded: Any) -> None:
     assert (other.own.mean, other.composed.mean) == pytest.approx((0.71, (0.71 + 0.31) / 2))
     with pytest.raises(InputError, match="no number 1"):
         loaded.score("anything", target=1)
-    with pytest.raises(InputError, match="there is no text to score"):
-        loaded.score(" \n")
+    with pytest.raises(InputError, match="the text is empty"):
+        loaded.score(" \n ")
+
+
+def test_a_text_above_the_roots_limit_is_scored_with_a_note(loaded: Any) -> None:
+    assert "note" not in loaded.score("this has seven words and no more").to_json()
+    long = loaded.score("word" + "." * 1999).to_json()
+    assert long["note"].startswith("the text has 2,000 tokens of ") and "beyond what was learned" in long["note"]
 
 
 def test_once_opened_a_target_is_read_no_more(folder: Path) -> None:
