@@ -15,8 +15,8 @@ from rrm.core.protocols import RewardModel, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import Group, Prediction, Rated
 from rrm.feedback.table import tabulate
-from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
-from rrm.reward.wrap import checked, read_facts, saved
+from rrm.reward.model import SEEN_BY_ALL, preferred
+from rrm.reward.wrap import checked, read_facts, saved, shared
 
 
 class PlainLearner(ABC):
@@ -43,9 +43,7 @@ class PlainLearner(ABC):
         """Return a model of the ratings; without any, the model below."""
         rows = for_fitting(ratings).rows
         if not rows:
-            if below is None:
-                raise nothing_to_fit(place)
-            return below
+            return shared(below, place)
         weights = np.asarray(self.learned(rows, seed), dtype=np.float64)
         if not np.isfinite(weights).all():
             raise PluginError(f"the weights that {self.name} learned are not finite")
