@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,34 @@ def test_order_and_repetition_do_not_change_a_bit(tiny_bert: Path) -> None:
     again = encoder.encode([TEXTS[2], *reversed(TEXTS), TEXTS[2]])
     assert np.array_equal(again[1:5][::-1], first)
     assert np.array_equal(again[0], first[2]) and np.array_equal(again[5], first[2])
+
+
+def test_a_text_is_padded_the_same_whatever_is_encoded_with_it(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So its vector does not depend on what a resumed run still had to encode: see the class."""
+    seen: dict[tuple[int, ...], set[int]] = {}
+    token_sums = FrozenEncoder._token_sums
+
+    def watched(self: FrozenEncoder, batch: list[list[int]]) -> np.ndarray:
+        forward = self.backbone.model.forward
+
+        def remember(input_ids: Any, **rest: Any) -> Any:
+            for piece in batch:
+                seen.setdefault(tuple(piece), set()).add(input_ids.shape[1])
+            return forward(input_ids=input_ids, **rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(self.backbone.model, "forward", remember)
+            return token_sums(self, batch)
+
+    monkeypatch.setattr(FrozenEncoder, "_token_sums", watched)
+    encoder = FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32")
+    texts = ["the cat sat on a mat . " * length for length in range(1, 6)] + TEXTS
+    together = encoder.encode(texts)
+    alone = np.stack([encoder.encode([text])[0] for text in texts])
+    assert len(seen) > 5 and all(len(lengths) == 1 for lengths in seen.values())
+    np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_a_text_longer_than_the_positions_is_read_to_its_end(tiny_bert: Path) -> None:
