@@ -13,7 +13,7 @@ from rrm.core.errors import BudgetError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import Improved, Policy, ProposeJob, RewardModel, Seen, Workspace
+from rrm.core.protocols import Improved, Policy, ProposeJob, Seen, Start, Workspace
 from rrm.core.roles import R, Ratings, Scorer, Train
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Request
@@ -163,9 +163,7 @@ class Lengths:
 
     name = "lengths"
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> LengthModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
         return LengthModel(place, sorted({row.request.source for row in ratings.rows}))
 
     def load(self, folder: Path) -> LengthModel:

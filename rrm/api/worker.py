@@ -28,6 +28,7 @@ from rrm.core.protocols import (
     ProposeJob,
     Rater,
     RewardModel,
+    Start,
     Workspace,
 )
 from rrm.core.roles import ROLES, R, Ratings, Role, Select, Train, for_choosing, for_fitting, for_improving
@@ -98,10 +99,11 @@ class Models:
 
         An error of rrm's own keeps its kind; any other is a PluginError.
         """
-        below = None if job.below is None else self.load(job.below)
+        below, before = (None if each is None else self.load(each) for each in (job.below, job.before))
+        start = Start(below, before, job.lower)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
-            model = self._parts.learner.fit(ratings, below, job.place, job.seed, workspace)
+            model = self._parts.learner.fit(ratings, start, job.place, job.seed, workspace)
         except FATAL:
             raise
         except Exception as error:

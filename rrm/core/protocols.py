@@ -345,6 +345,19 @@ class RewardModel(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Start:
+    """What the fit of a place may start from, and need not: models of the same role, and ratings.
+
+    `below` is the model of the level below; `before` that of the same level in the round before, fitted to the
+    ratings that there were then; `lower` are the ratings of all levels below.
+    """
+
+    below: RewardModel | None = None
+    before: RewardModel | None = None
+    lower: tuple[Rated, ...] = field(default=(), repr=False)
+
+
 @runtime_checkable
 class RewardLearner(Protocol):
     """Fits reward models; `name` covers every setting that matters, the backbone's precision among them."""
@@ -352,12 +365,11 @@ class RewardLearner(Protocol):
     @property
     def name(self) -> str: ...
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
-        """Return a model of a place, fitted to ratings of one role, starting from that of the level below.
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        """Return a model of a place, fitted to ratings of one role, all that there are so far.
 
-        Without ratings it is the model below, at this place. Raises InputError where there is nothing to fit.
+        Without ratings it is the model of the level below, at this place. Raises InputError where there is nothing
+        to fit.
         """
         ...
 

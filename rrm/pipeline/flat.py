@@ -13,6 +13,7 @@ from rrm.pipeline import stages
 from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import by_source, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, carried_out
+from rrm.pipeline.stages import FitJob
 from rrm.pipeline.steps import Outcome
 
 
@@ -46,7 +47,7 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     rated = (*plan.given_at(place, forest.height), *found.rows)
     if not rated:
         return None
-    fitted = yield from carried_out(stages.fit(place, True, Train, rated, None, plan.learner, plan.seed))
+    fitted = yield from carried_out(stages.fit(FitJob(place, True, Train, rated, plan.seed), plan.learner))
     [model] = next(iter(fitted.values())).values
     nodes = {f"flat/{source}": source for source in roots if source in forest.targets}
     groups = {node: (whole[source], tuple(roots[source])) for node, source in nodes.items()}

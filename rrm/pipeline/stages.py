@@ -83,14 +83,16 @@ class RateJob:
 
 @dataclass(frozen=True, eq=False)
 class FitJob:
-    """Fit the model of a place on ratings of one role, starting from the model of the level below."""
+    """Fit the model of a place on ratings of one role; it may start from those below and before, and see `lower`."""
 
     place: Place
     root: bool
     role: type[Role]
     rated: tuple[Rated, ...]
-    below: Fitted | None
     seed: int
+    below: Fitted | None = None
+    before: Fitted | None = None
+    lower: tuple[Rated, ...] = ()
 
     @property
     def title(self) -> str:
@@ -269,16 +271,15 @@ def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str
     return Stage(step, place, tuple(asked), make)
 
 
-def fit(
-    place: Place, root: bool, role: type[Role], rated: Sequence[Rated], below: Fitted | None, learner: str, seed: int
-) -> Stage[FitJob, Fitted]:
+def fit(job: FitJob, learner: str) -> Stage[FitJob, Fitted]:
     """Fit a place's reward model; `learner` names every setting of the fit."""
-    job = FitJob(place, root, role, tuple(rated), below, seed)
-    answers = [[each.feedback.id, each.weight] for each in rated]
+    answers, lower = ([[each.feedback.id, each.weight] for each in rated] for rated in (job.rated, job.lower))
+    starts = [each and each.digest for each in (job.below, job.before)]
+    place, role = job.place, job.role
 
     def make(slot: str, _: Mapping[str, Done[FitJob, Fitted]]) -> Action[FitJob]:
-        lower = below.digest if below else None
-        return _action("fit", _level(place), slot, job, answers, lower, learner, role.name, root, seed, at=place)
+        about = (answers, lower, starts, learner, role.name, job.root, job.seed)
+        return _action("fit", _level(place), slot, job, *about, at=place)
 
     return Stage("fit", place, (f"{role.name}/{place.level}",), make, about=job.title)
 

@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import fsum
 from typing import Literal, TypeVar
 
@@ -23,6 +24,7 @@ from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, J, Results, V, carried_out
 from rrm.pipeline.schedule import Round
+from rrm.pipeline.stages import FitJob
 
 _log = logging.getLogger("rrm.pipeline")
 
@@ -435,20 +437,28 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
         found = replace(run, models={**run.models, key: model})
         return found.noted(note) if note else found
     rated = run.rated.get(key, ())
-    lower = [level for name, level in run.models if name == role.name and level < place.level]
-    below = run.models[role.name, max(lower)] if lower else None
+    lower = sorted(level for name, level in run.models if name == role.name and level < place.level)
+    below = run.models[role.name, lower[-1]] if lower else None
     if role is Select and (plan.select is None or not (rated or below)):
         return run
-    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
-    rows = stages.with_weights(rated, current, plan.stale_weight)
+    rows, *beneath = (_weighed(run, role, level) for level in (place.level, *lower))
     if stale := sum(row.weight < 1 for row in rows):
         told = "%s: %d of %d ratings are of views that have changed since, and count %g each"
         _log.info(told, place.title, stale, len(rows), plan.stale_weight)
-    done = yield from carried_out(stages.fit(place, root, role, rows, below, plan.learner, plan.seed))
+    before = run.models.get(key)
+    own = before if before and before.ratings else None  # not one that only served here
+    job = FitJob(place, root, role, rows, plan.seed, below, own, tuple(chain.from_iterable(beneath)))
+    done = yield from carried_out(stages.fit(job, plan.learner))
     [fitted] = next(iter(done.values())).values
     if not rated and below is not None:
         run = run.noted(f"level {place.level} has no ratings: it is judged by the model of level {below.place.level}")
     return replace(run, models={**run.models, key: fitted}).used(place, role, "fit", len(rows))
+
+
+def _weighed(run: Run, role: type[Role], level: int) -> tuple[Rated, ...]:
+    """Return all ratings of a level, those of views that have changed since at less weight."""
+    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
+    return tuple(stages.with_weights(run.rated.get((role.name, level), ()), current, run.plan.stale_weight))
 
 
 def nearest(models: Sequence[Fitted], level: int, root: bool) -> tuple[Fitted, str | None]:

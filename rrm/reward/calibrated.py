@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, Calibration, calibrate
@@ -28,6 +28,7 @@ from rrm.reward.wrap import (
     read_facts,
     saved,
     shared,
+    unwrapped,
 )
 
 
@@ -89,13 +90,11 @@ class Calibrated:
     def name(self) -> str:
         return f"calibrated({self.learner.name})"
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         if not ratings.rows:
-            return shared(below, place)
-        lower = of_kind(CalibratedModel, below)
-        inner = self.learner.fit(ratings, lower.inner if lower else None, place, seed, inside(workspace))
+            return shared(start.below, place)
+        lower = of_kind(CalibratedModel, start.below)
+        inner = self.learner.fit(ratings, unwrapped(CalibratedModel, start), place, seed, inside(workspace))
         held = held_logits(inner, ratings.rows)
         found: dict[int | None, Calibration] = {}
         for fold, rows in by_others(held):

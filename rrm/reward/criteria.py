@@ -7,9 +7,9 @@ from pathlib import Path
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
-from rrm.core.values import OVERALL, Group, Prediction
+from rrm.core.values import OVERALL, Group, Prediction, Rated
 from rrm.files import read_json, write_json
 
 FACTS = "criteria.json"
@@ -64,23 +64,20 @@ class ByCriterion:
     def name(self) -> str:
         return self.learner.name
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Fit each criterion's rows, starting from the same criterion's model below, or else the overall one's."""
         found = {row.feedback.criterion for row in ratings.rows}
-        lower = below.models if isinstance(below, CriteriaModel) else {} if below is None else {OVERALL: below}
+        lower, earlier = _models(start.below), _models(start.before)
         criteria = sorted(found | set(lower) or {OVERALL}, key=lambda each: (each != OVERALL, each))
         models = {}
         for criterion in criteria:
-            rows = tuple(
-                replace(row, feedback=replace(row.feedback, criterion=OVERALL))
-                for row in ratings.rows
-                if row.feedback.criterion == criterion
+            begin = Start(
+                lower.get(criterion, lower.get(OVERALL)), earlier.get(criterion), _rows(start.lower, criterion)
             )
-            begin = lower.get(criterion, lower.get(OVERALL))
             inside = replace(workspace, folder=workspace.folder / _folder(criterion))
-            models[criterion] = self.learner.fit(Ratings(ratings.role, rows), begin, place, seed, inside)
+            models[criterion] = self.learner.fit(
+                Ratings(ratings.role, _rows(ratings.rows, criterion)), begin, place, seed, inside
+            )
         return models[OVERALL] if list(models) == [OVERALL] else CriteriaModel(models)
 
     def load(self, folder: Path) -> RewardModel:
@@ -90,6 +87,22 @@ class ByCriterion:
         if not isinstance(criteria, list):
             raise InputError(f"{folder / FACTS} names no criteria")
         return CriteriaModel({criterion: self.learner.load(folder / _folder(criterion)) for criterion in criteria})
+
+
+def _models(known: RewardModel | None) -> Mapping[str, RewardModel]:
+    """Return a model's own by criterion: one alone is the overall one."""
+    if isinstance(known, CriteriaModel):
+        return known.models
+    return {} if known is None else {OVERALL: known}
+
+
+def _rows(rated: Sequence[Rated], criterion: str) -> tuple[Rated, ...]:
+    """Return the rows of a criterion, as if it were the only one."""
+    return tuple(
+        replace(row, feedback=replace(row.feedback, criterion=OVERALL))
+        for row in rated
+        if row.feedback.criterion == criterion
+    )
 
 
 def _folder(criterion: str) -> str:

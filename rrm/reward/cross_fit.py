@@ -16,7 +16,7 @@ import numpy as np
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.fit import balanced_folds
@@ -68,8 +68,8 @@ class CrossFitted:
     """Fits a learner's model once for each fold of the sources, without that fold.
 
     So a source that was fitted on is scored by the one model that never saw it, and a new source by all of them.
-    Folds are those of the level below; sources that it does not know are dealt by the seed. With a single
-    source nothing can be held out.
+    Folds are those of the level below and of the round before; sources that neither knows are dealt by the seed.
+    A fold's model starts from the same fold's, below and before. With a single source nothing can be held out.
     """
 
     learner: RewardLearner
@@ -84,31 +84,39 @@ class CrossFitted:
     def name(self) -> str:
         return f"cross-fitted({self.learner.name}, folds={self.folds})"
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         rows = for_fitting(ratings).rows
         if not rows:
-            return shared(below, place)
-        lower = of_kind(CrossFittedModel, below)
-        dealt = balanced_folds({row.request.source for row in rows}, seed, self.folds)
-        count = max(dealt.values()) + 1 if lower is None else len(lower.models)
-        known = {} if lower is None else lower.seen
+            return shared(start.below, place)
+        below, before = of_kind(CrossFittedModel, start.below), of_kind(CrossFittedModel, start.before)
+        dealt = balanced_folds({row.request.source for row in (*rows, *start.lower)}, seed, self.folds)
+        count = max(dealt.values()) + 1 if below is None else len(below.models)
+        known = {} if below is None else below.seen
+        if before is not None and not _agree(before, known, count):
+            before = None  # it was fitted to what is held out now
+        known = {**(before.seen if before else {}), **known}
         seen = {source: known.get(source, fold % count if count > 1 else SEEN_BY_ALL) for source, fold in dealt.items()}
         models = []
         for fold in range(count):
-            kept = tuple(row for row in rows if seen[row.request.source] != fold)
+            kept, lower = (
+                tuple(row for row in part if seen[row.request.source] != fold) for part in (rows, start.lower)
+            )
+            begin = Start(below and below.models[fold], before and before.models[fold], lower)
             inside = replace(workspace, folder=workspace.folder / _folder(fold))
-            start = None if lower is None else lower.models[fold]
             # all of a level's sources may lie in one fold: then its model is the one below
-            model = start if not kept and start is not None else None
-            models.append(model or self.learner.fit(Ratings(ratings.role, kept), start, place, seed, inside))
+            model = begin.below if not kept else None
+            models.append(model or self.learner.fit(Ratings(ratings.role, kept), begin, place, seed, inside))
         return CrossFittedModel(tuple(models), dict(sorted({**known, **seen}.items())))
 
     def load(self, folder: Path) -> CrossFittedModel:
         facts = read_facts(folder, ("folds", "seen"))
         models = tuple(self.learner.load(folder / _folder(fold)) for fold in range(facts["folds"]))
         return checked(CrossFittedModel(models, facts["seen"]), folder, facts)
+
+
+def _agree(before: CrossFittedModel, known: Mapping[str, int], count: int) -> bool:
+    """Say whether a model has as many folds, and held out in each what is held out there now."""
+    return len(before.models) == count > 1 and all(known.get(source, at) == at for source, at in before.seen.items())
 
 
 def _together(said: Sequence[Prediction]) -> Prediction:

@@ -9,7 +9,7 @@ import numpy as np
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, mean_probability
@@ -29,6 +29,7 @@ from rrm.reward.wrap import (
     read_facts,
     saved,
     shared,
+    unwrapped,
 )
 
 
@@ -101,13 +102,11 @@ class Dispersed:
     def name(self) -> str:
         return f"dispersed({self.learner.name}, members={self.members})"
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         if not ratings.rows:
-            return shared(below, place)
-        lower = of_kind(DispersedModel, below)
-        inner = self.learner.fit(ratings, lower.inner if lower else None, place, seed, inside(workspace))
+            return shared(start.below, place)
+        lower = of_kind(DispersedModel, start.below)
+        inner = self.learner.fit(ratings, unwrapped(DispersedModel, start), place, seed, inside(workspace))
         found: dict[int | None, Dispersion] = {}
         for fold, rows in by_others(held_logits(inner, ratings.rows)):
             prior = lower.dispersions.get(fold, PRIOR) if lower else PRIOR

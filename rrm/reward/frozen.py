@@ -9,7 +9,7 @@ from rrm.backbone.load import find_checkpoint, is_decoder
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import Cache, RewardModel, Workspace
+from rrm.core.protocols import Cache, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
@@ -50,15 +50,15 @@ class Frozen:
         """Covers the encoder, with the precision of its vectors, and every setting of the fit."""
         return content_id("frozen", self.reader.encoder.name, asdict(self.config))
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> LevelModel:
-        """Fit the heads of a place; without ratings the model below serves there too.
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LevelModel:
+        """Fit the heads of a place, all ratings at once; without ratings the model below serves there too.
+
+        How the heads were fitted in the round before does not matter, since their mode is found anew.
 
         Raises InputError where there is neither a usable rating nor a model below.
         """
         rows = for_fitting(ratings).rows
-        lower = _own(below)
+        lower = _own(start.below)
         self._progress = workspace.progress
         try:
             if lower is not None and not rows:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
@@ -26,8 +26,9 @@ class Joint:
     A model for each of `folds` folds is trained on the sources of the others, so that every source is scored by
     what never saw it: the next level reads such scores, and accuracy, calibration and intervals are fitted to
     them. With 2 folds all trainings together read each row once an epoch. A source is in the same fold at every
-    level, and each fold's model starts from the same fold's below. `settings` are those of
-    `rrm.reward.tuned.Tuned`: `tune` ("lora" or "full"), `epochs`, `members`, `max_length`, ...
+    level and in every round, and each fold's model starts from the same fold's of the round before, or else below.
+    `settings` are those of `rrm.reward.tuned.Tuned`: `tune` ("lora" or "full"), `epochs`, `members`,
+    `max_length`, ...
     """
 
     def __init__(
@@ -43,11 +44,9 @@ class Joint:
         """Covers the backbone, its precision, and every setting of the trainings."""
         return self._stack.name
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
-        """Fit the model of a place, starting from that of the level below; without ratings that serves here, too."""
-        return self._stack.fit(ratings, below, place, seed, workspace)
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        """Fit the model of a place; without ratings that of the level below serves here, too."""
+        return self._stack.fit(ratings, start, place, seed, workspace)
 
     def load(self, folder: Path) -> RewardModel:
         """Return a saved model; raise InputError if its files are missing, changed, or of another backbone."""

@@ -11,7 +11,7 @@ from scipy.special import expit
 from rrm.core.errors import PluginError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardModel, Workspace
+from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import Group, Prediction, Rated
 from rrm.feedback.table import tabulate
@@ -37,13 +37,11 @@ class PlainLearner(ABC):
     def rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
         """Return the reward of each of a group's outputs, in logits, [k]."""
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Return a model of the ratings; without any, the model below."""
         rows = for_fitting(ratings).rows
         if not rows:
-            return shared(below, place)
+            return shared(start.below, place)
         weights = np.asarray(self.learned(rows, seed), dtype=np.float64)
         if not np.isfinite(weights).all():
             raise PluginError(f"the weights that {self.name} learned are not finite")

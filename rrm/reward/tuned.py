@@ -12,7 +12,7 @@ from rrm.backbone.load import Checkpoint, find_checkpoint, precision_name, resol
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardModel, Workspace
+from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
@@ -34,10 +34,11 @@ Fine = AdaptedModel | JointModel
 class Tuned:
     """Fine-tunes one model on all ratings of a place; implements `rrm.core.protocols.RewardLearner`.
 
-    It starts from the model of the level below, where there is one, and else from `backbone`: "smollm", or the
-    name or folder of a Hugging Face model. `settings` are those of `rrm.reward.train_config.TrainConfig`, with
-    adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held back by default. Rows of more than
-    `max_length` tokens are refused, or with `truncate` lose the oldest end of their source.
+    It starts from the level's model of the round before, or else from that of the level below, or from `backbone`:
+    "smollm", or the name or folder of a Hugging Face model. `settings` are those of
+    `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
+    back by default. Rows of more than `max_length` tokens are refused, or with `truncate` lose the oldest end of
+    their source.
     """
 
     def __init__(
@@ -69,29 +70,29 @@ class Tuned:
         precision = precision_name(resolve(self.device, self.dtype)[1])
         return content_id("tuned", self.checkpoint.digest, precision, asdict(self.config), asdict(self.reading))
 
-    def fit(
-        self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-    ) -> RewardModel:
-        """Train, starting from the model below; without ratings that serves here, too.
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        """Train, starting from this level's model of the round before, or else from the one below.
+
+        Without ratings the model below serves here, too.
 
         What was killed goes on from the workspace's folder. Raises InputError where there is nothing to learn from,
         LimitError for texts that are too long.
         """
         rows = for_fitting(ratings).rows
         if not rows:
-            return shared(below, place)
-        lower = self._own(below)
+            return shared(start.below, place)
+        first = self._own(start.before or start.below)
         asked = content_id(
-            "asked", self.name, lower and lower.digest, str(place), seed,
+            "asked", self.name, first and first.digest, str(place), seed,
             [[row.request.id, row.feedback.id, row.feedback.confidence, row.weight] for row in rows],
         )  # fmt: skip
         if _done(workspace.folder) == asked:
             return self.load(workspace.folder)
-        name = self._start(lower, workspace.folder)
-        start = lower if isinstance(lower, AdaptedModel) else None
+        name = self._start(first, workspace.folder)
+        adapters = first if isinstance(first, AdaptedModel) else None
         trained = train(
             rows, name, workspace.folder, self.config, seed, self.reading, place, self.device, self.dtype,
-            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), start,
+            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), adapters,
         )  # fmt: skip
         write_json(workspace.folder / _DONE, {"asked": asked})
         return self._at_home(trained)
@@ -102,16 +103,16 @@ class Tuned:
             return AdaptedModel.load(folder, self.trunk)
         return JointModel.load(folder, self.device, self.dtype)
 
-    def _own(self, below: RewardModel | None) -> Fine | None:
-        if below is None or isinstance(below, Fine):
-            return below
-        raise InputError(f"a fine-tuned model starts from its own kind, not from a {type(below).__name__}")
+    def _own(self, start: RewardModel | None) -> Fine | None:
+        if start is None or isinstance(start, Fine):
+            return start
+        raise InputError(f"a fine-tuned model starts from its own kind, not from a {type(start).__name__}")
 
-    def _start(self, lower: Fine | None, folder: Path) -> str:
-        """Return what the training loads: the backbone, or the whole model below, put where it can be loaded."""
-        if not isinstance(lower, JointModel):
+    def _start(self, first: Fine | None, folder: Path) -> str:
+        """Return what the training loads: the backbone, or a whole model to start from, put where it can be loaded."""
+        if not isinstance(first, JointModel):
             return self.backbone
-        lower.save(folder / _START)
+        first.save(folder / _START)
         return str(folder / _START)
 
     def _at_home(self, trained: Trained) -> Fine:

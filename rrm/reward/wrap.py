@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.files import read_json, write_json
 from rrm.reward.calibrate import HeldLogits
 from rrm.reward.model import nothing_to_fit
@@ -39,6 +39,17 @@ def of_kind(kind: type[M], below: RewardModel | None) -> M | None:
     if below is None or isinstance(below, kind):
         return below
     raise InputError(f"a {kind.__name__} starts from its own kind, not from a {type(below).__name__}")
+
+
+class _Wrapper(RewardModel, Protocol):
+    @property
+    def inner(self) -> RewardModel: ...
+
+
+def unwrapped(kind: type[_Wrapper], start: Start) -> Start:
+    """Return what the learner that is wrapped starts from; raise InputError for models of another kind."""
+    below, before = of_kind(kind, start.below), of_kind(kind, start.before)
+    return replace(start, below=below and below.inner, before=before and before.inner)
 
 
 def inside(workspace: Workspace) -> Workspace:

@@ -69,7 +69,7 @@ def contracts_of(part: Any) -> dict[str, Check]:
     """
     found = {name: check for name, (protocols, check) in CONTRACTS.items() if any(_has(part, p) for p in protocols)}
     if "learner" in found and "composer learner" in found:
-        del found["composer learner" if "below" in signature(part.fit).parameters else "learner"]
+        del found["composer learner" if "start" in signature(part.fit).parameters else "learner"]
     if not found:
         known = ", ".join(CONTRACTS)
         raise PluginError(f"{type(part).__qualname__} keeps no contract that there is: {known}")

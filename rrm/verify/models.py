@@ -17,6 +17,7 @@ from rrm.core.protocols import (
     RewardLearner,
     RewardModel,
     ScoredPart,
+    Start,
     Workspace,
 )
 from rrm.core.roles import Final, Ratings, Train
@@ -38,7 +39,7 @@ def check_learner(
     rated = ratings or made_up.ratings(Train)
     asked = list(groups) if groups is not None else list(made_up.groups())
     with checking("learner", learner) as checks, TemporaryDirectory() as place:
-        model = learner.fit(rated, None, Place(), 3, _workspace(place, "one"))
+        model = learner.fit(rated, Start(), Place(), 3, _workspace(place, "one"))
         checks.require(
             isinstance(model, RewardModel), "returns a reward model", f"a RewardModel belongs here, got {model!r:.60}"
         )
@@ -46,15 +47,22 @@ def check_learner(
         _check_predictions(checks, model, asked, said)
         _check_sources(checks, model, {row.request.source for row in rated.rows}, {group.source for group in asked})
         _check_files(checks, learner, model, asked, Path(place) / "saved")
-        again = learner.fit(rated, None, Place(), 3, _workspace(place, "two"))
+        again = learner.fit(rated, Start(), Place(), 3, _workspace(place, "two"))
         checks.require(
             again.digest == model.digest, "fits equally with equal seeds", "equal ratings and seed gave another model"
         )
-        above = learner.fit(Ratings(Train, ()), model, Place(0, "answer", 1), 3, _workspace(place, "above"))
+        above = learner.fit(Ratings(Train, ()), Start(model), Place(0, "answer", 1), 3, _workspace(place, "above"))
         checks.require(
             [each.k for each in above.predict(asked)] == [len(group.outputs) for group in asked],
             "serves above without ratings",
             "a level without ratings must be served by the model below",
+        )
+        later = learner.fit(rated, Start(before=model), Place(1), 3, _workspace(place, "later"))
+        sources = sorted({row.request.source for row in rated.rows})
+        checks.require(
+            [later.fold(source) for source in sources] == [model.fold(source) for source in sources],
+            "holds out in the next round what it held out",
+            "fitted again from its own model, it has its sources in other folds, and that model has seen them",
         )
         _check_role(checks, learner, rated, place)
     return checks.held
@@ -112,7 +120,7 @@ def _check_role(checks: Checks, learner: RewardLearner, ratings: Ratings[Train],
     refused = False
     with suppress(Exception):
         try:
-            learner.fit(Ratings(Final, ratings.rows), None, Place(), 3, _workspace(place, "final"))
+            learner.fit(Ratings(Final, ratings.rows), Start(), Place(), 3, _workspace(place, "final"))
         except RoleError:
             refused = True
     checks.require(refused, "refuses ratings of role final", "it fits ratings of role final, which only report")

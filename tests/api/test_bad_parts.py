@@ -23,7 +23,7 @@ from rrm.core.errors import (
 )
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.place import Place
-from rrm.core.protocols import Improved, Policy, ProposeJob, RewardModel, ScoredPart, Seen, Workspace
+from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, Start, Workspace
 from rrm.core.roles import Final, R, Ratings, Scorer, Select, Train, for_improving
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
@@ -438,12 +438,10 @@ def test_a_learner_that_fails_on_the_ratings_of_role_select_says_so_and_so_does_
     class Biased(Lengths):
         name = "biased"
 
-        def fit(
-            self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-        ) -> LengthModel:
+        def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
             if ratings.role is Select:
                 raise InputError("nothing of that judge")
-            return super().fit(ratings, below, place, seed, workspace)
+            return super().fit(ratings, start, place, seed, workspace)
 
     stages: list[str] = []
     parts = toys(reward=Biased(), select={"plugin": Longer("judge"), "per_node": {"label": 1}})

@@ -12,7 +12,7 @@ import rrm
 from rrm.api.options import Event
 from rrm.core.errors import InputError, Interrupted
 from rrm.core.place import Place
-from rrm.core.protocols import ProposeJob, RewardModel, Workspace
+from rrm.core.protocols import ProposeJob, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import Output
 from rrm.pipeline.progress import RichProgress
@@ -200,11 +200,9 @@ def test_a_run_of_objects_is_resumed_with_the_objects_alone(tmp_path: Path) -> N
 
 def test_long_work_says_how_far_it_is_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Lengths):
-        def fit(
-            self, ratings: Ratings[R], below: RewardModel | None, place: Place, seed: int, workspace: Workspace
-        ) -> LengthModel:
+        def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
             workspace.progress(place.level, 7)
-            return super().fit(ratings, below, place, seed, workspace)
+            return super().fit(ratings, start, place, seed, workspace)
 
     class Watching(RichProgress):
         def within(self, done: int, total: int) -> None:

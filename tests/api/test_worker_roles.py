@@ -51,7 +51,7 @@ def action(step: str, job: object) -> Action[object]:
 def test_nothing_is_fitted_on_ratings_that_only_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = Request("node", "one", PLACE, "label", GIVEN.view, (Shown("o", "Anna left."),))
     row = Rated(request, Feedback(request.id, "gold", Label(True)))
-    fit = action("fit", FitJob(PLACE, True, Final, (row,), None, 0))
+    fit = action("fit", FitJob(PLACE, True, Final, (row,), 0))
     with pytest.raises(RoleError, match="role final"):
         worker(tmp_path)._fit(fit)
     monkeypatch.setattr("rrm.api.worker.for_fitting", ratings_unguarded)

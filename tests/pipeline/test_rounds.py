@@ -218,6 +218,19 @@ def test_ratings_of_earlier_rounds_are_fitted_on_again() -> None:
     assert [len(job.rated) for job in world.fits(round_=1)] == [54, 18, 6]
 
 
+def test_a_fit_may_start_from_the_level_below_and_from_its_own_of_the_round_before() -> None:
+    world = World()
+    go(recursion(replace(RUN, rounds=TWO)), world)
+    levels = range(3)
+    assert all(job.before is None for job in world.fits(round_=0))
+    assert [job.below and job.below.place for job in world.fits(round_=1)] == [
+        None, Place(1, "answer", 0), Place(1, "answer", 1)
+    ]  # fmt: skip
+    assert [job.before and job.before.place for job in world.fits(round_=1)] == [Place(0, "answer", n) for n in levels]
+    assert [len(job.lower) for job in world.fits(round_=1)] == [0, 108, 144]
+    assert {row.request.place.level for row in world.fits(round_=1)[2].lower} == {0, 1}
+
+
 @pytest.mark.parametrize(("data", "second"), [("all", 109), ("round", 55)])
 def test_ratings_made_elsewhere_are_used_in_every_round_once(data: Literal["all", "round"], second: int) -> None:
     request = Request("elsewhere", "elsewhere", Place(), "label", View("Tell.", (), 5), ())

@@ -13,7 +13,7 @@ import torch
 
 from rrm.core.errors import ConfigError, InputError, LimitError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import Final, Ratings, Select, Train
 from rrm.core.values import OVERALL, Comparison, Prediction, Rated
 from rrm.reward import train as training
@@ -47,9 +47,14 @@ def _one_thread() -> Any:
 
 
 def fitted(
-    learner: RewardLearner, rows: Sequence[Rated], folder: Path, below: RewardModel | None = None, level: int = 0
+    learner: RewardLearner,
+    rows: Sequence[Rated],
+    folder: Path,
+    below: RewardModel | None = None,
+    level: int = 0,
+    before: RewardModel | None = None,
 ) -> RewardModel:
-    return learner.fit(Ratings(Train, tuple(rows)), below, Place(level=level), 0, Workspace(folder))
+    return learner.fit(Ratings(Train, tuple(rows)), Start(below, before), Place(level=level), 0, Workspace(folder))
 
 
 def right(model: RewardModel, rows: Sequence[Rated]) -> float:
@@ -178,12 +183,25 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(
 
     place = Workspace(tmp_path / "killed", killing)
     with pytest.raises(KeyboardInterrupt):
-        learner.fit(Ratings(Train, tuple(rows)), None, Place(), 0, place)
+        learner.fit(Ratings(Train, tuple(rows)), Start(), Place(), 0, place)
     trained: list[str] = []
     monkeypatch.setattr(tuned_room, "train", lambda *args: trained.append(args[2].name) or training.train(*args))
     again = fitted(Joint(str(decoder), **settings), rows, tmp_path / "killed")
     assert again.digest == expected.digest
     assert trained == (["fold-0", "fold-1"] if killed_at < 3 else ["fold-1"])  # what was done is not done again
+
+
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_a_round_goes_on_from_the_round_before_and_not_from_the_level_below(
+    decoder: Path, tmp_path: Path, tune: str
+) -> None:
+    learner = Tuned(str(decoder), **{**ONE, "tune": tune})
+    leaf = fitted(learner, judged(8, 1), tmp_path / "leaf")
+    before = fitted(learner, judged(8, 2), tmp_path / "before", leaf, level=1)
+    going_on = fitted(learner, judged(8, 3), tmp_path / "on", leaf, level=1, before=before)
+    assert going_on.digest == fitted(learner, judged(8, 3), tmp_path / "alone", level=1, before=before).digest
+    assert going_on.digest != fitted(learner, judged(8, 3), tmp_path / "anew", leaf, level=1).digest
+    assert all(going_on.fold(row.request.source) == -1 for row in judged(8, 2))  # what it starts from has seen them
 
 
 def test_a_level_without_ratings_is_served_by_the_one_below(decoder: Path, tmp_path: Path) -> None:
@@ -198,8 +216,8 @@ def test_a_role_s_ratings_reach_it_as_they_reach_any_learner(decoder: Path, tmp_
     rows = tuple(judged(8, 1))
     learner = Joint(str(decoder), **ONE)
     with pytest.raises(InputError, match="nothing is fitted on ratings of role final"):
-        learner.fit(Ratings(Final, rows), None, Place(), 0, Workspace(tmp_path / "final"))
-    assert learner.fit(Ratings(Select, rows), None, Place(), 0, Workspace(tmp_path / "select")).fold("new") is None
+        learner.fit(Ratings(Final, rows), Start(), Place(), 0, Workspace(tmp_path / "final"))
+    assert learner.fit(Ratings(Select, rows), Start(), Place(), 0, Workspace(tmp_path / "select")).fold("new") is None
 
 
 def test_its_name_covers_what_changes_a_model(decoder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, Workspace
+from rrm.core.protocols import RewardLearner, Start, Workspace
 from rrm.core.roles import Final, Ratings, Train
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
@@ -77,7 +77,7 @@ def test_models_start_from_their_own_kind_and_final_ratings_only_report(learner:
     with pytest.raises(InputError, match="start from their own kind, not from a PlainModel"):
         fitted(learner, rate(), work, fitted(SharedWords(), rate(), work))
     with pytest.raises(InputError, match="role final"):
-        learner.fit(Ratings(Final, tuple(rate())), None, Place(), 0, work)
+        learner.fit(Ratings(Final, tuple(rate())), Start(), Place(), 0, work)
     with pytest.raises(InputError, match="role final"):
-        SharedWords().fit(Ratings(Final, tuple(rate())), None, Place(), 0, work)
+        SharedWords().fit(Ratings(Final, tuple(rate())), Start(), Place(), 0, work)
     assert len(Ratings(Train, tuple(rate()))) == 160

@@ -18,7 +18,7 @@ from rrm.reward.calibrated import Calibrated, CalibratedModel
 from rrm.reward.cross_fit import CrossFitted, CrossFittedModel
 from rrm.reward.dispersed import Dispersed, DispersedModel
 from tests.reward.reward_problems import output, rate, rated, view
-from tests.reward.wrapper_problems import SharedWords, fitted
+from tests.reward.wrapper_problems import Remembering, SharedWords, fitted
 
 MADE = {
     "plain": SharedWords(),
@@ -140,6 +140,46 @@ def test_folds_stand_at_the_next_level_and_new_sources_join_them(workspace: Work
     assert isinstance(below, CrossFittedModel) and isinstance(above, CrossFittedModel)
     assert {source: above.seen[source] for source in below.seen} == dict(below.seen)
     assert len(above.seen) == 8 and set(above.seen.values()) == {0, 1, 2, 3}
+
+
+def test_folds_stand_in_the_next_round_and_each_model_starts_from_its_fold_s(workspace: Workspace) -> None:
+    inner = Remembering()
+    learner = Dispersed(Calibrated(CrossFitted(inner, folds=2)))
+    before = fitted(learner, rate(sources=5), workspace)
+    again = fitted(learner, rate(sources=9), workspace, before=before)
+    unlike = fitted(learner, rate(sources=9), workspace)
+    old, new = [f"s{number}" for number in range(5)], [f"s{number}" for number in range(9)]
+    assert [again.fold(source) for source in old] == [before.fold(source) for source in old]
+    assert [unlike.fold(source) for source in old] != [before.fold(source) for source in old]
+    assert {again.fold(source) for source in new} == {0, 1}
+    assert isinstance(before, DispersedModel) and isinstance(before.inner, CalibratedModel)
+    assert isinstance(before.inner.inner, CrossFittedModel)
+    assert [start.before for start in inner.starts[2:4]] == list(before.inner.inner.models)
+
+
+def test_a_model_of_the_round_before_that_was_fitted_to_what_is_held_out_now_is_no_start(workspace: Workspace) -> None:
+    """Here one source changes its fold, since it is first seen at another level."""
+    inner = Remembering()
+    learner = CrossFitted(inner, folds=2)
+    below = fitted(learner, rate(sources=8), workspace)
+    assert isinstance(below, CrossFittedModel)
+    moved = CrossFittedModel(below.models, {**below.seen, "s3": 1 - below.seen["s3"]})
+    fitted(learner, rate(sources=8), workspace, below, before=moved)
+    assert [start.before for start in inner.starts[-2:]] == [None, None]
+    fitted(learner, rate(sources=8), workspace, below, before=below)
+    assert [start.before for start in inner.starts[-2:]] == list(below.models)
+    alone = fitted(learner, rate(sources=1), workspace)  # holds nothing out
+    assert fitted(learner, rate(sources=8), workspace, before=alone).holds_out("s0")
+
+
+def test_ratings_of_lower_levels_reach_a_fold_without_its_sources(workspace: Workspace) -> None:
+    inner = Remembering()
+    rows, lower = rate(sources=8), rate(sources=9, seed=2)
+    model = fitted(CrossFitted(inner, folds=2), rows, workspace, lower=lower)
+    for fold, start in enumerate(inner.starts):
+        assert {row.request.source for row in start.lower} == {
+            source for source in (f"s{number}" for number in range(9)) if model.fold(source) != fold
+        }
 
 
 def test_a_level_whose_sources_all_lie_in_one_fold_keeps_the_model_below_for_it(workspace: Workspace) -> None:

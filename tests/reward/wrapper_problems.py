@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
-from rrm.core.roles import Ratings, Train
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
+from rrm.core.roles import R, Ratings, Train
 from rrm.core.values import Comparison, Group, Label, Rated
 from rrm.reward.plain import PlainLearner
 
@@ -46,6 +46,24 @@ class SharedWords(PlainLearner):
 
 
 def fitted(
-    learner: RewardLearner, rows: Sequence[Rated], workspace: Workspace, below: RewardModel | None = None
+    learner: RewardLearner,
+    rows: Sequence[Rated],
+    workspace: Workspace,
+    below: RewardModel | None = None,
+    before: RewardModel | None = None,
+    lower: Sequence[Rated] = (),
 ) -> RewardModel:
-    return learner.fit(Ratings(Train, tuple(rows)), below, Place(level=int(below is not None)), 0, workspace)
+    start = Start(below, before, tuple(lower))
+    return learner.fit(Ratings(Train, tuple(rows)), start, Place(level=int(below is not None)), 0, workspace)
+
+
+class Remembering(SharedWords):
+    """Keeps what each of its fits began with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts: list[Start] = []
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        self.starts.append(start)
+        return super().fit(ratings, start, place, seed, workspace)

@@ -17,7 +17,7 @@ from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.protocols import DrawnNode, Improved, Policy, PromptContext, ProposeJob, Seen, Workspace
+from rrm.core.protocols import DrawnNode, Improved, Policy, PromptContext, ProposeJob, Seen, Start, Workspace
 from rrm.core.roles import R, Ratings, Scorer, Train, for_fitting
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request
@@ -384,12 +384,12 @@ class Lengths:
     model: type[Constant] = Constant
     refuses: bool = True
 
-    def fit(
-        self, ratings: Ratings[R], below: Constant | None, place: Place, seed: int, workspace: Workspace
-    ) -> Constant:
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> Constant:
         rows = for_fitting(ratings).rows if self.refuses else ratings.rows
         sources = sorted({row.request.source for row in rows})
-        return below if below and not rows else self.model({source: at % 2 for at, source in enumerate(sources)})
+        if not rows and isinstance(start.below, Constant):
+            return start.below
+        return self.model({source: at % 2 for at, source in enumerate(sources)})
 
     def load(self, folder: Path) -> Constant:
         facts = read_json(folder / "model.json")
@@ -443,10 +443,14 @@ class Careful(Lengths):
 
 
 class Dice(Lengths):
-    def fit(
-        self, ratings: Ratings[R], below: Constant | None, place: Place, seed: int, workspace: Workspace
-    ) -> Constant:
-        return replace(super().fit(ratings, below, place, seed, workspace), salt=next(_TICKS))
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> Constant:
+        return replace(super().fit(ratings, start, place, seed, workspace), salt=next(_TICKS))
+
+
+class Dealt(Lengths):
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> Constant:
+        made = super().fit(ratings, start, place, seed, workspace)
+        return self.model({source: 1 - fold for source, fold in made.folds.items()}) if start.before else made
 
 
 @pytest.mark.parametrize(
@@ -461,6 +465,7 @@ class Dice(Lengths):
         (Lengths(model=Fresh), "digest is another"),
         (Careful(), "digest is another"),
         (Dice(), "gave another model"),
+        (Dealt(), "that model has seen them"),
         (Lengths(refuses=False), "fits ratings of role final"),
     ],
 )

@@ -102,7 +102,7 @@ def claimed(kind: type) -> set[str]:
             ):
                 found.add(name)
     if {"learner", "composer learner"} <= found:
-        found.remove("composer learner" if "below" in signature(kind.fit).parameters else "learner")  # type: ignore[attr-defined]
+        found.remove("composer learner" if "start" in signature(kind.fit).parameters else "learner")  # type: ignore[attr-defined]
     return found
 
 
