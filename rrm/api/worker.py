@@ -100,7 +100,7 @@ class Models:
         An error of rrm's own keeps its kind; any other is a PluginError.
         """
         below, before = (None if each is None else self.load(each) for each in (job.below, job.before))
-        start = Start(below, before, job.lower)
+        start = Start(below, before, job.others)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
             model = self._parts.learner.fit(ratings, start, job.place, job.seed, workspace)

@@ -350,12 +350,12 @@ class Start:
     """What the fit of a place may start from, and need not: models of the same role, and ratings.
 
     `below` is the model of the level below; `before` that of the same level in the round before, fitted to the
-    ratings that there were then; `lower` are the ratings of all levels below.
+    ratings that there were then; `others` are the ratings of all other levels so far.
     """
 
     below: RewardModel | None = None
     before: RewardModel | None = None
-    lower: tuple[Rated, ...] = field(default=(), repr=False)
+    others: tuple[Rated, ...] = field(default=(), repr=False)
 
 
 @runtime_checkable

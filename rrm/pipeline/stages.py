@@ -83,7 +83,7 @@ class RateJob:
 
 @dataclass(frozen=True, eq=False)
 class FitJob:
-    """Fit the model of a place on ratings of one role; it may start from those below and before, and see `lower`."""
+    """Fit the model of a place on ratings of one role; it may start from those below and before."""
 
     place: Place
     root: bool
@@ -92,7 +92,7 @@ class FitJob:
     seed: int
     below: Fitted | None = None
     before: Fitted | None = None
-    lower: tuple[Rated, ...] = ()
+    others: tuple[Rated, ...] = ()
 
     @property
     def title(self) -> str:
@@ -273,12 +273,12 @@ def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str
 
 def fit(job: FitJob, learner: str) -> Stage[FitJob, Fitted]:
     """Fit a place's reward model; `learner` names every setting of the fit."""
-    answers, lower = ([[each.feedback.id, each.weight] for each in rated] for rated in (job.rated, job.lower))
+    answers, others = ([[each.feedback.id, each.weight] for each in rated] for rated in (job.rated, job.others))
     starts = [each and each.digest for each in (job.below, job.before)]
     place, role = job.place, job.role
 
     def make(slot: str, _: Mapping[str, Done[FitJob, Fitted]]) -> Action[FitJob]:
-        about = (answers, lower, starts, learner, role.name, job.root, job.seed)
+        about = (answers, others, starts, learner, role.name, job.root, job.seed)
         return _action("fit", _level(place), slot, job, *about, at=place)
 
     return Stage("fit", place, (f"{role.name}/{place.level}",), make, about=job.title)

@@ -441,13 +441,14 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     below = run.models[role.name, lower[-1]] if lower else None
     if role is Select and (plan.select is None or not (rated or below)):
         return run
-    rows, *beneath = (_weighed(run, role, level) for level in (place.level, *lower))
+    others = sorted(level for name, level in run.rated if name == role.name and level != place.level)
+    rows, *elsewhere = (_weighed(run, role, level) for level in (place.level, *others))
     if stale := sum(row.weight < 1 for row in rows):
         told = "%s: %d of %d ratings are of views that have changed since, and count %g each"
         _log.info(told, place.title, stale, len(rows), plan.stale_weight)
     before = run.models.get(key)
     own = before if before and before.ratings else None  # not one that only served here
-    job = FitJob(place, root, role, rows, plan.seed, below, own, tuple(chain.from_iterable(beneath)))
+    job = FitJob(place, root, role, rows, plan.seed, below, own, tuple(chain.from_iterable(elsewhere)))
     done = yield from carried_out(stages.fit(job, plan.learner))
     [fitted] = next(iter(done.values())).values
     if not rated and below is not None:

@@ -72,7 +72,7 @@ class ByCriterion:
         models = {}
         for criterion in criteria:
             begin = Start(
-                lower.get(criterion, lower.get(OVERALL)), earlier.get(criterion), _rows(start.lower, criterion)
+                lower.get(criterion, lower.get(OVERALL)), earlier.get(criterion), _rows(start.others, criterion)
             )
             inside = replace(workspace, folder=workspace.folder / _folder(criterion))
             models[criterion] = self.learner.fit(

@@ -89,7 +89,7 @@ class CrossFitted:
         if not rows:
             return shared(start.below, place)
         below, before = of_kind(CrossFittedModel, start.below), of_kind(CrossFittedModel, start.before)
-        dealt = balanced_folds({row.request.source for row in (*rows, *start.lower)}, seed, self.folds)
+        dealt = balanced_folds({row.request.source for row in (*rows, *start.others)}, seed, self.folds)
         count = max(dealt.values()) + 1 if below is None else len(below.models)
         known = {} if below is None else below.seen
         if before is not None and not _agree(before, known, count):
@@ -98,10 +98,10 @@ class CrossFitted:
         seen = {source: known.get(source, fold % count if count > 1 else SEEN_BY_ALL) for source, fold in dealt.items()}
         models = []
         for fold in range(count):
-            kept, lower = (
-                tuple(row for row in part if seen[row.request.source] != fold) for part in (rows, start.lower)
+            kept, others = (
+                tuple(row for row in part if seen[row.request.source] != fold) for part in (rows, start.others)
             )
-            begin = Start(below and below.models[fold], before and before.models[fold], lower)
+            begin = Start(below and below.models[fold], before and before.models[fold], others)
             inside = replace(workspace, folder=workspace.folder / _folder(fold))
             # all of a level's sources may lie in one fold: then its model is the one below
             model = begin.below if not kept else None

@@ -92,7 +92,7 @@ def train(
 
     # where an earlier call was cut off
     begun = start.digest if start else None
-    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), _digest(rated))
+    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), rated_id(rated))
     checkpoints = TrainCheckpoints(Path(folder), about, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
@@ -127,7 +127,11 @@ def train(
     model = _finished(model, whole.scales, feedback, len(learn), calibration)
     seen = tuple(sorted({*model.seen, *(start.joint.seen if start else ())}))
     backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
-    model = replace(model, seen=seen, settings={**model.settings, **asdict(config), "seed": seed, "backbone": backbone})
+    model = replace(
+        model,
+        seen=seen,
+        settings={**model.settings, **asdict(config), "seed": seed, "backbone": backbone, "rated": rated_id(rated)},
+    )
     made = _parted(model, adapters, name) if adapters is not None and not config.merge else _merged(model, adapters)
     digest = ""
     if accelerator.is_main_process:
@@ -242,5 +246,7 @@ def _finished(
     )
 
 
-def _digest(rated: Sequence[Rated]) -> str:
-    return content_id("rated", [[row.request.id, row.feedback.id, row.feedback.confidence] for row in rated])
+def rated_id(rated: Sequence[Rated]) -> str:
+    """Name what a training learned from."""
+    told = [[row.request.id, row.feedback.id, row.feedback.confidence, row.weight] for row in rated]
+    return content_id("rated", told)

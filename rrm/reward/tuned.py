@@ -18,7 +18,7 @@ from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
 from rrm.reward.joint_model import JointModel, Reading
-from rrm.reward.train import Trained, train
+from rrm.reward.train import Trained, rated_id, train
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
 from rrm.reward.wrap import shared
@@ -73,7 +73,7 @@ class Tuned:
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Train, starting from this level's model of the round before, or else from the one below.
 
-        Without ratings the model below serves here, too.
+        Without new ratings the model of the round before stays; without any the one below serves here, too.
 
         What was killed goes on from the workspace's folder. Raises InputError where there is nothing to learn from,
         LimitError for texts that are too long.
@@ -82,10 +82,10 @@ class Tuned:
         if not rows:
             return shared(start.below, place)
         first = self._own(start.before or start.below)
-        asked = content_id(
-            "asked", self.name, first and first.digest, str(place), seed,
-            [[row.request.id, row.feedback.id, row.feedback.confidence, row.weight] for row in rows],
-        )  # fmt: skip
+        rated = rated_id(rows)
+        if first is not None and first is start.before and _facts(first)["rated"] == rated:
+            return first
+        asked = content_id("asked", self.name, first and first.digest, str(place), seed, rated)
         if _done(workspace.folder) == asked:
             return self.load(workspace.folder)
         name = self._start(first, workspace.folder)
@@ -131,6 +131,10 @@ def _config(settings: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig(**config, merge=config["tune"] != "lora")
     except TypeError as error:
         raise ConfigError(f"[reward] arguments: {error}") from error
+
+
+def _facts(model: Fine) -> Mapping[str, Any]:
+    return (model.joint if isinstance(model, AdaptedModel) else model).settings
 
 
 def _done(folder: Path) -> object:

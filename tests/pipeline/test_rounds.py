@@ -227,8 +227,9 @@ def test_a_fit_may_start_from_the_level_below_and_from_its_own_of_the_round_befo
         None, Place(1, "answer", 0), Place(1, "answer", 1)
     ]  # fmt: skip
     assert [job.before and job.before.place for job in world.fits(round_=1)] == [Place(0, "answer", n) for n in levels]
-    assert [len(job.lower) for job in world.fits(round_=1)] == [0, 108, 144]
-    assert {row.request.place.level for row in world.fits(round_=1)[2].lower} == {0, 1}
+    assert [len(job.others) for job in world.fits(round_=0)] == [0, 54, 72]
+    assert [len(job.others) for job in world.fits(round_=1)] == [24, 114, 144]
+    assert {row.request.place.level for row in world.fits(round_=1)[1].others} == {0, 2}
 
 
 @pytest.mark.parametrize(("data", "second"), [("all", 109), ("round", 55)])

@@ -201,6 +201,7 @@ def test_a_round_goes_on_from_the_round_before_and_not_from_the_level_below(
     going_on = fitted(learner, judged(8, 3), tmp_path / "on", leaf, level=1, before=before)
     assert going_on.digest == fitted(learner, judged(8, 3), tmp_path / "alone", level=1, before=before).digest
     assert going_on.digest != fitted(learner, judged(8, 3), tmp_path / "anew", leaf, level=1).digest
+    assert fitted(learner, judged(8, 2), tmp_path / "nothing new", leaf, level=1, before=before) is before
     assert all(going_on.fold(row.request.source) == -1 for row in judged(8, 2))  # what it starts from has seen them
 
 

@@ -172,12 +172,12 @@ def test_a_model_of_the_round_before_that_was_fitted_to_what_is_held_out_now_is_
     assert fitted(learner, rate(sources=8), workspace, before=alone).holds_out("s0")
 
 
-def test_ratings_of_lower_levels_reach_a_fold_without_its_sources(workspace: Workspace) -> None:
+def test_ratings_of_other_levels_reach_a_fold_without_its_sources(workspace: Workspace) -> None:
     inner = Remembering()
-    rows, lower = rate(sources=8), rate(sources=9, seed=2)
-    model = fitted(CrossFitted(inner, folds=2), rows, workspace, lower=lower)
+    rows, others = rate(sources=8), rate(sources=9, seed=2)
+    model = fitted(CrossFitted(inner, folds=2), rows, workspace, others=others)
     for fold, start in enumerate(inner.starts):
-        assert {row.request.source for row in start.lower} == {
+        assert {row.request.source for row in start.others} == {
             source for source in (f"s{number}" for number in range(9)) if model.fold(source) != fold
         }
 

@@ -51,9 +51,9 @@ def fitted(
     workspace: Workspace,
     below: RewardModel | None = None,
     before: RewardModel | None = None,
-    lower: Sequence[Rated] = (),
+    others: Sequence[Rated] = (),
 ) -> RewardModel:
-    start = Start(below, before, tuple(lower))
+    start = Start(below, before, tuple(others))
     return learner.fit(Ratings(Train, tuple(rows)), start, Place(level=int(below is not None)), 0, workspace)
 
 
