@@ -109,7 +109,8 @@ class Models:
         except Exception as error:
             known = isinstance(error, RrmError)
             kind, cause = (type(error), str(error)) if known else (PluginError, _cause(error))
-            raise kind(f"[reward] {self.name} failed at {job.title}: {cause}") from error
+            where = "" if cause.startswith(job.title) else f" at {job.title}"
+            raise kind(f"[reward] {self.name} failed{where}: {cause}") from error
         if not isinstance(model, RewardModel):
             raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
         return model

@@ -48,7 +48,8 @@ def put(
     first of these. `before` are earlier answers at the place's level: who has read a view need not read it again.
     """
     found = Answered([], {})
-    earlier, left = minutes_of_raters(before), allowance
+    left = allowance
+    earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before)
     while wave := fitting(questions[len(found.asked) :], left, raters.overlap):
         stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed)
         results = yield from carried_out(stage)

@@ -19,7 +19,7 @@ from rrm.reward.adapters import layers_of, scaled_product
 from rrm.reward.joint_model import JointModel, JointNet, Progress, Reading
 
 FACTS, TENSORS = "adapted.json", "adapted.safetensors"
-_HEAD = "head."
+_HEAD, _OTHERS = "head.", "heads."
 
 
 class Trunk:
@@ -45,7 +45,9 @@ class Trunk:
             yield
 
     def _put_on(self, tensors: Mapping[str, Tensor]) -> None:
-        layers = layers_of(self.net.model, {name: each for name, each in tensors.items() if not name.startswith(_HEAD)})
+        layers = layers_of(
+            self.net.model, {name: each for name, each in tensors.items() if not name.startswith((_HEAD, _OTHERS))}
+        )
         for path, own in self._own.items():
             self.net.model.get_submodule(path).weight.copy_(own)
         for path, layer in layers.items():
@@ -61,7 +63,8 @@ class AdaptedModel:
     """A joint model that is adapters and heads on a trunk; implements `rrm.core.protocols.RewardModel`.
 
     `joint` holds everything else that is known of it, and reads texts when the trunk wears `tensors`: `<layer>.A`,
-    `<layer>.B`, and the head's `head.weight` [members, size] and maybe `head.bias` [members].
+    `<layer>.B`, and the head's `head.weight` [members, size] and maybe `head.bias` [members]. Where other levels'
+    ratings taught the trunk, too, what was their head beside it is `heads.<level>.weight`.
     """
 
     joint: JointModel = field(repr=False)
@@ -103,6 +106,12 @@ class AdaptedModel:
     def holds_out(self, source: str) -> bool:
         return self.joint.holds_out(source)
 
+    def head(self, level: int) -> dict[str, Tensor]:
+        """Return the parameters of a level's head by name; of a level that has none, those of the model's own."""
+        other = f"{_OTHERS}{level}."
+        prefix = other if level != self.joint.place.level and f"{other}weight" in self.tensors else _HEAD
+        return {name.removeprefix(prefix): each for name, each in self.tensors.items() if name.startswith(prefix)}
+
     def on(self, trunk: Trunk) -> "AdaptedModel":
         """Return the same model on another copy of its trunk."""
         joint = replace(self.joint, net=trunk.net, classifier=trunk.classifier)
@@ -142,13 +151,11 @@ class AdaptedModel:
         return model
 
 
-def head_tensors(net: JointNet) -> dict[str, Tensor]:
-    """Return the heads of a net as they are kept beside adapters."""
+def head_tensors(net: JointNet, levels: Sequence[int]) -> dict[str, Tensor]:
+    """Return the heads of a net as they are kept beside adapters: of these levels, the model's own first."""
+    prefixes = [_HEAD, *(f"{_OTHERS}{level}." for level in levels[1:])]
     return {
-        _HEAD + name: each.detach().float().cpu().clone().contiguous() for name, each in net.head.named_parameters()
+        prefix + name: part.float().cpu().clone().contiguous()
+        for name, each in net.head.named_parameters()
+        for prefix, part in zip(prefixes, each.detach().chunk(len(levels)), strict=True)
     }
-
-
-def head_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the heads' parameters by name."""
-    return {name.removeprefix(_HEAD): each for name, each in tensors.items() if name.startswith(_HEAD)}

@@ -23,12 +23,14 @@ class Batch(NamedTuple):
     """Inputs for a net, the judgements about its outputs, and which output each of their items is.
 
     `place` int64 [items]: the items of `feedback` are columns `place` of the net's rewards.
+    `head` int64 [items]: which of the net's heads judges each item.
     `weights` float [members, rows]: how much each member weighs each row of feedback.
     """
 
     inputs: Row | Padded
     feedback: FeedbackTable
     place: Tensor
+    head: Tensor
     weights: Tensor
 
 
@@ -44,12 +46,13 @@ class Sizes:
 class Table:
     """All that batches are made from: judgements, their items as tokens, and how much members weigh each source.
 
-    `member_weights` is float [members, sources].
+    `member_weights` is float [members, sources]; `heads` int64 [items] says which of the net's heads judges each item.
     """
 
     feedback: FeedbackTable
     tokens: Sequence[Tokens]
     member_weights: np.ndarray
+    heads: np.ndarray
     classifier: Classifier
     sizes: Sizes
     device: torch.device
@@ -96,15 +99,16 @@ class Table:
         own = [self.tokens[item] for item in items]
         row_weights = self.member_weights[:, part.row_source] * part.weight / len(self.member_weights)
         weights = torch.from_numpy(row_weights.astype(np.float32)).to(self.device)
+        head = torch.from_numpy(self.heads[items]).to(self.device)
         if not self.classifier.causal:
             inputs: Row | Padded = self.classifier.padded(own, Padded, self.device)
-            return Batch(inputs, part, torch.arange(len(own), device=self.device), weights)
+            return Batch(inputs, part, torch.arange(len(own), device=self.device), head, weights)
         groups: dict[str, list[int]] = defaultdict(list)
         for place, item in enumerate(part.items):
             groups[item.view.id].append(place)
         order = [place for group in groups.values() for place in group]
         row = pack([[own[place] for place in group] for group in groups.values()], self.device)
-        return Batch(row, part, torch.from_numpy(np.argsort(order)).to(self.device), weights)
+        return Batch(row, part, torch.from_numpy(np.argsort(order)).to(self.device), head, weights)
 
 
 def _cover(feedback: FeedbackTable, left: Sequence[int], tokens: Sequence[Tokens], sizes: Sizes) -> Block:

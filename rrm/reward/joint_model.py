@@ -16,7 +16,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor, nn
 
-from rrm.backbone.classifier import Classifier, load_classifier
+from rrm.backbone.classifier import Classifier, Head, load_classifier
 from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.core.errors import InputError, LimitError
@@ -70,6 +70,16 @@ class JointNet(nn.Module):
     @property
     def trunk(self) -> Any:
         return self.model.base_model
+
+    def keep_head(self, members: int) -> None:
+        """Drop all rewards but the first so many."""
+        head = self.head
+        if head.out_features > members:
+            kept = Head(head.in_features, members, bias=head.bias is not None).to(head.weight)
+            with torch.no_grad():
+                for name, parameter in kept.named_parameters():
+                    parameter.copy_(head.get_parameter(name)[:members])
+            self.model.set_submodule(self.model.rrm_head, kept)
 
     def forward(self, inputs: Row | Padded) -> Tensor:
         """Return rewards, at least float32 [members, outputs], in logits; outputs in the order given."""

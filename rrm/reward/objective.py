@@ -8,6 +8,7 @@ from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
 from rrm.reward.batches import Batch
 from rrm.reward.joint_model import JointNet
+from rrm.reward.level_heads import by_head
 from rrm.reward.train_config import TrainConfig
 
 
@@ -32,7 +33,7 @@ class Objective(nn.Module):
         self._no_split_modules = net.model._no_split_modules  # by which accelerate shards layers
 
     def forward(self, batch: Batch) -> ForwardPass:
-        rewards = self.net(batch.inputs)[:, batch.place]
+        rewards = by_head(self.net(batch.inputs)[:, batch.place], batch.head, self.scales.members)
         likelihood = log_likelihood(rewards, batch.feedback, self.scales)
         loss = -(batch.weights * likelihood).sum()
         return ForwardPass(loss, -self.scales.log_prior().mean(), rewards, likelihood, self.scales.anchor())

@@ -84,18 +84,23 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def gathered(
-    objective: Objective, adapters: LowRank | None, feedback: FeedbackTable, name: str, config: TrainConfig
+    objective: Objective,
+    adapters: LowRank | None,
+    feedback: FeedbackTable,
+    name: str,
+    config: TrainConfig,
+    heads: int = 1,
 ) -> tuple[Objective, LowRank | None]:
     """Return an objective whose weights are whole in the main process, where training had sharded them (FSDP).
 
-    `name` is the backbone's. Its adapters are returned with it.
+    `name` is the backbone's, which has so many heads of all members. Its adapters are returned with it.
     """
     if not any(isinstance(parameter, DTensor) for parameter in objective.parameters()):
         return objective, adapters
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     weights = get_model_state_dict(objective, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    net = JointNet(load_classifier(name, config.members, "cpu", "float32"))
+    net = JointNet(load_classifier(name, heads * config.members, "cpu", "float32"))
     adapters = make_trainable(net, config)
     whole = Objective(net, Scales(feedback, config.members, config.reliability, dtype=torch.float32))
     if weights:  # the main process alone is given them, and it alone saves

@@ -24,12 +24,13 @@ from rrm.core.place import Place
 from rrm.core.values import Rated
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
-from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
+from rrm.reward.adapted import AdaptedModel, Trunk, head_tensors
 from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Table
 from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
 from rrm.reward.joint_model import JointModel, JointNet, Reading, read_facts
+from rrm.reward.level_heads import LevelHeads
 from rrm.reward.objective import Objective, parameter_groups
 from rrm.reward.processes import Accelerator, gathered, make_accelerator, share_of
 from rrm.reward.schedule import Update, member_weights, schedule, split
@@ -63,26 +64,29 @@ def train(
     dtype: str = "auto",
     events: Events | None = None,
     start: AdaptedModel | None = None,
+    others: Sequence[Rated] = (),
 ) -> Trained:
     """Train on feedback, starting from a backbone or an earlier model, and save to `folder`.
 
-    `name` is `minilm`, a folder or a Hugging Face name; `start` has adapters and heads for it to begin with. A
-    training that was killed goes on from its last checkpoint when it is called again with equal arguments, and has
-    the losses of one never killed. Under `accelerate launch` the work is shared among processes. Raises InputError
+    `name` is `minilm`, a folder or a Hugging Face name; `start` has adapters and heads for it to begin with. `others`
+    is feedback of other levels, which teaches the trunk, too, each level by a head of its own. A training that was
+    killed goes on from its last checkpoint when it is called again with equal arguments, and has the losses of one
+    never killed. Under `accelerate launch` the work is shared among processes. Raises InputError
     where there is nothing to learn from, LimitError for texts that are too long, and InputError if `folder` holds the
     state of another training, or of this one in another precision.
     """
     events = events or Events()
-    feedback = tabulate(rated)
+    place = place or Place()
+    feedback, heads = tabulate([*rated, *others]), LevelHeads.of(place.level, rated, others)
     _check(feedback)
     accelerator = make_accelerator(device)
 
     # the model, its objective, and what is learned from
-    model = _initial(name, config, seed, reading or Reading(), place or Place(), str(accelerator.device), dtype)
-    table = _table(feedback, model, config, seed, accelerator.device)
+    model = _initial(name, config, len(heads.levels), seed, reading or Reading(), place, str(accelerator.device), dtype)
+    table = _table(feedback, heads, model, config, seed, accelerator.device)
     adapters = make_trainable(model.net, config)
     if start is not None:
-        _begin_from(start, model.net, adapters)
+        _begin_from(start, model.net, adapters, heads)
     scales = Scales(feedback, config.members, config.reliability, dtype=torch.float32).to(accelerator.device)
     whole = Objective(model.net, scales)
     groups = parameter_groups(whole, config)
@@ -92,7 +96,8 @@ def train(
 
     # where an earlier call was cut off
     begun = start.digest if start else None
-    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), rated_id(rated))
+    learned_from = (rated_id(rated), rated_id(others))
+    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), *learned_from)
     checkpoints = TrainCheckpoints(Path(folder), about, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
@@ -122,17 +127,14 @@ def train(
     state.restore_best(objective)
     held = validate(objective, table, hold)
     calibration = temperature(objective, table, hold)
-    whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, feedback, name, config)
+    whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, feedback, name, config, len(heads.levels))
     model = replace(model, net=whole.net, classifier=replace(model.classifier, model=whole.net.model))
-    model = _finished(model, whole.scales, feedback, len(learn), calibration)
+    own = tabulate(rated)
+    model = _finished(model, whole.scales, feedback, own.anchors, min(own.rows, len(learn)), calibration)
     seen = tuple(sorted({*model.seen, *(start.joint.seen if start else ())}))
     backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
-    model = replace(
-        model,
-        seen=seen,
-        settings={**model.settings, **asdict(config), "seed": seed, "backbone": backbone, "rated": rated_id(rated)},
-    )
-    made = _parted(model, adapters, name) if adapters is not None and not config.merge else _merged(model, adapters)
+    settings = {**model.settings, **asdict(config), "seed": seed, "backbone": backbone, "rated": list(learned_from)}
+    made = _made(replace(model, seen=seen, settings=settings), adapters, name, config.merge, heads)
     digest = ""
     if accelerator.is_main_process:
         digest = made.save(folder)
@@ -188,11 +190,11 @@ def _check_loss(loss: float, update: Update, checkpoints: TrainCheckpoints) -> N
 
 
 def _initial(
-    name: str, config: TrainConfig, seed: int, reading: Reading, place: Place, device: str, dtype: str
+    name: str, config: TrainConfig, heads: int, seed: int, reading: Reading, place: Place, device: str, dtype: str
 ) -> JointModel:
     """Return the model to train: a backbone with new heads, or an earlier model, whose sources stay seen."""
     before = read_facts(Path(name)) if Path(name).is_dir() else None
-    classifier = load_classifier(name, config.members, device, dtype, seed=seed)
+    classifier = load_classifier(name, heads * config.members, device, dtype, seed=seed)
     if (reading.max_length or 0) > classifier.positions:
         raise InputError(
             f"max_length is {reading.max_length}, but {name!r} reads at most {classifier.positions} tokens"
@@ -200,46 +202,58 @@ def _initial(
     return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
 
 
-def _begin_from(start: AdaptedModel, net: JointNet, adapters: LowRank | None) -> None:
+def _begin_from(start: AdaptedModel, net: JointNet, adapters: LowRank | None, heads: LevelHeads) -> None:
     """Put adapters and heads that were learned earlier on a net; raise InputError where they do not fit."""
-    heads = head_of(start.tensors)
-    if adapters is None or heads["weight"].shape != net.head.weight.shape:
+    first = [start.head(level) for level in heads.levels]
+    state = {name: torch.cat([each[name] for each in first]) for name in first[0]}
+    if adapters is None or state["weight"].shape != net.head.weight.shape:
         raise InputError("a training starts from adapters of its own kind: as many members, and low-rank adapters")
     adapters.start_from(start.tensors)
-    net.head.load_state_dict(heads)
+    net.head.load_state_dict(state)
 
 
-def _merged(model: JointModel, adapters: LowRank | None) -> JointModel:
-    if adapters is not None:
+def _made(
+    model: JointModel, adapters: LowRank | None, name: str, merge: bool, heads: LevelHeads
+) -> JointModel | AdaptedModel:
+    """Return the model with its own heads alone; adapters are merged into it, or kept apart from their backbone."""
+    members = model.members // len(heads.levels)
+    tensors = head_tensors(model.net, heads.levels)
+    model.net.keep_head(members)
+    if adapters is None:
+        return model
+    if merge:
         adapters.merge()
-    return model
-
-
-def _parted(model: JointModel, adapters: LowRank, name: str) -> AdaptedModel:
-    """Return adapters and heads apart from their backbone."""
-    tensors = {**adapters.tensors(), **head_tensors(model.net)}
+        return model
+    tensors = {**adapters.tensors(), **tensors}
     adapters.remove()
     return AdaptedModel(model, Trunk(model.classifier, find_checkpoint(name).digest), tensors)
 
 
-def _table(feedback: FeedbackTable, model: JointModel, config: TrainConfig, seed: int, device: torch.device) -> Table:
+def _table(
+    feedback: FeedbackTable, heads: LevelHeads, model: JointModel, config: TrainConfig, seed: int, device: torch.device
+) -> Table:
     tokens = model.tokens([(item.view, item.text) for item in feedback.items])
     weights = member_weights(feedback.sources, config.members, seed)
-    return Table(feedback, tokens, weights, model.classifier, config.sizes, device)
+    return Table(feedback, tokens, weights, heads.of_items(feedback.items), model.classifier, config.sizes, device)
 
 
 def _finished(
-    model: JointModel, scales: Scales, feedback: FeedbackTable, learned: int, calibration: Calibration
+    model: JointModel,
+    scales: Scales,
+    feedback: FeedbackTable,
+    anchored: bool,
+    learned: int,
+    calibration: Calibration,
 ) -> JointModel:
     """Return the model with its heads calibrated, and with all that is known of it."""
     with torch.no_grad():
         for parameter in model.net.head.parameters():
             parameter.mul_(calibration.slope)
-        anchor = calibration.slope * float(scales.anchor().mean()) + calibration.intercept if feedback.anchors else 0.0
+        anchor = calibration.slope * float(scales.anchor().mean()) + calibration.intercept if anchored else 0.0
     return replace(
         model,
         anchor=anchor,
-        anchored=feedback.anchors,
+        anchored=anchored,
         seen=tuple(sorted({*model.seen, *(feedback.sources[place] for place in feedback.row_source)})),
         ratings=learned,
         settings={"slope": calibration.slope, "raters": [rater._asdict() for rater in scales.raters()]},

@@ -34,6 +34,8 @@ Fine = AdaptedModel | JointModel
 class Tuned:
     """Fine-tunes one model on all ratings of a place; implements `rrm.core.protocols.RewardLearner`.
 
+    With `trunk = "shared"` all levels teach one trunk, on which each has a head: a model is trained on the ratings of
+    all levels that there are so far, from the model that was trained last. Otherwise each level has a trunk of its own.
     It starts from the level's model of the round before, or else from that of the level below, or from `backbone`:
     "smollm", or the name or folder of a Hugging Face model. `settings` are those of
     `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
@@ -44,12 +46,16 @@ class Tuned:
     def __init__(
         self,
         backbone: str = "smollm",
+        trunk: str = "own",
         max_length: int | None = None,
         truncate: bool = False,
         device: str = "auto",
         dtype: str = "auto",
         **settings: Any,
     ) -> None:
+        if trunk not in ("own", "shared"):
+            raise ConfigError(f"[reward] trunk is own (a model a level) or shared (a head a level), got {trunk!r}")
+        self.shared = trunk == "shared"
         self.config = _config(settings)
         self.reading = Reading(max_length=max_length, truncate=truncate)
         self.backbone, self.device, self.dtype = backbone, device, dtype
@@ -68,7 +74,8 @@ class Tuned:
     def name(self) -> str:
         """Covers the backbone's weights, the precision, and every setting of the training."""
         precision = precision_name(resolve(self.device, self.dtype)[1])
-        return content_id("tuned", self.checkpoint.digest, precision, asdict(self.config), asdict(self.reading))
+        settings = (self.shared, asdict(self.config), asdict(self.reading))
+        return content_id("tuned", self.checkpoint.digest, precision, *settings)
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Train, starting from this level's model of the round before, or else from the one below.
@@ -81,9 +88,10 @@ class Tuned:
         rows = for_fitting(ratings).rows
         if not rows:
             return shared(start.below, place)
-        first = self._own(start.before or start.below)
-        rated = rated_id(rows)
-        if first is not None and first is start.before and _facts(first)["rated"] == rated:
+        others = start.others if self.shared else ()
+        first = self._own((start.below or start.before) if self.shared else (start.before or start.below))
+        rated = [rated_id(rows), rated_id(others)]
+        if first is not None and first is start.before and list(_facts(first)["rated"]) == rated:
             return first
         asked = content_id("asked", self.name, first and first.digest, str(place), seed, rated)
         if _done(workspace.folder) == asked:
@@ -92,7 +100,7 @@ class Tuned:
         adapters = first if isinstance(first, AdaptedModel) else None
         trained = train(
             rows, name, workspace.folder, self.config, seed, self.reading, place, self.device, self.dtype,
-            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), adapters,
+            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), adapters, others,
         )  # fmt: skip
         write_json(workspace.folder / _DONE, {"asked": asked})
         return self._at_home(trained)

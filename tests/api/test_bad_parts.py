@@ -27,6 +27,7 @@ from rrm.core.protocols import Improved, Policy, ProposeJob, ScoredPart, Seen, S
 from rrm.core.roles import Final, R, Ratings, Scorer, Select, Train, for_improving
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
+from rrm.reward.model import nothing_to_fit
 from rrm.store.record import open_store
 from tests.toys import Growing, LengthModel, Lengths, Longer, Thirds, Words, toys
 
@@ -451,6 +452,17 @@ def test_a_learner_that_fails_on_the_ratings_of_role_select_says_so_and_so_does_
     assert f"[reward] biased failed at {where}: nothing of that judge" in str(ended.value)
     fits = [stage for stage in dict.fromkeys(stages) if stage.startswith("fit")]
     assert fits == ["fit · round 1, level 0", f"fit · {where}"]
+
+
+def test_a_learner_that_names_the_place_where_it_fails_has_it_named_once(tmp_path: Path) -> None:
+    class Needy(Lengths):
+        name = "needy"
+
+        def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
+            raise nothing_to_fit(place)
+
+    said = refused(tmp_path / "run", InputError, reward=Needy())
+    assert said.startswith("[reward] needy failed: round 1, level 0 has no ratings to fit on")
 
 
 # ---- folders ----

@@ -13,15 +13,15 @@ from rrm.api.runfile import RunFile
 from rrm.core.errors import ConfigError
 
 
-def small(**changes: object) -> RunFile:
+def small(rounds: int = 1, trunk: str = "own") -> RunFile:
     run = demo_file(0, "joint", "tiny")
+    reward = {**run.reward.arguments, "members": 4, "epochs": 1, "trunk": trunk}
     return replace(
         run,
-        rounds=1, select=None, improve=None, flat=False,
+        rounds=rounds, select=None, improve=None, flat=False,
         train=replace(run.train, arguments={**run.train.arguments, "count": 4, "words": 500}, trees=1),
         target=replace(run.target, arguments={**run.target.arguments, "words": 500}, trees=1),
-        reward=replace(run.reward, arguments={**run.reward.arguments, "members": 4, "epochs": 1}, dtype="float32"),
-        **changes,
+        reward=replace(run.reward, arguments=reward, dtype="float32"),
     )  # fmt: skip
 
 
@@ -39,6 +39,19 @@ def test_every_level_has_a_fine_tuned_model_of_its_own_that_held_its_sources_out
     assert all(models[level].fold(source) == models[0].fold(source) for level in (1, 2) for source in sources)
     assert 0 < loaded.score("Anna went to the mill.").own.mean < 1
     assert not (tmp_path / "work").exists()  # what fits could have gone on from
+
+
+def test_levels_that_share_a_trunk_hold_the_same_sources_out_in_both_rounds(tmp_path: Path) -> None:
+    report = rrm.run(small(rounds=2, trunk="shared"), tmp_path, quiet=True)
+    loaded = rrm.load(tmp_path)
+    sources = {node.source for node in loaded.nodes.itertuples() if node.role == "train"}
+    folds = []
+    for number in (0, 1):
+        for level in range(3):
+            model = loaded.model(rrm.Place(number, level=level)).reward_model
+            folds.append({source: model.fold(source) for source in sources})
+    assert len(report.rounds) == 2 and set(folds[0].values()) == {0, 1}
+    assert all(each == folds[0] for each in folds)
 
 
 def test_another_way_to_judge_is_refused() -> None:

@@ -23,6 +23,7 @@ from rrm.reward.cross_fit import CrossFittedModel
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.joint_model import JointModel
+from rrm.reward.level_heads import by_head
 from rrm.reward.tuned import Tuned
 from rrm.verify.models import check_learner
 from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
@@ -53,8 +54,10 @@ def fitted(
     below: RewardModel | None = None,
     level: int = 0,
     before: RewardModel | None = None,
+    others: Sequence[Rated] = (),
 ) -> RewardModel:
-    return learner.fit(Ratings(Train, tuple(rows)), Start(below, before), Place(level=level), 0, Workspace(folder))
+    start = Start(below, before, tuple(others))
+    return learner.fit(Ratings(Train, tuple(rows)), start, Place(level=level), 0, Workspace(folder))
 
 
 def right(model: RewardModel, rows: Sequence[Rated]) -> float:
@@ -98,7 +101,9 @@ def test_a_source_keeps_its_fold_at_the_next_level_which_starts_from_the_same_fo
     train = training.train
 
     def watched(rows: Sequence[Rated], name: str, folder: Path, *rest: Any) -> Any:
-        begun.append((folder.name, rest[-1] and rest[-1].digest))
+        *_, start, others = rest
+        begun.append((folder.name, start and start.digest))
+        assert not others
         assert not {row.request.source for row in rows} & held[int(folder.name[-1])]
         return train(rows, name, folder, *rest)
 
@@ -189,6 +194,64 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     again = fitted(Joint(str(decoder), **settings), rows, tmp_path / "killed")
     assert again.digest == expected.digest
     assert trained == (["fold-0", "fold-1"] if killed_at < 3 else ["fold-1"])  # what was done is not done again
+
+
+def at(level: int, rows: Sequence[Rated], contrary: bool = False) -> list[Rated]:
+    """The rows as if they had been asked for at a level; `contrary` raters prefer the other output."""
+    found = []
+    for row in rows:
+        answer, request = row.feedback.answer, replace(row.request, place=Place(level=level))
+        assert isinstance(answer, Comparison) and answer.better in (0, 1)
+        given = Comparison(1 - answer.better if contrary else answer.better)
+        found.append(Rated(request, replace(row.feedback, answer=given)))
+    return found
+
+
+def test_on_a_shared_trunk_each_level_has_a_head_of_its_own(decoder: Path, tmp_path: Path) -> None:
+    """Raters of one level prefer what those of the other reject."""
+    learner = Tuned(str(decoder), **{**QUICK, "epochs": 6}, trunk="shared")
+    leaves, above = at(0, judged(40, 1)), at(1, judged(40, 2), contrary=True)
+    model = fitted(learner, above, tmp_path / "above", level=1, others=leaves)
+    assert isinstance(model, AdaptedModel) and model.joint.members == QUICK["members"]
+    assert right(model, at(1, judged(20, 3), contrary=True)) > 0.8
+    as_leaf = {f"head.{name}": each for name, each in model.head(0).items()}
+    assert right(AdaptedModel(model.joint, model.trunk, {**model.tensors, **as_leaf}), judged(20, 3)) > 0.8
+    assert model.ratings == len(above)
+    assert all(model.fold(row.request.source) == -1 for row in [*leaves, *above])
+    model.save(tmp_path / "saved")
+    assert learner.load(tmp_path / "saved").digest == model.digest
+
+
+def test_a_shared_trunk_goes_on_from_what_was_trained_last_until_nobody_rates_more(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str | None, int, int]] = []
+
+    def watched(rows: Sequence[Rated], *rest: Any) -> Any:
+        *_, start, others = rest
+        begun.append((start and start.digest, len(rows), len(others)))
+        return training.train(rows, *rest)
+
+    monkeypatch.setattr(tuned_room, "train", watched)
+    learner = Tuned(str(decoder), **ONE, trunk="shared")
+    leaves, above = at(0, judged(8, 1)), at(1, judged(8, 2))
+    leaf = fitted(learner, leaves, tmp_path / "0")
+    root = fitted(learner, above, tmp_path / "1", leaf, 1, others=leaves)
+    later = fitted(learner, leaves, tmp_path / "2", before=leaf, others=above)
+    again = fitted(learner, leaves, tmp_path / "3", before=later, others=above)
+    own = fitted(Tuned(str(decoder), **ONE), leaves, tmp_path / "4", others=above)
+    n, m = len(leaves), len(above)
+    assert begun == [(None, n, 0), (leaf.digest, m, n), (leaf.digest, n, m), (None, n, 0)]
+    assert again is later and own.digest == leaf.digest != root.digest
+    assert learner.name != Tuned(str(decoder), **ONE).name
+    with pytest.raises(ConfigError, match=r"trunk is own \(a model a level\) or shared"):
+        Joint(str(decoder), trunk="one")
+
+
+def test_what_its_own_head_says_of_each_item() -> None:
+    rewards = torch.arange(12.0).reshape(4, 3)  # two heads of two members, three items
+    found = by_head(rewards, torch.tensor([0, 1, 0]), 2)
+    assert found.tolist() == [[0.0, 7.0, 2.0], [3.0, 10.0, 5.0]]
 
 
 @pytest.mark.parametrize("tune", ["lora", "full"])

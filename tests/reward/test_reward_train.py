@@ -201,8 +201,8 @@ def test_blocks_hold_every_judgement_once_within_their_limits() -> None:
     feedback = tabulate(judged(3, 1, outputs=30))
     tokens = [np.arange(20, dtype=np.int32) for _ in feedback.items]
     sizes = Sizes(batch_tokens=150, outputs=8)
-    member_weights = np.ones((1, len(feedback.sources)))
-    table = Table(feedback, tokens, member_weights, None, sizes, torch.device("cpu"))  # type: ignore[arg-type]
+    member_weights, heads = np.ones((1, len(feedback.sources))), np.zeros(len(feedback.items), dtype=np.int64)
+    table = Table(feedback, tokens, member_weights, heads, None, sizes, torch.device("cpu"))  # type: ignore[arg-type]
     found = table.blocks(range(feedback.rows), seed=0)
     assert sorted(row for block in found for row in block) == list(range(feedback.rows))
     for block in found:
