@@ -5,7 +5,6 @@ sequence by its seed, so a sample does not hang on how many others are drawn. A 
 that go on from it.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,11 +18,10 @@ from jinja2.exceptions import TemplateError
 from torch import Tensor
 
 from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, precision_name, quiet, resolve
+from rrm.backbone.memory import in_memory
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import generator
-
-_log = logging.getLogger(__name__)
 
 OnText = Callable[[int, str], None]
 """Called with the number of a sample and a piece of its text, while it is written."""
@@ -55,6 +53,29 @@ class Sample(NamedTuple):
     log_prob: float
     ended: bool
     prompt_tokens: int
+
+
+class _Part(NamedTuple):
+    """What is asked, its prompt's tokens, and the number of its first sample."""
+
+    first: int
+    ask: Ask
+    prompt: list[int]
+
+
+def _in_two(part: _Part) -> list[_Part]:
+    """Return halves of the samples of one prompt; a single sample is left as it is."""
+    half = len(part.ask.seeds) // 2
+    seeds = [part.ask.seeds[:half], part.ask.seeds[half:]]
+    firsts = part.first, part.first + half
+    return (
+        [
+            part._replace(first=first, ask=part.ask._replace(seeds=each))
+            for first, each in zip(firsts, seeds, strict=True)
+        ]
+        if half
+        else [part]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,23 +113,33 @@ class Writer:
         return self._templated([{"role": "user", "content": "\n\n".join(filter(None, (system, user)))}])
 
     def sample(self, asks: Sequence[Ask], on_text: OnText | None = None) -> list[list[Sample]]:
-        """Return for each chat its samples, in one batch; raise LimitError for what the model is too short for.
+        """Return for each chat its samples, in one batch, or in several where memory does not suffice.
 
+        Raises LimitError for what the model is too short for, or memory for a single sample.
         `on_text` is told of every piece as it is written; samples are numbered through all chats.
         """
         if not asks:
             return []
-        prompts = [self.check(ask) for ask in asks]
-        try:
-            return self._sampled(asks, prompts, on_text)
-        except torch.OutOfMemoryError:
-            if len(asks) == 1:
-                raise
-            half = len(asks) // 2
-            _log.warning("out of memory with %d prompts at once: going on with %d", len(asks), half)
-            first = sum(len(ask.seeds) for ask in asks[:half])
+        parts, first = [], 0
+        for ask in asks:
+            parts.append(_Part(first, ask, self.check(ask)))
+            first += len(ask.seeds)
+
+        def write(part: Sequence[_Part]) -> list[Sample]:
+            first = part[0].first
             later = on_text and (lambda number, text: on_text(first + number, text))
-            return [*self.sample(asks[:half], on_text), *self.sample(asks[half:], later)]
+            made = self._sampled([each.ask for each in part], [each.prompt for each in part], later)
+            return [sample for samples in made for sample in samples]
+
+        written = in_memory([parts], write, _in_two, "prompts", self._too_large)
+        found = iter([sample for _, samples in written for sample in samples])
+        return [[next(found) for _ in ask.seeds] for ask in asks]
+
+    def _too_large(self, part: "_Part") -> str:
+        return (
+            f"there is not enough memory for {self.checkpoint.name} to write {part.ask.max_tokens} tokens after a"
+            f" prompt of {len(part.prompt)}: make the subtasks smaller, or take a smaller model or another device"
+        )
 
     def check(self, ask: Ask) -> list[int]:
         """Return the tokens of a prompt; raise LimitError where it leaves no room for what is asked."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rrm.backbone.classifier import Classifier, Head, load_classifier
 from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
+from rrm.backbone.memory import in_memory
 from rrm.core.errors import InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction, View
@@ -200,10 +201,14 @@ class JointModel:
         done = 0
         self.net.eval()
         with torch.inference_mode():
-            for groups in self._batches(items, tokens):
+            batches = in_memory(
+                self._batches(items, tokens),
+                lambda groups: self._read([[tokens[place] for place in group] for group in groups]),
+                _in_two, "sources" if self.net.causal else "outputs", lambda group: _too_large(tokens[group[0]]),
+            )  # fmt: skip
+            for groups, read in batches:
                 places = [place for group in groups for place in group]
-                read = self._read([[tokens[place] for place in group] for group in groups])
-                found[:, places] = read.double().cpu().numpy()
+                found[:, places] = read
                 done += len(places)
                 if progress is not None:
                     progress(done, len(items))
@@ -215,7 +220,8 @@ class JointModel:
         A view with many outputs is read by itself; others, the shortest first, share a row while they fit.
         """
         if not self.net.causal:
-            return [[each] for each in length_batches(range(len(items)), tokens, self.batch_tokens)]
+            batches = length_batches(range(len(items)), tokens, self.batch_tokens)
+            return [[[place] for place in each] for each in batches]
         by_view: dict[str, list[int]] = {}
         for place, (view, _) in enumerate(items):
             by_view.setdefault(view.id, []).append(place)
@@ -231,11 +237,15 @@ class JointModel:
             left = 0 if len(places) > OUTPUTS_A_ROW else left - size
         return batches
 
-    def _read(self, groups: list[list[Tokens]]) -> Tensor:
-        """Return the rewards [members, outputs] of groups read at once."""
+    def _read(self, groups: list[list[Tokens]]) -> np.ndarray:
+        """Return the rewards, float64 [members, outputs], of groups read at once."""
+        return self._rewards(groups).double().cpu().numpy()
+
+    def _rewards(self, groups: list[list[Tokens]]) -> Tensor:
         device = self.net.head.weight.device
         if not self.net.causal:
-            rewards: Tensor = self.net(self.classifier.padded(groups[0], Padded, device))
+            own = [each for group in groups for each in group]
+            rewards: Tensor = self.net(self.classifier.padded(own, Padded, device))
             return rewards
         if len(groups) > 1:
             together: Tensor = self.net(pack(groups, device))
@@ -314,6 +324,19 @@ class JointModel:
     def truncating(self) -> "JointModel":
         """Return the same model that cuts the oldest end of sources which are too long."""
         return replace(self, reading=replace(self.reading, truncate=True))
+
+
+def _in_two(group: list[int]) -> list[list[int]]:
+    """Return halves of the outputs of one view; a single one is left as it is."""
+    half = len(group) // 2
+    return [group[:half], group[half:]] if half else [group]
+
+
+def _too_large(tokens: Tokens) -> str:
+    return (
+        f"there is not enough memory to score one output with its source ({len(tokens)} tokens): lower max_length,"
+        " take a smaller backbone, or another device"
+    )
 
 
 def length_batches(places: Sequence[int], tokens: Sequence[Tokens], budget: int) -> list[list[int]]:

@@ -140,8 +140,30 @@ def test_out_of_memory_goes_on_with_half_the_batch(
     assert sizes == [5, 2, 3, 1, 2]
     assert "going on with 2" in caplog.text
     monkeypatch.setattr(Writer, "_sampled", lambda *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("none left")))
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(
+        LimitError, match=r"not enough memory for .* make the subtasks smaller, or take a smaller model"
+    ):
         model.sample(asks[:1])
+
+
+def test_samples_of_one_prompt_are_written_in_parts_where_memory_does_not_suffice(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = writer(tiny_base)
+    asks = [Ask(CHAT, list(range(4)), 5)]
+    told: list[int] = []
+    expected = model.sample(asks)
+    sampled = Writer._sampled
+
+    def small(self: Writer, asks: Sequence[Ask], *rest: Any) -> Any:
+        if sum(len(ask.seeds) for ask in asks) > 1:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+        return sampled(self, asks, *rest)
+
+    monkeypatch.setattr(Writer, "_sampled", small)
+    found = model.sample(asks, lambda number, text: told.append(number))
+    assert [each.text for each in found[0]] == [each.text for each in expected[0]]
+    assert sorted(set(told)) == [at for at, each in enumerate(found[0]) if each.text]
 
 
 def test_both_precisions_write_and_are_told_apart(tiny_base: Path) -> None:

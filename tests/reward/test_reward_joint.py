@@ -1,6 +1,7 @@
 """Joint models on disk: others open ours, ours open others', and what is broken is refused in a sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rrm.core.errors import InputError
+from rrm.core.errors import InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import Group, Passage, View
@@ -145,6 +146,68 @@ def test_equal_texts_are_read_once_and_score_alike(trained: Path) -> None:
     )
     assert set(seen) == {3}
     np.testing.assert_array_equal(found[1][:, 0], found[1][:, 2])
+
+
+def out_of_memory(kind: str) -> Exception:
+    if kind == "gpu":
+        return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried")
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("trained", "gpu"), ("trained", "cpu"), ("trained_encoder", "gpu")])
+def test_what_does_not_fit_in_memory_is_scored_in_smaller_batches(
+    folder: str, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    model = JointModel.load(request.getfixturevalue(folder), **EXACT)
+    several = [replace(group, source=f"{seed}") for seed in range(4) for group in groups(seed)]
+    expected = model.rewards(several)
+    rewards, sizes = JointModel._rewards, []
+
+    def small(self: JointModel, read: list[list[Any]]) -> Any:
+        sizes.append(sum(map(len, read)))
+        if sizes[-1] > 3:
+            raise out_of_memory(kind)
+        return rewards(self, read)
+
+    monkeypatch.setattr(JointModel, "_rewards", small)
+    seen: list[int] = []
+    found = model.rewards(several, lambda done, total: seen.append(done))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert seen[-1] == sum(len(group.outputs) for group in several)
+    said = [record.message for record in caplog.records]
+    assert any("out of memory with" in line for line in said)
+    if folder == "trained_encoder":  # all later batches are made smaller at once
+        assert len(said) == len(set(said)) <= 5
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_an_output_that_no_memory_suffices_for_is_refused_in_a_sentence(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    model = JointModel.load(trained, **EXACT)
+
+    def fail(*_: object) -> None:
+        raise out_of_memory(kind)
+
+    monkeypatch.setattr(JointModel, "_rewards", fail)
+    with pytest.raises(
+        LimitError, match=r"not enough memory to score one output with its source \(\d+ tokens\): lower"
+    ):
+        model.predict(groups())
+
+
+def test_an_error_of_another_kind_is_not_taken_for_one_of_memory(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = JointModel.load(trained, **EXACT)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(JointModel, "_rewards", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        model.predict(groups())
 
 
 def test_members_differ_and_their_mean_is_what_others_see(trained: Path) -> None:
