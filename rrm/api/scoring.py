@@ -28,6 +28,7 @@ from rrm.reward.committee import Committee
 from rrm.reward.joint_model import Progress
 from rrm.reward.model import LevelModel, finite
 from rrm.reward.open import Model, encoder_of, forgetting, kind_of, open_model
+from rrm.reward.windows import Long
 
 WORDS, RELIABILITY = "bag_of_words.json", "reliability.svg"
 _ROWS_AT_ONCE, _LETTERS_AT_ONCE = 512, 8_000_000
@@ -36,19 +37,23 @@ _Any = TypeVar("_Any")
 
 @dataclass(frozen=True)
 class Opening:
-    """Which model is opened, where and how exactly it computes, and whether it cuts what is too long."""
+    """Which model is opened, where and how exactly it computes, and how it reads long sources (None: as trained)."""
 
     folder: Path
     device: str = "auto"
     dtype: str = "auto"
-    truncate: bool = False
+    long_sources: Long | None = None
 
     def model(self) -> Model:
-        """Open it; raise InputError where that cannot be, or truncation would do nothing."""
-        if self.truncate and kind_of(self.folder) == "frozen":
-            raise ConfigError("--truncate would do nothing: a frozen backbone reads sources of any length in windows")
+        """Open it; raise InputError where that cannot be, or `long_sources` would do nothing."""
+        if self.long_sources and kind_of(self.folder) == "frozen":
+            raise ConfigError(
+                "--long-sources would do nothing: a frozen backbone reads sources of any length in windows"
+            )
         model = open_model(self.folder, self.device, self.dtype)
-        return model.truncating() if self.truncate and not isinstance(model, LevelModel) else model
+        if self.long_sources is None or isinstance(model, LevelModel):
+            return model
+        return model.reading_long(self.long_sources)
 
 
 # ---- score ----

@@ -35,10 +35,11 @@ from rrm.interchange.joins import Columns
 from rrm.interchange.preferences import Reading
 from rrm.reward.committee import MEMBERS, Committee
 from rrm.reward.open import Kind, encoder_of, kind_of
+from rrm.reward.windows import Long
 
 Tune = Literal["frozen", "lora", "full"]
 Found = dict[str, Any]
-_ONLY_JOINT = ("epochs", "learning_rate", "max_length", "truncate", "independent")
+_ONLY_JOINT = ("epochs", "learning_rate", "max_length", "long_sources", "independent")
 _HEADS, _APART = 24, 5
 _ASKED = "asked.json"
 _CALLED: dict[Kind, str] = {
@@ -64,7 +65,7 @@ class TrainOptions:
     ensemble: int | None = None
     independent: bool | None = None
     max_length: int | None = None
-    truncate: bool | None = None
+    long_sources: Long | None = None
     epochs: int | None = None
     learning_rate: float | None = None
     seed: int = 0
@@ -257,7 +258,7 @@ def _start_of(options: TrainOptions, member: int) -> str:
 def _asked(options: TrainOptions, reading: Reading, level: int, start: str, seed: int) -> str:
     """Return what tells one training of a member from another."""
     rows = [[row.request.id, row.request.source, row.feedback.id, row.feedback.confidence] for row in reading.rated]
-    names = ("tune", "max_length", "truncate", "epochs", "learning_rate", "dtype")
+    names = ("tune", "max_length", "long_sources", "epochs", "learning_rate", "dtype")
     return content_id("asked", rows, level, find_checkpoint(start).digest, seed, [getattr(options, n) for n in names])
 
 
@@ -283,7 +284,7 @@ def _train_one(
     if options.max_length is not None:
         given["sizes"] = Sizes(batch_tokens=max(Sizes.batch_tokens, 2 * options.max_length))
     config = TrainConfig(**{name: value for name, value in given.items() if value is not None})
-    texts = TextReading(max_length=options.max_length, truncate=bool(options.truncate))
+    texts = TextReading(max_length=options.max_length, long_sources=options.long_sources or "refuse")
     folder.mkdir(parents=True, exist_ok=True)
     with bar(what) as progress, _boards(folder) as log:
         events = Events(progress, log)

@@ -45,11 +45,14 @@ class Classifier:
     autocast: bool
     positions: int
 
-    def encode(self, texts: Sequence[tuple[str, str]], separator: str) -> tuple[list[Tokens], list[tuple[int, int]]]:
+    def encode(
+        self, texts: Sequence[tuple[str, str]], separator: str, letters: Sequence[int] | None = None
+    ) -> tuple[list[Tokens], list[tuple[int, int]]]:
         """Return the ids of each prompt with its output, and which of them, first to end, are the prompt's own.
 
         A decoder reads prompt, separator and output as one text, and the end-of-sequence token
-        behind it; an encoder reads a pair of texts.
+        behind it; an encoder reads a pair of texts. With `letters` only the tokens within so many first letters of
+        each prompt count as its own.
         """
         if not texts:
             return [], []
@@ -62,7 +65,8 @@ class Classifier:
             made = self.tokenizer(prompts, outputs).encodings
             ids = [each.ids for each in made]
         begin = self.tokenizer.bos_token_id
-        spans = [_span(each, len(prompt), begin) for each, (prompt, _) in zip(made, texts, strict=True)]
+        letters = [len(prompt) for prompt, _ in texts] if letters is None else letters
+        spans = [_span(each, count, begin) for each, count in zip(made, letters, strict=True)]
         return [np.asarray(each, dtype=np.int32) for each in ids], spans
 
     def _begun_once(self, texts: Sequence[str]) -> list[Any]:

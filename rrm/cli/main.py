@@ -17,10 +17,10 @@ from rrm.cli.rewards import (
     JoinFile,
     JoinKey,
     JoinText,
+    Long,
     Output,
     PromptColumn,
     SourceColumn,
-    Truncate,
     columns_of,
     rewards,
     score_rows,
@@ -254,7 +254,7 @@ def score(
     model: Annotated[Path | None, typer.Option("--model", help="A reward model's folder, to score rows with.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The rows: .jsonl, .jsonl.gz or .parquet.")] = None,
     output: Output = None,
-    truncate: Truncate = False,
+    long_sources: Long = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     source_column: SourceColumn = None,
@@ -269,7 +269,7 @@ def score(
         raise ConfigError("score rows with --model and --data, or a run's text with DIR and --text, not both at once")
     if directory is None or text is None:
         columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
-        score_rows(model, data, output, truncate, device, dtype, columns, as_json)
+        score_rows(model, data, output, long_sources, device, dtype, columns, as_json)
         return
     from rrm.api.loaded import load
 

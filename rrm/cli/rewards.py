@@ -10,7 +10,7 @@ import typer
 from rrm.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rrm.api.scoring import Columns
+    from rrm.api.scoring import Columns, Opening
 
 rewards = typer.Typer()
 
@@ -25,7 +25,6 @@ PromptColumn = Annotated[str, typer.Option(help="The column that has the prompt.
 JoinFile = Annotated[list[Path] | None, typer.Option(help="Rows with the sources' texts; may be given several times.")]
 JoinKey = Annotated[str | None, typer.Option(help="The column by which rows name their text in --join-file.")]
 JoinText = Annotated[str | None, typer.Option(help="The column of --join-file that has the text.")]
-Truncate = Annotated[bool, typer.Option("--truncate", help="Cut the oldest end of sources that are too long.")]
 
 
 class Tuned(StrEnum):
@@ -34,6 +33,20 @@ class Tuned(StrEnum):
     frozen = "frozen"
     lora = "lora"
     full = "full"
+
+
+class LongSources(StrEnum):
+    """What is done with sources that are longer than the backbone reads."""
+
+    refuse = "refuse"
+    truncate = "truncate"
+    windows = "windows"
+
+
+Long = Annotated[
+    LongSources | None,
+    typer.Option("--long-sources", help="Sources that are too long: refuse, truncate, or read in windows."),
+]
 
 
 @rewards.command("train-reward")
@@ -57,7 +70,7 @@ def train_reward(
         bool | None, typer.Option("--independent", help="Train every member apart: as many times the work.")
     ] = None,
     max_length: Annotated[int | None, typer.Option(min=8, help="Most tokens of a source with an output.")] = None,
-    truncate: Annotated[bool | None, typer.Option("--truncate", help="Cut the oldest end of sources too long.")] = None,
+    long_sources: Long = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the rows; default 3, or fewer by validation.")
     ] = None,
@@ -79,7 +92,7 @@ def train_reward(
 
     options = training.TrainOptions(
         data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
-        truncate, epochs, learning_rate, seed, device, dtype,
+        long_sources.value if long_sources else None, epochs, learning_rate, seed, device, dtype,
         columns_of(source_column, prompt_column, join_file, join_key, join_text),
     )  # fmt: skip
     done = training.train_reward(options, _tell)
@@ -91,7 +104,7 @@ def train_reward(
 def eval_reward(
     model: Model,
     data: Data,
-    truncate: Truncate = False,
+    long_sources: Long = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     source_column: SourceColumn = None,
@@ -106,7 +119,7 @@ def eval_reward(
     from rrm.cli.tables import reward_table
 
     columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
-    report = scoring.evaluate(scoring.Opening(model, device, dtype, truncate), data, _tell, columns)
+    report = scoring.evaluate(opening_of(model, device, dtype, long_sources), data, _tell, columns)
     if not as_json:
         typer.echo(reward_table(report))
     typer.echo(json.dumps(report.to_json()))
@@ -117,21 +130,21 @@ def serve_reward(
     model: Model,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one and says which.")] = 8000,
-    truncate: Truncate = False,
+    long_sources: Long = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
     """Score texts over HTTP: POST /get_reward, as OpenRLHF's remote reward models."""
     from rrm.api import scoring
 
-    scoring.serve(scoring.Opening(model, device, dtype, truncate), host, port, _tell)
+    scoring.serve(opening_of(model, device, dtype, long_sources), host, port, _tell)
 
 
 def score_rows(
     model: Path | None,
     data: Path | None,
     output: Path | None,
-    truncate: bool,
+    long_sources: LongSources | None,
     device: str,
     dtype: str,
     columns: "Columns",
@@ -145,12 +158,19 @@ def score_rows(
         raise ConfigError(
             "give --model DIR and --data FILE to score rows, or DIR and --text FILE to score a run's text"
         )
-    opening = scoring.Opening(model, device, dtype, truncate)
+    opening = opening_of(model, device, dtype, long_sources)
     found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell, columns)
     if as_json:
         typer.echo(json.dumps(found))
     elif output is not None:
         typer.echo(lines(found))
+
+
+def opening_of(model: Path, device: str, dtype: str, long_sources: LongSources | None) -> "Opening":
+    """Return what the options say of the model."""
+    from rrm.api.scoring import Opening
+
+    return Opening(model, device, dtype, long_sources.value if long_sources else None)
 
 
 def columns_of(

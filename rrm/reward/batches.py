@@ -14,15 +14,17 @@ from rrm.backbone.layout import Row, Tokens, pack
 from rrm.core.ids import generator
 from rrm.feedback.table import FeedbackTable
 from rrm.reward.joint_model import Padded
+from rrm.reward.windows import Windows, flattened
 
 Block = tuple[int, ...]
 """Judgements, by row, about outputs of one view that are read together."""
 
 
 class Batch(NamedTuple):
-    """Inputs for a net, the judgements about its outputs, and which output each of their items is.
+    """Inputs for a net, the judgements about its outputs, and which of its rewards are those of each item.
 
-    `place` int64 [items]: the items of `feedback` are columns `place` of the net's rewards.
+    `place` int64 [items, most windows]: columns of the net's rewards, one for each window of an item's source, -1 for
+    none; pooled they are the item's reward.
     `head` int64 [items]: which of the net's heads judges each item.
     `weights` float [members, rows]: how much each member weighs each row of feedback.
     """
@@ -46,11 +48,13 @@ class Sizes:
 class Table:
     """All that batches are made from: judgements, their items as tokens, and how much members weigh each source.
 
+    An item has several windows of tokens where its source is longer than the backbone; they are read together.
+
     `member_weights` is float [members, sources]; `heads` int64 [items] says which of the net's heads judges each item.
     """
 
     feedback: FeedbackTable
-    tokens: Sequence[Tokens]
+    windows: Sequence[Windows]
     member_weights: np.ndarray
     heads: np.ndarray
     classifier: Classifier
@@ -72,7 +76,7 @@ class Table:
         for members in by_view.values():
             left = [members[place] for place in random.permutation(len(members))]
             while left:
-                block = _cover(self.feedback, left, self.tokens, self.sizes)
+                block = _cover(self.feedback, left, self.windows, self.sizes)
                 kept = set(block)
                 found.append(block)
                 left = [row for row in left if row not in kept]
@@ -81,7 +85,7 @@ class Table:
     def micro_batches(self, update: Sequence[Block]) -> list[Block]:
         """Join an update's blocks, largest first, into sets that are read at once within `batch_tokens`."""
         sized = [
-            (block, _size({item for row in block for item in self.feedback.row_items[row]}, self.tokens))
+            (block, _size({item for row in block for item in self.feedback.row_items[row]}, self.windows))
             for block in update
         ]
         joined: list[tuple[list[int], int]] = []
@@ -96,27 +100,29 @@ class Table:
     def batch(self, block: Block) -> Batch:
         """Make what a net reads for some judgements: each output once, each source once where the net can."""
         part, items = self.feedback.take(block)
-        own = [self.tokens[item] for item in items]
+        own, place = flattened([self.windows[item] for item in items])
         row_weights = self.member_weights[:, part.row_source] * part.weight / len(self.member_weights)
         weights = torch.from_numpy(row_weights.astype(np.float32)).to(self.device)
         head = torch.from_numpy(self.heads[items]).to(self.device)
         if not self.classifier.causal:
             inputs: Row | Padded = self.classifier.padded(own, Padded, self.device)
-            return Batch(inputs, part, torch.arange(len(own), device=self.device), head, weights)
-        groups: dict[str, list[int]] = defaultdict(list)
-        for place, item in enumerate(part.items):
-            groups[item.view.id].append(place)
-        order = [place for group in groups.values() for place in group]
-        row = pack([[own[place] for place in group] for group in groups.values()], self.device)
-        return Batch(row, part, torch.from_numpy(np.argsort(order)).to(self.device), head, weights)
+            return Batch(inputs, part, torch.from_numpy(place).to(self.device), head, weights)
+        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for item, columns in zip(part.items, place, strict=True):
+            for number, column in enumerate(columns[columns >= 0]):
+                groups[item.view.id, number].append(int(column))
+        order = [column for group in groups.values() for column in group]
+        row = pack([[own[column] for column in group] for group in groups.values()], self.device)
+        in_row = np.where(place >= 0, np.argsort(order)[place], -1)
+        return Batch(row, part, torch.from_numpy(in_row).to(self.device), head, weights)
 
 
-def _cover(feedback: FeedbackTable, left: Sequence[int], tokens: Sequence[Tokens], sizes: Sizes) -> Block:
+def _cover(feedback: FeedbackTable, left: Sequence[int], windows: Sequence[Windows], sizes: Sizes) -> Block:
     """Return the judgements of one block: the first one left, and what best goes with it."""
     about = {row: frozenset(feedback.row_items[row]) for row in left}
     chosen = set(about[left[0]])
     every = frozenset().union(*about.values())
-    if len(every) <= sizes.outputs and _size(set(every), tokens) <= sizes.batch_tokens:
+    if len(every) <= sizes.outputs and _size(set(every), windows) <= sizes.batch_tokens:
         return tuple(left)
     touching: dict[int, list[int]] = defaultdict(list)
     for row, items in about.items():
@@ -130,18 +136,24 @@ def _cover(feedback: FeedbackTable, left: Sequence[int], tokens: Sequence[Tokens
         room = sizes.outputs - len(chosen)
         fitting = [new for new in gains if len(new) <= room]
         best = max(fitting, key=lambda new: (gains[new] / len(new), -min(new)), default=None)
-        if best is None or _size(chosen | best, tokens) > sizes.batch_tokens:
+        if best is None or _size(chosen | best, windows) > sizes.batch_tokens:
             break
         chosen |= best
     return tuple(row for row in left if about[row] <= chosen)
 
 
-def _size(items: set[int], tokens: Sequence[Tokens]) -> int:
+def _size(items: set[int], windows: Sequence[Windows]) -> int:
     """Bound the tokens of a block: every output apart from the shortest also has its source counted once only."""
-    lengths = [len(tokens[item]) for item in items]
-    first = tokens[next(iter(items))]
-    shared = min(_common(first, tokens[item]) for item in items)
-    return shared + sum(length - shared for length in lengths)
+    parts: dict[int, list[Tokens]] = defaultdict(list)
+    for item in items:
+        for number, tokens in enumerate(windows[item]):
+            parts[number].append(tokens)
+    return sum(map(_size_of_part, parts.values()))
+
+
+def _size_of_part(tokens: Sequence[Tokens]) -> int:
+    shared = min(_common(tokens[0], each) for each in tokens)
+    return shared + sum(len(each) - shared for each in tokens)
 
 
 def _common(first: Tokens, second: Tokens) -> int:

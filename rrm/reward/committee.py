@@ -13,6 +13,7 @@ from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.files import durable, read_json
 from rrm.reward.joint_model import JointModel, Progress
+from rrm.reward.windows import Long
 
 MEMBERS = "members.json"
 
@@ -87,9 +88,9 @@ class Committee:
         """Say whether a source is new to the model."""
         return source not in self.seen
 
-    def truncating(self) -> "Committee":
-        """Return the same committee that cuts the oldest end of sources which are too long."""
-        return replace(self, models=tuple(each.truncating() for each in self.models))
+    def reading_long(self, how: Long) -> "Committee":
+        """Return the same committee that reads sources which are too long in another way."""
+        return replace(self, models=tuple(each.reading_long(how) for each in self.models))
 
     def save(self, folder: str | Path) -> str:
         """Write every member to a folder of its own, and last how many there are; return the digest."""

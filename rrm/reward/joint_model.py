@@ -25,6 +25,7 @@ from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction, View
 from rrm.files import digest_of, durable, read_json, renamed
 from rrm.reward.model import finite, preferred
+from rrm.reward.windows import Long, Windows, check_long, flattened, pooled, source_letters, windows_of_view
 
 FORMAT = 1
 FACTS, HEADS = "rrm.json", "heads.safetensors"
@@ -39,13 +40,18 @@ Progress = Callable[[int, int], None]
 class Reading:
     """How a view and an output become tokens: the view's prompt, `separator`, the output, end of sequence.
 
-    Rows of more than `max_length` tokens (None: what the backbone reads at once) are refused, or lose
-    the oldest end of their source if `truncate` says so. Encoders read prompt and output as a pair of texts instead.
+    Encoders read prompt and output as a pair of texts instead. `long_sources` says what is done with rows of more than
+    `max_length` tokens (None: what the backbone reads at once): "refuse" them, "truncate" the oldest end of their
+    source, or read the output with "windows" of it, one after another, and take the mean of the rewards. Raises
+    ConfigError for anything else.
     """
 
     separator: str = ""
     max_length: int | None = None
-    truncate: bool = False
+    long_sources: Long = "refuse"
+
+    def __post_init__(self) -> None:
+        check_long(self.long_sources)
 
 
 class Padded(NamedTuple):
@@ -124,43 +130,37 @@ class JointModel:
 
     # ---- texts to tokens ----
 
-    def tokens(self, items: Sequence[tuple[View, str]]) -> list[Tokens]:
+    def windows(self, items: Sequence[tuple[View, str]]) -> list[Windows]:
         """Return the token ids of each view with its output, as any other program would make them.
 
-        Raises LimitError, saying how many and what to do, if some are too long.
+        Where they are too long and windows are asked for, there are several for an output. Raises LimitError, saying
+        how many and what to do, if some are too long and are to be refused, or leave their source no room.
         """
         texts = [(view.prompt, text) for view, text in items]
-        ids, starts = self.classifier.encode(texts, self.reading.separator)
-        limit = self.longest
+        letters = [source_letters(view) for view, _ in items]
+        ids, sources = self.classifier.encode(texts, self.reading.separator, letters)
+        limit, how = self.longest, self.reading.long_sources
         long = [place for place, each in enumerate(ids) if len(each) > limit]
-        if long and not self.reading.truncate:
+        if long and how == "refuse":
             longest = max(len(ids[place]) for place in long)
             raise LimitError(
                 f"{len(long)} of {len(ids)} outputs with their sources have more than max_length = {limit} tokens"
-                f" (the longest {longest}): raise it, shorten them, or ask for truncation (--truncate)"
+                f" (the longest {longest}): raise it, shorten them, or ask for windows or truncation (long_sources)"
             )
-        return self._truncated(items, ids, starts) if long else ids
-
-    def _truncated(
-        self, items: Sequence[tuple[View, str]], ids: list[Tokens], starts: list[tuple[int, int]]
-    ) -> list[Tokens]:
-        """Cut the same number of tokens off the oldest end of the source of all outputs of one view."""
-        limit = self.longest
-        longest: dict[str, int] = {}  # by view, the place of what has most tokens
-        for place, (view, _) in enumerate(items):
-            known = longest.setdefault(view.id, place)
-            longest[view.id] = place if len(ids[place]) > len(ids[known]) else known
-        cut = []
-        for (view, _), each, (first, end) in zip(items, ids, starts, strict=True):
-            most = longest[view.id]
-            over = max(len(ids[most]) - limit, 0)
-            if over > end - first:
-                raise LimitError(
-                    f"an output of {len(ids[most]) - starts[most][1]} tokens ({items[most][1][:40]!r}...) leaves no"
-                    f" room for its source within max_length = {limit}: raise it or shorten the output"
-                )
-            cut.append(np.concatenate([each[:first], each[first + over :]]))
-        return cut
+        found: list[Windows] = [[each] for each in ids]
+        for at in _by_view(items, long).values():
+            longest = max(at, key=lambda place: len(ids[place]))
+            try:
+                cut = windows_of_view(
+                    [ids[place] for place in at], [sources[place] for place in at], limit,
+                    1 if how == "truncate" else max(1, limit // 8),
+                )  # fmt: skip
+            except LimitError as error:
+                size = len(ids[longest]) - sources[longest][1]
+                raise LimitError(f"an output of {size} tokens ({items[longest][1][:40]!r}...) {error}") from error
+            for place, windows in zip(at, cut, strict=True):
+                found[place] = windows[-1:] if how == "truncate" else windows
+        return found
 
     # ---- scoring ----
 
@@ -196,46 +196,44 @@ class JointModel:
         ]
 
     def _score(self, items: list[tuple[View, str]], progress: Progress | None) -> np.ndarray:
-        tokens = self.tokens(items)
-        found = np.zeros((self.members, len(items)))
+        windows = self.windows(items)
+        tokens, place = flattened(windows)
+        found = np.zeros((self.members, len(tokens)))
         done = 0
         self.net.eval()
         with torch.inference_mode():
             batches = in_memory(
-                self._batches(items, tokens),
-                lambda groups: self._read([[tokens[place] for place in group] for group in groups]),
+                self._batches(_together(items, windows), tokens),
+                lambda groups: self._read([[tokens[at] for at in group] for group in groups]),
                 _in_two, "sources" if self.net.causal else "outputs", lambda group: _too_large(tokens[group[0]]),
             )  # fmt: skip
             for groups, read in batches:
-                places = [place for group in groups for place in group]
-                found[:, places] = read
-                done += len(places)
+                at = [each for group in groups for each in group]
+                found[:, at] = read
+                done += len(at)
                 if progress is not None:
-                    progress(done, len(items))
-        return found
+                    progress(done * len(items) // len(tokens), len(items))
+        return pooled(torch.from_numpy(found), torch.from_numpy(place)).numpy()
 
-    def _batches(self, items: list[tuple[View, str]], tokens: list[Tokens]) -> list[list[list[int]]]:
-        """Return what is read at once: for an encoder outputs of like length, for a decoder outputs by view.
+    def _batches(self, groups: list[list[int]], tokens: list[Tokens]) -> list[list[list[int]]]:
+        """Return what is read at once: for an encoder outputs of like length, for a decoder `groups` of one source.
 
-        A view with many outputs is read by itself; others, the shortest first, share a row while they fit.
+        A source with many outputs is read by itself; others, the shortest first, share a row while they fit.
         """
         if not self.net.causal:
-            batches = length_batches(range(len(items)), tokens, self.batch_tokens)
+            batches = length_batches(range(len(tokens)), tokens, self.batch_tokens)
             return [[[place] for place in each] for each in batches]
-        by_view: dict[str, list[int]] = {}
-        for place, (view, _) in enumerate(items):
-            by_view.setdefault(view.id, []).append(place)
-        sized = [(packed_tokens([tokens[place] for place in each]), each) for each in by_view.values()]
+        sized = [(packed_tokens([tokens[place] for place in each]), each) for each in groups]
         room = ROW_TOKENS if self.net.head.weight.device.type == "cpu" else self.batch_tokens
-        batches: list[list[list[int]]] = []
+        rows: list[list[list[int]]] = []
         left = 0
         for size, places in sorted(sized, key=lambda each: (each[0], each[1][0])):
-            if len(places) > OUTPUTS_A_ROW or size > left or not batches:
-                batches.append([])
+            if len(places) > OUTPUTS_A_ROW or size > left or not rows:
+                rows.append([])
                 left = room
-            batches[-1].append(places)
+            rows[-1].append(places)
             left = 0 if len(places) > OUTPUTS_A_ROW else left - size
-        return batches
+        return rows
 
     def _read(self, groups: list[list[Tokens]]) -> np.ndarray:
         """Return the rewards, float64 [members, outputs], of groups read at once."""
@@ -321,9 +319,27 @@ class JointModel:
         """Say whether a source is new to the model."""
         return source not in self.seen
 
-    def truncating(self) -> "JointModel":
-        """Return the same model that cuts the oldest end of sources which are too long."""
-        return replace(self, reading=replace(self.reading, truncate=True))
+    def reading_long(self, how: Long) -> "JointModel":
+        """Return the same model that reads sources which are too long in another way."""
+        return replace(self, reading=replace(self.reading, long_sources=how))
+
+
+def _by_view(items: Sequence[tuple[View, str]], some: Sequence[int]) -> dict[str, list[int]]:
+    """Return the places of all outputs of the views that some outputs are of, by view."""
+    found: dict[str, list[int]] = {items[place][0].id: [] for place in some}
+    for place, (view, _) in enumerate(items) if found else ():
+        if view.id in found:
+            found[view.id].append(place)
+    return found
+
+
+def _together(items: Sequence[tuple[View, str]], windows: Sequence[Windows]) -> list[list[int]]:
+    """Return which of all windows, in order, are of one view and the same part of its source."""
+    found: dict[tuple[str, int], list[int]] = {}
+    parts = ((view.id, number) for (view, _), each in zip(items, windows, strict=True) for number in range(len(each)))
+    for at, part in enumerate(parts):
+        found.setdefault(part, []).append(at)
+    return list(found.values())
 
 
 def _in_two(group: list[int]) -> list[list[int]]:

@@ -10,6 +10,7 @@ from rrm.reward.batches import Batch
 from rrm.reward.joint_model import JointNet
 from rrm.reward.level_heads import by_head
 from rrm.reward.train_config import TrainConfig
+from rrm.reward.windows import pooled
 
 
 class ForwardPass(NamedTuple):
@@ -33,7 +34,7 @@ class Objective(nn.Module):
         self._no_split_modules = net.model._no_split_modules  # by which accelerate shards layers
 
     def forward(self, batch: Batch) -> ForwardPass:
-        rewards = by_head(self.net(batch.inputs)[:, batch.place], batch.head, self.scales.members)
+        rewards = by_head(pooled(self.net(batch.inputs), batch.place), batch.head, self.scales.members)
         likelihood = log_likelihood(rewards, batch.feedback, self.scales)
         loss = -(batch.weights * likelihood).sum()
         return ForwardPass(loss, -self.scales.log_prior().mean(), rewards, likelihood, self.scales.anchor())

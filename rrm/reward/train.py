@@ -232,9 +232,9 @@ def _made(
 def _table(
     feedback: FeedbackTable, heads: LevelHeads, model: JointModel, config: TrainConfig, seed: int, device: torch.device
 ) -> Table:
-    tokens = model.tokens([(item.view, item.text) for item in feedback.items])
+    windows = model.windows([(item.view, item.text) for item in feedback.items])
     weights = member_weights(feedback.sources, config.members, seed)
-    return Table(feedback, tokens, weights, heads.of_items(feedback.items), model.classifier, config.sizes, device)
+    return Table(feedback, windows, weights, heads.of_items(feedback.items), model.classifier, config.sizes, device)
 
 
 def _finished(

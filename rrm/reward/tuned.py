@@ -21,6 +21,7 @@ from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.train import Trained, rated_id, train
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
+from rrm.reward.windows import Long
 from rrm.reward.wrap import shared
 
 _DONE, _START = "done.json", "start"
@@ -39,8 +40,8 @@ class Tuned:
     It starts from the level's model of the round before, or else from that of the level below, or from `backbone`:
     "smollm", or the name or folder of a Hugging Face model. `settings` are those of
     `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
-    back by default. Rows of more than `max_length` tokens are refused, or with `truncate` lose the oldest end of
-    their source.
+    back by default. Of rows of more than `max_length` tokens `long_sources` says what is done
+    (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows".
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Tuned:
         backbone: str = "smollm",
         trunk: str = "own",
         max_length: int | None = None,
-        truncate: bool = False,
+        long_sources: Long = "refuse",
         device: str = "auto",
         dtype: str = "auto",
         **settings: Any,
@@ -57,7 +58,7 @@ class Tuned:
             raise ConfigError(f"[reward] trunk is own (a model a level) or shared (a head a level), got {trunk!r}")
         self.shared = trunk == "shared"
         self.config = _config(settings)
-        self.reading = Reading(max_length=max_length, truncate=truncate)
+        self.reading = Reading(max_length=max_length, long_sources=long_sources)
         self.backbone, self.device, self.dtype = backbone, device, dtype
 
     @cached_property

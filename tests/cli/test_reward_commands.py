@@ -358,7 +358,8 @@ def test_kinds_of_model_do_not_start_from_each_other_nor_take_each_other_s_place
 @pytest.mark.parametrize(
     "option",
     [
-        ("--epochs", "2"), ("--learning-rate", "1e-3"), ("--max-length", "64"), ("--truncate",), ("--independent",),
+        ("--epochs", "2"), ("--learning-rate", "1e-3"), ("--max-length", "64"), ("--long-sources", "windows"),
+        ("--independent",),
     ],
 )  # fmt: skip
 def test_options_that_a_frozen_backbone_does_not_heed_are_refused(
@@ -387,12 +388,12 @@ def test_texts_that_are_too_long_are_refused_and_cut_only_when_asked(place: Path
     command = ("train-reward", "--data", rows, "--model", place / "decoder", *FAST, "--output")
     said = refused(*command, tmp_path / "x")
     assert "of 9 outputs with their sources have more than max_length = 64 tokens" in said
-    assert "ask for truncation" in said
+    assert "ask for windows or truncation" in said
     assert "but" in refused(*command, tmp_path / "x", "--max-length", "65")  # the decoder reads 64
     assert "max_length = 40" in refused(*command, tmp_path / "x", "--max-length", "40")
-    done(*command, tmp_path / "cut", "--max-length", "40", "--truncate")
-    assert json.loads((tmp_path / "cut" / "rrm.json").read_text())["reading"]["truncate"] is True
-    done(*command, tmp_path / "cut64", "--truncate")
+    done(*command, tmp_path / "cut", "--max-length", "40", "--long-sources", "truncate")
+    assert json.loads((tmp_path / "cut" / "rrm.json").read_text())["reading"]["long_sources"] == "truncate"
+    done(*command, tmp_path / "cut64", "--long-sources", "truncate")
 
 
 def test_long_rows_are_scored_and_evaluated_only_where_cutting_is_asked_for(
@@ -402,9 +403,9 @@ def test_long_rows_are_scored_and_evaluated_only_where_cutting_is_asked_for(
     for name in ("score", "eval-reward"):
         command = (name, "--model", place / "joint", "--data", rows, *EXACT)
         assert "max_length = 64" in refused(*command)
-        done(*command, "--truncate")
-        said = refused(name, "--model", place / "frozen", "--data", rows, "--truncate")
-        assert "--truncate would do nothing" in said
+        done(*command, "--long-sources", "truncate")
+        said = refused(name, "--model", place / "frozen", "--data", rows, "--long-sources", "truncate")
+        assert "--long-sources would do nothing" in said
 
 
 # ---- what rows are about ----

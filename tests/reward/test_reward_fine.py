@@ -308,7 +308,7 @@ def test_texts_that_are_too_long_are_cut_only_where_that_is_asked_for(decoder: P
     rows = judged(8, 1)
     with pytest.raises(LimitError, match=r"have more than max_length = 20 tokens"):
         fitted(Joint(str(decoder), max_length=20, **ONE), rows, tmp_path / "refused")
-    assert fitted(Joint(str(decoder), max_length=20, truncate=True, **ONE), rows, tmp_path / "cut").digest
+    assert fitted(Joint(str(decoder), max_length=20, long_sources="truncate", **ONE), rows, tmp_path / "cut").digest
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
@@ -338,6 +338,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
         ),
         ({"folds": 1}, r"\[reward\] folds must be 2 or more, got 1"),
         ({"tune": "some"}, "a joint model tunes lora or full, got 'some'"),
+        ({"long_sources": "cut"}, "long_sources is one of refuse, truncate, windows, got 'cut'"),
         ({"members": 0}, "members, epochs, .* are at least 1"),
         ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
     ],

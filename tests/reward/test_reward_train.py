@@ -199,7 +199,7 @@ def test_sources_are_split_whole() -> None:
 
 def test_blocks_hold_every_judgement_once_within_their_limits() -> None:
     feedback = tabulate(judged(3, 1, outputs=30))
-    tokens = [np.arange(20, dtype=np.int32) for _ in feedback.items]
+    tokens = [[np.arange(20, dtype=np.int32)] for _ in feedback.items]
     sizes = Sizes(batch_tokens=150, outputs=8)
     member_weights, heads = np.ones((1, len(feedback.sources))), np.zeros(len(feedback.items), dtype=np.int64)
     table = Table(feedback, tokens, member_weights, heads, None, sizes, torch.device("cpu"))  # type: ignore[arg-type]
@@ -226,12 +226,13 @@ def test_texts_that_are_too_long_are_counted_and_cut_only_on_request(decoder: Pa
     rows = judged(6, 1)
     with pytest.raises(LimitError, match=r"\d+ of \d+ outputs .* max_length = 16 .*truncation"):
         train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16), **EXACT)
-    cut = train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=16, truncate=True), **EXACT)
+    short = Reading(max_length=16, long_sources="truncate")
+    cut = train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=short, **EXACT)
     items = [(row.request.view, row.request.shown[0].text) for row in rows]
     whole = JointModel(cut.model.net, cut.model.classifier, Reading())
-    for short, long in zip(cut.model.tokens(items), whole.tokens(items), strict=True):
-        assert len(short) <= 16
-        assert list(short) == list(long[-len(short) :])  # the newest end stays
+    for (end,), (long,) in zip(cut.model.windows(items), whole.windows(items), strict=True):
+        assert len(end) <= 16
+        assert list(end) == list(long[-len(end) :])  # the newest end stays
     with pytest.raises(InputError, match="reads at most 128 tokens"):
         train(rows, str(decoder), tmp_path, QUICK, seed=0, reading=Reading(max_length=4096), **EXACT)
 
@@ -242,7 +243,7 @@ def test_an_output_that_leaves_its_source_no_room_is_named(decoder: Path, tmp_pa
     request = replace(short.request, shown=(Shown("a", "w1 w2"), Shown("b", long)))
     rows = [Rated(request, Feedback(request.id, "r", Comparison(1)))]
     with pytest.raises(LimitError, match=r"an output of \d+ tokens \('w3 w3 .* leaves no room for its source"):
-        train(rows, str(decoder), tmp_path, QUICK, 0, Reading(max_length=20, truncate=True), **EXACT)
+        train(rows, str(decoder), tmp_path, QUICK, 0, Reading(max_length=20, long_sources="truncate"), **EXACT)
 
 
 @pytest.mark.parametrize(
