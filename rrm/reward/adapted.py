@@ -90,6 +90,11 @@ class AdaptedModel:
         return self.joint.ratings
 
     @property
+    def seen(self) -> tuple[str, ...]:
+        """The sources that it was fitted on."""
+        return self.joint.seen
+
+    @property
     def digest(self) -> str:
         """Names the backbone, the settings and every weight, 32 hexadecimal digits."""
         return self._digest
@@ -105,12 +110,6 @@ class AdaptedModel:
 
     def holds_out(self, source: str) -> bool:
         return self.joint.holds_out(source)
-
-    def head(self, level: int) -> dict[str, Tensor]:
-        """Return the parameters of a level's head by name; of a level that has none, those of the model's own."""
-        other = f"{_OTHERS}{level}."
-        prefix = other if level != self.joint.place.level and f"{other}weight" in self.tensors else _HEAD
-        return {name.removeprefix(prefix): each for name, each in self.tensors.items() if name.startswith(prefix)}
 
     def on(self, trunk: Trunk) -> "AdaptedModel":
         """Return the same model on another copy of its trunk."""
@@ -149,6 +148,13 @@ class AdaptedModel:
         if model.digest != facts["digest"]:
             raise InputError(f"{place} was changed after it was written: its digest does not match")
         return model
+
+
+def head_of(tensors: Mapping[str, Tensor], level: int) -> dict[str, Tensor]:
+    """Return the parameters of a level's head by name; of a level that has no other, those of the model's own."""
+    other = f"{_OTHERS}{level}."
+    prefix = other if f"{other}weight" in tensors else _HEAD
+    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
 
 
 def head_tensors(net: JointNet, levels: Sequence[int]) -> dict[str, Tensor]:

@@ -5,15 +5,15 @@ some blocks: the outputs of a view, each once, behind their source, which decode
 Left out of the usual recipes on purpose: dropout, which outputs of one source would have to share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from rrm.backbone.classifier import load_classifier
@@ -24,7 +24,7 @@ from rrm.core.place import Place
 from rrm.core.values import Rated
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
-from rrm.reward.adapted import AdaptedModel, Trunk, head_tensors
+from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
 from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Table
 from rrm.reward.calibrate import Calibration
@@ -52,6 +52,19 @@ class Trained(NamedTuple):
     log: list[dict[str, Any]]
 
 
+class Adapters(Protocol):
+    """Adapters and heads that a training begins with, and the sources that they were fitted on."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def seen(self) -> tuple[str, ...]: ...
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]: ...
+
+
 def train(
     rated: Sequence[Rated],
     name: str,
@@ -63,7 +76,7 @@ def train(
     device: str = "auto",
     dtype: str = "auto",
     events: Events | None = None,
-    start: AdaptedModel | None = None,
+    start: Adapters | None = None,
     others: Sequence[Rated] = (),
 ) -> Trained:
     """Train on feedback, starting from a backbone or an earlier model, and save to `folder`.
@@ -131,7 +144,7 @@ def train(
     model = replace(model, net=whole.net, classifier=replace(model.classifier, model=whole.net.model))
     own = tabulate(rated)
     model = _finished(model, whole.scales, feedback, own.anchors, min(own.rows, len(learn)), calibration)
-    seen = tuple(sorted({*model.seen, *(start.joint.seen if start else ())}))
+    seen = tuple(sorted({*model.seen, *(start.seen if start else ())}))
     backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
     settings = {**model.settings, **asdict(config), "seed": seed, "backbone": backbone, "rated": list(learned_from)}
     made = _made(replace(model, seen=seen, settings=settings), adapters, name, config.merge, heads)
@@ -202,9 +215,9 @@ def _initial(
     return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
 
 
-def _begin_from(start: AdaptedModel, net: JointNet, adapters: LowRank | None, heads: LevelHeads) -> None:
+def _begin_from(start: Adapters, net: JointNet, adapters: LowRank | None, heads: LevelHeads) -> None:
     """Put adapters and heads that were learned earlier on a net; raise InputError where they do not fit."""
-    first = [start.head(level) for level in heads.levels]
+    first = [head_of(start.tensors, level) for level in heads.levels]
     state = {name: torch.cat([each[name] for each in first]) for name in first[0]}
     if adapters is None or state["weight"].shape != net.head.weight.shape:
         raise InputError("a training starts from adapters of its own kind: as many members, and low-rank adapters")

@@ -18,6 +18,7 @@ from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
 from rrm.reward.joint_model import JointModel, Reading
+from rrm.reward.launch import check_processes, processes_here, train_in_processes
 from rrm.reward.train import Trained, rated_id, train
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
@@ -41,7 +42,8 @@ class Tuned:
     "smollm", or the name or folder of a Hugging Face model. `settings` are those of
     `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
     back by default. Of rows of more than `max_length` tokens `long_sources` says what is done
-    (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows".
+    (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows". A training is shared by
+    `processes` (None: one for each GPU, one on a CPU), which are started for it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Tuned:
         trunk: str = "own",
         max_length: int | None = None,
         long_sources: Long = "refuse",
+        processes: int | None = None,
         device: str = "auto",
         dtype: str = "auto",
         **settings: Any,
@@ -60,6 +63,7 @@ class Tuned:
         self.config = _config(settings)
         self.reading = Reading(max_length=max_length, long_sources=long_sources)
         self.backbone, self.device, self.dtype = backbone, device, dtype
+        self.processes = check_processes(processes, device)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -99,12 +103,16 @@ class Tuned:
             return self.load(workspace.folder)
         name = self._start(first, workspace.folder)
         adapters = first if isinstance(first, AdaptedModel) else None
-        trained = train(
+        what = (
             rows, name, workspace.folder, self.config, seed, self.reading, place, self.device, self.dtype,
             Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), adapters, others,
         )  # fmt: skip
+        count = self.processes or processes_here(self.device)
+        if count > 1:
+            train_in_processes(count, *what)
+        model = self._at_home(train(*what)) if count == 1 else self.load(workspace.folder)
         write_json(workspace.folder / _DONE, {"asked": asked})
-        return self._at_home(trained)
+        return model
 
     def load(self, folder: Path) -> Fine:
         """Return a saved model; raise InputError if files are missing, changed, or of another backbone."""

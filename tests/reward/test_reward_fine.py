@@ -18,7 +18,7 @@ from rrm.core.roles import Final, Ratings, Select, Train
 from rrm.core.values import OVERALL, Comparison, Prediction, Rated
 from rrm.reward import train as training
 from rrm.reward import tuned as tuned_room
-from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel
+from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel, head_of
 from rrm.reward.cross_fit import CrossFittedModel
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
@@ -214,7 +214,7 @@ def test_on_a_shared_trunk_each_level_has_a_head_of_its_own(decoder: Path, tmp_p
     model = fitted(learner, above, tmp_path / "above", level=1, others=leaves)
     assert isinstance(model, AdaptedModel) and model.joint.members == QUICK["members"]
     assert right(model, at(1, judged(20, 3), contrary=True)) > 0.8
-    as_leaf = {f"head.{name}": each for name, each in model.head(0).items()}
+    as_leaf = {f"head.{name}": each for name, each in head_of(model.tensors, 0).items()}
     assert right(AdaptedModel(model.joint, model.trunk, {**model.tensors, **as_leaf}), judged(20, 3)) > 0.8
     assert model.ratings == len(above)
     assert all(model.fold(row.request.source) == -1 for row in [*leaves, *above])
