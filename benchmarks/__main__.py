@@ -11,6 +11,7 @@ NAMES = (
     "targets",
     "rounds",
     "people",
+    "reader",
     "rewards",
     "leases",
     "annotators",

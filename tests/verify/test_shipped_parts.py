@@ -39,6 +39,7 @@ from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
 from tasks.books import BookFiles
 from tasks.fact_chains import FactChains
+from tasks.free_reader import FreelyReadBooks
 from tasks.synthetic_book import SyntheticBooks
 from tests.policy.policy_scenes import Known, early
 
@@ -70,6 +71,7 @@ MADE: dict[type, Callable[[], Any]] = {
     LogLinear: lambda: LogLinear(0.7, 0.3, 0.2, -0.1),
     BookFiles: books,
     SyntheticBooks: lambda: SyntheticBooks(2, 500),
+    FreelyReadBooks: lambda: FreelyReadBooks(2, 500),
     FactChains: lambda: FactChains(3),
 }
 """How those are made that need arguments."""
