@@ -17,6 +17,7 @@ from rrm.core.errors import ConfigError, LimitError, MalformedAnswerError, Propo
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.protocols import Assistant, Prompt
+from rrm.core.replies import read
 from rrm.core.task import Source, Span, Task
 from rrm.core.text import paragraphs, sentences
 
@@ -137,7 +138,7 @@ class LanguageModelDecomposer:
         for _ in range(asked):
             prompt = replace(self._prompt(source, units, may_be_leaf, refused, seed), about=node)
             try:
-                reply = await self.assistant.ask(prompt)
+                reply = read(await self.assistant.ask(prompt), structured=True)
                 proposal = self._read(reply.text, source, span, units, may_be_leaf, ends)
                 graph.check(node, proposal)
             except (MalformedAnswerError, ProposalError) as refusal:
@@ -208,7 +209,7 @@ def _json_object(answer: str) -> dict[str, Any]:
         raise MalformedAnswerError(f"the answer has {len(answer)} characters, more than {_MAX_ANSWER}")
     start, end = answer.find("{"), answer.rfind("}")
     if start < 0 or end < start:
-        raise MalformedAnswerError("the answer holds no JSON object" if answer.strip() else "the answer is empty")
+        raise MalformedAnswerError("the answer holds no JSON object")
     try:
         found = json.loads(answer[start : end + 1])
     except (ValueError, RecursionError) as error:

@@ -4,11 +4,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 from rrm.core.errors import InputError, MalformedAnswerError
-from rrm.core.protocols import Prompt
+from rrm.core.protocols import Prompt, Reply
+from rrm.core.replies import read
 
 MAX_CHARS = 1_000_000
 MAX_DEPTH = 32
@@ -42,16 +44,19 @@ _CHECKED = frozenset(
 _REMARKS = frozenset(("title", "description", "$schema"))
 
 
-def checked(text: str, prompt: Prompt, max_chars: int = MAX_CHARS) -> str:
-    """Return a reply's text as its prompt asked for it: where that has a schema, JSON of it and nothing else.
+def checked(reply: Reply, prompt: Prompt, max_chars: int = MAX_CHARS) -> Reply:
+    """Return a reply whose text is the answer as its prompt asked for it: with a schema, JSON of it and nothing else.
 
-    Raises MalformedAnswerError for anything else, and for more than `max_chars` characters.
+    Thoughts are left out, and an answer that was cut off is `truncated` (see `rrm.core.replies.read`). Raises
+    NoAnswerError where there is no answer, MalformedAnswerError for what is no JSON of the schema, and for more than
+    `max_chars` characters.
     """
-    if len(text) > max_chars:
-        raise MalformedAnswerError(f"the answer has {len(text)} characters, more than {max_chars}")
+    if len(reply.text) > max_chars:
+        raise MalformedAnswerError(f"the answer has {len(reply.text)} characters, more than {max_chars}")
+    answer = read(reply, prompt.schema is not None)
     if prompt.schema is None:
-        return text
-    return json.dumps(parse_json(text, prompt.schema, max_chars), ensure_ascii=False)
+        return answer
+    return replace(answer, text=json.dumps(parse_json(answer.text, prompt.schema, max_chars), ensure_ascii=False))
 
 
 def asked_for_json(prompt: Prompt) -> str:

@@ -1,7 +1,6 @@
 """One attempt at a model call: within the budget, on record before it is sent, checked, on record with what it took."""
 
 import time
-from dataclasses import replace
 from math import ceil
 
 from rrm.assistants.answers import asked_for_json, checked
@@ -10,7 +9,7 @@ from rrm.assistants.budget import Budget
 from rrm.assistants.cache import call_id, to_bytes
 from rrm.assistants.transcript import transcript
 from rrm.core.calls import Call
-from rrm.core.errors import MalformedAnswerError
+from rrm.core.errors import MalformedAnswerError, NoAnswerError
 from rrm.core.protocols import Assistant, Entry, Prompt, Reply
 
 _CHARS_PER_TOKEN = 4  # an estimate, used before a call and where a model does not say what it took
@@ -34,10 +33,10 @@ class Booked:
         self.name = assistant.name
 
     async def ask(self, prompt: Prompt) -> Reply:
-        """Return the reply, checked (see `rrm.assistants.answers.checked`) and durable.
+        """Return the reply, checked (see `rrm.assistants.answers.checked`) and durable; what is kept of it is raw.
 
-        Raises BudgetError before a call that could exceed the budget, MalformedAnswerError for a reply that
-        was paid for and cannot be used, StoreError, and what the assistant raises.
+        Raises BudgetError before a call that could exceed the budget, NoAnswerError and MalformedAnswerError for a
+        reply that was paid for and cannot be used, StoreError, and what the assistant raises.
         """
         read = ceil(len(asked_for_json(prompt) + prompt.user) / _CHARS_PER_TOKEN)
         reserved = read + (prompt.max_tokens or 0)
@@ -45,7 +44,7 @@ class Booked:
         await self._books.enter(Entry({"calls": 1, "tokens": reserved}))
         at, began = self._books.now(), time.monotonic()
 
-        def call(reply: Reply | None = None, answer: str | None = None, error: BaseException | None = None) -> Call:
+        def call(reply: Reply | None = None, answer: Reply | None = None, error: BaseException | None = None) -> Call:
             seconds = time.monotonic() - began
             return transcript(self._asker, self.name, prompt, at, seconds, reply, answer, error)
 
@@ -63,13 +62,16 @@ class Booked:
         self._budget.settle(reserved, taken)
         amounts = {"tokens": taken - reserved, **({} if reply.cost is None else {"cost": reply.cost})}
         try:
-            good = replace(reply, text=checked(reply.text, prompt))
+            answer = checked(reply, prompt)
+        except NoAnswerError as error:
+            await self._books.enter(Entry(amounts, (call(reply, error=error),)))
+            raise NoAnswerError(f"{self.name}: {error}", error.lack) from error
         except MalformedAnswerError as error:
             await self._books.enter(Entry(amounts, (call(reply, error=error),)))
             raise MalformedAnswerError(f"{self.name}: {error}") from error
-        kept = {call_id(self.name, prompt): to_bytes(good)}
-        await self._books.enter(Entry(amounts, (call(reply, good.text),), kept))
-        return good
+        kept = {call_id(self.name, prompt): to_bytes(reply)}
+        await self._books.enter(Entry(amounts, (call(reply, answer),), kept))
+        return answer
 
 
 def _tokens(reply: Reply, read: int) -> int:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from rrm.assistants.answers import checked
 from rrm.assistants.books import Books
 from rrm.assistants.transcript import transcript
+from rrm.core.errors import AssistantError
 from rrm.core.ids import content_id
 from rrm.core.protocols import Assistant, Entry, Prompt, Reply
 
@@ -23,11 +25,12 @@ class _Flight:
 class Cached:
     """Finds replies again by the assistant's name and all of the prompt that can change a reply.
 
-    They are kept by `rrm.assistants.booked.Booked`, which stands below, in one transaction with what they
-    cost. Errors are never kept. Equal asks at the same time share one call and its fate; if the one
-    that makes the call is cancelled, another takes it over. A reply from the cache, or shared,
-    has `cached=True`, and stands on record as a call of its own. What is kept and cannot be read is asked
-    again. `asker` is the part of the run that asks.
+    Replies are kept as models gave them and read each time that they are found, so that what is learned about
+    reading holds for them, too. `rrm.assistants.booked.Booked`, which stands below, keeps them in one transaction with
+    what they cost. Errors are never kept. Equal asks at the same time share one call and its fate; if the one
+    that makes the call is cancelled, another takes it over. A reply from the cache, or shared, has `cached=True`, and
+    stands on record as a call of its own. What is kept and holds no answer is asked again. `asker` is the part of
+    the run that asks.
     """
 
     def __init__(self, assistant: Assistant, books: Books, asker: str = "") -> None:
@@ -41,14 +44,15 @@ class Cached:
         """Return the reply that is kept, or the assistant's."""
         key = call_id(self.name, prompt)
         while True:
-            if (known := self._known(key)) is not None:
-                return await self._found(known, prompt)
+            if (known := self._known(key)) is not None and (answer := _answer(known, prompt)) is not None:
+                return await self._found(known, answer, prompt)
             flight = self._flights.get(key)
             if flight is None:
                 return await self._call(key, prompt)
             await flight.landed.wait()
             if flight.reply is not None:
-                return await self._found(replace(flight.reply, cached=True), prompt)
+                shared = replace(flight.reply, cached=True)
+                return await self._found(shared, shared, prompt)
             if flight.error is not None:
                 raise flight.error
 
@@ -64,11 +68,11 @@ class Cached:
             flight.landed.set()
         return reply
 
-    async def _found(self, reply: Reply, prompt: Prompt) -> Reply:
-        """Return a reply that was there already, once that is on record."""
-        call = transcript(self._asker, self.name, prompt, self._books.now(), reply=reply, answer=reply.text)
+    async def _found(self, reply: Reply, answer: Reply, prompt: Prompt) -> Reply:
+        """Return the answer in a reply that was there already, once that is on record."""
+        call = transcript(self._asker, self.name, prompt, self._books.now(), reply=reply, answer=answer)
         await self._books.enter(Entry(calls=(call,)))
-        return reply
+        return answer
 
     def _known(self, key: str) -> Reply | None:
         kept = self._books.reply(key)
@@ -82,9 +86,10 @@ def call_id(assistant: str, prompt: Prompt) -> str:
 
 
 def to_bytes(reply: Reply) -> bytes:
-    """Return what the cache keeps of a reply."""
+    """Return what the cache keeps of a reply: the model's own words, and the tokens that it took."""
     kept = {"text": reply.text, "input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-    return json.dumps(kept).encode()
+    said = {"stop": reply.stop, "refusal": reply.refusal}
+    return json.dumps(kept | {name: word for name, word in said.items() if word}).encode()
 
 
 def from_bytes(kept: bytes) -> Reply | None:
@@ -92,4 +97,12 @@ def from_bytes(kept: bytes) -> Reply | None:
     try:
         return Reply(**json.loads(kept), cached=True)
     except (TypeError, ValueError):
+        return None
+
+
+def _answer(reply: Reply, prompt: Prompt) -> Reply | None:
+    """Return the answer in a reply, None where it holds none that the prompt asked for."""
+    try:
+        return checked(reply, prompt)
+    except AssistantError:
         return None

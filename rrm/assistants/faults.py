@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rrm.assistants.secrets import without_secrets
-from rrm.core.errors import AssistantError, BudgetError, MalformedAnswerError, SetupError
+from rrm.core.errors import AssistantError, BudgetError, MalformedAnswerError, NoAnswerError, SetupError
+from rrm.core.replies import LACKS, Lack
 
 Transient = Literal["rate limit", "timeout", "connection", "server"]
 Lasting = Literal["denied", "not found", "set-up"]
-FaultKind = Literal[Transient, Lasting, "request", "malformed", "budget", "other"]
-TRANSIENT: frozenset[FaultKind] = frozenset(("rate limit", "timeout", "connection", "server"))
+FaultKind = Literal[Transient, Lasting, Lack, "request", "malformed", "budget", "other"]
+TRANSIENT: frozenset[FaultKind] = frozenset(("rate limit", "timeout", "connection", "server", "empty", "broken"))
 """The same call may succeed later."""
 
 LASTING: frozenset[FaultKind] = frozenset(("denied", "not found", "set-up"))
@@ -32,6 +33,12 @@ _MEND: dict[FaultKind, str] = {
     "not found": "mend the model's name or its address, and go on with the same command",
     "set-up": "install or set what it names, and go on with the same command",
     "request": "check the model's arguments and the length of the prompt",
+    "cut off": "let it write more, or think less",
+    "refused": "change the text or the model",
+    "filtered": "change the text or the model",
+    "tool call": "give it no tools",
+    "broken": "try again later",
+    "empty": "try again, or use another model",
     "malformed": "ask again or use a model that keeps to the form",
     "budget": "raise the limit",
     "other": "see the cause with --debug",
@@ -57,12 +64,18 @@ _NAMED: tuple[tuple[str, FaultKind], ...] = (
     ("InvalidRequest", "request"),
     ("ModelNotFound", "not found"),
     ("ContextOverflow", "request"),
+    ("LengthFinishReason", "cut off"),
+    ("ContentFilter", "filtered"),
+    ("BlockedPrompt", "filtered"),
+    ("StopCandidate", "filtered"),
+    ("RefusalError", "refused"),
 )
 _BEGINNING = 500  # characters of a message that are looked at: behind them a prompt may be quoted
 _SAID: tuple[tuple[str, FaultKind], ...] = (  # what a status does not tell from a rate limit or a bad request
     (r"(?i)insufficient_quota|credit balance is too low", "denied"),
     (r"(?i)API_KEY_INVALID|(?:incorrect|invalid) API key|API key not valid", "denied"),
     (r"(?i)DeploymentNotFound|model_not_found", "not found"),
+    (r"(?i)content_filter|content management policy|ResponsibleAIPolicyViolation", "filtered"),
 )
 _UNSET = re.compile(r"environment variable|could not resolve authentication", re.IGNORECASE)
 
@@ -88,9 +101,14 @@ class Fault:
         return self.kind in LASTING
 
     def as_error(self, name: str, note: str = "") -> AssistantError:
-        """Return what to raise for model `name`: SetupError if it is lasting; `note` follows the sentence."""
-        kind = SetupError if self.lasting else AssistantError
-        return kind(f"{self.sentence(name)}{note}")
+        """Return what to raise for model `name`: SetupError if it is lasting, NoAnswerError for a reply without answer.
+
+        `note` follows the sentence.
+        """
+        sentence = f"{self.sentence(name)}{note}"
+        if self.kind in LACKS:
+            return NoAnswerError(sentence, self.kind)
+        return SetupError(sentence) if self.lasting else AssistantError(sentence)
 
     def sentence(self, name: str) -> str:
         """Return one sentence: which model, what failed, how to mend it."""
@@ -126,6 +144,8 @@ def _kind(error: BaseException) -> FaultKind:
         return "budget"
     if isinstance(error, MalformedAnswerError):
         return "malformed"
+    if isinstance(error, NoAnswerError):
+        return cast(Lack, error.lack) if error.lack in LACKS else "empty"
     if isinstance(error, ImportError):
         return "set-up"
     status = _status(error)

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from rrm.assistants.answers import asked_for_json
 from rrm.assistants.faults import diagnose
+from rrm.assistants.messages import said
 from rrm.assistants.secrets import blotted, is_secret
-from rrm.core.errors import AssistantError, PluginError
+from rrm.core.errors import PluginError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Prompt, Reply
 
@@ -42,7 +43,6 @@ _NEUTRAL = frozenset(
         "verbose",
     )
 )
-_REFUSED = frozenset(("content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"))
 
 
 class LangChainAssistant:
@@ -52,7 +52,7 @@ class LangChainAssistant:
     a limit from their own arguments. A model that was given a `seed` gets, with each prompt, one
     derived from it and the prompt's `sample`. A failed call raises AssistantError from the
     provider's exception, and SetupError where every call would fail in the same way; a call that takes
-    longer than `timeout_seconds` and a refusal by a provider's filter raise AssistantError, too.
+    longer than `timeout_seconds` raises AssistantError, too.
     """
 
     def __init__(self, model: BaseChatModel, name: str | None = None, timeout_seconds: float = 600.0) -> None:
@@ -62,17 +62,23 @@ class LangChainAssistant:
         self.name = model_name(model) if name is None else name
 
     async def ask(self, prompt: Prompt) -> Reply:
-        """Return the model's reply, as plain text; raise AssistantError if the call failed."""
+        """Return the model's reply in its own words, as plain text; raise AssistantError if the call failed."""
         try:
             with anyio.fail_after(self._timeout):
                 message = await self._model.ainvoke(_messages(prompt), **self._settings(prompt))
         except Exception as error:
             raise diagnose(error).as_error(self.name) from error
-        reason = _stop_reason(message)
-        if reason in _REFUSED:
-            raise AssistantError(f"{self.name} refused to answer ({reason}); change the text or the model")
         usage = getattr(message, "usage_metadata", None) or {}
-        return Reply(_text(message), usage.get("input_tokens"), usage.get("output_tokens"), cost=_cost(message))
+        found = said(message)
+        return Reply(
+            found.text,
+            usage.get("input_tokens"),
+            usage.get("output_tokens"),
+            cost=_cost(message),
+            stop=found.stop,
+            refusal=found.refusal,
+            noticed=found.noticed,
+        )
 
     def _settings(self, prompt: Prompt) -> dict[str, Any]:
         settings: dict[str, Any] = {}
@@ -141,30 +147,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, BaseMessage):
-        return [type(value).__name__, _text(value)]
+        return [type(value).__name__, said(value).text]
     return type(value).__qualname__
 
 
 def _messages(prompt: Prompt) -> list[BaseMessage]:
     system = asked_for_json(prompt)
     return [*([SystemMessage(system)] if system else []), HumanMessage(prompt.user)]
-
-
-def _text(message: BaseMessage) -> str:
-    """Return the text of a message whose content is a string or a list of parts; reasoning is left out."""
-    content = message.content
-    parts = [content] if isinstance(content, str) else content
-    said = "".join(
-        part if isinstance(part, str) else str(part.get("text", ""))
-        for part in parts
-        if isinstance(part, str) or part.get("type") == "text"
-    )
-    return re.sub("[\ud800-\udfff]", "\ufffd", said).replace("\0", "")
-
-
-def _stop_reason(message: BaseMessage) -> str:
-    known = message.response_metadata
-    return str(known.get("finish_reason") or known.get("stop_reason") or "").lower()
 
 
 def _cost(message: BaseMessage) -> float | None:

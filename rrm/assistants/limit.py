@@ -9,6 +9,9 @@ from rrm.assistants.faults import diagnose
 from rrm.assistants.retry import Sleep
 from rrm.core.errors import ConfigError
 from rrm.core.protocols import Assistant, Prompt, Reply
+from rrm.core.replies import LACKS
+
+_REPLIED = frozenset({"malformed", *LACKS} - {"broken"})
 
 
 class Pace:
@@ -97,7 +100,7 @@ class Limited:
                 fault = diagnose(error)
                 if fault.kind == "rate limit":
                     self._pace.on_rate_limit(fault.retry_after)
-                elif fault.kind == "malformed":  # the provider did answer
+                elif fault.kind in _REPLIED:  # the provider keeps up
                     self._pace.on_success(self._pace.turns.borrowed_tokens)
                 else:
                     self._pace.on_failure()

@@ -92,7 +92,9 @@ class Local:
                     await to_thread.run_sync(self._answer, left[: self._batch])
         finally:
             self._waiting.remove(asked)
-        return Reply(asked.sample.text, asked.sample.prompt_tokens, len(asked.sample.ids))
+        sample = asked.sample
+        stop = "stop" if sample.ended else "length"
+        return Reply(sample.text, sample.prompt_tokens, len(sample.ids), stop=stop)
 
     def _ask(self, prompt: Prompt) -> "Ask":
         from rrm.backbone.generate import Ask, Chat

@@ -10,14 +10,17 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from rrm.assistants.faults import diagnose
-from rrm.core.errors import AssistantError, ConfigError, RrmError
+from rrm.core.errors import AssistantError, ConfigError, NoAnswerError, RrmError
 from rrm.core.protocols import Assistant, Prompt, Reply
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Retrying:
-    """Asks up to `attempts` times while a rate limit, a timeout, a lost connection or a server's fault is in the way.
+    """Asks up to `attempts` times while something is in the way that may pass.
+
+    That is a rate limit, a timeout, a lost connection, a server's fault, and an empty reply. Other replies without an
+    answer would come again: refused, filtered, cut off before the answer.
 
     Attempt n waits a random time up to min(`longest_seconds`, 2**(n - 1)) seconds (full jitter), or
     what a Retry-After header says, at most ten times the longest. Everything else, such as a wrong
@@ -65,6 +68,8 @@ class Retrying:
             if isinstance(error, RrmError) and not fault.transient and not mistold:
                 raise
             tries = asking.statistics.get("attempt_number", 1)
+            if isinstance(error, NoAnswerError):
+                raise NoAnswerError(f"{error} (attempts: {tries})", error.lack) from error
             raise fault.as_error(self.name, f" (attempts: {tries})") from (error.__cause__ or error)
         return reply
 

@@ -4,8 +4,9 @@ import json
 import re
 
 from rrm.assistants.answers import MAX_CHARS, asked_for_json
+from rrm.assistants.faults import diagnose
 from rrm.assistants.secrets import without_secrets
-from rrm.core.calls import Call
+from rrm.core.calls import ANSWER, CANCELLED, TRUNCATED, Call
 from rrm.core.protocols import Prompt, Reply
 
 _ERROR_CHARS = 1000
@@ -19,10 +20,10 @@ def transcript(
     at: float,
     seconds: float = 0.0,
     reply: Reply | None = None,
-    answer: str | None = None,
+    answer: Reply | None = None,
     error: BaseException | None = None,
 ) -> Call:
-    """Return the call as it is recorded; `answer` is the reply's text once it was checked.
+    """Return the call as it is recorded; `answer` is the reply once it was checked.
 
     Replies are cut at `MAX_CHARS` characters; characters that no database holds are replaced by U+FFFD.
     """
@@ -38,13 +39,22 @@ def transcript(
         at=at,
         seconds=seconds,
         reply=None if reply is None else _whole(reply.text[:MAX_CHARS]),
-        reason=None if answer is None else _reason(answer, prompt),
+        reason=None if answer is None else _reason(answer.text, prompt),
         error=None if error is None else _words(error),
+        ending=_ending(answer, error),
+        noticed="" if answer is None else _whole(", ".join(answer.noticed)),
         input_tokens=took.input_tokens if took else None,
         output_tokens=took.output_tokens if took else None,
         cost=took.cost if took else None,
         cached=reply is not None and reply.cached,
     )
+
+
+def _ending(answer: Reply | None, error: BaseException | None) -> str:
+    """Return in a word or two what a call came to; see `rrm.core.calls.Call`."""
+    if answer is not None:
+        return TRUNCATED if answer.truncated else ANSWER
+    return diagnose(error).kind if isinstance(error, Exception) else CANCELLED
 
 
 def _reason(answer: str, prompt: Prompt) -> str | None:

@@ -5,6 +5,9 @@ from functools import cached_property
 
 from rrm.core.ids import content_id
 
+ANSWER, TRUNCATED, CANCELLED = "answer", "truncated", "cancelled"
+"""Endings of calls."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -14,7 +17,10 @@ class Call:
     `about` the id of the node or request that it asked for, "" where it named none. `system` holds the schema
     of the answer, where the prompt has one, as it is put to models. `reply` is what the model said, as it
     said it, None where nothing came; `reason` is what the reply gives as its reason, where it was asked for
-    one. `error` says why the reply counts for nothing.
+    one. `error` says why the reply counts for nothing. `ending` is what the call came to: `ANSWER`, `TRUNCATED`
+    (an answer that was cut off), one of `rrm.core.replies.LACKS` (a reply without an answer), "malformed" (an answer
+    that is not what was asked for), `CANCELLED`, or a kind of fault, such as "rate limit". `noticed` is what was left
+    out or not known of a reply, parted by commas.
 
     `at` is when it was sent, in seconds since 1970, `seconds` how long it took, without the wait for its turn.
     Tokens are the model's own count, None where it has none; `cost` is in the provider's currency, None
@@ -37,6 +43,8 @@ class Call:
     output_tokens: int | None = None
     cost: float | None = None
     cached: bool = False
+    ending: str = ""
+    noticed: str = ""
 
     @cached_property
     def id(self) -> str:

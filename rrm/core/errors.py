@@ -20,6 +20,7 @@
         BudgetError                 calls, tokens or money are used up
         SetupError                  every call would fail: a wrong key, an unknown model; the run stops
         MalformedAnswerError        an answer that could not be read as what was asked
+        NoAnswerError               a reply without an answer: cut off among thoughts, refused, filtered, empty
       Waiting                       not a fault: people have yet to answer                exit 3
       Interrupted                   not a fault: somebody pressed Ctrl-C                  exit 130
 
@@ -123,6 +124,14 @@ class SetupError(AssistantError):
 
 class MalformedAnswerError(AssistantError):
     """A model's answer that could not be read as what was asked for."""
+
+
+class NoAnswerError(AssistantError):
+    """A model replied, and the reply holds no answer; `lack`, one of `rrm.core.replies.LACKS`, says why."""
+
+    def __init__(self, message: str, lack: str = "empty") -> None:
+        super().__init__(message)
+        self.lack = lack
 
 
 class Waiting(RrmError):

@@ -464,13 +464,22 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """An assistant's answer, with the tokens it took and what it cost, where the model says so."""
+    """What an assistant said, with the tokens it took and what it cost, where the model says so.
+
+    A model's own words are `text`, `stop`, why it stopped ("" where it does not say), and `refusal`, what it says in
+    refusing where that is told apart from its text. Once `rrm.core.replies.read` has read a reply, its text is the
+    answer alone, `truncated` says that the answer was cut off, and `noticed` what else was found and left out.
+    """
 
     text: str
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached: bool = False
     cost: float | None = None
+    stop: str = ""
+    refusal: str = ""
+    truncated: bool = False
+    noticed: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -481,7 +490,7 @@ class Assistant(Protocol):
     def name(self) -> str: ...
 
     async def ask(self, prompt: Prompt) -> Reply:
-        """Return the reply, or raise AssistantError."""
+        """Return the reply, or raise AssistantError; what it comes to is found out by `rrm.core.replies.read`."""
         ...
 
 

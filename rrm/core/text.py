@@ -9,6 +9,7 @@ from rrm.core.ids import content_id
 from rrm.core.task import Span
 
 _STOPS = ".!?…。！？"
+_WHOLE = tuple(_STOPS + "\"'”’»)]」』")
 _ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
@@ -55,6 +56,13 @@ def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
 def sentence_texts(text: str) -> list[str]:
     """Return the sentences themselves, white space inside them squeezed to single spaces."""
     return [" ".join(text[start:end].split()) for start, end in sentences(text)]
+
+
+def whole_sentences(text: str) -> str:
+    """Return a text that was broken off without the sentence in which it was, or as it is if it has no other."""
+    text = text.rstrip()
+    ends = [end for _, end in sentences(text)]
+    return text if len(ends) < 2 or text.endswith(_WHOLE) else text[: ends[-2]].rstrip()
 
 
 def paragraphs(text: str) -> tuple[Span, ...]:

@@ -11,14 +11,13 @@ from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import PromptContext, ProposeJob, Tokenizer
-from rrm.core.text import sentences
+from rrm.core.text import whole_sentences
 from rrm.core.values import Output
 from rrm.policy.language_model import WORDS_PER_TOKEN, cut
 
 if TYPE_CHECKING:
     from rrm.backbone.generate import Ask, Chat, Sample, Writer
 
-_ENDS = tuple(".!?\"'\u201d\u2019)")
 _RULE = "\n\n====\n\n"
 _BEFORE = "Earlier parts were answered with:\n\n{context}\n\nGo on from there."
 _ASKED = "{instruction} Answer in at most {words} words, with the answer alone."
@@ -92,7 +91,7 @@ class LocalPolicy:
 
     def _output(self, prompt_context: PromptContext, seed: int, sample: "Sample") -> Output:
         answer = sample.text.strip()
-        text = answer if sample.ended else _whole(answer)
+        text = answer if sample.ended else whole_sentences(answer)
         text = cut(text, prompt_context.task.max_tokens, self._tokens)
         as_sampled = sample.ended and self.writer.reply(text) == list(sample.ids)
         known = sample.log_prob if as_sampled else None
@@ -113,9 +112,3 @@ def _chat(prompt_context: PromptContext) -> "Chat":
     before = [_BEFORE.format(context=view.context)] if view.context else []
     asked = _ASKED.format(instruction=view.instruction, words=words)
     return Chat("", _RULE.join([*before, view.text, asked]))
-
-
-def _whole(text: str) -> str:
-    """Return a text that broke off without the sentence in which it did, or as it is if it has no other."""
-    ends = [end for _, end in sentences(text)]
-    return text if len(ends) < 2 or text.endswith(_ENDS) else text[: ends[-2]].rstrip()

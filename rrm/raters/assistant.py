@@ -8,6 +8,7 @@ from typing import Any
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.protocols import Assistant, Prompt
+from rrm.core.replies import read
 from rrm.core.text import delimited
 from rrm.core.values import Answer, Comparison, Critique, Feedback, Label, Ranking, Rating, Request
 
@@ -56,13 +57,13 @@ class AssistantRater:
         """Return the assistant's feedback.
 
         Raises InputError for a kind that it does not give or a number of outputs that does not
-        suit it, MalformedAnswerError once no attempt is left, AssistantError if the call fails.
+        suit it, MalformedAnswerError once no attempt is left, AssistantError if the call fails or gives no answer.
         """
         form = _form(request, self.points)
         for attempt in range(self.attempts):
             prompt = self.prompt(request, seed_for(seed, request.id, attempt))
             try:
-                reply = await self.assistant.ask(prompt)
+                reply = read(await self.assistant.ask(prompt), structured=True)
                 return Feedback(request.id, self.name, form.read(_object(reply.text)))
             except MalformedAnswerError as error:
                 last = error

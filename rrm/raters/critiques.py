@@ -13,6 +13,7 @@ from typing import Any
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.ids import seed_for
 from rrm.core.protocols import Assistant, Prompt
+from rrm.core.replies import read
 from rrm.core.text import delimited
 from rrm.core.values import Critique, Rated
 from rrm.raters.assistant import LETTERS
@@ -66,9 +67,8 @@ async def ground_by_assistant(rated: Rated, assistant: Assistant, seed: int = 0,
     options = {"type": "array", "items": {"type": "string", "enum": list(letters)}, "uniqueItems": True}
     schema = {"type": "object", "properties": {"spoken_for": options}, "required": ["spoken_for"]}
     for attempt in range(attempts):
-        reply = await assistant.ask(
-            Prompt(system, "\n\n".join(text), schema, seed_for(seed, rated.feedback.id, attempt))
-        )
+        prompt = Prompt(system, "\n\n".join(text), schema, seed_for(seed, rated.feedback.id, attempt))
+        reply = read(await assistant.ask(prompt), structured=True)
         try:
             return _grounded(rated, {letters.index(letter) for letter in _spoken_for(reply.text, letters)})
         except MalformedAnswerError as error:

@@ -221,6 +221,8 @@ class CallRow(Value, table=True):
     output_tokens: int | None = Field(sa_type=WHOLE)
     cost: float | None
     cached: bool
+    ending: str
+    noticed: str
 
 
 # ---- beside the values ----

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rrm.assistants.answers import asked_for_json, checked, parse_json
 from rrm.core.errors import InputError, MalformedAnswerError
-from rrm.core.protocols import Prompt
+from rrm.core.protocols import Prompt, Reply
 
 SCHEMA = {
     "type": "object",
@@ -131,13 +131,12 @@ def test_the_schema_is_put_into_the_system_text():
 
 def test_an_answer_is_passed_on_as_json_alone_or_refused():
     prompt = Prompt("", "", SCHEMA)
-    assert json.loads(checked('Sure! {"better":"A"}', prompt)) == {"better": "A"}
+    assert json.loads(checked(Reply('Sure! {"better":"A"}'), prompt).text) == {"better": "A"}
     with pytest.raises(MalformedAnswerError, match="not JSON"):
-        checked("no idea", prompt)
+        checked(Reply("no idea"), prompt)
 
 
 def test_plain_text_is_left_alone_except_for_a_megabyte():
-    assert checked("", Prompt("", "")) == ""
-    assert checked('{"lc": 1}', Prompt("", "")) == '{"lc": 1}'
+    assert checked(Reply(' {"lc": 1}'), Prompt("", "")) == Reply(' {"lc": 1}')
     with pytest.raises(MalformedAnswerError, match="1000001 characters"):
-        checked("y" * 1_000_001, Prompt("", ""))
+        checked(Reply("y" * 1_000_001), Prompt("", ""))

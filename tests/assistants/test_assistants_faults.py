@@ -74,7 +74,6 @@ class Scene:
 
 
 MALFORMED = {
-    "nothing": "",
     "garbage": "~~ %% lorem \ud800 ipsum",
     "a megabyte": "x" * 1_000_001,
     "a megabyte of braces": "{" * 1_000_001,
@@ -157,8 +156,8 @@ async def test_retries_count_against_the_budget_and_cached_calls_do_not():
 
 
 @pytest.mark.asyncio
-async def test_where_plain_text_is_asked_for_nothing_and_serialised_objects_are_answers():
-    for line in ("", '{"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}', "{{7*7}} <script>"):
+async def test_where_plain_text_is_asked_for_serialised_objects_are_answers():
+    for line in ('{"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}', "{{7*7}} <script>"):
         scene = Scene(line)
         assert (await scene.assistant.ask(Prompt("", "say"))).text == line
         assert (await scene.assistant.ask(Prompt("", "say"))).text == line

@@ -140,10 +140,10 @@ async def test_serialised_langchain_objects_in_an_answer_stay_text(monkeypatch):
 
 
 @pytest.mark.asyncio
-async def test_a_filters_refusal_is_an_error_and_not_an_answer():
-    refused = AIMessage(content="", response_metadata={"finish_reason": "content_filter"})
-    with pytest.raises(AssistantError, match="refused to answer"):
-        await asking(said(refused)).ask(Prompt("", "x"))
+async def test_why_a_model_stopped_and_its_refusal_are_told_in_its_own_words():
+    refused = AIMessage("", additional_kwargs={"refusal": "No."}, response_metadata={"finish_reason": "content_filter"})
+    reply = await asking(said(refused)).ask(Prompt("", "x"))
+    assert (reply.text, reply.refusal, reply.stop) == ("", "No.", "content_filter")
 
 
 @pytest.mark.asyncio

@@ -105,7 +105,6 @@ async def test_a_model_may_call_a_text_a_leaf_only_if_it_is_small_enough() -> No
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        (lambda _: "", "the answer is empty"),
         (lambda _: "I would rather not.", "no JSON object"),
         (lambda _: '{"leaf": false, "parts": [', "no JSON object"),
         (lambda _: '{"leaf": false, "parts": [}', "not one well-formed JSON object"),

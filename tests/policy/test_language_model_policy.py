@@ -11,7 +11,7 @@ from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.assistants.stack import stacked
-from rrm.core.errors import AssistantError, InputError
+from rrm.core.errors import AssistantError, InputError, NoAnswerError
 from rrm.core.ids import seed_for
 from rrm.core.protocols import AsyncPolicy, Prompt, PromptContext, ProposeJob, Reply
 from rrm.core.task import Span, Task
@@ -113,9 +113,56 @@ async def test_an_answer_within_the_limit_is_only_stripped():
 
 
 @pytest.mark.asyncio
-async def test_an_empty_answer_is_legal():
-    output = await said(" \n ")
+@pytest.mark.parametrize("answer", ["[nothing to say]", " [Nothing to say].\n"])
+async def test_where_there_is_nothing_to_say_the_output_is_empty(answer):
+    output = await said(answer)
     assert (output.text, output.truncated) == ("", False)
+    assert "[nothing to say]" in policy([]).prompt(prompt_context("x"), 0).system
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("reply", "lack"),
+    [
+        (Reply(" \n "), "empty"),
+        (Reply("<think>One. Two."), "empty"),
+        (Reply("", stop="length"), "cut off"),
+        (Reply("", stop="stop", refusal="I can't help with that."), "refused"),
+        (Reply("Ann", stop="content_filter"), "filtered"),
+    ],
+)
+async def test_a_reply_without_an_answer_is_no_output(reply, lack):
+    class Saying:
+        name = "saying"
+
+        async def ask(self, prompt: Prompt) -> Reply:
+            return reply
+
+    with pytest.raises(NoAnswerError) as none:
+        await LanguageModelPolicy(Saying(), WordTokenizer()).propose_async(ProposeJob(prompt_context("x"), 1, 0))
+    assert none.value.lack == lack
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Ann met Bob. They ran aw", "Ann met Bob."),
+        ("Ann met Bob. They ran.", "Ann met Bob. They ran."),
+        ("Ann met Bo", "Ann met Bo"),
+        ("Thoughts.</think>Ann met Bob. They r", "Ann met Bob."),
+    ],
+)
+async def test_what_the_model_broke_off_is_cut_to_whole_sentences_and_marked(text, kept):
+    class Saying:
+        name = "saying"
+
+        async def ask(self, prompt: Prompt) -> Reply:
+            return Reply(text, stop="length")
+
+    job = ProposeJob(prompt_context("x"), 1, 0)
+    (output,) = await LanguageModelPolicy(Saying(), WordTokenizer()).propose_async(job)
+    assert (output.text, output.truncated) == (kept, True)
 
 
 @pytest.mark.asyncio

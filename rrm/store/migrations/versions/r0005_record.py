@@ -137,6 +137,7 @@ def values() -> None:
         *(sa.Column(name, WHOLE) for name in ("input_tokens", "output_tokens")),
         *numbers("cost", nullable=True),
         *truths("cached"),
+        *texts("ending", "noticed"),
     )
     op.create_index("ix_call_about", "call", ["about"])
 

@@ -1,0 +1,127 @@
+"""What a model's reply comes to: an answer, an answer that was cut off, or none, which is a failed call.
+
+Whoever asks an assistant gets replies that `read` has read. `STOPS` says what the words mean in which providers and
+local servers say why a reply ended: OpenAI (chat and responses), Azure, Anthropic, Google, Mistral, Cohere, Bedrock,
+DeepSeek, xAI, Groq, OpenRouter, Zhipu, watsonx, Ollama, vLLM, SGLang, llama.cpp, text-generation-inference,
+`transformers serve`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, get_args
+
+from rrm.core.errors import NoAnswerError
+from rrm.core.protocols import Reply
+from rrm.core.thoughts import ends_whole, is_blank, structured_without_thoughts, without_thoughts
+
+Stop = Literal["ended", "cut off", "refused", "filtered", "tool call", "broken"]
+"""Why a reply ended: by itself, at a limit, in the model's refusal, by a filter, with a call of a tool, by a fault."""
+
+Lack = Literal["cut off", "refused", "filtered", "tool call", "broken", "empty"]
+"""Why a reply holds no answer; "empty": it ended by itself, without a text."""
+
+LACKS: frozenset[str] = frozenset(get_args(Lack))
+
+THOUGHTS = "thoughts"
+"""Among what was noticed of a reply: its text held thoughts, which were left out."""
+UNKNOWN_STOP = "stop reason "
+"""Begins what was noticed of a reply that ended for a reason which `STOPS` does not know: taken for an answer."""
+
+_WORDS: Mapping[Stop, str] = {
+    "ended": (
+        "stop, end_turn, stop_sequence, stop_token, eos, eos_token, eot, endoftext, end_of_text, complete, completed,"
+        " finish, finished, normal, end, done, word, success"
+    ),
+    "cut off": (
+        "length, max_tokens, max_output_tokens, max_completion_tokens, max_new_tokens, max_length, max_output,"
+        " max_tokens_reached, model_length, model_context_window_exceeded, context_length_exceeded, context_length,"
+        " context_window_exceeded, token_limit, length_limit, limit, error_limit, time_limit, timeout, pause_turn,"
+        " incomplete, not_finished, truncated, repetition, repetition_detected"
+    ),
+    "refused": "refusal, refused",
+    "filtered": (
+        "content_filter, content_filtered, content_policy, content_policy_violation, safety, image_safety, moderation,"
+        " prohibited_content, image_prohibited_content, blocklist, blocked, recitation, image_recitation, spii,"
+        " language, model_armor, jailbreak, sensitive, flagged, error_toxic, guardrail, guardrails, guardrail_intervened"
+    ),
+    "tool call": "tool_calls, tool_call, tool_use, function_call, unexpected_tool_call, too_many_tool_calls",
+    "broken": (
+        "error, exception, failed, failure, abort, aborted, cancel, cancelled, canceled, user_cancel, interrupted,"
+        " other, image_other, no_image, malformed_function_call, malformed_response,"
+        " malformed_model_output, malformed_tool_use, missing_thought_signature, insufficient_system_resource, network_error, server_error,"
+        " internal_error, overloaded, load, unload"
+    ),
+}
+_UNTOLD = frozenset(("", "none", "null", "unknown", "unspecified", "finishreasonunspecified"))
+
+
+def _bare(word: str) -> str:
+    """Return what the spellings of a stop reason share: `FinishReason.MAX_TOKENS`, `max_tokens`, `maxTokens`."""
+    word = re.sub(r"[^a-z0-9]", "", word.rpartition(".")[2].lower())
+    return word if word in _UNTOLD else word.removeprefix("finishreason")
+
+
+STOPS: Mapping[str, Stop] = {_bare(word): stop for stop, words in _WORDS.items() for word in words.split(", ")}
+"""Stop reasons in small letters and digits alone, and what each means."""
+
+_REMEDIES: Mapping[Lack, str] = {
+    "cut off": "let it write more (max_tokens, reply_tokens), or think less",
+    "refused": "change the text or the model",
+    "filtered": "change the text or the model",
+    "tool call": "give it no tools",
+    "broken": "try again later",
+    "empty": "try again, or use another model",
+}
+
+
+def read(reply: Reply, structured: bool = False) -> Reply:
+    """Return the reply with its answer alone as text, `truncated` if that was cut off, and what was noticed of it.
+
+    `structured` says that a JSON object was asked for: one that is whole is an answer even where the reply was cut
+    off behind it, and one that is not is none. Reading a reply again changes nothing. Raises NoAnswerError.
+    """
+    stop = _meaning(reply.stop)
+    if reply.refusal or stop == "refused":
+        raise _none(reply, "refused", f"refused to answer{_quoted(reply.refusal or reply.text)}")
+    if stop == "filtered":
+        raise _none(reply, "filtered", "was stopped by a filter")
+    if stop == "tool call":
+        raise _none(reply, "tool call", "called a tool instead of answering")
+    if stop == "broken":
+        raise _none(reply, "broken", "broke off by a fault of its own")
+    cut_off = stop == "cut off"
+    heard = (structured_without_thoughts if structured else without_thoughts)(reply.text, cut_off)
+    if is_blank(heard.text):
+        if cut_off:
+            raise _none(reply, "cut off", "was cut off before it answered")
+        alone = "thoughts alone, never closed or nothing behind them" if heard.thoughts else "an empty text"
+        raise _none(reply, "empty", f"answered with {alone}")
+    if structured and cut_off and not ends_whole(heard.text):
+        raise _none(reply, "cut off", "was cut off before its JSON was whole")
+    noticed = [*([THOUGHTS] if heard.thoughts else []), *([f"{UNKNOWN_STOP}{reply.stop!r}"] if stop is None else [])]
+    return replace(
+        reply,
+        text=heard.text,
+        truncated=reply.truncated or (cut_off and not structured),
+        noticed=tuple(dict.fromkeys((*reply.noticed, *noticed))),
+    )
+
+
+def _meaning(word: str) -> Stop | None:
+    """Return what a stop reason means, None for one that is not known; where none is told, a reply ended by itself."""
+    bare = _bare(word)
+    doubled = re.fullmatch(r"(.+?)\1+", bare)  # streamed pieces of a reply that were joined
+    if bare in _UNTOLD:
+        return "ended"
+    return STOPS.get(bare) or (STOPS.get(doubled[1]) if doubled else None)
+
+
+def _none(reply: Reply, lack: Lack, what: str) -> NoAnswerError:
+    told = f" (stop reason {reply.stop!r})" if reply.stop else ""
+    return NoAnswerError(f"the model {what}{told}; {_REMEDIES[lack]}", lack)
+
+
+def _quoted(text: str) -> str:
+    said = " ".join(text.split())
+    return f": {said[:200]!r}" if said else ""

@@ -1,0 +1,223 @@
+"""Thoughts of reasoning models that stand in the text of a reply, told from the answer that follows them.
+
+The rules, by which text and structured replies are read alike:
+
+- What stands before the last closing mark (`</think>` and its kin) is no part of the answer, whether there is an
+  opening mark or not: templates and servers often swallow that one. Where nothing follows the last closing mark, the
+  thoughts that it closes are left out, and what stands before them is read by the same rules.
+- What stands behind an opening mark that is never closed is no part of it either. Such a mark counts only where it
+  begins a line, or in a reply that was cut off: elsewhere prose may be about it.
+- A mark in quotation marks or backticks, directly before and behind it, is a mention and stays.
+- Of a reply in the channels of the harmony format only the last `final` one is the answer.
+- A turn's end mark, such as `<|im_end|>`, ends the answer. Marks around an answer that came with thoughts
+  (`<answer> ... </answer>`) are left out.
+
+A text without such marks comes back as it is, and reading a second time changes nothing.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from typing import NamedTuple
+
+_NAME = (
+    "(?:think|thinking|thoughts?|reasoning|rationale|reflection|scratch_?pad|analysis"
+    "|(?:inner_|internal_)?monologue|chain_of_thought|cot)"
+)
+_PIPED = "(?:think|thinking|thoughts?|reasoning)"
+_OPENING = re.compile(
+    rf"<\s*(?:\w+:)?{_NAME}(?:\s[^<>/]{{0,200}})?>"  # <think>, <seed:think>, <thinking budget="low">
+    rf"|<\|(?:begin_of_|start_)?{_PIPED}(?:_start|_begin)?\|>"  # <|begin_of_thought|>, <|START_THINKING|>
+    r"|\[(?-i:THINK|THINKING|REASONING)\]"
+    r"|◁think▷"
+    r"|<\|inner_prefix\|>"
+    rf"|<\|channel>\s*{_PIPED}\b"
+    rf"|<unused94>\s*{_PIPED}\b"
+    r"|<details\b[^<>]*\btype=[\"']reasoning[\"'][^<>]*>",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    rf"<\s*/\s*(?:\w+:)?{_NAME}\s*>|<\s*(?:\w+:)?{_NAME}\s*/\s*>"
+    rf"|<\|(?:/|end_of_|end_){_PIPED}\|>|<\|{_PIPED}_end\|>"
+    r"|\[/(?-i:THINK|THINKING|REASONING)\]"
+    r"|◁/think▷"
+    r"|<\|inner_suffix\|>"
+    r"|<channel\|>"
+    r"|<unused95>",
+    re.IGNORECASE,
+)
+_DETAILS = re.compile(r"<details\b[^<>]*\btype=[\"']reasoning[\"'][^<>]*>", re.IGNORECASE)
+
+# The channels of the harmony format, as they are and with their special tokens dropped by a tokenizer.
+_CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary|final)\b")
+_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<>]*(?:<\|constrain\|>[^<>]*)?<\|message\|>")
+_FINAL_BARE = re.compile(r"assistantfinal(?:json(?=\s*[{\[]))?")
+_ANALYSIS_BARE = re.compile(r"\s*(?:analysis|commentary)(?![a-z])")
+_ANALYSIS_CUT = re.compile(r"\s*analysis(?=[A-Z])")
+
+_HEADER = re.compile(
+    r"\s*(?:<\|im_start\|>\s*assistant\b|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model\b"
+    r"|<\|START_OF_TURN_TOKEN\|><\|CHATBOT_TOKEN\|>|<\|start\|>assistant\b|<｜Assistant｜>)\s*"
+)
+_TURN_ENDS = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|eom_id|end_of_text|endoftext|end_of_turn|end_of_role|end|return|call|start|channel"
+    r"|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
+    r"|<(?:end_of_turn|start_of_turn)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>\s*\Z"
+)
+_WRAPPER = "(?:answer|final|final_answer|response|output|solution|result)"
+_PIPED_WRAPPER = "(?:start_|end_|begin_of_|end_of_)(?:response|solution|answer|box)"
+_WRAPPED_BEFORE = re.compile(rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>", re.IGNORECASE)
+_WRAPPED_BEHIND = re.compile(rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>)\Z", re.IGNORECASE)
+_QUOTES = frozenset("`'\"“”‘’«»‹›")
+_MOST_STARTS = 64  # closing marks behind which a structured answer is looked for, so that many cost little
+
+
+class Heard(NamedTuple):
+    """What a reply says without its thoughts, and whether it held any."""
+
+    text: str
+    thoughts: bool
+
+
+def without_thoughts(text: str, cut_off: bool = False) -> Heard:
+    """Return the answer in a reply, "" where it has none, by the rules above; `cut_off` says that it did not end."""
+    answer, thoughts = _without_marks(text, cut_off)
+    if thoughts and (unwrapped := _unwrapped(answer)) != answer:
+        answer, _ = _without_marks(unwrapped, cut_off)
+    return Heard(text if answer == text else answer.strip(), thoughts)
+
+
+def structured_without_thoughts(text: str, cut_off: bool = False) -> Heard:
+    """Return the part of a reply in which its JSON object is looked for.
+
+    A reply that is one object and nothing else has no thoughts, whatever its texts hold; nor has what stands
+    behind a closing mark and is one object to its end.
+    """
+    if _is_object(text):
+        return Heard(text, False)
+    for _, mark in zip(range(_MOST_STARTS), _CLOSING.finditer(text), strict=False):
+        if _is_object(behind := text[mark.end() :]):
+            return Heard(behind.strip(), True)
+    return without_thoughts(text, cut_off)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing that can be seen: white space, control characters, characters of no width."""
+    return not any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+def ends_whole(text: str) -> bool:
+    """Whether a text is one JSON object to its end, maybe fenced: such an answer is whole even if its reply is not."""
+    return _is_object(text)
+
+
+def _without_marks(text: str, cut_off: bool) -> Heard:
+    """Leave out what the marks tell to leave out, until there is nothing more."""
+    thoughts = False
+    while True:
+        answer = _behind_the_last_mark(_final_channel(text, cut_off), cut_off)
+        thoughts = thoughts or answer != text
+        answer = _turn(answer)
+        if answer == text:
+            return Heard(text, thoughts)
+        text = answer
+
+
+def _turn(text: str) -> str:
+    """Return what stands in the first turn of a reply."""
+    text = text[_end_of(_HEADER, text) :]
+    end = _first(_TURN_ENDS, text)
+    return text if end is None else text[: end.start()]
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    return _WRAPPED_BEHIND.sub("", text[_end_of(_WRAPPED_BEFORE, text) :], count=1)
+
+
+def _final_channel(text: str, cut_off: bool) -> str:
+    """Return the last final channel of a reply in harmony's format."""
+    if channels := _real(_CHANNEL, text):
+        finals = _real(_FINAL, text)
+        if finals:
+            return _cut_at(_TURN_ENDS, text[finals[-1].end() :])
+        return text[: channels[0].start()]
+    if _ANALYSIS_BARE.match(text):
+        finals = list(_FINAL_BARE.finditer(text))
+        if finals:
+            return text[finals[-1].end() :]
+        if cut_off and _ANALYSIS_CUT.match(text):
+            return ""
+    return text
+
+
+def _behind_the_last_mark(text: str, cut_off: bool) -> str:
+    text = _without_details(text)
+    closings = _real(_CLOSING, text)
+    openings = _real(_OPENING, text) if closings else []
+    starts = [mark.start() for mark in openings]
+    begin, end = 0, len(text)
+    while closings:
+        begin = closings[-1].end()
+        if not is_blank(text[begin:end]):
+            break
+        opened = bisect_left(starts, closings[-1].start())
+        if opened == 0:
+            return ""
+        begin, end = 0, starts[opened - 1]
+        while closings and closings[-1].start() >= end:
+            closings.pop()
+    answer = text[begin:end]
+    for mark in _real(_OPENING, answer):
+        if cut_off or not answer[: mark.start()].rpartition("\n")[2].strip():
+            return answer[: mark.start()]
+    return answer
+
+
+def _without_details(text: str) -> str:
+    """Leave out the foldable blocks in which some web interfaces show thoughts."""
+    parts, at = [], 0
+    for opening in _DETAILS.finditer(text):
+        if opening.start() < at:
+            continue
+        if (closing := text.find("</details>", opening.end())) < 0:
+            break
+        parts.append(text[at : opening.start()])
+        at = closing + len("</details>")
+    return "".join([*parts, text[at:]])
+
+
+def _real(marks: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """Return the marks that are no mentions."""
+    return [mark for mark in marks.finditer(text) if not _is_mention(text, mark)]
+
+
+def _first(marks: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = (mark for mark in marks.finditer(text) if not _is_mention(text, mark))
+    return next((mark for mark in found if mark.group().strip() != "</s>" or "<s>" not in text), None)
+
+
+def _is_mention(text: str, mark: re.Match[str]) -> bool:
+    return text[max(0, mark.start() - 1) : mark.start()] in _QUOTES and text[mark.end() : mark.end() + 1] in _QUOTES
+
+
+def _cut_at(marks: re.Pattern[str], text: str) -> str:
+    found = _first(marks, text)
+    return text if found is None else text[: found.start()]
+
+
+def _end_of(pattern: re.Pattern[str], text: str) -> int:
+    found = pattern.match(text)
+    return found.end() if found else 0
+
+
+def _is_object(text: str) -> bool:
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```") and len(text) > 6:
+        text = text[3:-3].removeprefix("json").strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

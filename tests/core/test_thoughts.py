@@ -1,0 +1,173 @@
+"""Thoughts in the text of replies: by whatever marks they are told from the answer, they are no part of it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rrm.core.thoughts import is_blank, structured_without_thoughts, without_thoughts
+
+MARKED = [
+    "<think>\nA draft.\n</think>\n\nThe mill burns.",
+    "A draft, its opening mark swallowed by the template.\n</think>\n\nThe mill burns.",
+    "<thinking budget='low'>hm</thinking>The mill burns.",
+    "<THOUGHT>hm</THOUGHT>\nThe mill burns.",
+    "<reasoning>one</reasoning><reasoning>two</reasoning>\nThe mill burns.",
+    "<scratchpad>\nhm\n</scratchpad>\nThe mill burns.",
+    "<seed:think>hm<seed:cot_budget_reflect>9 left</seed:cot_budget_reflect></seed:think>The mill burns.",
+    "[THINK]hm[/THINK]The mill burns.",
+    "◁think▷hm◁/think▷The mill burns.",
+    "<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>The mill burns.<|end_of_solution|>",
+    "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The mill burns.<|END_RESPONSE|>",
+    "<|inner_prefix|>hm<|inner_suffix|>The mill burns.",
+    "<|channel>thought\nhm<channel|>The mill burns.",
+    "<think></think>\n\nThe mill burns.",
+    "<think/>The mill burns.",
+    "<think>hm</think><answer>The mill burns.</answer>",
+    "<think>it may say </think> inside</think>The mill burns.",
+    "<think>hm</think>The mill burns.<think>was that right? yes</think>",
+    "<think>hm</think>The mill burns.\n<think>was that right?",
+    "Sure, a moment. <think>hm</think> The mill burns.",
+    "<think>hm</think>The mill burns.<|im_end|>",
+    '<details type="reasoning" done="true"><summary>Thought for 3 s</summary>\n> hm\n</details>\nThe mill burns.',
+    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The mill burns.<|return|>",
+    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>"
+    "The mill burns.",
+    "analysisThe user wants a summary.assistantfinalThe mill burns.",
+]
+
+
+@pytest.mark.parametrize("reply", MARKED)
+def test_the_answer_stands_behind_the_thoughts(reply):
+    assert without_thoughts(reply) == ("The mill burns.", True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "cut_off"),
+    [
+        ("<think>It never comes to an end", False),
+        ("<think>It never comes to an end", True),
+        ("Okay. <think>It never", True),
+        ("<think>hm</think>", False),
+        ("only thoughts</think>\n\n", False),
+        ("<|channel|>analysis<|message|>We need", True),
+        ("analysisWe need", True),
+        ("[THINK]hm", True),
+    ],
+)
+def test_thoughts_alone_are_no_answer(reply, cut_off):
+    text, thoughts = without_thoughts(reply, cut_off)
+    assert thoughts and (not text or text == "Okay.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  The mill burns.\n",
+        "I think the mill burns < before > dawn.",
+        "The tag `<think>` opens and `</think>` closes what such a model thinks.",
+        'It ends with "</think>" and goes on.',
+        "A <think> mark in the middle of a line, never closed, is what this text is about.",
+        "analysis of the mill: it burns.",
+        "<answer>The mill burns.</answer>",
+        "<s>struck</s>",
+        "She thought: the mill burns.",
+    ],
+)
+def test_a_text_without_marks_is_unchanged(text):
+    assert without_thoughts(text) == (text, False)
+
+
+def test_a_mention_without_quotation_marks_counts_as_a_mark():
+    assert without_thoughts("Behind </think> stands the answer.") == ("stands the answer.", True)
+
+
+@pytest.mark.parametrize(
+    "end", ["<|im_end|>", "<|eot_id|>", "</s>", "<end_of_turn>\n", "<|im_end|>\n<|im_start|>user\nWhy?"]
+)
+def test_what_stands_behind_the_end_of_a_turn_is_no_part_of_it(end):
+    assert without_thoughts(f"The mill burns.{end}") == ("The mill burns.", False)
+
+
+ANSWER = '{"reason": "it names </think> and <think>", "better": "A"}'
+
+
+@pytest.mark.parametrize(
+    ("reply", "thoughts"),
+    [
+        (ANSWER, False),
+        (f"```json\n{ANSWER}\n```", False),
+        (f'<think>{{"better": "B"}}, no</think>\n{ANSWER}', True),
+        (f'{{"better": "B"}}, no, wait.\n</think>{ANSWER}', True),
+    ],
+)
+def test_marks_inside_the_texts_of_a_structured_answer_are_text(reply, thoughts):
+    text, found = structured_without_thoughts(reply)
+    assert (text.removeprefix("```json\n").removesuffix("\n```"), found) == (ANSWER, thoughts)
+
+
+def test_an_object_quoted_among_the_thoughts_is_not_taken_for_the_answer():
+    reply = 'The option says </think>{"better": "A"}, which is no answer of mine.</think>{"better": "B"}'
+    assert structured_without_thoughts(reply).text == '{"better": "B"}'
+
+
+FRAGMENTS = [
+    *("<think>", "</think>", "<thinking>", "</thinking>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷"),
+    *("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<|start|>assistant", "<|return|>"),
+    *("analysis", "assistantfinal", "<answer>", "</answer>", "<|im_end|>", "<|im_start|>assistant", "</s>", "<s>"),
+    *(
+        "<|START_THINKING|>",
+        "<|END_THINKING|>",
+        "<|START_RESPONSE|>",
+        "<|END_RESPONSE|>",
+        "<channel|>",
+        "<|channel>thought",
+    ),
+    *(
+        '<details type="reasoning">',
+        "</details>",
+        "`",
+        '"',
+        "\n",
+        " ",
+        "{",
+        "}",
+        '{"a": 1}',
+        "```",
+        "The mill burns.",
+        "W",
+    ),
+]
+REPLIES = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map("".join)
+
+
+@given(REPLIES, st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_reading_twice_is_reading_once(reply, cut_off):
+    for read in (without_thoughts, structured_without_thoughts):
+        once = read(reply, cut_off)
+        assert read(once.text, cut_off) == (once.text, False)
+        assert once.text in reply or "details" in reply
+        assert once.thoughts or len(once.text) <= len(reply)
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_characters="<[◁`"), max_size=60).filter(lambda text: "analysis" not in text)
+)
+@settings(deadline=None)
+def test_prose_is_never_changed(text):
+    assert without_thoughts(text) == (text, False)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<think>", "</think>", "<think></think>", "<details type='reasoning'>", "</answer>", "<", "< ", "assistantfinal"],
+)
+def test_long_rows_of_marks_are_read_at_once(piece):
+    """A reading that is quadratic in the number of marks would not end within this test's patience."""
+    assert len(without_thoughts("<think></think>" + piece * (200_000 // len(piece)), True).text) <= 200_000
+
+
+@pytest.mark.parametrize(("text", "blank"), [("", True), (" \n\u200b\ufeff", True), (".", False), ("😀", False)])
+def test_what_cannot_be_seen_is_blank(text, blank):
+    assert is_blank(text) == blank
