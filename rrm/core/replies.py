@@ -43,13 +43,14 @@ _WORDS: Mapping[Stop, str] = {
     "filtered": (
         "content_filter, content_filtered, content_policy, content_policy_violation, safety, image_safety, moderation,"
         " prohibited_content, image_prohibited_content, blocklist, blocked, recitation, image_recitation, spii,"
-        " language, model_armor, jailbreak, sensitive, flagged, error_toxic, guardrail, guardrails, guardrail_intervened"
+        " language, model_armor, jailbreak, sensitive, flagged, error_toxic, guardrail, guardrails,"
+        " guardrail_intervened"
     ),
     "tool call": "tool_calls, tool_call, tool_use, function_call, unexpected_tool_call, too_many_tool_calls",
     "broken": (
         "error, exception, failed, failure, abort, aborted, cancel, cancelled, canceled, user_cancel, interrupted,"
-        " other, image_other, no_image, malformed_function_call, malformed_response,"
-        " malformed_model_output, malformed_tool_use, missing_thought_signature, insufficient_system_resource, network_error, server_error,"
+        " other, image_other, no_image, malformed_function_call, malformed_response, malformed_model_output,"
+        " malformed_tool_use, missing_thought_signature, insufficient_system_resource, network_error, server_error,"
         " internal_error, overloaded, load, unload"
     ),
 }
