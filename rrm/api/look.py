@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rrm.api.calls import call_notes, calls_reports
 from rrm.api.plugins import make
 from rrm.api.runfile import RunFile, run_file, with_changes
 from rrm.api.terminal import bar
@@ -65,6 +66,7 @@ def status(directory: str | Path) -> dict[str, Any]:
         counts, ratings = store.counts(), _ratings(store)
         several = any(count.place.round for count in counts)
         waiting = _owed(Path(directory)) if store.setting("desk") is not None else _unanswered(store)
+        calls = calls_reports(store.call_counts())
         failures = [f"{each.step} {each.subject}: {each.cause}" for each in store.load(Failure)]
         return {
             "name": settings.name,
@@ -86,6 +88,8 @@ def status(directory: str | Path) -> dict[str, Any]:
             "waiting_for": {place.words(several): count for place, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
+            "calls": {each.asker: {"endings": each.endings, "noticed": each.noticed} for each in calls},
+            "notes": list(call_notes(calls)),
         }
 
 

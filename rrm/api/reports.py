@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from rrm.api.calls import call_notes, calls_reports
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.core.ids import generator
@@ -59,6 +60,7 @@ def build_report(finished: FinishedRun) -> Report:
         else None
     )
     rated = [row for level in outcome.levels for row in level.rated]
+    cost = _cost(finished)
     return Report(
         name=parts.run.name,
         train_sources=len(parts.train) or len({row.request.source for row in rated}),
@@ -70,11 +72,11 @@ def build_report(finished: FinishedRun) -> Report:
         levels=levels,
         flat=flat,
         targets=tuple(_with_gold(finished, target) for target in target_reports(outcome, finished.composer)),
-        cost=_cost(finished),
+        cost=cost,
         seconds=finished.seconds,
         anchored=outcome.run.anchored,
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
-        warnings=tuple(_warnings(outcome, levels)),
+        warnings=(*_warnings(outcome, levels), *call_notes(cost.by_asker)),
         settings=parts.run.to_json(),
         rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
         uses=_uses(outcome),
@@ -160,7 +162,8 @@ def _cost(finished: FinishedRun) -> Cost:
     flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count) if finished.flat else None
     rated = [row for (role, _), rows in finished.outcome.run.rated.items() if role == Select.name for row in rows]
     select = _stage_cost(finished.outcome.forest.height, rated, count) if rated else None
-    return Cost(spent.calls, spent.tokens, levels, flat, select)
+    calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
+    return Cost(spent.calls, spent.tokens, levels, flat, select, calls)
 
 
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int]) -> StageCost:

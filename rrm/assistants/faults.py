@@ -32,7 +32,7 @@ _MEND: dict[FaultKind, str] = {
     "denied": "mend the key, or what it may do and pay for, and go on with the same command",
     "not found": "mend the model's name or its address, and go on with the same command",
     "set-up": "install or set what it names, and go on with the same command",
-    "request": "check the model's arguments and the length of the prompt",
+    "request": "check the model's arguments, whether it takes system messages, and the length of the prompt",
     "cut off": "let it write more, or think less",
     "refused": "change the text or the model",
     "filtered": "change the text or the model",

@@ -22,6 +22,7 @@ from rrm.backbone.memory import in_memory
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import generator
+from rrm.core.thoughts import is_mark
 
 OnText = Callable[[int, str], None]
 """Called with the number of a sample and a piece of its text, while it is written."""
@@ -211,8 +212,16 @@ class Writer:
 
     def _sample(self, tokens: list[int], log_probs: list[float], prompt_tokens: int) -> Sample:
         ended = bool(tokens) and tokens[-1] in self._ends
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True).replace("\0", "")
+        said = [token for token in tokens if token not in self._unsaid]
+        text = self.tokenizer.decode(said, skip_special_tokens=False).replace("\0", "")
         return Sample(text, tuple(tokens), float(np.sum(log_probs)), ended, prompt_tokens)
+
+    @cached_property
+    def _unsaid(self) -> frozenset[int]:
+        """The special tokens that are no part of a text: all but the marks of thoughts, by which those are told."""
+        special = dict(zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True))
+        added = {id_: added.content for id_, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+        return frozenset(id_ for id_, mark in (special | added).items() if not is_mark(str(mark)))
 
     @cached_property
     def _ends(self) -> list[int]:

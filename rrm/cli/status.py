@@ -26,7 +26,10 @@ def print_status(found: Mapping[str, Any], directory: Path, console: Console | N
     if found["spent"]:
         spent = (f"{amount:,.0f} {_SPENT.get(kind, kind)}" for kind, amount in found["spent"].items())
         console.print(f"spent: {', '.join(spent)}")
-    for line in found["failures"]:
+    for asker, calls in found["calls"].items():
+        endings = ", ".join(f"{count:,} {ending}" for ending, count in calls["endings"].items())
+        console.print(f"calls of the {asker}: {endings}")
+    for line in (*found["notes"], *found["failures"]):
         console.print(f"! {line}")
     if found["finished"]:
         console.print(f"report: {directory / 'report.html'}", soft_wrap=True)

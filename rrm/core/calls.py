@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from rrm.core.ids import content_id
 
 ANSWER, TRUNCATED, CANCELLED = "answer", "truncated", "cancelled"
 """Endings of calls."""
+
+
+class CallCount(NamedTuple):
+    """How many calls of a part ended in a way, with the same things noticed; those that the cache answered are none."""
+
+    asker: str
+    ending: str
+    noticed: str
+    calls: int
 
 
 @dataclass(frozen=True)

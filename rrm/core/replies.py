@@ -54,6 +54,7 @@ _WORDS: Mapping[Stop, str] = {
         " internal_error, overloaded, load, unload"
     ),
 }
+_LONGEST = 60
 _UNTOLD = frozenset(("", "none", "null", "unknown", "unspecified", "finishreasonunspecified"))
 
 
@@ -100,7 +101,10 @@ def read(reply: Reply, structured: bool = False) -> Reply:
         raise _none(reply, "empty", f"answered with {alone}")
     if structured and cut_off and not ends_whole(heard.text):
         raise _none(reply, "cut off", "was cut off before its JSON was whole")
-    noticed = [*([THOUGHTS] if heard.thoughts else []), *([f"{UNKNOWN_STOP}{reply.stop!r}"] if stop is None else [])]
+    noticed = [
+        *([THOUGHTS] if heard.thoughts else []),
+        *([f"{UNKNOWN_STOP}{_shown(reply.stop)}"] if stop is None else []),
+    ]
     return replace(
         reply,
         text=heard.text,
@@ -112,15 +116,19 @@ def read(reply: Reply, structured: bool = False) -> Reply:
 def _meaning(word: str) -> Stop | None:
     """Return what a stop reason means, None for one that is not known; where none is told, a reply ended by itself."""
     bare = _bare(word)
-    doubled = re.fullmatch(r"(.+?)\1+", bare)  # streamed pieces of a reply that were joined
     if bare in _UNTOLD:
         return "ended"
+    doubled = re.fullmatch(r"(.+?)\1+", bare[:_LONGEST])  # streamed pieces of a reply that were joined
     return STOPS.get(bare) or (STOPS.get(doubled[1]) if doubled else None)
 
 
 def _none(reply: Reply, lack: Lack, what: str) -> NoAnswerError:
-    told = f" (stop reason {reply.stop!r})" if reply.stop else ""
+    told = f" (stop reason {_shown(reply.stop)})" if reply.stop else ""
     return NoAnswerError(f"the model {what}{told}; {_REMEDIES[lack]}", lack)
+
+
+def _shown(stop: str) -> str:
+    return repr(stop[:_LONGEST].replace(",", " "))
 
 
 def _quoted(text: str) -> str:

@@ -304,12 +304,25 @@ class StageCost:
 
 
 @dataclass(frozen=True)
+class CallsReport:
+    """What the calls of assistants came to that one part of the run made, the `asker`: how many ended how.
+
+    `endings` are those of `rrm.core.calls.Call`: "answer", "truncated", why a reply held no answer, kinds of faults.
+    `noticed` counts what was left out of replies or not known of them, such as "thoughts". Every attempt counts.
+    """
+
+    asker: str
+    endings: dict[str, int]
+    noticed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Cost:
     """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
 
     All are over every restart of the run; what came from the call cache costs nothing. The properties
     are sums over the levels, without the flat baseline and without `select`, which is all that the judge of role
-    select rated, at any level.
+    select rated, at any level. `by_asker` says what the calls came to, by the part of the run that made them.
     """
 
     calls: int = 0
@@ -317,6 +330,7 @@ class Cost:
     levels: tuple[StageCost, ...] = ()
     flat: StageCost | None = None
     select: StageCost | None = None
+    by_asker: tuple[CallsReport, ...] = ()
 
     @property
     def ratings(self) -> int:
@@ -405,6 +419,8 @@ class Report:
             },
             "seconds": round(self.seconds, 2),
             "rounds": [each.to_json() for each in self.rounds],
+            "calls": {each.asker: {"endings": each.endings, "noticed": each.noticed} for each in self.cost.by_asker},
+            "notes": list(self.warnings),
         }
 
 

@@ -101,6 +101,12 @@ def structured_without_thoughts(text: str, cut_off: bool = False) -> Heard:
     return without_thoughts(text, cut_off)
 
 
+def is_mark(text: str) -> bool:
+    """Whether a text is a mark, or a piece of one, that tells thoughts from an answer, and nothing else."""
+    pieces = ("<|channel|>", "<|message|>", "<|channel>")
+    return text in pieces or any(marks.fullmatch(text) for marks in (_OPENING, _CLOSING))
+
+
 def is_blank(text: str) -> bool:
     """Whether a text has nothing that can be seen: white space, control characters, characters of no width."""
     return not any(letter.isprintable() and not letter.isspace() for letter in text)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrm.backbone.tokens import load_tokenizer
-from rrm.core.errors import InputError
+from rrm.core.errors import InputError, NoAnswerError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import whole_sentences
+from rrm.core.thoughts import without_thoughts
 from rrm.core.values import Output
 from rrm.policy.language_model import WORDS_PER_TOKEN, cut
 
@@ -32,7 +33,8 @@ class LocalPolicy:
     marks by which `LanguageModelPolicy` tells material from instructions: small models repeat those. `model` is
     "smollm", or the name or folder of a Hugging Face causal model. Up to the task's `max_tokens` tokens are sampled,
     by a seed of each output's own; a text that does not end by then is cut at its last whole sentence, where it has
-    one, and `Output.truncated` says so.
+    one, and `Output.truncated` says so. Thoughts in it are left out (see `rrm.core.thoughts`), and thoughts alone are
+    no output, but NoAnswerError; a model that ends at once writes an empty output, as probable as any other.
     `Output.log_prob`, in nats, is that of the text: None where it is not what was sampled to its end, token by token.
 
     The prompt of a node is read once for all its outputs. `nodes` are read at once: with more than one a GPU is
@@ -90,7 +92,13 @@ class LocalPolicy:
         ]
 
     def _output(self, prompt_context: PromptContext, seed: int, sample: "Sample") -> Output:
-        answer = sample.text.strip()
+        heard = without_thoughts(sample.text, not sample.ended)
+        answer = heard.text.strip()
+        if heard.thoughts and not answer:
+            raise NoAnswerError(
+                f"{self.model} wrote thoughts alone: raise the task's max_tokens, or take a model that does not think",
+                "empty" if sample.ended else "cut off",
+            )
         text = answer if sample.ended else whole_sentences(answer)
         text = cut(text, prompt_context.task.max_tokens, self._tokens)
         as_sampled = sample.ended and self.writer.reply(text) == list(sample.ids)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Insert, Integer, Select, bindparam, cast, func, select
 
+from rrm.core.calls import CallCount
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.protocols import REPLIES, Entry
@@ -259,6 +260,14 @@ class SqlStore:
             self._insert(connection, calls)
             self._add(connection, "spent", spent)
             self._add(connection, "cache", _cache_rows(REPLIES, replies))
+
+    def call_counts(self) -> list[CallCount]:
+        """Return how many model calls each part of the run made, by what they came to, those of the cache left out."""
+        call = table("call").c
+        kinds = (call.asker, call.ending, call.noticed)
+        asked = select(*kinds, func.count()).where(~call.cached).group_by(*kinds).order_by(func.min(call.seq))
+        with self._read() as connection:
+            return [CallCount(*row) for row in connection.execute(asked)]
 
     def spent(self) -> dict[str, float]:
         """Return the sum of what was ever used, by kind, over all restarts."""

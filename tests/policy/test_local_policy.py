@@ -8,8 +8,9 @@ import torch
 
 from rrm.core.errors import InputError, LimitError
 from rrm.core.protocols import Density, Policy, ProposeJob, Seen, Workspace
+from rrm.core.text import whole_sentences
 from rrm.policy.best_of_n import BestOfN
-from rrm.policy.local import LocalPolicy, _whole
+from rrm.policy.local import LocalPolicy
 from rrm.verify.contracts import check_policy
 from tests.policy.policy_scenes import Known, prompt_context, proposed
 
@@ -65,10 +66,10 @@ def test_several_nodes_at_once_give_the_same() -> None:
 
 
 def test_a_text_that_broke_off_loses_its_last_sentence() -> None:
-    assert _whole("One. Two. Thr") == "One. Two."
-    assert _whole("One. Two.") == "One. Two."
-    assert _whole("Onl") == "Onl"
-    assert _whole("") == ""
+    assert whole_sentences("One. Two. Thr") == "One. Two."
+    assert whole_sentences("One. Two.") == "One. Two."
+    assert whole_sentences("Onl") == "Onl"
+    assert whole_sentences("") == ""
 
 
 def test_best_of_n_improves_it(tmp_path: Path) -> None:

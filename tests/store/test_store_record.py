@@ -141,7 +141,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Call(
             "SimulatedRaters", "request-1", "assistant", PLAIN, "Judge.", -(2**63), 2, 0.1 + 0.2, 5e-324, PLAIN, "why"
         ),
-        Call("a", "node-1", "b", "", "", 0, 0, 1e9, 0.0, None, None, PLAIN, 7, 0, 1e-9, True),
+        Call("a", "node-1", "b", "", "", 0, 0, 1e9, 0.0, None, None, PLAIN, 7, 0, 1e-9, True, "answer", PLAIN),
     ],
     Proposal: [Proposal(), Proposal(("node-1",), (Span(1, 2),), TEXT, more=True)],
 }

@@ -1,0 +1,57 @@
+"""What the calls of assistants came to, by the part that made them: counts, and a sentence for whatever is odd."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rrm.core.calls import ANSWER, TRUNCATED, CallCount
+from rrm.core.replies import LACKS, THOUGHTS, UNKNOWN_STOP
+from rrm.core.report import CallsReport
+
+_REPLIED = frozenset({ANSWER, TRUNCATED, "malformed", *LACKS})
+_BLOCK = "block "
+
+
+def calls_reports(counts: Iterable[CallCount]) -> tuple[CallsReport, ...]:
+    """Return what came of each part's calls, the most frequent first; replies from the cache count where they came."""
+    endings: dict[str, Counter[str]] = {}
+    noticed: dict[str, Counter[str]] = {}
+    for count in counts:
+        endings.setdefault(count.asker, Counter())[count.ending] += count.calls
+        for each in filter(None, count.noticed.split(", ")):
+            noticed.setdefault(count.asker, Counter())[each] += count.calls
+    return tuple(
+        CallsReport(asker, dict(found.most_common()), dict(noticed.get(asker, Counter()).most_common()))
+        for asker, found in endings.items()
+    )
+
+
+def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
+    """Say what was left out of replies, what was cut off, and what held no answer."""
+    for report in reports:
+        replies = sum(n for ending, n in report.endings.items() if ending in _REPLIED)
+        of = f"of {_several(replies, 'reply', 'replies')} to the {report.asker or 'run'}"
+        for what, n in report.noticed.items():
+            if what == THOUGHTS:
+                yield f"{n:,} {of} held thoughts before </think> or a mark like it, which were left out"
+            elif what.startswith(UNKNOWN_STOP):
+                yield f"{n:,} {of} ended for a reason that is not known, {what}: taken for whole answers"
+            elif what.startswith(_BLOCK):
+                yield f"{n:,} {of} held blocks of the type {what.removeprefix(_BLOCK)}, which were left out"
+        if n := report.endings.get(TRUNCATED):
+            yield f"{n:,} {of} were cut off at a limit: their outputs are cut to whole sentences and marked truncated"
+        lacks = {ending: n for ending, n in report.endings.items() if ending in LACKS}
+        if lacks:
+            told = ", ".join(f"{n:,} {_LACKING.get(ending, ending)}" for ending, n in lacks.items())
+            yield f"{sum(lacks.values()):,} {of} held no answer ({told}): failed calls, and no outputs"
+
+
+_LACKING = {
+    "cut off": "cut off before the answer",
+    "filtered": "stopped by a filter",
+    "tool call": "called a tool",
+    "broken": "broken off by a fault",
+}
+
+
+def _several(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"

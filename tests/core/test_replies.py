@@ -1,0 +1,125 @@
+"""What replies come to: an answer, one that was cut off, or none, by whatever words a provider says it in."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rrm.core.errors import AssistantError, NoAnswerError
+from rrm.core.protocols import Reply
+from rrm.core.replies import LACKS, STOPS, read
+
+LIMITS = {
+    "OpenAI, DeepSeek, vLLM, Ollama, transformers serve": "length",
+    "OpenAI responses": "max_output_tokens",
+    "Anthropic": "max_tokens",
+    "Anthropic, a full context": "model_context_window_exceeded",
+    "Google": "MAX_TOKENS",
+    "Google, an enum": "FinishReason.MAX_TOKENS",
+    "Mistral": "model_length",
+    "Cohere": "ERROR_LIMIT",
+    "llama.cpp": "limit",
+    "streamed pieces": "lengthlength",
+}
+ENDS = [
+    "",
+    "stop",
+    "STOP",
+    "end_turn",
+    "stop_sequence",
+    "COMPLETE",
+    "eos_token",
+    "FINISH_REASON_STOP",
+    "completed",
+    "null",
+]
+NONE = {
+    "refused": ["refusal"],
+    "filtered": ["content_filter", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "guardrail_intervened", "ERROR_TOXIC"],
+    "tool call": ["tool_calls", "tool_use", "TOOL_CALL", "UNEXPECTED_TOOL_CALL"],
+    "broken": ["error", "abort", "OTHER", "MALFORMED_FUNCTION_CALL", "insufficient_system_resource", "load"],
+}
+
+
+def lack_of(reply: Reply, structured: bool = False) -> str:
+    with pytest.raises(NoAnswerError) as none:
+        read(reply, structured)
+    assert "\n" not in str(none.value)
+    return none.value.lack
+
+
+@pytest.mark.parametrize("stop", LIMITS.values(), ids=LIMITS.keys())
+def test_a_text_that_was_cut_off_is_truncated_and_no_text_is_no_answer(stop):
+    assert read(Reply("The mill bu", stop=stop)) == Reply("The mill bu", stop=stop, truncated=True)
+    assert lack_of(Reply("", stop=stop)) == "cut off"
+    assert lack_of(Reply("<think>I could write", stop=stop)) == "cut off"
+
+
+@pytest.mark.parametrize("stop", ENDS)
+def test_a_text_that_ended_by_itself_is_the_answer(stop):
+    assert read(Reply("The mill burns.", stop=stop)) == Reply("The mill burns.", stop=stop)
+    assert lack_of(Reply(" \n", stop=stop)) == "empty"
+    assert lack_of(Reply("<think>hm</think>\n", stop=stop)) == "empty"
+
+
+@pytest.mark.parametrize(("lack", "stop"), [(lack, stop) for lack, stops in NONE.items() for stop in stops])
+def test_these_replies_hold_no_answer_even_with_a_text(lack, stop):
+    assert lack_of(Reply("The mill", stop=stop)) == lack_of(Reply("", stop=stop)) == lack
+
+
+def test_a_refusal_is_none_and_its_words_are_told():
+    with pytest.raises(AssistantError, match="I can't help"):
+        read(Reply("", stop="stop", refusal="I can't help with that."))
+
+
+def test_a_reason_that_is_not_known_is_noticed():
+    assert read(Reply("The mill burns.", stop="lunchtime")).noticed == ("stop reason 'lunchtime'",)
+
+
+def test_thoughts_are_noticed_and_everything_else_is_kept():
+    reply = Reply("hm</think>The mill burns.", 3, 4, cost=0.5, stop="stop", noticed=("block image",))
+    assert read(reply) == replace(reply, text="The mill burns.", noticed=("block image", "thoughts"))
+
+
+def test_json_that_was_cut_off_is_an_answer_only_if_it_is_whole():
+    assert read(Reply('{"a": 1}\n\n\n', stop="length"), structured=True).text.strip() == '{"a": 1}'
+    assert lack_of(Reply('{"a": 1, "b', stop="length"), structured=True) == "cut off"
+    assert lack_of(Reply('{"a": 1}, no, wait: {"a"', stop="length"), structured=True) == "cut off"
+
+
+PIECES = [
+    "<think>",
+    "</think>",
+    "{",
+    "}",
+    '{"a": 1}',
+    "A text.",
+    "\n",
+    "<|channel|>final<|message|>",
+    "<|im_end|>",
+    '"',
+]
+REPLIES = st.builds(
+    Reply,
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join),
+    stop=st.sampled_from([*ENDS, *LIMITS.values(), "lunchtime"]) | st.text(max_size=6),
+    refusal=st.sampled_from(["", "", "", "No."]),
+)
+
+
+@given(REPLIES, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_any_reply_is_read_or_refused_in_a_sentence_and_reading_twice_is_reading_once(reply, structured):
+    try:
+        answer = read(reply, structured)
+    except NoAnswerError as none:
+        assert none.lack in LACKS and "\n" not in str(none)
+    else:
+        assert answer.text.strip()
+        assert read(answer, structured) == answer
+
+
+def test_no_word_means_two_things():
+    assert all(word == word.lower() and word.isalnum() for word in STOPS)
+    assert set(STOPS.values()) == {"ended", "cut off", "refused", "filtered", "tool call", "broken"}
