@@ -37,8 +37,9 @@ def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
                 yield f"{n:,} {of} ended for a reason that is not known, {what}: taken for whole answers"
             elif what.startswith(_BLOCK):
                 yield f"{n:,} {of} held blocks of the type {what.removeprefix(_BLOCK)}, which were left out"
-        if n := report.endings.get(TRUNCATED):
-            yield f"{n:,} {of} were cut off at a limit: their outputs are cut to whole sentences and marked truncated"
+        if cut_off := report.endings.get(TRUNCATED):
+            kept = "their outputs keep whole sentences, or words, and are marked truncated"
+            yield f"{cut_off:,} {of} were cut off at a limit: {kept}"
         lacks = {ending: n for ending, n in report.endings.items() if ending in LACKS}
         if lacks:
             told = ", ".join(f"{n:,} {_LACKING.get(ending, ending)}" for ending, n in lacks.items())

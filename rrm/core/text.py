@@ -9,7 +9,8 @@ from rrm.core.ids import content_id
 from rrm.core.task import Span
 
 _STOPS = ".!?…。！？"
-_WHOLE = tuple(_STOPS + "\"'”’»)]」』")
+_WHOLE = re.compile(rf"[{_STOPS}][\"'”’»)\]」』]*\Z")
+_MOST_QUOTES = 8  # characters that may close a sentence, and its stop
 _ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
@@ -59,10 +60,17 @@ def sentence_texts(text: str) -> list[str]:
 
 
 def whole_sentences(text: str) -> str:
-    """Return a text that was broken off without the sentence in which it was, or as it is if it has no other."""
+    """Return the whole sentences of a text that was broken off, or its whole words where it has no whole sentence.
+
+    The last word is taken for broken. A text of one word is returned as it is.
+    """
     text = text.rstrip()
+    if _WHOLE.search(text, max(0, len(text) - _MOST_QUOTES)):
+        return text
     ends = [end for _, end in sentences(text)]
-    return text if len(ends) < 2 or text.endswith(_WHOLE) else text[: ends[-2]].rstrip()
+    if len(ends) > 1:
+        return text[: ends[-2]].rstrip()
+    return " ".join(text.rsplit(maxsplit=1)[:1])
 
 
 def paragraphs(text: str) -> tuple[Span, ...]:

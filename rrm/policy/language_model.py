@@ -31,10 +31,10 @@ class LanguageModelPolicy:
 
     The prompt context is the passages' texts, joined by blank lines (Wu et al. 2021, arXiv:2109.10862).
     Each output has a seed derived from the call's and its number, which is also its
-    `Prompt.sample`, so a call cache gives the same outputs again. Answers are stripped. One that the model broke off
-    is cut to its whole sentences, if it has any, and all are cut to the task's `max_tokens` at the last sentence that
-    ends within, or at a token where none does; `Output.truncated` says so. The answer `NOTHING` is an empty output; a
-    reply without an answer is none, but a failed call (see `rrm.core.replies`).
+    `Prompt.sample`, so a call cache gives the same outputs again. Answers are stripped. One that the model broke
+    off is cut to its whole sentences, else its whole words, and all are cut to the task's `max_tokens` at the last
+    sentence that ends within, or at a token where none does; `Output.truncated` says so. The answer `NOTHING` is an
+    empty output; a reply without an answer is none, but a failed call (see `rrm.core.replies`).
 
     `tokenizer` is one, or the name of one; `reply_tokens` caps what the model may write (None: its
     own default, which suits models that think before they answer).

@@ -12,7 +12,7 @@ import rrm
 from rrm.api.look import finished, status
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.core.calls import Call
-from rrm.core.errors import NoAnswerError
+from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.report import Report
 from rrm.core.values import Failure, Feedback, Output
 from rrm.store.record import open_store
@@ -55,6 +55,19 @@ class Refusing(Changing):
         return (
             AIMessage("", additional_kwargs={"refusal": "I can't help with that."}) if structured else AIMessage(text)
         )
+
+
+class BadRequest(Exception):
+    status_code = 400
+
+
+class WithoutSystem(ScriptedChatModel):
+    """Takes no system messages, as some models behind chat templates."""
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        raise BadRequest("400 the template knows no system role")
 
 
 def settings(model: type) -> Any:
@@ -125,13 +138,13 @@ def test_the_summary_and_the_status_carry_counts_and_notes(folder: Path, report:
 
 @pytest.mark.parametrize(
     ("model", "lack", "step"),
-    [(Silent, "cut off", "propose"), (Refusing, "refused", "rate")],
-    ids=["silent", "refusing"],
+    [(Silent, "cut off", "propose"), (Refusing, "refused", "rate"), (WithoutSystem, "request", "propose")],
+    ids=["silent", "refusing", "without system"],
 )
 def test_where_all_replies_hold_no_answer_the_run_ends_with_the_exit_code_of_assistants(
     tmp_path: Path, model: type, lack: str, step: str
 ) -> None:
-    with pytest.raises(NoAnswerError, match=f"every {step} fails") as none:
+    with pytest.raises(AssistantError, match=f"every {step} fails") as none:
         rrm.run(settings(model), tmp_path, quiet=True)
     assert none.value.exit_code == 5
     with open_store(tmp_path, "read") as store:
@@ -140,4 +153,5 @@ def test_where_all_replies_hold_no_answer_the_run_ends_with_the_exit_code_of_ass
     asker = "policy" if step == "propose" else "rater"
     standing = status(tmp_path)
     assert standing["calls"][asker]["endings"].keys() == {lack}
-    assert any("held no answer" in note for note in standing["notes"])
+    assert isinstance(none.value, NoAnswerError) == any("held no answer" in note for note in standing["notes"])
+    assert isinstance(none.value, NoAnswerError) == (lack != "request")

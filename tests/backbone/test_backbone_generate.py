@@ -119,6 +119,18 @@ def test_where_the_template_refuses_a_system_turn_it_stands_with_the_user(tiny_b
     assert model.prompt(Chat("Be brief.", "the cat")) == "Be brief.\n\nthe cat\n\n"
 
 
+def test_special_tokens_that_mark_thoughts_stay_in_a_text_and_others_do_not(tiny_base: Path) -> None:
+    thinking = writer(tiny_base)
+    tokenizer = thinking.tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>", "<|im_end|>"]})
+    plain = [id_ for id_ in range(len(tokenizer)) if id_ not in tokenizer.all_special_ids][20:23]
+    before, behind = tokenizer.decode(plain[:2]), tokenizer.decode(plain[2:])
+    opening, closing, end = tokenizer.convert_tokens_to_ids(["<think>", "</think>", "<|im_end|>"])
+    ids = [opening, *plain[:2], closing, *plain[2:], end, thinking._ends[0]]
+    text = thinking._sample(ids, [0.0] * len(ids), 1).text
+    assert text.split() == f"<think> {before} </think> {behind}".split()
+
+
 def test_out_of_memory_goes_on_with_half_the_batch(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrm.core.text import paragraphs, sentence_texts, sentences, words
+from rrm.core.text import paragraphs, sentence_texts, sentences, whole_sentences, words
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,20 @@ def test_words_keep_inner_apostrophes_and_hyphens() -> None:
     assert words("Don't well-known, ‘Alice’s’ 42 _x_ naïve 你好") == [
         "Don't", "well-known", "Alice’s", "42", "x", "naïve", "你好",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("One. Two. Thr", "One. Two."),
+        ("One. Two.", "One. Two."),
+        ("One? “Two!” ", "One? “Two!”"),
+        ("One. “Two,”", "One."),
+        ("One and tw", "One and"),
+        ("一。二。三", "一。二。"),
+        ("Onl", "Onl"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_broke_off_loses_its_last_sentence(text: str, whole: str) -> None:
+    assert whole_sentences(text) == whole

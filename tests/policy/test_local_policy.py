@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rrm.core.errors import InputError, LimitError
+from rrm.backbone.generate import Sample
+from rrm.core.errors import InputError, LimitError, NoAnswerError
 from rrm.core.protocols import Density, Policy, ProposeJob, Seen, Workspace
-from rrm.core.text import whole_sentences
+from rrm.core.values import Output
 from rrm.policy.best_of_n import BestOfN
 from rrm.policy.local import LocalPolicy
 from rrm.verify.contracts import check_policy
@@ -65,11 +66,21 @@ def test_several_nodes_at_once_give_the_same() -> None:
     ]
 
 
-def test_a_text_that_broke_off_loses_its_last_sentence() -> None:
-    assert whole_sentences("One. Two. Thr") == "One. Two."
-    assert whole_sentences("One. Two.") == "One. Two."
-    assert whole_sentences("Onl") == "Onl"
-    assert whole_sentences("") == ""
+def test_thoughts_are_left_out_and_thoughts_alone_are_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, given = local(), prompt_context(limit=30)
+
+    def saying(text: str, ended: bool) -> list[Output]:
+        sample = Sample(text, (1, 2), -1.0, ended, 9)
+        monkeypatch.setattr(type(policy.writer), "sample", lambda self, asks: [[sample]])
+        return proposed(policy, given, 1, 0)
+
+    for text, ended in (("hm</think>\n\nOne.", True), ("<think>hm</think>One. Tw", False)):
+        (output,) = saying(text, ended)
+        assert (output.text.partition(" ")[0], output.log_prob, output.truncated) == ("One.", None, not ended)
+    for text, ended, lack in (("<think>hm", False, "cut off"), ("<think>hm</think>", True, "empty")):
+        with pytest.raises(NoAnswerError) as none:
+            saying(text, ended)
+        assert none.value.lack == lack
 
 
 def test_best_of_n_improves_it(tmp_path: Path) -> None:
