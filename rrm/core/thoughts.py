@@ -43,7 +43,8 @@ _CLOSING = re.compile(
     r"|◁/think▷"
     r"|<\|inner_suffix\|>"
     r"|<channel\|>"
-    r"|<unused95>",
+    r"|<unused95>"
+    r"|(?m:^)[^\S\n]*\.\.\.done thinking\.(?=\s)",  # as Ollama's command line shows it
     re.IGNORECASE,
 )
 _DETAILS = re.compile(r"<details\b[^<>]*\btype=[\"']reasoning[\"'][^<>]*>", re.IGNORECASE)

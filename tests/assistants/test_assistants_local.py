@@ -55,6 +55,13 @@ async def test_what_is_asked_side_by_side_is_answered_in_batches(monkeypatch: py
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("ended", "stop"), [(True, "stop"), (False, "length")])
+async def test_it_says_whether_a_reply_ended_by_itself(monkeypatch: pytest.MonkeyPatch, ended: bool, stop: str) -> None:
+    monkeypatch.setattr(Writer, "sample", lambda self, asks: [[Sample("One.", (1, 2), -1.0, ended, 9)] for _ in asks])
+    assert await local().ask(Prompt("a", "b")) == Reply("One.", 9, 2, stop=stop)
+
+
+@pytest.mark.asyncio
 async def test_equal_questions_get_equal_answers_and_another_sample_another() -> None:
     asked = [Prompt("a", "b", sample=1), Prompt("a", "b", sample=1), Prompt("a", "b", sample=2)]
     first, again, other = [(await assistant.ask(prompt)).text for prompt in asked for assistant in [local()]]

@@ -22,6 +22,7 @@ MARKED = [
     "<|channel>thought\nhm<channel|>The mill burns.",
     "<think></think>\n\nThe mill burns.",
     "<think/>The mill burns.",
+    "Thinking...\nhm\n...done thinking.\n\nThe mill burns.",
     "<think>hm</think><answer>The mill burns.</answer>",
     "<think>it may say </think> inside</think>The mill burns.",
     "<think>hm</think>The mill burns.<think>was that right? yes</think>",
@@ -112,7 +113,17 @@ def test_an_object_quoted_among_the_thoughts_is_not_taken_for_the_answer():
 
 
 FRAGMENTS = [
-    *("<think>", "</think>", "<thinking>", "</thinking>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷"),
+    *(
+        "...done thinking.",
+        "<think>",
+        "</think>",
+        "<thinking>",
+        "</thinking>",
+        "[THINK]",
+        "[/THINK]",
+        "◁think▷",
+        "◁/think▷",
+    ),
     *("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<|start|>assistant", "<|return|>"),
     *("analysis", "assistantfinal", "<answer>", "</answer>", "<|im_end|>", "<|im_start|>assistant", "</s>", "<s>"),
     *(
