@@ -6,7 +6,6 @@ they are rehearsed, and the dearest are counted of those that the budget pays fo
 more questions.
 """
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,8 +24,9 @@ from rrm.api.runfile import PEOPLE, Part, RunFile
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts, no_assistant
 from rrm.assistants.counting import CountingAssistant, Load
+from rrm.core.machine import MachineTime, ReadingLoad, TellsTime
 from rrm.core.place import Place
-from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob
+from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob, RewardLearner
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
 from rrm.core.values import Request, View
@@ -37,9 +37,10 @@ from rrm.pipeline.forest import Forest
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.rehearse import FULL, USUAL, StandIn, StandIns, rehearsed, with_wordless_roots
-from rrm.pipeline.stages import ChooseJob, OutputsJob, RateJob
+from rrm.pipeline.stages import ChooseJob, FitJob, OutputsJob, RateJob, ScoreJob
 from rrm.pipeline.steps import Recursion
 from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.criteria import ByCriterion
 
 _SAMPLE = 64  # sentences encoded to see how fast this machine is
 _NO_NODES = (
@@ -53,6 +54,7 @@ _REPEATS = (
 )
 _ELSEWHERE = "the {who} waits for somebody who is no assistant of the run file; what it asks is not counted"
 _OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
+_UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
 
 def forecast(settings: RunFile) -> dict[str, Any]:
@@ -73,9 +75,7 @@ def forecast(settings: RunFile) -> dict[str, Any]:
     usual = Rehearsal(parts, parts.decomposer, USUAL)
     full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
     prices = PriceRange(anyio.run(usual.prices), anyio.run(full.prices))
-    encoded = sum(parts.tokenizer.count(source.text) for source in sources) + full.tokens_written
-    speed = _tokens_a_second(parts, sources)
-    machine = {"encoder_tokens": encoded, "machine_minutes": round(encoded / speed / 60, 1)}
+    machine = _machine_json(_machine_time(parts, full, sources))
     return forecast_json | _prices_json(parts, full, prices) | machine | {"notes": _notes(parts, full, prices)}
 
 
@@ -173,6 +173,27 @@ class Rehearsal:
         proposed = [action.job.ask for action in self._done if isinstance(action.job, OutputsJob)]
         compared = [ask for action in self._done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
         return sum(ask.n * ask.prompt_context.task.max_tokens for ask in (*proposed, *compared, *compared))
+
+    @property
+    def tokens_fitted(self) -> int:
+        """Tokens of the views and outputs that models are fitted on: each once a fit."""
+        fits = [action.job.rated for action in self._done if isinstance(action.job, FitJob)]
+        requests = [list({row.request.id: row.request for row in rated}.values()) for rated in fits]
+        return sum(self._read({(each.view, shown.text) for each in fit for shown in each.shown}) for fit in requests)
+
+    def tokens_scored(self, of: Callable[[str], bool]) -> int:
+        """Tokens of the views with the outputs that are scored, of the sources that `of` says."""
+        groups = [action.job.group for action in self._done if isinstance(action.job, ScoreJob)]
+        return sum(self._read((group.view, text) for text in group.outputs) for group in groups if of(group.source))
+
+    def _read(self, items: Iterable[tuple[View, str]]) -> int:
+        """Return the tokens of outputs and of their views, each view once."""
+        views: dict[str, int] = {}
+        tokens = 0
+        for view, text in items:
+            views[view.id] = view_size(view, self._size)
+            tokens += self._size(text)
+        return tokens + sum(views.values())
 
     async def prices(self) -> Prices:
         """Return what the run takes."""
@@ -437,17 +458,35 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
             notes.append(_ELSEWHERE.format(who=who))
     if run.improve is not None:
         notes.append(_OPTIMISER)
+    if not isinstance(_learner(parts), TellsTime):
+        notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes
 
 
-def _tokens_a_second(parts: Parts, sources: Sequence[Source]) -> float:
-    from rrm.backbone.encoder import FrozenEncoder
+# ---- this machine ----
 
-    reward = parts.run.reward
-    backbone = str(reward.arguments.get("backbone", "minilm"))
-    encoder = FrozenEncoder(backbone, device=reward.device, dtype=reward.dtype)
-    some = list(islice((text for source in sources for text in sentence_texts(source.text)), _SAMPLE))
-    encoder.encode(some[:4])  # the first call loads the model
-    began = time.perf_counter()
-    encoder.encode(some)
-    return sum(map(parts.tokenizer.count, some)) / max(time.perf_counter() - began, 1e-6)
+
+def _learner(parts: Parts) -> RewardLearner:
+    """Return the learner that the run file names."""
+    return parts.learner.learner if isinstance(parts.learner, ByCriterion) else parts.learner
+
+
+def _machine_time(parts: Parts, full: Rehearsal, sources: Sequence[Source]) -> MachineTime | None:
+    """Return what reward models take on this machine; None where their learner does not tell."""
+    learner = _learner(parts)
+    if not isinstance(learner, TellsTime):
+        return None
+    some = tuple(islice((text for source in sources for text in sentence_texts(source.text)), _SAMPLE))
+    texts = sum(parts.tokenizer.count(source.text) for source in sources) + full.tokens_written
+    targets = {source.id for source in parts.target}
+    load = ReadingLoad(
+        texts, full.tokens_fitted, full.tokens_scored(lambda source: source not in targets),
+        full.tokens_scored(targets.__contains__), some, sum(map(parts.tokenizer.count, some)),
+    )  # fmt: skip
+    return learner.machine_time(load)
+
+
+def _machine_json(found: MachineTime | None) -> dict[str, Any]:
+    if found is None:
+        return {"machine_tokens": None, "machine_minutes": None}
+    return {"machine_tokens": found.tokens, "machine_minutes": round(found.seconds / 60, 1)}

@@ -50,8 +50,10 @@ def _sums(forecast: Mapping[str, Any]) -> list[str]:
     whose = "people" if forecast["people_minutes"] else "raters"
     lines = [
         f"{forecast['outputs']} outputs at most, {_between(forecast['rater_minutes'])} minutes of {whose}",
-        f"{forecast['encoder_tokens']:,} tokens to encode, about {forecast['machine_minutes']} minutes on this machine",
     ]
+    if forecast["machine_minutes"] is not None:
+        tokens, minutes = forecast["machine_tokens"], forecast["machine_minutes"]
+        lines.append(f"{tokens:,} tokens for reward models to read, about {minutes} minutes on this machine")
     for name, by_part in forecast["assistants"].items():
         for part, load in by_part.items():
             lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")

@@ -1,5 +1,6 @@
 """Reward models on a frozen encoder: linear heads on features of sentence vectors, seconds a level on a laptop."""
 
+import time
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from rrm.backbone.encoder import CachedEncoder, FrozenEncoder, Progress
 from rrm.backbone.load import find_checkpoint, is_decoder
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
+from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
@@ -70,6 +72,14 @@ class Frozen:
     def load(self, folder: Path) -> LevelModel:
         """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""
         return LevelModel.load(folder, self.reader)
+
+    def machine_time(self, load: ReadingLoad) -> MachineTime:
+        """Return what it takes to encode every text of a run once; fitting heads takes seconds beside it."""
+        encoder = FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype)
+        encoder.encode(list(load.sample[:4]))  # the first call loads the model
+        began = time.perf_counter()
+        encoder.encode(list(load.sample))
+        return MachineTime(load.texts, load.texts * (time.perf_counter() - began) / max(load.sample_tokens, 1))
 
     def _tell(self, done: int, total: int) -> None:
         self._progress(done, total)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.core.errors import ConfigError
+from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
@@ -18,6 +19,8 @@ from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.tuned import Tuned
+
+_HELD_OUT = 2  # times that what was held out is predicted in a fit: to calibrate, and to disperse
 
 
 class Joint:
@@ -36,6 +39,7 @@ class Joint:
     ) -> None:
         if folds < 2:
             raise ConfigError(f"[reward] folds must be 2 or more, got {folds}: a source is scored by what never saw it")
+        self.folds = folds
         self.tuned = Tuned(backbone, device=device, dtype=dtype, **settings)
         self._stack: RewardLearner = Dispersed(Calibrated(CrossFitted(self.tuned, folds)))
 
@@ -47,6 +51,18 @@ class Joint:
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Fit the model of a place; without ratings that of the level below serves here, too."""
         return self._stack.fit(ratings, start, place, seed, workspace)
+
+    def machine_time(self, load: ReadingLoad) -> MachineTime:
+        """Return what the trainings of all folds and the models' scores take.
+
+        A source is trained on by all folds but its own and scored by one model, a target by all. What is trained
+        on counts three times, for the way back, and what was held out is predicted while fitting. Processes that
+        share a training are not counted on.
+        """
+        fitted, read = (self.folds - 1) * self.tuned.config.epochs * load.fitted, _HELD_OUT * load.fitted + load.scored
+        read += self.folds * load.targets
+        seconds = self.tuned.seconds_to_read(load.sample) / max(load.sample_tokens, 1)
+        return MachineTime(fitted + read, (3 * fitted + read) * seconds)
 
     def load(self, folder: Path) -> RewardModel:
         """Return a saved model; raise InputError if its files are missing, changed, or of another backbone."""

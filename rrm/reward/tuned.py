@@ -1,8 +1,9 @@
 """Fine-tunes a language model at a place: what `rrm.reward.joint` cross-fits, calibrates and disperses."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
+from rrm.core.values import Group, Passage, View
 from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
@@ -113,6 +115,19 @@ class Tuned:
         model = self._at_home(train(*what)) if count == 1 else self.load(workspace.folder)
         write_json(workspace.folder / _DONE, {"asked": asked})
         return model
+
+    def seconds_to_read(self, texts: Sequence[str]) -> float:
+        """Return how long the backbone reads texts once: of every twelve, eight as a source, four as outputs."""
+        reading = replace(self.reading, long_sources="windows")
+        model = JointModel(self.trunk.net, self.trunk.classifier, reading)
+        parts = [texts[at : at + 12] for at in range(0, len(texts), 12)]
+        groups = [
+            Group("", Place(), View("", (Passage(" ".join(part[:-4])),), 1), tuple(part[-4:])) for part in parts if part
+        ]
+        model.rewards(groups[:1])  # the first time takes longer
+        began = time.perf_counter()
+        model.rewards(groups)
+        return time.perf_counter() - began
 
     def load(self, folder: Path) -> Fine:
         """Return a saved model; raise InputError if files are missing, changed, or of another backbone."""

@@ -194,7 +194,7 @@ def test_the_judge_of_role_select_and_new_policies_are_counted() -> None:
     leaves = [[each["levels"][0]["outputs"] for each in said["rounds"]] for said in (alone, both)]
     assert leaves == [[105, 0], [105, 105]]
     assert any("optimiser" in note for note in both["notes"])
-    assert both["encoder_tokens"] > alone["encoder_tokens"]
+    assert both["machine_tokens"] > alone["machine_tokens"]
 
 
 def test_a_schedule_visits_what_it_says() -> None:
@@ -298,3 +298,30 @@ def test_a_part_that_fails_with_stand_ins_is_counted_as_far_as_it_went() -> None
     said = forecast(by_models(rater={"plugin": f"{__name__}:Upset", "arguments": {"assistant": "judge"}}))
     assert said["assistants"]["judge"]["rater"]["calls"] == said["ratings"]
     assert "the rater could not be rehearsed to its end: ValueError: no answer that I know" in said["notes"]
+
+
+def test_a_fine_tuned_model_s_time_is_its_own(tmp_path: Path) -> None:
+    table = deepcopy(SMALL)
+    joint = {"plugin": "rrm.reward.joint:Joint", "arguments": {"backbone": "tiny", "epochs": 2}}
+    frozen = forecast(run_file(table))
+    two = forecast(run_file(table | {"reward": joint}))
+    four = forecast(run_file(table | {"reward": {**joint, "arguments": {"backbone": "tiny", "epochs": 4}}}))
+    folds = forecast(
+        run_file(table | {"reward": {**joint, "arguments": {"backbone": "tiny", "epochs": 2, "folds": 3}}})
+    )
+    assert two["machine_minutes"] >= 0
+    assert two["machine_tokens"] > frozen["machine_tokens"]  # a view is read beside its outputs, and more than once
+    fitted = (four["machine_tokens"] - two["machine_tokens"]) // 2  # what two more epochs read, each
+    targets = folds["machine_tokens"] - two["machine_tokens"] - 2 * fitted  # a third fold: as much again, and targets
+    assert fitted > 0 and targets > 0
+    assert forecast(run_file(table | {"reward": joint}))["machine_tokens"] == two["machine_tokens"]
+
+
+def test_nothing_is_claimed_for_a_learner_that_says_nothing_of_its_time() -> None:
+    wrapped = {
+        "plugin": "rrm.reward.cross_fit:CrossFitted",
+        "arguments": {"learner": {"plugin": "rrm.reward.tuned:Tuned", "arguments": {"backbone": "tiny"}}},
+    }
+    said = forecast(run_file(deepcopy(SMALL) | {"reward": wrapped}))
+    assert said["machine_tokens"] is None and said["machine_minutes"] is None
+    assert any("does not say how long it computes" in note for note in said["notes"])
