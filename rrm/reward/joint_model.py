@@ -42,8 +42,8 @@ class Reading:
 
     Encoders read prompt and output as a pair of texts instead. `long_sources` says what is done with rows of more than
     `max_length` tokens (None: what the backbone reads at once): "refuse" them, "truncate" the oldest end of their
-    source, or read the output with "windows" of it, one after another, and take the mean of the rewards. Raises
-    ConfigError for anything else.
+    source, or read the output with "windows" of it, one after another, and pool the rewards
+    (`rrm.reward.windows.pooled`). Raises ConfigError for anything else.
     """
 
     separator: str = ""

@@ -72,10 +72,12 @@ def flattened(windows: Sequence[Windows]) -> tuple[list[Tokens], np.ndarray]:
 def pooled(rewards: Tensor, place: Tensor) -> Tensor:
     """Return the reward of each output, [members, outputs], from those of its windows, [members, windows].
 
-    `place` is int64 [outputs, most windows], -1 for none. A reward is the mean over windows.
+    `place` is int64 [outputs, most windows], -1 for none. An output's worth in the sense of Bradley and Terry, the
+    exponential of its reward, is the mean of its worths beside the windows: a smooth maximum, in which the one window
+    that an output is about counts more than those that say nothing of it. In logits, whatever the number of windows.
     """
     if place.shape[1] == 1:
         return rewards[:, place[:, 0]]
     there = place >= 0
-    each = rewards[:, place.clamp(min=0)]
-    return torch.where(there, each, 0.0).sum(dim=-1) / there.sum(dim=-1)
+    each = rewards[:, place.clamp(min=0)].masked_fill(~there, -torch.inf)
+    return torch.logsumexp(each, dim=-1) - there.sum(dim=-1).to(each.dtype).log()

@@ -64,11 +64,14 @@ def test_windows_are_equal_overlapping_and_hold_all_of_the_source() -> None:
         windows_of_view(ids, [(1, 11), (1, 11)], limit=8, least=5)
 
 
-def test_a_reward_is_the_mean_over_the_windows_that_there_are() -> None:
-    rewards = torch.tensor([[1.0, 5.0, 3.0, 8.0]])
+def test_worths_are_averaged_over_the_windows_that_there_are() -> None:
+    rewards = torch.tensor([[1.0, 5.0, 3.0, 8.0]]).log()  # so that the worths are 1, 5, 3 and 8
     place = torch.tensor([[0, 2, -1], [1, -1, -1], [3, 0, 1]])
-    assert pooled(rewards.double(), place).tolist() == [[2.0, 5.0, 14 / 3]]
-    assert pooled(rewards, torch.tensor([[3], [0]])).tolist() == [[8.0, 1.0]]
+    assert pooled(rewards, place).exp().tolist() == [pytest.approx([2.0, 5.0, 14 / 3], rel=1e-6)]
+    assert pooled(rewards, torch.tensor([[3], [0]])).exp().tolist() == [pytest.approx([8.0, 1.0], rel=1e-6)]
+    far = torch.tensor([[2000.0, -2000.0]], requires_grad=True)
+    pooled(far, torch.tensor([[0, 1, -1]])).sum().backward()
+    assert far.grad is not None and far.grad.tolist() == [[1.0, 0.0]]  # nothing overflows, nor what is missing
 
 
 def test_what_fits_is_read_as_it_is_without_windows(model: JointModel) -> None:
@@ -77,7 +80,7 @@ def test_what_fits_is_read_as_it_is_without_windows(model: JointModel) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_reward_is_the_mean_of_those_beside_each_part_of_the_source(model: JointModel) -> None:
+def test_a_reward_pools_those_beside_each_part_of_the_source(model: JointModel) -> None:
     source, instruction = long_source(), "w9 w8"
     windowed = replace(model, reading=WINDOWS)
     items = [(group(source, [text], instruction).view, text) for text in OUTPUTS]
@@ -89,7 +92,7 @@ def test_a_reward_is_the_mean_of_those_beside_each_part_of_the_source(model: Joi
     assert starts[0] == 0 and np.diff(starts).max() <= room
     alone = [model.rewards([group(source[at : at + room], OUTPUTS, instruction)])[0] for at in starts]
     (found,) = windowed.rewards([group(source, OUTPUTS, instruction)])
-    np.testing.assert_allclose(found, np.mean(alone, axis=0), atol=1e-5)
+    np.testing.assert_allclose(np.exp(found), np.mean(np.exp(alone), axis=0), rtol=1e-5)
 
 
 def test_a_fact_at_the_source_s_start_changes_the_pooled_reward_and_not_the_truncated_one(model: JointModel) -> None:
