@@ -16,9 +16,11 @@ from rrm.core.place import Place
 from rrm.core.values import Group, Prediction
 from rrm.files import digest_of, durable, read_json, write_json
 from rrm.reward.adapters import layers_of, scaled_product
-from rrm.reward.joint_model import JointModel, JointNet, Progress, Reading
+from rrm.reward.joint_model import JointModel, JointNet, Known, Progress, Reading
 
 FACTS, TENSORS = "adapted.json", "adapted.safetensors"
+MOST_KNOWN = 100_000
+"""Outputs whose rewards a model remembers at most: a few dozen megabytes."""
 _HEAD, _OTHERS = "head.", "heads."
 
 
@@ -71,6 +73,7 @@ class AdaptedModel:
     trunk: Trunk = field(repr=False)
     tensors: Mapping[str, Tensor] = field(repr=False)
     _digest: str = field(init=False, repr=False)
+    _known: Known = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         weights = blake2b(digest_size=16)
@@ -100,9 +103,14 @@ class AdaptedModel:
         return self._digest
 
     def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
-        """Return rewards and acceptance of each group in one pass."""
+        """Return rewards and acceptance of each group in one pass.
+
+        What was read before is not read again: a fit is calibrated on what the run then scores.
+        """
         with self.trunk.wearing(self):
-            return self.joint.predict(groups, progress)
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            return self.joint.predict(groups, progress, self._known)
 
     def fold(self, source: str) -> int | None:
         """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""

@@ -20,8 +20,6 @@ from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.tuned import Tuned
 
-_HELD_OUT = 2  # times that what was held out is predicted in a fit: to calibrate, and to disperse
-
 
 class Joint:
     """Fine-tunes a language model for each level; implements `rrm.core.protocols.RewardLearner`.
@@ -56,11 +54,11 @@ class Joint:
         """Return what the trainings of all folds and the models' scores take.
 
         A source is trained on by all folds but its own and scored by one model, a target by all. What is trained
-        on counts three times, for the way back, and what was held out is predicted while fitting. Processes that
-        share a training are not counted on.
+        on counts three times, for the way back. What is predicted while fitting is among what is scored, and is
+        remembered, but not by whole models (`tune = "full"`). Processes that share a training are not counted on.
         """
-        fitted, read = (self.folds - 1) * self.tuned.config.epochs * load.fitted, _HELD_OUT * load.fitted + load.scored
-        read += self.folds * load.targets
+        fitted = (self.folds - 1) * self.tuned.config.epochs * load.fitted
+        read = load.scored + self.folds * load.targets + (0 if self.tuned.config.tune == "lora" else 2 * load.fitted)
         seconds = self.tuned.seconds_to_read(load.sample) / max(load.sample_tokens, 1)
         return MachineTime(fitted + read, (3 * fitted + read) * seconds)
 

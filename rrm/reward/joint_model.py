@@ -35,6 +35,9 @@ ROW_TOKENS = 2048
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
+Known = dict[bytes, np.ndarray]
+"""The rewards, float64 [members], of what was read, by the digest of its tokens."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -164,10 +167,13 @@ class JointModel:
 
     # ---- scoring ----
 
-    def rewards(self, groups: Sequence[Group], progress: Progress | None = None) -> list[np.ndarray]:
+    def rewards(
+        self, groups: Sequence[Group], progress: Progress | None = None, known: Known | None = None
+    ) -> list[np.ndarray]:
         """Return for each group its calibrated rewards, float64 [members, k], in logits.
 
-        Equal texts beside one view are read once, sources once for all outputs of a view.
+        Equal texts beside one view are read once, sources once for all outputs of a view. What is in `known` is not
+        read again, and what is read is put there.
         """
         place: dict[tuple[str, str], int] = {}
         items: list[tuple[View, str]] = []
@@ -176,7 +182,7 @@ class JointModel:
                 if (group.view.id, text) not in place:
                     place[group.view.id, text] = len(items)
                     items.append((group.view, text))
-        found = self._score(items, progress)
+        found = self._score(items, progress, {} if known is None else known)
         return [found[:, [place[group.view.id, text] for text in group.outputs]] for group in groups]
 
     def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
@@ -186,33 +192,37 @@ class JointModel:
         """
         return [each.acceptance[OVERALL] for each in self.predict(groups)]
 
-    def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
+    def predict(
+        self, groups: Sequence[Group], progress: Progress | None = None, known: Known | None = None
+    ) -> list[Prediction]:
         """Return rewards and acceptance of each group in one pass, as `rewards` and `acceptance` say."""
         return [
             Prediction.overall(
                 each, expit(each + self.anchor) if self.anchored else preferred(each, np.zeros_like(each), 0.0)
             )
-            for each in finite(self.rewards(groups, progress))
+            for each in finite(self.rewards(groups, progress, known))
         ]
 
-    def _score(self, items: list[tuple[View, str]], progress: Progress | None) -> np.ndarray:
+    def _score(self, items: list[tuple[View, str]], progress: Progress | None, known: Known) -> np.ndarray:
         windows = self.windows(items)
         tokens, place = flattened(windows)
-        found = np.zeros((self.members, len(tokens)))
-        done = 0
+        names = [blake2b(each.tobytes(), digest_size=16).digest() for each in tokens]
+        groups = [[at for at in group if names[at] not in known] for group in _together(items, windows)]
+        groups = [group for group in groups if group]
+        done = len(tokens) - sum(map(len, groups))
         self.net.eval()
         with torch.inference_mode():
             batches = in_memory(
-                self._batches(_together(items, windows), tokens),
+                self._batches(groups, tokens),
                 lambda groups: self._read([[tokens[at] for at in group] for group in groups]),
                 _in_two, "sources" if self.net.causal else "outputs", lambda group: _too_large(tokens[group[0]]),
             )  # fmt: skip
-            for groups, read in batches:
-                at = [each for group in groups for each in group]
-                found[:, at] = read
-                done += len(at)
+            for batch, read in batches:
+                known.update(zip((names[at] for group in batch for at in group), read.T, strict=True))
+                done += sum(map(len, batch))
                 if progress is not None:
                     progress(done * len(items) // len(tokens), len(items))
+        found = np.stack([known[name] for name in names], axis=1) if names else np.zeros((self.members, 0))
         return pooled(torch.from_numpy(found), torch.from_numpy(place)).numpy()
 
     def _batches(self, groups: list[list[int]], tokens: list[Tokens]) -> list[list[list[int]]]:
@@ -221,7 +231,7 @@ class JointModel:
         A source with many outputs is read by itself; others, the shortest first, share a row while they fit.
         """
         if not self.net.causal:
-            batches = length_batches(range(len(tokens)), tokens, self.batch_tokens)
+            batches = length_batches([at for group in groups for at in group], tokens, self.batch_tokens)
             return [[[place] for place in each] for each in batches]
         sized = [(packed_tokens([tokens[place] for place in each]), each) for each in groups]
         room = ROW_TOKENS if self.net.head.weight.device.type == "cpu" else self.batch_tokens

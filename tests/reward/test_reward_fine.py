@@ -147,6 +147,28 @@ def test_adapters_share_one_trunk_and_what_is_saved_is_small(decoder: Path, tmp_
     assert files[TENSORS] < (decoder / "model.safetensors").stat().st_size
 
 
+def test_what_a_fit_was_calibrated_on_is_not_read_again(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    rewards = JointModel._rewards
+    monkeypatch.setattr(
+        JointModel, "_rewards", lambda self, groups: read.append(sum(map(len, groups))) or rewards(self, groups)
+    )
+    rows = judged(8, 1)
+    outputs = {(row.request.view.id, shown.text) for row in rows for shown in row.request.shown}
+    learner = Joint(str(decoder), **ONE)
+    model = fitted(learner, rows, tmp_path / "work")
+    assert sum(read) == len(outputs)  # to calibrate and to disperse
+    groups = [row.request.group for row in rows]
+    found = model.predict(groups)
+    assert sum(read) == len(outputs)
+    model.save(tmp_path / "saved")
+    for one, other in zip(learner.load(tmp_path / "saved").predict(groups), found, strict=True):
+        np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
+    assert sum(read) == 2 * len(outputs)
+
+
 @pytest.mark.parametrize("family", ["qwen3", "gpt2", "bert"])
 def test_weights_with_adapters_apart_are_those_with_adapters_merged(tmp_path: Path, family: str) -> None:
     if family == "qwen3":

@@ -159,7 +159,7 @@ def test_what_does_not_fit_in_memory_is_scored_in_smaller_batches(
     folder: str, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     model = JointModel.load(request.getfixturevalue(folder), **EXACT)
-    several = [replace(group, source=f"{seed}") for seed in range(4) for group in groups(seed)]
+    several = [replace(group, source=f"{seed}") for seed in range(2) for group in groups(seed)]
     expected = model.rewards(several)
     rewards, sizes = JointModel._rewards, []
 
