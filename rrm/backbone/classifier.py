@@ -245,5 +245,6 @@ def _span(encoding: Any, prompt: int, begin: int | None) -> tuple[int, int]:
         for place, (sequence, (start, end)) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True))
         if sequence == 0 and start < end <= prompt
     ]
-    own = [place for place in inside if encoding.ids[place] != begin]
+    ids = encoding.ids  # made anew each time that it is asked for
+    own = [place for place in inside if ids[place] != begin]
     return (own[0], inside[-1] + 1) if own else (0, 0)
