@@ -13,6 +13,7 @@ NAMES = (
     "people",
     "reader",
     "rewards",
+    "loop",
     "leases",
     "annotators",
     "tree",
