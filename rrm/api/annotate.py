@@ -15,7 +15,8 @@ from rrm.api.runfile import with_changes
 from rrm.core.annotation import Item, Person, Purpose, Role
 from rrm.core.desk import RunDesk
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
-from rrm.interchange.items import items_from, ratings_from
+from rrm.interchange.items import item_notes, items_from, ratings_from
+from rrm.interchange.notes import refuse_guesses
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.lock import RunLock
 from rrm.store.record import open_store
@@ -130,14 +131,19 @@ def change_raters(
 # ---- items and ratings from files ----
 
 
-def add_items(desk: RunDesk, file: Path, purpose: Purpose | None, wanted: int | None) -> dict[str, Any]:
+def add_items(
+    desk: RunDesk, file: Path, purpose: Purpose | None, wanted: int | None, strict: bool = False
+) -> dict[str, Any]:
     """Lay a file's items before the raters; those that are there already stay as they are.
 
-    `purpose` is what all of them are for, and `wanted` how many answers each gets; without, as the rows say.
+    `purpose` is what all of them are for, and `wanted` how many answers each gets; without, as the rows say. With
+    `strict` raises InputError for what there is to note of the rows.
     """
     found = items_from(file, desk.settings().overlap, purpose)
     items = [item if wanted is None else replace(item, wanted=wanted) for item in found]
-    return {"items": len(items), "new": desk.add_items(items)}
+    notes = item_notes(items)
+    refuse_guesses(str(file), notes, strict)
+    return {"items": len(items), "new": desk.add_items(items), "notes": notes}
 
 
 def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
 from rrm.report.record import report_from_json
 from rrm.store.record import SqlStore, open_store
 
+LONGEST_CELL = 32_767
+"""Characters that a cell of a spreadsheet holds; of more the rest is cut where the file is opened there."""
+
 REPORT = "report.json"
 FOLDER = "folder"
 _ROLES = {"rate": Train.name, "rate-select": Select.name}
@@ -142,39 +145,62 @@ def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shap
 
 
 def export_answers(directory: Path, form: str, out: Path | None, names: bool) -> dict[str, Any]:
-    """Write the answers at a folder's desk, of every state, under pseudonyms unless `names`; say where and how many."""
-    from rrm.interchange.annotations import csv, jsonl, parquet, rows
+    """Write the answers at a folder's desk under pseudonyms, unless `names`, and say where and how many.
+
+    They are of every state, or, as TRL's preference rows, those that count and prefer one output to another.
+    """
+    from rrm.interchange.annotations import csv, jsonl, parquet, rated, rows, trl
     from rrm.interchange.rows import replacing
     from rrm.queue import open_desk
 
-    if form not in (writers := {"csv": csv, "jsonl": jsonl, "parquet": parquet}):
-        raise ConfigError(f"answers leave as {', '.join(writers)}; TRL rows are made of feedback, without --answers")
-    path = out or directory / f"answers.{form}"
+    if form == "trl" and names:
+        raise ConfigError("TRL rows have raters' pseudonyms alone: leave --names out")
+    writers = {"csv": csv, "jsonl": jsonl, "parquet": parquet, "trl": jsonl}
+    path = out or directory / ("answers-trl.jsonl" if form == "trl" else f"answers.{form}")
     with open_desk(directory) as desk:
         known = {each.id: each.name for each in desk.persons() if each.name} if names else None
         with bar("exporting", "answers") as progress, replacing(path) as file:
-            counted = Counted(rows(desk.answers(), desk.asked, known), progress)
+            made = (
+                trl(rated(desk.answers(), desk.requests)) if form == "trl" else rows(desk.answers(), desk.asked, known)
+            )
+            counted = Counted(made, progress)
             for chunk in writers[form](counted):
                 file.write(chunk)
     if not counted.rows:
         path.unlink()
-        raise InputError(f"{directory} holds no answers to export")
-    return {"file": str(path), "rows": counted.rows}
+        which = "no answers that count and prefer one output to another" if form == "trl" else "no answers to export"
+        raise InputError(f"{directory} holds {which}")
+    cut = f"{counted.long:,} cells hold more than the {LONGEST_CELL:,} characters that spreadsheets show"
+    notes = {"notes": [cut]} if form == "csv" and counted.long else {}
+    return {"file": str(path), "rows": counted.rows, **notes}
+
+
+def _has_answers(directory: Path) -> bool:
+    from rrm.queue import open_desk
+
+    with open_desk(directory) as desk:
+        return next(iter(desk.answers()), None) is not None
 
 
 class Counted:
-    """Rows, counted as they pass; `progress` is called with the count at every thousandth."""
+    """Rows, counted as they pass, and their `long` texts; `progress` is called with the count at every thousandth."""
 
     def __init__(self, rows: Iterator[dict[str, Any]], progress: Callable[[int, int], None]) -> None:
         self._rows, self._progress = rows, progress
-        self.rows = 0
+        self.rows = self.long = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows:
             self.rows += 1
+            self.long += sum(_letters(value) > LONGEST_CELL for value in row.values())
             if self.rows % 1000 == 0:
                 self._progress(self.rows, 0)
             yield row
+
+
+def _letters(value: object) -> int:
+    """Return how many letters a cell has at least; lists stand in one cell."""
+    return len(value) if isinstance(value, str) else sum(map(_letters, value)) if isinstance(value, list) else 0
 
 
 def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
@@ -185,7 +211,8 @@ def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
         requests = {request.id: request for request in store.load(Request)}
         rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
     if not rated:
-        raise InputError(f"{directory} holds no ratings to export")
+        at_desk = ", but people's answers: give --answers as well" if _has_answers(directory) else ""
+        raise InputError(f"{directory} holds no ratings to export{at_desk}")
     path = out or directory / ("ratings.parquet" if form == "parquet" else f"ratings-{form}.jsonl")
     rows = to_records(rated) if form == "jsonl" else to_trl(rated, margins=False)
     count = to_parquet(rows, path) if form == "parquet" else to_jsonl(rows, path)

@@ -1,11 +1,12 @@
 """Trained reward models at work on rows: score them, evaluate on them, serve them; from options to plain results."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import expit
@@ -18,11 +19,13 @@ from rrm.core.values import Group, Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
-from rrm.interchange.columns import Render
 from rrm.interchange.joins import Columns as Columns
+from rrm.interchange.messages import CALLS, Message, calls, words
+from rrm.interchange.notes import on_prompts, refuse_guesses
 from rrm.interchange.preferences import Reading, read_feedback
-from rrm.interchange.rows import Row, read_rows, write_rows
+from rrm.interchange.rows import Given, Row, name_of, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
+from rrm.interchange.survey import Survey, survey
 from rrm.report.plots import reliability_figure
 from rrm.reward.committee import Committee
 from rrm.reward.joint_model import Progress
@@ -60,21 +63,35 @@ class Opening:
 
 
 def score(
-    opening: Opening, data: Path, output: Path | None, show: Notes, tell: Notes, columns: Columns | None = None
+    opening: Opening,
+    data: Given,
+    output: Path | None,
+    show: Notes,
+    tell: Notes,
+    columns: Columns | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Score the texts of a file's rows; write the rows, with `score` and `score_std`, or show them.
 
-    The file is read in portions, and `output` appears whole or not at all. `columns` say what rows are about.
+    The file is read twice, in portions, and `output` appears whole or not at all. `columns` say what rows are about;
+    with `strict` what would be guessed of them is refused.
     """
     if output is not None and output.suffix == ".parquet":
         raise ConfigError(f"--output {output}: scored rows are written as .jsonl or .jsonl.gz")
-    model = opening.model()
-    scored = _Scored(model, data, chat_template(tokenizer_folder(opening.folder)), tell, columns)
+    data = list(data) if isinstance(data, Iterator) else data
+    known = survey((row for _, row in read_rows(data)), columns)
+    template = chat_template(tokenizer_folder(opening.folder))
+    scored = _Scored(opening.model(), data, template, known, strict)
+    for note in scored.before():
+        tell(f"{name_of(data)}: {note}")
     if output is not None:
         count = write_rows(scored.rows(), output)
     else:
         count = sum(1 for _ in map(show, map(_line, scored.rows())))
-    return {"n": count, "output": str(output) if output else None, "members": model.members}
+    for note in scored.after():
+        tell(f"{name_of(data)}: {note}")
+    notes = [*scored.before(), *scored.after()]
+    return {"n": count, "output": str(output) if output else None, "members": scored.model.members, "notes": notes}
 
 
 @dataclass
@@ -82,10 +99,23 @@ class _Scored:
     """The rows of a file as they are scored, in their order."""
 
     model: Model
-    data: Path
-    render: Render | None
-    tell: Notes
-    columns: Columns | None
+    data: Given
+    render: "ChatTemplate | None"
+    known: Survey
+    strict: bool
+    how: Counter[str] = field(default_factory=Counter)
+    own: tuple[str, ...] = ()
+
+    def before(self) -> list[str]:
+        """Return notes on the file as a whole; raise InputError for a guess where none is to be made."""
+        guesses = self.known.guesses()
+        refuse_guesses(name_of(self.data), guesses, self.strict)
+        return guesses
+
+    def after(self) -> list[str]:
+        """Return notes on the rows that were read."""
+        taken = [f"its own column {' and '.join(self.own)} gives way to the model's"] if self.own else []
+        return [*taken, *on_prompts(self.how), *_on_calls(self.render)]
 
     def rows(self) -> Iterator[Row]:
         done = 0
@@ -99,15 +129,17 @@ class _Scored:
                 progress(done, 0)
                 self.model = forgetting(self.model)
         if not done:
-            raise InputError(f"{self.data}: it holds no rows to score")
+            raise InputError(f"{name_of(self.data)}: it holds no rows to score")
 
     def _asked(self) -> Iterator[tuple[Row, Unscored]]:
         for number, row in read_rows(self.data):
-            where = f"{self.data}, row {number}"
+            where = f"{name_of(self.data)}, row {number}"
             _check_plain(row, where)
-            if number == 1 and (taken := sorted({"score", "score_std"} & row.keys())):
-                self.tell(f"{self.data}: its own column {' and '.join(taken)} gives way to the model's")
-            asked = unscored(row, where, self.render, self.columns)
+            if number == 1:
+                self.own = tuple(sorted({"score", "score_std"} & row.keys()))
+            asked = unscored(row, where, self.render, self.known)
+            self.how[asked.how] += 1
+            refuse_guesses(where, [*on_prompts({asked.how: 1}), *_on_calls(self.render)], self.strict)
             _check_prompt(self.model, asked, where)
             yield row, asked
 
@@ -142,40 +174,66 @@ def _columns(asked: Unscored, rewards: Sequence[np.ndarray]) -> dict[str, Any]:
 # ---- evaluate ----
 
 
-def evaluate(opening: Opening, data: Path, tell: Notes, columns: Columns | None = None) -> RewardReport:
-    """Return the report of a saved model on a file of feedback about sources that it has not seen."""
-    reading = read(data, chat_template(tokenizer_folder(opening.folder)), tell, columns=columns)
+class Evaluated(NamedTuple):
+    """How a model did on rows, and what is to be known of the rows."""
+
+    report: RewardReport
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both as JSON values: the report's, and `notes`."""
+        return {**self.report.to_json(), "notes": self.notes}
+
+
+def evaluate(
+    opening: Opening, data: Given, tell: Notes, columns: Columns | None = None, strict: bool = False
+) -> Evaluated:
+    """Return the report of a saved model on feedback about sources that it has not seen."""
+    reading = read(data, chat_template(tokenizer_folder(opening.folder)), tell, None, columns, strict)
     model = opening.model()
     refuse_seen(data, reading.rated, set(model.seen))
-    return report_on(model, opening.folder, comparisons(data, reading.rated), tell)
+    return Evaluated(report_on(model, opening.folder, comparisons(data, reading.rated), tell), reading.notes)
 
 
 def read(
-    data: Path, render: Render | None, tell: Notes, level: int | None = None, columns: Columns | None = None
+    data: Given,
+    render: "ChatTemplate | None",
+    tell: Notes,
+    level: int | None = None,
+    columns: Columns | None = None,
+    strict: bool = False,
 ) -> Reading:
-    """Read a file of feedback and tell its notes."""
-    reading = read_feedback(data, level, render=render, **asdict(columns or Columns()))
-    for note in reading.notes:
-        tell(f"{data}: {note}")
-    return reading
+    """Read feedback, tell what was read as what and its notes, and add the first of these to them.
+
+    With `strict` raises InputError for what was guessed.
+    """
+    found = read_feedback(data, level, render=render, **asdict(columns or Columns()))
+    guesses = [*found.guesses, *_on_calls(render)]
+    refuse_guesses(name_of(data), guesses, strict)
+    notes = [*guesses, *found.notes[len(found.guesses) :]]
+    for note in ("; ".join([found.read, *guesses]), *notes[len(guesses) :]):
+        tell(f"{name_of(data)}: {note}")
+    return Reading(found.rated, [found.read, *notes], found.read, tuple(guesses))
 
 
-def refuse_seen(file: Path, rated: Sequence[Rated], seen: set[str]) -> None:
+def refuse_seen(file: Given, rated: Sequence[Rated], seen: set[str]) -> None:
     """Raise InputError if some rows are about sources that a model was trained on."""
     shared = sorted({row.request.source for row in rated} & seen)
     if shared:
         raise InputError(
-            f"{file}: {len(shared)} of its sources were trained on (for example {shared[0]!r}), so figures would say"
-            " nothing of new ones: evaluate on other sources, or name each row's own in a column source_id, or another"
-            " with --source-column"
+            f"{name_of(file)}: {len(shared)} of its sources were trained on (for example {shared[0]!r}), so figures"
+            " would say nothing of new ones: evaluate on other sources, or name each row's own in a column source_id,"
+            " or another with --source-column"
         )
 
 
-def comparisons(file: Path, rated: Sequence[Rated]) -> list[Rated]:
+def comparisons(file: Given, rated: Sequence[Rated]) -> list[Rated]:
     """Return what rows say of two outputs each; raise InputError if that is nothing."""
     rows = pairwise(rated)
     if not rows:
-        raise InputError(f"{file}: nothing in it compares two outputs of one source, so no accuracy can be told")
+        raise InputError(
+            f"{name_of(file)}: nothing in it compares two outputs of one source, so no accuracy can be told"
+        )
     return rows
 
 
@@ -281,29 +339,55 @@ def tokenizer_folder(folder: Path) -> Path:
     return Committee.folder(folder, 0) if kind == "independent" else folder
 
 
-def chat_template(folder: Path) -> Render | None:
-    """Return a tokenizer's chat template as a function of messages, None where it has none.
-
-    The function raises InputError for messages that the template cannot show.
-    """
+def chat_template(folder: Path) -> "ChatTemplate | None":
+    """Return a tokenizer's chat template as a function of messages, None where it has none."""
     if not _has_template(folder):
         return None
-    from jinja2.exceptions import TemplateError
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        return ChatTemplate(AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False))
     except Exception:
         return None  # loading the model reports what is wrong with it
 
-    def render(messages: list[dict[str, Any]]) -> str:
+
+@dataclass
+class ChatTemplate:
+    """A tokenizer's chat template: whole messages in, one text out; raises InputError for what it cannot show.
+
+    Calls of tools that it passes over are written into the message's words, and `unshown` counts such texts.
+    """
+
+    tokenizer: Any
+    unshown: int = 0
+
+    def __call__(self, messages: list[Message]) -> str:
+        shown = self._render(messages)
+        if not any(map(calls, messages)) or self._render([*map(_without_calls, messages)]) != shown:
+            return shown
+        self.unshown += 1
+        return self._render([_without_calls(each) | {"content": words(each)} for each in messages])
+
+    def _render(self, messages: list[Message]) -> str:
+        from jinja2.exceptions import TemplateError
+
         asks = messages[-1]["role"] != "assistant"
         try:
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
-        except (TemplateError, TypeError, ValueError) as error:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
+        except (AttributeError, KeyError, TemplateError, TypeError, ValueError) as error:
             raise InputError(f"the model's chat template cannot show these messages: {error}") from error
 
-    return render
+
+def _without_calls(message: Message) -> Message:
+    return {name: value for name, value in message.items() if name not in CALLS}
+
+
+def _on_calls(template: ChatTemplate | None) -> list[str]:
+    if template is None or not template.unshown:
+        return []
+    return [
+        f"the model's chat template shows no calls of tools: in {template.unshown:,} texts they are written as words"
+    ]
 
 
 def _has_template(folder: Path) -> bool:

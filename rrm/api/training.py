@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from rrm.api.scoring import (
     WORDS,
+    ChatTemplate,
     Opening,
     chat_template,
     comparisons,
@@ -30,9 +31,9 @@ from rrm.core.report import RewardReport
 from rrm.core.values import Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.files import durable, read_json
-from rrm.interchange.columns import Render
 from rrm.interchange.joins import Columns
 from rrm.interchange.preferences import Reading
+from rrm.interchange.rows import Given, name_of
 from rrm.reward.committee import MEMBERS, Committee
 from rrm.reward.open import Kind, encoder_of, kind_of
 from rrm.reward.windows import Long
@@ -55,10 +56,10 @@ _CALLED: dict[Kind, str] = {
 class TrainOptions:
     """What `rrm train-reward` was asked to do; None where the default holds."""
 
-    data: Path
+    data: Given
     model: str
     output: Path
-    eval_data: Path | None = None
+    eval_data: Given | None = None
     tune: Tune | None = None
     level: int | None = None
     init: Path | None = None
@@ -72,6 +73,7 @@ class TrainOptions:
     device: str = "auto"
     dtype: str = "auto"
     columns: Columns = field(default_factory=Columns)
+    strict: bool = False
 
 
 class Done(NamedTuple):
@@ -91,7 +93,7 @@ def train_reward(options: TrainOptions, tell: Notes) -> Done:
     tune = _tune(options)
     _check(options, tune)
     render = chat_template(_start_folder(options))
-    reading = read(options.data, render, tell, options.level, options.columns)
+    reading = read(options.data, render, tell, options.level, options.columns, options.strict)
     held_out = _held_out(options, reading, render, tell)
     level = _level(options, reading, tell)
     (options.output / WORDS).unlink(missing_ok=True)  # of another training, if there was one
@@ -150,11 +152,11 @@ def _start_folder(options: TrainOptions) -> Path:
     return tokenizer_folder(options.init) if options.init else find_checkpoint(options.model).folder
 
 
-def _held_out(options: TrainOptions, reading: Reading, render: Render | None, tell: Notes) -> list[Rated] | None:
+def _held_out(options: TrainOptions, reading: Reading, render: ChatTemplate | None, tell: Notes) -> list[Rated] | None:
     """Return the comparisons to evaluate on; raise InputError, before anything is trained, for sources seen."""
     if options.eval_data is None:
         return None
-    rated = read(options.eval_data, render, tell, columns=options.columns).rated
+    rated = read(options.eval_data, render, tell, None, options.columns, options.strict).rated
     seen = {row.request.source for row in reading.rated} | (_seen(options.init) if options.init else set())
     refuse_seen(options.eval_data, rated, seen)
     return comparisons(options.eval_data, rated)
@@ -173,7 +175,8 @@ def _level(options: TrainOptions, reading: Reading, tell: Notes) -> int:
     levels = sorted({row.request.place.level for row in reading.rated})
     if len(levels) > 1:
         named = ", ".join(map(str, levels))
-        tell(f"{options.data}: rows are about levels {named}, and one model is trained on all; --level takes one")
+        about = f"rows are about levels {named}, and one model is trained on all; --level takes one"
+        tell(f"{name_of(options.data)}: {about}")
     return levels[-1]
 
 

@@ -21,6 +21,8 @@ from rrm.cli.rewards import (
     Output,
     PromptColumn,
     SourceColumn,
+    Strict,
+    TextColumn,
     columns_of,
     rewards,
     score_rows,
@@ -252,24 +254,26 @@ def score(
     text: Annotated[Path | None, typer.Option("--text", help="Somebody's own root output, as a text file.")] = None,
     target: Annotated[int, typer.Option(help="Which target source, counted from 0.")] = 0,
     model: Annotated[Path | None, typer.Option("--model", help="A reward model's folder, to score rows with.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="The rows: .jsonl, .jsonl.gz or .parquet.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The rows: .jsonl, .json, .csv or .parquet.")] = None,
     output: Output = None,
     long_sources: Long = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     source_column: SourceColumn = None,
+    text_column: TextColumn = None,
     prompt_column: PromptColumn = "prompt",
     join_file: JoinFile = None,
     join_key: JoinKey = None,
     join_text: JoinText = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Score a file's rows with a reward model, or somebody's own output for the whole task of a run (DIR --text)."""
     if (directory or text) and (model or data):
         raise ConfigError("score rows with --model and --data, or a run's text with DIR and --text, not both at once")
     if directory is None or text is None:
-        columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
-        score_rows(model, data, output, long_sources, device, dtype, columns, as_json)
+        columns = columns_of(source_column, text_column, prompt_column, join_file, join_key, join_text)
+        score_rows(model, data, output, long_sources, device, dtype, columns, strict, as_json)
         return
     from rrm.api.loaded import load
 

@@ -18,13 +18,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the
 Device = Annotated[str, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")]
 Dtype = Annotated[str, typer.Option(help="Its precision: auto, float32, bfloat16; head and loss stay in float32.")]
 Model = Annotated[Path, typer.Option("--model", help="A trained model's folder, made here or by transformers.")]
-Data = Annotated[Path, typer.Option("--data", help="Rows: .jsonl, .jsonl.gz or .parquet.")]
+Data = Annotated[Path, typer.Option("--data", help="Rows: .jsonl, .json, .csv or .parquet; see docs/reward-models.md.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Where the rows go; standard output without it.")]
 SourceColumn = Annotated[str | None, typer.Option(help="The column that says which source a row is about.")]
+TextColumn = Annotated[str | None, typer.Option(help="The column that has the text that prompts are about.")]
 PromptColumn = Annotated[str, typer.Option(help="The column that has the prompt.")]
 JoinFile = Annotated[list[Path] | None, typer.Option(help="Rows with the sources' texts; may be given several times.")]
 JoinKey = Annotated[str | None, typer.Option(help="The column by which rows name their text in --join-file.")]
 JoinText = Annotated[str | None, typer.Option(help="The column of --join-file that has the text.")]
+
+
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse rows of which something would have to be guessed.")]
 
 
 class Tuned(StrEnum):
@@ -79,10 +83,12 @@ def train_reward(
     device: Device = "auto",
     dtype: Dtype = "auto",
     source_column: SourceColumn = None,
+    text_column: TextColumn = None,
     prompt_column: PromptColumn = "prompt",
     join_file: JoinFile = None,
     join_key: JoinKey = None,
     join_text: JoinText = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Train a reward model on any kind of feedback; killed, the same command resumes."""
@@ -93,7 +99,7 @@ def train_reward(
     options = training.TrainOptions(
         data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
         long_sources.value if long_sources else None, epochs, learning_rate, seed, device, dtype,
-        columns_of(source_column, prompt_column, join_file, join_key, join_text),
+        columns_of(source_column, text_column, prompt_column, join_file, join_key, join_text), strict,
     )  # fmt: skip
     done = training.train_reward(options, _tell)
     if is_main():
@@ -108,21 +114,23 @@ def eval_reward(
     device: Device = "auto",
     dtype: Dtype = "auto",
     source_column: SourceColumn = None,
+    text_column: TextColumn = None,
     prompt_column: PromptColumn = "prompt",
     join_file: JoinFile = None,
     join_key: JoinKey = None,
     join_text: JoinText = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Say how well a model predicts judgements about sources that it has not seen; ends with one line of JSON."""
     from rrm.api import scoring
     from rrm.cli.tables import reward_table
 
-    columns = columns_of(source_column, prompt_column, join_file, join_key, join_text)
-    report = scoring.evaluate(opening_of(model, device, dtype, long_sources), data, _tell, columns)
+    columns = columns_of(source_column, text_column, prompt_column, join_file, join_key, join_text)
+    found = scoring.evaluate(opening_of(model, device, dtype, long_sources), data, _tell, columns, strict)
     if not as_json:
-        typer.echo(reward_table(report))
-    typer.echo(json.dumps(report.to_json()))
+        typer.echo(reward_table(found.report))
+    typer.echo(json.dumps(found.to_json()))
 
 
 @rewards.command("serve-reward")
@@ -148,6 +156,7 @@ def score_rows(
     device: str,
     dtype: str,
     columns: "Columns",
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Score the rows of a file: the half of `rrm score` that is about rows."""
@@ -159,7 +168,7 @@ def score_rows(
             "give --model DIR and --data FILE to score rows, or DIR and --text FILE to score a run's text"
         )
     opening = opening_of(model, device, dtype, long_sources)
-    found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell, columns)
+    found: dict[str, Any] = scoring.score(opening, data, output, typer.echo, _tell, columns, strict)
     if as_json:
         typer.echo(json.dumps(found))
     elif output is not None:
@@ -175,6 +184,7 @@ def opening_of(model: Path, device: str, dtype: str, long_sources: LongSources |
 
 def columns_of(
     source_column: str | None,
+    text_column: str | None,
     prompt_column: str,
     join_file: list[Path] | None,
     join_key: str | None,
@@ -184,7 +194,7 @@ def columns_of(
     from rrm.api.scoring import Columns
 
     files = tuple(map(str, join_file or ()))
-    return Columns(source_column, files, join_key, join_text, prompt_column)
+    return Columns(source_column, files, join_key, join_text, prompt_column, text_column)
 
 
 def _tell(note: str) -> None:

@@ -108,11 +108,12 @@ def raters(
 def items(
     directory: Directory,
     verb: Annotated[FileVerb, typer.Argument(help="What to do.")] = FileVerb.list,
-    file: Annotated[Path | None, typer.Argument(help="The items: .jsonl, .jsonl.gz or .parquet.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The items: .jsonl, .json, .csv or .parquet.")] = None,
     purpose: Annotated[
         PurposeName | None, typer.Option("--as", help="What they are for; default: as the rows say, or work.")
     ] = None,
     wanted: Annotated[int | None, typer.Option(min=1, help="Answers from so many raters each.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse items of which there is anything to note.")] = False,
     as_json: Json = False,
 ) -> None:
     """Count the items by level, kind and state, or add those of a file."""
@@ -128,14 +129,14 @@ def items(
             return
         if file is None:
             raise ConfigError("rrm items DIR add needs a file")
-        _values(work.add_items(desk, file, purpose.value if purpose else None, wanted), as_json)
+        _values(work.add_items(desk, file, purpose.value if purpose else None, wanted, strict), as_json)
 
 
 @station.command()
 def ratings(
     directory: Directory,
     verb: Annotated[FileVerb, typer.Argument(help="add: take the file's ratings as answers.")],
-    file: Annotated[Path, typer.Argument(help="Ratings made elsewhere: .jsonl, .jsonl.gz or .parquet.")],
+    file: Annotated[Path, typer.Argument(help="Ratings made elsewhere: .jsonl, .json, .csv or .parquet.")],
     as_json: Json = False,
 ) -> None:
     """Take ratings made elsewhere as answers to items; those that are on record already change nothing."""
@@ -176,7 +177,12 @@ def _ask(what: str) -> str:
 def _values(values: dict[str, Any], as_json: bool) -> None:
     from rrm.cli.tables import lines
 
-    typer.echo(json.dumps(values) if as_json else lines(values))
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    for note in values.get("notes", ()):
+        typer.echo(f"rrm: {note}", err=True)
+    typer.echo(lines({**values, "notes": None}))
 
 
 def _rows(rows: list[dict[str, Any]], as_json: bool, otherwise: str) -> None:

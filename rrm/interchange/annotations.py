@@ -6,6 +6,7 @@ A row's `answer` is as recorded, with places in the request's own order. `output
 one to the other: `order[i]` is the place in the request of the output shown at place i, from 0.
 """
 
+import codecs
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -188,7 +189,9 @@ def jsonl(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def csv(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Yield rows as CSV (RFC 4180) in UTF-8, under the first row's columns; nothing without a row.
+    """Yield rows as CSV (RFC 4180) in UTF-8 with its mark, under the first row's columns; nothing without a row.
+
+    Without the mark spreadsheets take the bytes for another encoding.
 
     No spreadsheet takes a cell for a formula: see `safe_cell`; `original_cell` takes that back. What
     is None is an empty cell, lists and objects are JSON.
@@ -266,7 +269,7 @@ def _csv_lines(rows: Iterator[Row]) -> Iterator[bytes]:
     for row in rows:
         if not columns:
             columns = list(row)
-            yield _utf8(",".join(columns) + "\r\n")
+            yield codecs.BOM_UTF8 + _utf8(",".join(columns) + "\r\n")
         cells = [  # most are None or a text that stays as it is, and a call would take longer than they do
             "" if value is None
             else f'"{value}"' if type(value) is str and value[:1] in _USUAL and '"' not in value

@@ -1,44 +1,53 @@
 """One column of a row, checked: texts, names and numbers; faults name the column and what stands there."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from rrm.core.errors import InputError
-from rrm.core.kinds.parts import brief, whole
+from rrm.core.kinds.parts import brief
+from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.place import SUBJECTS, Place
 from rrm.core.values import OVERALL
+from rrm.interchange.messages import messages_of, plain
 from rrm.interchange.rows import Row
 
 _MOST = 10**6  # rounds, levels
-
-Render = Callable[[list[dict[str, Any]]], str]
-"""Chat messages (`role`, `content`) to one text, such as a tokenizer's chat template."""
+_EXACT = 2**53  # above, a float that is whole may stand for another number
 
 
-def text(row: Row, column: str, render: Render | None = None) -> str:
+def text(row: Row, column: str) -> str:
     """Return a column's text; raise InputError where it is missing, empty or no text.
 
-    Chat messages become one text: by `render`, or else a single message its content and several
-    one paragraph each, after who spoke.
+    Chat messages become one text: a single message its words, several one paragraph each, after who spoke.
     """
     value = _value(row, column)
-    if _is_chat(value):
-        value = render([dict(each) for each in value]) if render else _plainly(value)
-    return _checked(value, column)
+    chat = None if isinstance(value, str) else messages_of(value, column)
+    return _checked(value if chat is None else plain(chat), column)
 
 
-def reply(row: Row, column: str, render: Render | None = None) -> str:
-    """Return the text of an answer: as `text`, but a single message is its content, as it is."""
-    value = _value(row, column)
-    return _checked(value[0]["content"], column) if _is_chat(value) and len(value) == 1 else text(row, column, render)
+def whole(value: Any) -> int | None:
+    """Return a whole number, None for anything else (booleans too).
+
+    A float that is whole is one: columns of whole numbers with a gap come out so from many tools.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return exactly_whole(value)
+
+
+def truth(value: Any) -> bool | None:
+    """Return a truth value, written as such or as 1 or 0; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return {0: False, 1: True}.get(whole(value))  # type: ignore[arg-type]  # None is no key
 
 
 def name(row: Row, column: str) -> str:
     """Return a column's name or whole number as text; raise InputError for anything else."""
     value = row.get(column)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    number = whole(value)
+    if number is None and (not isinstance(value, str) or not value.strip()):
         raise InputError(f"column {column!r} must be a name or a number, got {brief(value)}")
-    return str(value)
+    return str(value if number is None else number)
 
 
 def place(row: Row) -> Place:
@@ -58,11 +67,17 @@ def place(row: Row) -> Place:
     return Place(numbers["round"], subject, numbers["level"])
 
 
+def says_level(row: Row) -> bool:
+    """Whether a row tells its level; one that is a word tells none."""
+    level = row.get("level")
+    return level.isdecimal() if isinstance(level, str) else level is not None
+
+
 def place_of_others(row: Row) -> Place:
-    """Return `place` of a row that others wrote: null is absent, and a level that is no number says nothing to us."""
+    """Return `place` of a row that others wrote: null is absent, and a level that is a word says nothing to us."""
     told = {column: row[column] for column in ("round", "subject", "level") if row.get(column) is not None}
-    if whole(told.get("level")) is None:
-        told.pop("level", None)
+    if isinstance(level := told.get("level"), str):
+        told["level"] = int(level) if says_level(row) else 0
     return place(told)
 
 
@@ -79,22 +94,7 @@ def _value(row: Row, column: str) -> Any:
 
 def _checked(value: Any, column: str) -> str:
     if not isinstance(value, str):
-        draw = "; null may stand for a draw: give completion_a, completion_b and vote instead" if value is None else ""
-        raise InputError(f"column {column!r} must be a text, got {brief(value)}{draw}")
+        raise InputError(f"column {column!r} must be a text, got {brief(value)}")
     if not value.strip():
         raise InputError(f"column {column!r} is empty")
     return value
-
-
-def _is_chat(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_message(each) for each in value)
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
-
-
-def _plainly(messages: list[Mapping[str, str]]) -> str:
-    if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n\n".join(f"{each['role']}: {each['content']}" for each in messages)

@@ -11,17 +11,19 @@ An answer is an object with its `kind` and {better, strength, both_bad} | {best_
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any, get_args
 
 from rrm.core.annotation import BOTH_BAD, MOST_WANTED, Item, Purpose
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.kinds import check_answer
-from rrm.core.kinds.parts import brief, number, whole
+from rrm.core.kinds.parts import brief, number
+from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.values import (
     KINDS,
     Answer,
@@ -35,33 +37,43 @@ from rrm.core.values import (
     View,
 )
 from rrm.interchange.annotations import Requests
-from rrm.interchange.columns import criterion, name, place, text
+from rrm.interchange.columns import criterion, name, place, text, truth, whole
 from rrm.interchange.export import record, request_of
-from rrm.interchange.rows import Row, read_rows
+from rrm.interchange.rows import Given, Row, name_of, present, read_rows
 
 POLICY = "imported"
 MAX_TOKENS = 128
+_HALF = re.compile(r"[\ud800-\udfff]")
+_WHOLE_PARTS = ("better", "best_first", "points", "value", "spans")
 _AT_ONCE = 500  # rows whose requests are looked up together
 _ITEM = ("purpose", "wanted", "value", "expected", "explanation")
 _WHERE = ("round", "subject", "level", "criterion", "node", "source_id")
 _ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", *_WHERE)
 
 
-def items_from(file: Path | str, wanted: int = 1, purpose: Purpose | None = None) -> Iterator[Item]:
-    """Yield the items of a .jsonl, .jsonl.gz or .parquet file.
+def items_from(file: Given, wanted: int = 1, purpose: Purpose | None = None) -> Iterator[Item]:
+    """Yield the items of a file that `read_rows` reads, or of rows in memory.
 
     `wanted` is for rows that do not say; `purpose` is what all are for, whatever the rows say.
     """
     for line, row in read_rows(file):
         try:
-            known = _known(row)
+            known = present(row)
+            _check_letters(known)
             yield _item(known if purpose is None else {**known, "purpose": purpose}, wanted)
         except InputError as error:
-            raise InputError(f"{file}, row {line}: {error}") from error
+            raise InputError(f"{name_of(file)}, row {line}: {error}") from error
 
 
-def ratings_from(file: Path | str, requests: Requests) -> Iterator[Rated]:
-    """Yield the ratings of a .jsonl, .jsonl.gz or .parquet file: rrm's own records, or {item, rater, answer} rows.
+def item_notes(items: Iterable[Item]) -> list[str]:
+    """Return what is to be known of a file's items before they are laid before raters, one sentence each."""
+    asked = Counter(item.request.id for item in items)
+    twice = sum(count - 1 for count in asked.values())
+    return [f"rows that ask what another row asks: {twice:,}; together they are one item each"] if twice else []
+
+
+def ratings_from(file: Given, requests: Requests) -> Iterator[Rated]:
+    """Yield the ratings of a file that `read_rows` reads: rrm's own records, or {item, rater, answer} rows.
 
     The latter may have `seconds` and `confidence`, and `requests` looks their items up. Exported
     answers (`annotations.rows`) are such rows: those that do not count, by their columns `state` and
@@ -73,9 +85,11 @@ def ratings_from(file: Path | str, requests: Requests) -> Iterator[Rated]:
         known = requests(list(dict.fromkeys(simple))) if simple else {}
         for line, row in some:
             try:
-                yield from _rated(_known(row), known)
+                row = present(row)
+                _check_letters(row)
+                yield from _rated(row, known)
             except InputError as error:
-                raise InputError(f"{file}, row {line}: {error}") from error
+                raise InputError(f"{name_of(file)}, row {line}: {error}") from error
 
 
 def read_answer(told: Any, request: Request) -> Answer:
@@ -94,7 +108,21 @@ def read_answer(told: Any, request: Request) -> Answer:
     known.pop("source_spans", None)  # stand in the detail of an answer on record, and in no `Critique`
     if known.pop("both_bad", False) is True:
         return Reject(BOTH_BAD)
-    return _checked(KINDS[kind].read(known), request)
+    return _checked(KINDS[kind].read({part: _usual(part, value) for part, value in known.items()}), request)
+
+
+def _usual(part: str, value: Any) -> Any:
+    """Return a part of an answer with whole numbers and truth values in the place of floats and of 1 and 0."""
+    if part == "good" and (good := truth(value)) is not None:
+        return good
+    return _wholes(value) if part in _WHOLE_PARTS else value
+
+
+def _wholes(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_wholes(each) for each in value]
+    number = whole(value)
+    return value if number is None else number
 
 
 # ---- one row ----
@@ -153,7 +181,7 @@ def _recorded(told: Any) -> Request:
     read = [passage.text for passage in request.view.passages]
     numbers = (request.copy, request.view.max_tokens)
     right = all(isinstance(each, str) for each in (*texts, *shown, *read))
-    if not (right and all(whole(each) is not None and each >= 0 for each in numbers)):
+    if not (right and all(exactly_whole(each) is not None and each >= 0 for each in numbers)):
         raise InputError("column 'request' is none of rrm's records: a text or a whole number in it is neither")
     return request
 
@@ -212,9 +240,24 @@ def _checked(answer: Answer, request: Request) -> Answer:
 # ---- one column ----
 
 
-def _known(row: Row) -> Row:
-    """Return the columns that say something: Parquet has all of them in every row."""
-    return {column: value for column, value in row.items() if value is not None}
+def _check_letters(told: Any, column: str = "") -> None:
+    """Refuse, by its column, a text that no record can hold: with half a character, or with a null character."""
+    if isinstance(told, str):
+        if not told.isascii() and (half := _HALF.search(told)):
+            raise InputError(
+                f"column {column!r} holds half a character ({half[0]!a} at letter {half.start() + 1}): mend the text"
+                " where it was cut"
+            )
+        if "\0" in told:
+            raise InputError(
+                f"column {column!r} holds a null character (at letter {told.index(chr(0)) + 1}): remove it"
+            )
+    elif isinstance(told, Mapping):
+        for name_, value in told.items():
+            _check_letters(value, f"{column}.{name_}" if column else str(name_))
+    elif isinstance(told, list):
+        for place_, value in enumerate(told):
+            _check_letters(value, f"{column}[{place_}]")
 
 
 def _passages(row: Row) -> tuple[Passage, ...]:

@@ -1,13 +1,14 @@
-"""What the reader of a file of judgements should know before trusting them; nothing is refused here."""
+"""What the reader of a file of rows should know before trusting them, and the refusal of what is guessed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
 
 import networkx as nx
 
+from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
 
@@ -18,6 +19,23 @@ UNLIKELY = 0.05
 """A rater's favourite place is noted if chance explains it with less than this, over all raters."""
 
 _MOST = 3
+
+
+def refuse_guesses(where: str, guesses: Sequence[str], strict: bool) -> None:
+    """Raise InputError with the first guess where everything has to be as it is said to be: `--strict`."""
+    if strict and guesses:
+        more = f" (and {len(guesses) - 1} more)" if len(guesses) > 1 else ""
+        raise InputError(f"{where}: {guesses[0]}{more}; refused by --strict")
+
+
+def on_prompts(how: Mapping[str, int]) -> list[str]:
+    """Say of how many rows the prompt was taken from their replies, or taken off them."""
+    notes = []
+    if count := how.get("implicit", 0):
+        notes.append(f"rows without a prompt: {count:,}; the beginning that their replies share is read as the prompt")
+    if count := how.get("repeated", 0):
+        notes.append(f"rows that repeat the prompt in their replies: {count:,}; there it is taken off")
+    return notes
 
 
 class PlacedAnswer(NamedTuple):

@@ -1,33 +1,30 @@
 """People's recorded judgements as feedback that models can be fitted on; `forms.py` tells the forms of row."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator
-from rrm.core.kinds.parts import number, whole
+from rrm.core.kinds.parts import number
 from rrm.core.place import Place
-from rrm.core.values import OVERALL, Answer, Feedback, Output, Passage, Rated, Request, Shown, View
-from rrm.interchange.columns import Render, criterion, name, place_of_others, text
+from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
+from rrm.interchange.columns import criterion, name, place_of_others, says_level, text
+from rrm.interchange.dialogue import How, dialogue
 from rrm.interchange.export import record
-from rrm.interchange.forms import (
-    MOST_POINTS,
-    READERS,
-    RECORD,
-    EqualTexts,
-    Judged,
-    Legend,
-    form_of,
-    score_of,
-)
-from rrm.interchange.joins import PROMPT, Columns
-from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn
-from rrm.interchange.rows import Row, read_rows
+from rrm.interchange.forms.form import EqualTexts, Judged, Legend
+from rrm.interchange.forms.known import CALLED, READERS, RECORD, form_of
+from rrm.interchange.joins import PROMPT, SOURCE, Columns
+from rrm.interchange.messages import Render
+from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn, on_prompts
+from rrm.interchange.rows import Given, Row, name_of, present, read_rows
+from rrm.interchange.survey import Survey, survey
+
+MOST_POINTS = 1000
+"""A rating scale with more points than this is refused: it is no scale that people rate on."""
 
 POLICY = "recorded"
 STRAY = 0.01
@@ -35,36 +32,43 @@ STRAY = 0.01
 
 
 class Reading(NamedTuple):
-    """What a file holds, and what its reader should know of it: one sentence each."""
+    """What a file holds, and what its reader should know of it: one sentence each.
+
+    `read` says how many rows were read as what. `guesses` are those of the `notes` that say what was taken
+    for something that the file does not tell, or left out.
+    """
 
     rated: list[Rated]
     notes: list[str]
+    read: str = ""
+    guesses: tuple[str, ...] = ()
 
 
-def read_feedback(file: Path | str, level: int | None = None, **options: Any) -> Reading:
-    """Read a file of judgements in any form (`forms.py`), with what is odd about them in `notes`.
+def read_feedback(given: Given, level: int | None = None, **options: Any) -> Reading:
+    """Read judgements in any form (`forms/known.py`) from a file or a data set in memory, with what is odd in `notes`.
 
     `options` are the fields of `RecordedPreferences`. Without `level` every row is of the level
     that it tells in a column `level`, a whole number, and of level 0 if it tells none; `round`,
-    `subject` and `criterion` likewise. Raises InputError for rows that cannot be used, and for a file
-    of which nothing can be learned.
+    `subject` and `criterion` likewise. Raises InputError for rows that cannot be used, and where there is
+    nothing to learn.
     """
-    rated, notes = RecordedPreferences(str(file), level, **options).reading()
-    if problem := nothing_to_learn(rated):
-        raise InputError(f"{file}: {problem}{''.join(f'; {note}' for note in notes) if not rated else ''}")
-    return Reading(rated, notes)
+    reading = RecordedPreferences(str(given) if isinstance(given, Path) else given, level, **options).reading()
+    if problem := nothing_to_learn(reading.rated):
+        notes = "".join(f"; {note}" for note in reading.notes) if not reading.rated else ""
+        raise InputError(f"{name_of(given)}: {problem}{notes}")
+    return reading
 
 
 @dataclass(frozen=True)
 class RecordedPreferences:
-    """A file of recorded judgements about outputs of one level, `.jsonl`, `.jsonl.gz` or `.parquet`.
+    """Recorded judgements about outputs of one level: a file that `read_rows` reads, or rows in memory.
 
     What the rater saw becomes the request's view. A row's `prompt` is the passage and `instruction`
-    the instruction. Where the source has a text of its own, in the row's column `source` or in a
+    the instruction. Where the source has a text of its own, in the row's column `source`, in `text_column` or in a
     join, that is the passage, and the prompt is the instruction (after `instruction`, if any).
     `join_file`, one or several, has columns `join_key` and `join_text`, and rows name their text by `join_key`.
     Ratings that have neither prompt nor source stand beside their `reference`. `render` makes one
-    text of a prompt that is chat messages.
+    text of chat messages, of a prompt with its reply.
 
     `source_column` says which source a row belongs to; by default that is `source_id`, else the
     join's key, else the source's text, else the prompt. Rows of another level than `level` by
@@ -86,13 +90,14 @@ class RecordedPreferences:
     a text to itself are left out and counted either way: large files of people's work have some.
     """
 
-    file: str
+    file: Given
     level: int | None
     source_column: str | None = None
     join_file: str | tuple[str, ...] | None = None
     join_key: str | None = None
     join_text: str | None = None
     prompt_column: str = PROMPT
+    text_column: str | None = None
     annotator_column: str = "annotator"
     instruction: str = ""
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -109,22 +114,29 @@ class RecordedPreferences:
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
+        where = name_of(self.file)
         try:
             told = (self.source_column, self.join_file, self.join_key, self.join_text, self.prompt_column)
-            object.__setattr__(self, "columns", Columns(*told))
+            object.__setattr__(self, "columns", Columns(*told, self.text_column))
         except ConfigError as error:
-            raise ConfigError(f"{self.file}: {error}") from None
+            raise ConfigError(f"{where}: {error}") from None
         if self.faulty not in ("refuse", "skip"):
-            raise ConfigError(f'{self.file}: faulty is "refuse" or "skip", got {self.faulty!r}')
+            raise ConfigError(f'{where}: faulty is "refuse" or "skip", got {self.faulty!r}')
         if self.votes not in ("consensus", "each"):
-            raise ConfigError(f'{self.file}: votes is "consensus" or "each", got {self.votes!r}')
+            raise ConfigError(f'{where}: votes is "consensus" or "each", got {self.votes!r}')
         if (self.level or 0) < 0 or (self.limit is not None and self.limit < 1) or self.max_tokens < 1:
-            raise ConfigError(f"{self.file}: level is 0 or more, limit and max_tokens 1 or more")
+            raise ConfigError(f"{where}: level is 0 or more, limit and max_tokens 1 or more")
         if self.scale is not None and not (len(self.scale) == 2 and self.scale[0] < self.scale[1]):
-            raise ConfigError(f"{self.file}: scale is the lowest and the highest score, got {self.scale}")
+            raise ConfigError(f"{where}: scale is the lowest and the highest score, got {self.scale}")
         if self.margin_scale is not None and not self.margin_scale > 0:
-            raise ConfigError(f"{self.file}: margin_scale must be above 0, got {self.margin_scale}")
-        object.__setattr__(self, "name", f"recorded:{Path(self.file).name}:{self._settings()[-8:]}")
+            raise ConfigError(f"{where}: margin_scale must be above 0, got {self.margin_scale}")
+        if isinstance(self.file, Iterator):
+            object.__setattr__(self, "file", list(self.file))  # rows are looked at twice
+        object.__setattr__(self, "name", f"recorded:{self._called}:{self._settings()[-8:]}")
+
+    @property
+    def _called(self) -> str:
+        return Path(self.file).name if isinstance(self.file, str | Path) else "memory"
 
     def rated(self) -> list[Rated]:
         """Return the rows as requests with their feedback, in the file's order."""
@@ -133,24 +145,29 @@ class RecordedPreferences:
     def reading(self) -> Reading:
         """Return the rows as requests with their feedback, in the file's order, and what to know of them."""
         self.problems.clear()
-        rows = list(self._rows())
-        legend, notes = self._legend([row for _, row in rows])
+        where = name_of(self.file)
+        known = survey((row for _, row in self._rows()), self.columns, self.aspect)
+        legend, guesses = self._legend(known)
         seen = _Seen()
-        for line, row in rows:
+        for line, row in self._rows():
             if self.limit is not None and seen.rows >= self.limit:
                 break
             try:
-                seen.add(self._read(row, legend, seen))
+                seen.add(self._read(row, legend, known, seen))
             except EqualTexts as error:
-                seen.equal.append(f"{self.file}, row {line}: {error}")
+                seen.equal.append(f"{where}, row {line}: {error}")
             except InputError as error:
-                self._refuse(f"{self.file}, row {line}: {error}", error)
-        if len(seen.equal) >= STRAY * len(rows):
+                self._refuse(f"{where}, row {line}: {error}", error)
+        if len(seen.equal) >= STRAY * known.rows:
             for problem in seen.equal:
                 self._refuse(problem, None)
         elif seen.equal:
-            notes.append(f"rows left out: {len(seen.equal):,} of {len(rows):,}, which prefer a text to itself")
-        return Reading(seen.rated, [*notes, *seen.notes(), *judgement_notes(seen.rated, seen.places)])
+            guesses.append(f"rows left out: {len(seen.equal):,} of {known.rows:,}, which prefer a text to itself")
+        guesses += [*known.guesses(), *seen.guesses()]
+        guesses += known.on_levels() if self.level is None else []
+        notes = [*guesses, *seen.notes(), *judgement_notes(seen.rated, seen.places)]
+        read = f"read {known.rows:,} row{'' if known.rows == 1 else 's'} as {CALLED[seen.form or RECORD]}"
+        return Reading(seen.rated, notes, read, tuple(guesses))
 
     def _refuse(self, problem: str, cause: InputError | None) -> None:
         if self.faulty == "refuse":
@@ -162,46 +179,43 @@ class RecordedPreferences:
             if all(_kept(row.get(column), wanted) for column, wanted in self.where.items()):
                 yield line, row
 
-    def _legend(self, rows: Iterable[Row]) -> tuple[Legend, list[str]]:
-        """Return how to read the columns, where need be from what the whole file holds, and notes on that."""
-        margins = [margin for row in rows if (margin := number(row.get("margin"))) is not None]
-        ratings = [row for row in rows if _is_rating(row)]
-        scores = [each for row in ratings for each in _scores(row, self.aspect)]
-        scale, notes = self.scale, []
-        if scores and self.aspect is None and not (named := scores[0][0]).endswith(("score", "overall")):
-            notes.append(f"no aspect was named: the ratings are {named}")
-        if scores and scale is None:
-            lowest, highest = min(score for _, score in scores), max(score for _, score in scores)
-            scale = (floor(lowest), max(ceil(highest), floor(lowest) + 1))
-            notes.append(f"no scale was given: scores are read on the scale seen, {scale[0]} to {scale[1]}")
+    def _legend(self, known: Survey) -> tuple[Legend, list[str]]:
+        """Return how to read the columns, where need be from what all rows hold, and what was guessed of that."""
+        scale, guesses = self.scale, []
+        if known.scored and self.aspect is None and not known.scored.endswith(("score", "overall")):
+            guesses.append(f"no aspect was named: the ratings are {known.scored}")
+        if known.scale is not None and scale is None:
+            scale = known.scale
+            guesses.append(f"no scale was given: scores are read on the scale seen, {scale[0]} to {scale[1]}")
         scale = scale or (0, 1)
         if scale[1] - scale[0] >= MOST_POINTS:
             raise InputError(
-                f"{self.file}: ratings on a scale of {MOST_POINTS:,} points or more cannot be read, got"
+                f"{name_of(self.file)}: ratings on a scale of {MOST_POINTS:,} points or more cannot be read, got"
                 f" {scale[0]} to {scale[1]}: divide them into fewer points"
             )
-        margin = self.margin_scale or max(margins, default=None)
-        return Legend(margin, self.aspect, scale, self.votes, self.render), notes
+        return Legend(self.margin_scale or known.margin, self.aspect, scale, self.votes), guesses
 
-    def _read(self, row: Row, legend: Legend, seen: "_Seen") -> "_Row":
-        form = form_of(row)
+    def _read(self, row: Row, legend: Legend, known: Survey, seen: "_Seen") -> "_Row":
+        form = form_of(present(row))
         seen.check_form(form)
         if form == RECORD:
             rated = record(row)
             if self.level not in (None, rated.request.place.level):
                 return _Row([])
             return _Row([rated], PlacedAnswer(rated.feedback.rater, rated.feedback.answer))
-        row = self.columns.usual(row)
-        told = whole(row.get("level"))
-        if self.level is not None and told is not None and told != self.level:
-            return _Row([])
-        level = next((each for each in (self.level, told) if each is not None), 0)
-        where = place_of_others({**row, "level": level})
+        row = known.read(row)
+        where = place_of_others(row)
+        if self.level is not None:
+            if says_level(row) and where.level != self.level:
+                return _Row([])
+            where = replace(where, level=self.level)
+        said = dialogue(row, known.texts_repeat_prompts)
+        row = said.texts(row, self.render)
         judged = READERS[form](row, legend)
         view, source, decided = self._view(row, form)
         made = [self._rated(each, row, view, source, where) for each in judged]
         seen_at = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
-        return _Row(made, seen_at, decided, tie=not judged)
+        return _Row(made, seen_at, decided, tie=not judged, how=said.how)
 
     def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
@@ -209,42 +223,50 @@ class RecordedPreferences:
         node = content_id("node", POLICY, source, where.level, view.id)
         shown = _shown(node, tuple(sorted(judged.texts)))
         answer = _turned(judged, [each.text for each in shown])
-        by = criterion(row) if row.get("criterion") is not None else OVERALL
+        by = criterion(row)
         request = Request(node, source, where, answer.kind, view, shown, copy=judged.copy, criterion=by)
-        annotator = row.get(self.annotator_column)
-        known = annotator is not None and str(annotator).strip() != ""
-        rater = judged.rater or (str(annotator) if known else POLICY)
-        return Rated(request, Feedback(request.id, rater, answer, confidence=_confidence(row), criterion=by))
+        annotator = name(row, self.annotator_column) if self._has_annotator(row) else POLICY
+        return Rated(request, Feedback(request.id, judged.rater or annotator, answer, None, _confidence(row), by))
+
+    def _has_annotator(self, row: Row) -> bool:
+        return row.get(self.annotator_column, "") != ""
 
     def _view(self, row: Row, form: str) -> tuple[View, str, str | None]:
         """Return what the rater saw, the source's id, and which text decided it, if no name did."""
-        prompt, passage = self._prompt(row, form), self._passage(row)
+        prompt, passage = self._prompt(row, form), text(row, SOURCE) if SOURCE in row else None
         parts = (self.instruction, prompt if passage is not None else None)
         instruction = "\n\n".join(part for part in parts if part)
         view = _beside(instruction, passage if passage is not None else prompt or "", self.max_tokens)
-        if row.get("source_id") is not None:
+        if "source_id" in row:
             return view, name(row, "source_id"), None
-        return view, content_id("source", view.text), PROMPT if passage is None else "source"
+        return view, content_id("source", view.text), PROMPT if passage is None else SOURCE
 
     def _prompt(self, row: Row, form: str) -> str | None:
         """Return the row's prompt; ratings may have only a source, or if not that a reference, beside the text."""
-        if PROMPT not in row and form == "ranked" and "context" in row:
-            return text(row, "context", self.render)
-        if PROMPT not in row and form == "rating" and row.get("source") is not None:
+        if PROMPT not in row and form == "rating" and SOURCE in row:
             return None
         if PROMPT not in row and form == "rating" and "reference" in row:
-            return text(row, "reference", self.render)
-        return text(row, PROMPT, self.render)
-
-    def _passage(self, row: Row) -> str | None:
-        return text(row, "source", self.render) if row.get("source") is not None else None
+            return text(row, "reference")
+        if PROMPT not in row:
+            raise InputError(
+                f"column 'prompt' is missing; there are {', '.join(row)}: name another with --prompt-column, or give"
+                " messages that all begin with the same prompt"
+            )
+        return text(row, PROMPT)
 
     def _settings(self) -> str:
         return content_id(
             "recorded",
-            [Path(self.file).name, self.level, self.source_column],
+            [self._called, self.level, self.source_column],
             [[Path(each).name for each in self.columns.join_files], self.join_key, self.join_text],
-            [self.prompt_column, self.annotator_column, self.instruction, dict(self.where), self.limit],
+            [
+                self.prompt_column,
+                self.text_column,
+                self.annotator_column,
+                self.instruction,
+                dict(self.where),
+                self.limit,
+            ],
             [self.max_tokens, self.margin_scale, self.aspect, self.scale, self.votes, self.faulty],
         )
 
@@ -256,6 +278,7 @@ class _Row(NamedTuple):
     place: PlacedAnswer | None = None
     decided: str | None = None
     tie: bool = False
+    how: How = "apart"
 
 
 @dataclass
@@ -266,6 +289,7 @@ class _Seen:
     places: list[PlacedAnswer] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
     decided: Counter[str] = field(default_factory=Counter)
+    how: Counter[How] = field(default_factory=Counter)
     form: str | None = None
     rows: int = 0
     ties: int = 0
@@ -281,38 +305,29 @@ class _Seen:
         self.ties += row.tie
         self.others += not row.rated and not row.tie
         self.decided.update([row.decided] if row.decided else [])
+        self.how[row.how] += 1
         self.rated.extend(row.rated)
         self.places.extend([row.place] if row.place else [])
+
+    def guesses(self) -> list[str]:
+        """Return what was taken for something that the file does not tell, or left out."""
+        guesses = on_prompts(self.how)
+        if self.ties:
+            guesses.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
+        return guesses
 
     def notes(self) -> list[str]:
         notes = []
         sources = len({each.request.source for each in self.rated})
-        for column in ("source", "prompt"):
+        for column in (SOURCE, PROMPT):
             if count := self.decided[column]:
                 notes.append(
                     f"rows without source_id: {count:,}; their {column} decides splits, which tells"
                     f" {sources:,} sources apart"
                 )
-        if self.ties:
-            notes.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
         if self.others:
             notes.append(f"rows left out: {self.others:,}, of another level")
         return notes
-
-
-def _is_rating(row: Row) -> bool:
-    try:
-        return form_of(row) == "rating"
-    except InputError:
-        return False
-
-
-def _scores(row: Row, aspect: str | None) -> list[tuple[str, float]]:
-    """Return a rating row's score, or nothing where it cannot be read: the row is refused in its turn."""
-    try:
-        return [score_of(row, aspect)]
-    except InputError:
-        return []
 
 
 @lru_cache(maxsize=64)

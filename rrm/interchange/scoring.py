@@ -1,54 +1,63 @@
 """Rows whose texts are to be scored, judged or not: which texts a row has, and beside what they stand.
 
-    chosen, rejected | completion_a, completion_b                  a pair             -> an object by column
+    chosen, rejected | completion_a, completion_b and the like     a pair             -> an object by column
+    chosen [text], rejected [text]                                 lists side by side -> an object of lists
     completions [text | {completion}]                              a list             -> a list
     completions [text], labels []                                  steps, in turn     -> a list
     candidate | completion | summary | response | output           one text           -> a number
     request, feedback                                              our own record     -> a list
 
 Texts stand beside the `source`, with the `prompt` as its instruction, or beside the `prompt` (or
-`context`) alone, just as `forms.py` and `preferences.py` read judgements about them.
+`context`) alone, just as `preferences.py` reads judgements about them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.values import Group, Passage, View
-from rrm.interchange.columns import Render, name, place_of_others, reply, text
+from rrm.interchange.columns import name, place_of_others, text
+from rrm.interchange.dialogue import How, dialogue
 from rrm.interchange.export import record
-from rrm.interchange.joins import Columns
-from rrm.interchange.rows import Row
+from rrm.interchange.joins import PROMPT, SOURCE
+from rrm.interchange.messages import Render
+from rrm.interchange.pairs import output_columns
+from rrm.interchange.rows import Row, present
+from rrm.interchange.survey import Survey
 
 MAX_TOKENS = 128
 """The length that outputs are taken to have been allowed, here as in files of judgements."""
 
-_PAIRS = (("chosen", "rejected"), ("completion_a", "completion_b"))
-_SINGLE = ("candidate", "completion", "summary", "response", "output")
+Shaped = float | list[float] | dict[str, float | list[float]]
 
 
 @dataclass(frozen=True)
 class Unscored:
     """A row's texts, in one group or, if each stands beside another view, in several.
 
-    `columns` name the texts of a pair; they are None for a list and for a `single` text.
+    `columns` name the texts of a pair, or the lists of texts, with how many there are; they are None for a list and
+    for a `single` text. `how` says where the prompt was.
     """
 
     groups: tuple[Group, ...]
-    columns: tuple[str, ...] | None = None
+    columns: tuple[tuple[str, int | None], ...] | None = None
     single: bool = False
+    how: How = "apart"
 
-    def shaped(self, values: Sequence[float]) -> float | list[float] | dict[str, float]:
+    def shaped(self, values: Sequence[float]) -> Shaped:
         """Return values, one a text, in the shape of the row: an object by column, a number, or a list."""
-        if self.columns is not None:
-            return dict(zip(self.columns, values, strict=True))
-        return values[0] if self.single else list(values)
+        if self.columns is None:
+            return values[0] if self.single else list(values)
+        left = iter(values)
+        return {
+            column: next(left) if count is None else [next(left) for _ in range(count)]
+            for column, count in self.columns
+        }
 
 
-def unscored(row: Row, where: str, render: Render | None = None, columns: Columns | None = None) -> Unscored:
-    """Return what a row asks to be scored; `where` names file and row in errors, `columns` what it is about.
+def unscored(row: Row, where: str, render: Render | None = None, known: Survey | None = None) -> Unscored:
+    """Return what a row asks to be scored; `where` names file and row in errors, `known` is what its file holds.
 
     The row's source is its `source_id`, else what its text or prompt says, as in files of judgements,
     so that a model knows the sources that it was fitted on. A prompt may be missing: then texts stand
@@ -57,51 +66,61 @@ def unscored(row: Row, where: str, render: Render | None = None, columns: Column
     try:
         if "request" in row and "feedback" in row:
             return Unscored((record(row).request.group,))
-        row = columns.usual(row) if columns else row
-        return _steps(row, render) if "completions" in row and "labels" in row else _side_by_side(row, render)
+        row = known.read(row) if known else present(row)
+        said = dialogue(row, known.texts_repeat_prompts if known else False)
+        told = said.texts(row, render)
+        if "completions" in told:
+            groups = _steps(told) if "labels" in told else (_group(told, _view(told), _listed(told["completions"])),)
+            return Unscored(groups, how=said.how)
+        return _by_column(told, said.how)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _side_by_side(row: Row, render: Render | None) -> Unscored:
-    view = _view(row, render)
-    for pair in _PAIRS:
-        if any(row.get(column) is not None for column in pair):
-            return Unscored((_group(row, view, [reply(row, column, render) for column in pair]),), pair)
-    if "completions" in row:
-        return Unscored((_group(row, view, _listed(row["completions"], render)),))
-    for column in _SINGLE:
-        if column in row:
-            return Unscored((_group(row, view, [reply(row, column, render)]),), single=True)
-    raise InputError(f"columns {', '.join(row) or '(none)'} have no text to score: name it completion")
+def _by_column(row: Row, how: How) -> Unscored:
+    columns = output_columns(row)
+    if not columns:
+        raise InputError(f"columns {', '.join(row) or '(none)'} have no text to score: name it completion")
+    texts, counts = [], []
+    for column in columns:
+        told = row.get(column)
+        listed = {f"{column}[{place}]": each for place, each in enumerate(told)} if isinstance(told, list) else None
+        if listed is not None and not listed:
+            raise InputError(f"column {column!r} is an empty list")
+        texts += [text(row, column)] if listed is None else [text(listed, each) for each in listed]
+        counts.append(None if listed is None else len(listed))
+    group = _group(row, _view(row), texts)
+    if len(columns) == 1 and counts == [None]:
+        return Unscored((group,), single=True, how=how)
+    return Unscored((group,), tuple(zip(columns, counts, strict=True)), how=how)
 
 
-def _steps(row: Row, render: Render | None) -> Unscored:
+def _steps(row: Row) -> tuple[Group, ...]:
     """Read each step beside those before it, as it was labelled."""
-    view, steps = _view(row, render), _listed(row["completions"], render)
+    view, steps = _view(row), _listed(row["completions"])
     before = ["\n".join(steps[:place]) for place in range(len(steps))]
     views = [View(view.instruction, view.passages, view.max_tokens, context) for context in before]
-    return Unscored(tuple(_group(row, each, [step], view) for each, step in zip(views, steps, strict=True)))
+    return tuple(_group(row, each, [step], view) for each, step in zip(views, steps, strict=True))
 
 
-def _listed(completions: Any, render: Render | None) -> list[str]:
+def _listed(completions: object) -> list[str]:
     if not isinstance(completions, list) or not completions:
         raise InputError("completions must be a list of one text or more")
-    named = [each if isinstance(each, Mapping) else {"completion": each} for each in completions]
-    return [reply(each, "completion", render) for each in named]
+    named = [
+        each if isinstance(each, Mapping) and "completion" in each else {"completion": each} for each in completions
+    ]
+    return [text(each, "completion") for each in named]
 
 
-def _view(row: Row, render: Render | None) -> View:
-    column = next((each for each in ("prompt", "context") if each in row), None)
-    prompt = text(row, column, render) if column else ""
-    if row.get("source") is not None:
-        return View(prompt, (Passage(text(row, "source", render)),), MAX_TOKENS)
-    if column is None and "reference" in row:
-        prompt = text(row, "reference", render)
+def _view(row: Row) -> View:
+    prompt = text(row, PROMPT) if PROMPT in row else ""
+    if SOURCE in row:
+        return View(prompt, (Passage(text(row, SOURCE)),), MAX_TOKENS)
+    if PROMPT not in row and "reference" in row:
+        prompt = text(row, "reference")
     return View("", (Passage(prompt),), MAX_TOKENS)
 
 
 def _group(row: Row, view: View, texts: Sequence[str], whole: View | None = None) -> Group:
-    known = row.get("source_id") is not None
-    source = name(row, "source_id") if known else content_id("source", (whole or view).text)
+    source = name(row, "source_id") if "source_id" in row else content_id("source", (whole or view).text)
     return Group(source, place_of_others(row), view, tuple(texts))

@@ -65,14 +65,14 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 def folder(tmp_path: Path) -> Path:
     """A folder with two items to rate, and two to practise on."""
     place = tmp_path / "station"
-    assert told("items", place, "add", lines(tmp_path / "items.jsonl", ITEMS)) == {"items": 2, "new": 2}
+    assert told("items", place, "add", lines(tmp_path / "items.jsonl", ITEMS)) == {"items": 2, "new": 2, "notes": []}
     practice = lines(tmp_path / "practice.jsonl", PRACTICE)
-    assert told("items", place, "add", practice, "--as", "practice") == {"items": 2, "new": 2}
+    assert told("items", place, "add", practice, "--as", "practice") == {"items": 2, "new": 2, "notes": []}
     return place
 
 
 def test_items_of_a_file_are_laid_in_a_new_folder_and_counted(folder: Path, tmp_path: Path) -> None:
-    assert told("items", folder, "add", tmp_path / "items.jsonl") == {"items": 2, "new": 0}
+    assert told("items", folder, "add", tmp_path / "items.jsonl") == {"items": 2, "new": 0, "notes": []}
     rows = told("items", folder)["rows"]
     assert [(row["kind"], row["items"], row["wanted"]) for row in rows] == [("comparison", 1, 2), ("label", 1, 1)]
     assert "comparison" in command("items", folder).stdout

@@ -273,7 +273,7 @@ def test_half_characters_become_escapes_that_read_back() -> None:
 
 
 def read_csv(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode(), newline=""), strict=True))
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
 
 
 def cell(value: object) -> str:
@@ -292,7 +292,7 @@ def test_csv_reads_back_cell_by_cell() -> None:
     data = b"".join(annotations.csv(rows))
     read = [{name: annotations.original_cell(held) for name, held in row.items()} for row in read_csv(data)]
     assert read == [{name: cell(value) for name, value in row.items()} for row in rows]
-    assert data.startswith(b"id,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,")
+    assert data.startswith(b"\xef\xbb\xbfid,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,")
     assert data.count(b"\r\n") >= len(rows) + 1
 
 

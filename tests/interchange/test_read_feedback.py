@@ -12,7 +12,7 @@ from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 from rrm.interchange.export import to_jsonl, to_parquet, to_records, to_trl
-from rrm.interchange.forms import READERS, RECORD, form_of
+from rrm.interchange.forms.known import READERS, RECORD, form_of
 from rrm.interchange.preferences import RecordedPreferences, read_feedback
 
 DATA = Path(os.environ.get("RRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -167,8 +167,10 @@ def test_chat_messages_are_rendered_by_whoever_knows_the_template(tmp_path):
 
     (plain,), (rendered,) = (read(tmp_path, row, render=each).rated for each in (None, render))
     assert plain.request.view.text == "user: Hi.\n\nassistant: Yes?\n\nuser: Go."
+    assert (chosen_text(plain), {each.text for each in plain.request.shown}) == ("Fine.", {"Fine.", "Poor."})
     assert rendered.request.view.text == "<user>Hi.<assistant>Yes?<user>Go."
-    assert chosen_text(rendered) == "Fine."
+    assert chosen_text(rendered) == "<assistant>Fine."
+    assert {each.text for each in rendered.request.shown} == {"<assistant>Fine.", "<assistant>Poor."}
     single = {**row, "prompt": said[:1]}
     assert read(tmp_path, single).rated[0].request.view.text == "Hi."
     assert read(tmp_path, single, render=render).rated[0].request.view.text == "<user>Hi."

@@ -79,7 +79,7 @@ def test_a_row_is_scored_beside_what_its_judgement_is_read_beside(row: dict[str,
     write_rows([row, other], tmp_path / "rows.jsonl")
 
     def render(messages: list[dict[str, Any]]) -> str:
-        return "rendered"
+        return "".join(f"<{each['role']}>{each['content']}" for each in messages)
 
     rated = read_feedback(tmp_path / "rows.jsonl", render=render).rated
     judged = {(each.request.source, each.request.place, each.request.view.id) for each in rated}
@@ -106,10 +106,13 @@ def test_our_own_records_are_scored_as_they_were_shown(tmp_path: Any) -> None:
         ({"prompt": "Say."}, "columns prompt have no text to score"),
         ({"prompt": "Say.", "chosen": "One."}, "column 'rejected' is missing"),
         ({"prompt": "Say.", "completion": ""}, "column 'completion' is empty"),
-        ({"prompt": "Say.", "completion": 3}, "column 'completion' must be a text, got 3"),
+        ({"prompt": "Say.", "completion": 3}, "column 'completion' must be a text or chat messages, got 3"),
         ({"prompt": "", "completion": "One."}, "column 'prompt' is empty"),
         ({"prompt": "Say.", "completions": []}, "completions must be a list of one text or more"),
-        ({"prompt": "Say.", "completions": ["One.", None]}, "column 'completion' must be a text, got None"),
+        (
+            {"prompt": "Say.", "completions": ["One.", None]},
+            r"column 'completions\[1\]' must be a text or chat messages, got None",
+        ),
         ({"prompt": "Say.", "completion": "One.", "source_id": [1]}, "'source_id' must be a name or a number"),
     ],
 )

@@ -66,7 +66,7 @@ def test_all_forms_hold_the_same_answers(home: House) -> None:
     import pyarrow.parquet
 
     lines = [json.loads(line) for line in download(home, "jsonl").text.splitlines()]
-    cells = list(csv.DictReader(io.StringIO(download(home, "csv").text, newline="")))
+    cells = list(csv.DictReader(io.StringIO(download(home, "csv").content.decode("utf-8-sig"), newline="")))
     table = pyarrow.parquet.read_table(io.BytesIO(download(home, "parquet").content)).to_pylist()
     assert [row["id"] for row in cells] == [row["id"] for row in lines] == [row["id"] for row in table]
     assert [row["text"] for row in table] == [row["text"] for row in lines]
@@ -75,7 +75,7 @@ def test_all_forms_hold_the_same_answers(home: House) -> None:
 
 def test_no_cell_of_a_spreadsheet_begins_like_a_formula(home: House) -> None:
     answer_everything(home)
-    for row in csv.DictReader(io.StringIO(download(home, "csv").text, newline="")):
+    for row in csv.DictReader(io.StringIO(download(home, "csv").content.decode("utf-8-sig"), newline="")):
         for cell in row.values():
             assert not cell.lstrip().startswith(("=", "+", "-", "@", "＝")), cell
 

@@ -1,0 +1,224 @@
+"""A row's prompt and replies as texts, however they are published: as texts, as messages, in one piece or apart.
+
+    prompt [user], chosen [assistant], rejected [assistant]      apart
+    chosen [user, assistant], rejected [user, assistant]         an implicit prompt: the beginning that all share
+    prompt "...", chosen [user, assistant], ...                  the prompt repeated: taken off the replies
+    chosen "\\n\\nHuman: ... \\n\\nAssistant: ...", rejected ...      an implicit prompt in one text
+
+Replies are rendered with their prompt, so that prompt and reply joined are what the model's chat template
+makes of the whole. Without a template a single message is its words.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rrm.core.errors import InputError
+from rrm.core.kinds.parts import brief
+from rrm.interchange.messages import Message, Render, messages_of, plain, same, shared, words
+from rrm.interchange.pairs import output_columns
+from rrm.interchange.rows import Row
+
+Chat = list[Message]
+Told = str | Chat
+How = Literal["apart", "implicit", "repeated"]
+"""How a row has its prompt: in a column of its own, as the beginning of its replies, or both."""
+
+PROMPT = "prompt"
+_PROMPTS = (PROMPT, "context", "conversations")
+_REPLY_BEGINS = re.compile(
+    r"(?:^|\n)(?:### )?(?:Assistant|ASSISTANT|Response|A):|<\|assistant\|>\n?|<\|im_start\|>assistant\n"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n|<start_of_turn>model\n|\[/INST\]|<｜Assistant｜>"
+)
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """What was asked, None if nothing says, and the replies by the place where they stand in the row."""
+
+    prompt: Told | None
+    replies: Mapping[tuple[str, int | None], Told]
+    how: How = "apart"
+
+    def texts(self, row: Row, render: Render | None) -> Row:
+        """Return the row with its prompt and replies as texts, rendered as a whole by a chat template.
+
+        Raises InputError for a reply that says nothing, and for messages that the template cannot show.
+        """
+        for (column, place), told in self.replies.items():
+            said = told if isinstance(told, str) else "".join(map(words, told))
+            if not said.strip():
+                raise InputError(f"column {_named(column, place)!r} is empty")
+        prompt, replies = self._rendered(render) if self._has_chat else (self.prompt, list(self.replies.values()))
+        return _filled(row, prompt, dict(zip(self.replies, replies, strict=True)))
+
+    @property
+    def _has_chat(self) -> bool:
+        return not all(isinstance(each, str | None) for each in (self.prompt, *self.replies.values()))
+
+    def _rendered(self, render: Render | None) -> tuple[str | None, list[str]]:
+        if render is None:
+            prompt = self.prompt if isinstance(self.prompt, str | None) else plain(self.prompt)
+            return prompt, [each if isinstance(each, str) else plain(each) for each in self.replies.values()]
+        asked = [] if self.prompt is None else _chat(self.prompt, "user")
+        if not self.replies:
+            return render(asked), []
+        wholes = [render([*asked, *_chat(each, "assistant")]) for each in self.replies.values()]
+        if not asked:
+            return None, wholes
+        begun = _common([_asked(asked, render, wholes), *wholes])
+        return begun, [each[len(begun) :] for each in wholes]
+
+
+def dialogue(row: Row, repeats: bool = False) -> Dialogue:
+    """Return what a row asks and replies; `repeats` says that in this file texts repeat their prompt's text.
+
+    Raises InputError naming the column for messages that cannot be read, and for replies that begin with
+    a turn of the user that is not the prompt.
+    """
+    replies = _replies(row)
+    column = next((each for each in _PROMPTS if each in row), None)
+    prompt = None if column is None else _told(row[column], column)
+    talks = [each for each in replies.values() if not isinstance(each, str)]
+    if talks and len(talks) == len(replies):
+        begun, how = _begun(prompt, talks, next(iter(replies))[0])
+        if begun is not None:
+            rest = {key: chat[len(begun) :] for key, chat in zip(replies, talks, strict=True)}
+            return Dialogue(begun, rest, how)
+    elif replies and not talks:
+        texts = [str(each) for each in replies.values()]
+        start, how = _text_begun(prompt, texts, repeats)
+        if start is not None:
+            return Dialogue(start, {key: text[len(start) :] for key, text in zip(replies, texts, strict=True)}, how)
+    return Dialogue(prompt, replies)
+
+
+def repeats_prompt(row: Row) -> bool | None:
+    """Whether all replies of a row of texts begin with its prompt and go on behind it; None if it has no such texts."""
+    prompt, replies = row.get(PROMPT), [row.get(column) for column in output_columns(row)]
+    texts = [each for each in replies if isinstance(each, str)]
+    if not isinstance(prompt, str) or not prompt.strip() or not texts or len(texts) < len(replies):
+        return None
+    return all(each.startswith(prompt) and bool(each[len(prompt) :].strip()) for each in texts)
+
+
+# ---- where the prompt ends ----
+
+
+def _begun(prompt: Told | None, chats: Sequence[Chat], column: str) -> tuple[Chat | None, How]:
+    """Return the messages that all replies begin with and that are their prompt; None if they do not repeat it."""
+    room = min(map(len, chats)) - 1
+    common = min(shared(chats), room)
+    if prompt is None:
+        count = common if len(chats) > 1 else _before_reply(chats[0])
+        return (chats[0][:count], "implicit") if count > 0 else (None, "apart")
+    asked = [] if isinstance(prompt, str) else prompt
+    if asked and len(asked) <= common and all(map(same, asked, chats[0])):
+        return chats[0][: len(asked)], "repeated"
+    if not any(chat[0]["role"] in ("user", "system") for chat in chats) or (asked and asked[-1]["role"] == "assistant"):
+        return None, "apart"
+    last = asked[-1] if asked else {"role": "user", "content": str(prompt)}
+    for place in range(common):
+        if same(chats[0][place], last):
+            return chats[0][: place + 1], "repeated"
+    raise InputError(
+        f"column {column!r} begins with a turn of the {chats[0][0]['role']} that is not the prompt's: leave the prompt"
+        " out, name its column with --prompt-column, or give replies alone"
+    )
+
+
+def _before_reply(chat: Chat) -> int:
+    return len(chat) - 1 if chat[-1]["role"] == "assistant" else 0
+
+
+def _text_begun(prompt: Told | None, texts: Sequence[str], repeats: bool) -> tuple[str | None, How]:
+    if isinstance(prompt, str):
+        goes_on = repeats and all(each.startswith(prompt) for each in texts)
+        return (prompt, "repeated") if goes_on else (None, "apart")
+    if prompt is not None or len(texts) < 2:
+        return None, "apart"
+    common = _common(texts)
+    ends = [found.end() for found in _REPLY_BEGINS.finditer(common)]
+    ends = [end for end in ends if all(each[end:].strip() for each in texts)]
+    return (common[: ends[-1]], "implicit") if ends else (None, "apart")
+
+
+def _asked(asked: Chat, render: Render, wholes: Sequence[str]) -> str:
+    """Return the prompt as the template shows it; where it cannot without a reply, what all wholes share."""
+    try:
+        return render(asked)
+    except InputError:
+        return _common(wholes) if len(wholes) > 1 else ""
+
+
+def _common(texts: Sequence[str]) -> str:
+    """Return the longest beginning of all texts: where the least and the greatest of them part."""
+    least, greatest = min(texts), max(texts)
+    pairs = enumerate(zip(least, greatest, strict=False))
+    return least[: next((place for place, (one, other) in pairs if one != other), len(least))]
+
+
+def _chat(told: Told, role: str) -> Chat:
+    return [{"role": role, "content": told}] if isinstance(told, str) else told
+
+
+# ---- the columns of a row ----
+
+
+def _replies(row: Row) -> dict[tuple[str, int | None], Told]:
+    """Return what a row replies; steps and what is no reply at all are left to their readers."""
+    columns = output_columns(row)
+    if not columns and "completions" in row:
+        return {} if "labels" in row else _listed(row["completions"])
+    found: dict[tuple[str, int | None], Told] = {}
+    for column in columns:
+        value = row.get(column)
+        if isinstance(value, list) and value and messages_of(value, column) is None:
+            found |= {(column, place): _told(each, f"{column}[{place}]") for place, each in enumerate(value)}
+        elif value is not None:
+            found[column, None] = _told(value, column)
+    return found
+
+
+def _listed(completions: Any) -> dict[tuple[str, int | None], Told]:
+    if not isinstance(completions, list):
+        return {}
+    told = {
+        ("completions", place): each.get("completion") if isinstance(each, Mapping) and "completion" in each else each
+        for place, each in enumerate(completions)
+    }
+    return {key: _told(value, _named(*key)) for key, value in told.items()}
+
+
+def _told(value: Any, column: str) -> Told:
+    if isinstance(value, str):
+        return value
+    chat = messages_of(value, column)
+    if chat is None:
+        raise InputError(f"column {column!r} must be a text or chat messages, got {brief(value)}")
+    return chat
+
+
+def _named(column: str, place: int | None) -> str:
+    return column if place is None else f"{column}[{place}]"
+
+
+def _filled(row: Row, prompt: Told | None, replies: Mapping[tuple[str, int | None], Told]) -> Row:
+    """Return the row with texts in the place of what was there, and the prompt in its usual column."""
+    known: dict[str, Any] = {column: value for column, value in row.items() if column not in _PROMPTS}
+    if prompt is not None:
+        known[PROMPT] = prompt
+    listed: dict[str, list[Any]] = {}
+    for (column, place), text in replies.items():
+        if place is None:
+            known[column] = text
+        else:
+            listed.setdefault(column, []).append(text)
+    for column, texts in listed.items():
+        known[column] = [_refilled(each, text) for each, text in zip(row[column], texts, strict=True)]
+    return known
+
+
+def _refilled(told: Any, text: str) -> Any:
+    return {**told, "completion": text} if isinstance(told, Mapping) and "completion" in told else text

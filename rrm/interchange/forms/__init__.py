@@ -1,0 +1,1 @@
+"""The forms that a row of judgements can have: one reader a form, each with its example row."""

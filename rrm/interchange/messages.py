@@ -1,0 +1,113 @@
+"""Chat messages as people publish them: recognised, cleaned for a template, and told in words where there is none.
+
+    {"role": "assistant", "content": "It rains."}                                        words
+    {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "weather", "arguments": "{}"}}]}
+    {"role": "user", "content": [{"type": "text", "text": "Is it wet?"}]}                 a list of parts
+    {"from": "human", "value": "Is it wet?"}                                              ShareGPT's names
+
+What is null is absent, no content is no words, parts of text are joined by line breaks; all else of a
+message is kept for the template.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rrm.core.errors import InputError
+from rrm.core.kinds.parts import brief
+
+Message = dict[str, Any]
+"""One turn: `role`, `content` (a text) and whatever else a template may show, such as `tool_calls`."""
+
+Render = Callable[[list[Message]], str]
+"""Chat messages to one text by a chat template, which asks for a reply unless the last message is one."""
+
+CALLS = ("tool_calls", "function_call")
+"""Where a message has its calls of tools."""
+
+_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant"}
+_WORDS_OF_PART = ("text", "refusal")
+
+
+def messages_of(value: Any, column: str) -> list[Message] | None:
+    """Return the messages that a value is (one object is one message), None if it is no chat.
+
+    Raises InputError naming column and message for a role or a part that cannot be read.
+    """
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list) or not value or not all(isinstance(each, Mapping) for each in value):
+        return None
+    if not any("role" in each or "from" in each for each in value):
+        return None
+    return [_message(each, f"{column}[{place}]") for place, each in enumerate(value)]
+
+
+def words(message: Message) -> str:
+    """Return what a message says, its calls of tools below its words: `weather({"town": "Oslo"})`."""
+    return "\n".join(part for part in (message["content"], *calls(message)) if part)
+
+
+def calls(message: Message) -> list[str]:
+    """Return a message's calls of tools, each in words."""
+    told = next((message[name] for name in CALLS if message.get(name)), None)
+    return [_call(each) for each in (told if isinstance(told, list) else [told])] if told else []
+
+
+def plain(messages: Sequence[Message]) -> str:
+    """Return messages as one text without a template: a single one is its words, several say who spoke."""
+    if len(messages) == 1:
+        return words(messages[0])
+    return "\n\n".join(f"{each['role']}: {words(each)}" for each in messages)
+
+
+def same(one: Message, other: Message) -> bool:
+    """Whether two messages say the same, white space aside."""
+    return bool(one["role"] == other["role"]) and words(one).split() == words(other).split()
+
+
+def shared(chats: Sequence[Sequence[Message]]) -> int:
+    """Return with how many equal messages all chats begin."""
+    count = 0
+    for turns in zip(*chats, strict=False):
+        if not all(same(turns[0], each) for each in turns[1:]):
+            break
+        count += 1
+    return count
+
+
+def _message(told: Mapping[str, Any], column: str) -> Message:
+    message = {str(key): value for key, value in told.items() if value is not None and key not in ("from", "value")}
+    role = told.get("role", told.get("from"))
+    if not isinstance(role, str) or not role.strip():
+        raise InputError(f"column {column!r}: a message's role must be a name, got {brief(role)}")
+    content = _content(told.get("content", told.get("value")), column)
+    return {**message, "role": _ROLES.get(role, role), "content": content}
+
+
+def _content(told: Any, column: str) -> str:
+    if told is None or isinstance(told, str):
+        return told or ""
+    if not isinstance(told, list):
+        raise InputError(f"column {column!r}: a message's content must be a text, got {brief(told)}")
+    return "\n".join(_part(each, column) for each in told)
+
+
+def _part(told: Any, column: str) -> str:
+    if isinstance(told, str):
+        return told
+    if isinstance(told, Mapping):
+        for name in _WORDS_OF_PART:
+            if isinstance(told.get(name), str):
+                return str(told[name])
+    kind = told.get("type") if isinstance(told, Mapping) else told
+    raise InputError(f"column {column!r}: only parts of text can be read, got {brief(kind)}")
+
+
+def _call(told: Any) -> str:
+    function = told.get("function", told) if isinstance(told, Mapping) else told
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        return json.dumps(told, ensure_ascii=False, default=str)
+    arguments = function.get("arguments", "")
+    said = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"{function['name']}({said})"

@@ -1,0 +1,175 @@
+"""What a file holds as a whole, which no single row tells: what its `source` is, its scale, how it repeats prompts."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil, floor
+
+from rrm.core.errors import InputError
+from rrm.core.kinds.parts import brief, number
+from rrm.interchange.columns import says_level
+from rrm.interchange.dialogue import dialogue, repeats_prompt
+from rrm.interchange.forms.known import form_of
+from rrm.interchange.forms.rating import score_of
+from rrm.interchange.joins import SOURCE, Columns
+from rrm.interchange.messages import plain
+from rrm.interchange.rows import Row, present
+
+LONGEST_LABEL = 80
+"""Letters: what is longer in a column `source` is a text, and no label."""
+
+_NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
+_SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
+
+
+@dataclass
+class Survey:
+    """What all rows of a file were seen to hold."""
+
+    columns: Columns = field(default_factory=Columns)
+    aspect: str | None = None
+    rows: int = 0
+    margin: float | None = None
+    scores: tuple[float, float] | None = None
+    scored: str = ""
+    short: set[str] = field(default_factory=set)
+    texts: int = 0
+    prompts: set[int] = field(default_factory=set)
+    prompt_letters: int = 0
+    repeating: int = 0
+    apart: int = 0
+    level_words: set[str] = field(default_factory=set)
+    drops_source: bool = False
+
+    def add(self, row: Row) -> None:
+        """Take a row into account; one that cannot be read is refused in its turn, not here."""
+        self.rows += 1
+        try:
+            self._add(present(self.columns.usual(row)))
+        except InputError:
+            return
+
+    def _add(self, row: Row) -> None:
+        if isinstance(level := row.get("level"), str) and not says_level(row):
+            self.level_words.add(level)
+        if (margin := number(row.get("margin"))) is not None:
+            self.margin = max(margin, self.margin or 0.0)
+        if SOURCE in row and not self.texts:
+            self._add_source(row)
+        repeats = repeats_prompt(row)
+        self.repeating += repeats is True
+        self.apart += repeats is False
+        if ("scores" in row or "score" in row) and form_of(row) == "rating":
+            self._add_score(*score_of(row, self.aspect))
+
+    def _add_source(self, row: Row) -> None:
+        source = row[SOURCE]
+        if not isinstance(source, str) or not 0 < len(source.strip()) <= LONGEST_LABEL or "\n" in source.strip():
+            self.texts += 1
+            return
+        self.short.add(source.strip())
+        asked = dialogue(row).prompt
+        if asked is not None:
+            prompt = asked if isinstance(asked, str) else plain(asked)
+            before = len(self.prompts)
+            self.prompts.add(hash(prompt))
+            self.prompt_letters += len(prompt) * (len(self.prompts) > before)
+
+    def _add_score(self, named: str, score: float) -> None:
+        self.scored = self.scored or named
+        low, high = self.scores or (score, score)
+        self.scores = (min(low, score), max(high, score))
+
+    # ---- what that means ----
+
+    @property
+    def source_is_label(self) -> bool:
+        """Whether `source` says where rows come from, and is not the text that they are about.
+
+        So it is where all are short and prompts say what is asked, and they are names of one word, or
+        several prompts share them, or they are far shorter than prompts, unless most are sentences.
+        """
+        if self.columns.join_key is not None or self.columns.text_column is not None:
+            return False
+        if not self.short or self.texts or not self.prompts:
+            return False
+        if self.columns.source_column == SOURCE or all(_NAME.fullmatch(each) for each in self.short):
+            return True
+        if 2 * sum(map(_is_sentence, self.short)) >= len(self.short):
+            return False
+        mean = sum(map(len, self.short)) / len(self.short)
+        return len(self.prompts) > len(self.short) or 3 * mean <= self.prompt_letters / len(self.prompts)
+
+    @property
+    def texts_repeat_prompts(self) -> bool:
+        """Whether all rows whose prompt and replies are texts repeat the prompt in every reply."""
+        return self.repeating > 0 and not self.apart
+
+    @property
+    def scale(self) -> tuple[int, int] | None:
+        """The whole numbers between which all scores lie, None without scores."""
+        if self.scores is None:
+            return None
+        lowest, highest = self.scores
+        return floor(lowest), max(ceil(highest), floor(lowest) + 1)
+
+    def read(self, row: Row) -> Row:
+        """Return a row as it is to be read: under the usual names, without null columns, its label aside."""
+        known = present(self.columns.usual(row))
+        if self.drops_source:
+            return {column: value for column, value in known.items() if column != SOURCE}
+        return known
+
+    def guesses(self) -> list[str]:
+        """Return, one sentence each, what was taken for something that the file does not say."""
+        return [*self._on_source(), *self._on_prompts()]
+
+    def on_levels(self) -> list[str]:
+        """Say which levels are words, and so say no level."""
+        if not self.level_words:
+            return []
+        some = ", ".join(map(brief, sorted(self.level_words)[:3]))
+        return [f"`level` holds words ({some}), which say no level: rows are taken for level 0; --level settles it"]
+
+    def _on_source(self) -> list[str]:
+        if self.columns.source_column is not None or self.columns.text_column is not None or not self.short:
+            return []
+        labels = f"{len(self.short):,} short label{'s' if len(self.short) > 1 else ''}"
+        if self.source_is_label:
+            return [
+                f"`source` holds {labels} over {len(self.prompts):,} prompts: taken for a label, not for the text that"
+                " prompts are about; --source-column or --text-column settles it"
+            ]
+        some = brief(min(self.short))
+        if self.texts:
+            return [
+                f"`source` holds texts and also {labels}, such as {some}: all read as texts; --text-column settles it"
+            ]
+        if not all(map(_is_sentence, self.short)):
+            return [
+                f"`source` holds short texts, such as {some}: read as what prompts are about; --source-column or"
+                " --text-column settles it"
+            ]
+        return []
+
+    def _on_prompts(self) -> list[str]:
+        if self.repeating and self.apart:
+            return [
+                f"{self.repeating:,} of {self.repeating + self.apart:,} rows begin all replies with the prompt's text:"
+                " left as they are, because the others do not"
+            ]
+        return []
+
+
+def survey(rows: Iterable[Row], columns: Columns | None = None, aspect: str | None = None) -> Survey:
+    """Return what rows hold as a whole; `aspect` names one of their scores."""
+    found = Survey(columns or Columns(), aspect)
+    for row in rows:
+        found.add(row)
+    found.drops_source = found.source_is_label
+    return found
+
+
+def _is_sentence(text: str) -> bool:
+    wide = any(ord(letter) > 0x2E80 for letter in text)  # scripts that put no space between words
+    return text.endswith(_SENTENCE_ENDS) and (wide or len(text.split()) > 1)

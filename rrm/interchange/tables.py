@@ -1,0 +1,179 @@
+"""Rows of files that are tables: CSV in its dialects, JSON arrays and Parquet.
+
+    prompt;chosen;rejected                                CSV: commas, semicolons, tabs or bars; a header of names
+    [{"prompt": ..., "chosen": ..., "rejected": ...}]     a JSON array of objects
+
+A cell of a CSV file is a text; an empty one is null. Columns that hold numbers, truth values, lists or
+objects by what they are called are read as such, and messages in any column.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rrm.core.errors import InputError, LimitError
+from rrm.core.kinds.parts import brief
+
+Row = dict[str, Any]
+
+_DELIMITERS = ",;\t|"
+_NUMBERS = frozenset((
+    "margin", "confidence", "level", "round", "rank", "reward", "score", "seconds", "wanted", "value", "max_tokens",
+    "strength", "weight", "votes_for", "votes_against", "votes_equal", "overall_preference", "preference_strength",
+    "better_response_id", "winner_model_a", "winner_model_b", "winner_tie",
+))  # fmt: skip
+_TRUTHS = frozenset(("label", "good"))
+_NAMES = frozenset(["annotator", "rater", "source_id", "item", "node"])
+_STRUCTURES = frozenset(
+    ["completions", "labels", "scores", "passages", "outputs", "answer", "expected", "request", "feedback"]
+)
+_EXPORTED = frozenset(("item", "rater", "answer", "state"))
+"""Columns of the answers that we export, whose cells no spreadsheet takes for a formula."""
+
+_SAFE = re.compile(r"'(?=\s*[=+\-@'＝＋－＠]|[\t\r\n])")
+_WHOLE = re.compile(r"(-?\d{1,15})\.0+")
+
+
+# ---- CSV ----
+
+
+def csv_rows(text: str, where: str, most: int) -> Iterator[tuple[int, Row]]:
+    """Yield (row number from 1, row) of a CSV text whose first line names the columns.
+
+    Raises InputError naming file and row for rows with more or fewer cells than names, for names that stand
+    twice and for quotes that are not closed; LimitError for a cell of more than `most` letters.
+    """
+    text, told = _without_hint(text)
+    delimiter = told or _delimiter(text)
+    before = csv.field_size_limit(most)  # of the whole process: 131,072 letters, which a story has
+    try:
+        cells = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        yield from _named(cells, where)
+    except csv.Error as error:
+        if "field limit" in str(error):
+            raise LimitError(f"{where}: a cell is longer than max_row_bytes = {most}") from error
+        raise InputError(
+            f"{where} cannot be read as CSV: {error}; close its quotes, and double those inside"
+        ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _without_hint(text: str) -> tuple[str, str | None]:
+    """Return a text without the first line by which spreadsheets tell the delimiter, and the delimiter."""
+    hint = re.match(r"sep=(.)\r?\n", text)
+    return (text[hint.end() :], hint[1]) if hint else (text, None)
+
+
+def _delimiter(text: str) -> str:
+    """Return what divides the header into most names, the comma if nothing does."""
+    header = re.sub(r'"(?:[^"]|"")*"', "", text[:100_000])
+    line = re.split(r"[\r\n]", header, maxsplit=1)[0]
+    return max(_DELIMITERS, key=line.count)
+
+
+def _named(cells: Iterator[list[str]], where: str) -> Iterator[tuple[int, Row]]:
+    names = [name.strip() for name in next((each for each in cells if each), [])]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise InputError(f"{where}: column {twice[0]!r} stands twice in the first line: rename one")
+    exported = set(names) >= _EXPORTED
+    number = 0
+    for row in cells:
+        if not row:
+            continue
+        number += 1
+        if len(row) != len(names):
+            raise InputError(
+                f"{where}, row {number}: {len(row)} cells under {len(names)} names: put quotes around texts with commas"
+            )
+        yield (
+            number,
+            {
+                name: _value(name, _SAFE.sub("", cell, count=1) if exported and _SAFE.match(cell) else cell)
+                for name, cell in zip(names, row, strict=True)
+                if name  # an index that was written without a name
+            },
+        )
+
+
+def _value(name: str, cell: str) -> Any:
+    """Return what a cell says; what a column of numbers cannot hold stays a text, for its reader to refuse."""
+    if not cell:
+        return None
+    if name in _STRUCTURES or cell.startswith(("[{", "[\n", '{"role', '{"from')):
+        return _structure(name, cell)
+    if name in _NUMBERS:
+        return _number(cell)
+    if name in _TRUTHS:
+        return {"true": True, "false": False}.get(cell.strip().lower(), _number(cell))
+    if name in _NAMES and (whole := _WHOLE.fullmatch(cell)):
+        return whole[1]
+    return cell
+
+
+def _number(cell: str) -> Any:
+    try:
+        return int(cell) if re.fullmatch(r"\s*[+-]?\d{1,18}\s*", cell) else float(cell)
+    except ValueError:
+        return cell
+
+
+def _structure(name: str, cell: str) -> Any:
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    return found if name in _STRUCTURES or _is_chat(found) else cell
+
+
+def _is_chat(found: Any) -> bool:
+    some = found if isinstance(found, list) else [found]
+    return bool(some) and all(
+        isinstance(each, dict) and any(names <= each.keys() for names in ({"role", "content"}, {"from", "value"}))
+        for each in some
+    )
+
+
+# ---- JSON arrays ----
+
+
+def array_rows(text: bytes, where: str) -> Iterator[tuple[int, Row]]:
+    """Yield (row number from 1, row) of a JSON array of objects; raise InputError naming file and row."""
+    try:
+        rows = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not a JSON array ({str(error)[:80]})") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise InputError(f"{where}, row {number}: each must be one JSON object, got {brief(row)}")
+        yield number, row
+
+
+# ---- Parquet ----
+
+
+def parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Yield (row number from 1, row) of a Parquet file; raise InputError where it or pyarrow is missing."""
+    parquet = pyarrow().parquet
+    try:
+        batches = parquet.ParquetFile(path).iter_batches(batch_size=1000)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        yield from enumerate(rows, start=1)
+    except (OSError, pyarrow().ArrowException) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {str(error)[:120]}") from error
+
+
+def pyarrow() -> Any:
+    """Return pyarrow with its Parquet part; raise InputError where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError("Parquet needs pyarrow: run `pip install 'rrm[parquet]'`, or use .jsonl.gz") from error
+    return pyarrow
