@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from scipy.special import expit
 
+from rrm.api.chat import ChatTemplate, chat_template, on_calls
 from rrm.api.terminal import Notes, bar
 from rrm.backbone.load import find_checkpoint
 from rrm.core.errors import ConfigError, InputError
@@ -20,7 +21,6 @@ from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
 from rrm.interchange.joins import Columns as Columns
-from rrm.interchange.messages import CALLS, Message, calls, words
 from rrm.interchange.notes import on_prompts, refuse_guesses
 from rrm.interchange.preferences import Reading, read_feedback
 from rrm.interchange.rows import Given, Row, name_of, read_rows, write_rows
@@ -100,7 +100,7 @@ class _Scored:
 
     model: Model
     data: Given
-    render: "ChatTemplate | None"
+    render: ChatTemplate | None
     known: Survey
     strict: bool
     how: Counter[str] = field(default_factory=Counter)
@@ -115,7 +115,7 @@ class _Scored:
     def after(self) -> list[str]:
         """Return notes on the rows that were read."""
         taken = [f"its own column {' and '.join(self.own)} gives way to the model's"] if self.own else []
-        return [*taken, *on_prompts(self.how), *_on_calls(self.render)]
+        return [*taken, *on_prompts(self.how), *on_calls(self.render)]
 
     def rows(self) -> Iterator[Row]:
         done = 0
@@ -139,7 +139,7 @@ class _Scored:
                 self.own = tuple(sorted({"score", "score_std"} & row.keys()))
             asked = unscored(row, where, self.render, self.known)
             self.how[asked.how] += 1
-            refuse_guesses(where, [*on_prompts({asked.how: 1}), *_on_calls(self.render)], self.strict)
+            refuse_guesses(where, [*on_prompts({asked.how: 1}), *on_calls(self.render)], self.strict)
             _check_prompt(self.model, asked, where)
             yield row, asked
 
@@ -197,7 +197,7 @@ def evaluate(
 
 def read(
     data: Given,
-    render: "ChatTemplate | None",
+    render: ChatTemplate | None,
     tell: Notes,
     level: int | None = None,
     columns: Columns | None = None,
@@ -208,7 +208,7 @@ def read(
     With `strict` raises InputError for what was guessed.
     """
     found = read_feedback(data, level, render=render, **asdict(columns or Columns()))
-    guesses = [*found.guesses, *_on_calls(render)]
+    guesses = [*found.guesses, *on_calls(render)]
     refuse_guesses(name_of(data), guesses, strict)
     notes = [*guesses, *found.notes[len(found.guesses) :]]
     for note in ("; ".join([found.read, *guesses]), *notes[len(guesses) :]):
@@ -337,61 +337,3 @@ def tokenizer_folder(folder: Path) -> Path:
     if kind == "frozen":
         return find_checkpoint(encoder_of(folder)[0]).folder
     return Committee.folder(folder, 0) if kind == "independent" else folder
-
-
-def chat_template(folder: Path) -> "ChatTemplate | None":
-    """Return a tokenizer's chat template as a function of messages, None where it has none."""
-    if not _has_template(folder):
-        return None
-    from transformers import AutoTokenizer
-
-    try:
-        return ChatTemplate(AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False))
-    except Exception:
-        return None  # loading the model reports what is wrong with it
-
-
-@dataclass
-class ChatTemplate:
-    """A tokenizer's chat template: whole messages in, one text out; raises InputError for what it cannot show.
-
-    Calls of tools that it passes over are written into the message's words, and `unshown` counts such texts.
-    """
-
-    tokenizer: Any
-    unshown: int = 0
-
-    def __call__(self, messages: list[Message]) -> str:
-        shown = self._render(messages)
-        if not any(map(calls, messages)) or self._render([*map(_without_calls, messages)]) != shown:
-            return shown
-        self.unshown += 1
-        return self._render([_without_calls(each) | {"content": words(each)} for each in messages])
-
-    def _render(self, messages: list[Message]) -> str:
-        from jinja2.exceptions import TemplateError
-
-        asks = messages[-1]["role"] != "assistant"
-        try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
-        except (AttributeError, KeyError, TemplateError, TypeError, ValueError) as error:
-            raise InputError(f"the model's chat template cannot show these messages: {error}") from error
-
-
-def _without_calls(message: Message) -> Message:
-    return {name: value for name, value in message.items() if name not in CALLS}
-
-
-def _on_calls(template: ChatTemplate | None) -> list[str]:
-    if template is None or not template.unshown:
-        return []
-    return [
-        f"the model's chat template shows no calls of tools: in {template.unshown:,} texts they are written as words"
-    ]
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and bool(read_json(config).get("chat_template"))

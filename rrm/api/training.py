@@ -10,11 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from rrm.api.chat import ChatTemplate, chat_template
 from rrm.api.scoring import (
     WORDS,
-    ChatTemplate,
     Opening,
-    chat_template,
     comparisons,
     read,
     refuse_seen,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import share_source, without_dropout
 from rrm.backbone.layout import Tokens
 from rrm.backbone.load import find_checkpoint, first_line, is_decoder, quiet, resolve
@@ -51,15 +53,20 @@ class Classifier:
         """Return the ids of each prompt with its output, and which of them, first to end, are the prompt's own.
 
         A decoder reads prompt, separator and output as one text, and the end-of-sequence token
-        behind it; an encoder reads a pair of texts. With `letters` only the tokens within so many first letters of
-        each prompt count as its own.
+        behind it, unless its chat template made the whole, which brings the marks of its own; an encoder
+        reads a pair of texts. With `letters` only the tokens within so many first letters of each prompt count as
+        its own.
         """
         if not texts:
             return [], []
         if self.causal:
-            made = self._begun_once([valid(prompt + separator + output) for prompt, output in texts])
+            wholes = [valid(prompt + separator + output) for prompt, output in texts]
+            made = self._begun_once(wholes)
             end = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
-            ids = [each.ids if each.ids[-1:] == end else each.ids + end for each in made]
+            ids = [
+                each.ids if each.ids[-1:] == end or self.marks.made(whole) else each.ids + end
+                for each, whole in zip(made, wholes, strict=True)
+            ]
         else:
             prompts, outputs = [valid(prompt) for prompt, _ in texts], [valid(output) for _, output in texts]
             made = self.tokenizer(prompts, outputs).encodings
@@ -69,12 +76,18 @@ class Classifier:
         spans = [_span(each, count, begin) for each, count in zip(made, letters, strict=True)]
         return [np.asarray(each, dtype=np.int32) for each in ids], spans
 
+    @cached_property
+    def marks(self) -> TemplateMarks:
+        """How the tokenizer's chat template begins and ends what it makes."""
+        return template_marks(self.tokenizer)
+
     def _begun_once(self, texts: Sequence[str]) -> list[Any]:
-        """Return each text's encoding; one that brings its token to begin with, as chat templates do, gets no other."""
+        """Return each text's encoding; one that brings its token to begin with, or is a template's, gets no other."""
         begin = self.tokenizer.bos_token
+        brings = [self.marks.made(each) or (begin is not None and each.startswith(begin)) for each in texts]
         found: dict[int, Any] = {}
         for begun in (False, True):
-            rows = [row for row, each in enumerate(texts) if (begin is not None and each.startswith(begin)) is begun]
+            rows = [row for row, each in enumerate(brings) if each is begun]
             if rows:
                 made = self.tokenizer([texts[row] for row in rows], add_special_tokens=not begun)
                 found.update(zip(rows, made.encodings, strict=True))

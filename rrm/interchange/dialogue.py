@@ -47,8 +47,7 @@ class Dialogue:
         Raises InputError for a reply that says nothing, and for messages that the template cannot show.
         """
         for (column, place), told in self.replies.items():
-            said = told if isinstance(told, str) else "".join(map(words, told))
-            if not said.strip():
+            if not (told.strip() if isinstance(told, str) else any(words(each).strip() for each in told)):
                 raise InputError(f"column {_named(column, place)!r} is empty")
         prompt, replies = self._rendered(render) if self._has_chat else (self.prompt, list(self.replies.values()))
         return _filled(row, prompt, dict(zip(self.replies, replies, strict=True)))
@@ -108,15 +107,17 @@ def repeats_prompt(row: Row) -> bool | None:
 
 def _begun(prompt: Told | None, chats: Sequence[Chat], column: str) -> tuple[Chat | None, How]:
     """Return the messages that all replies begin with and that are their prompt; None if they do not repeat it."""
-    room = min(map(len, chats)) - 1
-    common = min(shared(chats), room)
+    asked = prompt if isinstance(prompt, list) else []
+    goes_on = not any(chat[0]["role"] in ("user", "system") for chat in chats)
+    if prompt is not None and goes_on and not (asked and same(asked[0], chats[0][0])):
+        return None, "apart"
+    common = min(shared(chats), min(map(len, chats)) - 1)
     if prompt is None:
         count = common if len(chats) > 1 else _before_reply(chats[0])
         return (chats[0][:count], "implicit") if count > 0 else (None, "apart")
-    asked = [] if isinstance(prompt, str) else prompt
     if asked and len(asked) <= common and all(map(same, asked, chats[0])):
         return chats[0][: len(asked)], "repeated"
-    if not any(chat[0]["role"] in ("user", "system") for chat in chats) or (asked and asked[-1]["role"] == "assistant"):
+    if goes_on or (asked and asked[-1]["role"] == "assistant"):
         return None, "apart"
     last = asked[-1] if asked else {"role": "user", "content": str(prompt)}
     for place in range(common):

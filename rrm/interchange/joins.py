@@ -45,6 +45,8 @@ class Columns:
 
         Raises InputError where a column that was named is missing or no name, or a key is in no file of the join.
         """
+        if self == _USUAL:
+            return row
         known = dict(row)
         if self.prompt_column != PROMPT:
             known[PROMPT] = self._named(row, self.prompt_column)
@@ -76,3 +78,6 @@ class Columns:
                 except InputError as error:
                     raise InputError(f"{file}, row {line}: {error}") from error
         return joined
+
+
+_USUAL = Columns()

@@ -25,6 +25,7 @@ Render = Callable[[list[Message]], str]
 CALLS = ("tool_calls", "function_call")
 """Where a message has its calls of tools."""
 
+_SHARE_GPT = ("from", "value")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant"}
 _WORDS_OF_PART = ("text", "refusal")
 
@@ -36,21 +37,26 @@ def messages_of(value: Any, column: str) -> list[Message] | None:
     """
     if isinstance(value, Mapping):
         value = [value]
-    if not isinstance(value, list) or not value or not all(isinstance(each, Mapping) for each in value):
+    if not isinstance(value, list) or not value:
         return None
-    if not any("role" in each or "from" in each for each in value):
-        return None
-    return [_message(each, f"{column}[{place}]") for place, each in enumerate(value)]
+    named = False
+    for each in value:
+        if not isinstance(each, Mapping):
+            return None
+        named = named or "role" in each or "from" in each
+    return [_message(each, column, place) for place, each in enumerate(value)] if named else None
 
 
 def words(message: Message) -> str:
     """Return what a message says, its calls of tools below its words: `weather({"town": "Oslo"})`."""
-    return "\n".join(part for part in (message["content"], *calls(message)) if part)
+    said = str(message["content"])
+    called = calls(message)
+    return "\n".join([said, *called] if said else called) if called else said
 
 
 def calls(message: Message) -> list[str]:
     """Return a message's calls of tools, each in words."""
-    told = next((message[name] for name in CALLS if message.get(name)), None)
+    told = message.get("tool_calls") or message.get("function_call")
     return [_call(each) for each in (told if isinstance(told, list) else [told])] if told else []
 
 
@@ -63,7 +69,7 @@ def plain(messages: Sequence[Message]) -> str:
 
 def same(one: Message, other: Message) -> bool:
     """Whether two messages say the same, white space aside."""
-    return bool(one["role"] == other["role"]) and words(one).split() == words(other).split()
+    return one == other or (one["role"] == other["role"] and words(one).split() == words(other).split())
 
 
 def shared(chats: Sequence[Sequence[Message]]) -> int:
@@ -76,18 +82,21 @@ def shared(chats: Sequence[Sequence[Message]]) -> int:
     return count
 
 
-def _message(told: Mapping[str, Any], column: str) -> Message:
-    message = {str(key): value for key, value in told.items() if value is not None and key not in ("from", "value")}
+def _message(told: Mapping[str, Any], column: str, place: int) -> Message:
     role = told.get("role", told.get("from"))
     if not isinstance(role, str) or not role.strip():
-        raise InputError(f"column {column!r}: a message's role must be a name, got {brief(role)}")
-    content = _content(told.get("content", told.get("value")), column)
-    return {**message, "role": _ROLES.get(role, role), "content": content}
+        raise InputError(f"column '{column}[{place}]': a message's role must be a name, got {brief(role)}")
+    content = told.get("content", told.get("value"))
+    if not isinstance(content, str):
+        content = _content(content, f"{column}[{place}]")
+    message = {key: value for key, value in told.items() if value is not None and key not in _SHARE_GPT}
+    message["role"], message["content"] = _ROLES.get(role, role), content
+    return message
 
 
 def _content(told: Any, column: str) -> str:
-    if told is None or isinstance(told, str):
-        return told or ""
+    if told is None:
+        return ""
     if not isinstance(told, list):
         raise InputError(f"column {column!r}: a message's content must be a text, got {brief(told)}")
     return "\n".join(_part(each, column) for each in told)

@@ -73,14 +73,14 @@ def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> l
 
 def _circles(rated: Iterable[Rated]) -> list[str]:
     """Note how often one rater's preferences on one prompt contradict each other or go round in a circle."""
-    preferred: dict[tuple[str, str], nx.DiGraph[str]] = defaultdict(nx.DiGraph)
+    preferred: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     prompts: dict[str, str] = {}
     for each in rated:
         if not each.feedback.rater.startswith(ANONYMOUS):
             view = each.request.view
             prompts[view.id] = view.prompt
-            preferred[each.feedback.rater, view.id].add_edges_from(_preferred(each))
-    circles = [(key, circle) for key, graph in preferred.items() if (circle := _circle(graph))]
+            preferred[each.feedback.rater, view.id] += _preferred(each)
+    circles = [(key, circle) for key, edges in preferred.items() if len(edges) > 1 and (circle := _circle(edges))]
     if not circles:
         return []
     (rater, view_id), circle = circles[0]
@@ -98,9 +98,9 @@ def _preferred(rated: Rated) -> list[tuple[str, str]]:
     return [(texts[a], texts[b]) for a, b in combinations(answer.best_first, 2)] if isinstance(answer, Ranking) else []
 
 
-def _circle(graph: "nx.DiGraph[str]") -> list[str]:
+def _circle(preferred: Iterable[tuple[str, str]]) -> list[str]:
     try:
-        edges = nx.find_cycle(graph)
+        edges = nx.find_cycle(nx.DiGraph(list(preferred)))
     except nx.NetworkXNoCycle:
         return []
     return [edges[0][0], *(edge[1] for edge in edges)]

@@ -18,10 +18,13 @@ _ENDS = (("_a", "_b"), ("_0", "_1"), ("_1", "_2"), ("0", "1"), ("1", "2"))
 SIDES = tuple((f"{stem}{first}", f"{stem}{second}") for stem in _STEMS for first, second in _ENDS)
 """Two outputs side by side: completion_a and completion_b, response_1 and response_2, and the like."""
 
+_SECOND = dict(SIDES)
+
 
 def sides(row: Row) -> tuple[str, str] | None:
     """Return the columns of two outputs side by side that a row has, None if it has none."""
-    return next((pair for pair in SIDES if pair[0] in row and pair[1] in row), None)
+    pairs = [(first, _SECOND[first]) for first in _SECOND.keys() & row.keys() if _SECOND[first] in row]
+    return min(pairs, key=SIDES.index) if pairs else None
 
 
 def verdict(row: Row) -> str | None:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import ConfigError, InputError
-from rrm.core.ids import content_id, generator
+from rrm.core.ids import content_id, seed_for
 from rrm.core.kinds.parts import number
 from rrm.core.place import Place
 from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
@@ -343,7 +344,7 @@ def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
     The draw does not depend on the order in the file, where the better text often comes first.
     """
     order = list(texts)
-    generator("shown", node, order).shuffle(order)
+    Random(seed_for("shown", node, order)).shuffle(order)
     return tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in order)
 
 

@@ -11,8 +11,7 @@ from rrm.interchange.columns import says_level
 from rrm.interchange.dialogue import dialogue, repeats_prompt
 from rrm.interchange.forms.known import form_of
 from rrm.interchange.forms.rating import score_of
-from rrm.interchange.joins import SOURCE, Columns
-from rrm.interchange.messages import plain
+from rrm.interchange.joins import PROMPT, SOURCE, Columns
 from rrm.interchange.rows import Row, present
 
 LONGEST_LABEL = 80
@@ -68,9 +67,8 @@ class Survey:
             self.texts += 1
             return
         self.short.add(source.strip())
-        asked = dialogue(row).prompt
-        if asked is not None:
-            prompt = asked if isinstance(asked, str) else plain(asked)
+        prompt = _prompt(row)
+        if prompt:
             before = len(self.prompts)
             self.prompts.add(hash(prompt))
             self.prompt_letters += len(prompt) * (len(self.prompts) > before)
@@ -168,6 +166,13 @@ def survey(rows: Iterable[Row], columns: Columns | None = None, aspect: str | No
         found.add(row)
     found.drops_source = found.source_is_label
     return found
+
+
+def _prompt(row: Row) -> str:
+    """Return what tells a row's prompt from others, about as long: messages are not cleaned for it."""
+    if (asked := row.get(PROMPT)) is None:
+        asked = dialogue(row).prompt
+    return asked if isinstance(asked, str) else "" if asked is None else repr(asked)
 
 
 def _is_sentence(text: str) -> bool:

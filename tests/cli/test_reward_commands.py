@@ -465,7 +465,7 @@ def test_an_evaluation_says_the_same_as_the_one_at_the_end_of_training(
 ) -> None:
     for name, before in (("joint", joint), ("frozen", frozen)):
         ended = done("eval-reward", "--model", place / name, "--data", place / "eval.jsonl", *EXACT)
-        assert list(ended.last) == FIGURES
+        assert list(ended.last) == [*FIGURES, "notes"]
         assert ended.last["bag_of_words"] is not None
         for figure in ("n", "ties", "accuracy", "longer_wins", "bag_of_words"):
             assert ended.last[figure] == before.last["eval"][figure]
@@ -560,7 +560,7 @@ def test_scored_rows_appear_whole_or_not_at_all(place: Path, joint: Ended, tmp_p
     output = tmp_path / "scored.jsonl.gz"
     command = ("score", "--model", place / "joint", *EXACT, "--output", output, "--data")
     ended = done(*command, write(tmp_path / "good.jsonl", [good] * 3), "--json")
-    assert ended.last == {"n": 3, "output": str(output), "members": 2}
+    assert ended.last == {"n": 3, "output": str(output), "members": 2, "notes": []}
     with gzip.open(output, "rt") as file:
         assert len(file.readlines()) == 3
     before = output.read_bytes()
@@ -641,7 +641,6 @@ RATED = {"source": "w1 w2", "candidate": " w3", "scores": {"overall": 3}}
         ([{"prompt": "w1", "chosen": " w2"}], "row 1: column 'rejected' is missing"),
         ([{"question": "w1", "answer": "w2"}], "row 1: columns question, answer are no form that is known"),
         ([GOOD, {**GOOD, "chosen": " w4"}], "row 2: chosen and rejected are the same text"),
-        ([{**GOOD, "margin": float("nan")}], "row 1: column 'margin' must be a finite number"),
         ([{**GOOD, "margin": float("inf")}], "row 1: column 'margin' must be a finite number"),
         ([RATED, {**RATED, "scores": {"overall": float("nan")}}], "row 2: scores.overall must be a number"),
         ([RATED, {**RATED, "scores": {"overall": float("-inf")}}], "row 2: scores.overall must be a number"),
@@ -761,7 +760,7 @@ def test_chat_messages_are_read_with_the_model_s_template_in_training_and_scorin
     command = ("train-reward", "--model", chatty, *FAST, "--output", tmp_path / "model", "--data")
     done(*command, write(tmp_path / "rows.jsonl", rows))
     chat = {"prompt": [{"role": "user", "content": "w1 w2"}], "completion": [{"role": "assistant", "content": "w3"}]}
-    plain = {"prompt": "w7 w1 w2 ", "completion": "w3"}
+    plain = {"prompt": "w7 w1 w2 ", "completion": "w7 w3 "}  # the whole as the template has it
     one, other = scores(tmp_path / "model", tmp_path, [chat, plain])
     assert one == pytest.approx(other, abs=1e-6)
     system = [{**row, "prompt": [{"role": "system", "content": "w1"}, *row["prompt"]]} for row in rows]

@@ -292,7 +292,9 @@ def test_csv_reads_back_cell_by_cell() -> None:
     data = b"".join(annotations.csv(rows))
     read = [{name: annotations.original_cell(held) for name, held in row.items()} for row in read_csv(data)]
     assert read == [{name: cell(value) for name, value in row.items()} for row in rows]
-    assert data.startswith(b"\xef\xbb\xbfid,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,")
+    assert data.startswith(
+        b"\xef\xbb\xbfid,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,"
+    )
     assert data.count(b"\r\n") >= len(rows) + 1
 
 

@@ -1,0 +1,185 @@
+"""Rows of every kind of file and of data sets in memory: what comes in is what was meant, or is refused by name."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rrm.core.errors import InputError, LimitError
+from rrm.interchange.preferences import read_feedback
+from rrm.interchange.rows import present, read_rows, write_rows
+
+ROWS = [
+    {"prompt": "Tell of the mill.", "chosen": "It burned, alas.", "rejected": "A mill."},
+    {"prompt": "Tell of the inn.", "chosen": 'The "Star" has\na roof; 驴.', "rejected": "'An inn'"},
+]
+CHAT = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [dict(row) for _, row in read_rows(path)]
+
+
+def as_csv(rows: list[dict[str, Any]], **dialect: Any) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(rows[0]), **dialect)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+# ---- JSON ----
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.json.gz"])
+def test_a_json_array_is_read_as_its_objects(tmp_path: Path, name: str) -> None:
+    text = json.dumps(ROWS, indent=2).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else b"\xef\xbb\xbf \n" + text)
+    assert list(read_rows(tmp_path / name)) == [(1, ROWS[0]), (2, ROWS[1])]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[{"a": 1}, 5]', "row 2: each must be one JSON object, got 5"),
+        ('[{"a": 1}', "not a JSON array"),
+        ("[" * 100_000, "not a JSON array"),
+    ],
+)
+def test_an_array_that_is_none_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "rows.json").write_text(text)
+    with pytest.raises(InputError, match=says) as refusal:
+        rows_of(tmp_path / "rows.json")
+    assert str(refusal.value).startswith(str(tmp_path / "rows.json"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_lines_and_tables_are_read_in_the_encoding_that_their_mark_tells(tmp_path: Path, encoding: str) -> None:
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in ROWS)
+    (tmp_path / "rows.jsonl").write_bytes(lines.encode(encoding))
+    (tmp_path / "rows.csv").write_bytes(as_csv(ROWS).encode(encoding))
+    (tmp_path / "rows.json").write_bytes(json.dumps(ROWS, ensure_ascii=False).encode(encoding))
+    for name in ("rows.jsonl", "rows.csv", "rows.json"):
+        assert rows_of(tmp_path / name) == ROWS
+
+
+def test_utf_16_that_breaks_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes('{"a": "é"}'.encode("utf-16")[:-1])
+    with pytest.raises(InputError, match="not UTF-16, as it begins"):
+        rows_of(tmp_path / "rows.jsonl")
+
+
+def test_numbers_of_any_length_and_half_characters_stay_what_they_are(tmp_path: Path) -> None:
+    rows = [{"source_id": 2**70 + 1, "x": 1.5}, {"source_id": 2**64 + 3, "x": "\ud83d"}]
+    write_rows(rows, tmp_path / "rows.jsonl")
+    assert rows_of(tmp_path / "rows.jsonl") == rows
+
+
+# ---- CSV ----
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_csv_is_read_whatever_divides_it(tmp_path: Path, delimiter: str, quoting: Any) -> None:
+    for end in ("\r\n", "\n", "\r"):
+        text = as_csv(ROWS, delimiter=delimiter, quoting=quoting, lineterminator=end)
+        (tmp_path / "rows.csv").write_bytes(text.encode())
+        assert rows_of(tmp_path / "rows.csv") == ROWS
+
+
+def test_an_index_without_a_name_a_hint_and_packing_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"sep=;\r\n;prompt;chosen\r\n0;a;b\r\n\r\n1;c;d\r\n"))
+    assert rows_of(tmp_path / "rows.csv.gz") == [{"prompt": "a", "chosen": "b"}, {"prompt": "c", "chosen": "d"}]
+
+
+def test_cells_are_texts_except_in_columns_of_numbers_truth_values_and_objects(tmp_path: Path) -> None:
+    told = {
+        "prompt": json.dumps(CHAT), "chosen": '{"a": 1}', "rejected": "[1, 2]", "margin": "2.50", "level": "1",
+        "label": "True", "scores": '{"overall": 4}', "annotator": "7.0", "source_id": "007", "note": "3",
+    }  # fmt: skip
+    (tmp_path / "rows.csv").write_text(as_csv([told, dict.fromkeys(told, "")]))
+    read, empty = rows_of(tmp_path / "rows.csv")
+    assert read == told | {
+        "prompt": CHAT, "margin": 2.5, "level": 1, "label": True, "scores": {"overall": 4}, "annotator": "7",
+    }  # fmt: skip
+    assert set(empty.values()) == {None} and present(empty) == {}
+
+
+def test_a_text_longer_than_python_s_own_limit_is_read_and_the_limit_left_as_it_was(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    rows = [{"prompt": "a" * 200_000, "chosen": "b", "rejected": "c"}]
+    (tmp_path / "rows.csv").write_text(as_csv(rows))
+    assert rows_of(tmp_path / "rows.csv") == rows
+    assert csv.field_size_limit() == before
+    with pytest.raises(LimitError, match="a cell is longer than max_row_bytes = 1000"):
+        list(read_rows(tmp_path / "rows.csv", max_row_bytes=1000))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1\n", "row 1: 1 cells under 2 names"),
+        ("a,b\n1,2\n1,2,3\n", "row 2: 3 cells under 2 names"),
+        ("a,a\n1,2\n", "column 'a' stands twice in the first line"),
+        ('a,b\n"1,2\n', "cannot be read as CSV: .*close its quotes"),
+    ],
+)
+def test_a_table_that_is_not_whole_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(InputError, match=says) as refusal:
+        rows_of(tmp_path / "rows.csv")
+    assert str(refusal.value).startswith(str(tmp_path / "rows.csv"))
+
+
+def test_our_own_answers_as_csv_come_back_without_the_marks_against_formulas(tmp_path: Path) -> None:
+    from rrm.interchange.annotations import csv as exported
+
+    row = {"item": "i", "rater": "p", "answer": {"kind": "critique", "text": "=1"}, "state": "live", "text": "=1+1"}
+    (tmp_path / "answers.csv").write_bytes(b"".join(exported([row])))
+    assert rows_of(tmp_path / "answers.csv") == [row]
+
+
+# ---- rows in memory ----
+
+
+class Dataset:
+    """Rows as a Hugging Face data set gives them: any number of times, one after the other."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+
+def test_a_data_set_in_memory_is_read_as_its_file_is(tmp_path: Path) -> None:
+    write_rows(ROWS, tmp_path / "rows.jsonl")
+    expected = read_feedback(tmp_path / "rows.jsonl").rated
+    for given in (ROWS, Dataset(ROWS), (dict(row) for row in ROWS)):
+        assert read_feedback(given).rated == expected
+
+
+def test_a_hugging_face_data_set_is_read() -> None:
+    datasets = pytest.importorskip("datasets")
+    found = read_feedback(datasets.Dataset.from_list(ROWS))
+    assert [each.feedback for each in found.rated] == [each.feedback for each in read_feedback(ROWS).rated]
+    with pytest.raises(InputError, match=r"several splits was given \(train\): give one of them"):
+        read_feedback(datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)}))
+
+
+def test_values_of_numpy_are_those_of_python() -> None:
+    told = {"a": np.int64(3), "b": np.float32(0.5), "c": np.array([1, 2]), "d": np.bool_(True)}
+    assert list(read_rows([told])) == [(1, {"a": 3, "b": 0.5, "c": [1, 2], "d": True})]
+
+
+def test_what_is_no_rows_is_refused_by_its_place() -> None:
+    with pytest.raises(InputError, match=r"the data set given, row 2: each must be a mapping .*to_dict"):
+        read_feedback([ROWS[0], "prompt"])
+    with pytest.raises(InputError, match="the data set given, row 2: column 'chosen' is empty"):
+        read_feedback([ROWS[0], {**ROWS[1], "chosen": " "}])
