@@ -128,7 +128,7 @@ def test_talks_in_one_text_are_divided_where_the_last_common_reply_begins() -> N
     marked = "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n"
     row = {"chosen": f"{marked}Under it.<|im_end|>", "rejected": f"{marked}No.<|im_end|>"}
     assert read(row)[0] == marked
-    with pytest.raises(InputError, match="column 'prompt' is missing; .*--prompt-column"):
+    with pytest.raises(InputError, match=r"column 'prompt' is missing; .*--prompt-column"):
         read({"chosen": "The key is here.", "rejected": "The key is there."})
 
 
@@ -143,7 +143,9 @@ def test_texts_that_all_begin_with_their_prompt_lose_it_and_a_few_that_do_keep_i
 
 
 def test_another_talk_than_the_prompt_is_refused() -> None:
-    with pytest.raises(InputError, match="row 1: column 'chosen' begins with a turn of the user that is not the prompt"):
+    with pytest.raises(
+        InputError, match="row 1: column 'chosen' begins with a turn of the user that is not the prompt"
+    ):
         read({**WHOLE, "prompt": "What is blue?"})
 
 
@@ -159,7 +161,9 @@ def test_a_single_reply_with_its_talk_is_divided_too() -> None:
 def test_calls_of_tools_null_content_and_parts_are_read() -> None:
     asked = [user(ASKED), reply(None, tool_calls=[call("look", place="mat")]), {"role": "tool", "content": "a key"}]
     prompt, chosen, _ = read({**APART, "prompt": asked})
-    assert prompt == f'user: {ASKED}\n\nassistant: look({{"place": "mat"}})\n\ntool: a key' and chosen == "Under the mat."
+    assert (
+        prompt == f'user: {ASKED}\n\nassistant: look({{"place": "mat"}})\n\ntool: a key' and chosen == "Under the mat."
+    )
     parts = [{"type": "text", "text": "Under"}, {"type": "text", "text": "the mat."}]
     assert read({**APART, "chosen": [reply(parts)]})[1] == "Under\nthe mat."
     beside = {side: [reply("I look.", tool_calls=[call(side, path="/")])] for side in ("chosen", "rejected")}

@@ -29,7 +29,7 @@ from rrm.core.values import (
 )
 from rrm.interchange import annotations
 from rrm.interchange.export import to_jsonl, to_records
-from rrm.interchange.items import items_from, ratings_from
+from rrm.interchange.items import item_notes, items_from, ratings_from
 
 PAIR = {
     "instruction": "Summarise.",
@@ -367,3 +367,43 @@ def test_requests_are_looked_up_many_at_once(tmp_path: Path) -> None:
 
     assert len(list(ratings_from(file, requests))) == 1_100
     assert asked_for == [1, 1, 1]
+
+
+# ---- what other programs make of texts and whole numbers ----
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"outputs": ["fine", "half \ud83d"]}, r"column 'outputs\[1\]' holds half a character \('\\ud83d' at letter 6\)"),
+        ({"instruction": "\udfff"}, r"column 'instruction' holds half a character \('\\udfff' at letter 1\)"),
+        ({"passages": [{"text": "x"}, {"text": "y\ud800"}]}, r"column 'passages\[1\].text' holds half a character"),
+        ({"context": "a\0b"}, r"column 'context' holds a null character \(at letter 2\): remove it"),
+        ({"purpose": "practice", "explanation": "\ud800"}, "column 'explanation' holds half a character"),
+    ],
+)  # fmt: skip
+def test_texts_that_no_record_can_hold_are_named_by_row_and_column(tmp_path: Path, told: dict, says: str) -> None:
+    good = {"instruction": "Which?", "kind": "comparison", "outputs": ["One 🦊.", "Two."]}
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (good, {**good, **told})))
+    with pytest.raises(InputError, match=r"items\.jsonl, row 2: " + says):
+        list(items_from(tmp_path / "items.jsonl"))
+
+
+def test_whole_floats_and_flags_are_read_as_they_were_meant(tmp_path: Path) -> None:
+    row = {"instruction": "Which?", "kind": "comparison", "outputs": ["One.", "Two."]}
+    floats = {"wanted": 3.0, "round": 1.0, "level": 2.0, "max_tokens": 64.0, "source_id": 7.0}
+    whole = {name: int(value) for name, value in floats.items()}
+    gold = {"purpose": "gold", "expected": {"better": 1.0}}
+    assert list(items_from([{**row, **floats, **gold}])) == list(items_from([{**row, **whole, **gold}]))
+    label = {**row, "kind": "label", "outputs": ["One."], "purpose": "gold"}
+    assert next(items_from([{**label, "expected": {"good": 1}}])).expected == Label(True)
+    with pytest.raises(InputError, match="row 1: column 'wanted' must be a whole number"):
+        list(items_from([{**row, "wanted": 1.5}]))
+
+
+def test_rows_that_ask_the_same_are_noted() -> None:
+    row = {"instruction": "Which?", "kind": "comparison", "outputs": ["One.", "Two."]}
+    assert item_notes(list(items_from([row, {**row, "instruction": "What?"}]))) == []
+    assert item_notes(list(items_from([row, row, row]))) == [
+        "rows that ask what another row asks: 2; together they are one item each"
+    ]
