@@ -9,7 +9,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
-from rrm.backbone.offline import OFFLINE
+from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.core.errors import InputError
 
@@ -37,7 +37,7 @@ class Checkpoint:
     @property
     def tokenizer(self) -> HuggingFaceTokenizer:
         """The checkpoint's fast tokenizer; loading it again costs nothing."""
-        return load_tokenizer(self.name if self.name in OFFLINE else str(self.folder))
+        return load_tokenizer(self.name if is_offline(self.name) else str(self.folder))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def find_checkpoint(name: str) -> Checkpoint:
     an `auto_map`, or keys ending in `_internal`, which some versions of transformers obeyed
     even with trust_remote_code=False (CVE-2026-4372).
     """
-    folder = OFFLINE[name]() if name in OFFLINE else _folder(name)
+    folder = OFFLINE[name]() if is_offline(name) else _folder(name)
     config = _config(name, folder)
     suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
     if suspicious:

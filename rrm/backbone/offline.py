@@ -56,6 +56,11 @@ OFFLINE: Mapping[str, Callable[[], Path]] = MappingProxyType(
 """The names that stand for such a model wherever a model is named, and what says where each lies."""
 
 
+def is_offline(name: str) -> bool:
+    """Whether a name stands for one of these models; a folder of that name with a model in it goes first."""
+    return name in OFFLINE and not (Path(name) / "config.json").is_file()
+
+
 def _cached(name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder of the user's cache ($XDG_CACHE_HOME, else ~/.cache), made whole or not at all."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rrm"

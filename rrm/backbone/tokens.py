@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rrm.backbone.offline import OFFLINE
+from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.core.errors import InputError
 
 
@@ -45,7 +45,7 @@ def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
     """
     from tokenizers import Tokenizer
 
-    if name in OFFLINE:
+    if is_offline(name):
         return HuggingFaceTokenizer(Tokenizer.from_file(str(OFFLINE[name]() / "tokenizer.json")), name)
     path = Path(name)
     file = path if path.suffix == ".json" else path / "tokenizer.json"

@@ -375,17 +375,17 @@ def test_requests_are_looked_up_many_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ({"outputs": ["fine", "half \ud83d"]}, r"column 'outputs\[1\]' holds half a character \('\\ud83d' at letter 6\)"),
-        ({"instruction": "\udfff"}, r"column 'instruction' holds half a character \('\\udfff' at letter 1\)"),
-        ({"passages": [{"text": "x"}, {"text": "y\ud800"}]}, r"column 'passages\[1\].text' holds half a character"),
-        ({"context": "a\0b"}, r"column 'context' holds a null character \(at letter 2\): remove it"),
-        ({"purpose": "practice", "explanation": "\ud800"}, "column 'explanation' holds half a character"),
+        ({"outputs": ["fine", "half \ud83d"]}, r"'outputs\[1\]' holds half a character \('\\ud83d' at letter 6\)"),
+        ({"instruction": "\udfff"}, r"'instruction' holds half a character \('\\udfff' at letter 1\)"),
+        ({"passages": [{"text": "x"}, {"text": "y\ud800"}]}, r"'passages\[1\].text' holds half a character"),
+        ({"context": "a\0b"}, r"'context' holds a null character \(at letter 2\): remove it"),
+        ({"purpose": "practice", "explanation": "\ud800"}, "'explanation' holds half a character"),
     ],
 )  # fmt: skip
 def test_texts_that_no_record_can_hold_are_named_by_row_and_column(tmp_path: Path, told: dict, says: str) -> None:
     good = {"instruction": "Which?", "kind": "comparison", "outputs": ["One 🦊.", "Two."]}
     (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (good, {**good, **told})))
-    with pytest.raises(InputError, match=r"items\.jsonl, row 2: " + says):
+    with pytest.raises(InputError, match=r"items\.jsonl, row 2: column .*" + says):
         list(items_from(tmp_path / "items.jsonl"))
 
 
