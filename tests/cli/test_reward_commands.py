@@ -834,3 +834,41 @@ def test_real_people_s_rows_train_a_frozen_model_and_evaluate_it(
     assert found["eval"]["bag_of_words"] is not None
     shown = done("score", "--model", tmp_path / "model", "--data", tmp_path / "validation.jsonl", *EXACT, *options)
     assert len(shown.out.splitlines()) == 60
+
+
+def test_what_is_guessed_of_rows_is_told_carried_and_refused_when_nothing_is_to_be_guessed(
+    place: Path, joint: Ended, tmp_path: Path
+) -> None:
+    rows = [{**row, "source": "mix", "source_id": None} for row in preferences(5, 21)]
+    labelled = write(tmp_path / "rows.jsonl", rows)
+    taken = "`source` holds 1 short label over 5 prompts: taken for a label"
+    train = ("train-reward", "--model", place / "decoder", "--output", tmp_path / "model", *FAST, "--data", labelled)
+    ended = done(*train, "--json")
+    assert f"rows.jsonl: read {len(rows)} rows as preference pairs; {taken}" in ended.err
+    assert ended.last["notes"][0] == f"read {len(rows)} rows as preference pairs"
+    assert ended.last["notes"][1].startswith(taken) and ended.last["sources"] == 5
+    evaluate = ("eval-reward", "--model", place / "joint", *EXACT, "--data", labelled)
+    assert any(note.startswith(taken) for note in done(*evaluate).last["notes"])
+    score = ("score", "--model", place / "joint", *EXACT, "--data", labelled)
+    assert done(*score, "--json").last["notes"][0].startswith(taken)
+    for command in (train, evaluate, score):
+        said = refused(*command, "--strict")
+        assert f"rows.jsonl: {taken}" in said and said.endswith("refused by --strict")
+    plain = write(tmp_path / "plain.jsonl", preferences(5, 21))
+    for command in (("eval-reward", "--model", place / "joint"), ("score", "--model", place / "joint")):
+        done(*command, *EXACT, "--data", plain, "--strict")
+    assert done(*score, "--strict", "--source-column", "source", "--json").last["notes"] == []
+
+
+def test_tables_and_arrays_train_as_their_rows_do(place: Path, tmp_path: Path) -> None:
+    rows = preferences(5, 22)
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    header = list(rows[0])
+    lines = [";".join(f'"{row[name]}"' for name in header) for row in rows]
+    (tmp_path / "rows.csv").write_text("\n".join([";".join(header), *lines]))
+    digests = []
+    for name in ("rows.jsonl", "rows.json", "rows.csv"):
+        data = write(tmp_path / name, rows) if name == "rows.jsonl" else tmp_path / name
+        command = ("train-reward", "--model", place / "decoder", *FAST, "--data", data, "--json")
+        digests.append(done(*command, "--output", tmp_path / f"model-{name}").last["digest"])
+    assert len(set(digests)) == 1

@@ -130,7 +130,7 @@ def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder
             desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
     out = tmp_path / "answers.csv"
     assert told("export", folder, "--format", "csv", "--out", out) == {"file": str(out), "rows": 2}
-    rows = list(csv.DictReader(out.open(encoding="utf-8", newline="")))
+    rows = list(csv.DictReader(out.open(encoding="utf-8-sig", newline="")))
     assert {row["rater"] for row in rows} == {anna} and {row["seconds"] for row in rows} == {"2.5"}
     assert "Anna" not in out.read_text()
     named = tmp_path / "named.jsonl"
@@ -224,3 +224,48 @@ def test_the_run_beside_a_station_is_told_apart_by_its_state(folder: Path) -> No
             beside.train()
         store.settle("run", {"name": "x"})
     assert beside.status()["state"] == "waiting"
+
+
+def test_answers_leave_as_rows_that_trl_trains_on(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trl.jsonl"
+    none = command("export", folder, "--answers", "--format", "trl", "--out", out, fails=True).exception
+    assert isinstance(none, InputError) and "no answers that count and prefer one output" in str(none)
+    nothing = command("export", folder, "--format", "trl", fails=True).exception
+    assert isinstance(nothing, InputError) and str(nothing).endswith("holds no ratings to export")
+    with open_desk(folder) as desk:
+        anna = desk.add_person("Anna", "adjudicator", by="test").id
+        while (lease := desk.claim(anna)) is not None:
+            answer = Comparison(0, 0.5) if lease.request.kind == "comparison" else Label(True)
+            desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
+    assert told("export", folder, "--answers", "--format", "trl", "--out", out) == {"file": str(out), "rows": 1}
+    (row,) = map(json.loads, out.open())
+    better, worse = ITEMS[0]["outputs"]
+    assert (row["chosen"], row["rejected"], row["annotator"]) == (better, worse, anna)
+    assert "margin" not in row and "Anna" not in out.read_text()
+    helpful = command("export", folder, "--format", "trl", fails=True).exception
+    assert isinstance(helpful, InputError) and str(helpful).endswith("but people's answers: give --answers as well")
+    named = command("export", folder, "--answers", "--names", "--format", "trl", fails=True).exception
+    assert isinstance(named, ConfigError) and "leave --names out" in str(named)
+
+
+def test_items_that_ask_the_same_are_noted_and_refused_by_strict(tmp_path: Path) -> None:
+    twice = lines(tmp_path / "twice.jsonl", [ITEMS[0], ITEMS[0]])
+    refusal = command("items", tmp_path / "new", "add", twice, "--strict", fails=True).exception
+    note = "rows that ask what another row asks: 1; together they are one item each"
+    assert isinstance(refusal, InputError) and str(refusal) == f"{twice}: {note}; refused by --strict"
+    assert told("items", tmp_path / "new", "add", twice) == {"items": 2, "new": 1, "notes": [note]}
+
+
+def test_csv_opens_right_in_a_spreadsheet_and_says_what_no_cell_holds(tmp_path: Path) -> None:
+    long = lines(tmp_path / "long.jsonl", [{**ITEMS[1], "outputs": ["é" * 33_000]}])
+    told("items", tmp_path / "desk", "add", long)
+    with open_desk(tmp_path / "desk") as desk:
+        anna = desk.add_person("Zoë", "adjudicator", by="test").id
+        lease = desk.claim(anna)
+        assert lease is not None
+        desk.submit(anna, lease.id, Submission(Label(True), lease.shown, seconds=2.5), key=lease.id)
+    out = tmp_path / "answers.csv"
+    found = told("export", tmp_path / "desk", "--format", "csv", "--names", "--out", out)
+    assert found["notes"] == ["1 cells hold more than the 32,767 characters that spreadsheets show"]
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfid,")
+    assert next(csv.DictReader(out.open(encoding="utf-8-sig", newline="")))["name"] == "Zoë"
