@@ -20,6 +20,7 @@ from rrm.core.values import Group, Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
+from rrm.interchange.dialogue import How
 from rrm.interchange.joins import Columns as Columns
 from rrm.interchange.notes import on_prompts, refuse_guesses
 from rrm.interchange.preferences import Reading, read_feedback
@@ -103,7 +104,7 @@ class _Scored:
     render: ChatTemplate | None
     known: Survey
     strict: bool
-    how: Counter[str] = field(default_factory=Counter)
+    how: Counter[How] = field(default_factory=Counter)
     own: tuple[str, ...] = ()
 
     def before(self) -> list[str]:

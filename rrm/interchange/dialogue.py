@@ -3,15 +3,17 @@
     prompt [user], chosen [assistant], rejected [assistant]      apart
     chosen [user, assistant], rejected [user, assistant]         an implicit prompt: the beginning that all share
     prompt "...", chosen [user, assistant], ...                  the prompt repeated: taken off the replies
+    prompt ["...", "..."], response_a ["...", "..."], ...        turn by turn, as a table of an arena has it
     chosen "\\n\\nHuman: ... \\n\\nAssistant: ...", rejected ...      an implicit prompt in one text
 
 Replies are rendered with their prompt, so that prompt and reply joined are what the model's chat template
 makes of the whole. Without a template a single message is its words.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rrm.core.errors import InputError
@@ -76,6 +78,8 @@ def dialogue(row: Row, repeats: bool = False) -> Dialogue:
     Raises InputError naming the column for messages that cannot be read, and for replies that begin with
     a turn of the user that is not the prompt.
     """
+    if (talk := _turn_by_turn(row)) is not None:
+        return replace(dialogue(talk), how="apart")
     replies = _replies(row)
     column = next((each for each in _PROMPTS if each in row), None)
     prompt = None if column is None else _told(row[column], column)
@@ -180,6 +184,38 @@ def _replies(row: Row) -> dict[tuple[str, int | None], Told]:
         elif value is not None:
             found[column, None] = _told(value, column)
     return found
+
+
+def _turn_by_turn(row: Row) -> Row | None:
+    """Return a row that lists the user's turns and, side by side, those of two models, with a talk for each model.
+
+    The lists, of one length, may be JSON texts, as in tables. None where a row is not of this form.
+    """
+    columns = output_columns(row)
+    asked = _list_of_texts(row.get(PROMPT))
+    replied = [_list_of_texts(row.get(column)) for column in columns]
+    if asked is None or len(columns) != 2 or any(each is None or len(each) != len(asked) for each in replied):
+        return None
+    talks = {
+        column: [
+            {"role": role, "content": text}
+            for turns in zip(asked, each or (), strict=True)
+            for role, text in zip(("user", "assistant"), turns, strict=True)
+        ]
+        for column, each in zip(columns, replied, strict=True)
+    }
+    return {column: value for column, value in row.items() if column not in _PROMPTS} | talks
+
+
+def _list_of_texts(told: Any) -> list[str] | None:
+    if isinstance(told, str) and told.startswith("["):
+        try:
+            told = json.loads(told)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(told, list) or not told or not all(isinstance(each, str | None) for each in told):
+        return None
+    return [each or "" for each in told]
 
 
 def _listed(completions: Any) -> dict[tuple[str, int | None], Told]:

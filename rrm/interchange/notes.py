@@ -11,6 +11,7 @@ import networkx as nx
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
+from rrm.interchange.dialogue import How
 
 ANONYMOUS = "anonymous"
 """How the names of raters begin who were made up, because only counts of votes are known."""
@@ -28,7 +29,7 @@ def refuse_guesses(where: str, guesses: Sequence[str], strict: bool) -> None:
         raise InputError(f"{where}: {guesses[0]}{more}; refused by --strict")
 
 
-def on_prompts(how: Mapping[str, int]) -> list[str]:
+def on_prompts(how: Mapping[How, int]) -> list[str]:
     """Say of how many rows the prompt was taken from their replies, or taken off them."""
     notes = []
     if count := how.get("implicit", 0):

@@ -1,5 +1,6 @@
 """People's recorded judgements as feedback that models can be fitted on; `forms.py` tells the forms of row."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ from rrm.interchange.survey import Survey, survey
 
 MOST_POINTS = 1000
 """A rating scale with more points than this is refused: it is no scale that people rate on."""
+
+_log = logging.getLogger("rrm.interchange")
 
 POLICY = "recorded"
 STRAY = 0.01
@@ -140,8 +143,12 @@ class RecordedPreferences:
         return Path(self.file).name if isinstance(self.file, str | Path) else "memory"
 
     def rated(self) -> list[Rated]:
-        """Return the rows as requests with their feedback, in the file's order."""
-        return self.reading().rated
+        """Return the rows as requests with their feedback, in the file's order; what was guessed goes to the log."""
+        reading = self.reading()
+        _log.info("%s: %s", name_of(self.file), reading.read)
+        for guess in reading.guesses:
+            _log.warning("%s: %s", name_of(self.file), guess)
+        return reading.rated
 
     def reading(self) -> Reading:
         """Return the rows as requests with their feedback, in the file's order, and what to know of them."""
@@ -230,7 +237,7 @@ class RecordedPreferences:
         return Rated(request, Feedback(request.id, judged.rater or annotator, answer, None, _confidence(row), by))
 
     def _has_annotator(self, row: Row) -> bool:
-        return row.get(self.annotator_column, "") != ""
+        return row.get(self.annotator_column) not in (None, "")
 
     def _view(self, row: Row, form: str) -> tuple[View, str, str | None]:
         """Return what the rater saw, the source's id, and which text decided it, if no name did."""

@@ -1,5 +1,6 @@
 """Prompts and replies however they are published: apart, in one piece, repeated; as texts and as messages."""
 
+import json
 from typing import Any
 
 import pytest
@@ -153,6 +154,22 @@ def test_a_single_reply_with_its_talk_is_divided_too() -> None:
     rows = [{"completion": each, "label": place == 0} for place, each in enumerate(WHOLE.values())]
     found = read_feedback(rows, render=render).rated
     assert {each.request.view.prompt for each in found} == {render([user(ASKED)])}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_turns_in_lists_are_talks_with_each_model(as_text: bool) -> None:
+    told: dict[str, Any] = {
+        "prompt": ["Hi.", "Where?"],
+        "response_a": ["Hello.", "Here."],
+        "response_b": ["Yes?", "No."],
+    }
+    row = {column: json.dumps(value) for column, value in told.items()} if as_text else told
+    prompt, better, worse = read({**row, "winner": "model_a"}, render=render)
+    assert prompt + better == render([user("Hi."), reply("Hello."), user("Where?"), reply("Here.")])
+    assert prompt + worse == render([user("Hi."), reply("Yes?"), user("Where?"), reply("No.")])
+    assert prompt.startswith(render([user("Hi.")])) and dialogue(row).how == "apart"
+    plain_lists = {"prompt": "[1, 2]?", "response_a": '["a"]', "response_b": '["b"]', "winner": "model_a"}
+    assert read(plain_lists) == ("[1, 2]?", '["a"]', '["b"]')
 
 
 # ---- parts of messages ----
