@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -29,9 +30,14 @@ def generator(*parts: Any) -> np.random.Generator:
     return np.random.default_rng(seed_for(*parts))
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {"__kind__": type(value).__name__, **{each.name: getattr(value, each.name) for each in fields(value)}}
+        return {"__kind__": type(value).__name__, **{name: getattr(value, name) for name in _names(type(value))}}
     raise TypeError(f"no stable text for a {type(value).__name__}")
 
 

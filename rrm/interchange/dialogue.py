@@ -160,6 +160,8 @@ def _asked(asked: Chat, render: Render, wholes: Sequence[str]) -> str:
 def _common(texts: Sequence[str]) -> str:
     """Return the longest beginning of all texts: where the least and the greatest of them part."""
     least, greatest = min(texts), max(texts)
+    if greatest.startswith(least):
+        return least
     pairs = enumerate(zip(least, greatest, strict=False))
     return least[: next((place for place, (one, other) in pairs if one != other), len(least))]
 

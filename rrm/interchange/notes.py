@@ -10,7 +10,7 @@ import networkx as nx
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
-from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
+from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating, View
 from rrm.interchange.dialogue import How
 
 ANONYMOUS = "anonymous"
@@ -75,11 +75,11 @@ def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> l
 def _circles(rated: Iterable[Rated]) -> list[str]:
     """Note how often one rater's preferences on one prompt contradict each other or go round in a circle."""
     preferred: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    prompts: dict[str, str] = {}
+    views: dict[str, View] = {}
     for each in rated:
         if not each.feedback.rater.startswith(ANONYMOUS):
             view = each.request.view
-            prompts[view.id] = view.prompt
+            views[view.id] = view
             preferred[each.feedback.rater, view.id] += _preferred(each)
     circles = [(key, circle) for key, edges in preferred.items() if len(edges) > 1 and (circle := _circle(edges))]
     if not circles:
@@ -88,7 +88,7 @@ def _circles(rated: Iterable[Rated]) -> list[str]:
     chain = " over ".join([brief(text) for text in circle[:_MOST]] + (["..."] if len(circle) > _MOST else []))
     return [
         f"contradictions or circles in one rater's preferences on one prompt: {len(circles):,},"
-        f" for example rater {brief(rater)} on {brief(prompts[view_id])}: {chain}"
+        f" for example rater {brief(rater)} on {brief(views[view_id].prompt)}: {chain}"
     ]
 
 

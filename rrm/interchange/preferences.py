@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from random import Random
 from typing import Any, Literal, NamedTuple
 
 from rrm.core.errors import ConfigError, InputError
-from rrm.core.ids import content_id, seed_for
+from rrm.core.ids import content_id
 from rrm.core.kinds.parts import number
 from rrm.core.place import Place
 from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
@@ -346,13 +345,13 @@ def _beside(instruction: str, passage: str, max_tokens: int) -> View:
 
 @lru_cache(maxsize=64)
 def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
-    """Return the sorted texts in an order drawn from what they are.
+    """Return the texts in the order of their ids, which is as good as drawn by chance.
 
-    The draw does not depend on the order in the file, where the better text often comes first.
+    It does not depend on the order in the file, where the better text often comes first.
     """
-    order = list(texts)
-    Random(seed_for("shown", node, order)).shuffle(order)
-    return tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in order)
+    return tuple(
+        sorted((Shown(Output(node, each, POLICY, 0).id, each) for each in texts), key=lambda each: each.output)
+    )
 
 
 def _turned(judged: Judged, order: list[str]) -> Answer:
