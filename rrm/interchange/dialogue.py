@@ -29,6 +29,7 @@ How = Literal["apart", "implicit", "repeated"]
 
 PROMPT = "prompt"
 _PROMPTS = (PROMPT, "context", "conversations")
+_REPLY_NAMES = ("completion", "response", "answer", "output", "text")
 _REPLY_BEGINS = re.compile(
     r"(?:^|\n)(?:### )?(?:Assistant|ASSISTANT|Response|A):|<\|assistant\|>\n?|<\|im_start\|>assistant\n"
     r"|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n|<start_of_turn>model\n|\[/INST\]|<｜Assistant｜>"
@@ -223,11 +224,15 @@ def _list_of_texts(told: Any) -> list[str] | None:
 def _listed(completions: Any) -> dict[tuple[str, int | None], Told]:
     if not isinstance(completions, list):
         return {}
-    told = {
-        ("completions", place): each.get("completion") if isinstance(each, Mapping) and "completion" in each else each
-        for place, each in enumerate(completions)
-    }
+    told = {("completions", place): _reply_of(each) for place, each in enumerate(completions)}
     return {key: _told(value, _named(*key)) for key, value in told.items()}
+
+
+def _reply_of(told: Any) -> Any:
+    """Return the reply in one of several completions, which may be an object that says more of it."""
+    if not isinstance(told, Mapping) or "role" in told or "from" in told:
+        return told
+    return next((told[name] for name in _REPLY_NAMES if name in told), told)
 
 
 def _told(value: Any, column: str) -> Told:
@@ -260,4 +265,4 @@ def _filled(row: Row, prompt: Told | None, replies: Mapping[tuple[str, int | Non
 
 
 def _refilled(told: Any, text: str) -> Any:
-    return {**told, "completion": text} if isinstance(told, Mapping) and "completion" in told else text
+    return {**told, "completion": text} if isinstance(told, Mapping) and "role" not in told else text

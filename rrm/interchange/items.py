@@ -39,7 +39,7 @@ from rrm.core.values import (
 from rrm.interchange.annotations import Requests
 from rrm.interchange.columns import criterion, name, place, text, truth, whole
 from rrm.interchange.export import record, request_of
-from rrm.interchange.rows import Given, Row, name_of, present, read_rows
+from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 
 POLICY = "imported"
 MAX_TOKENS = 128
@@ -62,7 +62,7 @@ def items_from(file: Given, wanted: int = 1, purpose: Purpose | None = None) -> 
             _check_letters(known)
             yield _item(known if purpose is None else {**known, "purpose": purpose}, wanted)
         except InputError as error:
-            raise InputError(f"{name_of(file)}, row {line}: {error}") from error
+            raise InputError(located(f"{name_of(file)}, row {line}", error)) from error
 
 
 def item_notes(items: Iterable[Item]) -> list[str]:
@@ -89,7 +89,7 @@ def ratings_from(file: Given, requests: Requests) -> Iterator[Rated]:
                 _check_letters(row)
                 yield from _rated(row, known)
             except InputError as error:
-                raise InputError(f"{name_of(file)}, row {line}: {error}") from error
+                raise InputError(located(f"{name_of(file)}, row {line}", error)) from error
 
 
 def read_answer(told: Any, request: Request) -> Answer:

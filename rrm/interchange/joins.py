@@ -6,7 +6,7 @@ from functools import cached_property
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.interchange.columns import name, text
-from rrm.interchange.rows import Row, read_rows
+from rrm.interchange.rows import Row, located, read_rows
 
 PROMPT = "prompt"
 SOURCE = "source"
@@ -76,7 +76,7 @@ class Columns:
                 try:
                     joined[name(row, str(self.join_key))] = text(row, str(self.join_text))
                 except InputError as error:
-                    raise InputError(f"{file}, row {line}: {error}") from error
+                    raise InputError(located(f"{file}, row {line}", error)) from error
         return joined
 
 

@@ -21,7 +21,7 @@ from rrm.interchange.forms.known import CALLED, READERS, RECORD, form_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
 from rrm.interchange.messages import Render
 from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn, on_prompts
-from rrm.interchange.rows import Given, Row, name_of, present, read_rows
+from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 from rrm.interchange.survey import Survey, survey
 
 MOST_POINTS = 1000
@@ -162,9 +162,9 @@ class RecordedPreferences:
             try:
                 seen.add(self._read(row, legend, known, seen))
             except EqualTexts as error:
-                seen.equal.append(f"{where}, row {line}: {error}")
+                seen.equal.append(located(f"{where}, row {line}", error))
             except InputError as error:
-                self._refuse(f"{where}, row {line}: {error}", error)
+                self._refuse(located(f"{where}, row {line}", error), error)
         if len(seen.equal) >= STRAY * known.rows:
             for problem in seen.equal:
                 self._refuse(problem, None)

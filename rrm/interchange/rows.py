@@ -21,6 +21,9 @@ from rrm.interchange.tables import pyarrow as pyarrow
 MAX_ROW_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 16 * 2**30
 MAX_TABLE_BYTES = 2**30
+_AROUND = frozenset(("data", "rows", "records", "examples", "instances", "items", "train", "validation", "test"))
+"""What an object calls the array of rows that it holds and nothing else."""
+
 _EXACT = 2**53  # from here on not all whole numbers are floats
 Row = Mapping[str, Any]
 
@@ -38,6 +41,11 @@ _WIDE = (
 def name_of(given: Given) -> str:
     """Return how errors and notes call what rows were given in."""
     return str(given) if isinstance(given, Path | str) else "the data set given"
+
+
+def located(where: str, error: Exception) -> str:
+    """Return an error's sentence behind where it happened, on one line whatever names columns have."""
+    return f"{where}: {' '.join(str(error).split())}"
 
 
 def read_rows(
@@ -61,6 +69,8 @@ def read_rows(
         yield from csv_rows(_decoded(text, str(path)), str(path), max_row_bytes)
     elif _begins(path).startswith(b"["):
         yield from array_rows(_whole(path, min(max_file_bytes, MAX_TABLE_BYTES)), str(path))
+    elif ".json" in path.suffixes[-2:] and (inner := _inner_array(path, max_file_bytes)) is not None:
+        yield from array_rows(inner, str(path))
     else:
         yield from _json_lines(path, max_row_bytes, max_file_bytes)
 
@@ -185,6 +195,18 @@ def _whole(path: Path, most: int) -> bytes:
     if len(text) > most:
         raise LimitError(f"{path}: unpacked it is larger than {most:,} bytes, too much to read at once: use JSON lines")
     return text.removeprefix(b"\xef\xbb\xbf")
+
+
+def _inner_array(path: Path, max_file_bytes: int) -> bytes | None:
+    """Return the one list of objects in a file that is a single object, such as {"data": [...]}; None for any other."""
+    try:
+        held = orjson.loads(_whole(path, min(max_file_bytes, MAX_TABLE_BYTES)))
+    except (orjson.JSONDecodeError, LimitError):
+        return None  # lines, as far as can be told
+    if not isinstance(held, dict) or len(held) != 1:
+        return None
+    ((name, rows),) = held.items()
+    return orjson.dumps(rows) if name in _AROUND and isinstance(rows, list) else None
 
 
 def _decoded(text: bytes, where: str) -> str:

@@ -23,7 +23,7 @@ from rrm.interchange.export import record
 from rrm.interchange.joins import PROMPT, SOURCE
 from rrm.interchange.messages import Render
 from rrm.interchange.pairs import output_columns
-from rrm.interchange.rows import Row, present
+from rrm.interchange.rows import Row, located, present
 from rrm.interchange.survey import Survey
 
 MAX_TOKENS = 128
@@ -74,7 +74,7 @@ def unscored(row: Row, where: str, render: Render | None = None, known: Survey |
             return Unscored(groups, how=said.how)
         return _by_column(told, said.how)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(located(where, error)) from error
 
 
 def _by_column(row: Row, how: How) -> Unscored:

@@ -38,6 +38,7 @@ class Survey:
     repeating: int = 0
     apart: int = 0
     level_words: set[str] = field(default_factory=set)
+    tools: int = 0
     drops_source: bool = False
 
     def add(self, row: Row) -> None:
@@ -51,6 +52,7 @@ class Survey:
     def _add(self, row: Row) -> None:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
+        self.tools += bool(row.get("tools"))
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
         if SOURCE in row and not self.texts:
@@ -120,7 +122,8 @@ class Survey:
 
     def guesses(self) -> list[str]:
         """Return, one sentence each, what was taken for something that the file does not say."""
-        return [*self._on_source(), *self._on_prompts()]
+        tools = [f"`tools` describes tools in {self.tools:,} rows: not shown to the model"] if self.tools else []
+        return [*self._on_source(), *self._on_prompts(), *tools]
 
     def on_levels(self) -> list[str]:
         """Say which levels are words, and so say no level."""

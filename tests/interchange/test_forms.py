@@ -33,8 +33,8 @@ def test_every_form_has_words_for_what_it_is() -> None:
 # ---- which of two is better ----
 
 WINNERS = {
-    **dict.fromkeys(("model_a", "A", "a", "response_a", "Model A", "answer-a", "assistant_a", "tulu"), "Here."),
-    **dict.fromkeys(("model_b", "B", "response_b", "completion_b", "output_b", "llama"), "There."),
+    **dict.fromkeys(("model_a", "A", "a", "response_a", "Model A", "answer-a", "first", "tulu"), "Here."),
+    **dict.fromkeys(("model_b", "B", "response_b", "completion_b", "output_b", "right", "llama"), "There."),
     **dict.fromkeys(("tie", "Tie", "tie (bothbad)", "both_bad", "neither", "Equal", "draw", "bothbad"), None),
 }
 
@@ -158,6 +158,15 @@ def test_lists_of_talks_are_lists_of_replies() -> None:
 def test_lists_with_what_is_no_text_are_refused(told: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=f"row 1: {says}"):
         read({"prompt": "Where?", "chosen": ["Here."], "rejected": ["There."], **told})
+
+
+def test_completions_may_say_more_of_a_reply_and_call_it_otherwise() -> None:
+    for name in ("completion", "response", "answer", "output", "text"):
+        told = [{name: "a", "score": 4, "model": "m"}, {name: [{"role": "assistant", "content": "b"}], "score": 5}]
+        row = {"prompt": "Where?", "completions": told}
+        (rated,) = read(row)
+        assert rated.request.shown[rated.feedback.answer.better].text == "b"  # type: ignore[union-attr]
+        assert unscored(row, "rows").groups[0].outputs == ("a", "b")
 
 
 # ---- nulls, and numbers that became floats ----

@@ -44,6 +44,16 @@ def test_a_json_array_is_read_as_its_objects(tmp_path: Path, name: str) -> None:
     assert list(read_rows(tmp_path / name)) == [(1, ROWS[0]), (2, ROWS[1])]
 
 
+def test_an_object_around_the_array_is_looked_into_and_one_row_stays_a_row(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps({"data": ROWS}, indent=2))
+    assert rows_of(tmp_path / "rows.json") == ROWS
+    for row in (ROWS[0], {"prompt": CHAT, "chosen": CHAT}, {"completions": [{"completion": "a"}]}):
+        (tmp_path / "rows.json").write_text(json.dumps(row))
+        assert rows_of(tmp_path / "rows.json") == [row]
+    (tmp_path / "rows.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    assert rows_of(tmp_path / "rows.json") == ROWS
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -89,6 +89,13 @@ def test_settings_settle_what_source_holds() -> None:
     assert {each.request.view.text for each in by_text.rated} == {STORY}
 
 
+def test_tools_that_the_model_is_not_shown_are_noted() -> None:
+    assert read_feedback(rows([STORY], tools=[{"name": "look"}])).guesses == (
+        "`tools` describes tools in 6 rows: not shown to the model",
+    )
+    assert read_feedback(rows([STORY], tools=[])).guesses == ()
+
+
 def test_ratings_with_a_source_alone_are_about_it() -> None:
     rated = [{"source": f"doc{n}", "candidate": f"It is {n}.", "score": n} for n in range(3)]
     assert [each.request.view.text for each in read_feedback(rated).rated] == ["doc0", "doc1", "doc2"]

@@ -28,7 +28,7 @@ _HOW = {
     "-is-better": _GRADES[2],
     **{f"-is-{word}-better": _GRADES[3] for word in ("clearly", "far", "much", "significantly")},
 }
-_SAID = re.compile(r"(?:[a-z]+-?)??(?P<side>[ab]|a1|a2|\d)(?P<how>-is-.*)?")
+_SAID = re.compile(r"(?:[a-z]+-?)??(?P<side>[ab]|a1|a2|\d|first|second|left|right)(?P<how>-is-.*)?")
 _STEMS = (
     "", "model", "response", "answer", "completion", "output", "conversation", "candidate", "summary", "assistant",
     "generation", "text", "option",
@@ -113,7 +113,7 @@ def _word(column: str, row: Row, pair: tuple[str, str]) -> Comparison:
 
 def _side(side: str, column: str, value: Any, pair: tuple[str, str]) -> int:
     """Return which output a letter or number names; numbers are those of the columns' own names."""
-    known = {"a": 0, "b": 1, "a1": 0, "a2": 1}
+    known = {"a": 0, "b": 1, "a1": 0, "a2": 1, "first": 0, "second": 1, "left": 0, "right": 1}
     if pair[0][-1].isdigit():
         known |= {pair[0][-1]: 0, pair[1][-1]: 1}
     if side not in known:
