@@ -55,7 +55,7 @@ class Survey:
         self.tools += bool(row.get("tools"))
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
-        if SOURCE in row and not self.texts:
+        if SOURCE in row:
             self._add_source(row)
         repeats = repeats_prompt(row)
         self.repeating += repeats is True
@@ -69,8 +69,7 @@ class Survey:
             self.texts += 1
             return
         self.short.add(source.strip())
-        prompt = _prompt(row)
-        if prompt:
+        if not self.texts and (prompt := _prompt(row)):  # beside texts nothing is a label
             before = len(self.prompts)
             self.prompts.add(hash(prompt))
             self.prompt_letters += len(prompt) * (len(self.prompts) > before)

@@ -239,8 +239,12 @@ def test_answers_leave_as_rows_that_trl_trains_on(folder: Path, tmp_path: Path) 
             desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
     assert told("export", folder, "--answers", "--format", "trl", "--out", out) == {"file": str(out), "rows": 1}
     (row,) = map(json.loads, out.open())
-    better, worse = ITEMS[0]["outputs"]
-    assert (row["chosen"], row["rejected"], row["annotator"]) == (better, worse, anna)
+    told("export", folder, "--answers", "--out", tmp_path / "answers.jsonl")
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").open()]
+    (shown,) = [each["outputs"] for each in answers if each["kind"] == "comparison"]  # in the order that Anna saw
+    (better,) = [each["better"] for each in answers if each["kind"] == "comparison"]
+    chosen, rejected = shown if better == "first" else reversed(shown)
+    assert (row["chosen"], row["rejected"], row["annotator"]) == (chosen, rejected, anna)
     assert "margin" not in row and "Anna" not in out.read_text()
     helpful = command("export", folder, "--format", "trl", fails=True).exception
     assert isinstance(helpful, InputError) and str(helpful).endswith("but people's answers: give --answers as well")

@@ -71,9 +71,10 @@ def test_what_may_be_either_is_noted() -> None:
     found = read_feedback(asked)
     assert found.rated[0].request.view.text == "Berlin, 0 million"
     assert source_notes(found)[0].startswith("`source` holds short texts, such as 'Berlin, 0 million': read as what")
-    found = read_feedback(rows(["forum_mix", STORY]))
-    assert {each.request.view.text for each in found.rated} == {"forum_mix", STORY}
-    assert source_notes(found)[0].startswith("`source` holds texts and also 1 short label, such as 'forum_mix'")
+    for sources in (["forum_mix", STORY], [STORY, "forum_mix"]):
+        found = read_feedback(rows(sources))
+        assert {each.request.view.text for each in found.rated} == {"forum_mix", STORY}
+        assert source_notes(found)[0].startswith("`source` holds texts and also 1 short label, such as 'forum_mix'")
 
 
 def test_settings_settle_what_source_holds() -> None:
