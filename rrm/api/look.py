@@ -24,6 +24,9 @@ LONGEST_CELL = 32_767
 
 REPORT = "report.json"
 FOLDER = "folder"
+"""Under this name a record says where the run file lay when the run was begun."""
+BEGAN = "began"
+"""Under this name a record says in which folder the run was begun."""
 _ROLES = {"rate": Train.name, "rate-select": Select.name}
 
 
@@ -36,7 +39,9 @@ def settings_of(record: SqlStore, directory: Path) -> RunFile:
 
 
 def remember_folder(record: SqlStore, settings: RunFile) -> None:
-    """Record where the run file lies, so that the modules beside it are found again from anywhere."""
+    """Record where the run file lies and where the run is begun, so that what it names is found again from anywhere."""
+    if record.setting(BEGAN) is None:
+        record.settle(BEGAN, str(Path().resolve()))
     if settings.folder is not None and record.setting(FOLDER) is None:
         record.settle(FOLDER, str(settings.folder))
 

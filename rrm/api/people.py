@@ -11,6 +11,8 @@ from rrm.core.annotation import DeskSettings, Item
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.core.values import Rated, Request
+from rrm.files.folders import Folders
+from rrm.files.texts import decoded
 from rrm.queue import SqlDesk, open_desk
 from rrm.queue.guidelines import checked_setting
 from rrm.store.record import SqlStore
@@ -34,10 +36,12 @@ class People:
         store: SqlStore,
         directory: Path,
         settings: RunFile,
+        folders: Folders,
         waits: bool,
         value: Callable[[Request], float] = lambda request: 0.0,
     ) -> None:
         self._store, self._directory, self._waits, self._value = store, directory, waits, value
+        self._folders = folders
         self._arguments = settings.rater.arguments if settings.rater else {}
         self._asked: dict[str, Request] = {}
         self._taken: set[Place] = set()
@@ -46,7 +50,7 @@ class People:
     def desk(self) -> SqlDesk:
         desk = open_desk(self._directory)
         if self._store.setting("desk") is None:  # later an admin's changes stand
-            settle(desk, self._arguments)
+            settle(desk, self._arguments, self._folders)
             self._store.settle("desk", self._arguments)
         return desk
 
@@ -85,20 +89,20 @@ class People:
             self.desk.close()
 
 
-def settle(desk: SqlDesk, arguments: Mapping[str, Any], by: str = "run file") -> None:
+def settle(desk: SqlDesk, arguments: Mapping[str, Any], folders: Folders, by: str = "run file") -> None:
     """Change the desk's settings as told; under `guidelines` stands the Markdown file of a new version."""
     changes = {name: value for name, value in arguments.items() if name != GUIDELINES}
     if changes:
         desk.change_settings(changes, by)
     if GUIDELINES in arguments:
-        write_guidelines(desk, Path(str(arguments[GUIDELINES])), by)
+        write_guidelines(desk, folders.find(str(arguments[GUIDELINES])), by)
 
 
 def write_guidelines(desk: SqlDesk, path: Path, by: str) -> int:
     """Make a file's text the guidelines' latest version, unless it is already; return the version."""
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"the guidelines {path} cannot be read as UTF-8 text: {error}") from error
     latest = desk.guideline()
     return latest.version if latest.text == text else desk.set_guideline(text, by).version

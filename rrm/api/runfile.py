@@ -1,6 +1,7 @@
 """Run files: TOML in, frozen settings out; every key is known, typed and documented in docs/run-files.md."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -29,6 +30,7 @@ from rrm.core.errors import ConfigError, InputError, RrmError
 from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.files.faults import SHOULD, UNKNOWN, dotted, fault_in, sentence
+from rrm.files.texts import decoded
 
 PEOPLE = "people"
 """The rater plug-in that stands for people, who answer through the record."""
@@ -238,12 +240,27 @@ def read_run_file(path: Path, changes: tuple[str, ...] = ()) -> RunFile:
     Raises ConfigError naming the key for anything unknown, mistyped or missing.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"the run file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the run file {path} is not TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"the run file {path} cannot be read: {error}") from error
+    try:
+        table = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the run file {path} is not TOML: {error}{_remedy(text, error)}") from error
     return replace(run_file(table, changes), folder=path.parent.resolve())
+
+
+def _remedy(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """Return what to do about a line that is no TOML for one of the usual reasons, to be put after the error."""
+    place = re.search(r"\(at line (\d+)", str(error))
+    line = text.splitlines()[int(place[1]) - 1] if place else ""
+    if re.search("[“”„«»‘’]", line):
+        return "; its quotation marks are typographic ones: write \" or '"
+    if "\\" in line:
+        return "; a backslash begins an escape: write paths with / or in single quotes"
+    return ""
 
 
 def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns: bool = True) -> RunFile:

@@ -20,6 +20,7 @@ from rrm.api.worker import MODELS, POLICIES, WORK, RunWorker
 from rrm.core.errors import InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.report import Report
+from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
 from rrm.engines.local import FromPeople, Local
 from rrm.feedback.budget import read_budget
@@ -78,7 +79,11 @@ async def apply_in_loop(
         needed, improvements = (record.load(Fitted), record.load(Improvement)) if policies else (list(models), [])
     if not models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
-    files = Sources("tasks.books:BookFiles", {"paths": [str(path) for path in sources]}, trees=settings.target.trees)
+    files = Sources(
+        "tasks.books:BookFiles",
+        {"paths": [str(path.expanduser().absolute()) for path in sources]},
+        trees=settings.target.trees,
+    )
     kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None}
     improve = settings.improve if policies else None
     settings = replace(settings, name=out.name, target=files, flat=False, improve=improve, **kept)  # type: ignore[arg-type]
@@ -116,7 +121,7 @@ class OpenRun:
         rater = self.parts.run.rater
         if rater is None or rater.plugin != PEOPLE:
             return None
-        return People(self.store, self.out, self.parts.run, self.options.wait)
+        return People(self.store, self.out, self.parts.run, self.parts.folders, self.options.wait)
 
     async def carry_out(self) -> Report:
         """Drive the run to its end and write its report; what was spent is recorded however it ends.
@@ -129,6 +134,7 @@ class OpenRun:
         remember_folder(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
+            self._refuse_other_texts()
             self.store.append([*self.parts.train, *self.parts.target])
             self.store.settle(SOURCES, self._roles())
             outcome, flat = await self.outcome(plan)
@@ -147,6 +153,20 @@ class OpenRun:
         rmtree(self.out / WORK, ignore_errors=True)  # what fits would have resumed from
         _log.info("%s: finished in %.0f s, all restarts counted", report.name, report.seconds)
         return report
+
+    def _refuse_other_texts(self) -> None:
+        """Raise InputError, naming the sources, where a text has changed since the run was begun."""
+        known = self.store.setting(SOURCES) or {}
+        recorded: dict[str, Source] = self.store.by_id(Source) if known else {}
+        before = {recorded[id_].title for ids in known.values() for id_ in ids} if known else set()
+        changed = [source.title for source in self.parts.sources.values() if source.id not in recorded]
+        again = [title for title in changed if title in before]
+        if again:
+            texts = "is another text" if len(again) == 1 else "are other texts"
+            raise InputError(
+                f"{', '.join(again)} {texts} than when the run in {self.out} was begun: bring the old text back, or"
+                " use a new directory"
+            )
 
     def _roles(self) -> dict[SourceRole, list[str]]:
         train, apart = [source.id for source in self.parts.train], self.parts.apart

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rrm.api.look import BEGAN
 from rrm.api.plugins import expand, load, make, named, takes
 from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile
 from rrm.assistants.books import Books
@@ -35,6 +37,7 @@ from rrm.core.protocols import (
 from rrm.core.task import Source
 from rrm.core.values import Rated
 from rrm.feedback.sample import UniformNodes
+from rrm.files.folders import HERE, Folders
 from rrm.pipeline.schedule import Level, Round, check_rounds
 from rrm.reward.criteria import ByCriterion
 from rrm.store.record import SqlStore
@@ -69,6 +72,17 @@ class Parts:
     store: SqlStore | None = None
     looking: bool = False  # nothing is written to the store
     _made: "dict[str, tuple[Assistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def folders(self) -> Folders:
+        """Where the files that the run file names are looked for."""
+        began = self.store.setting(BEGAN) if self.store else None
+        places = [
+            ("beside the run file", self.run.folder),
+            ("where the run was begun", Path(began) if began else None),
+            (HERE, Path()),
+        ]
+        return Folders(tuple((name, folder) for name, folder in places if folder is not None))
 
     @cached_property
     def budget(self) -> Budget:
@@ -331,6 +345,7 @@ class Parts:
                 f" rrm.run(out=..., {where.partition('.')[0]}=...)"
             )
         arguments = dict(part.arguments)
+        offered["folders"] = self.folders
         if isinstance(arguments.get("assistant"), str):
             offered["assistant"] = self.assistant(arguments.pop("assistant"), where)
         elif len(self.run.assistants) == 1:

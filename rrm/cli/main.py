@@ -1,5 +1,6 @@
 """The command line: thin commands over `rrm.api.runs`; every error is one sentence and an exit code."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -220,6 +221,10 @@ def decompose(
     from rrm.api import look
 
     drawn = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    if out is None and shape is Shape.svg:
+        drawn = drawn.encode(
+            "ascii", "xmlcharrefreplace"
+        ).decode()  # the same drawing, whatever the terminal's encoding
     if out is None:
         typer.echo(drawn)
     else:
@@ -276,10 +281,11 @@ def score(
         score_rows(model, data, output, long_sources, device, dtype, columns, strict, as_json)
         return
     from rrm.api.loaded import load
+    from rrm.files.texts import decoded
 
     try:
-        said = text.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        said = decoded(text.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
     with load(directory) as run:
         _print(run.score(said, target).to_json(), as_json)
@@ -315,6 +321,9 @@ def main() -> None:
     """Run the command line; `--debug` anywhere shows tracebacks."""
     debug = "--debug" in sys.argv
     sys.argv = [each for each in sys.argv if each != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show becomes "?", and ends no command
     if debug:
         app()
     else:

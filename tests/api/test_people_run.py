@@ -26,7 +26,7 @@ from rrm.api.runfile import RunFile
 from rrm.api.wiring import Parts
 from rrm.cli.main import app
 from rrm.core.annotation import Item, Lease, Submission
-from rrm.core.errors import ConfigError, ConflictError, Waiting
+from rrm.core.errors import ConfigError, ConflictError, InputError, Waiting
 from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
@@ -162,6 +162,16 @@ def test_the_settings_of_the_run_file_are_taken_once_and_then_the_admins_stand(t
             go_on(out, overlap=3, guidelines=str(guide))
         assert desk.settings().overlap == 2
         assert desk.guideline().version == 1
+
+
+def test_guidelines_are_found_beside_the_run_file_and_read_without_their_mark(tmp_path: Path) -> None:
+    (tmp_path / "guide.md").write_text("# Read the source first", encoding="utf-8-sig")
+    with pytest.raises(Waiting):
+        rrm.run(replace(settings(guidelines="guide.md"), folder=tmp_path), tmp_path / "run", quiet=True)
+    with open_desk(tmp_path / "run") as desk:
+        assert desk.guideline().text == "# Read the source first"
+    with pytest.raises(InputError, match=r"gone\.md: no such file; looked in .* \(beside the run file\)"):
+        rrm.run(replace(settings(guidelines="gone.md"), folder=tmp_path), tmp_path / "other", quiet=True)
 
 
 def test_an_argument_that_no_desk_knows_is_refused_before_anything_is_spent(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from rrm.api.runfile import (
 from rrm.core.errors import ConfigError
 from rrm.core.values import Rated
 from rrm.store.record import open_store
+from tests.cli.test_commands import toml
 from tests.toys import TOYS
 
 LEAST = {
@@ -175,7 +176,7 @@ def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not TOML"):
         read_run_file(tmp_path / "bad.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="not TOML"):
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
         read_run_file(tmp_path / "binary.toml")
 
 
@@ -215,3 +216,28 @@ def test_the_published_phases_of_the_page_ask_about_leaves_then_a_subtree_then_w
         nodes = {row.request.node for row in record.load(Rated) if row.request.place.round == 0}
     assert [sorted({level for at, level in asked if at == number}) for number in range(3)] == [[0], [0, 1], [0, 1, 2]]
     assert len(nodes) == 2 * 3  # the leaves of the first node above them, in two trees
+
+
+# ---- as editors save them ----
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_run_file_is_read_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str, newline: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(toml({"name": "Mühle", **LEAST}).replace("\n", newline).encode(encoding))
+    assert read_run_file(path).name == "Mühle"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "Mühle"'.encode("latin-1"), r"not UTF-8 \(line 1\): save it as UTF-8"),
+        (b'seed = 1\nname = "C:\\Users\\me"', "line 2.*write paths with / or in single quotes"),
+        ("name = “small”".encode(), "quotation marks are typographic"),
+    ],
+)
+def test_what_a_run_file_is_refused_for_comes_with_its_remedy(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / "run.toml").write_bytes(text)
+    with pytest.raises(ConfigError, match=said):
+        read_run_file(tmp_path / "run.toml")

@@ -1,5 +1,6 @@
 """The commands end to end on one small run: what they print, what they write, how they end."""
 
+import html
 import json
 import os
 import random
@@ -153,6 +154,17 @@ def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_
     assert other["composed"]["score"] < said["composed"]["score"]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "latin-1"])
+def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mill.txt").write_text("Ночь в городе.\n", encoding="utf-8")
+    done = cli("decompose", "mill.txt", cwd=tmp_path, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "???? ? ??????." in done.stdout
+    drawn = cli("decompose", "mill.txt", "--format", "svg", cwd=tmp_path, PYTHONIOENCODING=encoding)
+    assert drawn.returncode == 0
+    assert "≤ 128 tokens" in html.unescape(drawn.stdout)  # a drawing is the same everywhere
+
+
 @pytest.mark.parametrize("form", ["trl", "jsonl", "parquet"])
 def test_ratings_leave_in_forms_that_others_read(folder: Path, tmp_path: Path, form: str) -> None:
     path = tmp_path / f"rows.{form}"
@@ -261,12 +273,12 @@ def test_every_node_of_the_report_names_the_one_candidate_that_was_chosen(folder
 # ---- how it fails ----
 
 
-def cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def cli(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
         [sys.executable, "-m", "rrm", *arguments],
         capture_output=True,
-        text=True,
+        encoding=variables.get("PYTHONIOENCODING", "utf-8"),
         check=False,
         env=environment,
         cwd=cwd,
