@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
+from rrm.api.look import refuse_notes
 from rrm.api.people import raters_each
 from rrm.api.plugins import takes
 from rrm.api.prices import UNLIMITED, Question, Stage, Who, dearest, sum_of
@@ -57,21 +58,23 @@ _OPTIMISER = "what the optimiser samples and scores while it improves a policy i
 _UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
 
-def forecast(settings: RunFile) -> dict[str, Any]:
+def forecast(settings: RunFile, *, strict: bool = False) -> dict[str, Any]:
     """Split the sources as the run would, and do all that it would do with stand-ins; no model is asked.
 
     Everywhere `expected` has outputs at three quarters of their limits, and one rater for all questions about
     a view, or the people of a simulated panel; `at_most` has them at their limits, and another rater for each
     question. Tokens are in the run's tokenizer; those of model calls count the whole prompt with every call, by
     characters where that is more. What stands under `flat` is the flat baseline's price, in the totals only where
-    it is `included`.
+    it is `included`. `strict` refuses sources of which anything was left out.
     """
     parts = CountingParts(settings)
+    if strict:
+        refuse_notes(parts.notes)
     sources = list({source.id: source for source in (*parts.train, *parts.target)}.values())
     forecast_json: dict[str, Any] = {"sources": {"train": len(parts.train), "target": len(parts.target)}}
     if not isinstance(parts.decomposer, Decomposer):
         tokens = sum(parts.tokenizer.count(source.text) for source in sources)
-        return forecast_json | {"source_tokens": tokens, "nodes_per_level": None, "notes": [_NO_NODES]}
+        return forecast_json | {"source_tokens": tokens, "nodes_per_level": None, "notes": [*parts.notes, _NO_NODES]}
     usual = Rehearsal(parts, parts.decomposer, USUAL)
     full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
     prices = PriceRange(anyio.run(usual.prices), anyio.run(full.prices))
@@ -449,7 +452,7 @@ def _assistants_json(expected: Stage, most: Stage) -> dict[str, dict[str, Any]]:
 
 
 def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
-    run, notes = parts.run, list(full.notes)
+    run, notes = parts.run, [*parts.notes, *full.notes]
     if isinstance(parts.policy, AsyncPolicy) and not takes_assistant(run.policy, run.folder):
         notes.append(_ELSEWHERE.format(who="policy"))
     judges = [("rater", run.rater, parts.rater), ("judge of role select", run.select, parts.select_rater)]

@@ -56,6 +56,7 @@ def run(
     retry_failed: bool = False,
     quiet: bool = False,
     store: str | None = None,
+    strict: bool = False,
     on_event: Callable[[Event], None] | None = None,
     **parts: Any,
 ) -> Report:
@@ -65,11 +66,11 @@ def run(
     `run(out=..., train=sources, target=sources, decomposer=Mine(), policy=..., rater=...)`, with `outputs`, `rounds`
     and all other keys of a run file as keywords. The folder then holds the record (unless `store` is the
     PostgreSQL URL that a new one has), the models, `report.json` and `report.html`. `on_event` is told how far it
-    is; `quiet` prints nothing. Raises Waiting where people have yet to answer (unless `wait`), Interrupted after
-    Ctrl-C, InputError if the folder holds another run. Works in notebooks and threads too; where an event loop is
-    running, `await run_async(...)` does not keep it waiting.
+    is; `quiet` prints nothing; `strict` makes every note on the sources an error. Raises Waiting where people have
+    yet to answer (unless `wait`), Interrupted after Ctrl-C, InputError if the folder holds another run. Works in
+    notebooks and threads too; where an event loop is running, `await run_async(...)` does not keep it waiting.
     """
-    asked, options = _settings(settings, parts), Options(again, wait, retry_failed, store)
+    asked, options = _settings(settings, parts), Options(again, wait, retry_failed, store, strict)
     return _wait_for(_running(asked, Path(out), options), quiet, on_event, again)
 
 
@@ -80,6 +81,7 @@ async def run_async(
     wait: bool = False,
     retry_failed: bool = False,
     store: str | None = None,
+    strict: bool = False,
     on_event: Callable[[Event], None] | None = None,
     **parts: Any,
 ) -> Report:
@@ -88,7 +90,7 @@ async def run_async(
     `on_event` is called in the loop. Cancelled, the run stops once what is being worked on is on record, and the
     same call resumes later.
     """
-    asked, options = _settings(settings, parts), Options("the same call", wait, retry_failed, store)
+    asked, options = _settings(settings, parts), Options("the same call", wait, retry_failed, store, strict)
     return await _beside(_running(asked, Path(out), options), on_event)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.plugins import make
@@ -15,6 +15,7 @@ from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.roles import Select, Train
+from rrm.core.task import Source
 from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
 from rrm.report.record import report_from_json
 from rrm.store.record import SqlStore, open_store
@@ -134,19 +135,32 @@ def _owed(directory: Path) -> Counter[Place]:
     return owed
 
 
-def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> str:
-    """Return a book's tree as text, JSON or SVG."""
+class Drawn(NamedTuple):
+    """A tree as text, JSON or SVG, and what was said of the book as it was read."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def refuse_notes(notes: Sequence[str]) -> None:
+    """Raise InputError where anything was left out of what came in, or taken for something else."""
+    if notes:
+        raise InputError(f"with --strict every note is an error: {'; '.join(notes)}")
+
+
+def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> Drawn:
+    """Return a book's tree as text, JSON or SVG, and the notes on the book."""
     from rrm.report.tree import tree_svg, tree_text
 
     table = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])
-    book = make("tasks.books:read_book", {"path": source}, {}, "source")
+    book: Source = make("tasks.books:read_book", {"path": source}, {}, "source")
     decomposer = make(plugin, table["arguments"], {}, "decomposer")
     if not hasattr(decomposer, "decompose"):
         raise InputError(f"{plugin} waits for a model: name it in a run file and use rrm run")
     graph = decomposer.decompose(book, seed)
     if shape == "json":
-        return json.dumps(graph.to_json())
-    return tree_svg(graph) if shape == "svg" else tree_text(graph, book)
+        return Drawn(json.dumps(graph.to_json() | {"notes": list(book.notes)}), book.notes)
+    return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, book), book.notes)
 
 
 def export_answers(directory: Path, form: str, out: Path | None, names: bool) -> dict[str, Any]:

@@ -10,13 +10,15 @@ class Options:
     """How a run is carried out; nothing here changes what comes of it.
 
     `again` is what to type to go on, for messages. `wait` keeps waiting for people, `retry_failed` does again
-    what is recorded as failed. `store` is the PostgreSQL URL of a new run's record, None for a file.
+    what is recorded as failed. `store` is the PostgreSQL URL of a new run's record, None for a file. `strict`
+    refuses sources of which anything was left out or taken for something else.
     """
 
     again: str = "the same call"
     wait: bool = False
     retry_failed: bool = False
     store: str | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def build_report(finished: FinishedRun) -> Report:
         anchored=outcome.run.anchored,
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
         warnings=(*_warnings(outcome, levels), *call_notes(cost.by_asker)),
+        notes=parts.notes,
         settings=parts.run.to_json(),
         rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
         uses=_uses(outcome),

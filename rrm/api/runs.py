@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
 
-from rrm.api.look import remember_folder, settings_of
+from rrm.api.look import refuse_notes, remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies
@@ -130,6 +130,8 @@ class OpenRun:
         """
         began = time.monotonic()
         plan = recursion_of(self.parts, self.fitted, self.policies)
+        if self.options.strict:
+            refuse_notes(self.parts.notes)
         self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)

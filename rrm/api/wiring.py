@@ -313,6 +313,11 @@ class Parts:
         return {source.id: source for source in (*self.train, *self.target)}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of the sources, or taken for something else, in sentences."""
+        return tuple(dict.fromkeys(note for source in (*self.train, *self.target) for note in source.notes))
+
+    @property
     def apart(self) -> frozenset[str]:
         """The training sources held apart for the judge of role select: a share of them, by the seed.
 

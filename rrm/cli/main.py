@@ -52,6 +52,10 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder."
 Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try what is recorded as failed again.")]
 
+Strict = Annotated[
+    bool, typer.Option("--strict", help="End with an error for every note on what was left out of the sources.")
+]
+
 
 class Shape(StrEnum):
     """How a tree is shown."""
@@ -117,6 +121,7 @@ def run(
     store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new run's record, instead of SQLite.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and spend nothing.")] = False,
     retry_failed: Retry = False,
+    strict: Strict = False,
     device: Annotated[str | None, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Its precision: auto, float32, bfloat16.")] = None,
     as_json: Json = False,
@@ -131,7 +136,7 @@ def run(
         from rrm.api.forecast import forecast
         from rrm.cli.forecast import print_forecast
 
-        expected = forecast(settings)
+        expected = forecast(settings, strict=strict)
         if as_json:
             _print(expected, as_json)
         else:
@@ -141,7 +146,10 @@ def run(
 
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
-    report = runs.run(settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store)
+    again += " --strict" if strict else ""
+    report = runs.run(
+        settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store, strict=strict
+    )
     _tell(report, directory, as_json)
 
 
@@ -214,21 +222,24 @@ def decompose(
     changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the decomposer.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
     shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
+    strict: Strict = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Split a book into its tree of subtasks and show it."""
     from rrm.api import look
 
-    drawn = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
-    if out is None and shape is Shape.svg:
-        drawn = drawn.encode(
-            "ascii", "xmlcharrefreplace"
-        ).decode()  # the same drawing, whatever the terminal's encoding
-    if out is None:
-        typer.echo(drawn)
-    else:
+    drawn, notes = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    if strict:
+        look.refuse_notes(notes)
+    for note in notes:
+        typer.echo(f"! {note}", err=True)
+    if out is not None:
         out.write_text(drawn, encoding="utf-8")
+    elif shape is Shape.svg:  # the same drawing, whatever the terminal's encoding
+        typer.echo(drawn.encode("ascii", "xmlcharrefreplace").decode())
+    else:
+        typer.echo(drawn)
 
 
 @app.command()

@@ -29,7 +29,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
         console.print(_rounds(report))
     for line in (*_choices(report), *_raters(report), *(each for target in report.targets for each in _target(target))):
         console.print(line)
-    for line in (*report.warnings, *report.failures[:5]):
+    for line in (*report.notes, *report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
     console.print(f"report: {directory / 'report.html'}", soft_wrap=True)
 

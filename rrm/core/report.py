@@ -354,7 +354,8 @@ class Report:
     """A finished run. Scores are probabilities of acceptance only if ratings have `anchored` the rewards.
 
     `outputs` and `ratings` are over all rounds; `ratings` are those that the levels' models learned from, so not those
-    of the judge of role select (`select_ratings`), nor the flat baseline's.
+    of the judge of role select (`select_ratings`), nor the flat baseline's. `notes` say what was left out of the
+    sources, or taken for something else.
     """
 
     name: str
@@ -375,6 +376,7 @@ class Report:
     anchored: bool = True
     rounds: tuple[RoundReport, ...] = ()
     uses: tuple[Use, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def select_ratings(self) -> int:
@@ -420,7 +422,7 @@ class Report:
             "seconds": round(self.seconds, 2),
             "rounds": [each.to_json() for each in self.rounds],
             "calls": {each.asker: {"endings": each.endings, "noticed": each.noticed} for each in self.cost.by_asker},
-            "notes": list(self.warnings),
+            "notes": [*self.notes, *self.warnings],
         }
 
 

@@ -21,13 +21,15 @@ class Source:
 
     `breaks` are character offsets at which the text would best be cut (the starts of chapters),
     ascending and inside the text; `skipped` are spans that belong to no task, such as a
-    publisher's preamble. The id is the content's, so the same text is the same source.
+    publisher's preamble. `notes` say, in sentences, what its reader left out or took for something else. The id is
+    the content's, so the same text is the same source, whatever its notes.
     """
 
     title: str
     text: str = field(repr=False)
     breaks: tuple[int, ...] = ()
     skipped: tuple[Span, ...] = ()
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         inside = all(0 < at < len(self.text) for at in self.breaks)

@@ -23,6 +23,9 @@ _BOUNDARY = re.compile(rf"(?<![{_STOPS}])([{_STOPS}]++)([\"'”’»)\]]*+)(\s++
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _LONG = 20_000  # characters; the cache is for passages, which are cut again and again, not for whole books
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+INVISIBLE = re.compile(  # soft hyphens and marks of no width, but not where they part words: Thai, Lao, Burmese, Khmer
+    "[\u00ad\u2060\ufeff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
+)
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 
 
@@ -81,7 +84,12 @@ def paragraphs(text: str) -> tuple[Span, ...]:
 
 def words(text: str) -> list[str]:
     """Return the words, as written: runs of letters and digits, inner apostrophes and hyphens kept."""
-    return _WORD.findall(text)
+    return _WORD.findall(visible(text))
+
+
+def visible(text: str) -> str:
+    """Return a text without the characters that nobody sees and that part words for a program: soft hyphens and kin."""
+    return text if text.isascii() else INVISIBLE.sub("", text)
 
 
 def delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:

@@ -45,7 +45,7 @@ _EXACT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Kind:
-    """A dataclass of rrm.core with a content id, whose fields are the columns of table `name`.
+    """A dataclass of rrm.core with a content id, whose fields that make two of them equal are the columns of `name`.
 
     Texts, numbers and truth values are columns of their own type, and a place is a text; a field that
     holds a value of another kind is stored by its id (`references`), everything else as JSON.
@@ -54,7 +54,7 @@ class Kind:
     def __init__(self, name: str, type_: Any, references: Mapping[str, type] | None = None) -> None:
         self.name, self.type, self.references = name, type_, references or {}
         known = get_type_hints(type_)
-        hints = {each.name: known[each.name] for each in fields(type_)}
+        hints = {each.name: known[each.name] for each in fields(type_) if each.compare}
         self.columns: tuple[str, ...] = tuple(hints)
         self._write = {name: _writer(hint, f"{self.name}.{name}") for name, hint in hints.items()}
         self._read = {name: _reader(hint) for name, hint in hints.items()}
