@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
+import rrm
+from rrm.api import look
 from rrm.api.assist import rater_of
+from rrm.api.forecast import forecast
 from rrm.api.look import remember_folder
 from rrm.api.runfile import read_run_file, run_file
-from rrm.core.errors import ConfigError
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.task import Source
 from rrm.store.record import open_store
 from tests.cli.test_commands import toml
 from tests.scenarios import SMALL
+from tests.toys import TOYS
 
 MODULE = """
 from rrm.assistants.scripted_model import ScriptedChatModel
@@ -90,3 +95,75 @@ def test_where_a_run_file_lies_is_known_and_no_part_of_the_run(run_toml: Path) -
     assert settings == run_file(table(1))
     with pytest.raises(ConfigError, match="unknown key 'folder'"):
         run_file({**table(1), "folder": "/"})
+
+
+# ---- books ----
+
+LICENCE = "Terms.\n\n*** START OF THIS PROJECT GUTENBERG EBOOK ***\n\n"
+NOTE = "mill.txt: licence of 9 words skipped at the start"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """The folder of a run file whose books lie beside it."""
+    (tmp_path / "study" / "books").mkdir(parents=True)
+    for name in ("mill", "inn", "fox"):
+        text = " ".join(f"The {name} lost thing {n}." for n in range(3))
+        (tmp_path / "study" / "books" / f"{name}.txt").write_text((LICENCE if name == "mill" else "") + text)
+    (tmp_path / "elsewhere").mkdir()
+    books = {"plugin": "tasks.books:BookFiles", "arguments": {"paths": ["books/mill.txt", "books/inn.txt"]}}
+    target = {"plugin": "tasks.books:BookFiles", "arguments": {"paths": ["books/fox.txt"]}}
+    (tmp_path / "study" / "run.toml").write_text(toml({**TOYS, "train": books, "target": target}))
+    return tmp_path / "study"
+
+
+def test_books_are_found_beside_the_run_file_and_a_run_is_resumed_from_anywhere(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    report = rrm.run("../study/run.toml", "out", quiet=True)
+    monkeypatch.chdir(tmp_path)
+    assert rrm.resume("elsewhere/out", quiet=True).targets == report.targets
+
+
+def test_books_are_found_where_a_run_was_begun(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs").mkdir()
+    run_toml = (study / "run.toml").rename(tmp_path / "runs" / "run.toml")
+    monkeypatch.chdir(study)
+    rrm.run(run_toml, tmp_path / "out", quiet=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    rrm.resume(tmp_path / "out", quiet=True)
+    with pytest.raises(InputError) as caught:
+        rrm.run(run_toml, tmp_path / "other", quiet=True)
+    assert str(caught.value) == (
+        f"books/mill.txt: no such file; looked in {tmp_path / 'runs'} (beside the run file) and in"
+        f" {tmp_path / 'elsewhere'} (the current folder)"
+    )
+
+
+def test_an_applied_book_is_the_one_that_the_shell_names(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rrm.run(study / "run.toml", tmp_path / "out", quiet=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "books").mkdir()
+    (tmp_path / "elsewhere" / "books" / "fox.txt").write_text("The wolf lost thing 1. The wolf lost thing 2.")
+    rrm.apply(tmp_path / "out", ["books/fox.txt"], tmp_path / "applied", quiet=True)
+    with open_store(tmp_path / "applied", "read") as record:
+        assert [source.text.split()[1] for source in record.load(Source)] == ["wolf"]
+
+
+def test_notes_on_books_are_in_the_report_and_strict_makes_them_errors(study: Path, tmp_path: Path) -> None:
+    settings = read_run_file(study / "run.toml")
+    for strict in (
+        lambda: rrm.run(settings, tmp_path / "out", quiet=True, strict=True),
+        lambda: forecast(settings, strict=True),
+    ):
+        with pytest.raises(InputError, match=f"with --strict every note is an error: {NOTE}"):
+            strict()
+    report = rrm.run(settings, tmp_path / "out", quiet=True)  # the folder held no run yet
+    assert report.notes == (NOTE,)
+    assert report.to_json()["notes"] == [NOTE]
+    assert look.finished(tmp_path / "out").notes == (NOTE,)
+    assert NOTE in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert forecast(settings)["notes"][0] == NOTE

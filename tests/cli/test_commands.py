@@ -213,6 +213,19 @@ def test_a_tree_is_shown_as_text_json_and_a_drawing(tmp_path: Path) -> None:
     assert (tmp_path / "tree.svg").read_text().lstrip().startswith("<svg")
 
 
+def test_what_was_left_out_of_a_book_is_said_and_with_strict_an_error(tmp_path: Path) -> None:
+    book = tmp_path / "ferry.txt"
+    book.write_text("Terms.\n\n*** START OF THIS PROJECT GUTENBERG EBOOK ***\n\nThe ferry left. It sank.\n")
+    note = "ferry.txt: licence of 9 words skipped at the start"
+    done = command("decompose", str(book))
+    assert (done.exit_code, done.stderr) == (0, f"! {note}\n")
+    assert json.loads(command("decompose", str(book), "--json").stdout)["notes"] == [note]
+    done = command("decompose", str(book), "--strict")
+    assert isinstance(done.exception, InputError) and note in str(done.exception)
+    book.write_text("The ferry left. It sank.\n")
+    assert command("decompose", str(book), "--strict").exit_code == 0
+
+
 def test_a_dry_run_counts_what_the_run_then_takes_and_records_nothing(
     folder: Path, run_toml: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Books from files: every format, chapters and front matter found, and one clear sentence for whatever is no book."""
 
 import gzip
+import html
 import io
 import json
 import os
@@ -377,6 +378,31 @@ def test_a_real_novel_has_its_chapters_and_its_words() -> None:
     assert len(source.breaks) == 11  # twelve chapters, by the index
     assert chapters(source)[0] == "CHAPTER II. The Pool of Tears"
     assert abs(len(source.text.split()) - 26_198) < 300  # by the index, headings apart
+
+
+@pytest.mark.skipif(not NOVELS.is_dir(), reason=f"the real novels are not in {NOVELS}: set RRM_DATA")
+def test_every_real_novel_has_the_chapters_and_words_of_the_index() -> None:
+    for row in map(json.loads, gzip.decompress((NOVELS / "index.jsonl.gz").read_bytes()).splitlines()):
+        source = read_book(NOVELS / f"{row['book']}.jsonl.gz")
+        assert len(source.breaks) + 1 == row["chapters"], row["title"]
+        assert abs(len(source.text.split()) - row["words"]) < 0.01 * row["words"] + 200, row["title"]  # headings apart
+        assert all("broken at line ends" in note for note in source.notes), row["title"]
+
+
+@pytest.mark.skipif(not NOVELS.is_dir(), reason=f"the real novels are not in {NOVELS}: set RRM_DATA")
+def test_a_real_novel_is_the_same_from_every_form(tmp_path: Path) -> None:
+    packed = (NOVELS / "ENG18952_Wells.jsonl.gz").read_bytes()
+    chapters_ = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
+    bodies = {
+        f"c{n}.xhtml": f"<h2>Chapter {n + 1}</h2>"
+        + "".join(f"<p>{html.escape(each)}</p>" for each in row["paragraphs"])
+        for n, row in enumerate(sorted(chapters_, key=lambda row: row["order"]))
+    }
+    whole = read_book(write(tmp_path, "a.html", f"<html><body>{''.join(bodies.values())}</body></html>"))
+    for path in (epub(tmp_path, bodies), write(tmp_path, "b.txt", whole.text), write(tmp_path, "c.md", whole.text)):
+        source = read_book(path)
+        assert (source.text, source.breaks, source.skipped) == (whole.text, whole.breaks, whole.skipped)
+    assert len(whole.breaks) == len(chapters_) - 1
 
 
 # ---- a set of books ----
