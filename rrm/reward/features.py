@@ -73,6 +73,7 @@ NAMES = (
     # form
     "log_words",
     "log_words_squared",
+    "log_distinct_words",
     "share_of_limit",
     "units",
     "words_per_unit",
@@ -89,6 +90,8 @@ NAMES = (
     "quotes",
 )
 INDEX = {name: column for column, name in enumerate(NAMES)}
+LENGTH = "log_distinct_words"
+"""The length by which people are best predicted: the second time that an output says a word adds little."""
 _NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
 _DIGITS = 9  # features are rounded: equal inputs have equal features, in whatever company they are read
 
@@ -445,17 +448,18 @@ def _form(table: _Table, view: View, texts: list[str], output: _Side) -> None:
     for row, text in enumerate(texts):
         units = [output.units[i] for i in np.flatnonzero(output.owner == row)]
         said = [word for unit in units for word in unit.words]
-        count, letters = len(said), max(len(text), 1)
+        count, distinct, letters = len(said), len(set(said)), max(len(text), 1)
         grams = [gram for unit in units for gram in _grams(unit.words, 3)]
         values = {
             "log_words": np.log1p(count) - 4,
             "log_words_squared": (np.log1p(count) - 4) ** 2,
+            LENGTH: np.log1p(distinct) - 4,
             "share_of_limit": min(1.4 * count / max(view.max_tokens, 1), 2.0),
             "units": np.log1p(len(units)),
             "words_per_unit": np.log1p(count / max(len(units), 1)),
             "longest_unit": np.log1p(max((len(unit.words) for unit in units), default=0)),
             "empty": float(count == 0),
-            "word_variety": len(set(said)) / max(count, 1) ** 0.9,
+            "word_variety": distinct / max(count, 1) ** 0.9,
             "repeated_trigrams": 1 - len(set(grams)) / max(len(grams), 1) if grams else 0.0,
             "word_length": min(sum(map(len, said)) / max(count, 1), 15.0) - 4.5,
             "short_words": _share(len(word) <= 3 for word in said),

@@ -37,7 +37,9 @@ class FitConfig:
     `shrink` that of the prior centred on the head below, of which each member follows its own. None is as
     strong as the level's ratings say (see `rrm.reward.evidence`). `separate` fits a level
     on its own: no shared trunk, no shrinking. `components` principal directions of the outputs'
-    contents count `component_weight` as much, on average, as a feature. With `reliability` each
+    contents count `component_weight` as much, on average, as a feature, and the length in distinct words
+    `length_weight` times as much: its prior is as much wider, since length alone tells more of people's choices than
+    any other feature, and under the prior of the others it would be drowned by their number. With `reliability` each
     rater's temperature, leanings and lapses are fitted together with the heads.
     """
 
@@ -48,14 +50,15 @@ class FitConfig:
     separate: bool = False
     components: int = 32
     component_weight: float = 0.7
+    length_weight: float = 3.0
     reliability: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.folds <= self.members:
             raise InputError(f"a fit needs 1 <= folds <= members, got folds = {self.folds}, members = {self.members}")
-        positive = [each for each in (self.l2, self.shrink, self.component_weight) if each is not None]
-        if not (min(positive) > 0 and self.components >= 0):
-            raise InputError("l2, shrink and component_weight are above 0, components at least 0")
+        weights = (self.l2, self.shrink, self.component_weight, self.length_weight)
+        if not (min(each for each in weights if each is not None) > 0 and self.components >= 0):
+            raise InputError("l2, shrink, component_weight and length_weight are above 0, components at least 0")
 
 
 def balanced_folds(sources: Iterable[str], seed: int, folds: int) -> dict[str, int]:
@@ -97,7 +100,11 @@ def fit(
     if not feedback.rows:
         raise nothing_to_fit(place)
     features = _features(feedback.items, reader)
-    trunk = fit_trunk(features, config.components, config.component_weight) if lower is None else lower.trunk
+    trunk = (
+        fit_trunk(features, config.components, config.component_weight, config.length_weight)
+        if lower is None
+        else lower.trunk
+    )
     columns = trunk(features)
     folds, seen = _folds(feedback.sources, lower, config, seed, fold_of)
     anchored = feedback.anchors

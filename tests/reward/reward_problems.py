@@ -55,6 +55,39 @@ def rated(source: str, answer: Answer, texts: Sequence[str], copy: int = 0) -> R
     return Rated(asked, Feedback(asked.id, "r", answer))
 
 
+def wordy(distinct: int, repeated: int, rng: np.random.Generator) -> str:
+    """So many different words of a vocabulary of 400, then some of them once more."""
+    said = [f"w{each}" for each in rng.choice(400, distinct, replace=False)]
+    return " ".join([*said, *rng.choice(said, repeated)]) + "." if said else ""
+
+
+def rate_length(sources: int, comparisons: int, seed: int, worth: float = 3.0) -> list[Rated]:
+    """Ratings of raters whose reward is `worth` times the logarithm of an output's number of different words."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(sources):
+        for copy in range(comparisons):
+            sizes = rng.choice(np.arange(8, 40), 2, replace=False)
+            texts = [wordy(int(size), int(rng.integers(40)), rng) for size in sizes]
+            first = rng.random() < 1 / (1 + (sizes[1] / sizes[0]) ** worth)
+            rows.append(rated(f"s{seed}-{number}", Comparison(0 if first else 1), texts, copy))
+    return rows
+
+
+def rate_padded(sources: int, comparisons: int, seed: int, worth: float = 0.5) -> list[Rated]:
+    """Ratings as by `rate`, of outputs to which up to 29 words were added that change nothing."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(sources):
+        source = f"s{seed}-{number}"
+        for copy in range(comparisons):
+            good = rng.choice(5, 2, replace=False)
+            texts = [f"{output(source, int(each), rng)} {wordy(int(rng.integers(30)), 0, rng)}" for each in good]
+            first = rng.random() < 1 / (1 + np.exp(-worth * float(good[0] - good[1])))
+            rows.append(rated(source, Comparison(0 if first else 1), texts, copy))
+    return rows
+
+
 def items(count: int) -> list[str]:
     return [f"item {number}" for number in range(count)]
 

@@ -124,6 +124,12 @@ def test_what_the_context_told_already_counts_as_repeated() -> None:
     assert found["repeats_context"][0] == pytest.approx(1, abs=1e-2) and found["repeats_context"][1] < 0.7
 
 
+def test_a_word_said_again_adds_to_the_length_but_not_to_that_in_distinct_words() -> None:
+    found = read(["cold soup", "Cold soup cold soup", ""])
+    assert found["log_words"].tolist() == pytest.approx([np.log(3) - 4, np.log(5) - 4, -4])
+    assert found["log_distinct_words"].tolist() == pytest.approx([np.log(3) - 4, np.log(3) - 4, -4])
+
+
 def test_length_is_measured_against_the_limit() -> None:
     shown = View("", (Passage(SOURCE),), 14)
     assert read(["one two three four five"], shown)["share_of_limit"][0] == pytest.approx(0.5)

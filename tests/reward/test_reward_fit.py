@@ -1,6 +1,6 @@
 """Fitting: known rewards come back, and nobody is judged by a member that saw it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,17 @@ from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
 from rrm.reward.heads import Heads, fit_heads
 from rrm.reward.model import SEEN_BY_ALL, LevelModel
-from tests.reward.reward_problems import WordEncoder, items, output, rate, rated, told, view
+from tests.reward.reward_problems import (
+    WordEncoder,
+    items,
+    output,
+    rate,
+    rate_length,
+    rate_padded,
+    rated,
+    told,
+    view,
+)
 
 SMALL = FitConfig(members=8, folds=4, l2=5.0, shrink=5.0, components=4)
 EVIDENCE = replace(SMALL, shrink=None)
@@ -142,6 +152,45 @@ def test_held_out_sources_are_predicted_nearly_as_well_as_the_raters_allow() -> 
     assert accuracy(found) > 0.85
     fresh = [replace(row, request=replace(row.request, source="new")) for row in rate(2, 25, seed=9)]
     assert accuracy(held_out(fresh, model)) > 0.85
+
+
+def share_right(rows: Sequence[Rated], test: Sequence[Rated], better: Callable[[str], float], weight: float) -> float:
+    """The share of pairs about new sources of which a model with such a `length_weight` finds the truly better one."""
+    model = fit(rows, READER, FitConfig(members=4, folds=2, length_weight=weight), seed=0)
+    pairs = [row.request.group for row in test]
+    said = [float((found[:, 0] - found[:, 1]).mean()) for found in model.rewards(pairs)]
+    return float(
+        np.mean([(s > 0) == (better(g.outputs[0]) > better(g.outputs[1])) for s, g in zip(said, pairs, strict=True)])
+    )
+
+
+def distinct_words(text: str) -> int:
+    return len(set(text.strip(".").split()))
+
+
+def copied_sentences(text: str) -> int:
+    return text.count("Anna")
+
+
+def test_where_only_length_tells_few_ratings_are_enough_to_learn_it() -> None:
+    found = {
+        weight: np.mean(
+            [share_right(rate_length(8, 6, s), rate_length(30, 6, s + 100), distinct_words, weight) for s in (1, 2, 3)]
+        )
+        for weight in (1.0, FitConfig().length_weight)
+    }
+    # "more different words win" is always right here; among sixty features of one weight it drowns
+    assert found[FitConfig().length_weight] > 0.89
+    assert found[FitConfig().length_weight] > found[1.0] + 0.04
+
+
+def test_where_length_says_nothing_its_weight_does_no_harm() -> None:
+    for seed in (2, 3):
+        rows, test = rate_padded(8, 20, seed), rate_padded(20, 6, seed + 100)
+        heavy, light = (
+            share_right(rows, test, copied_sentences, weight) for weight in (FitConfig().length_weight, 0.01)
+        )
+        assert heavy > max(0.9, light - 0.02)
 
 
 def test_lies_about_a_source_do_not_reach_predictions_about_it() -> None:
