@@ -75,7 +75,7 @@ class Server(NamedTuple):
 @contextmanager
 def served(directory: Path) -> Iterator[Server]:
     """Serve a folder's station on a free port, with the limits out of the way."""
-    command = [sys.executable, "-m", "rrm", "annotate", str(directory), "--port", "0"]
+    command = [sys.executable, "-m", "rrm", "annotate", str(directory), "--port", "0", "--link"]
     command += [part for limit in LIMITS for part in ("--limit", limit)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -116,6 +116,9 @@ def change_raters(
     person = named(desk, name)
     if verb == "invite":
         return {"invited": name, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
+    if verb == "reset":
+        desk.reset_password(person.id, COMMAND_LINE)
+        return {"reset": name, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
     if verb == "password":
         desk.set_password(person.id, ask(f"new password of {name}"), COMMAND_LINE)
         return {"password": f"set for {name}"}
@@ -214,21 +217,28 @@ class Serving:
     port: int = 8750
     public_url: str | None = None
     limits: Mapping[str, Any] | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
 
 def serve(
-    directory: Path, desk: SqlDesk, serving: Serving, token: Callable[[], str], tell: Callable[[str], None]
+    directory: Path, desk: SqlDesk, serving: Serving, token: Callable[[], str] | None, tell: Callable[[str], None]
 ) -> None:
-    """Serve a folder's station until it is stopped, telling the admin's one-use link once it listens."""
+    """Serve a folder's station until it is stopped; with `token`, tell the admin's one-use link once it listens."""
     from rrm.queue.nodes import open_nodes
     from rrm.web.server import serve as serve_station
     from rrm.web.station import Station, WebSettings
 
+    reached = {"public_url": serving.public_url or "", "trusted_proxies": serving.trusted_proxies}
     try:
-        settings = WebSettings(public_url=serving.public_url or "", **(serving.limits or {}))
+        settings = WebSettings(**reached, **(serving.limits or {}))
     except TypeError as error:
         known = ", ".join(WebSettings.__dataclass_fields__)
         raise ConfigError(f"--limit: {error}; there are {known}") from error
+    if settings.in_the_clear:
+        tell(
+            f"WARNING: {settings.public_url} is plain http: passwords and answers can be read on the way;"
+            " put a proxy with https in front of it"
+        )
     with open_nodes(directory) as nodes:
         station = Station(
             desk=desk,
@@ -242,7 +252,8 @@ def serve(
         def ready(address: str) -> None:
             remember_address(directory, address)
             tell(f"annotation station of {directory} at {address}")
-            tell(f"the admin's link, good for one use: {link(address, token())}")
+            if token is not None:
+                tell(f"the admin's link, good for one use: {link(address, token())}")
             tell(f"add people with: rrm raters {directory} add NAME   (stop with Ctrl-C; nothing is lost)")
 
         serve_station(station, serving.host, serving.port, ready)

@@ -1,6 +1,7 @@
 """The commands about people who rate; the work is in `rrm.api.annotate` and `rrm.api.assist`."""
 
 import json
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ class RaterVerb(StrEnum):
     requeue = "requeue"
     forget = "forget"
     password = "password"  # noqa: S105
+    reset = "reset"
     panel = "panel"
 
 
@@ -70,15 +72,24 @@ def annotate(
     guidelines: Annotated[Path | None, typer.Option(help="A Markdown file: the guidelines' latest version.")] = None,
     admin: Annotated[str, typer.Option(help="Whose link is printed; added as admin if new.")] = "admin",
     store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new record, instead of SQLite.")] = None,
+    with_link: Annotated[
+        bool | None,
+        typer.Option("--link/--no-link", help="Print a link for the admin; default: on a terminal, not into a log."),
+    ] = None,
+    proxies: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", help="A proxy's address or network, whose X-Forwarded-For is believed."),
+    ] = None,
 ) -> None:
-    """Serve the pages on which people rate, and print the admin's link."""
+    """Serve the pages on which people rate, and print the admin's link where that is asked for or on a terminal."""
     from rrm.api import annotate as work
     from rrm.api.runfile import with_changes
 
     with work.station_desk(directory, store) as desk:
         work.prepare(desk, tuple(settings or ()), guidelines)
-        serving = work.Serving(host, port, public_url, with_changes({}, tuple(limits or ())))
-        work.serve(directory, desk, serving, lambda: work.admin_token(desk, admin), typer.echo)
+        serving = work.Serving(host, port, public_url, with_changes({}, tuple(limits or ())), tuple(proxies or ()))
+        wanted = sys.stdout.isatty() if with_link is None else with_link
+        work.serve(directory, desk, serving, (lambda: work.admin_token(desk, admin)) if wanted else None, typer.echo)
 
 
 @station.command()
@@ -91,7 +102,7 @@ def raters(
     public_url: PublicUrl = None,
     as_json: Json = False,
 ) -> None:
-    """List the people and assistants who rate, add one and print the invitation, pause, requeue or forget one."""
+    """List the people and assistants who rate; add one and print the invitation; pause, requeue, reset, forget one."""
     from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:

@@ -31,6 +31,12 @@ BOTH_BAD = "both are bad"
 MOST_WANTED = 1_000
 """Answers that one item may want."""
 
+PASSWORD_LENGTH = (12, 1_024)
+"""Characters of a password, from and to."""
+
+SHORTEST_PIN = 6
+"""Characters that an annotator's password has at least; those who see or settle more have longer ones."""
+
 Strategy = Literal["valuable", "least-done", "disagreement"]
 """Which open item a rater gets first: highest value / fewest answers / most disagreement; then at random."""
 
@@ -280,6 +286,11 @@ class DeskSettings:
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left, for recruitment panels
     participant_parameter: str = "participant"  # of a panel's link, such as PROLIFIC_PID
+
+
+def shortest_password(role: Role) -> int:
+    """Return how many characters a password has at least."""
+    return SHORTEST_PIN if role == "annotator" else PASSWORD_LENGTH[0]
 
 
 def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:

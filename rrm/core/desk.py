@@ -39,16 +39,20 @@ from rrm.core.values import Request
 class Sessions(Protocol):
     """Lets people in and knows whose session is whose."""
 
-    def join(self, token: str, participant: str | None = None) -> str:
+    def join(self, token: str, participant: str | None = None, *, keep: bool = False) -> str:
         """Use a token up and return a new session token; AccessError for one that is unknown, used or expired."""
         ...
 
-    def log_in(self, name: str, password: str) -> str:
+    def log_in(self, name: str, password: str, *, keep: bool = False) -> str:
         """Return a new session token; AccessError, after as long a check, also for unknown persons."""
         ...
 
+    def choose_password(self, person: str, password: str) -> None:
+        """Keep the password that somebody without one chose for coming back; ConflictError where there is one."""
+        ...
+
     def who(self, session: str) -> Person | None:
-        """Return whose live session this is (12 hours idle, 7 days at most), or None."""
+        """Return whose live session this is, or None: 12 hours idle and 7 days at most, with `keep` 30 and 90 days."""
         ...
 
     def log_out(self, session: str) -> None: ...
@@ -230,7 +234,11 @@ class PeopleControl(Roster, Protocol):
         ...
 
     def set_password(self, person: str, password: str, by: str) -> None:
-        """Keep an admin's password as an Argon2id hash."""
+        """Keep a password as an Argon2id hash; an annotator's may be a PIN of six."""
+        ...
+
+    def reset_password(self, person: str, by: str) -> None:
+        """Drop a password that was forgotten or seen by others, and end the person's sessions."""
         ...
 
     def set_state(self, person: str, state: PersonState, by: str) -> None: ...

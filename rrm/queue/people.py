@@ -1,18 +1,27 @@
 """The desk's people: their pseudonyms, invitations and sessions, of which only hashes are kept.
 
-A token is 256 random bits, kept as its SHA-256; a password, which only admins have, as an Argon2id hash.
+A token is 256 random bits, kept as its SHA-256; a password as an Argon2id hash.
 """
 
 import hmac
 import secrets
 from functools import cache
 from hashlib import sha256
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, get_args
 from unicodedata import normalize
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from rrm.core.annotation import ROLES, Person, PersonState, Role
+from rrm.core.annotation import (
+    PASSWORD_LENGTH,
+    ROLES,
+    SHORTEST_PIN,
+    Person,
+    PersonState,
+    Role,
+    shortest_password,
+)
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
@@ -24,19 +33,27 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 12 * 3600.0
 LONGEST_SECONDS = 7 * 86_400.0
+KEPT_IDLE_SECONDS = 30 * 86_400.0
+KEPT_LONGEST_SECONDS = 90 * 86_400.0
+"""The same of a session that somebody asked to keep, on a device of their own."""
+
 SEEN_SECONDS = 60.0
 """How often it is written down that a session is in use."""
 
-PASSWORD_LENGTH = (12, 1_024)
 NAME_LENGTH, PARTICIPANT_LENGTH = 80, 128
 MOST_HOURS, MOST_PLACES = 8_784.0, 100_000
 
 _PERSON, _INVITATION, _PANEL, _SESSION = (table(name) for name in ("person", "invitation", "panel", "session"))
 _STATES: tuple[PersonState, ...] = get_args(PersonState)
 
+_SHORT, _LONG = (IDLE_SECONDS, LONGEST_SECONDS), (KEPT_IDLE_SECONDS, KEPT_LONGEST_SECONDS)
+_IN_ORDER = "01234567890 abcdefghijklmnopqrstuvwxyz"
+_AT_ONCE = BoundedSemaphore(2)
+"""How many passwords are hashed at a time, each with 64 MiB of memory."""
+
 _BY_ID = select(_PERSON).where(_PERSON.c.id == bindparam("one"))
 _BY_TOKEN = (
-    select(*_PERSON.c, _SESSION.c.token, _SESSION.c.created.label("began"), _SESSION.c.seen)
+    select(*_PERSON.c, _SESSION.c.token, _SESSION.c.created.label("began"), _SESSION.c.seen, _SESSION.c.kept)
     .join_from(_SESSION, _PERSON, _PERSON.c.id == _SESSION.c.person)
     .where(_SESSION.c.token == bindparam("hashed"))
 )
@@ -142,17 +159,18 @@ class People(Base):
         self._do(add)
         return token
 
-    def join(self, token: str, participant: str | None = None) -> str:
+    def join(self, token: str, participant: str | None = None, *, keep: bool = False) -> str:
         """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
 
         A panel's participant who has joined before gets another session, even if all places are taken.
+        With `keep` the session is a long one, see `who`.
         """
         hashed, session = _hash(token), _new_token()
 
         def enter(connection: Connection) -> None:
             now = self.clock()
             person = _invited(connection, hashed, now) or self._participating(connection, hashed, participant, now)
-            _open_session(connection, session, person, now)
+            _open_session(connection, session, person, now, keep)
             self._note(connection, person, "join", person)
 
         self._do(enter)
@@ -182,36 +200,54 @@ class People(Base):
     # ---- passwords ----
 
     def set_password(self, person: str, password: str, by: str) -> None:
-        """Keep an admin's password as an Argon2id hash; with another one before, its sessions end.
+        """Keep a password as an Argon2id hash; with another one before, the person's sessions end.
 
-        Raises InputError unless it has 12 to 1,024 characters.
+        Raises InputError unless it has 12 to 1,024 characters, an annotator's from 6 on (a PIN), and for a
+        PIN that is guessed first.
         """
-        if not _may_be_password(password):
-            low, high = PASSWORD_LENGTH
-            raise InputError(f"a password has {low} to {high:,} characters, as whole text")
-        if self.person(person).role != "admin":
-            raise InputError("only admins have passwords: invite the others")
-        hashed = _hashing().hash(password)
+        self._keep_password(person, password, by, again=True)
+
+    def choose_password(self, person: str, password: str) -> None:
+        """Keep the password that somebody without one chose for coming back; ConflictError where there is one."""
+        self._keep_password(person, password, person, again=False)
+
+    def _keep_password(self, person: str, password: str, by: str, *, again: bool) -> None:
+        _check_password(password, self.person(person).role)
+        hashed = _hashed(password)
 
         def keep(connection: Connection) -> None:
             if _known_by_name(connection, person).has_password:
+                if not again:
+                    raise ConflictError("you have a password already: whoever invited you can reset it")
                 connection.execute(delete(_SESSION).where(_SESSION.c.person == person))
             connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(password=hashed))
             self._note(connection, by, "set password", person)
 
         self._do(keep)
 
-    def log_in(self, name: str, password: str) -> str:
+    def reset_password(self, person: str, by: str) -> None:
+        """Drop a password that was forgotten or seen by others, and end the person's sessions."""
+
+        def drop(connection: Connection) -> None:
+            _known_by_name(connection, person)
+            connection.execute(delete(_SESSION).where(_SESSION.c.person == person))
+            connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(password=None))
+            self._note(connection, by, "reset password", person)
+
+        self._do(drop)
+
+    def log_in(self, name: str, password: str, *, keep: bool = False) -> str:
         """Return a new session token; AccessError, after as long a check, also for unknown persons."""
         refused = AccessError("the name or the password is wrong")
-        if not _may_be_password(password):
+        if not _may_be_password(password, SHORTEST_PIN):
             raise refused  # before any hashing, known person or not
         with self._read() as connection:
             called = _PERSON.c.name == (_name_or_none(name) or "")
             found = connection.execute(select(_PERSON.c.id, _PERSON.c.password).where(called)).one_or_none()
         person, kept = (None, None) if found is None else found
         nobodys = _nobodys()  # is made by the first call, whoever that is for
-        right = _hashing().verify(password, kept or nobodys)
+        with _AT_ONCE:
+            right = _hashing().verify(password, kept or nobodys)
         if person is None or kept is None or not right:
             raise refused
         session = _new_token()
@@ -220,7 +256,7 @@ class People(Base):
             same = select(_PERSON.c.password).where(_PERSON.c.id == person)
             if connection.execute(same).scalar() != kept:
                 raise refused  # it was changed in the meantime
-            _open_session(connection, session, person, self.clock())
+            _open_session(connection, session, person, self.clock(), keep)
             self._note(connection, person, "log in", person)
 
         self._do(enter)
@@ -229,13 +265,17 @@ class People(Base):
     # ---- sessions ----
 
     def who(self, session: str) -> Person | None:
-        """Return whose live session this is (12 hours idle, 7 days at most), or None."""
+        """Return whose live session this is, or None.
+
+        One ends after 12 hours idle and 7 days at most, one that is kept after 30 days idle and 90 at most.
+        """
         hashed, now = _hash(session), self.clock()
         with self._read() as connection:
             found = connection.execute(_BY_TOKEN, {"hashed": hashed}).one_or_none()
         if found is None or not hmac.compare_digest(found.token, hashed):
             return None
-        if now - found.seen >= IDLE_SECONDS or now - found.began >= LONGEST_SECONDS:
+        idle, longest = _LONG if found.kept else _SHORT
+        if now - found.seen >= idle or now - found.began >= longest:
             return None
         if now - found.seen >= SEEN_SECONDS:
             self._do(lambda connection: _touch(connection, hashed, now), durable=False)
@@ -338,11 +378,12 @@ def _invited(connection: Connection, hashed: str, now: float) -> str | None:
     return str(found.person)
 
 
-def _open_session(connection: Connection, token: str, person: str, now: float) -> None:
+def _open_session(connection: Connection, token: str, person: str, now: float, kept: bool) -> None:
     """Begin a session, and sweep away those that have ended by themselves."""
-    over = (_SESSION.c.seen <= now - IDLE_SECONDS) | (_SESSION.c.created <= now - LONGEST_SECONDS)
-    connection.execute(delete(_SESSION).where(over))
-    row = {"token": _hash(token), "person": person, "created": now, "seen": now}
+    for length, (idle, longest) in ((False, _SHORT), (True, _LONG)):
+        over = (_SESSION.c.seen <= now - idle) | (_SESSION.c.created <= now - longest)
+        connection.execute(delete(_SESSION).where(_SESSION.c.kept == length, over))
+    row = {"token": _hash(token), "person": person, "created": now, "seen": now, "kept": kept}
     connection.execute(insert(_SESSION), [row])
 
 
@@ -387,9 +428,25 @@ def _line(text: str, most: int) -> str | None:
     return text if 1 <= len(text) <= most and text.isprintable() else None
 
 
-def _may_be_password(password: str) -> bool:
-    low, high = PASSWORD_LENGTH
-    return isinstance(password, str) and low <= len(password) <= high and _is_whole(password)
+def _check_password(password: str, role: Role) -> None:
+    low, high = shortest_password(role), PASSWORD_LENGTH[1]
+    if not _may_be_password(password, low):
+        raise InputError(f"a password has {low} to {high:,} characters, as whole text")
+    if len(password) < PASSWORD_LENGTH[0] and _is_guessed_first(password):
+        raise InputError("this password is guessed first: take one with more different characters, in no order")
+
+
+def _is_guessed_first(pin: str) -> bool:
+    return len(set(pin)) < 4 or pin in _IN_ORDER or pin[::-1] in _IN_ORDER
+
+
+def _may_be_password(password: str, low: int) -> bool:
+    return isinstance(password, str) and low <= len(password) <= PASSWORD_LENGTH[1] and _is_whole(password)
+
+
+def _hashed(password: str) -> str:
+    with _AT_ONCE:
+        return _hashing().hash(password)
 
 
 def _is_whole(text: str) -> bool:

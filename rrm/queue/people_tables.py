@@ -43,12 +43,13 @@ class PanelRow(Row, table=True):
 
 
 class SessionRow(Row, table=True):
-    """Somebody's session, by its token's hash; `seen` is up to a minute old."""
+    """Somebody's session, by its token's hash; `seen` is up to a minute old, `kept` says that it is a long one."""
 
     token: str = Field(primary_key=True)
     person: str = Field(foreign_key="person.id", index=True)
     created: float
     seen: float
+    kept: bool
 
 
 class GuidelineRow(Row, table=True):

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import HTTPException, Path, Request, Response
 
 from rrm.core.annotation import ROLES, Person, Role
-from rrm.web.limits import address_key
+from rrm.web.limits import WINDOW, address_key
 from rrm.web.station import Gate
 
-SESSION_SECONDS = 7 * 24 * 3600
+SESSION_SECONDS, KEPT_SECONDS = 7 * 24 * 3600, 90 * 24 * 3600
 HOMES: dict[Role, str] = {
     "annotator": "/work",
     "adjudicator": "/admin/adjudicate",
@@ -43,7 +43,9 @@ class Allow:
         if person is None:
             if self._page:
                 raise _elsewhere("/login")
-            raise HTTPException(401, "there is no session: log in, or open your invitation link")
+            raise HTTPException(
+                401, "there is no session: log in with your name and password, or open your invitation link"
+            )
         if person.role not in self.roles:
             if self._page:
                 raise _elsewhere(HOMES[person.role])
@@ -70,26 +72,41 @@ def visitor(gate: Gate, request: Request) -> Person | None:
     token = session_token(gate, request)
     if token is None:
         return None
-    most = gate.settings.requests_a_minute
-    person = gate.sessions.who(token)
-    if person is None:
-        limit(gate, "unknown session", address(request), 10 * gate.settings.attempts_a_minute)
-        return None
-    limit(gate, "requests", blake2b(token.encode(), digest_size=16).hexdigest(), most)
+    person, key = gate.sessions.who(token), digest(token)
+    if person is None and gate.limits.take("dead session", key, 1) == 0:
+        # one that is sent again and again, as by a page left open, counts once: else it shuts its neighbours out
+        limit(gate, "unknown sessions", address(gate, request), 10 * gate.settings.attempts_a_minute)
+    limit(gate, "requests", key, gate.settings.requests_a_minute)
     return person
 
 
-def limit(gate: Gate, name: str, key: str, most: int) -> None:
-    """Count a request; raise HTTPException 429 with Retry-After if there were `most` within a minute."""
-    wait = gate.limits.take(name, key, most)
+def limit(gate: Gate, name: str, key: str, most: int, window: float = WINDOW) -> None:
+    """Count a request; raise HTTPException 429 with Retry-After if there were `most` within `window` seconds."""
+    wait = gate.limits.take(name, key, most, window)
     if wait:
-        sentence = f"that is more than {most} a minute: wait {wait} seconds"
+        span = "a minute" if window == WINDOW else f"in {window / 60:g} minutes"
+        sentence = f"that is more than {most} {span}: wait {wait} seconds"
         raise HTTPException(429, sentence, headers={"Retry-After": str(wait)})
 
 
-def address(request: Request) -> str:
-    """Return what the client is counted under; headers that name another address are not believed."""
-    return address_key(request.client.host) if request.client else ""
+def digest(text: str) -> str:
+    """Return what a secret or a name is counted under, so that no memory holds it."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def address(gate: Gate, request: Request) -> str:
+    """Return what the client is counted under.
+
+    That is the address of the connection; where this is a trusted proxy's, the last of X-Forwarded-For that
+    is no trusted proxy's. Other headers that name an address, and this one from anybody else, are not believed.
+    """
+    client = request.client.host if request.client else ""
+    if gate.settings.trusts(client):
+        named = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        client = next(
+            (each for name in reversed(named) if (each := name.strip()) and not gate.settings.trusts(each)), client
+        )
+    return address_key(client)
 
 
 def cookie_name(gate: Gate, request: Request) -> str:
@@ -109,13 +126,13 @@ def session_token(gate: Gate, request: Request) -> str | None:
     return token if _TOKEN.fullmatch(token) else None
 
 
-def begin_session(gate: Gate, request: Request, response: Response, token: str) -> None:
-    """Give the browser a new session, and end the one that it had, its own or another person's."""
+def begin_session(gate: Gate, request: Request, response: Response, token: str, keep: bool) -> None:
+    """Give the browser a new session, with `keep` a long one, and end the one that it had, whoever's that was."""
     end_session(gate, request)
     response.set_cookie(
         cookie_name(gate, request),
         token,
-        max_age=SESSION_SECONDS,
+        max_age=KEPT_SECONDS if keep else SESSION_SECONDS,
         path="/",
         secure=gate.settings.secure,
         httponly=True,

@@ -241,6 +241,13 @@ def _raters(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) -
     def invite(id: Id, admin: Admin, _: Nothing, request: Request) -> dict[str, Any]:
         return {"link": invitation(gate, request, people.invite(id, admin.id))}
 
+    @routes.post("/raters/{id}/reset")
+    def reset(id: Id, admin: Admin, _: Nothing, request: Request) -> dict[str, Any]:
+        if id == admin.id:
+            raise ConflictError("you cannot reset your own password: set another one under Settings")
+        people.reset_password(id, admin.id)
+        return {"link": invitation(gate, request, people.invite(id, admin.id))}
+
     @routes.post("/raters/{id}/state")
     def state(id: Id, admin: Admin, body: Changing) -> dict[str, Any]:
         people.set_state(id, body.state, admin.id)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from rrm.core.annotation import Person
@@ -106,11 +106,19 @@ async def _refuse_shape(_: Request, error: Exception) -> JSONResponse:
     return _answer(422, _sentence(error))
 
 
-async def _refuse_request(_: Request, error: Exception) -> JSONResponse:
+async def _refuse_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     own = error.detail != HTTPStatus(error.status_code).phrase  # else it is the framework's, which says nothing
     sentence = error.detail if own else _SENTENCES.get(error.status_code, error.detail)
+    if 400 <= error.status_code < 500 and _wants_page(request):
+        return pages.refusal_page(error.status_code, sentence, error.headers or {})
     return _answer(error.status_code, sentence, error.headers)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether somebody looks at the answer: a browser that goes to an address."""
+    looks = "text/html" in request.headers.get("accept", "") and request.method == "GET"
+    return looks and not request.url.path.startswith("/api/")
 
 
 def _sentence(error: RequestValidationError) -> str:

@@ -25,15 +25,15 @@ class Limits:
         self._counts: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
         self._turn = threading.Lock()
 
-    def take(self, name: str, key: str, most: int) -> int:
-        """Count one request; return 0 if it is among the `most` of this window, else the seconds to wait."""
+    def take(self, name: str, key: str, most: int, window: float = WINDOW) -> int:
+        """Count one request; return 0 if it is among the `most` of these seconds, else the seconds to wait."""
         now = self._clock()
         with self._turn:
             opened, count = self._counts.get((name, key), (now, 0))
-            if now - opened >= WINDOW:
+            if now - opened >= window:
                 opened, count = now, 0
             if count >= most:
-                return max(1, ceil(opened + WINDOW - now))
+                return max(1, ceil(opened + window - now))
             self._counts[name, key] = opened, count + 1
             self._counts.move_to_end((name, key))
             if len(self._counts) > self._most_keys:

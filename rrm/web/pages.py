@@ -1,6 +1,6 @@
 """The pages: HTML shells that scripts fill, each for the roles whose work is done on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -64,6 +64,14 @@ def router(gate: Gate, rules: Rules) -> APIRouter:
     for page in PAGES:
         routes.add_api_route(page.path, _shell(gate, page), methods=["GET"], name=page.template)
     return routes
+
+
+def refusal_page(status: int, sentence: str, headers: Mapping[str, str]) -> HTMLResponse:
+    """Return what a browser is shown in the place of a page that it cannot have."""
+    page = _render("refused", sentence=f"{sentence[:1].upper()}{sentence[1:]}.", wait=headers.get("Retry-After", ""))
+    page.status_code = status
+    page.headers.update(headers)
+    return page
 
 
 def _shell(gate: Gate, page: Page) -> Callable[..., HTMLResponse]:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -21,12 +23,14 @@ class WebSettings:
     """How the server may be reached and how much one client may ask of it.
 
     `public_url` is where raters' browsers find the server: http or https, a host, perhaps a port, no
-    path; empty for loopback only. Limits count requests a minute: failed attempts to log in or join by
-    address, answers and skips by rater, everything else by session. ConfigError for a URL of another form.
+    path; empty for loopback only. `trusted_proxies` are addresses or networks whose X-Forwarded-For is
+    believed. Limits count requests a minute: failed attempts to log in or join by address, answers and
+    skips by rater, everything else by session. ConfigError for a URL or an address of another form.
     """
 
     public_url: str = ""
-    attempts_a_minute: int = 5  # failed log-ins and joins of one address, and unknown sessions times ten
+    trusted_proxies: tuple[str, ...] = ()
+    attempts_a_minute: int = 5  # joins that fail, and log-ins to one name, by address; sessions that are none times ten
     answers_a_minute: int = 60  # of one rater
     requests_a_minute: int = 600  # of one session
     body_bytes: int = 2**20
@@ -37,11 +41,28 @@ class WebSettings:
     def __post_init__(self) -> None:
         if self.public_url:
             object.__setattr__(self, "public_url", _public_url(self.public_url))
+        for each in self.trusted_proxies:
+            _network(each)
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's."""
+        try:
+            parsed = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in _network(each) for each in self.trusted_proxies)
 
     @property
     def secure(self) -> bool:
         """Whether browsers reach the server over https."""
         return self.public_url.startswith("https:")
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether browsers on other machines reach the server over plain http."""
+        return bool(self.public_url) and not self.secure and urlsplit(self.public_url).hostname not in LOOPBACK
 
     def hosts(self, port: int) -> frozenset[str]:
         """Return the Host headers that are answered: loopback's names with the port, and the public URL's host."""
@@ -110,6 +131,15 @@ def _public_url(text: str) -> str:
         raise refusal
     at = "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
     return f"{parts.scheme}://{bracketed(host)}{at}"
+
+
+@cache
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        words = "give its IP address or network, such as 127.0.0.1 or 10.0.0.0/8"
+        raise ConfigError(f"the trusted proxy {text[:100]!r} is no address: {words}") from None
 
 
 def bracketed(host: str) -> str:

@@ -136,6 +136,8 @@ declare namespace Wire {
     guideline: ShownGuideline;
     settings: { rating_points: number };
   }
+  /** Who came in, and where the own work begins; `choose` is how long a password to choose first is at least. */
+  interface CameIn { next: string; name: string | null; choose: number | null }
   interface Next {
     lease: Lease | null;
     progress: Progress;
@@ -260,8 +262,9 @@ declare namespace Wire {
     [disputed: `/api/disputed/${string}`]: DisputedItem;
   }
   interface Posts {
-    "/api/join": { next: string };
-    "/api/login": { next: string };
+    "/api/join": CameIn;
+    "/api/login": CameIn;
+    "/api/password": Empty;
     "/api/logout": Empty;
     "/api/claim": Next;
     "/api/undo": { lease: Lease };
@@ -274,6 +277,7 @@ declare namespace Wire {
     [reopen: `/api/admin/places/${number}/${Subject}/${number}/reopen`]: Empty;
     "/api/admin/raters": { person: Person; link: string };
     [invite: `/api/admin/raters/${string}/invite`]: { link: string };
+    [reset: `/api/admin/raters/${string}/reset`]: { link: string };
     [state: `/api/admin/raters/${string}/state`]: Empty;
     [requeue: `/api/admin/raters/${string}/requeue`]: { answers: number };
     [forget: `/api/admin/raters/${string}/forget`]: Empty;

@@ -337,7 +337,7 @@ def station(waiting: tuple[Path, SqlDesk]) -> Iterator[tuple[Path, SqlDesk, http
     """The same run, with its station served and an admin logged in by the link that was printed."""
     out, desk = waiting
     process = subprocess.Popen(
-        [sys.executable, "-m", "rrm", "annotate", str(out), "--port", "0"],
+        [sys.executable, "-m", "rrm", "annotate", str(out), "--port", "0", "--link"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},

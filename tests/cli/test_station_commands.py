@@ -174,7 +174,7 @@ def test_a_call_that_was_paid_for_before_a_kill_is_not_paid_for_again(folder: Pa
 def served(folder: Path) -> Any:
     """The station's process and what it said first."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rrm", "annotate", str(folder), "--port", "0", "--set", "overlap=2"],
+        [sys.executable, "-m", "rrm", "annotate", str(folder), "--port", "0", "--link", "--set", "overlap=2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -191,7 +191,7 @@ def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any
     process, said = served
     address, token = re.search(r"(http://127\.0\.0\.1:\d+)/join#([\w-]+)", said).groups()  # type: ignore[union-attr]
     with httpx.Client(base_url=address, headers={"Origin": address}) as client:
-        assert client.post("/api/join", json={"token": token, "agreed": True}).json() == {"next": "/admin"}
+        assert client.post("/api/join", json={"token": token, "agreed": True}).json()["next"] == "/admin"
         assert client.get("/api/me").json()["role"] == "admin"
         assert client.post("/api/join", json={"token": token, "agreed": True}).status_code in (401, 403)
         assert told("raters", folder, "add", "Ben")["invitation"].startswith(f"{address}/join#")
@@ -199,6 +199,35 @@ def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any
     assert process.wait(60) == 0, process.stderr.read()
     with open_desk(folder) as desk:
         assert desk.settings().overlap == 2
+
+
+def test_annotate_puts_no_link_into_a_log_and_warns_of_plain_http(folder: Path) -> None:
+    command_line = [sys.executable, "-m", "rrm", "annotate", str(folder), "--port", "0"]
+    with subprocess.Popen(
+        [*command_line, "--public-url", "http://rate.example.org", "--trusted-proxy", "127.0.0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        warning, served, hint = (process.stdout.readline() for _ in range(3))
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert "WARNING" in warning and "plain http" in warning
+    assert served.endswith("at http://rate.example.org\n") and "rrm raters" in hint
+    assert "#" not in served + hint + rest
+    with open_desk(folder) as desk:
+        assert not [each for each in desk.persons() if each.role == "admin"]
+
+
+def test_a_password_is_reset_with_a_new_link(folder: Path) -> None:
+    token = told("raters", folder, "add", "Ben")["invitation"].partition("#")[2]
+    with open_desk(folder) as desk:
+        ben = desk.who(desk.join(token))
+        assert ben is not None
+        desk.choose_password(ben.id, "314159")
+        again = told("raters", folder, "reset", "Ben")["invitation"].partition("#")[2]
+        assert not desk.person(ben.id).has_password
+        assert desk.who(desk.join(again)) is not None
 
 
 def test_a_host_that_others_reach_is_refused_without_a_public_url(folder: Path) -> None:

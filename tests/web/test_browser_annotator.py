@@ -171,7 +171,11 @@ def test_a_new_annotator_goes_from_the_link_through_practice_and_items_to_loggin
             page.goto(f"/join#{token}")
             assert token not in page.url  # nobody reads it over a shoulder
             page.focus("#agreed")
-            press(page, "Space", "Tab", "Enter")
+            press(page, "Space", "Tab", "Tab", "Enter")
+            page.wait_for_selector("#choose")
+            assert page.inner_text("#called") == "Robin"
+            page.keyboard.type("314159")
+            press(page, "Enter")
             ready(page)
             for turn in (1, 2):
                 assert f"Practice {turn} of 2" in page.inner_text("#banners")
@@ -198,7 +202,14 @@ def test_a_new_annotator_goes_from_the_link_through_practice_and_items_to_loggin
             page.wait_for_selector("#code")
             page.focus("#logout")
             press(page, "Enter")
-            page.wait_for_url("**/join")
+            page.wait_for_url("**/login")
+            page.fill("#name", "Robin")  # and in again, without anybody's help
+            page.fill("#password", "314159")
+            press(page, "Enter")
+            page.wait_for_selector("#code")
+            page.focus("#logout")
+            press(page, "Enter")
+            page.wait_for_url("**/login")
             page.goto("/work")
             page.wait_for_url("**/login")
             page.seen.assert_clean(page)
@@ -704,6 +715,13 @@ def test_the_links_that_do_not_count_say_so(tmp_path: Path, chromium: Any) -> No
             page.click("#form button")
             page.wait_for_selector("#problem:has-text('used already')")
             assert page.is_hidden("#form") and page.is_visible("#elsewhere")
+            fresh = at.desk.invite(person.id, "test")
+            page.evaluate("(token) => { location.hash = token; }", fresh)  # as pasted into this tab
+            page.wait_for_selector("#form:not([hidden])")
+            assert fresh not in page.url and page.is_hidden("#problem")
+            page.click("#form button")
+            page.click("#later")
+            page.wait_for_url("**/work")
         with visiting(chromium, at.url) as page:
             page.goto("/join")
             assert "needs your invitation link" in page.inner_text("#problem")
@@ -735,6 +753,7 @@ def test_who_does_not_pass_practice_is_told_what_is_left(tmp_path: Path, chromiu
         person = at.desk.add_person("Robin", by="test")
         page.goto(f"/join#{at.desk.invite(person.id, 'test')}")
         page.click("#form button")
+        page.click("#later")
         for turn in range(4):
             ready(page)
             press(page, "7" if page.inner_text(".output .text").startswith("A lonely") else "1")
@@ -880,7 +899,7 @@ def test_every_kind_in_core_has_a_page() -> None:
 
 def test_every_text_that_raters_read_stands_in_the_file_of_words() -> None:
     words = (STATIC / "static" / "words.js").read_text()
-    for name in ("join", "login", "work"):
+    for name in ("join", "login", "refused", "work"):
         template = (STATIC / "templates" / f"{name}.html").read_text()
         bare = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", template, flags=re.DOTALL)
         assert not re.findall(r"[A-Za-z]+", bare), name

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from rrm.core.errors import ConfigError
 from rrm.web.limits import Limits
 from rrm.web.station import WebSettings
-from tests.web.stations import COOKIE, House, claim, house_in, items_of, new_key, submit
+from tests.web.stations import BASE, COOKIE, House, claim, house_in, items_of, new_key, submit
 
 
 class Clock:
@@ -63,15 +64,83 @@ def attempts(client: TestClient, token: str = "a" * 43) -> int:
     return client.post("/api/join", json={"token": token, "agreed": True}).status_code
 
 
+def log_in(client: TestClient, name: str, password: str = "y" * 12) -> int:
+    return client.post("/api/login", json={"name": name, "password": password}).status_code
+
+
 def test_the_sixth_failed_attempt_of_an_address_has_to_wait(limited: House, clock: Clock) -> None:
     stranger = limited.client()
-    assert [attempts(stranger) for _ in range(3)] == [401] * 3
-    logged = [stranger.post("/api/login", json={"name": "x", "password": "y" * 12}) for _ in range(3)]
-    assert [each.status_code for each in logged] == [401, 401, 429]  # joins and log-ins count together
-    assert logged[-1].headers["retry-after"] == "60"
+    assert [attempts(stranger) for _ in range(6)] == [401] * 5 + [429]
+    assert [log_in(stranger, "x") for _ in range(6)] == [401] * 5 + [429]
+    refused = stranger.post("/api/login", json={"name": " x", "password": "y" * 12})  # the same name
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     assert limited.clients["anna"].get("/api/me").status_code == 200  # who is in stays in
     clock.now += 60
-    assert attempts(stranger) == 401
+    assert attempts(stranger) == log_in(stranger, "x") == 401
+
+
+def test_failed_attempts_shut_nobody_out_who_comes_from_the_same_address(limited: House) -> None:
+    stranger = limited.client()
+    assert [attempts(stranger) for _ in range(20)][-1] == 429
+    assert [log_in(stranger, "x") for _ in range(20)][-1] == 429
+    person = limited.desk.add_person("nora", by="test")
+    joined = limited.client().post("/api/join", json={"token": limited.desk.invite(person.id, "test")})
+    assert joined.status_code == 200
+    limited.desk.choose_password(person.id, "314159")
+    assert log_in(limited.client(), "nora", "314159") == 200
+
+
+def test_a_pin_cannot_be_guessed_from_many_addresses(tmp_path: Path, clock: Clock) -> None:
+    with house_in(tmp_path, station={"settings": WebSettings(), "limits": Limits(clock)}) as house:
+        house.add("anna")
+        house.desk.choose_password(house.persons["anna"].id, "314159")
+        tries: list[int] = []
+        for _ in range(10):
+            tries += [log_in(house.client(), "anna", "000000") for _ in range(3)]
+            clock.now += 60  # so that no address has tried too often
+        assert tries.count(401) == 20
+        assert log_in(house.client(), "anna", "314159") == 429
+        clock.now += 3600
+        assert log_in(house.client(), "anna", "314159") == 200
+
+
+def test_a_trusted_proxy_says_who_its_clients_are(tmp_path: Path) -> None:
+    settings = WebSettings(trusted_proxies=("127.0.0.1", "10.0.0.0/8"))
+    with house_in(tmp_path, station={"settings": settings}) as house:
+        proxied = TestClient(house.app, base_url=BASE, headers={"Origin": BASE}, client=("10.1.2.3", 1))
+
+        def tried(named: str) -> int:
+            body = {"token": "a" * 43, "agreed": True}
+            return proxied.post("/api/join", json=body, headers={"X-Forwarded-For": named}).status_code
+
+        assert [tried("192.0.2.1") for _ in range(6)] == [401] * 5 + [429]
+        assert tried("192.0.2.2") == 401
+        # what a client itself wrote stands in front of what the proxy has seen
+        assert tried("192.0.2.9, 192.0.2.1") == tried("198.51.100.7, 192.0.2.1, 127.0.0.1") == 429
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "10.0.0.0/99", ""])
+def test_a_trusted_proxy_is_an_address(proxy: str) -> None:
+    with pytest.raises(ConfigError, match="is no address"):
+        WebSettings(trusted_proxies=(proxy,))
+
+
+def test_a_page_that_was_left_open_with_a_dead_session_shuts_nobody_out(limited: House) -> None:
+    open_page, other = limited.client("d" * 43), limited.client("e" * 43)
+    assert {open_page.get("/api/me").status_code for _ in range(120)} == {401}
+    answered = other.get("/work", headers={"Accept": "text/html"})
+    assert (answered.status_code, answered.headers["location"]) == (303, "/login")
+
+
+def test_a_browser_that_asked_too_often_gets_a_page(tmp_path: Path, clock: Clock) -> None:
+    more = {"settings": WebSettings(requests_a_minute=3), "limits": Limits(clock)}
+    with house_in(tmp_path, station=more) as house:
+        anna = house.add("anna")
+        looked = [anna.get("/work", headers={"Accept": "text/html,*/*"}) for _ in range(4)][-1]
+        assert (looked.status_code, looked.headers["retry-after"]) == (429, "60")
+        assert looked.headers["content-type"].startswith("text/html")
+        assert "wait 60 seconds" in looked.text and 'data-word="refusedTitle"' in looked.text
+        assert anna.get("/api/me", headers={"Accept": "text/html"}).json()["detail"]
 
 
 def test_a_header_that_names_another_address_is_not_believed(limited: House) -> None:

@@ -20,7 +20,7 @@ def join(house: House, token: str, **more: object) -> object:
 def test_an_invitation_leads_in_once(house: House) -> None:
     token = invite(house, "nora")
     client, answered = join(house, token)
-    assert (answered.status_code, answered.json()) == (200, {"next": "/work"})
+    assert (answered.status_code, answered.json()) == (200, {"next": "/work", "name": "nora", "choose": 6})
     assert client.get("/api/me").json()["name"] == "nora"
     _, again = join(house, token)
     assert again.status_code == 401
@@ -77,7 +77,7 @@ def test_every_join_and_log_in_makes_another_session(house: House) -> None:
     sessions = set()
     for _ in range(3):
         answered = house.client().post("/api/login", json={"name": "ada", "password": PASSWORD})
-        assert (answered.status_code, answered.json()) == (200, {"next": "/admin"})
+        assert (answered.status_code, answered.json()) == (200, {"next": "/admin", "name": "ada", "choose": None})
         sessions.add(answered.cookies[COOKIE])
     assert len(sessions) == 3
 
@@ -172,6 +172,44 @@ def test_a_panels_participants_join_with_one_link_each_under_the_own_id(house: H
 
 
 # ---- passwords ----
+
+
+def test_a_rater_comes_back_without_an_admin_after_logging_out(house: House) -> None:
+    token = invite(house, "nora")
+    client, answered = join(house, token)
+    assert answered.json()["choose"] == 6
+    assert client.post("/api/password", json={"password": "12345"}).status_code == 422
+    assert client.post("/api/password", json={"password": "2718281"}).status_code == 200
+    assert client.post("/api/password", json={"password": "8675309"}).status_code == 409
+    client.post("/api/logout", json={})
+    assert join(house, token)[1].status_code == 401  # the link counts once
+    again = house.client()
+    answered = again.post("/api/login", json={"name": "nora", "password": "2718281"})
+    assert answered.json() == {"next": "/work", "name": "nora", "choose": None}
+    assert again.get("/api/me").json()["name"] == "nora"
+
+
+def test_a_kept_session_has_a_cookie_as_long(house: House) -> None:
+    _, answered = join(house, invite(house, "nora"), keep=True)
+    assert "max-age=7776000" in answered.headers["set-cookie"].lower()
+    answered = house.client().post("/api/login", json={"name": "ada", "password": PASSWORD, "keep": True})
+    assert "max-age=7776000" in answered.headers["set-cookie"].lower()
+
+
+def test_a_panels_participant_is_not_asked_for_a_password(house: House) -> None:
+    token = house.desk.open_panel("study", 2, "test")
+    assert join(house, token, participant="P1")[1].json()["choose"] is None
+
+
+def test_an_admin_resets_a_password_and_gets_a_new_link(house: House) -> None:
+    anna, ada = house.clients["anna"], house.clients["ada"]
+    anna.post("/api/password", json={"password": "2718281"})
+    answered = ada.post(f"/api/admin/raters/{house.persons['anna'].id}/reset", json={})
+    token = answered.json()["link"].partition("#")[2]
+    assert anna.get("/api/me").status_code == 401
+    assert house.client().post("/api/login", json={"name": "anna", "password": "2718281"}).status_code == 401
+    assert join(house, token)[1].json()["choose"] == 6
+    assert ada.post(f"/api/admin/raters/{house.persons['ada'].id}/reset", json={}).status_code == 409
 
 
 def test_a_wrong_password_and_an_unknown_name_are_answered_alike(house: House) -> None:

@@ -146,6 +146,7 @@ function actions(row) {
     ["practising", "refused"].includes(row.state) && to("Let in", "active", "Rates real items at once, without (more) practice."),
     row.done > 0 && { label: "Requeue items", what: "Takes back all answers on levels that are not frozen, so that others rate the items. The answers stay on record.", press: (dialog) => requeue(dialog, row), danger: true },
     row.name && row.kind === "person" && { label: "New link", what: "A new invitation, for another device or a lost one. Earlier links no longer work.", press: (_, link) => invite(row.id, name, link) },
+    row.name && row.kind === "person" && { label: "Reset password", what: "For a forgotten password or a lost device: ends all sessions and makes a new link, with which another password can be chosen.", press: (_, link) => reset(row.id, name, link) },
     row.name && { label: "Forget", what: "Erases name, participant id and password for good. The answers stay, under the pseudonym.", press: (dialog) => forget(dialog, row, name), danger: true },
   ];
   return deeds.filter((each) => !!each);
@@ -177,6 +178,11 @@ async function requeue(dialog, row) {
 /** @param {string} id @param {string} name @param {HTMLElement} place */
 async function invite(id, name, place) {
   await attempt(async () => showLink(place, name, (await api("POST", `/api/admin/raters/${id}/invite`)).link));
+}
+
+/** @param {string} id @param {string} name @param {HTMLElement} place */
+async function reset(id, name, place) {
+  await attempt(async () => showLink(place, name, (await api("POST", `/api/admin/raters/${id}/reset`)).link));
 }
 
 /** @param {HTMLDialogElement} dialog @param {Wire.Rater} row @param {string} name */

@@ -19,5 +19,5 @@ findById("logout")?.addEventListener("click", async () => {
     const { status, detail } = refusal(error);
     if (status !== 401) return toast(detail, "bad");
   }
-  location.assign(document.body.dataset.role === "annotator" ? "/join" : "/login");
+  location.assign("/login");
 });

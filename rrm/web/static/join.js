@@ -3,15 +3,25 @@ import { api, byId, findById, refusal } from "./common.js";
 import { words } from "./words.js";
 
 const STORE = "rrm.invitation"; // for a reload of this tab only
-const token = location.hash.slice(1) || sessionStorage.getItem(STORE);
 const participant = new URLSearchParams(location.search).get(byId("join").dataset.participant ?? "");
+const title = `${words.joinTitle} – rrm`;
 
-document.title = `${words.joinTitle} – rrm`;
-if (token) {
-  sessionStorage.setItem(STORE, token);
-  history.replaceState(null, "", location.pathname + location.search);
-} else {
+/** Take the token out of the address, where anybody could read it; a link pasted into this tab later is taken, too. */
+function take() {
+  if (location.hash.length > 1) {
+    sessionStorage.setItem(STORE, location.hash.slice(1));
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  if (sessionStorage.getItem(STORE)) return begin();
   noWay(words.joinNoToken, words.joinNoTokenHow);
+}
+
+function begin() {
+  document.title = title;
+  byId("problem").hidden = true;
+  byId("lead").textContent = words.joinLead;
+  byId("form").hidden = false;
+  byId("elsewhere").hidden = true;
 }
 
 /** @param {string} text */
@@ -28,6 +38,33 @@ function noWay(problem, lead) {
   byId("elsewhere").hidden = false;
 }
 
+/** @param {Wire.CameIn} came */
+function cameIn({ next, name, choose }) {
+  sessionStorage.removeItem(STORE);
+  if (choose === null) return location.assign(next);
+  byId("problem").hidden = true;
+  byId("form").hidden = true;
+  byId("choose").hidden = false;
+  byId("title").textContent = words.chooseTitle;
+  byId("lead").textContent = words.chooseLead;
+  byId("called").textContent = name;
+  byId("name", HTMLInputElement).value = name ?? "";
+  byId("password-help").textContent = words.chooseHelp(choose);
+  byId("password", HTMLInputElement).minLength = choose;
+  byId("password").focus();
+  byId("later").addEventListener("click", () => location.assign(next));
+  byId("choose").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await api("POST", "/api/password", { password: byId("password", HTMLInputElement).value });
+      location.assign(next);
+    } catch (error) {
+      const { status, detail } = refusal(error);
+      tell(status === 0 ? words.unreachable : detail);
+    }
+  });
+}
+
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const box = findById("agreed", HTMLInputElement);
@@ -37,18 +74,22 @@ byId("form").addEventListener("submit", async (event) => {
     return box.focus();
   }
   const button = byId("start", HTMLButtonElement);
+  const token = sessionStorage.getItem(STORE);
+  const keep = byId("keep", HTMLInputElement).checked;
   button.disabled = true;
   try {
-    const { next } = await api("POST", "/api/join", { token, agreed, ...(participant && { participant }) });
-    sessionStorage.removeItem(STORE);
-    location.assign(next);
+    cameIn(await api("POST", "/api/join", { token, agreed, keep, ...(participant && { participant }) }));
   } catch (error) {
-    button.disabled = false;
     const { status, detail, after } = refusal(error);
     if (status === 0) return tell(words.unreachable);
     if (status === 429) return tell(words.tooOften(after));
     if (![401, 403, 404, 409].includes(status)) return tell(detail);
     sessionStorage.removeItem(STORE);
     noWay(words.joinUsed, words.joinNoTokenHow);
+  } finally {
+    button.disabled = false;
   }
 });
+
+addEventListener("hashchange", take);
+take();

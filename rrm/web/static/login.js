@@ -19,7 +19,9 @@ byId("form").addEventListener("submit", async (event) => {
   const button = byId("enter", HTMLButtonElement);
   button.disabled = true;
   try {
-    const { next } = await api("POST", "/api/login", { name: name.value, password: password.value });
+    const { next } = await api("POST", "/api/login", {
+      name: name.value, password: password.value, keep: byId("keep", HTMLInputElement).checked,
+    });
     location.assign(next);
   } catch (error) {
     byId("problem").textContent = why(refusal(error));

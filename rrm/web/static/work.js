@@ -196,7 +196,8 @@ function completion(code) {
 
 function drawSessionOver() {
   now.lease = null;
-  plainScreen(words.workTitle, el("p", { class: "alert bad", role: "alert" }, words.sessionOver));
+  plainScreen(words.workTitle, el("p", { class: "alert bad", role: "alert" }, words.sessionOver),
+    el("a", { class: "button primary", href: "/login" }, words.loginTitle));
 }
 
 /** @param {string | null} reason */

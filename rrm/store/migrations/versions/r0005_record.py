@@ -274,7 +274,7 @@ def people() -> None:
         *numbers("expires"),
         sa.UniqueConstraint("token", name="uq_panel_token"),
     )
-    op.create_table("session", key("token"), reference("person"), *numbers("created", "seen"))
+    op.create_table("session", key("token"), reference("person"), *numbers("created", "seen"), *truths("kept"))
     op.create_index("ix_session_person", "session", ["person"])
 
 
