@@ -228,9 +228,9 @@ def serve(
     from rrm.web.server import serve as serve_station
     from rrm.web.station import Station, WebSettings
 
-    reached = {"public_url": serving.public_url or "", "trusted_proxies": serving.trusted_proxies}
+    url, proxies = serving.public_url or "", serving.trusted_proxies
     try:
-        settings = WebSettings(**reached, **(serving.limits or {}))
+        settings = WebSettings(public_url=url, trusted_proxies=proxies, **(serving.limits or {}))
     except TypeError as error:
         known = ", ".join(WebSettings.__dataclass_fields__)
         raise ConfigError(f"--limit: {error}; there are {known}") from error

@@ -150,6 +150,10 @@ class Catalogue(Protocol):
         """Return the places that there are items at, in order."""
         ...
 
+    def checks(self) -> list[str]:
+        """Return the ids of the gold items and attention checks, which are mixed in unseen."""
+        ...
+
     def search_items(
         self,
         *,

@@ -194,7 +194,7 @@ class Answers(Claims):
         its result was told. ConflictError if there is nothing to take back.
         """
 
-        def take_back(connection: Connection) -> Lease:
+        def take_back(connection: Connection) -> tuple[Lease, bool]:
             turn = self._turn(connection)
             held = self._who(connection, [person])[person]
             mine = connection.execute(_MINE, {"me": person, "most": turn.settings.undo_limit}).all()
@@ -219,10 +219,10 @@ class Answers(Claims):
             put_draft(connection, old, content, turn.now)
             again = self._lease_again(connection, old)
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
-            return again
+            return again, held.id is not None
 
-        again = self._do(take_back)
-        self._left.forget(person)
+        again, held = self._do(take_back)
+        self._left.taken_back(person, again, held)
         return again
 
     def _lease_again(self, connection: Connection, old: Any) -> Lease:
@@ -293,7 +293,7 @@ class Answers(Claims):
             lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
             done = OwnProgress(
                 count,
-                self._left.count(connection, person, self.clock()),
+                self._left.count(connection, person, self.clock(), settings),
                 seconds,
                 median(lately) if lately else None,
                 _undoable(connection, person, settings.undo_limit),

@@ -124,7 +124,7 @@ class Claims(Base):
 
     def __init__(self, opened: Opened, clock: Callable[[], float], random: Random) -> None:
         super().__init__(opened, clock, random)
-        self._left = Left()
+        self._left = Left(self.random)
         self._last_turn: tuple[Any, Turn] | None = None
 
     # ---- getting an item ----

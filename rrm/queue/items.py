@@ -119,6 +119,12 @@ class Items(Base):
             rows = [row for some in chunks(items) for row in connection.execute(_PLACED, {"ids": some})]
         return {row.id: read_place(row.place) for row in rows}
 
+    def checks(self) -> list[str]:
+        """Return the ids of the gold items and attention checks, which are mixed in unseen."""
+        unseen = select(ITEM.c.id).where(ITEM.c.purpose != literal_column("'work'"), ITEM.c.purpose != "practice")
+        with self._read() as connection:
+            return list(connection.execute(unseen).scalars())
+
     def progress(self) -> list[PlaceProgress]:
         """Return the work items' progress, by place and kind; an adjudicated item counts as complete."""
         with self._read() as connection:

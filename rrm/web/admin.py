@@ -348,7 +348,8 @@ def _shown(desk: DeskReader, request: values.Request) -> dict[str, Any]:
     order = tuple(range(len(request.shown)))
     points = desk.settings().rating_points
     shown = Lease("", "", request, "work", order, guideline=0, shown="", expires=0.0, points=points)
-    return {**lease_json(shown, 0.0, wider=False), **Wording(desk)(request.place), "node": request.node}
+    budget = {"max_tokens": request.view.max_tokens}
+    return {**lease_json(shown, 0.0, wider=False), **budget, **Wording(desk)(request.place), "node": request.node}
 
 
 def _given(desk: DeskReader, viewer: Person, item: str) -> list[dict[str, Any]]:

@@ -26,7 +26,6 @@ from rrm.core.values import (
     Reject,
     Request,
 )
-from rrm.web.places import place_json
 
 DETAILS = frozenset({"both_bad", "diff", "source_spans"})
 """What is kept beside an answer because of what it says."""
@@ -251,20 +250,23 @@ def summary(answer: Answer, order: Sequence[int]) -> str:
 
 
 def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
-    """Return what a page shows of a lease; which items are checks is not in it."""
+    """Return what a page shows of a lease; which items are checks is not in it, nor what would tell.
+
+    So the place stays out, and the budget where no text is written: checks have places and budgets of their own.
+    """
     request = lease.request
+    judged = KINDS[request.kind].metrics  # by known answers, as those of checks are
     return {
         "id": lease.id,
         "item": request.id,
         "kind": request.kind,
         "practice": lease.purpose == "practice",
-        **place_json(request.place),
         "criterion": request.criterion,
         "instruction": request.view.instruction,
         "context": request.view.context,
         "passages": [_passage(each) for each in request.view.passages],
         "outputs": [{"text": text} for text in shown_texts(lease)],
-        "max_tokens": request.view.max_tokens,
+        "max_tokens": 0 if judged else request.view.max_tokens,
         "points": lease.points,
         "guideline": lease.guideline,
         "shown": lease.shown,
@@ -322,7 +324,8 @@ def _lists(value: Any) -> Any:
 
 def _passage(passage: Passage) -> dict[str, Any]:
     score = passage.score if passage.score is not None and isfinite(passage.score) else None
-    return {"text": passage.text, "label": "source" if passage.output is None else "part", "score": score}
+    part = passage.output is not None or score is not None  # a file's parts have scores alone
+    return {"text": passage.text, "label": "part" if part else "source", "score": score}
 
 
 def _shared(left: Sequence[str], right: Sequence[str]) -> int:

@@ -51,7 +51,7 @@ declare namespace Wire {
 
   interface Passage { text: string; label: "source" | "part"; score: number | null }
 
-  interface Item extends Place {
+  interface Item {
     id: string;
     item: string;
     kind: Kind;

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import AfterValidator, Field
 
 from rrm.core.annotation import Annotation, Lease, OwnProgress, Person, Submission, shortest_password
-from rrm.core.desk import DeskReader, RaterDesk, Rules, Sessions
+from rrm.core.desk import Catalogue, DeskReader, RaterDesk, Rules, Sessions
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.web.access import (
     HOMES,
@@ -117,13 +117,33 @@ class Flagging(Body):
 
 @dataclass(frozen=True)
 class _Work:
-    """What the routes of leases work with; `count`, `wider` and `clock` are those of the station."""
+    """What the routes of leases work with; `count` and `clock` are those of the station."""
 
     rater: RaterDesk
     read: DeskReader
     count: Callable[[str], int] | None
-    wider: Callable[[str], tuple[str, str, str] | None] | None
+    wider: "_Wider"
     clock: Callable[[], float]
+
+
+class _Wider:
+    """What stands around a request's source: told of all items or of none.
+
+    Checks from a file have none. So nobody is told it while there is such a check, which it would give away.
+    """
+
+    def __init__(self, of: Callable[[str], tuple[str, str, str] | None] | None, items: Catalogue) -> None:
+        self._of, self._items = of, items
+        self._looked: tuple[frozenset[str], bool] = frozenset(), True
+
+    def __call__(self, request: str) -> tuple[str, str, str] | None:
+        return self._of(request) if self._of is not None and self._is_told(self._of) else None
+
+    def _is_told(self, of: Callable[[str], tuple[str, str, str] | None]) -> bool:
+        checks = frozenset(self._items.checks())
+        if self._looked[0] != checks:
+            self._looked = checks, all(of(each) is not None for each in checks)
+        return self._looked[1]
 
 
 def router(station: Station) -> APIRouter:
@@ -131,7 +151,9 @@ def router(station: Station) -> APIRouter:
     routes = APIRouter(prefix="/api")
     desk = station.desk
     routes.include_router(_doors(station.gate, desk, desk, desk))
-    routes.include_router(_leases(station.gate, _Work(desk, desk, station.count, station.wider, station.clock)))
+    routes.include_router(
+        _leases(station.gate, _Work(desk, desk, station.count, _Wider(station.wider, desk), station.clock))
+    )
     return routes
 
 
@@ -195,7 +217,7 @@ def _leases(gate: Gate, work: _Work) -> APIRouter:
     @routes.get("/leases/{id}/wider")
     def wider(id: Id, person: Rater) -> dict[str, Any]:
         lease = desk.lease(person.id, id)
-        found = work.wider(lease.request.id) if work.wider is not None else None
+        found = work.wider(lease.request.id)
         if found is None:
             raise MissingError("what stands around this source is not on record")
         return dict(zip(("before", "text", "after"), found, strict=True))
@@ -336,8 +358,7 @@ def _why_none(person: Person, progress: OwnProgress) -> str:
 
 
 def _shown(work: _Work, lease: Lease) -> dict[str, Any]:
-    wider = work.wider is not None and work.wider(lease.request.id) is not None
-    return lease_json(lease, work.clock(), wider)
+    return lease_json(lease, work.clock(), work.wider(lease.request.id) is not None)
 
 
 def _submission(work: _Work, person: Person, id: str, body: Answering) -> Submission:

@@ -51,13 +51,13 @@ def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
     anna = counting.clients["anna"]
     lease = claim(anna)
     assert set(lease) == {
-        "id", "item", "kind", "practice", "place", "round", "subject", "level", "criterion", "instruction",
+        "id", "item", "kind", "practice", "criterion", "instruction",
         "context", "passages", "outputs", "max_tokens",
         "points", "guideline", "shown", "expires_in", "draft", "wider", "answers",
     }  # fmt: skip
     assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
     assert lease["context"] == "A fable."
-    assert (lease["max_tokens"], lease["points"], lease["wider"], lease["practice"]) == (40, 7, True, False)
+    assert (lease["max_tokens"], lease["points"], lease["wider"], lease["practice"]) == (0, 7, True, False)
     assert 0 < lease["expires_in"] <= 900
     again = claim(anna)
     assert {**again, "expires_in": 0} == {**lease, "expires_in": 0}

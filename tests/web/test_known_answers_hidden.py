@@ -1,0 +1,115 @@
+"""Known-answer items cannot be told from work by anything that a rater's page shows or its traffic holds."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from itertools import count
+from math import sqrt
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from rrm.core.annotation import Item
+from rrm.core.place import Place
+from rrm.core.values import Comparison, Passage, Request, Shown, View
+from rrm.interchange.items import items_from
+from tests.web.stations import House, house_in, new_key, submission_for
+
+NUMBER, EVERY = 500, 8
+
+
+def of_the_run(number: int) -> Item:
+    """Work as a run lays it: above the leaves, with parts that have outputs and scores."""
+    words = Random(number)
+    parts = tuple(Passage(f"Part {words.random()}", f"n-{i}", f"o-{i}", words.random()) for i in range(2))
+    view = View("Summarise the parts.", parts, max_tokens=60)
+    shown = tuple(Shown(f"o-{number}-{i}", f"Output {words.random()}") for i in range(2))
+    return Item(Request(f"n-{number}", "tale", Place(1, "answer", 2), "comparison", view, shown), wanted=1)
+
+
+def from_a_file(folder: Path, number: int) -> list[Item]:
+    """Known answers as somebody writes them: no budget, no level, parts with scores alone."""
+    words = Random(-1)
+    rows = [
+        f'{{"instruction": "Summarise the parts.", "kind": "comparison", "outputs": ["Output {words.random()}", '
+        f'"Output {words.random()}"], "passages": [{{"text": "Part {words.random()}", "score": {words.random()}}}, '
+        f'{{"text": "Part {words.random()}", "score": {words.random()}}}], '
+        '"expected": {"kind": "comparison", "better": 0}}\n'
+        for _ in range(number)
+    ]
+    (folder / "gold.jsonl").write_text("".join(rows))
+    return list(items_from(folder / "gold.jsonl", 1, "gold"))
+
+
+@pytest.fixture(params=[0.0, 2.0], ids=["quick", "slow"])
+def station(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """A station whose clock goes on by so many seconds whenever it is asked."""
+    work = [of_the_run(number) for number in range(NUMBER)]
+    known = {item.request.id for item in work}
+
+    def wider(request: str) -> tuple[str, str, str] | None:
+        return ("before", "source", "after") if request in known else None
+
+    changes = {"gold_every": EVERY, "attention_every": 0, "practice_items": 0}
+    items = [*work, *from_a_file(tmp_path, 120)]
+    assert isinstance(items[-1].expected, Comparison)
+    with house_in(tmp_path / "run", items, {"wider": wider}, **changes) as house:
+        ticks = count(house.desk.clock(), request.param)
+        house.desk.clock = lambda: next(ticks)
+        yield house
+
+
+def seen_of(client: Any) -> Iterator[tuple[str, dict[str, Hashable]]]:
+    """Yield each item's id with all that a script could note of it, besides the texts themselves."""
+    before: dict[str, Any] = {}
+    following = client.post("/api/claim", json={}).json()
+    for turn in range(NUMBER):
+        lease, progress = following["lease"], following["progress"]
+        me = client.get("/api/me").json()["progress"]
+        noted: dict[str, Hashable] = {
+            "keys": tuple(sorted(lease)),
+            "labels": tuple((each["label"], each["score"] is None) for each in lease["passages"]),
+            **{name: str(lease[name]) for name in lease if name not in ("id", "item", "shown", "passages", "outputs")},
+            "wider tells": client.get(f"/api/leases/{lease['id']}/wider").status_code,
+            "left": progress["left"] - before.get("left", progress["left"] + 1),
+            "sum": progress["left"] + progress["done"] - before.get("left", 0) - before.get("done", 0) if before else 0,
+            "me": me["left"] - progress["left"],
+            "undoable": progress["undoable"] == min(10, turn),
+        }
+        noted.pop("expires_in")
+        yield lease["item"], noted
+        before = progress
+        sent = client.post(f"/api/leases/{lease['id']}/answer", json=submission_for(lease, key=new_key()))
+        assert set(sent.json()) == {"id", "practice", "next"} and sent.json()["practice"] is None
+        if turn % 50 == 7:  # undo tells nothing either
+            again = client.post("/api/undo", json={}).json()["lease"]
+            assert client.get("/api/me").json()["progress"]["done"] == turn
+            sent = client.post(f"/api/leases/{again['id']}/answer", json=submission_for(again, key=new_key()))
+            before = {}
+        following = sent.json()["next"]
+
+
+def test_a_script_that_guesses_from_all_that_it_is_told_is_at_chance(station: House) -> None:
+    client = station.add("anna")
+    seen = [(station.desk.item(item).purpose == "gold", noted) for item, noted in seen_of(client)]
+    share = sum(gold for gold, _ in seen) / NUMBER
+    assert 0.5 / EVERY < share < 2 / EVERY  # there was something to guess
+    half = NUMBER // 2
+    for name in seen[0][1]:
+        learned: dict[Hashable, list[bool]] = defaultdict(list)
+        for gold, noted in seen[:half]:
+            learned[noted[name]].append(gold)
+        said = {value for value, golds in learned.items() if sum(golds) / len(golds) > 2 * share}
+        guessed = [gold for gold, noted in seen[half:] if noted[name] in said]
+        expected, spread = share * len(guessed), sqrt(share * (1 - share) * len(guessed))
+        assert sum(guessed) <= expected + 3 * spread + 1, (name, sum(guessed), len(guessed))
+
+
+def test_a_check_without_wider_context_hides_it_from_all_items_and_one_with_it_from_none(tmp_path: Path) -> None:
+    items = [of_the_run(0), *from_a_file(tmp_path, 1)]
+    for blank in (frozenset(), frozenset({items[1].request.id})):
+        around = {item.request.id: ("a", "b", "c") for item in items if item.request.id not in blank}
+        with house_in(tmp_path / f"run{len(blank)}", items, {"wider": around.get}, practice_items=0) as house:
+            lease = house.add("anna").post("/api/claim", json={}).json()["lease"]
+            assert lease["wider"] is not bool(blank)
