@@ -230,7 +230,9 @@ class AtWork:
 class OwnProgress:
     """A rater's own progress: real items done, how many may come, active seconds in all and the median of one of late.
 
-    In practice, `practice_done` of `practice_items` are done in this try, and `tries_left` tries are left.
+    `left` is an estimate that tells no check from work. Of the last answers `undoable` can be taken back,
+    `last` first. In practice, `practice_done` of `practice_items` are done in this try, and `tries_left` tries
+    are left.
     """
 
     done: int
@@ -238,6 +240,7 @@ class OwnProgress:
     seconds: float
     median_seconds: float | None
     undoable: int
+    last: str | None = None
     practising: bool = False
     practice_done: int = 0
     practice_right: int = 0

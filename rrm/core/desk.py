@@ -89,8 +89,10 @@ class RaterDesk(Protocol):
 
     def flag(self, person: str, lease: str, text: str) -> None: ...
 
-    def undo(self, person: str) -> Lease:
+    def undo(self, person: str, answer: str | None = None) -> Lease:
         """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
+
+        With the id of an `answer`, that one and no other; a second time it returns the same lease.
 
         The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ...}, places as shown.
         """
@@ -273,6 +275,18 @@ class Adjudication(Protocol):
 
     def disputed(self, limit: int = 100) -> list[tuple[str, float]]:
         """Return complete, unfrozen, not adjudicated work items whose answers differ: id and disagreement."""
+        ...
+
+    def disputed_count(self) -> int:
+        """Return how many items are disputed."""
+        ...
+
+    def rated_by(self, person: str, items: Sequence[str]) -> set[str]:
+        """Return those of these items that the person has answered."""
+        ...
+
+    def undo_decision(self, person: str, decision: str) -> None:
+        """Take a decision back, so that the answers it replaced count again; a second time changes nothing."""
         ...
 
     def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:

@@ -34,6 +34,7 @@ from rrm.queue.claims import (
 )
 from rrm.queue.given import (
     EVERY,
+    RESTORATION,
     RETRACTION,
     annotation_row,
     as_annotation,
@@ -62,6 +63,7 @@ _MINE = (
     .limit(bindparam("most"))
 )
 _MINE_CLOSED = _MINE.with_only_columns(
+    GIVEN.c.id,
     RETRACTION.c.state.label("retracted"),
     select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
 )
@@ -186,12 +188,15 @@ class Answers(Claims):
             None if expected is None else is_right(answer, expected),
         )
 
-    def undo(self, person: str) -> Lease:
+    def undo(self, person: str, answer: str | None = None) -> Lease:
         """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
+
+        With the id of an `answer` that one, if it is the last; if it was taken back just before, as by a request
+        whose reply was lost, the lease that this made is returned again.
 
         The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...},
         places as shown. What the person holds goes back, its draft is kept. Practice cannot be undone:
-        its result was told. ConflictError if there is nothing to take back.
+        its result was told. ConflictError if there is nothing to take back, or another answer is the last.
         """
 
         def take_back(connection: Connection) -> tuple[Lease, bool]:
@@ -199,6 +204,8 @@ class Answers(Claims):
             held = self._who(connection, [person])[person]
             mine = connection.execute(_MINE, {"me": person, "most": turn.settings.undo_limit}).all()
             last = next((row for row in mine if row.state == "live"), None)
+            if answer is not None and (last is None or last.id != answer):
+                return self._taken_back_before(connection, answer, mine, held), True
             if last is None:
                 words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
                 raise ConflictError(words if mine else "there is no answer to take back")
@@ -224,6 +231,13 @@ class Answers(Claims):
         again, held = self._do(take_back)
         self._left.taken_back(person, again, held)
         return again
+
+    def _taken_back_before(self, connection: Connection, answer: str, mine: Sequence[Any], held: Any) -> Lease:
+        """Return the lease that taking an answer back made, if nothing came since."""
+        named = next((row for row in mine if row.id == answer), None)
+        if named is None or named.state != "undone" or held.id is None or held.item != named.item:
+            raise ConflictError("this is not your last answer any more: look at your last answers")
+        return self._as_lease(connection, held)
 
     def _lease_again(self, connection: Connection, old: Any) -> Lease:
         """Lease the item of an old lease to the same person, whose place was never freed."""
@@ -278,7 +292,8 @@ class Answers(Claims):
     def answer_count(self) -> int:
         """Return how many answers of every state and changes of state there are: it grows with every change."""
         with self._read() as connection:
-            counts = [connection.execute(select(func.max(each.c.seq))).scalar() for each in (GIVEN, RETRACTION)]
+            changes = (GIVEN, RETRACTION, RESTORATION)
+            counts = [connection.execute(select(func.max(each.c.seq))).scalar() for each in changes]
         return sum(count or 0 for count in counts)
 
     def own_progress(self, person: str) -> OwnProgress:
@@ -296,7 +311,7 @@ class Answers(Claims):
                 self._left.count(connection, person, self.clock(), settings),
                 seconds,
                 median(lately) if lately else None,
-                _undoable(connection, person, settings.undo_limit),
+                *_undoable(connection, person, settings.undo_limit),
             )
             if state != "practising":
                 return done
@@ -327,11 +342,12 @@ def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Lat
     return None
 
 
-def _undoable(connection: Connection, person: str, most: int) -> int:
-    """Return how many answers `undo` would take back, one after another."""
+def _undoable(connection: Connection, person: str, most: int) -> tuple[int, str | None]:
+    """Return how many answers `undo` would take back, one after another, and which is the first."""
     mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most})
-    live = (row.closed for row in mine if row.retracted is None)
-    return sum(1 for _ in takewhile(lambda closed: not closed, live))
+    live = [row for row in mine if row.retracted is None]
+    ids = [row.id for row in takewhile(lambda row: not row.closed, live)]
+    return len(ids), ids[0] if ids else None
 
 
 def _as_draft(answer: Answer, confidence: float | None, detail: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, cast, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, cast, func, insert, literal_column, select, update
 
 from rrm.core.annotation import Annotation, AnswerState
 from rrm.core.errors import InputError
@@ -17,7 +17,7 @@ from rrm.store.kinds import answer_from, from_json, read_place, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
-RETRACTION = table("retraction")
+RETRACTION, RESTORATION = table("retraction"), table("restoration")
 
 _SHORT = 100
 """Characters of an answer's JSON up to which it is kept: many give the same answer."""
@@ -29,9 +29,15 @@ _COLUMNS: dict[str, Any] = {
 }
 _KIND = len(Annotation._fields)
 _PLACE = Annotation._fields.index("place") - Annotation._fields.index("state")  # behind what is read one by one
+IS_RETRACTED = and_(
+    RETRACTION.c.given == GIVEN.c.id,
+    ~select(RESTORATION.c.seq).where(RESTORATION.c.retraction == RETRACTION.c.seq).exists().correlate(RETRACTION),
+)
+"""That a retraction is of this answer and counts; an answer has at most one."""
+
 EVERY = select(
     *(_COLUMNS[name] for name in Annotation._fields), GIVEN.c.answer_kind, GIVEN.c.seq, GIVEN.c.lease
-).join_from(GIVEN, RETRACTION, RETRACTION.c.given == GIVEN.c.id, isouter=True)
+).join_from(GIVEN, RETRACTION, IS_RETRACTED, isouter=True)
 """Annotations and their states, for `as_annotation`: its fields in their order, then the answer's kind."""
 
 IS_LIVE = RETRACTION.c.seq.is_(None)
@@ -42,10 +48,17 @@ _LIVE = (
     .order_by(GIVEN.c.seq)
 )
 _NEXT: dict[str, Any] = {
-    each.name: select(func.coalesce(func.max(each.c.seq), 0) + 1).scalar_subquery() for each in (GIVEN, RETRACTION)
+    each.name: select(func.coalesce(func.max(each.c.seq), 0) + 1).scalar_subquery()
+    for each in (GIVEN, RETRACTION, RESTORATION)
 }
 _NEW_ANSWER = insert(GIVEN).values(seq=_NEXT["given"])
 _NEW_RETRACTION = insert(RETRACTION).values(seq=_NEXT["retraction"])
+_NEW_RESTORATION = insert(RESTORATION).values(seq=_NEXT["restoration"])
+_ADJUDICATED = (
+    select(RETRACTION.c.seq)
+    .join_from(GIVEN, RETRACTION, IS_RETRACTED)
+    .where(GIVEN.c.item == bindparam("one"), RETRACTION.c.state == "adjudicated")
+)
 _COUNT_IN = (
     update(ITEM)
     .where(ITEM.c.id == bindparam("one"), ITEM.c.purpose == literal_column("'work'"))
@@ -121,6 +134,13 @@ def retract(connection: Connection, answers: Sequence[str], state: AnswerState, 
     """Say of answers that they no longer count."""
     if answers:
         connection.execute(_NEW_RETRACTION, [{"given": id_, "state": state, "at": now, "by": by} for id_ in answers])
+
+
+def restore(connection: Connection, item: str, now: float, by: str) -> None:
+    """Have the answers to an item that a decision had replaced count again."""
+    retractions = connection.execute(_ADJUDICATED, {"one": item}).scalars().all()
+    if retractions:
+        connection.execute(_NEW_RESTORATION, [{"retraction": seq, "at": now, "by": by} for seq in retractions])
 
 
 def recount(

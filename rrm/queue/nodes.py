@@ -18,7 +18,7 @@ from rrm.core.kinds import KINDS as ANSWERS
 from rrm.core.nodes import CallPage, CallSums, NodeMark, NodeRecord, TreeEntry, TreeRole
 from rrm.core.task import Source, Span
 from rrm.core.values import OVERALL, Composed, Failure, Feedback, Fitted, Output, Request, Scored
-from rrm.queue import tables as _desk_tables  # noqa: F401 so that `table` knows them
+from rrm.queue.given import IS_RETRACTED
 from rrm.store.database import Opened, open_database, transaction
 from rrm.store.kinds import KINDS, read_place
 from rrm.store.recent import Recent
@@ -32,7 +32,7 @@ WRITTEN = {kind: words for kind, answer in ANSWERS.items() if (words := answer.w
 """The kinds of feedback that hold words of a rater, and which field holds them."""
 
 _KEPT = 16  # trees' spans, and sources
-_COUNTED = (*(kind.name for kind in KINDS.values() if kind.name != "view"), "given", "retraction")
+_COUNTED = (*(kind.name for kind in KINDS.values() if kind.name != "view"), "given", "retraction", "restoration")
 _WHOLE = "/whole/"
 """Stands in the places of the flat baseline."""
 
@@ -409,7 +409,7 @@ def _ratings(connection: Connection, nodes: Sequence[str]) -> Counter[str]:
     feedback, request, given, place = table("feedback"), table("request"), table("given"), table("place")
     recorded = select(request.c.node, func.count()).join(feedback, feedback.c.request == request.c.id)
     taken_up = select(place.c.place).where(place.c.taken_up.is_not(None))
-    retracted = exists().where(table("retraction").c.given == given.c.id)
+    retracted = exists().where(IS_RETRACTED)
     counting = given.c.purpose == "work", given.c.place.not_in(taken_up), ~retracted
     counts: Counter[str] = Counter()
     for some in chunks(nodes):

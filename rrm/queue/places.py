@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, insert, literal_column, select, update
 
@@ -12,9 +13,19 @@ from rrm.core.place import Place
 from rrm.core.values import Feedback, Rated, Request
 from rrm.queue.answers import Answers
 from rrm.queue.audit import record_audit
-from rrm.queue.claims import check_same, checked_key, end_lease, set_lease_state
+from rrm.queue.claims import PERSON, check_same, checked_key, end_lease, set_lease_state
 from rrm.queue.entered import record_entered
-from rrm.queue.given import EVERY, IS_LIVE, annotation_row, as_annotation, insert_annotations, recount, retract
+from rrm.queue.given import (
+    EVERY,
+    IS_LIVE,
+    RETRACTION,
+    annotation_row,
+    as_annotation,
+    insert_annotations,
+    recount,
+    restore,
+    retract,
+)
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import ITEM, LEASE, PLACE, frozen_places, in_words, is_held, item_rows
 from rrm.queue.people import find_person
@@ -44,6 +55,18 @@ _ABOUT_PLACE = select(
 ).where(_HERE)
 
 
+_IS_DISPUTED = and_(_WORK, ~ITEM.c.closed, ~ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted, ITEM.c.disagreement > 0)
+_RATED = EVERY.with_only_columns(GIVEN.c.item).where(
+    GIVEN.c.person == bindparam("me"),
+    GIVEN.c.item.in_(bindparam("these", expanding=True)),
+    ~GIVEN.c.adjudication,
+    RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "adjudicated"),
+)
+_OTHER_JUDGES = select(PERSON.c.id).where(
+    PERSON.c.id != bindparam("me"), PERSON.c.role.in_(["adjudicator", "admin"]), PERSON.c.state != "paused"
+)
+
+
 class Places(Answers):
     """The part of the desk that adjudicates and closes levels."""
 
@@ -54,17 +77,27 @@ class Places(Answers):
 
         Those that differ most come first.
         """
-        complete = and_(_WORK, ~ITEM.c.closed, ~ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted, ITEM.c.disagreement > 0)
-        asked = select(ITEM.c.id, ITEM.c.disagreement).where(complete)
+        asked = select(ITEM.c.id, ITEM.c.disagreement).where(_IS_DISPUTED)
         with self._read() as connection:
             found = connection.execute(asked.order_by(ITEM.c.disagreement.desc(), ITEM.c.seq).limit(limit))
             return [(row.id, row.disagreement) for row in found]
+
+    def disputed_count(self) -> int:
+        """Return how many items are disputed."""
+        with self._read() as connection:
+            return connection.execute(select(func.count()).select_from(ITEM).where(_IS_DISPUTED)).scalar_one()
+
+    def rated_by(self, person: str, items: Sequence[str]) -> set[str]:
+        """Return those of these items that the person has answered, decisions not counted."""
+        with self._read() as connection:
+            return {item for some in chunks(items) for item in connection.execute(_RATED, _who(person, some)).scalars()}
 
     def adjudicate(self, person: str, item: str, submission: Submission, key: str) -> Annotation:
         """Record a decision that stands in the place of the item's answers, which are kept as "adjudicated".
 
         Places in the answer are in the request's own order; `shown` is kept as it is sent. The same `key`
-        again returns the same decision. ConflictError unless the item is complete, unfrozen and unsettled.
+        again returns the same decision. ConflictError unless the item is complete, unfrozen and unsettled, and for
+        somebody who has answered it while another adjudicator or admin has not.
         """
         key, shown = checked_key(key), storable(submission.shown, "what was shown", 200)
 
@@ -78,6 +111,7 @@ class Places(Answers):
             settings, version = read_settings(connection), latest_guideline(connection)
             check(submission, request, settings.rating_points)
             _check_is_open_to_decision(connection, item)
+            _check_is_impartial(connection, person, item)
             order = tuple(range(len(request.shown)))
             about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
             asked = ("live", "work", request.place, request.node, request.kind, None, True)
@@ -91,6 +125,33 @@ class Places(Answers):
             return annotation
 
         return self._do(decide)
+
+    def undo_decision(self, person: str, decision: str) -> None:
+        """Take a decision back, so that the answers it replaced count again; a second time changes nothing.
+
+        AccessError for another's decision, unless an admin asks; ConflictError once its place is frozen.
+        """
+
+        def take_back(connection: Connection) -> None:
+            _check_may_decide(connection, person)
+            found = connection.execute(EVERY.where(GIVEN.c.id == decision, GIVEN.c.adjudication)).one_or_none()
+            if found is None:
+                raise MissingError(f"there is no decision {decision!r:.60}")
+            if found.person != person and find_person(connection, person).role != "admin":
+                raise AccessError("this decision is somebody else's: an admin can take it back")
+            if found.state != "live":
+                return
+            if item_rows(connection, [found.item])[found.item].closed:
+                where = in_words(connection, read_place(found.place))
+                raise ConflictError(f"{where} is frozen: its decisions cannot be taken back any more")
+            now = self.clock()
+            retract(connection, [found.id], "undone", now, person)
+            restore(connection, found.item, now, person)
+            connection.execute(update(ITEM).where(ITEM.c.id == found.item).values(settled=False, changed=now))
+            version = latest_guideline(connection)
+            record_audit(connection, now, person, "undo decision", found.item, found.id, None, version)
+
+        self._do(take_back)
 
     # ---- places ----
 
@@ -332,6 +393,19 @@ def _check_may_decide(connection: Connection, person: str) -> None:
         raise AccessError("only adjudicators and admins decide on disputed items")
     if found.state == "paused":
         raise AccessError("you are paused and decide nothing for now: ask an admin")
+
+
+def _check_is_impartial(connection: Connection, person: str, item: str) -> None:
+    """Raise ConflictError for somebody who has answered the item while another judge has not."""
+    if not connection.execute(_RATED, _who(person, [item])).first():
+        return
+    others = connection.execute(_OTHER_JUDGES, {"me": person}).scalars().all()
+    if any(not connection.execute(_RATED, _who(other, [item])).first() for other in others):
+        raise ConflictError("you have rated this item yourself: another adjudicator or admin decides on it")
+
+
+def _who(person: str, items: Sequence[str]) -> dict[str, Any]:
+    return {"me": person, "these": items}
 
 
 def _check_is_open_to_decision(connection: Connection, item: str) -> None:

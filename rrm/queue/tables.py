@@ -143,8 +143,17 @@ class RetractionRow(Row, table=True):
     """That an answer no longer counts, and why: undone, requeued or adjudicated. `seq` counts from 1 without gaps."""
 
     seq: int | None = Field(default=None, primary_key=True)
-    given: str = Field(unique=True, foreign_key="given.id")
+    given: str = Field(index=True, foreign_key="given.id")
     state: str
+    at: float
+    by: str
+
+
+class RestorationRow(Row, table=True):
+    """That a retraction counts no more: the decision behind it was taken back. `seq` counts from 1 without gaps."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    retraction: int = Field(unique=True, foreign_key="retraction.seq")
     at: float
     by: str
 

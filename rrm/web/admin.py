@@ -107,6 +107,10 @@ class Deciding(Body):
     detail: Detail = Field(default_factory=dict)
 
 
+class Undoing(Body):
+    decision: Annotated[str, Field(min_length=1, max_length=100)]
+
+
 def router(station: Station) -> APIRouter:
     """Return the admin's and the adjudicator's routes."""
     routes = APIRouter(prefix="/api")
@@ -450,13 +454,21 @@ def _settling(gate: Gate, desk: DeskReader, disputes: Adjudication, count: Calla
     Judge: TypeAlias = Annotated[Person, Depends(allow(gate, "adjudicator", "admin"))]
 
     @routes.get("")
-    def disputed(_: Viewer) -> list[dict[str, Any]]:
+    def disputed(viewer: Viewer) -> dict[str, Any]:
         found = disputes.disputed(_MOST_DISPUTED)
         requests, worded = desk.requests([id for id, _ in found]), Wording(desk)
-        return [
-            {"item": id, "disagreement": value, **worded(requests[id].place), "kind": requests[id].kind}
-            for id, value in found
+        own = disputes.rated_by(viewer.id, list(requests))
+        items = [
+            {
+                "item": id,
+                "disagreement": value,
+                **worded(requests[id].place),
+                "kind": requests[id].kind,
+                "own": id in own,
+            }
+            for id, value in sorted(found, key=lambda row: row[0] in own)  # others' first
         ]
+        return {"items": items, "total": disputes.disputed_count()}
 
     @routes.get("/{item}")
     def one(item: Id, viewer: Viewer) -> dict[str, Any]:
@@ -473,6 +485,13 @@ def _settling(gate: Gate, desk: DeskReader, disputes: Adjudication, count: Calla
         shown = shown_hash(request, range(len(texts)), desk.guideline().version, points)
         submission = Submission(made.answer, shown, detail={**body.detail, **made.detail})
         return {"id": disputes.adjudicate(judge.id, item, submission, body.key).id}
+
+    @routes.post("/{item}/undo")
+    def undo(item: Id, judge: Judge, body: Undoing) -> dict[str, Any]:
+        if body.decision not in {each.id for each in desk.item_answers(item)}:
+            raise MissingError("there is no such decision on this item")
+        disputes.undo_decision(judge.id, body.decision)
+        return {}
 
     return routes
 

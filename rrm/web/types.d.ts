@@ -89,7 +89,7 @@ declare namespace Wire {
     adjudication: boolean;
   }
 
-  interface Disputed extends Placed { item: string; disagreement: number; kind: Kind }
+  interface Disputed extends Placed { item: string; disagreement: number; kind: Kind; own: boolean }
   interface DisputedItem extends Item, Placed { node: string; given: Annotation[] }
   interface RecordedItem extends DisputedItem {
     purpose: Purpose;
@@ -120,6 +120,7 @@ declare namespace Wire {
     seconds: number;
     median_seconds: number | null;
     undoable: number;
+    last: string | null;
     practising: boolean;
     practice_done: number;
     practice_right: number;
@@ -258,7 +259,7 @@ declare namespace Wire {
     [guideline: `/api/admin/guidelines/${number}`]: Guideline;
     "/api/admin/settings": Settings;
     [audit: `/api/admin/audit?${string}`]: { entries: AuditEntry[]; next: number | null };
-    "/api/disputed": Disputed[];
+    "/api/disputed": { items: Disputed[]; total: number };
     [disputed: `/api/disputed/${string}`]: DisputedItem;
   }
   interface Posts {
@@ -286,6 +287,7 @@ declare namespace Wire {
     "/api/admin/guidelines": { version: number };
     "/api/admin/guidelines/preview": { html: string };
     [decide: `/api/disputed/${string}/decide`]: { id: string };
+    [undo: `/api/disputed/${string}/undo`]: Empty;
   }
   interface Puts {
     [draft: `/api/leases/${string}/draft`]: { tokens: number | null };

@@ -111,6 +111,12 @@ class Skipping(Body):
     reason: Reason
 
 
+class Undoing(Body):
+    """Which answer is taken back: a page names it, so that none is taken back twice; without, the last."""
+
+    answer: Annotated[str, Field(max_length=100)] | None = None
+
+
 class Flagging(Body):
     text: Reason
 
@@ -251,8 +257,8 @@ def _leases(gate: Gate, work: _Work) -> APIRouter:
         return {}
 
     @routes.post("/undo")
-    def undo(person: Rater, _: Nothing) -> dict[str, Any]:
-        return {"lease": _shown(work, desk.undo(person.id))}
+    def undo(person: Rater, body: Undoing) -> dict[str, Any]:
+        return {"lease": _shown(work, desk.undo(person.id, body.answer))}
 
     @routes.get("/history")
     def history(person: Rater) -> list[dict[str, Any]]:

@@ -366,6 +366,22 @@ def test_own_progress_counts_what_stands_and_what_may_come(desk: SqlDesk) -> Non
         desk.own_progress("p-nobody")
 
 
+def test_an_undo_that_names_its_answer_takes_back_that_one_alone(desk: SqlDesk) -> None:
+    desk.add_items(work(1, 2, 3))
+    (ann,) = raters(desk, 1)
+    given = [submit(desk, claimed(desk, ann), key=f"k{number}") for number in range(3)]
+    ids = [each.id for each in desk.answers(person=ann)]
+    assert desk.own_progress(ann).last == ids[-1] and len(given) == 3
+    with pytest.raises(ConflictError, match="not your last answer"):
+        desk.undo(ann, ids[0])
+    again = desk.undo(ann, ids[-1])
+    assert desk.undo(ann, ids[-1]) == again  # asked again, as its reply was lost
+    assert [each.state for each in desk.answers(person=ann)] == ["live", "live", "undone"]
+    assert desk.undo(ann, ids[1]).request.id != again.request.id
+    with pytest.raises(ConflictError):
+        desk.undo(ann, ids[-1])
+
+
 def test_what_is_left_is_counted_down_until_it_is_counted_anew(desk: SqlDesk, clock: Clock) -> None:
     desk.add_items(work(*range(6)))
     ann, bob = raters(desk, 2)

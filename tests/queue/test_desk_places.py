@@ -92,6 +92,52 @@ def test_a_decision_stands_in_the_place_of_the_answers_which_are_kept(either_des
         decide(either_desk, dee, item, "another key")
 
 
+def test_a_decision_that_is_taken_back_leaves_all_as_it_was(either_desk: SqlDesk) -> None:
+    either_desk.add_items(work(1, 2, wanted=2))
+    people = disagreeing(either_desk)
+    dee, eve = (either_desk.add_person(name, "adjudicator", by="test").id for name in ("Dee", "Eve"))
+    item, before = request(1).id, either_desk.item_answers(request(1).id)
+    count = either_desk.answer_count()
+    for turn in range(2):  # and may be decided and taken back again
+        decision = decide(either_desk, dee, item, f"decision {turn}")
+        with pytest.raises(AccessError, match="somebody else's"):
+            either_desk.undo_decision(eve, decision)
+        either_desk.undo_decision(dee, decision)
+        either_desk.undo_decision(dee, decision)
+        given = [each for each in either_desk.item_answers(item) if not each.adjudication]
+        assert given == before
+        assert item in dict(either_desk.disputed()) and either_desk.disputed_count() == 2
+    assert either_desk.answer_count() > count
+    assert [either_desk.own_progress(each).done for each in people] == [2, 2]
+    last = decide(either_desk, dee, item, "at last")
+    either_desk.freeze(FIRST, "test")
+    with pytest.raises(ConflictError, match="frozen"):
+        either_desk.undo_decision(dee, last)
+    with pytest.raises(MissingError):
+        either_desk.undo_decision(dee, before[0].id)
+    assert either_desk.take_up(FIRST) == 3
+
+
+def test_who_rated_an_item_does_not_decide_on_it_while_somebody_else_can(desk: SqlDesk) -> None:
+    desk.add_items(work(1, 2, wanted=2))
+    people = disagreeing(desk)
+    item = request(1).id
+    dee = desk.add_person("Dee", "adjudicator", by="test").id
+    judging = desk.add_person("Jo", "adjudicator", by="test").id
+    desk.add_items(work(3, wanted=2))
+    ann = people[0]
+    for person, choice in ((judging, 0), (ann, 1)):
+        desk.change_settings({"practice_items": 0}, "test")
+        lease = claimed(desk, person)
+        submit(desk, lease, choosing(lease, choice), key=f"{person} 3")
+    assert desk.rated_by(judging, [item, request(3).id]) == {request(3).id}
+    with pytest.raises(ConflictError, match="rated this item yourself"):
+        decide(desk, judging, request(3).id)
+    decide(desk, judging, item, "another's")
+    desk.set_state(dee, "paused", "test")
+    assert decide(desk, judging, request(3).id)
+
+
 def test_only_whom_it_is_for_decides_and_only_on_what_is_complete_and_open(desk: SqlDesk) -> None:
     desk.add_items([*work(1, 2, wanted=2), *known("gold", 3)])
     ann, bob = raters(desk, 2)

@@ -75,6 +75,7 @@ ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/api/disputed"): SETTLING,
     ("GET", "/api/disputed/{item}"): SETTLING,
     ("POST", "/api/disputed/{item}/decide"): JUDGES,
+    ("POST", "/api/disputed/{item}/undo"): JUDGES,
     ("GET", "/api/admin/export/{form}"): LOOKING,
 }
 

@@ -288,7 +288,7 @@ def test_somebody_new_gets_a_link_that_works_once(home: House) -> None:
     assert (made["person"]["name"], made["person"]["role"]) == ("Kim", "annotator")
     token = made["link"].partition("#")[2]
     joined = home.client().post("/api/join", json={"token": token, "agreed": True})
-    assert joined.json() == {"next": "/work"}
+    assert joined.json() == {"next": "/work", "name": "Kim", "choose": 6}
     assert home.client().post("/api/join", json={"token": token, "agreed": True}).status_code == 401
     assert token not in home.clients["ada"].get("/api/admin/audit").text
 
@@ -337,7 +337,8 @@ def test_a_panels_link_asks_the_panel_for_the_participants_id(home: House) -> No
 
 def test_an_admin_sets_the_own_password_and_logs_in_with_it(home: House) -> None:
     post(home, "/api/admin/password", {"password": PASSWORD})
-    assert home.client().post("/api/login", json={"name": "ada", "password": PASSWORD}).json() == {"next": "/admin"}
+    came = home.client().post("/api/login", json={"name": "ada", "password": PASSWORD}).json()
+    assert came == {"next": "/admin", "name": "ada", "choose": None}
     assert home.clients["ada"].post("/api/admin/password", json={"password": "short"}).status_code == 422
     assert PASSWORD not in home.clients["ada"].get("/api/admin/audit?everyday=true").text
 
@@ -543,7 +544,9 @@ def dispute(home: House) -> str:
     """Have anna and ben differ on one item; return it."""
     rate_all(home, "anna", {})
     rate_all(home, "ben", {"node-3": 1})
-    (found,) = get(home, "/api/disputed", "jude")
+    told = get(home, "/api/disputed", "jude")
+    (found,) = told["items"]
+    assert (told["total"], found["own"]) == (1, False)
     assert (found["level"], found["kind"], found["disagreement"]) == (0, "comparison", 1.0)
     return str(found["item"])
 
@@ -564,7 +567,7 @@ def test_a_decision_stands_and_the_originals_are_kept(home: House) -> None:
     body = {"key": new_key(), "answer": {"kind": "comparison", "better": 1, "strength": 0.5, "both_bad": False}}
     first = post(home, f"/api/disputed/{item}/decide", body, "jude")
     assert post(home, f"/api/disputed/{item}/decide", body, "jude") == first
-    assert get(home, "/api/disputed") == []
+    assert get(home, "/api/disputed") == {"items": [], "total": 0}
     found = get(home, f"/api/admin/items/{item}")
     assert [(each["state"], each["adjudication"]) for each in found["given"]] == [
         ("adjudicated", False), ("adjudicated", False), ("live", True),
@@ -577,6 +580,23 @@ def test_a_decision_stands_and_the_originals_are_kept(home: House) -> None:
     assert audited(home).count("adjudicate") == 1
 
 
+def test_a_decision_is_taken_back_once_and_the_answers_count_again(home: House) -> None:
+    item = dispute(home)
+    body = {"key": new_key(), "answer": {"kind": "comparison", "better": 1, "strength": 0.5, "both_bad": False}}
+    decision = post(home, f"/api/disputed/{item}/decide", body, "jude")["id"]
+    for _ in range(2):  # as after a reply that was lost
+        assert post(home, f"/api/disputed/{item}/undo", {"decision": decision}, "jude") == {}
+    found = get(home, f"/api/admin/items/{item}")
+    assert [(each["state"], each["adjudication"]) for each in found["given"]] == [
+        ("live", False), ("live", False), ("undone", True),
+    ]  # fmt: skip
+    assert get(home, "/api/disputed")["total"] == 1
+    assert audited(home).count("undo decision") == 1
+    wrong = home.clients["jude"].post("/api/disputed/request-x/undo", json={"decision": decision})
+    assert wrong.status_code == 404
+    assert home.clients["rita"].post(f"/api/disputed/{item}/undo", json={"decision": decision}).status_code == 403
+
+
 def test_a_decision_that_does_not_fit_the_item_is_refused(home: House) -> None:
     item = dispute(home)
     for answer in (
@@ -586,7 +606,7 @@ def test_a_decision_that_does_not_fit_the_item_is_refused(home: House) -> None:
     ):
         body = {"key": new_key(), "answer": answer}
         assert home.clients["jude"].post(f"/api/disputed/{item}/decide", json=body).status_code == 422
-    assert len(get(home, "/api/disputed")) == 1
+    assert get(home, "/api/disputed")["total"] == 1
 
 
 def test_raters_see_no_disputes_and_readers_settle_none(home: House) -> None:
@@ -613,7 +633,7 @@ def test_every_kind_can_be_settled(house: House) -> None:
             assert (
                 client.post(f"/api/leases/{lease['id']}/answer", json=submission_for(lease, answer)).status_code == 200
             )
-    disputed = get(house, "/api/disputed", "jude")
+    disputed = get(house, "/api/disputed", "jude")["items"]
     assert {each["kind"] for each in disputed if each["kind"] == "rating"} == {"rating"}
     rating = next(each for each in disputed if each["kind"] == "rating")
     assert rating["disagreement"] == pytest.approx(4 / 6)

@@ -180,6 +180,7 @@ def test_a_rater_is_added_with_a_link_and_another_is_paused_by_keyboard(
         with visiting(chromium, url) as other:
             other.goto(link)
             other.get_by_role("button", name="Start").click()
+            other.click("#later")
             other.wait_for_url("**/work")
         page.seen.assert_clean(page)
 
@@ -218,6 +219,7 @@ def test_disputed_items_are_settled_by_keyboard_alone(
             if page.locator("#item-title:has-text('Comparison')").count():
                 break
             before = page.locator("#queue [aria-current]").get_attribute("data-item")
+            page.wait_for_selector("#one:not(.fresh)")
             page.keyboard.press("s")
             page.wait_for_function(
                 "id => document.querySelector('#queue [aria-current]')?.dataset.item !== id", arg=before
@@ -225,10 +227,19 @@ def test_disputed_items_are_settled_by_keyboard_alone(
         item = page.locator("#queue [aria-current]").get_attribute("data-item")
         assert item in comparisons
         picture(page, pictures, "admin-settling-1280")
-        page.keyboard.press("2")  # A better
+        page.wait_for_selector("#one:not(.fresh)")
+        for _ in range(2):  # a double tap decides on one item
+            page.keyboard.press("2")  # A better
+            page.wait_for_function("id => !document.querySelector(`[data-item='${id}']`)", arg=item)
+        page.wait_for_selector("#one:not(.fresh)")
+        page.keyboard.press("u")
+        page.wait_for_selector(f"#queue [aria-current][data-item='{item}']")
+        assert len(desk.disputed()) == len(disputed)
+        page.wait_for_selector("#one:not(.fresh)")
+        page.keyboard.press("2")
         page.wait_for_function("id => !document.querySelector(`[data-item='${id}']`)", arg=item)
-        decision = next(each for each in desk.item_answers(item) if each.adjudication)
-        assert (decision.answer, decision.person) == (Comparison(0, 0.5), judge)
+        undone, decision = (each for each in desk.item_answers(item) if each.adjudication)
+        assert (decision.answer, decision.person, undone.state) == (Comparison(0, 0.5), judge, "undone")
         assert {each.state for each in desk.item_answers(item) if not each.adjudication} == {"adjudicated"}
         assert page.evaluate("document.activeElement.id") == "item-title"
         assert_accessible(page)
@@ -255,6 +266,7 @@ def test_a_critique_that_another_rater_rejected_is_settled_with_its_passages_to_
             come_in(page, desk, url, "adjudicator", "Jude")
             page.goto("/admin/adjudicate")
             page.wait_for_selector("#item-title")
+            page.wait_for_selector("#one:not(.fresh)")
             page.locator(".reading [role=textbox]").focus()
             page.keyboard.press("ArrowRight")
             page.keyboard.press("m")  # marks the first word

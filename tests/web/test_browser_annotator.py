@@ -116,11 +116,11 @@ def rating(scene: Scene, chromium: Any, **options: Any) -> Iterator[Any]:
 
 def ready(page: Any) -> None:
     """Wait until an item can be answered."""
-    page.wait_for_selector("#item:not(.busy) .bar-answer")
+    page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
 
 
 def item_number(page: Any, number: int) -> None:
-    page.wait_for_selector(f"#item:not(.busy) .item-head span:text-is('Item {number}')")
+    page.wait_for_selector(f"#item:not(.busy):not(.fresh) .item-head span:text-is('Item {number}')")
 
 
 def heading(page: Any) -> str:
@@ -128,6 +128,7 @@ def heading(page: Any) -> str:
 
 
 def press(page: Any, *keys: str) -> None:
+    page.wait_for_selector("#item.fresh", state="detached")  # keys are dead just after an item was drawn
     for key in keys:
         page.keyboard.press(key)
 
@@ -611,6 +612,54 @@ def test_a_late_answer_is_refused_in_words_and_what_was_written_is_offered_again
         assert given.answer.text == "My words."
 
 
+def test_a_double_tap_answers_one_item(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("label", 3)) as at, rating(at, chromium) as page:
+        for turn, twice in (
+            (2, lambda: page.keyboard.press("y")),
+            (3, lambda: page.click(".bar-answer button >> nth=0")),
+        ):
+            twice()
+            page.wait_for_selector(f"#item:not(.busy) .item-head span:text-is('Item {turn}')")
+            page.evaluate("document.querySelector('.bar-answer button').click()")  # as a second tap that came at once
+            page.keyboard.press("y")
+            page.wait_for_timeout(150)
+            assert len(at.live()) == turn - 1
+            item_number(page, turn)
+
+
+def test_arrows_in_a_text_that_scrolls_answer_nothing(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("comparison", 2)) as at, rating(at, chromium) as page:
+        page.focus(".passages .scroll")
+        press(page, "ArrowRight", "ArrowLeft", "ArrowDown")
+        page.wait_for_timeout(100)
+        assert at.live() == []
+        page.focus("#heading")
+        press(page, "ArrowRight")
+        item_number(page, 2)
+        assert len(at.live()) == 1
+
+
+def test_an_undo_whose_reply_was_lost_takes_one_answer_back(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("label", 4)) as at, rating(at, chromium) as page:
+        for turn in (2, 3):
+            press(page, "y")
+            item_number(page, turn)
+        lost: list[str] = []
+
+        def lose(route: Any) -> None:
+            lost.append(route.request.post_data)
+            if len(lost) > 1:
+                route.continue_()
+            else:
+                route.fetch()
+                route.abort()
+
+        page.route("**/api/undo", lose)
+        press(page, "u")
+        item_number(page, 2)
+        assert len(lost) == 2 and lost[0] == lost[1] and len(at.live()) == 1
+
+
 def test_two_tabs_show_the_same_item_and_both_go_on_when_one_answers(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("comparison", 3)) as at, rating(at, chromium) as page:
         other = page.context.new_page()
@@ -823,6 +872,9 @@ def test_the_other_screens_fit_and_are_accessible(
         look("join")
         page.check("#agreed")
         page.click("#form button")
+        page.wait_for_selector("#choose")
+        look("choose")
+        page.click("#later")
         ready(page)
         look("practice")
         press(page, "1" if page.inner_text(".output .text").startswith("A lonely") else "7")

@@ -66,6 +66,7 @@ export function listen(find) {
     if (typing && event.key === "Escape") return target.blur();
     const sends = control && event.key === "Enter";
     if (event.altKey || ((typing || control) && !sends)) return;
+    if (event.key.startsWith("Arrow") && target.closest(".scroll, .consent")) return; // they scroll
     if (target.matches("button, a, summary, input") && ["Enter", " "].includes(event.key) && !sends) return;
     const action = find(sends ? "Control+Enter" : event.key.length === 1 ? event.key.toLowerCase() : event.key);
     if (!action || action.button?.disabled) return;

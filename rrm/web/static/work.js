@@ -5,6 +5,7 @@ import {
 } from "./common.js";
 import { ask, open } from "./dialogs.js";
 import { drafts } from "./drafts.js";
+import { freshness } from "./fresh.js";
 import { always, buttonOf, keyButton, keyTable, listen, relabel } from "./keys.js";
 import { kinds } from "./kinds.js";
 import { insist, newKey, outbox, retryNow } from "./outbox.js";
@@ -18,6 +19,7 @@ const LOOK_AGAIN = 30; // seconds between two looks for an item when there was n
 const BREAK = 45 * 60; // seconds of active time after which a break is proposed
 
 const clock = activeClock();
+const dead = freshness(byId("item"));
 const tabs = new BroadcastChannel("rrm");
 const now = {
   me: /** @type {Wire.Me | null} */ (null), // who rates
@@ -264,6 +266,7 @@ function drawItem(lease) {
         el("section", { class: "outputs", "aria-label": words.outputs }, part.outputs),
         el("section", { class: "card bar-answer", "aria-label": words.actions }, part.bar))),
     el("section", { class: "always row", "aria-label": words.moreActions }, others.map(keyButton)));
+  dead.drawn();
   relabel(undo, words.undoable(progress.undoable));
   buttonOf(undo).disabled = !progress.undoable;
   practiceBanner(lease);
@@ -400,6 +403,7 @@ function drawPractice(answer, { right, expected, explanation }, next) {
       heading(verdict), line(words.practiceYours, answer), line(words.practiceExpected, expected),
       explanation && shownText(explanation, "explanation"), keyButton(go)),
     el("div", { class: "stack" }, [...document.querySelectorAll("#item .source, #item .outputs")].map(still)));
+  dead.drawn();
 }
 
 /** What was rated, without its controls.
@@ -441,7 +445,8 @@ const undo = always("undo", async () => {
   hold(true);
   try {
     await ownDrafts().flush();
-    const { lease } = await reach(() => api("POST", "/api/undo"));
+    const answer = progressNow().last; // named, so that a request sent again takes no second one back
+    const { lease } = await reach(() => api("POST", "/api/undo", { answer }));
     ownDrafts().forget(lease);
     drawProgress((await reach(() => api("GET", "/api/me"))).progress, lease);
     drawItem(lease);
@@ -576,7 +581,7 @@ async function begin() {
   poll(() => now.idle && claim(), LOOK_AGAIN);
 }
 
-listen((key) => (now.busy ? null : now.actions.find((action) => action.key === key || action.also?.includes(key))));
+listen((key) => (now.busy || dead.fresh() ? null : now.actions.find((action) => action.key === key || action.also?.includes(key))));
 document.addEventListener("rrm:leave", (event) => box?.waiting().length && event.preventDefault());
 addEventListener("offline", () => offline());
 addEventListener("online", () => (now.lease && !now.busy ? heartbeat() : retryNow()));

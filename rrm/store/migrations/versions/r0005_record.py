@@ -20,7 +20,7 @@ VALUES = (
 )
 APPEND_ONLY = (
     *("action", "link", *VALUES, "event", "spent", "meta"),
-    *("given", "retraction", "skip", "flag", "guideline", "audit"),
+    *("given", "retraction", "restoration", "skip", "flag", "guideline", "audit"),
 )
 
 # The conditions of partial indexes, word for word as in `rrm.queue.tables`.
@@ -234,7 +234,15 @@ def answers() -> None:
         *texts("state"),
         *numbers("at"),
         *texts("by"),
-        sa.UniqueConstraint("given", name="uq_retraction_given"),
+    )
+    op.create_index("ix_retraction_given", "retraction", ["given"])
+    sequence(
+        "restoration",
+        sa.Integer(),
+        sa.Column("retraction", sa.Integer(), sa.ForeignKey("retraction.seq"), nullable=False),
+        *numbers("at"),
+        *texts("by"),
+        sa.UniqueConstraint("retraction", name="uq_restoration_retraction"),
     )
     sequence(
         "skip",
