@@ -52,7 +52,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder."
 Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try what is recorded as failed again.")]
 
-Strict = Annotated[
+StrictSources = Annotated[
     bool, typer.Option("--strict", help="End with an error for every note on what was left out of the sources.")
 ]
 
@@ -121,7 +121,7 @@ def run(
     store: Annotated[str | None, typer.Option(help="PostgreSQL URL of a new run's record, instead of SQLite.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and spend nothing.")] = False,
     retry_failed: Retry = False,
-    strict: Strict = False,
+    strict: StrictSources = False,
     device: Annotated[str | None, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Its precision: auto, float32, bfloat16.")] = None,
     as_json: Json = False,
@@ -222,7 +222,7 @@ def decompose(
     changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the decomposer.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
     shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
-    strict: Strict = False,
+    strict: StrictSources = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:

@@ -114,8 +114,8 @@ def _has_checks(connection: Connection) -> bool:
 
 def _checks_to_come(connection: Connection, person: str, work: int, settings: DeskSettings) -> int:
     """Return how many checks are expected among the items to come; none without work to hide them in."""
-    there = dict(connection.execute(_CHECKS, {"me": person}).all()) if work else {}
+    there: dict[str, int] = dict(connection.execute(_CHECKS, {"me": person}).all()) if work else {}
     every = {"gold": settings.gold_every, "attention": settings.attention_every}
-    share = sum(1 / every[purpose] for purpose in there if every[purpose])
+    share = sum((1 / every[purpose] for purpose in there if every[purpose]), 0.0)
     expected = ceil(work * share / (1 - share)) if share < 1 else sum(there.values())
     return min(sum(there.values()), expected)
