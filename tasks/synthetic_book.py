@@ -15,12 +15,12 @@ the event that it now tells.
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import accumulate, islice, product
 from random import Random
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -708,10 +708,6 @@ class Told(NamedTuple):
     event: Event
     taken_back: int | None = None
 
-    def holds(self, end: int) -> bool:
-        """Say whether what is told up to this offset leaves it true."""
-        return self.taken_back is None or self.taken_back >= end
-
 
 @dataclass(frozen=True)
 class Book:
@@ -1004,49 +1000,23 @@ class Credit(NamedTuple):
     coverage: float = 0.0
 
 
-class Report(Protocol):
-    """What a text says happened: an event, or what another reader made of a sentence. Equal reports have one hash."""
+class _Known:
+    """What a judge knows: events in their order, how certain each is, and what to think of any other."""
 
-    @property
-    def importance(self) -> int: ...
-
-
-R = TypeVar("R", bound=Report)
-
-
-class Known(Generic[R]):
-    """What a judge knows: events in their order, how certain each is, and what to think of any other report.
-
-    `alike` is equal for a report and the events that it may be of; `share` is how much of one of these it tells,
-    0 if it is another.
-    """
-
-    def __init__(
-        self,
-        events: Sequence[Event],
-        certainty: Sequence[float],
-        other: Callable[[R], Credit],
-        alike: Callable[[R | Event], Hashable],
-        share: Callable[[R, Event], float],
-    ) -> None:
+    def __init__(self, events: Sequence[Event], certainty: Sequence[float], other: Callable[[Event], Credit]) -> None:
         self.certainty, self.other = certainty, other
         self.events = events
         self.weights = [event.importance * sure for event, sure in zip(events, certainty, strict=True)]
         self.best = [0.0, *accumulate(sorted(self.weights, reverse=True))]
-        self._alike, self._share = alike, share
-        self._places: dict[Hashable, list[int]] = defaultdict(list)
+        self.places: dict[Core, list[int]] = defaultdict(list)
         for at, event in enumerate(events):
-            self._places[alike(event)].append(at)
+            self.places[event.core].append(at)
 
-    def match(self, report: R) -> tuple[int, float]:
+    def match(self, event: Event) -> tuple[int, float]:
         """Return which known event this is and the share of it that is told; a share of 0 if none."""
-        shares = [(self._share(report, self.events[at]), -at) for at in self._places.get(self._alike(report), ())]
+        shares = [(_share_told(event, self.events[at]), -at) for at in self.places.get(event.core, ())]
         share, at = max(shares, default=(0.0, 0))
         return -at, share
-
-
-def _core(event: Event) -> Core:
-    return event.core
 
 
 def _share_told(event: Event, true: Event) -> float:
@@ -1069,30 +1039,31 @@ def _reports(text: str) -> tuple[list[Event], int]:
     return recognise(text), len(words_of(text))
 
 
-def judged(reports: Sequence[R], length: int, known: Known[R]) -> Quality:
-    """Judge what a text of so many words reports by what is known; the formulas stand at `SyntheticBooks.quality`."""
-    gains: dict[int | R, float] = {}
+def _judge(text: str, known: _Known) -> Quality:
+    """Judge a text by what is known; the formulas stand at `SyntheticBooks.quality`."""
+    reports, length = _reports(text)
+    gains: dict[int | Event, float] = {}
     order: list[int] = []
     support = 0.0
-    for report in reports:
-        at, share = known.match(report)
+    for event in reports:
+        at, share = known.match(event)
         if share > 0:
             order.append(at)
             gains[at] = max(gains.get(at, 0.0), known.weights[at] * share)
             support += (1 + known.certainty[at]) / 2
         else:
-            credit = known.other(report)
-            gains[report] = report.importance * credit.coverage
+            credit = known.other(event)
+            gains[event] = event.importance * credit.coverage
             support += credit.accuracy
     room = max(len(reports), length // SENTENCE_WORDS, LEAST_EVENTS)
     most = known.best[min(room, len(known.events))]
     coverage = min(1.0, sum(gains.values()) / most) if most > 0 else float(not known.events)
     accuracy = support / len(reports) if reports else 1.0
-    coherence = _longest_rise(order) / len(order) if order else 1.0
+    coherence = longest_rise(order) / len(order) if order else 1.0
     return Quality(coverage, accuracy, coherence, coverage * accuracy * (1 - DISORDER * (1 - coherence)))
 
 
-def _longest_rise(places: Iterable[int]) -> int:
+def longest_rise(places: Iterable[int]) -> int:
     """Return the length of the longest strictly ascending subsequence (patience sorting)."""
     tops: list[int] = []
     for place in places:
@@ -1113,7 +1084,7 @@ class SyntheticBooks:
             raise InputError(f"synthetic books: count must be 1 or more and words 500 or more, got {count} and {words}")
         self.count, self.words, self.seed = count, words, seed
         self.name = f"synthetic-books(count={count}, words={words}, seed={seed})"
-        self._known: dict[tuple[str, Span | None], Known[Event]] = {}
+        self._known: dict[tuple[str, Span | None], _Known] = {}
 
     @cached_property
     def books(self) -> list[Book]:
@@ -1126,6 +1097,12 @@ class SyntheticBooks:
 
     def sources(self) -> list[Source]:
         return [book.source for book in self.books]
+
+    def book(self, source: str) -> Book:
+        """Return the book of a source, given by its id; raise InputError for an unknown one."""
+        if source not in self._by_id:
+            raise InputError(f"{self.name} has no source with the id {source!r}")
+        return self._by_id[source]
 
     def gold(self, source: str, span: Span | None, text: str) -> float:
         """Return the overall quality in [0, 1] of a text about a span of a source, given by its id."""
@@ -1149,30 +1126,27 @@ class SyntheticBooks:
 
         A span without events is covered by any text. Raises InputError for an unknown source.
         """
-        return judged(*_reports(text), self._truth(source, span))
+        return _judge(text, self._truth(source, span))
 
-    def _truth(self, source: str, span: Span | None) -> Known[Event]:
+    def _truth(self, source: str, span: Span | None) -> _Known:
         known = self._known.get((source, span))
         if known is None:
             known = self._known[source, span] = _truth(self.book(source), span)
         return known
 
-    def book(self, source: str) -> Book:
-        """Return a book by its source's id; raise InputError for an unknown one."""
-        if source not in self._by_id:
-            raise InputError(f"{self.name} has no source with the id {source!r}")
-        return self._by_id[source]
 
-
-def _truth(book: Book, span: Span | None) -> Known[Event]:
+def _truth(book: Book, span: Span | None) -> _Known:
     end = len(book.source.text) if span is None else span.end
 
+    def holds(told: Told) -> bool:
+        return told.taken_back is None or told.taken_back >= end
+
     def other(event: Event) -> Credit:
-        true = (told.event for told in book.by_core.get(event.core, ()) if told.holds(end))
+        true = (told.event for told in book.by_core.get(event.core, ()) if holds(told))
         return Credit(float(any(_share_told(event, each) > 0 for each in true)))
 
-    events = [told.event for told in book.within(span) if told.holds(end)]
-    return Known(events, [1.0] * len(events), other, _core, _share_told)
+    events = [told.event for told in book.within(span) if holds(told)]
+    return _Known(events, [1.0] * len(events), other)
 
 
 # ---- A reader who sees only what a rater is shown ----
@@ -1189,46 +1163,29 @@ def perceived_quality(view: View, texts: Sequence[str], read: float = 1.0, seed:
     reader may have missed it, and it counts half, in accuracy and in coverage.
     """
     known = _seen(view, float(read), int(seed) if read < 1 else 0)
-    return np.asarray([judged(*_reports(text), known).overall for text in texts], dtype=np.float64)
+    return np.asarray([_judge(text, known).overall for text in texts], dtype=np.float64)
 
 
-class Seen(NamedTuple):
-    """What a reader took in of a view: events in their order with how certain each is, and what cannot be true."""
-
-    certainty: dict[Event, float]
-    refuted: frozenset[Core]
-
-
-def take_in(view: View, read: float, seed: int, told_by: Callable[[str], Sequence[Event]]) -> Seen:
-    """Return what is taken in of a view's passages when `told_by` says what each sentence tells."""
+@lru_cache(maxsize=2048)
+def _seen(view: View, read: float, seed: int) -> _Known:
     shown = [
-        (told_by(passage.text[start:end]), 1.0 if passage.score is None else passage.score)
+        (_read(passage.text[start:end])[0], 1.0 if passage.score is None else passage.score)
         for passage in view.passages
         for start, end in sentences(passage.text)
     ]
-    taken = np.ones(len(shown)) if read == 1 else generator("reading", view.id, read, seed).random(len(shown)) < read
-    every = [(event, sure, kept) for (events, sure), kept in zip(shown, taken, strict=True) for event in events]
+    taken_in = np.ones(len(shown)) if read == 1 else generator("reading", view.id, read, seed).random(len(shown)) < read
+    every = [(event, sure, kept) for (event, sure), kept in zip(shown, taken_in, strict=True) if event is not None]
     told: dict[Event, float] = {}
     for event, certainty in [(event, sure) for event, sure, kept in every if kept] or [each[:2] for each in every[:1]]:
         told[event] = max(certainty, told.get(event, 0.0))
     taken_back = {event.as_first_told() for event in told if event.instead_of}
-    left = {event: sure for event, sure in told.items() if event.core not in taken_back}
-    return Seen(left, frozenset(taken_back | {event.core for event in left}))
-
-
-def read_event(sentence: str) -> Event | None:
-    """Return the event that a sentence tells in the grammar's own words, if it does."""
-    return _read(sentence)[0]
-
-
-@lru_cache(maxsize=2048)
-def _seen(view: View, read: float, seed: int) -> Known[Event]:
-    seen = take_in(view, read, seed, lambda sentence: [each] if (each := read_event(sentence)) else [])
+    events = [event for event in told if event.core not in taken_back]
+    refuted = taken_back | {event.core for event in events}
     before = set(recognise(view.context))
 
     def other(event: Event) -> Credit:
         if event in before:
             return Credit(1.0)
-        return Credit(0.0) if read == 1 or event.core in seen.refuted else Credit(0.5, 0.5)
+        return Credit(0.0) if read == 1 or event.core in refuted else Credit(0.5, 0.5)
 
-    return Known(list(seen.certainty), list(seen.certainty.values()), other, _core, _share_told)
+    return _Known(events, [told[event] for event in events], other)
