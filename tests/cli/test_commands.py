@@ -78,7 +78,7 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
         *("longer_wins", "bag_of_words", "nll", "ece"),
     ]
     assert list(summary["root"]) == [
-        *("score", "low", "high", "text", "gold_of_chosen", "gold_mean", "gold_best", "rank_correlation")
+        *("score", "low", "high", "text", "gold_by", "gold_of_chosen", "gold_mean", "gold_best", "rank_correlation")
     ]
     [only] = summary["rounds"]
     assert only["round"] == 0 and [level["level"] for level in only["levels"]] == [0, 1, 2]
