@@ -82,7 +82,7 @@ class Lease:
 
     `order[i]` is the place in `request.shown` of what stands at place i of the page. `shown` is the
     hash of all that is shown (see `shown_hash`). `draft` is what the rater had typed before, `points` the
-    length of the rating scale.
+    length of the rating scale. `since` is when the rater first had the item.
     """
 
     id: str
@@ -95,6 +95,7 @@ class Lease:
     expires: float
     draft: Mapping[str, Any] | None = None
     points: int = 7
+    since: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ScalarSelect,
     bindparam,
     delete,
+    func,
     insert,
     select,
     tuple_,
@@ -76,9 +77,10 @@ _WHO = (
 _EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
 _LEASES = select(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
 _END = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
-_ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order).where(
+_ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order, LEASE.c.at).where(
     LEASE.c.person.in_(bindparam("us", expanding=True)), LEASE.c.item.in_(bindparam("items", expanding=True))
 )
+_SINCE = select(func.min(LEASE.c.at)).where(LEASE.c.person == ME, LEASE.c.item == bindparam("one"))
 _DRAFTS = select(DRAFT.c.person, DRAFT.c.item, DRAFT.c.content).where(
     DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.item.in_(bindparam("items", expanding=True))
 )
@@ -241,7 +243,8 @@ class Claims(Base):
         requests, chance = self._requests(connection, items), Random(self.random.getrandbits(64))
         again = [person for person, each in chosen.items() if not each.fresh]
         pairs = {"us": again, "items": [chosen[person].item for person in again]}
-        orders = {(row.person, row.item): row.order for row in connection.execute(_ORDERS, pairs)} if again else {}
+        held = connection.execute(_ORDERS, pairs).all() if again else []
+        orders = {(row.person, row.item): row.order for row in held}
         drafts = {(row.person, row.item): row.content for row in connection.execute(_DRAFTS, pairs)} if again else {}
         leases, rows = {}, []
         for person, each in chosen.items():
@@ -259,6 +262,7 @@ class Claims(Base):
                 turn.now + turn.settings.lease_seconds,
                 drafts.get(key),
                 points,
+                min([turn.now, *(row.at for row in held if (row.person, row.item) == key)]),
             )
             leases[person] = lease
             rows.append(_lease_row(lease, each, points, turn.now))
@@ -269,7 +273,8 @@ class Claims(Base):
         """Make the value of a lease's row, with the draft."""
         request = self._requests(connection, [row.item])[row.item]
         draft = connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()
-        shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points)
+        since = connection.execute(_SINCE, {"me": row.person, "one": row.item}).scalar_one()
+        shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points, since)
         return Lease(row.id, row.person, request, row.purpose, *shown)
 
     # ---- keeping it ----
@@ -295,14 +300,18 @@ class Claims(Base):
         return self._do(put_off, durable=False)
 
     def save_draft(self, person: str, lease: str, draft: Mapping[str, Any]) -> None:
-        """Keep what the rater has so far, even if the lease has expired."""
+        """Keep what the rater has so far, even if the lease has expired.
+
+        A draft that was written before the one that is kept, as the number `at` in both tells, changes nothing.
+        """
         content = draft_json(draft)
 
         def save(connection: Connection) -> None:
             row = own_lease(connection, person, lease)
             if row.state not in ("live", "expired"):
                 raise ConflictError(_ENDED[row.state])
-            put_draft(connection, row, content, self.clock())
+            if not _is_older(draft, connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()):
+                put_draft(connection, row, content, self.clock())
 
         self._do(save, durable=False)
 
@@ -437,6 +446,13 @@ def _put_draft(dialect: str) -> Insert:
 def forget_drafts(connection: Connection, leases: Sequence[str]) -> None:
     """Forget what the raters of these leases had typed for their items."""
     connection.execute(_FORGET_DRAFTS, {"these": leases})
+
+
+def _is_older(draft: Mapping[str, Any], kept: Any) -> bool:
+    """Whether a draft was written before another; False where nobody can say."""
+    times = [each.get("at") if isinstance(each, Mapping) else None for each in (draft, kept)]
+    mine, other = (each if isinstance(each, int | float) and not isinstance(each, bool) else None for each in times)
+    return mine is not None and other is not None and mine < other
 
 
 def draft_json(draft: Mapping[str, Any]) -> str:

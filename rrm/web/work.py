@@ -373,13 +373,16 @@ def _submission(work: _Work, person: Person, id: str, body: Answering) -> Submis
     An item that is no longer at hand cannot be checked against; the desk then refuses the answer as too
     late, or knows the key and returns what it was given before.
     """
+    seconds = body.seconds
     try:
         lease = work.rater.lease(person.id, id)
     except ConflictError:
         made = body.answer.made(work.read.settings().rating_points)
     else:
         made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, work.count))
-    return Submission(made.answer, body.shown, body.seconds, body.confidence, {**body.detail, **made.detail})
+        # by the server's clock nobody can have worked for longer than the item was at hand
+        seconds = None if seconds is None else min(seconds, max(0.0, work.clock() - lease.since))
+    return Submission(made.answer, body.shown, seconds, body.confidence, {**body.detail, **made.detail})
 
 
 def _told(work: _Work, annotation: Annotation) -> dict[str, Any]:

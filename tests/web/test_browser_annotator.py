@@ -660,6 +660,25 @@ def test_an_undo_whose_reply_was_lost_takes_one_answer_back(tmp_path: Path, chro
         assert len(lost) == 2 and lost[0] == lost[1] and len(at.live()) == 1
 
 
+def test_a_page_that_is_left_stores_no_draft_that_was_not_typed_on_it(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("critique", 1)) as at, rating(at, chromium) as page:
+        page.fill("#area", "an old text")
+        page.wait_for_selector("#state:has-text('Draft saved')")
+        with visiting(chromium, at.url) as other:  # another device
+            other.context.add_cookies(page.context.cookies())
+            other.goto("/work")
+            ready(other)
+            assert other.input_value("#area") == "an old text"
+            page.reload()  # nothing is typed on it any more
+            ready(page)
+            other.fill("#area", "a newer text")
+            other.wait_for_selector("#state:has-text('Draft saved')")
+            page.goto("/login")
+        page.goto("/work")
+        ready(page)
+        assert page.input_value("#area") == "a newer text"
+
+
 def test_two_tabs_show_the_same_item_and_both_go_on_when_one_answers(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("comparison", 3)) as at, rating(at, chromium) as page:
         other = page.context.new_page()
@@ -692,6 +711,8 @@ def test_the_end_of_a_session_is_told_and_the_answer_waits_for_the_next(tmp_path
 
 def test_active_time_stands_still_while_the_page_is_hidden_or_left_alone(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("label", 3), lease_seconds=7200.0) as at, visiting(chromium, at.url) as page:
+        sent: list[float] = []  # what the page measured: the server's own clock has not gone on
+        page.on("request", lambda request: "/answer" in request.url and sent.append(request.post_data_json["seconds"]))
         page.clock.install()
         come_in(page, at.desk, at.url)
         page.goto("/work")
@@ -707,12 +728,16 @@ def test_active_time_stands_still_while_the_page_is_hidden_or_left_alone(tmp_pat
         page.clock.run_for(10_000)
         press(page, "y")
         item_number(page, 2)
-        page.clock.run_for(300_000)  # visible all the time, but nobody stirs: a minute of it counts
+        page.clock.run_for(101_000)  # who reads does nothing else
         press(page, "y")
         item_number(page, 3)
-        first, second = (each.seconds for each in at.live())
+        page.clock.run_for(900_000)  # in front all the time, but nobody stirs: five minutes of it count
+        press(page, "y")
+        page.wait_for_selector("h1:has-text('All done')")
+        first, second, third = sent
         assert 29.0 <= first <= 33.0
-        assert 59.0 <= second <= 63.0
+        assert 100.0 <= second <= 104.0
+        assert 299.0 <= third <= 304.0
 
 
 def test_active_time_stands_still_in_a_tab_in_the_background(tmp_path: Path, chromium: Any) -> None:

@@ -1,5 +1,6 @@
 """A rater's day through the API: every kind, practice, drafts, taking back, being late, and the end."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,11 @@ def count(text: str) -> int:
     return len(text.split())
 
 
+def later() -> float:
+    """A clock by which every item was at hand for a minute."""
+    return time.time() + 60
+
+
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[House]:
     """A station that counts words as tokens and knows what stands around the source."""
@@ -42,7 +48,7 @@ def counting(tmp_path: Path) -> Iterator[House]:
     def wider(_: str) -> tuple[str, str, str]:
         return "before ", SOURCE, " after"
 
-    with house_in(tmp_path, items_of(ALL_KINDS), {"count": count, "wider": wider}) as house:
+    with house_in(tmp_path, items_of(ALL_KINDS), {"count": count, "wider": wider, "clock": later}) as house:
         house.add("anna")
         yield house
 
@@ -134,6 +140,37 @@ def test_where_nobody_knows_the_wider_context_that_is_said(house: House) -> None
     answered = house.clients["anna"].get(f"/api/leases/{lease['id']}/wider")
     assert answered.status_code == 404
     assert "not on record" in answered.json()["detail"]
+
+
+def test_active_time_is_bounded_by_the_time_since_the_item_was_drawn(tmp_path: Path) -> None:
+    now = [1_000_000.0]
+    with house_in(tmp_path, items_of(["label"], each=3), {"clock": lambda: now[0]}) as house:
+        house.desk.clock = lambda: now[0]
+        anna = house.add("anna")
+        lease = claim(anna)
+        now[0] += 0.5
+        assert submit(anna, lease, seconds=600_000.0).status_code == 200
+        lease = claim(anna)
+        now[0] += 1000.0  # it runs out, and is drawn again by the same person: reading it before counts, too
+        lease = claim(anna)
+        now[0] += 20.0
+        assert submit(anna, lease, seconds=600_000.0).status_code == 200
+        lease = claim(anna)
+        now[0] += 20.0
+        assert submit(anna, lease, seconds=12.5).status_code == 200
+        assert [each.seconds for each in given_of(house)] == [0.5, 1020.0, 12.5]
+
+
+def test_the_newest_typing_wins_whenever_it_arrives(house: House) -> None:
+    anna = house.clients["anna"]
+    lease = claim(anna)
+    for at in (2000, 1000, 1999):
+        assert (
+            anna.put(f"/api/leases/{lease['id']}/draft", json={"draft": {"text": f"{at}", "at": at}}).status_code == 200
+        )
+        assert claim(anna)["draft"]["text"] == "2000"
+    anna.put(f"/api/leases/{lease['id']}/draft", json={"draft": {"text": "3000", "at": 3000}})
+    assert claim(anna)["draft"]["text"] == "3000"
 
 
 def test_a_draft_is_kept_with_its_tokens_counted_and_comes_back(counting: House) -> None:

@@ -1,6 +1,6 @@
-// Active time: what counts is the page seen, in focus, and somebody doing something in the last minute.
+// Active time: what counts is the page in front, seen and in focus, as long as somebody may be reading it.
 
-const IDLE = 60_000; // milliseconds without a sign of life that still count
+const IDLE = 300_000; // milliseconds without a sign of life that still count: who reads does nothing else
 const SIGNS = ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "touchstart", "focus"];
 
 /** A clock that starts now: `seconds()`, `restart(from)` for the next item, `quiet()` ms since a sign of life. */
@@ -10,10 +10,11 @@ export function activeClock() {
   let last = performance.now();
   let sign = last;
   let counting = awake();
+  let patience = IDLE;
 
   function settle() {
     const now = performance.now();
-    if (counting) total += Math.max(0, Math.min(now, sign + IDLE) - last);
+    if (counting) total += Math.max(0, Math.min(now, sign + patience) - last);
     last = now;
     counting = awake();
   }
@@ -31,9 +32,11 @@ export function activeClock() {
       settle();
       return total / 1000;
     },
-    restart(from = 0) {
+    /** @param {number} from seconds that count already @param {number} reading seconds that reading all takes */
+    restart(from = 0, reading = 0) {
       stir();
       total = from * 1000;
+      patience = Math.max(IDLE, reading * 1000);
     },
     quiet: () => performance.now() - sign,
   };

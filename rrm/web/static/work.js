@@ -16,6 +16,7 @@ import { words } from "./words.js";
 const HEARTBEAT = 30; // seconds between two renewals of a lease
 const IN_USE = 300_000; // milliseconds without a sign of life after which a lease may run out
 const LOOK_AGAIN = 30; // seconds between two looks for an item when there was none
+const SLOW_READER = 2; // words a second
 const BREAK = 45 * 60; // seconds of active time after which a break is proposed
 
 const clock = activeClock();
@@ -30,6 +31,7 @@ const now = {
   busy: true, // something is on its way to the server
   idle: /** @type {"" | "wait" | "done"} */ (""), // there was nothing to rate when last asked: for now, or at all
   progress: /** @type {Wire.Progress | null} */ (null),
+  changed: false, // the answer, on this page since it was drawn
   worked: 0, // active seconds since the last break
 };
 /** @type {ReturnType<typeof outbox> | null} */
@@ -284,13 +286,21 @@ function practiceBanner(lease) {
 /** @param {Wire.Lease} lease @param {Ui.Part} part */
 function restore(lease, part) {
   const draft = ownDrafts().newest(lease);
-  clock.restart(draft?.seconds ?? 0);
+  clock.restart(draft?.seconds ?? 0, readingTime(lease));
+  now.changed = false;
   const answer = asSent(draft);
   // Places as shown mean something only while the same outputs stand in the same order.
   const fits = !draft?.shown || draft.shown === lease.shown || Boolean(part.area);
   const own = !answer || answer.kind === lease.kind || lease.kind === "reject";
   if (fits && own && (answer || draft?.confidence)) part.restore(answer, draft?.confidence ?? null);
   if (fits && answer && (!own || part.read() === null)) say(words.before(words.answer(answer)));
+}
+
+/** Seconds that a slow reader needs for all texts of an item.
+ *  @param {Wire.Lease} lease */
+function readingTime({ passages, outputs, context }) {
+  const words = [...passages, ...outputs, { text: context }].map(({ text }) => text.split(/\s+/u).length);
+  return words.reduce((sum, n) => sum + n, 0) / SLOW_READER;
 }
 
 /** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it.
@@ -308,6 +318,7 @@ function keepDraft() {
   const { lease, part } = now;
   if (!lease || !part) return;
   const answer = part.read();
+  now.changed = true;
   ownDrafts().keep(lease, {
     at: Date.now(), shown: lease.shown, seconds: clock.seconds(),
     answer, text: written(answer), confidence: part.confidence?.() ?? null,
@@ -585,7 +596,8 @@ listen((key) => (now.busy || dead.fresh() ? null : now.actions.find((action) => 
 document.addEventListener("rrm:leave", (event) => box?.waiting().length && event.preventDefault());
 addEventListener("offline", () => offline());
 addEventListener("online", () => (now.lease && !now.busy ? heartbeat() : retryNow()));
-addEventListener("pagehide", () => now.lease && now.part?.area && keepDraft());
+// what was changed is kept already; on a page where nothing was, another device may have gone on
+addEventListener("pagehide", () => now.changed && ownDrafts().flush());
 tabs.addEventListener("message", ({ data }) => {
   if (data !== now.lease?.item || now.busy) return;
   toast(words.elsewhere);
