@@ -112,7 +112,7 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         folds,
         (lambda request: float(truth.probability(request)[0])) if truth else None,
         finished.parts.run.seed,
-        estimated=_estimated(model, rated, truth, finished.parts.run.seed) if truth and model.anchored else (),
+        estimated=estimated(model, rated, truth, finished.parts.run.seed) if truth and model.anchored else (),
         shared_head=shared,
         own=_own(model, shared),
     )
@@ -128,7 +128,7 @@ def _own(model: RewardModel, shared: bool) -> float | None:
     return model.shrinkage.own if isinstance(model, LevelModel) and model.shrinkage else None
 
 
-def _estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater, seed: int) -> list[Estimated]:
+def estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater, seed: int) -> list[Estimated]:
     """Return the intervals of held-out outputs beside the probability with which the simulation accepts them."""
     asked = {row.request.id: row.request for row in rated if isinstance(row.feedback.answer, Label)}
     known = [each for each in asked.values() if model.holds_out(each.source)]
