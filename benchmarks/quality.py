@@ -256,7 +256,7 @@ def evaluate(name: str, number: int, part: Part, model: str, sizes: Amount, kept
         )
         return Done(predicted, len(part.train), time.perf_counter() - began, time.process_time() - cpu)
 
-    predicted, *rest = kept.get(key, [name, number, model, asdict(sizes)], make)  # type: ignore[misc, call-overload]
+    predicted, *rest = kept.get(key, [name, number, model, asdict(sizes)], make)
     return Done(Predicted(*predicted), *rest)
 
 

@@ -29,6 +29,7 @@ from rrm.core.values import Rated
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import HeldOut, level_report
 from rrm.evaluate.metrics import cluster_interval, hits
+from rrm.evaluate.outcomes import outcome_of
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.store.record import open_store
@@ -77,7 +78,7 @@ def rate(sizes: BookSizes, folder: Path) -> Rating:
     with open_store(folder, "read") as record:
         for row in record.load(Rated):
             found[row.request.place.level].append(row)
-        rater = Parts(settings, record).rater
+        rater: object = Parts(settings, record).rater
     assert isinstance(rater, KnownRater)
     return Rating({level: tuple(found[level]) for level in sorted(found)}, rater)
 
@@ -114,8 +115,8 @@ def report(level: int, model: RewardModel, ratings: Rating, seconds: float, cpu_
     )  # fmt: skip
     shown = ("n_train", "n_test", "accuracy", "interval", "noise_ceiling", "longer_wins", "bag_of_words", "nll", "ece")
     figures = {name: getattr(found, name) for name in (*shown, "coverage", "coverage_n", "coverage_interval")}
-    # simulated raters of the demo give no ties
-    outcome = np.array([float(each.rated.feedback.answer.first == 0.0) for each in held])
+    # the demo's simulated raters give no ties
+    outcome = np.array([outcome_of(each.rated) for each in held], dtype=float)
     right = hits(np.array([each.probability for each in held]), outcome)
     return {
         "level": level,
@@ -135,18 +136,21 @@ def table(models: Sequence[str], sizes: BookSizes, kept: Results) -> Iterator[st
         "joint": Joint(sizes.backbone, sizes.folds, epochs=sizes.epochs),
     }
     right: dict[str, dict[int, tuple[np.ndarray, list[str]]]] = defaultdict(dict)
-    for model in (each for each in learners if each in models):
-        learner = learners[model]
+    for name in (each for each in learners if each in models):
+        learner = learners[name]
         rated = [[row.feedback.id for row in rows] for rows in ratings.levels.values()]
         key = content_id("books", learner.name, rated)
 
         def make(learner: RewardLearner = learner, key: str = key) -> object:
             folder = kept.folder / f"books-{key[-12:]}"
-            return [report(level, *rest[:1], ratings, *rest[1:]) for level, *rest in fitted(learner, ratings, folder)]
+            return [
+                report(level, model, ratings, seconds, cpu_seconds)
+                for level, model, seconds, cpu_seconds in fitted(learner, ratings, folder)
+            ]
 
-        for each in kept.get(key, ["synthetic", model, asdict(sizes)], make):
-            right[model][each["level"]] = np.array(each["right"]), each["sources"]
-            yield line(model, each)
+        for each in kept.get(key, ["synthetic", name, asdict(sizes)], make):
+            right[name][each["level"]] = np.array(each["right"]), each["sources"]
+            yield line(name, each)
     for level, (joint, sources) in right["joint"].items():
         off = joint - right["frozen"][level][0] if level in right["frozen"] else np.zeros(0)
         found = cluster_interval(off, sources, lambda rows: float(rows.mean())) if len(off) else None
