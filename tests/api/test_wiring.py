@@ -4,8 +4,8 @@ from typing import Any
 
 import anyio
 import pytest
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 
 from rrm.api.runfile import run_file
 from rrm.api.wiring import Parts
@@ -28,7 +28,7 @@ class Slow(ScriptedChatModel):
         at_once.append(under_way)
         await anyio.sleep(0.01)
         under_way -= 1
-        return self._generate(messages, stop, run_manager, **kwargs)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content="It is said."))])
 
 
 @pytest.mark.asyncio

@@ -153,8 +153,13 @@ def content(page: Any, selector: str) -> list[str]:
     return list(found.evaluate_all("nodes => nodes.map((node) => node.textContent)"))
 
 
+def press(page: Any, key: str) -> None:
+    page.wait_for_selector("#item.fresh", state="detached")  # keys are dead just after an item was drawn
+    page.keyboard.press(key)
+
+
 def ready(page: Any) -> None:
-    page.wait_for_selector("#item:not(.busy) .bar-answer")
+    page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
 
 
 def test_in_items_and_their_wider_context(tmp_path: Path, chromium: Any) -> None:
@@ -164,20 +169,20 @@ def test_in_items_and_their_wider_context(tmp_path: Path, chromium: Any) -> None
         page.goto("/work")
         seen = set()
         for turn in range(1, len(GROUPS) + 1):
-            page.wait_for_selector(f"#item:not(.busy) .item-head span:text-is('Item {turn}')")
+            page.wait_for_selector(f"#item:not(.busy):not(.fresh) .item-head span:text-is('Item {turn}')")
             [task] = content(page, ".instruction")
             payload = task.removeprefix("task ")
             seen.add(payload)
             assert content(page, ".source > .scroll .text") == [f"context {payload}"]
             assert content(page, ".passage .text") == [f"passage {payload}", f"part {payload}"]
             assert sorted(content(page, ".output .text")) == [f"output {i} {payload}" for i in (0, 1)]
-            page.keyboard.press("w")
+            press(page, "w")
             page.wait_for_selector("dialog[open]")
             assert content(page, "dialog .text") == [f"before task {payload} here task {payload} after task {payload}"]
-            page.keyboard.press("Escape")
+            press(page, "Escape")
             page.wait_for_selector("dialog", state="detached")
             page.seen.assert_clean(page)
-            page.keyboard.press("1")
+            press(page, "1")
         page.wait_for_selector("h1:has-text('All done')")
         assert seen == set(GROUPS)
         page.seen.assert_clean(page)
@@ -194,12 +199,12 @@ def test_in_practice_s_expected_answers_and_explanations(tmp_path: Path, chromiu
         for _ in GROUPS:
             ready(page)
             payload = content(page, ".instruction")[0].removeprefix("task ")
-            page.keyboard.press("0")
+            press(page, "0")
             page.wait_for_selector(".verdict")
             assert content(page, ".verdict bdi") == ["Both are bad", f"Reject: {payload}"]
             assert content(page, ".verdict .text") == [f"because {payload}"]
             page.seen.assert_clean(page)
-            page.keyboard.press("Enter")
+            press(page, "Enter")
             page.wait_for_selector(".verdict", state="detached")
 
 
@@ -220,8 +225,8 @@ def test_in_drafts_diffs_and_marks(kind: str, tmp_path: Path, chromium: Any) -> 
         if kind == "critique":
             assert content(page, ".marks mark") == [f"output 0 {everything}"[: len(everything)]]
         at.desk.submit(person, lease.id, Submission(KINDS[kind](everything), lease.shown), "key")
-        page.keyboard.press("Escape")
-        page.keyboard.press("l")
+        press(page, "Escape")
+        press(page, "l")
         page.wait_for_selector("dialog li")
         assert content(page, "dialog .text") == [everything]
         page.seen.assert_clean(page)
@@ -235,19 +240,19 @@ def test_in_reasons_and_flags_that_are_typed(tmp_path: Path, chromium: Any) -> N
         come_in(page, at.desk, at.url)
         page.goto("/work")
         for turn, payload in enumerate(typed, 1):
-            page.wait_for_selector(f"#item:not(.busy) .item-head span:text-is('Item {turn}')")
+            page.wait_for_selector(f"#item:not(.busy):not(.fresh) .item-head span:text-is('Item {turn}')")
             for key in "fr":
-                page.keyboard.press(key)
+                press(page, key)
                 page.fill("dialog #note", payload)
-                page.keyboard.press("Enter")
+                press(page, "Enter")
                 page.wait_for_selector("dialog", state="detached")
             page.wait_for_selector(f"#progress:has-text('{turn} done')")
-            page.keyboard.press("u")
-            page.wait_for_selector(f"#item:not(.busy) .item-head span:text-is('Item {turn}')")
+            press(page, "u")
+            page.wait_for_selector(f"#item:not(.busy):not(.fresh) .item-head span:text-is('Item {turn}')")
             assert content(page, "#state") == [f"Your answer was: Reject: {payload}"]
-            page.keyboard.press("r")
+            press(page, "r")
             page.fill("dialog #note", payload)
-            page.keyboard.press("Enter")
+            press(page, "Enter")
             page.wait_for_selector(f"#progress:has-text('{turn} done')")
         page.seen.assert_clean(page)
         assert [each.text for each in at.desk.flags()] == typed
