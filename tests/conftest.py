@@ -29,7 +29,7 @@ def quick_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     def copied(location: Location, busy_seconds: float) -> None:
         if location.url is None and not location.path.exists() and migrations == database.MIGRATIONS:
-            shutil.copyfile(made / FILE, location.path)
+            shutil.copy(made / FILE, location.path)
         prepare(location, busy_seconds)
 
     with pytest.MonkeyPatch.context() as patch:

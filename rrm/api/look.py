@@ -1,6 +1,7 @@
 """Looking at runs and trees without carrying anything out: quick commands that load no model."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -179,6 +180,8 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
     with open_desk(directory) as desk:
         known = {each.id: each.name for each in desk.persons() if each.name} if names else None
         with bar("exporting", "answers") as progress, replacing(path) as file:
+            if names:
+                os.fchmod(file.fileno(), 0o600)  # for its owner alone
             made = (
                 trl(rated(desk.answers(), desk.requests)) if form == "trl" else rows(desk.answers(), desk.asked, known)
             )

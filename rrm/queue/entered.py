@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -13,8 +14,12 @@ from rrm.queue.claims import PERSON
 from rrm.queue.disagreement import disagreement
 from rrm.queue.given import annotation_row, insert_annotations, live_answers
 from rrm.queue.items import ITEM, LEASE, in_words, is_touched, item_rows
+from rrm.queue.people import free_id
 from rrm.store.kinds import read_place
 from rrm.store.record import chunks
+
+_FROM = "elsewhere: "
+"""What stands before a rater's label of elsewhere in the place of a participant id, so that no panel's id is equal."""
 
 _COUNT_IN = (
     update(ITEM)
@@ -26,6 +31,7 @@ _COUNT_IN = (
 def record_entered(connection: Connection, rated: Sequence[Rated], now: float, new_id: Callable[[str], str]) -> int:
     """Record ratings, each with a lease that has ended, and return how many are new; raises as `Places.enter` says."""
     items = item_rows(connection, list({each.request.id for each in rated}))
+    rated = _under_pseudonyms(connection, rated, now)
     touched = _touched(connection, {item.question for item in items.values()})
     leases, annotations = [], []
     answers: dict[str, list[Answer]] = defaultdict(list)
@@ -39,7 +45,6 @@ def record_entered(connection: Connection, rated: Sequence[Rated], now: float, n
         annotations.append(annotation_row(answer, f"entered {each.feedback.id}", leases[-1]["id"]))
         answers[item.id].append(each.feedback.answer)
     if annotations:
-        _add_raters(connection, {lease["person"] for lease in leases}, now)
         connection.execute(insert(LEASE), leases)
         before = live_answers(connection, answers)
         insert_annotations(connection, annotations)
@@ -70,17 +75,38 @@ def _touched(connection: Connection, questions: Iterable[str]) -> set[tuple[str,
     return {(question, person) for rows in found for question, person in rows}
 
 
-def _add_raters(connection: Connection, raters: Iterable[str], now: float) -> None:
-    """Add those who are not there yet, under the ids and, where they are free, the names that stand in the ratings."""
-    for some in chunks(sorted(raters)):
-        known, names = (
-            set(connection.execute(select(column).where(column.in_(some))).scalars())
-            for column in (PERSON.c.id, PERSON.c.name)
-        )
-        about = {"role": "annotator", "kind": "person", "state": "paused", "participant": None, "password": None}
-        new = [{"id": each, "name": None if each in names else each} for each in some if each not in known]
-        if new:
-            connection.execute(insert(PERSON), [{**each, **about, "created": now} for each in new])
+def _under_pseudonyms(connection: Connection, rated: Sequence[Rated], now: float) -> list[Rated]:
+    """Return ratings under the pseudonyms of those who gave them; who is not there yet is added, paused.
+
+    What stands in the ratings may be an address: unless it is a pseudonym of this record, it is kept as the
+    participant id and, where nobody has it, as the name. `forget` erases both; nothing else is derived from it.
+    """
+    pseudonyms: dict[str, str] = {}
+    for some in chunks(sorted({each.feedback.rater for each in rated})):
+        pseudonyms |= {id_: id_ for id_ in _there(connection, PERSON.c.id, some)}
+        before = _there(connection, PERSON.c.participant, [_FROM + label for label in some])
+        pseudonyms |= {label.removeprefix(_FROM): id_ for label, id_ in before.items()}
+        taken = _there(connection, PERSON.c.name, some)
+        new = {label: free_id(connection, PERSON.c.id, "p") for label in some if label not in pseudonyms}
+        about = {"role": "annotator", "kind": "person", "state": "paused", "password": None, "created": now}
+        rows = [
+            {"id": id_, "name": None if label in taken else label, "participant": _FROM + label, **about}
+            for label, id_ in new.items()
+        ]
+        if rows:
+            connection.execute(insert(PERSON), rows)
+        pseudonyms |= new
+    return [_of(each, pseudonyms[each.feedback.rater]) for each in rated]
+
+
+def _there(connection: Connection, column: Any, labels: Sequence[str]) -> dict[str, str]:
+    """Return the pseudonyms of those whose column holds one of these labels."""
+    rows = connection.execute(select(column.label("known"), PERSON.c.id).where(column.in_(labels)))
+    return {row.known: row.id for row in rows}
+
+
+def _of(rated: Rated, rater: str) -> Rated:
+    return Rated(rated.request, replace(rated.feedback, rater=rater))
 
 
 # ---- rows ----

@@ -151,7 +151,7 @@ class People(Base):
             raise InputError(f"a panel has 1 to {MOST_PLACES:,} places, got {limit!r:.40}")
 
         def add(connection: Connection) -> None:
-            panel, now = _free_id(connection, _PANEL.c.id, "panel"), self.clock()
+            panel, now = free_id(connection, _PANEL.c.id, "panel"), self.clock()
             row = {"id": panel, "token": _hash(token), "name": called, "places": limit}
             connection.execute(insert(_PANEL), [{**row, "joined": 0, "expires": now + valid}])
             self._note(connection, by, "open panel", panel, new={"places": limit, "hours": hours})
@@ -332,7 +332,7 @@ def _insert_person(
     connection: Connection, name: str, role: Role, kind: str, participant: str | None, now: float
 ) -> Person:
     state: PersonState = "practising" if role == "annotator" else "active"
-    id = _free_id(connection, _PERSON.c.id, "p")
+    id = free_id(connection, _PERSON.c.id, "p")
     about = {"id": id, "name": name, "role": role, "kind": kind, "state": state, "participant": participant}
     connection.execute(insert(_PERSON), [{**about, "password": None, "created": now}])
     return Person(id, name, role, kind, state, participant, now)
@@ -349,7 +349,7 @@ def _is_there(connection: Connection, column: Any, value: str) -> bool:
     return connection.execute(select(column).where(column == value)).first() is not None
 
 
-def _free_id(connection: Connection, column: Any, kind: str) -> str:
+def free_id(connection: Connection, column: Any, kind: str) -> str:
     """Return a random id that nobody has: derived from nothing, it tells nothing."""
     while _is_there(connection, column, id := f"{kind}-{secrets.token_hex(4)}"):
         pass

@@ -316,10 +316,11 @@ class Places(Answers):
     def enter(self, rated: Sequence[Rated], by: str) -> int:
         """Record ratings made elsewhere as answers to items that are there; return how many were new.
 
-        Places are in the requests' own order. A rater who is not among the persons is added, paused. An item
-        that has all it wanted then wants one more. A question that the rater has touched already gets no
-        second answer. All are recorded, or none: MissingError for an item that is not there, InputError for
-        one that is no work or an answer that does not fit, ConflictError for a frozen place.
+        Places are in the requests' own order. A rater whose pseudonym is not among the persons is added under
+        a new one, paused, and found again by the label in the ratings. An item that has all it wanted then wants
+        one more. A question that the rater has touched already gets no second answer. All are recorded, or none:
+        MissingError for an item that is not there, InputError for one that is no work or an answer that does not
+        fit, ConflictError for a frozen place.
         """
         for each in rated:
             storable(each.feedback.rater, "a rater", 128)

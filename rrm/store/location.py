@@ -1,5 +1,6 @@
 """Where a run's record is: in a file of the run's folder, or in a schema of a PostgreSQL database."""
 
+import logging
 import os
 import re
 import secrets
@@ -15,6 +16,9 @@ from rrm.core.errors import InputError, StoreError
 
 FILE = "record.db"
 URL_FILE = "record.url"
+PASSWORD, PASSWORD_FILE = "RRM_STORE_PASSWORD", "RRM_STORE_PASSWORD_FILE"
+_log = logging.getLogger("rrm.store")
+
 _SECRET = frozenset({"password", "sslpassword"})  # what a URL may hold behind its question mark
 
 
@@ -41,7 +45,7 @@ def locate(directory: Path, url: str | None = None) -> Location:
     With `url` a new record gets a schema of its own there; for one that is there the URL must be the same,
     and can bring a password. Raises InputError for a URL that does not fit.
     """
-    given = None if url is None else _read_url(url)
+    given = None if url is None else _warned(_read_url(url))
     file = directory / URL_FILE
     if file.exists():
         found = _read_file(file)
@@ -94,6 +98,16 @@ def _read_url(text: str) -> URL:
         raise InputError("the database's URL cannot be read: write postgresql://user@host/database") from None
     if url.drivername != "postgresql":
         raise InputError(f"a record can be in a PostgreSQL database, not {url.drivername}: write postgresql://...")
+    return url
+
+
+def _warned(url: URL) -> URL:
+    """Return a URL as it is, with a warning if it holds a password."""
+    if url.password is not None or _SECRET & url.query.keys():
+        _log.warning(
+            "a password on the command line is seen by everybody on this machine:"
+            " put it into $PGPASSWORD, or into ~/.pgpass, which only you can read"
+        )
     return url
 
 

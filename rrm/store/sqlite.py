@@ -13,6 +13,9 @@ from rrm.store.kinds import from_json, to_json
 from rrm.store.location import Location
 from rrm.store.tables import APPLICATION_ID
 
+_MODE = 0o600
+"""Who may open a record: its owner. It holds names, hashes of passwords, and known answers."""
+
 _LOG_PAGES = 10_000
 """Pages of the write-ahead log (40 MB) after which they go to the file: a page that many commits touch goes once."""
 
@@ -73,6 +76,7 @@ def save(location: Location, found: str | None) -> None:
     """Copy an older record before its upgrade; let a new one be read while it is written."""
     path = location.path
     if found is None:
+        path.chmod(_MODE)  # the log and its index beside it take the file's mode
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # which no transaction may hold
     else:
@@ -90,6 +94,7 @@ def _back_up(path: Path, backup: Path) -> None:
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(unfinished)) as copy:
         old.backup(copy)
+    unfinished.chmod(_MODE)
     unfinished.replace(backup)
 
 

@@ -1,11 +1,12 @@
 """Settling: disputes, closing places, and what the run takes up."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from desk_house import Clock
-from desk_problems import answer_all, choosing, claimed, known, raters, request, submit, work
+from desk_problems import answer_all, choosing, claimed, known, new_desk, raters, request, submit, work
 
 from rrm.core.annotation import Item, PlaceProgress, Submission
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
@@ -332,10 +333,12 @@ def test_ratings_made_elsewhere_become_answers(either_desk: SqlDesk) -> None:
     (progress,) = either_desk.progress()
     assert (progress.answers, progress.wanted, progress.complete) == (6, 6, 3)
     given = list(either_desk.answers())
-    assert {each.person for each in given} == {"p-elsewhere", "p-other"}
+    names = {each.id: each.name for each in either_desk.persons()}
+    assert {names[each.person] for each in given} == {"p-elsewhere", "p-other"}
+    assert not {each.person for each in given} & {"p-elsewhere", "p-other"}
     assert {(each.seconds, each.confidence, each.state) for each in given} == {(3.0, 0.5, "live")}
     with pytest.raises(AccessError, match="paused"):
-        either_desk.claim("p-elsewhere")
+        either_desk.claim(given[0].person)
     (entry,) = [each for each in either_desk.audit() if each.what == "enter ratings"]
     assert entry.new == {"answers": 6}
 
@@ -352,13 +355,35 @@ def test_of_ratings_that_come_together_each_rater_has_one_a_question(either_desk
 
     together = [rated(one, ann, False), rated(one, "Ann", False), rated(one, "p-b", True), rated(one, "p-b", False)]
     assert either_desk.enter([*together, rated(two, "p-b", True)], "boss") == 3
-    given = [(each.item, each.person, each.answer) for each in either_desk.answers()][2:]
+    persons = either_desk.persons()
+    labels = {each.id: (each.participant or "").removeprefix("elsewhere: ") for each in persons}
+    given = [(each.item, labels[each.person], each.answer) for each in either_desk.answers()][2:]
     assert given == [(one.id, "Ann", Label(False)), (one.id, "p-b", Label(True)), (two.id, "p-b", Label(True))]
     assert either_desk.disputed() == [(one.id, pytest.approx(2 / 3))]  # of three pairs of answers two differ
     (progress,) = either_desk.progress()
     assert (progress.answers, progress.wanted, progress.complete) == (5, 5, 2)
-    names = {each.id: each.name for each in either_desk.persons()}
-    assert names == {ann: "Ann", "Ann": None, "p-b": "p-b"}  # a name that is taken stays with its owner
+    assert [each.name for each in persons if each.id == ann] == ["Ann"]
+    assert {labels[each.id]: each.name for each in persons if each.id != ann} == {"Ann": None, "p-b": "p-b"}
+
+
+def test_nothing_of_a_rater_from_elsewhere_who_was_forgotten_is_left(tmp_path: Path, clock: Clock) -> None:
+    name = "zoe.example@mail.test"
+    with new_desk(tmp_path / "run", clock) as desk:
+        item = Item(request(1, "label", outputs=1))
+        desk.add_items([item])
+        rated = Rated(item.request, Feedback(item.request.id, name, Label(True)))
+        assert desk.enter([rated], "boss") == 1
+        [given] = desk.answers()
+        assert re.fullmatch("p-[0-9a-f]{8}", given.person)
+        desk.freeze(FIRST, "boss")
+        desk.take_up(FIRST)
+        assert name not in str([*desk.answers(), *desk.taken([item.request.id]).values()])
+        [zoe] = desk.persons()
+        assert zoe.name == name
+        desk.forget(zoe.id, "boss")
+        assert name not in str([desk.persons(), desk.audit()])
+    for file in (tmp_path / "run").iterdir():
+        assert name.encode() not in file.read_bytes(), file
 
 
 def test_ratings_made_elsewhere_must_fit_what_is_there(desk: SqlDesk) -> None:

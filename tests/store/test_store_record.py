@@ -52,7 +52,7 @@ from rrm.core.values import (
     Shown,
     View,
 )
-from rrm.store import SqlStore, StepCount, database, open_store
+from rrm.store import SqlStore, StepCount, database, location, open_store
 from rrm.store import kinds as recorded
 from rrm.store.tables import Row
 
@@ -431,3 +431,23 @@ def test_several_new_records_are_made_at_once(tmp_path: Path, monkeypatch: pytes
         for attempt in range(3):
             numbers = range(4 * attempt, 4 * attempt + 4)
             assert list(pool.map(make, numbers)) == [[output(number)] for number in numbers]
+
+
+def test_a_record_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.complete([(Done("a"), [output(1)])])
+        files = [path for path in tmp_path.iterdir() if path.name.startswith("record.db")]
+        assert len(files) > 1  # the log beside it, too
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_password_on_the_command_line_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for url, warned in (
+        ("postgresql://u@h/d", 0),
+        ("postgresql://u:secret@h/d", 1),
+        ("postgresql://u@h/d?password=x", 1),
+    ):
+        caplog.clear()
+        location.locate(tmp_path, url)
+        assert ["$PGPASSWORD" in each.message for each in caplog.records] == [True] * warned
+        assert "secret" not in caplog.text

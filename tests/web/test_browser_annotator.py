@@ -612,6 +612,30 @@ def test_a_late_answer_is_refused_in_words_and_what_was_written_is_offered_again
         assert given.answer.text == "My words."
 
 
+LAYOUTS = [("ф", "KeyA"), ("α", "KeyA"), ("ש", "KeyA"), ("ش", "KeyA"), ("ａ", "KeyA"), ("&", "Digit1"), ("١", "Digit1"),
+           ("Process", "KeyA"), ("a", "KeyQ"), ("1", "Numpad1")]  # fmt: skip
+SAYING_SOMETHING_ELSE = [("!", "Digit1", 8), ("q", "KeyA", 0), ("ф", "KeyA", 2)]
+
+
+def test_keys_work_on_every_layout_by_their_letter_or_else_their_place(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("comparison", len(LAYOUTS) + 1)) as at, rating(at, chromium) as page:
+        keyboard = page.context.new_cdp_session(page)
+
+        def strike(key: str, code: str, modifiers: int = 0) -> None:
+            page.wait_for_selector("#item.fresh", state="detached")
+            for kind in ("keyDown", "keyUp"):
+                pressed = {"type": kind, "key": key, "code": code, "modifiers": modifiers}
+                keyboard.send("Input.dispatchKeyEvent", pressed)
+
+        for turn, (key, code) in enumerate(LAYOUTS):
+            strike(key, code)
+            item_number(page, turn + 2)
+        for key, code, modifiers in SAYING_SOMETHING_ELSE:
+            strike(key, code, modifiers)
+        page.wait_for_timeout(100)
+        assert len(at.live()) == len(LAYOUTS)
+
+
 def test_a_double_tap_answers_one_item(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("label", 3)) as at, rating(at, chromium) as page:
         for turn, twice in (

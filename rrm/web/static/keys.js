@@ -52,6 +52,15 @@ export const keyTable = (actions) =>
     el("dt", {}, [key, ...also].map(hint)), el("dd", {}, label),
   ]));
 
+/** What stands at a key's place on most keyboards, where the letter that it gives says nothing to us: Cyrillic, Greek,
+ *  Hebrew or Arabic letters, full-width ones, those of an input method, and French digits without Shift.
+ *  @param {KeyboardEvent} event */
+function byPlace({ key, code, shiftKey, ctrlKey, metaKey }) {
+  if (ctrlKey || metaKey || /^[a-z0-9]$/i.test(key) || (key.length > 1 && key !== "Process" && key !== "Dead")) return "";
+  const [, letter, digit] = /^(?:Key([A-Z])|(?:Digit|Numpad)([0-9]))$/.exec(code) ?? [];
+  return letter?.toLowerCase() ?? (shiftKey ? "" : digit ?? "");
+}
+
 const FIELDS = "textarea, select, [contenteditable], input:not([type=checkbox], [type=radio])";
 
 /** Send key presses to `find(key)`, which returns an action or nothing. Held keys count once; a text field
@@ -68,7 +77,8 @@ export function listen(find) {
     if (event.altKey || ((typing || control) && !sends)) return;
     if (event.key.startsWith("Arrow") && target.closest(".scroll, .consent")) return; // they scroll
     if (target.matches("button, a, summary, input") && ["Enter", " "].includes(event.key) && !sends) return;
-    const action = find(sends ? "Control+Enter" : event.key.length === 1 ? event.key.toLowerCase() : event.key);
+    const named = sends ? "Control+Enter" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = find(named) ?? find(byPlace(event));
     if (!action || action.button?.disabled) return;
     event.preventDefault();
     if (!event.repeat) action.press();
