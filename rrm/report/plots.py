@@ -289,6 +289,7 @@ def _gold_panel(
         )
     axes.grid()
     axes.set_axisbelow(True)
+    axes.locator_params(axis="x", nbins=3)  # scores that lie close together have long labels
     axes.set_xlabel(f"{score} score (probability)")
     told = "undefined" if correlation is None or correlation.value is None else f"{correlation.value:+.2f}"
     if correlation and correlation.interval:
