@@ -442,7 +442,11 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     if role is Select and (plan.select is None or not (rated or below)):
         return run
     others = sorted(level for name, level in run.rated if name == role.name and level != place.level)
-    rows, *elsewhere = (_weighed(run, role, level) for level in (place.level, *others))
+    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
+    rows, *elsewhere = (
+        tuple(stages.with_weights(run.rated.get((role.name, level), ()), current, plan.stale_weight))
+        for level in (place.level, *others)
+    )
     if stale := sum(row.weight < 1 for row in rows):
         told = "%s: %d of %d ratings are of views that have changed since, and count %g each"
         _log.info(told, place.title, stale, len(rows), plan.stale_weight)
@@ -454,12 +458,6 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     if not rated and below is not None:
         run = run.noted(f"level {place.level} has no ratings: it is judged by the model of level {below.place.level}")
     return replace(run, models={**run.models, key: fitted}).used(place, role, "fit", len(rows))
-
-
-def _weighed(run: Run, role: type[Role], level: int) -> tuple[Rated, ...]:
-    """Return all ratings of a level, those of views that have changed since at less weight."""
-    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
-    return tuple(stages.with_weights(run.rated.get((role.name, level), ()), current, run.plan.stale_weight))
 
 
 def nearest(models: Sequence[Fitted], level: int, root: bool) -> tuple[Fitted, str | None]:

@@ -89,8 +89,11 @@ class CrossFitted:
         if not rows:
             return shared(start.below, place)
         below, before = of_kind(CrossFittedModel, start.below), of_kind(CrossFittedModel, start.before)
-        dealt = balanced_folds({row.request.source for row in (*rows, *start.others)}, seed, self.folds)
+        sources = {row.request.source for row in rows}
+        elsewhere = {row.request.source for row in start.others} - sources
+        dealt = balanced_folds(sources, seed, self.folds)
         count = max(dealt.values()) + 1 if below is None else len(below.models)
+        dealt |= balanced_folds(elsewhere, seed, count) if elsewhere else {}
         known = {} if below is None else below.seen
         if before is not None and not _agree(before, known, count):
             before = None  # it was fitted to what is held out now
@@ -103,8 +106,8 @@ class CrossFitted:
             )
             begin = Start(below and below.models[fold], before and before.models[fold], others)
             inside = replace(workspace, folder=workspace.folder / _folder(fold))
-            # all of a level's sources may lie in one fold: then its model is the one below
-            model = begin.below if not kept else None
+            # all of a level's sources may lie in one fold: then its model is the one before, or below
+            model = (begin.before or begin.below) if not kept else None
             models.append(model or self.learner.fit(Ratings(ratings.role, kept), begin, place, seed, inside))
         return CrossFittedModel(tuple(models), dict(sorted({**known, **seen}.items())))
 

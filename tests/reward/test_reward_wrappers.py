@@ -172,6 +172,24 @@ def test_a_model_of_the_round_before_that_was_fitted_to_what_is_held_out_now_is_
     assert fitted(learner, rate(sources=8), workspace, before=alone).holds_out("s0")
 
 
+def test_a_fold_without_ratings_of_its_own_keeps_the_model_of_the_round_before(workspace: Workspace) -> None:
+    learner = CrossFitted(SharedWords(), folds=2)
+    before = fitted(learner, rate(sources=8), workspace)
+    one_fold = [row for row in rate(seed=3) if before.fold(row.request.source) == 0]
+    assert len({row.request.source for row in one_fold}) > 1
+    later = fitted(learner, one_fold, workspace, before=before)
+    assert isinstance(before, CrossFittedModel) and isinstance(later, CrossFittedModel)
+    assert later.models[0] is before.models[0] and later.models[1] is not before.models[1]
+
+
+def test_sources_that_other_levels_alone_have_make_no_folds(workspace: Workspace) -> None:
+    """Else a fold would have no ratings, and nothing to start from."""
+    model = fitted(CrossFitted(SharedWords()), rate(sources=1), workspace, others=rate(sources=4, seed=2))
+    assert not model.holds_out("s0") and not model.holds_out("s3")
+    model = fitted(CrossFitted(SharedWords(), folds=2), rate(sources=2), workspace, others=rate(sources=6, seed=2))
+    assert {model.fold("s0"), model.fold("s1")} == {0, 1} == {model.fold(f"s{number}") for number in range(2, 6)}
+
+
 def test_ratings_of_other_levels_reach_a_fold_without_its_sources(workspace: Workspace) -> None:
     inner = Remembering()
     rows, others = rate(sources=8), rate(sources=9, seed=2)
