@@ -30,7 +30,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob, RewardLearner
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
-from rrm.core.values import Request, View
+from rrm.core.values import Rated, Request, View
 from rrm.feedback.budget import Allowance, Budget
 from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count
 from rrm.pipeline.flat import flat_baseline
@@ -177,10 +177,9 @@ class Rehearsal:
         compared = [ask for action in self._done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
         return sum(ask.n * ask.prompt_context.task.max_tokens for ask in (*proposed, *compared, *compared))
 
-    @property
-    def tokens_fitted(self) -> int:
-        """Tokens of the views and outputs that models are fitted on: each once a fit."""
-        fits = [action.job.rated for action in self._done if isinstance(action.job, FitJob)]
+    def tokens_fitted(self, of: Callable[[FitJob], Sequence[Rated]]) -> int:
+        """Tokens of the views and outputs of those ratings of a fit that `of` returns: each once a fit."""
+        fits = [of(action.job) for action in self._done if isinstance(action.job, FitJob)]
         requests = [list({row.request.id: row.request for row in rated}.values()) for rated in fits]
         return sum(self._read({(each.view, shown.text) for each in fit for shown in each.shown}) for fit in requests)
 
@@ -483,8 +482,9 @@ def _machine_time(parts: Parts, full: Rehearsal, sources: Sequence[Source]) -> M
     texts = sum(parts.tokenizer.count(source.text) for source in sources) + full.tokens_written
     targets = {source.id for source in parts.target}
     load = ReadingLoad(
-        texts, full.tokens_fitted, full.tokens_scored(lambda source: source not in targets),
-        full.tokens_scored(targets.__contains__), some, sum(map(parts.tokenizer.count, some)),
+        texts, full.tokens_fitted(lambda job: job.rated), full.tokens_fitted(lambda job: job.others),
+        full.tokens_scored(lambda source: source not in targets), full.tokens_scored(targets.__contains__),
+        some, sum(map(parts.tokenizer.count, some)),
     )  # fmt: skip
     return learner.machine_time(load)
 

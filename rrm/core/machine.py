@@ -8,13 +8,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 class ReadingLoad:
     """What the reward models of a run are to read, in tokens of the run's tokenizer.
 
-    `texts` counts sources and outputs once each; `fitted`, for each fit, the views and outputs that were rated;
-    `scored` and `targets` the views with the outputs that are scored, of training sources and of targets. `sample` are
-    sentences of the sources, of `sample_tokens` together, to measure by.
+    `texts` counts sources and outputs once each; `fitted`, for each fit, the views and outputs that were rated, and
+    `others` those that had been rated at other levels; `scored` and `targets` the views with the outputs that are
+    scored, of training sources and of targets. `sample` are sentences of the sources, of `sample_tokens` together,
+    to measure by.
     """
 
     texts: int
     fitted: int
+    others: int
     scored: int
     targets: int
     sample: tuple[str, ...]

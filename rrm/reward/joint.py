@@ -53,11 +53,13 @@ class Joint:
     def machine_time(self, load: ReadingLoad) -> MachineTime:
         """Return what the trainings of all folds and the models' scores take.
 
-        A source is trained on by all folds but its own and scored by one model, a target by all. What is trained
+        A source is trained on by all folds but its own and scored by one model, a target by all. A trunk that levels
+        share learns from the ratings of all of them. What is trained
         on counts three times, for the way back. What is predicted while fitting is among what is scored, and is
         remembered, but not by whole models (`tune = "full"`). Processes that share a training are not counted on.
         """
-        fitted = (self.folds - 1) * self.tuned.config.epochs * load.fitted
+        rated = load.fitted + (load.others if self.tuned.shared else 0)
+        fitted = (self.folds - 1) * self.tuned.config.epochs * rated
         read = load.scored + self.folds * load.targets + (0 if self.tuned.config.tune == "lora" else 2 * load.fitted)
         seconds = self.tuned.seconds_to_read(load.sample) / max(load.sample_tokens, 1)
         return MachineTime(fitted + read, (3 * fitted + read) * seconds)

@@ -317,6 +317,19 @@ def test_a_fine_tuned_model_s_time_is_its_own(tmp_path: Path) -> None:
     assert forecast(run_file(table | {"reward": joint}))["machine_tokens"] == two["machine_tokens"]
 
 
+def test_on_a_shared_trunk_a_level_s_ratings_are_learned_from_again_at_the_levels_above() -> None:
+    def tokens(epochs: int, trunk: str) -> int:
+        arguments = {"backbone": "tiny", "epochs": epochs, "trunk": trunk}
+        table = deepcopy(SMALL) | {"reward": {"plugin": "rrm.reward.joint:Joint", "arguments": arguments}}
+        found: int = forecast(run_file(table))["machine_tokens"]
+        return found
+
+    own, again = tokens(1, "own"), tokens(2, "own") - tokens(1, "own")
+    others = tokens(1, "shared") - own
+    assert others > 0
+    assert tokens(2, "shared") - tokens(1, "shared") == again + others
+
+
 def test_nothing_is_claimed_for_a_learner_that_says_nothing_of_its_time() -> None:
     wrapped = {
         "plugin": "rrm.reward.cross_fit:CrossFitted",
