@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from rrm.core.calls import Call
@@ -30,6 +31,24 @@ SMALL: dict[str, Any] = {
     },
 }
 """A run of three small training books and one target with two trees; a few seconds."""
+
+
+def assisted(model: type, **arguments: Any) -> dict[str, Any]:
+    """A run file's table of a small run in which one chat model of a test writes and rates."""
+    table = deepcopy(SMALL)
+    table["train"]["arguments"] |= {"count": 2, "words": 500}
+    table["target"] |= {"trees": 1}
+    table["policy"] = {
+        "plugin": "rrm.policy.language_model:LanguageModelPolicy",
+        "outputs": 2,
+        "root_outputs": 2,
+    }
+    table["rater"] = {
+        "plugin": "rrm.raters.assistant:AssistantRater",
+        "per_node": {"comparison": 1, "rating": 1},
+    }
+    named = f"{model.__module__}:{model.__name__}"
+    return table | {"assistants": {"model": {"model": named, "arguments": {"vary": 0.3, **arguments}}}}
 
 
 class CallMemory:

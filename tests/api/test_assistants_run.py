@@ -1,7 +1,6 @@
 """A whole run with a language model: faults of its set-up stop it, and all calls stand on record."""
 
 import os
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from rrm.core.errors import SetupError
 from rrm.core.graph import TaskGraph
 from rrm.core.values import Failure, Feedback, Output, Request
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import assisted
 
 
 class Denied(Exception):
@@ -39,21 +38,7 @@ class Keyed(ScriptedChatModel):
 
 
 def settings(key: str) -> Any:
-    table = deepcopy(SMALL)
-    table["train"]["arguments"] |= {"count": 2, "words": 500}
-    table["target"] |= {"trees": 1}
-    table["policy"] = {
-        "plugin": "rrm.policy.language_model:LanguageModelPolicy",
-        "outputs": 2,
-        "root_outputs": 2,
-    }
-    table["rater"] = {
-        "plugin": "rrm.raters.assistant:AssistantRater",
-        "per_node": {"comparison": 1, "rating": 1},
-    }
-    arguments = {"vary": 0.3, "api_key": key}
-    table["assistants"] = {"model": {"model": f"{__name__}:Keyed", "arguments": arguments}}
-    return rrm.run_file(table)
+    return rrm.run_file(assisted(Keyed, api_key=key))
 
 
 @pytest.mark.parametrize("literal", [False, True], ids=["environment", "run file"])

@@ -1,13 +1,11 @@
 """A run computes its vectors in one precision, whichever processors it runs on one after the other."""
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import rrm
 from rrm.api.wiring import PRECISION
@@ -31,16 +29,13 @@ def on_processor(monkeypatch: pytest.MonkeyPatch, bfloat16: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A small run on CPU with a backbone so tiny that bfloat16 is quick without instructions, too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     backbone = save_encoder(tmp_path_factory.mktemp("encoder"))
     arguments = {"backbone": str(backbone), "members": 2, "folds": 2}
     table = deepcopy(SMALL) | {"flat": False, "reward": {"device": "cpu", "arguments": arguments}}
     table["target"]["trees"] = 1
-    yield table
-    torch.set_num_threads(threads)
+    return table
 
 
 def begin(table: dict[str, Any], out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

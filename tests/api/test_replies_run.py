@@ -1,6 +1,5 @@
 """Whole runs with models that think aloud, are cut off and refuse: outputs, report and record say what came of it."""
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.report import Report
 from rrm.core.values import Failure, Feedback, Output
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import assisted
 
 ENDS = (".", "!", "?", '"', "”")
 
@@ -71,20 +70,7 @@ class WithoutSystem(ScriptedChatModel):
 
 
 def settings(model: type) -> Any:
-    table = deepcopy(SMALL)
-    table["train"]["arguments"] |= {"count": 2, "words": 500}
-    table["target"] |= {"trees": 1}
-    table["policy"] = {
-        "plugin": "rrm.policy.language_model:LanguageModelPolicy",
-        "outputs": 2,
-        "root_outputs": 2,
-    }
-    table["rater"] = {
-        "plugin": "rrm.raters.assistant:AssistantRater",
-        "per_node": {"comparison": 1, "rating": 1},
-    }
-    table["assistants"] = {"model": {"model": f"{__name__}:{model.__name__}", "arguments": {"vary": 0.3}}}
-    return rrm.run_file(table)
+    return rrm.run_file(assisted(model))
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,10 @@
 """Tiny random-weight checkpoints in temporary folders."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backbone_decoders import chat_tokenizer
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: on tensors as small as these, several only wait for each other."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _tokenizer(folder: Path, special: bool) -> None:

@@ -16,10 +16,7 @@ HEADS, SIZE, SCALE = 4, 8, 0.7
 WAYS = {"blocks": blocks, "dense": dense, "flex": flex}
 SHAPES = [[(11, (4, 7, 3)), (5, (6,)), (9, (4, 4)), (0, (3, 5))], [(0, (1,))], [(6, (2, 2))], [(3, (1, 9, 1, 4, 2))]]
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
 
 def _layout(shape: list[tuple[int, tuple[int, ...]]]) -> Layout:

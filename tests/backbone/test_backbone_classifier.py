@@ -24,8 +24,6 @@ TEXTS = [
     ("", "a cat"),
 ]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def _load(folder: Path, members: int = 1, **options: Any) -> Classifier:
     return load_classifier(str(folder), members, device="cpu", dtype="float32", **options)

@@ -13,8 +13,6 @@ from rrm.backbone.decoder import last_states, read_group, share_source
 from rrm.backbone.layout import pack, packed_tokens
 from rrm.core.errors import InputError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def _shared(family: str, checkpointing: bool = False, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
     model = decoder(family, dtype=dtype, **changes)

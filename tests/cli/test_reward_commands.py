@@ -112,14 +112,6 @@ def preferences(sources: int, seed: int, **more: Any) -> list[Row]:
     return rows
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of judgements, about different sources in each, and a tiny decoder."""

@@ -39,14 +39,6 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_decoder(tmp_path_factory.mktemp("decoder"))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def fitted(
     learner: RewardLearner,
     rows: Sequence[Rated],

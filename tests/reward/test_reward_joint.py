@@ -25,7 +25,6 @@ CONFIG = TrainConfig(members=3, epochs=1, learning_rate=1e-3, save_every=0)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained")
     train(judged(12, 1), str(save_decoder(folder / "base")), folder / "model", CONFIG, seed=0, **EXACT)
     return folder / "model"

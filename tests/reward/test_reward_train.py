@@ -32,14 +32,6 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_decoder(tmp_path_factory.mktemp("decoder"))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def right(model: JointModel, rows: list[Rated]) -> float:
     """The share of comparisons whose better output has the higher mean reward."""
     found = model.rewards([row.request.group for row in rows])

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +21,6 @@ from tests.reward.joint_problems import EXACT, WORDS, judged, save_decoder, save
 
 WINDOWS, CUT = Reading(max_length=24, long_sources="windows"), Reading(max_length=24, long_sources="truncate")
 QUICK = TrainConfig(members=2, epochs=1, learning_rate=1e-3, save_every=0, validation=0.0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["decoder", "encoder"])

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
 from rrm.core.values import Group, Passage, View
@@ -39,7 +38,6 @@ OUTPUTS = [" w4", " w5 w6", " w7 w8 w9"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained tiny decoder."""
-    torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("served")
     base = save_decoder(place / "base", positions=64)
     train(judged(6, 1, outputs=3), str(base), place / "model", CONFIG, seed=0, device="cpu", dtype="float32")
