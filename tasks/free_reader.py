@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrm.core.ids import generator
 from rrm.core.task import Span
 from rrm.core.text import sentences
 from rrm.core.text import words as words_of
@@ -46,6 +45,7 @@ from tasks.synthetic_book import (
     SyntheticBooks,
     longest_rise,
     recognise,
+    take_in,
     unrecognised_share,
 )
 
@@ -586,8 +586,8 @@ class FreelyReadBooks(SyntheticBooks):
 def _truth(book: Book, span: Span | None) -> _Facts:
     text = book.source.text if span is None else book.source.read(span)
     end = len(book.source.text) if span is None else span.end
-    true = tuple(told.event for told in book.told if told.taken_back is None or told.taken_back >= end)
-    inside = tuple(told.event for told in book.within(span) if told.taken_back is None or told.taken_back >= end)
+    true = tuple(told.event for told in book.told if told.holds(end))
+    inside = tuple(told.event for told in book.within(span) if told.holds(end))
     read = _text(text)
     return _Facts(inside, (1.0,) * len(inside), true, read.named, read.words)
 
@@ -609,23 +609,12 @@ def perceived_quality(view: View, texts: Sequence[str], read: float = 1.0, seed:
 
 @lru_cache(maxsize=2048)
 def _seen(view: View, read: float, seed: int) -> _Facts:
-    shown = [
-        (_events(passage.text[start:end]), 1.0 if passage.score is None else passage.score)
-        for passage in view.passages
-        for start, end in sentences(passage.text)
-    ]
-    taken_in = np.ones(len(shown)) if read == 1 else generator("reading", view.id, read, seed).random(len(shown)) < read
-    every = [(event, sure, kept) for (events, sure), kept in zip(shown, taken_in, strict=True) for event in events]
-    told: dict[Event, float] = {}
-    for event, sure in [(event, sure) for event, sure, kept in every if kept] or [each[:2] for each in every[:1]]:
-        told[event] = max(sure, told.get(event, 0.0))
-    taken_back = {event.as_first_told() for event in told if event.instead_of}
-    events = tuple(event for event in told if event.core not in taken_back)
+    certainty, _ = take_in(view, read, seed, _events)
+    events = tuple(certainty)
     causes = tuple(Event(*event.cause) for event in events if event.cause and event.cause[0] in ACTIONS)
     before = tuple(event for start, end in sentences(view.context) for event in _events(view.context[start:end]))
     whole = _text(view.text)
-    certainty = tuple(told[event] for event in events)
-    return _Facts(events, certainty, (*causes, *before), whole.named, whole.words, read < 1)
+    return _Facts(events, tuple(certainty.values()), (*causes, *before), whole.named, whole.words, read < 1)
 
 
 def _events(sentence: str) -> list[Event]:

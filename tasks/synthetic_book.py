@@ -708,6 +708,10 @@ class Told(NamedTuple):
     event: Event
     taken_back: int | None = None
 
+    def holds(self, end: int) -> bool:
+        """Say whether what is told up to an offset leaves it true."""
+        return self.taken_back is None or self.taken_back >= end
+
 
 @dataclass(frozen=True)
 class Book:
@@ -1138,14 +1142,11 @@ class SyntheticBooks:
 def _truth(book: Book, span: Span | None) -> _Known:
     end = len(book.source.text) if span is None else span.end
 
-    def holds(told: Told) -> bool:
-        return told.taken_back is None or told.taken_back >= end
-
     def other(event: Event) -> Credit:
-        true = (told.event for told in book.by_core.get(event.core, ()) if holds(told))
+        true = (told.event for told in book.by_core.get(event.core, ()) if told.holds(end))
         return Credit(float(any(_share_told(event, each) > 0 for each in true)))
 
-    events = [told.event for told in book.within(span) if holds(told)]
+    events = [told.event for told in book.within(span) if told.holds(end)]
     return _Known(events, [1.0] * len(events), other)
 
 
@@ -1166,21 +1167,36 @@ def perceived_quality(view: View, texts: Sequence[str], read: float = 1.0, seed:
     return np.asarray([_judge(text, known).overall for text in texts], dtype=np.float64)
 
 
-@lru_cache(maxsize=2048)
-def _seen(view: View, read: float, seed: int) -> _Known:
+class TakenIn(NamedTuple):
+    """What a reader took in of passages: events in their order with how certain each is, and what was taken back."""
+
+    certainty: dict[Event, float]
+    taken_back: frozenset[Core]
+
+
+def take_in(view: View, read: float, seed: int, told_by: Callable[[str], Sequence[Event]]) -> TakenIn:
+    """Take in each sentence of a view's passages with probability `read`, and the first event if no other.
+
+    `told_by` says which events a sentence tells.
+    """
     shown = [
-        (_read(passage.text[start:end])[0], 1.0 if passage.score is None else passage.score)
+        (told_by(passage.text[start:end]), 1.0 if passage.score is None else passage.score)
         for passage in view.passages
         for start, end in sentences(passage.text)
     ]
     taken_in = np.ones(len(shown)) if read == 1 else generator("reading", view.id, read, seed).random(len(shown)) < read
-    every = [(event, sure, kept) for (event, sure), kept in zip(shown, taken_in, strict=True) if event is not None]
+    every = [(event, sure, kept) for (events, sure), kept in zip(shown, taken_in, strict=True) for event in events]
     told: dict[Event, float] = {}
     for event, certainty in [(event, sure) for event, sure, kept in every if kept] or [each[:2] for each in every[:1]]:
         told[event] = max(certainty, told.get(event, 0.0))
-    taken_back = {event.as_first_told() for event in told if event.instead_of}
-    events = [event for event in told if event.core not in taken_back]
-    refuted = taken_back | {event.core for event in events}
+    taken_back = frozenset(event.as_first_told() for event in told if event.instead_of)
+    return TakenIn({event: sure for event, sure in told.items() if event.core not in taken_back}, taken_back)
+
+
+@lru_cache(maxsize=2048)
+def _seen(view: View, read: float, seed: int) -> _Known:
+    certainty, taken_back = take_in(view, read, seed, lambda sentence: [told] if (told := _read(sentence)[0]) else [])
+    refuted = taken_back | {event.core for event in certainty}
     before = set(recognise(view.context))
 
     def other(event: Event) -> Credit:
@@ -1188,4 +1204,4 @@ def _seen(view: View, read: float, seed: int) -> _Known:
             return Credit(1.0)
         return Credit(0.0) if read == 1 or event.core in refuted else Credit(0.5, 0.5)
 
-    return _Known(events, [told[event] for event in events], other)
+    return _Known(list(certainty), list(certainty.values()), other)
