@@ -15,6 +15,7 @@ import orjson
 
 from rrm.core.errors import InputError, LimitError, RrmError
 from rrm.core.kinds.parts import brief
+from rrm.files.texts import marked
 from rrm.interchange.tables import array_rows, csv_rows, parquet_rows
 from rrm.interchange.tables import pyarrow as pyarrow
 
@@ -29,13 +30,6 @@ Row = Mapping[str, Any]
 
 Given = Path | str | Iterable[Row]
 """A file's path, or rows in memory: a list, or a Hugging Face `Dataset`, which gives its rows in turn."""
-
-_WIDE = (
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
 
 
 def name_of(given: Given) -> str:
@@ -169,8 +163,10 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
             begins = stream.read(4)
             stream.seek(0)
-            wide = next((encoding for mark, encoding in _WIDE if begins.startswith(mark)), None)
-            yield _narrow(stream.read(MAX_TABLE_BYTES), wide) if wide else stream
+            encoding = marked(begins)
+            if encoding in ("utf-16", "utf-32"):
+                stream = _narrow(_at_once(stream, path, MAX_TABLE_BYTES), encoding)
+            yield stream
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-16, as it begins (byte {error.start}); save the file as UTF-8") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -191,10 +187,16 @@ def _begins(path: Path) -> bytes:
 
 def _whole(path: Path, most: int) -> bytes:
     with _opened(path) as stream:
-        text = stream.read(most + 1)
+        return _at_once(stream, path, most).removeprefix(b"\xef\xbb\xbf")
+
+
+def _at_once(stream: IO[bytes], path: Path, most: int) -> bytes:
+    text = stream.read(most + 1)
     if len(text) > most:
-        raise LimitError(f"{path}: unpacked it is larger than {most:,} bytes, too much to read at once: use JSON lines")
-    return text.removeprefix(b"\xef\xbb\xbf")
+        raise LimitError(
+            f"{path}: unpacked it is larger than {most:,} bytes, too much to read at once: use JSON lines in UTF-8"
+        )
+    return text
 
 
 def _inner_array(path: Path, max_file_bytes: int) -> bytes | None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError, LimitError
+from rrm.interchange import rows
 from rrm.interchange.preferences import read_feedback
 from rrm.interchange.rows import present, read_rows, write_rows
 
@@ -83,6 +84,18 @@ def test_utf_16_that_breaks_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_bytes('{"a": "é"}'.encode("utf-16")[:-1])
     with pytest.raises(InputError, match="not UTF-16, as it begins"):
         rows_of(tmp_path / "rows.jsonl")
+
+
+def test_utf_16_that_is_too_much_to_read_at_once_is_refused_and_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes("".join('{"a": 1}\n' for _ in range(20)).encode("utf-16"))  # a mark and 360 bytes
+    monkeypatch.setattr(rows, "MAX_TABLE_BYTES", 362)
+    assert len(list(read_rows(file))) == 20
+    monkeypatch.setattr(rows, "MAX_TABLE_BYTES", 200)  # a cut within the text, at the end of a row or not
+    with pytest.raises(LimitError, match="larger than 200 bytes, too much to read at once: use JSON lines in UTF-8"):
+        list(read_rows(file))
 
 
 def test_numbers_of_any_length_and_half_characters_stay_what_they_are(tmp_path: Path) -> None:
