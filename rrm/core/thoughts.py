@@ -82,10 +82,15 @@ class Heard(NamedTuple):
 
 def without_thoughts(text: str, cut_off: bool = False) -> Heard:
     """Return the answer in a reply, "" where it has none, by the rules above; `cut_off` says that it did not end."""
-    answer, thoughts = _without_marks(text, cut_off)
+    answer, thoughts, _ = _without_marks(text, cut_off)
     if thoughts and (unwrapped := _unwrapped(answer)) != answer:
-        answer, _ = _without_marks(unwrapped, cut_off)
+        answer, *_ = _without_marks(unwrapped, cut_off)
     return Heard(text if answer == text else answer.strip(), thoughts)
+
+
+def goes_on(text: str, cut_off: bool = False) -> bool:
+    """Say whether words stand behind the mark that ends the turn with the answer: they are left out of it."""
+    return _TURN_ENDS.search(text) is not None and _without_marks(text, cut_off).turns
 
 
 def structured_without_thoughts(text: str, cut_off: bool = False) -> Heard:
@@ -118,23 +123,32 @@ def ends_whole(text: str) -> bool:
     return _is_object(text)
 
 
-def _without_marks(text: str, cut_off: bool) -> Heard:
+class _Unmarked(NamedTuple):
+    """A text without what its marks tell to leave out: whether that was thoughts, and whether words behind a turn."""
+
+    text: str
+    thoughts: bool
+    turns: bool
+
+
+def _without_marks(text: str, cut_off: bool) -> _Unmarked:
     """Leave out what the marks tell to leave out, until there is nothing more."""
-    thoughts = False
+    thoughts = turns = False
     while True:
         answer = _behind_the_last_mark(_final_channel(text, cut_off), cut_off)
         thoughts = thoughts or answer != text
-        answer = _turn(answer)
+        answer, behind = _turn(answer)
+        turns = turns or not is_blank(behind)
         if answer == text:
-            return Heard(text, thoughts)
+            return _Unmarked(text, thoughts, turns)
         text = answer
 
 
-def _turn(text: str) -> str:
-    """Return what stands in the first turn of a reply."""
+def _turn(text: str) -> tuple[str, str]:
+    """Return what stands in the first turn of a reply, and what stands behind the marks at its end."""
     text = text[_end_of(_HEADER, text) :]
     end = _first(_TURN_ENDS, text)
-    return text if end is None else text[: end.start()]
+    return (text, "") if end is None else (text[: end.start()], _TURN_ENDS.sub("", text[end.end() :]))
 
 
 def _unwrapped(text: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.protocols import Reply
-from rrm.core.replies import LACKS, STOPS, read
+from rrm.core.replies import LACKS, MORE_TURNS, STOPS, THOUGHTS, read
 
 LIMITS = {
     "OpenAI, DeepSeek, vLLM, Ollama, transformers serve": "length",
@@ -123,3 +123,16 @@ def test_any_reply_is_read_or_refused_in_a_sentence_and_reading_twice_is_reading
 def test_no_word_means_two_things():
     assert all(word == word.lower() and word.isalnum() for word in STOPS)
     assert set(STOPS.values()) == {"ended", "cut off", "refused", "filtered", "tool call", "broken"}
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|>", "<end_of_turn>", "<|endoftext|>"])
+def test_words_behind_the_end_of_a_turn_are_left_out_and_noticed(mark: str) -> None:
+    found = read(Reply(f"A turn ends with {mark} and the next one begins."))
+    assert (found.text, found.noticed) == ("A turn ends with", (MORE_TURNS,))
+    assert read(found) == found
+    assert read(Reply(f"The mill burned.{mark}\n")).noticed == ()
+    assert read(Reply(f"The mark `{mark}` ends a turn.")).noticed == ()
+    harmony = (
+        "<|channel|>analysis<|message|>So.<|end|><|start|>assistant<|channel|>final<|message|>It burned.<|return|>"
+    )
+    assert (read(Reply(harmony)).text, read(Reply(harmony)).noticed) == ("It burned.", (THOUGHTS,))
