@@ -73,6 +73,11 @@ class Dialogue:
         return begun, [each[len(begun) :] for each in wholes]
 
 
+def prompt_column(row: Row) -> str | None:
+    """Return the column that says what a row asks, None if it has none."""
+    return next((each for each in _PROMPTS if each in row), None)
+
+
 def dialogue(row: Row, repeats: bool = False) -> Dialogue:
     """Return what a row asks and replies; `repeats` says that in this file texts repeat their prompt's text.
 
@@ -82,7 +87,7 @@ def dialogue(row: Row, repeats: bool = False) -> Dialogue:
     if (talk := _turn_by_turn(row)) is not None:
         return replace(dialogue(talk), how="apart")
     replies = _replies(row)
-    column = next((each for each in _PROMPTS if each in row), None)
+    column = prompt_column(row)
     prompt = None if column is None else _told(row[column], column)
     talks = [each for each in replies.values() if not isinstance(each, str)]
     if talks and len(talks) == len(replies):

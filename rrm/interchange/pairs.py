@@ -27,15 +27,15 @@ def sides(row: Row) -> tuple[str, str] | None:
     return min(pairs, key=SIDES.index) if pairs else None
 
 
-def verdict(row: Row) -> str | None:
-    """Return the column that says which of two outputs side by side is better, None if there is none."""
-    return next((column for column in (*VERDICTS, FLAGS[0]) if column in row), None)
+def verdicts(row: Row) -> list[str]:
+    """Return the columns that say which of two outputs side by side is better, that which counts first."""
+    return [column for column in (*VERDICTS, FLAGS[0]) if column in row]
 
 
 def output_columns(row: Row) -> tuple[str, ...]:
     """Return the columns whose outputs a row is about: a pair, or one; none for lists and records."""
     pair = sides(row)
-    if pair is not None and (verdict(row) or not any(column in row for column in JUDGED)):
+    if pair is not None and (verdicts(row) or not any(column in row for column in JUDGED)):
         return pair
     if any(column in row for column in JUDGED):
         return JUDGED

@@ -1,21 +1,28 @@
 """What a file holds as a whole, which no single row tells: what its `source` is, its scale, how it repeats prompts."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil, floor
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.interchange.columns import says_level
-from rrm.interchange.dialogue import dialogue, repeats_prompt
-from rrm.interchange.forms.known import form_of
+from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
+from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
 from rrm.interchange.rows import Row, present
 
 LONGEST_LABEL = 80
 """Letters: what is longer in a column `source` is a text, and no label."""
+
+BESIDE = (
+    "context", "system", "system_prompt", "instruction", "input", "question", "history", "passage", "document",
+    "article", "background", "post",
+)  # fmt: skip
+"""Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
@@ -39,6 +46,7 @@ class Survey:
     apart: int = 0
     level_words: set[str] = field(default_factory=set)
     tools: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
     drops_source: bool = False
 
     def add(self, row: Row) -> None:
@@ -53,6 +61,7 @@ class Survey:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
         self.tools += bool(row.get("tools"))
+        self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
         if SOURCE in row:
@@ -62,6 +71,13 @@ class Survey:
         self.apart += repeats is False
         if ("scores" in row or "score" in row) and form_of(row) == "rating":
             self._add_score(*score_of(row, self.aspect))
+
+    def _unread(self, row: Row) -> Iterator[str]:
+        """Yield the columns beside the prompt that a row has and nobody reads."""
+        if form_of(row) == RECORD:
+            return
+        read = {self.columns.prompt_column, self.columns.text_column, self.columns.source_column, prompt_column(row)}
+        yield from (column for column in BESIDE if column in row and column not in read)
 
     def _add_source(self, row: Row) -> None:
         source = row[SOURCE]
@@ -122,7 +138,12 @@ class Survey:
     def guesses(self) -> list[str]:
         """Return, one sentence each, what was taken for something that the file does not say."""
         tools = [f"`tools` describes tools in {self.tools:,} rows: not shown to the model"] if self.tools else []
-        return [*self._on_source(), *self._on_prompts(), *tools]
+        unread = [
+            f"`{column}` holds texts in {rows:,} row{'s' if rows > 1 else ''}, which are not read: --text-column or"
+            " --prompt-column names one column that is"
+            for column, rows in self.unread.items()
+        ]
+        return [*self._on_source(), *self._on_prompts(), *tools, *unread]
 
     def on_levels(self) -> list[str]:
         """Say which levels are words, and so say no level."""
@@ -175,6 +196,11 @@ def _prompt(row: Row) -> str:
     if (asked := row.get(PROMPT)) is None:
         asked = dialogue(row).prompt
     return asked if isinstance(asked, str) else "" if asked is None else repr(asked)
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is words or messages, and no name."""
+    return len(value.split()) > 1 if isinstance(value, str) else isinstance(value, list) and bool(value)
 
 
 def _is_sentence(text: str) -> bool:

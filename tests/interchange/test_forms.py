@@ -20,7 +20,8 @@ def read(*rows: dict[str, Any], **options: Any) -> list[Rated]:
 
 def verdict(row: dict[str, Any]) -> tuple[str | None, float | None]:
     """Return the text that a row prefers, None for a tie, and how much."""
-    (rated,) = read_feedback([row, {**row, "prompt": "Why?", "winner": "a"}]).rated[:1]
+    decided = {"prompt": "Why?", "completion_a": "So.", "completion_b": "Thus.", "vote": "a"}
+    (rated,) = read_feedback([row, decided]).rated[:1]
     answer = rated.feedback.answer
     assert isinstance(answer, Comparison)
     return None if answer.better is None else rated.request.shown[answer.better].text, answer.strength
@@ -81,6 +82,23 @@ def test_graded_preferences_are_below_zero_for_the_first(grade: float, found: An
     answer = rated.feedback.answer
     assert isinstance(answer, Comparison) and rated.request.view.text == "Where?"
     assert (None if answer.better is None else rated.request.shown[answer.better].text, answer.strength) == found
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"winner": "a", "preference": "b"},
+        {"winner": "model_a", "winner_model_a": 0, "winner_model_b": 1, "winner_tie": 0},
+        {"vote": "a", "overall_preference": 2},
+    ],
+)
+def test_columns_that_say_the_opposite_of_each_other_are_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"row 1: columns '(?:winner|vote|preference)' and .* contradict each other"):
+        read({**PAIR, **told})
+    agreeing = {column: {"b": "a", 2: -2, 0: 1, 1: 0}.get(value, value) for column, value in told.items()}
+    agreeing |= {"winner_tie": 0} if "winner_tie" in told else {}
+    assert verdict({**PAIR, **agreeing})[0] == "Here."
+    assert verdict({**PAIR, "winner": "a", "better_response_id": "id-77"})[0] == "Here."
 
 
 def test_flags_say_who_won() -> None:

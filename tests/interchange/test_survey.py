@@ -129,3 +129,22 @@ def test_levels_that_are_words_are_noted_unless_a_level_is_given() -> None:
     )
     assert read_feedback(told, level=2).guesses == ()
     assert {each.request.place.level for each in read_feedback(rows([STORY], level="2")).rated} == {2}
+
+
+@pytest.mark.parametrize("column", ["context", "system", "question", "input", "history"])
+def test_what_raters_saw_beside_the_prompt_and_nobody_reads_is_told(column: str) -> None:
+    pair = {"prompt": "Sum up.", "chosen": "It burned.", "rejected": "A mill."}
+    rows = [{**pair, column: f"The mill burned in the year {year}."} for year in range(3)]
+    says = (
+        f"`{column}` holds texts in 3 rows, which are not read: --text-column or --prompt-column names one column"
+        " that is"
+    )
+    assert says in read_feedback(rows).guesses
+    assert says not in read_feedback(rows, text_column=column).guesses
+    assert says not in read_feedback(rows, prompt_column=column).guesses
+    assert read_feedback([{**pair, column: "t5-large"}]).guesses == ()  # a name, as of a system, is no text
+
+
+def test_a_context_that_is_the_prompt_is_read() -> None:
+    completions = [{"rank": 0, "completion": "It burned."}, {"rank": 1, "completion": "A mill."}]
+    assert read_feedback([{"context": "Sum up the story.", "completions": completions}]).guesses == ()

@@ -20,7 +20,7 @@ from rrm.interchange.forms.rating import rating
 from rrm.interchange.forms.stepwise import stepwise
 from rrm.interchange.forms.unpaired import unpaired
 from rrm.interchange.forms.vote import vote
-from rrm.interchange.pairs import JUDGED, sides, verdict
+from rrm.interchange.pairs import JUDGED, sides, verdicts
 from rrm.interchange.rows import Row
 
 RECORD = "record"
@@ -50,7 +50,7 @@ def form_of(row: Row) -> str:
         return RECORD
     judged = any(column in row for column in JUDGED)
     pair = sides(row)
-    if pair is not None and (verdict(row) or not judged):
+    if pair is not None and (verdicts(row) or not judged):
         return "vote"
     if "vote" in row and not judged:
         return "vote"

@@ -11,6 +11,7 @@ A tie between equal texts says nothing. "Both are bad" is a tie.
 """
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from rrm.core.errors import InputError
@@ -18,7 +19,7 @@ from rrm.core.kinds.parts import brief
 from rrm.core.values import Comparison
 from rrm.interchange.columns import text, truth, whole
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
-from rrm.interchange.pairs import FLAGS, GRADES, sides, verdict
+from rrm.interchange.pairs import FLAGS, GRADES, sides, verdicts
 from rrm.interchange.rows import Row
 
 _GRADES = (None, 1 / 6, 1 / 2, 5 / 6)  # the middles of three grades
@@ -70,14 +71,23 @@ def vote(row: Row, legend: Legend) -> list[Judged]:
 
 
 def _said(row: Row, pair: tuple[str, str]) -> Comparison:
-    column = verdict(row)
+    columns = verdicts(row)
+    if not columns:
+        raise InputError(f"{pair[0]} and {pair[1]} are there, but no vote: add a column vote with a, b or tie")
+    said = _by(columns[0], row, pair)
+    for other in columns[1:]:
+        again = said
+        with suppress(InputError):  # a column that says something else
+            again = _by(other, row, pair)
+        if None not in (said.better, again.better) and said.better != again.better:
+            raise InputError(f"columns {columns[0]!r} and {other!r} contradict each other: leave the wrong one out")
+    return said
+
+
+def _by(column: str, row: Row, pair: tuple[str, str]) -> Comparison:
     if column in GRADES:
         return _grade(column, row[column])
-    if column == FLAGS[0]:
-        return _flagged(row)
-    if column is None:
-        raise InputError(f"{pair[0]} and {pair[1]} are there, but no vote: add a column vote with a, b or tie")
-    return _word(column, row, pair)
+    return _flagged(row) if column == FLAGS[0] else _word(column, row, pair)
 
 
 def _grade(column: str, value: Any) -> Comparison:
