@@ -96,14 +96,15 @@ _LICENCE = re.compile(
 )
 _HEAD = 1500  # characters in which a library names itself
 _LATEST = 0.25  # share of a text before which a line without stars ends nothing
+_NEAR = 3000  # characters around a mark in which a licence speaks of itself, and more than which none leaves out unread
 
 
 def _fenced(text: str) -> tuple[int, int]:
     """Return where the book begins and ends by a library's marks: the longest stretch that they may fence off."""
-    marks = [(match.start(), match.end(), True) for match in _START.finditer(text)]
+    marks = [(match.start(), match.end(), True) for match in _START.finditer(text) if _begins(text, match.start())]
     for match in _END.finditer(text):
         starred = _OWN_MARK.match(match.group()) is not None
-        if starred or match.start() > _LATEST * len(text):
+        if (starred or match.start() > _LATEST * len(text)) and _ends(text, match.end()):
             marks.append((match.start(), match.end(), False))
     marks.sort()
     best = (0, len(text)) if not marks else (0, 0)
@@ -117,15 +118,28 @@ def _fenced(text: str) -> tuple[int, int]:
     return start, end
 
 
+def _begins(text: str, at: int) -> bool:
+    """Say whether what stands before a mark may be a licence: a story, too, can have such a line."""
+    return at <= _NEAR or _LICENCE.search(text, at - _NEAR, at) is not None
+
+
+def _ends(text: str, at: int) -> bool:
+    """Say the same of what stands behind a mark."""
+    return len(text) - at <= _NEAR or _LICENCE.search(text, at, at + _NEAR) is not None
+
+
 def _unmarked(text: str, end: int) -> int:
-    """Return where a licence without an end mark ends: after the last paragraph that speaks of it, few between."""
+    """Return where a licence without an end mark ends: after the last paragraph that speaks of it, few between.
+
+    No story stands before it.
+    """
     last, others = 0, 0
     for span in _paragraphs(text, 0, min(end, int(0.4 * len(text)) + 500)):
         if _LICENCE.search(text, span.start, span.end):
             last, others = span.end, 0
         elif len(text[span.start : span.end]) > 60:
             others += 1
-            if others > 2:
+            if others > 2 or not last:
                 break
     return last
 

@@ -190,3 +190,28 @@ def test_a_form_under_another_name_is_read_as_what_it_is_and_said(tmp_path: Path
     packed_ = pages(tmp_path, "<p>It rained.</p>").read_bytes()
     source = read_book(write(tmp_path, "b.txt", packed_))
     assert (source.text, source.notes) == ("It rained.", ("b.txt: it is an EPUB by what it holds, and read as one",))
+
+
+LONG = "\n\n".join(f"At {hour} the dog barked at the gulls until its master gave it bread." for hour in range(900))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "End of the Project Gutenberg visit, they went home.",
+        "*** END OF THE PROJECT GUTENBERG EBOOK HAMLET ***",
+        "*** START OF THE PROJECT GUTENBERG EBOOK HAMLET ***",
+    ],
+)
+def test_a_story_that_has_such_a_line_loses_no_more_than_the_line(tmp_path: Path, line: str) -> None:
+    story = kept(tmp_path, f"CHAPTER I\n\n{LONG}\n\n{line}\n\nCHAPTER II\n\n{LONG}")
+    assert story.count("the dog barked") == 1800 and "CHAPTER II" in story
+    begin = "The Project Gutenberg eBook of The Ferry\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE FERRY ***"
+    end = f"*** END OF THE PROJECT GUTENBERG EBOOK THE FERRY ***\n\n{LEGAL}"
+    story = kept(tmp_path, f"{begin}\n\n{LONG}\n\n{line}\n\n{LONG}\n\n{end}")
+    assert story.count("the dog barked") == 1800 and "licence" not in story and "THE FERRY" not in story
+
+
+def test_a_story_that_speaks_of_the_library_keeps_what_stands_before(tmp_path: Path) -> None:
+    text = f"CHAPTER I\n\n{STORY[:600]}\n\nShe had found it on Project Gutenberg.\n\n{LONG}"
+    assert kept(tmp_path, text).startswith("CHAPTER I\n\nThe ferry left at 0.")
