@@ -20,7 +20,8 @@ from rrm.backbone.classifier import Classifier, Head, load_classifier
 from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.backbone.memory import in_memory
-from rrm.core.errors import InputError, LimitError
+from rrm.core.errors import ConfigError, InputError, LimitError
+from rrm.core.kinds.parts import is_count
 from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction, View
 from rrm.files import digest_of, durable, read_json, renamed
@@ -55,6 +56,8 @@ class Reading:
 
     def __post_init__(self) -> None:
         check_long(self.long_sources)
+        if self.max_length is not None and not is_count(self.max_length):
+            raise ConfigError(f"max_length is a whole number from 1 up, or left out, got {self.max_length!r}")
 
 
 class Padded(NamedTuple):

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from rrm.backbone.load import first_line
 from rrm.core.errors import ConfigError, InputError, LimitError, RrmError, ShapeError
+from rrm.core.kinds.parts import is_count
 from rrm.core.place import Place
 from rrm.core.values import Rated
 from rrm.files import read_json, write_json
@@ -51,8 +52,8 @@ def processes_here(device: str) -> int:
 
 def check_processes(count: int | None, device: str) -> int | None:
     """Return how many processes are asked for; raise ConfigError for none, or several on one GPU."""
-    if count is not None and count < 1:
-        raise ConfigError(f"[reward] arguments: processes is 1 or more, got {count}")
+    if count is not None and not is_count(count):
+        raise ConfigError(f"[reward] arguments: processes is 1 or more, got {count!r}")
     if count is not None and count > 1 and device.startswith("cuda:"):
         raise ConfigError(f"[reward] arguments: {count} processes cannot share {device}: let device be cuda or auto")
     return count

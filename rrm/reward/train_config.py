@@ -5,6 +5,7 @@ from math import inf
 from typing import Literal
 
 from rrm.core.errors import InputError
+from rrm.core.kinds.parts import is_count
 from rrm.reward.batches import Sizes
 
 
@@ -45,8 +46,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.tune not in ("lora", "full"):
             raise InputError(f"a joint model tunes lora or full, got {self.tune!r}")
-        if min(self.members, self.epochs, self.rows_per_update, self.patience, self.lora_rank) < 1:
-            raise InputError("members, epochs, rows_per_update, patience and lora_rank are at least 1")
+        names = ("members", "epochs", "rows_per_update", "patience", "lora_rank")
+        if wrong := [f"{name} is {getattr(self, name)!r}" for name in names if not is_count(getattr(self, name))]:
+            raise InputError(f"members, epochs, rows_per_update, patience and lora_rank are at least 1, but {wrong[0]}")
         if not 0 <= self.validation < 1 or not 0 <= self.warmup < 1 or self.save_every < 0:
             raise InputError("validation and warmup lie from 0 up to, not including, 1; save_every is 0 or more")
         if self.learning_rate is not None and not 0 < self.learning_rate < inf:

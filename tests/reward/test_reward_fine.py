@@ -354,6 +354,10 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
         ({"tune": "some"}, "a joint model tunes lora or full, got 'some'"),
         ({"long_sources": "cut"}, "long_sources is one of refuse, truncate, windows, got 'cut'"),
         ({"members": 0}, "members, epochs, .* are at least 1"),
+        ({"epochs": True}, "are at least 1, but epochs is True"),
+        ({"lora_rank": 2.5}, "are at least 1, but lora_rank is 2.5"),
+        ({"max_length": 0}, "max_length is a whole number from 1 up, or left out, got 0"),
+        ({"max_length": 2.5}, "max_length is a whole number from 1 up, or left out, got 2.5"),
         ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
     ],
 )

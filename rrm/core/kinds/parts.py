@@ -51,6 +51,11 @@ def is_spans(value: Any) -> bool:
     )
 
 
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number from 1 up."""
+    return (whole(value) or 0) >= 1
+
+
 def is_share(value: Any) -> bool:
     """Whether it is a number from 0 to 1."""
     return (known := number(value)) is not None and 0 <= known <= 1
