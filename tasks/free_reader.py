@@ -26,28 +26,14 @@ from rrm.core.task import Span
 from rrm.core.text import sentences
 from rrm.core.text import words as words_of
 from rrm.core.values import View
-from tasks.synthetic_book import (
-    ACTIONS,
-    DISORDER,
-    ENDINGS,
-    LEAST_EVENTS,
-    MIDDLES,
-    NAMES,
-    ONSETS,
-    PLACE_KINDS,
-    SENTENCE_WORDS,
-    THING_MARKS,
-    THINGS,
-    Book,
-    Credit,
-    Event,
-    Quality,
-    SyntheticBooks,
-    longest_rise,
-    recognise,
-    take_in,
-    unrecognised_share,
-)
+from tasks.synthetic_book.actions import ACTIONS
+from tasks.synthetic_book.book import Book
+from tasks.synthetic_book.events import Event
+from tasks.synthetic_book.judging import DISORDER, LEAST_EVENTS, SENTENCE_WORDS, Credit, Quality, longest_rise
+from tasks.synthetic_book.names import ENDINGS, MIDDLES, NAMES, ONSETS, PLACE_KINDS, THING_MARKS, THINGS
+from tasks.synthetic_book.perceiving import take_in
+from tasks.synthetic_book.reading import recognise, unrecognised_share
+from tasks.synthetic_book.sources import SyntheticBooks
 
 # ---- The words that tell an act ----
 
