@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrm.agreement.alpha import alpha
+from rrm.agreement.answer_table import NOTHING, AnswerTable, tabulate_answers
 from rrm.agreement.codings import Codings, coded
 from rrm.agreement.estimates import NO_PAIRS, Estimate, Share, undefined, wilson
 from rrm.agreement.kappa import cohen_kappa, fleiss_kappa
-from rrm.agreement.sheet import NOTHING, Sheet, read_sheet
 from rrm.core.annotation import Annotation
 from rrm.core.kinds.answer import Metric
 from rrm.core.kinds.reject import BOTH_BAD, REJECTED
@@ -41,7 +41,7 @@ class PlaceAgreement:
     note: str = ""
 
 
-def place_agreement(answers: Iterable[Annotation] | Sheet, seed: int = 0) -> list[PlaceAgreement]:
+def place_agreement(answers: Iterable[Annotation] | AnswerTable, seed: int = 0) -> list[PlaceAgreement]:
     """Return agreement by place and kind, of work items' answers that are live or were adjudicated.
 
     Adjudicated answers count because disputed items are the ones that get adjudicated: without them agreement
@@ -49,26 +49,26 @@ def place_agreement(answers: Iterable[Annotation] | Sheet, seed: int = 0) -> lis
     rejection nothing is. Intervals are a bootstrap over nodes, as answers about one node depend on each
     other. `answers` may be a stream; it is read once.
     """
-    sheet = read_sheet(answers)
-    kept = sheet.stands & sheet.of("work")
-    found = sorted((sheet.groups[at], at) for at in np.unique(sheet.group[kept]))
-    return [_agreement(sheet, kept & (sheet.group == at), place, kind, seed) for (place, kind), at in found]
+    table = tabulate_answers(answers)
+    kept = table.stands & table.of("work")
+    found = sorted((table.groups[at], at) for at in np.unique(table.group[kept]))
+    return [_agreement(table, kept & (table.group == at), place, kind, seed) for (place, kind), at in found]
 
 
-def _agreement(sheet: Sheet, rows: np.ndarray, place: Place, kind: str, seed: int) -> PlaceAgreement:
+def _agreement(table: AnswerTable, rows: np.ndarray, place: Place, kind: str, seed: int) -> PlaceAgreement:
     metrics = KINDS[kind].metrics
-    items, raters = len(np.unique(sheet.item[rows])), len(np.unique(sheet.person[rows]))
+    items, raters = len(np.unique(table.item[rows])), len(np.unique(table.person[rows]))
     counts = place, kind, items, int(rows.sum()), raters
     if not metrics:
         kappa = undefined(TEXTS)
         return PlaceAgreement(*counts, {"nominal": kappa}, kappa, "kappa", wilson(0, 0), "texts are not compared")
-    said = rows & (sheet.meaning != NOTHING)
+    said = rows & (table.meaning != NOTHING)
     note = ""
     if "nominal" not in metrics:
-        said &= np.array([each not in (REJECTED, BOTH_BAD) for each in sheet.meanings])[sheet.meaning]
+        said &= np.array([each not in (REJECTED, BOTH_BAD) for each in table.meanings])[table.meaning]
         aside = int(rows.sum() - said.sum())
         note = f"{aside} rejections are no points on the scale and were left out" if aside else ""
-    codings = coded(sheet.item[said], sheet.person[said], sheet.meaning[said], sheet.meanings, sheet.node[said])
+    codings = coded(table.item[said], table.person[said], table.meaning[said], table.meanings, table.node[said])
     name, kappa = _kappa(codings, seed)
     return PlaceAgreement(
         *counts,

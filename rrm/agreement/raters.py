@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from rrm.agreement.answer_table import AnswerTable, tabulate_answers
 from rrm.agreement.bias import SideBias, side_bias
 from rrm.agreement.estimates import Share, wilson
-from rrm.agreement.sheet import Sheet, read_sheet
 from rrm.agreement.tallies import NO_TALLY, Agreeing, Tally, tally_raters
 from rrm.core.annotation import Annotation, Person, Skipped
 
@@ -66,7 +66,7 @@ class RaterStats:
 
 def rater_stats(
     persons: Sequence[Person],
-    answers: Iterable[Annotation] | Sheet,
+    answers: Iterable[Annotation] | AnswerTable,
     skips: Iterable[Skipped],
     alerts: Alerts = Alerts(),
 ) -> list[RaterStats]:
@@ -76,7 +76,7 @@ def rater_stats(
     count as others' answers. Assistants' seconds are no pace for people, and are not judged.
     """
     skipped = Counter(skip.person for skip in skips)
-    tallies = tally_raters(read_sheet(answers), {person.id for person in persons if person.kind == "assistant"})
+    tallies = tally_raters(tabulate_answers(answers), {person.id for person in persons if person.kind == "assistant"})
     return [
         _stats(person, skipped[person.id], tallies.get(person.id), alerts)
         for person in persons

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrm.agreement.sheet import NOTHING, Sheet
+from rrm.agreement.answer_table import NOTHING, AnswerTable
 
 LEAST_OTHERS = 20
 """With fewer answers by others to items of a place and kind, they are no measure for one rater's."""
@@ -63,17 +63,17 @@ NO_PAIRS = Agreeing(0, 0, None, None)
 NO_TALLY = Tally(0, 0, 0, None, None, 0, 0, 0, 0, 0, 0, NO_PAIRS, None)
 
 
-def tally_raters(sheet: Sheet, assistants: Iterable[str] = ()) -> dict[str, Tally]:
-    """Return the tally of every rater on the sheet; assistants' seconds set no pace."""
-    raters, person = len(sheet.persons), sheet.person
-    every = np.ones(sheet.rows, dtype=bool)
-    known = sheet.of("gold", "attention") & ~np.isnan(sheet.right)
-    right, checks = sheet.right == 1, known & sheet.of("attention")
-    first, decided = _sides(sheet)
-    timed = ~np.isnan(sheet.seconds)
-    seconds = _medians(person[timed], sheet.seconds[timed], raters)
-    hasty = timed & ~np.isin(person, [at for at, name in enumerate(sheet.persons) if name in set(assistants)])
-    rows, position = _positions(sheet, hasty)
+def tally_raters(table: AnswerTable, assistants: Iterable[str] = ()) -> dict[str, Tally]:
+    """Return the tally of every rater in the table; assistants' seconds set no pace."""
+    raters, person = len(table.persons), table.person
+    every = np.ones(table.rows, dtype=bool)
+    known = table.of("gold", "attention") & ~np.isnan(table.right)
+    right, checks = table.right == 1, known & table.of("attention")
+    first, decided = _sides(table)
+    timed = ~np.isnan(table.seconds)
+    seconds = _medians(person[timed], table.seconds[timed], raters)
+    hasty = timed & ~np.isin(person, [at for at, name in enumerate(table.persons) if name in set(assistants)])
+    rows, position = _positions(table, hasty)
     positions = _medians(person[rows], position, raters)
 
     def count(chosen: np.ndarray) -> list[int]:
@@ -81,15 +81,15 @@ def tally_raters(sheet: Sheet, assistants: Iterable[str] = ()) -> dict[str, Tall
         return found
 
     columns = zip(
-        *(count(rows) for rows in (sheet.stands, every, timed)),
+        *(count(rows) for rows in (table.stands, every, timed)),
         seconds,
         positions,
         *(count(rows) for rows in (known, known & right, checks, checks & right, first, decided)),
-        _agreeing(sheet),
-        _runs(sheet),
+        _agreeing(table),
+        _runs(table),
         strict=True,
     )
-    return {name: Tally(*each) for name, each in zip(sheet.persons, columns, strict=True)}
+    return {name: Tally(*each) for name, each in zip(table.persons, columns, strict=True)}
 
 
 def run_probability(share: float, run: int, answers: int) -> float:
@@ -103,25 +103,25 @@ def run_probability(share: float, run: int, answers: int) -> float:
     return min(1.0, share**run * (1 + (answers - run) * (1 - share)))
 
 
-def _sides(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
+def _sides(table: AnswerTable) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows chose the output shown first, and which chose a side at all, of comparisons."""
-    compared = np.array([kind == "comparison" for _, kind in sheet.groups], dtype=bool)[sheet.group]
-    first, second = (compared & _is(sheet, sheet.pick, side) for side in (0, 1))
+    compared = np.array([kind == "comparison" for _, kind in table.groups], dtype=bool)[table.group]
+    first, second = (compared & _is(table, table.pick, side) for side in (0, 1))
     return first, first | second
 
 
-def _is(sheet: Sheet, column: np.ndarray, value: int) -> np.ndarray:
-    return np.asarray(column == sheet.meanings.index(value)) if value in sheet.meanings else np.zeros(sheet.rows, bool)
+def _is(table: AnswerTable, column: np.ndarray, value: int) -> np.ndarray:
+    return np.asarray(column == table.meanings.index(value)) if value in table.meanings else np.zeros(table.rows, bool)
 
 
-def _positions(sheet: Sheet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _positions(table: AnswerTable, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows with enough others to measure them by, and the share of others' answers that took less time.
 
     Equal times count half. Others are those of the same place and kind, within `rows`.
     """
     at = np.flatnonzero(rows)
-    group, seconds = sheet.group[at], sheet.seconds[at]
-    own = group * len(sheet.persons) + sheet.person[at]
+    group, seconds = table.group[at], table.seconds[at]
+    own = group * len(table.persons) + table.person[at]
     others = np.bincount(group)[group] - _sizes(own)
     below = _below(group, seconds) - _below(own, seconds)
     enough = others >= LEAST_OTHERS
@@ -154,13 +154,13 @@ def _medians(group: np.ndarray, value: np.ndarray, groups: int) -> list[float | 
     return found
 
 
-def _agreeing(sheet: Sheet) -> list[Agreeing]:
+def _agreeing(table: AnswerTable) -> list[Agreeing]:
     """Return each rater's agreement with others on work items, [raters]."""
-    raters = len(sheet.persons)
-    rows = sheet.stands & sheet.of("work") & (sheet.meaning != NOTHING)
-    rows[rows] = _sizes(sheet.item[rows]) > 1
-    person, group = sheet.person[rows], sheet.group[rows]
-    item, answer = sheet.item[rows], group * len(sheet.meanings) + sheet.meaning[rows]
+    raters = len(table.persons)
+    rows = table.stands & table.of("work") & (table.meaning != NOTHING)
+    rows[rows] = _sizes(table.item[rows]) > 1
+    person, group = table.person[rows], table.group[rows]
+    item, answer = table.item[rows], group * len(table.meanings) + table.meaning[rows]
     others = _sizes(item) - 1
     same = _sizes(item * (answer.max(initial=0) + 1) + answer) - 1
     own_answer, own_group = (_sizes(each * raters + person) for each in (answer, group))
@@ -182,13 +182,13 @@ def _agreed(items: float, pairs: float, equal: float, expected: float) -> Agreei
     return Agreeing(int(items), int(pairs), equal / pairs, (equal - expected) / left if left > 1e-9 * pairs else None)
 
 
-def _runs(sheet: Sheet) -> list[Run | None]:
+def _runs(table: AnswerTable) -> list[Run | None]:
     """Return each rater's least probable run, [raters]."""
-    raters = len(sheet.persons)
-    at = np.flatnonzero(sheet.pick != NOTHING)
-    at = at[np.lexsort((sheet.at[at], sheet.group[at], sheet.person[at]))]
-    person, group = sheet.person[at], sheet.group[at]
-    answer = group * len(sheet.meanings) + sheet.pick[at]
+    raters = len(table.persons)
+    at = np.flatnonzero(table.pick != NOTHING)
+    at = at[np.lexsort((table.at[at], table.group[at], table.person[at]))]
+    person, group = table.person[at], table.group[at]
+    answer = group * len(table.meanings) + table.pick[at]
     own_answers, own_same = _sizes(group * raters + person), _sizes(answer * raters + person)
     others, others_same = _sizes(group) - own_answers, _sizes(answer) - own_same
     # one answer of each kind is added, so that what nobody else said is rare and not impossible

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from rrm.agreement.answer_table import tabulate_answers
 from rrm.agreement.estimates import Estimate, Share
 from rrm.agreement.places import PlaceAgreement, place_agreement
 from rrm.agreement.raters import RaterStats, rater_stats
-from rrm.agreement.sheet import read_sheet
 from rrm.core.annotation import Annotation
 from rrm.core.desk import DeskReader
 
@@ -112,9 +112,9 @@ class Figures:
     def _judge(self) -> Judged:
         last: dict[str, float] = {}
         with _giving_way():
-            sheet = read_sheet(_noting(self._desk.answers(), last))
-            stats = rater_stats(self._desk.persons(), sheet, self._desk.skips())
-            return Judged({each.person.id: each for each in stats}, last, place_agreement(sheet))
+            table = tabulate_answers(_noting(self._desk.answers(), last))
+            stats = rater_stats(self._desk.persons(), table, self._desk.skips())
+            return Judged({each.person.id: each for each in stats}, last, place_agreement(table))
 
 
 @contextmanager

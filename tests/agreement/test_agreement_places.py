@@ -6,9 +6,9 @@ from agreement_answers import told
 from sklearn.metrics import cohen_kappa_score
 
 from rrm.agreement.alpha import alpha
+from rrm.agreement.answer_table import meaning, pick, tabulate_answers
 from rrm.agreement.codings import matrix_codings
 from rrm.agreement.places import PlaceAgreement, place_agreement
-from rrm.agreement.sheet import meaning, pick, read_sheet
 from rrm.core.annotation import Annotation
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -89,7 +89,7 @@ def test_ties_both_bad_and_rejections_are_answers_of_their_own_to_comparisons() 
         for item, answer in enumerate(said)
         for rater in range(2)
     ]
-    assert read_sheet(answers).meanings == (0, 1, "tie", "both bad", "rejected")
+    assert tabulate_answers(answers).meanings == (0, 1, "tie", "both bad", "rejected")
     assert only(answers).unanimous.count == 5
 
 

@@ -28,7 +28,7 @@ def pick(annotation: Annotation) -> Hashable | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class AnswerTable:
     """Answers in columns [rows]; of practice, undone answers and adjudicators' decisions there are no rows.
 
     `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (place and
@@ -67,9 +67,9 @@ class Sheet:
 _PURPOSES: tuple[Purpose, ...] = ("work", "gold", "attention")
 
 
-def read_sheet(answers: Iterable[Annotation] | Sheet) -> Sheet:
-    """Read answers, in any order and each once, into columns; a sheet is returned as it is."""
-    if isinstance(answers, Sheet):
+def tabulate_answers(answers: Iterable[Annotation] | AnswerTable) -> AnswerTable:
+    """Read answers, in any order and each once, into columns; a table is returned as it is."""
+    if isinstance(answers, AnswerTable):
         return answers
     persons: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -97,7 +97,7 @@ def read_sheet(answers: Iterable[Annotation] | Sheet) -> Sheet:
         numbers.append((annotation.right, annotation.seconds, annotation.at))
     person, item, node, group, says, picks, purpose, stands = np.array(places, dtype=np.int64).reshape(-1, 8).T
     right, seconds, at = np.array(numbers, dtype=np.float64).reshape(-1, 3).T
-    return Sheet(
+    return AnswerTable(
         persons=tuple(persons),
         items=tuple(items),
         nodes=tuple(nodes),
