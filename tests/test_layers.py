@@ -33,7 +33,10 @@ def _names(listed: str) -> list[str]:
     return [each if each.startswith("rrm.") or each in PLUGINS else f"rrm.{each}" for each in bare]
 
 
-MAY_IMPORT = rooms_table((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+_TABLE = rooms_table((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+MAY_IMPORT = {here: others for here, others in _TABLE.items() if here.count(".") < 2}
+INNER = {here: others for here, others in _TABLE.items() if here.count(".") == 2}
+"""Rooms within a room, and what they may import of it."""
 
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
@@ -111,6 +114,48 @@ def test_every_room_is_in_the_table() -> None:
 def test_the_rooms_import_each_other_in_no_circle() -> None:
     inner = [edge for edge in edges(ROOT) if "rrm" not in edge]
     assert list(nx.simple_cycles(nx.DiGraph(inner))) == []
+
+
+def inner_room(module: str) -> str:
+    """The room within a room of a module, else the room that it stands in itself."""
+    return next((each for each in INNER if module == each or module.startswith(f"{each}.")), room(module) or "")
+
+
+def inner_faults(root: Path) -> list[str]:
+    """Imports between a room's own rooms that the table does not give; its `app` alone may import them all."""
+    known = frozenset(name for name, _ in modules(root))
+    return [
+        f"{module} imports {target}"
+        for module, path in modules(root)
+        for target in imported(module, path, known)
+        if room(module) == room(target) in {room(each) for each in INNER}
+        and (here := inner_room(module)) != (there := inner_room(target))
+        and there not in INNER.get(here, frozenset())
+        and module != f"{room(module)}.app"
+    ]
+
+
+def test_rooms_within_a_room_import_only_what_stands_beside_them() -> None:
+    assert INNER
+    assert {inner_room(module) for module, _ in modules(ROOT)} >= INNER.keys()
+    assert inner_faults(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "faulty"),
+    [
+        ("rrm/web/rater/own.py", "from rrm.web.admin import raters", True),
+        ("rrm/web/access.py", "from rrm.web.rater import own", True),
+        ("rrm/web/rater/own.py", "from rrm.web.access import allow", False),
+        ("rrm/web/app.py", "from rrm.web import admin, rater", False),
+    ],
+)
+def test_an_import_across_the_rooms_of_a_room_is_found(tmp_path: Path, module: str, line: str, faulty: bool) -> None:
+    for path in ("rrm/web/admin/__init__.py", "rrm/web/admin/raters.py", "rrm/web/rater/__init__.py", module):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / module).write_text(line)
+    assert bool(inner_faults(tmp_path)) is faulty
 
 
 def test_the_table_itself_has_no_circle() -> None:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from rrm.core.annotation import Person
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, RrmError, StoreError
 from rrm.viewer.trees import Trees
-from rrm.web import admin, pages, tree, work
+from rrm.web import admin, pages, rater, tree
 from rrm.web.access import allow
 from rrm.web.guard import FAILED, Guard, route_of
 from rrm.web.station import Gate, Station
@@ -64,7 +64,7 @@ def application(station: Station, port: int) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refuse_shape)
     app.add_exception_handler(HTTPException, _refuse_request)
     trees = Trees(station.trees, station.desk) if station.trees is not None else None
-    app.include_router(work.router(station))
+    app.include_router(rater.router(station))
     app.include_router(admin.router(station))
     app.include_router(tree.router(station.gate, trees))
     app.include_router(pages.router(station.gate, station.desk))

@@ -1,15 +1,12 @@
 """Every kind of feedback as the pages send it and are sent it, with places as shown."""
 
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from difflib import SequenceMatcher
-from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from rrm.core.annotation import BOTH_BAD, Lease
+from rrm.core.annotation import BOTH_BAD
 from rrm.core.errors import InputError
 from rrm.core.kinds import inverse
 from rrm.core.values import (
@@ -20,30 +17,18 @@ from rrm.core.values import (
     Critique,
     Demonstration,
     Label,
-    Passage,
     Ranking,
     Rating,
     Reject,
     Request,
 )
-
-DETAILS = frozenset({"both_bad", "diff", "source_spans"})
-"""What is kept beside an answer because of what it says."""
+from rrm.web.differences import differences
+from rrm.web.fields import DETAILS, Body
 
 MOST_LETTERS, MOST_SPANS, MOST_RANKED, MOST_REASON = 20_000, 100, 100, 2_000
-_LONGEST_COMPARED = 4_000
-"""Words of a correction that are compared one by one; a longer change is kept as one piece."""
-
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Offset = Annotated[int, Field(ge=0, le=10_000_000)]
-
-
-class Body(BaseModel):
-    """A request body: exactly these fields, of exactly these types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Made(NamedTuple):
@@ -214,6 +199,7 @@ AnswerBody = Annotated[
     | RejectBody,
     Field(discriminator="kind"),
 ]
+
 FORMS: dict[str, type[AnswerForm]] = {
     get_args(form.model_fields["kind"].annotation)[0]: form for form in get_args(get_args(AnswerBody)[0])
 }
@@ -249,56 +235,6 @@ def summary(answer: Answer, order: Sequence[int]) -> str:
     return answer.brief(lambda place: chr(ord("A") + order.index(place)))
 
 
-def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
-    """Return what a page shows of a lease; which items are checks is not in it, nor what would tell.
-
-    So the place stays out, and the budget where no text is written: checks have places and budgets of their own.
-    """
-    request = lease.request
-    judged = KINDS[request.kind].metrics  # by known answers, as those of checks are
-    return {
-        "id": lease.id,
-        "item": request.id,
-        "kind": request.kind,
-        "practice": lease.purpose == "practice",
-        "criterion": request.criterion,
-        "instruction": request.view.instruction,
-        "context": request.view.context,
-        "passages": [_passage(each) for each in request.view.passages],
-        "outputs": [{"text": text} for text in shown_texts(lease)],
-        "max_tokens": 0 if judged else request.view.max_tokens,
-        "points": lease.points,
-        "guideline": lease.guideline,
-        "shown": lease.shown,
-        "expires_in": max(0.0, lease.expires - now),
-        "draft": dict(lease.draft) if lease.draft is not None else None,
-        "wider": wider,
-        "answers": list(KINDS[request.kind].takes()),
-    }
-
-
-def shown_texts(lease: Lease) -> list[str]:
-    """Return the outputs' texts in the order in which the page shows them."""
-    return [lease.request.shown[place].text for place in lease.order]
-
-
-def differences(old: str, new: str) -> list[dict[str, Any]]:
-    """Return what was changed, word by word: difflib's opcodes but "equal", on characters, with the texts."""
-    before, after = _WORDS.findall(old), _WORDS.findall(new)
-    head = _shared(before, after)
-    tail = _shared(before[head:][::-1], after[head:][::-1])
-    middle = before[head : len(before) - tail], after[head : len(after) - tail]
-    start = len("".join(before[:head]))
-    if max(map(len, middle)) > _LONGEST_COMPARED:
-        return [_change("replace", "".join(middle[0]), "".join(middle[1]), start, start)]
-    from_starts, to_starts = _starts(middle[0], start), _starts(middle[1], start)
-    return [
-        _change(tag, "".join(middle[0][i:j]), "".join(middle[1][k:m]), from_starts[i], to_starts[k])
-        for tag, i, j, k, m in SequenceMatcher(None, *middle).get_opcodes()
-        if tag != "equal"
-    ]
-
-
 def _check_written(text: str, question: Question) -> None:
     """Refuse a text that is empty or beyond the request's budget."""
     _check_filled(text, "the text is empty: write it first")
@@ -320,27 +256,3 @@ def _check_filled(text: str, otherwise: str) -> None:
 
 def _lists(value: Any) -> Any:
     return list(map(_lists, value)) if isinstance(value, list | tuple) else value
-
-
-def _passage(passage: Passage) -> dict[str, Any]:
-    score = passage.score if passage.score is not None and isfinite(passage.score) else None
-    part = passage.output is not None or score is not None  # a file's parts have scores alone
-    return {"text": passage.text, "label": "part" if part else "source", "score": score}
-
-
-def _shared(left: Sequence[str], right: Sequence[str]) -> int:
-    """Return how many words two texts share at their beginning."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
-    )
-
-
-def _starts(words: Sequence[str], start: int) -> list[int]:
-    found = [start]
-    for word in words:
-        found.append(found[-1] + len(word))
-    return found
-
-
-def _change(tag: str, old: str, new: str, at_old: int, at_new: int) -> dict[str, Any]:
-    return {"tag": tag, "from": [at_old, at_old + len(old)], "to": [at_new, at_new + len(new)], "old": old, "new": new}

@@ -30,16 +30,16 @@ class Page(NamedTuple):
 
 _LOOKING: tuple[Role, ...] = ("admin", "reader")
 PAGES = (
-    Page("/work", "work", ("annotator", "adjudicator", "admin")),
-    Page("/admin", "admin", _LOOKING),
-    Page("/admin/raters", "raters", _LOOKING),
-    Page("/admin/agreement", "agreement", _LOOKING),
-    Page("/admin/adjudicate", "adjudicate", ("adjudicator", *_LOOKING)),
-    Page("/admin/items", "items", _LOOKING),
-    Page("/admin/guidelines", "guidelines", _LOOKING),
-    Page("/admin/settings", "settings", _LOOKING),
-    Page("/admin/audit", "audit", _LOOKING),
-    Page("/tree", "tree", ("adjudicator", *_LOOKING)),
+    Page("/work", "rater/work", ("annotator", "adjudicator", "admin")),
+    Page("/admin", "admin/overview", _LOOKING),
+    Page("/admin/raters", "admin/raters", _LOOKING),
+    Page("/admin/agreement", "admin/agreement", _LOOKING),
+    Page("/admin/adjudicate", "admin/adjudicate", ("adjudicator", *_LOOKING)),
+    Page("/admin/items", "admin/items", _LOOKING),
+    Page("/admin/guidelines", "admin/guidelines", _LOOKING),
+    Page("/admin/settings", "admin/settings", _LOOKING),
+    Page("/admin/audit", "admin/audit", _LOOKING),
+    Page("/tree", "admin/tree", ("adjudicator", *_LOOKING)),
 )
 
 
@@ -54,12 +54,12 @@ def router(gate: Gate, rules: Rules) -> APIRouter:
 
     @routes.get("/login", dependencies=[Depends(public)])
     def login() -> HTMLResponse:
-        return _render("login")
+        return _render("rater/login")
 
     @routes.get("/join", dependencies=[Depends(public)])
     def join() -> HTMLResponse:
         settings = rules.settings()
-        return _render("join", consent=settings.consent, participant_parameter=settings.participant_parameter)
+        return _render("rater/join", consent=settings.consent, participant_parameter=settings.participant_parameter)
 
     for page in PAGES:
         routes.add_api_route(page.path, _shell(gate, page), methods=["GET"], name=page.template)
@@ -83,7 +83,7 @@ def _shell(gate: Gate, page: Page) -> Callable[..., HTMLResponse]:
 
 def _render(template: str, role: str = "", name: str | None = None, **more: Any) -> HTMLResponse:
     page = _templates().get_template(f"{template}.html")
-    return HTMLResponse(page.render(page=template, role=role, name=name or "", **more))
+    return HTMLResponse(page.render(page=template.rpartition("/")[2], role=role, name=name or "", **more))
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 // Types of the pages' scripts, for the type checker alone: no page loads this file and no wheel holds it.
 
-/** What pages and server send each other as JSON; the server's side stands in kinds.py, work.py, admin.py, figures.py. */
+/** What pages and server send each other as JSON; the server's side stands in kinds.py, shown.py, figures.py, rater/ and admin/. */
 declare namespace Wire {
   type Kind = "comparison" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "reject";
   type Role = "annotator" | "adjudicator" | "admin" | "reader";
@@ -112,7 +112,7 @@ declare namespace Wire {
     output: string;
   }
 
-  // ---- rating (work.py) ----
+  // ---- rating (rater/) ----
 
   interface Progress {
     done: number;
@@ -150,7 +150,7 @@ declare namespace Wire {
   interface Sent { next: Next; id?: string; practice?: PracticeResult | null }
   interface Remembered { item: string; kind: Kind; answer: Answer; at: number }
 
-  // ---- admin.py ----
+  // ---- the admin (admin/) ----
 
   interface Computed { at: number; current: boolean }
   interface PlaceProgress extends Placed {

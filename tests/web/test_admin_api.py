@@ -12,7 +12,7 @@ from rrm.core.annotation import Item, Submission, shown_hash
 from rrm.core.errors import InputError, LockedError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Label, Rating
-from rrm.web import admin
+from rrm.web.admin import items
 from tests.web.stations import (
     BASE,
     PASSWORD,
@@ -359,7 +359,7 @@ def test_items_are_found_page_by_page(home: House) -> None:
 def test_a_text_is_searched_part_by_part_so_that_nobody_waits_for_a_rare_one(
     home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "SEARCHED_AT_ONCE", 3)
+    monkeypatch.setattr(items, "SEARCHED_AT_ONCE", 3)
     pages, after = [], 0
     while after is not None:
         page = get(home, f"/api/admin/items?text=of+4&after={after}")

@@ -15,7 +15,7 @@ import pytest
 
 from rrm.core.annotation import Annotation, Item, Submission
 from rrm.core.values import Comparison, Feedback, Label, Rated
-from rrm.web import admin
+from rrm.web.admin import exports
 from rrm.web.app import application
 from tests.web.stations import BASE, COOKIE, PORT, House, claim, house_in, items_of, new_key, request_of, submit
 
@@ -207,7 +207,7 @@ def test_the_first_bytes_leave_before_the_last_row_is_read(home: House, form: st
 def test_submissions_go_on_while_an_export_waits_for_its_reader(home: House) -> None:
     answer_everything(home)
     home.desk.add_items([Item(request_of("label", 5000 + number)) for number in range(3)])
-    chunks = admin._chunks(home.desk, "jsonl", False, None)
+    chunks = exports._chunks(home.desk, "jsonl", False, None)
     first = next(chunks)
     lease = home.desk.claim(home.persons["anna"].id)
     assert lease is not None

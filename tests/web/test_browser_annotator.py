@@ -973,7 +973,7 @@ def test_keys_of_the_kinds_never_clash_with_each_other_or_with_those_that_mean_t
         come_in(page, at.desk, at.url)
         page.goto("/work")
         found = page.evaluate("""async () => {
-          const base = document.querySelector("script[src*='/work.js']").src.replace("work.js", "");
+          const base = document.querySelector("script[src*='/frame.js']").src.replace("frame.js", "");
           const [{ kinds }, { ALWAYS }] = await Promise.all([import(base + "kinds.js"), import(base + "keys.js")]);
           const outputs = (kind) => Array(kind === "comparison" ? 2 : 6).fill({ text: "x" });
           const item = (kind) => ({ outputs: outputs(kind), points: 10, max_tokens: 9 });
@@ -1000,7 +1000,7 @@ def test_every_kind_in_core_has_a_page() -> None:
 
 def test_every_text_that_raters_read_stands_in_the_file_of_words() -> None:
     words = (STATIC / "static" / "words.js").read_text()
-    for name in ("join", "login", "refused", "work"):
+    for name in ("rater/join", "rater/login", "refused", "rater/work"):
         template = (STATIC / "templates" / f"{name}.html").read_text()
         bare = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", template, flags=re.DOTALL)
         assert not re.findall(r"[A-Za-z]+", bare), name

@@ -26,17 +26,16 @@ from rrm.core.values import (
     Shown,
     View,
 )
+from rrm.web.differences import differences
 from rrm.web.kinds import (
     FORMS,
     AnswerBody,
     Question,
     answer_json,
-    differences,
-    lease_json,
-    shown_texts,
     summary,
     to_answer,
 )
+from rrm.web.shown import lease_json, shown_texts
 
 BODY: TypeAdapter[Any] = TypeAdapter(AnswerBody)
 

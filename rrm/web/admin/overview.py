@@ -1,0 +1,65 @@
+"""How it goes: progress, who is at work, flags, agreement."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Depends
+
+from rrm.core.annotation import Person
+from rrm.core.desk import DeskReader
+from rrm.web.access import allow
+from rrm.web.admin.viewing import computed, names_for
+from rrm.web.figures import Figures, agreed
+from rrm.web.places import Wording
+from rrm.web.station import Gate
+
+RECENT_SECONDS = 600.0
+"""Who answered within so long counts as at work."""
+
+_MOST_FLAGS = 200
+
+
+def router(gate: Gate, desk: DeskReader, figures: Figures, clock: Callable[[], float]) -> APIRouter:
+    """Return the routes of the overview and the agreement."""
+    routes = APIRouter()
+    Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
+
+    @routes.get("/places")
+    def places(viewer: Viewer) -> dict[str, Any]:
+        found = figures.progress.latest()
+        names, worded = names_for(desk, viewer), Wording(desk)
+        here = desk.at_work(clock() - RECENT_SECONDS)
+        return {
+            "computed": computed(found),
+            "places": [{**asdict(each), **worded(each.place)} for each in found.value] if found is not None else [],
+            "at_work": [{**asdict(each), "name": names.get(each.person)} for each in here],
+            "alerts": _alerts(figures, names),
+        }
+
+    @routes.get("/agreement")
+    def agreement(_: Viewer) -> dict[str, Any]:
+        found = figures.judged.latest()
+        worded, judged = Wording(desk), found.value.agreement if found is not None else []
+        rows = [{**worded(each.place), **agreed(each)} for each in judged]
+        return {"computed": computed(found), "places": rows}
+
+    @routes.get("/flags")
+    def flags(viewer: Viewer) -> list[dict[str, Any]]:
+        names = names_for(desk, viewer)
+        newest = sorted(desk.flags(), key=lambda each: -each.at)[:_MOST_FLAGS]
+        return [{**asdict(each), "name": names.get(each.person)} for each in newest]
+
+    return routes
+
+
+def _alerts(figures: Figures, names: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """Return what to look at, None as long as nobody has looked."""
+    found = figures.judged.latest()
+    if found is None:
+        return None
+    return [
+        {"person": id, "name": names.get(id), "alert": alert.name, "why": alert.why}
+        for id, each in found.value.stats.items()
+        for alert in each.alerts
+    ]

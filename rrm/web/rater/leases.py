@@ -1,0 +1,175 @@
+"""How items are handed out and answers come in."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from rrm.core.annotation import Annotation, Lease, OwnProgress, Person, Submission
+from rrm.core.desk import DeskReader, RaterDesk
+from rrm.core.errors import AccessError, ConflictError, MissingError
+from rrm.web.access import Id, allow, limit
+from rrm.web.fields import Body, Detail, Key, Nothing, Reason
+from rrm.web.kinds import AnswerBody, Question, answer_json, to_answer
+from rrm.web.rater.wider import Wider
+from rrm.web.shown import lease_json, shown_texts
+from rrm.web.station import Gate
+
+_LONGEST_WORK = 7 * 24 * 3600.0  # seconds of active time that one answer can claim
+
+
+class Drafting(Body):
+    """Whatever the page needs to go on where the rater stopped; a text in `text` has its tokens counted."""
+
+    draft: dict[str, Any]
+
+
+class Answering(Body):
+    """An answer; the same `key` again means the same answer. `seconds` is active time."""
+
+    key: Key
+    shown: Annotated[str, Field(min_length=1, max_length=100)]
+    answer: AnswerBody
+    seconds: Annotated[float, Field(ge=0, le=_LONGEST_WORK)] | None = None
+    confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    detail: Detail = Field(default_factory=dict)
+
+
+class Skipping(Body):
+    key: Key
+    reason: Reason
+
+
+class Undoing(Body):
+    """Which answer is taken back: a page names it, so that none is taken back twice; without, the last."""
+
+    answer: Annotated[str, Field(max_length=100)] | None = None
+
+
+class Flagging(Body):
+    text: Reason
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the routes of leases work with; `count` and `clock` are those of the station."""
+
+    rater: RaterDesk
+    read: DeskReader
+    count: Callable[[str], int] | None
+    wider: Wider
+    clock: Callable[[], float]
+
+
+def router(gate: Gate, work: Work) -> APIRouter:
+    """Return the routes by which items are handed out and answers come in."""
+    routes = APIRouter()
+    desk = work.rater
+    Rater: TypeAlias = Annotated[Person, Depends(allow(gate, "annotator", "adjudicator", "admin"))]
+
+    @routes.post("/claim")
+    def claim(person: Rater, _: Nothing) -> dict[str, Any]:
+        return _claimed(work, person)
+
+    @routes.get("/leases/{id}/wider")
+    def wider(id: Id, person: Rater) -> dict[str, Any]:
+        lease = desk.lease(person.id, id)
+        found = work.wider(lease.request.id)
+        if found is None:
+            raise MissingError("what stands around this source is not on record")
+        return dict(zip(("before", "text", "after"), found, strict=True))
+
+    @routes.post("/leases/{id}/renew")
+    def renew(id: Id, person: Rater, _: Nothing) -> dict[str, Any]:
+        return {"expires_in": max(0.0, desk.renew(person.id, id) - work.clock())}
+
+    @routes.put("/leases/{id}/draft")
+    def draft(id: Id, person: Rater, body: Drafting) -> dict[str, Any]:
+        desk.save_draft(person.id, id, body.draft)
+        text = body.draft.get("text")
+        return {"tokens": work.count(text) if work.count is not None and isinstance(text, str) else None}
+
+    @routes.post("/leases/{id}/answer")
+    def answer(id: Id, person: Rater, body: Answering) -> dict[str, Any]:
+        limit(gate, "answers", person.id, gate.settings.answers_a_minute)
+        annotation = desk.submit(person.id, id, _submission(work, person, id, body), body.key)
+        practice = _told(work, annotation) if annotation.purpose == "practice" else None
+        return {"id": annotation.id, "practice": practice, "next": _claimed(work, person)}
+
+    @routes.post("/leases/{id}/skip")
+    def skip(id: Id, person: Rater, body: Skipping) -> dict[str, Any]:
+        limit(gate, "answers", person.id, gate.settings.answers_a_minute)
+        desk.skip(person.id, id, body.reason, body.key)
+        return {"next": _claimed(work, person)}
+
+    @routes.post("/leases/{id}/flag")
+    def flag(id: Id, person: Rater, body: Flagging) -> dict[str, Any]:
+        desk.flag(person.id, id, body.text)
+        return {}
+
+    @routes.post("/undo")
+    def undo(person: Rater, body: Undoing) -> dict[str, Any]:
+        return {"lease": _shown(work, desk.undo(person.id, body.answer))}
+
+    return routes
+
+
+def _claimed(work: Work, person: Person) -> dict[str, Any]:
+    """Return the person's lease, new or old; without one, that all is done or why there is nothing just now."""
+    try:
+        lease = work.rater.claim(person.id)
+    except AccessError:  # paused, or practice was not passed: `_why_none` says which
+        lease = None
+    person, progress = work.read.person(person.id), work.rater.own_progress(person.id)  # practice may have ended
+    done = lease is None and _done(person, progress)
+    code = work.read.settings().completion_code or None if done else None
+    return {
+        "lease": _shown(work, lease) if lease is not None else None,
+        "progress": asdict(progress),
+        "done": {"completion_code": code} if done else None,
+        "reason": _why_none(person, progress) if lease is None and not done else None,
+    }
+
+
+def _done(person: Person, progress: OwnProgress) -> bool:
+    """Return whether nothing is left for good for somebody who may rate."""
+    return person.state in ("active", "practising") and not progress.practising and progress.left == 0
+
+
+def _why_none(person: Person, progress: OwnProgress) -> str:
+    if person.state == "paused":
+        return "you are paused: there are no items for you until an admin lets you go on"
+    if person.state == "refused":
+        return "the practice items were not passed, so there are no items for you; an admin can let you in"
+    return "other raters hold all that is left for you just now: ask again in a minute"
+
+
+def _shown(work: Work, lease: Lease) -> dict[str, Any]:
+    return lease_json(lease, work.clock(), work.wider(lease.request.id) is not None)
+
+
+def _submission(work: Work, person: Person, id: str, body: Answering) -> Submission:
+    """Return what was sent, checked against the item.
+
+    An item that is no longer at hand cannot be checked against; the desk then refuses the answer as too
+    late, or knows the key and returns what it was given before.
+    """
+    seconds = body.seconds
+    try:
+        lease = work.rater.lease(person.id, id)
+    except ConflictError:
+        made = body.answer.made(work.read.settings().rating_points)
+    else:
+        made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, work.count))
+        # by the server's clock nobody can have worked for longer than the item was at hand
+        seconds = None if seconds is None else min(seconds, max(0.0, work.clock() - lease.since))
+    return Submission(made.answer, body.shown, seconds, body.confidence, {**body.detail, **made.detail})
+
+
+def _told(work: Work, annotation: Annotation) -> dict[str, Any]:
+    """Return what a rater is told after a practice item: the known answer, with places as they were shown."""
+    item = work.read.item(annotation.item)
+    expected = answer_json(item.expected, annotation.order) if item.expected is not None else None
+    return {"right": annotation.right, "expected": expected, "explanation": item.explanation}

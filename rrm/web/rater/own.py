@@ -1,0 +1,56 @@
+"""What raters see of themselves: who they are, how far they have come, their last answers."""
+
+from collections import deque
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Depends
+
+from rrm.core.annotation import Annotation, Person
+from rrm.core.desk import DeskReader, RaterDesk
+from rrm.web.access import allow
+from rrm.web.guidelines import guideline_html
+from rrm.web.kinds import answer_json
+from rrm.web.station import Gate
+
+HISTORY = 10
+"""How many of the own answers a rater sees."""
+
+
+def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
+    """Return the routes by which people see how they stand."""
+    routes = APIRouter()
+    Anybody: TypeAlias = Annotated[Person, Depends(allow(gate, "annotator", "adjudicator", "admin", "reader"))]
+    Rater: TypeAlias = Annotated[Person, Depends(allow(gate, "annotator", "adjudicator", "admin"))]
+
+    @routes.get("/me")
+    def me(person: Anybody) -> dict[str, Any]:
+        settings, guideline = read.settings(), read.guideline()
+        return {
+            "id": person.id,
+            "name": person.name,
+            "role": person.role,
+            "state": person.state,
+            "progress": asdict(rater.own_progress(person.id)),
+            "guideline": {"version": guideline.version, "html": guideline_html(guideline.text)},
+            "settings": {"rating_points": settings.rating_points},
+        }
+
+    @routes.get("/history")
+    def history(person: Rater) -> list[dict[str, Any]]:
+        own = (each for each in read.answers(person=person.id) if _remembered(each))
+        return [
+            {
+                "item": each.item,
+                "kind": each.kind,
+                "answer": answer_json(each.answer, each.order, each.detail),
+                "at": each.at,
+            }
+            for each in reversed(deque(own, maxlen=HISTORY))
+        ]
+
+    return routes
+
+
+def _remembered(annotation: Annotation) -> bool:
+    return annotation.state == "live" and annotation.purpose != "practice" and not annotation.adjudication

@@ -1,0 +1,95 @@
+// Joining: the invitation's token stands in the fragment, which browsers never send, so no log or Referer has it.
+import { api, byId, findById, refusal } from "../common.js";
+import { words } from "../words.js";
+
+const STORE = "rrm.invitation"; // for a reload of this tab only
+const participant = new URLSearchParams(location.search).get(byId("join").dataset.participant ?? "");
+const title = `${words.joinTitle} – rrm`;
+
+/** Take the token out of the address, where anybody could read it; a link pasted into this tab later is taken, too. */
+function take() {
+  if (location.hash.length > 1) {
+    sessionStorage.setItem(STORE, location.hash.slice(1));
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  if (sessionStorage.getItem(STORE)) return begin();
+  noWay(words.joinNoToken, words.joinNoTokenHow);
+}
+
+function begin() {
+  document.title = title;
+  byId("problem").hidden = true;
+  byId("lead").textContent = words.joinLead;
+  byId("form").hidden = false;
+  byId("elsewhere").hidden = true;
+}
+
+/** @param {string} text */
+function tell(text) {
+  byId("problem").textContent = text;
+  byId("problem").hidden = false;
+}
+
+/** @param {string} problem @param {string} lead */
+function noWay(problem, lead) {
+  tell(problem);
+  byId("lead").textContent = lead;
+  byId("form").hidden = true;
+  byId("elsewhere").hidden = false;
+}
+
+/** @param {Wire.CameIn} came */
+function cameIn({ next, name, choose }) {
+  sessionStorage.removeItem(STORE);
+  if (choose === null) return location.assign(next);
+  byId("problem").hidden = true;
+  byId("form").hidden = true;
+  byId("choose").hidden = false;
+  byId("title").textContent = words.chooseTitle;
+  byId("lead").textContent = words.chooseLead;
+  byId("called").textContent = name;
+  byId("name", HTMLInputElement).value = name ?? "";
+  byId("password-help").textContent = words.chooseHelp(choose);
+  byId("password", HTMLInputElement).minLength = choose;
+  byId("password").focus();
+  byId("later").addEventListener("click", () => location.assign(next));
+  byId("choose").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await api("POST", "/api/password", { password: byId("password", HTMLInputElement).value });
+      location.assign(next);
+    } catch (error) {
+      const { status, detail } = refusal(error);
+      tell(status === 0 ? words.unreachable : detail);
+    }
+  });
+}
+
+byId("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const box = findById("agreed", HTMLInputElement);
+  const agreed = box?.checked ?? false;
+  if (box && !agreed) {
+    tell(words.joinMustAgree);
+    return box.focus();
+  }
+  const button = byId("start", HTMLButtonElement);
+  const token = sessionStorage.getItem(STORE);
+  const keep = byId("keep", HTMLInputElement).checked;
+  button.disabled = true;
+  try {
+    cameIn(await api("POST", "/api/join", { token, agreed, keep, ...(participant && { participant }) }));
+  } catch (error) {
+    const { status, detail, after } = refusal(error);
+    if (status === 0) return tell(words.unreachable);
+    if (status === 429) return tell(words.tooOften(after));
+    if (![401, 403, 404, 409].includes(status)) return tell(detail);
+    sessionStorage.removeItem(STORE);
+    noWay(words.joinUsed, words.joinNoTokenHow);
+  } finally {
+    button.disabled = false;
+  }
+});
+
+addEventListener("hashchange", take);
+take();
