@@ -18,7 +18,7 @@ _SOFT = re.compile(r"(?:-?\u00ad|(?<=[^\W\d_])¬)[ \t]*\n[ \t]*(?=[^\W\d_])")
 _WORD = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*")
 _LINE_END = re.compile(r"(?<=[^\W_])[-‐](?:[ \t]*\n[ \t]*|[ \t])(?=[^\W_])")
 _BEFORE = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*$")
-_AFTER = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_AFTER = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*")
 _LONGEST = 60  # characters of half a word
 
 _AND = names("and or to nor und oder bzw sowie bis et ou y e o u i en of och eller og til a ed od и или да lub oraz")
@@ -99,8 +99,11 @@ def _halves(match: re.Match[str]) -> tuple[str, str] | None:
 def _is_one_word(before: str, after: str, known: Counter[str], otherwise: bool) -> bool:
     """Say whether a word was broken, and did not have a hyphen by itself; `otherwise` where nothing tells."""
     shouted = before.isupper() and after.isupper() and len(before + after) > 3
-    if not (after[0].islower() or shouted) or before[-1].isdigit() or "-" in before:
-        return False  # "Anglo-Saxon", "1914-18", "mother-in-law"
+    if not (after[0].islower() or shouted) or before[-1].isdigit():
+        return False  # "Anglo-Saxon", "1914-18"
+    if "-" in before or "-" in after:  # "mother-in-law", unless its own part was broken: "anti-estab-lishment"
+        part, rest = before.rpartition("-")[2], after.partition("-")[0]
+        return _by_the_book(before, after, known) or _by_the_book(part, rest, known) or False
     if (decided := _by_the_book(before, after, known)) is not None:
         return decided
     first, last = before.casefold(), after.casefold()

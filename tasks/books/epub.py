@@ -21,8 +21,10 @@ from defusedxml.ElementTree import fromstring
 from rrm.core.errors import InputError, LimitError
 from tasks.books.encodings import decode
 from tasks.books.kinds import is_html, is_picture
-from tasks.books.page import HEADINGS, Element, LeftOut, Page, hidden_by, linked_sheets, parsed, style_sheets
+from tasks.books.page import LeftOut, Page
+from tasks.books.styles import Styles, styles_of
 from tasks.books.text import Block, Text, joined, lined, several
+from tasks.books.tree import HEADINGS, Element, linked_sheets, parsed, style_sheets
 
 _MAX_MEMBERS = 10_000
 _MAX_RATIO = 200  # bytes out of one byte in; text packs to a third or so
@@ -190,7 +192,7 @@ class _Spine:
         self._package = archive.xml(self._root)
         self._items = {each.get("id", ""): each for each in self._package.iter() if _tag(each) == "item"}
         self._left_out = LeftOut()
-        self._sheets: dict[str, frozenset[str]] = {}
+        self._sheets: dict[str, Styles] = {}
         self._found = _Found()
 
     def read(self) -> Text:
@@ -261,7 +263,7 @@ class _Spine:
             self._left_out.add("contents", root.text)
             return None, False
         before = self._left_out.times.total()
-        page = Page(root, self._left_out, self._hidden(root, base))
+        page = Page(root, self._left_out, self._styles(root, base))
         if not page.blocks and self._left_out.times.total() > before:
             return None, False
         return page.blocks, page.pictures > 0
@@ -299,16 +301,16 @@ class _Spine:
     def _documents(self) -> frozenset[str | None]:
         return frozenset(self._archive.find(item.get("href", ""), self._base) for item in self._items.values())
 
-    def _hidden(self, root: Element, base: str) -> frozenset[str]:
-        hidden = hidden_by("\n".join(style_sheets(root)))
+    def _styles(self, root: Element, base: str) -> Styles:
+        styles = styles_of("\n".join(style_sheets(root)))
         for href in linked_sheets(root):
             name = self._archive.find(href, base)
             if name is None or name in self._archive.locked:
                 continue
             if name not in self._sheets:
-                self._sheets[name] = hidden_by(self._archive.read(name).decode("utf-8", "replace"))
-            hidden |= self._sheets[name]
-        return hidden
+                self._sheets[name] = styles_of(self._archive.read(name).decode("utf-8", "replace"))
+            styles = styles.and_also(self._sheets[name])
+        return styles
 
     # ---- what is said of it ----
 

@@ -20,7 +20,7 @@ from tasks.books.kinds import is_archive, is_html, refuse_other_kinds
 from tasks.books.markdown import read_markdown
 from tasks.books.pages import without_page_marks
 from tasks.books.plain import read_plain
-from tasks.books.text import Text
+from tasks.books.text import Text, several
 
 MAX_BYTES = 50_000_000
 MAX_WORDS = 2_000_000
@@ -121,9 +121,15 @@ def _source(book: Text, name: str, whole_file: bool, chapters: str | None) -> So
     text = book.text
     spans, said = skipped(text) if whole_file else NOTHING
     book = book.noted(*said)
-    found = book.breaks or tuple(chapter_lines(text))
     if chapters is not None:
-        found = tuple(lines_like(text, chapters, name))
+        found: Sequence[int] = lines_like(text, chapters, name)
+    elif book.breaks:
+        found = book.breaks
+    else:
+        found, doubtful = chapter_lines(text)
+        if doubtful:
+            numbers = several(len(found), "number")
+            book = book.noted(f"{numbers} at even distances read as headings of short chapters, not as those of pages")
     breaks = tuple(at for at in found if not any(start < at < end for start, end in spans))
     if not breaks and len(text) > _SHORT:
         book = book.noted("no chapter headings were found, so it is cut by length alone")

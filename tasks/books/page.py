@@ -1,169 +1,17 @@
-"""A page of HTML or XHTML as its reader sees it: blocks of text, without what is hidden, notes, or a page's furniture.
-
-The page is parsed to a small tree by the standard library's tolerant parser, which takes XHTML's self-closed elements
-for what they are (an HTML5 parser does not: after `<title/>` all is title), and the tree is then read.
-"""
+"""A page as its reader sees it: blocks of text, without what is hidden, notes, or a page's furniture."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html.parser import HTMLParser
 
-from tasks.books.encodings import decode
-from tasks.books.text import Block, lined, names, several
+from tasks.books.styles import Styles, makes_block
+from tasks.books.text import Block, names, several
+from tasks.books.tree import BLOCKS, HEADINGS, Element
 
-HEADINGS = names("h1 h2 h3")
-_BLOCKS = HEADINGS | names(
-    "address article aside blockquote body caption center dd div dl dt fieldset figcaption figure footer form h4 h5"
-    " h6 header hr li main ol p pre section table tbody td tfoot th thead tr ul"
-)
-_DROPPED = names("script style template noscript head nav iframe object select textarea button audio video canvas rp")
-_VOID = names("area base br col embed hr img input link meta param source track wbr")
-_CLOSES = {  # an element's start ends one of these that is open, up to one of the others
-    **dict.fromkeys(
-        _BLOCKS - {"caption", "tbody", "td", "tfoot", "th", "thead", "tr", "body"},
-        (names("p"), names("td th caption body html button")),
-    ),
-    "li": (names("li p"), names("ul ol body td th")),
-    "dt": (names("dt dd p"), names("dl body td th")),
-    "dd": (names("dt dd p"), names("dl body td th")),
-    "td": (names("td th p"), names("tr table body")),
-    "th": (names("td th p"), names("tr table body")),
-    "tr": (names("tr td th p"), names("table body")),
-    "body": (names("head"), names("html")),
-    "rt": (names("rt rp"), names("ruby")),
-    "rp": (names("rt rp"), names("ruby")),
-    "option": (names("option"), names("select")),
-}
-_DEEPEST = 200  # elements within one another; what lies deeper is read as its parent's
-
-# ---- the tree ----
-
-
-@dataclass(eq=False)
-class Element:
-    """An element with its attributes and its children, elements and texts."""
-
-    tag: str
-    attributes: Mapping[str, str]
-    children: "list[Element | str]" = field(default_factory=list)
-
-    @cached_property
-    def types(self) -> frozenset[str]:
-        """What the element is by `epub:type` and `role`, without the prefix `doc-`."""
-        named = f"{self.attributes.get('epub:type', '')} {self.attributes.get('role', '')}"
-        return frozenset(name.rpartition(":")[2].removeprefix("doc-") for name in named.lower().split())
-
-    @cached_property
-    def classes(self) -> frozenset[str]:
-        return frozenset(self.attributes.get("class", "").lower().split())
-
-    def texts(self) -> Iterator[str]:
-        """Yield all text within, in order."""
-        for child in self.children:
-            if isinstance(child, str):
-                yield child
-            else:
-                yield from child.texts()
-
-    def elements(self) -> "Iterator[Element]":
-        """Yield the elements within, in order."""
-        for child in self.children:
-            if isinstance(child, Element):
-                yield child
-                yield from child.elements()
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.texts()).split())
-
-
-class _Builder(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("", {})
-        self._open = [self.root]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._started(tag, attrs) and tag in _VOID:
-            self._open.pop()
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._started(tag, attrs):
-            self._open.pop()
-
-    def _started(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
-        """Add an element, and say whether it is the open one now: not where it lies too deep."""
-        if tag in _CLOSES:
-            self._end_implied(*_CLOSES[tag])
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self._open[-1].children.append(element)
-        if len(self._open) < _DEEPEST:
-            self._open.append(element)
-        return self._open[-1] is element
-
-    def _end_implied(self, ended: frozenset[str], limits: frozenset[str]) -> None:
-        for depth in range(len(self._open) - 1, 0, -1):
-            if self._open[depth].tag in limits:
-                break
-            if self._open[depth].tag in ended:
-                del self._open[depth:]
-
-    def handle_endtag(self, tag: str) -> None:
-        for depth in range(len(self._open) - 1, 0, -1):
-            if self._open[depth].tag == tag:
-                del self._open[depth:]
-                return
-
-    def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
-
-
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_CHARSET = re.compile(
-    rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*(NAME)|<\?xml[^>]{0,200}encoding=["'](NAME)""".replace(
-        b"NAME", rb"(?:iso|windows|cp|koi8|mac|shift|euc|gb|big5)[\w.:-]{0,20}"
-    ),
-    re.IGNORECASE,
-)
-
-
-def parsed(data: bytes, where: str) -> Element:
-    """Return a page's tree; raise InputError where the bytes are no text."""
-    declared = _CHARSET.search(data[:2048])
-    name = (declared.group(1) or declared.group(2)).decode() if declared else None
-    text = lined(decode(data, where, name))
-    if "<![CDATA[" in text:
-        text = _CDATA.sub(lambda match: match[1].replace("&", "&amp;").replace("<", "&lt;"), text)
-    builder = _Builder()
-    builder.feed(text)
-    builder.close()
-    return builder.root
-
-
-# ---- what style sheets hide ----
-
-_HIDING = re.compile(r"(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
-_SHOWING = re.compile(r"(?:^|[;{\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-_AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
-_RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
-_SIMPLE = re.compile(r"(?:\w+)?(?:[.#][\w-]+)|\w+")
-
-
-def hidden_by(sheet: str) -> frozenset[str]:
-    """Return the simple selectors (`p`, `.class`, `p.class`, `#id`) that a style sheet hides on every screen."""
-    hidden: set[str] = set()
-    for selectors, body in _RULE.findall(_AT_RULE.sub("", _COMMENT.sub("", sheet))):
-        simple = {name.strip().lower() for name in selectors.split(",") if _SIMPLE.fullmatch(name.strip())}
-        if _HIDING.search(body):
-            hidden |= simple
-        elif _SHOWING.search(body):
-            hidden -= simple
-    return frozenset(hidden - {"html", "body"})
-
+_DROPPED = names("script style template head title rp")
+_STAND_INS = names("audio video canvas iframe noscript")  # what they hold is for where media or scripts do not run
+_CONTROLS = names("select textarea button")
 
 # ---- what is no running text ----
 
@@ -206,6 +54,11 @@ _CAP_ALT = re.compile(
 _CAP = re.compile(r"[“”\"‘’'«„¡¿—]?\s?[^\W\d_][’']?")
 _WORDS_OF_ONE_LETTER = frozenset("AIOaioYÀÁÉEÈUyàáéeuЯВИОУСКАявиоуска")
 
+_PICTURE = re.compile(r"[^?#]*\.(?:svgz?|png|jpe?g|gif|webp|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE | re.DOTALL)
+_PARTING = "\ue000"  # in the place of a note's mark, which parts the words around it
+_WIDE = "\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef"  # scripts that put no space between words
+_PARTED = re.compile(rf"(?<=[^\W_{_WIDE}]){_PARTING}+(?=[^\W_{_WIDE}])")
+_PLAIN = Styles()
 _BROKEN = re.compile(r"(?<=\w)-[ \t]*\n\s*(?=\w)")
 _SPACE = re.compile(r"\s+")
 _LEFT_OUT = {
@@ -214,6 +67,8 @@ _LEFT_OUT = {
     "hidden": "hidden passage",
     "note": "note",
     "contents": "list of contents",
+    "stand-in": "text for where media or scripts do not run",
+    "control": "form control",
     "edition": "page about the edition",
     "reading": "ruby reading",
 }
@@ -233,24 +88,27 @@ class LeftOut:
     def sentence(self) -> str:
         """Return what was left out in words, nothing if nothing was."""
         counted = [
-            several(self.times[kind], name) + (f" ({several(self.words[kind], 'word')})" if kind in _WORDY else "")
+            several(self.times[kind], name, _PLURALS.get(kind, ""))
+            + (f" ({several(self.words[kind], 'word')})" if kind in _WORDY else "")
             for kind, name in _LEFT_OUT.items()
             if self.times[kind]
         ]
         return f"left out of the pages: {', '.join(counted)}" if counted else ""
 
 
-_WORDY = names("note edition hidden")
+_WORDY = names("note edition hidden stand-in control")
+_PLURALS = {"stand-in": "texts for where media or scripts do not run", "contents": "lists of contents",
+            "edition": "pages about the edition"}  # fmt: skip
 
 
 class Page:
     """A page's blocks, its title, and whether it shows pictures."""
 
-    def __init__(self, root: Element, left_out: LeftOut, hidden: frozenset[str] = frozenset()) -> None:
+    def __init__(self, root: Element, left_out: LeftOut, styles: Styles = _PLAIN) -> None:
         self.blocks: list[Block] = []
         self.pictures = 0
         self.title = next((each.text for each in root.elements() if each.tag == "title" and each.text), "")
-        self._root, self._left_out, self._hidden = root, left_out, hidden
+        self._root, self._left_out, self._styles = root, left_out, styles
         self._words: list[str] = []
         self._cap = ""  # a drop cap that waits for the rest of its word
         self._cap_apart = True  # whether space in front of the rest is space between them
@@ -269,20 +127,26 @@ class Page:
 
     def _enter(self, element: Element) -> None:
         tag = element.tag
-        if tag in _DROPPED or tag == "title":
+        if tag in _DROPPED:
             return
         if (kind := self._kind(element)) is not None:
             self._left_out.add(kind, element.text)
-            if tag in _BLOCKS:
+            if tag in BLOCKS:
                 self._end_block()
+            elif kind == "mark":
+                self._words.append(_PARTING)
             return
         if tag in ("svg", "math", "img", "image"):
             self._draw(element)
         elif tag == "br":
             self._words.append("\n")
+        elif tag == "switch":
+            self._read(_chosen(element))
+        elif tag == "q":
+            self._read(Element("span", {}, ["“", *element.children, "”"]))
         elif self._is_cap(element):
             self._write_cap(element.text)
-        elif tag in _BLOCKS:
+        elif tag in BLOCKS or self._is_block(element):
             self._end_block()
             before, self._pre = self._pre, self._pre or tag == "pre"
             self._read(element)
@@ -299,19 +163,26 @@ class Page:
             return
         self.pictures += 1
         if element.tag == "svg":
-            for inner in element.elements():
-                if inner.tag == "text" and self._kind(inner) is None:
-                    self._end_block()
-                    self._write(inner.text)
-                    self._end_block()
-                elif inner.tag == "foreignobject":
-                    self._read(inner)
+            self._read_drawing(element)
         else:
             letter = " ".join(element.attributes.get("alt", "").split())
             if (named := _CAP_ALT.fullmatch(letter)) is not None:
                 letter = named[1].upper()
             if letter and _CAP.fullmatch(letter):
                 self._write_cap(letter)
+
+    def _read_drawing(self, element: Element) -> None:
+        for inner in element.elements_below():
+            if self._kind(inner) is not None:
+                self._left_out.add("hidden", inner.text)
+            elif inner.tag == "text":
+                self._end_block()
+                self._write(_lines_of_drawing(inner))
+                self._end_block()
+            elif inner.tag == "foreignobject":
+                self._read(inner)
+            else:
+                self._read_drawing(_chosen(inner) if inner.tag == "switch" else inner)
 
     # ---- drop caps ----
 
@@ -363,6 +234,7 @@ class Page:
         if not whole.strip():
             self._cap_apart = False  # a cap in a block of its own
             return
+        whole = _PARTED.sub(" ", whole).replace(_PARTING, "")
         if not self._pre:
             whole = re.sub(" {2,}", " ", whole)
         text = "\n".join(line.rstrip() if self._pre else line.strip(" ") for line in whole.split("\n")).strip("\n")
@@ -377,21 +249,33 @@ class Page:
         tag, types, classes, attributes = element.tag, element.types, element.classes, element.attributes
         if tag in ("rt", "rtc"):
             return "reading"
+        if tag in _STAND_INS or (tag == "object" and _shows_picture(element)):
+            self.pictures += tag == "object"
+            return "stand-in" if element.text else None
+        if tag in _CONTROLS:
+            return "control" if element.text else None
         if self._is_hidden(element):
             return "hidden" if element.text else None
-        if types & _MARK_TYPES or self._is_mark(element):
+        if types & _MARK_TYPES or tag in ("noteref", "annoref") or self._is_mark(element):
             return "mark"
-        if (types & _PAGE_TYPES or any(_PAGE_CLASS.fullmatch(name) for name in classes)) and element.text:
+        if (
+            types & _PAGE_TYPES or tag == "pagenum" or any(_PAGE_CLASS.fullmatch(name) for name in classes)
+        ) and element.text:
             return "page" if _PAGE.fullmatch(element.text) else None
         if tag == "body" or tag == "html":
             types = types - _NOTE_TYPES
-        if types & _NOTE_TYPES or (tag in _BLOCKS and classes & _NOTE_CLASSES):
+        if types & _NOTE_TYPES or tag == "note" or (tag in BLOCKS and classes & _NOTE_CLASSES):
             return "note"
-        if types & _CONTENTS_TYPES:
-            return "contents"
+        if types & _CONTENTS_TYPES or tag == "nav":
+            return "contents" if element.text else None
         if types & _EDITION_TYPES or classes & _EDITION_CLASSES or attributes.get("id", "").lower() in _EDITION_IDS:
             return "edition"
         return None
+
+    def _is_page(self, element: Element) -> bool:
+        if element.tag == "pagenum" or element.types & _PAGE_TYPES:
+            return True
+        return any(_PAGE_CLASS.fullmatch(name) for name in element.classes)
 
     def _is_hidden(self, element: Element) -> bool:
         attributes = element.attributes
@@ -399,15 +283,15 @@ class Page:
             return True
         if "style" in attributes and _STYLE_HIDES.search(attributes["style"]):
             return True
-        if element.classes & _HIDDEN_CLASSES:
+        if element.classes & _HIDDEN_CLASSES or (element.tag == "dialog" and "open" not in attributes):
             return True
-        if not self._hidden:
-            return False
-        selectors = {element.tag, *(f".{name}" for name in element.classes)}
-        selectors |= {f"{element.tag}.{name}" for name in element.classes}
-        if "id" in attributes:
-            selectors |= {f"#{attributes['id'].lower()}", f"{element.tag}#{attributes['id'].lower()}"}
-        return not selectors.isdisjoint(self._hidden)
+        return bool(self._styles.hidden) and not element.selectors.isdisjoint(self._styles.hidden)
+
+    def _is_block(self, element: Element) -> bool:
+        """Say whether an element that stands within lines by itself is set in lines of its own."""
+        if makes_block(element.attributes.get("style", "")):
+            return True
+        return bool(self._styles.blocks) and not element.selectors.isdisjoint(self._styles.blocks)
 
     def _is_mark(self, element: Element) -> bool:
         """Say whether an element is a reference to a note: a raised or bracketed number that leads somewhere."""
@@ -424,7 +308,7 @@ class Page:
         if tag == "sup":
             if "a" in inner or named:
                 return bool(_MARK.fullmatch(text))
-            before = "".join(self._words[-3:])
+            before = "".join(self._words[-3:]).rstrip(_PARTING)
             return bool(_NUMBER.fullmatch(text) or _BRACKETED_MARK.fullmatch(text)) and bool(_AFTER_WORD.search(before))
         target = element.attributes.get("href", "")
         if "#" not in target:
@@ -436,12 +320,28 @@ class Page:
         return bool(_BRACKETED_MARK.fullmatch(text))
 
 
-def style_sheets(root: Element) -> Sequence[str]:
-    """Return the style sheets that a page brings with it."""
-    return ["".join(each.texts()) for each in root.elements() if each.tag == "style"]
+def _shows_picture(element: Element) -> bool:
+    """Say whether an object shows a picture, for which the text that it holds stands in."""
+    attributes = element.attributes
+    return attributes.get("type", "").lower().startswith("image/") or bool(
+        _PICTURE.fullmatch(attributes.get("data", "").strip())
+    )
 
 
-def linked_sheets(root: Element) -> Sequence[str]:
-    """Return where the style sheets lie that a page names."""
-    links = (each.attributes for each in root.elements() if each.tag == "link")
-    return [link["href"] for link in links if "stylesheet" in link.get("rel", "").lower() and link.get("href")]
+def _chosen(switch: Element) -> Element:
+    """Return which of a switch's alternatives is read: the one for any reader, else the first."""
+    cases = [each for each in switch.children if isinstance(each, Element)]
+    chosen = next((each for each in cases if each.tag == "default"), cases[0] if cases else None)
+    return Element("span", {}, [] if chosen is None else [chosen])
+
+
+def _lines_of_drawing(text: Element) -> str:
+    """Return the words of a drawing's text; a piece that is set in another line is a piece apart."""
+    pieces: list[str] = []
+    for child in text.children:
+        if isinstance(child, str):
+            pieces.append(child)
+        else:
+            apart = child.attributes.keys() & {"y", "dy"}
+            pieces += [" " if apart else "", _lines_of_drawing(child)]
+    return "".join(pieces)

@@ -68,13 +68,51 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ('<p>It rained.</p><section role="doc-endnotes"><p>1. Hard.</p></section>', "It rained."),
         ('<section epub:type="copyright-page"><p>Mine.</p></section><p>It rained.</p>', "It rained."),
         ('<section class="pg-boilerplate"><p>Licence.</p></section><p>It rained.</p>', "It rained."),
+        # what stands where media or scripts do not run, and what does not
+        ('<object data="m.bin" type="x/y"><p>It rained.</p></object>', "It rained."),
+        ('<object data="m.svg"><p>A mill.</p></object><p>It rained.</p>', "It rained."),
+        ('<object type="image/png" data="m"><p>A mill.</p></object><p>It rained.</p>', "It rained."),
+        ("<audio><p>Listen.</p></audio><noscript><p>Turn it on.</p></noscript><p>It rained.</p>", "It rained."),
+        ("<nav><ol><li>One</li></ol></nav><p>It rained.<button>Next</button></p>", "It rained."),
+        ("<dialog><p>Sign in.</p></dialog><p>It rained.</p>", "It rained."),
+        (
+            "<epub:switch><epub:case><p>It poured.</p></epub:case><epub:default><p>It rained.</p></epub:default>"
+            "</epub:switch>",
+            "It rained.",
+        ),
+        # words are parted where blocks begin and end
+        ("<div>It<details><summary>rained</summary>all</details>night.</div>", "It\n\nrained\n\nall\n\nnight."),
+        ('<p><span class="line">It rained</span><span class="line">all night.</span></p>', "It rained\n\nall night."),
+        ('<p><i style="color: red; display:block">It rained</i>all night.</p>', "It rained\n\nall night."),
+        ('<p><span style="display:block; float: left">It rai</span>ned.</p>', "It rained."),
+        ("<html:p>It rained</html:p><html:p>all night.</html:p>", "It rained\n\nall night."),
+        ('<p>It rained<a epub:type="noteref" href="#n">1</a>all night.</p>', "It rained all night."),
+        ('<p>雨が<a epub:type="noteref" href="#n">1</a>降った。</p>', "雨が降った。"),
+        ("<p>She said <q>it rained</q>.</p>", "She said “it rained”."),
+        (
+            '<svg><text><tspan x="0" y="1">It rained</tspan><tspan x="0" y="2">all ni</tspan><tspan>ght.</tspan></text>'
+            "</svg>",
+            "It rained all night.",
+        ),
+        (
+            "<svg><switch><foreignObject><p>It rained.</p></foreignObject><text>No SVG.</text></switch></svg>",
+            "It rained.",
+        ),
+        # DTBook
+        (
+            "<level1><pagenum>12</pagenum><p>It rained.<noteref>1</noteref></p><note><p>Hard.</p></note></level1>",
+            "It rained.",
+        ),
         # marked up
         ("<p>It <![CDATA[<rained>]]> &amp; rained.</p>", "It <rained> & rained."),
         ("<p>It <b>rai</b><i>ned</i>.</p>", "It rained."),
     ],
 )
 def test_the_text_is_what_a_reader_reads(tmp_path: Path, body: str, text: str) -> None:
-    head = "<title>A page</title><style>@media print {.there {display: none}} p.gone, #x {display:none}</style>"
+    head = (
+        "<title>A page</title><style>@media print {.there {display: none}} p.gone, #x {display:none}"
+        " .line {display: block}</style>"
+    )
     assert read_book(pages(tmp_path, body + "<p>The end.</p>", head=head)).text == f"{text}\n\nThe end."
 
 
@@ -92,7 +130,15 @@ def test_what_is_left_out_of_the_pages_is_said(tmp_path: Path) -> None:
     assert read_book(pages(tmp_path, body)).notes == (
         "tale.epub: left out of the pages: 1 note mark, 1 page number, 1 hidden passage (2 words), 1 note (3 words)",
     )
-    assert read_book(pages(tmp_path, "<p>It rained.</p>")).notes == ()
+    body = (
+        "<p>It rained.</p><nav>One</nav><object data='m.svg'>A mill.</object><noscript>No.</noscript>"
+        "<p><button>Go on</button> It stopped.</p>"
+    )
+    assert read_book(pages(tmp_path, body)).notes == (
+        "tale.epub: left out of the pages: 1 list of contents, 2 texts for where media or scripts do not run (3 words),"
+        " 1 form control (2 words)",
+    )
+    assert read_book(pages(tmp_path, "<p>It rained.</p><nav/><audio src='a.mp3'/>")).notes == ()
 
 
 def test_self_closed_elements_end_where_they_begin(tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ def test_chinese_headings_need_no_blank_lines_around_them(tmp_path: Path) -> Non
         "Vol au vent.",
         "1. Buy bread.",
         "Mild",
+        "Chapter One was the best of the book, he thought.",
+        "Chapter Two, which he had not read, lay on the table.",
+        "Part I had no end.",
+        "Letter three arrived on Monday.",
+        "Act two began badly.",
+        "Kapitel eins war lang.",
+        "Chapitre deux fut le meilleur.",
+        "Capítulo dos fue el mejor.",
+        "Глава первая была длинной.",
     ],
 )
 def test_prose_is_no_heading(tmp_path: Path, prose: str) -> None:
@@ -93,6 +102,58 @@ def test_prose_is_no_heading(tmp_path: Path, prose: str) -> None:
 )
 def test_numbers_that_count_up_are_headings(tmp_path: Path, heads: list[str]) -> None:
     assert chapters(read_book(write(tmp_path, "a.txt", book(heads)))) == heads
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Chapter 1 in which a ferry is missed",
+        "Chapter One How the ferry was missed",
+        "Part 1 of 3",
+        "Chapter Sixty-Three",
+        "CHAPTER ONE HUNDRED AND TWELVE",
+        "Chapter the Last",
+        "Siebenundneunzigstes Kapitel",
+        "Kapitel hundertzwölf",
+        "Chapitre quatre-vingt-dix-neuvième",
+        "Chapitre soixante et onze",
+        "Capítulo nonagésimo noveno",
+        "Capítulo ochenta y ocho",
+        "Capitolo novantanovesimo",
+        "Capitolo ventesimo primo",
+        "Parte cento e um",
+        "Capítulo octogésimo terceiro",
+        "Глава девяносто девятая",
+        "Глава сто двадцать вторая",
+        "Hoofdstuk eenentwintig",
+        "Rozdział dwudziesty drugi",
+    ],
+)
+def test_numbers_of_any_size_head_chapters_in_words(tmp_path: Path, head: str) -> None:
+    assert chapters(read_book(write(tmp_path, "a.txt", book([head])))) == [head]
+
+
+def test_short_numbered_chapters_are_no_pages(tmp_path: Path) -> None:
+    """Chapters of 60 words between whole sentences; pages of as many words break sentences off."""
+    heads = [str(number) for number in range(1, 31)]
+    chapter = "The ferry came late and nobody saw it land. " * 7
+    source = read_book(write(tmp_path, "a.txt", "\n\n".join(f"{head}\n\n{chapter}" for head in heads)))
+    assert chapters(source) == heads[1:]
+    assert source.notes == (
+        "a.txt: 29 numbers at even distances read as headings of short chapters, not as those of pages",
+    )
+    pages = "\n\n".join(f"{head}\n\nland. {chapter}The ferry came late and nobody saw it" for head in heads)
+    source = read_book(write(tmp_path, "b.txt", pages))
+    assert chapters(source) == [] and "30 page numbers" in source.notes[0]
+
+
+def test_a_list_within_a_story_takes_no_chapter_from_it(tmp_path: Path) -> None:
+    things = "1\n\nBread\n\n2\n\nMilk\n\n3\n\nEggs"
+    first, second, third, fourth = (f"{number}\n\n{PROSE * 2}" for number in range(1, 5))
+    for parts in ([things, first, second, third, fourth], [first, second, third, things, PROSE, fourth]):
+        text = "\n\n".join(["A tale.", *parts])
+        starts = [text.index(each) for each in (first, second, third, fourth)]
+        assert list(read_book(write(tmp_path, "a.txt", text)).breaks) == starts
 
 
 def test_numbers_that_do_not_count_up_from_one_are_none(tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ def text_of(folder: Path, text: str) -> str:
         ("the Anglo-\nSaxon kings", "the Anglo-Saxon kings"),
         ("from 1914-\n18 on", "from 1914-18 on"),
         ("his mother-in-\nlaw", "his mother-in-law"),
+        ("his mother-\nin-law", "his mother-in-law"),
+        ("his good-for-\nnothing son", "his good-for-nothing son"),
+        ("a mother, a moth-\ner-in-law", "a mother, a mother-in-law"),
+        ("the establishment, the anti-establish-\nment", "the establishment, the anti-establishment"),
         ("twenty-\nthree ferries", "twenty-three ferries"),
         ("peut-être, dit-\nil alors", "peut-être, dit-il alors"),
         ("a selfish, self-\nish man", "a selfish, selfish man"),
@@ -110,6 +114,16 @@ def test_a_scans_page_numbers_and_running_titles_are_left_out_and_its_sentences_
     ]
     assert source.breaks == ()
     assert source.notes[0] == "a.txt: 6 page numbers and 6 running titles in lines of their own left out"
+
+
+def test_lists_of_numbers_are_no_pages(tmp_path: Path) -> None:
+    for items in (
+        "1\n\n2\n\n3\n\n4",
+        "1.\n\nBread\n\n2.\n\nMilk\n\n3.\n\nEggs",
+        "1\n\nbread\n\n2\n\nmilk\n\n3\n\neggs",
+    ):
+        text = f"He had a list,\n\n{items}\n\nand he lost it."
+        assert text_of(tmp_path, text) == text
 
 
 def test_a_lone_number_is_no_page(tmp_path: Path) -> None:

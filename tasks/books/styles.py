@@ -1,0 +1,47 @@
+"""What style sheets say that changes the words of a page: what they hide, and what they set in lines of its own."""
+
+import re
+from typing import NamedTuple
+
+_HIDING = re.compile(r"(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
+_SHOWING = re.compile(r"(?:^|[;{\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
+_RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
+_SIMPLE = re.compile(r"(?:\w+)?(?:[.#][\w-]+)|\w+")
+_BLOCK = re.compile(
+    r"(?:^|[;{\s])display\s*:\s*(?:block|list-item|table(?:-\w+)*|flex|grid|flow-root)\b", re.IGNORECASE
+)
+_FLOATS = re.compile(r"(?:^|[;{\s])(?:float\s*:\s*(?:left|right)|position\s*:\s*(?:absolute|fixed))\b", re.IGNORECASE)
+
+
+class Styles(NamedTuple):
+    """The simple selectors (`p`, `.class`, `p.class`, `#id`) of what is hidden on every screen, and of blocks."""
+
+    hidden: frozenset[str] = frozenset()
+    blocks: frozenset[str] = frozenset()
+
+    def and_also(self, other: "Styles") -> "Styles":
+        return Styles(self.hidden | other.hidden, self.blocks | other.blocks)
+
+
+def styles_of(sheet: str) -> Styles:
+    """Return what a style sheet hides, and what it makes blocks of; what floats, as drop caps do, is none."""
+    hidden: set[str] = set()
+    blocks: set[str] = set()
+    for selectors, body in _RULE.findall(_AT_RULE.sub("", _COMMENT.sub("", sheet))):
+        simple = {name.strip().lower() for name in selectors.split(",") if _SIMPLE.fullmatch(name.strip())}
+        if _HIDING.search(body):
+            hidden |= simple
+        elif _SHOWING.search(body):
+            hidden -= simple
+        if makes_block(body):
+            blocks |= simple
+        elif _SHOWING.search(body) or _FLOATS.search(body):
+            blocks -= simple
+    return Styles(frozenset(hidden - {"html", "body"}), frozenset(blocks))
+
+
+def makes_block(rules: str) -> bool:
+    """Say whether rules set what they are for in lines of its own."""
+    return _BLOCK.search(rules) is not None and not _FLOATS.search(rules)
