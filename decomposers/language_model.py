@@ -1,7 +1,7 @@
 """A language model proposes how to split a text, and the task graph's gate decides whether it may."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -13,7 +13,7 @@ import numpy as np
 
 from decomposers.chunks import INSTRUCTION, LEAF_INSTRUCTION, by_height, gaps, kept, token_ends, tokens_in
 from rrm.backbone.tokens import load_tokenizer
-from rrm.core.errors import ConfigError, LimitError, MalformedAnswerError, ProposalError, RrmError
+from rrm.core.errors import ConfigError, MalformedAnswerError, ProposalError, RrmError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.protocols import Assistant, Prompt
@@ -75,7 +75,8 @@ class LanguageModelDecomposer:
     asked again with the reason, up to `max_retries` times; then, or deeper than `max_depth`,
     nobody is asked: the text is a leaf if it may be one, else it is halved. `max_units` units are
     shown, each by its first `excerpt` characters. Length limits go by the height that an even tree
-    over the text would have. Raises LimitError above `max_nodes`, AssistantError if the model fails.
+    over the text would have. What would make more than `max_nodes` is a leaf as it stands. Raises AssistantError if the
+    model fails.
     """
 
     assistant: Assistant
@@ -120,10 +121,17 @@ class LanguageModelDecomposer:
             for node, decision in decisions.items():
                 for reason in decision.refused:
                     graph = graph.refuse(node, reason)
-            graph = graph.grow_each({node: decision.proposal for node, decision in decisions.items()})
-            if len(graph) > self.max_nodes:
-                raise LimitError(f"{source.title}: the decomposition has more than max_nodes = {self.max_nodes} nodes")
+            graph = graph.grow_each(self._within({node: each.proposal for node, each in decisions.items()}, len(graph)))
         return graph.with_context() if self.context else graph
+
+    def _within(self, proposals: Mapping[str, Proposal], size: int) -> dict[str, Proposal]:
+        """Return the proposals for a graph of this size; those that would make it too large close their nodes."""
+        kept: dict[str, Proposal] = {}
+        for node, proposal in proposals.items():
+            fits = size + len(proposal.parts) <= self.max_nodes
+            kept[node] = proposal if fits else Proposal(note=f"a leaf as it stands, at max_nodes = {self.max_nodes}")
+            size += len(kept[node].parts)
+        return kept
 
     async def _decide(self, graph: TaskGraph, node: str, source: Source, ends: np.ndarray, seed: int) -> _Decision:
         span = graph.task(node).span

@@ -111,7 +111,7 @@ def recorded_trees(record: SqlStore) -> Trees:
         source, _, number = made.slot.partition("/")
         graph, grew = graphs[made.value], bool(graphs[made.value].open)
         if growth is not None and grew:
-            graph = growth.grown(graph, made.place.round)
+            graph = growth.grown(graph, made.place.round, sources[source])
         found.append(RecordedTree(sources[source], roles.get(source), int(number), graph, made.place.round, grew))
     return Trees(tuple(found))
 
@@ -141,7 +141,7 @@ class _Growth:
         run = record.setting("run") or {}
         return cls(splits, frozenset(met), GrowthBudget(**run.get("growth", {})))
 
-    def grown(self, graph: TaskGraph, round_: int) -> TaskGraph:
+    def grown(self, graph: TaskGraph, round_: int, source: Source) -> TaskGraph:
         """Take the steps that the run took (`rrm.pipeline.steps.grow`), as far as they are on record."""
         taken: dict[str, int] = {}
         while True:
@@ -157,6 +157,6 @@ class _Growth:
                     graph = graph.close(node, f"closed as it stands: {failures[0].cause}")
                 else:
                     proposals = [each for each in found if isinstance(each, Proposal)]
-                    graph = advance(graph, node, proposals, self.budget, "the decomposer")
+                    graph = advance(graph, node, proposals, self.budget, "the decomposer", source)
             if graph is before:
                 return graph

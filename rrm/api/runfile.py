@@ -144,12 +144,15 @@ class ImprovePart(Part):
 
 @dataclass(frozen=True)
 class GrowthPart:
-    """How far a decomposer that grows its trees may go, source by source."""
+    """How far a decomposer that grows its trees may go, source by source: see `rrm.core.graph.GrowthBudget`."""
 
     max_depth: StrictInt = 16
     max_nodes: StrictInt = 10_000
     max_splits: StrictInt = 16
     max_refusals: StrictInt = 2
+    max_calls: StrictInt | None = None
+    max_tokens: StrictInt | None = None
+    subtree_share: StrictFloat = 1.0
 
 
 @dataclass(frozen=True)

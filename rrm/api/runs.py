@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -201,7 +201,6 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence
         part = run.improve
         start, anchor = ("last" if part.start == "last" else "first"), ("last" if part.anchor == "last" else "first")
         improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
-    growth = run.growth
     return Recursion(
         train=tuple((source, run.train.trees if run.train else 1) for source in parts.train),
         target=tuple((source, run.target.trees) for source in parts.target),
@@ -224,9 +223,7 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,
-        growth=GrowthBudget(growth.max_depth, growth.max_nodes, growth.max_splits, growth.max_refusals)
-        if parts.grows
-        else None,
+        growth=GrowthBudget(**asdict(run.growth)) if parts.grows else None,
         select=selecting,
         improve=improving,
         gold=parts.gold.name if parts.gold else None,

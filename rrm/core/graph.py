@@ -10,9 +10,10 @@ open: it *waits* for their answers and is then asked again.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from math import floor, inf
 from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
@@ -53,32 +54,70 @@ class Proposal:
     has. `skipped` are spans of the parent that no part is about. `note` is kept with the node, for
     instance a model's reason. `more` says "these parts now, and ask me again once they are
     answered"; a later proposal of the same node then adds to the parts and skipped spans.
+
+    `unusable` says, in one sentence, what a decomposer itself found wrong with what it was told, such as
+    prose in the place of a plan: the gate refuses the proposal for that reason.
     """
 
     parts: tuple[Task | Part | str, ...] = ()
     skipped: tuple[Span, ...] = ()
     note: str = ""
     more: bool = False
+    unusable: str = ""
 
 
 @dataclass(frozen=True)
 class GrowthBudget:
-    """How far a decomposition may grow; every node inherits what its tree has left.
+    """How far a decomposition may grow; every node inherits what the subtrees that it stands in have left.
 
-    `max_depth` limits the distance from the root, `max_nodes` the size of the whole graph, and
-    `max_splits` how often one node may ask to be asked again (its proposals with `more`). A node
-    may be refused `max_refusals` times for each time it is split. Raises InputError for a limit
-    that nothing can keep.
+    `max_depth` limits the distance from the root, and `max_splits` how often one node may ask to be asked
+    again (its proposals with `more`). A node may be refused `max_refusals` times for each time it is split.
+
+    Three limits are of whole subtrees: `max_nodes` of their size; `max_calls` of how often the decomposer is
+    asked in them; `max_tokens` of what their outputs may come to, each task counted with its own limit. They hold
+    for the tree, and below a node at depth d for the `subtree_share` to the power d of them (rounded down, 1 at
+    least): with 0.5 no part takes more than half of what its parent may take, with 1 all draw on the tree's.
+    Raises InputError for a limit that nothing can keep.
     """
 
     max_depth: int = 16
     max_nodes: int = 10_000
     max_splits: int = 16
     max_refusals: int = 2
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    subtree_share: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.max_nodes < 1 or min(self.max_depth, self.max_splits, self.max_refusals) < 0:
-            raise InputError(f"a growth budget needs max_nodes of 1 or more and no negative limit, got {self}")
+        least = min(self.max_nodes, *(each for each in (self.max_calls, self.max_tokens) if each is not None), 1)
+        if least < 1 or min(self.max_depth, self.max_splits, self.max_refusals) < 0:
+            raise InputError(
+                "a growth budget needs max_nodes, max_calls and max_tokens of 1 or more and no negative limit,"
+                f" got {self}"
+            )
+        if not 0 < self.subtree_share <= 1:
+            raise InputError(f"the subtree_share lies above 0 and up to 1, got {self.subtree_share}")
+
+    def below(self, depth: int) -> "Usage":
+        """Return what a subtree whose top lies at this depth may take in all."""
+        share = self.subtree_share**depth
+        return Usage(*(_part_of(share, most) for most in (self.max_nodes, self.max_calls, self.max_tokens)))
+
+
+class Usage(NamedTuple):
+    """What a subtree takes: its nodes, the decomposer's calls, the tokens that its outputs may have.
+
+    Calls are the splits and refusals so far, and one for each open node, which will be asked at least once more:
+    never fewer than the decomposer was asked, and more where several proposals of one call were refused.
+    """
+
+    nodes: float
+    calls: float
+    tokens: float
+
+
+def _part_of(share: float, most: int | None) -> float:
+    return inf if most is None else max(1, floor(share * most + 1e-9))  # 0.29 * 100 is just below 29
 
 
 class Refusal(NamedTuple):
@@ -103,6 +142,8 @@ class _Row(NamedTuple):
 
 
 Decompose = Callable[["TaskGraph", Node], Proposal]
+
+_GENERATIONS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +183,7 @@ class TaskGraph:
 
     def check(self, node: str, proposal: Proposal, budget: GrowthBudget | None = None) -> None:
         """Do nothing, or raise ProposalError for the rule that a proposal breaks, LimitError for the budget's limit."""
-        _admitted(self._rows, self.open, node, proposal, budget)
+        _admitted(self._rows, self.open, self.refusals, node, proposal, budget)
 
     def grow_all(self, decompose: Decompose, max_nodes: int = 1_000_000) -> "TaskGraph":
         """Return the graph closed: decompose every open node, and what that opens, breadth first.
@@ -168,7 +209,7 @@ class TaskGraph:
             raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
         row = self._rows[node]
         tasks = [self.task(part) for part in row.children]
-        left = () if not tasks or _covers_itself(row.node.task, tasks, row.skipped) else _gaps(row, tasks)
+        left = () if not tasks or _covers_itself(row.node.task, row.skipped) else _gaps(row, tasks)
         return self.grow(node, Proposal((), left, note))
 
     def refuse(self, node: str, reason: str) -> "TaskGraph":
@@ -235,6 +276,17 @@ class TaskGraph:
     def refused(self, node: str) -> list[str]:
         """Return why proposals of a node were refused, oldest first."""
         return [refusal.reason for refusal in self.refusals if refusal.node == node]
+
+    def usage(self, node: str | None = None) -> Usage:
+        """Return what the subtree below a node, or the whole graph, takes."""
+        return _usage(self._rows, self.open, self.refusals, node, Usage(0, 0, 0))
+
+    def can_ask(self, node: str, budget: GrowthBudget) -> bool:
+        """Whether the budget lets the decomposer be asked at an open node, whose refusals so far count."""
+        return all(
+            _usage(self._rows, self.open, self.refusals, top, most).calls <= most.calls
+            for top, most in _limits(self._rows, node, budget)
+        )
 
     # ---- looking ----
 
@@ -448,7 +500,7 @@ class _Growth:
 
     def admit(self, node: str, proposal: Proposal, budget: GrowthBudget | None = None) -> list[str]:
         """Carry out a proposal that keeps every rule, and return the ids of the nodes it opened."""
-        added = _admitted(self.rows, self.open, node, proposal, budget)
+        added = _admitted(self.rows, self.open, self.refusals, node, proposal, budget)
         opened = [part.node.id for part in added if part.node.id not in self.rows]
         for part in added:
             row = self.rows.get(part.node.id, part)
@@ -473,11 +525,18 @@ class _Growth:
 
 
 def _admitted(
-    rows: Mapping[str, _Row], open_: Collection[str], node: str, proposal: Proposal, budget: GrowthBudget | None
+    rows: Mapping[str, _Row],
+    open_: Collection[str],
+    refusals: Sequence[Refusal],
+    node: str,
+    proposal: Proposal,
+    budget: GrowthBudget | None,
 ) -> list[_Row]:
     """The gate: return a proposal's parts as rows, new or known, or raise for the rule or the limit that it breaks."""
     if node not in open_:
         raise ProposalError(f"{node} is not open: it was decided on before, or is not in the graph")
+    if proposal.unusable:
+        raise ProposalError(proposal.unusable)
     row = rows[node]
     parent = row.node.task
     if proposal.more and not proposal.parts:
@@ -492,13 +551,45 @@ def _admitted(
         if part.node.task.rank >= parent.rank:
             ranks = f"rank {part.node.task.rank}, which must be lower than its parent's {parent.rank}"
             raise ProposalError(f"{node}: part {index} has {ranks}")
+        if part.node.id not in rows:
+            _check_new(rows, node, index, part.node.task)
     tasks = [rows[part].node.task for part in row.children] + [part.node.task for part in added]
     skipped = (*row.skipped, *proposal.skipped)
-    if (tasks or skipped) and not _covers_itself(parent, tasks, skipped):
+    if _covers_itself(parent, skipped):
+        _check_inside(node, parent, tasks)
+    elif tasks or skipped:
         _check_cover(node, parent, tasks, skipped, closing=not proposal.more)
     if budget is not None:
-        _check_budget(rows, node, proposal, sum(part.node.id not in rows for part in added), budget)
+        new = [part.node.task for part in added if part.node.id not in rows]
+        _check_budget(rows, node, proposal, new, budget)
+        _check_subtrees(rows, open_, refusals, node, Usage(*_taken(proposal, new)), budget)
     return added
+
+
+def _check_new(rows: Mapping[str, _Row], node: str, index: int, task: Task) -> None:
+    """Raise for a part that asks for nothing, or for the very thing that a node above it asks for.
+
+    A question that waits for its own answer has as many answers as one likes; ranks alone would let it be
+    asked again under another rank. What stands more than `_GENERATIONS` above is not compared.
+    """
+    if not task.instruction.strip():
+        raise ProposalError(f"{node}: part {index} is empty: it has no instruction")
+    asked, above = _asked(task), {node}
+    for _ in range(_GENERATIONS):
+        above = {each for each in above if rows[each].node.task.span == task.span}  # else it is about more text
+        for each in above:
+            if _asked(rows[each].node.task) == asked:
+                what = "its parent" if each == node else f"the node {each} above it"
+                begins = repr(" ".join(task.instruction.split())[:80])
+                raise ProposalError(f"{node}: part {index} asks for the same as {what}: {begins}")
+        above = {parent for each in above for parent in rows[each].parents}
+        if not above:
+            return
+
+
+def _asked(task: Task) -> tuple[str, str | None, Span | None]:
+    """What a task asks for, whatever its white space, case and limits."""
+    return " ".join(task.instruction.split()).casefold(), task.source, task.span
 
 
 def _parts(rows: Mapping[str, _Row], node: str, parts: Sequence[Task | Part | str]) -> list[_Row]:
@@ -552,9 +643,24 @@ def _path(rows: Mapping[str, _Row], start: str, end: str) -> list[str] | None:
     return path[::-1]
 
 
-def _covers_itself(parent: Task, parts: Iterable[Task], skipped: Sequence[Span]) -> bool:
-    """Whether a node reads its text itself and leaves none of it to its parts."""
-    return parent.sees_source and not skipped and all(part.span is None for part in parts)
+def _covers_itself(parent: Task, skipped: Sequence[Span]) -> bool:
+    """Whether a node reads its text itself, so that its parts may look at any of it, or at none."""
+    return parent.sees_source and not skipped
+
+
+def _check_inside(node: str, parent: Task, parts: Iterable[Task]) -> None:
+    """Raise unless every part that is about a text is about some of the parent's."""
+    for part in parts:
+        if part.span is None or parent.span is None:
+            continue
+        if part.source != parent.source:
+            raise ProposalError(f"{node}: a part is about another source than its parent")
+        start, end = part.span
+        if not parent.span.start <= start < end <= parent.span.end:
+            raise ProposalError(
+                f"{node}: a part is about the text from {start} to {end}, which is empty or not inside its parent's"
+                f" {tuple(parent.span)}"
+            )
 
 
 def _check_cover(node: str, parent: Task, parts: list[Task], skipped: Iterable[Span], closing: bool) -> None:
@@ -591,13 +697,77 @@ def _gaps(row: _Row, parts: Iterable[Task]) -> tuple[Span, ...]:
     return tuple(Span(*pair) for pair in zip(starts, ends, strict=True) if pair[0] < pair[1])
 
 
-def _check_budget(rows: Mapping[str, _Row], node: str, proposal: Proposal, new: int, budget: GrowthBudget) -> None:
+def _check_budget(
+    rows: Mapping[str, _Row], node: str, proposal: Proposal, new: Sequence[Task], budget: GrowthBudget
+) -> None:
+    """Raise LimitError where a proposal passes a limit of single nodes: how often they split, how deep they lie."""
     if proposal.more and rows[node].splits >= budget.max_splits:
         raise LimitError(f"{node} asks to be asked again more than max_splits = {budget.max_splits} times")
-    if new and len(rows) + new > budget.max_nodes:
-        raise LimitError(f"{node}: its parts would make more than max_nodes = {budget.max_nodes} nodes")
     if new and _depth(rows, node, budget.max_depth) >= budget.max_depth:
         raise LimitError(f"{node}: its parts would lie deeper than max_depth = {budget.max_depth}")
+
+
+def _taken(proposal: Proposal, new: Sequence[Task]) -> tuple[int, int, int]:
+    """What a proposal takes: nodes, calls (the one that made it was counted while the node was open), tokens."""
+    return len(new), len(new) + proposal.more, sum(task.max_tokens for task in new)
+
+
+def _check_subtrees(
+    rows: Mapping[str, _Row],
+    open_: Collection[str],
+    refusals: Sequence[Refusal],
+    node: str,
+    taken: Usage,
+    budget: GrowthBudget,
+) -> None:
+    """Raise LimitError where a proposal takes more than a subtree that it stands in has left."""
+    for top, most in _limits(rows, node, budget) if any(taken) else ():
+        used = _usage(rows, open_, refusals, top, most)
+        for name, now, more, limit in zip(Usage._fields, used, taken, most, strict=True):
+            if more and now + more > limit:
+                where = "" if top is None else f" below {top}, its share of"
+                raise LimitError(f"{node}: its parts would take more than{where} max_{name} = {limit:g} {_WORDS[name]}")
+
+
+_WORDS = {"nodes": "nodes", "calls": "calls of the decomposer", "tokens": "tokens of outputs"}
+
+
+def _limits(rows: Mapping[str, _Row], node: str, budget: GrowthBudget) -> list[tuple[str | None, Usage]]:
+    """Return the subtrees that a node stands in, by their tops (None: the whole graph), and what each may take."""
+    found: list[tuple[str | None, Usage]] = [(None, budget.below(0))]
+    if budget.subtree_share < 1:
+        waiting, seen = [node], {node}
+        while waiting:
+            top = waiting.pop()
+            if rows[top].parents:
+                found.append((top, budget.below(_depth(rows, top, budget.max_depth))))
+            waiting.extend(parent for parent in rows[top].parents if parent not in seen)
+            seen.update(rows[top].parents)
+    return found
+
+
+def _usage(
+    rows: Mapping[str, _Row], open_: Collection[str], refusals: Sequence[Refusal], top: str | None, most: Usage
+) -> Usage:
+    """Return what the subtree below `top` (None: the whole graph) takes; what has no limit in `most` is not counted."""
+    inside = rows.keys() if top is None else _below(rows, top)
+    calls = tokens = 0
+    if most.calls < inf:
+        refused = sum(each.node in inside for each in refusals)
+        calls = refused + sum(rows[each].splits + (each in open_) for each in inside)
+    if most.tokens < inf:
+        tokens = sum(rows[each].node.task.max_tokens for each in inside)
+    return Usage(len(inside), calls, tokens)
+
+
+def _below(rows: Mapping[str, _Row], top: str) -> Set[str]:
+    """Return a node and all that lies below it."""
+    found, waiting = {top}, [top]
+    while waiting:
+        fresh = [child for child in rows[waiting.pop()].children if child not in found]
+        found.update(fresh)
+        waiting.extend(fresh)
+    return found
 
 
 def _depth(rows: Mapping[str, _Row], node: str, most: int) -> int:

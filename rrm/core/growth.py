@@ -66,34 +66,53 @@ def grow(
             seen = Answers(before, node, answers, decomposer.name)
             own = split_seed(before, node, seed)
             proposals = decomposer.split(source, before, before.node(node), seen, 1, own)
-            graph = advance(graph, node, checked_proposals(decomposer.name, proposals), limits, decomposer.name)
+            graph = advance(graph, node, checked_proposals(decomposer.name, proposals), limits, decomposer.name, source)
         for node in graph.wanted(answers):
             answers[node] = answer(graph, graph.node(node), Answers(graph, node, answers, "the answerer"))
     return Grown(graph, answers)
 
 
-def advance(graph: TaskGraph, node: str, proposals: Iterable[Proposal], budget: GrowthBudget, by: str) -> TaskGraph:
+def advance(
+    graph: TaskGraph, node: str, proposals: Iterable[Proposal], budget: GrowthBudget, by: str, source: Source
+) -> TaskGraph:
     """Return the graph with the first proposal that the gate admits carried out, refused ones on record.
 
     If none is admitted, the node stays open to be asked again, until it met a limit of the budget or
     was refused more often than that allows: then it is closed as it stands, with a note that says so.
-    `by` names the decomposer in what is recorded about limits.
+    `by` names the decomposer in what is recorded about limits; `source` is the one that the graph was started from.
     """
     limited = False
     for proposal in proposals:
         try:
+            _check_source(node, proposal, source)
             return graph.grow(node, proposal, budget)
         except LimitError as limit:
             limited = True
             graph = graph.refuse(node, f"{by}: {limit}")
         except ProposalError as refusal:
             graph = graph.refuse(node, str(refusal))
-    if limited:
+    if limited or not graph.can_ask(node, budget):
         return graph.close(node, "closed as it stands, at a limit of its growth budget")
     refused = len(graph.refused(node))
     if refused > budget.max_refusals * (graph.splits(node) + 1):
         return graph.close(node, f"closed as it stands, after {refused} refused proposals")
     return graph
+
+
+def _check_source(node: str, proposal: Proposal, source: Source) -> None:
+    """Raise ProposalError for a part that is about another source than its graph, or about what the source lacks."""
+    for index, part in enumerate(proposal.parts):
+        task = part.task if isinstance(part, Part) else part
+        if isinstance(task, str) or task.span is None:
+            continue
+        if task.source != source.id:
+            raise ProposalError(f"{node}: the proposal's part {index} is about another source than its graph")
+        start, end = task.span
+        if not start < end <= len(source.text):
+            held = f"of {len(source.text)} characters"
+            raise ProposalError(
+                f"{node}: the proposal's part {index} is about ({start}, {end}), no text in a source {held}"
+            )
 
 
 def split_seed(graph: TaskGraph, node: str, seed: int) -> int:
@@ -125,17 +144,17 @@ def checked_proposals(name: str, value: object) -> list[Proposal]:
     for each in value:
         if not isinstance(each, Proposal):
             raise PluginError(f"{name} returned a list with {_kind(each)} from `split`, where each must be a Proposal")
-        if fault := _fault(each.parts, each.skipped, each.note, each.more):
+        if fault := _fault(each.parts, each.skipped, each.note, each.more, each.unusable):
             raise PluginError(f"{name} returned a Proposal {fault}")
     return list(value)
 
 
-def _fault(parts: object, skipped: object, note: object, more: object) -> str | None:
+def _fault(parts: object, skipped: object, note: object, more: object, unusable: object) -> str | None:
     """Return what is of a wrong type in a proposal; None if nothing is."""
     if not isinstance(parts, tuple) or not isinstance(skipped, tuple):
         return "whose `parts` and `skipped` are not both tuples"
-    if not isinstance(note, str) or not isinstance(more, bool):
-        return "whose `note` is no text or whose `more` is no bool"
+    if not isinstance(note, str) or not isinstance(unusable, str) or not isinstance(more, bool):
+        return "whose `note` or `unusable` is no text or whose `more` is no bool"
     for part in parts:
         if not isinstance(part, Task | Part | str):
             return f"with the part {part!r}, which is no Task, Part or id of a node"

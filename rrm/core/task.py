@@ -67,6 +67,11 @@ class Task:
     sees_source: bool = False
 
     def __post_init__(self) -> None:
+        if any(type(number) is not int for number in (self.rank, self.max_tokens, *(self.span or ()))):
+            raise InputError(  # a rank of NaN is lower than none, and would let a decomposition go on for ever
+                f"a task's rank, max_tokens and span are whole numbers, got {self.rank!r}, {self.max_tokens!r}"
+                f" and {self.span!r}"
+            )
         if (self.source is None) != (self.span is None):
             raise InputError("a task has both a source and a span of it, or neither")
         if self.rank < 0:

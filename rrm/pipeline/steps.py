@@ -297,10 +297,11 @@ def _wave(
         stages.split(run.number, list(trees.values()), state.answers, met, plan.decomposer, budget, plan.seed)
     )
     for slot, graph in graphs.items():
+        source = sources[trees[slot].source]
         for node in graph.ready(met):
             done = split[node]
             if done.values:
-                grown[slot] = advance(grown[slot], node, done.values, budget, plan.decomposer)
+                grown[slot] = advance(grown[slot], node, done.values, budget, plan.decomposer, source)
             else:
                 grown[slot] = grown[slot].close(node, f"closed as it stands: {done.failures[0].cause}")
     state = state.failed(split)

@@ -17,8 +17,8 @@ def about(start: int, end: int, source: str = "book") -> Task:
     return Task("sum up", source, Span(start, end))
 
 
-def sized(rank: int, name: str = "do") -> Task:
-    return Task(name, rank=rank)
+def sized(rank: int, name: str = "") -> Task:
+    return Task(f"do {rank} {name}", rank=rank)
 
 
 def book_graph() -> TaskGraph:

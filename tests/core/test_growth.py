@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from rrm.core.errors import InputError, LimitError, PluginError, ProposalError
@@ -20,8 +21,8 @@ from rrm.core.values import Output
 BOOK = Source("a book", "0123456789")
 
 
-def sized(rank: int, name: str = "do") -> Task:
-    return Task(name, rank=rank)
+def sized(rank: int, name: str = "") -> Task:
+    return Task(name or f"do {rank}", rank=rank)
 
 
 def about(start: int, end: int, **more: Any) -> Task:
@@ -180,15 +181,19 @@ def test_a_node_closed_as_it_stands_declares_skipped_what_its_parts_leave_out() 
         closed.close(closed.root)
 
 
-def test_a_task_that_sees_its_source_may_have_parts_that_are_about_no_text() -> None:
+def test_a_task_that_sees_its_source_may_have_parts_about_any_of_it_or_about_no_text() -> None:
     blind, seeing = started(about(0, 10)), started(about(0, 10, sees_source=True))
     with pytest.raises(ProposalError, match="parts end at 0"):
         blind.check(blind.root, Proposal((sized(1),)))
     assert seeing.grow(seeing.root, Proposal((sized(1),))).skipped(seeing.root) == ()
     waiting = seeing.grow(seeing.root, Proposal((sized(1),), more=True))
     assert waiting.close(waiting.root).skipped(waiting.root) == ()
-    with pytest.raises(ProposalError, match="covered by no part"):
-        seeing.check(seeing.root, Proposal((sized(1), about(1, 10, rank=1))))
+    overlapping = seeing.grow(seeing.root, Proposal((sized(1), about(1, 10, rank=1), about(1, 10, rank=2)), more=True))
+    assert overlapping.close(overlapping.root).skipped(overlapping.root) == ()
+    with pytest.raises(ProposalError, match=r"from 8 to 11, which is empty or not inside its parent's \(0, 10\)"):
+        seeing.check(seeing.root, Proposal((about(8, 11),)))
+    with pytest.raises(ProposalError, match="another source than its parent"):
+        seeing.check(seeing.root, Proposal((Task("x", "another", Span(4, 5)),)))
 
 
 def test_whether_a_task_sees_its_source_is_in_its_id_and_needs_a_source() -> None:
@@ -354,9 +359,15 @@ def test_the_depth_of_a_shared_node_is_the_least() -> None:
         graph.check(b, Proposal((sized(1),)), GrowthBudget(max_depth=1))
 
 
-@pytest.mark.parametrize("limits", [{"max_nodes": 0}, {"max_depth": -1}, {"max_splits": -1}, {"max_refusals": -1}])
-def test_a_budget_that_nothing_can_keep_is_refused(limits: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="growth budget"):
+@pytest.mark.parametrize(
+    "limits",
+    [
+        *({"max_nodes": 0}, {"max_depth": -1}, {"max_splits": -1}, {"max_refusals": -1}),
+        *({"max_calls": 0}, {"max_tokens": 0}, {"subtree_share": 0.0}, {"subtree_share": 1.1}),
+    ],
+)
+def test_a_budget_that_nothing_can_keep_is_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"growth budget needs|subtree_share lies"):
         GrowthBudget(**limits)
 
 
@@ -420,7 +431,7 @@ def test_a_decomposer_that_opens_nodes_for_ever_is_closed_at_its_limit() -> None
         def split(
             self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
         ) -> Any:
-            return [Proposal(tuple(sized(node.task.rank - 1, f"{at}") for at in range(10)))]
+            return [Proposal(tuple(sized(node.task.rank - 1, f"{node.id} {at}") for at in range(10)))]
 
     graph = grow(Bomb([], sized(10**9), "bomb"), BOOK, 0, echo, GrowthBudget(max_nodes=95)).graph
     assert (len(graph), graph.open) == (91, frozenset())
@@ -447,6 +458,105 @@ def test_seeds_of_splits_differ_between_nodes_and_after_each_split_and_refusal()
     assert split_seed(graph, graph.root, 7) == split_seed(started(sized(9)), graph.root, 7)
 
 
+# ---- certificates: what is refused, and what subtrees may take ----
+
+
+@pytest.mark.parametrize(
+    ("proposal", "reason"),
+    [
+        (Proposal(unusable="the answer is no JSON"), "the answer is no JSON"),
+        (Proposal((sized(1, "whole"),)), "part 0 asks for the same as its parent: 'whole'"),
+        (Proposal((sized(1, "a"), sized(1, "  WHOLE\n"))), "part 1 asks for the same as its parent: 'WHOLE'"),
+        (Proposal((Task(" \n", rank=1),)), "part 0 is empty: it has no instruction"),
+        (Proposal((Part(sized(1, "a"), (0,)),)), "part 0 reads part 0, but references point backward"),
+        (Proposal((Part(sized(1, "a"), (1,)), sized(1, "b"))), "part 0 reads part 1, but references point backward"),
+    ],
+)
+def test_a_proposal_of_nothing_new_is_refused_with_its_reason(proposal: Proposal, reason: str) -> None:
+    graph = started(sized(9, "whole"))
+    with pytest.raises(ProposalError, match=reason):
+        graph.check(graph.root, proposal)
+    graph = advance(graph, graph.root, [proposal], GrowthBudget(), "x", BOOK)
+    assert reason in graph.refused(graph.root)[0]
+    assert graph.open == {graph.root}
+
+
+def test_a_part_that_asks_for_what_a_node_above_its_parent_asks_for_is_refused() -> None:
+    graph = started(sized(9, "Who was it?"))
+    graph = graph.grow(graph.root, Proposal((sized(5, "Where?"),)))
+    (where,) = graph.children(graph.root)
+    with pytest.raises(ProposalError, match=f"asks for the same as the node {graph.root} above it: 'who was it\\?'"):
+        graph.check(where, Proposal((sized(4, "who was it?"),)))
+    text = started(about(0, 10)).grow(started(about(0, 10)).root, Proposal((about(0, 4), about(4, 10))))
+    assert len(text) == 3  # the same is asked of less text
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.0, True, None, "1"])
+def test_a_rank_that_is_no_whole_number_is_refused_where_a_task_is_made(value: Any) -> None:
+    with pytest.raises(InputError, match="whole numbers"):
+        Task("do", rank=value)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (Task("x", "another", Span(0, 5)), "part 0 is about another source than its graph"),
+        (Task("x", BOOK.id, Span(5, 11)), "part 0 is about (5, 11), no text in a source of 10 characters"),
+        (Task("x", BOOK.id, Span(5, 5)), "part 0 is about (5, 5), no text"),
+    ],
+)
+def test_below_a_task_without_a_source_a_part_is_still_held_to_the_graphs_source(task: Task, reason: str) -> None:
+    graph = started(sized(20))
+    graph = advance(graph, graph.root, [Proposal((task,))], GrowthBudget(), "x", BOOK)
+    assert reason in graph.refused(graph.root)[0]
+
+
+@dataclass
+class Tree(Scripted):
+    """Splits every node in `width` parts, each of a tenth of its parent's tokens, for ever."""
+
+    width: int = 2
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> Any:
+        self.seeds.append(seed)
+        tokens = max(1, node.task.max_tokens // 10)
+        parts = [Task(f"{node.id} {at}", max_tokens=tokens, rank=node.task.rank - 1) for at in range(self.width)]
+        return [Proposal(tuple(parts))]
+
+
+ENDLESS = Task("whole", max_tokens=1000, rank=10**6)
+
+
+def test_the_decomposer_is_asked_no_more_often_than_max_calls() -> None:
+    tree = Tree([], ENDLESS)
+    graph = grow(tree, BOOK, 0, echo, GrowthBudget(max_calls=8)).graph
+    assert (len(tree.seeds), len(graph), graph.open) == (7, 7, frozenset())  # an eighth part would need a ninth call
+    assert graph.refusals[0].reason.endswith("its parts would take more than max_calls = 8 calls of the decomposer")
+    refused = Scripted([[Proposal(unusable="prose")]])
+    graph = grow(refused, BOOK, 0, echo, GrowthBudget(max_calls=2, max_refusals=50)).graph
+    assert len(refused.seeds) == 2
+    assert graph.note(graph.root) == "closed as it stands, at a limit of its growth budget"
+
+
+def test_the_tokens_that_a_trees_outputs_may_have_are_limited() -> None:
+    graph = grow(Tree([], ENDLESS), BOOK, 0, echo, GrowthBudget(max_tokens=1223)).graph
+    assert graph.usage().tokens == 1222  # 1000, twice 100, twice 10, twice 1: no other pair has room
+    assert graph.refusals[0].reason.endswith("its parts would take more than max_tokens = 1223 tokens of outputs")
+
+
+def test_with_a_share_of_a_half_no_subtree_takes_more_than_half_of_what_its_parent_may_take() -> None:
+    budget = GrowthBudget(max_nodes=40, subtree_share=0.5)
+    graph = grow(Tree([], ENDLESS), BOOK, 0, echo, budget).graph
+    for node in graph:
+        assert graph.usage(node).nodes <= max(1, 40 // 2 ** graph.depth(node))
+    assert [graph.usage(part).nodes for part in graph.children(graph.root)] == [15, 15]
+    assert len(graph.levels) == 5  # of 40, 20, 10, 5, 2: a node of depth 4 has no room for two parts
+    assert "below" in graph.refusals[0].reason and "its share of max_nodes = " in graph.refusals[0].reason
+    assert not graph.open
+
+
 # ---- what bad plug-ins get ----
 
 
@@ -464,8 +574,9 @@ def test_seeds_of_splits_differ_between_nodes_and_after_each_split_and_refusal()
         ([Proposal((Part(sized(1), 0),))], "a Part has a Task, and a tuple"),  # type: ignore[arg-type]
         ([Proposal((Part(sized(1), (True,)),))], "a Part has a Task, and a tuple"),
         ([Proposal(skipped=((1, 2, 3),))], "no Span of two numbers"),  # type: ignore[arg-type]
-        ([Proposal(note=None)], "`note` is no text"),  # type: ignore[arg-type]
-        ([Proposal(more=1)], "`more` is no bool"),  # type: ignore[arg-type]
+        ([Proposal(note=None)], "`note` or `unusable` is no text"),  # type: ignore[arg-type]
+        ([Proposal(more=1)], "`more` is no bool"),
+        ([Proposal(unusable=7)], "`unusable` is no text"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_list_of_proposals_is_refused_by_the_plug_ins_name(returned: Any, reason: str) -> None:
@@ -531,6 +642,32 @@ class Wild:
         return self.draw.draw(st.lists(st.builds(Proposal, parts, skipped, more=st.booleans()), min_size=1, max_size=2))
 
 
+def check_certificates(graph: TaskGraph, budget: GrowthBudget) -> None:
+    """Check anew, on a closed graph, all that the gate promises."""
+    assert not graph.open
+    assert nx.is_directed_acyclic_graph(graph.networkx)
+    assert all(graph.depth(node) <= budget.max_depth for node in graph)
+    assert all(graph.splits(node) <= budget.max_splits + 1 for node in graph)
+    place = {node: at for at, node in enumerate(graph)}
+    for node in graph:
+        task, parts = graph.task(node), graph.children(node)
+        most = budget.below(graph.depth(node))
+        used = graph.usage(node)
+        assert used.nodes <= most.nodes and (not parts or used.tokens <= most.tokens)
+        assert len(set(parts)) == len(parts)
+        assert all(place[earlier] < place[node] for earlier in graph.reads(node))
+        for part in parts:
+            assert graph.task(part).rank < task.rank
+            assert graph.task(part).instruction.strip()
+        covered = [graph.task(part).span for part in parts] + list(graph.skipped(node))
+        signs = [at for span in covered if span is not None for at in range(*span)]
+        if task.span is not None and task.sees_source and not graph.skipped(node):
+            assert set(signs) <= set(range(*task.span))
+        elif task.span is not None and parts:
+            assert sorted(signs) == list(range(*task.span))
+    assert TaskGraph.from_json(json.loads(json.dumps(graph.to_json()))).to_json() == graph.to_json()
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     data=st.data(),
@@ -542,28 +679,111 @@ def test_whatever_is_proposed_a_decomposition_ends_within_its_budget_and_keeps_e
     data: st.DataObject, spanned: bool, sees_source: bool, limits: tuple[int, int, int, int]
 ) -> None:
     budget = GrowthBudget(*limits)
-    root = about(0, 10, rank=6, sees_source=sees_source) if spanned else sized(6)
-    wild = Wild(data, root)
+    wild = Wild(data, about(0, 10, rank=6, sees_source=sees_source) if spanned else sized(6))
     graph, answers = grow(wild, BOOK, 0, echo, budget)
     splits = budget.max_splits + 1
-    assert not graph.open
     assert wild.calls <= budget.max_nodes * (splits + budget.max_refusals * splits + 1)
-    assert len(graph) <= budget.max_nodes
-    assert max(graph.depth(node) for node in graph) <= budget.max_depth
-    assert all(graph.splits(node) <= splits for node in graph)
-    assert nx.is_directed_acyclic_graph(graph.networkx)
-    assert root.rank > max((graph.task(node).rank for node in graph if node != graph.root), default=-1)
-    for node in graph:
-        assert all(graph.task(part).rank < graph.task(node).rank for part in graph.children(node))
-        covered = [graph.task(part).span for part in graph.children(node)] + list(graph.skipped(node))
-        signs = [at for span in covered if span is not None for at in range(*span)]
-        own = graph.task(node).span
-        alone = sees_source and node == graph.root and not signs
-        if own is not None and graph.children(node) and not alone:
-            assert sorted(signs) == list(range(*own))
+    check_certificates(graph, budget)
     for node, output in answers.items():
         assert all(need in answers for need in graph.needs(node)), output
-    assert TaskGraph.from_json(json.loads(json.dumps(graph.to_json()))).to_json() == graph.to_json()
+
+
+@dataclass
+class Adversary:
+    """Proposes whatever may break a rule, drawn from a seed: fast, so that very many are tried."""
+
+    random: Random
+    root: Task
+    name: str = "adversary"
+    calls: int = 0
+    proposals: int = 0
+
+    def start(self, source: Source, seed: int) -> TaskGraph:
+        return TaskGraph.start(self.root, self.name, seed)
+
+    def split(
+        self, source: Source, graph: TaskGraph, node: Node, answers: Mapping[str, Output], n: int, seed: int
+    ) -> list[Proposal]:
+        self.calls += 1
+        made = [self._proposal(graph, node) for _ in range(self.random.choice((1, 1, 2, 4)))]
+        self.proposals += len(made)
+        return made
+
+    def _proposal(self, graph: TaskGraph, node: Node) -> Proposal:
+        draw = self.random
+        width = draw.choice((0, 1, 2, 3, 3, 5, 40))
+        parts = tuple(self._part(graph, node) for _ in range(width))
+        if draw.random() < 0.3:  # what covers the text, so that some are admitted
+            cut = draw.randint(1, 9)
+            parts = tuple(about(*span, rank=max(0, node.task.rank - 1)) for span in ((0, cut), (cut, 10)))
+        skipped = (self._span(),) if draw.random() < 0.1 else ()
+        unusable = "prose" if draw.random() < 0.05 else ""
+        return Proposal(parts, skipped, more=draw.random() < 0.4, unusable=unusable)
+
+    def _part(self, graph: TaskGraph, node: Node) -> Task | Part | str:
+        draw = self.random
+        known = list(graph)
+        if draw.random() < 0.15:
+            return draw.choice([*known, "node-of-nobody"])
+        rank = draw.choice((0, 1, node.task.rank - 1, node.task.rank, node.task.rank + 1))
+        name = draw.choice(
+            (f"{draw.random()}", f"{draw.random()}", node.task.instruction, graph.task(graph.root).instruction, " ")
+        )
+        task = Task(name, max_tokens=draw.choice((0, 1, 128)), rank=max(0, rank))
+        if draw.random() < 0.3:
+            own = Source("other", "0123456789 and more") if draw.random() < 0.1 else BOOK
+            task = Task(name, own.id, self._span(), rank=max(0, rank), sees_source=draw.random() < 0.5)
+        reads = tuple(draw.choice((draw.randint(-2, 4), draw.choice(known))) for _ in range(draw.choice((0, 0, 1, 2))))
+        return Part(task, reads) if reads or draw.random() < 0.5 else task
+
+    def _span(self) -> Span:
+        start = self.random.randint(0, 11)
+        return Span(start, start + self.random.choice((0, 1, 3, 10)))
+
+
+def run_adversary(seed: int) -> Adversary:
+    """Let an adversary of this seed grow a graph within a budget of this seed, and check what came of it."""
+    random = Random(seed)
+    budget = GrowthBudget(
+        max_depth=random.randint(0, 5),
+        max_nodes=random.choice((1, 5, 30)),
+        max_splits=random.randint(0, 4),
+        max_refusals=random.randint(0, 3),
+        max_calls=random.choice((None, None, 1, 10)),
+        max_tokens=random.choice((None, None, 200, 2000)),
+        subtree_share=random.choice((1.0, 1.0, 0.5, 0.1)),
+    )
+    spanned = random.random() < 0.5
+    root = about(0, 10, rank=6, sees_source=random.random() < 0.5) if spanned else sized(6)
+    adversary = Adversary(random, root)
+    graph, _ = grow(adversary, BOOK, seed, echo, budget)
+    check_certificates(graph, budget)
+    splits = budget.max_splits + 1
+    assert adversary.calls <= min(
+        len(graph) * (splits + budget.max_refusals * (splits + 1) + 1), budget.max_calls or 10**9
+    )
+    assert len(graph.refusals) <= adversary.proposals
+    return adversary
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_whatever_an_adversary_proposes_a_decomposition_ends_with_all_certificates(seed: int) -> None:
+    run_adversary(seed)
+
+
+@pytest.mark.slow
+def test_after_a_hundred_thousand_adversarial_proposals_every_decomposition_has_ended() -> None:
+    met: list[int] = []
+
+    @settings(max_examples=40_000, deadline=None, database=None, phases=[Phase.generate])
+    @given(seed=st.integers(0, 2**63))
+    def run(seed: int) -> None:
+        if sum(met) < 100_000:
+            met.append(run_adversary(seed).proposals)
+
+    run()
+    assert sum(met) >= 100_000
 
 
 @settings(max_examples=100, deadline=None)
@@ -585,7 +805,7 @@ def test_as_long_as_a_node_is_open_something_can_be_split_or_answered(data: st.D
             answered.add(node)
         else:
             made = Wild(data, sized(6)).split(BOOK, graph, graph.node(node), _All(graph, node), 1, 0)
-            graph = advance(graph, node, made, GrowthBudget(3, 12, 2, 1), "wild")
+            graph = advance(graph, node, made, GrowthBudget(3, 12, 2, 1), "wild", BOOK)
 
 
 class _All(dict[str, Output]):

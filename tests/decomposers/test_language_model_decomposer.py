@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from decomposers.language_model import LanguageModelDecomposer
-from rrm.core.errors import AssistantError, BudgetError, ConfigError, InputError, LimitError, MalformedAnswerError
+from rrm.core.errors import AssistantError, BudgetError, ConfigError, InputError, MalformedAnswerError
 from rrm.core.graph import TaskGraph
 from rrm.core.protocols import Assistant, AsyncDecomposer, Prompt, Reply
 from rrm.core.task import Source, Span
@@ -191,9 +191,12 @@ async def test_deeper_than_the_limit_nobody_is_asked() -> None:
     assert notes == {"halved without asking: too deep, or one unit only"}
 
 
-async def test_too_many_nodes_say_which_limit_to_raise() -> None:
-    with pytest.raises(LimitError, match="max_nodes = 5"):
-        await decomposer(thirds, max_nodes=5).decompose_async(book(20), 0)
+async def test_what_would_make_too_many_nodes_is_a_leaf_as_it_stands() -> None:
+    source = book(20)
+    graph = await decomposer(thirds, max_nodes=5).decompose_async(source, 0)
+    assert (len(graph), graph.open) == (4, frozenset())
+    assert "".join(leaves(graph, source)) == source.text
+    assert {graph.note(leaf) for leaf in graph.leaves} == {"a leaf as it stands, at max_nodes = 5"}
 
 
 async def test_skipped_text_is_in_no_leaf_and_declared_where_it_falls() -> None:
