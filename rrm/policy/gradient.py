@@ -218,14 +218,20 @@ def writing_by(policy: Selecting, writer: LogLinear) -> Selecting:
 def _pair(sampler: Policy, anchor: Policy) -> tuple[Selecting, LogLinear]:
     """Return the sampler and what the anchor selects by; raise InputError if their KL would not be exact."""
     policy, other = _selecting(sampler), _selecting(anchor)
-    rates = [each.rate if isinstance(each, Careless) else None for each in (policy, other)]
     origin = log_linear(other)
-    if log_linear(policy).base != origin.base or rates[0] != rates[1]:
+    if log_linear(policy).base != origin.base or not _alike(policy, other):
         raise InputError(
             "policy gradient needs a sampler and an anchor of the same settings: "
-            "tokenizer, fill, temperature and rate of mistakes"
+            "tokenizer, fill, temperature, rate of mistakes, wording and disorder"
         )
     return policy, origin
+
+
+def _alike(policy: Selecting, other: Selecting) -> bool:
+    """Say whether both make the same of a selection of sentences."""
+    if isinstance(policy, Careless) and isinstance(other, Careless):
+        return policy.alike(other)
+    return not isinstance(policy, Careless) and not isinstance(other, Careless)
 
 
 def _selecting(policy: Policy) -> Selecting:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from math import inf
 from typing import NamedTuple
 
@@ -15,7 +16,10 @@ from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
 from rrm.core.protocols import Policy, PromptContext, ProposeJob
-from rrm.core.values import Output
+from rrm.core.task import Span
+from rrm.core.text import sentence_texts
+from rrm.core.tracing import Piece
+from rrm.core.values import Output, View
 
 
 class Draw(NamedTuple):
@@ -251,7 +255,19 @@ class SentencePolicy(ABC):
     def sample(self, prompt_context: PromptContext, n: int, seed: int) -> list[Sample]:
         """Return n outputs with their selections; equal seeds give equal ones."""
         walk = self.walk(prompt_context)
-        return [self._sample(prompt_context, walk, seed_for(seed, index)) for index in range(n)]
+        return [self.write(prompt_context, walk, seed_for(seed, index)) for index in range(n)]
+
+    def trace(self, prompt_context: PromptContext, output: Output) -> tuple[Piece, ...]:
+        """Return what an output of this policy was made from, piece by piece; see `Piece`.
+
+        Raises InputError for an output that the policy does not write at this prompt context.
+        """
+        walk = self.walk(prompt_context)
+        written, chosen = self.write(prompt_context, walk, output.seed)
+        if written.id != output.id:
+            raise InputError(f"the output {output.id} was not written by {self.name} at this prompt context")
+        places = places_of([walk.texts[index] for index in chosen], prompt_context.view, walk.truncated)
+        return tuple(map(Piece, spans_of([walk.texts[index] for index in chosen]), places))
 
     def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
         """Return the exact log-probability of each text, in nats, float64 [texts]; -inf where it is no selection.
@@ -275,9 +291,25 @@ class SentencePolicy(ABC):
         """Return the entropy, in nats, of the selection for one prompt context, exactly."""
         return self.walk(prompt_context).entropy()
 
-    def _sample(self, prompt_context: PromptContext, walk: Walk, seed: int) -> Sample:
+    def write(self, prompt_context: PromptContext, walk: Walk, seed: int) -> Sample:
+        """Return the output of one seed, by the policy's walk at a prompt context, with its selection."""
         drawn = walk.draw(generator(self.stream, prompt_context.node, seed))
         text = walk.write(drawn.chosen)
         truncated = walk.truncated and bool(drawn.chosen)
         made = (prompt_context.node, text, self.name, seed, prompt_context.inputs, prompt_context.context)
         return Sample(Output(*made, log_prob=drawn.log_prob, truncated=truncated), drawn.chosen)
+
+
+def spans_of(texts: Sequence[str]) -> list[Span]:
+    """Return where each text stands when they are joined by single spaces."""
+    ends = list(accumulate(len(text) + 1 for text in texts))
+    return [Span(end - len(text) - 1, end - 1) for text, end in zip(texts, ends, strict=True)]
+
+
+def places_of(texts: Sequence[str], view: View, cut: bool = False) -> list[tuple[int, ...]]:
+    """Return for each text the numbers of the view's sentences that read so, or begin so where it was `cut`."""
+    shown = [text for passage in view.passages for text in sentence_texts(passage.text)]
+    return [
+        tuple(place for place, each in enumerate(shown) if each == text or (cut and each.startswith(text)))
+        for text in texts
+    ]

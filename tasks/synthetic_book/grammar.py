@@ -71,8 +71,13 @@ class _Grammar:
         self.starters = {start.split()[0] for start in starts}
         names = {"A": "Xa", "B": "Xb", "P": "Xp Xq", "T": f"the {THING_MARKS[0]} {THINGS[0]}"}
         self.filler = [list(_variants(form)) for form in FILLER]
-        said = [SLOT.sub(lambda match: names[match.group(1)], words) for form in self.filler for words in form]
-        self.filler_reading = frozenset(self.skeleton(way)[0] for each in said for way in (each, finish(each)))
+        self.filler_reading: dict[str, tuple[int, str]] = {}
+        for number, form in enumerate(self.filler):
+            for words in form:
+                said = SLOT.sub(lambda match: names[match.group(1)], words)
+                for way in (said, finish(said)):
+                    self.filler_reading.setdefault(self.skeleton(way)[0], (number, words))
+        self.opening = re.compile(rf"(?:{openers}), ")
 
     def _clause(self, action: str, words: str) -> Clause:
         clause = Clause(action, words, tuple(SLOT.findall(words)))

@@ -1,13 +1,22 @@
 """Generated books as a source set with gold."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 from rrm.core.errors import InputError
 from rrm.core.task import Source, Span
 from tasks.synthetic_book.book import Book
 from tasks.synthetic_book.events import Event
 from tasks.synthetic_book.judging import Credit, Known, Quality, judge, share_told
+from tasks.synthetic_book.reading import read_sentence
 from tasks.synthetic_book.telling import write_book
+
+
+class Fact(NamedTuple):
+    """Whether a sentence is true, None if it tells no event, and whether it is false because the book took it back."""
+
+    true: bool | None
+    taken_back: bool = False
 
 
 class SyntheticBooks:
@@ -65,6 +74,19 @@ class SyntheticBooks:
         A span without events is covered by any text. Raises InputError for an unknown source.
         """
         return judge(text, self._truth(source, span))
+
+    def fact(self, source: str, sentence: str, end: int | None = None) -> Fact:
+        """Return whether what a sentence tells is true of a source, as told up to an offset (None: all of it).
+
+        Raises InputError for an unknown source.
+        """
+        book = self.book(source)
+        end = len(book.source.text) if end is None else end
+        event = read_sentence(sentence)[0]
+        if event is None:
+            return Fact(None)
+        told = [each for each in book.by_core.get(event.core, ()) if share_told(event, each.event) > 0]
+        return Fact(any(each.holds(end) for each in told), bool(told) and not any(each.holds(end) for each in told))
 
     def _truth(self, source: str, span: Span | None) -> Known:
         known = self._known.get((source, span))
