@@ -33,27 +33,30 @@ UNKNOWN_STOP = "stop reason "
 _WORDS: Mapping[Stop, str] = {
     "ended": (
         "stop, end_turn, stop_sequence, stop_token, eos, eos_token, eot, endoftext, end_of_text, complete, completed,"
-        " finish, finished, normal, end, done, word, success"
+        " finish, finished, final, normal, end, done, word, success, eos_found, stop_string, stop_string_found,"
+        " eos_reached, stopped"
     ),
     "cut off": (
         "length, max_tokens, max_output_tokens, max_completion_tokens, max_new_tokens, max_length, max_output,"
         " max_tokens_reached, model_length, model_context_window_exceeded, context_length_exceeded, context_length,"
         " context_window_exceeded, token_limit, length_limit, limit, error_limit, time_limit, timeout, pause_turn,"
-        " incomplete, not_finished, truncated, repetition, repetition_detected"
+        " incomplete, not_finished, partial, truncated, truncated_final, repetition, repetition_detected,"
+        " maximum_tokens, max_predicted_tokens_reached, context_length_reached, max_context_length,"
+        " token_limit_reached, max_tokens_exceeded"
     ),
     "refused": "refusal, refused",
     "filtered": (
         "content_filter, content_filtered, content_policy, content_policy_violation, safety, image_safety, moderation,"
         " prohibited_content, image_prohibited_content, blocklist, blocked, recitation, image_recitation, spii,"
         " language, model_armor, jailbreak, sensitive, flagged, error_toxic, guardrail, guardrails,"
-        " guardrail_intervened"
+        " guardrail_intervened, blacklist, content_safety, safety_check, policy_violation, inappropriate"
     ),
     "tool call": "tool_calls, tool_call, tool_use, function_call, unexpected_tool_call, too_many_tool_calls",
     "broken": (
         "error, exception, failed, failure, abort, aborted, cancel, cancelled, canceled, user_cancel, interrupted,"
         " other, image_other, no_image, malformed_function_call, malformed_response, malformed_model_output,"
         " malformed_tool_use, missing_thought_signature, insufficient_system_resource, network_error, server_error,"
-        " internal_error, overloaded, load, unload"
+        " internal_error, overloaded, load, unload, user_stopped, model_unloaded, in_progress, queued"
     ),
 }
 _LONGEST = 60
@@ -63,7 +66,7 @@ _UNTOLD = frozenset(("", "none", "null", "unknown", "unspecified", "finishreason
 def _bare(word: str) -> str:
     """Return what the spellings of a stop reason share: `FinishReason.MAX_TOKENS`, `max_tokens`, `maxTokens`."""
     word = re.sub(r"[^a-z0-9]", "", word.rpartition(".")[2].lower())
-    return word if word in _UNTOLD else word.removeprefix("finishreason")
+    return word if word in _UNTOLD else word.removeprefix("finishreason").removeprefix("alternativestatus")
 
 
 STOPS: Mapping[str, Stop] = {_bare(word): stop for stop, words in _WORDS.items() for word in words.split(", ")}

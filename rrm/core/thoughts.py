@@ -7,27 +7,31 @@ The rules, by which text and structured replies are read alike:
   thoughts that it closes are left out, and what stands before them is read by the same rules.
 - What stands behind an opening mark that is never closed is no part of it either. Such a mark counts only where it
   begins a line, or in a reply that was cut off: elsewhere prose may be about it.
-- A mark in quotation marks or backticks, directly before and behind it, is a mention and stays.
+- A mark in quotation marks or backticks, directly before and behind it, is a mention and stays. So do an opening mark
+  and, behind it, a closing one within one block of code, one span of code or one quotation: an example of such marks.
 - Of a reply in the channels of the harmony format only the last `final` one is the answer.
-- A turn's end mark, such as `<|im_end|>`, ends the answer. Marks around an answer that came with thoughts
-  (`<answer> ... </answer>`) are left out.
+- A turn's end mark, such as `<|im_end|>`, ends the answer, but not within code that shows how a turn begins before it.
+- Marks around an answer that came with thoughts (`<answer> ... </answer>`) are left out.
+- In a reply that is to be JSON, marks within a whole object are text.
 
 A text without such marks comes back as it is, and reading a second time changes nothing.
 """
 
 import json
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _NAME = (
-    "(?:think|thinking|thoughts?|reasoning|rationale|reflection|scratch_?pad|analysis"
-    "|(?:inner_|internal_)?monologue|chain_of_thought|cot)"
+    "(?:(?:[a-z]+_)?think(?:_(?:fast|faster|hard))?|thinking(?:_process)?|(?:inner_|internal_)?thoughts?(?:_process)?"
+    "|reasoning(?:_process|_content|_steps)?|rationale|reflection|scratch_?pad|analysis|(?:inner_|internal_)?monologue"
+    "|chain_of_thought|cot)"
 )
 _PIPED = "(?:think|thinking|thoughts?|reasoning)"
 _OPENING = re.compile(
     rf"<\s*(?:\w+:)?{_NAME}(?:\s[^<>/]{{0,200}})?>"  # <think>, <seed:think>, <thinking budget="low">
-    rf"|<\|(?:begin_of_|start_)?{_PIPED}(?:_start|_begin)?\|>"  # <|begin_of_thought|>, <|START_THINKING|>
+    rf"|<\|(?:begin_of_|begin_|start_of_|start_)?{_PIPED}(?:_start|_begin)?\|>"  # <|START_THINKING|>
     r"|\[(?-i:THINK|THINKING|REASONING)\]"
     r"|◁think▷"
     r"|<\|inner_prefix\|>"
@@ -65,11 +69,25 @@ _TURN_ENDS = re.compile(
     r"|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
     r"|<(?:end_of_turn|start_of_turn)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>\s*\Z"
 )
-_WRAPPER = "(?:answer|final|final_answer|response|output|solution|result)"
+_WRAPPER = "(?:answer|final|final_answer|final_response|response|output|solution|result|conclusion)"
 _PIPED_WRAPPER = "(?:start_|end_|begin_of_|end_of_)(?:response|solution|answer|box)"
 _WRAPPED_BEFORE = re.compile(rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>", re.IGNORECASE)
-_WRAPPED_BEHIND = re.compile(rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>)\Z", re.IGNORECASE)
+_WRAPPED_BEHIND = re.compile(
+    rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
+)
 _QUOTES = frozenset("`'\"“”‘’«»‹›")
+_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
+_THINKING_FENCE = re.compile(rf"\s*```[ \t]*{_PIPED}[ \t]*\n", re.IGNORECASE)
+_IN_WORDS = (  # IBM's and ServiceNow's models say in words where thoughts and answers begin
+    (re.compile(r"\s*Here(?:'s| is) my thought process:"), re.compile(r"^Here(?:'s| is) my response:", re.MULTILINE)),
+    (re.compile(r"\s*Here are my reasoning steps:"), re.compile(r"^\[BEGIN FINAL RESPONSE\]", re.MULTILINE)),
+)
+_CODE = re.compile(r"(?<!`)`[^`\n]+`(?!`)|(?<!`)``(?!`)[^\n]+?``(?!`)")
+_QUOTATION = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|„[^„“”\n]*[“”]")
+_TURN_BEGINS = re.compile(
+    r"<\|(?:im_start|start|start_header_id|begin_of_text|START_OF_TURN_TOKEN|start_of_role|turn)\|>|<start_of_turn>|<s>"
+    r"|<bos>|<｜(?:User|begin▁of▁sentence)｜>|\[INST\]"
+)
 _MOST_STARTS = 64  # closing marks behind which a structured answer is looked for, so that many cost little
 
 
@@ -97,14 +115,47 @@ def structured_without_thoughts(text: str, cut_off: bool = False) -> Heard:
     """Return the part of a reply in which its JSON object is looked for.
 
     A reply that is one object and nothing else has no thoughts, whatever its texts hold; nor has what stands
-    behind a closing mark and is one object to its end.
+    behind a closing mark and is one object to its end. With prose around them, marks within whole objects are text.
     """
     if _is_object(text):
         return Heard(text, False)
     for _, mark in zip(range(_MOST_STARTS), _CLOSING.finditer(text), strict=False):
         if _is_object(behind := text[mark.end() :]):
             return Heard(behind.strip(), True)
-    return without_thoughts(text, cut_off)
+    masked, objects = _without_objects(text)
+    answer, thoughts = without_thoughts(masked, cut_off)
+    if answer == masked:
+        return Heard(text, False)
+    again = structured_without_thoughts(_OBJECT.sub(lambda match: objects[int(match[1])], answer), cut_off)
+    return Heard(again.text, thoughts or again.thoughts)
+
+
+_OBJECT = re.compile("\ue100(\\d+)\ue101")
+"""What stands in the place of a whole JSON object while marks are looked for around it."""
+
+
+def _without_objects(text: str) -> tuple[str, list[str]]:
+    """Return a text whose outermost whole JSON objects give way to signs, and these objects by their numbers."""
+    parts: list[str] = []
+    objects: list[str] = []
+    at, brace = 0, text.find("{") if "\ue100" not in text else -1
+    for _ in range(_MOST_STARTS):
+        if brace < 0:
+            break
+        try:
+            found, end = _JSON.raw_decode(text, brace)
+        except (ValueError, RecursionError):
+            brace = text.find("{", brace + 1)
+            continue
+        if isinstance(found, dict):
+            parts += [text[at:brace], f"\ue100{len(objects)}\ue101"]
+            objects.append(text[brace:end])
+            at = end
+        brace = text.find("{", end)
+    return "".join([*parts, text[at:]]), objects
+
+
+_JSON = json.JSONDecoder()
 
 
 def is_mark(text: str) -> bool:
@@ -147,7 +198,7 @@ def _without_marks(text: str, cut_off: bool) -> _Unmarked:
 def _turn(text: str) -> tuple[str, str]:
     """Return what stands in the first turn of a reply, and what stands behind the marks at its end."""
     text = text[_end_of(_HEADER, text) :]
-    end = _first(_TURN_ENDS, text)
+    end = _turn_end(text)
     return (text, "") if end is None else (text[: end.start()], _TURN_ENDS.sub("", text[end.end() :]))
 
 
@@ -158,10 +209,13 @@ def _unwrapped(text: str) -> str:
 
 def _final_channel(text: str, cut_off: bool) -> str:
     """Return the last final channel of a reply in harmony's format."""
-    if channels := _real(_CHANNEL, text):
-        finals = _real(_FINAL, text)
+    examples = _examples(text, _CHANNEL, _FINAL)
+    if channels := _real(_CHANNEL, text, examples):
+        finals = _real(_FINAL, text, examples)
         if finals:
-            return _cut_at(_TURN_ENDS, text[finals[-1].end() :])
+            answer = text[finals[-1].end() :]
+            end = _turn_end(answer)
+            return answer if end is None else answer[: end.start()]
         return text[: channels[0].start()]
     if _ANALYSIS_BARE.match(text):
         finals = list(_FINAL_BARE.finditer(text))
@@ -174,8 +228,9 @@ def _final_channel(text: str, cut_off: bool) -> str:
 
 def _behind_the_last_mark(text: str, cut_off: bool) -> str:
     text = _without_details(text)
-    closings = _real(_CLOSING, text)
-    openings = _real(_OPENING, text) if closings else []
+    examples = _examples(text, _OPENING, _CLOSING)
+    closings = _real(_CLOSING, text, examples)
+    openings = _real(_OPENING, text, examples) if closings else []
     starts = [mark.start() for mark in openings]
     begin, end = 0, len(text)
     while closings:
@@ -189,14 +244,20 @@ def _behind_the_last_mark(text: str, cut_off: bool) -> str:
         while closings and closings[-1].start() >= end:
             closings.pop()
     answer = text[begin:end]
-    for mark in _real(_OPENING, answer):
+    for mark in _real(_OPENING, answer, _examples(answer, _OPENING, _CLOSING)):
         if cut_off or not answer[: mark.start()].rpartition("\n")[2].strip():
             return answer[: mark.start()]
     return answer
 
 
 def _without_details(text: str) -> str:
-    """Leave out the foldable blocks in which some web interfaces show thoughts."""
+    """Leave out the blocks, foldable or of code, in which some web interfaces and models show thoughts."""
+    if fence := _THINKING_FENCE.match(text):
+        closing = text.find("\n```", fence.end() - 1)
+        text = text[closing + 4 :] if closing >= 0 else text
+    for begins, ends in _IN_WORDS:
+        if begins.match(text) and (closing_words := ends.search(text)):
+            text = text[closing_words.end() :]
     parts, at = [], 0
     for opening in _DETAILS.finditer(text):
         if opening.start() < at:
@@ -208,23 +269,66 @@ def _without_details(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _real(marks: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    """Return the marks that are no mentions."""
-    return [mark for mark in marks.finditer(text) if not _is_mention(text, mark)]
+Stretch = tuple[int, int]
+"""Where a stretch of a text begins and ends."""
 
 
-def _first(marks: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = (mark for mark in marks.finditer(text) if not _is_mention(text, mark))
-    return next((mark for mark in found if mark.group().strip() != "</s>" or "<s>" not in text), None)
+def _real(marks: re.Pattern[str], text: str, examples: Sequence[Stretch]) -> list[re.Match[str]]:
+    """Return the marks that are neither mentions nor parts of examples."""
+    return [mark for mark in marks.finditer(text) if not (_is_mention(text, mark) or _is_within(mark, examples))]
+
+
+def _examples(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> list[Stretch]:
+    """Return the stretches of code or quotation, in order, with an opening mark and a closing one behind it."""
+    if opening.search(text) is None:
+        return []
+    found: list[Stretch] = []
+    for start, end in sorted([*_code(text), *(each.span() for each in _QUOTATION.finditer(text))]):
+        if found and start < found[-1][1]:
+            continue
+        begun = opening.search(text, start, end)
+        if begun is not None and closing.search(text, begun.end(), end) is not None:
+            found.append((start, end))
+    return found
+
+
+def _code(text: str) -> list[Stretch]:
+    """Return the blocks of code that are closed, and the spans of code within lines."""
+    if "`" not in text and "~~~" not in text:
+        return []
+    found: list[Stretch] = []
+    begun: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if begun is None:
+            begun = fence
+        elif fence[1].startswith(begun[1]) and not fence[2].strip():
+            found.append((begun.start(), fence.end()))
+            begun = None
+    return [*found, *(each.span() for each in _CODE.finditer(text))]
+
+
+def _turn_end(text: str) -> re.Match[str] | None:
+    """Return the mark that ends a reply's turn: the first that is no mention and stands in no example of turns."""
+    ends = _TURN_ENDS.finditer(text)
+    first = next(ends, None)
+    if first is None:
+        return None
+    examples: list[Stretch] = []
+    for start, end in sorted(_code(text)):
+        begun, mark = _TURN_BEGINS.search(text, start, end), _TURN_ENDS.search(text, start, end)
+        if begun is not None and mark is not None and begun.start() <= mark.start():
+            examples.append((start, end))
+    real = (mark for mark in (first, *ends) if not (_is_mention(text, mark) or _is_within(mark, examples)))
+    return next((mark for mark in real if mark.group().strip() != "</s>" or "<s>" not in text), None)
+
+
+def _is_within(mark: re.Match[str], stretches: Sequence[Stretch]) -> bool:
+    place = bisect_right(stretches, (mark.start(), len(mark.string) + 1)) - 1
+    return place >= 0 and mark.end() <= stretches[place][1]
 
 
 def _is_mention(text: str, mark: re.Match[str]) -> bool:
     return text[max(0, mark.start() - 1) : mark.start()] in _QUOTES and text[mark.end() : mark.end() + 1] in _QUOTES
-
-
-def _cut_at(marks: re.Pattern[str], text: str) -> str:
-    found = _first(marks, text)
-    return text if found is None else text[: found.start()]
 
 
 def _end_of(pattern: re.Pattern[str], text: str) -> int:

@@ -21,6 +21,9 @@ LIMITS = {
     "Cohere": "ERROR_LIMIT",
     "llama.cpp": "limit",
     "streamed pieces": "lengthlength",
+    "Aleph Alpha": "maximum_tokens",
+    "Yandex": "ALTERNATIVE_STATUS_TRUNCATED_FINAL",
+    "LM Studio": "maxPredictedTokensReached",
 }
 ENDS = [
     "",
@@ -33,10 +36,20 @@ ENDS = [
     "FINISH_REASON_STOP",
     "completed",
     "null",
+    "eosFound",
+    "ALTERNATIVE_STATUS_FINAL",
 ]
 NONE = {
     "refused": ["refusal"],
-    "filtered": ["content_filter", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "guardrail_intervened", "ERROR_TOXIC"],
+    "filtered": [
+        "content_filter",
+        "SAFETY",
+        "RECITATION",
+        "PROHIBITED_CONTENT",
+        "guardrail_intervened",
+        "ERROR_TOXIC",
+        "blacklist",
+    ],
     "tool call": ["tool_calls", "tool_use", "TOOL_CALL", "UNEXPECTED_TOOL_CALL"],
     "broken": ["error", "abort", "OTHER", "MALFORMED_FUNCTION_CALL", "insufficient_system_resource", "load"],
 }

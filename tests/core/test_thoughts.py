@@ -34,6 +34,16 @@ MARKED = [
     "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>"
     "The mill burns.",
     "analysisThe user wants a summary.assistantfinalThe mill burns.",
+    "<longcat_think>hm</longcat_think>The mill burns.",
+    "<think_fast>hm</think_fast>The mill burns.",
+    "<internal_thoughts>hm</internal_thoughts>The mill burns.",
+    "<REASONING>hm</REASONING>\n<CONCLUSION>The mill burns.</CONCLUSION>",
+    "<|begin_thought|>hm<|end_thought|>The mill burns.",
+    "```thinking\nhm\n```\n\nThe mill burns.",
+    "Here is my thought process:\nhm\nHere is my response:\nThe mill burns.",
+    "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nThe mill burns.\n[END FINAL RESPONSE]",
+    "<think>The example is `<think>a</think>` and\n```\n<think>b</think>\n```\nso.</think>The mill burns.",
+    "<think>```\nan open block\n</think>The mill burns.",
 ]
 
 
@@ -73,6 +83,14 @@ def test_thoughts_alone_are_no_answer(reply, cut_off):
         "<answer>The mill burns.</answer>",
         "<s>struck</s>",
         "She thought: the mill burns.",
+        "Ask for it so:\n```xml\n<think>a plan</think>\nThe mill burns.\n```\nThat is all.",
+        "~~~\n<think>\na plan\n</think>\n~~~\nis how it looks.",
+        "Write `<think>a plan</think>` before the answer.",
+        'It said "first <think>a plan</think> and then the answer" at the end.',
+        "Er schrieb „<think>ein Plan</think> und mehr“ dazu.",
+        "A talk looks so:\n```\n<|im_start|>user\nHello.<|im_end|>\n```\nThat is all.",
+        "A turn is `<|start_header_id|>user<|end_header_id|>Hello.<|eot_id|>` there.",
+        "Here is my thought process: the mill burns.",
     ],
 )
 def test_a_text_without_marks_is_unchanged(text):
@@ -105,6 +123,21 @@ ANSWER = '{"reason": "it names </think> and <think>", "better": "A"}'
 def test_marks_inside_the_texts_of_a_structured_answer_are_text(reply, thoughts):
     text, found = structured_without_thoughts(reply)
     assert (text.removeprefix("```json\n").removesuffix("\n```"), found) == (ANSWER, thoughts)
+
+
+@pytest.mark.parametrize(
+    ("reply", "thoughts"),
+    [
+        (f"Here is my answer: {ANSWER} That is all.", False),
+        (f"<think>{{}} hm</think>Here it is: {ANSWER} Done.", True),
+        (f"No opening mark</think>\n\nSure:\n```json\n{ANSWER}\n```\nDone.", True),
+        (f"Sure:\n{ANSWER}\n<|im_end|>", False),
+    ],
+)
+def test_marks_inside_an_object_with_prose_around_it_are_text(reply, thoughts):
+    text, found = structured_without_thoughts(reply)
+    assert found == thoughts and ANSWER in text and "hm" not in text and "opening" not in text
+    assert structured_without_thoughts(text) == (text, False)
 
 
 def test_an_object_quoted_among_the_thoughts_is_not_taken_for_the_answer():
@@ -144,7 +177,10 @@ FRAGMENTS = [
         "{",
         "}",
         '{"a": 1}',
+        '{"a": "</think>"}',
         "```",
+        "```\n",
+        "~~~\n",
         "The mill burns.",
         "W",
     ),
@@ -172,11 +208,16 @@ def test_prose_is_never_changed(text):
 
 @pytest.mark.parametrize(
     "piece",
-    ["<think>", "</think>", "<think></think>", "<details type='reasoning'>", "</answer>", "<", "< ", "assistantfinal"],
+    [
+        *("<think>", "</think>", "<think></think>", "<details type='reasoning'>", "</answer>", "<", "< "),
+        *("assistantfinal", "«", "„", "“", '"', "`", "``a`", "```\n", "{", '{"a": 1}</think>'),
+    ],
 )
 def test_long_rows_of_marks_are_read_at_once(piece):
     """A reading that is quadratic in the number of marks would not end within this test's patience."""
-    assert len(without_thoughts("<think></think>" + piece * (200_000 // len(piece)), True).text) <= 200_000
+    reply = "<think></think>" + piece * (200_000 // len(piece))
+    for read in (without_thoughts, structured_without_thoughts):
+        assert len(read(reply, True).text) <= 200_000
 
 
 @pytest.mark.parametrize(("text", "blank"), [("", True), (" \n\u200b\ufeff", True), (".", False), ("😀", False)])
