@@ -181,7 +181,19 @@ class Density(Protocol):
     """A policy that knows how probable its outputs are."""
 
     def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
-        """Return the log-probability, in nats, of each text, float64 [texts]; -inf for what it never proposes."""
+        """Return the log-probability, in nats, of each text, float64 [texts]; -inf for what it never proposes.
+
+        Raises InputError where it is not known.
+        """
+        ...
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """A policy that can list all that it may propose at a node, where that is not too much."""
+
+    def listed(self, prompt_context: PromptContext, most: int) -> Mapping[str, float] | None:
+        """Return the log-probability, in nats, of every text it may propose; None where there are more than `most`."""
         ...
 
 
@@ -190,11 +202,11 @@ class Divergence(Protocol):
     """A policy whose distance from another and whose entropy are known exactly, in nats, at a node."""
 
     def kl(self, prompt_context: PromptContext, other: Policy) -> float:
-        """Return KL(self || other) of the outputs at a node."""
+        """Return KL(self || other) of the outputs at a node; raise InputError where it is not known."""
         ...
 
     def entropy(self, prompt_context: PromptContext) -> float:
-        """Return the entropy of the outputs at a node."""
+        """Return the entropy of the outputs at a node; raise InputError where it is not known."""
         ...
 
 

@@ -1,12 +1,13 @@
 """From where a run ended to what it has to say: every node's candidates with their scores, blame, and the rounds."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from rrm.compose.tree import Blame, blame
-from rrm.core.protocols import Composer, Divergence, Policy
+from rrm.core.errors import InputError
+from rrm.core.protocols import Composer, Divergence, Policy, PromptContext
 from rrm.core.report import (
     Candidate,
     Interval,
@@ -172,16 +173,10 @@ def _round_level(
     proxy = [current.state.acceptance(node) for node in nodes if node in current.state.predictions]
     improved = current.policies.get(level, current.policies.get(None))
     policy = policies[improved.policy] if improved else anchor
-    kl = (
-        [policy.kl(current.state.prompt_contexts[node], anchor) for node in nodes]
-        if isinstance(policy, Divergence)
-        else [0.0] * (improved is None)
-    )
-    entropy = (
-        [policy.entropy(current.state.prompt_contexts[node]) for node in nodes]
-        if isinstance(policy, Divergence)
-        else []
-    )
+    shown = [current.state.prompt_contexts[node] for node in nodes]
+    exact = policy if isinstance(policy, Divergence) else None
+    kl = _known(lambda at: exact.kl(at, anchor), shown) if exact else [0.0] * (improved is None)
+    entropy = _known(exact.entropy, shown) if exact else []
     return RoundLevel(
         level=level,
         gold_mean=_mean(gold),
@@ -193,6 +188,14 @@ def _round_level(
         spent=_spent(improved, anchor) if improved else None,
         proxy_interval=_over_nodes(proxy, outcome.run.plan.seed),
     )
+
+
+def _known(ask: Callable[[PromptContext], float], shown: Sequence[PromptContext]) -> list[float]:
+    """Return what a policy says of every node; nothing where it does not know it of one of them."""
+    try:
+        return [ask(at) for at in shown]
+    except InputError:
+        return []
 
 
 def _over_nodes(values: list[np.ndarray], seed: int) -> Interval | None:

@@ -6,9 +6,8 @@ gradient of the expected reward from fresh samples. The Fisher information and t
 without an estimate.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +19,9 @@ from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.protocols import Improved, Policy, Seen, Workspace
 from rrm.core.roles import Scorer, Train, for_improving
 from rrm.files import read_json, write_json
-from rrm.policy.careless import Careless
-from rrm.policy.extractive import Extractive
-from rrm.policy.log_linear import CLOSE, Leash, LogLinear, Situation, furthest, names, weights_in
+from rrm.policy.log_linear import CLOSE, LogLinear, names, weights_in
 from rrm.policy.scoring import check, group, scores
-from rrm.policy.selection import Walk
-
-Selecting = Extractive | LogLinear | Careless
-"""The policies that can be improved: those that select sentences, by themselves or through a writer."""
+from rrm.policy.weights import NodeWalk, Problem, Selecting, leashed, log_linear, pair, selecting, writing_by
 
 STATE = "policy_gradient.json"
 """The file in the workspace that an interrupted improvement resumes from."""
@@ -89,8 +83,8 @@ class PolicyGradient:
         """
         check(seen, kl_budget)
         scorer = for_improving(score)
-        policy, origin = _pair(sampler, anchor)
-        problem = _Problem.of(seen, origin)
+        policy, origin = pair(sampler, anchor)
+        problem = Problem.of(seen, origin)
         job = content_id(
             "improve", self.name, policy.name, anchor.name, scorer.name, kl_budget, seed, _situations(seen)
         )
@@ -98,7 +92,7 @@ class PolicyGradient:
         done, weights = _resumed(file, job, self.steps) or (0, np.array(log_linear(policy).weights))
         weights = problem.within(weights, kl_budget)
         for step in range(done, self.steps):
-            now = _leashed(origin, weights, kl_budget)
+            now = leashed(origin, weights, kl_budget)
             random = generator("policy gradient", seed, step)
             batch = random.choice(len(seen), size=min(self.nodes, len(seen)), replace=False)
             estimate = self._estimate(policy, now, [problem.places[at] for at in batch], scorer, seed_for(seed, step))
@@ -108,20 +102,20 @@ class PolicyGradient:
             state = dict(zip(names(), weights.tolist(), strict=True))
             write_json(file, {"job": job, "step": step + 1, "weights": state, "nats": kl_budget})
             workspace.progress(step + 1, self.steps)
-        writer = _leashed(origin, weights, kl_budget)
+        writer = leashed(origin, weights, kl_budget)
         return Improved(writing_by(policy, writer), problem.spent(writer), "exact")
 
     def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
         """Return the policy whose weights the last step left in a folder; see `Optimiser`."""
-        policy, state = _selecting(anchor), read_json(folder / STATE)
+        policy, state = selecting(anchor), read_json(folder / STATE)
         weights = weights_in(state, folder / STATE)
-        return writing_by(policy, _leashed(log_linear(policy), np.array(weights), state["nats"]))
+        return writing_by(policy, leashed(log_linear(policy), np.array(weights), state["nats"]))
 
     def _estimate(
         self,
         policy: Selecting,
         writer: LogLinear,
-        places: Sequence["_Place"],
+        places: Sequence[NodeWalk],
         scorer: Scorer[Train],
         seed: int,
     ) -> _Estimate:
@@ -145,102 +139,6 @@ class PolicyGradient:
             kl += situation.by_weights(walk.kl_gradient(anchor))
             fisher += situation.fisher(walk)
         return _Estimate(reward / len(places), kl / len(places), fisher / len(places))
-
-
-class _Place(NamedTuple):
-    """A prompt context with what there is to decide, and the anchor's walk."""
-
-    seen: Seen
-    situation: Situation
-    anchor: Walk
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The prompt contexts, and the anchor's weights."""
-
-    places: Sequence[_Place]
-    anchor: np.ndarray
-
-    @classmethod
-    def of(cls, seen: Sequence[Seen], anchor: LogLinear) -> "_Problem":
-        weights = np.array(anchor.weights)
-        found = [(each, anchor.situation(each.prompt_context)) for each in seen]
-        return cls([_Place(each, situation, situation.walk(weights)) for each, situation in found], weights)
-
-    def kl(self, weights: np.ndarray) -> float:
-        """Return the KL to the anchor, in nats a node, of the level where its mean is largest, leash or not."""
-        return self._most(lambda situation: weights)
-
-    def spent(self, writer: LogLinear) -> float:
-        """Return the KL of a policy, in nats a node, of the level where its mean is largest."""
-        return self._most(writer.weights_at)
-
-    def within(self, weights: np.ndarray, budget: float) -> np.ndarray:
-        """Return the weights, or, if their KL is above the budget, those towards the anchor's that use it up."""
-        share = furthest(lambda part: self.kl(self._along(weights, part)), budget)
-        return self._along(weights, share)
-
-    def _most(self, weights: Callable[[Situation], np.ndarray]) -> float:
-        by_level: dict[int, list[float]] = defaultdict(list)
-        for seen, situation, anchor in self.places:
-            by_level[seen.prompt_context.place.level].append(situation.walk(weights(situation)).kl(anchor))
-        return max(float(np.mean(kls)) for kls in by_level.values())
-
-    def _along(self, weights: np.ndarray, share: float) -> np.ndarray:
-        return np.asarray(self.anchor + share * (weights - self.anchor))
-
-
-def log_linear(policy: Selecting) -> LogLinear:
-    """Return the log-linear policy by which a policy selects."""
-    match policy:
-        case Careless():
-            if not isinstance(policy.writer, Extractive | LogLinear):
-                raise InputError(f"policy gradient cannot improve what {type(policy.writer).__name__} writes")
-            return log_linear(policy.writer)
-        case Extractive():
-            return LogLinear(policy)
-        case LogLinear():
-            return policy
-
-
-def _leashed(anchor: LogLinear, weights: np.ndarray, nats: float) -> LogLinear:
-    if np.array_equal(weights, anchor.weights):
-        return anchor
-    return replace(anchor.with_weights(weights), leash=Leash(anchor.weights, nats))
-
-
-def writing_by(policy: Selecting, writer: LogLinear) -> Selecting:
-    """Return the policy with another selection of sentences, its mistakes kept."""
-    return policy.with_writer(writer) if isinstance(policy, Careless) else writer
-
-
-def _pair(sampler: Policy, anchor: Policy) -> tuple[Selecting, LogLinear]:
-    """Return the sampler and what the anchor selects by; raise InputError if their KL would not be exact."""
-    policy, other = _selecting(sampler), _selecting(anchor)
-    origin = log_linear(other)
-    if log_linear(policy).base != origin.base or not _alike(policy, other):
-        raise InputError(
-            "policy gradient needs a sampler and an anchor of the same settings: "
-            "tokenizer, fill, temperature, rate of mistakes, wording and disorder"
-        )
-    return policy, origin
-
-
-def _alike(policy: Selecting, other: Selecting) -> bool:
-    """Say whether both make the same of a selection of sentences."""
-    if isinstance(policy, Careless) and isinstance(other, Careless):
-        return policy.alike(other)
-    return not isinstance(policy, Careless) and not isinstance(other, Careless)
-
-
-def _selecting(policy: Policy) -> Selecting:
-    if not isinstance(policy, Selecting):
-        raise InputError(
-            f"policy gradient improves Extractive, LogLinear and Careless, not {type(policy).__name__}; "
-            "best-of-n improves any policy"
-        )
-    return policy
 
 
 def _move(estimate: _Estimate, damping: float, spent: bool) -> np.ndarray:

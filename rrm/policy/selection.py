@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import inf
 from typing import NamedTuple
 
@@ -101,6 +101,13 @@ class Walk:
     def write(self, chosen: Sequence[int]) -> str:
         """Return the text of a selection."""
         return " ".join(self.texts[index] for index in chosen)
+
+    def log_prob_of(self, chosen: Sequence[int]) -> float:
+        """Return the log-probability, in nats, of a selection's decisions."""
+        rows, path = np.arange(len(self.texts)), self.path(chosen)
+        taken = np.zeros(len(self.texts), dtype=bool)
+        taken[list(chosen)] = True
+        return float(np.where(taken, self._log_take[rows, path], self._log_leave[rows, path]).sum())
 
     def log_prob(self, text: str) -> float:
         """Return the log-probability, in nats, that a selection reads so; -inf if none can.
@@ -277,6 +284,21 @@ class SentencePolicy(ABC):
         """
         walk = self.walk(prompt_context)
         return np.array([walk.log_prob(text) for text in texts], dtype=np.float64)
+
+    def listed(self, prompt_context: PromptContext, most: int) -> Mapping[str, float] | None:
+        """Return the log-probability of every text that a selection reads, None where there are more than `most`.
+
+        Selections that read alike are one text; up to four times as many selections are looked at.
+        """
+        walk = self.walk(prompt_context)
+        drawn = list(islice(walk.selections(), 4 * most + 1))
+        if len(drawn) > 4 * most:
+            return None
+        texts: dict[str, float] = {}
+        for each in drawn:
+            text = walk.write(each.chosen)
+            texts[text] = float(np.logaddexp(texts.get(text, -inf), each.log_prob))
+        return texts if len(texts) <= most else None
 
     def kl(self, prompt_context: PromptContext, other: Policy) -> float:
         """Return KL(self || other), in nats, over selections for one prompt context, exactly; see `Walk.kl`.

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import anyio
 import numpy as np
 
+from rrm.core.errors import InputError
 from rrm.core.protocols import (
     AsyncPolicy,
     Density,
@@ -42,7 +43,8 @@ def check_policy(
 
     `count` counts a text's tokens; words, the default, are never more. Where a policy is a Density its
     log-probabilities must sum to one on a small text; where it is a Divergence its distances are checked, from
-    itself and from `others`. Equal seeds give equal outputs unless it waits for somebody. Raises ContractError.
+    itself and from `others`; what it says it does not know (InputError) is not checked. Equal seeds give equal
+    outputs unless it waits for somebody. Raises ContractError.
     """
     given = (
         [prompt_context]
@@ -118,7 +120,10 @@ def _check_density(checks: Checks, policy: Policy, prompt_context: PromptContext
     [drawn] = policy.propose([ProposeJob(prompt_context, _DRAWS, 5)])
     times = Counter(output.text for output in drawn)
     texts = sorted(times)
-    log_probs = np.asarray(policy.log_prob(prompt_context, texts))
+    try:
+        log_probs = np.asarray(policy.log_prob(prompt_context, texts))
+    except InputError:
+        return  # it says that it does not know
     checks.require(
         log_probs.shape == (len(texts),) and not np.isnan(log_probs).any() and bool((log_probs <= 1e-9).all()),
         "gives a log-probability of each text",
@@ -146,7 +151,10 @@ def _check_divergence(
 ) -> None:
     assert isinstance(policy, Divergence)
     for prompt_context in prompt_contexts:
-        own, entropy = policy.kl(prompt_context, policy), policy.entropy(prompt_context)
+        try:
+            own, entropy = policy.kl(prompt_context, policy), policy.entropy(prompt_context)
+        except InputError:
+            continue  # it says that it does not know
         checks.require(abs(own) <= 1e-9, "is no distance from itself", f"KL from itself must be 0, got {own}")
         checks.require(
             isfinite(entropy) and entropy >= 0, "has an entropy", f"entropy is 0 nats or more, got {entropy}"
@@ -238,7 +246,10 @@ def _check_distance(
     improved = found.sampler
     if not isinstance(improved, Divergence):
         return
-    exact = float(np.mean([improved.kl(prompt_context, anchor) for prompt_context in prompt_contexts]))
+    try:
+        exact = float(np.mean([improved.kl(prompt_context, anchor) for prompt_context in prompt_contexts]))
+    except InputError:
+        return  # it says that it does not know
     checks.require(
         exact <= kl_budget + 1e-6,
         "lies as near to its anchor as it says",

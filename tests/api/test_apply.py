@@ -53,7 +53,7 @@ def test_taller_trees_are_judged_by_what_is_nearest_and_the_report_says_so(fitte
     [
         ({"plugin": "tests.toys:LastWords"}, "last", "word8 word8 word8 word8"),
         # keeps the best of two outputs each time, and of two these toys say a single word in both
-        ({"plugin": "rrm.policy.best_of_n:BestOfN", "arguments": {"n": 2}}, "best", "word0"),
+        ({"plugin": "rrm.policy.best_of_n:BestOfN", "arguments": {"n": 2}}, "reweighted", "word0"),
     ],
     ids=["a policy of its own", "a policy that asks the models"],
 )

@@ -14,10 +14,22 @@ from rrm.core.ids import seed_for
 from rrm.core.protocols import Optimiser, Policy, PromptContext, Seen, Workspace
 from rrm.core.roles import Final, Role, Select
 from rrm.core.values import Group
-from rrm.policy.best_of_n import STATE, Best, BestOfN, exact_kl, expected_best, kl_bound, largest_n
+from rrm.policy.best_of_n import (
+    STATE,
+    BestOfN,
+    best_of,
+    expected_best,
+    kl_bound,
+    kl_estimate,
+    largest_n,
+    soft_best_of,
+)
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
+from rrm.policy.finite import Finite
+from rrm.policy.kl_anchored import Tilted, tilted
 from rrm.policy.log_linear import LogLinear
+from rrm.policy.reweighted import Reweighted
 from tests.policy.policy_scenes import Known, early, prompt_context, proposed
 
 SHORT = "Anna left. Peter wept. Nobody spoke."
@@ -30,6 +42,21 @@ def length(group: Group, text: str) -> float:
 def unseen(given: PromptContext) -> Seen:
     """A prompt context at which nothing was proposed yet."""
     return Seen("one", given, ())
+
+
+def exact_kl(mass: Sequence[float], scores: Sequence[float], n: int) -> float:
+    base = of(mass)
+    return best_of(base, np.array(scores), n).kl(base)
+
+
+def of(mass: Sequence[float]) -> Finite:
+    with np.errstate(divide="ignore"):
+        return Finite(np.log(np.array(mass)))
+
+
+def best(n: int, scorer: Known, anchor: Policy | None = None) -> Reweighted:
+    """The policy of the best of n."""
+    return Reweighted(anchor or Careless(), scorer, Tilted(0.0), samples=n, most=0)
 
 
 def kept_by_hand(probabilities: Sequence[float], scores: Sequence[float], n: int) -> np.ndarray:
@@ -52,8 +79,8 @@ def test_ten_equal_items_are_much_nearer_than_the_bound_says() -> None:
     # by hand: the top of ten is kept with 1 - 0.9^64, the next with 0.9^64 - 0.8^64, and so on
     kept = np.diff((np.arange(11) / 10) ** 64)
     by_hand = sum(p * log(p / 0.1) for p in kept if p > 0)
-    assert exact_kl(uniform, scores, 64) == pytest.approx(by_hand, rel=1e-12)
-    assert exact_kl(uniform, scores, 64) < log(10) < kl_bound(64)
+    assert exact_kl(list(uniform), list(scores), 64) == pytest.approx(by_hand, rel=1e-12)
+    assert exact_kl(list(uniform), list(scores), 64) < log(10) < kl_bound(64)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
@@ -63,39 +90,86 @@ def test_the_exact_kl_is_that_of_all_sequences_of_draws_ties_included(n: int, sc
     kept = kept_by_hand(base, scores, n)
     assert kept.sum() == pytest.approx(1)
     expected = sum(p * log(p / q) for p, q in zip(kept, base, strict=True))
-    assert exact_kl(np.array(base), np.array(scores), n) == pytest.approx(expected, abs=1e-12)
-    assert exact_kl(np.array(base), np.array(scores), n) <= kl_bound(n) + 1e-12
+    assert best_of(of(base), np.array(scores), n).probs == pytest.approx(kept, abs=1e-12)
+    assert exact_kl(base, scores, n) == pytest.approx(expected, abs=1e-12)
+    assert exact_kl(base, scores, n) <= kl_bound(n) + 1e-12
 
 
 def test_many_small_items_reach_the_bound() -> None:
     many = 200_000
-    assert exact_kl(np.full(many, 1 / many), np.arange(many), 16) == pytest.approx(kl_bound(16), abs=1e-4)
+    assert exact_kl([1 / many] * many, list(range(many)), 16) == pytest.approx(kl_bound(16), abs=1e-4)
 
 
 def test_what_is_never_proposed_is_never_kept() -> None:
-    assert exact_kl(np.array([0.5, 0.5, 0.0]), np.array([1.0, 2.0, 3.0]), 2) == pytest.approx(
-        0.25 * log(0.5) + 0.75 * log(1.5)
-    )
+    assert exact_kl([0.5, 0.5, 0.0], [1.0, 2.0, 3.0], 2) == pytest.approx(0.25 * log(0.5) + 0.75 * log(1.5))
 
 
 @pytest.mark.parametrize(
-    ("mass", "scores", "n"),
+    ("mass", "scores", "n", "said"),
     [
-        ([0.5, 0.4], [1, 2], 2),
-        ([1.5, -0.5], [1, 2], 2),
-        ([0.5, 0.5], [1, nan], 2),
-        ([0.5, 0.5], [1, 2], 0),
-        ([], [], 1),
+        ([0.5, 0.4], [1, 2], 2, "sum to 0.9, not to one"),
+        ([0.5, 0.5], [1, nan], 2, "got nan for outcome 1"),
+        ([0.5, 0.5], [1, inf], 2, "got inf for outcome 1"),
+        ([0.5, 0.5], [1, 2], 0, "needs n >= 1"),
     ],
 )
-def test_what_is_no_distribution_is_refused(mass: list[float], scores: list[float], n: int) -> None:
-    with pytest.raises(InputError, match="sum to one"):
-        exact_kl(np.array(mass), np.array(scores), n)
+def test_what_is_no_distribution_is_refused(mass: list[float], scores: list[float], n: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        exact_kl(mass, scores, n)
 
 
 def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(ShapeError, match=r"\(2,\) and \(3,\)"):
-        exact_kl(np.ones(2) / 2, np.ones(3), 2)
+    with pytest.raises(ShapeError, match=r"2 outcomes need as many scores, got \(3,\)"):
+        exact_kl([0.5, 0.5], [1.0, 2.0, 3.0], 2)
+
+
+def test_the_best_of_very_many_is_exact_where_powers_underflow() -> None:
+    # the best outcome is missed with (1 - 1e-9)^n: of a thousand million draws with 1/e
+    found = best_of(of([1e-9, 1 - 1e-9]), np.array([1.0, 0.0]), 10**9)
+    assert found.probs[0] == pytest.approx(1 - exp(-1), rel=1e-8)
+    # of 64 draws, the worst of two equal outcomes is kept with 2^-64, which 1 - (1 - 2^-64) would lose
+    assert best_of(Finite.uniform(2), np.array([0.0, 1.0]), 64).log_probs[0] == pytest.approx(-64 * log(2), rel=1e-12)
+
+
+def soft_by_hand(probabilities: Sequence[float], scores: Sequence[float], n: int, beta: float) -> np.ndarray:
+    """How probably each output is kept softly: every sequence of n draws, one kept by its weight."""
+    kept, weights = np.zeros(len(scores)), np.exp(np.array(scores) / beta)
+    for drawn in product(range(len(scores)), repeat=n):
+        chance = np.prod([probabilities[at] for at in drawn])
+        for at in drawn:
+            kept[at] += chance * weights[at] / weights[list(drawn)].sum()
+    return kept
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.5, 20.0])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_soft_best_of_n_is_that_of_all_sequences_of_draws(n: int, beta: float) -> None:
+    mass, scores = [0.4, 0.3, 0.2, 0.1], [0.1, 0.4, 0.4, 0.9]
+    found = soft_best_of(of(mass), np.array(scores), n, beta)
+    assert found.probs == pytest.approx(soft_by_hand(mass, scores, n, beta), abs=1e-12)
+
+
+def test_soft_best_of_n_lies_between_the_base_the_best_and_the_optimum_of_rl() -> None:
+    base, scores = of([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.4, 0.2, 0.9])
+    assert soft_best_of(base, scores, 5, 1e-3).total_variation(best_of(base, scores, 5)) < 1e-12
+    assert soft_best_of(base, scores, 5, 1e6).total_variation(base) < 1e-5
+    # its distance from the tilt falls as 1 / n
+    apart = [soft_best_of(base, scores, n, 0.5).total_variation(tilted(base, scores, 0.5)) for n in (100, 1000)]
+    assert apart[0] / apart[1] == pytest.approx(10, rel=0.05)
+    with pytest.raises(InputError, match="softness beta"):
+        soft_best_of(base, scores, 5, 0.0)
+
+
+def test_the_kl_is_estimated_from_what_was_chosen() -> None:
+    # K = 10 equal items, n = 64: exact 1.632 by the closed form above, bound 3.175
+    base, random = Finite.uniform(10), np.random.default_rng(0)
+    kept = best_of(base, np.arange(10.0), 64)
+    drawn = kept.draw(random, 20_000)
+    assert kl_estimate(base.log_probs[drawn], 64) == pytest.approx(kept.kl(base), abs=0.7)
+    assert kl_estimate(np.full(5, -800.0), 64) == kl_bound(64)
+    assert kl_estimate(np.zeros(3), 64) == 0.0
+    with pytest.raises(InputError, match="0 or less"):
+        kl_estimate(np.array([0.1]), 4)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 6])
@@ -124,23 +198,23 @@ def test_the_sampler_keeps_what_the_scorer_likes_best(tmp_path) -> None:
     found = BestOfN(n=8).improve(Careless(), Careless(), seen, longer, 2.0, 0, Workspace(tmp_path))
     assert isinstance(BestOfN(), Optimiser) and isinstance(found.sampler, Policy)
     assert (found.kl, found.how) == (kl_bound(8), "bound")
-    [best] = proposed(found.sampler, given, 1, 3)
+    [kept] = proposed(found.sampler, given, 1, 3)
     candidates = proposed(Careless(), given, 8, seed_for(3, 0))
-    assert len(best.text) == max(len(each.text) for each in candidates) > min(len(each.text) for each in candidates)
-    assert best.text in {each.text for each in candidates}
+    assert len(kept.text) == max(len(each.text) for each in candidates) > min(len(each.text) for each in candidates)
+    assert kept.text in {each.text for each in candidates}
 
 
 def test_the_samplers_outputs_are_its_own_and_repeat_themselves() -> None:
-    given, sampler = prompt_context(), Best(Careless(), Known(length), 4)
+    given, sampler = prompt_context(), best(4, Known(length))
     outputs = proposed(sampler, given, 10, 3)
     assert proposed(sampler, given, 2, 3) == outputs[:2]
     assert {output.policy for output in outputs} == {sampler.name}
     assert len({output.text for output in outputs}) > 1
     assert all(output.log_prob is None and output.node == given.node for output in outputs)
     others = [
-        Best(Careless(), sampler.scorer, 5),
-        Best(Extractive(), sampler.scorer, 4),
-        Best(Careless(), Known(early, "x"), 4),
+        best(5, Known(length)),
+        best(4, Known(length), Extractive()),
+        best(4, Known(early, "x")),
     ]
     assert len({each.name for each in [sampler, *others]}) == 4
 
@@ -151,7 +225,7 @@ def test_kept_outputs_come_as_often_as_the_exact_distribution_says() -> None:
     texts = {walk.write(each.chosen): exp(each.log_prob) for each in walk.selections()}
     scores = [len(text) for text in texts]
     kept = kept_by_hand(list(texts.values()), scores, n)
-    drawn = [o.text for o in proposed(Best(Extractive(), Known(length), n), given, 1500, 0)]
+    drawn = [o.text for o in proposed(best(n, Known(length), Extractive()), given, 1500, 0)]
     for text, chance in zip(texts, kept, strict=True):
         assert drawn.count(text) / 1500 == pytest.approx(chance, abs=5 * np.sqrt(chance / 1500) + 1e-12)
 
@@ -189,11 +263,11 @@ def test_an_n_beyond_the_budget_and_other_nonsense_are_refused(tmp_path) -> None
             BestOfN().improve(Careless(), Careless(), seen, Known(early), budget, 0, Workspace(tmp_path))
     with pytest.raises(InputError, match="given none"):
         BestOfN().improve(Careless(), Careless(), [], Known(early), 1.0, 0, Workspace(tmp_path))
-    for settings in ({"n": 0}, {"enumerated": -1}):
+    for settings in ({"n": 0}, {"most": -1}, {"beta": -0.1}):
         with pytest.raises(InputError, match="best-of-n needs"):
             BestOfN(**settings)
     with pytest.raises(InputError, match="must be finite"):
-        proposed(Best(Extractive(), Known(lambda group, text: nan), 2), prompt_context(), 1, 0)
+        proposed(best(2, Known(lambda group, text: nan), Extractive()), prompt_context(), 1, 0)
 
 
 @pytest.mark.parametrize("role", [Select, Final])

@@ -23,11 +23,14 @@ from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
 from rrm.compose.composers import LogLinear
-from rrm.policy.best_of_n import Best
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
+from rrm.policy.interpolation import Interpolation, Mixed
+from rrm.policy.kl_anchored import Tilted
 from rrm.policy.language_model import LanguageModelPolicy
 from rrm.policy.local import LocalPolicy
+from rrm.policy.quantilizer import Quantilizer
+from rrm.policy.reweighted import Reweighted
 from rrm.raters.assistant import AssistantRater
 from rrm.raters.simulated import SimulatedRaters
 from rrm.reward.calibrated import Calibrated
@@ -63,7 +66,9 @@ MADE: dict[type, Callable[[], Any]] = {
     LocalPolicy: lambda: LocalPolicy("tiny", dtype="float32"),
     AssistantRater: lambda: AssistantRater(assistant()),
     SimulatedRaters: lambda: SimulatedRaters("tasks.synthetic_book:perceived_quality"),
-    Best: lambda: Best(Careless(), Known(early), 2),
+    Interpolation: lambda: Interpolation(Quantilizer()),
+    Mixed: lambda: Mixed(Careless(), Extractive(), 0.5),
+    Reweighted: lambda: Reweighted(Careless(), Known(early), Tilted(0.1), 2, 9),
     ByCriterion: lambda: ByCriterion(Frozen()),
     Calibrated: lambda: Calibrated(Frozen()),
     CrossFitted: lambda: CrossFitted(Frozen()),
