@@ -122,7 +122,7 @@ class Parts:
 
     @cached_property
     def decomposer(self) -> AnyDecomposer:
-        made = self.make(self.run.decomposer, "decomposer")
+        made = self.make(self.run.decomposer, "decomposer", **self._computing(self.run.decomposer))
         if isinstance(made, Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer):
             return made
         raise _unfit(made, (Decomposer, AsyncDecomposer, GrowingDecomposer, AsyncGrowingDecomposer), "decomposer")
@@ -134,10 +134,7 @@ class Parts:
 
     @cached_property
     def policy(self) -> Policy | AsyncPolicy:
-        offered: dict[str, Any] = {}
-        if self.run.policy.made is None and takes(self.run.policy.plugin, "dtype", self.run.folder):
-            offered["dtype"] = self._dtype()
-        made = self.make(self.run.policy, "policy", **offered)
+        made = self.make(self.run.policy, "policy", **self._computing(self.run.policy))
         if isinstance(made, Policy | AsyncPolicy):
             return made
         raise _unfit(made, (Policy, AsyncPolicy), "policy")
@@ -179,12 +176,21 @@ class Parts:
     @cached_property
     def learner(self) -> RewardLearner:
         """Who fits the reward models; each criterion that raters used has a model of its own."""
-        cache = ReadCache(self.store) if self.looking and self.store else self.store
-        offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": cache}
+        offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": self._cache}
         made = self.make(self._reliable(self.run.reward), "reward", **offered)
         if isinstance(made, RewardLearner):
             return ByCriterion(made)
         raise _unfit(made, (RewardLearner,), "reward")
+
+    @property
+    def _cache(self) -> Cache | None:
+        return ReadCache(self.store) if self.looking and self.store else self.store
+
+    def _computing(self, part: Part) -> dict[str, Any]:
+        """Return what a part that computes with a model is offered: the run's precision and its cache."""
+        if part.made is not None or not takes(part.plugin, "dtype", self.run.folder):
+            return {}
+        return {"dtype": self._dtype(), "cache": self._cache}
 
     def _reliable(self, reward: RewardPart) -> Part:
         """Return the learner's part; where people rate they differ, and each sees an order of its own."""

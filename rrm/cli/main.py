@@ -218,7 +218,7 @@ def report(directory: Directory, out: Out = None, as_json: Json = False) -> None
 @app.command()
 def decompose(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A book: txt, md, html, epub, jsonl or jsonl.gz.")],
-    plugin: Annotated[str, typer.Option(help="The decomposer, as package.module:Name.")] = "decomposers.chunks:Chunks",
+    decomposer: Annotated[str, typer.Option(help="As package.module:Name.")] = "decomposers.chunks:Chunks",
     changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the decomposer.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
     shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
@@ -229,7 +229,7 @@ def decompose(
     """Split a book into its tree of subtasks and show it."""
     from rrm.api import look
 
-    drawn, notes = look.decompose(source, plugin, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    drawn, notes = look.decompose(source, decomposer, tuple(changes or ()), seed, "json" if as_json else shape.value)
     if strict:
         look.refuse_notes(notes)
     for note in notes:

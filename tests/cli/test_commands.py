@@ -307,7 +307,7 @@ def cli(*arguments: str, cwd: Path | None = None, **variables: str) -> subproces
         (("decompose", "nowhere.txt"), 2, "nowhere.txt"),
         (("decompose", "empty.txt"), 2, "empty"),
         (("decompose", "binary.txt"), 2, "binary.txt"),
-        (("decompose", "book.txt", "--plugin", "no.such:Thing"), 2, "cannot be imported"),
+        (("decompose", "book.txt", "--decomposer", "no.such:Thing"), 2, "cannot be imported"),
         (("decompose", "book.txt", "--set", "leaf_size=3"), 2, "leaf_size"),
         (("run", "plugin.toml"), 2, "no.such"),
         (("run", "key.toml"), 2, "unknown key 'polciy'"),

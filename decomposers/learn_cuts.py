@@ -1,0 +1,332 @@
+"""How a segmenter learns: by imitation of trees, from comparisons of trees, or from scores of trees that it draws.
+
+A tree's log-probability is linear in the sums of its parts' features, less a log-partition. So imitation is a concave
+problem with an exact gradient. Where preferences of trees are linear in those sums too, the policy gradient that is
+anchored by KL needs no steps: the maximum of E[reward] - b KL(.||anchor) has the anchor's weights plus the reward's
+over b, and b follows from the budget of KL. Other rewards are known by score alone: then the natural gradient is the
+regression of scores on features over trees drawn from the segmenter (Kakade 2001; Peters and Schaal 2008, Natural
+actor-critic), each measured against the mean of its source's others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import brentq, minimize
+from scipy.special import expit
+from torch import Tensor
+
+from decomposers.cut_features import NAMES, PartFeatures
+from decomposers.segmenter import LevelCut, Segmenter, Weights
+from decomposers.semi_markov import Ends
+from rrm.core.errors import InputError
+from rrm.core.graph import TaskGraph
+from rrm.core.ids import seed_for
+from rrm.core.task import Source
+
+_BATCH = 4_000_000  # parts in a batch, padding included
+_FURTHEST = 100.0  # times as sure as the comparisons make it: a cut that is certain can spend no more KL
+
+
+class Example(NamedTuple):
+    """A text's features at one level, and a cut of it."""
+
+    features: PartFeatures
+    ends: Ends
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What somebody said of two trees of a source: `better`, and `worse`."""
+
+    source: Source
+    better: TaskGraph
+    worse: TaskGraph
+
+
+@dataclass(frozen=True, eq=False)
+class Improved:
+    """A segmenter, and its exact KL from the anchor, in nats a cut: the mean over sources, largest and by level."""
+
+    segmenter: Segmenter
+    kl: float
+    by_level: tuple[float, ...] = field(default=())
+
+
+def imitate(
+    segmenter: Segmenter, trees: Sequence[tuple[Source, TaskGraph]], strength: float = 1.0, most_steps: int = 200
+) -> Segmenter:
+    """Return the segmenter whose weights make these trees most probable, every level on its own.
+
+    `strength` pulls each weight towards the segmenter's own like one normal prior of variance 1 / strength.
+    A feature that nothing tells about keeps its weight. Cuts inside
+    a sentence are moved to its nearer end. Raises InputError for a tree beyond the segmenter's limits.
+    """
+    by_level: dict[int, list[Example]] = {}
+    for source, graph in trees:
+        for height, (text, ends) in enumerate(segmenter.cuts_of(source, graph, nearest=True) or ()):
+            by_level.setdefault(height, []).append(Example(segmenter.features(text, height), ends))
+    top = max(by_level, default=-1)
+    return segmenter.with_weights(
+        [
+            _table(_most_probable(by_level[height], segmenter.weights_at(height), strength, most_steps))
+            for height in range(top + 1)
+        ]
+    )
+
+
+def learn_from_comparisons(
+    segmenter: Segmenter, comparisons: Sequence[Comparison], kl_budget: float, prior: float = 1.0
+) -> Improved:
+    """Return the best segmenter within `kl_budget` nats a cut of this one, by what comparisons say of trees.
+
+    The reward is a weight for each feature and level, fitted by Bradley and Terry (1952) with a normal prior of
+    standard deviation `prior` for a feature's effect over one standard deviation of its difference. Raises
+    InputError without comparisons, for equal trees, and for trees that are not the segmenter's kind.
+    """
+    if not comparisons:
+        raise InputError("there are no comparisons of decompositions to learn from")
+    for each in comparisons:
+        if _spans(each.better) == _spans(each.worse):
+            raise InputError(f"{each.source.title}: two equal decompositions were compared, which tells nothing")
+    better, worse = (
+        [_sums(segmenter, each.source, graph) for each, graph in zip(comparisons, graphs, strict=True)]
+        for graphs in ([each.better for each in comparisons], [each.worse for each in comparisons])
+    )
+    levels = max(map(len, [*better, *worse]))
+    rows = _stacked(better, levels) - _stacked(worse, levels)
+    rewards = _bradley_terry(rows.reshape(len(rows), -1), prior).reshape(levels, -1)
+    sources = {each.source.id: each.source for each in comparisons}
+    return along(segmenter, segmenter, rewards, list(sources.values()), kl_budget)
+
+
+def learn_from_scores(
+    segmenter: Segmenter,
+    anchor: Segmenter,
+    sources: Sequence[Source],
+    score: Callable[[Source, Sequence[TaskGraph]], Sequence[float]],
+    kl_budget: float,
+    seed: int,
+    draws: int = 16,
+    steps: int = 4,
+    ridge: float = 1.0,
+) -> Improved:
+    """Return a segmenter whose trees score higher, within `kl_budget` nats a cut of the anchor.
+
+    Each step draws `draws` trees of every source, regresses their scores, less the mean of the source's others, on
+    their features' sums, and goes along the coefficients, sqrt(2 budget) / step far in the metric of the Fisher
+    information and not past the budget. `ridge` is how many trees a prior of no effect is worth.
+    """
+    if not sources or draws < 2 or steps < 1:
+        raise InputError("learning from scores needs sources, two draws of each or more, and a step or more")
+    now = Improved(segmenter, inf)
+    for step in range(steps):
+        tables, rewards = [], []
+        for source in sources:
+            trees = now.segmenter.draw(source, draws, seed_for(seed, step, source.id))
+            said = np.asarray(score(source, trees), dtype=float)
+            if said.shape != (draws,) or not np.isfinite(said).all():
+                raise InputError(f"{source.title}: {draws} trees need as many finite scores, got {said}")
+            tables.append([_sums(now.segmenter, source, tree) for tree in trees])
+            rewards.append((said - said.mean()) * draws / (draws - 1))  # less the mean of the others
+        levels = max(len(each) for sums in tables for each in sums)
+        stacked = [_stacked(sums, levels) for sums in tables]
+        rows = np.concatenate([each - each.mean(0) for each in stacked])
+        direction = _ridge(rows.reshape(len(rows), -1), np.concatenate(rewards), ridge).reshape(levels, -1)
+        length = (2 * kl_budget) ** 0.5 / (step + 1)
+        now = along(now.segmenter, anchor, direction, sources, kl_budget, length)
+    return now
+
+
+def along(
+    segmenter: Segmenter,
+    anchor: Segmenter,
+    direction: np.ndarray,
+    sources: Sequence[Source],
+    kl_budget: float,
+    step: float | None = None,
+) -> Improved:
+    """Return the segmenter moved along a direction of weights [levels, features], within the budget of KL.
+
+    Without a `step` it is moved until the budget is used up; with one until the KL from where it was is half of step
+    squared, as a step of that length in the metric of the Fisher information has it, and then back towards the
+    anchor as far as the budget asks. Raises InputError unless the budget is a positive number.
+    """
+    if not 0 < kl_budget < inf:
+        raise InputError(f"the budget of KL is a number of nats above 0, got {kl_budget}")
+    distances = _Distances.of(segmenter, anchor, sources)
+    levels = range(max(len(direction), distances.levels))
+    start, origin = ([each.weights_at(height) for height in levels] for each in (segmenter, anchor))
+    moves = [torch.as_tensor(_row(direction, height)) for height in levels]
+    reached = [] if step is None else start
+    budget = kl_budget if step is None else step**2 / 2
+    share = _furthest(lambda part: max(distances.kl(_moved(start, moves, part), reached or origin)), budget)
+    weights = _moved(start, moves, share)
+    back = [ours - theirs for ours, theirs in zip(weights, origin, strict=True)]
+    part = _furthest(lambda part: max(distances.kl(_moved(origin, back, part), origin)), kl_budget, most=1.0)
+    weights = _moved(origin, back, part)
+    kls = distances.kl(weights, origin)
+    return Improved(segmenter.with_weights([_table(each) for each in weights]), max(kls), tuple(kls))
+
+
+def kl_by_level(segmenter: Segmenter, anchor: Segmenter, sources: Sequence[Source]) -> list[float]:
+    """Return the exact KL of each level's cut, in nats, mean over sources; below it stands the anchor's best cut."""
+    distances = _Distances.of(segmenter, anchor, sources)
+    levels = range(distances.levels)
+    return distances.kl(*([each.weights_at(height) for height in levels] for each in (segmenter, anchor)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Distances:
+    """The features of every level of some sources, in batches [levels][batches], to measure distances on."""
+
+    batches: Sequence[Sequence[PartFeatures]]
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, anchor: Segmenter, sources: Sequence[Source]) -> "_Distances":
+        cuts = [segmenter.with_weights(anchor.tables).cuts(source) for source in sources]
+        found = []
+        for height in range(max(map(len, cuts), default=0)):
+            here = [segmenter.features(each[height].text, height) for each in cuts if height < len(each)]
+            found.append([PartFeatures.batch([here[at] for at in batch]) for batch in _batches(here)])
+        return cls(found)
+
+    @property
+    def levels(self) -> int:
+        return len(self.batches)
+
+    def kl(self, weights: Sequence[Tensor], origin: Sequence[Tensor]) -> list[float]:
+        """Return the mean KL, in nats, of each level's cut under two sequences of weights."""
+        found = []
+        for ours, theirs, batches in zip(weights, origin, self.batches, strict=False):
+            kls = [batch.cuts(ours).kl(batch.cuts(theirs)) for batch in batches]
+            found.append(float(torch.cat(kls).clamp(min=0).mean()))  # rounding may take a KL of 0 below
+        return found
+
+
+def _levels(segmenter: Segmenter, source: Source, graph: TaskGraph) -> list[LevelCut]:
+    """Return the cuts of a tree's levels; raise InputError for a tree that the segmenter could never draw."""
+    found = segmenter.cuts_of(source, graph)
+    if found is None:
+        raise InputError(
+            f"{source.title}: a segmenter learns from trees that cut between sentences, level by level;"
+            " this decomposition cuts inside a sentence or has leaves of several depths"
+        )
+    return found
+
+
+def _sums(segmenter: Segmenter, source: Source, graph: TaskGraph) -> list[Tensor]:
+    """Return the sums of the features of a tree's parts, [levels][features]; 0 where there is nothing to choose."""
+    return [
+        torch.zeros(len(NAMES), dtype=torch.float64)
+        if segmenter.roots(text, height)
+        else segmenter.features(text, height).total(ends)
+        for height, (text, ends) in enumerate(_levels(segmenter, source, graph))
+    ]
+
+
+def _stacked(sums: Sequence[Sequence[Tensor]], levels: int) -> np.ndarray:
+    """Return sums of features of trees as a table [trees, levels, features]; a level that a tree lacks sums to 0."""
+    table = np.zeros((len(sums), levels, len(NAMES)))
+    for row, each in enumerate(sums):
+        table[row, : len(each)] = torch.stack(list(each)).numpy()
+    return table
+
+
+def _most_probable(examples: Sequence[Example], start: Tensor, strength: float, most_steps: int) -> Tensor:
+    """Return the weights that maximise the log-probability of cuts less strength / 2 times their squared way."""
+    indices = _batches([each.features for each in examples])
+    batches = [
+        (PartFeatures.batch([examples[at].features for at in batch]), [examples[at].ends for at in batch])
+        for batch in indices
+    ]
+    for features, cuts in batches:
+        if bool(features.cuts(start).log_prob(cuts).isneginf().any()):
+            raise InputError("a tree to imitate has a part that the segmenter's limits rule out: raise its limits")
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        ours = torch.tensor(weights, requires_grad=True)
+        total = strength / 2 * ((ours - start) ** 2).sum()
+        for features, cuts in batches:
+            total = total - features.cuts(ours).log_prob(cuts).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        assert ours.grad is not None
+        return float(total.detach()), ours.grad.numpy()
+
+    best = minimize(loss, start.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": most_steps})
+    return torch.as_tensor(best.x)
+
+
+def _bradley_terry(differences: np.ndarray, prior: float) -> np.ndarray:
+    """Return the weights [features] of the reward whose differences [comparisons, features] were all preferred."""
+    scale = _spread(differences)
+    rows = differences / scale
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = rows @ weights
+        total = np.logaddexp(0, -margins).sum() + (weights @ weights) / (2 * prior**2)
+        return float(total), weights / prior**2 - rows.T @ expit(-margins)
+
+    best = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B")
+    return np.asarray(best.x / scale)
+
+
+def _ridge(features: np.ndarray, rewards: np.ndarray, ridge: float) -> np.ndarray:
+    """Return the coefficients [features] of a regression without a constant, the features in their own spread."""
+    scale = _spread(features)
+    rows = features / scale
+    return np.asarray(np.linalg.solve(rows.T @ rows + ridge * np.eye(rows.shape[1]), rows.T @ rewards) / scale)
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """Return each column's root mean square, 1 where it is 0."""
+    spread = np.sqrt((rows**2).mean(0))
+    return np.where(spread > 1e-12, spread, 1.0)
+
+
+def _furthest(kl: Callable[[float], float], budget: float, most: float = _FURTHEST) -> float:
+    """Return the largest share from 0 to `most` whose KL keeps the budget, within a thousandth and never above.
+
+    The root of the KL is nearly linear in the share, so few steps find it.
+    """
+    share = min(1.0, most)
+    while share < most and kl(share) <= budget:
+        share = min(most, 2 * share)
+    if kl(share) <= budget:
+        return share
+    root = float(brentq(lambda part: kl(part) ** 0.5 - budget**0.5, 0.0, share, xtol=share * 1e-9, rtol=1e-4))
+    while kl(root) > budget:
+        root *= 1 - 1e-3
+    return root
+
+
+def _moved(start: Sequence[Tensor], moves: Sequence[Tensor], share: float) -> list[Tensor]:
+    return [weights + share * move for weights, move in zip(start, moves, strict=True)]
+
+
+def _row(direction: np.ndarray, height: int) -> np.ndarray:
+    return np.asarray(direction[height]) if height < len(direction) else np.zeros(len(NAMES))
+
+
+def _table(weights: Tensor) -> Weights:
+    return {name: weight for name, weight in zip(NAMES, weights.tolist(), strict=True) if weight}
+
+
+def _batches(features: Sequence[PartFeatures]) -> list[list[int]]:
+    """Put texts of like size together, so many that a batch with its padding stays small."""
+    order = sorted(range(len(features)), key=lambda at: features[at].allowed.shape[1:])
+    batches: list[list[int]] = []
+    for at in order:
+        units, longest = features[at].allowed.shape[1:]
+        if batches and (len(batches[-1]) + 1) * units * longest <= _BATCH:
+            batches[-1].append(at)
+        else:
+            batches.append([at])
+    return batches
+
+
+def _spans(graph: TaskGraph) -> list[tuple[int, tuple[int, ...]]]:
+    return sorted((graph.depth(node), tuple(graph.task(node).span or ())) for node in graph)

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from decomposers.chunks import Chunks
+from decomposers.cut_features import NAMES
+from decomposers.learn_cuts import (
+    Comparison,
+    Improved,
+    along,
+    imitate,
+    kl_by_level,
+    learn_from_comparisons,
+    learn_from_scores,
+)
+from decomposers.segmenter import Segmenter
+from rrm.core.errors import InputError
+from rrm.core.graph import TaskGraph
+from rrm.core.task import Source
+from tasks.planted_cuts import PlantedCuts, PlantedText
+
+TEXTS = PlantedCuts(12, sign="speech", events=8, seed=5).texts
+OTHERS = PlantedCuts(12, sign="speech", events=8, seed=6).texts
+START = Segmenter(leaf_tokens=126, fan_in=(4, 3))
+
+
+def value(text: PlantedText, graph: TaskGraph) -> float:
+    return text.value_of([span for leaf in graph.leaves if (span := graph.task(leaf).span)]) / text.optimum
+
+
+def worth(segmenter: Segmenter, texts: tuple[PlantedText, ...]) -> float:
+    return float(np.mean([value(text, segmenter.decompose(text.source, 0)) for text in texts]))
+
+
+def compared(segmenter: Segmenter, pairs: int) -> list[Comparison]:
+    found = []
+    for text in TEXTS:
+        trees = segmenter.draw(text.source, 2 * pairs, seed=0)
+        for pair in zip(trees[::2], trees[1::2], strict=True):
+            better, worse = sorted(pair, key=lambda graph: -value(text, graph))
+            if value(text, better) > value(text, worse):
+                found.append(Comparison(text.source, better, worse))
+    return found
+
+
+@pytest.fixture(scope="module")
+def comparisons() -> list[Comparison]:
+    return compared(START, 12)
+
+
+@pytest.fixture(scope="module")
+def learned(comparisons: list[Comparison]) -> Improved:
+    return learn_from_comparisons(START, comparisons, kl_budget=8.0)
+
+
+def test_a_segmenter_learns_from_comparisons_within_its_budget(learned: Improved) -> None:
+    assert worth(learned.segmenter, OTHERS) > worth(START, OTHERS) + 0.1
+    assert worth(learned.segmenter, OTHERS) > worth(Chunks(leaf_tokens=126), OTHERS) + 0.1  # type: ignore[arg-type]
+    assert 7.9 < learned.kl <= 8.0
+    sources = [text.source for text in TEXTS]
+    assert max(kl_by_level(learned.segmenter, START, sources)) == pytest.approx(learned.kl, rel=1e-3)
+    [table] = {table["speech"] for table in learned.segmenter.tables[:1]}
+    assert table > START.tables[0].get("speech", 0) + 1
+
+
+def test_learning_ends_where_reward_less_kl_is_largest(comparisons: list[Comparison], learned: Improved) -> None:
+    """Any other way to spend as much KL wins less reward: the optimum of a linear reward lies along the reward."""
+    ours = np.array([[learned.segmenter.tables[0].get(name, 0) - START.tables[0].get(name, 0) for name in NAMES]])
+    sources = [text.source for text in TEXTS[:3]]
+    reward = ours[0] / np.abs(ours).max()
+    at = NAMES.index("speech")
+
+    def expected(direction: np.ndarray) -> float:
+        moved = along(START, START, direction, sources, 2.0).segmenter
+        total = 0.0
+        for source in sources:
+            features = moved.features(moved.read(source), 0)
+            weights = moved.weights_at(0).requires_grad_()
+            [sums] = np.array([_gradient(features, weights)])
+            total += float(sums @ reward)
+        return total
+
+    best = expected(ours)
+    for change in (-0.5, 0.5):
+        other = ours.copy()
+        other[0, at] *= 1 + change
+        assert expected(other) < best + 1e-6
+
+
+def _gradient(features: object, weights: object) -> np.ndarray:
+    cuts = features.cuts(weights)  # type: ignore[attr-defined]
+    cuts.log_partition().sum().backward()
+    return np.asarray(weights.grad.numpy())  # type: ignore[attr-defined]
+
+
+def test_imitation_finds_the_weights_that_drew_the_trees() -> None:
+    drawn_by = START.with_weights(({"size squared": -8.0, "speech": 2.0, "paragraph": -1.0},))
+    trees = [(text.source, tree) for text in TEXTS for tree in drawn_by.draw(text.source, 12, seed=3)]
+    found = imitate(START.with_weights(({"size squared": -1.0},)), trees, strength=0.5).tables[0]
+    assert found["speech"] == pytest.approx(2.0, abs=0.5)
+    assert found["paragraph"] == pytest.approx(-1.0, abs=0.5)
+    assert abs(found.get("after speech", 0.0)) < 0.7
+
+
+def test_a_chunkers_trees_can_be_imitated_though_it_cuts_inside_sentences() -> None:
+    sources = [text.source for text in TEXTS]
+    chunks = Chunks(leaf_tokens=60, fan_in=(4, 3))
+    like = imitate(
+        Segmenter(leaf_tokens=60, fan_in=(4, 3), weights=({"size squared": -1.0},)),
+        [(source, chunks.decompose(source, 0)) for source in sources],
+        strength=0.1,
+    )
+    ours, theirs = ([len(each.decompose(source, 1).leaves) for source in sources] for each in (like, chunks))
+    assert np.abs(np.subtract(ours, theirs)).max() <= 1
+
+
+def test_scores_alone_improve_a_segmenter_within_its_budget() -> None:
+    by_id = {text.source.id: text for text in TEXTS}
+
+    def score(source: Source, trees: object) -> list[float]:
+        return [value(by_id[source.id], tree) for tree in trees]  # type: ignore[attr-defined]
+
+    sources = [text.source for text in TEXTS]
+    found = learn_from_scores(START, START, sources, score, 6.0, seed=0, draws=12, steps=2)
+    assert worth(found.segmenter, OTHERS) > worth(START, OTHERS) + 0.05
+    assert 0 < found.kl <= 6.0
+    again = learn_from_scores(START, START, sources, score, 6.0, seed=0, draws=12, steps=2)
+    assert again.segmenter.tables == found.segmenter.tables
+
+
+def test_what_teaches_nothing_is_refused(comparisons: list[Comparison]) -> None:
+    source = TEXTS[0].source
+    tree = START.decompose(source, 0)
+    with pytest.raises(InputError, match="no comparisons"):
+        learn_from_comparisons(START, [], 1.0)
+    with pytest.raises(InputError, match="two equal decompositions were compared"):
+        learn_from_comparisons(START, [Comparison(source, tree, START.decompose(source, 1))], 1.0)
+    inside = Chunks(leaf_tokens=7, fan_in=(4, 3)).decompose(source, 0)
+    with pytest.raises(InputError, match="cut between sentences"):
+        learn_from_comparisons(START, [Comparison(source, tree, inside)], 1.0)
+    with pytest.raises(InputError, match="budget of KL is a number of nats above 0"):
+        learn_from_comparisons(START, comparisons[:2], 0.0)
+    with pytest.raises(InputError, match="need as many finite scores"):
+        learn_from_scores(START, START, [source], lambda _, trees: [float("nan")] * len(trees), 1.0, 0)
+    with pytest.raises(InputError, match="two draws"):
+        learn_from_scores(START, START, [source], lambda _, trees: [0.0] * len(trees), 1.0, 0, draws=1)
+    with pytest.raises(InputError, match="limits rule out"):
+        imitate(Segmenter(leaf_tokens=20), [(source, Chunks(leaf_tokens=300).decompose(source, 0))])
