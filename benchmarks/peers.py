@@ -219,7 +219,6 @@ def train_whole(model: Any, groups: Sequence[Group], settings: Settings, size: i
     """
     from safetensors.torch import load_file
 
-    from rrm.reward.batches import Sizes
     from rrm.reward.train import train
     from rrm.reward.train_config import TrainConfig
 
@@ -234,7 +233,7 @@ def train_whole(model: Any, groups: Sequence[Group], settings: Settings, size: i
         weight_decay=0.0,
         clip=CLIP,
         rows_per_update=settings.prompts * len(all_pairs(shape.outputs)),
-        sizes=Sizes(size * row, shape.outputs),
+        batch_tokens=size * row,
         validation=0.0,
         reliability=False,
         save_every=0,

@@ -39,7 +39,6 @@ from rrm.evaluate.baselines import BagOfWords, longer_wins
 from rrm.evaluate.figures import ROWS_PER_BIN
 from rrm.evaluate.metrics import accuracy, calibration, cluster_interval, folded, hits, nll, share_interval
 from rrm.evaluate.outcomes import outcome_of, pairwise
-from rrm.reward.batches import Sizes
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
 from rrm.reward.joint_model import Reading
@@ -48,9 +47,6 @@ from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
 
 SEED = 0
-TOKENS_AT_ONCE = Sizes(batch_tokens=2048)
-"""A training holds about a megabyte a token at once; that changes nothing but memory and time."""
-
 SETS = {
     "ukpconvarg": Set("UKPConvArg, consensus", lambda split: recorded(f"ukpconvarg/preferences_{split}.jsonl.gz")),
     "squality": Set(
@@ -163,7 +159,7 @@ def joint(part: Part, sizes: Amount, folder: Path) -> np.ndarray:
     """Train a joint model and return its probabilities, [test]."""
     config = TrainConfig(
         tune="lora", members=8, epochs=sizes.epochs, validation=sizes.held_back, rows_per_update=16, merge=False,
-        sizes=TOKENS_AT_ONCE, save_every=5,
+        save_every=5,
     )  # fmt: skip
     began = time.perf_counter()
 

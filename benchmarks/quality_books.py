@@ -22,7 +22,7 @@ from rrm.api.reports import estimated
 from rrm.api.wiring import Parts
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import KnownRater, RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import KnownRater, RewardLearner, RewardModel, Start, Workspace
 from rrm.core.report import Interval
 from rrm.core.roles import Ratings, Train
 from rrm.core.values import Rated
@@ -90,7 +90,7 @@ def fitted(learner: RewardLearner, ratings: Rating, folder: Path) -> Iterator[tu
         began, cpu = time.perf_counter(), time.process_time()
         place = Place(0, "answer", level)
         workspace = Workspace(folder / f"level-{level}", _tell(level))
-        below = learner.fit(Ratings(Train, rows), below, place, SEED, workspace)
+        below = learner.fit(Ratings(Train, rows), Start(below), place, SEED, workspace)
         yield level, below, time.perf_counter() - began, time.process_time() - cpu
 
 

@@ -39,7 +39,7 @@ from rrm.reward.windows import Long
 
 Tune = Literal["frozen", "lora", "full"]
 Found = dict[str, Any]
-_ONLY_JOINT = ("epochs", "learning_rate", "max_length", "long_sources", "independent")
+_ONLY_JOINT = ("epochs", "learning_rate", "max_length", "long_sources", "batch_tokens", "independent")
 _HEADS, _APART = 24, 5
 _ASKED = "asked.json"
 _CALLED: dict[Kind, str] = {
@@ -66,6 +66,7 @@ class TrainOptions:
     independent: bool | None = None
     max_length: int | None = None
     long_sources: Long | None = None
+    batch_tokens: int | None = None
     epochs: int | None = None
     learning_rate: float | None = None
     seed: int = 0
@@ -275,7 +276,6 @@ def _done(folder: Path, asked: str) -> Found | None:
 def _train_one(
     options: TrainOptions, reading: Reading, level: int, folder: Path, start: str, members: int, seed: int, what: str
 ) -> Found:
-    from rrm.reward.batches import Sizes
     from rrm.reward.joint_model import Reading as TextReading
     from rrm.reward.train import train
     from rrm.reward.train_config import TrainConfig
@@ -283,8 +283,7 @@ def _train_one(
 
     given: dict[str, Any] = {"epochs": options.epochs, "learning_rate": options.learning_rate, "members": members}
     given |= {"tune": "lora" if options.tune == "lora" else "full"}
-    if options.max_length is not None:
-        given["sizes"] = Sizes(batch_tokens=max(Sizes.batch_tokens, 2 * options.max_length))
+    given["batch_tokens"] = options.batch_tokens
     config = TrainConfig(**{name: value for name, value in given.items() if value is not None})
     texts = TextReading(max_length=options.max_length, long_sources=options.long_sources or "refuse")
     folder.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def in_memory(
         else:
             yield waiting.popleft(), made
             continue
-        _release()  # here, where no traceback holds what was allocated
+        release()  # here, where no traceback holds what was allocated
 
 
 def _smaller(
@@ -77,7 +77,8 @@ def _halves(batch: Sequence[Item]) -> list[Sequence[Item]]:
     return [batch[:half], batch[half:]] if half else [batch]
 
 
-def _release() -> None:
+def release() -> None:
+    """Give back what is held of an accelerator's memory and not used."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

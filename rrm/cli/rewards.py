@@ -75,6 +75,9 @@ def train_reward(
     ] = None,
     max_length: Annotated[int | None, typer.Option(min=8, help="Most tokens of a source with an output.")] = None,
     long_sources: Long = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens learned from at once; default 8192, on a CPU 2048.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the rows; default 3, or fewer by validation.")
     ] = None,
@@ -98,7 +101,7 @@ def train_reward(
 
     options = training.TrainOptions(
         data, model, output, eval_data, tune.value if tune else None, level, init, ensemble, independent, max_length,
-        long_sources.value if long_sources else None, epochs, learning_rate, seed, device, dtype,
+        long_sources.value if long_sources else None, batch_tokens, epochs, learning_rate, seed, device, dtype,
         columns_of(source_column, text_column, prompt_column, join_file, join_key, join_text), strict,
     )  # fmt: skip
     done = training.train_reward(options, _tell)

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from rrm.core.ids import content_id
 from rrm.core.kinds.parts import number
 from rrm.core.place import Place
 from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
+from rrm.files.folders import Folders
 from rrm.interchange.columns import criterion, name, place_of_others, says_level, text
 from rrm.interchange.dialogue import How, dialogue
 from rrm.interchange.export import record
@@ -69,6 +70,7 @@ class RecordedPreferences:
     What the rater saw becomes the request's view. A row's `prompt` is the passage and `instruction`
     the instruction. Where the source has a text of its own, in the row's column `source`, in `text_column` or in a
     join, that is the passage, and the prompt is the instruction (after `instruction`, if any).
+    Files with relative paths are looked up in `folders`: a run's, or the current one.
     `join_file`, one or several, has columns `join_key` and `join_text`, and rows name their text by `join_key`.
     Ratings that have neither prompt nor source stand beside their `reference`. `render` makes one
     text of chat messages, of a prompt with its reply.
@@ -112,6 +114,7 @@ class RecordedPreferences:
     votes: Literal["consensus", "each"] = "consensus"
     faulty: Literal["refuse", "skip"] = "refuse"
     render: Render | None = field(default=None, repr=False, compare=False)
+    folders: Folders = field(default=Folders(), repr=False, compare=False)
     problems: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     columns: Columns = field(init=False, repr=False, compare=False)
     name: str = field(init=False)
@@ -120,7 +123,7 @@ class RecordedPreferences:
         where = name_of(self.file)
         try:
             told = (self.source_column, self.join_file, self.join_key, self.join_text, self.prompt_column)
-            object.__setattr__(self, "columns", Columns(*told, self.text_column))
+            object.__setattr__(self, "columns", Columns(*told, self.text_column, self.folders))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         if self.faulty not in ("refuse", "skip"):
@@ -137,6 +140,11 @@ class RecordedPreferences:
             object.__setattr__(self, "file", list(self.file))  # rows are looked at twice
         object.__setattr__(self, "name", f"recorded:{self._called}:{self._settings()[-8:]}")
 
+    @cached_property
+    def _given(self) -> Given:
+        """The rows in memory, or the file, where it was found."""
+        return self.folders.find(self.file) if isinstance(self.file, str | Path) else self.file
+
     @property
     def _called(self) -> str:
         return Path(self.file).name if isinstance(self.file, str | Path) else "memory"
@@ -144,15 +152,15 @@ class RecordedPreferences:
     def rated(self) -> list[Rated]:
         """Return the rows as requests with their feedback, in the file's order; what was guessed goes to the log."""
         reading = self.reading()
-        _log.info("%s: %s", name_of(self.file), reading.read)
+        _log.info("%s: %s", name_of(self._given), reading.read)
         for guess in reading.guesses:
-            _log.warning("%s: %s", name_of(self.file), guess)
+            _log.warning("%s: %s", name_of(self._given), guess)
         return reading.rated
 
     def reading(self) -> Reading:
         """Return the rows as requests with their feedback, in the file's order, and what to know of them."""
         self.problems.clear()
-        where = name_of(self.file)
+        where = name_of(self._given)
         known = survey((row for _, row in self._rows()), self.columns, self.aspect)
         legend, guesses = self._legend(known)
         seen = _Seen()
@@ -182,7 +190,7 @@ class RecordedPreferences:
         self.problems.append(problem)
 
     def _rows(self) -> Iterator[tuple[int, Row]]:
-        for line, row in read_rows(self.file):
+        for line, row in read_rows(self._given):
             if all(_kept(row.get(column), wanted) for column, wanted in self.where.items()):
                 yield line, row
 
@@ -197,7 +205,7 @@ class RecordedPreferences:
         scale = scale or (0, 1)
         if scale[1] - scale[0] >= MOST_POINTS:
             raise InputError(
-                f"{name_of(self.file)}: ratings on a scale of {MOST_POINTS:,} points or more cannot be read, got"
+                f"{name_of(self._given)}: ratings on a scale of {MOST_POINTS:,} points or more cannot be read, got"
                 f" {scale[0]} to {scale[1]}: divide them into fewer points"
             )
         return Legend(self.margin_scale or known.margin, self.aspect, scale, self.votes), guesses

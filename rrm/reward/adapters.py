@@ -58,7 +58,9 @@ def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
     Raises InputError for adapters without peft, and for a net that has no linear layers to adapt.
     """
     if config.checkpointing:
-        net.model.gradient_checkpointing_enable({"use_reentrant": False})
+        renamed = hasattr(net.model, "activation_checkpointing_enable")  # by transformers 5; the old name warns
+        enable = net.model.activation_checkpointing_enable if renamed else net.model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     if config.tune == "full":
         return None
     try:

@@ -1,8 +1,8 @@
 """What is read together: groups of one view, cut into blocks of few outputs that cover every judgement, and packed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +40,16 @@ class Batch(NamedTuple):
 class Sizes:
     """At most so many tokens are read at once, and at most so many outputs of a view in one block."""
 
-    batch_tokens: int = 8192
+    batch_tokens: int
     outputs: int = 16
+
+    @classmethod
+    def on(cls, device: torch.device, batch_tokens: int | None = None) -> "Sizes":
+        """Return what a device reads at once in training, unless told otherwise.
+
+        A decoder holds a megabyte or so a token on the way back, and more at once makes a CPU no faster.
+        """
+        return cls(batch_tokens or (2048 if device.type == "cpu" else 8192))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +82,35 @@ class Table:
             by_view[self.feedback.items[self.feedback.row_items[row][0]].view.id].append(int(row))
         found: list[Block] = []
         for members in by_view.values():
-            left = [members[place] for place in random.permutation(len(members))]
-            while left:
-                block = _cover(self.feedback, left, self.windows, self.sizes)
-                kept = set(block)
-                found.append(block)
-                left = [row for row in left if row not in kept]
+            found += self._covered([members[place] for place in random.permutation(len(members))])
         return [found[place] for place in random.permutation(len(found))]
 
+    def _covered(self, left: Sequence[int]) -> Iterator[Block]:
+        """Yield blocks that cover judgements about one view."""
+        while left:
+            block = _cover(self.feedback, left, self.windows, self.sizes)
+            kept = set(block)
+            yield block
+            left = [row for row in left if row not in kept]
+
+    def smaller(self, update: Sequence[Block]) -> "Table | None":
+        """Return a table that reads an update in smaller micro-batches; None where each is one judgement's texts."""
+        now, size = self.micro_batches(update), self.sizes.batch_tokens
+        while size > 1:
+            size //= 2
+            table = replace(self, sizes=replace(self.sizes, batch_tokens=size))
+            if table.micro_batches(update) != now:
+                return table
+        return None
+
     def micro_batches(self, update: Sequence[Block]) -> list[Block]:
-        """Join an update's blocks, largest first, into sets that are read at once within `batch_tokens`."""
-        sized = [
-            (block, _size({item for row in block for item in self.feedback.row_items[row]}, self.windows))
-            for block in update
-        ]
+        """Join an update's blocks, largest first, into sets that are read at once within `batch_tokens`.
+
+        Blocks that were cut for larger sizes are cut again.
+        """
+        sized = [(block, self.tokens(block)) for block in update]
+        if any(size > self.sizes.batch_tokens and len(block) > 1 for block, size in sized):
+            sized = [(block, self.tokens(block)) for whole in update for block in self._covered(whole)]
         joined: list[tuple[list[int], int]] = []
         for block, size in sorted(sized, key=lambda each: -each[1]):
             place = next((at for at, (_, used) in enumerate(joined) if used + size <= self.sizes.batch_tokens), None)
@@ -96,6 +119,10 @@ class Table:
             else:
                 joined[place] = ([*joined[place][0], *block], joined[place][1] + size)
         return [tuple(rows) for rows, _ in joined]
+
+    def tokens(self, block: Block) -> int:
+        """Bound how many tokens are read at once for some judgements."""
+        return _size({item for row in block for item in self.feedback.row_items[row]}, self.windows)
 
     def batch(self, block: Block) -> Batch:
         """Make what a net reads for some judgements: each output once, each source once where the net can."""

@@ -32,7 +32,6 @@ from rrm.files import read_json, write_json
 from rrm.interchange.export import record, to_jsonl, to_records
 from rrm.interchange.rows import read_rows
 from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel
-from rrm.reward.batches import Sizes
 from rrm.reward.joint_model import Reading
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig
@@ -206,7 +205,7 @@ def _rows(file: Path) -> list[Rated]:
 
 
 def _config(asked: Mapping[str, Any]) -> TrainConfig:
-    return TrainConfig(**{**asked, "sizes": Sizes(**asked["sizes"]), "lora_modules": tuple(asked["lora_modules"])})
+    return TrainConfig(**{**asked, "lora_modules": tuple(asked["lora_modules"])})
 
 
 def work(folder: Path) -> None:

@@ -5,6 +5,7 @@ some blocks: the outputs of a view, each once, behind their source, which decode
 Left out of the usual recipes on purpose: dropout, which outputs of one source would have to share.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -18,7 +19,8 @@ from torch.optim import AdamW, Optimizer
 
 from rrm.backbone.classifier import load_classifier
 from rrm.backbone.load import find_checkpoint, precision_name
-from rrm.core.errors import InputError
+from rrm.backbone.memory import is_out_of_memory, release
+from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.values import Rated
@@ -26,7 +28,7 @@ from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
 from rrm.reward.adapters import LowRank, make_trainable
-from rrm.reward.batches import Table
+from rrm.reward.batches import Sizes, Table
 from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
 from rrm.reward.joint_model import JointModel, JointNet, Reading, read_facts
@@ -37,6 +39,8 @@ from rrm.reward.schedule import Update, member_weights, schedule, split
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events, TrainLog, epoch_line, update_line
 from rrm.reward.validation import Validation, temperature, validate
+
+_log = logging.getLogger(__name__)
 
 
 class Trained(NamedTuple):
@@ -110,7 +114,8 @@ def train(
     # where an earlier call was cut off
     begun = start.digest if start else None
     learned_from = (rated_id(rated), rated_id(others))
-    about = content_id("train", asdict(config), seed, name, begun, asdict(model.reading), *learned_from)
+    asked = asdict(replace(config, batch_tokens=table.sizes.batch_tokens))
+    about = content_id("train", asked, seed, name, begun, asdict(model.reading), *learned_from)
     checkpoints = TrainCheckpoints(Path(folder), about, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
@@ -119,7 +124,7 @@ def train(
         objective.train()
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * update.rate
-        loss = _step(objective, optimiser, accelerator, table, update, len(learn), config.clip)
+        loss, table = _step(objective, optimiser, accelerator, table, update, len(learn), config.clip)
         _check_loss(loss, update, checkpoints)
         line = update_line(update, loss, optimiser.param_groups[0]["lr"])
         if update.epoch is not None:
@@ -165,8 +170,33 @@ def _step(
     update: Update,
     learning_rows: int,
     clip: float,
+) -> tuple[float, Table]:
+    """Take one step down the mean loss of an update's feedback; return the sum of their losses in nats, and the table.
+
+    Where memory does not suffice, the update is begun again in smaller micro-batches, in which the table returned
+    reads what follows, too.
+    """
+    while True:
+        try:
+            loss = _gradients(objective, accelerator, table, update, learning_rows)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            table = _smaller(table, update, accelerator, error)
+        else:
+            break
+        optimiser.zero_grad()
+        release()  # here, where no traceback holds what was allocated
+    accelerator.clip_grad_norm_(objective.parameters(), clip)
+    optimiser.step()
+    optimiser.zero_grad()
+    return loss, table
+
+
+def _gradients(
+    objective: nn.Module, accelerator: Accelerator, table: Table, update: Update, learning_rows: int
 ) -> float:
-    """Take one step down the mean loss of an update's feedback; return the sum of their losses in nats."""
+    """Add up the gradients of an update's mean loss; return the sum of its losses."""
     shares = share_of(table.micro_batches(update.blocks), accelerator)
     total = torch.zeros((), device=accelerator.device)
     for place, (block, counts) in enumerate(shares, 1):
@@ -177,10 +207,25 @@ def _step(
             prior_share = float(last) / learning_rows  # all updates of an epoch together count the prior once
             scale = float(counts) * accelerator.num_processes / update.rows  # processes' gradients are averaged
             accelerator.backward(loss * scale + prior * prior_share)
-    accelerator.clip_grad_norm_(objective.parameters(), clip)
-    optimiser.step()
-    optimiser.zero_grad()
     return float(accelerator.reduce(total))
+
+
+def _smaller(table: Table, update: Update, accelerator: Accelerator, error: BaseException) -> Table:
+    """Return a table of smaller micro-batches; raise LimitError where there are none.
+
+    Nor are there any among several processes, which would have to agree on them.
+    """
+    smaller = table.smaller(update.blocks) if accelerator.num_processes == 1 else None
+    if smaller is None:
+        tokens = max(map(table.tokens, table.micro_batches(update.blocks)))
+        raise LimitError(
+            f"there is not enough memory to learn from {tokens} tokens at once, in update {update.step}: take"
+            f" checkpointing, fewer batch_tokens (now {table.sizes.batch_tokens}), a lower max_length, a smaller"
+            " backbone, or another device"
+        ) from error
+    now, then = table.sizes.batch_tokens, smaller.sizes.batch_tokens
+    _log.warning("out of memory in update %d with batch_tokens = %d: going on with %d", update.step, now, then)
+    return smaller
 
 
 # ---- before and after the loop ----
@@ -247,7 +292,8 @@ def _table(
 ) -> Table:
     windows = model.windows([(item.view, item.text) for item in feedback.items])
     weights = member_weights(feedback.sources, config.members, seed)
-    return Table(feedback, windows, weights, heads.of_items(feedback.items), model.classifier, config.sizes, device)
+    sizes = Sizes.on(device, config.batch_tokens)
+    return Table(feedback, windows, weights, heads.of_items(feedback.items), model.classifier, sizes, device)
 
 
 def _finished(

@@ -1,12 +1,11 @@
 """How a joint reward model is trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import is_count
-from rrm.reward.batches import Sizes
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,10 @@ class TrainConfig:
     `members` heads weigh sources by a Bayesian bootstrap (one head: none).
     `learning_rate` (None: 5e-5 for all weights, 2e-4 for adapters) rises over the first `warmup`
     share of the updates and falls as a cosine to zero; the head's is `head_rate` times as large. An
-    update reads at least `rows_per_update` rows of feedback. `validation` is the share of sources that are
-    held back to stop early after `patience` epochs without gain, and to fit the temperature.
+    update reads at least `rows_per_update` rows of feedback, at most `batch_tokens` tokens of them at once (None:
+    8,192, on a CPU 2,048), or more where a single judgement has more: that decides how much memory is held.
+    `validation` is the share of sources that are held back to stop early after `patience` epochs without gain, and to
+    fit the temperature.
     `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none.
     Raises InputError for values out of range.
     """
@@ -33,7 +34,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     rows_per_update: int = 32
-    sizes: Sizes = field(default_factory=Sizes)
+    batch_tokens: int | None = None
     validation: float = 0.1
     patience: int = 2
     lora_rank: int = 16
@@ -49,6 +50,8 @@ class TrainConfig:
         names = ("members", "epochs", "rows_per_update", "patience", "lora_rank")
         if wrong := [f"{name} is {getattr(self, name)!r}" for name in names if not is_count(getattr(self, name))]:
             raise InputError(f"members, epochs, rows_per_update, patience and lora_rank are at least 1, but {wrong[0]}")
+        if self.batch_tokens is not None and not is_count(self.batch_tokens):
+            raise InputError(f"batch_tokens is a whole number from 1 up, or left out, got {self.batch_tokens!r}")
         if not 0 <= self.validation < 1 or not 0 <= self.warmup < 1 or self.save_every < 0:
             raise InputError("validation and warmup lie from 0 up to, not including, 1; save_every is 0 or more")
         if self.learning_rate is not None and not 0 < self.learning_rate < inf:

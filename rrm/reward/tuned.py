@@ -153,7 +153,7 @@ class Tuned:
 
 
 def _config(settings: Mapping[str, Any]) -> TrainConfig:
-    known = sorted({field.name for field in fields(TrainConfig)} - {"merge", "sizes"})
+    known = sorted({field.name for field in fields(TrainConfig)} - {"merge"})
     if unknown := sorted(settings.keys() - set(known)):
         raise ConfigError(
             f"[reward] arguments: there is no {unknown[0]!r}; beside backbone there are {', '.join(known)}"

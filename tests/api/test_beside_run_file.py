@@ -15,6 +15,7 @@ from rrm.api.assist import rater_of
 from rrm.api.forecast import forecast
 from rrm.api.look import remember_folder
 from rrm.api.runfile import read_run_file, run_file
+from rrm.api.wiring import Parts
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.task import Source
 from rrm.store.record import open_store
@@ -124,6 +125,21 @@ def test_books_are_found_beside_the_run_file_and_a_run_is_resumed_from_anywhere(
     report = rrm.run("../study/run.toml", "out", quiet=True)
     monkeypatch.chdir(tmp_path)
     assert rrm.resume("elsewhere/out", quiet=True).targets == report.targets
+
+
+def test_recorded_judgements_and_what_they_join_are_found_beside_the_run_file(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "rows.jsonl").write_text('{"about": 7, "prompt": "Tell.", "chosen": "a", "rejected": "b"}\n')
+    (study / "texts.jsonl").write_text('{"about": 7, "text": "The mill."}\n')
+    join = {"join_file": "texts.jsonl", "join_key": "about", "join_text": "text"}
+    recorded = {"plugin": "rrm.interchange.preferences:RecordedPreferences", "level": 0}
+    settings = run_file({**TOYS, "recorded": [{**recorded, "arguments": {"file": "rows.jsonl", **join}}]})
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ((_, (row,)),) = Parts(replace(settings, folder=study)).given
+    assert (row.request.view.text, row.request.view.instruction) == ("The mill.", "Tell.")
+    with pytest.raises(InputError, match=r"rows\.jsonl: no such file; looked in .* \(beside the run file\) and in"):
+        _ = Parts(replace(settings, folder=tmp_path)).given
 
 
 def test_books_are_found_where_a_run_was_begun(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

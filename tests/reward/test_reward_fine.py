@@ -19,6 +19,7 @@ from rrm.core.values import OVERALL, Comparison, Prediction, Rated
 from rrm.reward import train as training
 from rrm.reward import tuned as tuned_room
 from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel, head_of
+from rrm.reward.batches import Table
 from rrm.reward.cross_fit import CrossFittedModel
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
@@ -330,9 +331,10 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
 ) -> None:
     step, steps = training._step, []
 
-    def diverging(*args: Any) -> float:
-        steps.append(step(*args))
-        return steps[-1] if len(steps) < 3 else float("nan")
+    def diverging(*args: Any) -> tuple[float, Table]:
+        loss, table = step(*args)
+        steps.append(loss)
+        return (loss if len(steps) < 3 else float("nan")), table
 
     monkeypatch.setattr(training, "_step", diverging)
     learner = Tuned(str(decoder), **{**ONE, "epochs": 3})
@@ -348,7 +350,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
     [
         (
             {"rank": 3},
-            r"\[reward\] arguments: there is no 'rank'; beside backbone there are checkpointing, clip, epochs",
+            r"\[reward\] arguments: there is no 'rank'; beside backbone there are batch_tokens, checkpointing, clip",
         ),
         ({"folds": 1}, r"\[reward\] folds must be 2 or more, got 1"),
         ({"tune": "some"}, "a joint model tunes lora or full, got 'some'"),

@@ -16,8 +16,9 @@ from rrm.backbone import load
 from rrm.core.errors import InputError, LimitError
 from rrm.core.values import Comparison, Critique, Feedback, Rated, Shown
 from rrm.feedback.table import tabulate
-from rrm.reward.batches import Sizes, Table, updates
+from rrm.reward.batches import Batch, Sizes, Table, updates
 from rrm.reward.joint_model import JointModel, Reading
+from rrm.reward.objective import ForwardPass, Objective
 from rrm.reward.schedule import split
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig
@@ -203,6 +204,50 @@ def test_blocks_hold_every_judgement_once_within_their_limits() -> None:
     assert found == table.blocks(range(feedback.rows), seed=0)
     assert found != table.blocks(range(feedback.rows), seed=1)
     assert all(sum(map(len, update)) >= 32 for update in updates(found, 32)[:-1])
+
+
+def test_what_does_not_fit_in_memory_is_learned_from_in_smaller_micro_batches(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = judged(12, 1, outputs=6)
+    config = replace(QUICK, validation=0.0, epochs=2)
+    expected = train(rows, str(decoder), tmp_path / "whole", config, seed=0, **EXACT)
+    forward, read = Objective.forward, []
+
+    def small(self: Objective, batch: Batch) -> ForwardPass:
+        read.append(len(batch.feedback.items))
+        if read[-1] > 4 and len(read) > 3:  # not the first time: gradients of some texts are there by then
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return forward(self, batch)
+
+    monkeypatch.setattr(Objective, "forward", small)
+    found = train(rows, str(decoder), tmp_path / "small", config, seed=0, **EXACT)
+    assert max(read[:3]) > 4
+    assert read[-1] <= 4
+    np.testing.assert_allclose([line["loss"] for line in found.log], [line["loss"] for line in expected.log], rtol=1e-4)
+    said = [record.message for record in caplog.records]
+    assert any("out of memory in update" in line and "going on with" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_judgement_that_no_memory_suffices_for_is_refused_in_a_sentence(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Objective, "forward", fail)
+    with pytest.raises(
+        LimitError, match=r"not enough memory to learn from \d+ tokens at once, in update 1: take check"
+    ):
+        train(judged(4, 1), str(decoder), tmp_path, QUICK, seed=0, **EXACT)
+
+
+def test_what_is_read_at_once_is_as_asked_or_as_the_device_has_room() -> None:
+    assert [Sizes.on(torch.device(kind)).batch_tokens for kind in ("cpu", "cuda")] == [2048, 8192]
+    assert Sizes.on(torch.device("cpu"), 100).batch_tokens == 100
 
 
 def test_nothing_to_learn_is_said_before_anything_is_trained(decoder: Path, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_training_reads_the_same_rewards_as_scoring(model: JointModel) -> None:
     windows = windowed.windows([(item.view, item.text) for item in feedback.items])
     assert len({len(each) for each in windows}) > 1
     weights, heads = np.ones((model.members, len(feedback.sources))), np.zeros(len(feedback.items), dtype=np.int64)
-    table = Table(feedback, windows, weights, heads, model.classifier, Sizes(), torch.device("cpu"))
+    table = Table(feedback, windows, weights, heads, model.classifier, Sizes(8192), torch.device("cpu"))
     beside: dict[str, list[str]] = {}  # windows make room for the longest output of a view
     for item in feedback.items:
         beside.setdefault(item.view.id, []).append(item.text)
