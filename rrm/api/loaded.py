@@ -16,6 +16,7 @@ from rrm.api.look import finished, settings_of
 from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
 from rrm.api.runfile import with_objects
 from rrm.compose.tree import Judged, compose, compose_node
+from rrm.core.claims import Chain, Claims, chains
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
@@ -169,6 +170,28 @@ class Loaded:
         """Return what `tree` does as a networkx graph, edges in the way that outputs flow."""
         return self.tree(tree, source).networkx
 
+    def claims(self, output: str | None = None, target: int = 0) -> tuple[Chain, ...]:
+        """Return the sentences and clauses of an output, each with what it rests on, down to the source.
+
+        `output` is the id of one that stood at a root, or was read below one, when a round ended; without it, the
+        chosen output of a target, counted from 0. Raises InputError for an output that was not traced to the source.
+        """
+        id_ = output or self._chosen(target)
+        claims = {each.output: each for each in self._record.load(Claims)}
+        outputs: dict[str, Output] = self._record.by_id(Output)
+        if id_ not in claims or id_ not in outputs:
+            raise InputError(
+                f"{self.directory} knows no claims of the output {id_}: those of the roots' outputs, and of the outputs"
+                " that these were made from, are found when a round ends"
+            )
+        return chains(id_, claims, outputs, self._trees.of_node[outputs[id_].node].source.text)
+
+    def _chosen(self, target: int) -> str:
+        chosen = self._reported(target).chosen
+        if chosen is None:
+            raise InputError(f"{self._reported(target).title} has no chosen root output, so no claims")
+        return chosen.id
+
     # ---- what it made ----
 
     def models(self) -> tuple[Fitted, ...]:
@@ -217,11 +240,14 @@ class Loaded:
         return self._targets[target].score(text.strip())
 
     def _target(self, target: int) -> "_Target":
-        report = self.report
-        if not 0 <= target < len(report.targets):
-            count = len(report.targets)
-            raise InputError(f"{self.directory} has {count} targets, counted from 0, and no number {target}")
-        return _target(self, report.targets[target], report.anchored)
+        return _target(self, self._reported(target), self.report.anchored)
+
+    def _reported(self, target: int) -> TargetReport:
+        """Return what the report says of a target."""
+        targets = self.report.targets
+        if not 0 <= target < len(targets):
+            raise InputError(f"{self.directory} has {len(targets)} targets, counted from 0, and no number {target}")
+        return targets[target]
 
     # ---- within ----
 

@@ -209,6 +209,7 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence
         rater=parts.rater_name,
         learner=parts.learner.name,
         composer=parts.composer_name,
+        aligner=parts.aligner.name,
         count=parts.tokenizer.count,
         seed=run.seed,
         rounds=parts.rounds,

@@ -12,6 +12,7 @@ from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
+from rrm.compose.align import Aligner
 from rrm.compose.tree import check_composer
 from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.core.ids import seed_for
@@ -184,6 +185,7 @@ class Parts:
 
     @property
     def _cache(self) -> Cache | None:
+        """Where vectors are kept: the run's record, which is only looked up where nothing is written to it."""
         return ReadCache(self.store) if self.looking and self.store else self.store
 
     def _computing(self, part: Part) -> dict[str, Any]:
@@ -219,6 +221,14 @@ class Parts:
         if self.store is not None and not self.looking:
             self.store.settle(PRECISION, precision_name(autocast))
         return precision_name(autocast)
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        """Who finds what claims rest on, by MiniLM's vectors: in the cache, if the reward models read with it."""
+        from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
+
+        encoder = FrozenEncoder(device=self.run.reward.device, dtype=self._dtype())
+        return Aligner(CachedEncoder(encoder, self._cache))
 
     @cached_property
     def _compose(self) -> Composer | ComposerLearner:

@@ -10,7 +10,9 @@ import numpy as np
 
 from rrm.api.plugins import waits
 from rrm.api.wiring import Parts
+from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
+from rrm.core.claims import Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.growth import Answers, checked_graph, checked_proposals
@@ -64,11 +66,12 @@ from rrm.pipeline.stages import (
     RateJob,
     ScoreJob,
     SplitJob,
+    TraceJob,
 )
 
 MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
 _SCORER = "scorer.json"
-_VITAL = frozenset({"fit", "score", "learn-composer", "compose", "improve", "choose", "gold"})
+_VITAL = frozenset({"fit", "score", "trace", "learn-composer", "compose", "improve", "choose", "gold"})
 
 Progress = Callable[[int, int], None]
 
@@ -375,6 +378,15 @@ class RunWorker:
             said = self.models.predict(self.models.load(jobs[0].model), [job.group for job in jobs])
             found |= {at: _scored(job, each) for at, job, each in zip(places, jobs, said, strict=True)}
         return [found[at] for at in range(len(actions))]
+
+    # ---- claims ----
+
+    def _trace(self, action: AnyAction) -> tuple[Claims, ...]:
+        job: TraceJob = action.job
+        known = {output.id: output for outputs in job.state.outputs.values() for output in outputs}
+        known |= {output.id: output for output in job.state.answers.values()}
+        roots = [output for tree in job.trees for output in job.state.outputs[tree.graph.root]]
+        return tuple(traced(roots, known, job.state.prompt_contexts, self.parts.aligner).values())
 
     # ---- composing ----
 

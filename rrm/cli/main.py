@@ -303,6 +303,25 @@ def score(
 
 
 @app.command()
+def claims(
+    directory: Directory,
+    target: Annotated[int, typer.Option(help="Which target source, counted from 0.")] = 0,
+    output: Annotated[str | None, typer.Option(help="Another output than the chosen one, by its id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what each sentence of a target's chosen output rests on, step by step, down to the source."""
+    from rrm.api.loaded import load
+    from rrm.cli.claims import claims_json, print_claims
+
+    with load(directory) as run:
+        found = run.claims(output, target)
+    if as_json:
+        typer.echo(json.dumps(claims_json(found)))
+    else:
+        print_claims(found)
+
+
+@app.command()
 def export(
     directory: Directory,
     form: Annotated[Rows, typer.Option("--format", help="TRL rows, JSON lines, Parquet; CSV of answers.")] = Rows.jsonl,

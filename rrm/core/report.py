@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import fsum
 from typing import Any, NamedTuple
 
+from rrm.core.claims import Chain
 from rrm.core.notebook import html_of, text_of
 from rrm.core.place import level_name
 
@@ -270,7 +271,8 @@ class TargetReport:
     """What came out for one target source.
 
     `chosen` is the root output with the best composed score over all trees; the `gold_*` fields
-    exist where a set of sources knows the truth, or an estimate of it: `gold_by` is its name.
+    exist where a set of sources knows the truth, or an estimate of it: `gold_by` is its name. `claims` are the chosen
+    output's, each with all that it rests on.
     """
 
     source: str
@@ -285,6 +287,7 @@ class TargetReport:
     own_correlation: Correlation | None = None
     flat_correlation: Correlation | None = None
     gold_by: str | None = None
+    claims: tuple[Chain, ...] = ()
 
 
 @dataclass(frozen=True)

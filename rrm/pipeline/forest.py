@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from rrm.compose.tree import Judged
+from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.protocols import PromptContext
@@ -108,7 +109,8 @@ class State:
     """What stands at the nodes: the last that was proposed at each, and how it was judged.
 
     `prompt_contexts` is what the outputs were made from, the view that raters see among it; `answers` are the outputs
-    that stood for a node's answer while its tree grew. `predictions` and
+    that stood for a node's answer while its tree grew. `claims`, by output, are those of the roots' outputs and of all
+    that they were made from. `predictions` and
     `composed` have a column for each of the node's outputs. `chosen` is the place of the best by its model, `read`
     of the one that the parent reads: the chosen one, or for a fixed share of training nodes a random one, so
     that the effect of choosing can be measured.
@@ -121,6 +123,7 @@ class State:
     read: Mapping[str, int] = field(default_factory=dict)
     composed: Mapping[str, Prediction] = field(default_factory=dict)
     answers: Mapping[str, Output] = field(default_factory=dict)
+    claims: Mapping[str, Claims] = field(default_factory=dict, repr=False)
     failures: tuple[Failure, ...] = ()
 
     def failed(self, results: Mapping[str, Done[Any, Any]]) -> "State":

@@ -28,6 +28,7 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
         run = yield from steps.grow(run.in_round(number, visit))
         for level in visit.levels_of(run.forest):
             run = yield from judge(run, Place(number, "answer", level))
+        run = yield from steps.trace(run)
         run = yield from steps.compose(run)
         run = run.remembered()
         if visit.improve and plan.improve is not None and number + 1 < len(plan.rounds):

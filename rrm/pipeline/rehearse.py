@@ -48,6 +48,7 @@ from rrm.pipeline.stages import (
     OutputsJob,
     RateJob,
     ScoreJob,
+    TraceJob,
 )
 from rrm.pipeline.steps import Outcome, Recursion
 
@@ -147,6 +148,8 @@ class StandIns:
                 return (Fitted(job.place, digest, digest, len(job.rated), job.root, job.role.name),)
             case ScoreJob():
                 return tuple(_scored(job))
+            case TraceJob():
+                return ()
             case LearnComposerJob():
                 return (FittedComposer(job.place, action.id, self.plan.composer),)
             case ComposeJob():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rrm.compose.tree import Blame, blame
+from rrm.core.claims import Chain, chains
 from rrm.core.errors import InputError
 from rrm.core.protocols import Composer, Divergence, Policy, PromptContext
 from rrm.core.report import (
@@ -39,7 +40,17 @@ def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: C
     roots = [(candidate, number) for number, tree in enumerate(reports) for candidate in tree.nodes[0].candidates]
     scored = [each for each in roots if each[0].composed is not None]
     chosen, number = max(scored, key=lambda each: each[0].composed or 0.0) if scored else (None, None)
-    return TargetReport(source, forest.sources[source].title, reports, chosen, number)
+    claims = _claims(forest, state, source, trees[number], chosen) if number is not None and chosen else ()
+    return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims)
+
+
+def _claims(forest: Forest, state: State, source: str, tree: Tree, chosen: Candidate) -> tuple[Chain, ...]:
+    """Return the claims of a tree's chosen root output, with what they rest on; none where nothing was traced."""
+    outputs = {output.id: output for node in tree.graph for output in state.outputs.get(node, ())}
+    outputs |= {output.id: output for output in state.answers.values()}
+    if chosen.id not in state.claims:
+        return ()
+    return chains(chosen.id, state.claims, outputs, forest.sources[source].text)
 
 
 def _tree_report(forest: Forest, state: State, tree: Tree, composer: Composer) -> TreeReport:

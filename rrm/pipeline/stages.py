@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from rrm.core.claims import Claims
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
 from rrm.core.ids import content_id, seed_for
@@ -107,6 +108,14 @@ class ScoreJob:
     group: Group
     outputs: tuple[tuple[str, ...], ...]
     model: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class TraceJob:
+    """Find the claims of all that the root outputs of a source's trees were made from, and what they rest on."""
+
+    trees: tuple[Tree, ...]
+    state: State
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,6 +330,16 @@ def learn_composer(
         return _action("learn-composer", _level(place), slot, job, *about, at=place)
 
     return Stage("learn-composer", place, ("composer",), make)
+
+
+def trace(place: Place, trees: Mapping[str, Sequence[Tree]], state: State, aligner: str) -> Stage[TraceJob, Claims]:
+    """Find out what the outputs of every source's trees rest on; `aligner` names every setting."""
+
+    def make(source: str, _: Mapping[str, Done[TraceJob, Claims]]) -> Action[TraceJob]:
+        job = TraceJob(tuple(trees[source]), state)
+        return _action("trace", _level(place), source, job, _standing(trees[source], state), aligner, at=place)
+
+    return Stage("trace", place, tuple(trees), make)
 
 
 def compose(

@@ -79,6 +79,7 @@ class Recursion:
     rater: str
     learner: str
     composer: str
+    aligner: str
     count: Callable[[str], int] = field(repr=False)
     seed: int = 0
     rounds: tuple[Round, ...] = (Round(),)
@@ -511,15 +512,29 @@ def chosen(run: Run, place: Place) -> Run:
 # ---- compose ----
 
 
+def trace(run: Run) -> Step[Run]:
+    """Find out, for every tree that was judged to its root, what its outputs rest on, down to the source."""
+    trees = _judged_trees(run)
+    if not trees:
+        return run
+    place = Place(run.number, "answer", max(0, run.forest.height))
+    found = yield from carried_out(stages.trace(place, trees, run.state, run.plan.aligner))
+    claims = {each.output: each for done in found.values() for each in done.values}
+    return replace(run, state=replace(run.state, claims={**run.state.claims, **claims}))
+
+
+def _judged_trees(run: Run) -> dict[str, list[Tree]]:
+    """Return the trees that were judged to their roots, by source; none in a round of some levels alone."""
+    if run.visit.levels is not None:
+        return {}
+    return by_source(tree for tree in run.forest.trees if tree.graph.root in run.state.read)
+
+
 def compose(run: Run) -> Step[Run]:
     """Join the scores of every tree that was judged to its root, and put them on record."""
     plan, place = run.plan, Place(run.number, "answer", max(0, run.forest.height))
-    trees = {
-        source: [tree for tree in grown if tree.graph.root in run.state.read]
-        for source, grown in by_source(run.forest.trees).items()
-    }
-    trees = {source: grown for source, grown in trees.items() if grown}
-    if run.visit.levels is not None or not trees:
+    trees = _judged_trees(run)
+    if not trees:
         return run
     scores = content_id("scores", [[role, level, model.digest] for (role, level), model in run.models.items()])
     learned = None

@@ -17,11 +17,13 @@ from rrm.core.report import Interval, Report, TargetReport, TreeReport
 from rrm.report.inert import inert
 from rrm.report.outline import (
     DEEPEST,
+    ClaimRow,
     Limits,
     Losses,
     RootRow,
     Row,
     anchored,
+    claim_rows,
     fitting,
     losses,
     outline,
@@ -66,6 +68,7 @@ class _Target(NamedTuple):
     overview: Overview | None
     losses: Losses | None
     gold: Markup | None
+    claims: list[ClaimRow]
 
 
 def report_html(report: Report, limits: Limits | None = None) -> str:
@@ -138,6 +141,7 @@ def _target(number: int, target: TargetReport, limits: Limits) -> _Target:
         tree_plot(tree, anchors) if tree else None,
         losses(tree, limits.worst) if tree else None,
         gold_plot(target, f"gold-{number}"),
+        claim_rows(target, anchors, limits),
     )
 
 

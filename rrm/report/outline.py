@@ -1,6 +1,6 @@
 """A tree as rows for a page: what to show of every node, and what to leave out when there is too much."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from rrm.core.claims import Chain
 from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
 from rrm.report.plots import chosen_at, root_candidates
 
@@ -257,3 +258,50 @@ def _characters(target: TargetReport, limits: Limits) -> int:
         (row.text for row in root_rows(target, limits)),
     )
     return sum(len(each.text) for each in texts if each)
+
+
+class Step(NamedTuple):
+    """One step of a claim's way to the source: a claim below, where it was made, or a quotation of the source.
+
+    `depth` counts from 1, right under the claim. `anchor` is the node's in the page, "" for one that is not described;
+    a quotation has no node.
+    """
+
+    depth: int
+    text: Excerpt
+    node: NodeReport | None
+    anchor: str
+
+
+class ClaimRow(NamedTuple):
+    """A claim of a chosen output: its own text and the steps of its way to the source, those right under it first."""
+
+    chain: Chain
+    text: Excerpt
+    steps: tuple[Step, ...]
+
+
+def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits) -> list[ClaimRow]:
+    """Return the claims of a target's chosen output with what they rest on; a claim below is told once a claim."""
+    tree = shown_tree(target)
+    nodes = {node.id: node for node in tree.nodes} if tree else {}
+    return [
+        ClaimRow(chain, excerpt(chain.text, limits.other), tuple(_steps(chain, nodes, anchors, limits)))
+        for chain in target.claims
+    ]
+
+
+def _steps(chain: Chain, nodes: dict[str, NodeReport], anchors: dict[str, str], limits: Limits) -> Iterator[Step]:
+    told: set[tuple[str, int]] = set()
+    waiting = [(0, chain)]
+    while waiting:
+        depth, each = waiting.pop()
+        if (each.output, each.claim) in told:
+            continue
+        told.add((each.output, each.claim))
+        if depth:
+            node = nodes.get(each.node)
+            yield Step(depth, excerpt(each.text, limits.other), node, anchors.get(each.node, ""))
+        for quote in each.quotes:
+            yield Step(depth + 1, excerpt(quote.text, limits.other), None, "")
+        waiting.extend((depth + 1, below) for below in reversed(each.below))

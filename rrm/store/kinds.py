@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rrm.core.calls import Call
+from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
@@ -245,6 +246,7 @@ KINDS: dict[type, Kind] = {
         Kind("fitted", Fitted),
         Kind("scored", Scored),
         Kind("fittedcomposer", FittedComposer),
+        Kind("claims", Claims),
         Kind("composed", Composed),
         Kind("improvement", Improvement),
         Kind("choice", Choice),

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -168,6 +168,11 @@ class FittedComposerRow(Value, table=True):
     place: str
     path: str
     composer: str
+
+
+class ClaimsRow(Value, table=True):
+    output: str = Field(index=True)
+    claims: Any = Field(sa_type=JSON)
 
 
 class ComposedRow(Value, table=True):

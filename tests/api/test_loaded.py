@@ -92,6 +92,21 @@ def test_a_tree_is_a_networkx_graph(loaded: Any) -> None:
         loaded.graph(1, "first")
 
 
+def test_claims_lead_from_the_chosen_output_to_the_source(loaded: Any) -> None:
+    """The toys' policy writes "red", the source's first word, up to five times: at every level one claim."""
+    [chain] = loaded.claims()
+    assert chain.text == loaded.report.targets[0].chosen.text and chain == loaded.report.targets[0].claims[0]
+    levels = loaded.nodes.set_index("node").level
+    assert {int(levels[each.node]) for each in chain.walk()} == {2, 1, 0}
+    assert chain.grounded and all(quote.text.startswith("red") for quote in chain.reaches())
+    root = loaded.outputs[(loaded.outputs.title == "first") & (loaded.outputs.level == 2)].iloc[0]
+    assert loaded.claims(root.output)[0].text == root.text
+    with pytest.raises(InputError, match="knows no claims of the output nothing"):
+        loaded.claims("nothing")
+    with pytest.raises(InputError, match="has 1 targets, counted from 0, and no number 1"):
+        loaded.claims(target=1)
+
+
 def test_a_model_is_a_function_of_texts(loaded: Any) -> None:
     model = loaded.model("1/answer/2")
     assert [score.mean for score in model.score("a b", "a b c d", beside="Anything.")] == pytest.approx([0.21, 0.41])

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean, Product
+from rrm.compose.provenance import traced
 from rrm.compose.tree import compose
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.ids import content_id
@@ -85,6 +87,7 @@ class World:
             "rate-select": self.rate,
             "fit": self.fit,
             "score": self.score,
+            "trace": self.trace,
             "learn-composer": self.learn_composer,
             "compose": self.compose,
             "improve": self.improve,
@@ -140,6 +143,12 @@ class World:
             for p, outputs in zip(likely, job.outputs, strict=True)
             for output in outputs
         ]
+
+    def trace(self, action: AnyAction) -> Sequence[Any]:
+        job: stages.TraceJob = action.job
+        known = {output.id: output for outputs in job.state.outputs.values() for output in outputs}
+        roots = [output for tree in job.trees for output in job.state.outputs[tree.graph.root]]
+        return list(traced(roots, known, job.state.prompt_contexts, Aligner()).values())
 
     def learn_composer(self, action: AnyAction) -> Sequence[Any]:
         return [FittedComposer(action.place, "composer", "learned")]
@@ -209,6 +218,7 @@ RUN = Recursion(
     rater="counter",
     learner="lengths",
     composer="mean(own_weight=0.5)",
+    aligner="words",
     count=count_words,
     outputs=3,
     root_outputs=4,

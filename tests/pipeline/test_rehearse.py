@@ -50,6 +50,7 @@ def plan(rounds: int = 1) -> Recursion:
         rater="rater",
         learner="learner",
         composer="mean",
+        aligner="words",
         count=word_count,
         rounds=(Round(),) * rounds,
         outputs=4,

@@ -48,7 +48,7 @@ def steps(world: World, round_: int) -> Counter[str]:
 def test_a_round_in_which_nothing_changed_does_nothing() -> None:
     world = World()
     outcome = go(recursion(replace(RUN, rounds=THREE, models=MODELS)), world)
-    assert steps(world, 0) == {"decompose": 3, "propose": 39, "score": 39, "compose": 3}
+    assert steps(world, 0) == {"decompose": 3, "propose": 39, "score": 39, "trace": 3, "compose": 3}
     assert steps(world, 1) == steps(world, 2) == Counter()
     assert len(outcome.run.rounds) == 3
     assert outcome.run.rounds[0].state.outputs == outcome.run.rounds[2].state.outputs
@@ -106,7 +106,7 @@ def test_of_ten_thousand_leaves_a_hundred_that_failed_are_done_again_with_what_r
     after = go(recursion(wide_run()), again, kept)
     assert not after.state.failures
     # the leaves, and the ten roots above them; all other 9,900 leaves and 90 roots stand as they were
-    assert steps(again, 0) == {"propose": 110, "score": 110, "compose": 10}
+    assert steps(again, 0) == {"propose": 110, "score": 110, "trace": 10, "compose": 10}
     changed = {action.slot for action in again.actions("propose")}
     for tree in after.forest.trees:
         for node in tree.graph:
@@ -120,8 +120,15 @@ def test_of_ten_thousand_leaves_a_hundred_that_failed_are_done_again_with_what_r
 def test_of_ten_thousand_nodes_only_those_of_the_level_whose_policy_moved_are_proposed_again() -> None:
     world = WideWorld(moves=(1,))
     outcome = go(recursion(wide_run(rounds=TWO, improve=Improving("optimiser", per_level=True))), world)
-    assert steps(world, 0) == {"decompose": 100, "propose": 10_100, "score": 10_100, "compose": 100, "improve": 2}
-    assert steps(world, 1) == {"propose": 100, "score": 100, "compose": 100}
+    assert steps(world, 0) == {
+        "decompose": 100,
+        "propose": 10_100,
+        "score": 10_100,
+        "trace": 100,
+        "compose": 100,
+        "improve": 2,
+    }
+    assert steps(world, 1) == {"propose": 100, "score": 100, "trace": 100, "compose": 100}
     first, second = (each.state.outputs for each in outcome.run.rounds)
     roots = {tree.graph.root for tree in outcome.forest.trees}
     assert {node for node in first if first[node] != second[node]} == roots

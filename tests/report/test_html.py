@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from report_scenarios import make_target, make_tree
 
+from rrm.core.claims import Chain, Quote
 from rrm.core.report import Candidate, Cost, NodeReport, Report, TargetReport, TreeReport
+from rrm.core.task import Span
 from rrm.report.html import report_html, write_report, write_whole
 from rrm.report.inert import inert
 from rrm.report.outline import Limits
@@ -197,7 +199,13 @@ def small() -> Report:
     nodes[1] = replace(nodes[1], failure="MalformedAnswerError: garbage", candidates=(), blame=None)
     nodes[2] = replace(nodes[2], blame=0.2)
     tree = TreeReport(0, leaf.root, tuple(nodes))
-    target = make_target("Book", (tree,), gold=True)
+    below = Chain("Said below.", nodes[2].id, "o", 0, 0.9, quotes=(Quote(Span(0, 4), "Told."),))
+    claims = (
+        Chain("Said.", leaf.root, "r", 0, 0.9, below=(below,)),
+        Chain("Invented.", leaf.root, "r", 1, 0.0),
+        Chain("Forgotten.", leaf.root, "r", 2, 0.0, lost=1),
+    )
+    target = replace(make_target("Book", (tree,), gold=True), claims=claims)
     other = replace(make_target("Other", (make_tree(4, (2,), gold=False, roots=2),), gold=False), source="other")
     return Report("run", 3, 2, (4, 2), 9, 5, "mean", (), None, (target, other), Cost(), 3.0, ("f",), ("w",), {"k": "v"})
 
@@ -271,6 +279,17 @@ def test_the_page_says_what_the_report_says(report: Report, page: Page) -> None:
     ):
         assert said in page.text, said
     assert "in 1 of 1 target whose truth is known" in page.text
+
+
+def test_the_chosen_outputs_claims_lead_to_the_source(small: Report) -> None:
+    text = assert_inert(report_html(small)).text
+    for said in (
+        "Said. ",
+        "leaves Said below. source “ Told. ”",
+        "Invented. rests on nothing",
+        "Forgotten. its origin is lost",
+    ):
+        assert said in " ".join(text.split()), said
 
 
 def test_secrets_in_the_settings_are_not_told(small: Report) -> None:

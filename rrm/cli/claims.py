@@ -1,0 +1,54 @@
+"""What the sentences of an output rest on, on the terminal and as JSON."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import shorten
+from typing import Any
+
+from rich.console import Console
+
+from rrm.core.claims import Chain
+
+_WIDTH = 160
+
+
+def print_claims(chains: Sequence[Chain], console: Console | None = None) -> None:
+    """Print each claim, and under it what it rests on, a step deeper each time, down to the source."""
+    console = console or Console(highlight=False, markup=False)
+    for number, chain in enumerate(chains, 1):
+        console.print(f"{number}. {shorten(chain.text, _WIDTH)}", soft_wrap=True)
+        for line in _below(chain, 1):
+            console.print(line, soft_wrap=True)
+    if not chains:
+        console.print("the output says nothing")
+
+
+def claims_json(chains: Sequence[Chain]) -> dict[str, Any]:
+    """Return the object that `rrm claims DIR --json` ends with."""
+    return {"claims": [_claim_json(chain) for chain in chains]}
+
+
+def _below(chain: Chain, depth: int) -> Iterator[str]:
+    indent = "   " * depth
+    for each in chain.below:
+        yield f"{indent}rests on ({each.node}): {shorten(each.text, _WIDTH)}"
+        yield from _below(each, depth + 1)
+    for quote in chain.quotes:
+        yield f"{indent}source, characters {quote.span.start:,} to {quote.span.end:,}: {shorten(quote.text, _WIDTH)}"
+    if not (chain.below or chain.quotes):
+        yield f"{indent}rests on nothing that its author saw" if not chain.lost else f"{indent}{_LOST}"
+
+
+_LOST = "rests on an output that is no longer known"
+
+
+def _claim_json(chain: Chain) -> dict[str, Any]:
+    return {
+        "text": chain.text,
+        "node": chain.node,
+        "output": chain.output,
+        "score": chain.score,
+        "cited": chain.cited,
+        "lost": chain.lost,
+        "source": [{"start": start, "end": end, "text": text} for (start, end), text in chain.quotes],
+        "below": [_claim_json(each) for each in chain.below],
+    }

@@ -1,0 +1,208 @@
+"""Claims: the sentences and clauses of an output, each with the places in what its author saw that it rests on."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id
+from rrm.core.task import Span
+from rrm.core.text import sentences, words
+from rrm.core.values import Output
+
+LONG = 40
+"""A sentence of more words than this is cut into its clauses."""
+SHORT = 6
+"""No clause has fewer words than this."""
+_CLAUSE = re.compile(r"[;:—–]\s+|,\s+(?=(?:and|but|while|because|so|then|when|which|who|until|although|after)\b)")
+
+
+class Origin(NamedTuple):
+    """A place that a claim rests on: characters `span` of an output's text, or, without one, of the source's.
+
+    `score`, in [0, 1], says how sure the place is: 1 where the author cites it.
+    """
+
+    output: str | None
+    span: Span
+    score: float
+
+
+class Claim(NamedTuple):
+    """A sentence or clause, characters `span` of an output's text, and its origins, the surest first.
+
+    Without origins it rests on nothing that its author saw. `cited` says that the author named them.
+    """
+
+    span: Span
+    origins: tuple[Origin, ...] = ()
+    cited: bool = False
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All claims of an output, given by its id, in the order of its text; an empty text makes none."""
+
+    output: str
+    claims: tuple[Claim, ...]
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("claims", self.output, self.claims)
+
+    def at(self, span: Span) -> tuple[int, ...]:
+        """Return the numbers of the claims that share characters with a span of the text."""
+        return tuple(at for at, claim in enumerate(self.claims) if overlap(claim.span, span))
+
+
+class Citation(NamedTuple):
+    """What an author says of its own text: characters `said` rest on characters `read` of something that it saw.
+
+    `seen` is the number of that text among all that the author saw (see `SeenText`).
+    """
+
+    said: Span
+    seen: int
+    read: Span
+
+
+class SeenText(NamedTuple):
+    """A text that an author saw: an output, by its id, or without one a piece of the source that begins at `start`."""
+
+    text: str
+    output: str | None = None
+    start: int = 0
+
+    def place(self, span: Span, score: float) -> Origin:
+        """Return characters of this text as an origin."""
+        return Origin(self.output, Span(span.start + self.start, span.end + self.start), score)
+
+
+class Quote(NamedTuple):
+    """Characters `span` of the source, and what stands there."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A claim with all that it rests on, down to the source.
+
+    It is claim number `claim` of an output, by its id, at a `node`. `below` are the claims that it rests on directly,
+    and `quotes` pieces of the source; `score` is the surest way from here to the source, the product of the scores
+    along it, and 0 where none leads there. `lost` counts origins that cannot be followed: outputs whose claims are
+    not known.
+    """
+
+    text: str
+    node: str
+    output: str
+    claim: int
+    score: float
+    cited: bool = False
+    below: tuple["Chain", ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    lost: int = 0
+
+    @property
+    def grounded(self) -> bool:
+        """Whether some way leads to the source."""
+        return self.score > 0
+
+    def walk(self) -> Iterator["Chain"]:
+        """Yield this claim and all that it rests on, each once, those above first."""
+        waiting, seen = [self], set()
+        while waiting:
+            chain = waiting.pop(0)
+            if (chain.output, chain.claim) not in seen:
+                seen.add((chain.output, chain.claim))
+                waiting.extend(chain.below)
+                yield chain
+
+    def reaches(self) -> tuple[Quote, ...]:
+        """Return all pieces of the source that it comes to rest on, in their order, none twice."""
+        return tuple(sorted({quote for chain in self.walk() for quote in chain.quotes}))
+
+
+def overlap(one: Span, other: Span) -> int:
+    """Return how many characters two spans share."""
+    return max(0, min(one.end, other.end) - max(one.start, other.start))
+
+
+@lru_cache(maxsize=20_000)
+def claim_spans(text: str) -> tuple[Span, ...]:
+    """Return the spans of a text's claims: its sentences, those of more than `LONG` words cut into clauses.
+
+    Clauses end at a semicolon, a colon, a dash, or a comma before a conjunction, and have `SHORT` words at least.
+    What has no word is no claim.
+    """
+    return tuple(
+        clause
+        for start, end in sentences(text)
+        if words(text[start:end])
+        for clause in _clauses(text, Span(start, end))
+    )
+
+
+def chains(output: str, claims: Mapping[str, Claims], outputs: Mapping[str, Output], source: str) -> tuple[Chain, ...]:
+    """Return what each claim of an output rests on, down to the text of the source.
+
+    `claims` and `outputs` hold, by id, what is known of it and of those below. There are no circles: an output's id
+    covers those of the outputs that it was made from. A claim come to in several ways is one and the same value.
+    Raises InputError for an output that is not known.
+    """
+    if output not in claims or output not in outputs:
+        raise InputError(f"no claims are known of the output {output}")
+    known: dict[tuple[str, int], Chain] = {}
+    return tuple(_chain(output, at, claims, outputs, source, known) for at in range(len(claims[output].claims)))
+
+
+def _chain(
+    output: str,
+    number: int,
+    claims: Mapping[str, Claims],
+    outputs: Mapping[str, Output],
+    source: str,
+    known: dict[tuple[str, int], Chain],
+) -> Chain:
+    if (output, number) in known:
+        return known[output, number]
+    claim, said = claims[output].claims[number], outputs[output]
+    below: dict[int, Chain] = {}
+    quotes: list[Quote] = []
+    best, lost = 0.0, 0
+    for origin in claim.origins:
+        if origin.output is None:
+            quotes.append(Quote(origin.span, source[origin.span.start : origin.span.end]))
+            best = max(best, origin.score)
+        elif origin.output not in claims or origin.output not in outputs:
+            lost += 1
+        else:
+            for at in claims[origin.output].at(origin.span):
+                chain = _chain(origin.output, at, claims, outputs, source, known)
+                below[id(chain)] = chain
+                best = max(best, origin.score * chain.score)
+    text = said.text[claim.span.start : claim.span.end]
+    made = (text, said.node, output, number, best, claim.cited, tuple(below.values()), tuple(quotes), lost)
+    known[output, number] = Chain(*made)
+    return known[output, number]
+
+
+def _clauses(text: str, sentence: Span) -> list[Span]:
+    said = text[sentence.start : sentence.end]
+    if len(words(said)) <= LONG:
+        return [sentence]
+    pieces, start = [], sentence.start
+    for match in _CLAUSE.finditer(said):
+        end = sentence.start + match.end()
+        if len(words(text[start:end])) >= SHORT and len(words(text[end : sentence.end])) >= SHORT:
+            pieces.append(_trimmed(text, start, end))
+            start = end
+    return [*pieces, _trimmed(text, start, sentence.end)]
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    return Span(start, start + len(text[start:end].rstrip()))
