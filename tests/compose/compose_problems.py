@@ -57,7 +57,7 @@ def chain(length: int) -> TaskGraph:
     """A tree whose nodes all have one part."""
 
     def split(_: TaskGraph, node: Node) -> Proposal:
-        return Proposal((Task("t", rank=node.task.rank - 1),) if node.task.rank else ())
+        return Proposal((Task(f"task {node.task.rank}", rank=node.task.rank - 1),) if node.task.rank else ())
 
     return TaskGraph.start(Task("t", rank=length), "test", 0).grow_all(split)
 
