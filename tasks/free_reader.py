@@ -29,7 +29,15 @@ from rrm.core.values import View
 from tasks.synthetic_book.actions import ACTIONS
 from tasks.synthetic_book.book import Book
 from tasks.synthetic_book.events import Event
-from tasks.synthetic_book.judging import DISORDER, LEAST_EVENTS, SENTENCE_WORDS, Credit, Quality, longest_rise
+from tasks.synthetic_book.judging import (
+    DISORDER,
+    LEAST_EVENTS,
+    SENTENCE_WORDS,
+    Credit,
+    Quality,
+    importances,
+    longest_rise,
+)
 from tasks.synthetic_book.names import ENDINGS, MIDDLES, NAMES, ONSETS, PLACE_KINDS, THING_MARKS, THINGS
 from tasks.synthetic_book.perceiving import take_in
 from tasks.synthetic_book.reading import recognise, unrecognised_share
@@ -44,7 +52,7 @@ CUES = """
 none: without any warning | deep water | all the land | house and land | on the eve of the wedding
     | from the baker's boy | those who employed | fond of good cooking | had peeled | what a draught | hid the chimneys
     | and .. nodded | burning house | the following day | without warning | off the water | candle burned
-    | lantern burned | lamp burned
+    | lantern burned | lamp burned | turned out to be | as it turned out
 murder: murder | kill | stab | stabbed to death | strangle | shot | shoot | drown | slay | assassinate
     | <die .. at the hands of | <died by
     | =murderer | =killer | =death
@@ -148,9 +156,11 @@ _SMALL = frozenset(_listed("""
 """))  # fmt: skip
 """Words too small to tell what a sentence is about; no article stands before one."""
 _DENIALS = frozenset(_listed("not never neither nor cannot didn't wasn't"))
+_TALES = frozenset(_listed("tale rumour rumor report gossip"))
+"""Who calls an act one of these says that it never happened."""
 _STARTS = frozenset(_listed("""
     i he she they it we you who this that these those there here everyone everybody nobody someone somebody one people
-    both all some none what when while after before as if in on at with mr mrs chapter
+    both all some none what when while after before as if in on at with because since mr mrs chapter
 """))  # fmt: skip
 """Words that open a sentence with a capital and are no name."""
 
@@ -231,11 +241,12 @@ class Claim(NamedTuple):
         things = sorted(self.objects.difference(places))
         for doer in sorted(self.doers) or [""]:
             for other in sorted(self.others - {doer}) or [""]:
-                yield Event(self.action, doer, other, next(iter(things), ""), next(iter(places), ""))
+                thing, place = next(iter(things), ""), next(iter(places), "")
+                yield Event(self.action, doer, other, thing, place, denied=self.denied)
 
 
 _GAP = r"(?: \S+){0,5}? "
-_PLACE = re.compile(rf"[A-Z][a-z]+ (?:{'|'.join(PLACE_KINDS)})\b")
+_PLACE = re.compile(rf"(?!(?:At|In|Near|Behind|Outside) )[A-Z][a-z]+ (?:{'|'.join(PLACE_KINDS)})\b")
 _THING = re.compile(rf"\b(?:{'|'.join(THING_MARKS)}) (?:{'|'.join(THINGS)})\b", re.IGNORECASE)
 _TOKEN = re.compile(
     rf"(?P<place>{_PLACE.pattern})|(?P<thing>(?i:{_THING.pattern}))|(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|,"
@@ -244,7 +255,8 @@ _REAL_NAMES = frozenset(name for pair in NAMES for name in pair.split("/"))
 _MADE_UP = re.compile(rf"(?:{'|'.join(ONSETS)})(?:{'|'.join(MIDDLES)})(?:{'|'.join(ENDINGS)})")
 _POSSESSIVE = re.compile("['’]s$")
 _BE = stem("was")
-_BETWEEN = frozenset((",", *map(stem, ("because", "since", "while", "when", "after", "before"))))
+_UNTRUE = frozenset(map(stem, _TALES))
+_BETWEEN = frozenset((",", *map(stem, ("because", "since", "reason", "while", "when", "after", "before"))))
 
 
 def _tokens(sentence: str) -> list[Token]:
@@ -324,7 +336,7 @@ def _claim_between(
     close = _after_last_name(ahead)[-3:]
     claim = _claim(cue, before, tokens[first : right.end], passive=(is_noun or _BE in close) and not cue.either)
     shared = _objects(tokens[left.start : left.end]) | _objects(behind) | (_last_group(behind) - before)
-    denied = any(token in _DENIALS for token in close)
+    denied = any(token in _DENIALS for token in close) or not _UNTRUE.isdisjoint(ahead)
     return claim._replace(objects=claim.objects | _objects(ahead), loose=shared, denied=denied)
 
 
@@ -430,7 +442,7 @@ class _Facts:
 
     @cached_property
     def weights(self) -> list[float]:
-        return [event.importance * sure for event, sure in zip(self.events, self.certainty, strict=True)]
+        return [worth * sure for worth, sure in zip(importances(self.events), self.certainty, strict=True)]
 
     @cached_property
     def best(self) -> list[float]:
@@ -458,7 +470,7 @@ def _named(event: Event) -> frozenset[str]:
 
 def _told(claim: Claim, event: Event) -> _Told:
     """Return how a claim tells an event; act, people, thing and place are one part each, a wrong person spoils it."""
-    if claim.denied or claim.action not in ("", event.action):
+    if claim.denied != event.denied or claim.action not in ("", event.action):
         return _NOT_TOLD
     people, objects = frozenset((event.agent, event.other)) - {""}, frozenset((event.thing, event.place)) - {""}
     if claim.either or ACTIONS[event.action].mutual:

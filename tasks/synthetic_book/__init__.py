@@ -2,7 +2,8 @@
 
 A book is chapters of paragraphs; a bit under half of its sentences tell one event each (who did what
 to whom, maybe where, maybe because of which earlier event), the rest are weather, meals and talk.
-Some crimes are first told with the wrong culprit and set right near the end. The same grammar reads:
+Some crimes are first told with the wrong culprit and set right near the end, some deeds were never done, as is told
+later, and some trifles turn out to have led to much. The same grammar reads:
 a sentence that was cut out of a book, or had a name, a place or a cause exchanged, is recognised as
 the event that it now tells.
 

@@ -262,5 +262,6 @@ PLOT = tuple(name for name, action in ACTIONS.items() if action.importance >= 7)
 ORDINARY = tuple(name for name, action in ACTIONS.items() if 2 <= action.importance < 7)
 MINOR = tuple(name for name, action in ACTIONS.items() if action.importance == 1)
 CRIMES = tuple(name for name, action in ACTIONS.items() if action.crime)
+RUMOURED = tuple(name for name in PLOT if name != "murder")
 REVEALED = 10
 """Importance of an event told to set an earlier telling right."""

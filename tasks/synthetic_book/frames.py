@@ -11,6 +11,12 @@ REVEALS = lines("""
     [nobody had guessed|not even the priest had known] that it was {A} rather than {Z} who
     [the truth was|the truth came to light] that {A} and not {Z} was the one who
 """)
+# A denial has the clause of an earlier event in the place of {C}.
+DENIALS = lines("""
+    the [tale|rumour|report] that {C} was [an invention|mere gossip|a malicious lie|never more than talk]
+    the [tale|rumour|report] that {C} turned out to be [an invention|mere gossip|a malicious lie]
+    the [old papers|letters|witnesses] proved that the [tale|rumour|report] that {C} was [an invention|a malicious lie]
+""")
 OPENERS = choices("""
     that evening | before dawn | the next morning | two days later | late at night | without warning
     | amid great confusion | a week later | towards sunset | to everyone's astonishment | meanwhile | soon afterwards

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tasks.synthetic_book.actions import ACTIONS
 from tasks.synthetic_book.events import Event
 from tasks.synthetic_book.filler import FILLER
-from tasks.synthetic_book.frames import AT, BECAUSE_BEFORE, CLOSERS, OPENERS, REVEALS, THEREFORE
+from tasks.synthetic_book.frames import AT, BECAUSE_BEFORE, CLOSERS, DENIALS, OPENERS, REVEALS, THEREFORE
 from tasks.synthetic_book.names import THING_MARKS, THINGS
 
 _ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
@@ -55,6 +55,11 @@ class _Grammar:
         }
         self.reveals = [words for form in REVEALS for words in _variants(form + " ")]
         self.reveal_heads = {SLOT.sub("@", words): SLOT.findall(words) for words in self.reveals}
+        self.denials = [words for form in DENIALS for words in _variants(form)]
+        heads, tails = (
+            sorted(set(each), key=len, reverse=True)
+            for each in zip(*(words.split("{C}") for words in self.denials), strict=True)
+        )
         openers = "|".join(sorted(OPENERS, key=len, reverse=True))
         closers = "|".join(sorted(CLOSERS, key=len, reverse=True))
         at = "|".join(sorted(set(AT)))
@@ -62,6 +67,7 @@ class _Grammar:
             rf"(?:(?:{openers}),? )?(?:(?:{at}) (?P<front>@),? )?(?:(?:{openers}),? )?(?P<clause>.*?)"
             rf"(?: (?:{at}) (?P<back>@))?(?: (?:{closers}))?(?: (?:{at}) (?P<last>@))?"
         )
+        self.denial = re.compile(rf"(?:(?:{openers}), )?(?:{'|'.join(heads)})(?P<clause>.+)(?:{'|'.join(tails)})")
         self.before = re.compile(r"(?:because|since|seeing that) (?P<cause>[^,]+), (?P<main>.+)")
         self.after = re.compile(
             r"(?P<main>.+?)(?:,? all because|, for|,? for the simple reason that|,? because|,? since) (?P<cause>.+)"

@@ -15,6 +15,8 @@ SENTENCE_WORDS = 11
 """Mean length of a sentence that tells an event."""
 LEAST_EVENTS = 5
 """Texts with room for fewer events are measured as if they had room for so many."""
+OF_EFFECTS = 0.5
+"""The share of an event's importance that its cause has of it."""
 DISORDER = 0.25
 """The share of its quality that a text loses whose events come wholly out of order."""
 
@@ -41,7 +43,7 @@ class Known:
     def __init__(self, events: Sequence[Event], certainty: Sequence[float], other: Callable[[Event], Credit]) -> None:
         self.certainty, self.other = certainty, other
         self.events = events
-        self.weights = [event.importance * sure for event, sure in zip(events, certainty, strict=True)]
+        self.weights = [worth * sure for worth, sure in zip(importances(events), certainty, strict=True)]
         self.best = [0.0, *accumulate(sorted(self.weights, reverse=True))]
         self.places: dict[Core, list[int]] = defaultdict(list)
         for at, event in enumerate(events):
@@ -52,6 +54,19 @@ class Known:
         shares = [(share_told(event, self.events[at]), -at) for at in self.places.get(event.core, ())]
         share, at = max(shares, default=(0.0, 0))
         return -at, share
+
+
+def importances(events: Sequence[Event]) -> list[float]:
+    """Return what each event weighs: its importance, and `OF_EFFECTS` times that of the events told to be caused by it.
+
+    So a trifle that much comes of weighs more than a crime without consequences; who has not read of the
+    consequences cannot know.
+    """
+    effects: dict[Core, float] = defaultdict(float)
+    for event in events:
+        if event.cause is not None:
+            effects[event.cause] += event.importance
+    return [event.importance + OF_EFFECTS * effects[event.core] for event in events]
 
 
 def share_told(event: Event, true: Event) -> float:

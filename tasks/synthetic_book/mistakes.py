@@ -17,7 +17,7 @@ from rrm.core.text import sentence_texts
 from tasks.synthetic_book.frames import BECAUSE_AFTER
 from tasks.synthetic_book.grammar import finish, grammar
 from tasks.synthetic_book.names import PLACE_KINDS
-from tasks.synthetic_book.reading import anatomy, filled
+from tasks.synthetic_book.reading import Anatomy, anatomy, filled
 
 NEAREST = 3
 """A name is taken for one of so many that are spelled most like it; a cause for one of so many."""
@@ -34,9 +34,11 @@ def mistake(sentence: str, read: str) -> Sequence[str]:
     if found is None:
         return ()
     known = _named_in(read)
-    made = [*_other_names(sentence, known)]
+    made = [*_other_names(sentence, found, known)]
     if found.event is None:
         return sorted(set(made) - {sentence})
+    if found.event.denied:  # what was taken back is told as if it were so
+        made.append(finish(found.clause))
     made += [*_other_roles(sentence), *_other_causes(sentence, found.because, found.clause, known)]
     told = [each for each in dict.fromkeys(made) if (other := anatomy(each)) and other.event not in (None, found.event)]
     return sorted(told)
@@ -57,14 +59,17 @@ def _named_in(read: str) -> _Known:
         found = anatomy(sentence)
         if found is None:
             continue
-        for name in _names(sentence):
+        for name in _names(sentence, found):
             names[_sort(name)][name] = None
         if found.event is not None and not found.head:
             clauses[found.clause] = None
     return _Known({sort: tuple(each) for sort, each in names.items()}, tuple(clauses))
 
 
-def _names(sentence: str) -> list[str]:
+def _names(sentence: str, found: Anatomy) -> list[str]:
+    """Return who and what a sentence names; its first word may have a capital for another reason."""
+    if found.event is None:
+        return [name for half in found.filler for name in half.names]
     return [name for _, name in grammar().skeleton(sentence)[1]]
 
 
@@ -74,11 +79,11 @@ def _sort(name: str) -> str:
     return "place" if name.split()[-1] in PLACE_KINDS else "person"
 
 
-def _other_names(sentence: str, known: _Known) -> Iterator[str]:
+def _other_names(sentence: str, found: Anatomy, known: _Known) -> Iterator[str]:
     skeleton, named = grammar().skeleton(sentence)
-    names = [name for _, name in named]
+    names, mentioned = [name for _, name in named], _names(sentence, found)
     for at, name in enumerate(names):
-        if name in known.names[_sort(name)]:
+        if name in mentioned and name in known.names[_sort(name)]:
             others = tuple(each for each in known.names[_sort(name)] if each not in names)
             for other in _nearest(name, others):
                 yield finish(filled(skeleton, [*names[:at], other, *names[at + 1 :]]))

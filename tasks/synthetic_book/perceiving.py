@@ -50,7 +50,7 @@ def take_in(view: View, read: float, seed: int, told_by: Callable[[str], Sequenc
     told: dict[Event, float] = {}
     for event, certainty in [(event, sure) for event, sure, kept in every if kept] or [each[:2] for each in every[:1]]:
         told[event] = max(certainty, told.get(event, 0.0))
-    taken_back = frozenset(event.as_first_told() for event in told if event.instead_of)
+    taken_back = frozenset(core for event in told if (core := event.takes_back))
     return TakenIn({event: sure for event, sure in told.items() if event.core not in taken_back}, taken_back)
 
 

@@ -49,7 +49,9 @@ class _Reader:
 
     def anatomy(self) -> Anatomy | None:
         """Return what is told; a reason that cannot be read counts as one, which is true of no book."""
-        return self._reveal() or self._caused() or self._plain(0, len(self.skeleton)) or self._filler()
+        return (
+            self._reveal() or self._denial() or self._caused() or self._plain(0, len(self.skeleton)) or self._filler()
+        )
 
     def _names(self, start: int, end: int) -> list[str]:
         return [name for at, name in self.named if start <= at < end]
@@ -91,6 +93,11 @@ class _Reader:
         place = next((self._names(*frame.span(at))[0] for at in ("front", "back", "last") if frame[at]), "")
         event = _event(clause, self._names(*frame.span("clause")), place)
         return Anatomy(event, self._text(*frame.span("clause")), place)
+
+    def _denial(self) -> Anatomy | None:
+        match = self.grammar.denial.fullmatch(self.skeleton)
+        told = self._plain(*match.span("clause")) if match else None
+        return told._replace(event=told.event._replace(place="", denied=True)) if told and told.event else None
 
     def _reveal(self) -> Anatomy | None:
         head, who, deed = self.skeleton.rpartition(" who ")

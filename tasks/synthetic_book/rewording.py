@@ -96,6 +96,13 @@ def _framed(found: Anatomy, clauses: Clauses) -> Sequence[str]:
     """Return all ways to put clauses together with the sentence's place, and any time."""
     if found.event is None:
         return Ways((_OPENINGS, clauses.mains), lambda opening, main: finish(opening + main))
+    if found.event.denied:
+        denials = grammar().denials
+
+        def deny(opening: str, denial: str, main: str) -> str:
+            return finish(opening + denial.replace("{C}", main))
+
+        return Ways((_OPENINGS, denials, clauses.mains), deny)
     if clauses.heads:
         return Ways(
             (_OPENINGS, clauses.heads, clauses.mains), lambda opening, head, main: finish(opening + head + main)

@@ -58,7 +58,8 @@ class SyntheticBooks:
     def quality(self, source: str, span: Span | None, text: str) -> Quality:
         """Return how good a text is as a summary of a span, or of the whole source (None), and why.
 
-        With w the importance of an event (1 to 10) and n the number of events that the text tells:
+        With n the number of events that the text tells, and w the importance of an event (1 to 10) with half of that of
+        the span's events that it is told to have caused (`importances`), which takes reading the span to know:
 
         - coverage: the sum over the span's true events of w times the share told, divided by the sum
           of the m largest w in the span, where m is n, or what would fit into the text's words, or

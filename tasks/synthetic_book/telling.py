@@ -4,7 +4,7 @@ from random import Random
 
 from rrm.core.ids import seed_for
 from rrm.core.task import Source
-from tasks.synthetic_book.actions import ACTIONS, CRIMES, MINOR, ORDINARY, PLOT
+from tasks.synthetic_book.actions import ACTIONS, CRIMES, MINOR, ORDINARY, PLOT, RUMOURED
 from tasks.synthetic_book.book import Book, Told
 from tasks.synthetic_book.events import Core, Event
 from tasks.synthetic_book.filler import FILLER
@@ -36,6 +36,11 @@ class _Teller:
         count = max(2, round(words / 4000))
         self.secrets_due = sorted(rng.uniform(0.03, 0.4) for _ in range(count))
         self.reveals_due = sorted(rng.uniform(0.78, 0.92) for _ in range(count))
+        self.rumours: list[tuple[int, Event]] = []
+        self.rumours_due = sorted(rng.uniform(0.05, 0.6) for _ in range(count))
+        self.denials_due = [due + rng.uniform(0.1, 0.35) for due in self.rumours_due]
+        self.fates: list[tuple[float, Event]] = []
+        self.trifles_due = sorted(rng.uniform(0.0, 0.5) for _ in range(max(2, round(words / 1000))))
         self.told: list[Told] = []
         self.pieces: list[str] = []
         self.length = self.written = 0
@@ -112,6 +117,8 @@ class _Teller:
     def _sentence(self, event: Event) -> str:
         if event.instead_of:
             return self._reveal_sentence(event)
+        if event.denied:
+            return finish(self.rng.choice(self.grammar.denials).replace("{C}", self._clause(event)))
         rng = self.rng
         main, at = self._clause(event), "-"
         if event.place:
@@ -156,6 +163,14 @@ class _Teller:
         if self.secrets and self.reveals_due and progress >= self.reveals_due[0]:
             self.reveals_due.pop(0)
             return self._reveal()
+        if self.rumours_due and progress >= self.rumours_due[0]:
+            self.rumours_due.pop(0)
+            return self._rumour()
+        if self.rumours and progress >= self.denials_due[0]:
+            self.denials_due.pop(0)
+            return self._denial()
+        if self.fates and progress >= self.fates[0][0]:
+            return self._fated(self.fates.pop(0)[1])
         for _ in range(30):
             event = self._consequence() if self.motives and self.rng.random() < 0.3 else self._incident()
             if event is not None and self._is_new(event):
@@ -164,6 +179,11 @@ class _Teller:
 
     def _happen(self, event: Event) -> Event:
         self.used |= {event, event.core}
+        progress = self.written / self.words
+        if event.importance == 1 and self.trifles_due and progress >= self.trifles_due[0]:
+            self.trifles_due.pop(0)
+            dues = [(self.rng.uniform(progress + 0.1, 0.97), event) for _ in range(self.rng.randint(2, 4))]
+            self.fates = sorted([*self.fates, *dues])
         if ACTIONS[event.action].leads_to:
             self.motives = [*self.motives[-24:], event]
         if event.action == "murder":
@@ -199,6 +219,16 @@ class _Teller:
         made = self._make(action, agent, other, motive.thing if motive.thing in self.things else "")
         return made._replace(cause=motive.core)
 
+    def _fated(self, trifle: Event) -> Event | None:
+        """Let a trifle of long ago lead to something that matters, or return None if nobody is there for it."""
+        for _ in range(30):
+            known = [name for name in (trifle.agent, trifle.other) if name in self.cast]
+            agent = self.rng.choice(known or self.present)
+            made = self._make(self.rng.choice(PLOT), agent, self._someone(agent))._replace(cause=trifle.core)
+            if self._is_new(made):
+                return self._happen(made)
+        return None
+
     def _make(self, action: str, agent: str, other: str, thing: str = "") -> Event:
         slots = {slot for form in self.grammar.clauses[action] for slot in form[0].slots}
         if "H" in slots:
@@ -227,6 +257,23 @@ class _Teller:
                     self._bury(event.other)
                 return event
         return None
+
+    def _rumour(self) -> Event | None:
+        """Tell something that never happened, and remember to say so."""
+        for _ in range(30):
+            agent = self.rng.choice(self.present)
+            event = self._make(self.rng.choice(RUMOURED), agent, self._someone(agent))._replace(place="")
+            if self._is_new(event):
+                denial = event._replace(denied=True)
+                self.used |= {event.core, denial.core}
+                self.rumours.append((len(self.told), denial))
+                return event
+        return None
+
+    def _denial(self) -> Event:
+        index, denial = self.rumours.pop(0)
+        self.told[index] = self.told[index]._replace(taken_back=self.length)
+        return denial
 
     def _reveal(self) -> Event:
         index, true = self.secrets.pop(self.rng.randrange(len(self.secrets)))

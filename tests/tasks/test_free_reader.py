@@ -170,7 +170,7 @@ def test_another_books_summary_earns_little() -> None:
     said = [" ".join(sentence_texts(source.text)[1:9]) for source in sources]
     own = [books.gold(source.id, None, text) for source, text in zip(sources, said, strict=True)]
     others = [books.gold(source.id, None, text) for source, text in zip(sources, [*said[1:], said[0]], strict=True)]
-    assert min(own) > 0.06 > max(others)
+    assert min(own) > 0.05 and max(others) < 0.06 and np.mean(own) > 0.1
 
 
 # ---- what a view holds ----

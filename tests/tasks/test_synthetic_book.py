@@ -17,6 +17,7 @@ from rrm.core.task import Span
 from rrm.core.text import paragraphs, sentence_texts, sentences
 from rrm.core.values import Passage, View
 from tasks.synthetic_book import Event, SyntheticBooks, perceived_quality, recognise, unrecognised_share
+from tasks.synthetic_book.judging import importances
 
 MURDER = "That evening, Anna stabbed Maron through the heart at Harrow Mill."
 THEFT = "Marin stole the brass key that belonged to Clara."
@@ -113,10 +114,19 @@ def test_every_book_has_confusable_names_causes_places_and_late_reveals(books: S
         events = [told.event for told in book.told]
         assert sum(event.cause is not None for event in events) >= 5
         assert sum(event.place != "" for event in events) >= 10
+        corrections = {told.at: told.event for told in book.told if told.event.takes_back}
         taken_back = [told for told in book.told if told.taken_back is not None]
-        assert len(taken_back) >= 2
-        length = len(book.source.text)
-        assert all(told.at < length / 2 and told.taken_back > 0.7 * length for told in taken_back if told.taken_back)
+        length, reveals, denials = len(book.source.text), 0, 0
+        for told in taken_back:
+            correction = corrections[told.taken_back or 0]
+            assert correction.takes_back == told.event.core
+            if correction.denied:
+                denials += 1
+                assert told.at < told.taken_back
+            else:
+                reveals += 1
+                assert told.at < length / 2 and told.taken_back > 0.7 * length
+        assert reveals >= 2 and denials >= 1
         names = {event.agent for event in events}
         close = [(a, b) for a in names for b in names if a < b and a[:2] == b[:2] and abs(len(a) - len(b)) < 3]
         assert close
@@ -141,7 +151,7 @@ def test_the_murdered_do_nothing_afterwards_unless_the_book_says_who_did_it_real
     for book in books.books:
         dead: set[str] = set()
         for event in (told.event for told in book.told):
-            assert event.instead_of or event.agent not in dead
+            assert event.takes_back or event.agent not in dead
             if event.action == "murder":
                 dead.add(event.other)
 
@@ -177,6 +187,10 @@ def test_impossible_books_are_refused(count: int, words: int) -> None:
         (
             "In truth it was Anne and not Anna who robbed Clara of the brass key.",
             Event("steal", "Anne", "Clara", "the brass key", instead_of="Anna"),
+        ),
+        (
+            "The rumour that Clara was robbed of the brass key by Marin turned out to be mere gossip.",
+            Event("steal", "Marin", "Clara", "the brass key", denied=True),
         ),
         ("Tobias and Anna were married in secret.", Event("marry", "Anna", "Tobias")),
         ("Zorka murdered Bolgar in cold blood.", Event("murder", "Zorka", "Bolgar")),
@@ -226,7 +240,7 @@ def test_any_exchanged_name_place_or_cause_makes_another_event(books: SyntheticB
 
 def test_true_sentences_are_accurate_and_in_order_wherever_they_stand(books: SyntheticBooks) -> None:
     source, told = books.sources()[0], told_sentences(books)
-    last = told[len(told) // 2 : len(told) // 2 + 8]  # after what is taken back was told
+    last = [sentence for sentence in told[len(told) // 2 :] if books.fact(source.id, sentence).true][:8]
     quality = books.quality(source.id, None, " ".join(last))
     assert (quality.accuracy, quality.coherence) == (1, 1)
     assert 0 < quality.overall == pytest.approx(quality.coverage)
@@ -253,7 +267,9 @@ def test_telling_every_event_of_a_span_covers_it_and_telling_none_scores_nothing
 
 def test_important_events_are_worth_more_than_trifles_in_as_few_words(books: SyntheticBooks) -> None:
     source = books.sources()[0]
-    told = sorted(told_sentences(books), key=lambda sentence: recognise(sentence)[0].importance)
+    causes = {told.event.cause for told in books.books[0].told}
+    told = [sentence for sentence in told_sentences(books) if recognise(sentence)[0].core not in causes]
+    told.sort(key=lambda sentence: recognise(sentence)[0].importance)
     late = [sentence for sentence in told if source.text.index(sentence) > len(source.text) / 2]
     assert books.gold(source.id, None, " ".join(late[-5:])) > 3 * books.gold(source.id, None, " ".join(late[:5]))
 
@@ -334,6 +350,28 @@ def test_a_reader_who_skips_gives_what_was_missed_half_the_benefit_of_the_doubt(
 def test_a_reader_learns_from_a_reveal_in_what_is_shown() -> None:
     reveal = "In truth it was Maron and not Marin who robbed Clara of the brass key."
     assert judged(shown(f"{THEFT} {reveal}"), THEFT, reveal) == [0, 1]
+
+
+def test_a_reader_learns_from_a_denial_in_what_is_shown() -> None:
+    denial = "The old papers proved that the tale that Marin robbed Clara of the brass key was an invention."
+    assert judged(shown(f"{THEFT} {denial}"), THEFT, denial) == [0, 1]
+    assert judged(shown(THEFT), THEFT, denial) == [1, 0]
+
+
+def test_a_trifle_weighs_as_much_as_half_of_what_came_of_it() -> None:
+    caused = "Clara murdered Elias in cold blood because Clara bought two loaves at the baker's."
+    bread = "Clara bought two loaves at the baker's."
+    assert judged(shown(f"{bread} {THEFT}"), bread) == pytest.approx([1 / 9])
+    assert judged(shown(f"{bread} {THEFT} {caused}"), bread) == pytest.approx([6 / 24])  # 1 + 10 / 2, 8, 10
+
+
+def test_only_the_whole_book_tells_which_trifles_matter(books: SyntheticBooks) -> None:
+    for book in books.books:
+        events = [told.event for told in book.told]
+        worth = dict(zip((event.core for event in events), importances(events), strict=True))
+        trifles = [event for event in events if event.importance == 1]
+        assert sum(worth[event.core] > 5 for event in trifles) >= 1
+        assert sum(worth[event.core] == 1 for event in trifles) > len(trifles) / 2
 
 
 def test_what_the_previous_context_told_is_true_but_covers_nothing() -> None:
