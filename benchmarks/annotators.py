@@ -211,7 +211,7 @@ class Client:
         return response.json() if "json" in response.headers["content-type"] else response.text
 
     async def join(self, token: str) -> None:
-        await self.ask("join", "POST", "/api/join", {"token": token, "agreed": True})
+        await self.ask("join", "POST", "/api/join", {"token": token})
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -343,7 +343,7 @@ def exports(server: Server, directory: Path, answers: int) -> None:
         with station_desk(directory) as desk:
             reader = desk.add_person("Reader", "reader", by="benchmark")
             token = desk.invite(reader.id, "benchmark")
-        client.post("/api/join", json={"token": token, "agreed": True}).raise_for_status()
+        client.post("/api/join", json={"token": token}).raise_for_status()
         heads = f"{'export':<8}  {'rows':>8}  {'rows/s':>8}  {'MB':>6}  {'seconds':>7}  {'of CPU':>6}"
         print(f"{heads}  {'before MB':>9}  {'most MB':>8}")
         for form in EXPORTS:

@@ -12,9 +12,12 @@ from typing import Any
 from rrm.api.look import REPORT
 from rrm.api.people import write_guidelines
 from rrm.api.runfile import with_changes
-from rrm.core.annotation import Item, Person, Purpose, Role
+from rrm.core.annotation import Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
 from rrm.core.desk import RunDesk
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
+from rrm.files.texts import decoded
+from rrm.files.whole import durable
+from rrm.interchange.annotations import csv
 from rrm.interchange.items import item_notes, items_from, ratings_from
 from rrm.interchange.notes import refuse_guesses
 from rrm.queue import SqlDesk, open_desk
@@ -60,12 +63,24 @@ def admin_token(desk: SqlDesk, name: str = "admin") -> str:
     return desk.invite(person.id, COMMAND_LINE)
 
 
+def write_csv(rows: Sequence[Mapping[str, Any]], out: Path | None) -> Path | None:
+    """Write rows as CSV for a spreadsheet and return where; on standard output (None) for - or nothing."""
+    content = b"".join(csv(dict(row) for row in rows))
+    if out is None or str(out) == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return None
+    durable(out, content)
+    out.chmod(0o600)  # links let people in, and names are nobody else's
+    return out
+
+
 # ---- addresses ----
 
 
-def link(address: str, token: str, query: str = "") -> str:
+def link(address: str, token: str) -> str:
     """Return an invitation: the token stands in the fragment, which browsers send to nobody."""
-    return f"{address}/join{query}#{token}"
+    return f"{address}/join#{token}"
 
 
 def remember_address(directory: Path, address: str) -> None:
@@ -104,15 +119,12 @@ def rater_rows(desk: SqlDesk) -> list[dict[str, Any]]:
 
 
 def change_raters(
-    desk: SqlDesk, verb: str, name: str, role: Role, limit: int, address: str, ask: Callable[[str], str]
+    desk: SqlDesk, verb: str, name: str, role: Role, address: str, ask: Callable[[str], str]
 ) -> dict[str, Any]:
     """Do to a rater what the verb says, and return what there is to tell."""
     if verb == "add":
         person = desk.add_person(name, role, by=COMMAND_LINE)
         return {"added": name, "id": person.id, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
-    if verb == "panel":
-        query = f"?{desk.settings().participant_parameter}=ID"
-        return {"panel": name, "link": link(address, desk.open_panel(name, limit, COMMAND_LINE), query)}
     person = named(desk, name)
     if verb == "invite":
         return {"invited": name, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
@@ -129,6 +141,35 @@ def change_raters(
         return {"forgotten": person.id, "answers": "stay under the pseudonym"}
     desk.set_state(person.id, "paused" if verb == "pause" else "active", COMMAND_LINE)
     return {verb: name}
+
+
+def panel_rules(quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool) -> PanelRules:
+    """Return a panel's rules as a command gives them; InputError for a file of ids that cannot be read."""
+    allowed = None
+    if allow is not None:
+        try:
+            lines = decoded(allow.read_bytes()).splitlines()
+        except (OSError, ValueError) as error:
+            raise InputError(f"the participant ids {allow} cannot be read as UTF-8 text: {error}") from error
+        allowed = tuple(dict.fromkeys(each.strip() for each in lines if each.strip()))
+    if signed and allowed is None:
+        raise ConfigError("--signed makes a link for each id of a list: give the list with --allow FILE")
+    return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed)
+
+
+def open_panel(desk: SqlDesk, name: str, limit: int, rules: PanelRules, address: str) -> dict[str, Any]:
+    """Open a panel; return its link; for one that signs links these, by participant, as `rows`."""
+    token = desk.open_panel(name, limit, COMMAND_LINE, rules=rules)
+    links = PanelLinks(link(address, token), desk.settings().participant_parameter)
+    if not rules.signed:
+        return {"panel": name, "link": links.blank()}
+    signed = links.signed(desk.proofs(token, rules.allowed or ()))
+    return {"panel": name, "rows": [{"participant": id, "link": own} for id, own in signed.items()]}
+
+
+def _exit(text: str) -> Exit:
+    """Read what a command says of a way out: an address, or else a code."""
+    return Exit(url=text) if "://" in text else Exit(code=text)
 
 
 # ---- items and ratings from files ----

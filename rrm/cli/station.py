@@ -99,6 +99,12 @@ def raters(
     name: Annotated[str | None, typer.Argument(help="The rater's name or pseudonym; a panel's name.")] = None,
     role: Annotated[RoleName, typer.Option(help="What the person may do.")] = RoleName.annotator,
     limit: Annotated[int, typer.Option(min=1, help="How many participants a panel's link admits.")] = 100,
+    quota: Annotated[int, typer.Option(min=0, help="Answers of each participant of a panel; 0: all there are.")] = 0,
+    completion: Annotated[str, typer.Option(help="A panel's completion code, or the https URL of its page.")] = "",
+    screen_out: Annotated[str, typer.Option(help="The same for those who do not pass practice.")] = "",
+    allow: Annotated[Path | None, typer.Option(help="A file of the ids that may join a panel, one a line.")] = None,
+    signed: Annotated[bool, typer.Option("--signed", help="A link of its own for each id of --allow, as CSV.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where links are written as CSV; -: standard output.")] = None,
     public_url: PublicUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +118,12 @@ def raters(
             return
         if name is None:
             raise ConfigError(f"rrm raters DIR {verb.value} needs a name")
-        _values(work.change_raters(desk, verb.value, name, role.value, limit, address, _ask), as_json)
+        if verb is RaterVerb.panel:
+            rules = work.panel_rules(quota, completion, screen_out, allow, signed)
+            told = work.open_panel(desk, name, limit, rules, address)
+            _listed(told, out, as_json) if signed else _values(told, as_json)
+            return
+        _values(work.change_raters(desk, verb.value, name, role.value, address, _ask), as_json)
 
 
 @station.command()
@@ -183,6 +194,19 @@ def assist(
 
 def _ask(what: str) -> str:
     return str(typer.prompt(what, hide_input=True, confirmation_prompt=True))
+
+
+def _listed(told: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    """Print what was done, and its `rows` as CSV: to a file, or on standard output, where nothing else stands then."""
+    from rrm.api.annotate import write_csv
+
+    rows = told.pop("rows")
+    if as_json and out is None:
+        typer.echo(json.dumps({**told, "rows": rows}))
+        return
+    written = write_csv(rows, out)
+    if written is not None:
+        _values({**told, "written": str(written), "rows": len(rows)}, as_json)
 
 
 def _values(values: dict[str, Any], as_json: bool) -> None:

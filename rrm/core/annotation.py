@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode
 
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -46,7 +47,7 @@ class Person:
     """Somebody who rates or looks on; `id` is the pseudonym that stands in records and exports.
 
     `kind` is "person" or "assistant". `name` is None once the person was forgotten. `participant` is
-    the id that a recruitment panel gave.
+    the id that a recruitment panel gave, `panel` the id of that panel.
     """
 
     id: str
@@ -57,6 +58,78 @@ class Person:
     participant: str | None = None
     created: float = 0.0
     has_password: bool = False
+    panel: str | None = None
+
+
+@dataclass(frozen=True)
+class Exit:
+    """Where a participant goes at the end: a `code` to hand in, and the panel's own page `url`; either may be empty."""
+
+    code: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class PanelRules:
+    """Whom a recruitment panel's link admits, and what each is asked.
+
+    A participant gives up to `quota` answers, practice aside (0: as many as there are), and then goes by
+    `completion`; who does not pass practice goes by `screen_out`. `allowed` lists the participant ids that may
+    join, None for any; of a panel that is `signed` each id needs the proof that stands in its own link.
+    """
+
+    quota: int = 0
+    completion: Exit = Exit()
+    screen_out: Exit = Exit()
+    allowed: tuple[str, ...] | None = None
+    signed: bool = False
+
+
+OPEN = PanelRules()
+"""A panel that admits anybody and asks for all there is."""
+
+Admits = Literal["anybody", "listed", "signed"]
+"""Whom a panel's link lets in: any participant id / those on its list / those with a signed link."""
+
+PROOF = "proof"
+"""The name of a signed link's proof."""
+
+ANYBODY: Admits = "anybody"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A recruitment panel as it is looked at: `joined` of `places` have come; `expires` in seconds since 1970."""
+
+    id: str
+    name: str
+    places: int
+    joined: int
+    quota: int
+    completion: Exit
+    screen_out: Exit
+    admits: Admits
+    expires: float
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the work of somebody ends for whom nothing is left: done, or not let in after practice; and the way out."""
+
+    outcome: Literal["complete", "screened_out"]
+    exit: Exit = Exit()
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What somebody has to take note of before the next item.
+
+    `consent` is the text to agree to, None for none; `guideline` is the version read last (0: none) where there is
+    a newer one, else None.
+    """
+
+    consent: str | None = None
+    guideline: int | None = None
 
 
 @dataclass(frozen=True)
@@ -288,8 +361,36 @@ class DeskSettings:
     auto_freeze: bool = True  # a complete place freezes when the run looks; else only an admin freezes it
     rating_points: int = 7
     consent: str = ""  # shown before the first item; a rater must agree
-    completion_code: str = ""  # shown when nothing is left, for recruitment panels
+    completion_code: str = ""  # shown when nothing is left to those who came by no panel
     participant_parameter: str = "participant"  # of a panel's link, such as PROLIFIC_PID
+
+
+class PanelLinks(NamedTuple):
+    """Links to a panel: `invitation` is the address with the token in its fragment, `parameter` the id's name."""
+
+    invitation: str
+    parameter: str
+
+    def blank(self) -> str:
+        """Return the link for all participants, with the blank in which the panel writes each one's id.
+
+        Panels such as Prolific fill in what stands in double braces with percent signs; for others, their own
+        sign is put in its place by hand. An id that still holds the blank is refused.
+        """
+        return self._with(f"{self.parameter}={{{{%{self.parameter}%}}}}")
+
+    def signed(self, proofs: Mapping[str, str]) -> dict[str, str]:
+        """Return a link for each participant id, with the proof that it is the own one."""
+        return {id: self._with(urlencode({self.parameter: id, PROOF: proof})) for id, proof in proofs.items()}
+
+    def _with(self, query: str) -> str:
+        address, sign, token = self.invitation.partition("#")
+        return f"{address}?{query}{sign}{token}"
+
+
+def consent_id(text: str) -> str:
+    """Name a consent text, so that it is on record which one somebody agreed to."""
+    return content_id("consent", text)
 
 
 def shortest_password(role: Role) -> int:

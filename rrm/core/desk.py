@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from rrm.core.annotation import (
+    OPEN,
     Annotation,
     Asked,
     AtWork,
     AuditEntry,
     DeskSettings,
+    Ending,
     Flag,
     Guideline,
     Item,
@@ -23,12 +25,15 @@ from rrm.core.annotation import (
     ItemState,
     Lease,
     OwnProgress,
+    Panel,
+    PanelRules,
     Person,
     PersonState,
     PlaceProgress,
     Role,
     Skipped,
     Submission,
+    Unread,
 )
 from rrm.core.place import Place
 from rrm.core.values import Request
@@ -39,8 +44,21 @@ from rrm.core.values import Request
 class Sessions(Protocol):
     """Lets people in and knows whose session is whose."""
 
-    def join(self, token: str, participant: str | None = None, *, keep: bool = False) -> str:
-        """Use a token up and return a new session token; AccessError for one that is unknown, used or expired."""
+    def join(
+        self,
+        token: str,
+        participant: str | None = None,
+        *,
+        keep: bool = False,
+        proof: str | None = None,
+        device: str | None = None,
+        agreed: str | None = None,
+    ) -> str:
+        """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
+
+        A panel's link needs the `participant` id, a signed one the `proof` beside it. `device` names the browser;
+        `agreed` the consent text (`consent_id`) that was agreed to.
+        """
         ...
 
     def log_in(self, name: str, password: str, *, keep: bool = False) -> str:
@@ -99,6 +117,22 @@ class RaterDesk(Protocol):
         ...
 
     def own_progress(self, person: str) -> OwnProgress: ...
+
+    def ending(self, person: str) -> Ending | None:
+        """Return how somebody's work ends for whom there are no items; None where it does not end for good."""
+        ...
+
+    def unread(self, person: str) -> Unread:
+        """Return what somebody has to agree to or to read before the next item."""
+        ...
+
+    def agree(self, person: str, text: str) -> None:
+        """Record that somebody agreed to the consent text of this id; ConflictError if it is another one by now."""
+        ...
+
+    def acknowledge(self, person: str, version: int) -> None:
+        """Record that somebody has read a version of the guidelines; a second time changes nothing."""
+        ...
 
 
 # ---- reading ----
@@ -235,8 +269,18 @@ class PeopleControl(Roster, Protocol):
         """Return a new one-use token; only its hash is kept."""
         ...
 
-    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0) -> str:
+    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0, rules: PanelRules = OPEN) -> str:
         """Return a token with which up to `limit` participants of a panel join, each under the own participant id."""
+        ...
+
+    def panels(self) -> list[Panel]: ...
+
+    def proofs(self, token: str, participants: Sequence[str]) -> dict[str, str]:
+        """Return, by participant id, the proof that a signed link of this panel carries beside the id."""
+        ...
+
+    def consents(self) -> list[tuple[str, str, float]]:
+        """Return who agreed to what: person, text, and seconds since 1970."""
         ...
 
     def set_password(self, person: str, password: str, by: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from types import TracebackType
 
+from rrm.queue.consents import Consents
 from rrm.queue.guidelines import Guidelines
 from rrm.queue.items import Items
 from rrm.queue.people import People
@@ -17,7 +18,7 @@ from rrm.store.database import open_database
 __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
-class SqlDesk(Items, Places, People, Guidelines, Search):
+class SqlDesk(Items, Places, People, Consents, Guidelines, Search):
     """An open desk, made by `open_desk`; a context manager. An `rrm.core.desk.Desk`, with `enter` and `taken`."""
 
     def __enter__(self) -> "SqlDesk":

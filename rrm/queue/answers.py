@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
 
-from rrm.core.annotation import Annotation, Flag, Lease, OwnProgress, Skipped, Submission
+from rrm.core.annotation import Annotation, Ending, Exit, Flag, Lease, OwnProgress, Skipped, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.kinds import is_right
 from rrm.core.place import Place
@@ -30,6 +30,7 @@ from rrm.queue.claims import (
     is_live,
     own_leases,
     put_draft,
+    quota_left,
     set_lease_state,
 )
 from rrm.queue.given import (
@@ -44,6 +45,7 @@ from rrm.queue.given import (
 )
 from rrm.queue.guidelines import read_settings
 from rrm.queue.items import ITEM, LEASE, in_words, item_rows
+from rrm.queue.panels import panel_of
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN, next_practice_state, practice_state
 from rrm.queue.shown import as_requested, as_shown, check
@@ -306,9 +308,12 @@ class Answers(Claims):
             settings = read_settings(connection)
             count, seconds = connection.execute(_DONE_SO_FAR, {"me": person}).one()
             lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
+            left = self._left.count(connection, person, self.clock(), settings)
+            panel = panel_of(connection, person)
+            most = quota_left(connection, person, panel.quota if panel is not None else 0)
             done = OwnProgress(
                 count,
-                self._left.count(connection, person, self.clock(), settings),
+                left if most is None else min(left, most),
                 seconds,
                 median(lately) if lately else None,
                 *_undoable(connection, person, settings.undo_limit),
@@ -321,6 +326,21 @@ class Answers(Claims):
             now = next_practice_state(practice)
             tries = max(1, settings.practice_tries - now.attempt + 1)
             return OwnProgress(**asdict(done) | _practising(now.done, now.right, now.items, tries))
+
+    def ending(self, person: str) -> Ending | None:
+        """Return how the work of somebody ends for whom there are no items; None where it does not end for good.
+
+        Who came by a panel leaves by its exits, anybody else with the completion code of the settings.
+        """
+        with self._read() as connection:
+            state, panel = find_person(connection, person).state, panel_of(connection, person)
+            if state == "refused":
+                return Ending("screened_out", panel.screen_out if panel is not None else Exit())
+            code = read_settings(connection).completion_code
+        progress = self.own_progress(person)
+        if state == "paused" or progress.practising or progress.left:
+            return None
+        return Ending("complete", panel.completion if panel is not None else Exit(code))
 
 
 def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]:

@@ -24,9 +24,11 @@ from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.queue.allot import ORDER, Allotted, allot
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
+from rrm.queue.given import done_so_far
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, not_touched
 from rrm.queue.left import Left
+from rrm.queue.panels import PANEL
 from rrm.queue.people import change_state
 from rrm.queue.practice import IS_CHECK, count_checks, next_practice_state, practice_items, practice_state
 from rrm.store.database import Opened
@@ -69,9 +71,11 @@ _WHO = (
         PERSON.c.role,
         PERSON.c.state.label("person_state"),
         select(DRAFT.c.item).where(DRAFT.c.person == PERSON.c.id).exists().label("drafts"),
+        PANEL.c.quota,
         *LEASE.c,
     )
     .join_from(PERSON, LEASE, (LEASE.c.person == PERSON.c.id) & is_held(), isouter=True)
+    .join(PANEL, PERSON.c.panel == PANEL.c.id, isouter=True)
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
 _EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
@@ -135,8 +139,9 @@ class Claims(Base):
         """Return the person's live lease, or lease the next item; None when there is none for this person.
 
         Never more leases and live answers than the item wants; never an item whose question the person has
-        answered, skipped or holds. Practice comes first; an own draft comes before other items; gold and
-        attention checks are mixed in while there is work. AccessError for somebody who gets no items.
+        answered, skipped or holds; none once a panel's quota is reached. Practice comes first; an own draft comes
+        before other items; gold and attention checks are mixed in while there is work. AccessError for somebody
+        who gets no items.
         """
         lease = self._do_together(self._claim, person, durable=False)
         self._left.handed_out(person, lease)
@@ -147,22 +152,26 @@ class Claims(Base):
         turn = self._turn(connection)
         leases: dict[str, Lease | None] = {}
         chosen: dict[str, Chosen] = {}
+        full: set[str] = set()  # whose quota is reached
         for person, who in self._who(connection, persons).items():
             leases[person] = None
             if who.id is not None:
                 leases[person] = self._as_lease(connection, who)
+            elif practice := self._practice(connection, person, turn) if who.person_state == "practising" else None:
+                chosen[person] = practice
+            elif quota_left(connection, person, who.quota) == 0:
+                full.add(person)
             elif one := self._choose(connection, person, who, turn):
                 chosen[person] = one
-        chosen |= self._work(connection, [each for each in leases if leases[each] is None and each not in chosen], turn)
+        without = [each for each in leases if leases[each] is None and each not in chosen and each not in full]
+        chosen |= self._work(connection, without, turn)
         leases |= self._hand_out(connection, chosen, turn)
         return [leases[person] for person in persons]
 
     def _choose(self, connection: Connection, person: str, who: Any, turn: Turn) -> "Chosen | None":
         """Choose what somebody who holds nothing gets before other work, and take a place of it."""
-        chosen = self._practice(connection, person, turn) if who.person_state == "practising" else None
-        if chosen is None and who.drafts:
-            chosen = self._drafted(connection, person)
-        return chosen or self._checked(connection, person, turn)
+        drafted = self._drafted(connection, person) if who.drafts else None
+        return drafted or self._checked(connection, person, turn)
 
     def _who(self, connection: Connection, persons: Sequence[str]) -> dict[str, Any]:
         """Return who they are with their live leases, if any, in this order; AccessError for who gets no items."""
@@ -389,6 +398,11 @@ def _lease_row(lease: Lease, chosen: Chosen, points: int, now: float) -> dict[st
         "expires": lease.expires,
         "state": "live",
     }
+
+
+def quota_left(connection: Connection, person: str, quota: int | None) -> int | None:
+    """Return how many more answers a panel's participant may give; None where there is no quota."""
+    return max(0, quota - done_so_far(connection, person)) if quota else None
 
 
 def own_lease(connection: Connection, person: str, lease: str) -> Any:

@@ -42,6 +42,11 @@ EVERY = select(
 
 IS_LIVE = RETRACTION.c.seq.is_(None)
 
+_DONE_SO_FAR = EVERY.where(
+    and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
+    IS_LIVE | (RETRACTION.c.state != "undone"),
+).with_only_columns(func.count())
+
 _LIVE = (
     EVERY.where(GIVEN.c.item.in_(bindparam("items", expanding=True)), IS_LIVE)
     .with_only_columns(GIVEN.c.item, GIVEN.c.answer_kind, GIVEN.c.answer)
@@ -69,6 +74,11 @@ _COUNT_IN = (
         changed=bindparam("now"),
     )
 )
+
+
+def done_so_far(connection: Connection, person: str) -> int:
+    """Return how many answers somebody gave, practice and decisions aside, that they did not take back."""
+    return int(connection.execute(_DONE_SO_FAR, {"me": person}).scalar_one())
 
 
 def as_annotation(row: Any) -> Annotation:

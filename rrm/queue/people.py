@@ -5,6 +5,8 @@ A token is 256 random bits, kept as its SHA-256; a password as an Argon2id hash.
 
 import hmac
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from threading import BoundedSemaphore
@@ -14,9 +16,12 @@ from unicodedata import normalize
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from rrm.core.annotation import (
+    OPEN,
     PASSWORD_LENGTH,
     ROLES,
     SHORTEST_PIN,
+    Panel,
+    PanelRules,
     Person,
     PersonState,
     Role,
@@ -25,7 +30,22 @@ from rrm.core.annotation import (
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
+from rrm.queue.consents import record_consent
 from rrm.queue.guidelines import latest_guideline
+from rrm.queue.panels import (
+    PANEL,
+    as_panel,
+    check_first_time,
+    check_participant,
+    checked_rules,
+    find_panel,
+    insert_panel,
+    participant_id,
+    proofs,
+    remember_arrival,
+    take_place,
+)
+from rrm.queue.practice import is_there_practice
 from rrm.store.tables import table
 
 if TYPE_CHECKING:
@@ -40,10 +60,10 @@ KEPT_LONGEST_SECONDS = 90 * 86_400.0
 SEEN_SECONDS = 60.0
 """How often it is written down that a session is in use."""
 
-NAME_LENGTH, PARTICIPANT_LENGTH = 80, 128
-MOST_HOURS, MOST_PLACES = 8_784.0, 100_000
+NAME_LENGTH = 80
+MOST_HOURS = 8_784.0
 
-_PERSON, _INVITATION, _PANEL, _SESSION = (table(name) for name in ("person", "invitation", "panel", "session"))
+_PERSON, _INVITATION, _SESSION = (table(name) for name in ("person", "invitation", "session"))
 _STATES: tuple[PersonState, ...] = get_args(PersonState)
 
 _SHORT, _LONG = (IDLE_SECONDS, LONGEST_SECONDS), (KEPT_IDLE_SECONDS, KEPT_LONGEST_SECONDS)
@@ -76,7 +96,7 @@ class People(Base):
             raise InputError(f"there is no role {role!r:.40}; there are {', '.join(ROLES)}")
         if kind not in ("person", "assistant"):
             raise InputError(f"a rater is of kind person or assistant, got {kind!r:.40}")
-        known_as = None if participant is None else _participant(participant)
+        known_as = None if participant is None else participant_id(participant)
 
         def add(connection: Connection) -> Person:
             if _is_there(connection, _PERSON.c.name, called):
@@ -85,27 +105,34 @@ class People(Base):
                 raise InputError("somebody has this participant id already: choose another")
             person = _insert_person(connection, called, role, kind, known_as, self.clock())
             self._note(connection, by, "add person", person.id, new=_public(person))
-            return person
+            return _as_there_is(connection, person)
 
         return self._do(add)
 
     def person(self, id: str) -> Person:
         with self._read() as connection:
-            return find_person(connection, id)
+            return _as_there_is(connection, find_person(connection, id))
 
     def persons(self) -> list[Person]:
         """Return everybody, the forgotten too, in the order in which they came."""
         with self._read() as connection:
-            rows = connection.execute(select(_PERSON).order_by(_PERSON.c.created, _PERSON.c.id))
-            return [_person(row) for row in rows]
+            rows = connection.execute(select(_PERSON).order_by(_PERSON.c.created, _PERSON.c.id)).all()
+            practice = is_there_practice(connection)
+        return [person if practice else _without_practice(person) for person in map(_person, rows)]
 
     def set_state(self, person: str, state: PersonState, by: str) -> None:
+        """Change a person's state; somebody who is paused and made active goes back to what they were."""
         if state not in _STATES:
             raise InputError(f"there is no state {state!r:.40}; there are {', '.join(_STATES)}")
 
         def change(connection: Connection) -> None:
-            old = change_state(connection, person, state)
-            self._note(connection, by, "change state", person, old, state)
+            old = connection.execute(select(_PERSON.c.state, _PERSON.c.resumes).where(_PERSON.c.id == person)).first()
+            back = state == "active" and old is not None and old.state == "paused" and old.resumes
+            new: PersonState = old.resumes if old is not None and back else state
+            was = change_state(connection, person, new)
+            if state == "paused" and was != "paused":
+                connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(resumes=was))
+            self._note(connection, by, "change state", person, was, new)
 
         self._do(change)
 
@@ -119,7 +146,7 @@ class People(Base):
             find_person(connection, person)
             if connection.dialect.name == "sqlite":  # which else leaves what was erased in the file
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
-            erased = {"name": None, "participant": None, "password": None, "state": "paused"}
+            erased = {"name": None, "participant": None, "password": None, "device": None, "state": "paused"}
             connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(erased))
             for tokens in (_SESSION, _INVITATION):
                 connection.execute(delete(tokens).where(tokens.c.person == person))
@@ -144,58 +171,64 @@ class People(Base):
         self._do(add)
         return token
 
-    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0) -> str:
+    def open_panel(self, name: str, limit: int, by: str, hours: float = 720.0, rules: PanelRules = OPEN) -> str:
         """Return a token with which up to `limit` participants of a panel join, each under the own participant id."""
         called, token, valid = _name(name), _new_token(), _seconds(hours)
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_PLACES:
-            raise InputError(f"a panel has 1 to {MOST_PLACES:,} places, got {limit!r:.40}")
+        kept = checked_rules(limit, rules)
 
         def add(connection: Connection) -> None:
-            panel, now = free_id(connection, _PANEL.c.id, "panel"), self.clock()
-            row = {"id": panel, "token": _hash(token), "name": called, "places": limit}
-            connection.execute(insert(_PANEL), [{**row, "joined": 0, "expires": now + valid}])
-            self._note(connection, by, "open panel", panel, new={"places": limit, "hours": hours})
+            panel = free_id(connection, PANEL.c.id, "panel")
+            about = {"token": _hash(token), "name": called, "places": limit, "expires": self.clock() + valid}
+            insert_panel(connection, panel, about, kept, _new_token())
+            listed = None if kept.allowed is None else len(kept.allowed)
+            told = {"quota": kept.quota, "listed": listed, "signed": kept.signed}
+            self._note(connection, by, "open panel", panel, new={"places": limit, "hours": hours, **told})
 
         self._do(add)
         return token
 
-    def join(self, token: str, participant: str | None = None, *, keep: bool = False) -> str:
+    def panels(self) -> list[Panel]:
+        """Return the panels, in the order in which they end."""
+        with self._read() as connection:
+            return [as_panel(row) for row in connection.execute(select(PANEL).order_by(PANEL.c.expires, PANEL.c.id))]
+
+    def proofs(self, token: str, participants: Sequence[str]) -> dict[str, str]:
+        """Return, by participant id, the proof that a signed link of this panel carries beside the id."""
+        with self._read() as connection:
+            return proofs(find_panel(connection, _hash(token), self.clock()), participants)
+
+    def join(
+        self,
+        token: str,
+        participant: str | None = None,
+        *,
+        keep: bool = False,
+        proof: str | None = None,
+        device: str | None = None,
+        agreed: str | None = None,
+    ) -> str:
         """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
 
-        A panel's participant who has joined before gets another session, even if all places are taken.
-        With `keep` the session is a long one, see `who`.
+        A panel's participant who has joined before gets another session, even if all places are taken; `proof`
+        comes with a signed link, and `device` names the browser, on which nobody gets fresh practice after a
+        participant of the same panel has failed it. With `keep` the session is a long one, see `who`. `agreed`
+        is the id of the consent text that was agreed to, which goes on record.
         """
         hashed, session = _hash(token), _new_token()
 
         def enter(connection: Connection) -> None:
             now = self.clock()
-            person = _invited(connection, hashed, now) or self._participating(connection, hashed, participant, now)
+            person = _invited(connection, hashed, now)
+            if person is None:
+                panel = find_panel(connection, hashed, now)
+                person = _participating(connection, panel, check_participant(panel, participant, proof), device, now)
             _open_session(connection, session, person, now, keep)
             self._note(connection, person, "join", person)
+            if agreed is not None:
+                record_consent(connection, person, agreed, now)
 
         self._do(enter)
         return session
-
-    def _participating(self, connection: Connection, hashed: str, participant: str | None, now: float) -> str:
-        """Return who joins a panel, somebody new if need be; raise AccessError if the token is none of a panel."""
-        found = connection.execute(select(_PANEL).where(_PANEL.c.token == hashed)).one_or_none()
-        if found is None or not hmac.compare_digest(found.token, hashed) or found.expires <= now:
-            raise AccessError("this link was used already, has expired or is not whole: ask for a new one")
-        if participant is None:
-            raise InputError("this link is a panel's and needs the participant id: open it from the panel's page")
-        known_as = _participant(participant)
-        known = connection.execute(select(_PERSON).where(_PERSON.c.participant == known_as)).one_or_none()
-        if known is not None:
-            if known.role != "annotator":  # a panel's link, which many have, must not lead into the house
-                raise AccessError("a panel's link is for annotators only: use the own invitation")
-            return str(known.id)
-        if found.joined >= found.places:
-            raise AccessError("all places of this panel are taken: tell the panel's people")
-        name = f"{found.name} {found.joined + 1}"
-        while _is_there(connection, _PERSON.c.name, name):
-            name += "+"
-        connection.execute(update(_PANEL).where(_PANEL.c.id == found.id).values(joined=found.joined + 1))
-        return _insert_person(connection, name, "annotator", "person", known_as, now).id
 
     # ---- passwords ----
 
@@ -272,6 +305,7 @@ class People(Base):
         hashed, now = _hash(session), self.clock()
         with self._read() as connection:
             found = connection.execute(_BY_TOKEN, {"hashed": hashed}).one_or_none()
+            person = None if found is None else _as_there_is(connection, _person(found))
         if found is None or not hmac.compare_digest(found.token, hashed):
             return None
         idle, longest = _LONG if found.kept else _SHORT
@@ -279,7 +313,7 @@ class People(Base):
             return None
         if now - found.seen >= SEEN_SECONDS:
             self._do(lambda connection: _touch(connection, hashed, now), durable=False)
-        return _person(found)
+        return person
 
     def log_out(self, session: str) -> None:
         """End a session; one that has ended already is fine."""
@@ -318,9 +352,19 @@ def change_state(connection: Connection, person: str, state: PersonState) -> Per
 # ---- rows ----
 
 
+def _as_there_is(connection: Connection, person: Person) -> Person:
+    """Return a person whose state follows what there is: where nothing is to be practised nobody practises."""
+    practises = person.state == "practising"
+    return _without_practice(person) if practises and not is_there_practice(connection) else person
+
+
+def _without_practice(person: Person) -> Person:
+    return replace(person, state="active") if person.state == "practising" else person
+
+
 def _person(row: Any) -> Person:
     known = (row.id, row.name, row.role, row.kind, row.state, row.participant, row.created)
-    return Person(*known, has_password=row.password is not None)
+    return Person(*known, has_password=row.password is not None, panel=row.panel)
 
 
 def _public(person: Person) -> dict[str, str]:
@@ -336,6 +380,22 @@ def _insert_person(
     about = {"id": id, "name": name, "role": role, "kind": kind, "state": state, "participant": participant}
     connection.execute(insert(_PERSON), [{**about, "password": None, "created": now}])
     return Person(id, name, role, kind, state, participant, now)
+
+
+def _participating(connection: Connection, panel: Any, known_as: str, device: str | None, now: float) -> str:
+    """Return who joins a panel under this participant id, somebody new if need be."""
+    known = connection.execute(select(_PERSON).where(_PERSON.c.participant == known_as)).one_or_none()
+    if known is not None:
+        if known.role != "annotator":  # a panel's link, which many have, must not lead into the house
+            raise AccessError("a panel's link is for annotators only: use the own invitation")
+        return str(known.id)
+    check_first_time(connection, panel, device)
+    name = f"{panel.name} {take_place(connection, panel)}"
+    while _is_there(connection, _PERSON.c.name, name):
+        name += "+"
+    person = _insert_person(connection, name, "annotator", "person", known_as, now).id
+    remember_arrival(connection, person, panel, device)
+    return person
 
 
 def _known_by_name(connection: Connection, person: str) -> Person:
@@ -413,15 +473,6 @@ def _name_or_none(name: str) -> str | None:
     if not isinstance(name, str) or len(name) > 10 * NAME_LENGTH:
         return None
     return _line(normalize("NFC", name).strip(), NAME_LENGTH)
-
-
-def _participant(id: str) -> str:
-    known_as = _line(id, PARTICIPANT_LENGTH) if isinstance(id, str) else None
-    if known_as is None or not known_as.strip():
-        raise InputError(f"a participant id has 1 to {PARTICIPANT_LENGTH} printable characters, got {id!r:.100}")
-    if "{{" in known_as:  # else all of the panel would be one person
-        raise InputError(f"the panel's link holds a blank that was not filled in, {known_as!r:.100}: mend the link")
-    return known_as
 
 
 def _line(text: str, most: int) -> str | None:

@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import JSON, Field
 
 from rrm.store.tables import Row
 
 
 class PersonRow(Row, table=True):
-    """Somebody who rates or looks on. `name`, `participant` and `password` (a hash) go when they are forgotten."""
+    """Somebody who rates or looks on. Once they are forgotten, `name`, `participant`, `password` and `device` go.
+
+    `panel` is the one they came by, `device` the hash of the browser's name with which they did; `resumes` is the
+    state that somebody who is paused goes back to.
+    """
 
     __table_args__ = (UniqueConstraint("name"), UniqueConstraint("participant"))
     id: str = Field(primary_key=True)
@@ -20,6 +24,9 @@ class PersonRow(Row, table=True):
     participant: str | None
     password: str | None
     created: float
+    panel: str | None
+    device: str | None
+    resumes: str | None
 
 
 class InvitationRow(Row, table=True):
@@ -32,7 +39,12 @@ class InvitationRow(Row, table=True):
 
 
 class PanelRow(Row, table=True):
-    """A token, by its hash, with which up to `places` participants of a panel join; `joined` did."""
+    """A token, by its hash, with which up to `places` participants of a panel join; `joined` did.
+
+    Each gives up to `quota` answers (0: as many as there are). `completion` and `screen_out` are exits with `code`
+    and `url`. `allowed` holds the hashes of the ids that may join, None for any; `secret` signs links, "" where
+    none are signed.
+    """
 
     id: str = Field(primary_key=True)
     token: str = Field(unique=True)
@@ -40,6 +52,11 @@ class PanelRow(Row, table=True):
     places: int
     joined: int
     expires: float
+    quota: int
+    completion: Any = Field(sa_type=JSON)
+    screen_out: Any = Field(sa_type=JSON)
+    allowed: Any = Field(sa_type=JSON)
+    secret: str
 
 
 class SessionRow(Row, table=True):
@@ -59,6 +76,33 @@ class GuidelineRow(Row, table=True):
     text: str
     at: float
     by: str
+
+
+class ConsentTextRow(Row, table=True):
+    """A text that people agreed to, by its hash."""
+
+    id: str = Field(primary_key=True)
+    text: str
+
+
+class ConsentRow(Row, table=True):
+    """That somebody agreed to a text."""
+
+    __table_args__ = (Index("ix_consent_person", "person"),)
+    seq: int | None = Field(default=None, primary_key=True)
+    person: str = Field(foreign_key="person.id")
+    text: str = Field(foreign_key="consenttext.id")
+    at: float
+
+
+class AcknowledgedRow(Row, table=True):
+    """That somebody has read a version of the guidelines."""
+
+    __table_args__ = (Index("ix_acknowledged_person", "person"),)
+    seq: int | None = Field(default=None, primary_key=True)
+    person: str = Field(foreign_key="person.id")
+    version: int
+    at: float
 
 
 class SettingRow(Row, table=True):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from rrm.core.annotation import DeskSettings, Purpose
+from rrm.queue.guidelines import read_settings
 from rrm.queue.items import ITEM, LEASE
 from rrm.store.tables import table
 
@@ -60,6 +61,11 @@ def practice_state(connection: Connection, person: str, settings: DeskSettings) 
 def count_checks(connection: Connection) -> dict[Purpose, int]:
     """Return how many items of each purpose but work there are, where there are any."""
     return dict(connection.execute(_HOW_MANY).all())
+
+
+def is_there_practice(connection: Connection) -> bool:
+    """Whether new raters have anything to practise with."""
+    return bool(read_settings(connection).practice_items and count_checks(connection).get("practice"))
 
 
 def next_practice_state(state: PracticeState) -> PracticeState:

@@ -2,6 +2,7 @@
 
 import re
 from hashlib import blake2b
+from secrets import token_urlsafe
 from typing import Annotated
 
 from fastapi import HTTPException, Path, Request, Response
@@ -152,6 +153,19 @@ def forget_session(gate: Gate, request: Request, response: Response) -> None:
     response.delete_cookie(
         cookie_name(gate, request), path="/", secure=gate.settings.secure, httponly=True, samesite="lax"
     )
+
+
+def device_of(gate: Gate, request: Request) -> str:
+    """Return what this browser is known by, the same after a log-out; a new random name for one that has none."""
+    told = request.cookies.get(f"{cookie_name(gate, request)}-device", "")
+    return told if _TOKEN.fullmatch(told) else token_urlsafe(16)
+
+
+def remember_device(gate: Gate, request: Request, response: Response, device: str) -> None:
+    """Have the browser keep what it is known by, so that nobody practises anew under another participant id."""
+    name = f"{cookie_name(gate, request)}-device"
+    secure = gate.settings.secure
+    response.set_cookie(name, device, max_age=KEPT_SECONDS, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def invitation(gate: Gate, request: Request, token: str) -> str:

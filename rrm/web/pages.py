@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from rrm.core.annotation import Person, Role
+from rrm.core.annotation import Person, Role, consent_id
 from rrm.core.desk import Rules
 from rrm.web.access import HOMES, public, visit, visitor
 from rrm.web.station import Gate
@@ -59,7 +59,12 @@ def router(gate: Gate, rules: Rules) -> APIRouter:
     @routes.get("/join", dependencies=[Depends(public)])
     def join() -> HTMLResponse:
         settings = rules.settings()
-        return _render("rater/join", consent=settings.consent, participant_parameter=settings.participant_parameter)
+        return _render(
+            "rater/join",
+            consent=settings.consent,
+            agreed=consent_id(settings.consent),
+            participant_parameter=settings.participant_parameter,
+        )
 
     for page in PAGES:
         routes.add_api_route(page.path, _shell(gate, page), methods=["GET"], name=page.template)

@@ -139,10 +139,19 @@ declare namespace Wire {
   }
   /** Who came in, and where the own work begins; `choose` is how long a password to choose first is at least. */
   interface CameIn { next: string; name: string | null; choose: number | null }
+  /** The way out: a code to hand in, and the panel's own page; either may be empty. */
+  interface Exit { code: string; url: string }
+  interface Ending { outcome: "complete" | "screened_out"; exit: Exit }
+  /** What has to be agreed to or read before the next item: one of the two. */
+  interface Asks {
+    consent: { id: string; text: string } | null;
+    guideline: { version: number; html: string; text: string; read: number; before: string } | null;
+  }
   interface Next {
     lease: Lease | null;
     progress: Progress;
-    done: { completion_code: string | null } | null;
+    asks: Asks | null;
+    done: Ending | null;
     reason: string | null;
   }
   interface PracticeResult { right: boolean | null; expected: Answer | null; explanation: string }
@@ -194,6 +203,7 @@ declare namespace Wire {
     state: PersonState;
     participant: string | null;
     created: number;
+    panel: string | null;
   }
   interface Rater extends Person {
     last: number | null;
@@ -208,6 +218,17 @@ declare namespace Wire {
     alerts: { name: string; why: string }[];
   }
 
+  interface Panel {
+    id: string;
+    name: string;
+    places: number;
+    joined: number;
+    quota: number;
+    completion: Exit;
+    screen_out: Exit;
+    admits: "anybody" | "listed" | "signed";
+    expires: number;
+  }
   interface Guideline extends ShownGuideline { text: string; at: number; by: string; name: string | null }
   interface Settings {
     overlap: number;
@@ -255,6 +276,8 @@ declare namespace Wire {
     "/api/admin/raters": { computed: Computed | null; raters: Rater[] };
     [items: `/api/admin/items?${string}`]: { items: ItemRow[]; next: number | null; places: Placed[] };
     [item: `/api/admin/items/${string}`]: RecordedItem;
+    "/api/admin/panels": Panel[];
+    "/api/admin/consents": { person: string; text: string; at: number }[];
     "/api/admin/guidelines": Guideline;
     [guideline: `/api/admin/guidelines/${number}`]: Guideline;
     "/api/admin/settings": Settings;
@@ -268,6 +291,8 @@ declare namespace Wire {
     "/api/password": Empty;
     "/api/logout": Empty;
     "/api/claim": Next;
+    "/api/consent": Empty;
+    "/api/guidelines/read": Empty;
     "/api/undo": { lease: Lease };
     [answer: `/api/leases/${string}/answer`]: Sent;
     [skip: `/api/leases/${string}/skip`]: Sent;
@@ -282,7 +307,7 @@ declare namespace Wire {
     [state: `/api/admin/raters/${string}/state`]: Empty;
     [requeue: `/api/admin/raters/${string}/requeue`]: { answers: number };
     [forget: `/api/admin/raters/${string}/forget`]: Empty;
-    "/api/admin/panels": { link: string };
+    "/api/admin/panels": { link: string; links: Record<string, string> };
     "/api/admin/password": Empty;
     "/api/admin/guidelines": { version: number };
     "/api/admin/guidelines/preview": { html: string };

@@ -346,7 +346,7 @@ def station(waiting: tuple[Path, SqlDesk]) -> Iterator[tuple[Path, SqlDesk, http
     said = "".join(process.stdout.readline() for _ in range(3))
     address, token = re.findall(r"(http://\S+)/join#(\S+)", said)[0]
     with httpx.Client(base_url=address, headers={"Origin": address}, timeout=30) as client:
-        assert client.post("/api/join", json={"token": token, "agreed": True}).status_code == 200
+        assert client.post("/api/join", json={"token": token}).status_code == 200
         yield out, desk, client
     process.kill()
     process.wait()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx
@@ -95,7 +96,7 @@ def test_a_rater_is_added_invited_paused_let_in_and_forgotten(folder: Path) -> N
         person = desk.who(session)
         assert person is not None and (person.id, person.name, person.role) == (added["id"], "Anna", "annotator")
         assert person.state == "practising"
-    for verb, state in (("pause", "paused"), ("resume", "active")):
+    for verb, state in (("pause", "paused"), ("resume", "practising"), ("resume", "active")):
         told("raters", folder, verb, "Anna")
         assert [row["state"] for row in told("raters", folder)["rows"]] == [state]
     assert told("raters", folder, "invite", added["id"])["invitation"].partition("#")[2] != token
@@ -108,11 +109,30 @@ def test_a_rater_is_added_invited_paused_let_in_and_forgotten(folder: Path) -> N
 
 def test_a_panels_link_admits_as_many_participants_as_it_says(folder: Path) -> None:
     link = told("raters", folder, "panel", "study", "--limit", "1", "--public-url", "https://rate.example.org")["link"]
-    assert re.fullmatch(r"https://rate\.example\.org/join\?participant=ID#[\w-]{43}", link)
+    assert re.fullmatch(r"https://rate\.example\.org/join\?participant=\{\{%participant%\}\}#[\w-]{43}", link)
     with open_desk(folder) as desk:
         assert desk.who(desk.join(link.partition("#")[2], "p1")) is not None
         with pytest.raises(PermissionError):
             desk.join(link.partition("#")[2], "p2")
+
+
+def test_a_panel_of_signed_links_is_written_for_a_spreadsheet(folder: Path, tmp_path: Path) -> None:
+    ids, out = tmp_path / "ids.txt", tmp_path / "links.csv"
+    ids.write_text("a1\n\nb2\n")
+    asked = ("panel", "study", "--quota", "3", "--completion", "https://panel.example/done", "--screen-out", "OUT")
+    told("raters", folder, *asked, "--allow", ids, "--signed", "--out", out)
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        links = {row["participant"]: row["link"] for row in csv.DictReader(file)}
+    assert set(links) == {"a1", "b2"}
+    assert out.stat().st_mode & 0o77 == 0
+    with open_desk(folder) as desk:
+        parts = urlsplit(links["a1"])
+        asks = parse_qs(parts.query)
+        assert desk.who(desk.join(parts.fragment, "a1", proof=asks["proof"][0])) is not None
+        [panel] = desk.panels()
+        assert (panel.quota, panel.completion.url, panel.screen_out.code) == (3, "https://panel.example/done", "OUT")
+    refused = command("raters", folder, "panel", "study", "--signed", fails=True).exception
+    assert isinstance(refused, ConfigError) and "--allow" in str(refused)
 
 
 def test_a_password_is_asked_for_and_not_an_argument(folder: Path) -> None:
@@ -191,9 +211,9 @@ def test_annotate_prints_the_admins_link_serves_and_ends_at_a_signal(served: Any
     process, said = served
     address, token = re.search(r"(http://127\.0\.0\.1:\d+)/join#([\w-]+)", said).groups()  # type: ignore[union-attr]
     with httpx.Client(base_url=address, headers={"Origin": address}) as client:
-        assert client.post("/api/join", json={"token": token, "agreed": True}).json()["next"] == "/admin"
+        assert client.post("/api/join", json={"token": token}).json()["next"] == "/admin"
         assert client.get("/api/me").json()["role"] == "admin"
-        assert client.post("/api/join", json={"token": token, "agreed": True}).status_code in (401, 403)
+        assert client.post("/api/join", json={"token": token}).status_code in (401, 403)
         assert told("raters", folder, "add", "Ben")["invitation"].startswith(f"{address}/join#")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0, process.stderr.read()

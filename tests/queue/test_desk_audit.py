@@ -44,7 +44,7 @@ def test_every_change_by_somebody_writes_exactly_one_entry_with_before_and_after
     assert first == [
         ("add person", {"role": "admin", "kind": "person", "state": "active"}),
         ("invite person", {"hours": 168.0}),
-        ("open panel", {"places": 2, "hours": 720.0}),
+        ("open panel", {"places": 2, "hours": 720.0, "quota": 0, "listed": None, "signed": False}),
         ("join", None),
         ("join", None),
     ]

@@ -39,7 +39,7 @@ def dump(directory: Path) -> str:
 def test_a_person_is_known_by_a_random_pseudonym(either: House, clock: Clock) -> None:
     ada = either.add_person("Ada", participant="x-1", by="system")
     assert re.fullmatch("p-[0-9a-f]{8}", ada.id)
-    assert ada == Person(ada.id, "Ada", "annotator", "person", "practising", "x-1", clock.now)
+    assert ada == Person(ada.id, "Ada", "annotator", "person", "active", "x-1", clock.now)
     assert either.person(ada.id) == ada
     assert either.persons() == [ada]
 
@@ -54,8 +54,8 @@ def test_equal_names_in_two_records_have_different_pseudonyms(tmp_path: Path, cl
 
 def test_only_annotators_of_either_kind_start_with_practice(house: House) -> None:
     states = {role: house.add_person(role, role, by="system").state for role in ROLES}
-    assert states == {"annotator": "practising", "adjudicator": "active", "admin": "active", "reader": "active"}
-    assert house.add_person("A model", kind="assistant", by="system").state == "practising"
+    assert states == {"annotator": "active", "adjudicator": "active", "admin": "active", "reader": "active"}
+    assert house.add_person("A model", kind="assistant", by="system").state == "active"  # there is no practice
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_participant_joins_a_panel_as_a_new_annotator_under_the_own_id(house: 
     assert joined is not None
     assert (joined.role, joined.state, joined.participant, joined.name) == (
         "annotator",
-        "practising",
+        "active",
         "5f3c",
         "Spring 1",
     )

@@ -287,9 +287,9 @@ def test_somebody_new_gets_a_link_that_works_once(home: House) -> None:
     assert made["link"].startswith(f"{BASE}/join#")
     assert (made["person"]["name"], made["person"]["role"]) == ("Kim", "annotator")
     token = made["link"].partition("#")[2]
-    joined = home.client().post("/api/join", json={"token": token, "agreed": True})
+    joined = home.client().post("/api/join", json={"token": token})
     assert joined.json() == {"next": "/work", "name": "Kim", "choose": 6}
-    assert home.client().post("/api/join", json={"token": token, "agreed": True}).status_code == 401
+    assert home.client().post("/api/join", json={"token": token}).status_code == 401
     assert token not in home.clients["ada"].get("/api/admin/audit").text
 
 
@@ -331,7 +331,7 @@ def test_a_panels_link_asks_the_panel_for_the_participants_id(home: House) -> No
     page, _, token = link.partition("#")
     assert page == f"{BASE}/join?PROLIFIC_PID={{{{%PROLIFIC_PID%}}}}"
     for participant, status in {"5f3a": 200, "{{%PROLIFIC_PID%}}": 422, "9c1b": 200, "77": 401}.items():
-        body = {"token": token, "participant": participant, "agreed": True}
+        body = {"token": token, "participant": participant}
         assert home.client().post("/api/join", json=body).status_code == status, participant
 
 

@@ -53,8 +53,8 @@ RAW = {"NaN": b"NaN", "Infinity": b"Infinity", "1e309": b"1e309", "minus": b"-",
 FIELDS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
     "/api/join": (
         "POST",
-        {"token": "a" * 43, "participant": "P", "agreed": True},
-        [("token", "text"), ("participant", "text"), ("agreed", "number")],
+        {"token": "a" * 43, "participant": "P", "agreed": "consent-1"},
+        [("token", "text"), ("participant", "text"), ("agreed", "text")],
     ),
     "/api/login": ("POST", {"name": "ada", "password": "x" * 12}, [("name", "text"), ("password", "text")]),
     "/api/leases/{id}/draft": ("PUT", {"draft": {"text": "a"}}, [("draft", "text"), ("draft.text", "text")]),

@@ -61,7 +61,7 @@ def test_the_61st_answer_of_a_minute_has_to_wait(limited: House, clock: Clock) -
 
 
 def attempts(client: TestClient, token: str = "a" * 43) -> int:
-    return client.post("/api/join", json={"token": token, "agreed": True}).status_code
+    return client.post("/api/join", json={"token": token}).status_code
 
 
 def log_in(client: TestClient, name: str, password: str = "y" * 12) -> int:
@@ -110,7 +110,7 @@ def test_a_trusted_proxy_says_who_its_clients_are(tmp_path: Path) -> None:
         proxied = TestClient(house.app, base_url=BASE, headers={"Origin": BASE}, client=("10.1.2.3", 1))
 
         def tried(named: str) -> int:
-            body = {"token": "a" * 43, "agreed": True}
+            body = {"token": "a" * 43}
             return proxied.post("/api/join", json=body, headers={"X-Forwarded-For": named}).status_code
 
         assert [tried("192.0.2.1") for _ in range(6)] == [401] * 5 + [429]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rrm.core.annotation import consent_id
 from rrm.web.station import WebSettings
 from tests.web.stations import BASE, COOKIE, PASSWORD, House, house_in
 
@@ -14,7 +15,7 @@ def invite(house: House, name: str) -> str:
 
 def join(house: House, token: str, **more: object) -> object:
     client = house.client()
-    return client, client.post("/api/join", json={"token": token, "agreed": True, **more})
+    return client, client.post("/api/join", json={"token": token, **more})
 
 
 def test_an_invitation_leads_in_once(house: House) -> None:
@@ -151,11 +152,15 @@ def test_consent_must_be_given_where_it_is_asked_for(house: House) -> None:
     house.desk.change_settings({"consent": "I agree to <b>all</b>."}, by="test")
     token = invite(house, "nora")
     assert "I agree to &lt;b&gt;all&lt;/b&gt;." in house.client().get("/join").text
-    for body in ({"token": token}, {"token": token, "agreed": False}):
+    for body, status in (({"token": token}, 422), ({"token": token, "agreed": consent_id("another text")}, 409)):
         refused = house.client().post("/api/join", json=body)
-        assert refused.status_code == 422
+        assert refused.status_code == status
         assert "consent" in refused.json()["detail"]
-    assert join(house, token)[1].status_code == 200  # the token was not used up by the refusals
+    agreed = consent_id("I agree to <b>all</b>.")
+    assert agreed in house.client().get("/join").text
+    assert join(house, token, agreed=agreed)[1].status_code == 200  # the token was not used up by the refusals
+    [(person, text, _)] = house.desk.consents()
+    assert (house.desk.person(person).name, text) == ("nora", "I agree to <b>all</b>.")
 
 
 def test_a_panels_participants_join_with_one_link_each_under_the_own_id(house: House) -> None:

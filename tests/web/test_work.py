@@ -80,7 +80,7 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
         assert answered.json()["practice"] is None
         following = answered.json()["next"]
     assert set(leases) == set(ALL_KINDS)
-    assert following["done"] == {"completion_code": None}
+    assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": ""}}
     assert (following["progress"]["done"], following["progress"]["left"]) == (8, 0)
     given = {each.kind: each for each in given_of(counting)}
     for kind in ("comparison", "ranking"):
@@ -329,7 +329,8 @@ def test_practice_is_told_and_those_who_pass_go_on_to_the_end_with_its_code(scho
     assert last["next"] == {
         "lease": None,
         "progress": last["next"]["progress"],
-        "done": {"completion_code": "DONE-42"},
+        "asks": None,
+        "done": {"outcome": "complete", "exit": {"code": "DONE-42", "url": ""}},
         "reason": None,
     }
     assert anna.get("/api/history").json()[0]["kind"] == "label"
@@ -339,8 +340,7 @@ def test_practice_is_told_and_those_who_pass_go_on_to_the_end_with_its_code(scho
 def test_those_who_fail_practice_get_no_items_and_no_code(schooled: House) -> None:
     told = practise(schooled, "ben", right=False)
     assert told["next"]["lease"] is None
-    assert told["next"]["done"] is None
-    assert "practice" in told["next"]["reason"]
+    assert told["next"]["done"] == {"outcome": "screened_out", "exit": {"code": "", "url": ""}}
     assert "DONE-42" not in schooled.clients["ben"].get("/api/me").text
     assert "DONE-42" not in schooled.clients["ben"].post("/api/claim", json={}).text
 
@@ -353,7 +353,7 @@ def test_an_item_that_somebody_else_holds_is_waited_for_not_the_end(tmp_path: Pa
         assert (told["lease"], told["done"]) == (None, None)
         assert "again" in told["reason"]
         assert submit(anna, lease).status_code == 200
-        assert ben.post("/api/claim", json={}).json()["done"] == {"completion_code": "DONE-42"}
+        assert ben.post("/api/claim", json={}).json()["done"]["exit"] == {"code": "DONE-42", "url": ""}
 
 
 def test_me_tells_the_guidelines_as_clean_html(house: House) -> None:

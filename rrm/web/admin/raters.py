@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from rrm.agreement.raters import rater_stats
-from rrm.core.annotation import Person, PersonState, Role
+from rrm.core.annotation import Exit, PanelLinks, PanelRules, Person, PersonState, Role
 from rrm.core.desk import PeopleControl, Rules
-from rrm.core.errors import ConflictError
+from rrm.core.errors import ConflictError, InputError
 from rrm.web.access import Id, allow, invitation
 from rrm.web.admin.viewing import computed
 from rrm.web.fields import Body, Nothing
@@ -26,11 +26,25 @@ class Changing(Body):
     state: PersonState
 
 
+Participants = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
+
+
 class Panel(Body):
-    """A recruitment panel's name and for how many of its participants the link is good."""
+    """A recruitment panel's name, for how many of its participants the link is good, and what each is asked.
+
+    Codes and URLs are those of completion and of screen-out. `participants` are the ids that may join, None for
+    any; with `signed` each of them gets a link of its own.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     limit: Annotated[int, Field(ge=1, le=100_000)]
+    quota: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    completion_code: Annotated[str, Field(max_length=200)] = ""
+    completion_url: Annotated[str, Field(max_length=2_000)] = ""
+    screen_out_code: Annotated[str, Field(max_length=200)] = ""
+    screen_out_url: Annotated[str, Field(max_length=2_000)] = ""
+    participants: Participants | None = None
+    signed: bool = False
 
 
 class Password(Body):
@@ -83,10 +97,18 @@ def router(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) ->
 
     @routes.post("/panels")
     def panel(body: Panel, admin: Admin, request: Request) -> dict[str, Any]:
-        link = invitation(gate, request, people.open_panel(body.name, body.limit, admin.id))
-        parameter = rules.settings().participant_parameter
-        # panels put the participant's id in the place of what stands in double braces
-        return {"link": link.replace("/join#", f"/join?{parameter}={{{{%{parameter}%}}}}#", 1)}
+        token = people.open_panel(body.name, body.limit, admin.id, rules=_panel_rules(body))
+        links = PanelLinks(invitation(gate, request, token), rules.settings().participant_parameter)
+        signed = people.proofs(token, body.participants or []) if body.signed else {}
+        return {"link": links.blank(), "links": links.signed(signed)}
+
+    @routes.get("/panels")
+    def panels(_: Viewer) -> list[dict[str, Any]]:
+        return [asdict(each) for each in people.panels()]
+
+    @routes.get("/consents")
+    def consents(_: Viewer) -> list[dict[str, Any]]:
+        return [{"person": person, "text": text, "at": at} for person, text, at in people.consents()]
 
     @routes.post("/password")
     def password(body: Password, admin: Admin) -> dict[str, Any]:
@@ -94,6 +116,14 @@ def router(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) ->
         return {}
 
     return routes
+
+
+def _panel_rules(body: Panel) -> PanelRules:
+    if body.signed and not body.participants:
+        raise InputError("links are signed for participants whose ids are known: list the ids")
+    ways = (Exit(body.completion_code, body.completion_url), Exit(body.screen_out_code, body.screen_out_url))
+    allowed = None if body.participants is None else tuple(body.participants)
+    return PanelRules(body.quota, *ways, allowed, body.signed)
 
 
 def _rater(person: Person, figures_of: Computed[Any] | None, named: bool) -> dict[str, Any]:

@@ -10,7 +10,19 @@ from pydantic import Field
 from rrm.core.annotation import Person, shortest_password
 from rrm.core.desk import Rules, Sessions
 from rrm.core.errors import AccessError, InputError
-from rrm.web.access import HOMES, address, allow, begin_session, digest, end_session, forget_session, limit, public
+from rrm.web.access import (
+    HOMES,
+    address,
+    allow,
+    begin_session,
+    device_of,
+    digest,
+    end_session,
+    forget_session,
+    limit,
+    public,
+    remember_device,
+)
 from rrm.web.fields import Body, Nothing
 from rrm.web.limits import WINDOW
 from rrm.web.station import Gate
@@ -22,14 +34,15 @@ _HOUR = 3600.0
 
 
 class Joining(Body):
-    """A token of an invitation or a panel, the participant id that came with the link, and consent.
+    """A token of an invitation or a panel, what came with a panel's link, and the id of the text agreed to.
 
     `keep` asks for a long session, on a device of one's own.
     """
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
     participant: Annotated[str, Field(max_length=200)] | None = None
-    agreed: bool = False
+    proof: Annotated[str, Field(max_length=200)] | None = None
+    agreed: Annotated[str, Field(max_length=100)] | None = None
     keep: bool = False
 
 
@@ -50,11 +63,15 @@ def router(gate: Gate, sessions: Sessions, rules: Rules) -> APIRouter:
 
     @routes.post("/join", dependencies=[Depends(public)])
     def join(body: Joining, request: Request, response: Response) -> dict[str, Any]:
-        if rules.settings().consent and not body.agreed:
+        if rules.settings().consent and body.agreed is None:
             raise InputError("the consent text has not been agreed to: read it and tick the box first")
         participant = (body.participant or "").strip() or None
+        device = device_of(gate, request)
         with _Attempt(gate, _join_limits(gate, request)):
-            token = sessions.join(body.token, participant, keep=body.keep)
+            told = {"proof": body.proof, "device": device, "agreed": body.agreed}
+            token = sessions.join(body.token, participant, keep=body.keep, **told)
+        if participant is not None:
+            remember_device(gate, request, response, device)
         return _enter(gate, request, response, token, body.keep)
 
     @routes.post("/login", dependencies=[Depends(public)])

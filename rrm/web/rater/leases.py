@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from rrm.core.annotation import Annotation, Lease, OwnProgress, Person, Submission
+from rrm.core.annotation import Annotation, Lease, Person, Submission, consent_id
 from rrm.core.desk import DeskReader, RaterDesk
 from rrm.core.errors import AccessError, ConflictError, MissingError
 from rrm.web.access import Id, allow, limit
 from rrm.web.fields import Body, Detail, Key, Nothing, Reason
+from rrm.web.guidelines import guideline_html
 from rrm.web.kinds import AnswerBody, Question, answer_json, to_answer
 from rrm.web.rater.wider import Wider
 from rrm.web.shown import lease_json, shown_texts
@@ -46,6 +47,18 @@ class Undoing(Body):
     """Which answer is taken back: a page names it, so that none is taken back twice; without, the last."""
 
     answer: Annotated[str, Field(max_length=100)] | None = None
+
+
+class Agreeing(Body):
+    """The id of the consent text that was shown and agreed to."""
+
+    agreed: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Acknowledging(Body):
+    """The version of the guidelines that was read."""
+
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Flagging(Body):
@@ -109,6 +122,16 @@ def router(gate: Gate, work: Work) -> APIRouter:
         desk.flag(person.id, id, body.text)
         return {}
 
+    @routes.post("/consent")
+    def consent(person: Rater, body: Agreeing) -> dict[str, Any]:
+        desk.agree(person.id, body.agreed)
+        return {}
+
+    @routes.post("/guidelines/read")
+    def acknowledge(person: Rater, body: Acknowledging) -> dict[str, Any]:
+        desk.acknowledge(person.id, body.version)
+        return {}
+
     @routes.post("/undo")
     def undo(person: Rater, body: Undoing) -> dict[str, Any]:
         return {"lease": _shown(work, desk.undo(person.id, body.answer))}
@@ -117,32 +140,38 @@ def router(gate: Gate, work: Work) -> APIRouter:
 
 
 def _claimed(work: Work, person: Person) -> dict[str, Any]:
-    """Return the person's lease, new or old; without one, that all is done or why there is nothing just now."""
+    """Return the person's lease; without one, what to read first, that all is done, or why there is none."""
+    asks = _asks(work, person)
     try:
-        lease = work.rater.claim(person.id)
-    except AccessError:  # paused, or practice was not passed: `_why_none` says which
+        lease = None if asks is not None else work.rater.claim(person.id)
+    except AccessError:  # paused, or practice was not passed: the ending or the reason says which
         lease = None
+    ending = work.rater.ending(person.id) if lease is None and asks is None else None
     person, progress = work.read.person(person.id), work.rater.own_progress(person.id)  # practice may have ended
-    done = lease is None and _done(person, progress)
-    code = work.read.settings().completion_code or None if done else None
     return {
         "lease": _shown(work, lease) if lease is not None else None,
         "progress": asdict(progress),
-        "done": {"completion_code": code} if done else None,
-        "reason": _why_none(person, progress) if lease is None and not done else None,
+        "asks": asks,
+        "done": asdict(ending) if ending is not None else None,
+        "reason": _why_none(person) if lease is None and ending is None and asks is None else None,
     }
 
 
-def _done(person: Person, progress: OwnProgress) -> bool:
-    """Return whether nothing is left for good for somebody who may rate."""
-    return person.state in ("active", "practising") and not progress.practising and progress.left == 0
+def _asks(work: Work, person: Person) -> dict[str, Any] | None:
+    """Return what has to be agreed to or read before the next item: one thing at a time."""
+    unread = work.rater.unread(person.id)
+    if unread.consent is not None:
+        return {"consent": {"id": consent_id(unread.consent), "text": unread.consent}, "guideline": None}
+    if unread.guideline is not None:
+        latest, last = work.read.guideline(), work.read.guideline(unread.guideline)
+        shown = {"version": latest.version, "html": guideline_html(latest.text), "text": latest.text}
+        return {"consent": None, "guideline": {**shown, "read": last.version, "before": last.text}}
+    return None
 
 
-def _why_none(person: Person, progress: OwnProgress) -> str:
+def _why_none(person: Person) -> str:
     if person.state == "paused":
         return "you are paused: there are no items for you until an admin lets you go on"
-    if person.state == "refused":
-        return "the practice items were not passed, so there are no items for you; an admin can let you in"
     return "other raters hold all that is left for you just now: ask again in a minute"
 
 

@@ -234,9 +234,24 @@ export const words = {
   practiceFailedText: (tries) => `Too many answers differed from what was expected. Read the guidelines once more; you have ${plural(tries, "try", "tries")} left.`,
   start: "Go on",
 
+  consentTitle: "Before you go on",
+  consentLead: "Please read this. We ask for your consent before you rate.",
+  consentAgree: "I have read this and I agree",
+  guidelineFirst: "Please read the guidelines first",
+  guidelineNew: "The guidelines have changed",
+  /** @param {number} version */
+  guidelineLead: (version) => `This is version ${version}. What you answered before stays as it is.`,
+  /** @param {number} version */
+  guidelineChanges: (version) => `What has changed since version ${version}, which you read last`,
+  guidelineRead: "I have read this",
+
   doneTitle: "All done. Thank you!",
   doneText: "There is nothing left for you to rate.",
   doneMore: "If more is asked later, such as in another round, it appears here: this page looks again every half minute.",
+  screenedOutTitle: "Thank you for trying",
+  screenedOutText: "The practice items were not passed, so there are no items for you.",
+  screenedOutMore: "If you think that this is a mistake, write to whoever invited you: they can let you in.",
+  leave: "Go back to the panel's page",
   code: "Your completion code",
   copy: "Copy",
   copied: "Copied.",

@@ -20,7 +20,18 @@ VALUES = (
 )
 APPEND_ONLY = (
     *("action", "link", *VALUES, "event", "spent", "meta"),
-    *("given", "retraction", "restoration", "skip", "flag", "guideline", "audit"),
+    *(
+        "given",
+        "retraction",
+        "restoration",
+        "skip",
+        "flag",
+        "guideline",
+        "audit",
+        "consenttext",
+        "consent",
+        "acknowledged",
+    ),
 )
 
 # The conditions of partial indexes, word for word as in `rrm.queue.tables`.
@@ -267,6 +278,7 @@ def people() -> None:
         sa.Column("participant", sa.String),
         sa.Column("password", sa.String),
         *numbers("created"),
+        *(sa.Column(name, sa.String) for name in ("panel", "device", "resumes")),
         sa.UniqueConstraint("name", name="uq_person_name"),
         sa.UniqueConstraint("participant", name="uq_person_participant"),
     )
@@ -280,10 +292,19 @@ def people() -> None:
         *texts("token", "name"),
         *integers("places", "joined"),
         *numbers("expires"),
+        *integers("quota"),
+        *jsons("completion", "screen_out", "allowed"),
+        *texts("secret"),
         sa.UniqueConstraint("token", name="uq_panel_token"),
     )
     op.create_table("session", key("token"), reference("person"), *numbers("created", "seen"), *truths("kept"))
     op.create_index("ix_session_person", "session", ["person"])
+    op.create_table("consenttext", key("id"), *texts("text"))
+    consented = sa.Column("text", sa.String, sa.ForeignKey("consenttext.id"), nullable=False)
+    sequence("consent", sa.Integer(), reference("person"), consented, *numbers("at"))
+    op.create_index("ix_consent_person", "consent", ["person"])
+    sequence("acknowledged", sa.Integer(), reference("person"), *integers("version"), *numbers("at"))
+    op.create_index("ix_acknowledged_person", "acknowledged", ["person"])
 
 
 def desk() -> None:

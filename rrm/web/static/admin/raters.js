@@ -141,8 +141,8 @@ function actions(row) {
   const to = (label, state, what) => ({ label, what, press: (dialog) => setState(dialog, row, state, label) });
   /** @type {(Deed | false | "" | null)[]} */
   const deeds = [
-    row.state === "active" && row.name && to("Pause", "paused", "Gets no more items until you let the person go on; what was answered stays."),
-    row.state === "paused" && row.name && to("Resume", "active", "Gets items again."),
+    ["active", "practising"].includes(row.state) && row.name && to("Pause", "paused", "Gets no more items until you let the person go on; what was answered stays."),
+    row.state === "paused" && row.name && to("Resume", "active", "Gets items again, or goes on practising."),
     ["practising", "refused"].includes(row.state) && to("Let in", "active", "Rates real items at once, without (more) practice."),
     row.done > 0 && { label: "Requeue items", what: "Takes back all answers on levels that are not frozen, so that others rate the items. The answers stay on record.", press: (dialog) => requeue(dialog, row), danger: true },
     row.name && row.kind === "person" && { label: "New link", what: "A new invitation, for another device or a lost one. Earlier links no longer work.", press: (_, link) => invite(row.id, name, link) },

@@ -1,6 +1,6 @@
 // The settings of the desk, a link for a panel, and the admin's own password.
 import { admin, attempt, copyable, fill } from "./parts.js";
-import { api, byId, el, findById, refusal, sentence } from "../common.js";
+import { api, byId, el, findById, refusal, sentence, when } from "../common.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 
@@ -59,14 +59,35 @@ form.addEventListener("submit", async (event) => {
 
 findById("panel")?.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const name = byId("panel-name", HTMLInputElement).value.trim();
-  const limit = Number(byId("panel-limit", HTMLInputElement).value);
+  /** @param {string} id */
+  const text = (id) => byId(id, HTMLInputElement).value.trim();
+  const listed = byId("panel-ids", HTMLTextAreaElement).value.split(/\s*[\n,]\s*/u).filter(Boolean);
+  const name = text("panel-name");
+  const signed = byId("panel-signed", HTMLInputElement).checked;
   await attempt(async () => {
-    const { link } = await api("POST", "/api/admin/panels", { name, limit });
-    fill(byId("panel-link"), el("div", { class: "alert good" }, copyable(`Link for ${name}`, link),
-      el("p", { class: "help" }, "Copy it now: it is shown only once, and holds for 30 days. The panel puts each participant's id in the place of the double braces.")));
+    const { link, links } = await api("POST", "/api/admin/panels", {
+      name, limit: Number(text("panel-limit")), quota: Number(text("panel-quota")),
+      completion_code: text("panel-code"), completion_url: text("panel-url"),
+      screen_out_code: text("panel-out-code"), screen_out_url: text("panel-out-url"),
+      participants: listed.length ? listed : null, signed,
+    });
+    const own = Object.entries(links).map(([id, address]) => copyable(id, address));
+    fill(byId("panel-link"), el("div", { class: "alert good" },
+      own.length ? own : copyable(`Link for ${name}`, link),
+      el("p", { class: "help" }, "Copy it now: it is shown only once, and holds for 30 days. ",
+        own.length ? "Each participant gets the own link." : "The panel puts each participant's id in the place of the double braces.")));
+    showPanels();
   });
 });
+
+async function showPanels() {
+  const place = findById("panels");
+  if (!place) return;
+  const panels = await api("GET", "/api/admin/panels");
+  fill(place, panels.map(({ name, joined, places, quota, admits, expires }) => el("li", {},
+    el("b", {}, name), ` · ${joined} of ${places} have joined · ${quota ? `${quota} answers each` : "all there is"} · ${admits} · until ${when(expires)}`)));
+}
+attempt(showPanels);
 
 const own = findById("password", HTMLFormElement);
 own?.addEventListener("submit", async (event) => {

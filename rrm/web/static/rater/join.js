@@ -3,7 +3,9 @@ import { api, byId, findById, refusal } from "../common.js";
 import { words } from "../words.js";
 
 const STORE = "rrm.invitation"; // for a reload of this tab only
-const participant = new URLSearchParams(location.search).get(byId("join").dataset.participant ?? "");
+const query = new URLSearchParams(location.search);
+const participant = query.get(byId("join").dataset.participant ?? "");
+const proof = query.get("proof"); // of a signed link
 const title = `${words.joinTitle} – rrm`;
 
 /** Take the token out of the address, where anybody could read it; a link pasted into this tab later is taken, too. */
@@ -68,8 +70,8 @@ function cameIn({ next, name, choose }) {
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const box = findById("agreed", HTMLInputElement);
-  const agreed = box?.checked ?? false;
-  if (box && !agreed) {
+  const agreed = box ? byId("join").dataset.agreed : null;
+  if (box && !box.checked) {
     tell(words.joinMustAgree);
     return box.focus();
   }
@@ -78,12 +80,13 @@ byId("form").addEventListener("submit", async (event) => {
   const keep = byId("keep", HTMLInputElement).checked;
   button.disabled = true;
   try {
-    cameIn(await api("POST", "/api/join", { token, agreed, keep, ...(participant && { participant }) }));
+    cameIn(await api("POST", "/api/join", { token, agreed, keep, ...(participant && { participant }), ...(proof && { proof }) }));
   } catch (error) {
     const { status, detail, after } = refusal(error);
     if (status === 0) return tell(words.unreachable);
     if (status === 429) return tell(words.tooOften(after));
-    if (![401, 403, 404, 409].includes(status)) return tell(detail);
+    if (participant && status === 401) return tell(detail);
+    if (![401, 403, 404].includes(status)) return tell(detail);
     sessionStorage.removeItem(STORE);
     noWay(words.joinUsed, words.joinNoTokenHow);
   } finally {

@@ -4,6 +4,7 @@ import {
   api, button, byId, el, findById, flat, kept, poll, present, refusal, richText, seconds, sentence, toast, when,
 } from "../common.js";
 import { ask, open } from "../dialogs.js";
+import { wordDiff } from "../diff.js";
 import { drafts } from "./drafts.js";
 import { freshness } from "../fresh.js";
 import { always, buttonOf, keyButton, keyTable, listen, relabel } from "../keys.js";
@@ -148,14 +149,15 @@ function show(next) {
     if (failed) return drawInterlude(words.practiceFailed, words.practiceFailedText(tries_left), next.lease);
   }
   if (next.lease) return drawItem(next.lease);
-  return next.done ? drawDone(next.done.completion_code) : drawWait(next.reason);
+  if (next.asks) return drawAsked(next.asks);
+  return next.done ? drawDone(next.done) : drawWait(next.reason);
 }
 
 async function claim() {
   if (!now.idle) hold(true);
   try {
     const next = await reach(() => api("POST", "/api/claim"));
-    const found = next.lease ? "" : next.done ? "done" : "wait";
+    const found = next.lease || next.asks ? "" : next.done ? "done" : "wait";
     if (!found || found !== now.idle) show(next); // else the same again, which would only move the focus
   } catch (caught) {
     const error = refusal(caught);
@@ -173,13 +175,61 @@ function drawInterlude(title, text, lease) {
   now.actions.push(go);
 }
 
-/** @param {string | null} code */
-function drawDone(code) {
+/** What has to be agreed to or read before the next item.
+ *  @param {Wire.Asks} asks */
+function drawAsked({ consent, guideline }) {
+  banner("practice", "");
+  if (consent) {
+    const text = el("div", { class: "consent text", tabindex: "0", role: "group", "aria-label": words.consentLabel, dir: "auto" }, consent.text);
+    return drawNotice(words.consentTitle, words.consentLead, text, words.consentAgree,
+      () => api("POST", "/api/consent", { agreed: consent.id }));
+  }
+  if (!guideline) return;
+  const { version, html, text, read, before } = guideline;
+  const body = el("div", { class: "prose notice" }, richText(html));
+  const changed = read > 0 && el("details", { open: true }, el("summary", {}, words.guidelineChanges(read)),
+    el("div", { class: "text diff", dir: "auto" }, wordDiff(before, text).map(([op, piece]) => (op === "=" ? piece : el(op === "-" ? "del" : "ins", {}, piece)))));
+  drawNotice(read > 0 ? words.guidelineNew : words.guidelineFirst, words.guidelineLead(version), [changed, body], words.guidelineRead,
+    async () => {
+      await api("POST", "/api/guidelines/read", { version });
+      await fetchGuidelines();
+    });
+}
+
+/** @param {string} title @param {string} lead @param {Ui.Child} content @param {string} label
+ *  @param {() => Promise<unknown>} taken */
+function drawNotice(title, lead, content, label, taken) {
+  /** @type {Ui.Action} */
+  const go = {
+    key: "Enter", label, class: "primary",
+    press: async () => {
+      hold(true);
+      try {
+        await reach(taken);
+      } catch (caught) {
+        const error = refusal(caught);
+        if (error.status === 401) return drawSessionOver();
+        toast(error.detail, "bad");
+      }
+      await claim();
+    },
+  };
+  plainScreen(title, el("p", {}, lead), content, keyButton(go));
+  now.actions.push(go);
+  dead.drawn();
+}
+
+/** @param {Wire.Ending} ending */
+function drawDone({ outcome, exit: { code, url } }) {
   const look = lookAgain();
-  plainScreen(words.doneTitle,
-    el("p", {}, words.doneText), code && completion(code), el("p", { class: "muted" }, words.doneMore),
-    el("div", { class: "row" }, keyButton(look), keyButton(undo), keyButton(last)));
-  now.actions.push(look, undo, last);
+  const out = outcome === "screened_out";
+  const leave = url && el("p", {}, el("a", { class: "button primary", id: "leave", href: url, rel: "noopener noreferrer" }, words.leave));
+  const own = out ? [] : [keyButton(look), keyButton(undo), keyButton(last)];
+  plainScreen(out ? words.screenedOutTitle : words.doneTitle,
+    el("p", {}, out ? words.screenedOutText : words.doneText), code && completion(code), leave,
+    el("p", { class: "muted" }, out ? words.screenedOutMore : words.doneMore),
+    el("div", { class: "row" }, own));
+  now.actions.push(...(out ? [] : [look, undo, last]));
   now.idle = "done";
 }
 
