@@ -130,6 +130,8 @@ def come_in(page: Any, desk: Any, url: str, role: Role = "annotator", name: str 
     """Let a new person in without the way through /join; return the person's id."""
     person = desk.add_person(name or f"Robin {len(desk.persons()) + 1}", role, by="test")
     session = desk.join(desk.invite(person.id, "test"))
+    if version := desk.guideline().version:
+        desk.acknowledge(person.id, version)
     port = url.rpartition(":")[2]
     page.context.add_cookies([{"name": f"rrm-{port}", "value": session, "url": url, "httpOnly": True}])
     return str(person.id)

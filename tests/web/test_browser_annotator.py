@@ -115,8 +115,11 @@ def rating(scene: Scene, chromium: Any, **options: Any) -> Iterator[Any]:
 
 
 def ready(page: Any) -> None:
-    """Wait until an item can be answered."""
-    page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
+    """Wait until an item can be answered; what has to be read first is."""
+    shown = page.wait_for_selector("#item:not(.busy):not(.fresh) :is(.bar-answer, .notice)")
+    if "notice" in shown.get_attribute("class"):
+        press(page, "Enter")
+        page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
 
 
 def item_number(page: Any, number: int) -> None:
