@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import share_source, without_dropout
 from rrm.backbone.layout import Tokens
-from rrm.backbone.load import find_checkpoint, first_line, is_decoder, quiet, resolve
+from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError
 
@@ -133,11 +133,9 @@ def load_classifier(
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    checkpoint = find_checkpoint(name)
     place, autocast = resolve(device, dtype)
+    checkpoint, tokenizer = _opened(name)
     folder = str(checkpoint.folder)
-    _one_label(name, checkpoint.folder)
-    tokenizer = _tokenizer(name, folder)
     with quiet():
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=1)
@@ -147,7 +145,7 @@ def load_classifier(
                 output_loading_info=True,
             )  # fmt: skip
         except Exception as error:  # a damaged file fails in as many ways as there are libraries below
-            raise InputError(f"{name!r} cannot be read as a one-label classifier: {first_line(error)}") from error
+            raise _unreadable(name, error) from error
     head = _head(name, model)
     missing = sorted(key for key in found["missing_keys"] if not key.startswith("base_model"))
     trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.") and "pooler" not in key]
@@ -155,17 +153,52 @@ def load_classifier(
         raise InputError(f"{name!r} is no whole checkpoint: it has no {', '.join(trunk[:3])}")
     if trained and missing:
         raise InputError(f"{name!r} is no trained reward model: it has no {', '.join(missing[:3])}")
-    _set_pad(name, model, tokenizer)
+    _set_pad(model, tokenizer)
     causal = is_decoder(checkpoint)
     if causal:
         share_source(model.base_model)
     without_dropout(model)
     _widen(model, head, members, drawn=bool(missing), seed=seed)
     model = model.to(place)
-    return Classifier(model, tokenizer, causal, autocast, _positions(model))
+    return Classifier(model, tokenizer, causal, autocast, positions(model))
 
 
-def _positions(model: Any) -> int:
+def outline(name: str) -> Any:
+    """Return a checkpoint as a classifier without weights, which is made at once: its modules, on no device.
+
+    Raises InputError as `load_classifier` does, but for what weights alone tell.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    checkpoint, _ = _opened(name)
+    with quiet(), torch.device("meta"):
+        try:
+            config = AutoConfig.from_pretrained(str(checkpoint.folder), trust_remote_code=False, num_labels=1)
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+        except Exception as error:
+            raise _unreadable(name, error) from error
+    _head(name, model)
+    return model
+
+
+def _opened(name: str) -> tuple[Checkpoint, Any]:
+    """Return a checkpoint and its tokenizer; raise InputError where they cannot be a reward model's."""
+    checkpoint = find_checkpoint(name)
+    _one_label(name, checkpoint.folder)
+    tokenizer = _tokenizer(name, str(checkpoint.folder))
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise InputError(
+            f"{name!r} pads with its end-of-sequence token {tokenizer.eos_token!r}, so other programs, which read the"
+            " last token that is not padding, read another than is trained: give its tokenizer a pad_token of its own"
+        )
+    return checkpoint, tokenizer
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    return InputError(f"{name!r} cannot be read as a one-label classifier: {first_line(error)}")
+
+
+def positions(model: Any) -> int:
     """Return the most tokens that a model reads at once, whatever stands in the same row or batch.
 
     RoBERTa's positions begin behind that of its padding. LongRoPE turns all texts of a batch faster
@@ -236,18 +269,13 @@ def _tokenizer(name: str, folder: str) -> Any:
     return tokenizer
 
 
-def _set_pad(name: str, model: Any, tokenizer: Any) -> None:
-    """Give a tokenizer without a padding token one; refuse one whose padding ends the sequence."""
+def _set_pad(model: Any, tokenizer: Any) -> None:
+    """Give a tokenizer without a padding token one."""
     if tokenizer.pad_token_id is None:
         tokenizer.add_special_tokens({"pad_token": PAD})
         if len(tokenizer) > model.get_input_embeddings().num_embeddings:
             with quiet():
                 model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    if tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise InputError(
-            f"{name!r} pads with its end-of-sequence token {tokenizer.eos_token!r}, so other programs, which read the"
-            " last token that is not padding, read another than is trained: give its tokenizer a pad_token of its own"
-        )
     model.config.pad_token_id = tokenizer.pad_token_id
 
 

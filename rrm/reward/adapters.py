@@ -1,7 +1,8 @@
 """Which weights of a net learn: all of them, or low-rank adapters (Hu et al. 2021, arXiv:2106.09685) and the head."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -63,10 +64,9 @@ def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
         enable({"use_reentrant": False})
     if config.tune == "full":
         return None
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise InputError("low-rank adapters need peft: run `pip install 'rrm[lora]'`, or tune full") from error
+    check_adaptable(net.model, config.lora_modules)
+    from peft import LoraConfig, inject_adapter_in_model
+
     net.model.requires_grad_(False)
     rank = config.lora_rank
     adapters = LoraConfig(
@@ -74,13 +74,21 @@ def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
     )
     try:
         inject_adapter_in_model(adapters, net.model.base_model)
-    except ValueError as error:
-        named = ", ".join(config.lora_modules) or "that are linear"
-        raise InputError(
-            f"there are no modules {named} to adapt in a {type(net.model).__name__}: name others, or tune full"
-        ) from error
+    except ValueError as error:  # such as modules of a kind that peft has no adapters for
+        raise InputError(f"a {type(net.model).__name__} cannot be adapted: {error}; tune full") from error
     net.head.requires_grad_(True)
     return LowRank(net)
+
+
+def check_adaptable(model: Any, names: Sequence[str]) -> None:
+    """Raise InputError without peft, and for modules to adapt that a model does not have."""
+    if find_spec("peft") is None:
+        raise InputError("low-rank adapters need peft: run `pip install 'rrm[lora]'`, or tune full")
+    paths = [f".{path}" for path, _ in model.base_model.named_modules()]
+    if missing := [name for name in names if not any(path.endswith(f".{name}") for path in paths)]:
+        raise InputError(
+            f"there are no modules {', '.join(missing)} to adapt in a {type(model).__name__}: name others, or tune full"
+        )
 
 
 LORA_SCALE = 2

@@ -60,6 +60,12 @@ class Reading:
             raise ConfigError(f"max_length is a whole number from 1 up, or left out, got {self.max_length!r}")
 
 
+def check_length(reading: Reading, positions: int, backbone: str) -> None:
+    """Raise InputError for a `max_length` that is more than the backbone reads."""
+    if (reading.max_length or 0) > positions:
+        raise InputError(f"max_length is {reading.max_length}, but {backbone!r} reads at most {positions} tokens")
+
+
 class Padded(NamedTuple):
     """A batch for an encoder: everything its tokenizer made, int64 [outputs, tokens] each."""
 
@@ -134,6 +140,11 @@ class JointModel:
         """The most tokens that a source with an output may have."""
         return self.reading.max_length or self.classifier.positions
 
+    @property
+    def _limit(self) -> str:
+        most = f"max_length = {self.reading.max_length} tokens"
+        return most if self.reading.max_length else f"the {self.longest} tokens that the backbone reads"
+
     # ---- texts to tokens ----
 
     def windows(self, items: Sequence[tuple[View, str]]) -> list[Windows]:
@@ -149,9 +160,10 @@ class JointModel:
         long = [place for place, each in enumerate(ids) if len(each) > limit]
         if long and how == "refuse":
             longest = max(len(ids[place]) for place in long)
+            ways = [*(["raise it"] if limit < self.classifier.positions else []), "shorten them"]
             raise LimitError(
-                f"{len(long)} of {len(ids)} outputs with their sources have more than max_length = {limit} tokens"
-                f" (the longest {longest}): raise it, shorten them, or ask for windows or truncation (long_sources)"
+                f"{len(long)} of {len(ids)} outputs with their sources have more than {self._limit} (the longest"
+                f" {longest}): {', '.join(ways)}, or ask for windows or truncation (long_sources)"
             )
         found: list[Windows] = [[each] for each in ids]
         for at in _by_view(items, long).values():

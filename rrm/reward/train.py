@@ -31,7 +31,7 @@ from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Sizes, Table
 from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
-from rrm.reward.joint_model import JointModel, JointNet, Reading, read_facts
+from rrm.reward.joint_model import JointModel, JointNet, Reading, check_length, read_facts
 from rrm.reward.level_heads import LevelHeads
 from rrm.reward.objective import Objective, parameter_groups
 from rrm.reward.processes import Accelerator, gathered, make_accelerator, share_of
@@ -253,10 +253,7 @@ def _initial(
     """Return the model to train: a backbone with new heads, or an earlier model, whose sources stay seen."""
     before = read_facts(Path(name)) if Path(name).is_dir() else None
     classifier = load_classifier(name, heads * config.members, device, dtype, seed=seed)
-    if (reading.max_length or 0) > classifier.positions:
-        raise InputError(
-            f"max_length is {reading.max_length}, but {name!r} reads at most {classifier.positions} tokens"
-        )
+    check_length(reading, classifier.positions, name)
     return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
 
 

@@ -1,11 +1,11 @@
 """How a joint reward model is trained."""
 
 from dataclasses import dataclass
-from math import inf
+from math import nan
 from typing import Literal
 
 from rrm.core.errors import InputError
-from rrm.core.kinds.parts import is_count
+from rrm.core.kinds.parts import is_count, number
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,36 @@ class TrainConfig:
             raise InputError(f"members, epochs, rows_per_update, patience and lora_rank are at least 1, but {wrong[0]}")
         if self.batch_tokens is not None and not is_count(self.batch_tokens):
             raise InputError(f"batch_tokens is a whole number from 1 up, or left out, got {self.batch_tokens!r}")
-        if not 0 <= self.validation < 1 or not 0 <= self.warmup < 1 or self.save_every < 0:
-            raise InputError("validation and warmup lie from 0 up to, not including, 1; save_every is 0 or more")
-        if self.learning_rate is not None and not 0 < self.learning_rate < inf:
-            raise InputError(f"the learning rate is a number above 0, got {self.learning_rate}")
+        if wrong := [f"{name} is {value!r}" for name, value in self._shares.items() if not 0 <= _known(value) < 1]:
+            raise InputError(f"validation and warmup lie from 0 up to, not including, 1, but {wrong[0]}")
+        if wrong := [f"{name} is {value!r}" for name, value in self._rates.items() if not _known(value) > 0]:
+            raise InputError(f"learning_rate, head_rate and clip are numbers above 0, but {wrong[0]}")
+        if not _known(self.weight_decay) >= 0:
+            raise InputError(f"weight_decay is a number from 0 up, got {self.weight_decay!r}")
+        if self.save_every != 0 and not is_count(self.save_every):
+            raise InputError(f"save_every is a whole number from 0 up, got {self.save_every!r}")
+        flags = {"merge": self.merge, "reliability": self.reliability, "checkpointing": self.checkpointing}
+        if wrong := [f"{name} is {value!r}" for name, value in flags.items() if not isinstance(value, bool)]:
+            raise InputError(f"merge, reliability and checkpointing are true or false, but {wrong[0]}")
+        if not isinstance(self.lora_modules, tuple | list) or not all(isinstance(name, str) for name in self.lora_modules):
+            raise InputError(f"lora_modules is a list of names, got {self.lora_modules!r}")
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {"validation": self.validation, "warmup": self.warmup}
+
+    @property
+    def _rates(self) -> dict[str, float]:
+        given = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        return given | {"head_rate": self.head_rate, "clip": self.clip}
 
     @property
     def rate(self) -> float:
         """The trunk's highest learning rate."""
         return self.learning_rate or (5e-5 if self.tune == "full" else 2e-4)
+
+
+def _known(value: float) -> float:
+    """Return a number, and for anything else what no number compares with."""
+    found = number(value)
+    return nan if found is None else found

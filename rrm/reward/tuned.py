@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rrm.backbone.classifier import load_classifier
+from rrm.backbone.classifier import load_classifier, outline, positions
 from rrm.backbone.load import Checkpoint, find_checkpoint, precision_name, resolve
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
@@ -19,7 +19,8 @@ from rrm.core.values import Group, Passage, View
 from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
-from rrm.reward.joint_model import JointModel, Reading
+from rrm.reward.adapters import check_adaptable
+from rrm.reward.joint_model import JointModel, Reading, check_length
 from rrm.reward.launch import check_processes, processes_here, train_in_processes
 from rrm.reward.train import Trained, rated_id, train
 from rrm.reward.train_config import TrainConfig
@@ -45,7 +46,8 @@ class Tuned:
     `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
     back by default. Of rows of more than `max_length` tokens `long_sources` says what is done
     (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows". A training is shared by
-    `processes` (None: one for each GPU, one on a CPU), which are started for it.
+    `processes` (None: one for each GPU, one on a CPU), which are started for it. Raises InputError for a backbone
+    that cannot be tuned so.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Tuned:
         self.reading = Reading(max_length=max_length, long_sources=long_sources)
         self.backbone, self.device, self.dtype = backbone, device, dtype
         self.processes = check_processes(processes, device)
+        self._refuse_unfit()
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -134,6 +137,13 @@ class Tuned:
         if (folder / ADAPTED).is_file():
             return AdaptedModel.load(folder, self.trunk)
         return JointModel.load(folder, self.device, self.dtype)
+
+    def _refuse_unfit(self) -> None:
+        """Raise InputError for a backbone that cannot be tuned so: here, before anybody rates, and not at the fit."""
+        model = outline(self.backbone)
+        check_length(self.reading, positions(model), self.backbone)
+        if self.config.tune == "lora":
+            check_adaptable(model, self.config.lora_modules)
 
     def _own(self, start: RewardModel | None) -> Fine | None:
         if start is None or isinstance(start, Fine):

@@ -27,7 +27,7 @@ from rrm.reward.joint_model import JointModel
 from rrm.reward.level_heads import by_head
 from rrm.reward.tuned import Tuned
 from rrm.verify.models import check_learner
-from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
+from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder, save_tokenizer
 
 QUICK: dict[str, Any] = {
     "members": 2, "epochs": 8, "learning_rate": 3e-3, "head_rate": 1.0, "rows_per_update": 24, "save_every": 0, **EXACT,
@@ -360,14 +360,50 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
         ({"lora_rank": 2.5}, "are at least 1, but lora_rank is 2.5"),
         ({"max_length": 0}, "max_length is a whole number from 1 up, or left out, got 0"),
         ({"max_length": 2.5}, "max_length is a whole number from 1 up, or left out, got 2.5"),
+        ({"max_length": 129}, r"max_length is 129, but '.*' reads at most 128 tokens"),
+        ({"batch_tokens": 0}, "batch_tokens is a whole number from 1 up, or left out, got 0"),
+        (
+            {"learning_rate": "high"},
+            "head_rate and clip are numbers above 0, but learning_rate is 'high'",
+        ),
+        ({"clip": 0}, "numbers above 0, but clip is 0"),
+        ({"warmup": True}, "validation and warmup lie from 0 up to, not including, 1, but warmup is True"),
+        ({"validation": 1}, "not including, 1, but validation is 1"),
+        ({"weight_decay": -1}, "weight_decay is a number from 0 up, got -1"),
+        ({"save_every": 1.5}, "save_every is a whole number from 0 up, got 1.5"),
+        ({"checkpointing": "yes"}, "are true or false, but checkpointing is 'yes'"),
+        ({"lora_modules": "q_proj"}, "lora_modules is a list of names, got 'q_proj'"),
         ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
+        ({"lora_modules": ("q_proj", "score")}, "there are no modules score to adapt"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(
-    decoder: Path, tmp_path: Path, settings: dict[str, Any], message: str
+def test_settings_that_cannot_be_are_refused_before_anything_is_rated(
+    decoder: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((ConfigError, InputError), match=message):
-        fitted(Joint(str(decoder), **{**ONE, **settings}), judged(8, 1), tmp_path)
+        Joint(str(decoder), **{**ONE, **settings})
+
+
+def test_a_backbone_that_cannot_be_tuned_is_refused_before_anything_is_rated(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        Joint(str(tmp_path / "nowhere"))
+    base = save_decoder(tmp_path / "base")
+    save_tokenizer(base, pad_is_eos=True)
+    with pytest.raises(InputError, match="pads with its end-of-sequence token"):
+        Joint(str(base))
+    (base / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match="has no tokenizer that can be read"):
+        Joint(str(base))
+
+
+def test_a_source_that_the_backbone_is_too_short_for_is_refused_with_what_can_be_done(
+    decoder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        LimitError,
+        match=r"more than the 16 tokens that the backbone reads \(the longest \d+\): shorten them, or ask for",
+    ):
+        fitted(Joint(str(save_decoder(tmp_path / "short", positions=16)), **ONE), judged(8, 1), tmp_path / "fit")
 
 
 def test_a_model_of_another_kind_or_changed_files_are_refused(decoder: Path, tmp_path: Path) -> None:
