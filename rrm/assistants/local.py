@@ -89,12 +89,21 @@ class Local:
             async with self._turn:
                 while asked.sample is None:  # else somebody whose turn came before answered it, too
                     left = [each for each in self._waiting if each.sample is None]
-                    await to_thread.run_sync(self._answer, left[: self._batch])
+                    await self._answered(asked, left[: self._batch])
         finally:
             self._waiting.remove(asked)
         sample = asked.sample
         stop = "stop" if sample.ended else "length"
         return Reply(sample.text, sample.prompt_tokens, len(sample.ids), stop=stop)
+
+    async def _answered(self, asked: _Asked, batch: Sequence[_Asked]) -> None:
+        """Answer a batch; where that needs too much memory, the one ask alone, so that nobody fails for another."""
+        try:
+            await to_thread.run_sync(self._answer, batch)
+        except LimitError as error:
+            if list(batch) == [asked]:
+                raise AssistantError(str(error)) from error
+            await self._answered(asked, [asked])
 
     def _ask(self, prompt: Prompt) -> "Ask":
         from rrm.backbone.generate import Ask, Chat

@@ -231,10 +231,15 @@ def _smaller(table: Table, update: Update, accelerator: Accelerator, error: Base
 # ---- before and after the loop ----
 
 
+def teaches(feedback: FeedbackTable) -> bool:
+    """Say whether any row tells a better output from a worse one: ties alone do not."""
+    return bool(feedback.rows) and (feedback.anchors or any(choice != 2 for _, _, choice, _ in feedback.pairs()))
+
+
 def _check(feedback: FeedbackTable) -> None:
     if not feedback.rows:
         raise InputError("there is no feedback to learn from: every row was unused")
-    if not feedback.anchors and all(choice == 2 for _, _, choice, _ in feedback.pairs()):
+    if not teaches(feedback):
         raise InputError("every comparison is a tie, which says nothing about which output is better")
 
 

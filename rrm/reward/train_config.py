@@ -63,7 +63,8 @@ class TrainConfig:
         flags = {"merge": self.merge, "reliability": self.reliability, "checkpointing": self.checkpointing}
         if wrong := [f"{name} is {value!r}" for name, value in flags.items() if not isinstance(value, bool)]:
             raise InputError(f"merge, reliability and checkpointing are true or false, but {wrong[0]}")
-        if not isinstance(self.lora_modules, tuple | list) or not all(isinstance(name, str) for name in self.lora_modules):
+        modules = self.lora_modules
+        if not isinstance(modules, tuple | list) or not all(isinstance(name, str) for name in modules):
             raise InputError(f"lora_modules is a list of names, got {self.lora_modules!r}")
 
     @property

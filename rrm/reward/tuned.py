@@ -16,13 +16,14 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import Group, Passage, View
+from rrm.feedback.table import tabulate
 from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
 from rrm.reward.adapters import check_adaptable
 from rrm.reward.joint_model import JointModel, Reading, check_length
 from rrm.reward.launch import check_processes, processes_here, train_in_processes
-from rrm.reward.train import Trained, rated_id, train
+from rrm.reward.train import Trained, rated_id, teaches, train
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
 from rrm.reward.windows import Long
@@ -90,7 +91,8 @@ class Tuned:
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Train, starting from this level's model of the round before, or else from the one below.
 
-        Without new ratings the model of the round before stays; without any the one below serves here, too.
+        Without new ratings the model of the round before stays; without any, or ties alone, the one below serves here,
+        too, as may happen in a fold of a level with few ratings.
 
         What was killed goes on from the workspace's folder. Raises InputError where there is nothing to learn from,
         LimitError for texts that are too long.
@@ -98,6 +100,12 @@ class Tuned:
         rows = for_fitting(ratings).rows
         if not rows:
             return shared(start.below, place)
+        earlier = start.before or start.below
+        if earlier is not None and not teaches(tabulate(rows)):
+            _log.warning(
+                "%s: %d ratings tell no output from another, so an earlier model serves", place.title, len(rows)
+            )
+            return earlier
         others = start.others if self.shared else ()
         first = self._own((start.below or start.before) if self.shared else (start.before or start.below))
         rated = [rated_id(rows), rated_id(others)]

@@ -11,7 +11,7 @@ from rrm.api.runfile import run_file
 from rrm.api.wiring import Parts
 from rrm.assistants.local import Local
 from rrm.backbone.generate import Ask, Sample, Writer
-from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
+from rrm.core.errors import AssistantError, ConfigError, InputError, LimitError, PluginError
 from rrm.core.protocols import Assistant, Prompt, Reply
 
 
@@ -94,6 +94,31 @@ async def test_a_prompt_that_is_too_long_is_one_failed_call() -> None:
     with pytest.raises(AssistantError, match=r"tiny reads 32768 tokens at once, and a prompt of .* leaves no room"):
         await local().ask(Prompt("", "zq " * 33_000))
     assert (await local().ask(Prompt("", "x"))).output_tokens
+
+
+@pytest.mark.asyncio
+async def test_a_prompt_that_memory_does_not_suffice_for_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Writer.sample
+
+    def small(self: Writer, asks: Sequence[Ask]) -> list[list[Sample]]:
+        if any("large" in ask.chat.user for ask in asks):
+            raise LimitError("there is not enough memory")
+        return sample(self, asks)
+
+    monkeypatch.setattr(Writer, "sample", small)
+    assistant, replies = local(batch=4), {}
+
+    async def ask(text: str) -> None:
+        try:
+            replies[text] = (await assistant.ask(Prompt("", text))).text
+        except AssistantError as error:
+            replies[text] = str(error)
+
+    async with anyio.create_task_group() as tasks:
+        for text in ("one", "large", "two", "three"):
+            tasks.start_soon(ask, text)
+    assert replies.pop("large") == "there is not enough memory"
+    assert replies == {text: (await assistant.ask(Prompt("", text))).text for text in ("one", "two", "three")}
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "batch"])

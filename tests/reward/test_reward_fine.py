@@ -15,12 +15,14 @@ from rrm.core.errors import ConfigError, InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import Final, Ratings, Select, Train
-from rrm.core.values import OVERALL, Comparison, Prediction, Rated
+from rrm.core.values import OVERALL, Comparison, Feedback, Prediction, Rated
 from rrm.reward import train as training
 from rrm.reward import tuned as tuned_room
 from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel, head_of
 from rrm.reward.batches import Table
+from rrm.reward.calibrated import CalibratedModel
 from rrm.reward.cross_fit import CrossFittedModel
+from rrm.reward.dispersed import DispersedModel
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.joint_model import JointModel
@@ -289,6 +291,30 @@ def test_a_level_without_ratings_is_served_by_the_one_below(decoder: Path, tmp_p
     assert fitted(learner, [], tmp_path / "above", leaf, level=1).digest == leaf.digest
     with pytest.raises(InputError, match="level 0 has no ratings to fit on, and no model below it"):
         fitted(learner, [], tmp_path / "none")
+
+
+def test_a_fold_whose_ratings_are_ties_alone_is_served_by_the_model_below(
+    decoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    learner = Joint(str(decoder), **ONE)
+    rows = judged(8, 1)
+    leaf = fitted(learner, rows, tmp_path / "leaf")
+    tied = [Rated(row.request, Feedback(row.request.id, "r", Comparison(None))) for row in rows]
+    one, other = sorted({row.request.source for row in rows}, key=lambda source: (leaf.fold(source) or 0, source))[::7]
+    assert {leaf.fold(one), leaf.fold(other)} == {0, 1}
+    some = [row for row in rows if row.request.source == one] + [row for row in tied if row.request.source == other]
+    root = fitted(learner, some, tmp_path / "root", leaf, level=1)
+    folds = [_cross_fitted(model).models for model in (leaf, root)]
+    assert [above is below for below, above in zip(*folds, strict=True)].count(True) == 1
+    assert "tell no output from another, so an earlier model serves" in caplog.text
+    with pytest.raises(InputError, match="every comparison is a tie"):
+        fitted(learner, tied, tmp_path / "none")
+
+
+def _cross_fitted(model: RewardModel) -> CrossFittedModel:
+    assert isinstance(model, DispersedModel) and isinstance(model.inner, CalibratedModel)
+    assert isinstance(model.inner.inner, CrossFittedModel)
+    return model.inner.inner
 
 
 def test_a_role_s_ratings_reach_it_as_they_reach_any_learner(decoder: Path, tmp_path: Path) -> None:
