@@ -22,6 +22,7 @@ from decomposers.semi_markov import Cuts, Ends
 from rrm.backbone.tokens import HuggingFaceTokenizer
 from rrm.core.errors import InputError
 from rrm.core.protocols import Encoder
+from rrm.core.splits import begins_anew, points_back
 from rrm.core.task import Source, Span
 from rrm.core.text import paragraphs, sentences, words
 
@@ -76,20 +77,6 @@ _WORD_STOPS = frozenset(
         " did any such only over other our can no now should may might must being these those where how after before"
         " himself herself itself shall like just even much many well own too off down again here",
     )
-)
-_ANEW = re.compile(
-    r"[\"'“‘(]*(?:(?:but|and|so)\s+)?"
-    r"(?:(?:the|that|this|one|on|in|at|by|early|late|next|every|some|two|three|several|many|about|towards|it was|when"
-    r"|after|before|meanwhile|once)\b.{0,40}?\b(?:day|days|morning|evening|night|afternoon|noon|dawn|midnight|week"
-    r"|weeks|month|months|year|years|hour|hours|spring|summer|autumn|winter|sunday|monday|tuesday|wednesday|thursday"
-    r"|friday|saturday|later|january|february|march|april|june|july|august|september|october|november|december)\b"
-    r"|(?:meanwhile|at last|at length|in the meantime|elsewhere|afterwards|once upon|long ago|some time)\b)",
-    re.IGNORECASE,
-)
-_BACK = re.compile(
-    r"[\"'“‘(]*(?:he|she|it|they|him|her|his|its|their|this|that|these|those|such|but|and|or|then|so|yet|therefore"
-    r"|however|thus|still|besides|moreover|nor)\b",
-    re.IGNORECASE,
 )
 _RULE = re.compile(r"[\s*_·•~#=—–-]{3,}\Z")
 _CAPITALISED = re.compile(r"\b[A-Z][a-z]{2,}")
@@ -292,8 +279,8 @@ def _marks(source: Source, texts: Sequence[str], starts: Sequence[int]) -> np.nd
                 begins[number],
                 bool(_RULE.search(before)) or not any(map(str.isalnum, said)),
                 begins[number] and len(said) < 60 and said[-1:].isalnum(),
-                bool(_ANEW.match(said)),
-                bool(_BACK.match(said)),
+                begins_anew(said),
+                points_back(said),
                 said[:1] in "\"“‘'«",
                 before.rstrip()[-1:] in "\"”’'»" if before else False,
             )

@@ -11,6 +11,7 @@ actor-critic), each measured against the mean of its source's others.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +21,22 @@ from scipy.special import expit
 from torch import Tensor
 
 from decomposers.cut_features import NAMES, PartFeatures
-from decomposers.segmenter import LevelCut, Segmenter, Weights
+from decomposers.segmenter import LevelCut, Segmenter, Weights, read_weights
 from decomposers.semi_markov import Ends
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
-from rrm.core.ids import seed_for
+from rrm.core.ids import content_id, seed_for
+from rrm.core.place import Place
+from rrm.core.protocols import Decomposer, ImprovedSplits, SplitSampler, Workspace
+from rrm.core.roles import Scorer, Train, for_improving
+from rrm.core.splits import outline, split_group
 from rrm.core.task import Source
+from rrm.core.values import OVERALL
+from rrm.files import write_json
 
 _BATCH = 4_000_000  # parts in a batch, padding included
 _FURTHEST = 100.0  # times as sure as the comparisons make it: a cut that is certain can spend no more KL
+_ANY = 1e9  # scores may be small numbers: how far to go is said by the length of a step
 
 
 class Example(NamedTuple):
@@ -39,7 +47,7 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Preferred:
     """What somebody said of two trees of a source: `better`, and `worse`."""
 
     source: Source
@@ -48,7 +56,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class Improved:
+class LearnedCuts:
     """A segmenter, and its exact KL from the anchor, in nats a cut: the mean over sources, largest and by level."""
 
     segmenter: Segmenter
@@ -79,8 +87,8 @@ def imitate(
 
 
 def learn_from_comparisons(
-    segmenter: Segmenter, comparisons: Sequence[Comparison], kl_budget: float, prior: float = 1.0
-) -> Improved:
+    segmenter: Segmenter, comparisons: Sequence[Preferred], kl_budget: float, prior: float = 1.0
+) -> LearnedCuts:
     """Return the best segmenter within `kl_budget` nats a cut of this one, by what comparisons say of trees.
 
     The reward is a weight for each feature and level, fitted by Bradley and Terry (1952) with a normal prior of
@@ -107,13 +115,13 @@ def learn_from_scores(
     segmenter: Segmenter,
     anchor: Segmenter,
     sources: Sequence[Source],
-    score: Callable[[Source, Sequence[TaskGraph]], Sequence[float]],
+    score: "Score",
     kl_budget: float,
     seed: int,
     draws: int = 16,
     steps: int = 4,
     ridge: float = 1.0,
-) -> Improved:
+) -> LearnedCuts:
     """Return a segmenter whose trees score higher, within `kl_budget` nats a cut of the anchor.
 
     Each step draws `draws` trees of every source, regresses their scores, less the mean of the source's others, on
@@ -122,7 +130,7 @@ def learn_from_scores(
     """
     if not sources or draws < 2 or steps < 1:
         raise InputError("learning from scores needs sources, two draws of each or more, and a step or more")
-    now = Improved(segmenter, inf)
+    now = LearnedCuts(segmenter, inf)
     for step in range(steps):
         tables, rewards = [], []
         for source in sources:
@@ -137,8 +145,110 @@ def learn_from_scores(
         rows = np.concatenate([each - each.mean(0) for each in stacked])
         direction = _ridge(rows.reshape(len(rows), -1), np.concatenate(rewards), ridge).reshape(levels, -1)
         length = (2 * kl_budget) ** 0.5 / (step + 1)
-        now = along(now.segmenter, anchor, direction, sources, kl_budget, length)
+        now = along(now.segmenter, anchor, direction, sources, kl_budget, length, most=_ANY)
     return now
+
+
+Score = Callable[[Source, Sequence[TaskGraph]], Sequence[float]]
+"""(source, trees) -> how good each tree is."""
+
+WEIGHTS = "segmenter.json"
+"""The file in a workspace's folder that an improved segmenter is saved in."""
+
+
+@dataclass(frozen=True)
+class FromScores:
+    """Improves a segmenter by `learn_from_scores`; implements `rrm.core.protocols.SplitOptimiser`.
+
+    The score of a tree is the mean acceptance of its outline by the reward model of decompositions.
+    """
+
+    draws: int = 16
+    steps: int = 4
+    ridge: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return content_id("cuts-from-scores", self.draws, self.steps, self.ridge)
+
+    def improve_splits(
+        self,
+        sampler: SplitSampler,
+        anchor: SplitSampler,
+        sources: Sequence[Source],
+        score: Scorer[Train],
+        place: Place,
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> ImprovedSplits:
+        """Return the better segmenter; raise InputError for what is no segmenter."""
+        judge = accepted(for_improving(score), place)
+        ours, theirs = _segmenter(sampler), _segmenter(anchor)
+        found = learn_from_scores(ours, theirs, sources, judge, kl_budget, seed, self.draws, self.steps, self.ridge)
+        return _saved(found, workspace)
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
+        return _segmenter(anchor).with_weights(read_weights(folder / WEIGHTS))
+
+
+@dataclass(frozen=True)
+class Distil:
+    """Makes a segmenter imitate the best of `of` trees of each source; implements `rrm.core.protocols.SplitOptimiser`.
+
+    The trees are drawn from the segmenter, or proposed by any other `teacher` under as many seeds: a language model's
+    proposals, say, of which the reward model chooses. Of the way to the imitation as much is gone as the budget allows.
+    """
+
+    of: int = 8
+    teacher: Decomposer | None = None
+
+    @property
+    def name(self) -> str:
+        return content_id("distilled-cuts", self.of, self.teacher.name if self.teacher else None)
+
+    def improve_splits(
+        self,
+        sampler: SplitSampler,
+        anchor: SplitSampler,
+        sources: Sequence[Source],
+        score: Scorer[Train],
+        place: Place,
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> ImprovedSplits:
+        """Return the segmenter that was distilled; raise InputError for what is no segmenter."""
+        judge = accepted(for_improving(score), place)
+        ours, theirs = _segmenter(sampler), _segmenter(anchor)
+        best = []
+        for source in sources:
+            trees = self._proposed(ours, source, seed_for(seed, source.id))
+            said = judge(source, trees)
+            best.append((source, trees[max(range(len(trees)), key=lambda at: said[at])]))
+        student = imitate(ours, best)
+        levels = range(len(student.tables))
+        way = torch.stack([student.weights_at(height) - theirs.weights_at(height) for height in levels])
+        return _saved(along(theirs, theirs, way.numpy(), sources, kl_budget, most=1.0), workspace)
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
+        return _segmenter(anchor).with_weights(read_weights(folder / WEIGHTS))
+
+    def _proposed(self, ours: Segmenter, source: Source, seed: int) -> list[TaskGraph]:
+        if self.teacher is None:
+            return ours.draw(source, self.of, seed)
+        return [self.teacher.decompose(source, seed_for(seed, number)) for number in range(self.of)]
+
+
+def accepted(score: Scorer[Train], place: Place) -> Score:
+    """Return a score of trees: the mean acceptance of their outlines by a reward model of decompositions."""
+
+    def said(source: Source, trees: Sequence[TaskGraph]) -> Sequence[float]:
+        [found] = score.score([split_group(source, [outline(tree, source) for tree in trees], place)])
+        means: list[float] = found.acceptance[OVERALL].mean(axis=0).tolist()
+        return means
+
+    return said
 
 
 def along(
@@ -148,12 +258,14 @@ def along(
     sources: Sequence[Source],
     kl_budget: float,
     step: float | None = None,
-) -> Improved:
+    most: float = _FURTHEST,
+) -> LearnedCuts:
     """Return the segmenter moved along a direction of weights [levels, features], within the budget of KL.
 
-    Without a `step` it is moved until the budget is used up; with one until the KL from where it was is half of step
-    squared, as a step of that length in the metric of the Fisher information has it, and then back towards the
-    anchor as far as the budget asks. Raises InputError unless the budget is a positive number.
+    Without a `step` it is moved until the budget is used up, or by `most` times the direction; with one until the KL
+    from where it was is half of step squared, as a step of that length in the metric of the Fisher information has
+    it, and then back towards the anchor as far as the budget asks. Raises InputError unless the budget is a positive
+    number.
     """
     if not 0 < kl_budget < inf:
         raise InputError(f"the budget of KL is a number of nats above 0, got {kl_budget}")
@@ -163,13 +275,13 @@ def along(
     moves = [torch.as_tensor(_row(direction, height)) for height in levels]
     reached = [] if step is None else start
     budget = kl_budget if step is None else step**2 / 2
-    share = _furthest(lambda part: max(distances.kl(_moved(start, moves, part), reached or origin)), budget)
+    share = _furthest(lambda part: max(distances.kl(_moved(start, moves, part), reached or origin)), budget, most)
     weights = _moved(start, moves, share)
     back = [ours - theirs for ours, theirs in zip(weights, origin, strict=True)]
     part = _furthest(lambda part: max(distances.kl(_moved(origin, back, part), origin)), kl_budget, most=1.0)
     weights = _moved(origin, back, part)
     kls = distances.kl(weights, origin)
-    return Improved(segmenter.with_weights([_table(each) for each in weights]), max(kls), tuple(kls))
+    return LearnedCuts(segmenter.with_weights([_table(each) for each in weights]), max(kls), tuple(kls))
 
 
 def kl_by_level(segmenter: Segmenter, anchor: Segmenter, sources: Sequence[Source]) -> list[float]:
@@ -205,6 +317,19 @@ class _Distances:
             kls = [batch.cuts(ours).kl(batch.cuts(theirs)) for batch in batches]
             found.append(float(torch.cat(kls).clamp(min=0).mean()))  # rounding may take a KL of 0 below
         return found
+
+
+def _segmenter(sampler: SplitSampler) -> Segmenter:
+    if not isinstance(sampler, Segmenter):
+        raise InputError(
+            f"weights of cuts are those of decomposers.segmenter:Segmenter, not of {type(sampler).__name__}"
+        )
+    return sampler
+
+
+def _saved(found: LearnedCuts, workspace: Workspace) -> ImprovedSplits:
+    write_json(workspace.folder / WEIGHTS, {"levels": [dict(table) for table in found.segmenter.tables]})
+    return ImprovedSplits(found.segmenter, found.kl, "exact")
 
 
 def _levels(segmenter: Segmenter, source: Source, graph: TaskGraph) -> list[LevelCut]:

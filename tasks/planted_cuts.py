@@ -21,7 +21,9 @@ import numpy as np
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, generator
+from rrm.core.splits import OutlinePart, begins_anew, leaves_of, points_back, read_outline
 from rrm.core.task import Source, Span
+from rrm.core.values import View
 
 Sign = Literal["paragraph", "time", "speech", "cast"]
 """What may stand where an event begins."""
@@ -147,6 +149,24 @@ class PlantedCuts:
         return PlantedText(
             source, tuple(starts), tuple(events.tolist()), tuple(needs.tolist()), words, self.target, self.off
         )
+
+
+def outline_quality(view: View, texts: Sequence[str], read: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Return how good decompositions look by their outlines alone, about 0 to 1, [k]; a simulated rater's quality.
+
+    Parts had best begin at chapters and paragraphs or with words of a new time, not with words that point back, and
+    be of like size. Of a long outline the share `read` of the parts is looked at, drawn by the seed.
+    """
+    return np.array([_looks(read_outline(text), read, generator("reading an outline", seed, text)) for text in texts])
+
+
+def _looks(parts: Sequence[OutlinePart], read: float, random: np.random.Generator) -> float:
+    leaves = leaves_of(parts)
+    seen = [part for part in leaves[1:] if random.random() < read] or list(leaves)
+    begins = {"a chapter": 1.0, "a paragraph": 0.7, "a sentence": 0.3, "no sentence": 0.0}
+    good = [begins[part.begins] + 0.2 * begins_anew(part.first) - 0.2 * points_back(part.first) for part in seen]
+    uneven = float(np.std(np.log([max(1, part.words) for part in leaves])))
+    return float(np.clip(np.mean(good) - 0.3 * uneven, 0, 1.2))
 
 
 def _sentence(random: np.random.Generator, cast: np.ndarray, time: bool, speech: bool, back: bool) -> str:

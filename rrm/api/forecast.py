@@ -54,6 +54,9 @@ _REPEATS = (
     " foreseen here, nor are replies beyond an output's limit, such as a model's thinking"
 )
 _ELSEWHERE = "the {who} waits for somebody who is no assistant of the run file; what it asks is not counted"
+_SPLITS = (
+    "{asked} questions about decompositions come beside these and stand in no total; trees of later rounds may differ"
+)
 _OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
 _UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
@@ -169,6 +172,11 @@ class Rehearsal:
         """Return how many nodes a round visits at a level."""
         visit, plan = self.limits.plan.rounds[place.round], self.limits.plan
         return len(visit.visited(self.forest, place.level, visit.order(self.forest, place.round, plan.seed)))
+
+    @property
+    def split_questions(self) -> int:
+        """How many questions are put about decompositions."""
+        return sum(action.step == "rate-splits" for action in self._done)
 
     @property
     def tokens_written(self) -> int:
@@ -460,6 +468,8 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
             notes.append(_ELSEWHERE.format(who=who))
     if run.improve is not None:
         notes.append(_OPTIMISER)
+    if asked := full.split_questions:
+        notes.append(_SPLITS.format(asked=asked))
     if not isinstance(_learner(parts), TellsTime):
         notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes

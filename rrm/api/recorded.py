@@ -29,7 +29,7 @@ def improved_policies(record: SqlStore, before: int | None = None) -> dict[int |
 
     Those are the last that were made before it and that the judge of role select did not refuse.
     """
-    made: list[Improvement] = record.load(Improvement)
+    made: list[Improvement] = [each for each in record.load(Improvement) if each.place.subject == "answer"]
     if (taken := record.setting(IMPROVED)) is not None:
         return {each.level: each for each in made if each.id in taken}
     choices: list[Choice] = record.load(Choice)
@@ -39,6 +39,12 @@ def improved_policies(record: SqlStore, before: int | None = None) -> dict[int |
         for each in made
         if (before is None or each.place.round < before) and (each.place.round, each.policy) not in refused
     }
+
+
+def improved_splits(record: SqlStore) -> Improvement | None:
+    """Return what the run's decomposer was improved to at last, None where it was not."""
+    made = [each for each in record.load(Improvement) if each.place.subject == "split"]
+    return made[-1] if made else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,6 +143,21 @@ class ImprovePart(Part):
 
 
 @dataclass(frozen=True)
+class SplitsPart(Part):
+    """The optimiser of the decomposer: after each round but the last it learns which trees raters prefer.
+
+    `rater` compares `candidates` trees of each training source, by `per_source` questions of each kind a round
+    (without one, the run's rater does); `reward` learns the model of trees. `kl_budget` is in nats a cut.
+    """
+
+    candidates: Annotated[StrictInt, Field(ge=2)] = 4
+    per_source: dict[str, Count] = field(default_factory=lambda: {"comparison": 4})
+    kl_budget: Annotated[StrictFloat, Field(gt=0)] = 5.0
+    rater: Part | None = None
+    reward: Part = field(default_factory=lambda: Part("rrm.reward.splits:SplitRewards"))
+
+
+@dataclass(frozen=True)
 class GrowthPart:
     """How far a decomposer that grows its trees may go, source by source: see `rrm.core.graph.GrowthBudget`."""
 
@@ -214,6 +229,7 @@ class RunFile:
     schedule: tuple[RoundPart, ...] = ()
     select: SelectPart | None = None
     improve: ImprovePart | None = None
+    splits: SplitsPart | None = None
     growth: GrowthPart = field(default_factory=GrowthPart)
     flat: StrictBool | None = None  # None: only where raters cost neither money nor people's time
     assistants: dict[str, AssistantPart] = field(default_factory=dict)

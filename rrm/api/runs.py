@@ -12,7 +12,7 @@ from typing import Any
 from rrm.api.look import refuse_notes, remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each
-from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies
+from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources
 from rrm.api.wiring import PRECISION, Parts
@@ -29,7 +29,7 @@ from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.progress import RichProgress, Watcher
 from rrm.pipeline.recursion import recursion
-from rrm.pipeline.steps import Improving, Outcome, Recursion, Selecting
+from rrm.pipeline.steps import Improving, Outcome, Recursion, Selecting, Splitting
 from rrm.store.record import SqlStore, open_store
 
 _log = logging.getLogger("rrm.api")
@@ -76,7 +76,9 @@ async def apply_in_loop(
         models, precision = fitted_models(record), record.setting(PRECISION)
         policies = tuple(improved_policies(record).values())
         # a policy may ask the models that it was improved against, and stand on another policy
-        needed, improvements = (record.load(Fitted), record.load(Improvement)) if policies else (list(models), [])
+        splitter = improved_splits(record)
+        taken = policies or splitter is not None
+        needed, improvements = (record.load(Fitted), record.load(Improvement)) if taken else (list(models), [])
     if not models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
     files = Sources(
@@ -96,18 +98,23 @@ async def apply_in_loop(
         paths = [*(Path(MODELS, each.path) for each in needed), *(Path(POLICIES, each.path) for each in improvements)]
         for path in paths:
             copytree(directory / path, out / path, dirs_exist_ok=True)
-        return await OpenRun(Parts(settings, store), store, out, models, policies, options, watcher).carry_out()
+        opened = OpenRun(Parts(settings, store), store, out, models, policies, splitter, options, watcher)
+        return await opened.carry_out()
 
 
 @dataclass(frozen=True, eq=False)
 class OpenRun:
-    """A run under way in its folder; `fitted` and `policies` are an earlier run's, with which nothing is learned."""
+    """A run under way in its folder.
+
+    `fitted`, `policies` and `splitter` (a decomposer) are an earlier run's, with which nothing is learned.
+    """
 
     parts: Parts
     store: SqlStore
     out: Path
     fitted: tuple[Fitted, ...] = ()
     policies: tuple[Improvement, ...] = ()
+    splitter: Improvement | None = None
     options: Options = field(default_factory=Options)
     watcher: Watcher | None = None
 
@@ -129,7 +136,7 @@ class OpenRun:
         All parts are made first: where one cannot be, the folder holds no run yet, and takes the mended one.
         """
         began = time.monotonic()
-        plan = recursion_of(self.parts, self.fitted, self.policies)
+        plan = recursion_of(self.parts, self.fitted, self.policies, self.splitter)
         if self.options.strict:
             refuse_notes(self.parts.notes)
         self.store.settle("run", _identity(self.parts.run))
@@ -180,7 +187,10 @@ class OpenRun:
 
     async def outcome(self, plan: Recursion) -> tuple[Outcome, Flat | None]:
         """Return where the run ends, doing only what is not on record."""
-        others = {} if self.people is None else {"rate": FromPeople(self.people, self.options.wait)}
+        asked_of_people = ["rate", *(["rate-splits"] if self.parts.split_rater is None else [])]
+        others = {
+            step: FromPeople(self.people, self.options.wait) for step in asked_of_people if self.people is not None
+        }
         engine = Local(self.worker, others)
         process = _process(plan, self.parts.flat)
         return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
@@ -189,7 +199,12 @@ class OpenRun:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began
 
 
-def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence[Improvement] = ()) -> Recursion:
+def recursion_of(
+    parts: Parts,
+    fitted: Sequence[Fitted] = (),
+    policies: Sequence[Improvement] = (),
+    splitter: Improvement | None = None,
+) -> Recursion:
     """Return the recursion that a run file describes."""
     run, rater = parts.run, parts.run.rater
     budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
@@ -201,6 +216,17 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence
         part = run.improve
         start, anchor = ("last" if part.start == "last" else "first"), ("last" if part.anchor == "last" else "first")
         improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
+    splitting = None
+    if run.splits is not None and not fitted:
+        judge = parts.split_rater
+        splitting = Splitting(
+            parts.split_optimiser.name,
+            parts.split_learner.name,
+            PEOPLE if judge is None else judge.name,
+            run.splits.candidates,
+            run.splits.per_source,
+            run.splits.kl_budget,
+        )
     return Recursion(
         train=tuple((source, run.train.trees if run.train else 1) for source in parts.train),
         target=tuple((source, run.target.trees) for source in parts.target),
@@ -227,10 +253,12 @@ def recursion_of(parts: Parts, fitted: Sequence[Fitted] = (), policies: Sequence
         growth=GrowthBudget(**asdict(run.growth)) if parts.grows else None,
         select=selecting,
         improve=improving,
+        splits=splitting,
         gold=parts.gold.name if parts.gold else None,
         given=parts.given,
         models=tuple(fitted),
         policies=tuple(policies),
+        splitter=splitter,
     )
 
 

@@ -34,6 +34,8 @@ from rrm.core.protocols import (
     Rater,
     RewardLearner,
     SourceSet,
+    SplitOptimiser,
+    SplitSampler,
 )
 from rrm.core.task import Source
 from rrm.core.values import Rated
@@ -271,6 +273,35 @@ class Parts:
         if isinstance(made, Optimiser):
             return made
         raise _unfit(made, (Optimiser,), "improve")
+
+    @cached_property
+    def split_optimiser(self) -> SplitOptimiser:
+        """Who improves the decomposer; raise InputError where nobody is named."""
+        if self.run.splits is None:
+            raise InputError("the run file names no optimiser of its decomposer: add [splits] plugin = ...")
+        if not isinstance(self.decomposer, SplitSampler):
+            raise _unfit(self.decomposer, (SplitSampler,), "decomposer")
+        made = self.make(self.run.splits, "splits")
+        if isinstance(made, SplitOptimiser):
+            return made
+        raise _unfit(made, (SplitOptimiser,), "splits")
+
+    @cached_property
+    def split_rater(self) -> Rater | AsyncRater | None:
+        """Who compares decompositions: a rater of their own, or the run's; None for people."""
+        if self.run.splits is None or self.run.splits.rater is None:
+            return self.rater
+        return self._rater(self.run.splits.rater, "splits.rater")
+
+    @cached_property
+    def split_learner(self) -> RewardLearner:
+        """Who fits the reward models of decompositions."""
+        if self.run.splits is None:
+            raise InputError("the run file has no [splits], so there are no models of decompositions")
+        made = self.make(self.run.splits.reward, "splits.reward")
+        if isinstance(made, RewardLearner):
+            return made
+        raise _unfit(made, (RewardLearner,), "splits.reward")
 
     @cached_property
     def rounds(self) -> tuple[Round, ...]:

@@ -16,7 +16,8 @@ from rrm.core.claims import Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.growth import Answers, checked_graph, checked_proposals
-from rrm.core.ids import content_id
+from rrm.core.ids import content_id, seed_for
+from rrm.core.place import Place
 from rrm.core.protocols import (
     AsyncDecomposer,
     AsyncGrowingDecomposer,
@@ -29,11 +30,14 @@ from rrm.core.protocols import (
     Policy,
     ProposeJob,
     Rater,
+    RewardLearner,
     RewardModel,
+    SplitSampler,
     Start,
     Workspace,
 )
-from rrm.core.roles import ROLES, R, Ratings, Role, Select, Train, for_choosing, for_fitting, for_improving
+from rrm.core.roles import ROLES, R, Ratings, Select, Train, for_choosing, for_fitting, for_improving
+from rrm.core.splits import split_output
 from rrm.core.values import (
     OVERALL,
     Choice,
@@ -54,6 +58,7 @@ from rrm.files import read_json, write_json
 from rrm.pipeline.driver import FATAL
 from rrm.pipeline.forest import State, Tree, compose_unanchored
 from rrm.pipeline.plan import AnyAction, Values
+from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
     ChooseJob,
     ComposeJob,
@@ -71,7 +76,9 @@ from rrm.pipeline.stages import (
 
 MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
 _SCORER = "scorer.json"
-_VITAL = frozenset({"fit", "score", "trace", "learn-composer", "compose", "improve", "choose", "gold"})
+_VITAL = frozenset(
+    {"fit", "score", "trace", "learn-composer", "compose", "improve", "choose", "gold", "fit-splits", "improve-splits"}
+)
 
 Progress = Callable[[int, int], None]
 
@@ -91,11 +98,14 @@ class Models:
     def load(self, fitted: Fitted) -> RewardModel:
         """Return a model on record; raise StoreError if its files are gone or changed."""
         if fitted.digest not in self._loaded:
-            model = self._parts.learner.load(self.folder / MODELS / fitted.path)
+            model = self._learner(fitted.place).load(self.folder / MODELS / fitted.path)
             if model.digest != fitted.digest:
                 raise StoreError(f"{self.folder / MODELS / fitted.path} does not hold the model that the record names")
             self._loaded[fitted.digest] = model
         return self._loaded[fitted.digest]
+
+    def _learner(self, place: Place) -> RewardLearner:
+        return self._parts.split_learner if place.subject == "split" else self._parts.learner
 
     def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
         """Fit a job's model; where that fails, raise an error that names the learner, the place and the role.
@@ -106,7 +116,7 @@ class Models:
         start = Start(below, before, job.others)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
-            model = self._parts.learner.fit(ratings, start, job.place, job.seed, workspace)
+            model = self._learner(job.place).fit(ratings, start, job.place, job.seed, workspace)
         except FATAL:
             raise
         except Exception as error:
@@ -194,6 +204,7 @@ class RunWorker:
         self.models = Models(parts, folder)
         self._progress = progress or (lambda done, total: None)
         self._policies: dict[str, Policy] = {}
+        self._splitters: dict[str, SplitSampler] = {}
 
     def limit(self, step: str) -> int:
         part = {
@@ -202,6 +213,7 @@ class RunWorker:
             "propose": self.parts.policy,
             "rate": self.parts.rater,
             "rate-select": self.parts.select_rater,
+            "rate-splits": self.parts.split_rater,
         }.get(step)
         return self.parts.concurrency if part is not None and waits(part) else 0
 
@@ -244,7 +256,7 @@ class RunWorker:
             _refuse_nothing(job.ask)
             return tuple(self._checked_outputs(policy.name, job.ask, await policy.propose_async(job.ask)))
         if isinstance(job, RateJob):
-            rater = self._rater(job.role)
+            rater = self._rater(job)
             assert isinstance(rater, AsyncRater)
             return (_checked_feedback(rater.name, job.request, await rater.rate_async(job.request, job.seed)),)
         part = self.parts.decomposer
@@ -261,7 +273,7 @@ class RunWorker:
 
     def _decompose(self, action: AnyAction) -> tuple[TaskGraph]:
         job: DecomposeJob = action.job
-        part = self.parts.decomposer
+        part = self.parts.decomposer if job.decomposer is None else self.splitter(job.decomposer)
         if isinstance(part, Decomposer):
             return (checked_graph(part.name, part.decompose(job.source, job.seed)),)
         assert isinstance(part, GrowingDecomposer | AsyncGrowingDecomposer)
@@ -274,6 +286,43 @@ class RunWorker:
         node, answers = job.graph.node(job.node), Answers(job.graph, job.node, job.answers, part.name)
         source = self.parts.sources[job.source]
         return tuple(checked_proposals(part.name, part.split(source, job.graph, node, answers, 1, job.seed)))
+
+    def splitter(self, improved: Improvement | None) -> SplitSampler:
+        """Return the run's decomposer, or what was made of it."""
+        own = self.parts.decomposer
+        if not isinstance(own, SplitSampler):
+            raise InputError(f"the decomposer {own.name} draws no trees of which a better one could be learned")
+        if improved is None:
+            return own
+        if improved.policy not in self._splitters:
+            folder = self.folder / POLICIES / improved.path
+            self._splitters[improved.policy] = self.parts.split_optimiser.load_splits(folder, own)
+        return self._splitters[improved.policy]
+
+    def _draw(self, action: AnyAction) -> tuple[Output, ...]:
+        """Draw trees of a source, as outputs."""
+        job: DrawJob = action.job
+        sampler = self.splitter(job.decomposer)
+        trees = [checked_graph(sampler.name, each) for each in sampler.draw(job.source, job.n, job.seed)]
+        return tuple(
+            split_output(job.source, tree, sampler.name, seed_for(job.seed, at), sampler.log_prob(job.source, tree))
+            for at, tree in enumerate(trees)
+        )
+
+    def _improve_splits(self, action: AnyAction) -> tuple[Improvement]:
+        job: ImproveSplitsJob = action.job
+        path = content_id("splits", action.id)[-12:]
+        start, anchor = self.splitter(job.start), self.splitter(None)
+        scorer = for_improving(ModelScorer[Train]((job.model,), self.models))
+        work = replace(self._workspace(action), folder=self.folder / POLICIES / path)
+        optimiser = self.parts.split_optimiser
+        found = optimiser.improve_splits(start, anchor, job.sources, scorer, job.place, job.kl_budget, job.seed, work)
+        if not np.isfinite(found.kl) or found.kl > job.kl_budget + 1e-9:
+            gone = f"{found.kl:.3f} nats from its anchor, where {job.kl_budget:g} are allowed"
+            raise PluginError(f"[splits] {optimiser.name} went {gone}")
+        self._splitters[found.sampler.name] = found.sampler
+        names = found.sampler.name, start.name, anchor.name
+        return (Improvement(job.place, path, *names, float(found.kl), job.kl_budget, found.how),)
 
     # ---- proposing ----
 
@@ -345,18 +394,21 @@ class RunWorker:
 
     # ---- rating ----
 
-    def _rater(self, role: type[Role]) -> Rater | AsyncRater:
-        rater = self.parts.rater if role is Train else self.parts.select_rater
+    def _rater(self, job: RateJob) -> Rater | AsyncRater:
+        if job.request.place.subject == "split":
+            rater = self.parts.split_rater
+        else:
+            rater = self.parts.rater if job.role is Train else self.parts.select_rater
         assert rater is not None
         return rater
 
     def _rate(self, action: AnyAction) -> tuple[Rated]:
         job: RateJob = action.job
-        rater = self._rater(job.role)
+        rater = self._rater(job)
         assert isinstance(rater, Rater)
         return (_checked_feedback(rater.name, job.request, rater.rate(job.request, job.seed)),)
 
-    _rate_select = _rate
+    _rate_select = _rate_splits = _rate
 
     # ---- reward models ----
 
@@ -367,6 +419,8 @@ class RunWorker:
         if row is not None:
             self.models.predict(model, [row.request.group])  # so that what it says wrong is said before it is kept
         return (self.models.keep(model, job),)
+
+    _fit_splits = _fit
 
     def _score(self, actions: Sequence[AnyAction]) -> list[Values]:
         found: dict[int, Values] = {}

@@ -111,6 +111,19 @@ class AsyncGrowingDecomposer(Protocol):
         ...
 
 
+@runtime_checkable
+class SplitSampler(Decomposer, Protocol):
+    """A decomposer that is a distribution over a source's trees."""
+
+    def draw(self, source: Source, n: int, seed: int) -> list[TaskGraph]:
+        """Return n independent samples of a source's tree; equal seeds give equal trees."""
+        ...
+
+    def log_prob(self, source: Source, graph: TaskGraph) -> float:
+        """Return the log-probability, in nats, with which a tree is drawn; -inf for what never is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Where a part works: a folder that survives a kill, whom to tell how far it is, and the run's cache.
@@ -259,6 +272,44 @@ class Optimiser(Protocol):
 
     def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
         """Return the policy that `improve` saved in a folder; `anchor` and `score` are those it was made with."""
+        ...
+
+
+# ---- improving decomposers ----
+
+
+@dataclass(frozen=True)
+class ImprovedSplits:
+    """A decomposer that an optimiser made, and how far it lies from the anchor, in nats a cut."""
+
+    sampler: SplitSampler
+    kl: float
+    how: Literal["exact", "estimated", "bound"]
+
+
+@runtime_checkable
+class SplitOptimiser(Protocol):
+    """Improves a decomposer against scores, of the role train, of its trees' outlines (`rrm.core.splits`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def improve_splits(
+        self,
+        sampler: SplitSampler,
+        anchor: SplitSampler,
+        sources: Sequence[Source],
+        score: Scorer[Train],
+        place: Place,
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> ImprovedSplits:
+        """Return a better decomposer within `kl_budget` nats a cut of the anchor, saved in the workspace's folder."""
+        ...
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
+        """Return the decomposer that `improve_splits` saved in a folder; `anchor` is the one it counted from."""
         ...
 
 

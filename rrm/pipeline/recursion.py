@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from rrm.core.place import Place
 from rrm.core.roles import Select, Train
-from rrm.pipeline import steps
+from rrm.pipeline import splits, steps
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.steps import Outcome, Recursion, Run
 
@@ -31,8 +31,11 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
         run = yield from steps.trace(run)
         run = yield from steps.compose(run)
         run = run.remembered()
-        if visit.improve and plan.improve is not None and number + 1 < len(plan.rounds):
-            run = yield from improve(run)
+        if number + 1 < len(plan.rounds):
+            if visit.improve and plan.improve is not None:
+                run = yield from improve(run)
+            if plan.splits is not None:
+                run = yield from splits.learn(run, plan.splits)
     return (yield from steps.final(run))
 
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 from rrm.core.graph import TaskGraph
 from rrm.core.growth import checked_graph
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Decomposer
+from rrm.core.protocols import Decomposer, SplitSampler
+from rrm.core.splits import split_output
 from rrm.core.values import (
     Answer,
     Choice,
@@ -37,6 +38,7 @@ from rrm.core.values import (
     Scored,
 )
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
+from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
     ChooseJob,
     ComposeJob,
@@ -156,6 +158,11 @@ class StandIns:
                 return tuple(_composed(job))
             case ImproveJob():
                 return (self._improved(action.id, job),)
+            case DrawJob():
+                return self._drawn(job)
+            case ImproveSplitsJob():
+                names = action.id, self.plan.decomposer, self.plan.decomposer
+                return (Improvement(job.place, action.id, *names, job.kl_budget, job.kl_budget, "bound"),)
             case ChooseJob():
                 by_node = tuple((source, 1.0) for source, _ in job.asks)
                 return (Choice(job.place, job.policy.policy, job.policy.before, 1.0, len(by_node), True, by_node),)
@@ -173,6 +180,12 @@ class StandIns:
         if key not in self._trees:
             self._trees[key] = checked_graph(self.decomposer.name, self.decomposer.decompose(job.source, job.seed))
         return self._trees[key]
+
+    def _drawn(self, job: DrawJob) -> tuple[Output, ...]:
+        """Draw trees for real, with the run's own decomposer."""
+        assert isinstance(self.decomposer, SplitSampler)
+        trees = self.decomposer.draw(job.source, job.n, job.seed)
+        return tuple(split_output(job.source, tree, self.plan.decomposer, at) for at, tree in enumerate(trees))
 
     def _outputs(self, job: OutputsJob) -> tuple[Output, ...]:
         prompt_context, name = job.ask.prompt_context, job.policy.policy if job.policy else self.plan.policy

@@ -35,10 +35,14 @@ from rrm.pipeline.plan import Action, Done, Stage
 
 @dataclass(frozen=True, eq=False)
 class DecomposeJob:
-    """Split a source's task: into a closed graph, or into the first node of one that grows."""
+    """Split a source's task: into a closed graph, or into the first node of one that grows.
+
+    With the run's decomposer, or what was made of it.
+    """
 
     source: Source
     seed: int
+    decomposer: Improvement | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,11 +178,15 @@ class GoldJob:
 
 
 def decompose(
-    round_: int, sources: Sequence[tuple[Source, int]], decomposer: str, seed: int
+    round_: int,
+    sources: Sequence[tuple[Source, int]],
+    decomposer: str,
+    seed: int,
+    improved: Improvement | None = None,
 ) -> Stage[DecomposeJob, TaskGraph]:
-    """Split each source as many times as asked, each tree from a seed of its own."""
+    """Split each source as many times as asked, each tree from a seed of its own; `decomposer` names who splits."""
     jobs = {
-        f"{source.id}/{number}": DecomposeJob(source, tree_seed(seed, source.id, number))
+        f"{source.id}/{number}": DecomposeJob(source, tree_seed(seed, source.id, number), improved)
         for source, trees in sources
         for number in range(trees)
     }

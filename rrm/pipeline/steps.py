@@ -62,6 +62,22 @@ class Improving:
 
 
 @dataclass(frozen=True)
+class Splitting:
+    """How the decomposer is improved after a round: `rater` compares `candidates` trees of each training source.
+
+    `ratings` are the questions of each kind about a source's trees in a round; `learner` fits the reward model of
+    trees, and `optimiser` improves the decomposer within `kl_budget` nats a cut of the run's first.
+    """
+
+    optimiser: str
+    learner: str
+    rater: str
+    candidates: int = 4
+    ratings: Wanted = field(default_factory=lambda: {"comparison": 4})
+    kl_budget: float = 5.0
+
+
+@dataclass(frozen=True)
 class Recursion:
     """What a run is about and how it is done; the names of its parts cover all that they depend on.
 
@@ -97,10 +113,12 @@ class Recursion:
     growth: GrowthBudget | None = None  # None: the decomposer splits a source at once
     select: Selecting | None = None
     improve: Improving | None = None
+    splits: Splitting | None = None
     gold: str | None = None
     given: Sequence[tuple[int | str, Sequence[Rated]]] = field(default=(), repr=False)
     models: Sequence[Fitted] = ()
     policies: Sequence[Improvement] = ()
+    splitter: Improvement | None = None  # a decomposer improved earlier
 
     def n(self, tree: Tree, node: str) -> int:
         """How many outputs are proposed at a node."""
@@ -142,6 +160,16 @@ _NEVER_IMPROVED = (
 
 
 @dataclass(frozen=True, eq=False)
+class Splits:
+    """What came of judging decompositions: the decomposer that was improved, questions, ratings and their model."""
+
+    decomposer: Improvement | None = None
+    asked: tuple[Request, ...] = ()
+    rated: tuple[Rated, ...] = ()
+    model: Fitted | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """A run as it stands, between two steps.
 
@@ -165,6 +193,7 @@ class Run:
     learned: FittedComposer | None = None
     policies: Mapping[int | None, Improvement] = field(default_factory=dict)
     improvements: tuple[Improvement, ...] = ()
+    splits: Splits = field(default_factory=Splits)
     choices: tuple[Choice, ...] = ()
     rounds: tuple[RoundOutcome, ...] = ()
     uses: tuple[JudgeUse, ...] = ()
@@ -172,7 +201,8 @@ class Run:
 
     @classmethod
     def begin(cls, plan: Recursion) -> "Run":
-        run = cls(plan, policies={each.level: each for each in plan.policies})
+        policies = {each.level: each for each in plan.policies}
+        run = cls(plan, policies=policies, splits=Splits(decomposer=plan.splitter))
         learns = plan.improve is not None and not plan.models
         if learns and not any(visit.improve for visit in plan.rounds[:-1]):
             return run.noted(_NEVER_IMPROVED)
@@ -240,9 +270,9 @@ class Outcome:
 def grow(run: Run) -> Step[Run]:
     """Split every source's task until nothing is open, answering what splits wait for on the way."""
     plan = run.plan
-    split = yield from carried_out(
-        stages.decompose(run.number, (*plan.train, *plan.target), plan.decomposer, plan.seed)
-    )
+    improved = run.splits.decomposer
+    name = improved.policy if improved else plan.decomposer
+    split = yield from carried_out(stages.decompose(run.number, (*plan.train, *plan.target), name, plan.seed, improved))
     trees = {slot: done.values[0] for slot, done in split.items() if done.values}
     growing = State().failed(split)
     sources = {source.id: source for source, _ in (*plan.train, *plan.target)}

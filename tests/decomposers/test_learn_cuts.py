@@ -1,11 +1,17 @@
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from decomposers.chunks import Chunks
 from decomposers.cut_features import NAMES
 from decomposers.learn_cuts import (
-    Comparison,
-    Improved,
+    Distil,
+    FromScores,
+    LearnedCuts,
+    Preferred,
+    accepted,
     along,
     imitate,
     kl_by_level,
@@ -15,7 +21,12 @@ from decomposers.learn_cuts import (
 from decomposers.segmenter import Segmenter
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
+from rrm.core.place import Place
+from rrm.core.protocols import SplitOptimiser, Workspace
+from rrm.core.roles import Train
+from rrm.core.splits import leaves_of, read_outline
 from rrm.core.task import Source
+from rrm.core.values import Group, Prediction
 from tasks.planted_cuts import PlantedCuts, PlantedText
 
 TEXTS = PlantedCuts(12, sign="speech", events=8, seed=5).texts
@@ -31,28 +42,28 @@ def worth(segmenter: Segmenter, texts: tuple[PlantedText, ...]) -> float:
     return float(np.mean([value(text, segmenter.decompose(text.source, 0)) for text in texts]))
 
 
-def compared(segmenter: Segmenter, pairs: int) -> list[Comparison]:
+def compared(segmenter: Segmenter, pairs: int) -> list[Preferred]:
     found = []
     for text in TEXTS:
         trees = segmenter.draw(text.source, 2 * pairs, seed=0)
         for pair in zip(trees[::2], trees[1::2], strict=True):
             better, worse = sorted(pair, key=lambda graph: -value(text, graph))
             if value(text, better) > value(text, worse):
-                found.append(Comparison(text.source, better, worse))
+                found.append(Preferred(text.source, better, worse))
     return found
 
 
 @pytest.fixture(scope="module")
-def comparisons() -> list[Comparison]:
+def comparisons() -> list[Preferred]:
     return compared(START, 12)
 
 
 @pytest.fixture(scope="module")
-def learned(comparisons: list[Comparison]) -> Improved:
+def learned(comparisons: list[Preferred]) -> LearnedCuts:
     return learn_from_comparisons(START, comparisons, kl_budget=8.0)
 
 
-def test_a_segmenter_learns_from_comparisons_within_its_budget(learned: Improved) -> None:
+def test_a_segmenter_learns_from_comparisons_within_its_budget(learned: LearnedCuts) -> None:
     assert worth(learned.segmenter, OTHERS) > worth(START, OTHERS) + 0.1
     assert worth(learned.segmenter, OTHERS) > worth(Chunks(leaf_tokens=126), OTHERS) + 0.1  # type: ignore[arg-type]
     assert 7.9 < learned.kl <= 8.0
@@ -62,7 +73,7 @@ def test_a_segmenter_learns_from_comparisons_within_its_budget(learned: Improved
     assert table > START.tables[0].get("speech", 0) + 1
 
 
-def test_learning_ends_where_reward_less_kl_is_largest(comparisons: list[Comparison], learned: Improved) -> None:
+def test_learning_ends_where_reward_less_kl_is_largest(comparisons: list[Preferred], learned: LearnedCuts) -> None:
     """Any other way to spend as much KL wins less reward: the optimum of a linear reward lies along the reward."""
     ours = np.array([[learned.segmenter.tables[0].get(name, 0) - START.tables[0].get(name, 0) for name in NAMES]])
     sources = [text.source for text in TEXTS[:3]]
@@ -127,16 +138,16 @@ def test_scores_alone_improve_a_segmenter_within_its_budget() -> None:
     assert again.segmenter.tables == found.segmenter.tables
 
 
-def test_what_teaches_nothing_is_refused(comparisons: list[Comparison]) -> None:
+def test_what_teaches_nothing_is_refused(comparisons: list[Preferred]) -> None:
     source = TEXTS[0].source
     tree = START.decompose(source, 0)
     with pytest.raises(InputError, match="no comparisons"):
         learn_from_comparisons(START, [], 1.0)
     with pytest.raises(InputError, match="two equal decompositions were compared"):
-        learn_from_comparisons(START, [Comparison(source, tree, START.decompose(source, 1))], 1.0)
+        learn_from_comparisons(START, [Preferred(source, tree, START.decompose(source, 1))], 1.0)
     inside = Chunks(leaf_tokens=7, fan_in=(4, 3)).decompose(source, 0)
     with pytest.raises(InputError, match="cut between sentences"):
-        learn_from_comparisons(START, [Comparison(source, tree, inside)], 1.0)
+        learn_from_comparisons(START, [Preferred(source, tree, inside)], 1.0)
     with pytest.raises(InputError, match="budget of KL is a number of nats above 0"):
         learn_from_comparisons(START, comparisons[:2], 0.0)
     with pytest.raises(InputError, match="need as many finite scores"):
@@ -145,3 +156,44 @@ def test_what_teaches_nothing_is_refused(comparisons: list[Comparison]) -> None:
         learn_from_scores(START, START, [source], lambda _, trees: [0.0] * len(trees), 1.0, 0, draws=1)
     with pytest.raises(InputError, match="limits rule out"):
         imitate(Segmenter(leaf_tokens=20), [(source, Chunks(leaf_tokens=300).decompose(source, 0))])
+
+
+class Judge:
+    """A scorer of role train that accepts an outline by its share of parts that begin with speech."""
+
+    name, role = "judge", Train
+
+    def score(self, groups: Sequence[Group]) -> list[Prediction]:
+        found = []
+        for group in groups:
+            leaves = [leaves_of(read_outline(text)) for text in group.outputs]
+            shares = [[np.mean([part.first[0] == "“" for part in each])] for each in leaves]
+            found.append(Prediction.overall(np.array(shares).T, np.array(shares).T))
+        return found
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        FromScores(draws=8, steps=2),
+        Distil(of=8),
+        Distil(of=4, teacher=START.with_weights(({"speech": 6.0, "size squared": -5.0},))),
+    ],
+)
+def test_an_optimiser_of_decomposers_improves_within_its_budget_and_is_found_again(
+    optimiser: FromScores | Distil, tmp_path: Path
+) -> None:
+    assert isinstance(optimiser, SplitOptimiser)
+    sources = [text.source for text in TEXTS[:6]]
+    place, judge = Place(0, "split", 2), Judge()
+    found = optimiser.improve_splits(START, START, sources, judge, place, 4.0, 0, Workspace(tmp_path))
+    assert 0 < found.kl <= 4.0 and found.how == "exact"
+    score = accepted(judge, place)
+    before, after = (
+        np.mean([score(source, each.draw(source, 12, seed=4)) for source in sources]) for each in (START, found.sampler)
+    )
+    assert after > before
+    again = optimiser.load_splits(tmp_path, START)
+    assert again.name == found.sampler.name
+    with pytest.raises(InputError, match="segmenter:Segmenter, not of Chunks"):
+        optimiser.load_splits(tmp_path, Chunks())  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from inspect import isabstract, isclass, isfunction, signature
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,6 +24,9 @@ from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
 from rrm.compose.composers import LogLinear
+from rrm.core.roles import Ratings, Train
+from rrm.core.splits import HEAD
+from rrm.core.values import Rated
 from rrm.policy.careless import Careless
 from rrm.policy.extractive import Extractive
 from rrm.policy.interpolation import Interpolation, Mixed
@@ -38,6 +42,7 @@ from rrm.reward.criteria import ByCriterion
 from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.frozen import Frozen
+from rrm.reward.splits import OutlineHead, SplitRewards
 from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
 from tasks.books import BookFiles
@@ -57,6 +62,27 @@ def books() -> BookFiles:
     path = Path(mkdtemp()) / "tale.txt"
     path.write_text(made_up.source().text, encoding="utf-8")
     return BookFiles([str(path)])
+
+
+def outlined(text: str) -> str:
+    """Return an outline of one part that begins with a text."""
+    return (
+        f"{HEAD}\n1 | {len(text.split())} words | a chapter | {' '.join(text.replace('|', ' ').split())} | It ended. | "
+    )
+
+
+def about_outlines() -> dict[str, Any]:
+    """The made-up ratings and groups, outlines in the place of their outputs; without answers in raters' own words."""
+    rows = [
+        row for row in made_up.ratings(Train).rows if row.request.kind in ("comparison", "label", "rating", "ranking")
+    ]
+    shown = [tuple(replace(each, text=outlined(each.text)) for each in row.request.shown) for row in rows]
+    asked = [replace(row.request, shown=each) for row, each in zip(rows, shown, strict=True)]
+    rated = [
+        Rated(request, replace(row.feedback, request=request.id)) for request, row in zip(asked, rows, strict=True)
+    ]
+    groups = [replace(group, outputs=tuple(map(outlined, group.outputs))) for group in made_up.groups()]
+    return {"ratings": Ratings(Train, tuple(rated)), "groups": groups}
 
 
 MADE: dict[type, Callable[[], Any]] = {
@@ -84,6 +110,7 @@ MADE: dict[type, Callable[[], Any]] = {
 GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
     "policy": lambda kind: {"count": load_tokenizer().count},
     "optimiser": lambda kind: {"sampler": Extractive()},
+    "learner": lambda kind: about_outlines() if kind in (OutlineHead, SplitRewards) else {},
 }
 """What a contract is checked with, beside the part."""
 

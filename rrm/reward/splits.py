@@ -1,0 +1,152 @@
+"""Reward models of decompositions: a linear head on what their outlines say, and the baselines beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from rrm.core.errors import ConfigError
+from rrm.core.place import Place
+from rrm.core.protocols import RewardModel, Start, Workspace
+from rrm.core.roles import R, Ratings
+from rrm.core.splits import begins_anew, leaves_of, points_back, read_outline
+from rrm.core.text import words
+from rrm.core.values import Group, Rated, Request
+from rrm.feedback.table import tabulate
+from rrm.reward.calibrated import Calibrated
+from rrm.reward.cross_fit import CrossFitted
+from rrm.reward.heads import fit_heads
+from rrm.reward.plain import PlainLearner
+
+FEATURES = (
+    "parts",  # log of how many lowest parts there are
+    "size",  # log of their mean size in words
+    "uneven",  # standard deviation of the logs of their sizes
+    "largest",  # log of the largest over the mean
+    "smallest",
+    "levels",
+    "uneven above",  # the same as uneven for the root's parts
+    "at chapters",  # share of the parts behind the first that begin at one
+    "at paragraphs",
+    "inside sentences",
+    "begin anew",  # with words of time or place
+    "point back",
+    "begin with speech",
+    "break off",  # the last sentence of the part before has no end
+    "go on",  # share of what a part is about that the part before is about too
+    "repeat",  # share of the first sentence's words that the last sentence before has too
+)
+
+
+@lru_cache(maxsize=20_000)
+def outline_features(text: str) -> tuple[float, ...]:
+    """Return the features of an outline, in the order of FEATURES; raise InputError for a text that is none."""
+    parts = read_outline(text)
+    leaves = leaves_of(parts)
+    sizes = np.log([max(1, part.words) for part in leaves])
+    top = np.log([max(1, part.words) for part in parts if part.depth == 1])
+    later, pairs = leaves[1:], list(pairwise(leaves))
+
+    def share(flags: Sequence[float]) -> float:
+        return sum(map(float, flags)) / len(later) if later else 0.0
+
+    return (
+        float(np.log(len(leaves))),
+        float(sizes.mean()) - 6,
+        float(sizes.std()),
+        float(sizes.max() - np.log(np.exp(sizes).mean())),
+        float(sizes.min() - np.log(np.exp(sizes).mean())),
+        float(max(part.depth for part in parts)),
+        float(top.std()),
+        share([part.begins == "a chapter" for part in later]),
+        share([part.begins == "a paragraph" for part in later]),
+        share([part.begins == "no sentence" for part in later]),
+        share([begins_anew(part.first) for part in later]),
+        share([points_back(part.first) for part in later]),
+        share([part.first[:1] in '"“«' for part in later]),
+        share([not before.last.rstrip("\"'”’»)]").endswith((".", "!", "?", "…")) for before, _ in pairs]),
+        share([_shared(after.about, before.about) for before, after in pairs]),
+        share([_shared(_telling(after.first), _telling(before.last)) for before, after in pairs]),
+    )
+
+
+def more_even_wins(requests: Sequence[Request]) -> np.ndarray:
+    """Return 1 where the first decomposition shown has parts of more even sizes, 0 if less, 0.5 if alike, [n]."""
+    return _smaller_wins(requests, FEATURES.index("uneven"))
+
+
+def fewer_parts_win(requests: Sequence[Request]) -> np.ndarray:
+    """Return 1 where the first decomposition shown has fewer parts, 0 if more, 0.5 if as many, [n]."""
+    return _smaller_wins(requests, FEATURES.index("parts"))
+
+
+@dataclass(frozen=True)
+class OutlineHead(PlainLearner):
+    """A linear reward of an outline's features, learned from any kind of feedback by the one likelihood.
+
+    The weights have a normal prior of this `precision`. It has seen what it was fitted on: see `SplitRewards`.
+    """
+
+    precision: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.precision < float("inf"):
+            raise ConfigError(f"the precision of the weights' prior is a number above 0, got {self.precision}")
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # read alone, as every part's is
+        return f"outline-head:{self.precision:g}"
+
+    def learned(self, rated: Sequence[Rated], seed: int) -> np.ndarray:
+        """Return a weight for each feature, and the logit of acceptance at reward 0."""
+        table = tabulate(rated)
+        columns = np.array([outline_features(item.text) for item in table.items])
+        ones, zeros = np.ones((1, len(table.sources))), np.zeros((1, columns.shape[1]))
+        found = fit_heads(columns, table, ones, zeros, np.zeros(1), self.precision)
+        return np.append(found.heads[0], found.anchor[0])
+
+    def rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
+        features = np.array([outline_features(text) for text in group.outputs])
+        return np.asarray(features @ weights[:-1] + weights[-1])
+
+
+@dataclass(frozen=True)
+class SplitRewards:
+    """Reward models of decompositions whose scores are held out by source and calibrated.
+
+    Implements `rrm.core.protocols.RewardLearner`: `OutlineHead`, cross-fitted over `folds` of the sources.
+    """
+
+    precision: float = 1.0
+    folds: int = 4
+
+    @property
+    def name(self) -> str:
+        return f"split-rewards({self._whole.name})"
+
+    @property
+    def _whole(self) -> Calibrated:
+        return Calibrated(CrossFitted(OutlineHead(self.precision), self.folds))
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        return self._whole.fit(ratings, start, place, seed, workspace)
+
+    def load(self, folder: Path) -> RewardModel:
+        return self._whole.load(folder)
+
+
+def _smaller_wins(requests: Sequence[Request], feature: int) -> np.ndarray:
+    pairs = [[outline_features(shown.text)[feature] for shown in request.shown[:2]] for request in requests]
+    table = np.array(pairs).reshape(-1, 2)
+    return np.asarray((1 + np.sign(np.round(table[:, 1] - table[:, 0], 9))) / 2)
+
+
+def _shared(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    return len(set(ours) & set(theirs)) / len(set(ours)) if ours else 0.0
+
+
+def _telling(sentence: str) -> list[str]:
+    return [word.lower() for word in words(sentence) if len(word) > 3]
