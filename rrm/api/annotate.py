@@ -13,8 +13,9 @@ from rrm.api.look import REPORT
 from rrm.api.people import write_guidelines
 from rrm.api.runfile import with_changes
 from rrm.core.annotation import Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
-from rrm.core.desk import RunDesk
+from rrm.core.desk import PlaceControl, RunDesk
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
+from rrm.core.place import Place
 from rrm.files.texts import decoded
 from rrm.files.whole import durable
 from rrm.interchange.annotations import csv
@@ -145,13 +146,7 @@ def change_raters(
 
 def panel_rules(quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool) -> PanelRules:
     """Return a panel's rules as a command gives them; InputError for a file of ids that cannot be read."""
-    allowed = None
-    if allow is not None:
-        try:
-            lines = decoded(allow.read_bytes()).splitlines()
-        except (OSError, ValueError) as error:
-            raise InputError(f"the participant ids {allow} cannot be read as UTF-8 text: {error}") from error
-        allowed = tuple(dict.fromkeys(each.strip() for each in lines if each.strip()))
+    allowed = None if allow is None else tuple(_lines(allow, "the participant ids"))
     if signed and allowed is None:
         raise ConfigError("--signed makes a link for each id of a list: give the list with --allow FILE")
     return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed)
@@ -165,6 +160,15 @@ def open_panel(desk: SqlDesk, name: str, limit: int, rules: PanelRules, address:
         return {"panel": name, "link": links.blank()}
     signed = links.signed(desk.proofs(token, rules.allowed or ()))
     return {"panel": name, "rows": [{"participant": id, "link": own} for id, own in signed.items()]}
+
+
+def _lines(path: Path, what: str) -> list[str]:
+    """Return a file's lines, each once, without empty ones."""
+    try:
+        lines = decoded(path.read_bytes()).splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} {path} cannot be read as UTF-8 text: {error}") from error
+    return list(dict.fromkeys(each.strip() for each in lines if each.strip()))
 
 
 def _exit(text: str) -> Exit:
@@ -187,7 +191,22 @@ def add_items(
     items = [item if wanted is None else replace(item, wanted=wanted) for item in found]
     notes = item_notes(items)
     refuse_guesses(str(file), notes, strict)
-    return {"items": len(items), "new": desk.add_items(items), "notes": notes}
+    new = desk.add_items(items)
+    if wanted is not None and new < len(items):
+        notes.append(f"{len(items) - new} items are there already: rrm items DIR want --wanted N asks for more")
+    return {"items": len(items), "new": new, "notes": notes}
+
+
+def want_answers(desk: PlaceControl, answers: int, place: str | None, disputed: bool) -> dict[str, Any]:
+    """Have items that are there want so many answers, where they want fewer."""
+    at = Place.parse(place) if place is not None else None
+    return {"wanted": answers, "items": desk.want(answers, COMMAND_LINE, place=at, disputed=disputed)}
+
+
+def retire_items(desk: PlaceControl, which: Path) -> dict[str, Any]:
+    """Have an item, or those that a file names one a line, want no more answers than they have."""
+    items = _lines(which, "the ids of items") if which.exists() else [str(which)]
+    return {"items": len(items), "retired": desk.retire(items, COMMAND_LINE)}
 
 
 def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:

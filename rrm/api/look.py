@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.plugins import make
 from rrm.api.runfile import RunFile, run_file, with_changes
+from rrm.api.streams import written
 from rrm.api.terminal import bar
 from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.place import Place
@@ -164,12 +165,13 @@ def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shap
     return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, book), book.notes)
 
 
-def export_answers(directory: Path, form: str, out: Path | None, names: bool) -> dict[str, Any]:
+def export_answers(directory: Path, form: str, out: Path | None, names: bool, every: bool = False) -> dict[str, Any]:
     """Write the answers at a folder's desk under pseudonyms, unless `names`, and say where and how many.
 
-    They are of every state, or, as TRL's preference rows, those that count and prefer one output to another.
+    They are those that count, or of `every` state, as on the admin's page; as TRL's preference rows, those that
+    count and prefer one output to another.
     """
-    from rrm.interchange.annotations import csv, jsonl, parquet, rated, rows, trl
+    from rrm.interchange.annotations import csv, exported, jsonl, parquet, rated, rows, trl
     from rrm.interchange.rows import replacing
     from rrm.queue import open_desk
 
@@ -183,7 +185,9 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
             if names:
                 os.fchmod(file.fileno(), 0o600)  # for its owner alone
             made = (
-                trl(rated(desk.answers(), desk.requests)) if form == "trl" else rows(desk.answers(), desk.asked, known)
+                trl(rated(desk.answers(), desk.requests))
+                if form == "trl"
+                else rows(exported(desk.answers(), every), desk.asked, known)
             )
             counted = Counted(made, progress)
             for chunk in writers[form](counted):
@@ -195,6 +199,15 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool) ->
     cut = f"{counted.long:,} cells hold more than the {LONGEST_CELL:,} characters that spreadsheets show"
     notes = {"notes": [cut]} if form == "csv" and counted.long else {}
     return {"file": str(path), "rows": counted.rows, **notes}
+
+
+def export_dictionary(out: Path) -> None:
+    """Write what each column of exported answers means, as CSV."""
+    from rrm.interchange.annotations import csv, data_dictionary
+
+    with written(out) as path:
+        assert path is not None
+        path.write_bytes(b"".join(csv(data_dictionary())))
 
 
 def _has_answers(directory: Path) -> bool:

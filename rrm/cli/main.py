@@ -3,7 +3,8 @@
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ from rrm.cli.rewards import (
     score_rows,
 )
 from rrm.cli.station import station
-from rrm.core.errors import ConfigError, ContractError, InputError, RrmError
+from rrm.core.errors import ConfigError, ContractError, InputError, RrmError, Waiting
 
 EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
@@ -147,9 +148,10 @@ def run(
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
     again += " --strict" if strict else ""
-    report = runs.run(
-        settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store, strict=strict
-    )
+    with _waiting_told(directory, again, as_json):
+        report = runs.run(
+            settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store, strict=strict
+        )
     _tell(report, directory, as_json)
 
 
@@ -159,7 +161,9 @@ def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False
     from rrm.api import front as runs
 
     again = f"rrm resume {directory}"
-    _tell(runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed), directory, as_json)
+    with _waiting_told(directory, again, as_json):
+        report = runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed)
+    _tell(report, directory, as_json)
 
 
 @app.command()
@@ -328,19 +332,35 @@ def export(
     answers: Annotated[
         bool, typer.Option("--answers", help="People's answers with times, order and state, as they stand now.")
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also answers that were taken back or adjudicated, as on the admin's page.")
+    ] = False,
+    dictionary: Annotated[
+        bool, typer.Option("--dictionary", help="Say what each column of exported answers means, as CSV.")
+    ] = False,
     names: Annotated[bool, typer.Option("--names", help="Add the raters' names to their answers.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Write the recorded ratings in a form that other tools read."""
     from rrm.api import look
+    from rrm.api.streams import STDOUT, written
 
-    if answers or form is Rows.csv:
-        _print(look.export_answers(directory, form.value, out, names), as_json)
-    elif names:
-        raise ConfigError("names are added to answers: give --answers as well")
+    if dictionary:
+        look.export_dictionary(out or STDOUT)
+        return
+    if not (answers or form is Rows.csv) and (names or every):
+        raise ConfigError("names and answers of every state belong to --answers: give it as well")
+    with written(out) as path:
+        if answers or form is Rows.csv:
+            told = look.export_answers(directory, form.value, path, names, every)
+        else:
+            told = look.export(directory, form.value, path)
+    if out == STDOUT:
+        for note in told.get("notes", ()):
+            typer.echo(f"rrm: {note}", err=True)
     else:
-        _print(look.export(directory, form.value, out), as_json)
+        _print(told, as_json)
 
 
 app.add_typer(rewards)
@@ -388,6 +408,18 @@ def _print(values: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in values.items():
         typer.echo(f"{key.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@contextmanager
+def _waiting_told(directory: Path, again: str, as_json: bool) -> Iterator[None]:
+    """Where a run waits for people and JSON was asked for, print that; the exit code says it, too."""
+    try:
+        yield
+    except Waiting as error:
+        if as_json:
+            told = {"state": "waiting", "why": str(error), "directory": str(directory), "resume": again}
+            typer.echo(json.dumps(told))
+        raise
 
 
 def _tell(report: Any, directory: Path, as_json: bool) -> None:

@@ -41,6 +41,15 @@ class FileVerb(StrEnum):
     list = "list"
 
 
+class ItemVerb(StrEnum):
+    """What is done with items."""
+
+    add = "add"
+    list = "list"
+    want = "want"
+    retire = "retire"
+
+
 class RoleName(StrEnum):
     """What somebody may do."""
 
@@ -129,28 +138,41 @@ def raters(
 @station.command()
 def items(
     directory: Directory,
-    verb: Annotated[FileVerb, typer.Argument(help="What to do.")] = FileVerb.list,
-    file: Annotated[Path | None, typer.Argument(help="The items: .jsonl, .json, .csv or .parquet.")] = None,
+    verb: Annotated[ItemVerb, typer.Argument(help="What to do.")] = ItemVerb.list,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Items: .jsonl, .json, .csv or .parquet; to retire, an id or a file of ids."),
+    ] = None,
     purpose: Annotated[
         PurposeName | None, typer.Option("--as", help="What they are for; default: as the rows say, or work.")
     ] = None,
     wanted: Annotated[int | None, typer.Option(min=1, help="Answers from so many raters each.")] = None,
+    disputed: Annotated[bool, typer.Option("--disputed", help="want: only items on which raters differ.")] = False,
+    place: Annotated[str | None, typer.Option(help="want: only items of this place, such as 0/answer/2.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse items of which there is anything to note.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Count the items by level, kind and state, or add those of a file."""
+    """Count the items by level, kind and state; add those of a file; want more answers to them; retire some."""
     from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:
-        if verb is FileVerb.list:
+        if verb is ItemVerb.list:
             _rows(
                 [{**asdict(each), "place": str(each.place)} for each in desk.progress()],
                 as_json,
                 "no items yet: a run lays them here, or rrm items DIR add FILE",
             )
             return
+        if verb is ItemVerb.want:
+            if wanted is None:
+                raise ConfigError("rrm items DIR want needs --wanted, how many answers each item is to have")
+            _values(work.want_answers(desk, wanted, place, disputed), as_json)
+            return
         if file is None:
-            raise ConfigError("rrm items DIR add needs a file")
+            raise ConfigError(f"rrm items DIR {verb.value} needs a file")
+        if verb is ItemVerb.retire:
+            _values(work.retire_items(desk, file), as_json)
+            return
         _values(work.add_items(desk, file, purpose.value if purpose else None, wanted, strict), as_json)
 
 

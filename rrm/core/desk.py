@@ -303,7 +303,18 @@ class PeopleControl(Roster, Protocol):
 
 
 class PlaceControl(Protocol):
-    """Closes places and opens them again."""
+    """Closes places and opens them again, and says how many answers items want."""
+
+    def want(self, answers: int, by: str, *, place: Place | None = None, disputed: bool = False) -> int:
+        """Have open work items want so many answers, where they want fewer; return how many items changed.
+
+        Of one `place` or all; with `disputed` only those that are complete and on which raters differ.
+        """
+        ...
+
+    def retire(self, items: Sequence[str], by: str) -> int:
+        """Have items want no more answers than they have; return how many changed. Answers given stand."""
+        ...
 
     def freeze(self, place: Place, by: str) -> int:
         """Close a place: nothing about its items changes any more; return how many live answers it has."""

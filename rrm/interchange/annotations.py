@@ -71,6 +71,47 @@ _TYPES = {
 
 COLUMNS = tuple(_TYPES)
 
+MEANINGS = {
+    "id": "the answer's id",
+    "item": "the id of the item that was answered, which names all that it asks",
+    "node": "the node of the tree that the item is about",
+    "source": "the id of the source that the node belongs to",
+    "round": "the round in which it was asked, from 0",
+    "subject": "what is judged: answer, whole (an output beside its whole source) or split (a decomposition)",
+    "level": "the node's level, 0 for leaves",
+    "criterion": "what was judged by; overall for the output as a whole",
+    "kind": "the item's kind, such as comparison; an answer may be of another one, as a rejection is",
+    "purpose": "work, or a known answer: gold, attention, practice",
+    "rater": "the pseudonym of who answered",
+    "name": "their name, where names were asked for",
+    "answer": "the answer as recorded, an object with its kind; places count outputs in the item's own order, from 0",
+    "better": "of a comparison, as shown: first, second, tie or neither",
+    "strength": "of a comparison, how much better: 0 slightly, 0.5, 1 far; empty where none was said",
+    "value": "of a rating, the point chosen, from 1",
+    "good": "of a label, whether the output is good",
+    "text": "of a correction, demonstration or critique, what was written",
+    "reason": "of a rejection, why",
+    "best_first": "of a ranking, the outputs as shown, counted from 1, best first",
+    "outputs": "the texts in the order in which they were shown",
+    "order": "place i shown held the item's output order[i], both from 0",
+    "guideline": "the version of the guidelines that was shown, 0 for none",
+    "shown": "a hash of all that was shown",
+    "at": "when it was answered, UTC, ISO 8601",
+    "seconds": "active seconds that the page measured, bounded by the server's clock",
+    "wall_seconds": "seconds from handing out to answer by the server's clock",
+    "confidence": "how sure the rater was, from 0 to 1; empty where not asked",
+    "state": "live (counts), undone (by the rater), requeued (by an admin) or adjudicated (a decision replaced it)",
+    "right": "whether it agrees with the known answer; empty where none is known or none is judged",
+    "adjudication": "whether it is an adjudicator's decision",
+    "detail": "what else is kept: spans on the source, the diff of a correction, and what the page added",
+}
+"""What each column means: the data dictionary."""
+
+
+def data_dictionary() -> list[Row]:
+    """Return the columns of exported answers with their types and meanings, as rows."""
+    return [{"column": name, "type": _TYPES[name].rstrip("_"), "meaning": MEANINGS[name]} for name in COLUMNS]
+
 
 # ---- answers as values ----
 
@@ -87,6 +128,11 @@ def rows(
     """
     for annotation, request in _with_requests(annotations, asked):
         yield _row(annotation, request, names)
+
+
+def exported(annotations: Iterable[Annotation], every: bool) -> Iterator[Annotation]:
+    """Yield the answers that an export holds, by page or by command: those that count, or of every state."""
+    return (each for each in annotations if every or each.state == "live")
 
 
 def rated(annotations: Iterable[Annotation], requests: Requests) -> Iterator[Rated]:

@@ -39,6 +39,7 @@ from rrm.queue.requests import (
     request_rows,
 )
 from rrm.queue.shown import as_shown, check, check_fits
+from rrm.queue.wanted import is_disputed
 from rrm.store.kinds import read_place
 from rrm.store.record import chunks
 
@@ -55,7 +56,7 @@ _ABOUT_PLACE = select(
 ).where(_HERE)
 
 
-_IS_DISPUTED = and_(_WORK, ~ITEM.c.closed, ~ITEM.c.settled, ITEM.c.given >= ITEM.c.wanted, ITEM.c.disagreement > 0)
+_IS_DISPUTED = is_disputed()
 _RATED = EVERY.with_only_columns(GIVEN.c.item).where(
     GIVEN.c.person == bindparam("me"),
     GIVEN.c.item.in_(bindparam("these", expanding=True)),

@@ -299,6 +299,8 @@ declare namespace Wire {
     [flag: `/api/leases/${string}/flag`]: Empty;
     [renew: `/api/leases/${string}/renew`]: { expires_in: number };
     "/api/admin/train": Run;
+    "/api/admin/want": { items: number };
+    [retire: `/api/admin/items/${string}/retire`]: { items: number };
     [freeze: `/api/admin/places/${number}/${Subject}/${number}/freeze`]: { answers: number };
     [reopen: `/api/admin/places/${number}/${Subject}/${number}/reopen`]: Empty;
     "/api/admin/raters": { person: Person; link: string };

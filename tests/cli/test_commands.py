@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rrm
-from rrm.api import look
+from rrm.api import front, look
 from rrm.cli.main import app, main
 from rrm.core.errors import InputError, Waiting
 from rrm.core.values import Choice, Feedback, Fitted, Improvement, Label, Output, Request, Scored
@@ -491,3 +491,15 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_ids_and_choices(
     moments = [random.uniform(took / 3, took) for _ in range(10)]
     killed_and_resumed(file, tmp_path / "run", moments)
     assert choices(tmp_path / "run") == choices(tmp_path / "whole"), moments
+
+
+def test_a_run_that_waits_prints_json_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(*_: Any, **__: Any) -> None:
+        raise Waiting("the run waits for people")
+
+    monkeypatch.setattr(front, "resume", waits)
+    done = command("resume", "runs/people", "--json")
+    assert isinstance(done.exception, Waiting)
+    told = {"why": "the run waits for people", "directory": "runs/people", "resume": "rrm resume runs/people"}
+    assert json.loads(done.stdout) == {"state": "waiting", **told}
+    assert command("resume", "runs/people").stdout == ""

@@ -156,11 +156,46 @@ def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder
     named = tmp_path / "named.jsonl"
     told("export", folder, "--answers", "--names", "--out", named)
     assert {json.loads(line)["name"] for line in named.open()} == {"Anna"}
-    other = tmp_path / "other"
-    told("items", other, "add", tmp_path / "items.jsonl")
-    assert told("ratings", other, "add", named) == {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
-    assert told("ratings", other, "add", named)["new"] == 0
+    for number, file in enumerate((named, out)):  # what export wrote comes in, as JSON lines and as CSV
+        other = tmp_path / f"other-{number}"
+        told("items", other, "add", tmp_path / "items.jsonl")
+        assert told("ratings", other, "add", file) == {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
+        assert told("ratings", other, "add", file)["new"] == 0
     assert isinstance(command("export", folder, "--names", fails=True).exception, ConfigError)
+
+
+def test_answers_go_to_standard_output_with_one_set_of_rows_and_a_dictionary(folder: Path) -> None:
+    with open_desk(folder) as desk:
+        anna = desk.add_person("Anna", "adjudicator", by="test").id
+        for answer in (Label(True), Label(False)):
+            while (lease := desk.claim(anna)) is not None:
+                given = answer if lease.request.kind == "label" else Comparison(0)
+                desk.submit(anna, lease.id, Submission(given, lease.shown), key=lease.id)
+            if answer == Label(True):
+                desk.undo(anna)
+    rows = list(
+        csv.DictReader(command("export", folder, "--format", "csv", "--out", "-").stdout.lstrip("\ufeff").splitlines())
+    )
+    assert [row["state"] for row in rows] == ["live", "live"]
+    all_ = command("export", folder, "--answers", "--all", "--out", "-").stdout.splitlines()
+    assert sorted(json.loads(line)["state"] for line in all_) == ["live", "live", "undone"]
+    assert not (folder / "-").exists() and not Path("-").exists()
+    said = csv.DictReader(command("export", folder, "--dictionary").stdout.lstrip("\ufeff").splitlines())
+    assert [row["column"] for row in said if row["column"] != "name"] == list(rows[0])
+
+
+def test_items_that_are_there_can_want_more_answers_or_none(folder: Path, tmp_path: Path) -> None:
+    again = told("items", folder, "add", tmp_path / "items.jsonl", "--wanted", "5")
+    assert again["new"] == 0 and "rrm items DIR want" in again["notes"][0]
+    assert told("items", folder, "want", "--wanted", "5") == {"wanted": 5, "items": 2}
+    assert [row["wanted"] for row in told("items", folder)["rows"]] == [5, 5]
+    with open_desk(folder) as desk:
+        ids = [row.id for row in desk.search_items() if row.purpose == "work"]
+    assert told("items", folder, "retire", ids[0]) == {"items": 1, "retired": 1}
+    which = tmp_path / "ids.txt"
+    which.write_text("\n".join(ids))
+    assert told("items", folder, "retire", which) == {"items": 2, "retired": 1}
+    assert isinstance(command("items", folder, "want", fails=True).exception, ConfigError)
 
 
 def test_the_assistant_of_a_named_chat_model_passes_practice_and_rates(folder: Path) -> None:

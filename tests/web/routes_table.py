@@ -56,6 +56,8 @@ ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/api/admin/train"): ADMIN,
     ("POST", "/api/admin/places/{round}/{subject}/{level}/freeze"): ADMIN,
     ("POST", "/api/admin/places/{round}/{subject}/{level}/reopen"): ADMIN,
+    ("POST", "/api/admin/want"): ADMIN,
+    ("POST", "/api/admin/items/{item}/retire"): ADMIN,
     ("GET", "/api/admin/raters"): LOOKING,
     ("POST", "/api/admin/raters"): ADMIN,
     ("POST", "/api/admin/raters/{id}/invite"): ADMIN,

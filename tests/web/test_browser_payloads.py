@@ -159,7 +159,10 @@ def press(page: Any, key: str) -> None:
 
 
 def ready(page: Any) -> None:
-    page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
+    shown = page.wait_for_selector("#item:not(.busy):not(.fresh) :is(.bar-answer, .notice)")
+    if "notice" in shown.get_attribute("class"):
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#item:not(.busy):not(.fresh) .bar-answer")
 
 
 def test_in_items_and_their_wider_context(tmp_path: Path, chromium: Any) -> None:

@@ -54,6 +54,6 @@ def _chunks(desk: DeskReader, form: Form, every: bool, names: Mapping[str, str] 
 
     if form == "trl":
         return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests)))
-    answers = (each for each in desk.answers() if every or each.state == "live")
+    answers = annotations.exported(desk.answers(), every)
     write = {"jsonl": annotations.jsonl, "csv": annotations.csv, "parquet": annotations.parquet}[form]
     return write(annotations.rows(answers, desk.asked, names))

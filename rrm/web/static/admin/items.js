@@ -1,7 +1,7 @@
 // Looking through the items: filters, pages, and one item with all that was ever answered.
 import { answersTo, outputsOf, sourceOf } from "./answers.js";
-import { attempt, fill, kindName, sortableTable } from "./parts.js";
-import { api, byId, el, number } from "../common.js";
+import { admin, attempt, confirmed, fill, kindName, sortableTable } from "./parts.js";
+import { api, byId, el, findById, number, toast } from "../common.js";
 import { kinds } from "../kinds.js";
 import { words } from "../words.js";
 
@@ -85,6 +85,17 @@ byId("filters").addEventListener("submit", (event) => {
 });
 byId("filters").addEventListener("reset", () => setTimeout(() => search()));
 
+findById("want")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const place = byId("place", HTMLSelectElement).value || null;
+  const disputed = byId("want-which", HTMLSelectElement).value === "disputed";
+  await attempt(async () => {
+    const { items } = await api("POST", "/api/admin/want", { answers: Number(byId("want-answers", HTMLInputElement).value), place, disputed });
+    toast(`${number(items)} ${items === 1 ? "item asks" : "items ask"} for more answers now.`, "good");
+    search();
+  });
+});
+
 // ---- one item ----
 
 async function open() {
@@ -108,6 +119,8 @@ function draw(item) {
         fact("Purpose", PURPOSES[item.purpose]), fact("Answers wanted", item.purpose === "work" ? number(item.wanted) : "–"),
         fact("Value", number(item.value)),
         fact("Node", el("a", { href: `/tree#${item.node}`, class: "id" }, item.node)), fact("Item", el("span", { class: "id" }, item.item)),
+        admin && item.purpose === "work" && el("div", {}, el("dt", {}, "Retire"), el("dd", {},
+          el("button", { type: "button", class: "button", onclick: () => retire(item.item) }, "Ask for no more answers"))),
         item.expected && fact("Known answer", words.answer(item.expected)), item.explanation && fact("Explanation", item.explanation))),
     sourceOf(item).node,
     outputsOf(item),
@@ -115,6 +128,13 @@ function draw(item) {
       item.given.length ? answersTo(item, item.given) : el("p", { class: "muted" }, "Nobody has answered yet.")));
   byId("item-title").focus();
   scrollTo(0, 0);
+}
+
+/** @param {string} id */
+async function retire(id) {
+  const lines = ["Nobody else gets it; the answers that it has stay and count. To ask for more answers brings it back."];
+  if (!await confirmed("Retire this item?", lines, "Retire the item", true)) return;
+  if (await attempt(() => api("POST", `/api/admin/items/${id}/retire`), "Retired.")) open();
 }
 
 addEventListener("hashchange", open);
