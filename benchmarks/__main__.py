@@ -12,6 +12,7 @@ NAMES = (
     "rounds",
     "people",
     "reader",
+    "carry",
     "rewards",
     "loop",
     "leases",

@@ -1,0 +1,353 @@
+"""One cell of `benchmarks.carry`: a world, a length and a seed, at every budget, in a process that can be resumed.
+
+Prints one JSON object a target, budget and column. All that runs do (outputs, ratings, fits, scores) is on record in
+the cell's folder, under ids that cover what it depends on, so budgets share what they have in common.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import anyio
+import numpy as np
+from scipy.special import logit
+from scipy.stats import spearmanr
+
+from rrm.api.front import demo_file
+from rrm.api.runfile import RunFile
+from rrm.api.runs import recursion_of
+from rrm.api.wiring import Parts
+from rrm.api.worker import RunWorker
+from rrm.compose.tree import Judged, blame, compose, scored_parts
+from rrm.core.protocols import Composer
+from rrm.core.text import sentence_texts
+from rrm.core.values import OVERALL, Fitted, Group, Output, Passage, Prediction, Request, Shown, View
+from rrm.engines.local import Local
+from rrm.feedback.budget import Allowance
+from rrm.pipeline import driver
+from rrm.pipeline.flat import Flat, flat_baseline
+from rrm.pipeline.forest import Tree, by_source
+from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.pipeline.recursion import recursion
+from rrm.pipeline.steps import Outcome
+from rrm.policy.careless import Careless
+from rrm.raters.simulated import SimulatedRaters
+from rrm.store.record import SqlStore, open_store
+from tasks.synthetic_book import SyntheticBooks, recognise
+from tasks.synthetic_book.truth import ClaimTruth, Truths
+
+WORLDS = {
+    "copied": None,
+    "reframed": "tasks.synthetic_book.rewording:reframe",
+    "retold": "tasks.synthetic_book.rewording:retell",
+}
+RATE, DISORDER = 0.15, 0.1
+"""The probability of a mistake in a sentence at each step, and of putting it before an earlier one."""
+TREES = {"leaf_tokens": 120, "fan_in": [5, 5], "max_tokens": [64, 96, 128]}
+EDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many books are learned from and judged, how many trees each, and how many outputs their roots get."""
+
+    train: int = 8
+    train_trees: int = 2
+    targets: int = 7
+    trees: int = 4
+    root_outputs: int = 12
+
+
+def settings(world: str, words: int, seed: int, size: Size, minutes: float | None) -> RunFile:
+    """Return the run of a cell at a budget of rater minutes; None asks all questions."""
+    run = demo_file(seed)
+    arguments = {"rate": RATE, "mistake": "tasks.synthetic_book.mistakes:mistake", "disorder": DISORDER}
+    if WORLDS[world] is not None:
+        arguments["reword"] = WORLDS[world]
+    assert run.train is not None
+    assert run.rater is not None
+    train = {"words": words, "count": size.train, "seed": 1000 * seed}
+    target = {"words": words, "count": size.targets, "seed": 1000 * seed + 1}
+    return replace(
+        run,
+        name=f"carry-{world}-{words}-{seed}",
+        rounds=1, select=None, improve=None, flat=True,
+        train=replace(run.train, arguments=train, trees=size.train_trees),
+        target=replace(run.target, arguments=target, trees=size.trees),
+        decomposer=replace(run.decomposer, arguments=TREES),
+        policy=replace(run.policy, arguments=arguments, root_outputs=size.root_outputs),
+        rater=replace(run.rater, budget=None if minutes is None else {"minutes": minutes}),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Where a run at one budget ended, and both flat baselines: at the levels' minutes, and at all their questions."""
+
+    parts: Parts
+    worker: RunWorker
+    outcome: Outcome
+    equal: Flat | None
+    unlimited: Flat | None
+
+
+def carried_out(run: RunFile, folder: Path, store: SqlStore) -> Ended:
+    """Carry a run out, doing only what is not on record."""
+    parts = Parts(run, store)
+    worker = RunWorker(parts, folder)
+
+    def process() -> Generator[AnyStage, AnyResults, tuple[Outcome, Flat | None, Flat | None]]:
+        outcome = yield from recursion(recursion_of(parts))
+        equal = yield from flat_baseline(outcome)
+        everything = run.rater is not None and run.rater.budget is None
+        return outcome, equal, (yield from flat_baseline(outcome, Allowance())) if everything else None
+
+    store.append([*parts.train, *parts.target])
+    outcome, equal, unlimited = anyio.run(driver.drive, process(), Local(worker, {}), store)
+    return Ended(parts, worker, outcome, equal, unlimited)
+
+
+# ---- what is measured of a target ----
+
+
+@dataclass(frozen=True)
+class Column:
+    """Scores of a target's root outputs, one array a tree: [outputs], or [members, outputs] where there are members."""
+
+    scores: tuple[np.ndarray, ...]
+
+    @property
+    def means(self) -> list[np.ndarray]:
+        return [each.mean(axis=0) if each.ndim == 2 else each for each in self.scores]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one column came to at one target; None where the column has no such figure.
+
+    `rho` pools a target's outputs, `rho_within` is the mean over its trees. `covered` and `bias` are of the 90 %
+    intervals against the acceptance by raters who have read the whole book. `blamed` are false sentences of the
+    outputs read that became false at a leaf, `blame_first` and `blame_three` in how many that leaf was blamed most, or
+    among the three most.
+    """
+
+    column: str
+    rho: float | None
+    rho_within: float | None
+    gold_of_chosen: float
+    gold_mean: float
+    gold_best: float
+    covered: float | None = None
+    bias: float | None = None
+    blamed: int = 0
+    blame_first: int = 0
+    blame_three: int = 0
+
+
+class Target:
+    """A target source with its trees, and all that is known about their root outputs."""
+
+    def __init__(self, ended: Ended, source: str, trees: Sequence[Tree], books: SyntheticBooks) -> None:
+        self.ended, self.source, self.trees, self.books = ended, source, trees, books
+        self.state = ended.outcome.state
+        self.outputs = [self.state.outputs[tree.graph.root] for tree in trees]
+        self.book = books.book(source).source
+        self.gold = [np.array([books.gold(source, None, o.text) for o in outputs]) for outputs in self.outputs]
+        policy, rater = ended.parts.policy, ended.parts.rater
+        assert isinstance(policy, Careless)
+        assert isinstance(rater, SimulatedRaters)
+        self.rater = rater
+        contexts = self.state.prompt_contexts
+        self.truths = [Truths(books, source, tree.graph, contexts, self.state.outputs, policy) for tree in trees]
+        self.accepted = [
+            np.array([self._probability(tree.graph.root, self.whole(tree), o) for o in outputs])
+            for tree, outputs in zip(trees, self.outputs, strict=True)
+        ]
+
+    def whole(self, tree: Tree) -> View:
+        """Return the whole book as it is shown to who has read it all."""
+        task = tree.graph.task(tree.graph.root)
+        return View(task.instruction, (Passage(self.book.text),), task.max_tokens)
+
+    def _probability(self, node: str, view: View, output: Output) -> float:
+        place = self.state.prompt_contexts[node].place
+        request = Request(node, self.source, place, "label", view, (Shown(output.id, output.text),))
+        return float(self.rater.probability(request)[0])
+
+    # ---- columns ----
+
+    def columns(self) -> dict[str, Column]:
+        roots = [tree.graph.root for tree in self.trees]
+        state, ended = self.state, self.ended
+        found = {
+            "own": Column(tuple(state.predictions[root].acceptance[OVERALL] for root in roots)),
+            "composed": Column(tuple(state.composed[root].acceptance[OVERALL] for root in roots)),
+            "verbatim": Column(tuple(np.array([self._verbatim(o.text) for o in each]) for each in self.outputs)),
+            "source_free_importance": Column(
+                tuple(np.array([_importance(o.text) for o in each]) for each in self.outputs)
+            ),
+            "oracle_raters": Column(tuple(self._by_oracles(tree) for tree in self.trees)),
+            "truth_per_claim": Column(tuple(map(self._by_truth, self.trees, self.truths))),
+            "control_children": Column(tuple(map(self._others_children, range(len(self.trees))))),
+        }
+        for name, flat in (("flat_equal", ended.equal), ("flat_unlimited", ended.unlimited)):
+            if flat is not None:
+                found[name] = Column(tuple(self._flat(tree, flat.model) for tree in self.trees))
+        return found
+
+    def _verbatim(self, text: str) -> float:
+        known, told = set(sentence_texts(self.book.text)), sentence_texts(text)
+        return sum(each in known for each in told) / len(told) if told else 0.0
+
+    def _flat(self, tree: Tree, fitted: Fitted) -> np.ndarray:
+        return self._predicted(fitted, self.whole(tree), [o.text for o in self.state.outputs[tree.graph.root]])
+
+    def _predicted(self, fitted: Fitted, view: View, texts: Sequence[str]) -> np.ndarray:
+        """Return the acceptance of texts beside a view, [members, texts]."""
+        model = self.ended.worker.models.load(fitted)
+        different = tuple(dict.fromkeys(texts))
+        [said] = model.predict([Group(self.source, fitted.place, view, different)])
+        return np.asarray(said.acceptance[OVERALL][:, [different.index(text) for text in texts]])
+
+    def _by_oracles(self, tree: Tree) -> np.ndarray:
+        """Compose what raters truly think of each output read, and of the root's, in the place of the models."""
+        state, root = self.state, tree.graph.root
+        judged = {}
+        for node in tree.graph:
+            if node in state.read:
+                outputs = state.outputs[node] if node == root else (state.handed_up(node),)
+                p = np.array([[self._probability(node, state.view(node), o) for o in outputs]])
+                judged[node] = Judged(outputs, _prediction(p), state.read[node] if node == root else 0)
+        return np.asarray(compose(tree.graph, judged, self._composer)[root].acceptance[OVERALL][0])
+
+    @property
+    def _composer(self) -> Composer:
+        return self.ended.worker.composer(self.ended.outcome.run.learned)
+
+    def _by_truth(self, tree: Tree, truths: Truths) -> np.ndarray:
+        """Score what is true of each output beside what is true of its view, times the share of it that is true."""
+        state, root = self.state, tree.graph.root
+        view = state.view(root)
+        true = [replace(passage, text=self._true_part(passage, truths)) for passage in view.passages]
+        claims = [truths.of(root, output) for output in state.outputs[root]]
+        model = next(level.model for level in self.ended.outcome.levels if level.model.root)
+        own = self._predicted(model, replace(view, passages=tuple(true)), list(map(_struck, claims))).mean(axis=0)
+        told = [[claim.true for claim in each if claim.true is not None] for each in claims]
+        return np.asarray(own * np.array([np.mean(each) if each else 1.0 for each in told]))
+
+    def _true_part(self, passage: Passage, truths: Truths) -> str:
+        if passage.node is None:
+            return passage.text
+        output = next(each for each in self.state.outputs[passage.node] if each.id == passage.output)
+        return _struck(truths.of(passage.node, output))
+
+    def _others_children(self, at: int) -> np.ndarray:
+        """Compose a root's own scores with the children's scores of the source's next tree: a control."""
+        here, other = self.trees[at].graph, self.trees[(at + 1) % len(self.trees)].graph
+        judged = self.state.judged(other)
+        parts = scored_parts(other, other.root, judged, compose(other, judged, self._composer))
+        own = self.state.predictions[here.root]
+        said = self._composer.compose(here.node(here.root), self.state.outputs[here.root], own, parts)
+        return np.asarray(said.acceptance[OVERALL])
+
+    # ---- figures ----
+
+    def measured(self, name: str, column: Column) -> Measured:
+        means, gold = np.concatenate(column.means), np.concatenate(self.gold)
+        within = [
+            rho for mean, true in zip(column.means, self.gold, strict=True) if (rho := _rho(mean, true)) is not None
+        ]
+        covered = bias = None
+        if all(each.ndim == 2 for each in column.scores):
+            low, high = np.concatenate([np.quantile(each, [0.05, 0.95], axis=0) for each in column.scores], axis=1)
+            accepted = np.concatenate(self.accepted)
+            covered = float(((low <= accepted) & (accepted <= high)).mean())
+            bias = float((means - accepted).mean())
+        chosen = float(gold[int(means.argmax())])
+        of_gold = (chosen, float(gold.mean()), float(gold.max()))
+        blame_ = self._blame() if name == "composed" else (0, 0, 0)
+        return Measured(
+            name, _rho(means, gold), float(np.mean(within)) if within else None, *of_gold, covered, bias, *blame_
+        )
+
+    def _blame(self) -> tuple[int, int, int]:
+        places: list[int] = []
+        for tree, truths in zip(self.trees, self.truths, strict=True):
+            graph = tree.graph
+            found = blame(graph, self.state.judged(graph), self._composer)
+            leaves = sorted((node for node in found if not graph.children(node)), key=lambda node: -found[node].own)
+            claims = truths.of(graph.root, self.state.handed_up(graph.root))
+            places += [leaves.index(claim.false_since) for claim in claims if claim.false_since in leaves]
+        return len(places), sum(at == 0 for at in places), sum(at < 3 for at in places)
+
+    def births(self) -> tuple[int, int, int]:
+        """Return how many root sentences tell an event, how many of them are false, and since a step below the root."""
+        claims = [
+            (tree.graph.root, claim)
+            for tree, truths, outputs in zip(self.trees, self.truths, self.outputs, strict=True)
+            for output in outputs
+            for claim in truths.of(tree.graph.root, output)
+            if claim.true is not None
+        ]
+        false = [claim.false_since != root for root, claim in claims if not claim.true]
+        return len(claims), len(false), sum(false)
+
+
+def _struck(claims: Sequence[ClaimTruth]) -> str:
+    return " ".join(claim.text for claim in claims if claim.true is not False)
+
+
+def _importance(text: str) -> float:
+    """Return what a text tells by the table of importances alone, each event once."""
+    return float(sum(event.importance for event in set(recognise(text))))
+
+
+def _prediction(p: np.ndarray) -> Prediction:
+    return Prediction.overall(logit(np.clip(p, EDGE, 1 - EDGE)), p)
+
+
+def _rho(scores: np.ndarray, gold: np.ndarray) -> float | None:
+    """Return Spearman's rank correlation; 0 where all scores are equal, None where all gold is."""
+    if np.ptp(gold) == 0:
+        return None
+    return 0.0 if np.ptp(scores) == 0 else float(spearmanr(scores, gold).statistic)
+
+
+def cell(
+    world: str, words: int, seed: int, size: Size, budgets: Sequence[float | None], folder: Path
+) -> list[Mapping[str, object]]:
+    """Return the rows of a cell: one for each budget, target and column."""
+    rows: list[Mapping[str, object]] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_store(folder) as store:
+        for minutes in budgets:
+            ended = carried_out(settings(world, words, seed, size, minutes), folder, store)
+            grown = by_source(ended.outcome.forest.trees)
+            books = ended.parts.gold
+            assert isinstance(books, SyntheticBooks)
+            for source in ended.outcome.forest.targets:
+                target = Target(ended, source, grown[source], books)
+                told, false, below = target.births()
+                shared = {
+                    "world": world, "words": words, "seed": seed, "minutes": minutes, "source": source,
+                    "spent": ended.outcome.minutes, "told": told, "false": false, "false_below": below,
+                }  # fmt: skip
+                rows += [{**shared, **asdict(target.measured(*each))} for each in target.columns().items()]
+            print(f"{world} {words} seed {seed}: {minutes or 'all'} minutes done", file=sys.stderr, flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("job", help="JSON: world, words, seed, size, budgets, folder")
+    job = json.loads(parser.parse_args().job)
+    rows = cell(**{**job, "size": Size(**job["size"]), "folder": Path(job["folder"])})
+    for row in rows:
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

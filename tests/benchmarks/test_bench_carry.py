@@ -1,0 +1,87 @@
+"""The benchmark of what carries to the root: its rows and tables from what cells measured, and a small cell."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.carry import COLUMNS, difference, summaries, table
+from benchmarks.carry_cell import WORLDS, Size, cell, settings
+from rrm.api.runs import recursion_of
+from rrm.api.wiring import Parts
+
+NAMED = {
+    "world", "words", "minutes", "column", "n", "seed_count", "rho", "rho_low", "rho_high", "rho_within",
+    "gold_of_chosen", "gold_mean", "gold_best", "coverage", "bias", "blame_first", "blame_three",
+}  # fmt: skip
+
+
+def row(column: str, source: str, rho: float | None, **more: Any) -> dict[str, Any]:
+    base = {
+        "world": "copied", "words": 2000, "seed": 1, "minutes": 250.0, "source": source, "column": column, "rho": rho,
+        "rho_within": 0.5, "gold_of_chosen": 0.3, "gold_mean": 0.2, "gold_best": 0.4, "covered": None, "bias": None,
+        "blamed": 0, "blame_first": 0, "blame_three": 0, "told": 10, "false": 4, "false_below": 1, "commit": "abc",
+    }  # fmt: skip
+    return {**base, **more}
+
+
+ROWS = [
+    row("composed", "a", 0.9, covered=1.0, bias=0.1, blamed=3, blame_first=1, blame_three=2),
+    row("composed", "b", 0.5, covered=0.5, bias=-0.3, blamed=1, blame_first=0, blame_three=0, seed=2),
+    row("own", "a", 0.6),
+    row("own", "b", 0.4, seed=2),
+    row("own", "c", 0.2, seed=2),
+    row("verbatim", "a", None),
+]
+
+
+def test_a_summary_has_the_columns_of_the_rule_and_means_over_targets() -> None:
+    found = list(summaries(ROWS))
+    assert all(each.keys() == NAMED for each in found)
+    composed, own, verbatim = found
+    assert [each["column"] for each in found] == ["composed", "own", "verbatim"]
+    assert (composed["n"], composed["seed_count"], own["n"]) == (2, 2, 3)
+    assert composed["rho"] == pytest.approx(0.7) and own["rho"] == pytest.approx(0.4)
+    assert 0.5 <= composed["rho_low"] <= 0.7 <= composed["rho_high"] <= 0.9
+    assert composed["coverage"] == 0.75 and composed["bias"] == pytest.approx(-0.1)
+    assert (composed["blame_first"], composed["blame_three"]) == (0.25, 0.5)
+    assert verbatim["rho"] is None and verbatim["blame_first"] is None
+
+
+def test_differences_are_over_the_targets_that_have_both() -> None:
+    found = difference(ROWS, "composed", "own")
+    assert found is not None and found[0] == pytest.approx(0.2)  # .3 and .1; c has no composed score
+    assert difference(ROWS, "composed", "verbatim") is None
+
+
+def test_tables_name_the_commit_and_the_share_of_errors_from_below() -> None:
+    lines = list(table(ROWS))
+    assert lines[0] == "Measured at abc; 1 to 3 targets a row."
+    assert any(line.startswith("| copied, 2,000, 250 | .70 (") for line in lines)
+    assert lines[-1].endswith("| .75, -.10 | .40, .25 | .25, .50 |")
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_world_is_a_run_with_its_budget(world: str) -> None:
+    plan = recursion_of(Parts(settings(world, 600, 1, Size(2, 1, 1, 2, 4), 100.0)))
+    assert plan.budget is not None and plan.budget.minutes == 100 and len(plan.train) == 2
+    assert recursion_of(Parts(settings(world, 600, 1, Size(2, 1, 1, 2, 4), None))).budget is None
+
+
+@pytest.mark.slow
+def test_a_cell_measures_all_that_it_can_and_goes_on_from_its_folder(tmp_path: Path) -> None:
+    def measured() -> list[Any]:
+        return [dict(each) for each in cell("reframed", 600, 3, Size(2, 1, 1, 2, 4), [60.0, None], tmp_path)]
+
+    rows = measured()
+    assert measured() == rows
+    not_yet = {"control_provenance", "control_leaf_labels"}
+    assert {each["column"] for each in rows} == set(COLUMNS) - not_yet
+    assert {each["column"] for each in rows if each["minutes"] == 60.0} == set(COLUMNS) - {*not_yet, "flat_unlimited"}
+    assert all(each["spent"] <= 60 for each in rows if each["minutes"] == 60.0)
+    for each in rows:
+        assert -1 <= each["rho"] <= 1 and each["gold_mean"] <= each["gold_best"]
+        assert each["false_below"] <= each["false"] <= each["told"]
+        assert (each["covered"] is None) == (
+            each["column"] not in {"own", "composed", "flat_equal", "flat_unlimited", "control_children"}
+        )
