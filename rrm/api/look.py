@@ -13,8 +13,11 @@ from rrm.api.plugins import make
 from rrm.api.runfile import RunFile, run_file, with_changes
 from rrm.api.streams import written
 from rrm.api.terminal import bar
-from rrm.core.errors import ConfigError, InputError, StoreError
+from rrm.core.errors import ConfigError, InputError, PluginError, RrmError, StoreError
+from rrm.core.graph import TaskGraph
+from rrm.core.growth import checked_graph
 from rrm.core.place import Place
+from rrm.core.protocols import Decomposer
 from rrm.core.report import Report
 from rrm.core.roles import Select, Train
 from rrm.core.task import Source
@@ -159,10 +162,21 @@ def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shap
     decomposer = make(plugin, table["arguments"], {}, "decomposer")
     if not hasattr(decomposer, "decompose"):
         raise InputError(f"{plugin} waits for a model: name it in a run file and use rrm run")
-    graph = decomposer.decompose(book, seed)
+    graph = _decomposed(decomposer, plugin, book, seed)
     if shape == "json":
         return Drawn(json.dumps(graph.to_json() | {"notes": list(book.notes)}), book.notes)
     return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, book), book.notes)
+
+
+def _decomposed(decomposer: Decomposer, plugin: str, book: Source, seed: int) -> TaskGraph:
+    """Return the tree that a plug-in makes; raise PluginError naming it where it fails or makes something else."""
+    try:
+        graph = decomposer.decompose(book, seed)
+    except (RrmError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginError(f"{plugin} failed: {type(error).__name__}: {error}") from error
+    return checked_graph(plugin, graph)
 
 
 def export_answers(directory: Path, form: str, out: Path | None, names: bool, every: bool = False) -> dict[str, Any]:

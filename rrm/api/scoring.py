@@ -22,7 +22,7 @@ from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
 from rrm.interchange.dialogue import How
 from rrm.interchange.joins import Columns as Columns
-from rrm.interchange.notes import on_prompts, refuse_guesses
+from rrm.interchange.notes import on_plain_calls, on_prompts, refuse_guesses
 from rrm.interchange.preferences import Reading, read_feedback
 from rrm.interchange.rows import Given, Row, name_of, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
@@ -105,6 +105,7 @@ class _Scored:
     known: Survey
     strict: bool
     how: Counter[How] = field(default_factory=Counter)
+    plain_calls: int = 0
     own: tuple[str, ...] = ()
 
     def before(self) -> list[str]:
@@ -116,7 +117,7 @@ class _Scored:
     def after(self) -> list[str]:
         """Return notes on the rows that were read."""
         taken = [f"its own column {' and '.join(self.own)} gives way to the model's"] if self.own else []
-        return [*taken, *on_prompts(self.how), *on_calls(self.render)]
+        return [*taken, *on_prompts(self.how), *on_plain_calls(self.plain_calls), *on_calls(self.render)]
 
     def rows(self) -> Iterator[Row]:
         done = 0
@@ -140,7 +141,9 @@ class _Scored:
                 self.own = tuple(sorted({"score", "score_std"} & row.keys()))
             asked = unscored(row, where, self.render, self.known)
             self.how[asked.how] += 1
-            refuse_guesses(where, [*on_prompts({asked.how: 1}), *on_calls(self.render)], self.strict)
+            self.plain_calls += asked.plain_calls
+            guesses = [*on_prompts({asked.how: 1}), *on_plain_calls(int(asked.plain_calls)), *on_calls(self.render)]
+            refuse_guesses(where, guesses, self.strict)
             _check_prompt(self.model, asked, where)
             yield row, asked
 

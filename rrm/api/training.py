@@ -31,6 +31,7 @@ from rrm.core.values import Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.files import durable, read_json
 from rrm.interchange.joins import Columns
+from rrm.interchange.notes import refuse_guesses
 from rrm.interchange.preferences import Reading
 from rrm.interchange.rows import Given, name_of
 from rrm.reward.committee import MEMBERS, Committee
@@ -95,7 +96,9 @@ def train_reward(options: TrainOptions, tell: Notes) -> Done:
     render = chat_template(_start_folder(options))
     reading = read(options.data, render, tell, options.level, options.columns, options.strict)
     held_out = _held_out(options, reading, render, tell)
-    level = _level(options, reading, tell)
+    level, on_level = _level(options, reading)
+    for note in on_level:
+        tell(f"{name_of(options.data)}: {note}")
     (options.output / WORDS).unlink(missing_ok=True)  # of another training, if there was one
     found = _frozen(options, reading, level, tell) if tune == "frozen" else _joint(options, reading, level)
     report = None
@@ -106,7 +109,7 @@ def train_reward(options: TrainOptions, tell: Notes) -> Done:
             model = Opening(options.output, options.device, options.dtype).model()
             report = report_on(model, options.output, held_out, tell)
     first = {"output": str(options.output), "tune": tune, "level": level}
-    last = {"notes": reading.notes, "eval": report.to_json() if report else None}
+    last = {"notes": [*reading.notes, *on_level], "eval": report.to_json() if report else None}
     return Done(first | found | last | {"seconds": round(time.perf_counter() - began, 1)}, report)
 
 
@@ -168,16 +171,20 @@ def _seen(folder: Path) -> set[str]:
     return {source for file in files for source in read_json(file).get("seen", ())}
 
 
-def _level(options: TrainOptions, reading: Reading, tell: Notes) -> int:
-    """Return the level of the model: as asked, or the highest that rows are about."""
+def _level(options: TrainOptions, reading: Reading) -> tuple[int, list[str]]:
+    """Return the level of the model, as asked or the highest that rows are about, and a note where there are several.
+
+    With `strict` raises InputError for several.
+    """
     if options.level is not None:
-        return options.level
+        return options.level, []
     levels = sorted({row.request.place.level for row in reading.rated})
     if len(levels) > 1:
         named = ", ".join(map(str, levels))
-        about = f"rows are about levels {named}, and one model is trained on all; --level takes one"
-        tell(f"{name_of(options.data)}: {about}")
-    return levels[-1]
+        note = f"rows are about levels {named}, and one model is trained on all; --level takes one"
+        refuse_guesses(name_of(options.data), [note], options.strict)
+        return levels[-1], [note]
+    return levels[-1], []
 
 
 def _sources(reading: Reading) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
-from rrm.interchange.messages import Message, Render, messages_of, plain, same, shared, words
+from rrm.interchange.messages import Message, Render, calls, messages_of, plain, same, shared, words
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row
 
@@ -54,6 +54,13 @@ class Dialogue:
                 raise InputError(f"column {_named(column, place)!r} is empty")
         prompt, replies = self._rendered(render) if self._has_chat else (self.prompt, list(self.replies.values()))
         return _filled(row, prompt, dict(zip(self.replies, replies, strict=True)))
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether a message calls a tool."""
+        return any(
+            calls(each) for told in (self.prompt, *self.replies.values()) if isinstance(told, list) for each in told
+        )
 
     @property
     def _has_chat(self) -> bool:
@@ -109,7 +116,18 @@ def repeats_prompt(row: Row) -> bool | None:
     texts = [each for each in replies if isinstance(each, str)]
     if not isinstance(prompt, str) or not prompt.strip() or not texts or len(texts) < len(replies):
         return None
-    return all(each.startswith(prompt) and bool(each[len(prompt) :].strip()) for each in texts)
+    return all(_begins_with(each, prompt) for each in texts)
+
+
+_LONG_PROMPT = 20  # letters: so many are not by chance the beginning of a reply's word
+
+
+def _begins_with(text: str, prompt: str) -> bool:
+    """Say whether a text is a prompt with a reply behind it, and not a word that begins as the prompt ends."""
+    rest = text[len(prompt) :]
+    if not text.startswith(prompt) or not rest.strip():
+        return False
+    return len(prompt) >= _LONG_PROMPT or not (prompt[-1].isalnum() and rest[0].isalnum())
 
 
 # ---- where the prompt ends ----

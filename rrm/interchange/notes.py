@@ -39,6 +39,13 @@ def on_prompts(how: Mapping[How, int]) -> list[str]:
     return notes
 
 
+def on_plain_calls(rows: int) -> list[str]:
+    """Say in how many rows calls of tools are words, because there is no chat template to show them."""
+    if not rows:
+        return []
+    return [f"rows with calls of tools: {rows:,}; the model has no chat template, so they are written as words"]
+
+
 class PlacedAnswer(NamedTuple):
     """A rater's answer about outputs in the order that the rater saw, where that is known."""
 
@@ -69,7 +76,40 @@ def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> l
             f"all {len(rated):,} judgements are by one rater, {brief(min(raters))}:"
             " neither reliability nor a noise ceiling can be estimated"
         )
-    return [*notes, *_circles(rated), *_favourites(places)]
+    return [*notes, *_repeats(rated), *_circles(rated), *_favourites(places)]
+
+
+def _repeats(rated: Iterable[Rated]) -> list[str]:
+    """Note judgements that say once more what their rater said of the same texts, or something else of them."""
+    said: dict[tuple[str, str], list[Rated]] = defaultdict(list)
+    for each in rated:
+        if not each.feedback.rater.startswith(ANONYMOUS):
+            said[each.feedback.rater, each.request.id].append(each)
+    several = [given for given in said.values() if len(given) > 1]
+    if not several:
+        return []
+    again = sum(len(given) - len({each.feedback.answer for each in given}) for given in several)
+    notes = (
+        [f"judgements that repeat another, of the same rater on the same texts: {again:,}; each counts"]
+        if again
+        else []
+    )
+    unlike = [given for given in several if len(set(map(_verdict, given))) > 1]
+    if unlike:
+        first = unlike[0][0]
+        notes.append(
+            f"texts that one rater judged more than once and differently: {len(unlike):,}, for example rater"
+            f" {brief(first.feedback.rater)} on {brief(first.request.view.prompt)}"
+        )
+    return notes
+
+
+def _verdict(rated: Rated) -> object:
+    """Return what an answer says apart from how strongly; preferences one against the other are said as circles."""
+    answer = rated.feedback.answer
+    if isinstance(answer, Comparison):
+        return "tie" if answer.better is None else "preference"
+    return Ranking if isinstance(answer, Ranking) else answer
 
 
 def _circles(rated: Iterable[Rated]) -> list[str]:

@@ -21,7 +21,7 @@ from rrm.interchange.forms.form import EqualTexts, Judged, Legend
 from rrm.interchange.forms.known import CALLED, READERS, RECORD, form_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
 from rrm.interchange.messages import Render
-from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn, on_prompts
+from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn, on_plain_calls, on_prompts
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 from rrm.interchange.survey import Survey, survey
 
@@ -230,7 +230,8 @@ class RecordedPreferences:
         view, source, decided = self._view(row, form)
         made = [self._rated(each, row, view, source, where) for each in judged]
         seen_at = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
-        return _Row(made, seen_at, decided, tie=not judged, how=said.how)
+        plain_calls = self.render is None and said.calls_tools
+        return _Row(made, seen_at, decided, tie=not judged, how=said.how, plain_calls=plain_calls)
 
     def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
@@ -294,6 +295,7 @@ class _Row(NamedTuple):
     decided: str | None = None
     tie: bool = False
     how: How = "apart"
+    plain_calls: bool = False
 
 
 @dataclass
@@ -309,6 +311,7 @@ class _Seen:
     rows: int = 0
     ties: int = 0
     others: int = 0
+    plain_calls: int = 0
 
     def check_form(self, form: str) -> None:
         self.form = self.form or form
@@ -321,12 +324,13 @@ class _Seen:
         self.others += not row.rated and not row.tie
         self.decided.update([row.decided] if row.decided else [])
         self.how[row.how] += 1
+        self.plain_calls += row.plain_calls
         self.rated.extend(row.rated)
         self.places.extend([row.place] if row.place else [])
 
     def guesses(self) -> list[str]:
         """Return what was taken for something that the file does not tell, or left out."""
-        guesses = on_prompts(self.how)
+        guesses = [*on_prompts(self.how), *on_plain_calls(self.plain_calls)]
         if self.ties:
             guesses.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
         return guesses

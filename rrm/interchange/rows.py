@@ -16,7 +16,7 @@ import orjson
 from rrm.core.errors import InputError, LimitError, RrmError
 from rrm.core.kinds.parts import brief
 from rrm.files.texts import marked
-from rrm.interchange.tables import array_rows, csv_rows, parquet_rows
+from rrm.interchange.tables import KeyTwice, array_rows, csv_rows, decoder, parquet_rows
 from rrm.interchange.tables import pyarrow as pyarrow
 
 MAX_ROW_BYTES = 64 * 2**20
@@ -26,6 +26,7 @@ _AROUND = frozenset(("data", "rows", "records", "examples", "instances", "items"
 """What an object calls the array of rows that it holds and nothing else."""
 
 _EXACT = 2**53  # from here on not all whole numbers are floats
+_QUOTE = b"\\u0022"  # a quotation mark that JSON writes by its number
 Row = Mapping[str, Any]
 
 Given = Path | str | Iterable[Row]
@@ -47,10 +48,10 @@ def read_rows(
 ) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 1, row) of what was given.
 
-    Files are .parquet, .csv and .tsv, or else JSON: lines, read one at a time, or an array; all but Parquet may be
-    gzipped, and in UTF-8 or, with its mark, UTF-16. Blank lines are passed over, and counted. Limits are on
-    bytes as unpacked. Raises InputError naming the file and the row for anything that is not an object,
-    LimitError above a limit.
+    Files are .parquet, .csv and .tsv, or else JSON: lines, read one at a time, an array, or objects one behind another
+    over any lines; all but Parquet may be gzipped, and in UTF-8 or, with its mark, UTF-16. Blank lines are passed over,
+    and counted. Limits are on bytes as unpacked. Raises InputError naming the file and the row for anything that is
+    not an object, and for one in which a key stands twice; LimitError above a limit.
     """
     if not isinstance(given, Path | str):
         yield from _rows_in_memory(given)
@@ -127,13 +128,54 @@ def _python(value: Any) -> Any:
 
 
 def _json_lines(path: Path, max_row_bytes: int, max_file_bytes: int) -> Iterator[tuple[int, Row]]:
-    size = 0
+    size, first = 0, True
     for number, line in _lines(path, max_row_bytes):
         size += len(line)
         if size > max_file_bytes:
             raise LimitError(f"{path}: unpacked it is larger than max_file_bytes = {max_file_bytes}")
-        if line.strip():
-            yield number, _row(line, f"{path}, row {number}")
+        if not line.strip():
+            continue
+        try:
+            row = _row(line, f"{path}, row {number}")
+        except InputError:
+            if not first or (objects := _objects(path, max_file_bytes)) is None:
+                raise
+            yield from objects
+            return
+        first = False
+        yield number, row
+
+
+def _objects(path: Path, max_file_bytes: int) -> Iterator[tuple[int, Row]] | None:
+    """Return the objects of a file that has them one behind another, over any lines; None if the first is no object."""
+    try:
+        text = _whole(path, min(max_file_bytes, MAX_TABLE_BYTES)).decode("utf-8")
+        first, _ = decoder.raw_decode(text, _behind_space(text, 0))
+    except (LimitError, ValueError, RecursionError):
+        return None
+    return _each_object(text, str(path)) if isinstance(first, dict) else None
+
+
+def _each_object(text: str, where: str) -> Iterator[tuple[int, Row]]:
+    number, at = 0, _behind_space(text, 0)
+    while at < len(text):
+        number += 1
+        try:
+            row, at = decoder.raw_decode(text, at)
+        except KeyTwice as error:
+            raise InputError(f"{where}, row {number}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}, row {number}: not JSON ({str(error)[:80]}); each must be one object") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{where}, row {number}: each must be one JSON object, got a {type(row).__name__}")
+        yield number, row
+        at = _behind_space(text, at)
+
+
+def _behind_space(text: str, at: int) -> int:
+    while at < len(text) and (text[at].isspace() or text[at] == "\ufeff"):
+        at += 1
+    return at
 
 
 def _lines(path: Path, max_row_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -202,13 +244,14 @@ def _at_once(stream: IO[bytes], path: Path, most: int) -> bytes:
 def _inner_array(path: Path, max_file_bytes: int) -> bytes | None:
     """Return the one list of objects in a file that is a single object, such as {"data": [...]}; None for any other."""
     try:
-        held = orjson.loads(_whole(path, min(max_file_bytes, MAX_TABLE_BYTES)))
+        text = _whole(path, min(max_file_bytes, MAX_TABLE_BYTES))
+        held = orjson.loads(text)
     except (orjson.JSONDecodeError, LimitError):
         return None  # lines, as far as can be told
     if not isinstance(held, dict) or len(held) != 1:
         return None
     ((name, rows),) = held.items()
-    return orjson.dumps(rows) if name in _AROUND and isinstance(rows, list) else None
+    return text[text.index(b"[") : text.rindex(b"]") + 1] if name in _AROUND and isinstance(rows, list) else None
 
 
 def _decoded(text: bytes, where: str) -> str:
@@ -221,6 +264,8 @@ def _decoded(text: bytes, where: str) -> str:
 def _row(line: bytes, where: str) -> Row:
     try:
         row = _loaded(line)
+    except KeyTwice as error:
+        raise InputError(f"{where}: {error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -235,6 +280,15 @@ def _loaded(line: bytes) -> Any:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return json.loads(line.decode("utf-8-sig"))
+        return decoder.decode(line.decode("utf-8-sig"))
     long = isinstance(row, dict) and any(type(each) is float and abs(each) >= _EXACT for each in row.values())
-    return json.loads(line) if long else row
+    return decoder.decode(line.decode()) if long or _may_have_a_key_twice(line, row) else row
+
+
+def _may_have_a_key_twice(line: bytes, row: Any) -> bool:
+    """Say whether a line holds more keys than what was made of it, of two equal keys the last; never wrongly no."""
+    return _QUOTE in line or _keys(line) > _keys(orjson.dumps(row))
+
+
+def _keys(text: bytes) -> int:
+    return text.count(b'":') + text.count(b'" :')

@@ -12,7 +12,7 @@ Texts stand beside the `source`, with the `prompt` as its instruction, or beside
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
@@ -37,13 +37,15 @@ class Unscored:
     """A row's texts, in one group or, if each stands beside another view, in several.
 
     `columns` name the texts of a pair, or the lists of texts, with how many there are; they are None for a list and
-    for a `single` text. `how` says where the prompt was.
+    for a `single` text. `how` says where the prompt was; with `plain_calls` calls of tools are written as
+    words.
     """
 
     groups: tuple[Group, ...]
     columns: tuple[tuple[str, int | None], ...] | None = None
     single: bool = False
     how: How = "apart"
+    plain_calls: bool = False
 
     def shaped(self, values: Sequence[float]) -> Shaped:
         """Return values, one a text, in the shape of the row: an object by column, a number, or a list."""
@@ -71,8 +73,10 @@ def unscored(row: Row, where: str, render: Render | None = None, known: Survey |
         told = said.texts(row, render)
         if "completions" in told:
             groups = _steps(told) if "labels" in told else (_group(told, _view(told), _listed(told["completions"])),)
-            return Unscored(groups, how=said.how)
-        return _by_column(told, said.how)
+            found = Unscored(groups, how=said.how)
+        else:
+            found = _by_column(told, said.how)
+        return replace(found, plain_calls=True) if render is None and said.calls_tools else found
     except InputError as error:
         raise InputError(located(where, error)) from error
 

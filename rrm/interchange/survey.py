@@ -24,6 +24,7 @@ BESIDE = (
 )  # fmt: skip
 """Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
+_BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
 
@@ -47,6 +48,8 @@ class Survey:
     level_words: set[str] = field(default_factory=set)
     tools: int = 0
     unread: Counter[str] = field(default_factory=Counter)
+    broken: int = 0
+    broken_word: str = ""
     drops_source: bool = False
 
     def add(self, row: Row) -> None:
@@ -61,6 +64,7 @@ class Survey:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
         self.tools += bool(row.get("tools"))
+        self._add_broken_words(row)
         self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
@@ -78,6 +82,14 @@ class Survey:
             return
         read = {self.columns.prompt_column, self.columns.text_column, self.columns.source_column, prompt_column(row)}
         yield from (column for column in BESIDE if column in row and column not in read)
+
+    def _add_broken_words(self, row: Row) -> None:
+        """Count the rows with a text whose words are broken at line ends, as those of scans are."""
+        for told in row.values():
+            if isinstance(told, str) and "-\n" in told and (found := _BROKEN_WORD.search(told)) is not None:
+                self.broken += 1
+                self.broken_word = self.broken_word or found.group()
+                return
 
     def _add_source(self, row: Row) -> None:
         source = row[SOURCE]
@@ -143,7 +155,12 @@ class Survey:
             " --prompt-column names one column that is"
             for column, rows in self.unread.items()
         ]
-        return [*self._on_source(), *self._on_prompts(), *tools, *unread]
+        rows = f"{self.broken:,} row{'s' if self.broken > 1 else ''}"
+        broken = [
+            f"texts with words broken at line ends, such as {brief(self.broken_word)}, in {rows}: read as they stand,"
+            " each half as a word"
+        ]
+        return [*self._on_source(), *self._on_prompts(), *tools, *unread, *(broken if self.broken else [])]
 
     def on_levels(self) -> list[str]:
         """Say which levels are words, and so say no level."""

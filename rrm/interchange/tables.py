@@ -10,6 +10,7 @@ objects by what they are called are read as such, and messages in any column.
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -141,10 +142,29 @@ def _is_chat(found: Any) -> bool:
 # ---- JSON arrays ----
 
 
+class KeyTwice(InputError):
+    """An object in which a key stands twice: which of the two holds nobody can tell."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Row:
+    """Return a JSON object's keys and values; raise KeyTwice where a key stands twice."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise KeyTwice(f"key {twice!r} stands twice in one object: keep one")
+    return row
+
+
+decoder = json.JSONDecoder(object_pairs_hook=_unique_keys)
+"""Reads JSON as Python's own does, but raises KeyTwice."""
+
+
 def array_rows(text: bytes, where: str) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 1, row) of a JSON array of objects; raise InputError naming file and row."""
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=_unique_keys)
+    except KeyTwice as error:
+        raise InputError(f"{where}, row {_rows_before_fault(text.decode()) + 1}: {error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -155,6 +175,19 @@ def array_rows(text: bytes, where: str) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
+def _rows_before_fault(text: str) -> int:
+    """Return how many values of a JSON array stand before the one that cannot be read."""
+    count, at = 0, text.index("[") + 1
+    while True:
+        while text[at].isspace() or text[at] == ",":
+            at += 1
+        try:
+            _, at = decoder.raw_decode(text, at)
+        except ValueError:
+            return count
+        count += 1
+
+
 # ---- Parquet ----
 
 
@@ -162,7 +195,11 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 1, row) of a Parquet file; raise InputError where it or pyarrow is missing."""
     parquet = pyarrow().parquet
     try:
-        batches = parquet.ParquetFile(path).iter_batches(batch_size=1000)
+        file = parquet.ParquetFile(path)
+        names = Counter(file.schema_arrow.names)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise InputError(f"{path}: column {twice[0]!r} stands twice: rename one")
+        batches = file.iter_batches(batch_size=1000)
         rows = (row for batch in batches for row in batch.to_pylist())
         yield from enumerate(rows, start=1)
     except (OSError, pyarrow().ArrowException) as error:

@@ -51,15 +51,22 @@ def _unpacked(data: bytes, where: str, max_bytes: int) -> bytes:
     return unpacked
 
 
+class _Pairs(list[tuple[str, Any]]):
+    """An object's keys and values as they stand."""
+
+
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        pairs = json.loads(line, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON") from error
-    paragraphs = row.get("paragraphs") if isinstance(row, dict) else None
-    if not isinstance(paragraphs, list) or not all(isinstance(each, str) for each in paragraphs):
+    if isinstance(pairs, _Pairs) and len(dict(pairs)) < len(pairs):
+        raise InputError(f"{where}: a key stands twice in the chapter's object: keep one")
+    row = dict(pairs) if isinstance(pairs, _Pairs) else None
+    paragraphs = row.get("paragraphs") if row is not None else None
+    if row is None or not isinstance(paragraphs, list) or not all(isinstance(each, str) for each in paragraphs):
         raise InputError(f"{where}: a chapter is an object with a list of texts under `paragraphs`")
-    return dict(row)
+    return row
 
 
 def _clean(text: str) -> str:

@@ -213,6 +213,39 @@ def test_a_tree_is_shown_as_text_json_and_a_drawing(tmp_path: Path) -> None:
     assert (tmp_path / "tree.svg").read_text().lstrip().startswith("<svg")
 
 
+DECOMPOSERS = """
+from rrm.core.graph import TaskGraph
+from rrm.core.task import Span, Task
+
+class Nothing:
+    def decompose(self, source, seed):
+        return None
+
+class Fails:
+    def decompose(self, source, seed):
+        return source["text"]
+
+class Open:
+    def decompose(self, source, seed):
+        return TaskGraph.start(Task("Sum up.", source.id, Span(0, len(source.text))), "open", 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Nothing", "rrm: tests_slips:Nothing returned None from `decompose`, where a TaskGraph belongs"),
+        ("Fails", "rrm: tests_slips:Fails failed: TypeError: "),
+        ("Open", "rrm: tests_slips:Open returned a graph with 1 open, "),
+    ],
+)
+def test_a_decomposer_that_goes_wrong_is_named(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "tests_slips.py").write_text(DECOMPOSERS)
+    (tmp_path / "book.txt").write_text("The ferry left. It sank.")
+    done = cli("decompose", "book.txt", "--plugin", f"tests_slips:{name}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith(says) and done.stderr.count("\n") == 1
+
+
 def test_what_was_left_out_of_a_book_is_said_and_with_strict_an_error(tmp_path: Path) -> None:
     book = tmp_path / "ferry.txt"
     book.write_text("Terms.\n\n*** START OF THIS PROJECT GUTENBERG EBOOK ***\n\nThe ferry left. It sank.\n")

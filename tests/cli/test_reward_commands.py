@@ -369,6 +369,8 @@ def test_a_level_is_taken_from_the_rows_or_from_the_option(place: Path, tmp_path
     every = done(*command, tmp_path / "every")
     assert every.last["level"] == 2
     assert "about levels 0, 2" in every.err
+    assert any("about levels 0, 2" in note for note in every.last["notes"])
+    assert "about levels 0, 2" in refused(*command, tmp_path / "strict", "--strict")
     one = done(*command, tmp_path / "one", "--level", "0").last
     assert (one["level"], one["sources"]) == (0, 3)
     assert "holds no rows to learn from" in refused(*command, tmp_path / "none", "--level", "1")

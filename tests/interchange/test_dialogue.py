@@ -10,6 +10,7 @@ from rrm.interchange.dialogue import dialogue
 from rrm.interchange.messages import Message, messages_of, plain
 from rrm.interchange.preferences import read_feedback
 from rrm.interchange.rows import Row
+from rrm.interchange.scoring import unscored
 
 ASKED = "Where is the key?"
 
@@ -143,6 +144,27 @@ def test_texts_that_all_begin_with_their_prompt_lose_it_and_a_few_that_do_keep_i
     assert any(note.startswith("4 of 5 rows begin all replies with the prompt's text") for note in found.guesses)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "chosen", "rejected", "taken"),
+    [
+        ("I", "It rains.", "It snows.", False),
+        ("W", "Wet.", "Wood.", False),
+        ("7", "70", "71", False),
+        ("I", "I think so.", "I do not.", True),
+        ("Say it.", "Say it.Well.", "Say it.No.", True),
+        ("请概括。", "请概括。好。", "请概括。不。", True),
+        ("Tell of the mill at the ri", "Tell of the mill at the river.", "Tell of the mill at the rise.", True),
+    ],
+)
+def test_a_prompt_that_begins_a_replys_word_is_not_taken_off(
+    prompt: str, chosen: str, rejected: str, taken: bool
+) -> None:
+    found = read_feedback([{"prompt": prompt, "chosen": chosen, "rejected": rejected}])
+    cut = len(prompt) if taken else 0
+    assert {each.text for each in found.rated[0].request.shown} == {chosen[cut:], rejected[cut:]}
+    assert any("repeat the prompt" in note for note in found.guesses) == taken
+
+
 def test_another_talk_than_the_prompt_is_refused() -> None:
     with pytest.raises(
         InputError, match="row 1: column 'chosen' begins with a turn of the user that is not the prompt"
@@ -185,6 +207,21 @@ def test_calls_of_tools_null_content_and_parts_are_read() -> None:
     assert read({**APART, "chosen": [reply(parts)]})[1] == "Under\nthe mat."
     beside = {side: [reply("I look.", tool_calls=[call(side, path="/")])] for side in ("chosen", "rejected")}
     assert read({**APART, **beside})[1:] == ('I look.\nchosen({"path": "/"})', 'I look.\nrejected({"path": "/"})')
+
+
+def test_calls_of_tools_that_no_template_shows_are_noted() -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "look", "arguments": "{}"}}]}
+    asked = [{"role": "user", "content": "Is it wet?"}]
+    rows = [
+        {"prompt": [*asked, called, {"role": "tool", "content": "rain"}], "chosen": "Yes.", "rejected": "No."},
+        {"prompt": asked, "chosen": [called], "rejected": "No."},
+        {"prompt": asked, "chosen": "Yes.", "rejected": "No."},
+    ]
+    note = "rows with calls of tools: 2; the model has no chat template, so they are written as words"
+    assert note in read_feedback(rows).guesses
+    assert not any("calls of tools" in guess for guess in read_feedback(rows, render=render).guesses)
+    assert [unscored(row, "rows").plain_calls for row in rows] == [True, True, False]
+    assert not unscored(rows[0], "rows", render).plain_calls
 
 
 def test_the_template_gets_whole_messages_and_no_nulls() -> None:

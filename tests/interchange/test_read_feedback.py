@@ -256,6 +256,38 @@ def test_circles_and_contradictions_of_one_rater_are_noted_with_an_example(tmp_p
     assert read(tmp_path, prefers("a", "b"), prefers("b", "c"), prefers("a", "c"), prefers("a", "b", "bob")).notes == []
 
 
+def test_judgements_that_a_rater_gives_again_are_counted(tmp_path):
+    again = "judgements that repeat another, of the same rater on the same texts: 2; each counts"
+    assert read(tmp_path, *[prefers("a", "b")] * 3, prefers("a", "b", "bob")).notes == [again]
+    assert read(tmp_path, prefers("a", "b"), prefers("a", "c"), prefers("a", "b", "bob")).notes == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "unlike"),
+    [
+        ({"completion": "a", "label": True}, {"completion": "a", "label": False}, True),
+        ({"completion": "a", "label": True}, {"completion": "b", "label": False}, False),
+        ({"completion": "a", "score": 1}, {"completion": "a", "score": 4}, True),
+        (
+            {"completion_a": "a", "completion_b": "b", "vote": "a"},
+            {"completion_a": "b", "completion_b": "a", "vote": "tie"},
+            True,
+        ),
+        (
+            {"completion_a": "a", "completion_b": "b", "vote": "a"},
+            {"completion_a": "b", "completion_b": "a", "vote": "b-is-much-better"},
+            False,
+        ),
+    ],
+)
+def test_a_rater_who_says_different_things_of_one_text_is_noted(tmp_path, first, second, unlike):
+    both = {"prompt": "An article.", "annotator": "ann"}
+    other = {**both, **first, "annotator": "bob", "prompt": "Another."}
+    notes = read(tmp_path, both | first, both | second, other).notes
+    note = "texts that one rater judged more than once and differently: 1, for example rater 'ann' on 'An article.'"
+    assert (note in notes) == unlike
+
+
 def test_a_rater_who_always_picks_the_first_shown_is_noted_where_the_order_is_known(tmp_path):
     rows = [recorded(0, f"x{n}", f"y{n}", "ann") for n in range(12)]
     rows += [recorded(n % 2, f"x{n}", f"y{n}", "bob") for n in range(12)]
@@ -310,7 +342,7 @@ def test_a_file_of_which_nothing_can_be_learned_is_refused(tmp_path, rows, compl
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.jsonl cannot be read"):
+    with pytest.raises(InputError, match=r"none\.jsonl: no such file"):
         read_feedback(tmp_path / "none.jsonl")
 
 

@@ -55,12 +55,76 @@ def test_an_object_around_the_array_is_looked_into_and_one_row_stays_a_row(tmp_p
     assert rows_of(tmp_path / "rows.json") == ROWS
 
 
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.jsonl.gz"])
+@pytest.mark.parametrize("between", ["\n", "", "\n\n \ufeff"])
+def test_objects_one_behind_another_are_read_over_any_lines(tmp_path: Path, name: str, between: str) -> None:
+    text = between.join(json.dumps(row, indent=1) for row in [*ROWS, {"prompt": CHAT}]).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    assert rows_of(tmp_path / name) == [*ROWS, {"prompt": CHAT}]
+    flat = "".join(json.dumps(row) for row in ROWS)
+    (tmp_path / "flat.jsonl").write_text(flat)
+    assert rows_of(tmp_path / "flat.jsonl") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a":\n 1}\n{"a": ', "row 2: not JSON"),
+        ('{"a":\n 1}\n[2]', "row 2: each must be one JSON object, got a list"),
+        ('{"a":\n 1}\n{"a": 1, "a": 2}', "row 2: key 'a' stands twice"),
+        ('{"a": 1}\n{"a":\n2}', "row 2: not JSON"),
+        ('{"a":\n', "row 1: not JSON"),
+        ('"a"\n{"a": 1}', "row 1: each line must be one JSON object, got a str"),
+    ],
+)
+def test_objects_over_several_lines_that_are_none_are_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(InputError, match=says) as refusal:
+        rows_of(tmp_path / "rows.jsonl")
+    assert str(refusal.value).startswith(str(tmp_path / "rows.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"chosen": "a", "rejected": "b", "chosen": "c"}',
+        '{"chosen":"a","rejected":"b","chosen":"a"}',
+        '{"chosen" : "a", "chosen" : "c"}',
+        '{"prompt": [{"role": "user", "content": "a", "content": "b"}]}',
+        '{"\\u0063hosen": "a", "chosen": "c"}',
+        '{"a": "he said \\u0022:", "chosen": "a", "chosen": "c"}',
+        '{"id": 123456789012345678901, "chosen": 1, "chosen": 2}',
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_by_its_row(tmp_path: Path, line: str) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"chosen": "a"}\n' + line)
+    with pytest.raises(InputError, match=r"rows\.jsonl, row 2: key '\w+' stands twice in one object: keep one"):
+        rows_of(tmp_path / "rows.jsonl")
+
+
+def test_texts_that_look_like_keys_are_no_keys(tmp_path: Path) -> None:
+    rows = [{"a": 'he said "b": and "b" : no', "b": {"a": '\\":"'}, "c": [{"a": 1}, {"a": 2}]}]
+    for file in ("rows.jsonl", "rows.json"):
+        (tmp_path / file).write_text(json.dumps(rows[0] if file == "rows.jsonl" else rows))
+        assert rows_of(tmp_path / file) == rows
+
+
+def test_a_column_of_parquet_that_stands_twice_is_named(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    table = arrow.Table.from_arrays([arrow.array(["a"]), arrow.array(["b"])], names=["chosen", "chosen"])
+    arrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(InputError, match=r"rows\.parquet: column 'chosen' stands twice: rename one"):
+        rows_of(tmp_path / "rows.parquet")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ('[{"a": 1}, 5]', "row 2: each must be one JSON object, got 5"),
         ('[{"a": 1}', "not a JSON array"),
         ("[" * 100_000, "not a JSON array"),
+        ('[{"a": 1}, {"b": 1, "b": 2}]', "row 2: key 'b' stands twice in one object: keep one"),
     ],
 )
 def test_an_array_that_is_none_is_named(tmp_path: Path, text: str, says: str) -> None:

@@ -145,6 +145,17 @@ def test_what_raters_saw_beside_the_prompt_and_nobody_reads_is_told(column: str)
     assert read_feedback([{**pair, column: "t5-large"}]).guesses == ()  # a name, as of a system, is no text
 
 
+def test_words_broken_at_line_ends_are_noted() -> None:
+    broken = {"prompt": "Sum up.", "source": "Wil-\nhelmina left.", "chosen": "She left.", "rejected": "No."}
+    whole = {**broken, "source": "A list:\n-\nWilhelmina left. Anglo-\nSaxon."}
+    note = (
+        "texts with words broken at line ends, such as 'Wil-\\nhelmina', in 1 row: read as they stand, each half as a"
+        " word"
+    )
+    assert note in read_feedback([broken, whole]).guesses
+    assert not any("broken" in guess for guess in read_feedback([whole]).guesses)
+
+
 def test_a_context_that_is_the_prompt_is_read() -> None:
     completions = [{"rank": 0, "completion": "It burned."}, {"rank": 1, "completion": "A mill."}]
     assert read_feedback([{"context": "Sum up the story.", "completions": completions}]).guesses == ()
