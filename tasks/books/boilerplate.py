@@ -66,9 +66,10 @@ def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
 # ---- a library's licence ----
 
 _ANY = r"[^\n]"
-_PG = r"(?:Proje[ck]?to?|Proyecto|Progetto)[ -]?Gutenberg"
+_PG = r"(?:(?:Proje[ck]?to?|Proyecto|Progetto)[ -]?Gutenberg|проект\w*[ -](?:Gutenberg|Гутенберг\w*))"
+_STARS = r"(?:\\?\*[ \t]*){2,3}"  # as they are, apart, or as Markdown escapes them
 _START = re.compile(
-    rf"^[ \t]*\*{{2,3}}[ \t]*START OF\b(?:{_ANY}*(?:\n[^\n*]+)?\*{{2,3}}{_ANY}*|{_ANY}*{_PG}{_ANY}*)$"
+    rf"^[ \t]*{_STARS}START OF\b(?:{_ANY}*(?:\n[^\n*]+)?{_STARS}{_ANY}*|{_ANY}*{_PG}{_ANY}*)$"
     # 1991 to 2003: the licence stands first and ends with the end of its small print
     rf"|^[ \t]*\*+[ \t]*END\b{_ANY}{{0,20}}SMALL[ \t]+PRINT{_ANY}*(?:\n{_ANY}*\*END\*+{_ANY}*)?$"
     rf"|^[ \t]*START OF (?:THE|THIS) {_PG}{_ANY}*$",
@@ -78,17 +79,17 @@ _ENDS = (
     r"End|Ende|Fin|Fine|Final|Fim|Einde|Eind|Slut|Slutet|Slutten|Koniec|Konec|Kraj|Vége|Loppu|Finis|Sfârșit|Τέλος|Конец"
 )
 _END = re.compile(
-    rf"^[ \t]*\*{{2,3}}[ \t]*END OF\b(?!{_ANY}*SMALL PRINT){_ANY}*$"
-    rf"|^[ \t]*\**[ \t]*(?:{_ENDS})\b{_ANY}{{0,60}}\b{_PG}{_ANY}*$"
-    rf"|^[ \t]*\**[ \t]*{_PG}{_ANY}{{0,60}}\b(?:ends here|loppu|slutar|endet hier)\b{_ANY}*$"
+    rf"^[ \t]*{_STARS}END OF\b(?!{_ANY}*SMALL PRINT){_ANY}*$"
+    rf"|^[ \t]*\**[ \t]*(?:The )?(?:{_ENDS})\b{_ANY}{{0,60}}\b{_PG}{_ANY}*$"
+    rf"|^[ \t]*\**[ \t]*{_PG}{_ANY}{{0,60}}\b(?:ends here|loppu\w*|slutar|endet hier)\b{_ANY}*$"
     r"|^[ \t]*\*{3}[ \t]*START: FULL LICENSE"
     r"|^[ \t]*\*{2,3}[ \t]*START[ \t]*\*+[ \t]*(?:OF )?THE SMALL PRINT"
     rf"|^[ \t]*This site is full of FREE ebooks{_ANY}*"
-    rf"|^[ \t]*\[End of {_ANY}{{1,120}}\][ \t]*$"
+    rf"|^[ \t]*\[(?:The )?End of {_ANY}{{1,120}}\][ \t]*$"
     r"|^[ \t]*底本[：:]",
     re.MULTILINE | re.IGNORECASE,
 )
-_OWN_MARK = re.compile(r"[ \t]*\*{2,3}[ \t]*(?:END OF|START)", re.IGNORECASE)
+_OWN_MARK = re.compile(rf"[ \t]*{_STARS}(?:END OF|START)", re.IGNORECASE)
 _LICENCE = re.compile(
     rf"{_PG}|gutenberg-tm|public domain|\be-?texts?\b|small print|copyright|licen[cs]|donation|\bebook #|release date"
     r"|character set|produced by|posting date|faded ?page|distributed proofread|very few restrictions",
@@ -172,17 +173,21 @@ _RIGHTS = re.compile(
     r"|library of congress catalog",
     re.IGNORECASE,
 )
+_ANNOUNCES = re.compile(r"\W*(?:transcriber|note)['’]?s? ?(?:notes?)?\W*:\W*", re.IGNORECASE)
 _MOST_CHARACTERS = 1500  # of a paragraph about the edition
 _FRONT = 8000  # characters in which such paragraphs are looked for, and as many at the end
 
 
 def _edition(text: str, start: int, end: int) -> Iterator[Span]:
     """Yield the paragraphs near the beginning that say who made the edition, and whose it is."""
+    announced = False  # by a line such as "Transcriber's note:"
     for span in _paragraphs(text, start, min(end, start + _FRONT)):
         if span.end - span.start <= _MOST_CHARACTERS and span.end < min(end, start + _FRONT):
             said = text[span.start : span.end]
-            if _CREDIT.search(said) or _RIGHTS.search(said):
+            known = _CREDIT.search(said) is not None
+            if known or announced or _RIGHTS.search(said):
                 yield span
+            announced = known and _ANNOUNCES.fullmatch(said) is not None
 
 
 # ---- a table of contents ----

@@ -29,6 +29,7 @@ def kept(folder: Path, text: str, name: str = "a.txt") -> str:
         "*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.10.04.01*END*",
         "*END* THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS\nVer.02/11/02*END*",
         "*** END OF THE SMALL PRINT ***",
+        "* * * START OF THE PROJECT GUTENBERG EBOOK THE FERRY * * *",
     ],
 )
 def test_a_licence_at_the_start_is_skipped_whatever_its_end_mark(tmp_path: Path, mark: str) -> None:
@@ -63,6 +64,11 @@ def test_small_print_before_the_start_mark_is_no_story(tmp_path: Path) -> None:
         "*** START: FULL LICENSE ***",
         "This site is full of FREE ebooks - Project Gutenberg Australia",
         "[End of The Ferry, by A. Nobody]",
+        "[The end of _The Ferry_ by A. Nobody]",
+        "The end of the Project Gutenberg etext The Ferry",
+        "* * * END OF THE PROJECT GUTENBERG EBOOK THE FERRY * * *",
+        "Project Gutenberg'in e-kirja Lautta loppui",
+        "Конец проекта Гутенберга",
     ],
 )
 def test_what_follows_an_end_mark_is_skipped(tmp_path: Path, mark: str) -> None:
@@ -76,17 +82,23 @@ def test_a_story_that_speaks_of_an_end_is_no_licence(tmp_path: Path) -> None:
 
 def test_who_made_the_edition_is_skipped_and_said(tmp_path: Path) -> None:
     credits = ["Produced by three people and a scanner", "[Transcriber's note: the maps were lost.]"]
+    credits += ["Transcriber's Notes:", "Spelling was kept."]
     rights = ["Copyright © 1931 by A. Nobody", "All rights reserved.", "ISBN 0-000-00000-0"]
     text = "THE FERRY\n\n" + "\n\n".join(credits + rights) + f"\n\n{STORY}"
     source = read_book(write(tmp_path, "ferry.txt", text))
     assert left(source).split("\n\n")[0] == "THE FERRY"
     assert " ".join(left(source).split()) == " ".join(f"THE FERRY {STORY}".split())
-    assert source.notes == ("ferry.txt: 24 words about the edition skipped",)
+    assert source.notes == ("ferry.txt: 29 words about the edition skipped",)
 
 
 def test_a_licence_that_no_mark_ends_goes_as_far_as_it_is_one(tmp_path: Path) -> None:
     head = "The Project Gutenberg Etext of The Ferry\n\nThis etext is in the public domain; donations are welcome."
     assert kept(tmp_path, f"{head}\n\nRelease Date: May, 1997\n\n{STORY}") == STORY
+
+
+def test_marks_that_markdown_escapes_are_found(tmp_path: Path) -> None:
+    start, end = (rf"\*\*\* {word} OF THE PROJECT GUTENBERG EBOOK \*\*\*" for word in ("START", "END"))
+    assert kept(tmp_path, f"{LEGAL}\n\n{start}\n\n{STORY}\n\n{end}\n\n{LEGAL}", "a.md") == STORY
 
 
 def test_a_licence_in_an_epub_is_skipped_by_its_marks_too(tmp_path: Path) -> None:
