@@ -1,5 +1,6 @@
-"""Checking anyone's part against the contracts that it claims to keep, by its import string."""
+"""Checking what is shipped against oracles, and anyone's part against the contracts that it claims to keep."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rrm.api.plugins import make, named
@@ -8,6 +9,12 @@ from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import ContractError, PluginError
 from rrm.core.protocols import Assistant, Policy
 from rrm.verify.contracts import contracts_of
+from rrm.verify.oracles.run import Answered, ask
+
+
+def oracles() -> Iterator[Answered]:
+    """Ask all oracles about the methods that are shipped, one after the other; takes seconds."""
+    return ask()
 
 
 def verify(

@@ -1,14 +1,50 @@
-"""What was found of a part's contracts, on the terminal: promise by promise."""
+"""What was found of a part's contracts, promise by promise, and of oracles, on the terminal."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from rrm.api import verify
 
-def print_contracts(found: Sequence[dict[str, Any]]) -> None:
-    """Print what `rrm.api.verify.verify` returned."""
+
+def part(plugin: str, changes: tuple[str, ...], policy: str, as_json: bool) -> bool:
+    """Print what a part promises and keeps; return whether something is broken."""
+    found = verify.verify(plugin, changes, policy)
+    if as_json:
+        typer.echo(json.dumps({"contracts": found}))
+    else:
+        _print_contracts(found)
+    return any(each["broken"] for each in found)
+
+
+def oracles(as_json: bool) -> bool:
+    """Print what each oracle found as it comes, or all as one line of JSON; return whether something is broken."""
+    console, found = Console(highlight=False, markup=False), []
+    for answer in verify.oracles():
+        found.append(answer)
+        if not as_json:
+            holds, row = "yes" if answer.broken is None else "NO", f"row {answer.row}" if answer.row else "ledger"
+            console.print(f"{holds:3} {answer.seconds:6.2f} s  {row:6}  {answer.name}")
+            if answer.broken is not None:
+                console.print(f"    {answer.broken}")
+    wrong, seconds = sum(answer.broken is not None for answer in found), sum(answer.seconds for answer in found)
+    if as_json:
+        rows = [
+            {"row": each.row, "name": each.name, "passed": each.broken is None, "seconds": round(each.seconds, 4)}
+            | ({"broken": each.broken} if each.broken else {})
+            for each in found
+        ]
+        typer.echo(json.dumps({"oracles": rows, "seconds": round(seconds, 3)}))
+    else:
+        console.print(f"{len(found) - wrong} of {len(found)} oracles hold, in {seconds:.1f} s")
+    return wrong > 0
+
+
+def _print_contracts(found: Sequence[dict[str, Any]]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
     for title in ("contract", "holds", "promise"):

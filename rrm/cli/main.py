@@ -248,23 +248,22 @@ def decompose(
 
 @app.command()
 def verify(
-    plugin: Annotated[str, typer.Argument(metavar="PLUGIN", help="A part of yours, as package.module:Name.")],
+    plugin: Annotated[
+        str | None, typer.Argument(metavar="[PLUGIN]", help="A part of yours, as package.module:Name.")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the part.")] = None,
     policy: Annotated[
         str, typer.Option(help="What an optimiser improves, as package.module:Name.")
     ] = "rrm.policy.extractive:Extractive",
     as_json: Json = False,
 ) -> None:
-    """Check that a part of yours keeps what its protocol promises; the contracts are found out by what it can do."""
-    from rrm.api.verify import verify as verified
-    from rrm.cli.contracts import print_contracts
+    """Check what is shipped against exact oracles; or a part of yours against what its protocol promises."""
+    from rrm.cli import contracts
 
-    found = verified(plugin, tuple(changes or ()), policy)
-    if as_json:
-        typer.echo(json.dumps({"contracts": found}))
-    else:
-        print_contracts(found)
-    if any(each["broken"] for each in found):
+    broken = (
+        contracts.oracles(as_json) if plugin is None else contracts.part(plugin, tuple(changes or ()), policy, as_json)
+    )
+    if broken:
         raise typer.Exit(ContractError.exit_code)
 
 

@@ -138,3 +138,29 @@ def reachable(base: Finite, features: np.ndarray, targets: np.ndarray, margin: f
     cost = np.append(np.zeros(len(inside)), -1.0)
     found = linprog(cost, A_eq=equalities, b_eq=np.append(start, 1.0), bounds=limits)
     return min(1.0, (1 - margin) * float(found.x[-1])) if found.success else 0.0
+
+
+class Nearest(NamedTuple):
+    """The member of the base's exponential tilts nearest to a policy, and what it cannot explain."""
+
+    tilt: Finite
+    steepness: np.ndarray
+    residual: float
+    outside: float
+
+
+def nearest_tilt(policy: Finite, base: Finite, features: np.ndarray) -> Nearest:
+    """Return the tilt base exp(lambda . features) / Z nearest to a policy: is it a conditional of its base?
+
+    The tilt that minimises KL(policy || tilt) is the one with the policy's feature means (features [k, features]).
+    `residual` is that KL, in nats, of the policy within the base's support; `outside` is the policy's mass where the
+    base has none. Raises InputError where the policy lies outside altogether, or its means on the border of what
+    tilts can have.
+    """
+    inside = policy.possible & base.possible
+    if not inside.any():
+        raise InputError("the policy has no outcome in common with its base")
+    outside = float(policy.probs[~base.possible].sum())
+    within = Finite.weighted(np.where(inside, policy.log_probs, -inf))
+    found = matched(base, features, within.probs @ np.asarray(features, dtype=np.float64))
+    return Nearest(found.distribution, found.steepness, within.kl(found.distribution), outside)

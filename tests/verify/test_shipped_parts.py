@@ -28,6 +28,7 @@ from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD
 from rrm.core.values import Rated
 from rrm.policy.careless import Careless
+from rrm.policy.conservative import Conservative
 from rrm.policy.extractive import Extractive
 from rrm.policy.interpolation import Interpolation, Mixed
 from rrm.policy.kl_anchored import Tilted
@@ -92,6 +93,7 @@ MADE: dict[type, Callable[[], Any]] = {
     LocalPolicy: lambda: LocalPolicy("tiny", dtype="float32"),
     AssistantRater: lambda: AssistantRater(assistant()),
     SimulatedRaters: lambda: SimulatedRaters("tasks.synthetic_book:perceived_quality"),
+    Conservative: lambda: Conservative(Quantilizer()),
     Interpolation: lambda: Interpolation(Quantilizer()),
     Mixed: lambda: Mixed(Careless(), Extractive(), 0.5),
     Reweighted: lambda: Reweighted(Careless(), Known(early), Tilted(0.1), 2, 9),

@@ -1,0 +1,58 @@
+"""The ledger: long chains, bad tables, and budgets that are shared."""
+
+from math import log
+
+import numpy as np
+import pytest
+
+from rrm.core.errors import InputError, ShapeError
+from rrm.policy.ledger import NodeTable, allot, expected_kls
+
+P, Q = np.array([0.9, 0.1]), np.array([0.5, 0.5])
+STEP = float((P * np.log(P / Q)).sum())
+
+
+def test_a_long_chain_costs_as_much_as_it_has_nodes() -> None:
+    """More nodes than an einsum has letters: only what is still read is kept."""
+    chain = [NodeTable((), P, Q), *(NodeTable((at,), np.tile(P, (2, 1)), np.tile(Q, (2, 1))) for at in range(199))]
+    assert expected_kls(chain) == pytest.approx(np.full(200, STEP))
+
+
+def test_what_reads_later_nodes_or_is_no_table_is_refused() -> None:
+    with pytest.raises(InputError, match=r"node 0 reads \(0,\)"):
+        expected_kls([NodeTable((0,), np.tile(P, (2, 1)), np.tile(Q, (2, 1)))])
+    with pytest.raises(ShapeError, match="tables of 2 axes"):
+        NodeTable((0,), P, Q)
+    with pytest.raises(InputError, match="anchor's table holds rows of probabilities that sum to one"):
+        NodeTable((), P, np.array([0.5, 0.6]))
+
+
+def test_a_policy_that_does_what_its_anchor_never_does_is_infinitely_far() -> None:
+    assert expected_kls([NodeTable((), P, np.array([1.0, 0.0]))])[0] == np.inf
+
+
+def test_a_budget_is_shared_by_what_it_gains() -> None:
+    costs, gains = [np.array([0.0, 1.0, 2.0])] * 2, [np.array([0.0, 1.0, 1.1]), np.array([0.0, 5.0, 9.0])]
+    assert allot(costs, gains, 2.0) == ((0, 2), 2.0, 9.0)
+    assert allot(costs, gains, 3.0) == ((1, 2), 3.0, 10.0)
+    assert allot(costs, gains, 0.5) == ((0, 0), 0.0, 0.0)
+    assert allot([], [], 1.0) == ((), 0.0, 0.0)
+    for budget in (-1.0, float("nan")):
+        with pytest.raises(InputError, match="0 nats or more"):
+            allot(costs, gains, budget)
+    with pytest.raises(InputError, match="the first costs nothing"):
+        allot([np.array([log(2), 1.0])], [np.array([0.0, 1.0])], 2.0)
+
+
+def test_a_thousand_nodes_are_shared_among_within_the_budget() -> None:
+    random = np.random.default_rng(0)
+    costs = [np.array([0.0, 0.19, 0.64, 1.2, 1.83]) for _ in range(1000)]
+    gains = [random.exponential() * np.array([0.0, 0.56, 1.03, 1.42, 1.77]) for _ in range(1000)]
+    found = allot(costs, gains, 300.0)
+    assert found.nats <= 300.0
+    # by Lagrange: at the best price per nat, taking what pays gives an upper bound that is nearly reached
+    bound = min(
+        sum(float((gain - price * cost).max()) for cost, gain in zip(costs, gains, strict=True)) + price * 300
+        for price in np.linspace(0.5, 4, 200)
+    )
+    assert bound * 0.998 <= found.gain <= bound
