@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rrm.agreement.hours import hours, time_zone
 from rrm.api.look import REPORT
 from rrm.api.people import write_guidelines
 from rrm.api.runfile import with_changes
-from rrm.core.annotation import Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
+from rrm.core.annotation import ROLES, Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
 from rrm.core.desk import PlaceControl, RunDesk
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
 from rrm.core.place import Place
@@ -21,6 +22,7 @@ from rrm.files.whole import durable
 from rrm.interchange.annotations import csv
 from rrm.interchange.items import item_notes, items_from, ratings_from
 from rrm.interchange.notes import refuse_guesses
+from rrm.interchange.rows import read_rows
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.lock import RunLock
 from rrm.store.record import open_store
@@ -142,6 +144,38 @@ def change_raters(
         return {"forgotten": person.id, "answers": "stay under the pseudonym"}
     desk.set_state(person.id, "paused" if verb == "pause" else "active", COMMAND_LINE)
     return {verb: name}
+
+
+def add_raters(desk: SqlDesk, file: Path, role: Role, address: str) -> dict[str, Any]:
+    """Add the people of a file, with `name` and perhaps `role` in a row: all, or none; return their links as rows."""
+    several: list[tuple[str, Role]] = []
+    for line, row in read_rows(file):
+        name, own = row.get("name"), row.get("role") or role
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{file}, row {line}: a person has a name, in the column name")
+        if own not in ROLES:
+            raise InputError(f"{file}, row {line}: there is no role {own!r:.40}; there are {', '.join(ROLES)}")
+        several.append((name, own))
+    if not several:
+        raise InputError(f"{file} holds nobody")
+    added = desk.add_persons(several, by=COMMAND_LINE)
+    rows = [
+        {"name": each.name, "id": each.id, "role": each.role, "link": link(address, desk.invite(each.id, COMMAND_LINE))}
+        for each in added
+    ]
+    return {"added": len(rows), "rows": rows}
+
+
+def hours_rows(desk: SqlDesk, zone: str) -> list[dict[str, Any]]:
+    """Return who worked how long on which day: the pay report."""
+    names = {each.id: each.name for each in desk.persons()}
+    found = hours(desk.answers(), desk.skips(), time_zone(zone))
+    return [{"day": None, "person": None, "name": names.get(each.person), **each.row()} for each in found]
+
+
+def announce(desk: SqlDesk, text: str) -> int:
+    """Tell all raters something; return the message's number."""
+    return desk.announce(text, COMMAND_LINE)
 
 
 def panel_rules(quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool) -> PanelRules:

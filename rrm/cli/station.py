@@ -32,6 +32,8 @@ class RaterVerb(StrEnum):
     password = "password"  # noqa: S105
     reset = "reset"
     panel = "panel"
+    hours = "hours"
+    announce = "announce"
 
 
 class FileVerb(StrEnum):
@@ -105,7 +107,9 @@ def annotate(
 def raters(
     directory: Directory,
     verb: Annotated[RaterVerb, typer.Argument(help="What to do.")] = RaterVerb.list,
-    name: Annotated[str | None, typer.Argument(help="The rater's name or pseudonym; a panel's name.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A rater's name or pseudonym; a panel's name; an announcement.")
+    ] = None,
     role: Annotated[RoleName, typer.Option(help="What the person may do.")] = RoleName.annotator,
     limit: Annotated[int, typer.Option(min=1, help="How many participants a panel's link admits.")] = 100,
     quota: Annotated[int, typer.Option(min=0, help="Answers of each participant of a panel; 0: all there are.")] = 0,
@@ -113,7 +117,9 @@ def raters(
     screen_out: Annotated[str, typer.Option(help="The same for those who do not pass practice.")] = "",
     allow: Annotated[Path | None, typer.Option(help="A file of the ids that may join a panel, one a line.")] = None,
     signed: Annotated[bool, typer.Option("--signed", help="A link of its own for each id of --allow, as CSV.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Where links are written as CSV; -: standard output.")] = None,
+    people: Annotated[Path | None, typer.Option("--from", help="add: a file of rows with name and role.")] = None,
+    zone: Annotated[str, typer.Option(help="hours: whose midnight parts the days, such as Europe/Berlin.")] = "UTC",
+    out: Annotated[Path | None, typer.Option(help="Where links or hours go as CSV; -: standard output.")] = None,
     public_url: PublicUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -125,8 +131,17 @@ def raters(
         if verb is RaterVerb.list:
             _rows(work.rater_rows(desk), as_json, "nobody yet: add people with rrm raters DIR add NAME")
             return
+        if verb is RaterVerb.hours:
+            _listed({"zone": zone, "rows": work.hours_rows(desk, zone)}, out, as_json)
+            return
+        if verb is RaterVerb.add and people is not None:
+            _listed(work.add_raters(desk, people, role.value, address), out, as_json)
+            return
         if name is None:
             raise ConfigError(f"rrm raters DIR {verb.value} needs a name")
+        if verb is RaterVerb.announce:
+            _values({"announced": work.announce(desk, name)}, as_json)
+            return
         if verb is RaterVerb.panel:
             rules = work.panel_rules(quota, completion, screen_out, allow, signed)
             told = work.open_panel(desk, name, limit, rules, address)

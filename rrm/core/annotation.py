@@ -232,16 +232,33 @@ class Skipped:
     reason: str
     at: float
     place: Place
+    wall_seconds: float = 0.0  # from the lease on
 
 
 @dataclass(frozen=True)
 class Flag:
-    """What somebody found unclear in the guidelines or odd in an item."""
+    """What somebody found unclear in the guidelines or odd in an item; `number` counts them from 1."""
 
     item: str
     person: str
     text: str
     at: float
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Message:
+    """What raters are told: an announcement to all (`person` is None), or a reply to one, to a `flag` of theirs.
+
+    `number` counts them from 1; `at` is in seconds since 1970.
+    """
+
+    number: int
+    at: float
+    by: str
+    person: str | None
+    flag: int | None
+    text: str
 
 
 @dataclass(frozen=True)

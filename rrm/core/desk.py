@@ -24,6 +24,7 @@ from rrm.core.annotation import (
     ItemRow,
     ItemState,
     Lease,
+    Message,
     OwnProgress,
     Panel,
     PanelRules,
@@ -121,6 +122,12 @@ class RaterDesk(Protocol):
     def ending(self, person: str) -> Ending | None:
         """Return how somebody's work ends for whom there are no items; None where it does not end for good."""
         ...
+
+    def inbox(self, person: str) -> list[Message]:
+        """Return what somebody has not put away: replies, and what was announced since they came."""
+        ...
+
+    def put_away(self, person: str, message: int) -> None: ...
 
     def unread(self, person: str) -> Unread:
         """Return what somebody has to agree to or to read before the next item."""
@@ -250,6 +257,20 @@ class AuditLog(Protocol):
         ...
 
 
+class Announcer(Protocol):
+    """Tells raters things."""
+
+    def announce(self, text: str, by: str) -> int:
+        """Tell all raters something; return the message's number."""
+        ...
+
+    def reply(self, flag: int, text: str, by: str) -> int:
+        """Answer a flag, to the rater who raised it; return the message's number."""
+        ...
+
+    def messages(self) -> list[Message]: ...
+
+
 class RuleControl(Rules, Protocol):
     """Changes guidelines and settings."""
 
@@ -264,6 +285,10 @@ class PeopleControl(Roster, Protocol):
     def add_person(
         self, name: str, role: Role = "annotator", *, kind: str = "person", participant: str | None = None, by: str
     ) -> Person: ...
+
+    def add_persons(self, several: Sequence[tuple[str, Role]], *, by: str) -> list[Person]:
+        """Add people by name and role: all, or none."""
+        ...
 
     def invite(self, person: str, by: str, hours: float = 168.0) -> str:
         """Return a new one-use token; only its hash is kept."""
@@ -393,6 +418,16 @@ class RunDesk(Rules, Protocol):
 
 @runtime_checkable
 class Desk(
-    Sessions, RaterDesk, DeskReader, AuditLog, RuleControl, PeopleControl, PlaceControl, Adjudication, RunDesk, Protocol
+    Sessions,
+    RaterDesk,
+    DeskReader,
+    AuditLog,
+    Announcer,
+    RuleControl,
+    PeopleControl,
+    PlaceControl,
+    Adjudication,
+    RunDesk,
+    Protocol,
 ):
     """A whole desk, as a station or a run is given one; what they call takes only the part that it uses."""

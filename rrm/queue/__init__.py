@@ -9,6 +9,7 @@ from types import TracebackType
 from rrm.queue.consents import Consents
 from rrm.queue.guidelines import Guidelines
 from rrm.queue.items import Items
+from rrm.queue.messages import Messages
 from rrm.queue.people import People
 from rrm.queue.places import Places
 from rrm.queue.search import Search
@@ -19,7 +20,7 @@ from rrm.store.database import open_database
 __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
-class SqlDesk(Items, Places, People, Consents, Guidelines, Wanted, Search):
+class SqlDesk(Items, Places, People, Consents, Guidelines, Wanted, Messages, Search):
     """An open desk, made by `open_desk`; a context manager. An `rrm.core.desk.Desk`, with `enter` and `taken`."""
 
     def __enter__(self) -> "SqlDesk":

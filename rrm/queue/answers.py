@@ -277,15 +277,17 @@ class Answers(Claims):
             return [as_annotation(row) for row in connection.execute(_OF_ITEM, {"one": item})]
 
     def skips(self) -> list[Skipped]:
-        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.place)
+        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.place, LEASE.c.at.label("since"))
 
-        def skipped(item: str, person: str, reason: str, at: float, place: str) -> Skipped:
-            return Skipped(item, person, reason, at, read_place(place))
+        def skipped(item: str, person: str, reason: str, at: float, place: str, since: float) -> Skipped:
+            return Skipped(item, person, reason, at, read_place(place), max(0.0, at - since))
 
-        return self._all(select(*columns).order_by(SKIP.c.seq), skipped)
+        asked = select(*columns).join_from(SKIP, LEASE, SKIP.c.lease == LEASE.c.id)
+        return self._all(asked.order_by(SKIP.c.seq), skipped)
 
     def flags(self) -> list[Flag]:
-        return self._all(select(FLAG.c.item, FLAG.c.person, FLAG.c.text, FLAG.c.at).order_by(FLAG.c.seq), Flag)
+        columns = (FLAG.c.item, FLAG.c.person, FLAG.c.text, FLAG.c.at, FLAG.c.seq)
+        return self._all(select(*columns).order_by(FLAG.c.seq), Flag)
 
     def _all(self, asked: "Select[Any]", value: Callable[..., Any]) -> list[Any]:
         with self._read() as connection:

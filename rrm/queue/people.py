@@ -109,6 +109,24 @@ class People(Base):
 
         return self._do(add)
 
+    def add_persons(self, several: Sequence[tuple[str, Role]], *, by: str) -> list[Person]:
+        """Add people by name and role: all, or none; InputError naming the first whose name cannot be or is taken."""
+
+        def add(connection: Connection) -> list[Person]:
+            added = []
+            for name, role in several:
+                called = _name(name)
+                if role not in ROLES:
+                    raise InputError(f"{called}: there is no role {role!r:.40}; there are {', '.join(ROLES)}")
+                if _is_there(connection, _PERSON.c.name, called):
+                    raise InputError(f"somebody is called {called} already: nobody was added")
+                person = _insert_person(connection, called, role, "person", None, self.clock())
+                self._note(connection, by, "add person", person.id, new=_public(person))
+                added.append(_as_there_is(connection, person))
+            return added
+
+        return self._do(add)
+
     def person(self, id: str) -> Person:
         with self._read() as connection:
             return _as_there_is(connection, find_person(connection, id))

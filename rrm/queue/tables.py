@@ -172,6 +172,27 @@ class SkipRow(Row, table=True):
     place: str
 
 
+class MessageRow(Row, table=True):
+    """What raters are told: all of them, or `person` in reply to a `flag`."""
+
+    seq: int | None = Field(default=None, primary_key=True)
+    at: float
+    by: str
+    person: str | None
+    flag: int | None
+    text: str
+
+
+class SeenRow(Row, table=True):
+    """That somebody has put a message away."""
+
+    __table_args__ = (Index("ix_seen_person", "person"),)
+    seq: int | None = Field(default=None, primary_key=True)
+    person: str
+    message: int
+    at: float
+
+
 class FlagRow(Row, table=True):
     """What somebody found odd."""
 

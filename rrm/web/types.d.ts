@@ -179,7 +179,21 @@ declare namespace Wire {
     at_work: AtWork[];
     alerts: RaterAlert[] | null;
   }
-  interface Flag { item: string; person: string; name: string | null; text: string; at: number }
+  interface Flag { item: string; person: string; name: string | null; text: string; at: number; number: number }
+  interface Message { number: number; at: number; by: string; person: string | null; flag: number | null; text: string }
+  /** What somebody did on one day. */
+  interface Worked {
+    person: string;
+    day: string;
+    answers: number;
+    practice: number;
+    skipped: number;
+    active_seconds: number;
+    wall_seconds: number;
+    unmeasured: number;
+    active_hours: number;
+    wall_hours: number;
+  }
   interface Run { state: "none" | "waiting" | "running" | "finished"; lines: string[]; command?: string }
 
   /** A figure with its 95 % interval, of `n`; `why` says why there is none. */
@@ -268,6 +282,10 @@ declare namespace Wire {
   interface Gets {
     "/api/me": Me;
     "/api/history": Remembered[];
+    [hours: `/api/hours?zone=${string}`]: Worked[];
+    "/api/messages": { number: number; at: number; text: string }[];
+    [worked: `/api/admin/hours?zone=${string}`]: (Worked & { name: string | null })[];
+    "/api/admin/messages": Message[];
     [wider: `/api/leases/${string}/wider`]: { before: string; text: string; after: string };
     "/api/admin/places": Overview;
     "/api/admin/flags": Flag[];
@@ -294,6 +312,10 @@ declare namespace Wire {
     "/api/consent": Empty;
     "/api/guidelines/read": Empty;
     "/api/undo": { lease: Lease };
+    [read: `/api/messages/${number}/read`]: Empty;
+    "/api/admin/messages": { number: number };
+    [reply: `/api/admin/flags/${number}/reply`]: { number: number };
+    "/api/admin/raters/several": { rows: { name: string; id: string; link: string }[] };
     [answer: `/api/leases/${string}/answer`]: Sent;
     [skip: `/api/leases/${string}/skip`]: Sent;
     [flag: `/api/leases/${string}/flag`]: Empty;

@@ -184,6 +184,28 @@ def test_answers_go_to_standard_output_with_one_set_of_rows_and_a_dictionary(fol
     assert [row["column"] for row in said if row["column"] != "name"] == list(rows[0])
 
 
+def test_many_people_are_added_from_a_file_and_their_hours_leave_as_csv(folder: Path, tmp_path: Path) -> None:
+    people, links = tmp_path / "people.csv", tmp_path / "links.csv"
+    people.write_text("name,role\nAnna,\nBen,adjudicator\n")
+    assert told("raters", folder, "add", "--from", people, "--out", links)["added"] == 2
+    rows = list(csv.DictReader(links.open(encoding="utf-8-sig", newline="")))
+    assert [(row["name"], row["role"]) for row in rows] == [("Anna", "annotator"), ("Ben", "adjudicator")]
+    with open_desk(folder) as desk:
+        ben = desk.who(desk.join(rows[1]["link"].partition("#")[2]))
+        assert ben is not None
+        lease = desk.claim(ben.id)
+        assert lease is not None
+        desk.skip(ben.id, lease.id, "too hard", "key-1")
+    [row] = told("raters", folder, "hours")["rows"]
+    assert (row["name"], row["skipped"], row["answers"]) == ("Ben", 1, 0)
+    people.write_text("name\nCarl\nBen\n")
+    assert isinstance(command("raters", folder, "add", "--from", people, fails=True).exception, InputError)
+    assert len(told("raters", folder)["rows"]) == 2
+    told("raters", folder, "announce", "No work on Friday.")
+    with open_desk(folder) as desk:
+        assert [each.text for each in desk.inbox(ben.id)] == ["No work on Friday."]
+
+
 def test_items_that_are_there_can_want_more_answers_or_none(folder: Path, tmp_path: Path) -> None:
     again = told("items", folder, "add", tmp_path / "items.jsonl", "--wanted", "5")
     assert again["new"] == 0 and "rrm items DIR want" in again["notes"][0]

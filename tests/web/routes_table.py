@@ -45,6 +45,9 @@ WORK: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/api/leases/{id}/flag"): RATERS,
     ("POST", "/api/undo"): RATERS,
     ("GET", "/api/history"): RATERS,
+    ("GET", "/api/hours"): RATERS,
+    ("GET", "/api/messages"): RATERS,
+    ("POST", "/api/messages/{number}/read"): RATERS,
     ("GET", "/api/openapi.json"): ADMIN,
 }
 
@@ -59,6 +62,11 @@ ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/api/admin/want"): ADMIN,
     ("POST", "/api/admin/items/{item}/retire"): ADMIN,
     ("GET", "/api/admin/raters"): LOOKING,
+    ("GET", "/api/admin/hours"): LOOKING,
+    ("GET", "/api/admin/messages"): LOOKING,
+    ("POST", "/api/admin/messages"): ADMIN,
+    ("POST", "/api/admin/flags/{number}/reply"): ADMIN,
+    ("POST", "/api/admin/raters/several"): ADMIN,
     ("POST", "/api/admin/raters"): ADMIN,
     ("POST", "/api/admin/raters/{id}/invite"): ADMIN,
     ("POST", "/api/admin/raters/{id}/reset"): ADMIN,

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
+from rrm.agreement.hours import Worked
 from rrm.core import annotation, values
 from rrm.core.place import SUBJECTS, Place
 from rrm.viewer.outline import State
@@ -68,6 +69,8 @@ PLACED = {"place", "where", *(each.name for each in fields(Place))}
         ("Flag", held(annotation.Flag, "name")),
         ("Guideline", held(annotation.Guideline, "name", "html")),
         ("AuditEntry", held(annotation.AuditEntry, "name", "subject_name")),
+        ("Message", held(annotation.Message)),
+        ("Worked", held(Worked, "active_hours", "wall_hours")),
         ("Panel", held(annotation.Panel)),
         ("Exit", held(annotation.Exit)),
         ("Ending", held(annotation.Ending)),

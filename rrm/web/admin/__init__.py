@@ -13,7 +13,7 @@ def router(station: Station) -> APIRouter:
     gate, desk = station.gate, station.desk
     figures = Figures(desk)
     for part in (
-        overview.router(gate, desk, figures, station.clock),
+        overview.router(gate, desk, desk, figures, station.clock),
         steering.router(gate, desk, desk, station.run),
         raters.router(gate, desk, desk, figures),
         items.router(gate, desk),

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 
+from rrm.agreement.hours import hours, time_zone
 from rrm.core.annotation import Person
-from rrm.core.desk import DeskReader
+from rrm.core.desk import Announcer, DeskReader
 from rrm.web.access import allow
 from rrm.web.admin.viewing import computed, names_for
+from rrm.web.fields import Body, Reason
 from rrm.web.figures import Figures, agreed
 from rrm.web.places import Wording
 from rrm.web.station import Gate
@@ -20,9 +22,16 @@ RECENT_SECONDS = 600.0
 _MOST_FLAGS = 200
 
 
-def router(gate: Gate, desk: DeskReader, figures: Figures, clock: Callable[[], float]) -> APIRouter:
-    """Return the routes of the overview and the agreement."""
+class Announcing(Body):
+    text: Reason
+
+
+def router(
+    gate: Gate, desk: DeskReader, announcer: Announcer, figures: Figures, clock: Callable[[], float]
+) -> APIRouter:
+    """Return the routes of the overview, the agreement, hours and messages."""
     routes = APIRouter()
+    Admin: TypeAlias = Annotated[Person, Depends(allow(gate, "admin"))]
     Viewer: TypeAlias = Annotated[Person, Depends(allow(gate, "admin", "reader"))]
 
     @routes.get("/places")
@@ -49,6 +58,24 @@ def router(gate: Gate, desk: DeskReader, figures: Figures, clock: Callable[[], f
         names = names_for(desk, viewer)
         newest = sorted(desk.flags(), key=lambda each: -each.at)[:_MOST_FLAGS]
         return [{**asdict(each), "name": names.get(each.person)} for each in newest]
+
+    @routes.get("/hours")
+    def worked(viewer: Viewer, zone: Annotated[str, Query(max_length=60)] = "UTC") -> list[dict[str, Any]]:
+        names = names_for(desk, viewer)
+        found = hours(desk.answers(), desk.skips(), time_zone(zone))
+        return [{**each.row(), "name": names.get(each.person)} for each in found]
+
+    @routes.get("/messages")
+    def messages(_: Viewer) -> list[dict[str, Any]]:
+        return [asdict(each) for each in announcer.messages()]
+
+    @routes.post("/messages")
+    def announce(admin: Admin, body: Announcing) -> dict[str, Any]:
+        return {"number": announcer.announce(body.text, admin.id)}
+
+    @routes.post("/flags/{number}/reply")
+    def reply(number: Annotated[int, Path(ge=1, le=2**31 - 1)], admin: Admin, body: Announcing) -> dict[str, Any]:
+        return {"number": announcer.reply(number, body.text, admin.id)}
 
     return routes
 

@@ -22,6 +22,11 @@ class Adding(Body):
     role: Role = "annotator"
 
 
+class AddingSeveral(Body):
+    names: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=1_000)]
+    role: Role = "annotator"
+
+
 class Changing(Body):
     state: PersonState
 
@@ -67,6 +72,12 @@ def router(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) ->
     def add(body: Adding, admin: Admin, request: Request) -> dict[str, Any]:
         person = people.add_person(body.name, body.role, by=admin.id)
         return {"person": _person(person), "link": invitation(gate, request, people.invite(person.id, admin.id))}
+
+    @routes.post("/raters/several")
+    def several(body: AddingSeveral, admin: Admin, request: Request) -> dict[str, Any]:
+        added = people.add_persons([(name, body.role) for name in body.names], by=admin.id)
+        invited = [(each, invitation(gate, request, people.invite(each.id, admin.id))) for each in added]
+        return {"rows": [{"name": each.name, "id": each.id, "link": link} for each, link in invited]}
 
     @routes.post("/raters/{id}/invite")
     def invite(id: Id, admin: Admin, _: Nothing, request: Request) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from collections import deque
 from dataclasses import asdict
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 
+from rrm.agreement.hours import hours, time_zone
 from rrm.core.annotation import Annotation, Person
 from rrm.core.desk import DeskReader, RaterDesk
 from rrm.web.access import allow
+from rrm.web.fields import Nothing
 from rrm.web.guidelines import guideline_html
 from rrm.web.kinds import answer_json
 from rrm.web.station import Gate
@@ -48,6 +50,20 @@ def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
             }
             for each in reversed(deque(own, maxlen=HISTORY))
         ]
+
+    @routes.get("/hours")
+    def own_hours(person: Rater, zone: Annotated[str, Query(max_length=60)] = "UTC") -> list[dict[str, Any]]:
+        skips = [each for each in read.skips() if each.person == person.id]
+        return [each.row() for each in hours(read.answers(person=person.id), skips, time_zone(zone))]
+
+    @routes.get("/messages")
+    def messages(person: Rater) -> list[dict[str, Any]]:
+        return [{"number": each.number, "at": each.at, "text": each.text} for each in rater.inbox(person.id)]
+
+    @routes.post("/messages/{number}/read")
+    def put_away(number: Annotated[int, Path(ge=1, le=2**31 - 1)], person: Rater, _: Nothing) -> dict[str, Any]:
+        rater.put_away(person.id, number)
+        return {}
 
     return routes
 

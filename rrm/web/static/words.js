@@ -200,6 +200,9 @@ export const words = {
   lastTitle: "Your last answers",
   lastLead: "The latest comes first. Undo takes it back, then the one before it.",
   lastNone: "You have not answered anything yet.",
+  hoursTitle: "Your hours",
+  hoursColumns: ["Day", "Answers", "Active", "From item to answer"],
+  message: "A message to you",
   undo: "Undo",
   undone: "Taken back. Here is your last item again.",
   /** @param {string} text */

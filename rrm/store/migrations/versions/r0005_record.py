@@ -31,6 +31,8 @@ APPEND_ONLY = (
         "consenttext",
         "consent",
         "acknowledged",
+        "message",
+        "seen",
     ),
 )
 
@@ -267,6 +269,17 @@ def answers() -> None:
         sa.UniqueConstraint("lease", name="uq_skip_lease"),
     )
     sequence("flag", sa.Integer(), reference("item"), *texts("person", "text"), *numbers("at"))
+    sequence(
+        "message",
+        sa.Integer(),
+        *numbers("at"),
+        *texts("by"),
+        sa.Column("person", sa.String),
+        sa.Column("flag", sa.Integer),
+        *texts("text"),
+    )
+    sequence("seen", sa.Integer(), *texts("person"), *integers("message"), *numbers("at"))
+    op.create_index("ix_seen_person", "seen", ["person"])
 
 
 def people() -> None:

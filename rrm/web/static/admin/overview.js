@@ -3,6 +3,7 @@ import {
   admin, ago, asOf, attempt, called, capital, confirmed, fill, focusAct, focusedAct, kindName, live,
 } from "./parts.js";
 import { api, byId, el, findById, number, percent, when } from "../common.js";
+import { ask } from "../dialogs.js";
 
 /** @param {Wire.PlaceProgress[]} rows @param {"answers" | "wanted" | "items" | "complete" | "held"} name */
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
@@ -112,8 +113,21 @@ live("/api/admin/flags", (flags) => {
   fill(byId("flags"), flags.length ? flags.map((flag) => el("li", {},
     el("div", { class: "text", dir: "auto" }, flag.text),
     el("div", { class: "muted small" }, called({ name: flag.name, id: flag.person }), " · ", ago(flag.at), " · ",
-      el("a", { href: `/admin/items#${flag.item}` }, "the item")))) : el("li", { class: "muted" }, "No rater has flagged anything."));
+      el("a", { href: `/admin/items#${flag.item}` }, "the item")),
+    admin && el("button", { type: "button", class: "button", onclick: () => reply(flag) }, "Reply"))) : el("li", { class: "muted" }, "No rater has flagged anything."));
 }, 10);
+
+/** @param {Wire.Flag} flag */
+async function reply(flag) {
+  const text = await ask({ title: "Reply", lead: flag.text });
+  if (text) await attempt(() => api("POST", `/api/admin/flags/${flag.number}/reply`, { text }), "The rater sees your reply.");
+}
+
+findById("announce")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const box = byId("announcement", HTMLTextAreaElement);
+  if (await attempt(() => api("POST", "/api/admin/messages", { text: box.value.trim() }), "All raters see it.")) box.value = "";
+});
 
 // ---- the run ----
 

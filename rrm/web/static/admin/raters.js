@@ -113,6 +113,35 @@ function showLink(place, name, link) {
   place.querySelector("input")?.focus();
 }
 
+const several = findById("several", HTMLFormElement);
+several?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const names = byId("names", HTMLTextAreaElement).value.split(/\n/u).map((each) => each.trim()).filter(Boolean);
+  await attempt(async () => {
+    const { rows } = await api("POST", "/api/admin/raters/several", { names });
+    several.reset();
+    save("links.csv", [["name", "id", "link"], ...rows.map(({ name, id, link }) => [name, id, link])]);
+    refresh();
+  }, "The links are in links.csv, which was downloaded: they are shown only there.");
+});
+
+findById("hours")?.addEventListener("click", () => attempt(async () => {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const rows = await api("GET", `/api/admin/hours?zone=${encodeURIComponent(zone)}`);
+  const columns = /** @type {const} */ (["day", "person", "name", "answers", "practice", "skipped", "active_hours", "wall_hours", "unmeasured"]);
+  save("hours.csv", [[...columns], ...rows.map((row) => columns.map((name) => String(row[name] ?? "")))]);
+}));
+
+/** Have the browser save rows as CSV for a spreadsheet, which takes no cell for a formula.
+ *  @param {string} name @param {string[][]} rows */
+function save(name, rows) {
+  const cell = (/** @type {string} */ text) => `"${(/^\s*[=+\-@]/u.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  const file = new Blob(["\ufeff", ...rows.map((row) => `${row.map(cell).join(",")}\r\n`)], { type: "text/csv" });
+  const link = el("a", { href: URL.createObjectURL(file), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 // ---- managing one person ----
 
 /** @param {string} id */

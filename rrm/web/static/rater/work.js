@@ -17,6 +17,7 @@ import { words } from "../words.js";
 const HEARTBEAT = 30; // seconds between two renewals of a lease
 const IN_USE = 300_000; // milliseconds without a sign of life after which a lease may run out
 const LOOK_AGAIN = 30; // seconds between two looks for an item when there was none
+const MESSAGES = 60; // seconds between two looks for messages
 const SLOW_READER = 2; // words a second
 const BREAK = 45 * 60; // seconds of active time after which a break is proposed
 
@@ -526,11 +527,41 @@ const last = always("last", async () => {
     const lines = answers.map(({ kind, answer, at }) => el("li", {},
       el("span", { class: "row spread" }, el("strong", {}, words.question[kind]), el("span", { class: "muted small" }, when(at))),
       scrolling(words.question[kind], shownText(words.answer(answer)))));
-    open(words.lastTitle, el("p", {}, lines.length ? words.lastLead : words.lastNone), el("ol", { class: "last" }, lines));
+    open(words.lastTitle, el("p", {}, lines.length ? words.lastLead : words.lastNone), el("ol", { class: "last" }, lines), await ownHours());
   } catch (error) {
     toast(refusal(error).detail, "bad");
   }
 });
+
+/** What the people in charge tell: announcements, and replies to what was flagged. */
+async function showMessages() {
+  try {
+    for (const { number, at, text } of await api("GET", "/api/messages")) {
+      const name = `message-${number}`;
+      if (findById(`banner-${name}`)) continue;
+      const read = async () => {
+        await reach(() => api("POST", `/api/messages/${number}/read`));
+        banner(name, "");
+      };
+      banner(name, "", el("p", {}, el("strong", {}, words.message), " ", el("span", { class: "muted small" }, when(at))),
+        el("p", { dir: "auto", class: "message" }, text), button(words.dismiss, read));
+    }
+  } catch (error) {
+    refusal(error); // they are asked for again
+  }
+}
+
+/** The own hours of the last days. */
+async function ownHours() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const days = await reach(() => api("GET", `/api/hours?zone=${encodeURIComponent(zone)}`));
+  const rows = days.slice(-14).reverse().map((each) => el("tr", {},
+    el("td", {}, each.day), el("td", { class: "num" }, each.answers + each.practice),
+    el("td", { class: "num" }, seconds(each.active_seconds)), el("td", { class: "num" }, seconds(each.wall_seconds))));
+  if (!rows.length) return null;
+  return [el("h3", {}, words.hoursTitle), el("table", { class: "table", id: "hours" },
+    el("thead", {}, el("tr", {}, words.hoursColumns.map((name) => el("th", {}, name)))), el("tbody", {}, rows))];
+}
 
 const guidelines = always("guidelines", () => toggleGuidelines());
 const wider = always("wider", async () => {
@@ -638,6 +669,7 @@ async function begin() {
   }
   await claim();
   poll(heartbeat, HEARTBEAT);
+  poll(showMessages, MESSAGES);
   setInterval(proposeBreak, 10_000);
   poll(() => now.idle && claim(), LOOK_AGAIN);
 }
