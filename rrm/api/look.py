@@ -1,26 +1,20 @@
 """Looking at runs and trees without carrying anything out: quick commands that load no model."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rrm.api.calls import call_notes, calls_reports
-from rrm.api.plugins import make
-from rrm.api.runfile import RunFile, run_file, with_changes
+from rrm.api.runfile import RunFile, run_file
 from rrm.api.streams import written
 from rrm.api.terminal import bar
-from rrm.core.errors import ConfigError, InputError, PluginError, RrmError, StoreError
-from rrm.core.graph import TaskGraph
-from rrm.core.growth import checked_graph
+from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.place import Place
-from rrm.core.protocols import Decomposer
 from rrm.core.report import Report
 from rrm.core.roles import Select, Train
-from rrm.core.task import Source
 from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
 from rrm.report.record import report_from_json
 from rrm.store.record import SqlStore, open_store
@@ -140,43 +134,10 @@ def _owed(directory: Path) -> Counter[Place]:
     return owed
 
 
-class Drawn(NamedTuple):
-    """A tree as text, JSON or SVG, and what was said of the book as it was read."""
-
-    text: str
-    notes: tuple[str, ...]
-
-
 def refuse_notes(notes: Sequence[str]) -> None:
     """Raise InputError where anything was left out of what came in, or taken for something else."""
     if notes:
         raise InputError(f"with --strict every note is an error: {'; '.join(notes)}")
-
-
-def decompose(source: Path, plugin: str, changes: Sequence[str], seed: int, shape: str) -> Drawn:
-    """Return a book's tree as text, JSON or SVG, and the notes on the book."""
-    from rrm.report.tree import tree_svg, tree_text
-
-    table = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])
-    book: Source = make("tasks.books:read_book", {"path": source}, {}, "source")
-    decomposer = make(plugin, table["arguments"], {}, "decomposer")
-    if not hasattr(decomposer, "decompose"):
-        raise InputError(f"{plugin} waits for a model: name it in a run file and use rrm run")
-    graph = _decomposed(decomposer, plugin, book, seed)
-    if shape == "json":
-        return Drawn(json.dumps(graph.to_json() | {"notes": list(book.notes)}), book.notes)
-    return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, book), book.notes)
-
-
-def _decomposed(decomposer: Decomposer, plugin: str, book: Source, seed: int) -> TaskGraph:
-    """Return the tree that a plug-in makes; raise PluginError naming it where it fails or makes something else."""
-    try:
-        graph = decomposer.decompose(book, seed)
-    except (RrmError, MemoryError):
-        raise
-    except Exception as error:
-        raise PluginError(f"{plugin} failed: {type(error).__name__}: {error}") from error
-    return checked_graph(plugin, graph)
 
 
 def export_answers(directory: Path, form: str, out: Path | None, names: bool, every: bool = False) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -15,6 +16,7 @@ from rrm.core.text import sentence_texts, words
 _BLOCK = re.compile(
     r"^<<<(?P<name>[^<>\n]*) (?P<mark>[0-9a-f]{16})>>>\n(?P<text>.*?)\n?^<<<end (?P=mark)>>>$", re.M | re.S
 )
+_UNIT = re.compile(r'^\{"unit": \d+, "characters"', re.M)
 _LIMIT = re.compile(r"at most (\d+) words")
 _SCHEMA = re.compile(r"JSON schema:\n(\{.*\})", re.S)
 
@@ -25,8 +27,9 @@ class ScriptedChatModel(BaseChatModel):
     As a solver it takes the sentences of the material in order up to the limit of words that the
     prompt states, leaving each out with probability `vary` (by the seed), so that samples differ;
     if that leaves none, the first words.
-    As a rater it prefers the option with the larger share of the material's longer words. For any
-    other schema it gives the least answer that meets it.
+    As a rater it prefers the option with the larger share of the material's longer words. As a planner it cuts
+    the numbered units of a text into three even runs of units, each a part or a subtask of its own, and calls a
+    task without units small enough. For any other schema it gives the least answer that meets it.
     """
 
     vary: float = 0.5
@@ -45,6 +48,8 @@ class ScriptedChatModel(BaseChatModel):
         schema = _SCHEMA.search(system)
         if schema is None:
             text = self._summary(blocks, system, int(kwargs.get("seed", self.seed)))
+        elif units := len(_UNIT.findall(user)):
+            text = json.dumps(_planned(json.loads(schema[1]), units))
         else:
             text = json.dumps(_judged(json.loads(schema[1]), blocks))
         read, written = len(words(system)) + len(words(user)), len(words(text))
@@ -63,6 +68,19 @@ class ScriptedChatModel(BaseChatModel):
                 taken.append(sentence)
                 left -= size
         return " ".join(taken) or " ".join(text.split()[:left])
+
+
+def _planned(schema: dict[str, Any], units: int) -> dict[str, Any]:
+    """Return three even runs of units as the parts that a schema asks for, fewer where there are fewer units."""
+    answer: dict[str, Any] = least(schema)
+    cuts = sorted({round(at * units / 3) for at in range(4)})
+    if "parts" in schema.get("properties", {}) and len(cuts) > 2:
+        item = least(schema["properties"]["parts"]["items"])
+        runs = [{"first": first + 1, "last": last} for first, last in pairwise(cuts)]
+        asked = {"instruction": "Tell what this part says, in one sentence of its own."} if "reads" in item else {}
+        answer |= {"parts": [{**item, **run, **asked} for run in runs]}
+        answer |= {"too_big": True} if "too_big" in answer else {}
+    return answer
 
 
 def _judged(schema: dict[str, Any], blocks: list[tuple[str, str]]) -> dict[str, Any]:

@@ -224,16 +224,30 @@ def decompose(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A book: txt, md, html, epub, jsonl or jsonl.gz.")],
     decomposer: Annotated[str, typer.Option(help="As package.module:Name.")] = "decomposers.chunks:Chunks",
     changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the decomposer.")] = None,
+    assistant: Annotated[
+        str, typer.Option(help="Who is asked: a chat model or an assistant, as package.module:Name.")
+    ] = "rrm.assistants.scripted_model:ScriptedChatModel",
+    answers: Annotated[
+        str, typer.Option(help="The policy that answers what a growing decomposer waits for, as package.module:Name.")
+    ] = "rrm.policy.extractive:Extractive",
     seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
     shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
     strict: StrictSources = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Split a book into its tree of subtasks and show it."""
-    from rrm.api import look
+    """Split a book, or a question in a file, into its tree of subtasks and show it."""
+    from rrm.api import look, splitting
 
-    drawn, notes = look.decompose(source, decomposer, tuple(changes or ()), seed, "json" if as_json else shape.value)
+    drawn, notes = splitting.decompose(
+        source,
+        decomposer,
+        tuple(changes or ()),
+        seed,
+        "json" if as_json else shape.value,
+        assistant=assistant,
+        answers=answers,
+    )
     if strict:
         look.refuse_notes(notes)
     for note in notes:

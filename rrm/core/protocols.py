@@ -124,6 +124,18 @@ class SplitSampler(Decomposer, Protocol):
         ...
 
 
+@runtime_checkable
+class SplitScorer(Protocol):
+    """Tells better splits of a node from worse ones, such as a reward model of decompositions."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score_splits(self, source: Source, node: str, graphs: Sequence[TaskGraph]) -> Sequence[float]:
+        """Return how good each graph's split of a node is, higher is better; the graphs differ in nothing else."""
+        ...
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Where a part works: a folder that survives a kill, whom to tell how far it is, and the run's cache.

@@ -76,7 +76,16 @@ def _described(graph: TaskGraph, node: str, source: Source | None, width: int) -
     about.append(f"≤ {task.max_tokens:,} tokens")
     text = source.text[task.span.start : task.span.start + 2 * width] if source and task.span else ""
     words = f"  “{_printable(text)}”" if text.strip() else ""
+    if source and (task.span is None or _has_instruction_of_its_own(graph, node)):
+        words = f"  {_printable(task.instruction)}"
     return f"level {graph.height(node)}  {_short(node)}  {', '.join(about)}{words}"
+
+
+def _has_instruction_of_its_own(graph: TaskGraph, node: str) -> bool:
+    """Whether a node and its siblings, or the root's parts, are asked for different things."""
+    parents = graph.parents(node)
+    among = graph.children(parents[0] if parents else node)
+    return len({graph.task(each).instruction for each in among}) > 1
 
 
 def _short(node: str) -> str:

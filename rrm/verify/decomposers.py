@@ -48,7 +48,7 @@ def check_growing_decomposer(
     """
     text, limits = source or made_up.source(), budget or GrowthBudget(max_depth=8, max_nodes=200, max_splits=8)
     with checking("growing decomposer", decomposer) as checks:
-        waited = decomposer if isinstance(decomposer, GrowingDecomposer) else _Waited(decomposer)
+        waited = decomposer if isinstance(decomposer, GrowingDecomposer) else Waited(decomposer)
         graph = grow(waited, text, 3, _answer, limits).graph
         stopped = [node for node in graph if "growth budget" in graph.note(node)]
         checks.require(
@@ -67,8 +67,8 @@ def check_growing_decomposer(
 
 
 @dataclass(frozen=True)
-class _Waited:
-    """A growing decomposer that waits, asked one node at a time."""
+class Waited:
+    """A growing decomposer that waits for somebody, asked one node at a time, so that it can be grown at once."""
 
     decomposer: AsyncGrowingDecomposer
 

@@ -242,7 +242,7 @@ class Open:
 def test_a_decomposer_that_goes_wrong_is_named(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "tests_slips.py").write_text(DECOMPOSERS)
     (tmp_path / "book.txt").write_text("The ferry left. It sank.")
-    done = cli("decompose", "book.txt", "--plugin", f"tests_slips:{name}", cwd=tmp_path)
+    done = cli("decompose", "book.txt", "--decomposer", f"tests_slips:{name}", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith(says) and done.stderr.count("\n") == 1
 
 

@@ -74,7 +74,7 @@ def test_a_shared_part_is_written_out_once() -> None:
 
 def test_a_chain_of_three_thousand_is_written_without_recursion() -> None:
     def shrink(_: TaskGraph, node: Node) -> Proposal:
-        return Proposal((Task("x", rank=node.task.rank - 1),) if node.task.rank else ())
+        return Proposal((Task(f"x {node.task.rank}", rank=node.task.rank - 1),) if node.task.rank else ())
 
     graph = TaskGraph.start(Task("x", rank=2_999), "chain", 0).grow_all(shrink)
     assert len(tree_text(graph).splitlines()) == 3_000

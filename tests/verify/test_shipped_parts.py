@@ -20,6 +20,7 @@ import rrm.reward
 import tasks
 from decomposers.chunks import Chunks
 from decomposers.language_model import LanguageModelDecomposer
+from decomposers.plans import LanguageModelPlanner
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
@@ -89,6 +90,7 @@ def about_outlines() -> dict[str, Any]:
 MADE: dict[type, Callable[[], Any]] = {
     Chunks: lambda: Chunks(leaf_tokens=60),
     LanguageModelDecomposer: lambda: LanguageModelDecomposer(assistant()),
+    LanguageModelPlanner: lambda: LanguageModelPlanner(assistant()),
     LanguageModelPolicy: lambda: LanguageModelPolicy(assistant()),
     LocalPolicy: lambda: LocalPolicy("tiny", dtype="float32"),
     AssistantRater: lambda: AssistantRater(assistant()),

@@ -29,7 +29,7 @@ def graphs(draw: st.DrawFn) -> TaskGraph:
             above |= more
         known = [each for each in graph if graph.task(each).rank < rank and each not in above]
         shared = draw(st.lists(st.sampled_from(known), unique=True, max_size=2)) if known else []
-        new = [Task(f"Part {n}.", rank=rank - 1) for n in range(draw(st.integers(0, 4)))] if rank > 0 else []
+        new = [Task(f"Part {n} of {node}.", rank=rank - 1) for n in range(draw(st.integers(0, 4)))] if rank > 0 else []
         graph = graph.grow(node, Proposal((*new, *shared)))
     return graph
 

@@ -55,7 +55,7 @@ def chain(length: int) -> TaskGraph:
     """A tree in which every node but the last has one part."""
 
     def decompose(_: TaskGraph, node: Node) -> Proposal:
-        return Proposal((Task("Go on.", rank=node.task.rank - 1),) if node.task.rank > 1 else ())
+        return Proposal((Task(f"Go on from {node.task.rank}.", rank=node.task.rank - 1),) if node.task.rank > 1 else ())
 
     return TaskGraph.start(Task("Go on.", rank=length), "one by one", 0).grow_all(decompose)
 

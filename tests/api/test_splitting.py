@@ -1,0 +1,60 @@
+"""Any decomposer splits a source outside a run: those that split at once, those that wait, those that grow."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rrm.api.splitting import decompose
+from rrm.core.errors import ConfigError, PluginError
+
+QUESTION = "What is the birthplace of the author of The Mill?\n\n"
+FACTS = (
+    "the author of The Mill is Ada Moss.\nthe birthplace of Ada Moss is Ostel.\nthe birthplace of Ada Poll is Limora."
+)
+TEXT = "\n\n".join(f"Scene {number}. The rain fell all day, and nobody came." for number in range(9))
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Path:
+    path = tmp_path / "question.txt"
+    path.write_text(QUESTION + FACTS)
+    return path
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    path = tmp_path / "scenes.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_decomposer_that_asks_a_model_splits_a_text(scenes: Path) -> None:
+    changes = ("least_tokens=60", "leaf_tokens=90")
+    drawn = decompose(scenes, "decomposers.language_model:LanguageModelDecomposer", changes, 0, "json")
+    leaves = [node for node in json.loads(drawn.text)["nodes"] if not node["children"]]
+    assert len(leaves) == 3  # the scripted model cuts in three
+    assert sorted(tuple(leaf["task"]["span"]) for leaf in leaves)[0][0] == 0
+
+
+def test_a_planner_splits_a_task_that_is_the_files_first_paragraph(scenes: Path) -> None:
+    drawn = decompose(scenes, "decomposers.plans:LanguageModelPlanner", ("max_depth=1", 'task="Tell it all."'))
+    assert drawn.text.splitlines()[0].startswith("level 1")
+    assert drawn.text.count("level 0") == 3
+
+
+def test_a_growing_decomposer_is_answered_by_a_policy_and_its_questions_are_drawn(question: Path) -> None:
+    drawn = decompose(question, "decomposers.questions:NestedQuestions", shape="text")
+    assert "What is the birthplace of the author of The Mill?" in drawn.text
+    assert "What is the author of The Mill?" in drawn.text
+    svg = decompose(question, "decomposers.questions:NestedQuestions", shape="svg").text
+    assert svg.startswith("<svg")
+
+
+def test_what_is_no_decomposer_or_no_policy_is_refused_by_name(scenes: Path) -> None:
+    with pytest.raises(PluginError, match=r"rrm\.raters\.simulated:SimulatedRaters is no decomposer"):
+        decompose(scenes, "rrm.raters.simulated:SimulatedRaters", ('quality="tasks.free_reader:perceived_quality"',))
+    with pytest.raises(PluginError, match="Chunks cannot answer what the decomposer waits for"):
+        decompose(scenes, "decomposers.questions:NestedQuestions", answers="decomposers.chunks:Chunks")
+    with pytest.raises(ConfigError, match="do not fit"):
+        decompose(scenes, "decomposers.chunks:Chunks", ("leaves=3",))
