@@ -44,8 +44,8 @@ WORLDS = {
     "reframed": "tasks.synthetic_book.rewording:reframe",
     "retold": "tasks.synthetic_book.rewording:retell",
 }
-RATE, DISORDER = 0.15, 0.1
-"""The probability of a mistake in a sentence at each step, and of putting it before an earlier one."""
+RATE, DISORDER = [0.25, 0.15], 0.1
+"""The probability of a mistake in a sentence, at leaves and above, and of putting it before an earlier one."""
 TREES = {"leaf_tokens": 120, "fan_in": [5, 5], "max_tokens": [64, 96, 128]}
 EDGE = 1e-6
 

@@ -140,8 +140,15 @@ def line(name: str, found: RewardReport, seconds: float) -> str:
     head = found.figures
     low, high = head.interval or (None, None)
     cells = [name, str(head.n - head.ties), number(head.accuracy), f"{number(low)} to {number(high)}"]
-    cells += [number(each) for each in (head.longer_wins, head.bag_of_words, head.noise_ceiling, head.nll, head.ece)]
+    most = (head.agreement, head.best_possible) if head.noise_ceiling is None else (head.noise_ceiling,) * 2
+    cells += [number(each) for each in (head.longer_wins, head.bag_of_words, *most, head.nll, head.ece)]
     return "| " + " | ".join([*cells, f"{seconds:.0f} s"]) + " |"
+
+
+HEADS = (
+    *("set", "n", "accuracy", "95 % interval", "longer wins", "bag of words", "raters agree", "best possible"),
+    *("NLL", "ECE", "time"),
+)
 
 
 def main() -> None:
@@ -153,8 +160,8 @@ def main() -> None:
         print(f"no real data in {DATA}: set RRM_DATA to the folder that has it")
         return
     encoder = CachedEncoder(FrozenEncoder(device="cpu"))
-    print("| set | n | accuracy | 95 % interval | longer wins | bag of words | ceiling | NLL | ECE | time |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(HEADS) + " |")
+    print("|---" * len(HEADS) + "|")
     for each in SETS:
         if options.only.lower() not in each.name.lower() or (options.quick and each.config == MANY_VOTES):
             continue

@@ -35,14 +35,15 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
 
 
 def _levels(report: Report) -> Table:
-    heads = ("ratings", "own", "tested", "accuracy", "95 %", "ceiling", "longer", "words", "NLL", "ECE")
+    heads = ("ratings", "own", "tested", "accuracy", "95 %", "ceiling", "longer", "words", "verbatim", "NLL", "ECE")
     rows = [(level.name(report.top), *_level(level)) for level in report.levels]
     return _table(("level", *heads), [*rows, *([("flat", *_level(report.flat))] if report.flat else [])])
 
 
 def _level(level: LevelReport) -> list[str]:
     interval = f"{level.interval.low:.2f}-{level.interval.high:.2f}" if level.interval else "-"
-    numbers = (level.noise_ceiling, level.longer_wins, level.bag_of_words, level.nll, level.ece)
+    most = level.best_possible if level.noise_ceiling is None else level.noise_ceiling
+    numbers = (most, level.longer_wins, level.bag_of_words, level.verbatim, level.nll, level.ece)
     own = "-" if level.own is None else f"{level.own:.0%}"
     return [f"{level.n_train:,}", own, f"{level.n_test:,}", _number(level.accuracy), interval, *map(_number, numbers)]
 

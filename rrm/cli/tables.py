@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rrm.core.report import Interval, RewardReport, Short
+from rrm.core.report import Figures, Interval, RewardReport, Short
 
 
 def lines(values: Mapping[str, Any]) -> str:
@@ -28,9 +28,10 @@ def reward_table(report: RewardReport) -> str:
     rows = [
         f"{'rows':24} {head.n}, of them {head.ties} ties",
         f"{'accuracy':24} {_number(head.accuracy)}{_between(head.interval)}",
-        f"{'noise ceiling':24} {_number(head.noise_ceiling, 'not estimable from these rows')}",
+        *_most(head),
         f"{'longer output wins':24} {_number(head.longer_wins)}",
         f"{'bag of words':24} {_number(head.bag_of_words, 'not fitted for this model')}",
+        f"{'more verbatim wins':24} {_number(head.verbatim, 'no source is shown')}",
         f"{'nll (nats)':24} {_number(head.nll)}",
         f"{'calibration error':24} {_number(head.ece)}{_between(head.ece_interval)}",
     ]
@@ -39,6 +40,17 @@ def reward_table(report: RewardReport) -> str:
     if len(report.by_rater) > 1:
         rows += [_short(f"rater {rater[:16]}", each) for rater, each in report.by_rater.items()]
     return "\n".join(rows)
+
+
+def _most(head: Figures) -> list[str]:
+    """Return the most that a model can be right: known, or estimated from people's votes beside their agreement."""
+    if head.noise_ceiling is not None:
+        return [f"{'noise ceiling':24} {_number(head.noise_ceiling)}"]
+    unknown = "not estimable: too few pairs have several raters"
+    return [
+        f"{'agreement of raters':24} {_number(head.agreement, unknown)}",
+        f"{'best possible, estimated':24} {_number(head.best_possible, unknown)}",
+    ]
 
 
 def _short(name: str, figures: Short) -> str:

@@ -55,13 +55,14 @@ def _levels_table(report: Report) -> str:
             f"{level.n_test:,}",
             _number(level.accuracy),
             _between(level.interval),
-            _number(level.noise_ceiling),
+            _number(level.best_possible if level.noise_ceiling is None else level.noise_ceiling),
             _number(level.longer_wins),
             _number(level.bag_of_words),
+            _number(level.verbatim),
         )
         for level in _levels(report)
     ]
-    heads = ("level", "ratings", "tested", "accuracy", "95 %", "ceiling", "longer wins", "bag of words")
+    heads = ("level", "ratings", "tested", "accuracy", "95 %", "ceiling", "longer wins", "bag of words", "verbatim")
     return _table(heads, rows)
 
 

@@ -34,6 +34,10 @@ class Figures:
     Ties are left out of accuracy, its ceiling and its baselines, and counted in `ties`. Intervals are
     95 %, clustered by source; that of accuracy is never narrower than the binomial one of the same rows, and None below
     three `sources`, which counts those of the untied rows. `ece` is over folded rows; `reliability` are its bins.
+
+    `noise_ceiling` is the best accuracy where it is known: raters are simulations, or answers were checked. Of people
+    it is not: `agreement` is how often one agrees with the majority of the others, which lies below the best possible
+    accuracy, and `best_possible` is an estimate of that. `longer_wins`, `bag_of_words` and `verbatim` are baselines.
     """
 
     n: int
@@ -45,8 +49,11 @@ class Figures:
     ece_interval: Interval | None = None
     reliability: tuple[Bin, ...] = ()
     noise_ceiling: float | None = None
+    agreement: float | None = None
+    best_possible: float | None = None
     longer_wins: float | None = None
     bag_of_words: float | None = None
+    verbatim: float | None = None
     sources: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -59,8 +66,11 @@ class Figures:
             "nll": self.nll,
             "ece": self.ece,
             "noise_ceiling": self.noise_ceiling,
+            "agreement": self.agreement,
+            "best_possible": self.best_possible,
             "longer_wins": self.longer_wins,
             "bag_of_words": self.bag_of_words,
+            "verbatim": self.verbatim,
         }
 
 
@@ -95,7 +105,7 @@ class LevelReport:
     being drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
     is the share of held-out outputs whose true probability of acceptance lies in the model's 90 % interval, where the
     rater is a simulation that knows it; `coverage_n` counts those outputs, `coverage_interval` is 95 %. `subject` says
-    what was judged: answers at nodes, or whole outputs for the flat baseline.
+    what was judged: answers at nodes, or whole outputs for the flat baseline. All else is as in `Figures`.
     """
 
     level: int
@@ -105,8 +115,11 @@ class LevelReport:
     accuracy: float | None = None
     interval: Interval | None = None
     noise_ceiling: float | None = None
+    agreement: float | None = None
+    best_possible: float | None = None
     longer_wins: float | None = None
     bag_of_words: float | None = None
+    verbatim: float | None = None
     nll: float | None = None
     ece: float | None = None
     ece_interval: Interval | None = None
@@ -432,7 +445,7 @@ class Report:
 
 
 def _level_json(level: LevelReport) -> dict[str, Any]:
-    names = ("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling")
-    row = {name: getattr(level, name) for name in (*names, "longer_wins", "bag_of_words", "nll", "ece")}
+    names = ("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling", "agreement", "best_possible")
+    row = {name: getattr(level, name) for name in (*names, "longer_wins", "bag_of_words", "verbatim", "nll", "ece")}
     row["interval"] = list(level.interval) if level.interval else None
     return row

@@ -1,4 +1,4 @@
-"""The baselines of every accuracy: the longer output wins, and a Bradley-Terry model on bags of words."""
+"""The baselines of every accuracy: the longer output wins, the one that copies more, and a model on bags of words."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from rrm.core.errors import InputError
 from rrm.core.ids import generator
-from rrm.core.text import words
+from rrm.core.text import sentence_texts, words
 from rrm.core.values import Rated, Request
 from rrm.evaluate.outcomes import outcome_of, pairwise
 
@@ -26,6 +26,27 @@ def longer_wins(requests: Sequence[Request]) -> np.ndarray:
     """Return 1 where the first output shown has more words than the second, 0 if fewer, 0.5 if as many, [n]."""
     lengths = np.array([[len(words(shown.text)) for shown in request.shown[:2]] for request in requests])
     return (np.sign(lengths[:, 0] - lengths[:, 1]) + 1) / 2 if len(requests) else np.zeros(0)
+
+
+def verbatim_wins(requests: Sequence[Request]) -> np.ndarray | None:
+    """Return 1 where more of the first output's sentences stand verbatim in the passages than of the second's, [n].
+
+    0 if fewer, 0.5 if as large a share; an output without a sentence has a share of 0. None where no view shows any.
+    """
+    if not any(request.view.text for request in requests):
+        return None
+    shares = np.array([[_verbatim(request, shown.text) for shown in request.shown[:2]] for request in requests])
+    return np.asarray((np.sign(shares[:, 0] - shares[:, 1]) + 1) / 2)
+
+
+def _verbatim(request: Request, text: str) -> float:
+    told, known = sentence_texts(text), _sentences(request.view.text)
+    return sum(each in known for each in told) / len(told) if told else 0.0
+
+
+@lru_cache(maxsize=1024)
+def _sentences(text: str) -> frozenset[str]:
+    return frozenset(sentence_texts(text))
 
 
 @dataclass(frozen=True, eq=False)

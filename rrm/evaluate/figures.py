@@ -6,8 +6,8 @@ import numpy as np
 
 from rrm.core.report import Figures
 from rrm.core.values import Rated, Request
-from rrm.evaluate.baselines import longer_wins
-from rrm.evaluate.ceilings import noise_ceiling
+from rrm.evaluate.baselines import longer_wins, verbatim_wins
+from rrm.evaluate.ceilings import agreement_among_raters, best_possible, noise_ceiling
 from rrm.evaluate.metrics import accuracy, calibration, folded, hits, nll, share_interval
 from rrm.evaluate.outcomes import outcome_of
 
@@ -38,6 +38,8 @@ def figures(
     decided = outcome != 0.5
     scored = accuracy(probability, outcome)
     bins = max(1, min(10, len(outcome) // ROWS_PER_BIN))
+    by_people = not checked and ceiling_probability is None
+    copied = verbatim_wins(requests)
     calibrated = calibration(*folded(probability, outcome), bins, sources, resamples, seed)
     return Figures(
         n=len(rated),
@@ -51,7 +53,10 @@ def figures(
         ece_interval=calibrated.interval if calibrated else None,
         reliability=calibrated.bins if calibrated else (),
         noise_ceiling=noise_ceiling(rated, ceiling_probability, checked),
+        agreement=agreement_among_raters(rated) if by_people else None,
+        best_possible=best_possible(rated) if by_people else None,
         longer_wins=accuracy(longer_wins(requests), outcome).value,
         bag_of_words=None if words is None else accuracy(words, outcome).value,
+        verbatim=None if copied is None else accuracy(copied, outcome).value,
         sources=len(set(sources[decided])),
     )

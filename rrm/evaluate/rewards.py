@@ -35,7 +35,7 @@ def reward_report(
 
     `rated` are comparisons of two outputs, as `pairwise` makes them, about sources that neither the
     model nor `words`, fitted on the model's own training rows, has seen. `checked` says that answers
-    were checked, so that the noise ceiling is 1; else it needs several raters a pair. Raises
+    were checked, so that the noise ceiling is 1; else agreement needs several raters a pair. Raises
     ShapeError unless there is a probability a row, InputError for rows that are no comparison of two.
     """
     probability = np.asarray(probability, dtype=float)

@@ -74,7 +74,7 @@ def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> l
     if len(raters) == 1 and len(rated) > 1:
         notes.append(
             f"all {len(rated):,} judgements are by one rater, {brief(min(raters))}:"
-            " neither reliability nor a noise ceiling can be estimated"
+            " neither raters' reliability nor their agreement can be estimated"
         )
     return [*notes, *_repeats(rated), *_circles(rated), *_favourites(places)]
 

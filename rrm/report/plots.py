@@ -102,8 +102,10 @@ def _accuracy_row(axes: Axes, place: int, level: LevelReport) -> None:
     axes.plot(level.accuracy, place, "o", color=BLUE, markersize=8, label="reward model, 95 %", linestyle="", zorder=4)
     others = (
         (level.noise_ceiling, "|", INK, 17, "noise ceiling", 0.0),
+        (level.best_possible, "|", INK, 17, "best possible, estimated", 0.0),
         (level.longer_wins, "^", ORANGE, 6.5, "longer wins", -0.19),
         (level.bag_of_words, "s", GREEN, 5.5, "bag of words", -0.35),
+        (level.verbatim, "x", ORANGE, 6.0, "more verbatim wins", -0.35),
     )
     for value, marker, colour, size, label, below in others:
         if value is not None:
@@ -121,7 +123,8 @@ def _accuracy_row(axes: Axes, place: int, level: LevelReport) -> None:
 
 
 def _lowest(level: LevelReport) -> float:
-    numbers = (level.accuracy, level.longer_wins, level.bag_of_words, level.interval.low if level.interval else None)
+    baselines = (level.longer_wins, level.bag_of_words, level.verbatim)
+    numbers = (level.accuracy, *baselines, level.interval.low if level.interval else None)
     return min(each for each in numbers if each is not None)
 
 

@@ -74,8 +74,8 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
     ]
     assert summary["sources"] == {"train": 3, "target": 1}
     assert list(summary["levels"][0]) == [
-        *("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling"),
-        *("longer_wins", "bag_of_words", "nll", "ece"),
+        *("level", "n_train", "n_test", "accuracy", "interval", "noise_ceiling", "agreement", "best_possible"),
+        *("longer_wins", "bag_of_words", "verbatim", "nll", "ece"),
     ]
     assert list(summary["root"]) == [
         *("score", "low", "high", "text", "gold_by", "gold_of_chosen", "gold_mean", "gold_best", "rank_correlation")

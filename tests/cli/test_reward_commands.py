@@ -29,7 +29,8 @@ from rrm.reward import train_config
 from tests.reward.joint_problems import judged, save_decoder, save_encoder
 
 DATA = Path(os.environ.get("RRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
-FIGURES = ["n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "longer_wins", "bag_of_words"]
+FIGURES = ["n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "agreement", "best_possible"]
+FIGURES += ["longer_wins", "bag_of_words", "verbatim"]
 FOUND = [
     *("output", "tune", "level", "members", "n_train", "unused", "sources", "updates", "held", "digest", "exports"),
     *("notes", "eval", "seconds"),

@@ -16,6 +16,7 @@ from rrm.core.values import (
     Correction,
     Feedback,
     Label,
+    Passage,
     Ranking,
     Rated,
     Rating,
@@ -23,8 +24,8 @@ from rrm.core.values import (
     Shown,
     View,
 )
-from rrm.evaluate.baselines import BagOfWords, cross_fitted, longer_wins
-from rrm.evaluate.ceilings import noise_ceiling
+from rrm.evaluate.baselines import BagOfWords, cross_fitted, longer_wins, verbatim_wins
+from rrm.evaluate.ceilings import agreement_among_raters, best_possible, noise_ceiling
 from rrm.evaluate.metrics import nll
 from rrm.evaluate.outcomes import MOST_PAIRS, outcome_of, pairwise
 
@@ -293,7 +294,7 @@ def test_the_ceiling_of_a_simulated_rater_is_the_mean_of_the_likelier_choice_wit
 def test_checked_answers_have_a_ceiling_of_one_and_single_votes_none() -> None:
     rows = [comparison("s", f"x{number}", "y", 0) for number in range(50)]
     assert noise_ceiling(rows, checked=True) == 1.0
-    assert noise_ceiling(rows) is None
+    assert noise_ceiling(rows) is agreement_among_raters(rows) is best_possible(rows) is None
     assert noise_ceiling([], checked=True) is None
 
 
@@ -305,7 +306,7 @@ def test_each_vote_is_held_against_the_majority_of_the_other_raters() -> None:
         for copy, (rater, better) in enumerate(votes)
     ]
     # a, b, c: the others say 0, 0, 1, so agreed; d: the others say 0, 0, 0, so not.
-    assert noise_ceiling(rows) == pytest.approx(3 / 4)
+    assert agreement_among_raters(rows) == pytest.approx(3 / 4)
 
 
 def test_others_who_are_split_are_a_coin_and_the_order_shown_does_not_matter() -> None:
@@ -318,21 +319,23 @@ def test_others_who_are_split_are_a_coin_and_the_order_shown_does_not_matter() -
             comparison("s", first, second, 1, "c"),
         ]
     # a: b says x, c says y, a coin; b likewise; c: both others say x, not agreed.
-    assert noise_ceiling(rows) == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert agreement_among_raters(rows) == pytest.approx((0.5 + 0.5 + 0) / 3)
 
 
 def test_a_raters_own_second_vote_is_not_another_rater() -> None:
     rows = [comparison("s", f"x{pair}", "y", 0, "a", copy) for pair in range(30) for copy in range(2)]
-    assert noise_ceiling(rows) is None
+    assert agreement_among_raters(rows) is best_possible(rows) is None
 
 
 def test_agreement_on_a_handful_of_votes_is_not_reported() -> None:
     rows = [comparison("s", f"x{pair}", "y", 0, rater) for pair in range(9) for rater in "ab"]
-    assert noise_ceiling(rows) is None
-    assert noise_ceiling([*rows, *(comparison("s", "last", "y", 0, rater) for rater in "ab")]) == 1.0
+    assert agreement_among_raters(rows) is best_possible(rows) is None
+    enough = [*rows, *(comparison("s", "last", "y", 0, rater) for rater in "ab")]
+    assert agreement_among_raters(enough) == 1.0
+    assert best_possible(enough) == pytest.approx(1.0, abs=0.01)
 
 
-def test_agreement_among_noisy_raters_is_what_the_best_model_reaches() -> None:
+def test_agreement_among_noisy_raters_is_less_than_what_the_best_model_reaches() -> None:
     random = np.random.default_rng(3)
     rows, truth = [], []
     for pair in range(400):
@@ -340,8 +343,36 @@ def test_agreement_among_noisy_raters_is_what_the_best_model_reaches() -> None:
         for rater in "abcde":
             rows.append(comparison("s", f"x{pair}", f"y{pair}", right if random.random() < 0.8 else 1 - right, rater))
             truth.append(rows[-1].feedback.answer.better == right)  # type: ignore[union-attr]
-    ceiling = noise_ceiling(rows)
-    assert ceiling is not None
+    agreement, best = agreement_among_raters(rows), best_possible(rows)
+    assert agreement is not None and best is not None
     majority_of_four = 0.8 * 0.896 + 0.2 * 0.104  # P(majority of four right, coin if split) = 0.896
-    assert ceiling == pytest.approx(majority_of_four, abs=0.02)
-    assert ceiling <= np.mean(truth) + 0.02
+    assert agreement == pytest.approx(majority_of_four, abs=0.02)
+    assert agreement < best < np.mean(truth)  # pairs are equally hard here, which a beta distribution does not fit
+
+
+@pytest.mark.parametrize(("a", "voters"), [(0.3, 2), (0.3, 5), (1.0, 3), (4.0, 3)])
+def test_the_best_possible_accuracy_is_found_again_from_simulated_votes(a: float, voters: int) -> None:
+    random = np.random.default_rng(5)
+    preferred = random.beta(a, a, size=1500)
+    rows = [
+        comparison("s", f"x{pair}", f"y{pair}", int(random.random() >= p), rater)
+        for pair, p in enumerate(preferred)
+        for rater in "abcde"[:voters]
+    ]
+    found = best_possible(rows)
+    assert found == pytest.approx(np.maximum(preferred, 1 - preferred).mean(), abs=0.025)
+    if a == 1.0:
+        assert found == pytest.approx(0.75, abs=0.025)  # the mean of max(p, 1 - p) of a uniform p
+
+
+def test_the_output_with_more_copied_sentences_wins() -> None:
+    view = View("Summarise.", (Passage("Anna left. Peter came. It rained."), Passage("Martha sang.")), 50)
+    texts = ("Anna left. Martha sang.", "Anna left. Peter went.", "Anna stayed. It rained.", "")
+    shown = [Shown(str(number), text) for number, text in enumerate(texts)]
+    asked = [
+        Request("n", "s", Place(), "comparison", view, (shown[a], shown[b]))
+        for a, b in ((0, 1), (1, 0), (1, 2), (3, 1))
+    ]
+    found = verbatim_wins(asked)
+    assert found is not None and found.tolist() == [1.0, 0.0, 0.5, 0.0]
+    assert verbatim_wins([Request("n", "s", Place(), "comparison", View("", (), 50), (shown[0], shown[1]))]) is None

@@ -13,7 +13,8 @@ from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.levels import HeldOut, level_report
 from rrm.evaluate.rewards import LEAST_ROWS, pairwise, reward_report
 
-HEAD = ["n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "longer_wins", "bag_of_words"]
+HEAD = ["n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "agreement", "best_possible"]
+HEAD += ["longer_wins", "bag_of_words", "verbatim"]
 
 
 def row(source: str, first: str, second: str, better: int | None, rater: str = "r", level: int = 0) -> Rated:
@@ -71,13 +72,16 @@ def test_raters_with_enough_rows_have_their_own_figures() -> None:
     assert found["many"] == (LEAST_ROWS, pytest.approx(0.5), pytest.approx(-(math.log(0.9) + math.log(0.1)) / 2))
 
 
-def test_votes_have_a_ceiling_and_checked_answers_one() -> None:
+def test_votes_have_an_agreement_and_checked_answers_a_ceiling() -> None:
     said = {"a": 0, "b": 0, "c": 1}
     votes = [row("s", f"x{pair}", "y", better, rater) for pair in range(10) for rater, better in said.items()]
     half = np.full(len(votes), 0.5)
     # a and b: the others are split, a coin; c: both others disagree.
-    assert reward_report(half, votes).figures.noise_ceiling == pytest.approx((0.5 + 0.5 + 0) / 3)
-    assert reward_report(half, votes, checked=True).figures.noise_ceiling == 1.0
+    found = reward_report(half, votes).figures
+    assert found.agreement == pytest.approx((0.5 + 0.5 + 0) / 3) and found.noise_ceiling is None
+    assert found.best_possible is not None
+    checked = reward_report(half, votes, checked=True).figures
+    assert (checked.noise_ceiling, checked.agreement, checked.best_possible) == (1.0, None, None)
 
 
 def test_a_level_report_of_the_same_rows_has_the_same_figures() -> None:
