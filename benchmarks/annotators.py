@@ -227,10 +227,14 @@ async def rate(client: Client, token: str, until: Callable[[int], bool], think: 
     while found and (lease := found["lease"]) and not until(done):
         seconds = draw.uniform(*think)
         await asyncio.sleep(seconds / 2)
-        said = sent(lease["kind"], draw)
-        await client.ask("save a draft", "PUT", f"/api/leases/{lease['id']}/draft", {"draft": {"answer": said}})
+        said = [sent(each["kind"], draw) for each in lease["questions"]]
+        await client.ask("save a draft", "PUT", f"/api/leases/{lease['id']}/draft", {"draft": {"answer": said[0]}})
         await asyncio.sleep(seconds / 2)
-        body = {"key": f"{lease['id']}.1", "shown": lease["shown"], "answer": said, "seconds": seconds}
+        answers = [
+            {"shown": each["shown"], "answer": answer, "seconds": seconds / len(said)}
+            for each, answer in zip(lease["questions"], said, strict=True)
+        ]
+        body = {"key": f"{lease['id']}.1", "answers": answers}
         told = await client.ask("answer to next item", "POST", f"/api/leases/{lease['id']}/answer", body)
         done += told is not None
         found = told["next"] if told else await client.ask("claim", "POST", "/api/claim", {})

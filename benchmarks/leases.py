@@ -66,10 +66,18 @@ def rows_alone(folder: Path, raters: int) -> float:
         columns = [column[1] for column in raw.execute("PRAGMA table_info(lease)")]
         names = ", ".join(f'"{name}"' for name in columns)
         new = f"INSERT INTO lease ({names}) VALUES ({', '.join('?' * len(columns))})"
-        about = {"purpose": "work", "attempt": 0, "order": "[0,1]", "guideline": 0, "points": 7, "state": "live"}
-        about |= {"at": time.time(), "expires": time.time() + 600}
-        each = [{**about, "item": id_, "question": asked, "shown": id_} for id_, asked in free]
-        leases = [{**one, "id": token_hex(12), "person": token_hex(4)} for one in each]
+        about = {
+            "purpose": "work",
+            "attempt": 0,
+            "position": 0,
+            "order": "[0,1]",
+            "guideline": 0,
+            "points": 7,
+            "state": "live",
+        }
+        about |= {"at": time.time(), "expires": time.time() + 600, "position": 0}
+        each = [{**about, "item": id_, "sheet": id_, "question": asked, "shown": id_} for id_, asked in free]
+        leases = [{**one, "id": id_, "first": id_, "person": token_hex(4)} for one in each for id_ in [token_hex(12)]]
         rows = [[lease[name] for name in columns] for lease in leases]
         began = time.perf_counter()
         for at in range(0, raters, CLIENTS):
@@ -126,7 +134,7 @@ def rates(folder: Path, url: str | None, raters: int) -> tuple[float, float]:
         def answer(person: str) -> object:
             lease = desk.claim(person)
             assert lease is not None
-            return desk.submit(person, lease.id, Submission(Comparison(0), lease.shown, 1.0), lease.id)
+            return desk.submit(person, lease.id, [Submission(Comparison(0), lease.first.shown, 1.0)], lease.id)
 
         return rate(persons, desk.claim), rate(persons, answer)
 

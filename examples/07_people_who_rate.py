@@ -29,7 +29,7 @@ def item(name: str, story: str, *outputs: str) -> Item:
 
 def prefers_long(lease: Lease) -> Comparison:
     """Judge what the page shows, in the order in which it shows it."""
-    first, second = (lease.request.shown[place].text for place in lease.order)
+    first, second = (lease.first.request.shown[place].text for place in lease.first.order)
     return Comparison(0 if len(first) > len(second) else 1, strength=0.5)
 
 
@@ -37,7 +37,8 @@ def rate_all(desk: SqlDesk, name: str) -> None:
     """What a person does on the page: take an item, decide, take the next."""
     person = desk.add_person(name, by="example")
     while (lease := desk.claim(person.id)) is not None:
-        desk.submit(person.id, lease.id, Submission(prefers_long(lease), lease.shown, seconds=4.0), key=lease.id)
+        answer = Submission(prefers_long(lease), lease.first.shown, seconds=4.0)
+        desk.submit(person.id, lease.id, [answer], key=lease.id)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -24,6 +24,7 @@ from rrm.interchange.items import item_notes, items_from, ratings_from
 from rrm.interchange.notes import refuse_guesses
 from rrm.interchange.rows import read_rows
 from rrm.queue import SqlDesk, open_desk
+from rrm.queue.sheets import in_sheets
 from rrm.store.lock import RunLock
 from rrm.store.record import open_store
 
@@ -225,7 +226,7 @@ def add_items(
     items = [item if wanted is None else replace(item, wanted=wanted) for item in found]
     notes = item_notes(items)
     refuse_guesses(str(file), notes, strict)
-    new = desk.add_items(items)
+    new = desk.add_items(in_sheets(items, desk.settings().sheet))
     if wanted is not None and new < len(items):
         notes.append(f"{len(items) - new} items are there already: rrm items DIR want --wanted N asks for more")
     return {"items": len(items), "new": new, "notes": notes}
@@ -246,9 +247,10 @@ def retire_items(desk: PlaceControl, which: Path) -> dict[str, Any]:
 def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:
     """Take ratings made elsewhere as answers to items, which are added where they are new."""
     rated = list(ratings_from(file, desk.requests))
-    overlap = desk.settings().overlap
+    settings = desk.settings()
     requests = {each.request.id: each.request for each in rated}
-    items = desk.add_items([Item(request, wanted=overlap) for request in requests.values()])
+    asked = [Item(request, wanted=settings.overlap) for request in requests.values()]
+    items = desk.add_items(in_sheets(asked, settings.sheet))
     new = desk.enter(rated, COMMAND_LINE)
     raters = len({each.feedback.rater for each in rated})
     return {"ratings": len(rated), "new": new, "new_items": items, "raters": raters}

@@ -13,11 +13,11 @@ from rrm.api.look import folder_of, settings_of
 from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
 from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
-from rrm.core.annotation import Lease, Person, Submission
+from rrm.core.annotation import Lease, Person, Posed, Submission
 from rrm.core.desk import PeopleControl, RaterDesk
 from rrm.core.errors import AssistantError, ConfigError, InputError
 from rrm.core.ids import seed_for
-from rrm.core.values import Feedback
+from rrm.core.protocols import AsyncRater, Rater
 from rrm.queue import as_shown
 from rrm.store.record import SqlStore, open_store
 
@@ -29,14 +29,17 @@ class AssistantDesk(RaterDesk, PeopleControl, Protocol):
 @contextmanager
 def rater_of(
     directory: Path, plugin: str, arguments: Sequence[str], model: str | None, model_arguments: Sequence[str]
-) -> Iterator[Any]:
+) -> Iterator[Rater | AsyncRater]:
     """Make a rater plug-in, with an assistant of the folder's run file or the chat model that is named.
 
     The record of the folder keeps its model calls, which count against the run's budget.
     """
     with open_store(directory, "append") as record:
         parts = Parts(_settings(record, directory, model, with_changes({}, model_arguments)), record)
-        yield parts.make(Part(plugin, with_changes({}, arguments)), "assist")
+        made = parts.make(Part(plugin, with_changes({}, arguments)), "assist")
+        if not isinstance(made, Rater | AsyncRater):
+            raise ConfigError(f"{type(made).__module__}:{type(made).__name__} has neither rate nor rate_async")
+        yield made
 
 
 def _settings(record: SqlStore, directory: Path, model: str | None, arguments: dict[str, Any]) -> RunFile:
@@ -47,7 +50,7 @@ def _settings(record: SqlStore, directory: Path, model: str | None, arguments: d
     return RunFile(*none, assistants=assistants, folder=folder_of(record))
 
 
-def rate_items(desk: AssistantDesk, name: str, rater: Any, limit: int | None = None) -> dict[str, Any]:
+def rate_items(desk: AssistantDesk, name: str, rater: Rater | AsyncRater, limit: int | None = None) -> dict[str, Any]:
     """Rate items until there are none for this rater, and say how it went.
 
     An item on which the rater fails is skipped with the reason. Raises AccessError once the rater is
@@ -67,7 +70,7 @@ def assistant(desk: PeopleControl, name: str) -> Person:
     return desk.add_person(name, kind="assistant", by=COMMAND_LINE)
 
 
-async def _rate_items(desk: RaterDesk, person: Person, rater: Any, limit: int | None) -> dict[str, Any]:
+async def _rate_items(desk: RaterDesk, person: Person, rater: Rater | AsyncRater, limit: int | None) -> dict[str, Any]:
     answered, skipped = 0, 0
     with bar(f"{person.name} rates", "items") as progress:
         while limit is None or answered < limit:
@@ -81,19 +84,22 @@ async def _rate_items(desk: RaterDesk, person: Person, rater: Any, limit: int | 
                 skipped += 1
                 continue
             desk.submit(person.id, lease.id, given, key=f"answer-{lease.id}")
-            answered += 1
+            answered += len(given)
             progress(answered, limit or 0)
     return {"rater": person.name, "id": person.id, "answers": answered, "skipped": skipped}
 
 
-async def _answer(rater: Any, lease: Lease) -> Submission:
+async def _answer(rater: Rater | AsyncRater, lease: Lease) -> list[Submission]:
+    """Return the answers to a lease's questions."""
+    return [await _answer_one(rater, each, lease.person) for each in lease.questions]
+
+
+async def _answer_one(rater: Rater | AsyncRater, posed: Posed, person: str) -> Submission:
     began = time.monotonic()
-    seed = seed_for(lease.request.id, lease.person)
-    if callable(getattr(rater, "rate_async", None)):
-        feedback: Feedback = await rater.rate_async(lease.request, seed)
-    elif callable(getattr(rater, "rate", None)):
-        feedback = rater.rate(lease.request, seed)
+    seed = seed_for(posed.request.id, person)
+    if isinstance(rater, AsyncRater):
+        feedback = await rater.rate_async(posed.request, seed)
     else:
-        raise ConfigError(f"{type(rater).__module__}:{type(rater).__name__} has neither rate nor rate_async")
+        feedback = rater.rate(posed.request, seed)
     seconds = feedback.seconds if feedback.seconds is not None else time.monotonic() - began
-    return Submission(as_shown(feedback.answer, lease.order), lease.shown, seconds, feedback.confidence)
+    return Submission(as_shown(feedback.answer, posed.order), posed.shown, seconds, feedback.confidence)

@@ -15,6 +15,7 @@ from rrm.files.folders import Folders
 from rrm.files.texts import decoded
 from rrm.queue import SqlDesk, open_desk
 from rrm.queue.guidelines import checked_setting
+from rrm.queue.sheets import in_sheets
 from rrm.store.record import SqlStore
 
 GUIDELINES = "guidelines"
@@ -57,8 +58,9 @@ class People:
     def append(self, values: Sequence[Request]) -> None:
         """Lay requests before the raters."""
         self._asked.update((request.id, request) for request in values)
-        wanted = self.desk.settings().overlap
-        self.desk.add_items([Item(request, wanted=wanted, value=self._value(request)) for request in values])
+        settings = self.desk.settings()
+        items = [Item(request, wanted=settings.overlap, value=self._value(request)) for request in values]
+        self.desk.add_items(in_sheets(items, settings.sheet))
 
     def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
         """Return the answers to requests that need no more: those of closed places, and those answered otherwise.

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.values import Answer, Request
+from rrm.core.values import Answer, Request, Shown
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
 """Rates / rates and adjudicates disagreements / does everything / looks only."""
@@ -31,6 +31,9 @@ BOTH_BAD = "both are bad"
 
 MOST_WANTED = 1_000
 """Answers that one item may want."""
+
+MOST_QUESTIONS = 30
+"""Questions that one sheet may have."""
 
 PASSWORD_LENGTH = (12, 1_024)
 """Characters of a password, from and to."""
@@ -138,7 +141,8 @@ class Item:
 
     `value` is how much an answer is worth to the run (any unit, higher first). `expected` is the known
     answer of gold, attention and practice items, in the request's own order, never shown to a rater
-    beforehand; `explanation` is told after practice.
+    beforehand; `explanation` is told after practice. Items that are added together under one name of a `sheet`
+    are put to raters on one screen; without a name an item is alone.
     """
 
     request: Request
@@ -147,35 +151,59 @@ class Item:
     value: float = 0.0
     expected: Answer | None = None
     explanation: str = ""
+    sheet: str = ""
+
+
+@dataclass(frozen=True)
+class Posed:
+    """One question of a lease, and exactly how it is shown.
+
+    `order[i]` is the place in `request.shown` of what stands at place i of the question. `shown` is the
+    hash of all that is shown with it (see `shown_hash`).
+    """
+
+    request: Request
+    purpose: Purpose
+    order: tuple[int, ...]
+    shown: str
+
+    @property
+    def outputs(self) -> tuple[Shown, ...]:
+        """What the question is about, in the order shown."""
+        return tuple(self.request.shown[place] for place in self.order)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """An item in somebody's hands until `expires` (seconds since 1970), and exactly how it is shown.
+    """A sheet in somebody's hands until `expires` (seconds since 1970): one question, or several about one view.
 
-    `order[i]` is the place in `request.shown` of what stands at place i of the page. `shown` is the
-    hash of all that is shown (see `shown_hash`). `draft` is what the rater had typed before, `points` the
-    length of the rating scale. `since` is when the rater first had the item.
+    They are answered in one go. `draft` is what the rater had typed before, `points` the length of the rating
+    scale. `since` is when the rater first had the sheet. `outputs` are all that the questions are about, each
+    once, as the page shows them: each question has its own in the same order.
     """
 
     id: str
     person: str
-    request: Request
-    purpose: Purpose
-    order: tuple[int, ...]
+    questions: tuple[Posed, ...]
+    outputs: tuple[Shown, ...]
     guideline: int
-    shown: str
     expires: float
     draft: Mapping[str, Any] | None = None
     points: int = 7
     since: float = 0.0
 
+    @property
+    def first(self) -> Posed:
+        """The first question, whose view and node are those of all."""
+        return self.questions[0]
+
 
 @dataclass(frozen=True)
 class Submission:
-    """What a rater's page sends: the answer with places as shown, and how it came about.
+    """What a rater's page sends to one question: the answer with places as shown, and how it came about.
 
-    `shown` repeats the hash of what the page showed. `seconds` is active time, as the page measured it.
+    `shown` repeats the hash of what the page showed. `seconds` is active time, as the page measured it; on a sheet
+    the first answer's has the reading in it, and each further one's is what that answer took beyond the one before.
     `detail` is whatever else is kept with the answer: spans on the source, the diff of a correction,
     that both outputs were called bad, the time away from the page.
     """
@@ -192,6 +220,8 @@ class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as l
 
     `seconds` is active time, `wall_seconds` from lease to answer. `place`, `node`, `kind` and `purpose`
     are the item's. `right` says whether the answer agrees with the known one; None where none is known.
+    `sheet` names what the item is handed out with, the item itself where that is alone; `position` counts the
+    answers that somebody handed in together.
     """
 
     id: str
@@ -213,6 +243,8 @@ class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as l
     kind: str
     right: bool | None = None
     adjudication: bool = False
+    sheet: str = ""
+    position: int = 0
 
 
 class Asked(NamedTuple):
@@ -377,6 +409,7 @@ class DeskSettings:
     grace_seconds: float = 30.0  # after its last answer, before a complete place freezes by itself
     auto_freeze: bool = True  # a complete place freezes when the run looks; else only an admin freezes it
     rating_points: int = 7
+    sheet: int = 1  # questions about one view that are laid together on one screen, at most
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left to those who came by no panel
     participant_parameter: str = "participant"  # of a panel's link, such as PROLIFIC_PID
@@ -415,7 +448,12 @@ def shortest_password(role: Role) -> int:
     return SHORTEST_PIN if role == "annotator" else PASSWORD_LENGTH[0]
 
 
-def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int) -> str:
-    """Name all that a rater sees of a request: outputs in this order, criterion, guidelines' version, scale."""
+def shown_hash(request: Request, order: Sequence[int], guideline: int, points: int, page: Sequence[Shown] = ()) -> str:
+    """Name all that a rater sees of a request: outputs in this order, criterion, guidelines' version, scale.
+
+    `page` are the outputs of the whole sheet, where there are more.
+    """
     texts = [request.shown[position].text for position in order]
-    return content_id("shown", request.view.id, texts, guideline, request.kind, points, request.criterion)
+    around = [each.text for each in page if each not in request.shown]
+    beside = [[each.text for each in page]] if around else []
+    return content_id("shown", request.view.id, texts, guideline, request.kind, points, request.criterion, *beside)

@@ -78,10 +78,10 @@ class Sessions(Protocol):
 
 
 class RaterDesk(Protocol):
-    """Hands out items one at a time and takes their answers; `claim` is the one way to get an item."""
+    """Hands out sheets, of one question or several, one at a time; `claim` is the one way to get one."""
 
     def claim(self, person: str) -> Lease | None:
-        """Return the person's live lease, or lease the next item; None when there is none for this person.
+        """Return the person's live lease, or lease the next sheet; None when there is none for this person.
 
         Never more leases and live answers than the item wants; never an item whose question the person has
         answered, skipped or holds. Practice comes first; gold and attention checks are mixed in.
@@ -100,8 +100,11 @@ class RaterDesk(Protocol):
         """Keep what the rater has so far, even if the lease has expired."""
         ...
 
-    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Annotation:
-        """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept."""
+    def submit(self, person: str, lease: str, submissions: Sequence[Submission], key: str) -> list[Annotation]:
+        """Record an answer to each question of a lease, all or none; the same `key` again returns the same answers.
+
+        The draft of late ones is kept.
+        """
         ...
 
     def skip(self, person: str, lease: str, reason: str, key: str) -> None: ...
@@ -109,11 +112,11 @@ class RaterDesk(Protocol):
     def flag(self, person: str, lease: str, text: str) -> None: ...
 
     def undo(self, person: str, answer: str | None = None) -> Lease:
-        """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
+        """Take the person's last answers back (of the last `undo_limit` sheets, place not frozen) and lease them again.
 
-        With the id of an `answer`, that one and no other; a second time it returns the same lease.
-
-        The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ...}, places as shown.
+        With the id of an `answer`, the first of its sheet, those and no others; a second time it returns the same
+        lease. What was taken back is the new lease's draft, as {"answer": ..., "confidence": ...}, of several questions
+        as {"answers": [such objects]}, places as shown.
         """
         ...
 

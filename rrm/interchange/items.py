@@ -3,7 +3,7 @@
 An item's row has `instruction`, `kind` and `outputs` (texts), and may have `source` (a text) or
 `passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
 `node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order),
-`explanation`.
+`explanation`, and the name of the `sheet` that it is on, together with other rows about the same view.
 In the place of what is shown it may have a `request`, as rrm's own records do.
 
 An answer is an object with its `kind` and {better, strength, both_bad} | {best_first} |
@@ -46,7 +46,7 @@ MAX_TOKENS = 128
 _HALF = re.compile(r"[\ud800-\udfff]")
 _WHOLE_PARTS = ("better", "best_first", "points", "value", "spans")
 _AT_ONCE = 500  # rows whose requests are looked up together
-_ITEM = ("purpose", "wanted", "value", "expected", "explanation")
+_ITEM = ("purpose", "wanted", "value", "expected", "explanation", "sheet")
 _WHERE = ("round", "subject", "level", "criterion", "node", "source_id")
 _ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", *_WHERE)
 
@@ -148,6 +148,7 @@ def _item(row: Row, wanted: int) -> Item:
         _finite(row, "value"),
         _expected(row, request, purpose),
         str(_text(row, "explanation")),
+        str(_text(row, "sheet")),
     )
 
 
@@ -188,7 +189,8 @@ def _recorded(told: Any) -> Request:
 
 def _expected(row: Row, request: Request, purpose: str) -> Answer | None:
     if row.get("expected") is None:
-        if purpose in ("gold", "attention") or (purpose == "practice" and KINDS[request.kind].metrics):
+        checked = purpose in ("gold", "attention") or (purpose == "practice" and KINDS[request.kind].metrics)
+        if checked and "sheet" not in row:  # on a sheet the others say who is right
             raise InputError(f"column 'expected' is missing: an item for {purpose} needs the answer that is right")
         return None
     if purpose == "work":

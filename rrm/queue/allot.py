@@ -1,8 +1,12 @@
-"""Items for many raters who ask at once: what they would get one after another, by few statements for all."""
+"""Items for many raters who ask at once: what they would get one after another, by few statements for all.
+
+Of a sheet its first item is looked at. One whose first item has what it wants, while others do not, is left to those
+who claim one by one.
+"""
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -13,8 +17,12 @@ from rrm.queue.items import ITEM, LEASE, has_room, is_touched
 SPARE = 16
 """Items looked at beyond one for each rater, for those who have touched the first."""
 
-_COLUMNS = (ITEM.c.seq, ITEM.c.id, ITEM.c.question, ITEM.c.wanted, ITEM.c.taken, ITEM.c.shuffle)
-_OPEN = select(*_COLUMNS, ITEM.c.value, ITEM.c.disagreement).where(has_room()).limit(bindparam("most"))
+_COLUMNS = (ITEM.c.seq, ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.wanted, ITEM.c.taken, ITEM.c.shuffle)
+_OPEN = (
+    select(*_COLUMNS, ITEM.c.value, ITEM.c.disagreement)
+    .where(has_room(), ITEM.c.position == 0)
+    .limit(bindparam("most"))
+)
 
 ORDER: dict[Strategy, tuple[Any, ...]] = {
     "valuable": (ITEM.c.value.desc(), ITEM.c.shuffle.desc()),
@@ -58,11 +66,11 @@ class Allotted(NamedTuple):
 
 
 def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) -> Allotted:
-    """Take a place of an item for each of these raters, in turn; those for whom there is none get none."""
+    """Take a place of an item for each of these raters, in turn."""
     most = len(persons) + SPARE
     rows = connection.execute(_FIRST[strategy], {"most": most}).all()
     if not rows:
-        return Allotted({}, set(), [])
+        return Allotted({}, set(), list(persons))
     asked = {"questions": [row.question for row in rows], "us": persons}
     had = connection.execute(_HAD, asked).all()
     touched = {(person, question) for person, question, still in had if still}
@@ -79,11 +87,15 @@ def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) ->
             allotted[person] = place.row
             if place.taken + 1 < place.row.wanted:
                 insort(places, InQueue(key(place.row, place.taken + 1), place.seq, place.taken + 1, place.row))
-        elif len(rows) == most:
+        else:
             undecided.append(person)
-    taken = Counter(row.seq for row in allotted.values())
-    for more in set(taken.values()):
-        connection.execute(_TAKE, {"these": [seq for seq in taken if taken[seq] == more], "more": more})
+    take_more(connection, Counter(row.seq for row in allotted.values()))
     seen = {(person, question) for person, question, _ in had}
     fresh = {person for person, row in allotted.items() if (person, row.question) not in seen}
     return Allotted(allotted, fresh, undecided)
+
+
+def take_more(connection: Connection, taken: Mapping[int, int]) -> None:
+    """Take so many places of items, by their `seq`."""
+    for more in set(taken.values()):
+        connection.execute(_TAKE, {"these": [seq for seq in taken if taken[seq] == more], "more": more})

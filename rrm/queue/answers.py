@@ -7,10 +7,10 @@ from itertools import takewhile
 from statistics import median
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, case, func, select, tuple_
 
 from rrm.core.annotation import Annotation, Ending, Exit, Flag, Lease, OwnProgress, Skipped, Submission
-from rrm.core.errors import ConflictError
+from rrm.core.errors import ConflictError, InputError
 from rrm.core.kinds import is_right
 from rrm.core.place import Place
 from rrm.core.values import Answer, Request
@@ -26,8 +26,10 @@ from rrm.queue.claims import (
     checked_key,
     draft_json,
     end_lease,
+    end_questions,
     forget_drafts,
     is_live,
+    own_lease,
     own_leases,
     put_draft,
     quota_left,
@@ -55,12 +57,20 @@ _AT_ONCE = 500  # answers that a reader holds at a time
 _ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
 _LATELY = 200  # answers that the median of active seconds is of
 
-_BY_KEY = EVERY.where(tuple_(GIVEN.c.person, GIVEN.c.key).in_(bindparam("keys", expanding=True))).add_columns(
-    GIVEN.c.key
+_BY_KEY = (
+    EVERY.where(tuple_(GIVEN.c.person, GIVEN.c.key).in_(bindparam("keys", expanding=True)))
+    .add_columns(GIVEN.c.key)
+    .order_by(GIVEN.c.position)
 )
 _OF_ITEM = EVERY.where(GIVEN.c.item == bindparam("one")).order_by(GIVEN.c.seq)
 _MINE = (
-    EVERY.where(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", GIVEN.c.lease.is_not(None))
+    EVERY.where(
+        GIVEN.c.person == bindparam("me"),
+        GIVEN.c.purpose != "practice",
+        GIVEN.c.lease.is_not(None),
+        GIVEN.c.position == 0,
+    )
+    .add_columns(GIVEN.c.key)
     .order_by(GIVEN.c.seq.desc())
     .limit(bindparam("most"))
 )
@@ -69,25 +79,29 @@ _MINE_CLOSED = _MINE.with_only_columns(
     RETRACTION.c.state.label("retracted"),
     select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
 )
+_FIRST_LEASE = select(LEASE.c.first).where(LEASE.c.id == bindparam("one"))
 _DONE = EVERY.where(
     and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
     RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "adjudicated"),
 )
-_DONE_SO_FAR = _DONE.with_only_columns(func.count(), func.coalesce(func.sum(GIVEN.c.seconds), 0.0))
+_DONE_SO_FAR = _DONE.with_only_columns(
+    func.coalesce(func.sum(case((GIVEN.c.position == 0, 1), else_=0), type_=Integer), 0),
+    func.coalesce(func.sum(GIVEN.c.seconds), 0.0),
+)
 _DONE_LATELY = (
     _DONE.where(GIVEN.c.seconds.is_not(None))
     .order_by(GIVEN.c.seq.desc())
     .limit(_LATELY)
-    .with_only_columns(GIVEN.c.seconds)
+    .with_only_columns(GIVEN.c.key, GIVEN.c.seconds)
 )
 
 
 class _Asked(NamedTuple):
-    """An answer that somebody waits to see recorded."""
+    """The answers to a lease's questions, in their order, that somebody waits to see recorded."""
 
     person: str
     lease: str
-    submission: Submission
+    submissions: Sequence[Submission]
     key: str
     draft: str
 
@@ -103,34 +117,38 @@ class Answers(Claims):
 
     # ---- taking in and back ----
 
-    def submit(self, person: str, lease: str, submission: Submission, key: str) -> Annotation:
-        """Record an answer; the same `key` again returns the same answer. The draft of a late one is kept.
+    def submit(self, person: str, lease: str, submissions: Sequence[Submission], key: str) -> list[Annotation]:
+        """Record the answers to all questions of a lease, in their order, or none.
 
-        InputError for an answer that does not fit the item, ConflictError for one to another page than was
-        leased and for one that comes too late: after the lease ran out, taken or not, or the place was frozen.
+        The same `key` again returns the same answers. The draft of late ones is kept.
+
+        InputError for an answer that does not fit its item, ConflictError for answers to another page than was
+        leased and for those that come too late: after the lease ran out, taken or not, or the place was frozen.
         """
         key = checked_key(key)
-        draft = draft_json(_as_draft(submission.answer, submission.confidence, submission.detail))
-        taken = self._do_together(self._take, _Asked(person, lease, submission, key, draft))
+        draft = draft_json(_as_draft([(each.answer, each.confidence, each.detail) for each in submissions]))
+        taken = self._do_together(self._take, _Asked(person, lease, submissions, key, draft))
         if isinstance(taken, _Late):
             raise ConflictError(taken.words)
         return taken
 
-    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[Annotation | _Late]":
+    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[list[Annotation] | _Late]":
         """Take answers in for everybody who waits, by few statements for all."""
         keys = [(each.person, each.key) for each in asked]
         if len(asked) > min(len(set(keys)), len({each.lease for each in asked})):  # sent twice at once
             return [taken for each in asked for taken in self._take(connection, [each])]
-        there = {(row.person, row.key): row for row in connection.execute(_BY_KEY, {"keys": keys})}
+        there: dict[tuple[str, str], list[Any]] = {}
+        for row in connection.execute(_BY_KEY, {"keys": keys}):
+            there.setdefault((row.person, row.key), []).append(row)
         new = {each.lease: each.person for each in asked if (each.person, each.key) not in there}
         leases = own_leases(connection, new)
         now = self.clock()
-        taken: dict[str, Annotation | _Late] = {}
-        fit: list[tuple[_Asked, Any]] = []
+        taken: dict[str, list[Annotation] | _Late] = {}
+        fit: list[tuple[_Asked, Sequence[Any]]] = []
         for each in asked:
-            if row := there.get((each.person, each.key)):
-                check_same(row.lease, each.lease)
-                taken[each.lease] = as_annotation(row)
+            if rows := there.get((each.person, each.key)):
+                check_same(rows[0].lease, each.lease)
+                taken[each.lease] = list(map(as_annotation, rows))
             elif late := _late(connection, leases[each.lease], each, now):
                 taken[each.lease] = late
             else:
@@ -138,32 +156,37 @@ class Answers(Claims):
         taken |= self._record(connection, fit, now)
         return [taken[each.lease] for each in asked]
 
-    def _record(self, connection: Connection, fit: Sequence[tuple[_Asked, Any]], now: float) -> dict[str, Annotation]:
-        """Record answers to live leases by the ids of these."""
+    def _record(
+        self, connection: Connection, fit: Sequence[tuple[_Asked, Sequence[Any]]], now: float
+    ) -> dict[str, list[Annotation]]:
+        """Record answers to live leases, of which there are rows, by the ids of the leases."""
         if not fit:
             return {}
-        leases = [lease for _, lease in fit]
-        items = [lease.item for lease in leases]
+        items = [row.item for _, rows in fit for row in rows]
         requests, about = self._requests(connection, items), item_rows(connection, items)
-        annotations = {
-            lease.id: self._annotation(each.submission, lease, requests[lease.item], about[lease.item], now)
-            for each, lease in fit
-        }
-        insert_annotations(
-            connection,
-            [annotation_row(annotations[lease.id], each.key, lease.id, lease.attempt) for each, lease in fit],
-        )
+        annotations: dict[str, list[Annotation]] = {}
+        new, come = [], Counter[str]()
+        for asked, rows in fit:
+            annotations[asked.lease] = [
+                self._annotation(submission, row, requests[row.item], about[row.item], now)
+                for submission, row in zip(asked.submissions, rows, strict=True)
+            ]
+            for row, annotation in zip(rows, annotations[asked.lease], strict=True):
+                new.append(annotation_row(annotation, asked.key, row.id, row.attempt))
+                come[row.item] += row.purpose == "work"
+        insert_annotations(connection, new)
         set_lease_state(connection, list(annotations), "answered")
         forget_drafts(connection, list(annotations))
-        come = Counter(lease.item for lease in leases if lease.purpose == "work")
+        come = +come
         recount(connection, come, now, alone={item for item in come if about[item].wanted == 1})
-        record_audits(connection, [self._told(connection, lease, annotations[lease.id]) for lease in leases])
+        record_audits(connection, [self._told(connection, rows[0], annotations[asked.lease]) for asked, rows in fit])
         return annotations
 
-    def _told(self, connection: Connection, lease: Any, annotation: Annotation) -> dict[str, Any]:
-        """Settle what the answer ends, and return what the audit says of it."""
-        new = {"answer": annotation.id} | after_practice(connection, lease)
-        return audit_row(annotation.at, lease.person, "answer", lease.item, None, new, lease.guideline)
+    def _told(self, connection: Connection, lease: Any, annotations: Sequence[Annotation]) -> dict[str, Any]:
+        """Settle what the answers end, and return what the audit says of them."""
+        [first, *more] = [each.id for each in annotations]
+        new = {"answer": first} | ({"more": more} if more else {}) | after_practice(connection, lease)
+        return audit_row(annotations[0].at, lease.person, "answer", lease.item, None, new, lease.guideline)
 
     def _annotation(self, submission: Submission, lease: Any, request: Request, item: Any, now: float) -> Annotation:
         check(submission, request, lease.points)
@@ -188,17 +211,21 @@ class Answers(Claims):
             request.node,
             request.kind,
             None if expected is None else is_right(answer, expected),
+            sheet=lease.sheet,
+            position=lease.position,
         )
 
     def undo(self, person: str, answer: str | None = None) -> Lease:
-        """Take the person's last answer back (one of the last `undo_limit`, place not frozen) and lease its item again.
+        """Take the person's last answers back (of the last `undo_limit` sheets, place not frozen) and lease them again.
 
-        With the id of an `answer` that one, if it is the last; if it was taken back just before, as by a request
-        whose reply was lost, the lease that this made is returned again.
+        Those are taken back that were handed in together and still count. With the id of an `answer`, the first of
+        its sheet, those, if they are the last; if they were taken back just before, as by a request whose reply was
+        lost, the lease that this made is returned again.
 
-        The answer taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...},
-        places as shown. What the person holds goes back, its draft is kept. Practice cannot be undone:
-        its result was told. ConflictError if there is nothing to take back, or another answer is the last.
+        What was taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...}, of several
+        questions as {"answers": [such objects]}, places as shown. What the person holds goes back, its draft is
+        kept. Practice cannot be undone: its result was told. ConflictError if there is nothing to take back, or
+        another answer is the last.
         """
 
         def take_back(connection: Connection) -> tuple[Lease, bool]:
@@ -215,17 +242,16 @@ class Answers(Claims):
                 where = in_words(connection, read_place(last.place))
                 raise ConflictError(f"{where} is frozen: its answers cannot be taken back any more")
             if held.id is not None:
-                end_lease(connection, held, "expired")
-            retract(connection, [last.id], "undone", turn.now, person)
-            old = connection.execute(select(LEASE).where(LEASE.c.id == last.lease)).one()
-            set_lease_state(connection, [old.id], "undone")
-            if last.purpose == "work":
-                recount(connection, {last.item: -1}, turn.now)
-            annotation = as_annotation(last)
-            content = draft_json(
-                _as_draft(as_shown(annotation.answer, annotation.order), annotation.confidence, annotation.detail)
-            )
-            put_draft(connection, old, content, turn.now)
+                end_lease(connection, held.id, "expired")
+            together = connection.execute(_BY_KEY, {"keys": [(person, last.key)]}).all()
+            back = {row.lease: as_annotation(row) for row in together if row.state == "live"}
+            retract(connection, [each.id for each in back.values()], "undone", turn.now, person)
+            lease = connection.execute(_FIRST_LEASE, {"one": last.lease}).scalar_one()
+            old = [row for row in own_lease(connection, person, lease) if row.id in back]
+            end_questions(connection, list(back), "undone")
+            recount(connection, {each.item: -1 for each in back.values() if each.purpose == "work"}, turn.now)
+            content = draft_json(_as_draft([_as_it_was(back[row.id]) for row in old]))
+            put_draft(connection, old[0], content, turn.now)
             again = self._lease_again(connection, old)
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
             return again, held.id is not None
@@ -237,14 +263,14 @@ class Answers(Claims):
     def _taken_back_before(self, connection: Connection, answer: str, mine: Sequence[Any], held: Any) -> Lease:
         """Return the lease that taking an answer back made, if nothing came since."""
         named = next((row for row in mine if row.id == answer), None)
-        if named is None or named.state != "undone" or held.id is None or held.item != named.item:
+        if named is None or named.state != "undone" or held.id is None or held.sheet != named.sheet:
             raise ConflictError("this is not your last answer any more: look at your last answers")
-        return self._as_lease(connection, held)
+        return self._as_lease(connection, own_lease(connection, held.person, held.id))
 
-    def _lease_again(self, connection: Connection, old: Any) -> Lease:
-        """Lease the item of an old lease to the same person, whose place was never freed."""
-        chosen = Chosen(old.item, old.question, old.purpose, old.attempt)
-        return self._hand_out(connection, {old.person: chosen}, self._turn(connection))[old.person]
+    def _lease_again(self, connection: Connection, old: Sequence[Any]) -> Lease:
+        """Lease the items of an old lease's rows to the same person; their places were never freed."""
+        chosen = [Chosen(row.item, row.sheet, row.question, row.purpose, row.attempt) for row in old]
+        return self._hand_out(connection, {old[0].person: chosen}, self._turn(connection))[old[0].person]
 
     # ---- telling ----
 
@@ -309,7 +335,9 @@ class Answers(Claims):
             state = find_person(connection, person).state
             settings = read_settings(connection)
             count, seconds = connection.execute(_DONE_SO_FAR, {"me": person}).one()
-            lately = connection.execute(_DONE_LATELY, {"me": person}).scalars().all()
+            lately: Counter[str] = Counter()
+            for key, took in connection.execute(_DONE_LATELY, {"me": person}):
+                lately[key] += took
             left = self._left.count(connection, person, self.clock(), settings)
             panel = panel_of(connection, person)
             most = quota_left(connection, person, panel.quota if panel is not None else 0)
@@ -317,7 +345,7 @@ class Answers(Claims):
                 count,
                 left if most is None else min(left, most),
                 seconds,
-                median(lately) if lately else None,
+                median(lately.values()) if lately else None,
                 *_undoable(connection, person, settings.undo_limit),
             )
             if state != "practising":
@@ -353,13 +381,16 @@ def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]
 # ---- inside transactions ----
 
 
-def _late(connection: Connection, lease: Any, asked: _Asked, now: float) -> _Late | None:
-    """Keep an answer whose lease ran out as a draft, and say so; ConflictError for one that comes for nothing."""
+def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float) -> _Late | None:
+    """Keep answers whose lease ran out as a draft, and say so; ConflictError for those that come for nothing."""
+    lease = rows[0]
     if not is_live(lease, now) and lease.state in ("live", "expired"):
         put_draft(connection, lease, asked.draft, now)
         return _Late(_late_words(connection, item_rows(connection, [lease.item])[lease.item]))
     check_live(lease, now)
-    if asked.submission.shown != lease.shown:
+    if len(asked.submissions) != len(rows):
+        raise InputError(f"this sheet has {len(rows)} questions, and {len(asked.submissions)} answers came")
+    if any(submission.shown != row.shown for submission, row in zip(asked.submissions, rows, strict=True)):
         raise ConflictError("the page did not show this item as it was leased: load it again")
     return None
 
@@ -372,8 +403,17 @@ def _undoable(connection: Connection, person: str, most: int) -> tuple[int, str 
     return len(ids), ids[0] if ids else None
 
 
-def _as_draft(answer: Answer, confidence: float | None, detail: Any) -> dict[str, Any]:
-    return {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
+def _as_draft(given: Sequence[tuple[Answer, float | None, Any]]) -> dict[str, Any]:
+    """Return answers, places as shown, as a page's draft: one alone, or those of a sheet."""
+    drafts = [
+        {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
+        for answer, confidence, detail in given
+    ]
+    return drafts[0] if len(drafts) == 1 else {"answers": drafts}
+
+
+def _as_it_was(annotation: Annotation) -> tuple[Answer, float | None, Any]:
+    return as_shown(annotation.answer, annotation.order), annotation.confidence, annotation.detail
 
 
 def _late_words(connection: Connection, item: Any) -> str:

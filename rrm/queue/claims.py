@@ -1,4 +1,4 @@
-"""Who holds which item: claiming one at a time, keeping it, and giving it back."""
+"""Who holds which sheet: claiming one at a time, keeping it, and giving it back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -19,18 +19,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from rrm.core.annotation import DeskSettings, Lease, PersonState, Purpose, Role, Strategy, shown_hash
+from rrm.core.annotation import DeskSettings, Lease, PersonState, Posed, Purpose, Role, Strategy, shown_hash
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
-from rrm.queue.allot import ORDER, Allotted, allot
+from rrm.core.ids import seed_for
+from rrm.core.values import Request, Shown
+from rrm.queue.allot import ORDER, Allotted, allot, take_more
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.given import done_so_far
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
-from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, not_touched
+from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, is_touched, item_rows, not_touched
 from rrm.queue.left import Left
 from rrm.queue.panels import PANEL
 from rrm.queue.people import change_state
-from rrm.queue.practice import IS_CHECK, count_checks, next_practice_state, practice_items, practice_state
+from rrm.queue.practice import IS_CHECK, count_checks, leads_checks, next_practice_state, practice_items, practice_state
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
 from rrm.store.kinds import to_json
@@ -53,9 +55,9 @@ def _first(*order: Any) -> "ScalarSelect[int]":
 _FIRST: "Mapping[Strategy, ScalarSelect[int]]" = {strategy: _first(*order) for strategy, order in ORDER.items()}
 
 
-def _take(place: "ScalarSelect[int]") -> "ReturningUpdate[tuple[str, str]]":
+def _take(place: "ScalarSelect[int]") -> "ReturningUpdate[tuple[str, str, str]]":
     took = update(ITEM).where(ITEM.c.seq == place).values(taken=ITEM.c.taken + 1)
-    return took.returning(ITEM.c.id, ITEM.c.question)
+    return took.returning(ITEM.c.id, ITEM.c.sheet, ITEM.c.question)
 
 
 _TAKE = {strategy: _take(place) for strategy, place in _FIRST.items()}
@@ -63,45 +65,69 @@ _LOOK = {strategy: select(place) for strategy, place in _FIRST.items()}
 _TAKE_ONE = (
     update(ITEM).where(ITEM.c.id == bindparam("one"), has_room()).values(taken=ITEM.c.taken + 1).returning(ITEM.c.id)
 )
-_FREE = update(ITEM).where(ITEM.c.id == bindparam("one"), ITEM.c.purpose == "work").values(taken=ITEM.c.taken - 1)
+_FREE = (
+    update(ITEM)
+    .where(
+        ITEM.c.id.in_(select(LEASE.c.item).where(LEASE.c.first == bindparam("one"))),
+        ITEM.c.purpose == "work",
+    )
+    .values(taken=ITEM.c.taken - 1)
+)
 
 _WHO = (
     select(
         PERSON.c.id.label("who"),
         PERSON.c.role,
         PERSON.c.state.label("person_state"),
-        select(DRAFT.c.item).where(DRAFT.c.person == PERSON.c.id).exists().label("drafts"),
+        select(DRAFT.c.sheet).where(DRAFT.c.person == PERSON.c.id).exists().label("drafts"),
         PANEL.c.quota,
         *LEASE.c,
     )
-    .join_from(PERSON, LEASE, (LEASE.c.person == PERSON.c.id) & is_held(), isouter=True)
+    .join_from(PERSON, LEASE, (LEASE.c.person == PERSON.c.id) & is_held() & (LEASE.c.position == 0), isouter=True)
     .join(PANEL, PERSON.c.panel == PANEL.c.id, isouter=True)
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
-_EXPIRED = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(is_held(), LEASE.c.expires <= bindparam("now"))
-_LEASES = select(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
-_END = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
+_EXPIRED = select(LEASE.c.first).distinct().where(is_held(), LEASE.c.expires <= bindparam("now"))
+_LEASES = (
+    select(LEASE).where(LEASE.c.first.in_(bindparam("these", expanding=True))).order_by(LEASE.c.first, LEASE.c.position)
+)
+_END = update(LEASE).where(LEASE.c.first.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
+_END_EACH = update(LEASE).where(LEASE.c.id.in_(bindparam("these", expanding=True))).values(state=bindparam("ended"))
+_MEMBERS = (
+    select(
+        ITEM.c.seq, ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose, ITEM.c.wanted, ITEM.c.taken, ITEM.c.closed
+    )
+    .where(ITEM.c.sheet.in_(bindparam("sheets", expanding=True)))
+    .order_by(ITEM.c.sheet, ITEM.c.position)
+)
+_TOUCHED_OF = select(LEASE.c.person, LEASE.c.question, LEASE.c.attempt).where(
+    LEASE.c.person.in_(bindparam("us", expanding=True)),
+    LEASE.c.question.in_(bindparam("questions", expanding=True)),
+    is_touched(),
+)
 _ORDERS = select(LEASE.c.person, LEASE.c.item, LEASE.c.order, LEASE.c.at).where(
     LEASE.c.person.in_(bindparam("us", expanding=True)), LEASE.c.item.in_(bindparam("items", expanding=True))
 )
 _SINCE = select(func.min(LEASE.c.at)).where(LEASE.c.person == ME, LEASE.c.item == bindparam("one"))
-_DRAFTS = select(DRAFT.c.person, DRAFT.c.item, DRAFT.c.content).where(
-    DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.item.in_(bindparam("items", expanding=True))
+_DRAFTS = select(DRAFT.c.person, DRAFT.c.sheet, DRAFT.c.content).where(
+    DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.sheet.in_(bindparam("sheets", expanding=True))
 )
-_DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.item == bindparam("one"))
+_DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.sheet == bindparam("one"))
 _DRAFTED = (
-    select(ITEM.c.id, ITEM.c.question, ITEM.c.purpose)
-    .join_from(DRAFT, ITEM, DRAFT.c.item == ITEM.c.id)
+    select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose)
+    .join_from(DRAFT, ITEM, DRAFT.c.sheet == ITEM.c.sheet)
     .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
-    .order_by(DRAFT.c.at.desc())
+    .order_by(DRAFT.c.at.desc(), ITEM.c.position)
     .limit(1)
 )
-_CHECKS = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == bindparam("purpose"), not_touched())
+_CHECKS = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(
+    IS_CHECK, ITEM.c.purpose == bindparam("purpose"), leads_checks(), not_touched()
+)
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
-_RENEW = update(LEASE).where(LEASE.c.id == bindparam("one")).values(expires=bindparam("until"))
+_RENEW = update(LEASE).where(LEASE.c.first == bindparam("one")).values(expires=bindparam("until"))
 _FORGET_DRAFTS = delete(DRAFT).where(
-    tuple_(DRAFT.c.person, DRAFT.c.item).in_(
-        select(LEASE.c.person, LEASE.c.item).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
+    tuple_(DRAFT.c.person, DRAFT.c.sheet).in_(
+        select(LEASE.c.person, LEASE.c.sheet).where(LEASE.c.id.in_(bindparam("these", expanding=True)))
     )
 )
 
@@ -119,14 +145,19 @@ class Chosen(NamedTuple):
     """An item to lease; `fresh` if the rater surely never had its question in hand."""
 
     item: str
+    sheet: str
     question: str
     purpose: Purpose = "work"
     attempt: int = 0
     fresh: bool = False
 
+    @property
+    def is_alone(self) -> bool:
+        return self.sheet == self.item
+
 
 class Claims(Base):
-    """The part of the desk that knows who holds which item."""
+    """The part of the desk that knows who holds which sheet."""
 
     def __init__(self, opened: Opened, clock: Callable[[], float], random: Random) -> None:
         super().__init__(opened, clock, random)
@@ -136,12 +167,12 @@ class Claims(Base):
     # ---- getting an item ----
 
     def claim(self, person: str) -> Lease | None:
-        """Return the person's live lease, or lease the next item; None when there is none for this person.
+        """Return the person's live lease, or lease the next sheet; None when there is none for this person.
 
-        Never more leases and live answers than the item wants; never an item whose question the person has
-        answered, skipped or holds; none once a panel's quota is reached. Practice comes first; an own draft comes
-        before other items; gold and attention checks are mixed in while there is work. AccessError for somebody
-        who gets no items.
+        Never more leases and live answers than an item wants; never an item whose question the person has
+        answered, skipped or holds: of a sheet, only those that are neither; none once a panel's quota is reached.
+        Practice comes first; an own draft comes before other items; gold and attention checks are mixed in while
+        there is work. AccessError for somebody who gets no items.
         """
         lease = self._do_together(self._claim, person, durable=False)
         self._left.handed_out(person, lease)
@@ -151,18 +182,18 @@ class Claims(Base):
         """Claim for everybody who waits: what all need is asked for once."""
         turn = self._turn(connection)
         leases: dict[str, Lease | None] = {}
-        chosen: dict[str, Chosen] = {}
+        chosen: dict[str, list[Chosen]] = {}
         full: set[str] = set()  # whose quota is reached
         for person, who in self._who(connection, persons).items():
             leases[person] = None
             if who.id is not None:
-                leases[person] = self._as_lease(connection, who)
+                leases[person] = self._as_lease(connection, own_lease(connection, person, who.id))
             elif practice := self._practice(connection, person, turn) if who.person_state == "practising" else None:
-                chosen[person] = practice
+                chosen |= _with_sheets(connection, {person: practice})
             elif quota_left(connection, person, who.quota) == 0:
                 full.add(person)
             elif one := self._choose(connection, person, who, turn):
-                chosen[person] = one
+                chosen |= _with_sheets(connection, {person: one})
         without = [each for each in leases if leases[each] is None and each not in chosen and each not in full]
         chosen |= self._work(connection, without, turn)
         leases |= self._hand_out(connection, chosen, turn)
@@ -188,7 +219,7 @@ class Claims(Base):
         if self._last_turn is None or self._last_turn[0] is not transaction:
             checks = count_checks(connection)
             turn = Turn(self.clock(), read_settings(connection), latest_guideline(connection), checks)
-            for lease in connection.execute(_EXPIRED, {"now": turn.now}).all():
+            for lease in connection.execute(_EXPIRED, {"now": turn.now}).scalars().all():
                 end_lease(connection, lease, "expired")
             self._last_turn = transaction, turn
         return self._last_turn[1]
@@ -201,8 +232,8 @@ class Claims(Base):
         left = practice_items(connection, person, attempt)
         if not left:
             return None
-        drafts = set(connection.execute(select(DRAFT.c.item).where(DRAFT.c.person == person)).scalars())
-        begun = [each for each in left if each[0] in drafts]
+        drafts = set(connection.execute(select(DRAFT.c.sheet).where(DRAFT.c.person == person)).scalars())
+        begun = [each for each in left if each.sheet in drafts]
         return Chosen(*self.random.choice(begun or left), "practice", attempt)
 
     def _drafted(self, connection: Connection, person: str) -> Chosen | None:
@@ -228,78 +259,112 @@ class Claims(Base):
                 work = checks and connection.execute(_LOOK[turn.settings.strategy], {"me": person}).scalar()
                 if not work:
                     return None
-                check = self.random.choice(checks)
-                return Chosen(check.id, check.question, purpose)
+                return Chosen(*self.random.choice(checks), purpose)
             drawn -= share
         return None
 
-    def _work(self, connection: Connection, persons: Sequence[str], turn: Turn) -> dict[str, Chosen]:
-        """Choose work for each of these, as far as there is some for them, and take a place of it."""
+    def _work(self, connection: Connection, persons: Sequence[str], turn: Turn) -> dict[str, list[Chosen]]:
+        """Choose work for each of these, as far as there is some for them, and take places of it."""
         strategy = turn.settings.strategy
         one = Allotted({}, set(), list(persons))  # for whom a single statement is cheaper
         found, fresh, undecided = allot(connection, persons, strategy) if len(persons) > 1 else one
+        chosen = _with_sheets(
+            connection,
+            {person: Chosen(row.id, row.sheet, row.question, fresh=person in fresh) for person, row in found.items()},
+        )
         for person in undecided:
             taken = connection.execute(_TAKE[strategy], {"me": person}).one_or_none()
             if taken is not None:
-                found[person] = taken
-        return {person: Chosen(row.id, row.question, fresh=person in fresh) for person, row in found.items()}
+                chosen |= _with_sheets(connection, {person: Chosen(taken.id, taken.sheet, taken.question)})
+        return chosen
 
-    def _hand_out(self, connection: Connection, chosen: Mapping[str, Chosen], turn: Turn) -> dict[str, Lease]:
-        """Lease an item each, places of which are taken already, in the order in which the person saw it before."""
+    def _hand_out(self, connection: Connection, chosen: Mapping[str, Sequence[Chosen]], turn: Turn) -> dict[str, Lease]:
+        """Lease each person's items, places of which are taken already, in the order in which they were seen before."""
         if not chosen:
             return {}
-        items = [each.item for each in chosen.values()]
-        requests, chance = self._requests(connection, items), Random(self.random.getrandbits(64))
-        again = [person for person, each in chosen.items() if not each.fresh]
-        pairs = {"us": again, "items": [chosen[person].item for person in again]}
-        held = connection.execute(_ORDERS, pairs).all() if again else []
-        orders = {(row.person, row.item): row.order for row in held}
-        drafts = {(row.person, row.item): row.content for row in connection.execute(_DRAFTS, pairs)} if again else {}
+        requests = self._requests(connection, [each.item for some in chosen.values() for each in some])
+        again = [person for person, some in chosen.items() if not some[0].fresh]
+        items = [each.item for person in again for each in chosen[person]]
+        held = connection.execute(_ORDERS, {"us": again, "items": items}).all() if again else []
+        known = {"us": again, "sheets": [chosen[person][0].sheet for person in again]}
+        drafts = {(row.person, row.sheet): row.content for row in connection.execute(_DRAFTS, known)} if again else {}
+        chance = Random(self.random.getrandbits(64))
         leases, rows = {}, []
-        for person, each in chosen.items():
-            request, key = requests[each.item], (person, each.item)
-            order = tuple(orders[key]) if key in orders else _shuffled(len(request.shown), chance)
+        for person, some in chosen.items():
+            before = [row for row in held if row.person == person and row.item == some[0].item]
+            asked = [requests[each.item] for each in some]
+            alone = _shuffled(len(asked[0].shown), chance) if not before else tuple(before[-1].order)
+            outputs = _on_page(person, some[0].sheet, asked, alone)
+            orders = [alone] if some[0].is_alone else [_order(request, outputs) for request in asked]
             points = turn.settings.rating_points
-            lease = Lease(
+            posed = tuple(
+                Posed(request, each.purpose, order, shown_hash(request, order, turn.guideline, points, outputs))
+                for each, request, order in zip(some, asked, orders, strict=True)
+            )
+            leases[person] = Lease(
                 self._new_id("lease"),
                 person,
-                request,
-                each.purpose,
-                order,
+                posed,
+                outputs,
                 turn.guideline,
-                shown_hash(request, order, turn.guideline, points),
                 turn.now + turn.settings.lease_seconds,
-                drafts.get(key),
+                drafts.get((person, some[0].sheet)),
                 points,
-                min([turn.now, *(row.at for row in held if (row.person, row.item) == key)]),
+                min([turn.now, *(row.at for row in before)]),
             )
-            leases[person] = lease
-            rows.append(_lease_row(lease, each, points, turn.now))
+            rows += self._lease_rows(leases[person], some, turn.now)
         connection.execute(_NEW_LEASE, rows)
         return leases
 
-    def _as_lease(self, connection: Connection, row: Any) -> Lease:
-        """Make the value of a lease's row, with the draft."""
-        request = self._requests(connection, [row.item])[row.item]
-        draft = connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()
-        since = connection.execute(_SINCE, {"me": row.person, "one": row.item}).scalar_one()
-        shown = (tuple(row.order), row.guideline, row.shown, row.expires, draft, row.points, since)
-        return Lease(row.id, row.person, request, row.purpose, *shown)
+    def _lease_rows(self, lease: Lease, chosen: Sequence[Chosen], now: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": self._new_id("lease") if position else lease.id,
+                "first": lease.id,
+                "position": position,
+                "item": each.item,
+                "sheet": each.sheet,
+                "question": each.question,
+                "person": lease.person,
+                "purpose": each.purpose,
+                "attempt": each.attempt,
+                "order": to_json(posed.order),
+                "guideline": lease.guideline,
+                "points": lease.points,
+                "shown": posed.shown,
+                "at": now,
+                "expires": lease.expires,
+                "state": "live",
+            }
+            for position, (each, posed) in enumerate(zip(chosen, lease.questions, strict=True))
+        ]
+
+    def _as_lease(self, connection: Connection, rows: Sequence[Any]) -> Lease:
+        """Make the value of a lease's rows, with the draft."""
+        first = rows[0]
+        requests = self._requests(connection, [row.item for row in rows])
+        draft = connection.execute(_DRAFT, {"me": first.person, "one": first.sheet}).scalar()
+        since = connection.execute(_SINCE, {"me": first.person, "one": first.item}).scalar_one()
+        posed = tuple(Posed(requests[row.item], row.purpose, tuple(row.order), row.shown) for row in rows)
+        outputs = _on_page(first.person, first.sheet, [each.request for each in posed], tuple(first.order))
+        return Lease(
+            first.first, first.person, posed, outputs, first.guideline, first.expires, draft, first.points, since
+        )
 
     # ---- keeping it ----
 
     def lease(self, person: str, lease: str) -> Lease:
         """Return a live lease of this person; ConflictError if it expired or was answered."""
         with self._read() as connection:
-            row = own_lease(connection, person, lease)
-            check_live(row, self.clock())
-            return self._as_lease(connection, row)
+            rows = own_lease(connection, person, lease)
+            check_live(rows[0], self.clock())
+            return self._as_lease(connection, rows)
 
     def renew(self, person: str, lease: str) -> float:
         """Put off a live lease's expiry; return the new one. ConflictError once it ran out, taken or not."""
 
         def put_off(connection: Connection) -> float:
-            row = own_lease(connection, person, lease)
+            [row, *_] = own_lease(connection, person, lease)
             now = self.clock()
             check_live(row, now)
             until = now + self._turn(connection).settings.lease_seconds
@@ -316,10 +381,10 @@ class Claims(Base):
         content = draft_json(draft)
 
         def save(connection: Connection) -> None:
-            row = own_lease(connection, person, lease)
+            [row, *_] = own_lease(connection, person, lease)
             if row.state not in ("live", "expired"):
                 raise ConflictError(_ENDED[row.state])
-            if not _is_older(draft, connection.execute(_DRAFT, {"me": row.person, "one": row.item}).scalar()):
+            if not _is_older(draft, connection.execute(_DRAFT, {"me": row.person, "one": row.sheet}).scalar()):
                 put_draft(connection, row, content, self.clock())
 
         self._do(save, durable=False)
@@ -327,22 +392,27 @@ class Claims(Base):
     # ---- giving it back ----
 
     def skip(self, person: str, lease: str, reason: str, key: str) -> None:
-        """Pass an item on: it comes back to others, never to this person. The same `key` again changes nothing."""
+        """Pass a sheet on: it comes back to others, never to this person. The same `key` again changes nothing."""
         kept, key = storable(reason, "a reason", MOST_CHARACTERS), checked_key(key)
 
         def pass_on(connection: Connection) -> None:
-            mine = (SKIP.c.person == person, SKIP.c.key == key)
+            mine = (SKIP.c.person == person, SKIP.c.key == key, SKIP.c.position == 0)
             there = connection.execute(select(SKIP.c.lease).where(*mine)).scalar()
             if there is not None:
                 check_same(there, lease)
                 return
-            row = own_lease(connection, person, lease)
+            rows = own_lease(connection, person, lease)
+            [row, *_] = rows
             check_live(row, self.clock())
-            place = connection.execute(select(ITEM.c.place).where(ITEM.c.id == row.item)).scalar_one()
-            about = {"key": key, "lease": lease, "item": row.item, "person": person, "reason": kept}
-            connection.execute(insert(SKIP), [{**about, "at": self.clock(), "place": place}])
-            end_lease(connection, row, "skipped")
-            forget_drafts(connection, [row.id])
+            places = {id_: item.place for id_, item in item_rows(connection, [each.item for each in rows]).items()}
+            about = {"key": key, "person": person, "reason": kept, "at": self.clock()}
+            each_about = [
+                {"lease": each.id, "position": each.position, "item": each.item, "place": places[each.item]}
+                for each in rows
+            ]
+            connection.execute(insert(SKIP), [about | each for each in each_about])
+            end_lease(connection, lease, "skipped")
+            forget_drafts(connection, [lease])
             changed = after_practice(connection, row)
             new = {"reason": kept, **changed}
             record_audit(connection, self.clock(), person, "skip", row.item, None, new, row.guideline)
@@ -356,7 +426,7 @@ class Claims(Base):
             raise InputError("a flag says what is odd: it is empty")
 
         def raise_flag(connection: Connection) -> None:
-            row = own_lease(connection, person, lease)
+            [row, *_] = own_lease(connection, person, lease)
             now = self.clock()
             connection.execute(insert(FLAG), [{"item": row.item, "person": person, "text": kept, "at": now}])
             record_audit(connection, now, person, "flag", row.item, None, None, row.guideline)
@@ -376,47 +446,88 @@ _ENDED = {
 }
 
 
+def _with_sheets(connection: Connection, chosen: Mapping[str, Chosen]) -> dict[str, list[Chosen]]:
+    """Return each person's item with the rest of its sheet that wants answers of them, places of which are taken here.
+
+    Those go first come, first served, in the order of the persons.
+    """
+    sheets = {each.sheet for each in chosen.values() if not each.is_alone}
+    found = {person: [each] for person, each in chosen.items()}
+    if not sheets:
+        return found
+    members: dict[str, list[Any]] = {}
+    for row in connection.execute(_MEMBERS, {"sheets": list(sheets)}):
+        members.setdefault(row.sheet, []).append(row)
+    rows = [row for some in members.values() for row in some]
+    questions = sorted({row.question for row in rows})
+    us = [person for person, each in chosen.items() if each.sheet in members]
+    touched = {tuple(row) for row in connection.execute(_TOUCHED_OF, {"us": us, "questions": questions})}
+    taken: dict[int, int] = {}
+    for person in us:
+        one = chosen[person]
+        had = {question for who, question, attempt in touched if who == person and attempt >= one.attempt}
+        there = []
+        for row in members[one.sheet]:
+            if row.id == one.item:
+                there.append(one)
+            elif row.question not in had and (row.purpose != "work" or _is_open(row, taken.get(row.seq, 0))):
+                there.append(Chosen(row.id, row.sheet, row.question, row.purpose, one.attempt, one.fresh))
+                if row.purpose == "work":
+                    taken[row.seq] = taken.get(row.seq, 0) + 1
+        found[person] = there
+    take_more(connection, taken)
+    return found
+
+
+def _is_open(row: Any, more: int) -> bool:
+    return not row.closed and row.taken + more < row.wanted
+
+
+def _on_page(person: str, sheet: str, requests: Sequence[Request], alone: Sequence[int]) -> tuple[Shown, ...]:
+    """Return what a page shows: the outputs of an item `alone` in this order, or all those of a sheet, each once.
+
+    The order of a sheet is drawn for it and the person, so that it is the same each time, whichever of its
+    questions are left.
+    """
+    if sheet == requests[0].id:
+        return tuple(requests[0].shown[place] for place in alone)
+
+    def drawn(shown: Shown) -> int:
+        return seed_for("order on sheet", sheet, person, shown.output, shown.text)
+
+    return tuple(sorted({shown for request in requests for shown in request.shown}, key=drawn))
+
+
+def _order(request: Request, page: Sequence[Shown]) -> tuple[int, ...]:
+    """Return the places of what a request shows in the order in which a page has it."""
+    return tuple(sorted(range(len(request.shown)), key=lambda place: page.index(request.shown[place])))
+
+
 def _shuffled(count: int, chance: Random) -> tuple[int, ...]:
     order = list(range(count))
     chance.shuffle(order)
     return tuple(order)
 
 
-def _lease_row(lease: Lease, chosen: Chosen, points: int, now: float) -> dict[str, Any]:
-    return {
-        "id": lease.id,
-        "item": chosen.item,
-        "question": chosen.question,
-        "person": lease.person,
-        "purpose": chosen.purpose,
-        "attempt": chosen.attempt,
-        "order": to_json(lease.order),
-        "guideline": lease.guideline,
-        "points": points,
-        "shown": lease.shown,
-        "at": now,
-        "expires": lease.expires,
-        "state": "live",
-    }
-
-
 def quota_left(connection: Connection, person: str, quota: int | None) -> int | None:
-    """Return how many more answers a panel's participant may give; None where there is no quota."""
+    """Return how many more sheets a panel's participant may answer; None where there is no quota."""
     return max(0, quota - done_so_far(connection, person)) if quota else None
 
 
-def own_lease(connection: Connection, person: str, lease: str) -> Any:
-    """Return a lease; MissingError if there is none, AccessError if it is somebody else's."""
+def own_lease(connection: Connection, person: str, lease: str) -> list[Any]:
+    """Return a lease's rows, one a question; MissingError if there is none, AccessError if it is somebody else's."""
     return own_leases(connection, {lease: person})[lease]
 
 
-def own_leases(connection: Connection, persons: Mapping[str, str]) -> dict[str, Any]:
+def own_leases(connection: Connection, persons: Mapping[str, str]) -> dict[str, list[Any]]:
     """Return the leases of these persons, each by the lease; raises as `own_lease` says."""
-    rows = {row.id: row for row in connection.execute(_LEASES, {"these": list(persons)})} if persons else {}
+    rows: dict[str, list[Any]] = {}
+    for row in connection.execute(_LEASES, {"these": list(persons)}) if persons else ():
+        rows.setdefault(row.first, []).append(row)
     for lease, person in persons.items():
         if lease not in rows:
             raise MissingError(f"there is no lease {lease!r:.60}")
-        if rows[lease].person != person:
+        if rows[lease][0].person != person:
             raise AccessError("this item was leased to somebody else")
     return rows
 
@@ -431,22 +542,27 @@ def check_live(row: Any, now: float) -> None:
         raise ConflictError(_ENDED[row.state])
 
 
-def end_lease(connection: Connection, row: Any, state: str) -> None:
-    """End a live lease that brought no answer, and free its place."""
-    set_lease_state(connection, [row.id], state)
-    if row.purpose == "work":
-        connection.execute(_FREE, {"one": row.item})
+def end_lease(connection: Connection, lease: str, state: str) -> None:
+    """End a live lease that brought no answer, and free its places."""
+    connection.execute(_FREE, {"one": lease})
+    set_lease_state(connection, [lease], state)
 
 
 def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -> None:
-    """Say how leases ended; the places stay as they are."""
+    """Say how whole leases ended; the places stay as they are."""
     for some in chunks(leases):
         connection.execute(_END, {"these": some, "ended": state})
 
 
+def end_questions(connection: Connection, rows: Sequence[str], state: str) -> None:
+    """Say how some questions of leases ended, by the ids of their rows; the places stay as they are."""
+    for some in chunks(rows):
+        connection.execute(_END_EACH, {"these": some, "ended": state})
+
+
 def put_draft(connection: Connection, lease: Any, content: str, now: float) -> None:
-    """Keep a draft, as JSON, of a lease's rater and item."""
-    row = {"person": lease.person, "item": lease.item, "content": content, "at": now}
+    """Keep a draft, as JSON, of a lease's rater and sheet."""
+    row = {"person": lease.person, "sheet": lease.sheet, "content": content, "at": now}
     connection.execute(_put_draft(connection.dialect.name), [row])
 
 
@@ -454,11 +570,11 @@ def put_draft(connection: Connection, lease: Any, content: str, now: float) -> N
 def _put_draft(dialect: str) -> Insert:
     new = insert_or_update(dialect)(DRAFT)
     changed = {name: new.excluded[name] for name in ("content", "at")}
-    return new.on_conflict_do_update(index_elements=["person", "item"], set_=changed)
+    return new.on_conflict_do_update(index_elements=["person", "sheet"], set_=changed)
 
 
 def forget_drafts(connection: Connection, leases: Sequence[str]) -> None:
-    """Forget what the raters of these leases had typed for their items."""
+    """Forget what the raters of these leases had typed for their sheets."""
     connection.execute(_FORGET_DRAFTS, {"these": leases})
 
 

@@ -113,7 +113,8 @@ def _of(rated: Rated, rater: str) -> Rated:
 
 
 def _lease(rated: Rated, item: Any, now: float, id_: str) -> dict[str, Any]:
-    who = {"id": id_, "item": item.id, "question": item.question, "person": rated.feedback.rater}
+    what = {"item": item.id, "sheet": item.sheet, "question": item.question}
+    who = {"id": id_, "first": id_, "position": 0, **what, "person": rated.feedback.rater}
     order = list(range(len(rated.request.shown)))
     told = {"purpose": "work", "attempt": 0, "order": order, "guideline": 0, "points": 0, "shown": ""}
     return {**who, **told, "at": now, "expires": now, "state": "answered"}
@@ -123,7 +124,7 @@ def _annotation(rated: Rated, item: Any, now: float, id_: str) -> Annotation:
     feedback, order = rated.feedback, tuple(range(len(rated.request.shown)))
     about = (0, "", now, feedback.seconds, 0.0, feedback.confidence, {"entered": True})
     what = ("live", "work", read_place(item.place), item.node, item.kind)
-    return Annotation(id_, item.id, feedback.rater, feedback.answer, order, *about, *what)  # type: ignore[arg-type]
+    return Annotation(id_, item.id, feedback.rater, feedback.answer, order, *about, *what, sheet=item.sheet)  # type: ignore[arg-type]
 
 
 def _counted(item: Any, answers: Sequence[Answer], new: int, now: float) -> dict[str, Any]:

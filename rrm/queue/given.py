@@ -44,6 +44,7 @@ IS_LIVE = RETRACTION.c.seq.is_(None)
 
 _DONE_SO_FAR = EVERY.where(
     and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
+    GIVEN.c.position == 0,
     IS_LIVE | (RETRACTION.c.state != "undone"),
 ).with_only_columns(func.count())
 
@@ -77,7 +78,7 @@ _COUNT_IN = (
 
 
 def done_so_far(connection: Connection, person: str) -> int:
-    """Return how many answers somebody gave, practice and decisions aside, that they did not take back."""
+    """Return how many sheets somebody answered, practice and decisions aside, that they did not take back."""
     return int(connection.execute(_DONE_SO_FAR, {"me": person}).scalar_one())
 
 
@@ -117,8 +118,10 @@ def annotation_row(annotation: Annotation, key: str, lease: str | None, attempt:
     return {
         "id": annotation.id,
         "key": key,
+        "position": annotation.position,
         "lease": lease,
         "item": annotation.item,
+        "sheet": annotation.sheet,
         "person": annotation.person,
         "answer_kind": annotation.answer.kind,
         "answer": answer,

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from rrm.core.annotation import AuditEntry, DeskSettings, Guideline, Strategy
+from rrm.core.annotation import MOST_QUESTIONS, AuditEntry, DeskSettings, Guideline, Strategy
 from rrm.core.errors import ConfigError, InputError, MissingError
 from rrm.queue.audit import audit_entries, record_audit
 from rrm.queue.base import Base
@@ -175,6 +175,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "grace_seconds": _number(0, 604_800),
     "auto_freeze": _truth,
     "rating_points": _whole(2, 10),
+    "sheet": _whole(1, MOST_QUESTIONS),
     "consent": _consent,
     "completion_code": _completion_code,
     "participant_parameter": _parameter,

@@ -1,6 +1,6 @@
 """The desk's items: what wants answers, and how far that is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, get_args
 
@@ -20,8 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from rrm.core.annotation import MOST_WANTED, Item, PlaceProgress, Purpose
+from rrm.core.annotation import MOST_QUESTIONS, MOST_WANTED, Item, PlaceProgress, Purpose
 from rrm.core.errors import ConflictError, InputError, MissingError
+from rrm.core.ids import content_id
 from rrm.core.kinds import KINDS
 from rrm.core.place import Place
 from rrm.queue import tables  # noqa: F401  (makes the tables known)
@@ -68,13 +69,15 @@ class Items(Base):
     def add_items(self, items: Sequence[Item]) -> int:
         """Record items that are new, with their requests; return how many were. An item that is there stays.
 
+        Those with one name of a sheet are put together, as far as they are new, in their order.
         So a question that was laid in an earlier round stays at that round's place, with the answers it got.
-        ConflictError for new work at a place that is frozen already, InputError for an item that cannot be:
-        all are added, or none.
+        ConflictError for new work at a place that is frozen already, InputError for an item or a sheet that cannot
+        be: all are added, or none.
         """
         by_id = {item.request.id: item for item in items}
         for item in by_id.values():
             _check(item)
+        check_sheets(by_id.values())
         rows = [self._row(item) for item in by_id.values()]
         views, requests = request_rows(item.request for item in by_id.values())
 
@@ -83,6 +86,7 @@ class Items(Base):
             new = [row for row in rows if row["id"] not in there]
             if not new:
                 return 0
+            _put_together(new, {id_: item.sheet for id_, item in by_id.items()})
             closed = {str(place) for place in frozen_places(connection)}
             late = next((row for row in new if row["purpose"] == "work" and row["place"] in closed), None)
             if late is not None:
@@ -135,6 +139,8 @@ class Items(Base):
         request = item.request
         return {
             "id": request.id,
+            "sheet": request.id,
+            "position": 0,
             "question": question(request),
             "purpose": item.purpose,
             "place": str(request.place),
@@ -157,14 +163,16 @@ class Items(Base):
 # ---- for the desk's other parts, inside their transactions ----
 
 
-def has_room() -> ColumnElement[bool]:
+def has_room(item: Any = ITEM) -> ColumnElement[bool]:
     """What `tables.ROOM` says, so that the indexes over the items with room serve."""
-    return and_(_WORK, ITEM.c.taken < ITEM.c.wanted, literal_column("NOT item.closed"))
+    is_work: ColumnElement[bool] = item.c.purpose == literal_column("'work'")
+    return and_(is_work, item.c.taken < item.c.wanted, literal_column(f"NOT {item.name}.closed"))
 
 
-def is_touched() -> ColumnElement[bool]:
+def is_touched(lease: Any = LEASE) -> ColumnElement[bool]:
     """What `tables.TOUCHED` says."""
-    return LEASE.c.state.not_in([literal_column("'expired'"), literal_column("'undone'")])
+    ended: ColumnElement[bool] = lease.c.state.not_in([literal_column("'expired'"), literal_column("'undone'")])
+    return ended
 
 
 def is_held() -> ColumnElement[bool]:
@@ -172,10 +180,11 @@ def is_held() -> ColumnElement[bool]:
     return LEASE.c.state == literal_column("'live'")
 
 
-def not_touched() -> ColumnElement[bool]:
+def not_touched(item: Any = ITEM) -> ColumnElement[bool]:
     """That the person `me` never had the item's question in hand, or let it run out."""
-    mine = select(LEASE.c.id).where(LEASE.c.question == ITEM.c.question, LEASE.c.person == ME, is_touched())
-    return ~mine.exists().correlate(ITEM)
+    lease = LEASE.alias("mine")
+    mine = select(lease.c.id).where(lease.c.question == item.c.question, lease.c.person == ME, is_touched(lease))
+    return ~mine.exists().correlate(item)
 
 
 def load_item(connection: Connection, id: str) -> Item:
@@ -207,6 +216,47 @@ def in_words(connection: Connection, place: Place) -> str:
 def _those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
     for some in chunks(ids):
         yield from connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars()
+
+
+def check_sheets(items: Iterable[Item]) -> None:
+    """Raise InputError unless the items of each sheet can be put to a rater on one screen."""
+    sheets: dict[str, list[Item]] = {}
+    for item in items:
+        if item.sheet:
+            sheets.setdefault(item.sheet, []).append(item)
+    for name, together in sheets.items():
+        _check_sheet(f"the sheet {name!r:.60}", together)
+
+
+def _check_sheet(name: str, items: Sequence[Item]) -> None:
+    if len(items) > MOST_QUESTIONS:
+        raise InputError(f"{name} has {len(items)} questions, and a screen takes {MOST_QUESTIONS}: make it two sheets")
+    if len({item.request.view.id for item in items}) > 1:
+        raise InputError(f"{name} has questions about several views: those of one sheet share instruction and source")
+    work = [item for item in items if item.purpose == "work"]
+    if len({item.request.place for item in work}) > 1:
+        raise InputError(f"{name} has questions at several places: those of one sheet are closed together")
+    practice = [item for item in items if item.purpose == "practice"]
+    if practice and len(practice) < len(items):
+        raise InputError(f"{name} mixes practice with other questions: let all of a sheet be practice, or none")
+    for item in items:
+        if len(set(item.request.shown)) < len(item.request.shown):
+            raise InputError(f"{name}: {item.request.id} shows one output twice")
+    if len(items) > len({question(item.request) for item in items}):
+        raise InputError(f"{name} asks one question twice")
+
+
+def _put_together(rows: Sequence[dict[str, Any]], names: Mapping[str, str]) -> None:
+    """Give the rows of each sheet, of which there are names by item, one id, one place among equals, and an order."""
+    sheets: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if names[row["id"]]:
+            sheets.setdefault(names[row["id"]], []).append(row)
+    for together in sheets.values():
+        if len(together) > 1:
+            sheet = content_id("sheet", [row["id"] for row in together])
+            for position, row in enumerate(together):
+                row.update(sheet=sheet, position=position, shuffle=together[0]["shuffle"])
 
 
 def _check(item: Item) -> None:

@@ -1,18 +1,19 @@
-"""How many items are left for somebody, without counting them for every answer, and without telling checks apart.
+"""How many sheets are left for somebody, without counting them for every answer, and without telling checks apart.
 
 Gold items and attention checks are no part of what is left, so an exact count would stand still when one is handed
-out, and give it away. A person is therefore told an estimate that falls by one with every item, whatever it is for.
+out, and give it away. A person is therefore told an estimate that falls by one with every sheet, whatever it is for.
+An item that is alone is a sheet of its own.
 """
 
 from math import ceil
 from random import Random
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from rrm.core.annotation import DeskSettings, Lease
 from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, is_touched, not_touched
-from rrm.queue.practice import IS_CHECK, count_checks
+from rrm.queue.practice import IS_CHECK, count_checks, leads_checks
 from rrm.store.recent import Recent
 
 _COUNTED_SECONDS = 10.0
@@ -23,24 +24,33 @@ _LASTS = (40, 60)
 
 _PERSONS_KEPT = 1_000
 
-_ROOM = select(func.count()).select_from(ITEM).where(has_room())
+_OTHER = ITEM.alias("other")
+_STILL = (
+    select(_OTHER.c.seq)
+    .where(_OTHER.c.sheet == ITEM.c.sheet, has_room(_OTHER), not_touched(_OTHER))
+    .exists()
+    .correlate(ITEM)
+)
+"""That the item's sheet has others, which want answers of the person."""
+
+_ROOM = select(func.count(ITEM.c.sheet.distinct())).where(has_room())
 _ROOM_TOUCHED = (
-    select(func.count(ITEM.c.seq.distinct()))
+    select(func.count(ITEM.c.sheet.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
-    .where(LEASE.c.person == ME, is_touched(), has_room())
+    .where(LEASE.c.person == ME, is_touched(), has_room(), or_(ITEM.c.sheet == ITEM.c.id, ~_STILL))
 )
 _MAY_COME_BACK = (
-    select(func.count(ITEM.c.seq.distinct()))
+    select(func.count(ITEM.c.sheet.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
     .where(LEASE.c.person != ME, is_held(), LEASE.c.purpose == "work")
     .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, not_touched())
 )
 _CHECKS = (
     select(ITEM.c.purpose, func.count())
-    .where(IS_CHECK, ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
+    .where(IS_CHECK, ITEM.c.purpose.in_(["gold", "attention"]), leads_checks(), not_touched())
     .group_by(ITEM.c.purpose)
 )
-_HOLDS = select(LEASE.c.id).where(LEASE.c.person == ME, is_held())
+_HOLDS = select(LEASE.c.id).where(LEASE.c.person == ME, is_held(), LEASE.c.position == 0)
 _LEFT = select(_ROOM.scalar_subquery() - _ROOM_TOUCHED.scalar_subquery() + _MAY_COME_BACK.scalar_subquery())
 
 
@@ -58,7 +68,7 @@ class _Told(NamedTuple):
 
 
 class Left:
-    """How many items are left for each person, as far as the person may know.
+    """How many sheets are left for each person, as far as the person may know.
 
     To count takes the longer the more the person has done: twelve milliseconds after 3,000 items.
     """
@@ -68,7 +78,7 @@ class Left:
         self._told: Recent[_Told] = Recent(_PERSONS_KEPT)
 
     def count(self, connection: Connection, person: str, now: float, settings: DeskSettings) -> int:
-        """Return an estimate of how many items will come; 0 if and only if there are none for a person who holds none.
+        """Return an estimate of how many sheets will come; 0 if and only if there are none for a person who holds none.
 
         What others have done since is told after ten seconds, if it is more than the person's own checks explain.
         """
@@ -90,7 +100,7 @@ class Left:
             return
         if lease is None:
             self.forget(person)  # for whom nothing is left is told exactly
-        elif lease.purpose != "practice" and lease.id != told.lease:
+        elif lease.first.purpose != "practice" and lease.id != told.lease:
             if told.lasts > 1:
                 self._told.put(person, _Told(told.at, max(0, told.left - 1), told.lasts - 1, lease.id))
             else:

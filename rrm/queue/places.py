@@ -13,7 +13,7 @@ from rrm.core.place import Place
 from rrm.core.values import Feedback, Rated, Request
 from rrm.queue.answers import Answers
 from rrm.queue.audit import record_audit
-from rrm.queue.claims import PERSON, check_same, checked_key, end_lease, set_lease_state
+from rrm.queue.claims import PERSON, check_same, checked_key, end_lease, end_questions
 from rrm.queue.entered import record_entered
 from rrm.queue.given import (
     EVERY,
@@ -115,7 +115,8 @@ class Places(Answers):
             _check_is_impartial(connection, person, item)
             order = tuple(range(len(request.shown)))
             about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
-            asked = ("live", "work", request.place, request.node, request.kind, None, True)
+            sheet = item_rows(connection, [item])[item].sheet
+            asked = ("live", "work", request.place, request.node, request.kind, None, True, sheet)
             annotation = Annotation(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
             adjudicated = connection.execute(live).scalars().all()
@@ -174,8 +175,8 @@ class Places(Answers):
 
     def _freeze(self, connection: Connection, place: Place, by: str) -> None:
         now = self.clock()
-        held = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-        for lease in connection.execute(held.where(is_held(), _HERE), {"here": str(place)}).all():
+        held = select(LEASE.c.first).distinct().join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
+        for lease in connection.execute(held.where(is_held(), _HERE), {"here": str(place)}).scalars().all():
             end_lease(connection, lease, "expired")
         connection.execute(update(ITEM).where(_HERE).values(closed=True), {"here": str(place)})
         known = connection.execute(select(PLACE.c.place).where(PLACE.c.place == str(place))).scalar()
@@ -305,7 +306,7 @@ class Places(Answers):
             rows = connection.execute(asked.with_only_columns(GIVEN.c.id, GIVEN.c.item, GIVEN.c.lease)).all()
             now = self.clock()
             retract(connection, [row.id for row in rows], "requeued", now, by)
-            set_lease_state(connection, [row.lease for row in rows if row.lease is not None], "requeued")
+            end_questions(connection, [row.lease for row in rows if row.lease is not None], "requeued")
             gone = Counter(row.item for row in rows)
             recount(connection, {item: -count for item, count in gone.items()}, now, frees=True)
             version = latest_guideline(connection)

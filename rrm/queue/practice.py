@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, or_, select
 
 from rrm.core.annotation import DeskSettings, Purpose
 from rrm.queue.guidelines import read_settings
@@ -15,17 +15,23 @@ GIVEN = table("given")
 IS_CHECK = ITEM.c.purpose != literal_column("'work'")
 """Added to every other condition on a purpose, so that the index over gold, attention and practice serves."""
 
-_ANSWERED = select(GIVEN.c.attempt, GIVEN.c.right).where(
+_ANSWERED = select(GIVEN.c.attempt, GIVEN.c.right, GIVEN.c.position).where(
     GIVEN.c.person == bindparam("me"), GIVEN.c.purpose == "practice"
 )
 _PASSED_ON = select(LEASE.c.attempt).where(
-    LEASE.c.person == bindparam("me"), LEASE.c.purpose == "practice", LEASE.c.state == "skipped"
+    LEASE.c.person == bindparam("me"),
+    LEASE.c.purpose == "practice",
+    LEASE.c.state == "skipped",
+    LEASE.c.position == 0,
 )
-_HOW_MANY = select(ITEM.c.purpose, func.count()).where(IS_CHECK).group_by(ITEM.c.purpose)
+_HOW_MANY = select(ITEM.c.purpose, func.count(ITEM.c.sheet.distinct())).where(IS_CHECK).group_by(ITEM.c.purpose)
 
 
 class PracticeState(NamedTuple):
-    """A rater's practice: `done` of `items` in try number `attempt`, of which `right`; `judged` could be wrong."""
+    """A rater's practice: `done` of `items` (sheets) in try number `attempt`.
+
+    Of the answers in them `judged` could be wrong, and `right` were not.
+    """
 
     attempt: int
     items: int
@@ -44,7 +50,7 @@ class PracticeState(NamedTuple):
 def practice_state(connection: Connection, person: str, settings: DeskSettings) -> PracticeState:
     """Return the state of a person's latest try, a finished one too; `items` is 0 if nothing is to be practised.
 
-    An item that was passed on counts as one that was wrong.
+    A sheet that was passed on counts as one answer that was wrong.
     """
     items = min(settings.practice_items, count_checks(connection).get("practice", 0))
     if not items:
@@ -52,14 +58,15 @@ def practice_state(connection: Connection, person: str, settings: DeskSettings) 
     answered = connection.execute(_ANSWERED, {"me": person}).all()
     wrong = Counter(connection.execute(_PASSED_ON, {"me": person}).scalars())
     attempt = max([1, *(row.attempt for row in answered), *wrong])
-    rights = [row.right for row in answered if row.attempt == attempt]
+    now = [row for row in answered if row.attempt == attempt]
+    rights = [row.right for row in now]
     judged = sum(right is not None for right in rights)
-    done = len(rights) + wrong[attempt]
+    done = sum(row.position == 0 for row in now) + wrong[attempt]
     return PracticeState(attempt, items, done, sum(right is True for right in rights), judged + wrong[attempt])
 
 
 def count_checks(connection: Connection) -> dict[Purpose, int]:
-    """Return how many items of each purpose but work there are, where there are any."""
+    """Return how many sheets with items of each purpose but work there are, where there are any."""
     return dict(connection.execute(_HOW_MANY).all())
 
 
@@ -73,8 +80,23 @@ def next_practice_state(state: PracticeState) -> PracticeState:
     return PracticeState(state.attempt + 1, state.items, 0, 0, 0) if state.is_over() else state
 
 
-def practice_items(connection: Connection, person: str, attempt: int) -> list[tuple[str, str]]:
-    """Return id and question of the items still to come in a try: those that the person never had, if any are left."""
+def leads_checks() -> ColumnElement[bool]:
+    """That the item is the first of a sheet without work: one that is mixed in by itself."""
+    beside = ITEM.alias("beside")
+    work = select(beside.c.seq).where(beside.c.sheet == ITEM.c.sheet, beside.c.purpose == "work")
+    return and_(ITEM.c.position == 0, or_(ITEM.c.sheet == ITEM.c.id, ~work.exists().correlate(ITEM)))
+
+
+class PracticeItem(NamedTuple):
+    """The first item of a sheet of practice."""
+
+    id: str
+    sheet: str
+    question: str
+
+
+def practice_items(connection: Connection, person: str, attempt: int) -> list[PracticeItem]:
+    """Return the first items of the sheets still to come in a try: those that the person never had, if any are left."""
     mine = LEASE.c.person == person
     had = select(LEASE.c.question, LEASE.c.attempt, LEASE.c.state).where(mine, LEASE.c.purpose == "practice")
     before: set[str] = set()
@@ -84,6 +106,8 @@ def practice_items(connection: Connection, person: str, attempt: int) -> list[tu
             now.add(asked)
         elif tried < attempt:
             before.add(asked)
-    all_ = select(ITEM.c.id, ITEM.c.question).where(IS_CHECK, ITEM.c.purpose == "practice")
-    left = [(row.id, row.question) for row in connection.execute(all_) if row.question not in now]
-    return [each for each in left if each[1] not in before] or left
+    all_ = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(
+        IS_CHECK, ITEM.c.purpose == "practice", ITEM.c.position == 0
+    )
+    left = [PracticeItem(*row) for row in connection.execute(all_) if row.question not in now]
+    return [each for each in left if each.question not in before] or left

@@ -120,7 +120,7 @@ class Search(Base):
     def at_work(self, since: float) -> list[AtWork]:
         """Return who holds an item or has answered one since a time (seconds since 1970), the latest first."""
         held = select(_LEASE.c.person, _LEASE.c.item, _LEASE.c.at)
-        held = held.where(_LEASE.c.state == "live", _LEASE.c.expires > self.clock())
+        held = held.where(_LEASE.c.state == "live", _LEASE.c.position == 0, _LEASE.c.expires > self.clock())
         # by seq, which has an index: the answers of a whole run are too many to look at each time
         recent = select(_GIVEN.c.person, _GIVEN.c.at).order_by(_GIVEN.c.seq.desc()).limit(_RECENT).subquery()
         last = select(recent.c.person, func.max(recent.c.at)).where(recent.c.at >= since).group_by(recent.c.person)

@@ -24,8 +24,10 @@ def where(condition: str) -> dict[str, Any]:
 class ItemRow(Row, table=True):
     """A request that wants answers. Of work, `taken` of `wanted` places are used: `given` by answers, else by leases.
 
-    `question` is the request's id with copy 0, `shuffle` its place among equals, `changed` when an answer
-    came or went. `closed` work is at a frozen place; a `settled` item has an adjudicator's decision.
+    Items of one `sheet` are about one view and handed out together, in the order of their `position`; one that is
+    alone has its own id there. `question` is the request's id with copy 0, `shuffle` its place among equals (one for
+    a sheet), `changed` when an answer came or went. `closed` work is at a frozen place; a `settled` item has an
+    adjudicator's decision.
     """
 
     __table_args__ = (
@@ -35,12 +37,16 @@ class ItemRow(Row, table=True):
         Index("ix_item_valuable", "value", "shuffle", **where(ROOM)),
         Index("ix_item_least_done", "taken", "shuffle", **where(ROOM)),
         Index("ix_item_disagreement", "disagreement", "shuffle", **where(ROOM)),
+        Index("ix_item_room", "sheet", **where(ROOM)),
         Index("ix_item_check", "purpose", **where("purpose <> 'work'")),
         Index("ix_item_place", "place", "kind"),
         Index("ix_item_question", "question"),
+        Index("ix_item_sheet", "sheet", "position"),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True, foreign_key="request.id")
+    sheet: str
+    position: int
     question: str
     purpose: str
     place: str
@@ -62,19 +68,24 @@ class ItemRow(Row, table=True):
 class LeaseRow(Row, table=True):
     """An item in somebody's hands, or how that ended: live, expired, answered, skipped, undone or requeued.
 
-    `attempt` tells tries at practice apart, from 1; it is 0 for all else. `order`, `guideline`, `points` and
-    `shown` are how the item is shown.
+    Items of one `sheet` are leased together, and end together but for answers that are taken back: `first` is the
+    id of the lease whose `position` is 0, by which people know it. `attempt` tells tries at practice apart, from 1;
+    it is 0 for all else. `order`, `guideline`, `points` and `shown` are how the item is shown.
     """
 
     __table_args__ = (
         Index("uq_lease_question", "question", "person", "attempt", unique=True, **where(TOUCHED)),
-        Index("uq_lease_held", "person", unique=True, **where(HELD)),
+        Index("uq_lease_held", "person", "position", unique=True, **where(HELD)),
         Index("ix_lease_expires", "expires", **where(HELD)),
         Index("ix_lease_person", "person", "item"),
         Index("ix_lease_item", "item", **where(HELD)),
+        Index("ix_lease_first", "first"),
     )
     id: str = Field(primary_key=True)
+    first: str
+    position: int
     item: str = Field(foreign_key="item.id")
+    sheet: str
     question: str
     person: str
     purpose: str
@@ -89,10 +100,10 @@ class LeaseRow(Row, table=True):
 
 
 class DraftRow(Row, table=True):
-    """What somebody had typed; they get the item in the same order again, so that its places stay right."""
+    """What somebody had typed; they get the sheet in the same order again, so that its places stay right."""
 
     person: str = Field(primary_key=True)
-    item: str = Field(primary_key=True)
+    sheet: str = Field(primary_key=True)
     content: Any = Field(sa_type=JSON)
     at: float
 
@@ -106,10 +117,13 @@ class PlaceRow(Row, table=True):
 
 
 class GivenRow(Row, table=True):
-    """An answer. `seq` counts from 1 without gaps; `right` is None where no answer is known or none is judged."""
+    """An answer. `seq` counts from 1 without gaps; `right` is None where no answer is known or none is judged.
+
+    Answers that were handed in together, to items of one `sheet`, have one `key`, and `position`s from 0.
+    """
 
     __table_args__ = (
-        UniqueConstraint("person", "key"),
+        UniqueConstraint("person", "key", "position"),
         Index("ix_given_item", "item"),
         Index("ix_given_person", "person", "seq"),
         Index("ix_given_place", "place", "seq"),
@@ -117,8 +131,10 @@ class GivenRow(Row, table=True):
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
     key: str
+    position: int
     lease: str | None = Field(unique=True)
     item: str = Field(foreign_key="item.id")
+    sheet: str
     person: str
     answer_kind: str
     answer: Any = Field(sa_type=JSON)
@@ -159,11 +175,12 @@ class RestorationRow(Row, table=True):
 
 
 class SkipRow(Row, table=True):
-    """That somebody passed an item on."""
+    """That somebody passed an item on; those of one sheet, passed on together, have one `key`."""
 
-    __table_args__ = (UniqueConstraint("person", "key"),)
+    __table_args__ = (UniqueConstraint("person", "key", "position"),)
     seq: int | None = Field(default=None, primary_key=True)
     key: str
+    position: int
     lease: str = Field(unique=True)
     item: str = Field(foreign_key="item.id")
     person: str

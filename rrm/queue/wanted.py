@@ -51,8 +51,9 @@ class Wanted(Base):
     def retire(self, items: Sequence[str], by: str) -> int:
         """Have items want no more answers than they have; return how many changed.
 
-        Who holds one loses it, and keeps the draft. The answers that were given stand. To `want` more brings an
-        item back. MissingError for one that is not there, InputError for one that is no work; then none changes.
+        Who holds one loses it, with its sheet, and keeps the draft. The answers that were given stand. To `want` more
+        brings an item back. MissingError for one that is not there, InputError for one that is no work; then
+        none changes.
         """
 
         def end(connection: Connection) -> int:
@@ -65,8 +66,8 @@ class Wanted(Base):
             open_ = [id for id, row in rows.items() if not row.closed and row.given < row.wanted]
             now = self.clock()
             for some in chunks(open_):
-                held = select(LEASE.c.id, LEASE.c.item, LEASE.c.purpose).where(LEASE.c.item.in_(some), is_held())
-                for lease in connection.execute(held).all():
+                held = select(LEASE.c.first).distinct().where(LEASE.c.item.in_(some), is_held())
+                for lease in connection.execute(held).scalars().all():
                     end_lease(connection, lease, "expired")
                 connection.execute(update(ITEM).where(ITEM.c.id.in_(some)).values(wanted=ITEM.c.given, changed=now))
             version = latest_guideline(connection)

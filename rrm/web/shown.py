@@ -1,11 +1,11 @@
-"""What a page shows of an item that is handed out."""
+"""What a page shows of a sheet that is handed out: one view, and the questions about it."""
 
 from math import isfinite
 from typing import Any
 
 from rrm.core.annotation import Lease
 from rrm.core.kinds import KINDS
-from rrm.core.values import Passage
+from rrm.core.values import Passage, Request, View
 
 
 def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
@@ -13,32 +13,49 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
 
     So the place stays out, and the budget where no text is written: checks have places and budgets of their own.
     """
-    request = lease.request
-    judged = KINDS[request.kind].metrics  # by known answers, as those of checks are
+    request = lease.first.request
     return {
         "id": lease.id,
         "item": request.id,
-        "kind": request.kind,
-        "practice": lease.purpose == "practice",
-        "criterion": request.criterion,
-        "instruction": request.view.instruction,
-        "context": request.view.context,
-        "passages": [_passage(each) for each in request.view.passages],
-        "outputs": [{"text": text} for text in shown_texts(lease)],
-        "max_tokens": 0 if judged else request.view.max_tokens,
+        "practice": lease.first.purpose == "practice",
+        **view_json(request.view),
+        "outputs": [{"text": each.text} for each in lease.outputs],
+        "questions": [
+            {
+                **question_json(each.request),
+                "outputs": list(range(len(lease.outputs)))
+                if len(lease.questions) == 1
+                else [lease.outputs.index(shown) for shown in each.outputs],
+                "shown": each.shown,
+            }
+            for each in lease.questions
+        ],
         "points": lease.points,
         "guideline": lease.guideline,
-        "shown": lease.shown,
         "expires_in": max(0.0, lease.expires - now),
         "draft": dict(lease.draft) if lease.draft is not None else None,
         "wider": wider,
-        "answers": list(KINDS[request.kind].takes()),
     }
 
 
-def shown_texts(lease: Lease) -> list[str]:
-    """Return the outputs' texts in the order in which the page shows them."""
-    return [lease.request.shown[place].text for place in lease.order]
+def view_json(view: View) -> dict[str, Any]:
+    """Return what stands beside the outputs."""
+    return {
+        "instruction": view.instruction,
+        "context": view.context,
+        "passages": [_passage(each) for each in view.passages],
+    }
+
+
+def question_json(request: Request) -> dict[str, Any]:
+    """Return what is asked, and which kinds of answers it takes."""
+    judged = KINDS[request.kind].metrics  # by known answers, as those of checks are
+    return {
+        "kind": request.kind,
+        "criterion": request.criterion,
+        "max_tokens": 0 if judged else request.view.max_tokens,
+        "answers": list(KINDS[request.kind].takes()),
+    }
 
 
 def _passage(passage: Passage) -> dict[str, Any]:

@@ -31,15 +31,22 @@ declare namespace Wire {
   /** What goes with an answer beside its lease: how sure the rater was, or else what is kept beside it. */
   interface More { confidence?: number; detail?: Record<string, Scalar> }
 
-  /** What a page keeps of an answer under way; of one that was taken back only `answer`, `confidence` and `detail`. */
-  interface Draft {
+  /** An answer in a draft; of one that was taken back only `answer`, `confidence` and `detail`. `open` says that a
+   *  question of a sheet is not decided yet. */
+  interface Drafted {
     answer: Answer | null;
     confidence: number | null;
-    at?: number;
     shown?: string;
+    detail?: { both_bad?: boolean; source_spans?: SourceSpan[] };
+    open?: boolean;
+  }
+  /** What a page keeps of a lease under way: the answer, or those of a sheet, with the seconds spent on each. */
+  interface Draft extends Drafted {
+    answers?: (Drafted | null)[];
+    spent?: number[];
+    at?: number;
     seconds?: number;
     text?: string | null;
-    detail?: { both_bad?: boolean; source_spans?: SourceSpan[] };
   }
 
   // ---- items ----
@@ -51,26 +58,29 @@ declare namespace Wire {
 
   interface Passage { text: string; label: "source" | "part"; score: number | null }
 
-  interface Item {
-    id: string;
+  /** A view with outputs beside it; of a lease, all that its questions are about. */
+  interface Beside {
     item: string;
-    kind: Kind;
-    practice: boolean;
-    criterion: string;
     instruction: string;
     context: string;
     passages: Passage[];
     outputs: { text: string }[];
-    max_tokens: number;
     points: number;
+  }
+  /** What is asked of an item. */
+  interface Asking { kind: Kind; criterion: string; max_tokens: number; answers: Kind[] }
+  interface Item extends Beside, Asking {}
+  /** A question of a lease, about some of its outputs, by their places. */
+  interface Question extends Asking { outputs: number[]; shown: string }
+  interface Lease extends Beside {
+    id: string;
+    questions: Question[];
+    practice: boolean;
     guideline: number;
-    shown: string;
     expires_in: number;
     draft: Draft | null;
     wider: boolean;
-    answers: Kind[];
   }
-  type Lease = Item;
 
   /** An answer on record, places in the item's own order. */
   interface Annotation {
@@ -156,8 +166,8 @@ declare namespace Wire {
   }
   interface PracticeResult { right: boolean | null; expected: Answer | null; explanation: string }
   /** What comes back for an answer, and for an item that was passed on (`next` alone). */
-  interface Sent { next: Next; id?: string; practice?: PracticeResult | null }
-  interface Remembered { item: string; kind: Kind; answer: Answer; at: number }
+  interface Sent { next: Next; id?: string; practice?: PracticeResult[] | null }
+  interface Remembered { item: string; kind: Kind; criterion: string; answer: Answer; at: number }
 
   // ---- the admin (admin/) ----
 
@@ -257,6 +267,7 @@ declare namespace Wire {
     grace_seconds: number;
     auto_freeze: boolean;
     rating_points: number;
+    sheet: number;
     consent: string;
     completion_code: string;
     participant_parameter: string;
@@ -370,13 +381,41 @@ declare namespace Ui {
   /** A passage of the source: the node that holds its text, and its name. */
   interface Passage { name: string; node: HTMLElement }
 
-  /** What the part of a kind asks of the page that it stands on. */
-  interface Page {
+  /** A question as its kind draws it; on a sheet with the letters of its outputs, whose texts the sheet draws. */
+  interface Item extends Wire.Asking { outputs: { text: string }[]; points: number; letters?: string[] }
+
+  /** What the part of a kind asks of what it stands on; on a sheet `texts` hold the texts that can be marked. */
+  interface OfKind {
     send: (answer: Wire.Answer, more?: Wire.More) => void;
     changed: () => void;
     say: (text: string) => void;
     passages: Passage[];
     reject: Action;
+    texts?: HTMLElement[];
+  }
+
+  /** An answer to a question of a lease, on its way; without `seconds` it took all the time there was. */
+  interface Sent extends Wire.More { answer: Wire.Answer; seconds?: number }
+
+  /** What the questions of a lease ask of the page that they stand on. */
+  interface Page extends Omit<OfKind, "send"> {
+    send: (answers: Sent[]) => void;
+    seconds: () => number;
+    drawn: () => void;
+  }
+
+  /** The questions of a lease as they are drawn and read. */
+  interface Asked {
+    title: string;
+    outputs: Child;
+    bar: Child;
+    actions: Action[];
+    rejects: boolean;
+    reject: (reason: string) => void;
+    kept: () => Wire.Draft;
+    restore: (draft: Wire.Draft | null) => string;
+    area: () => HTMLTextAreaElement | undefined;
+    tokens: (count: number) => void;
   }
 
   /** How one kind of feedback is drawn and read; those that are written have `area` and `tokens`. */
@@ -412,6 +451,6 @@ declare namespace Ui {
   interface Entry {
     key: string;
     path: `/api/leases/${string}/answer` | `/api/leases/${string}/skip`;
-    body: { key: string; answer?: Wire.Answer; shown?: string; seconds?: number; reason?: string } & Wire.More;
+    body: { key: string; answers?: (Sent & { shown: string })[]; reason?: string };
   }
 }

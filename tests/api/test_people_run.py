@@ -49,8 +49,8 @@ def settings(**arguments: Any) -> Any:
 
 def says(lease: Lease) -> Answer:
     """Rate as somebody does who likes long outputs."""
-    lengths = [len(lease.request.shown[place].text) for place in lease.order]
-    if lease.request.kind == "comparison":
+    lengths = [len(lease.first.request.shown[place].text) for place in lease.first.order]
+    if lease.first.request.kind == "comparison":
         return Comparison(0 if lengths[0] >= lengths[1] else 1)
     return Label(lengths[0] % 2 == 0)
 
@@ -58,7 +58,7 @@ def says(lease: Lease) -> Answer:
 def rate_all(desk: SqlDesk, person: str, most: int = 10_000, says: Callable[[Lease], Answer] = says) -> int:
     done = 0
     while done < most and (lease := desk.claim(person)) is not None:
-        desk.submit(person, lease.id, Submission(says(lease), lease.shown, seconds=3.0), next(KEYS))
+        desk.submit(person, lease.id, [Submission(says(lease), lease.first.shown, seconds=3.0)], next(KEYS))
         done += 1
     return done
 
@@ -230,8 +230,8 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
         requests = [replace(text, copy=0, node=f"check-{number}") for number in range(6)]
         desk.add_items([Item(each, "gold", expected=Label(True)) for each in requests])
         careful, careless = (desk.add_person(name, by="test").id for name in ("careful", "careless"))
-        rate_all(desk, careful, says=lambda lease: Label(True) if lease.purpose == "gold" else says(lease))
-        rate_all(desk, careless, says=lambda lease: Label(False) if lease.purpose == "gold" else says(lease))
+        rate_all(desk, careful, says=lambda lease: Label(True) if lease.first.purpose == "gold" else says(lease))
+        rate_all(desk, careless, says=lambda lease: Label(False) if lease.first.purpose == "gold" else says(lease))
         assert {given.right for given in desk.answers(person=careful)} == {None, True}
         failed = [given.right for given in desk.answers(person=careless)].count(False)
         with pytest.raises(Waiting, match="level 1"):

@@ -146,8 +146,8 @@ def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder
     with open_desk(folder) as desk:
         anna = desk.add_person("Anna", "adjudicator", by="test").id
         while (lease := desk.claim(anna)) is not None:
-            answer = Comparison(0, 0.5) if lease.request.kind == "comparison" else Label(True)
-            desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
+            answer = Comparison(0, 0.5) if lease.first.request.kind == "comparison" else Label(True)
+            desk.submit(anna, lease.id, [Submission(answer, lease.first.shown, seconds=2.5)], key=lease.id)
     out = tmp_path / "answers.csv"
     assert told("export", folder, "--format", "csv", "--out", out) == {"file": str(out), "rows": 2}
     rows = list(csv.DictReader(out.open(encoding="utf-8-sig", newline="")))
@@ -169,8 +169,8 @@ def test_answers_go_to_standard_output_with_one_set_of_rows_and_a_dictionary(fol
         anna = desk.add_person("Anna", "adjudicator", by="test").id
         for answer in (Label(True), Label(False)):
             while (lease := desk.claim(anna)) is not None:
-                given = answer if lease.request.kind == "label" else Comparison(0)
-                desk.submit(anna, lease.id, Submission(given, lease.shown), key=lease.id)
+                given = answer if lease.first.request.kind == "label" else Comparison(0)
+                desk.submit(anna, lease.id, [Submission(given, lease.first.shown)], key=lease.id)
             if answer == Label(True):
                 desk.undo(anna)
     rows = list(
@@ -341,8 +341,8 @@ def test_answers_leave_as_rows_that_trl_trains_on(folder: Path, tmp_path: Path) 
     with open_desk(folder) as desk:
         anna = desk.add_person("Anna", "adjudicator", by="test").id
         while (lease := desk.claim(anna)) is not None:
-            answer = Comparison(0, 0.5) if lease.request.kind == "comparison" else Label(True)
-            desk.submit(anna, lease.id, Submission(answer, lease.shown, seconds=2.5), key=lease.id)
+            answer = Comparison(0, 0.5) if lease.first.request.kind == "comparison" else Label(True)
+            desk.submit(anna, lease.id, [Submission(answer, lease.first.shown, seconds=2.5)], key=lease.id)
     assert told("export", folder, "--answers", "--format", "trl", "--out", out) == {"file": str(out), "rows": 1}
     (row,) = map(json.loads, out.open())
     told("export", folder, "--answers", "--out", tmp_path / "answers.jsonl")
@@ -373,7 +373,7 @@ def test_csv_opens_right_in_a_spreadsheet_and_says_what_no_cell_holds(tmp_path: 
         anna = desk.add_person("Zoë", "adjudicator", by="test").id
         lease = desk.claim(anna)
         assert lease is not None
-        desk.submit(anna, lease.id, Submission(Label(True), lease.shown, seconds=2.5), key=lease.id)
+        desk.submit(anna, lease.id, [Submission(Label(True), lease.first.shown, seconds=2.5)], key=lease.id)
     out = tmp_path / "answers.csv"
     found = told("export", tmp_path / "desk", "--format", "csv", "--names", "--out", out)
     assert found["notes"] == ["1 cells hold more than the 32,767 characters that spreadsheets show"]

@@ -58,7 +58,7 @@ def rate(desk: SqlDesk, person: str, chance: Random, patience: float, seen: list
 
 def deal_with(desk: SqlDesk, lease: Lease, since: float, chance: Random, key: str) -> Tenure:
     """Do what a rater may do with an item that is theirs, and return what came of it."""
-    item, person, what = lease.request.id, lease.person, chance.random()
+    item, person, what = lease.first.request.id, lease.person, chance.random()
     if 0.01 < what < 0.015:  # go away, and come back too late
         time.sleep(max(0.0, lease.expires - time.time()) + 0.01)
     until = time.time()
@@ -66,10 +66,10 @@ def deal_with(desk: SqlDesk, lease: Lease, since: float, chance: Random, key: st
         if what < 0.01:
             desk.skip(person, lease.id, "not mine", key)
             return Tenure(item, person, since, until, "skipped")
-        desk.submit(person, lease.id, Submission(Comparison(chance.randrange(2)), lease.shown, 1.0), key)
+        desk.submit(person, lease.id, [Submission(Comparison(chance.randrange(2)), lease.first.shown, 1.0)], key)
         if what > 0.99:
             again = desk.undo(person)
-            desk.submit(person, again.id, Submission(Comparison(None), again.shown, 1.0), f"{key} again")
+            desk.submit(person, again.id, [Submission(Comparison(None), again.first.shown, 1.0)], f"{key} again")
         return Tenure(item, person, since, float("inf"), "answered")
     except ConflictError:  # it ran out, on purpose or because the machine was busy
         return Tenure(item, person, since, lease.expires, "expired")

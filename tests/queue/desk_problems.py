@@ -40,7 +40,7 @@ def raters(desk: SqlDesk, count: int) -> list[str]:
 
 def choosing(lease: Lease, better: int | None) -> Comparison:
     """The answer, with places as shown, that the output at this place of the request is the better one."""
-    return Comparison(None if better is None else lease.order.index(better))
+    return Comparison(None if better is None else lease.first.order.index(better))
 
 
 def claimed(desk: SqlDesk, person: str) -> Lease:
@@ -52,9 +52,9 @@ def claimed(desk: SqlDesk, person: str) -> Lease:
 def submit(desk: SqlDesk, lease: Lease, answer: Answer | None = None, key: str | None = None) -> Annotation:
     """Answer a lease, as though the page had sent it: that output A is the better one, where nothing else is said."""
     given = choosing(lease, 0) if answer is None else answer
-    return desk.submit(
-        lease.person, lease.id, Submission(given, lease.shown, 2.0), f"key of {lease.id}" if key is None else key
-    )
+    key = f"key of {lease.id}" if key is None else key
+    [annotation] = desk.submit(lease.person, lease.id, [Submission(given, lease.first.shown, 2.0)], key)
+    return annotation
 
 
 def answer_all(desk: SqlDesk, person: str, answer: Answer | None = None) -> int:
@@ -69,4 +69,4 @@ def answer_all(desk: SqlDesk, person: str, answer: Answer | None = None) -> int:
 def rate(desk: SqlDesk, person: str, values: dict[str, int]) -> None:
     """Give items of ratings these values, by node, until there are none for this person."""
     while (lease := desk.claim(person)) is not None:
-        submit(desk, lease, Rating(values[lease.request.node]))
+        submit(desk, lease, Rating(values[lease.first.request.node]))

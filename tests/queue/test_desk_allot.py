@@ -56,7 +56,7 @@ def compare(folder: Path, url: str | None, strategy: Strategy) -> None:
             persons = raters(desk, 9)
             rounds = []
             while any(leases := claim(desk, persons)):
-                rounds.append([lease and lease.request.id for lease in leases])
+                rounds.append([lease and lease.first.request.id for lease in leases])
                 for lease in leases:  # most answer, in their own order, and differ
                     if lease is not None and chance.random() < 0.8:
                         submit(desk, lease, choosing(lease, chance.randrange(2)))

@@ -57,10 +57,10 @@ def test_an_answer_that_fits_is_kept_as_it_was_given(either_desk: SqlDesk, kind:
     for person, answer in zip(raters(either_desk, len(answers)), answers, strict=True):
         lease = claimed(either_desk, person)
         clock.now += 5
-        sent = Submission(answer, lease.shown, 3.5, 0.25, {"source_spans": [[0, 1, 2]], "away": 1.5})
-        given = either_desk.submit(person, lease.id, sent, "k")
+        sent = Submission(answer, lease.first.shown, 3.5, 0.25, {"source_spans": [[0, 1, 2]], "away": 1.5})
+        [given] = either_desk.submit(person, lease.id, [sent], "k")
         assert as_shown(given.answer, given.order) == answer
-        assert (given.order, given.shown, given.guideline) == (lease.order, lease.shown, 0)
+        assert (given.order, given.shown, given.guideline) == (lease.first.order, lease.first.shown, 0)
         assert (given.at, given.wall_seconds, given.seconds, given.confidence) == (clock(), 5.0, 3.5, 0.25)
         assert given.detail == {"source_spans": [[0, 1, 2]], "away": 1.5}
         assert (given.place, given.node, given.kind, given.purpose) == (Place(), "node-1", kind, "work")
@@ -120,7 +120,7 @@ def test_what_comes_with_an_answer_must_make_sense(desk: SqlDesk, wrong: dict[st
     desk.add_items(work(1))
     lease = claimed(desk, raters(desk, 1)[0])
     with pytest.raises(InputError):
-        desk.submit(lease.person, lease.id, replace(Submission(Comparison(0), lease.shown), **wrong), "k")
+        desk.submit(lease.person, lease.id, [replace(Submission(Comparison(0), lease.first.shown), **wrong)], "k")
 
 
 def test_places_on_the_page_become_places_in_the_request() -> None:
@@ -163,7 +163,7 @@ def test_each_thing_that_a_rater_does_stands_in_the_audit_once(desk: SqlDesk) ->
         return [f"{each.by} {each.what} {each.subject}" for each in desk.audit()[: len(desk.audit()) - before]]
 
     lease = claimed(desk, ann)
-    item = lease.request.id
+    item = lease.first.request.id
     assert audited(lambda: desk.claim(ann)) == []
     assert audited(lambda: desk.renew(ann, lease.id)) == []
     assert audited(lambda: desk.save_draft(ann, lease.id, {})) == []
@@ -198,10 +198,14 @@ def test_undo_gives_the_item_back_with_what_was_answered_as_it_was_shown(either_
     either_desk.add_items(work(1))
     ann, bob = raters(either_desk, 2)
     lease = claimed(either_desk, ann)
-    sent = Submission(Comparison(1, 0.5), lease.shown, 2.0, 0.75, {"away": 1})
-    given = either_desk.submit(ann, lease.id, sent, "k")
+    sent = Submission(Comparison(1, 0.5), lease.first.shown, 2.0, 0.75, {"away": 1})
+    [given] = either_desk.submit(ann, lease.id, [sent], "k")
     again = either_desk.undo(ann)
-    assert (again.request, again.order, again.purpose) == (lease.request, lease.order, "work")
+    assert (again.first.request, again.first.order, again.first.purpose) == (
+        lease.first.request,
+        lease.first.order,
+        "work",
+    )
     assert again.id != lease.id
     assert again.expires == clock() + 900
     answer = {"kind": "comparison", "better": 1, "strength": 0.5}
@@ -211,7 +215,7 @@ def test_undo_gives_the_item_back_with_what_was_answered_as_it_was_shown(either_
     assert [each.state for each in either_desk.answers()] == ["undone"]
     assert submit(either_desk, lease, key="k") == given._replace(state="undone")  # a page that sends once more
     submit(either_desk, again, Comparison(0), key="k2")
-    assert [each.state for each in either_desk.item_answers(lease.request.id)] == ["undone", "live"]
+    assert [each.state for each in either_desk.item_answers(lease.first.request.id)] == ["undone", "live"]
     assert either_desk.answer_count() == 3
 
 
@@ -224,12 +228,12 @@ def test_undo_goes_back_answer_by_answer_as_far_as_it_may(desk: SqlDesk) -> None
     items = []
     for _ in range(5):
         lease = claimed(desk, ann)
-        items.append(lease.request.id)
+        items.append(lease.first.request.id)
         submit(desk, lease)
     claimed(desk, ann)
     for left in (3, 2, 1):
         assert desk.own_progress(ann).undoable == left
-        assert desk.undo(ann).request.id == items.pop()
+        assert desk.undo(ann).first.request.id == items.pop()
     assert desk.own_progress(ann).undoable == 0
     with pytest.raises(ConflictError, match="last 3"):
         desk.undo(ann)
@@ -247,12 +251,12 @@ def test_what_is_held_while_undoing_is_free_for_others_and_keeps_its_draft(desk:
     with pytest.raises(ConflictError, match="run out"):
         submit(desk, held, key="late")
     theirs = claimed(desk, bob)
-    assert theirs.request == held.request
+    assert theirs.first.request == held.first.request
     assert theirs.draft is None
     desk.skip(bob, theirs.id, "", "k")
     submit(desk, again, key="k2")
     back = claimed(desk, ann)
-    assert back.request == held.request
+    assert back.first.request == held.first.request
     assert back.draft is not None
 
 
@@ -270,7 +274,7 @@ def test_what_is_frozen_settled_or_anothers_cannot_be_undone(desk: SqlDesk) -> N
     undone = 0
     for person in (ann, bob):
         try:
-            undone += desk.undo(person).request.id != disputed
+            undone += desk.undo(person).first.request.id != disputed
         except ConflictError as error:
             assert "left to take back" in str(error)
     assert undone == 1
@@ -301,9 +305,9 @@ def test_answers_that_come_together_fare_as_they_would_one_after_another(either_
 
     def send(who: int, key: str, shown: str | None = None) -> None:
         lease = leases[who]
-        sent = Submission(choosing(lease, 0), lease.shown if shown is None else shown, 1.0)
+        sent = Submission(choosing(lease, 0), lease.first.shown if shown is None else shown, 1.0)
         try:
-            came[who, key].append(desk.submit(lease.person, lease.id, sent, key))
+            came[who, key] += desk.submit(lease.person, lease.id, [sent], key)
         except ConflictError as error:
             came[who, key].append(error)
 
@@ -353,9 +357,9 @@ def test_own_progress_counts_what_stands_and_what_may_come(desk: SqlDesk) -> Non
     assert (start.done, start.left, start.seconds, start.median_seconds, start.undoable) == (0, 5, 0.0, None, 0)
     for seconds in (1.0, 2.0, 9.0):
         lease = claimed(desk, ann)
-        desk.submit(ann, lease.id, Submission(Comparison(0), lease.shown, seconds), f"k{seconds}")
+        desk.submit(ann, lease.id, [Submission(Comparison(0), lease.first.shown, seconds)], f"k{seconds}")
     lease = claimed(desk, ann)
-    desk.submit(ann, lease.id, Submission(Comparison(0), lease.shown), "no time")
+    desk.submit(ann, lease.id, [Submission(Comparison(0), lease.first.shown)], "no time")
     assert desk.claim(ann) is None
     done = desk.own_progress(ann)
     assert (done.done, done.left, done.seconds, done.median_seconds) == (4, 0, 12.0, 2.0)
@@ -377,7 +381,7 @@ def test_an_undo_that_names_its_answer_takes_back_that_one_alone(desk: SqlDesk) 
     again = desk.undo(ann, ids[-1])
     assert desk.undo(ann, ids[-1]) == again  # asked again, as its reply was lost
     assert [each.state for each in desk.answers(person=ann)] == ["live", "live", "undone"]
-    assert desk.undo(ann, ids[1]).request.id != again.request.id
+    assert desk.undo(ann, ids[1]).first.request.id != again.first.request.id
     with pytest.raises(ConflictError):
         desk.undo(ann, ids[-1])
 
@@ -402,7 +406,7 @@ def test_what_is_left_is_counted_down_until_it_is_counted_anew(desk: SqlDesk, cl
     for number in range(4):
         submit(desk, claimed(desk, ann), key=str(number))
         assert desk.own_progress(ann).left == 3 - number
-    assert second.request.id in {each.item for each in desk.answers(person=ann)}
+    assert second.first.request.id in {each.item for each in desk.answers(person=ann)}
     assert desk.claim(ann) is None
     assert desk.own_progress(ann).left == 0
 

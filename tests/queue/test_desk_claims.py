@@ -30,14 +30,14 @@ def test_a_person_holds_one_item_and_is_given_it_again_until_it_is_answered(eith
     first = claimed(either_desk, ann)
     assert either_desk.claim(ann) == first == either_desk.lease(ann, first.id)
     submit(either_desk, first)
-    assert claimed(either_desk, ann).request.id != first.request.id
+    assert claimed(either_desk, ann).first.request.id != first.first.request.id
 
 
 def test_an_item_is_leased_to_as_many_raters_as_it_wants_and_to_no_more(either_desk: SqlDesk) -> None:
     either_desk.add_items(work(1, wanted=2))
     ann, bob, cleo = raters(either_desk, 3)
     held = [claimed(either_desk, ann), claimed(either_desk, bob)]
-    assert {lease.request.id for lease in held} == {request(1).id}
+    assert {lease.first.request.id for lease in held} == {request(1).id}
     assert either_desk.claim(cleo) is None
     submit(either_desk, held[0])
     assert either_desk.claim(cleo) is None
@@ -61,12 +61,12 @@ def test_a_skipped_item_goes_to_others_and_never_back(either_desk: SqlDesk, cloc
     assert either_desk.claim(ann) is None
     (skipped,) = either_desk.skips()
     assert (skipped.item, skipped.person, skipped.reason, skipped.at) == (
-        lease.request.id,
+        lease.first.request.id,
         ann,
         "not my language",
         clock(),
     )
-    assert claimed(either_desk, bob).request == lease.request
+    assert claimed(either_desk, bob).first.request == lease.first.request
     with pytest.raises(ConflictError, match="passed on already"):
         submit(either_desk, lease)
 
@@ -82,7 +82,7 @@ def test_a_lease_that_ran_out_is_somebody_elses_at_that_very_moment(either_desk:
     clock.now = lease.expires - 0.01
     assert either_desk.claim(bob) is None
     clock.now = lease.expires
-    assert claimed(either_desk, bob).request == lease.request
+    assert claimed(either_desk, bob).first.request == lease.first.request
     with pytest.raises(ConflictError, match="run out"):
         either_desk.lease(ann, lease.id)
 
@@ -109,7 +109,7 @@ def test_a_late_answer_is_refused_and_kept_as_the_draft_of_the_next_lease(either
         submit(either_desk, lease, Comparison(1, 0.5))
     assert list(either_desk.answers()) == []
     again = claimed(either_desk, ann)
-    assert (again.request, again.order) == (lease.request, lease.order)
+    assert (again.first.request, again.first.order) == (lease.first.request, lease.first.order)
     assert again.draft == {
         "answer": {"kind": "comparison", "better": 1, "strength": 0.5},
         "confidence": None,
@@ -127,9 +127,13 @@ def test_an_open_item_with_an_own_draft_comes_first_and_in_the_same_order(desk: 
     for _ in range(5):
         clock.now += 10_000
         again = claimed(desk, ann)
-        assert (again.request.id, again.order, again.draft) == (request(1).id, lease.order, {"note": "hm"})
+        assert (again.first.request.id, again.first.order, again.draft) == (
+            request(1).id,
+            lease.first.order,
+            {"note": "hm"},
+        )
     submit(desk, again)
-    assert claimed(desk, ann).request.id != request(1).id
+    assert claimed(desk, ann).first.request.id != request(1).id
 
 
 def test_a_draft_is_kept_after_the_lease_ran_out_but_not_after_the_answer(desk: SqlDesk, clock: Clock) -> None:
@@ -160,11 +164,11 @@ def test_the_strategy_says_which_item_comes_first(either_desk: SqlDesk, strategy
     either_desk.add_items([*work(1, wanted=4), *work(2, wanted=4, value=5.0)])
     for person, better in ((ann, 0), (bob, 1)):
         while (lease := either_desk.claim(person)) is not None:
-            disputed = lease.request.node == "node-1"
-            submit(either_desk, lease, Comparison(lease.order.index(better if disputed else 0)))
+            disputed = lease.first.request.node == "node-1"
+            submit(either_desk, lease, Comparison(lease.first.order.index(better if disputed else 0)))
     either_desk.add_items(work(3, wanted=4))
     either_desk.change_settings({"strategy": strategy}, "test")
-    assert claimed(either_desk, cleo).request.node == first
+    assert claimed(either_desk, cleo).first.request.node == first
 
 
 def test_among_equals_chance_decides(tmp_path: Path, clock: Clock) -> None:
@@ -172,7 +176,7 @@ def test_among_equals_chance_decides(tmp_path: Path, clock: Clock) -> None:
     for seed in range(8):
         with new_desk(tmp_path / str(seed), clock, seed=seed) as desk:
             desk.add_items(work(*range(20)))
-            firsts.add(claimed(desk, raters(desk, 1)[0]).request.node)
+            firsts.add(claimed(desk, raters(desk, 1)[0]).first.request.node)
     assert len(firsts) > 2
 
 
@@ -193,7 +197,7 @@ def test_a_claim_walks_along_an_index_and_never_through_all_items(desk: SqlDesk,
 
 def test_the_order_is_drawn_for_each_lease_and_said(desk: SqlDesk) -> None:
     desk.add_items([Item(request(1, "ranking", outputs=3), wanted=60)])
-    orders = Counter(claimed(desk, person).order for person in raters(desk, 60))
+    orders = Counter(claimed(desk, person).first.order for person in raters(desk, 60))
     assert set(orders) == {(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)}
 
 
@@ -201,11 +205,12 @@ def test_the_hash_covers_what_is_shown_in_the_order_shown(desk: SqlDesk) -> None
     desk.add_items(work(1))
     desk.set_guideline("# Be kind", "test")
     lease = claimed(desk, raters(desk, 1)[0])
-    texts = ["AB"[place] for place in lease.order]
+    texts = ["AB"[place] for place in lease.first.order]
     assert lease.guideline == 1
-    assert lease.shown == content_id("shown", lease.request.view.id, texts, 1, "comparison", 7, "overall")
+    assert lease.first.shown == content_id("shown", lease.first.request.view.id, texts, 1, "comparison", 7, "overall")
     with pytest.raises(ConflictError, match="load it again"):
-        submit(desk, replace(lease, shown=content_id("shown", "something else")))
+        another = replace(lease.first, shown=content_id("shown", "something else"))
+        submit(desk, replace(lease, questions=(another,)))
 
 
 # ---- who may ----
@@ -255,7 +260,7 @@ def test_a_flag_is_kept_with_the_item_even_after_the_answer(desk: SqlDesk, clock
     desk.flag(ann, lease.id, "the source is cut off")
     (flag,) = desk.flags()
     assert (flag.item, flag.person, flag.text, flag.at) == (
-        lease.request.id,
+        lease.first.request.id,
         ann,
         "the source is cut off",
         clock(),
@@ -297,6 +302,6 @@ def test_two_desks_on_one_record_never_lease_an_item_twice(tmp_path: Path, desk:
     desk.add_items(work(*range(20)))
     people = raters(desk, 20)
     with open_desk(tmp_path / "run", clock=clock, random=Random(1)) as other:
-        held = [claimed((desk, other)[place % 2], person).request.id for place, person in enumerate(people)]
+        held = [claimed((desk, other)[place % 2], person).first.request.id for place, person in enumerate(people)]
         assert len(set(held)) == 20
         assert other.claim(desk.add_person("Late", by="test").id) is None

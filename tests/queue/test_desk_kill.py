@@ -30,9 +30,9 @@ def rate(desk, person):
     while (lease := desk.claim(person)) is not None:
         key = f"key of {lease.id}"
         for _ in range(2):  # as a page does that heard nothing
-            given = desk.submit(person, lease.id, Submission(Comparison(0), lease.shown), key)
+            [given] = desk.submit(person, lease.id, [Submission(Comparison(0), lease.first.shown)], key)
         with said:
-            sys.stdout.write(f"{given.id} {person} {lease.request.id}\\n")
+            sys.stdout.write(f"{given.id} {person} {lease.first.request.id}\\n")
             sys.stdout.flush()
 
 with open_desk(sys.argv[1]) as desk:

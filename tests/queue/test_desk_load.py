@@ -14,7 +14,7 @@ from desk_load import Tenure, faults_in, most_at_once, rate_together
 from desk_problems import raters, work
 from sqlalchemy import func, insert, select, update
 
-from rrm.core.annotation import Item, Lease, shown_hash
+from rrm.core.annotation import Item, Lease, Posed, shown_hash
 from rrm.queue import SqlDesk, open_desk
 from rrm.queue.requests import load_request
 from rrm.store import open_store
@@ -32,7 +32,7 @@ class NaiveDesk(SqlDesk):
             mine = select(lease).where(lease.c.person == person)
             held = connection.execute(mine.where(lease.c.state == "live")).one_or_none()
             if held is not None:
-                return self._as_lease(connection, held)
+                return self._as_lease(connection, [held])
             had = mine.with_only_columns(lease.c.item).where(lease.c.state.not_in(["expired", "undone"]))
             free = select(item).where(item.c.taken < item.c.wanted, item.c.id.not_in(had))
             found = connection.execute(free.order_by(item.c.taken, item.c.seq).limit(1)).one_or_none()
@@ -40,11 +40,11 @@ class NaiveDesk(SqlDesk):
                 return None
             request = load_request(connection, found.id)
         now, order = self.clock(), tuple(range(len(request.shown)))
-        made = Lease(
-            self._new_id("lease"), person, request, "work", order, 0, shown_hash(request, order, 0, 7), now + 1.0
-        )
-        about = {"id": made.id, "item": found.id, "question": found.question, "person": person, "purpose": "work"}
-        about |= {"attempt": 0, "order": to_json(order), "guideline": 0, "points": 7, "shown": made.shown}
+        posed = Posed(request, "work", order, shown_hash(request, order, 0, 7))
+        made = Lease(self._new_id("lease"), person, (posed,), request.shown, 0, now + 1.0)
+        about = {"id": made.id, "first": made.id, "position": 0, "item": found.id, "sheet": found.id}
+        about |= {"question": found.question, "person": person, "purpose": "work"}
+        about |= {"attempt": 0, "order": to_json(order), "guideline": 0, "points": 7, "shown": posed.shown}
         with transaction(self._opened.engine, self._opened.location, writes=True) as connection:
             connection.execute(insert(lease), [about | {"at": now, "expires": made.expires, "state": "live"}])
             connection.execute(update(item).where(item.c.seq == found.seq).values(taken=found.taken + 1))

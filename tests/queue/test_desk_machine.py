@@ -92,7 +92,7 @@ class Model:
             for each in mine
             if each.ended in ("answered", "skipped", "requeued") or (not each.ended and each.expires > now)
         )
-        return {question_of(each.lease.request) for each in standing}
+        return {question_of(each.lease.first.request) for each in standing}
 
     def used(self, item: str, now: float) -> tuple[int, int]:
         """How many places of an item are answered, and how many are held."""
@@ -101,7 +101,7 @@ class Model:
             for each in self.kept
         )
         leases = sum(
-            each.lease.request.id == item and not each.ended and each.expires > now for each in self.held.values()
+            each.lease.first.request.id == item and not each.ended and each.expires > now for each in self.held.values()
         )
         return answers, leases
 
@@ -174,14 +174,16 @@ class Desks(RuleBasedStateMachine):
         if lease is None:
             assert not free
             return
-        item = self.model.items[lease.request.id]
+        item = self.model.items[lease.first.request.id]
         assert question_of(item.request) not in touched
         if item.purpose == "work":
-            assert lease.request.id in free
-            assert lease.request.id in drafted or not free & drafted
-        assert lease.draft == self.model.drafts.get((person, lease.request.id))
+            assert lease.first.request.id in free
+            assert lease.first.request.id in drafted or not free & drafted
+        assert lease.draft == self.model.drafts.get((person, lease.first.request.id))
         earlier = [each.lease for each in self.model.held.values() if each.lease.person == person]
-        assert all(each.order == lease.order for each in earlier if each.request == lease.request)
+        assert all(
+            each.first.order == lease.first.order for each in earlier if each.first.request == lease.first.request
+        )
         self.model.held[lease.id] = Held(lease, lease.expires)
 
     def _last(self, who: int, fresh: bool = False) -> Held | None:
@@ -218,11 +220,11 @@ class Desks(RuleBasedStateMachine):
             return
         answer = Reject("both are bad") if better == "bad" else Comparison(better)
         self.keys += 1
-        sent = Submission(answer, held.lease.shown, 1.0)
-        where = (held.lease.person, held.lease.request.id)
+        sent = Submission(answer, held.lease.first.shown, 1.0)
+        where = (held.lease.person, held.lease.first.request.id)
         if not self._is_live(held):
             with pytest.raises(ConflictError):
-                self.desk.submit(held.lease.person, held.lease.id, sent, f"key {self.keys}")
+                self.desk.submit(held.lease.person, held.lease.id, [sent], f"key {self.keys}")
             if held.ended in ("", "expired"):
                 fields = (
                     {"reason": answer.reason} if isinstance(answer, Reject) else {"better": better, "strength": None}
@@ -230,8 +232,8 @@ class Desks(RuleBasedStateMachine):
                 told = {"kind": answer.kind, **fields}
                 self.model.drafts[where] = {"answer": told, "confidence": None, "detail": {}}
             return
-        given = self.desk.submit(held.lease.person, held.lease.id, sent, f"key {self.keys}")
-        assert given.answer == as_requested(answer, held.lease.order)
+        [given] = self.desk.submit(held.lease.person, held.lease.id, [sent], f"key {self.keys}")
+        assert given.answer == as_requested(answer, held.lease.first.order)
         held.ended = "answered"
         self.model.drafts.pop(where, None)
         self.model.kept.append(Kept(given, f"key {self.keys}", held))
@@ -242,8 +244,8 @@ class Desks(RuleBasedStateMachine):
         kept = self.model.kept[which % len(self.model.kept)]
         if kept.held is None:
             return
-        again = Submission(Comparison(None), kept.held.lease.shown)
-        given = self.desk.submit(kept.given.person, kept.held.lease.id, again, kept.key)
+        again = Submission(Comparison(None), kept.held.lease.first.shown)
+        [given] = self.desk.submit(kept.given.person, kept.held.lease.id, [again], kept.key)
         assert (given.id, given.answer, given.state) == (kept.given.id, kept.given.answer, kept.state)
 
     @rule(who=st.integers(0, RATERS - 1), fresh=OFTEN)
@@ -259,7 +261,7 @@ class Desks(RuleBasedStateMachine):
         for _ in range(2):
             self.desk.skip(held.lease.person, held.lease.id, "hard", f"key {self.keys}")
         held.ended = "skipped"
-        self.model.drafts.pop((held.lease.person, held.lease.request.id), None)
+        self.model.drafts.pop((held.lease.person, held.lease.first.request.id), None)
 
     @rule(who=st.integers(0, RATERS - 1), note=st.integers(), fresh=OFTEN)
     def draft(self, who: int, note: int, fresh: bool) -> None:
@@ -271,7 +273,7 @@ class Desks(RuleBasedStateMachine):
                 self.desk.save_draft(held.lease.person, held.lease.id, {"note": note})
             return
         self.desk.save_draft(held.lease.person, held.lease.id, {"note": note})
-        self.model.drafts[held.lease.person, held.lease.request.id] = {"note": note}
+        self.model.drafts[held.lease.person, held.lease.first.request.id] = {"note": note}
 
     @rule(who=st.integers(0, RATERS - 1))
     def undo(self, who: int) -> None:
@@ -285,7 +287,7 @@ class Desks(RuleBasedStateMachine):
         holding = self.model.live(person, now)
         lease = self.desk.undo(person)
         assert last.held is not None
-        assert (lease.request, lease.order) == (last.held.lease.request, last.held.lease.order)
+        assert (lease.first.request, lease.first.order) == (last.held.lease.first.request, last.held.lease.first.order)
         assert lease.draft is not None
         if holding is not None:
             holding.ended = "expired"
@@ -293,7 +295,7 @@ class Desks(RuleBasedStateMachine):
         shown = as_shown(last.given.answer, last.given.order)
         assert lease.draft["answer"]["kind"] == shown.kind
         assert lease.draft["answer"].get("better") == getattr(shown, "better", None)
-        self.model.drafts[person, lease.request.id] = lease.draft
+        self.model.drafts[person, lease.first.request.id] = lease.draft
         self.model.held[lease.id] = Held(lease, lease.expires)
 
     @rule(seconds=st.sampled_from((1.0, 29.0, 31.0, 450.0, 899.0, 900.0, 5_000.0)))
@@ -350,7 +352,7 @@ class Desks(RuleBasedStateMachine):
             return
         self.model.frozen.add(place)
         for held in self.model.held.values():
-            work_here = held.lease.purpose == "work" and held.lease.request.place == place
+            work_here = held.lease.first.purpose == "work" and held.lease.first.request.place == place
             if work_here and self._is_live(held):
                 held.ended = "expired"
         self.frozen_view[place] = self._view(place)
@@ -449,10 +451,10 @@ class Desks(RuleBasedStateMachine):
         asked: dict[str, list[str]] = defaultdict(list)
         for kept in self.model.kept:
             if kept.held is not None and kept.state in ("live", "adjudicated"):
-                asked[kept.given.person].append(question_of(kept.held.lease.request))
+                asked[kept.given.person].append(question_of(kept.held.lease.first.request))
         for person in asked:
             if (held := self.model.live(person, self.clock())) is not None:
-                asked[person].append(question_of(held.lease.request))
+                asked[person].append(question_of(held.lease.first.request))
             assert len(set(asked[person])) == len(asked[person])
 
     @invariant()

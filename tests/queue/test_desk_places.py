@@ -62,10 +62,10 @@ def test_disputed_are_complete_items_whose_answers_differ_the_most_differing_fir
     high = {"node-0": 7, "node-1": 4, "node-2": 4}
     ann, bob = raters(desk, 2)
     while (lease := desk.claim(ann)) is not None:
-        submit(desk, lease, Rating(low[lease.request.node]))
+        submit(desk, lease, Rating(low[lease.first.request.node]))
     while (lease := desk.claim(bob)) is not None and len(high) > 0:
-        if lease.request.node in high:
-            submit(desk, lease, Rating(high.pop(lease.request.node)))
+        if lease.first.request.node in high:
+            submit(desk, lease, Rating(high.pop(lease.first.request.node)))
         else:
             desk.skip(bob, lease.id, "", "k")
     assert desk.disputed() == [(request(0, "rating", outputs=1).id, 1.0), (request(1, "rating", outputs=1).id, 1 / 6)]
@@ -174,7 +174,7 @@ def test_nothing_about_a_frozen_place_changes(either_desk: SqlDesk) -> None:
     either_desk.change_settings({"strategy": "valuable"}, "test")
     submit(either_desk, claimed(either_desk, ann))
     held = claimed(either_desk, bob)
-    if held.request.place == ABOVE:
+    if held.first.request.place == ABOVE:
         either_desk.skip(bob, held.id, "", "away")
         held = claimed(either_desk, bob)
     assert either_desk.freeze(FIRST, "boss") == len([each for each in either_desk.answers() if each.place == FIRST])
@@ -191,7 +191,7 @@ def test_nothing_about_a_frozen_place_changes(either_desk: SqlDesk) -> None:
     either_desk.freeze(FIRST, "boss")
     assert len(either_desk.audit()) == audited
     while (lease := either_desk.claim(bob)) is not None:
-        assert lease.request.place == ABOVE
+        assert lease.first.request.place == ABOVE
         submit(either_desk, lease)
     with pytest.raises(MissingError, match="level 7"):
         either_desk.freeze(Place(level=7), "boss")
@@ -234,7 +234,7 @@ def test_a_place_that_is_opened_again_goes_on_until_the_run_has_taken_it_up(desk
     with pytest.raises(ConflictError, match="not frozen"):
         desk.take_up(FIRST)
     again = claimed(desk, bob)
-    assert (again.order, again.draft) == (held.order, {"note": "mine"})
+    assert (again.first.order, again.draft) == (held.first.order, {"note": "mine"})
     submit(desk, again)
     assert desk.freeze(FIRST, "boss") == 2
     assert desk.take_up(FIRST) == 2
@@ -271,10 +271,10 @@ def test_the_run_gets_live_answers_and_decisions_in_the_place_of_settled_ones(
     assert entry.new == {"answers": len(stand)}
 
 
-def again(desk: SqlDesk, person: str) -> tuple[Submission, str]:
+def again(desk: SqlDesk, person: str) -> tuple[list[Submission], str]:
     """What to send for the item that the person holds, that both outputs are bad."""
     lease = claimed(desk, person)
-    return Submission(Reject("both are bad"), lease.shown, 4.0, None, {"both_bad": True}), "once more"
+    return [Submission(Reject("both are bad"), lease.first.shown, 4.0, None, {"both_bad": True})], "once more"
 
 
 def test_what_the_run_gets_names_outputs_as_the_rater_saw_them(desk: SqlDesk) -> None:

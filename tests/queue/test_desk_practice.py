@@ -34,10 +34,10 @@ def practise(desk: SqlDesk, person: str, *rights: bool) -> list[str]:
     done = []
     for right in rights:
         lease = claimed(desk, person)
-        assert lease.purpose == "practice"
+        assert lease.first.purpose == "practice"
         given = submit(desk, lease, choosing(lease, 0 if right else 1))
         assert given.right is right
-        done.append(lease.request.id)
+        done.append(lease.first.request.id)
     return done
 
 
@@ -51,7 +51,7 @@ def test_who_has_enough_right_goes_on_to_the_work(school: SqlDesk) -> None:
     done += practise(school, ann, True)
     assert len(set(done)) == 3
     assert school.person(ann).state == "active"
-    assert claimed(school, ann).purpose == "work"
+    assert claimed(school, ann).first.purpose == "work"
     assert not school.own_progress(ann).practising
 
 
@@ -93,7 +93,7 @@ def test_passing_practice_items_on_is_no_way_around_them(school: SqlDesk) -> Non
     (ann,) = raters(school, 1)
     for number in range(6):
         lease = claimed(school, ann)
-        assert lease.purpose == "practice"
+        assert lease.first.purpose == "practice"
         school.skip(ann, lease.id, "hard", f"k{number}")
     assert school.person(ann).state == "refused"
 
@@ -107,7 +107,7 @@ def test_a_practice_item_that_ran_out_comes_again_and_none_can_be_undone(school:
     school.save_draft(ann, lease.id, {"note": "hm"})
     clock.now = lease.expires
     again = claimed(school, ann)
-    assert (again.request, again.draft) == (lease.request, {"note": "hm"})
+    assert (again.first.request, again.draft) == (lease.first.request, {"note": "hm"})
     school.skip(ann, again.id, "", "k")
     practise(school, ann, True)
     assert school.person(ann).state == "active"

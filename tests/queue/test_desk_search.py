@@ -52,12 +52,12 @@ def test_every_filter_narrows_and_all_of_them_hold_at_once(either_desk: SqlDesk)
     either_desk.add_items(items)
     (person,) = raters(either_desk, 1)
     lease = claimed(either_desk, person)
-    submit(either_desk, lease, None if lease.request.kind == "comparison" else Rating(3))
+    submit(either_desk, lease, None if lease.first.request.kind == "comparison" else Rating(3))
     assert nodes(either_desk.search_items(place=Place(level=1))) == ["node-6"]
     assert nodes(either_desk.search_items(kind="rating")) == ["node-5"]
     assert nodes(either_desk.search_items(node="node-1")) == ["node-1", "node-11"]
     assert nodes(either_desk.search_items(node="node-1", kind="rating")) == []
-    assert nodes(either_desk.search_items(state="complete")) == [lease.request.node]
+    assert nodes(either_desk.search_items(state="complete")) == [lease.first.request.node]
     assert len(either_desk.search_items(state="open")) == 4
     either_desk.freeze(Place(level=1), "test")
     assert nodes(either_desk.search_items(state="frozen")) == ["node-6"]
@@ -69,7 +69,7 @@ def test_answers_and_holders_are_counted_for_work_and_for_checks(either_desk: Sq
     either_desk.add_items([*work(1, 2, 3, 4, 5, 6, wanted=2), *known("gold", 7)])
     one, two = raters(either_desk, 2)
     answered = 0
-    while (lease := either_desk.claim(one)) is not None and lease.purpose != "gold":
+    while (lease := either_desk.claim(one)) is not None and lease.first.purpose != "gold":
         submit(either_desk, lease)
         answered += 1
     assert lease is not None, "a gold item comes once in two items"
@@ -80,7 +80,7 @@ def test_answers_and_holders_are_counted_for_work_and_for_checks(either_desk: Sq
     assert (rows["gold"].answers, rows["gold"].held) == (1, 0)
     assert sum(row.answers for row in either_desk.search_items() if row.purpose == "work") == answered
     held = claimed(either_desk, two)
-    assert [row.held for row in either_desk.search_items() if row.id == held.request.id] == [1]
+    assert [row.held for row in either_desk.search_items() if row.id == held.first.request.id] == [1]
 
 
 def test_pages_follow_one_another_without_gap_or_double(either_desk: SqlDesk) -> None:
@@ -190,7 +190,7 @@ def test_who_holds_an_item_or_answered_lately_is_at_work(either_desk: SqlDesk, c
     found = either_desk.at_work(clock.now - 600)
     assert [(each.person, each.item, each.since, each.last) for each in found] == [
         (two, None, None, clock.now),
-        (one, lease.request.id, begun, None),
+        (one, lease.first.request.id, begun, None),
     ]
     clock.now += 3600  # the lease has run out, and nobody has answered for an hour
     assert either_desk.at_work(clock.now - 600) == []

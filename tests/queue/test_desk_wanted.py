@@ -30,7 +30,7 @@ def test_only_items_on_which_raters_differ_ask_for_more(desk: SqlDesk) -> None:
     for number, person in enumerate(raters(desk, 2)):
         for _ in range(2):
             lease = claimed(desk, person)
-            submit(desk, lease, choosing(lease, number if lease.request.node == "node-1" else 0))
+            submit(desk, lease, choosing(lease, number if lease.first.request.node == "node-1" else 0))
     assert desk.disputed_count() == 1
     assert desk.want(3, "test", disputed=True) == 1
     assert wanted(desk) == {"node-1": 3, "node-2": 2}
@@ -56,19 +56,19 @@ def test_a_retired_item_is_handed_out_no_more_and_its_answers_stand(either_desk:
     answer_all(either_desk, ann)
     held = claimed(either_desk, bob)
     either_desk.save_draft(bob, held.id, {"text": "half"})
-    assert either_desk.retire([held.request.id], "test") == 1
+    assert either_desk.retire([held.first.request.id], "test") == 1
     with pytest.raises(ConflictError):
         submit(either_desk, held)
-    assert either_desk.retire([held.request.id], "test") == 0
+    assert either_desk.retire([held.first.request.id], "test") == 0
     other = claimed(either_desk, bob)
-    assert other.request.id != held.request.id
+    assert other.first.request.id != held.first.request.id
     submit(either_desk, other)
     assert either_desk.claim(bob) is None
-    [row] = [row for row in either_desk.search_items() if row.id == held.request.id]
+    [row] = [row for row in either_desk.search_items() if row.id == held.first.request.id]
     assert (row.state, row.answers, row.wanted, row.held) == ("complete", 1, 1, 0)
     either_desk.want(2, "test", place=Place(level=0))  # brings it back
     again = claimed(either_desk, bob)
-    assert again.request.id == held.request.id
+    assert again.first.request.id == held.first.request.id
     assert again.draft is not None
 
 

@@ -308,14 +308,14 @@ def test_answers_at_the_desk_count_until_the_run_takes_them_up_and_then_once(fol
         before = nodes.version()
         lease = desk.claim(person)
         assert lease is not None
-        desk.submit(person, lease.id, Submission(Label(True), lease.shown, 3.0), "key-0000001")
+        desk.submit(person, lease.id, [Submission(Label(True), lease.first.shown, 3.0)], "key-0000001")
         assert nodes.marks([LEFT])[LEFT].ratings == 1
         assert nodes.version() != before
         desk.undo(person)
         assert nodes.marks([LEFT])[LEFT].ratings == 0
         lease = desk.claim(person)
         assert lease is not None
-        desk.submit(person, lease.id, Submission(Label(False), lease.shown, 3.0), "key-0000002")
+        desk.submit(person, lease.id, [Submission(Label(False), lease.first.shown, 3.0)], "key-0000002")
         desk.freeze(Place(), "test")
         assert nodes.marks([LEFT])[LEFT].ratings == 1
         desk.take_up(Place())

@@ -116,9 +116,9 @@ def fill(desk: SqlDesk, clock: Clock, end: float) -> None:
             continue
         if random.random() < 0.015:
             desk.flag(person.id, lease.id, "The guidelines do not say what to do when both name the wrong person.")
-        answer = _shown(random, truth[lease.request.id], lease.order, hasty)
+        answer = _shown(random, truth[lease.first.request.id], lease.first.order, hasty)
         sure = random.choice([0.5, 0.75, 1.0]) if isinstance(answer, Rating) else None
-        desk.submit(person.id, lease.id, Submission(answer, lease.shown, seconds, sure), f"answer-{turn:05d}")
+        desk.submit(person.id, lease.id, [Submission(answer, lease.first.shown, seconds, sure)], f"answer-{turn:05d}")
     desk.claim(people[0].id)
     clock.now = end
 

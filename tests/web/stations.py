@@ -120,8 +120,12 @@ def claim(client: TestClient) -> dict[str, Any]:
 
 
 def answer_for(lease: Mapping[str, Any]) -> dict[str, Any]:
-    """A legal answer to a lease, as its page would send it."""
-    places = list(range(len(lease["outputs"])))
+    """A legal answer to the first question of a lease, as its page would send it."""
+    return answer_to(lease["questions"][0])
+
+
+def answer_to(question: Mapping[str, Any]) -> dict[str, Any]:
+    places = list(range(len(question["outputs"])))
     return {
         "comparison": {"kind": "comparison", "better": 1, "strength": 0.5, "both_bad": False},
         "ranking": {"kind": "ranking", "best_first": places[::-1]},
@@ -131,12 +135,18 @@ def answer_for(lease: Mapping[str, Any]) -> dict[str, Any]:
         "demonstration": {"kind": "demonstration", "text": "a text of my own"},
         "critique": {"kind": "critique", "text": "too short", "spans": [[0, 3]], "source_spans": [[0, 4, 7]]},
         "reject": {"kind": "reject", "reason": "not a summary"},
-    }[lease["kind"]]
+    }[question["kind"]]
 
 
 def submission_for(lease: Mapping[str, Any], answer: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     chosen = dict(answer) if answer is not None else answer_for(lease)
-    return {"key": new_key(), "shown": lease["shown"], "answer": chosen, "seconds": 4.5, **more}
+    key = more.pop("key", None) or new_key()
+    first = {"shown": lease["questions"][0]["shown"], "answer": chosen, "seconds": 4.5, **more}
+    others = [
+        {"shown": question["shown"], "answer": answer_to(question), "seconds": 1.5}
+        for question in lease["questions"][1:]
+    ]
+    return {"key": key, "answers": [first, *others]}
 
 
 def submit(client: TestClient, lease: Mapping[str, Any], answer: Mapping[str, Any] | None = None, **more: Any) -> Any:

@@ -91,9 +91,9 @@ def rate_all(house: House, name: str, better: dict[str, int], seconds: float = 4
     """Answer every comparison: output `better` of the request, 0 where none is named; labels are good."""
     person = house.persons[name].id
     while (lease := house.desk.claim(person)) is not None:
-        chosen = better.get(lease.request.node, 0)
-        answer = Label(True) if lease.request.kind == "label" else Comparison(lease.order.index(chosen))
-        house.desk.submit(person, lease.id, Submission(answer, lease.shown, seconds), new_key())
+        chosen = better.get(lease.first.request.node, 0)
+        answer = Label(True) if lease.first.request.kind == "label" else Comparison(lease.first.order.index(chosen))
+        house.desk.submit(person, lease.id, [Submission(answer, lease.first.shown, seconds)], new_key())
 
 
 def audited(house: House) -> list[str]:
@@ -401,7 +401,9 @@ def test_an_unknown_order_is_no_way_into_the_query(home: House) -> None:
 
 
 def test_an_item_opens_to_its_answers_of_every_state(home: House) -> None:
-    while (lease := claim(home.clients["anna"]))["kind"] != "comparison":  # chance decides what comes first
+    while (lease := claim(home.clients["anna"]))["questions"][0][
+        "kind"
+    ] != "comparison":  # chance decides what comes first
         submit(home.clients["anna"], lease)
     submit(home.clients["anna"], lease, {"kind": "comparison", "better": 0, "strength": 1.0, "both_bad": False})
     assert home.clients["anna"].post("/api/undo", json={}).status_code == 200
@@ -629,7 +631,7 @@ def test_every_kind_can_be_settled(house: House) -> None:
     for name, value in (("anna", 2), ("ben", 6)):
         client = house.clients[name]
         while (lease := client.post("/api/claim", json={}).json()["lease"]) is not None:
-            answer = {"kind": "rating", "value": value} if lease["kind"] == "rating" else None
+            answer = {"kind": "rating", "value": value} if lease["questions"][0]["kind"] == "rating" else None
             assert (
                 client.post(f"/api/leases/{lease['id']}/answer", json=submission_for(lease, answer)).status_code == 200
             )

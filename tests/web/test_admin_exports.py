@@ -37,7 +37,8 @@ def answer_everything(home: House) -> None:
         while client.post("/api/claim", json={}).json()["lease"] is not None:
             lease = claim(client)
             text = next(texts)
-            answer = {"kind": lease["kind"], "text": text} if lease["kind"] in ("demonstration", "critique") else None
+            kind = lease["questions"][0]["kind"]
+            answer = {"kind": kind, "text": text} if kind in ("demonstration", "critique") else None
             assert submit(client, lease, answer).status_code == 200
 
 
@@ -61,7 +62,7 @@ def test_json_lines_hold_every_answer_that_counts_with_its_texts(home: House) ->
             held.seconds,
         )
         shown = home.desk.item(held.item).request.shown
-        assert row["outputs"] == [shown[place].text for place in held.order]
+        assert row["outputs"] == [shown[place].text for place in held.first.order]
         assert "name" not in row
     assert {row["text"] for row in rows if row["kind"] == "demonstration"} <= set(FORMULAS)
 
@@ -211,6 +212,6 @@ def test_submissions_go_on_while_an_export_waits_for_its_reader(home: House) -> 
     first = next(chunks)
     lease = home.desk.claim(home.persons["anna"].id)
     assert lease is not None
-    home.desk.submit(lease.person, lease.id, Submission(Label(True), lease.shown), new_key())
+    home.desk.submit(lease.person, lease.id, [Submission(Label(True), lease.first.shown)], new_key())
     assert first.startswith(b'{"id":')
     list(chunks)

@@ -261,7 +261,7 @@ def test_a_critique_that_another_rater_rejected_is_settled_with_its_passages_to_
             desk.set_state(person, "active", "test")
             lease = desk.claim(person)
             assert lease is not None
-            desk.submit(person, lease.id, Submission(answer, lease.shown, 3.0), f"answer-{name}")
+            desk.submit(person, lease.id, [Submission(answer, lease.first.shown, 3.0)], f"answer-{name}")
         with visiting(chromium, url) as page:
             come_in(page, desk, url, "adjudicator", "Jude")
             page.goto("/admin/adjudicate")
@@ -376,10 +376,12 @@ def test_nothing_that_somebody_wrote_is_ever_run(chromium: Any, fresh: tuple[Sql
     for place, person in enumerate(evil):
         desk.set_state(person, "active", "test")
         lease = desk.claim(person)
-        assert lease is not None and lease.request == request
+        assert lease is not None and lease.first.request == request
         desk.flag(person, lease.id, NASTY)
-        answer = Comparison(lease.order.index(place))
-        desk.submit(person, lease.id, Submission(answer, lease.shown, 3.0, detail={"note": NASTY}), f"evil-key-{place}")
+        answer = Comparison(lease.first.order.index(place))
+        desk.submit(
+            person, lease.id, [Submission(answer, lease.first.shown, 3.0, detail={"note": NASTY})], f"evil-key-{place}"
+        )
     with visiting(chromium, url) as page:
         come_in(page, desk, url, "admin", f"{name} the admin")
         for each in PAGES:

@@ -885,7 +885,7 @@ def test_no_kind_s_page_scrolls_sideways_or_shuts_anybody_out(
     with scene(tmp_path, items) as at, rating(at, chromium, width=width, scheme=scheme) as page:
         for number in range(1, len(items) + 1):
             item_number(page, number)
-            kind = at.desk.claim(page.person).request.kind
+            kind = at.desk.claim(page.person).first.request.kind
             seen.add(kind)
             assert_fits(page)
             assert_accessible(page)

@@ -227,7 +227,7 @@ def test_in_drafts_diffs_and_marks(kind: str, tmp_path: Path, chromium: Any) -> 
             assert "".join(content(page, ".diff span, .diff ins")) == f"mine {everything}"
         if kind == "critique":
             assert content(page, ".marks mark") == [f"output 0 {everything}"[: len(everything)]]
-        at.desk.submit(person, lease.id, Submission(KINDS[kind](everything), lease.shown), "key")
+        at.desk.submit(person, lease.id, [Submission(KINDS[kind](everything), lease.first.shown)], "key")
         press(page, "Escape")
         press(page, "l")
         page.wait_for_selector("dialog li")

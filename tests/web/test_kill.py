@@ -39,7 +39,8 @@ class Rater:
                 better = chance.randrange(2)
                 key = f"{self.name}-{len(self.acknowledged):08d}"
                 answer = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
-                body = {"key": key, "shown": lease["shown"], "answer": answer, "seconds": 1.0}
+                shown = lease["questions"][0]["shown"]
+                body = {"key": key, "answers": [{"shown": shown, "answer": answer, "seconds": 1.0}]}
                 told = self._insist(f"/api/leases/{lease['id']}/answer", body)
                 assert told["id"] not in self.acknowledged, "one answer was acknowledged as two"
                 self.acknowledged[told["id"]] = lease["item"], better

@@ -1,6 +1,7 @@
 """Answers of every kind, from the page's JSON to the value on record and back."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rrm.core.annotation import Lease
+from rrm.core.annotation import Lease, Posed
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -35,7 +36,7 @@ from rrm.web.kinds import (
     summary,
     to_answer,
 )
-from rrm.web.shown import lease_json, shown_texts
+from rrm.web.shown import lease_json
 
 BODY: TypeAdapter[Any] = TypeAdapter(AnswerBody)
 
@@ -244,14 +245,17 @@ def test_both_bad_goes_back_as_the_comparison_that_it_was() -> None:
 
 
 def test_what_a_page_shows_of_a_lease_tells_no_check_from_work() -> None:
-    lease = Lease("l", "p", item("comparison", "first", "second"), "gold", (1, 0), 3, "hash", 1100.0, None)
+    request = item("comparison", "first", "second")
+    posed = Posed(request, "gold", (1, 0), "hash")
+    lease = Lease("l", "p", (posed,), request.shown[::-1], 3, 1100.0, None)
     shown = lease_json(lease, 1000.0, True)
-    assert shown == lease_json(Lease(**{**vars(lease), "purpose": "work"}), 1000.0, True)
+    assert shown == lease_json(replace(lease, questions=(replace(posed, purpose="work"),)), 1000.0, True)
     assert shown["outputs"] == [{"text": "second"}, {"text": "first"}]
-    assert shown_texts(lease) == ["second", "first"]
+    [question] = shown["questions"]
+    assert (question["outputs"], question["shown"]) == ([0, 1], "hash")
     assert shown["expires_in"] == 100.0
     assert [each["score"] for each in shown["passages"]] == [None, 0.25]
-    assert shown["answers"] == ["comparison", "reject"]
+    assert question["answers"] == ["comparison", "reject"]
     assert "output" not in str(shown["passages"])  # no ids of outputs or nodes
 
 

@@ -70,7 +70,12 @@ def seen_of(client: Any) -> Iterator[tuple[str, dict[str, Hashable]]]:
         noted: dict[str, Hashable] = {
             "keys": tuple(sorted(lease)),
             "labels": tuple((each["label"], each["score"] is None) for each in lease["passages"]),
-            **{name: str(lease[name]) for name in lease if name not in ("id", "item", "shown", "passages", "outputs")},
+            **{
+                name: str(lease[name])
+                for name in lease
+                if name not in ("id", "item", "questions", "passages", "outputs")
+            },
+            "questions": str([{**each, "shown": len(each["shown"])} for each in lease["questions"]]),
             "wider tells": client.get(f"/api/leases/{lease['id']}/wider").status_code,
             "left": progress["left"] - before.get("left", progress["left"] + 1),
             "sum": progress["left"] + progress["done"] - before.get("left", 0) - before.get("done", 0) if before else 0,

@@ -101,9 +101,9 @@ def test_an_address_that_is_not_there_says_so(shared: House) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"key": "k", "shown": SEEDED[0], "answer": {"kind": SEEDED[1]}},
+        {"key": "k", "answers": [{"shown": SEEDED[0], "answer": {"kind": SEEDED[1]}}]},
         {SEEDED[0]: 1},
-        {"key": SEEDED[0] * 100, "shown": "x", "answer": {"kind": "label", "good": SEEDED[1]}},
+        {"key": SEEDED[0] * 100, "answers": [{"shown": "x", "answer": {"kind": "label", "good": SEEDED[1]}}]},
     ],
 )
 def test_a_refusal_does_not_repeat_long_or_secret_input(shared: House, body: dict[str, Any]) -> None:

@@ -72,8 +72,11 @@ BY_KIND = {
                  ("source_spans.0.0", "number")],
     "reject": [("reason", "text")],
 }  # fmt: skip
-COMMON = [("key", "text"), ("shown", "text"), ("seconds", "number"), ("confidence", "number"), ("detail", "text"),
-          ("detail.away", "number"), ("answer", "text"), ("answer.kind", "text")]  # fmt: skip
+COMMON = [("key", "text"), ("answers", "text"), ("answers.0", "text"), *(
+    (f"answers.0.{name}", sort) for name, sort in [
+        ("shown", "text"), ("seconds", "number"), ("confidence", "number"), ("detail", "text"),
+        ("detail.away", "number"), ("answer", "text"), ("answer.kind", "text"),
+    ])]  # fmt: skip
 
 
 def put(body: Any, path: str, value: Any) -> Any:
@@ -128,15 +131,15 @@ def test_no_field_of_the_raters_routes_fails(house: House, path: str) -> None:
 @pytest.mark.parametrize("kind", BY_KIND)
 def test_no_field_of_an_answer_fails(house: House, kind: str) -> None:
     lease = lease_of(house, kind)
-    body = {**submission_for(lease), "confidence": 0.5, "detail": {"away": 1.0}}
-    fields = [(f"answer.{name}", sort) for name, sort in BY_KIND[kind]]
+    body = submission_for(lease, confidence=0.5, detail={"away": 1.0})
+    fields = [(f"answers.0.answer.{name}", sort) for name, sort in BY_KIND[kind]]
     check(house, "POST", f"/api/leases/{lease['id']}/answer", bodies(body, fields + COMMON * (kind == "label")))
 
 
 def lease_of(house: House, kind: str) -> dict[str, Any]:
     """Go through the items until one of this kind comes."""
     anna = house.clients["anna"]
-    while (lease := claim(anna))["kind"] != kind:
+    while (lease := claim(anna))["questions"][0]["kind"] != kind:
         skipped = {"key": new_key(), "reason": "another kind"}
         assert anna.post(f"/api/leases/{lease['id']}/skip", json=skipped).status_code == 200
     return lease

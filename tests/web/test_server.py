@@ -187,7 +187,8 @@ def test_a_signal_ends_the_server_and_nothing_is_lost(tmp_path: Path, number: si
         headers = {"Origin": process.address, "Cookie": f"rrm-{process.port}={session}"}
         with httpx.Client(base_url=process.address, headers=headers) as client:
             lease = client.post("/api/claim", json={}).json()["lease"]
-            body = {"key": new_key(), "shown": lease["shown"], "answer": {"kind": "label", "good": True}}
+            shown = lease["questions"][0]["shown"]
+            body = {"key": new_key(), "answers": [{"shown": shown, "answer": {"kind": "label", "good": True}}]}
             assert client.post(f"/api/leases/{lease['id']}/answer", json=body).status_code == 200
             assert process.end(number) == (0, "ended\n")  # the client's connection is still open
     finally:

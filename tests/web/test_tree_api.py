@@ -465,12 +465,12 @@ def test_answers_at_the_desk_are_told_before_the_run_takes_them_up_and_once_afte
 
     assert answers() == []
     lease = desk.claim(rater)
-    desk.submit(rater, lease.id, Submission(Label(True), lease.shown, 7.5), "key-00000001")
+    desk.submit(rater, lease.id, [Submission(Label(True), lease.first.shown, 7.5)], "key-00000001")
     assert answers() == [(rater, "waiting", 7.5, True)]
     desk.undo(rater)
     assert answers() == [(rater, "undone", 7.5, True)]
     lease = desk.claim(rater)
-    desk.submit(rater, lease.id, Submission(Label(True), lease.shown, 8.5), "key-00000002")
+    desk.submit(rater, lease.id, [Submission(Label(True), lease.first.shown, 8.5)], "key-00000002")
     desk.freeze(Place(), "test")
     desk.take_up(Place())
     assert answers() == [(rater, "undone", 7.5, True), (rater, "recorded", 8.5, True)]
@@ -490,8 +490,8 @@ def test_an_answer_says_the_same_before_and_after_it_is_taken_up_in_whatever_ord
     for number in range(6):
         rater = desk.add_person(f"Rater {number}", by="test").id
         lease = desk.claim(rater)
-        answer = Comparison(lease.order.index(better))
-        desk.submit(rater, lease.id, Submission(answer, lease.shown, 5.0), f"key-{number:08d}")
+        answer = Comparison(lease.first.order.index(better))
+        desk.submit(rater, lease.id, [Submission(answer, lease.first.shown, 5.0)], f"key-{number:08d}")
 
     def said() -> set[tuple[str, str]]:
         (found,) = [each for each in node(client, LEAF)["requests"] if each["id"] == request.id]

@@ -57,13 +57,15 @@ def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
     anna = counting.clients["anna"]
     lease = claim(anna)
     assert set(lease) == {
-        "id", "item", "kind", "practice", "criterion", "instruction",
-        "context", "passages", "outputs", "max_tokens",
-        "points", "guideline", "shown", "expires_in", "draft", "wider", "answers",
+        "id", "item", "practice", "instruction", "context", "passages", "outputs", "questions",
+        "points", "guideline", "expires_in", "draft", "wider",
     }  # fmt: skip
+    [question] = lease["questions"]
+    assert set(question) == {"kind", "criterion", "max_tokens", "answers", "outputs", "shown"}
+    assert question["outputs"] == list(range(len(lease["outputs"])))
     assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
     assert lease["context"] == "A fable."
-    assert (lease["max_tokens"], lease["points"], lease["wider"], lease["practice"]) == (0, 7, True, False)
+    assert (question["max_tokens"], lease["points"], lease["wider"], lease["practice"]) == (0, 7, True, False)
     assert 0 < lease["expires_in"] <= 900
     again = claim(anna)
     assert {**again, "expires_in": 0} == {**lease, "expires_in": 0}
@@ -73,8 +75,8 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
     anna = counting.clients["anna"]
     leases, following = {}, anna.post("/api/claim", json={}).json()
     while (lease := following["lease"]) is not None:
-        leases[lease["kind"]] = lease
-        more = {"confidence": 0.75} if lease["kind"] == "rating" else {}
+        leases[lease["questions"][0]["kind"]] = lease
+        more = {"confidence": 0.75} if lease["questions"][0]["kind"] == "rating" else {}
         answered = submit(anna, lease, **more)
         assert answered.status_code == 200, answered.text
         assert answered.json()["practice"] is None
@@ -109,7 +111,7 @@ def test_an_answer_is_recorded_by_the_criterion_that_its_page_named(tmp_path: Pa
     with house_in(tmp_path, [Item(request)]) as house:
         anna = house.add("anna")
         lease = claim(anna)
-        assert lease["criterion"] == "accuracy"
+        assert lease["questions"][0]["criterion"] == "accuracy"
         assert submit(anna, lease).status_code == 200
         house.desk.freeze(request.place, "test")
         house.desk.take_up(request.place)
@@ -185,7 +187,7 @@ def test_a_draft_is_kept_with_its_tokens_counted_and_comes_back(counting: House)
 
 def test_a_text_beyond_the_budget_is_refused_with_both_numbers(counting: House) -> None:
     anna = counting.clients["anna"]
-    while (lease := claim(anna))["kind"] != "demonstration":
+    while (lease := claim(anna))["questions"][0]["kind"] != "demonstration":
         submit(anna, lease)
     refused = submit(anna, lease, {"kind": "demonstration", "text": "word " * 41})
     assert refused.status_code == 422
@@ -210,7 +212,7 @@ def test_an_answer_sent_again_with_its_key_is_the_same_answer(house: House) -> N
 def test_an_answer_to_another_page_than_was_leased_is_a_conflict(house: House) -> None:
     anna = house.clients["anna"]
     lease = claim(anna)
-    answered = anna.post(f"/api/leases/{lease['id']}/answer", json={**submission_for(lease), "shown": "shown-0"})
+    answered = anna.post(f"/api/leases/{lease['id']}/answer", json=submission_for(lease, shown="shown-0"))
     assert answered.status_code == 409
     assert submit(anna, lease).status_code == 200
 
@@ -260,10 +262,10 @@ def test_undo_brings_the_item_back_as_it_was_shown_with_the_answer(house: House)
     lease = claim(anna)
     submit(anna, lease)
     (entry,) = anna.get("/api/history").json()
-    assert (entry["item"], entry["kind"]) == (lease["item"], lease["kind"])
+    assert (entry["item"], entry["kind"]) == (lease["item"], lease["questions"][0]["kind"])
     back = anna.post("/api/undo", json={}).json()["lease"]
     assert back["item"] == lease["item"]
-    assert back["draft"]["answer"]["kind"] == lease["kind"]
+    assert back["draft"]["answer"]["kind"] == lease["questions"][0]["kind"]
     assert given_of(house) == []
     assert anna.get("/api/history").json() == []
     assert submit(anna, back).status_code == 200
@@ -311,9 +313,10 @@ def practise(house: House, name: str, right: bool) -> dict[str, Any]:
         better = good if right else 1 - good
         answer = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
         told = submit(house.clients[name], lease, answer).json()
-        assert told["practice"]["right"] is right
-        assert told["practice"]["expected"]["better"] == good  # as shown, not as recorded
-        assert told["practice"]["explanation"].startswith("why ")
+        [practice] = told["practice"]
+        assert practice["right"] is right
+        assert practice["expected"]["better"] == good  # as shown, not as recorded
+        assert practice["explanation"].startswith("why ")
     return told
 
 
@@ -372,7 +375,7 @@ def test_text_that_no_utf8_can_say_is_still_shown(tmp_path: Path) -> None:
         house = House(Station(desk, PLENTY))
         anna = house.add("anna")
         lease = claim(anna)
-        broken = replace(desk.lease(house.persons["anna"].id, lease["id"]).request.view, context="a\ud800b")
+        broken = replace(desk.lease(house.persons["anna"].id, lease["id"]).first.request.view, context="a\ud800b")
 
         class Broken:
             def __getattr__(self, name: str) -> Any:
@@ -380,7 +383,8 @@ def test_text_that_no_utf8_can_say_is_still_shown(tmp_path: Path) -> None:
 
             def claim(self, person: str) -> Any:
                 found = desk.claim(person)
-                return replace(found, request=replace(found.request, view=broken))
+                posed = replace(found.first, request=replace(found.first.request, view=broken))
+                return replace(found, questions=(posed,))
 
         odd = House(Station(Broken(), PLENTY))  # type: ignore[arg-type]
         answered = odd.client(house.session("anna")).post("/api/claim", json={})

@@ -7,14 +7,14 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import APIRouter, Depends, Query
 
 from rrm.core import values
-from rrm.core.annotation import Annotation, ItemState, Lease, Person
+from rrm.core.annotation import Annotation, ItemState, Person
 from rrm.core.desk import DeskReader
 from rrm.core.place import Place
 from rrm.web.access import Id, allow
 from rrm.web.admin.viewing import Number, names_for
 from rrm.web.kinds import answer_json, summary
 from rrm.web.places import Wording
-from rrm.web.shown import lease_json
+from rrm.web.shown import question_json, view_json
 from rrm.web.station import Gate
 
 SEARCHED_AT_ONCE = 2_500
@@ -70,11 +70,16 @@ def router(gate: Gate, desk: DeskReader) -> APIRouter:
 
 def shown_item(desk: DeskReader, request: values.Request) -> dict[str, Any]:
     """Return what a rater's page shows of an item, but outputs in the request's own order."""
-    order = tuple(range(len(request.shown)))
-    points = desk.settings().rating_points
-    shown = Lease("", "", request, "work", order, guideline=0, shown="", expires=0.0, points=points)
-    budget = {"max_tokens": request.view.max_tokens}
-    return {**lease_json(shown, 0.0, wider=False), **budget, **Wording(desk)(request.place), "node": request.node}
+    return {
+        "item": request.id,
+        **view_json(request.view),
+        "outputs": [{"text": each.text} for each in request.shown],
+        **question_json(request),
+        "max_tokens": request.view.max_tokens,
+        "points": desk.settings().rating_points,
+        **Wording(desk)(request.place),
+        "node": request.node,
+    }
 
 
 def given(desk: DeskReader, viewer: Person, item: str) -> list[dict[str, Any]]:

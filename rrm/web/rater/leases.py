@@ -1,21 +1,21 @@
 """How items are handed out and answers come in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from rrm.core.annotation import Annotation, Lease, Person, Submission, consent_id
+from rrm.core.annotation import MOST_QUESTIONS, Annotation, Lease, Person, Submission, consent_id
 from rrm.core.desk import DeskReader, RaterDesk
-from rrm.core.errors import AccessError, ConflictError, MissingError
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.web.access import Id, allow, limit
 from rrm.web.fields import Body, Detail, Key, Nothing, Reason
 from rrm.web.guidelines import guideline_html
-from rrm.web.kinds import AnswerBody, Question, answer_json, to_answer
+from rrm.web.kinds import AnswerBody, Made, Question, answer_json, to_answer
 from rrm.web.rater.wider import Wider
-from rrm.web.shown import lease_json, shown_texts
+from rrm.web.shown import lease_json
 from rrm.web.station import Gate
 
 _LONGEST_WORK = 7 * 24 * 3600.0  # seconds of active time that one answer can claim
@@ -27,15 +27,21 @@ class Drafting(Body):
     draft: dict[str, Any]
 
 
-class Answering(Body):
-    """An answer; the same `key` again means the same answer. `seconds` is active time."""
+class Answer(Body):
+    """An answer to one question. `seconds` is active time, of a further question what it took beyond the one before."""
 
-    key: Key
     shown: Annotated[str, Field(min_length=1, max_length=100)]
     answer: AnswerBody
     seconds: Annotated[float, Field(ge=0, le=_LONGEST_WORK)] | None = None
     confidence: Annotated[float, Field(gt=0, le=1)] | None = None
     detail: Detail = Field(default_factory=dict)
+
+
+class Answering(Body):
+    """The answers to all questions of a lease, in their order; the same `key` again means the same answers."""
+
+    key: Key
+    answers: Annotated[list[Answer], Field(min_length=1, max_length=MOST_QUESTIONS)]
 
 
 class Skipping(Body):
@@ -89,7 +95,7 @@ def router(gate: Gate, work: Work) -> APIRouter:
     @routes.get("/leases/{id}/wider")
     def wider(id: Id, person: Rater) -> dict[str, Any]:
         lease = desk.lease(person.id, id)
-        found = work.wider(lease.request.id)
+        found = work.wider(lease.first.request.id)
         if found is None:
             raise MissingError("what stands around this source is not on record")
         return dict(zip(("before", "text", "after"), found, strict=True))
@@ -107,9 +113,10 @@ def router(gate: Gate, work: Work) -> APIRouter:
     @routes.post("/leases/{id}/answer")
     def answer(id: Id, person: Rater, body: Answering) -> dict[str, Any]:
         limit(gate, "answers", person.id, gate.settings.answers_a_minute)
-        annotation = desk.submit(person.id, id, _submission(work, person, id, body), body.key)
-        practice = _told(work, annotation) if annotation.purpose == "practice" else None
-        return {"id": annotation.id, "practice": practice, "next": _claimed(work, person)}
+        annotations = desk.submit(person.id, id, _submissions(work, person, id, body.answers), body.key)
+        is_practice = annotations[0].purpose == "practice"
+        practice = [_told(work, each) for each in annotations] if is_practice else None
+        return {"id": annotations[0].id, "practice": practice, "next": _claimed(work, person)}
 
     @routes.post("/leases/{id}/skip")
     def skip(id: Id, person: Rater, body: Skipping) -> dict[str, Any]:
@@ -176,25 +183,36 @@ def _why_none(person: Person) -> str:
 
 
 def _shown(work: Work, lease: Lease) -> dict[str, Any]:
-    return lease_json(lease, work.clock(), work.wider(lease.request.id) is not None)
+    return lease_json(lease, work.clock(), work.wider(lease.first.request.id) is not None)
 
 
-def _submission(work: Work, person: Person, id: str, body: Answering) -> Submission:
-    """Return what was sent, checked against the item.
+def _submissions(work: Work, person: Person, id: str, answers: Sequence[Answer]) -> list[Submission]:
+    """Return what was sent, checked against the items.
 
-    An item that is no longer at hand cannot be checked against; the desk then refuses the answer as too
+    Items that are no longer at hand cannot be checked against; the desk then refuses the answers as too
     late, or knows the key and returns what it was given before.
     """
-    seconds = body.seconds
     try:
         lease = work.rater.lease(person.id, id)
     except ConflictError:
-        made = body.answer.made(work.read.settings().rating_points)
-    else:
-        made = to_answer(body.answer, Question(lease.request, shown_texts(lease), lease.points, work.count))
-        # by the server's clock nobody can have worked for longer than the item was at hand
-        seconds = None if seconds is None else min(seconds, max(0.0, work.clock() - lease.since))
-    return Submission(made.answer, body.shown, seconds, body.confidence, {**body.detail, **made.detail})
+        points = work.read.settings().rating_points
+        return [_submission(each, each.answer.made(points), each.seconds) for each in answers]
+    if len(answers) != len(lease.questions):
+        raise InputError(f"this sheet has {len(lease.questions)} questions, and {len(answers)} answers came")
+    # by the server's clock nobody can have worked for longer than the sheet was at hand
+    left = max(0.0, work.clock() - lease.since)
+    submissions = []
+    for each, posed in zip(answers, lease.questions, strict=True):
+        texts = [shown.text for shown in posed.outputs]
+        made = to_answer(each.answer, Question(posed.request, texts, lease.points, work.count))
+        seconds = None if each.seconds is None else min(each.seconds, left)
+        left -= seconds or 0.0
+        submissions.append(_submission(each, made, seconds))
+    return submissions
+
+
+def _submission(sent: Answer, made: Made, seconds: float | None) -> Submission:
+    return Submission(made.answer, sent.shown, seconds, sent.confidence, {**sent.detail, **made.detail})
 
 
 def _told(work: Work, annotation: Annotation) -> dict[str, Any]:

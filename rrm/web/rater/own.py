@@ -1,6 +1,7 @@
 """What raters see of themselves: who they are, how far they have come, their last answers."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any, TypeAlias
 
@@ -16,7 +17,7 @@ from rrm.web.kinds import answer_json
 from rrm.web.station import Gate
 
 HISTORY = 10
-"""How many of the own answers a rater sees."""
+"""How many of the sheets that they have answered a rater sees."""
 
 
 def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
@@ -40,15 +41,18 @@ def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
 
     @routes.get("/history")
     def history(person: Rater) -> list[dict[str, Any]]:
-        own = (each for each in read.answers(person=person.id) if _remembered(each))
+        last = deque(_sheets(each for each in read.answers(person=person.id) if _remembered(each)), maxlen=HISTORY)
+        own = [each for sheet in reversed(last) for each in sheet]
+        asked = read.asked([each.item for each in own])
         return [
             {
                 "item": each.item,
                 "kind": each.kind,
+                "criterion": asked[each.item].criterion,
                 "answer": answer_json(each.answer, each.order, each.detail),
                 "at": each.at,
             }
-            for each in reversed(deque(own, maxlen=HISTORY))
+            for each in own
         ]
 
     @routes.get("/hours")
@@ -66,6 +70,18 @@ def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
         return {}
 
     return routes
+
+
+def _sheets(answers: Iterable[Annotation]) -> Iterator[list[Annotation]]:
+    """Yield the answers that were handed in together."""
+    sheet: list[Annotation] = []
+    for each in answers:
+        if sheet and not each.position:
+            yield sheet
+            sheet = []
+        sheet.append(each)
+    if sheet:
+        yield sheet
 
 
 def _remembered(annotation: Annotation) -> bool:

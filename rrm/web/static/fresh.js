@@ -2,6 +2,9 @@
 
 const DEAD = 400; // milliseconds: the second tap of a double tap comes within, nobody reads an item in them
 
+/** After a decision on a sheet, where nothing but the question changes: shorter, for whoever decides quickly. */
+export const STEP = 200;
+
 /** Guards the controls in a place of the page, which has the class "fresh" in the dead time; `drawn()` begins one.
  *  @param {HTMLElement} place */
 export function freshness(place) {
@@ -17,11 +20,11 @@ export function freshness(place) {
   }
   return {
     fresh,
-    drawn() {
-      until = performance.now() + DEAD;
+    drawn(dead = DEAD) {
+      until = performance.now() + dead;
       place.classList.add("fresh");
       clearTimeout(timer);
-      timer = setTimeout(() => place.classList.remove("fresh"), DEAD);
+      timer = setTimeout(() => place.classList.remove("fresh"), dead);
     },
   };
 }

@@ -1,11 +1,16 @@
 // One part per kind of feedback: how it is drawn, its keys, the answer on the page, and a draft put back.
 //
-// Each takes (item, page), the lease and what the page does for it (Ui.Page), and returns a Ui.Part.
+// Each takes (item, page), a question and what the page does for it (Ui.Page), and returns a Ui.Part. On a sheet, where
+// an item has the letters of its outputs, the sheet draws the texts, and a part only what stands beside them.
 import { el } from "./common.js";
 import { wordDiff } from "./diff.js";
 import { buttonOf, keyButton, relabel } from "./keys.js";
 import { highlight, selected, spanText, walkable } from "./marks.js";
 import { digits, letter, words } from "./words.js";
+
+/** The letter of an output of an item.
+ *  @param {Ui.Item} item @param {number} place */
+const lettered = (item, place) => item.letters?.[place] ?? letter(place);
 
 const LONGEST = 20_000; // characters of a text, as the server takes
 
@@ -14,7 +19,7 @@ const LONGEST = 20_000; // characters of a text, as the server takes
 /** An action that answers at once.
  *  @typedef {Ui.Action & {answer: Wire.Answer}} Choice */
 /** How a kind is drawn.
- *  @typedef {(item: Wire.Item, page: Ui.Page) => Ui.Part} Kind */
+ *  @typedef {(item: Ui.Item, page: Ui.OfKind) => Ui.Part} Kind */
 
 /** @param {string} content */
 const text = (content) => el("div", { class: "text", dir: "auto" }, content);
@@ -23,13 +28,17 @@ const text = (content) => el("div", { class: "text", dir: "auto" }, content);
 const card = (name, content, ...more) =>
   el("section", { class: "card output", "aria-label": name }, el("h2", {}, name), content, more);
 
-/** @param {Wire.Item} item @param {(place: number) => Ui.Child} more */
-const cards = (item, more = () => null) =>
-  item.outputs.map((output, place) => card(
+/** The outputs of an item, each with more below it; of a sheet only that.
+ *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more
+ *  @returns {HTMLElement[]} */
+const cards = (item, more = () => null) => {
+  if (item.letters) return [el("div", { class: "group wrap" }, item.outputs.map((_, place) => more(place)))];
+  return item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
     output.text ? text(output.text) : el("p", { class: "muted" }, words.emptyOutput),
     more(place),
   ));
+};
 
 /** @param {string} label @param {Ui.Action[]} actions */
 const group = (label, actions, style = "") =>
@@ -48,7 +57,7 @@ function same(a, b) {
 }
 
 /** One key, one answer: pressing it sends the answer.
- *  @param {Ui.Page} page @param {string} key @param {string} label @param {Wire.Answer} answer
+ *  @param {Ui.OfKind} page @param {string} key @param {string} label @param {Wire.Answer} answer
  *  @param {{also?: string[], class?: string}} [more]
  *  @returns {Choice} */
 const choice = (page, key, label, answer, more) => ({ key, label, answer, press: () => page.send(answer), ...more });
@@ -64,7 +73,7 @@ const choosing = (choices) => ({
 
 /** A labelled text field with its length budget, saved with Ctrl+Enter. `made(text)` is the answer with this text;
  *  `refuse(text)` tells whether it cannot be sent, and `why` says why not.
- *  @param {Wire.Item} item @param {Ui.Page} page
+ *  @param {Ui.Item} item @param {Ui.OfKind} page
  *  @param {{label: string, value?: string, limited?: boolean, why: string, made: (text: string) => Wire.Answer,
  *    refuse?: (text: string) => boolean}} options */
 function writing(item, page, { label, value = "", limited = true, why, made, refuse = (text) => !text.trim() }) {
@@ -111,11 +120,13 @@ function writing(item, page, { label, value = "", limited = true, why, made, ref
 function comparison(item, page) {
   /** @type {(better: number | null, strength: number | null, both_bad?: boolean) => Wire.Comparison} */
   const answer = (better, strength, both_bad = false) => ({ kind: "comparison", better, strength, both_bad });
-  const graded = [0, 1].map((better) => words.comparison.strengths(letter(better)).map((label, step) =>
+  const graded = [0, 1].map((better) => words.comparison.strengths(lettered(item, better)).map((label, step) =>
     choice(page, String(better ? 7 - step : 1 + step), label, answer(better, [1, 0.5, 0][step]))));
-  const plain = [0, 1].map((better) =>
-    choice(page, "ab"[better], words.comparison.plain(letter(better)), answer(better, null),
-      { also: [["ArrowLeft", "ArrowRight"][better]], class: "choose" }));
+  const plain = [0, 1].map((better) => {
+    const name = lettered(item, better), arrow = ["ArrowLeft", "ArrowRight"][better];
+    const keys = "ABCD".includes(name) ? [name.toLowerCase(), arrow] : [arrow]; // behind D letters have other meanings
+    return choice(page, keys[0], words.comparison.plain(name), answer(better, null), { also: keys.slice(1), class: "choose" });
+  });
   const middle = [
     choice(page, "4", words.comparison.tie, answer(null, null)),
     choice(page, "0", words.comparison.bothBad, answer(null, null, true)),
@@ -124,7 +135,8 @@ function comparison(item, page) {
     ...choosing([...plain, ...graded.flat(), ...middle]),
     outputs: cards(item, (place) => keyButton(plain[place])),
     bar: el("div", { class: "scale" },
-      group(words.output(0), graded[0]), group(words.actions, middle), group(words.output(1), graded[1].reverse())),
+      group(words.lettered(lettered(item, 0)), graded[0]), group(words.actions, middle),
+      group(words.lettered(lettered(item, 1)), graded[1].reverse())),
   };
 }
 
@@ -150,6 +162,7 @@ function ranking(item, page) {
   const toggle = (place) => change(() => {
     if (order.includes(place)) order.splice(order.indexOf(place), 1);
     else order.push(place);
+    if (item.letters && order.length === places.length) page.send(read()); // one key a decision
   });
   /** @param {() => void} step */
   function change(step) {
@@ -161,9 +174,9 @@ function ranking(item, page) {
     places.forEach((action, place) => {
       const rank = order.indexOf(place);
       buttonOf(action).setAttribute("aria-pressed", String(rank >= 0));
-      relabel(action, rank >= 0 ? words.ranking.placed(rank) : words.ranking.place(letter(place)));
+      relabel(action, rank >= 0 ? words.ranking.placed(rank) : words.ranking.place(lettered(item, place)));
     });
-    state.textContent = words.ranking.soFar(order.map(letter));
+    state.textContent = words.ranking.soFar(order.map((place) => lettered(item, place)));
     buttonOf(back).disabled = !order.length;
     buttonOf(send).disabled = order.length < places.length;
   }
@@ -278,7 +291,7 @@ function critique(item, page) {
   let marks = [];
   const outputs = cards(item);
   const shown = outputs.length === 1 ? outputs[0].querySelector(".text") : null; // several: no spans
-  const single = shown instanceof HTMLElement ? [shown] : [];
+  const single = page.texts ?? (shown instanceof HTMLElement ? [shown] : []);
   const passages = page.passages.map(({ node }) => node);
   const nodes = [...single, ...passages];
   const names = [...single.map(() => words.critique.onOutput), ...page.passages.map(({ name }) => name)];

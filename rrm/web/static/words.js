@@ -94,6 +94,8 @@ export const words = {
   outputs: "Outputs",
   /** @param {number} place */
   output: (place) => `Output ${letter(place)}`,
+  /** @param {string} name */
+  lettered: (name) => `Output ${name}`,
   emptyOutput: "(empty)",
   actions: "Your answer",
   moreActions: "Other actions",
@@ -121,6 +123,40 @@ export const words = {
   },
   /** @param {number} n */
   itemNumber: (n) => `Item ${n}`,
+
+  sheet: {
+    /** @param {number} n */
+    title: (n) => `${n} questions about this text`,
+    steps: "The questions",
+    /** @param {number} place @param {number} n */
+    where: (place, n) => `Question ${place + 1} of ${n}`,
+    /** One question in a sentence.
+     *  @param {{kind: string, criterion: string, letters?: string[]}} item */
+    question({ kind, criterion, letters = [] }) {
+      const about = letters.join(kind === "comparison" ? " or " : ", ");
+      const by = criterion === "overall" ? "overall" : (means.get(criterion) ?? criterion);
+      switch (kind) {
+        case "comparison": return `${about}: which is better? – ${by}`;
+        case "ranking": return `${about}: best first – ${by}`;
+        case "rating": return `${about}: how good? – ${by}`;
+        case "label": return `${about}: good? – ${by}`;
+        default: return `${about ? `${about}: ` : ""}${words.question[/** @type {keyof typeof words.question} */ (kind)]}`;
+      }
+    },
+    /** One question in as few words as there are.
+     *  @param {{kind: string, criterion: string, letters?: string[]}} item */
+    step: ({ kind, criterion, letters = [] }) => {
+      const joined = letters.join({ comparison: " or ", ranking: ", " }[kind] ?? "");
+      const what = { critique: "remarks", correction: "correction", demonstration: "own text" }[kind] ?? criterion;
+      return joined ? `${joined} · ${what}` : what;
+    },
+    back: "Back",
+    on: "On",
+    send: "Hand in all answers",
+    /** @param {number} n */
+    left: (n) => `${plural(n, "question is", "questions are")} open`,
+    incomplete: "Some questions are still open.",
+  },
 
   comparison: {
     /** @param {string} l */
@@ -266,15 +302,17 @@ export const words = {
   helpLead: "Every button shows its key. Keys do not work while you type in a text field; Esc leaves the field.",
   helpAnswer: "Answering this item",
   helpAlways: "Always",
-  keyNames: { " ": "Space", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
+  keyNames: { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
 
   /** An answer in words; places as shown.
-   *  @param {Wire.Answer} given
+   *  @param {Wire.Answer} given @param {string[]} [letters] of the outputs, where they are not the first ones
    *  @returns {string} */
-  answer(given) {
+  answer(given, letters = undefined) {
+    /** @param {number} place */
+    const name = (place) => letters?.[place] ?? letter(place);
     switch (given.kind) {
-      case "comparison": return compared(given);
-      case "ranking": return given.best_first.map(letter).join(" > ");
+      case "comparison": return compared(given, name);
+      case "ranking": return given.best_first.map(name).join(" > ");
       case "rating": return `${given.value}`;
       case "label": return given.good ? words.label.good : words.label.bad;
       case "reject": return `${words.rejectItem}: ${given.reason}`;
@@ -283,12 +321,23 @@ export const words = {
   },
 };
 
-/** @param {Wire.Comparison} given */
-function compared({ better, strength, both_bad }) {
+/** What criteria mean, for those that are usual.
+ *  @type {Map<string, string>} */
+const means = new Map(Object.entries({
+  accuracy: "accuracy: it says nothing that the text does not",
+  coverage: "coverage: it has what matters in the text",
+  coherence: "coherence: it reads well as a whole",
+  consistency: "consistency: it says nothing that the text does not",
+  relevance: "relevance: it has what matters in the text",
+  fluency: "fluency: each sentence is well formed",
+}));
+
+/** @param {Wire.Comparison} given @param {(place: number) => string} name */
+function compared({ better, strength, both_bad }, name) {
   if (both_bad) return words.comparison.bothBad;
   if (better === null) return words.comparison.tie;
   const step = [1, 0.5, 0].findIndex((graded) => graded === strength);
-  return step < 0 ? words.comparison.plain(letter(better)) : words.comparison.strengths(letter(better))[step];
+  return step < 0 ? words.comparison.plain(name(better)) : words.comparison.strengths(name(better))[step];
 }
 
 /** The word of this name, for pages that name their texts.

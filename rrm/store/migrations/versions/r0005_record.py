@@ -172,6 +172,8 @@ def items() -> None:
         "item",
         sa.Integer(),
         sa.Column("id", sa.String, sa.ForeignKey("request.id"), nullable=False),
+        *texts("sheet"),
+        *integers("position"),
         *texts("question", "purpose", "place", "kind", "node"),
         *integers("wanted", "taken", "given"),
         *numbers("value", "disagreement", "shuffle"),
@@ -186,17 +188,21 @@ def items() -> None:
     )
     for name, first in (("valuable", "value"), ("least_done", "taken"), ("disagreement", "disagreement")):
         partial(f"ix_item_{name}", "item", [first, "shuffle"], ROOM)
+    partial("ix_item_room", "item", ["sheet"], ROOM)
     partial("ix_item_check", "item", ["purpose"], "purpose <> 'work'")
     op.create_index("ix_item_place", "item", ["place", "kind"])
     op.create_index("ix_item_question", "item", ["question"])
+    op.create_index("ix_item_sheet", "item", ["sheet", "position"])
 
 
 def leases() -> None:
     op.create_table(
         "lease",
         key("id"),
+        *texts("first"),
+        *integers("position"),
         reference("item"),
-        *texts("question", "person", "purpose"),
+        *texts("sheet", "question", "person", "purpose"),
         *integers("attempt"),
         *jsons("order"),
         *integers("guideline", "points"),
@@ -205,11 +211,12 @@ def leases() -> None:
         *texts("state"),
     )
     partial("uq_lease_question", "lease", ["question", "person", "attempt"], TOUCHED, unique=True)
-    partial("uq_lease_held", "lease", ["person"], HELD, unique=True)
+    partial("uq_lease_held", "lease", ["person", "position"], HELD, unique=True)
     partial("ix_lease_expires", "lease", ["expires"], HELD)
     op.create_index("ix_lease_person", "lease", ["person", "item"])
     partial("ix_lease_item", "lease", ["item"], HELD)
-    op.create_table("draft", key("person"), key("item"), *jsons("content"), *numbers("at"))
+    op.create_index("ix_lease_first", "lease", ["first"])
+    op.create_table("draft", key("person"), key("sheet"), *jsons("content"), *numbers("at"))
     op.create_table("place", key("place"), *numbers("frozen", "taken_up", nullable=True))
 
 
@@ -218,9 +225,10 @@ def answers() -> None:
         "given",
         sa.Integer(),
         *texts("id", "key"),
+        *integers("position"),
         sa.Column("lease", sa.String),
         reference("item"),
-        *texts("person", "answer_kind"),
+        *texts("sheet", "person", "answer_kind"),
         *jsons("answer", "order"),
         *integers("guideline"),
         *texts("shown"),
@@ -235,7 +243,7 @@ def answers() -> None:
         *integers("attempt"),
         sa.UniqueConstraint("id", name="uq_given_id"),
         sa.UniqueConstraint("lease", name="uq_given_lease"),
-        sa.UniqueConstraint("person", "key", name="uq_given_person_key"),
+        sa.UniqueConstraint("person", "key", "position", name="uq_given_person_key_position"),
     )
     op.create_index("ix_given_item", "given", ["item"])
     op.create_index("ix_given_person", "given", ["person", "seq"])
@@ -260,12 +268,14 @@ def answers() -> None:
     sequence(
         "skip",
         sa.Integer(),
-        *texts("key", "lease"),
+        *texts("key"),
+        *integers("position"),
+        *texts("lease"),
         reference("item"),
         *texts("person", "reason"),
         *numbers("at"),
         *texts("place"),
-        sa.UniqueConstraint("person", "key", name="uq_skip_person_key"),
+        sa.UniqueConstraint("person", "key", "position", name="uq_skip_person_key_position"),
         sa.UniqueConstraint("lease", name="uq_skip_lease"),
     )
     sequence("flag", sa.Integer(), reference("item"), *texts("person", "text"), *numbers("at"))

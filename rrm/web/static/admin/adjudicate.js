@@ -81,7 +81,7 @@ function draw(item) {
   const reject = { key: "r", label: words.rejectItem, press: () => rejectItem(item) };
   /** @type {Ui.Action} */
   const next = { key: "s", label: "Later", press: () => show(following(item.item)) };
-  /** @type {Ui.Page} */
+  /** @type {Ui.OfKind} */
   const page = { send: (answer, more) => decide(item, answer, more), changed() {}, say: (text) => toast(text, "bad"), passages: source.passages, reject };
   const part = kinds[item.kind](item, page);
   const back = { key: "u", label: "Take the last decision back", press: undo };

@@ -6,11 +6,11 @@ import {
 import { ask, open } from "../dialogs.js";
 import { wordDiff } from "../diff.js";
 import { drafts } from "./drafts.js";
-import { freshness } from "../fresh.js";
+import { STEP, freshness } from "../fresh.js";
 import { always, buttonOf, keyButton, keyTable, listen, relabel } from "../keys.js";
-import { kinds } from "../kinds.js";
 import { insist, newKey, outbox, retryNow } from "../outbox.js";
-import { words } from "../words.js";
+import { letter, words } from "../words.js";
+import { asked, written } from "./sheet.js";
 
 /** @typedef {import("../common.js").Refusal} Refusal */
 
@@ -27,8 +27,8 @@ const tabs = new BroadcastChannel("rrm");
 const now = {
   me: /** @type {Wire.Me | null} */ (null), // who rates
   lease: /** @type {Wire.Lease | null} */ (null), // the item in hand, null on other screens
-  part: /** @type {Ui.Part | null} */ (null), // how its kind is drawn and read
-  actions: /** @type {Ui.Action[]} */ ([]), // what keys do on this screen
+  asked: /** @type {Ui.Asked | null} */ (null), // its question or questions, as they are drawn and read
+  actions: /** @type {() => Ui.Action[]} */ (() => []), // what keys do on this screen
   focused: /** @type {Element | null} */ (null), // what had the focus before something was sent
   busy: true, // something is on its way to the server
   idle: /** @type {"" | "wait" | "done"} */ (""), // there was nothing to rate when last asked: for now, or at all
@@ -99,9 +99,9 @@ function hold(busy) {
 }
 
 /** Put a screen in the item's place and its heading in focus.
- *  @param {Ui.Action[]} actions @param {Ui.Child[]} content */
+ *  @param {Ui.Action[] | (() => Ui.Action[])} actions @param {Ui.Child[]} content */
 function screen(actions, ...content) {
-  now.actions = actions;
+  now.actions = typeof actions === "function" ? actions : () => actions;
   now.idle = "";
   byId("item").replaceChildren(...flat(content));
   hold(false);
@@ -173,7 +173,7 @@ function drawInterlude(title, text, lease) {
   /** @type {Ui.Action} */
   const go = { key: "Enter", label: words.start, class: "primary", press: () => drawItem(lease) };
   plainScreen(title, el("p", {}, text), keyButton(go));
-  now.actions.push(go);
+  now.actions().push(go);
 }
 
 /** What has to be agreed to or read before the next item.
@@ -216,7 +216,7 @@ function drawNotice(title, lead, content, label, taken) {
     },
   };
   plainScreen(title, el("p", {}, lead), content, keyButton(go));
-  now.actions.push(go);
+  now.actions().push(go);
   dead.drawn();
 }
 
@@ -230,7 +230,7 @@ function drawDone({ outcome, exit: { code, url } }) {
     el("p", {}, out ? words.screenedOutText : words.doneText), code && completion(code), leave,
     el("p", { class: "muted" }, out ? words.screenedOutMore : words.doneMore),
     el("div", { class: "row" }, own));
-  now.actions.push(...(out ? [] : [look, undo, last]));
+  now.actions().push(...(out ? [] : [look, undo, last]));
   now.idle = "done";
 }
 
@@ -261,7 +261,7 @@ function drawWait(reason) {
   plainScreen(words.waitTitle,
     el("p", {}, sentence(reason ?? "")), el("p", { class: "muted" }, words.waitText),
     el("div", { class: "row" }, keyButton(look), keyButton(undo), keyButton(last)));
-  now.actions.push(look, undo, last);
+  now.actions().push(look, undo, last);
   now.idle = "wait";
 }
 
@@ -289,7 +289,7 @@ function drawPassage({ text, label, score = null }, place, all) {
 function drawSource(lease, passages) {
   const evidence = lease.passages.some(({ score }) => (score ?? null) !== null);
   const title = el("h2", {}, evidence ? words.evidence : words.passages);
-  const by = words.criterion(lease.criterion);
+  const by = lease.questions.length > 1 ? "" : words.criterion(lease.questions[0].criterion);
   return el("section", { class: "card source", "aria-label": words.instruction },
     el("h2", {}, words.instruction), shownText(lease.instruction, "instruction"), by && el("p", { dir: "auto" }, el("strong", {}, by)),
     lease.context && [el("h2", {}, words.context), scrolling(words.context, shownText(lease.context))],
@@ -304,26 +304,30 @@ function drawItem(lease) {
   const passages = lease.passages.map(drawPassage);
   const source = drawSource(lease, passages);
   /** @type {Ui.Page} */
-  const page = { send: submit, changed: keepDraft, say: (text) => toast(text, "bad"), reject, passages };
-  const part = kinds[lease.kind](lease, page);
-  now.part = part;
-  const others = lease.kind === "reject" ? [skip, flag, undo, last] : [skip, reject, flag, undo, last];
+  const page = {
+    send: submit, changed: keepDraft, say: (text) => toast(text, "bad"), reject, passages,
+    seconds: clock.seconds, drawn: () => dead.drawn(STEP),
+  };
+  const body = asked(lease, page);
+  now.asked = body;
+  const others = body.rejects ? [skip, reject, flag, undo, last] : [skip, flag, undo, last];
   const progress = progressNow();
   const number = lease.practice ? "" : words.itemNumber(progress.done + 1);
-  screen([...part.actions, skip, reject, flag, undo, last, guidelines, help, write, ...(lease.wider ? [wider] : [])],
+  const always = [skip, reject, flag, undo, last, guidelines, help, write, ...(lease.wider ? [wider] : [])];
+  screen(() => [...body.actions, ...always],
     el("div", { class: "item-head" },
-      el("span", { class: "muted small" }, number), heading(words.question[lease.kind])),
+      el("span", { class: "muted small" }, number), heading(body.title)),
     el("div", { class: "columns" },
       source,
       el("div", { class: "answering" },
-        el("section", { class: "outputs", "aria-label": words.outputs }, part.outputs),
-        el("section", { class: "card bar-answer", "aria-label": words.actions }, part.bar))),
+        el("section", { class: "outputs", "aria-label": words.outputs }, body.outputs),
+        el("section", { class: "card bar-answer", "aria-label": words.actions }, body.bar))),
     el("section", { class: "always row", "aria-label": words.moreActions }, others.map(keyButton)));
   dead.drawn();
   relabel(undo, words.undoable(progress.undoable));
   buttonOf(undo).disabled = !progress.undoable;
   practiceBanner(lease);
-  restore(lease, part);
+  restore(lease, body);
 }
 
 /** @param {Wire.Lease} lease */
@@ -334,17 +338,13 @@ function practiceBanner(lease) {
   banner("practice", "warn", el("p", {}, which, " ", words.practiceLead));
 }
 
-/** @param {Wire.Lease} lease @param {Ui.Part} part */
-function restore(lease, part) {
+/** @param {Wire.Lease} lease @param {Ui.Asked} body */
+function restore(lease, body) {
   const draft = ownDrafts().newest(lease);
   clock.restart(draft?.seconds ?? 0, readingTime(lease));
   now.changed = false;
-  const answer = asSent(draft);
-  // Places as shown mean something only while the same outputs stand in the same order.
-  const fits = !draft?.shown || draft.shown === lease.shown || Boolean(part.area);
-  const own = !answer || answer.kind === lease.kind || lease.kind === "reject";
-  if (fits && own && (answer || draft?.confidence)) part.restore(answer, draft?.confidence ?? null);
-  if (fits && answer && (!own || part.read() === null)) say(words.before(words.answer(answer)));
+  const before = body.restore(draft);
+  if (before) say(words.before(before));
 }
 
 /** Seconds that a slow reader needs for all texts of an item.
@@ -354,31 +354,14 @@ function readingTime({ passages, outputs, context }) {
   return words.reduce((sum, n) => sum + n, 0) / SLOW_READER;
 }
 
-/** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it.
- *  @param {Wire.Draft | null} draft
- *  @returns {Wire.Answer | null} */
-function asSent(draft) {
-  if (!draft?.answer) return null;
-  const { answer, detail } = draft;
-  const both_bad = detail?.both_bad || (answer.kind === "comparison" && answer.both_bad);
-  if (both_bad) return { kind: "comparison", better: null, strength: null, both_bad: true };
-  return answer.kind === "critique" ? { ...answer, ...(detail?.source_spans && { source_spans: detail.source_spans }) } : answer;
-}
-
 function keepDraft() {
-  const { lease, part } = now;
-  if (!lease || !part) return;
-  const answer = part.read();
+  const { lease, asked: body } = now;
+  if (!lease || !body) return;
   now.changed = true;
   ownDrafts().keep(lease, {
-    at: Date.now(), shown: lease.shown, seconds: clock.seconds(),
-    answer, text: written(answer), confidence: part.confidence?.() ?? null,
+    at: Date.now(), shown: lease.questions[0].shown, seconds: clock.seconds(), ...body.kept(),
   });
 }
-
-/** The text of an answer that has one.
- *  @param {Wire.Answer | null | undefined} answer */
-const written = (answer) => (answer && "text" in answer ? answer.text : null);
 
 /** @param {import("./drafts.js").Told} told */
 function draftTold(told) {
@@ -388,20 +371,21 @@ function draftTold(told) {
   say(error ? words.draftLocal : words.draftSaved);
   if (!error) online();
   if (error?.status === 0) offline(error);
-  if (!told.error && told.tokens !== null && now.part?.area?.value === told.text) now.part.tokens?.(told.tokens);
+  if (!told.error && told.tokens !== null && now.asked?.area()?.value === told.text) now.asked.tokens(told.tokens);
 }
 
 // ---- sending ----
 
-/** @param {Wire.Answer} answer @param {Wire.More} more */
-async function submit(answer, more = {}) {
+/** Send the answers to all questions of the lease.
+ *  @param {Ui.Sent[]} sent */
+async function submit(sent) {
   const { lease } = now;
   if (now.busy || !lease) return;
   const key = newKey();
-  const spent = Math.round(clock.seconds() * 100) / 100;
-  const body = { key, shown: lease.shown, answer, seconds: spent, ...more };
-  await deliver(lease, { key, path: `/api/leases/${lease.id}/answer`, body },
-    ({ practice, next }) => (practice ? drawPractice(answer, practice, next) : show(next)));
+  const answers = sent.map(({ answer, seconds = clock.seconds(), ...more }, place) => (
+    { shown: lease.questions[place].shown, answer, seconds: Math.round(seconds * 100) / 100, ...more }));
+  await deliver(lease, { key, path: `/api/leases/${lease.id}/answer`, body: { key, answers } },
+    ({ practice, next }) => (practice ? drawPractice(lease, answers, practice, next) : show(next)));
 }
 
 /** @param {Wire.Lease} lease @param {Ui.Entry} entry @param {(reply: Wire.Sent) => void} then */
@@ -419,51 +403,67 @@ async function deliver(lease, entry, then) {
     say(now.lease && !now.lease.practice ? words.itemReady(progressNow().done + 1) : words.saved);
   } catch (error) {
     hold(false);
-    refused(refusal(error), entry.body.answer);
+    refused(refusal(error), lostText(entry));
   }
 }
 
+/** The text that was to be sent, as far as there is one.
+ *  @param {Ui.Entry} entry */
+const lostText = ({ body }) => body.answers?.map(({ answer }) => written(answer)).find(Boolean) ?? null;
+
 /** The server refused what the rater did: the session is over, it came too late, or it does not fit.
- *  @param {Refusal} error @param {Wire.Answer} [answer] */
-function refused(error, answer) {
+ *  @param {Refusal} error @param {string | null} [lost] */
+function refused(error, lost = null) {
   say("");
   if (error.status === 401) return drawSessionOver();
   if (![403, 404, 409].includes(error.status)) return toast(error.detail, "bad");
-  conflict(error, answer);
+  conflict(error, lost);
   return claim();
 }
 
-/** @param {Refusal} error @param {Wire.Answer} [answer] */
-function conflict(error, answer) {
+/** @param {Refusal} error @param {string | null} lost */
+function conflict(error, lost) {
   online();
   const said = el("p", {}, el("strong", {}, words.conflictTitle), " ", error.detail);
-  const lost = written(answer);
   const text = lost && el("details", {}, el("summary", {}, words.conflictText), shownText(lost));
   banner("conflict", "bad", said, text, dismiss("conflict"));
 }
 
 async function expired() {
-  const writing = document.activeElement === now.part?.area;
+  const writing = document.activeElement === now.asked?.area();
   toast(words.expired, "bad");
   await claim();
-  if (writing) now.part?.area?.focus();
+  if (writing) now.asked?.area()?.focus();
 }
 
-/** @param {Wire.Answer} answer @param {Wire.PracticeResult} result @param {Wire.Next} next */
-function drawPractice(answer, { right, expected, explanation }, next) {
+/** @param {Wire.Lease} lease @param {{answer: Wire.Answer}[]} answers @param {Wire.PracticeResult[]} results
+ *  @param {Wire.Next} next */
+function drawPractice(lease, answers, results, next) {
   /** @type {Ui.Action} */
   const go = { key: "Enter", label: words.next, class: "primary", press: () => show(next) };
+  const judged = results.filter(({ right }) => right !== null);
+  const right = judged.length ? judged.every((each) => each.right) : null;
   const verdict = right === null ? words.practiceNoted : right ? words.practiceRight : words.practiceWrong;
-  /** @type {(name: string, given: Wire.Answer | null) => Ui.Child} */
-  const line = (name, given) => given && el("p", {}, el("strong", {}, name), " ", el("bdi", {}, words.answer(given)));
+  /** @type {(name: string, given: Wire.Answer | null, letters?: string[]) => Ui.Child} */
+  const line = (name, given, letters) =>
+    given && el("p", {}, el("strong", {}, name), " ", el("bdi", {}, words.answer(given, letters)));
+  const told = results.map(({ expected, explanation }, place) => {
+    const question = lease.questions[place], several = results.length > 1;
+    const letters = several ? question.outputs.map(letter) : undefined;
+    if (several && !expected && !explanation) return null;
+    return [
+      several && el("h3", {}, words.sheet.step({ ...question, letters })),
+      line(words.practiceYours, answers[place].answer, letters), line(words.practiceExpected, expected, letters),
+      explanation && shownText(explanation, "explanation"),
+    ];
+  });
   banner("practice", "");
   now.lease = null;
   const before = progressNow();
   drawProgress({ ...before, practice_done: before.practice_done + 1 }, null);
   screen([go, help],
     el("div", { class: `card verdict ${right === null ? "" : right ? "good" : "bad"}` },
-      heading(verdict), line(words.practiceYours, answer), line(words.practiceExpected, expected),
-      explanation && shownText(explanation, "explanation"), keyButton(go)),
+      heading(verdict), told, keyButton(go)),
     el("div", { class: "stack" }, [...document.querySelectorAll("#item .source, #item .outputs")].map(still)));
   dead.drawn();
 }
@@ -487,7 +487,7 @@ const skip = always("skip", async () => {
 
 const reject = always("rejectItem", async () => {
   const reason = await ask({ title: words.rejectTitle, lead: words.rejectLead, reasons: words.rejectReasons });
-  if (reason) await submit({ kind: "reject", reason });
+  if (reason) now.asked?.reject(reason);
 });
 
 const flag = always("flag", async () => {
@@ -524,8 +524,8 @@ const undo = always("undo", async () => {
 const last = always("last", async () => {
   try {
     const answers = await reach(() => api("GET", "/api/history"));
-    const lines = answers.map(({ kind, answer, at }) => el("li", {},
-      el("span", { class: "row spread" }, el("strong", {}, words.question[kind]), el("span", { class: "muted small" }, when(at))),
+    const lines = answers.map(({ kind, criterion, answer, at }) => el("li", {},
+      el("span", { class: "row spread" }, el("strong", {}, words.question[kind], criterion !== "overall" && ` (${criterion})`), el("span", { class: "muted small" }, when(at))),
       scrolling(words.question[kind], shownText(words.answer(answer)))));
     open(words.lastTitle, el("p", {}, lines.length ? words.lastLead : words.lastNone), el("ol", { class: "last" }, lines), await ownHours());
   } catch (error) {
@@ -579,11 +579,11 @@ const wider = always("wider", async () => {
   }
 });
 const help = always("help", () => {
-  const answering = now.part && now.lease ? [el("h3", {}, words.helpAnswer), keyTable(now.part.actions)] : [];
+  const answering = now.asked && now.lease ? [el("h3", {}, words.helpAnswer), keyTable(now.asked.actions)] : [];
   const others = [skip, reject, flag, undo, last, guidelines, wider, help, write];
   open(words.helpTitle, el("p", {}, words.helpLead), answering, el("h3", {}, words.helpAlways), keyTable(others));
 });
-const write = always("write", () => now.part?.area?.focus());
+const write = always("write", () => now.asked?.area()?.focus());
 
 // ---- guidelines ----
 
@@ -637,6 +637,13 @@ function proposeBreak() {
 
 // ---- the beginning ----
 
+/** The action of a key: of several the first that can be taken now.
+ *  @param {Ui.Action[]} actions @param {string} key */
+function find(actions, key) {
+  const found = actions.filter((action) => action.key === key || action.also?.includes(key));
+  return found.find(({ button }) => !button?.disabled) ?? found[0];
+}
+
 /** What an earlier page could not send goes first, so that nothing waits behind a new item. */
 async function sendLeftovers() {
   for (const entry of outgoing().waiting()) {
@@ -645,7 +652,7 @@ async function sendLeftovers() {
     } catch (caught) {
       const error = refusal(caught);
       if (error.status === 401) throw error;
-      conflict(error, entry.body.answer);
+      conflict(error, lostText(entry));
     }
   }
 }
@@ -674,7 +681,7 @@ async function begin() {
   poll(() => now.idle && claim(), LOOK_AGAIN);
 }
 
-listen((key) => (now.busy || dead.fresh() ? null : now.actions.find((action) => action.key === key || action.also?.includes(key))));
+listen((key) => (now.busy || dead.fresh() ? null : find(now.actions(), key)));
 document.addEventListener("rrm:leave", (event) => box?.waiting().length && event.preventDefault());
 addEventListener("offline", () => offline());
 addEventListener("online", () => (now.lease && !now.busy ? heartbeat() : retryNow()));

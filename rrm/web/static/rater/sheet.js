@@ -1,0 +1,186 @@
+// What a lease asks: one question, drawn as its kind is, or several about one view, decided one after another.
+import { button, el, flat } from "../common.js";
+import { buttonOf, keyButton, relabel } from "../keys.js";
+import { kinds } from "../kinds.js";
+import { letter, words } from "../words.js";
+
+/** One question of a lease, as kinds are drawn: with its own outputs.
+ *  @param {Wire.Lease} lease @param {Wire.Question} question
+ *  @returns {Ui.Item} */
+const itemOf = (lease, question) => ({
+  ...lease, ...question,
+  outputs: question.outputs.map((place) => lease.outputs[place]),
+  letters: lease.questions.length > 1 ? question.outputs.map(letter) : undefined,
+});
+
+/** The text of an answer that has one.
+ *  @param {Wire.Answer | null | undefined} answer */
+export const written = (answer) => (answer && "text" in answer ? answer.text : null);
+
+/** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it.
+ *  @param {Wire.Drafted | null | undefined} draft
+ *  @returns {Wire.Answer | null} */
+function asSent(draft) {
+  if (!draft?.answer) return null;
+  const { answer, detail } = draft;
+  const both_bad = detail?.both_bad || (answer.kind === "comparison" && answer.both_bad);
+  if (both_bad) return { kind: "comparison", better: null, strength: null, both_bad: true };
+  switch (answer.kind) { // the desk's own have more in them than pages send
+    case "rating": return { kind: "rating", value: answer.value };
+    case "critique": {
+      const spans = detail?.source_spans ?? answer.source_spans;
+      return { kind: "critique", text: answer.text, spans: answer.spans ?? [], ...(spans && { source_spans: spans }) };
+    }
+    default: return answer;
+  }
+}
+
+/** The body of an item: its one question, or all of its sheet.
+ *  @param {Wire.Lease} lease @param {Ui.Page} page
+ *  @returns {Ui.Asked} */
+export const asked = (lease, page) => (lease.questions.length > 1 ? several(lease, page) : alone(lease, page));
+
+/** @param {Wire.Lease} lease @param {Ui.Page} page
+ *  @returns {Ui.Asked} */
+function alone(lease, page) {
+  const item = itemOf(lease, lease.questions[0]);
+  const part = kinds[item.kind](item, { ...page, send: (answer, more = {}) => page.send([{ answer, ...more }]) });
+  return {
+    title: words.question[item.kind], outputs: part.outputs, bar: part.bar, actions: part.actions,
+    area: () => part.area, tokens: (count) => part.tokens?.(count),
+    reject: (reason) => page.send([{ answer: { kind: "reject", reason } }]),
+    rejects: item.kind !== "reject",
+    kept() {
+      const answer = part.read();
+      return { answer, text: written(answer), confidence: part.confidence?.() ?? null };
+    },
+    restore(draft) {
+      const answer = asSent(draft);
+      // Places as shown mean something only while the same outputs stand in the same order.
+      const fits = !draft?.shown || draft.shown === lease.questions[0].shown || Boolean(part.area);
+      const own = !answer || answer.kind === item.kind || item.kind === "reject";
+      if (fits && own && (answer || draft?.confidence)) part.restore(answer, draft?.confidence ?? null);
+      return fits && answer && (!own || part.read() === null) ? words.answer(answer) : "";
+    },
+  };
+}
+
+/** What a rater decided, and how long that took beyond the decision before.
+ *  @typedef {{answer: Wire.Answer, more: Wire.More}} Decision */
+
+/** @param {Wire.Lease} lease @param {Ui.Page} page
+ *  @returns {Ui.Asked} */
+function several(lease, page) {
+  const items = lease.questions.map((question) => itemOf(lease, question));
+  /** @type {(Decision | null)[]} */
+  const decided = items.map(() => null);
+  const spent = items.map(() => 0);
+  let before = 0; // active seconds when the last decision was made
+  let at = 0; // the question that hears the keys
+  const texts = lease.outputs.map(({ text }) =>
+    text ? el("div", { class: "text", dir: "auto" }, text) : el("p", { class: "muted" }, words.emptyOutput));
+  const outputs = texts.map((text, place) =>
+    el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text));
+  const parts = items.map((item, place) => kinds[item.kind](item, {
+    ...page,
+    texts: item.outputs.length === 1 ? [texts[lease.questions[place].outputs[0]]] : [],
+    send: (answer, more = {}) => decide(place, { answer, more }),
+  }));
+  const question = el("h2", { id: "question", tabindex: "-1", class: "question", dir: "auto" });
+  const where = el("p", { class: "muted small" });
+  const controls = el("div", { class: "stack controls" });
+  const steps = items.map((item, place) => button(words.sheet.step(item), () => go(place), "step"));
+  const list = el("ol", { class: "steps", "aria-label": words.sheet.steps }, steps.map((step) => el("li", {}, step)));
+  /** @type {Ui.Action} */
+  const back = { key: "Backspace", also: ["ArrowUp"], label: words.sheet.back, press: () => go(at - 1) };
+  /** @type {Ui.Action} */
+  const on = { key: "ArrowDown", label: words.sheet.on, press: () => go(at + 1) };
+  /** @type {Ui.Action} */
+  const send = { key: "Enter", label: "", class: "primary", press: handIn };
+  const bar = [
+    el("div", { class: "row spread" }, where, el("div", { class: "row" }, keyButton(back), keyButton(on))),
+    question, controls, list, el("div", { class: "row" }, keyButton(send)),
+  ];
+  /** @type {Ui.Action[]} */
+  const actions = [];
+
+  /** @param {number} place @param {Decision} decision */
+  function decide(place, decision) {
+    const now = page.seconds();
+    spent[place] += Math.max(0, now - before);
+    before = now;
+    decided[place] = decision;
+    parts[place].restore(decision.answer, decision.more.confidence ?? null);
+    const open = decided.findIndex((each, next) => next > place && !each);
+    const next = open >= 0 ? open : decided.findIndex((each) => !each);
+    page.changed();
+    show(next < 0 ? place : next);
+    page.drawn();
+    (next < 0 ? buttonOf(send) : question).focus({ preventScroll: true });
+  }
+  /** @param {number} place */
+  function go(place) {
+    if (place < 0 || place >= items.length) return;
+    show(place);
+    question.focus({ preventScroll: true });
+  }
+  /** @param {number} place */
+  function show(place) {
+    at = place;
+    const left = decided.filter((each) => !each).length;
+    where.textContent = words.sheet.where(place, items.length);
+    question.textContent = words.sheet.question(items[place]);
+    controls.replaceChildren(...flat([parts[place].outputs, parts[place].bar]));
+    outputs.forEach((card, output) => card.classList.toggle("asked", lease.questions[place].outputs.includes(output)));
+    steps.forEach((step, each) => {
+      const answer = decided[each]?.answer;
+      const said = words.sheet.step(items[each]) + (answer ? `: ${words.answer(answer, items[each].letters)}` : "");
+      step.textContent = said;
+      step.classList.toggle("done", Boolean(answer));
+      if (each === place) step.setAttribute("aria-current", "step");
+      else step.removeAttribute("aria-current");
+    });
+    relabel(send, left ? words.sheet.left(left) : words.sheet.send);
+    buttonOf(send).disabled = left > 0;
+    buttonOf(back).disabled = place === 0;
+    buttonOf(on).disabled = place === items.length - 1;
+    actions.splice(0, actions.length, ...parts[place].actions, send, back, on);
+  }
+  function handIn() {
+    if (decided.some((each) => !each)) return page.say(words.sheet.incomplete);
+    const rest = Math.max(0, page.seconds() - before);
+    spent[spent.length - 1] += rest;
+    before += rest;
+    return page.send(decided.flatMap((each, place) => (each ? [{ answer: each.answer, ...each.more, seconds: spent[place] }] : [])));
+  }
+  show(0);
+  return {
+    title: words.sheet.title(items.length), outputs, bar, actions, rejects: true,
+    area: () => parts[at].area, tokens: (count) => parts[at].tokens?.(count),
+    reject: (reason) => decide(at, { answer: { kind: "reject", reason }, more: {} }),
+    kept() {
+      const under = parts[at].read();
+      return {
+        answer: null, confidence: null, text: written(under), spent: [...spent],
+        answers: decided.map((each, place) => {
+          if (each) return { answer: each.answer, confidence: each.more.confidence ?? null, shown: lease.questions[place].shown };
+          return place === at && under ? { answer: under, confidence: null, shown: lease.questions[place].shown, open: true } : null;
+        }),
+      };
+    },
+    restore(draft) {
+      draft?.answers?.forEach((kept, place) => {
+        const answer = asSent(kept);
+        const fits = !kept?.shown || kept.shown === lease.questions[place]?.shown;
+        if (!items[place] || !answer || !fits) return;
+        parts[place].restore(answer, kept?.confidence ?? null);
+        if (!kept?.open) decided[place] = { answer, more: kept?.confidence ? { confidence: kept.confidence } : {} };
+      });
+      draft?.spent?.forEach((seconds, place) => (spent[place] = seconds));
+      before = page.seconds();
+      const open = decided.findIndex((each) => !each);
+      show(open < 0 ? items.length - 1 : open);
+      return "";
+    },
+  };
+}
