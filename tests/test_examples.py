@@ -130,3 +130,28 @@ def test_questions_that_grow_killed_at_ten_random_moments_end_as_if_never_killed
     done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True, check=True)
     assert done.stdout == whole.stdout, moments
     assert on_record(tmp_path / "run") == on_record(tmp_path / "whole"), moments
+
+
+PLANNED = (
+    'decomposer={ plugin = "decomposers.plans:LanguageModelPlanner",'
+    ' arguments = { assistant = "model", max_depth = 1, inner_sees_source = false } }'
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("planned_text", (), "4 training sources, 1 target"),
+        ("questions", (), "level 0 is not judged"),
+        ("questions", ("--set", PLANNED), "level 0 is not judged"),
+        ("word_problems", (), "nodes: 22 at level 0, 11 at level 1"),
+    ],
+)
+def test_each_kind_of_decomposer_runs_from_its_run_file(
+    name: str, changes: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = rrm("run", f"examples/{name}.toml", "--out", str(tmp_path / "run"), *changes)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert "gold of the chosen output" in done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
+from rrm.core.errors import PluginError
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
@@ -151,10 +152,17 @@ def evenly(n: int, most: int, seed: int) -> list[int]:
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:
     gold = finished.parts.gold
-    if gold is None:
+    if gold is None or gold.gold(target.source, None, "") is None:
         return target
+
+    def truth(text: str) -> float:
+        value = gold.gold(target.source, None, text)
+        if value is None:
+            raise PluginError(f"{gold.name} knows the truth about some answers to a whole task and not about others")
+        return value
+
     flat = finished.flat.scores if finished.flat else {}
-    judged = with_gold(target, lambda text: gold.gold(target.source, None, text), flat, finished.parts.run.seed)
+    judged = with_gold(target, truth, flat, finished.parts.run.seed)
     return replace(judged, gold_by=gold.name)
 
 

@@ -519,7 +519,8 @@ class RunWorker:
         job: GoldJob = action.job
         known = self.parts.gold
         assert known is not None
-        return tuple(Gold(output.id, float(known.gold(job.source, span, output.text))) for output, span in job.outputs)
+        found = ((output, known.gold(job.source, span, output.text)) for output, span in job.outputs)
+        return tuple(Gold(output.id, float(value)) for output, value in found if value is not None)
 
     def _workspace(self, action: AnyAction) -> Workspace:
         folder = self.folder / WORK / action.id

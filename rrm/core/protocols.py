@@ -124,6 +124,25 @@ class SplitSampler(Decomposer, Protocol):
         ...
 
 
+class RecordedStep(NamedTuple):
+    """One step of a decomposition on record; `reads` are earlier steps' numbers, from 0, `#1` in the text the first."""
+
+    text: str
+    reads: tuple[int, ...] = ()
+
+
+@runtime_checkable
+class PlanRecord(Protocol):
+    """Decompositions of questions that somebody wrote down, such as people."""
+
+    @property
+    def name(self) -> str: ...
+
+    def steps(self, question: str) -> Sequence[RecordedStep]:
+        """Return the steps to a question's answer; raise InputError where there is no record of it."""
+        ...
+
+
 @runtime_checkable
 class SplitScorer(Protocol):
     """Tells better splits of a node from worse ones, such as a reward model of decompositions."""
@@ -634,6 +653,9 @@ class SourceSet(Protocol):
 class GoldSet(SourceSet, Protocol):
     """A set that knows the truth about its sources. Only `rrm.evaluate` is ever handed it."""
 
-    def gold(self, source: str, span: Span | None, text: str) -> float:
-        """Return the true quality, in [0, 1], of a text as an output for a span of a source (None: all of it)."""
+    def gold(self, source: str, span: Span | None, text: str) -> float | None:
+        """Return the true quality, in [0, 1], of a text as an output for a span of a source (None: all of it).
+
+        None where the truth is not known, such as of parts where only whole answers are.
+        """
         ...

@@ -473,6 +473,8 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     below = run.models[role.name, lower[-1]] if lower else None
     if role is Select and (plan.select is None or not (rated or below)):
         return run
+    if not (rated or below or root or any(plan.ratings.values())):
+        return run.noted(f"level {place.level} is not judged: nobody is asked about it, and its first outputs are read")
     others = sorted(level for name, level in run.rated if name == role.name and level != place.level)
     current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
     rows, *elsewhere = (
@@ -525,10 +527,14 @@ def score(run: Run, place: Place) -> Step[Run]:
 
 
 def chosen(run: Run, place: Place) -> Run:
-    """Choose each node's best output; parents read it, or now and then on training sources a random one."""
+    """Choose each node's best output; parents read it, or now and then on training sources a random one.
+
+    At a level without a model they read the first, unscored; where a tree grew from an answer, that one.
+    """
     plan, state = run.plan, run.state
     best: dict[str, int] = {}
     read: dict[str, int] = {}
+    unjudged: dict[str, Output] = {}
     for tree, node in run.visit.visited(run.forest, place.level, run.order):
         if node in state.predictions:
             mean, outputs = state.acceptance(node), state.outputs[node]
@@ -536,7 +542,11 @@ def chosen(run: Run, place: Place) -> Run:
             random = generator("read", plan.seed, node)
             at_random = not run.forest.is_target(tree) and random.random() < plan.random_share
             read[node] = int(random.integers(len(outputs))) if at_random else best[node]
-    return replace(run, state=replace(state, chosen={**state.chosen, **best}, read={**state.read, **read}))
+        elif node in state.outputs and node not in state.answers and (Train.name, place.level) not in run.models:
+            unjudged[node] = state.outputs[node][0]
+    answers = {**state.answers, **unjudged}
+    judged = replace(state, chosen={**state.chosen, **best}, read={**state.read, **read}, answers=answers)
+    return replace(run, state=judged)
 
 
 # ---- compose ----
@@ -682,6 +692,8 @@ def _gold_jobs(run: Run) -> dict[str, stages.GoldJob]:
         for tree in each.forest.trees:
             for node in tree.graph if each.forest.is_target(tree) else ():
                 span = None if node == tree.graph.root else tree.graph.task(node).span
+                if span is None and node != tree.graph.root:
+                    continue  # None stands for the whole source, which this part is not about
                 for output in each.state.outputs.get(node, ()):
                     outputs[tree.source][output.id] = (output, span)
     return {source: stages.GoldJob(source, tuple(found.values())) for source, found in outputs.items()}

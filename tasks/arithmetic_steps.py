@@ -1,0 +1,105 @@
+"""Solutions of word problems as steps of arithmetic: each a calculation that can be checked, and what it builds on.
+
+A solution marks its calculations as `<<16-3-4=9>>`. Whether a calculation *holds* is a formal check, which almost every
+written step passes; whether it is a step to the right answer is told by a heuristic, `label`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from rrm.core.arithmetic import evaluate
+from rrm.core.errors import InputError
+
+_MARK = re.compile(r"<<([^<>=]*)=([^<>]*)>>")
+_NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?")
+_LITERAL = re.compile(r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?")
+_CLOSE = Fraction(1, 10**9)
+
+
+class Calculation(NamedTuple):
+    """One marked calculation: as it is written, its result's value (None: no number), and whether it holds.
+
+    `holds` is None where either side is no arithmetic, such as `3*x`; `operands` are the numbers in the expression.
+    """
+
+    expression: str
+    result: str
+    value: Fraction | None
+    holds: bool | None
+    operands: frozenset[Fraction] = frozenset()
+
+
+def calculations(solution: str) -> list[Calculation]:
+    """Return the calculations that a solution marks, in order."""
+    return [checked(expression, result) for expression, result in _MARK.findall(solution)]
+
+
+def checked(expression: str, result: str) -> Calculation:
+    """Return a calculation with its formal check: the result is the value, as exactly as it is written.
+
+    `1.67` stands for 5/3 (half a unit of the last digit), `1.6666666666666665` too (a relative error of 1e-9).
+    """
+    value, exact = _value(result), _value(expression)
+    holds = None
+    if value is not None and exact is not None:
+        digits = len(re.sub(r"[^\d.]", "", result).partition(".")[2])
+        holds = abs(exact - value) <= max(
+            Fraction(int(digits > 0), 2 * 10**digits), _CLOSE * max(Fraction(1), abs(exact))
+        )
+    return Calculation(expression.strip(), result.strip(), value, holds, frozenset(numbers(expression, signs=False)))
+
+
+def numbers(text: str, signs: bool = True) -> list[Fraction]:
+    """Return the numbers in a text, in order: `$1,000`, `.5`, `20%` (a fifth); with their signs unless told not to."""
+    found = (_value(match[0].rstrip(",")) for match in (_NUMBER if signs else _LITERAL).finditer(text))
+    return [value for value in found if value is not None]
+
+
+def final_number(text: str) -> Fraction | None:
+    """Return the last number in a text, which an answer to a word problem gives; None where there is none."""
+    found = numbers(text)
+    return found[-1] if found else None
+
+
+def label(steps: Sequence[Calculation], human: Sequence[Calculation]) -> list[bool]:
+    """Return for each step whether its value occurs as a result in the human solution.
+
+    A heuristic: a right step that the human solution does otherwise gets False, a coincidence of numbers True.
+    """
+    values = {step.value for step in human if step.value is not None}
+    return [step.value is not None and _among(step.value, values) for step in steps]
+
+
+def known_operands(question: str, steps: Sequence[Calculation]) -> list[float]:
+    """Return for each step the share of its operands that stand in the question or are results of earlier steps."""
+    known = {abs(each) for each in numbers(question)}
+    shares = []
+    for step in steps:
+        seen = [_among(operand, known) for operand in step.operands]
+        shares.append(sum(seen) / len(seen) if seen else 1.0)
+        if step.value is not None:
+            known.add(abs(step.value))
+    return shares
+
+
+def reads(steps: Sequence[Calculation]) -> list[tuple[int, ...]]:
+    """Return for each step the earlier ones whose results are operands of it, by value."""
+    return [
+        tuple(earlier for earlier in range(at) if _among(steps[earlier].value, step.operands))
+        for at, step in enumerate(steps)
+    ]
+
+
+def _among(value: Fraction | None, values: Iterable[Fraction]) -> bool:
+    return value is not None and any(
+        abs(value - each) <= Fraction(1, 10**6) * max(Fraction(1), abs(each)) for each in values
+    )
+
+
+def _value(text: str) -> Fraction | None:
+    try:
+        return evaluate(text)
+    except InputError:
+        return None
