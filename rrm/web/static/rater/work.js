@@ -320,7 +320,7 @@ function drawItem(lease) {
     el("div", { class: "columns" },
       source,
       el("div", { class: "answering" },
-        el("section", { class: "outputs", "aria-label": words.outputs }, body.outputs),
+        el("section", { class: "outputs scroll", tabindex: "0", role: "group", "aria-label": words.outputs }, body.outputs),
         el("section", { class: "card bar-answer", "aria-label": words.actions }, body.bar))),
     el("section", { class: "always row", "aria-label": words.moreActions }, others.map(keyButton)));
   dead.drawn();
