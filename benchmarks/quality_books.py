@@ -18,7 +18,7 @@ import numpy as np
 import rrm
 from benchmarks.people import number
 from rrm.api.front import demo_file
-from rrm.api.reports import estimated
+from rrm.api.reports import estimated, labels
 from rrm.api.wiring import Parts
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -111,7 +111,7 @@ def report(level: int, model: RewardModel, ratings: Rating, seconds: float, cpu_
     folds = {row.request.source: fold for row in rows if (fold := model.fold(row.request.source)) is not None}
     found = level_report(
         level, held, len(rows), rows, folds, lambda request: float(ratings.rater.probability(request)[0]), SEED,
-        estimated=estimated(model, rows, ratings.rater, SEED),
+        estimated=estimated(model, labels(rows), ratings.rater, SEED),
     )  # fmt: skip
     shown = ("n_train", "n_test", "accuracy", "interval", "noise_ceiling", "longer_wins", "bag_of_words", "nll", "ece")
     figures = {name: getattr(found, name) for name in (*shown, "coverage", "coverage_n", "coverage_interval")}

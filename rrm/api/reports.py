@@ -11,16 +11,16 @@ from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
-from rrm.core.protocols import Composer, KnownRater, Policy, RewardModel
+from rrm.core.protocols import Composer, KnownRater, Policy, PromptContext, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select
-from rrm.core.values import OVERALL, Fitted, Label, Rated, Score
+from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
 from rrm.feedback.minutes import PUBLISHED, minutes_of_raters, tally
-from rrm.pipeline.flat import Flat
+from rrm.pipeline.flat import Flat, root_outputs, whole_context
 from rrm.pipeline.reporting import round_reports, target_reports
 from rrm.pipeline.steps import Outcome
 from rrm.report.html import write_report, write_whole
@@ -113,7 +113,7 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         folds,
         (lambda request: float(truth.probability(request)[0])) if truth else None,
         finished.parts.run.seed,
-        estimated=estimated(model, rated, truth, finished.parts.run.seed) if truth and model.anchored else (),
+        estimated=_estimated(finished, level, fitted, model, rated, truth) if truth and model.anchored else (),
         shared_head=shared,
         own=_own(model, shared),
     )
@@ -129,10 +129,48 @@ def _own(model: RewardModel, shared: bool) -> float | None:
     return model.shrinkage.own if isinstance(model, LevelModel) and model.shrinkage else None
 
 
-def estimated(model: RewardModel, rated: Sequence[Rated], truth: KnownRater, seed: int) -> list[Estimated]:
-    """Return the intervals of held-out outputs beside the probability with which the simulation accepts them."""
-    asked = {row.request.id: row.request for row in rated if isinstance(row.feedback.answer, Label)}
-    known = [each for each in asked.values() if model.holds_out(each.source)]
+def _estimated(
+    finished: FinishedRun, level: int, fitted: Fitted, model: RewardModel, rated: Sequence[Rated], truth: KnownRater
+) -> list[Estimated]:
+    """Return the intervals of a level's target outputs beside the truth, where raters gave labels at the level.
+
+    No target was fitted on, so all members score it: the intervals are those that the report shows. Without a target
+    they are those of training sources, by the members that never saw each.
+    """
+    if not any(isinstance(row.feedback.answer, Label) for row in rated):
+        return []
+    asked = target_labels(finished.outcome, level, fitted) or labels(rated)
+    return estimated(model, asked, truth, finished.parts.run.seed)
+
+
+def target_labels(outcome: Outcome, level: int, fitted: Fitted) -> list[Request]:
+    """Return a label's question about each target output that a level's model judged, with the view it judged by."""
+    forest, state, place = outcome.forest, outcome.state, replace(fitted.place, level=level)
+    found: list[tuple[str, PromptContext, Sequence[Output]]] = []
+    if place.subject == "whole":
+        found += [(source, whole_context(outcome, source), each) for source, each in root_outputs(outcome).items()]
+    else:
+        here = [(tree.source, node) for tree, node in forest.level(level) if node in state.predictions]
+        found += [(source, state.prompt_contexts[node], state.outputs[node]) for source, node in here]
+    return [
+        Request(context.node, source, place, "label", context.view, (Shown(output.id, output.text),))
+        for source, context, outputs in found
+        if source in forest.targets
+        for output in outputs
+    ]
+
+
+def labels(rated: Sequence[Rated]) -> list[Request]:
+    """Return the questions that were answered by labels, each once."""
+    return list({row.request.id: row.request for row in rated if isinstance(row.feedback.answer, Label)}.values())
+
+
+def estimated(model: RewardModel, asked: Sequence[Request], truth: KnownRater, seed: int) -> list[Estimated]:
+    """Return the intervals of held-out outputs beside the probability with which the simulation accepts them.
+
+    Of all that are asked about, `MOST_INTERVALS` at most, evenly spaced.
+    """
+    known = [each for each in asked if model.holds_out(each.source)]
     requests = [known[at] for at in evenly(len(known), MOST_INTERVALS, seed)]
     found = model.predict([request.group for request in requests])
     intervals = [Interval(*Score(said.acceptance[OVERALL][:, 0]).interval()) for said in found]

@@ -103,7 +103,7 @@ class LevelReport:
     `ties`), `sources` the sources that accuracy is over. `shared_head` says that the level had no ratings, and is
     judged by the model below; `own`, from 0 to 1, how much of what its model says comes from its own ratings, the rest
     being drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
-    is the share of held-out outputs whose true probability of acceptance lies in the model's 90 % interval, where the
+    is the share of the targets' outputs whose true probability of acceptance lies in the 90 % interval, where the
     rater is a simulation that knows it; `coverage_n` counts those outputs, `coverage_interval` is 95 %. `subject` says
     what was judged: answers at nodes, or whole outputs for the flat baseline. All else is as in `Figures`.
     """

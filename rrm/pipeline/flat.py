@@ -37,8 +37,8 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     run = outcome.run
     plan, forest = run.plan, run.forest
     place = Place(run.number, "whole", max(0, forest.height))
-    roots = _roots(outcome)
-    whole = {source: _whole(outcome, source) for source in roots}
+    roots = root_outputs(outcome)
+    whole = {source: whole_context(outcome, source) for source in roots}
     if plan.models:
         return None
     raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=not plan.repeats)
@@ -81,7 +81,7 @@ def _questions(
     return list(drawn(list(at) * visits, at, plan.seed, repeats=plan.repeats))
 
 
-def _roots(outcome: Outcome) -> dict[str, list[Output]]:
+def root_outputs(outcome: Outcome) -> dict[str, list[Output]]:
     """Return every source's root outputs, over all of its trees."""
     trees = by_source(outcome.forest.trees)
     outputs = outcome.state.outputs
@@ -89,7 +89,7 @@ def _roots(outcome: Outcome) -> dict[str, list[Output]]:
     return {source: roots for source, roots in found.items() if roots}
 
 
-def _whole(outcome: Outcome, source: str) -> PromptContext:
+def whole_context(outcome: Outcome, source: str) -> PromptContext:
     """Return what is shown of a whole source, with its root task's instruction."""
     tree = by_source(outcome.forest.trees)[source][0]
     task = tree.graph.task(tree.graph.root)
