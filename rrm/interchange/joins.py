@@ -1,11 +1,10 @@
 """What rows are about, where their columns have other names than ours or a source's text lies in another file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from rrm.core.errors import ConfigError, InputError
-from rrm.files.folders import Folders
 from rrm.interchange.columns import name, text
 from rrm.interchange.rows import Row, located, read_rows
 
@@ -19,8 +18,8 @@ class Columns:
 
     `source_column` names a row's source; `text_column` has the source's text. `join_file`, one file or several,
     has a text `join_text` for every `join_key`, by which rows name it: that text is the source's, and the key
-    its name where no column has one; files are looked up in `folders`. `prompt_column` has the prompt. Raises
-    ConfigError for half a join, and for a join beside a `text_column`.
+    its name where no column has one. `prompt_column` has the prompt. Raises ConfigError for half a join, and for a
+    join beside a `text_column`.
     """
 
     source_column: str | None = None
@@ -29,7 +28,6 @@ class Columns:
     join_text: str | None = None
     prompt_column: str = PROMPT
     text_column: str | None = None
-    folders: Folders = field(default=Folders(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         given = [each not in (None, ()) for each in (self.join_file, self.join_key, self.join_text)]
@@ -74,7 +72,7 @@ class Columns:
     def _joined(self) -> Mapping[str, str]:
         joined: dict[str, str] = {}
         for file in self.join_files:
-            for line, row in read_rows(self.folders.find(file)):
+            for line, row in read_rows(file):
                 try:
                     joined[name(row, str(self.join_key))] = text(row, str(self.join_text))
                 except InputError as error:

@@ -122,8 +122,8 @@ class RecordedPreferences:
     def __post_init__(self) -> None:
         where = name_of(self.file)
         try:
-            told = (self.source_column, self.join_file, self.join_key, self.join_text, self.prompt_column)
-            object.__setattr__(self, "columns", Columns(*told, self.text_column, self.folders))
+            told = (self.source_column, self._joined(), self.join_key, self.join_text, self.prompt_column)
+            object.__setattr__(self, "columns", Columns(*told, self.text_column))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         if self.faulty not in ("refuse", "skip"):
@@ -144,6 +144,11 @@ class RecordedPreferences:
     def _given(self) -> Given:
         """The rows in memory, or the file, where it was found."""
         return self.folders.find(self.file) if isinstance(self.file, str | Path) else self.file
+
+    def _joined(self) -> tuple[str, ...] | None:
+        """Return the files of the join, where they were found; None without any."""
+        files = (self.join_file,) if isinstance(self.join_file, str) else self.join_file or ()
+        return tuple(str(self.folders.find(file)) for file in files) or None
 
     @property
     def _called(self) -> str:

@@ -125,7 +125,7 @@ def test_members_trained_apart_answer_together(joint: JointModel) -> None:
         ({"query": ["w1"] * 1025}, "query: list should have at most 1024 items"),
         ({"query": ["w" * 1_000_001]}, "query.0: string should have at most 1000000 characters"),
         ({"query": ["w1"], "prompts": ["w1", "w2"]}, "there are 1 queries and 2 prompts: give one a query"),
-        ({"query": ["w1 " * 80]}, "1 of 1 outputs with their sources have more than max_length = 64 tokens"),
+        ({"query": ["w1 " * 80]}, "outputs with their sources have more than the 64 tokens that the backbone reads"),
         ([], "the request: "),
     ],
 )
