@@ -267,7 +267,8 @@ class Play:
             right = rater.careful or rater.chance.random() < 0.5
             best = max((0, 1), key=lambda place: lease["outputs"][place]["text"].startswith("good"))
             answer = {"kind": "comparison", "better": best if right else 1 - best, "strength": None, "both_bad": False}
-            body = {"key": self.key(), "shown": lease["shown"], "answer": answer, "seconds": active}
+            answered = {"shown": lease["questions"][0]["shown"], "answer": answer, "seconds": active}
+            body = {"key": self.key(), "answers": [answered]}
             sent = self.ask(rater.client, "POST", f"/api/leases/{lease['id']}/answer", body)
         if sent.status_code == 409:  # the item was held for too long
             self.ledger.told["answers that came too late"] += 1

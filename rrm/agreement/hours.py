@@ -47,12 +47,18 @@ def time_zone(name: str) -> ZoneInfo:
 def hours(answers: Iterable[Annotation], skips: Iterable[Skipped], zone: tzinfo) -> list[Worked]:
     """Return what everybody did, by day in this time zone and then by person.
 
-    Answers that were taken back count: the time was spent. Decisions of adjudicators have no times, and are left out.
+    Answers that were taken back count: the time was spent. The answers of one sheet came in at one moment, and
+    share its wall time. Decisions of adjudicators have no times, and are left out.
+
+    `answers` stand in the order in which they were recorded.
     """
     sums: dict[tuple[date, str], _Sum] = defaultdict(_Sum)
+    before: dict[str, float] = {}  # when each person answered last
     for each in answers:
         if not each.adjudication:
-            sums[_day(each.at, zone), each.person].add(each)
+            shared = before.get(each.person) == each.at
+            sums[_day(each.at, zone), each.person].add(each, 0.0 if shared else each.wall_seconds)
+            before[each.person] = each.at
     for skip in skips:
         of = sums[_day(skip.at, zone), skip.person]
         of.skipped += 1
@@ -70,12 +76,12 @@ class _Sum:
         self.answers = self.practice = self.skipped = self.unmeasured = 0
         self.active = self.wall = 0.0
 
-    def add(self, answer: Annotation) -> None:
+    def add(self, answer: Annotation, wall: float) -> None:
         if answer.purpose == "practice":
             self.practice += 1
         else:
             self.answers += 1
-        self.wall += answer.wall_seconds
+        self.wall += wall
         if answer.seconds is None:
             self.unmeasured += 1
         else:

@@ -46,6 +46,14 @@ def test_days_add_up_by_rater_in_the_time_zone_asked_for() -> None:
     ]
 
 
+def test_the_answers_of_one_sheet_share_its_wall_time() -> None:
+    answers = [answer("ann", EVENING, active, 60.0) for active in (30.0, 10.0, None)]
+    answers += [answer("bob", EVENING, 5.0, 60.0), answer("ann", EVENING + 50, 20.0, 45.0)]
+    ann, bob = hours(answers, [], UTC)
+    assert (ann.answers, ann.active_seconds, ann.wall_seconds, ann.unmeasured) == (4, 60.0, 105.0, 1)
+    assert (bob.active_seconds, bob.wall_seconds) == (5.0, 60.0)
+
+
 def test_a_row_says_hours_beside_the_seconds() -> None:
     row = Worked("ann", date(2026, 3, 1), 2, active_seconds=1_800.0, wall_seconds=5_400.0).row()
     assert (row["day"], row["active_hours"], row["wall_hours"]) == ("2026-03-01", 0.5, 1.5)
