@@ -49,6 +49,7 @@ def _no_key(value: object) -> NoReturn:
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
+PerNode = dict[str, StrictInt | dict[str, StrictInt]]
 Level = Annotated[int | Literal["root"], BeforeValidator(_level)]
 """A number from 0 (leaves) up, or "root": that of all roots, whatever their height."""
 
@@ -104,11 +105,13 @@ class PolicyPart(Part):
 class RaterPart(Part):
     """Who rates, and how many questions of each kind a training node gets at a visit; a root may get others.
 
+    An entry is a number, `rating = 2`, or numbers by criterion, `rating = { overall = 2, accuracy = 2 }`.
+
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     """
 
-    per_node: dict[str, StrictInt] = field(default_factory=lambda: {"comparison": 3, "label": 2})
-    per_root: dict[str, StrictInt] | None = None
+    per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    per_root: PerNode | None = None
     random_share: StrictFloat = 0.1
     budget: dict[str, Any] | None = None
 
@@ -129,7 +132,7 @@ class SelectPart(Part):
     """The judge of role select: a rater, the share of training sources that it alone rates, and its questions."""
 
     share: Share = 0.25
-    per_node: dict[str, StrictInt] = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
 from rrm.engines.local import FromPeople, Local
 from rrm.feedback.budget import read_budget
+from rrm.feedback.select import flattened
 from rrm.pipeline import driver
 from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyResults, AnyStage
@@ -210,7 +211,7 @@ def recursion_of(
     budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
     selecting = None
     if run.select is not None and parts.select_rater is not None:
-        selecting = Selecting(parts.select_rater.name, parts.apart, run.select.per_node)
+        selecting = Selecting(parts.select_rater.name, parts.apart, flattened(run.select.per_node))
     improving = None
     if run.improve is not None:
         part = run.improve
@@ -241,8 +242,8 @@ def recursion_of(
         rounds=parts.rounds,
         outputs=run.policy.outputs,
         root_outputs=run.policy.root_outputs,
-        ratings=rater.per_node if rater else {},
-        root_ratings=rater.per_root if rater else None,
+        ratings=flattened(rater.per_node) if rater else {},
+        root_ratings=flattened(rater.per_root) if rater and rater.per_root is not None else None,
         budget=budget,
         overlap=raters_each(rater),
         repeats=rater is None or rater.plugin != PEOPLE,

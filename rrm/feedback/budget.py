@@ -10,7 +10,7 @@ from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Output, Request, View
 from rrm.feedback.minutes import RATES, Currency, Meter
-from rrm.feedback.select import select, select_new
+from rrm.feedback.select import asked_of, select, select_new
 
 ROOT = "root"
 """The highest level of a run's trees, as a key of `Budget.by_level`."""
@@ -99,7 +99,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Askable:
-    """What can be asked about a node: each visit puts `wanted` questions of each kind (see `select`)."""
+    """What can be asked about a node: each visit puts `wanted` questions of what is asked (see `select`)."""
 
     source: str
     place: Place
@@ -232,7 +232,7 @@ def _drawn(node: str, askable: Askable, visits: int, seed: int) -> list[list[Req
     wanted = {kind: count * visits for kind, count in askable.wanted.items()}
     by_kind: dict[str, list[Request]] = defaultdict(list)
     for request in select(node, askable.source, askable.place, askable.view, askable.outputs, wanted, seed):
-        by_kind[request.kind].append(request)
+        by_kind[asked_of(request)].append(request)
     return _dealt(by_kind, askable.wanted, visits)
 
 

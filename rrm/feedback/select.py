@@ -1,4 +1,8 @@
-"""Which questions to put to raters: outputs in, requests out."""
+"""Which questions to put to raters: outputs in, requests out.
+
+What is wanted of a node is counted by what is asked: a kind of feedback, such as `rating`, or a kind by a criterion,
+such as `rating/accuracy`. One kind asks about the same outputs in the same order whatever the criterion.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,13 +14,41 @@ import numpy as np
 from rrm.core.errors import ConfigError
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.values import KINDS, Output, Request, Shown, View
+from rrm.core.values import KINDS, OVERALL, Output, Request, Shown, View
+
+
+def flattened(per_node: Mapping[str, int | Mapping[str, int]]) -> dict[str, int]:
+    """Return how many questions are wanted by what is asked, from a table by kind whose entries may be by criterion.
+
+    Raises ConfigError for a criterion without a name.
+    """
+    wanted: dict[str, int] = {}
+    for kind, count in per_node.items():
+        for criterion, several in ({OVERALL: count} if isinstance(count, int) else count).items():
+            if not criterion.strip():
+                raise ConfigError(f"questions of the kind {kind!r} are asked by a criterion without a name")
+            wanted[_asked(kind, criterion)] = several
+    return wanted
+
+
+def asked_of(request: Request) -> str:
+    """Return what a request asks, as it is counted."""
+    return _asked(request.kind, request.criterion)
+
+
+def _asked(kind: str, criterion: str) -> str:
+    return kind if criterion == OVERALL else f"{kind}/{criterion}"
+
+
+def _parsed(asked: str) -> tuple[str, str]:
+    kind, _, criterion = asked.partition("/")
+    return kind, criterion or OVERALL
 
 
 def select(
     node: str, source: str, place: Place, view: View, outputs: Sequence[Output], wanted: Mapping[str, int], seed: int
 ) -> list[Request]:
-    """Return the requests about one node's outputs: `wanted` says how many of each kind.
+    """Return the requests about one node's outputs: `wanted` says how many of what is asked.
 
     Equal texts are asked about once and never compared. Comparisons show two outputs, rankings up
     to six, every other kind one; which ones, and in what order, is drawn at random, each question
@@ -24,11 +56,13 @@ def select(
     unknown kind.
     """
     requests: list[Request] = []
-    for kind, count in wanted.items():
+    for asked, count in wanted.items():
+        kind, criterion = _parsed(asked)
         questions = _shown(node, kind, outputs, seed)
         for number in range(count if questions else 0):
             copy, which = divmod(number, len(questions))
-            requests.append(Request(node, source, place, kind, view, questions[which], copy=copy))
+            shown = questions[which]
+            requests.append(Request(node, source, place, kind, view, shown, copy=copy, criterion=criterion))
     return requests
 
 
@@ -38,12 +72,12 @@ def select_new(
     place: Place,
     view: View,
     outputs: Sequence[Output],
-    kinds: Iterable[str],
+    wanted: Iterable[str],
     seed: int,
     asked: Iterable[Request] = (),
     unanswered: Collection[str] = (),
 ) -> dict[str, list[Request]]:
-    """Return, by kind, every question about one node's outputs that is still open, each once.
+    """Return, by what is `wanted`, every question about one node's outputs that is still open, each once.
 
     `asked` are the questions put before, of which those `unanswered` (ids) got no answer. A question is closed
     once it has an answer: beside the same view, about the same texts in whatever order. Those that were never
@@ -56,16 +90,20 @@ def select_new(
     closed = {_question(each) for each in before if each.id not in unanswered}
     seen = {shown.text for each in before for shown in each.shown}
     found: dict[str, list[Request]] = {}
-    for kind in kinds:
-        requests = [Request(node, source, place, kind, view, shown) for shown in _shown(node, kind, outputs, seed)]
+    for each_asked in wanted:
+        kind, criterion = _parsed(each_asked)
+        requests = [
+            Request(node, source, place, kind, view, shown, criterion=criterion)
+            for shown in _shown(node, kind, outputs, seed)
+        ]
         open_ = [replace(each, copy=times[_question(each)]) for each in requests if _question(each) not in closed]
-        found[kind] = sorted(open_, key=lambda each: (each.copy, sum(shown.text in seen for shown in each.shown)))
+        found[each_asked] = sorted(open_, key=lambda each: (each.copy, sum(shown.text in seen for shown in each.shown)))
     return found
 
 
 def _question(request: Request) -> tuple[str, frozenset[str]]:
     """Return what askings of one question about a node, beside one view, have in common."""
-    return request.kind, frozenset(shown.text for shown in request.shown)
+    return asked_of(request), frozenset(shown.text for shown in request.shown)
 
 
 def _shown(node: str, kind: str, outputs: Sequence[Output], seed: int) -> list[tuple[Shown, ...]]:

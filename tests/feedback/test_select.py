@@ -8,7 +8,7 @@ import pytest
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Output, Passage, Request, View
-from rrm.feedback.select import select, select_new
+from rrm.feedback.select import flattened, select, select_new
 
 VIEW = View("Summarise.", (Passage("text"),), 20)
 
@@ -115,3 +115,27 @@ def test_a_question_without_an_answer_comes_last_as_a_new_copy() -> None:
 def test_an_unknown_kind_is_refused_here_too() -> None:
     with pytest.raises(ConfigError, match="applause"):
         select_new("node", "source", Place(), VIEW, outputs("a", "b"), ["applause"], 0)
+
+
+def test_criteria_are_asked_about_the_same_outputs_each_counted_by_itself() -> None:
+    wanted = flattened({"comparison": 1, "rating": {"overall": 2, "accuracy": 2}})
+    assert wanted == {"comparison": 1, "rating": 2, "rating/accuracy": 2}
+    asked = select("node", "source", Place(), VIEW, outputs("a", "b", "c"), wanted, seed=0)
+    by = {
+        criterion: [each.shown for each in asked if (each.kind, each.criterion) == ("rating", criterion)]
+        for criterion in ("overall", "accuracy")
+    }
+    assert by["overall"] == by["accuracy"] and len(by["overall"]) == 2
+    assert len({each.id for each in asked}) == 5
+
+
+def test_a_question_by_another_criterion_is_another_question() -> None:
+    about = ("node", "source", Place(), VIEW, outputs("a", "b"))
+    asked = select(*about, {"rating": 2}, 0)
+    found = select_new(*about, ["rating", "rating/accuracy"], 0, asked)
+    assert found["rating"] == [] and len(found["rating/accuracy"]) == 2
+
+
+def test_a_criterion_has_a_name() -> None:
+    with pytest.raises(ConfigError, match="without a name"):
+        flattened({"rating": {" ": 1}})
