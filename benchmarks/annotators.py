@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Feedback, Label, Passage, Ranking, Rated, Rating, Request, Shown, View
 
 KINDS = ("comparison", "rating", "label", "ranking")
+CRITERIA = ("overall", "accuracy", "coverage", "coherence")
 WANTED = 3
 SENTENCE = "The keeper of the lamp went down to the shore and found the boat gone. "
 LIMITS = ("answers_a_minute=1000000", "requests_a_minute=1000000", "attempts_a_minute=1000000")
@@ -122,13 +124,26 @@ def sent(kind: str, draw: random.Random) -> dict[str, Any]:
     return {"kind": kind, **bodies[kind]}
 
 
-def prepare(directory: Path, items: int, raters: int) -> list[str]:
-    """Record items and raters, and return the raters' one-use tokens."""
+def sheet(number: int, questions: int) -> list[Item]:
+    """Return so many questions about one view on one screen: a comparison, then ratings by as many criteria."""
+    first = request(len(KINDS) * number)
+    asked = [first] + [
+        replace(first, kind="rating", shown=first.shown[at % 2 :][:1], criterion=CRITERIA[at // 2])
+        for at in range(questions - 1)
+    ]
+    return [Item(each, wanted=WANTED, sheet=str(number)) for each in asked]
+
+
+def prepare(directory: Path, items: int, raters: int, questions: int = 1) -> list[str]:
+    """Record items (sheets of so many questions) and raters, and return the raters' one-use tokens."""
     with station_desk(directory) as desk:
         for start in range(0, items, CHUNK):
             numbers = range(start, min(start + CHUNK, items))
             # of eight and eight in turn the second wants one more answer than `answer_all` gives it
-            desk.add_items([Item(request(number), wanted=WANTED + number // 8 % 2) for number in numbers])
+            if questions == 1:
+                desk.add_items([Item(request(number), wanted=WANTED + number // 8 % 2) for number in numbers])
+            else:
+                desk.add_items([each for number in numbers for each in sheet(number, questions)])
         persons = [desk.add_person(f"Rater {number}", by="benchmark") for number in range(raters)]
         return [desk.invite(person.id, "benchmark") for person in persons]
 
@@ -374,6 +389,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="how long the raters rate (default 5, 0 leaves them out)")
     parser.add_argument("--raters", type=int, default=50)
     parser.add_argument("--think", type=float, nargs=2, default=(1.0, 3.0), metavar=("LEAST", "MOST"), help="seconds")
+    sizes = range(1, 2 * len(CRITERIA) + 2)
+    parser.add_argument("--sheet", type=int, default=1, choices=sizes, metavar="QUESTIONS", help="on one screen")
     parser.add_argument("--items", type=int, help="items with three answers each (default 100000, 0 leaves them out)")
     parser.add_argument("--dir", type=Path, help="where to write (default: the system's temporary directory)")
     options = parser.parse_args()
@@ -385,8 +402,9 @@ def main() -> None:
         if minutes:
             least = options.think[0] + 0.001
             enough = int(options.raters * 60 * minutes / max(least, 0.02) / WANTED * 1.2) + 200
-            tokens = prepare(place / "crowd", enough, options.raters)
-            print(f"\n(a) {options.raters} raters, {enough:,} items, {options.think} s an item", flush=True)
+            tokens = prepare(place / "crowd", enough, options.raters, options.sheet)
+            what = "items" if options.sheet == 1 else f"sheets of {options.sheet} questions"
+            print(f"\n(a) {options.raters} raters, {enough:,} {what}, {options.think} s each", flush=True)
             with served(place / "crowd") as server:
                 asyncio.run(crowd(server, tokens, minutes, tuple(options.think)))
         if items:

@@ -20,7 +20,8 @@ from rrm.core.values import KINDS, OVERALL, Output, Request, Shown, View
 def flattened(per_node: Mapping[str, int | Mapping[str, int]]) -> dict[str, int]:
     """Return how many questions are wanted by what is asked, from a table by kind whose entries may be by criterion.
 
-    Raises ConfigError for a criterion without a name.
+    Raises ConfigError for a criterion without a name, and where nothing is asked as a whole, which is what trees are
+    composed of.
     """
     wanted: dict[str, int] = {}
     for kind, count in per_node.items():
@@ -28,6 +29,8 @@ def flattened(per_node: Mapping[str, int | Mapping[str, int]]) -> dict[str, int]
             if not criterion.strip():
                 raise ConfigError(f"questions of the kind {kind!r} are asked by a criterion without a name")
             wanted[_asked(kind, criterion)] = several
+    if wanted and all("/" in asked for asked in wanted):
+        raise ConfigError(f"nothing is asked as a whole: add {OVERALL} = 1 beside {', '.join(wanted)}")
     return wanted
 
 

@@ -56,7 +56,12 @@ class CriteriaModel:
 
 @dataclass(frozen=True)
 class ByCriterion:
-    """Fits a learner's model once for each criterion that raters used; with one alone, it is that model."""
+    """Fits a learner's model once for each criterion that raters used; with one alone, it is that model.
+
+    The criterion `overall` is fitted first. Any other begins with the model of the same criterion at the level below,
+    or else with the overall one at its own place, and is drawn to it as strongly as its own ratings say, as levels
+    are: what raters say by accuracy is mostly what they say of the whole, and a few ratings tell where it is not.
+    """
 
     learner: RewardLearner
 
@@ -65,15 +70,17 @@ class ByCriterion:
         return self.learner.name
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
-        """Fit each criterion's rows, starting from the same criterion's model below, or else the overall one's."""
+        """Fit each criterion's rows, starting from the same criterion's model below, or else the overall one here.
+
+        Where there is no overall rating at the place, from the overall model below.
+        """
         found = {row.feedback.criterion for row in ratings.rows}
         lower, earlier = _models(start.below), _models(start.before)
         criteria = sorted(found | set(lower) or {OVERALL}, key=lambda each: (each != OVERALL, each))
-        models = {}
+        models: dict[str, RewardModel] = {}
         for criterion in criteria:
-            begin = Start(
-                lower.get(criterion, lower.get(OVERALL)), earlier.get(criterion), _rows(start.others, criterion)
-            )
+            centre = lower.get(criterion) or models.get(OVERALL) or lower.get(OVERALL)
+            begin = Start(centre, earlier.get(criterion), _rows(start.others, criterion))
             inside = replace(workspace, folder=workspace.folder / _folder(criterion))
             models[criterion] = self.learner.fit(
                 Ratings(ratings.role, _rows(ratings.rows, criterion)), begin, place, seed, inside

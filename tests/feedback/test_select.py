@@ -136,6 +136,11 @@ def test_a_question_by_another_criterion_is_another_question() -> None:
     assert found["rating"] == [] and len(found["rating/accuracy"]) == 2
 
 
+def test_something_is_asked_as_a_whole() -> None:
+    with pytest.raises(ConfigError, match="overall = 1 beside rating/accuracy"):
+        flattened({"rating": {"accuracy": 1}})
+
+
 def test_a_criterion_has_a_name() -> None:
     with pytest.raises(ConfigError, match="without a name"):
         flattened({"rating": {" ": 1}})

@@ -4,14 +4,16 @@ import random
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from rrm.core.values import Comparison
+from rrm.core.annotation import Annotation, Item
+from rrm.core.values import Comparison, Rating
 from rrm.queue import open_desk
 from tests.web.live import Restarting
 from tests.web.stations import desk_in, items_of
@@ -38,9 +40,13 @@ class Rater:
             while lease is not None and not stop.is_set():
                 better = chance.randrange(2)
                 key = f"{self.name}-{len(self.acknowledged):08d}"
-                answer = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
-                shown = lease["questions"][0]["shown"]
-                body = {"key": key, "answers": [{"shown": shown, "answer": answer, "seconds": 1.0}]}
+                compared = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
+                said = [compared, *({"kind": "rating", "value": 1 + better} for _ in lease["questions"][1:])]
+                answers = [
+                    {"shown": question["shown"], "answer": answer, "seconds": 1.0}
+                    for question, answer in zip(lease["questions"], said, strict=True)
+                ]
+                body = {"key": key, "answers": answers}
                 told = self._insist(f"/api/leases/{lease['id']}/answer", body)
                 assert told["id"] not in self.acknowledged, "one answer was acknowledged as two"
                 self.acknowledged[told["id"]] = lease["item"], better
@@ -69,13 +75,27 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def work_under_kills(directory: Path, kills: int, acknowledged: int) -> list[Rater]:
+def sheets(number: int, criteria: Sequence[str]) -> list[Item]:
+    """Items to compare two outputs, each on a sheet with ratings of the first one by these criteria."""
+    asked = items_of(["comparison"], each=number, wanted=WANTED)
+    return [
+        replace(item, request=request, sheet=item.request.id)
+        for item in asked
+        for request in (
+            item.request,
+            *(
+                replace(item.request, kind="rating", shown=item.request.shown[:1], criterion=criterion)
+                for criterion in criteria
+            ),
+        )
+    ]
+
+
+def work_under_kills(directory: Path, kills: int, acknowledged: int, criteria: Sequence[str] = ()) -> list[Rater]:
     """Have raters answer while the server is killed after every `acknowledged / kills` answers, more or less."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    with desk_in(
-        directory, items_of(["comparison"], each=acknowledged // WANTED + 50 * CLIENTS, wanted=WANTED)
-    ) as desk:
+    with desk_in(directory, sheets(acknowledged // WANTED + 50 * CLIENTS, criteria)) as desk:
         people = [desk.add_person(f"rater {number}", by="test") for number in range(CLIENTS)]
         sessions = [desk.join(desk.invite(person.id, "test")) for person in people]
     raters = [Rater(f"rater-{number}", address, session) for number, session in enumerate(sessions)]
@@ -112,12 +132,24 @@ def wait_until(so: Any) -> None:
         time.sleep(0.001)
 
 
-def check_record(directory: Path, raters: list[Rater]) -> None:
-    """What is on record is what was acknowledged: the same answers, each once, no item by more than it wants."""
+def check_record(directory: Path, raters: list[Rater], questions: int = 1) -> None:
+    """What is on record is what was acknowledged: the same answers, each once, no item by more than it wants.
+
+    Of a sheet there are the answers to all its questions, or none.
+    """
     acknowledged = {id: answer for rater in raters for id, answer in rater.acknowledged.items()}
     with open_desk(directory) as desk:
-        given = list(desk.answers())
-        assert len(given) == len({each.id for each in given})
+        every = list(desk.answers())
+        together: dict[tuple[str, str], list[Annotation]] = {}
+        for each in every:
+            together.setdefault((each.sheet, each.person), []).append(each)
+        assert {len(some) for some in together.values()} == {questions}
+        given = [some[0] for some in together.values()]
+        for some in together.values():
+            assert [each.position for each in some] == list(range(questions))
+            _, better = acknowledged[some[0].id]
+            assert [each.answer for each in some[1:]] == [Rating(1 + better, 7)] * (questions - 1)
+        assert len(every) == len({each.id for each in every})
         assert {each.id: each.item for each in given} == {id: item for id, (item, _) in acknowledged.items()}
         for each in given:
             assert isinstance(each.answer, Comparison)
@@ -134,6 +166,12 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(tmp_p
     assert done(raters) >= 240
     assert sum(rater.repeated for rater in raters) > 0  # some were indeed cut off
     check_record(tmp_path, raters)
+
+
+def test_of_a_sheet_all_answers_are_there_or_none_when_the_server_is_killed(tmp_path: Path) -> None:
+    raters = work_under_kills(tmp_path, kills=3, acknowledged=120, criteria=("overall", "accuracy", "coverage"))
+    assert done(raters) >= 120
+    check_record(tmp_path, raters, questions=4)
 
 
 @pytest.mark.slow
