@@ -69,7 +69,7 @@ NAMES = (*PLACE, *PART)
 WITH_VECTORS = frozenset((*DISTANCES, "coherence"))
 """The features that need sentence vectors."""
 
-_WORD_STOPS = frozenset(
+STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
         "the and that with was were had have has his her him she they them their for not but from this which you your"
@@ -315,7 +315,7 @@ def _apart(vectors: np.ndarray | None, units: int) -> np.ndarray:
 def _counts(said: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
     """Count the text's most telling words, by sentence, [sentences, words], and say how much each weighs, [words]."""
     appears = Counter(chain.from_iterable(set(each) for each in said))
-    telling = [word for word, n in appears.items() if n > 1 and len(word) > 2 and word not in _WORD_STOPS]
+    telling = [word for word, n in appears.items() if n > 1 and len(word) > 2 and word not in STOP_WORDS]
     column = {
         word: at for at, word in enumerate(sorted(telling, key=lambda each: (-appears[each], each))[:_VOCABULARY])
     }

@@ -31,7 +31,7 @@ from rrm.core.protocols import Decomposer, ImprovedSplits, SplitSampler, Workspa
 from rrm.core.roles import Scorer, Train, for_improving
 from rrm.core.splits import outline, split_group
 from rrm.core.task import Source
-from rrm.core.values import OVERALL
+from rrm.core.values import OVERALL, Comparison, Rated
 from rrm.files import write_json
 
 _BATCH = 4_000_000  # parts in a batch, padding included
@@ -80,7 +80,7 @@ def imitate(
     top = max(by_level, default=-1)
     return segmenter.with_weights(
         [
-            _table(_most_probable(by_level[height], segmenter.weights_at(height), strength, most_steps))
+            _table(most_probable(by_level[height], segmenter.weights_at(height), strength, most_steps))
             for height in range(top + 1)
         ]
     )
@@ -109,6 +109,25 @@ def learn_from_comparisons(
     rewards = _bradley_terry(rows.reshape(len(rows), -1), prior).reshape(levels, -1)
     sources = {each.source.id: each.source for each in comparisons}
     return along(segmenter, segmenter, rewards, list(sources.values()), kl_budget)
+
+
+def preferred(rated: Sequence[Rated], drawn: Sequence[tuple[Source, TaskGraph]]) -> list[Preferred]:
+    """Return what comparisons of outlines say of the trees that were drawn, without ties and other kinds of feedback.
+
+    Raises InputError for a comparison of an outline that none of the trees has.
+    """
+    trees = {(source.id, outline(tree, source)): (source, tree) for source, tree in drawn}
+    found = []
+    for row in rated:
+        answer = row.feedback.answer
+        if not isinstance(answer, Comparison) or answer.better is None:
+            continue
+        texts = [row.request.shown[at].text for at in (answer.better, 1 - answer.better)]
+        if missing := [text for text in texts if (row.request.source, text) not in trees]:
+            raise InputError(f"no tree that was drawn has the outline that was compared: {missing[0][:80]!r}")
+        (source, better), (_, worse) = (trees[row.request.source, text] for text in texts)
+        found.append(Preferred(source, better, worse))
+    return found
 
 
 def learn_from_scores(
@@ -361,7 +380,7 @@ def _stacked(sums: Sequence[Sequence[Tensor]], levels: int) -> np.ndarray:
     return table
 
 
-def _most_probable(examples: Sequence[Example], start: Tensor, strength: float, most_steps: int) -> Tensor:
+def most_probable(examples: Sequence[Example], start: Tensor, strength: float, most_steps: int) -> Tensor:
     """Return the weights that maximise the log-probability of cuts less strength / 2 times their squared way."""
     indices = _batches([each.features for each in examples])
     batches = [

@@ -17,6 +17,7 @@ from decomposers.learn_cuts import (
     kl_by_level,
     learn_from_comparisons,
     learn_from_scores,
+    preferred,
 )
 from decomposers.segmenter import Segmenter
 from rrm.core.errors import InputError
@@ -24,9 +25,9 @@ from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import SplitOptimiser, Workspace
 from rrm.core.roles import Train
-from rrm.core.splits import leaves_of, read_outline
+from rrm.core.splits import leaves_of, outline, read_outline, split_node, split_view
 from rrm.core.task import Source
-from rrm.core.values import Group, Prediction
+from rrm.core.values import Comparison, Feedback, Group, Prediction, Rated, Request, Shown
 from tasks.planted_cuts import PlantedCuts, PlantedText
 
 TEXTS = PlantedCuts(12, sign="speech", events=8, seed=5).texts
@@ -197,3 +198,18 @@ def test_an_optimiser_of_decomposers_improves_within_its_budget_and_is_found_aga
     assert again.name == found.sampler.name
     with pytest.raises(InputError, match="segmenter:Segmenter, not of Chunks"):
         optimiser.load_splits(tmp_path, Chunks())  # type: ignore[arg-type]
+
+
+def test_ratings_of_outlines_are_read_as_what_they_say_of_trees() -> None:
+    source = TEXTS[0].source
+    first, second = START.draw(source, 2, seed=9)
+    shown = tuple(Shown(f"o{at}", outline(tree, source)) for at, tree in enumerate((first, second)))
+    asked = Request(split_node(source), source.id, Place(0, "split", 2), "comparison", split_view(source), shown)
+
+    def said(better: int | None) -> Rated:
+        return Rated(asked, Feedback(asked.id, "anna", Comparison(better)))
+
+    found = preferred([said(1), said(None), said(0)], [(source, first), (source, second)])
+    assert [(each.better, each.worse) for each in found] == [(second, first), (first, second)]
+    with pytest.raises(InputError, match="no tree that was drawn has the outline"):
+        preferred([said(0)], [(source, first)])

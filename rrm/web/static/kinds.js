@@ -6,6 +6,7 @@ import { el } from "./common.js";
 import { wordDiff } from "./diff.js";
 import { buttonOf, keyButton, relabel } from "./keys.js";
 import { highlight, selected, spanText, walkable } from "./marks.js";
+import { outputText, plainText } from "./outline.js";
 import { digits, letter, words } from "./words.js";
 
 /** The letter of an output of an item.
@@ -21,12 +22,13 @@ const LONGEST = 20_000; // characters of a text, as the server takes
 /** How a kind is drawn.
  *  @typedef {(item: Ui.Item, page: Ui.OfKind) => Ui.Part} Kind */
 
-/** @param {string} content */
-const text = (content) => el("div", { class: "text", dir: "auto" }, content);
-
 /** @param {string} name @param {Ui.Child} content @param {Ui.Child[]} more */
 const card = (name, content, ...more) =>
   el("section", { class: "card output", "aria-label": name }, el("h2", {}, name), content, more);
+
+/** An output's text; a text in which passages are marked stays as it stands.
+ *  @param {Ui.Item} item @param {string} content */
+const drawn = (item, content) => (item.kind === "critique" ? plainText(content) : outputText(content));
 
 /** The outputs of an item, each with more below it; of a sheet only that.
  *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more
@@ -35,7 +37,7 @@ const cards = (item, more = () => null) => {
   if (item.letters) return [el("div", { class: "group wrap" }, item.outputs.map((_, place) => more(place)))];
   return item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
-    output.text ? text(output.text) : el("p", { class: "muted" }, words.emptyOutput),
+    output.text ? drawn(item, output.text) : el("p", { class: "muted" }, words.emptyOutput),
     more(place),
   ));
 };

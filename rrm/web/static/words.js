@@ -194,6 +194,15 @@ export const words = {
     mustChange: "Nothing is changed. Change the text, or skip or reject the item.",
   },
   demonstration: { field: "Your text", empty: "Write something first." },
+  outline: {
+    /** @param {number} size @param {number} parts @param {string} begins */
+    size: (size, parts, begins) =>
+      `${plural(size, "word", "words")}${parts ? `, ${plural(parts, "part", "parts")}` : ""}, begins at ${begins}`,
+    /** @param {string} about */
+    about: (about) => `About: ${about}`,
+    /** @param {number} n */
+    rest: (n) => `${plural(n, "part", "parts")} below these are not listed.`,
+  },
   critique: {
     field: "Your critique",
     empty: "Write what is wrong or right first.",

@@ -2,6 +2,7 @@
 import { button, el, flat } from "../common.js";
 import { buttonOf, keyButton, relabel } from "../keys.js";
 import { kinds } from "../kinds.js";
+import { outputText, plainText } from "../outline.js";
 import { letter, words } from "../words.js";
 
 /** One question of a lease, as kinds are drawn: with its own outputs.
@@ -77,8 +78,9 @@ function several(lease, page) {
   const spent = items.map(() => 0);
   let before = 0; // active seconds when the last decision was made
   let at = 0; // the question that hears the keys
+  const marked = items.some(({ kind }) => kind === "critique"); // passages are marked in the text as it stands
   const texts = lease.outputs.map(({ text }) =>
-    text ? el("div", { class: "text", dir: "auto" }, text) : el("p", { class: "muted" }, words.emptyOutput));
+    text ? (marked ? plainText(text) : outputText(text)) : el("p", { class: "muted" }, words.emptyOutput));
   const outputs = texts.map((text, place) =>
     el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text));
   const parts = items.map((item, place) => kinds[item.kind](item, {
