@@ -18,6 +18,7 @@ NAMES = (
     "leases",
     "annotators",
     "tree",
+    "decomposers",
     "fuzz",
     "gpu",
 )

@@ -1,0 +1,86 @@
+"""What the figures of the segmenter are made by: boundaries found, rows, and texts cut in known ways."""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import chapters
+from benchmarks.chapters import Novel, evenly, read_novel
+from benchmarks.decomposers import Row, exact, main, planted, single
+
+
+def novel_in(folder: Path) -> Path:
+    """Four chapters of four paragraphs of three sentences, with headings that stand as paragraphs too."""
+    rows = [
+        {
+            "chapter": f"CHAPTER {number}",
+            "paragraphs": [
+                f"Chapter {number}.",
+                *(f"Anna saw {number}{at}. It rained. The dog ran." for at in range(4)),
+            ],
+        }
+        for number in range(4)
+    ]
+    path = folder / "tale.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    return path
+
+
+@pytest.fixture
+def novel(tmp_path: Path) -> Novel:
+    return read_novel(novel_in(tmp_path))
+
+
+def test_headings_are_removed_and_chapters_kept(novel: Novel) -> None:
+    assert "hapter" not in novel.text.source.text.lower()
+    assert novel.text.source.breaks == ()
+    assert (len(novel.text), novel.sentences, novel.chapters) == (16, 48, (4, 8, 12, 16))
+    assert novel.first.tolist() == list(range(0, 48, 3))
+
+
+def test_boundaries_are_found_within_two_sentences(novel: Novel) -> None:
+    assert novel.scores((4, 8, 12, 16)) == (1.0, 0.0, 0.0)
+    one_off = novel.scores((5, 8, 12, 16))  # three sentences away
+    assert one_off.f1 == pytest.approx(2 / 3)
+    assert one_off.pk > 0 and one_off.windowdiff > 0
+    assert chapters._f1([10, 20], [12, 23]) == 0.5
+    assert chapters._f1([10], [9, 11]) == pytest.approx(2 / 3)  # a boundary is found once
+    assert evenly(novel) == (4, 8, 12, 16)
+    assert len(chapters.by_texttiling(novel)) == 4
+    assert len(chapters.by_chance(novel, 0)) == 4
+
+
+def test_a_row_keeps_its_line_or_not() -> None:
+    row = Row.of("part", "name", [0.9, 1.0, 1.1], ">= 0.95")
+    assert (row.value, row.n, row.passed) == (pytest.approx(1.0), 3, True)
+    assert row.low is not None and row.high is not None and row.low < 1.0 < row.high
+    assert Row.of("part", "name", [0.9, 1.0, 1.1], "> 0.95", at_low=True).passed is False
+    assert single("part", "name", 0.5, "<= 0.6").passed is True
+    assert single("part", "name", 0.5).passed is None
+
+
+def test_exactness_holds_on_a_few_units() -> None:
+    rows = exact([5], quick=True)
+    assert len(rows) == 6
+    assert all(row.passed for row in rows)
+
+
+def test_rows_are_written_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    monkeypatch.setattr(sys, "argv", ["decomposers", "--quick", "--parts", "exact", "--seeds", "5", "--json", str(out)])
+    main()
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(rows[0]) == sorted(["part", "name", "value", "low", "high", "n", "pass_line", "passed"])
+    assert "largest error of log Z" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_planted_cuts_are_learned() -> None:
+    rows = {row.name: row for row in planted([5], quick=True)}
+    assert rows["speech: share of the optimum"].value > 0.9
+    assert rows["speech: over the fixed chunker"].value > 0.15
