@@ -16,6 +16,7 @@ import orjson
 from rrm.core.errors import InputError, LimitError, RrmError
 from rrm.core.kinds.parts import brief
 from rrm.files.texts import marked
+from rrm.interchange.kinds import refuse_other_kinds
 from rrm.interchange.tables import KeyTwice, array_rows, csv_rows, decoder, parquet_rows
 from rrm.interchange.tables import pyarrow as pyarrow
 
@@ -25,6 +26,7 @@ MAX_TABLE_BYTES = 2**30
 _AROUND = frozenset(("data", "rows", "records", "examples", "instances", "items", "train", "validation", "test"))
 """What an object calls the array of rows that it holds and nothing else."""
 
+_ROLES = frozenset(("role", "from"))
 _EXACT = 2**53  # from here on not all whole numbers are floats
 _QUOTE = b"\\u0022"  # a quotation mark that JSON writes by its number
 Row = Mapping[str, Any]
@@ -57,14 +59,19 @@ def read_rows(
         yield from _rows_in_memory(given)
         return
     path = Path(given)
-    if path.suffix == ".parquet":
+    kinds, begins = [each.lower() for each in path.suffixes[-2:]], _begins(path)
+    if begins.startswith(b"PAR1"):
         yield from parquet_rows(path)
-    elif {".csv", ".tsv"} & {*path.suffixes[-2:]}:
+        return
+    refuse_other_kinds(begins, str(path))
+    if kinds[-1:] == [".parquet"]:
+        yield from parquet_rows(path)
+    elif ".csv" in kinds or ".tsv" in kinds:
         text = _whole(path, min(max_file_bytes, MAX_TABLE_BYTES))
         yield from csv_rows(_decoded(text, str(path)), str(path), max_row_bytes)
-    elif _begins(path).startswith(b"["):
+    elif begins.startswith(b"["):
         yield from array_rows(_whole(path, min(max_file_bytes, MAX_TABLE_BYTES)), str(path))
-    elif ".json" in path.suffixes[-2:] and (inner := _inner_array(path, max_file_bytes)) is not None:
+    elif ".json" in kinds and (inner := _inner_array(path, max_file_bytes)) is not None:
         yield from array_rows(inner, str(path))
     else:
         yield from _json_lines(path, max_row_bytes, max_file_bytes)
@@ -248,14 +255,44 @@ def _inner_array(path: Path, max_file_bytes: int) -> bytes | None:
         held = orjson.loads(text)
     except (orjson.JSONDecodeError, LimitError):
         return None  # lines, as far as can be told
-    if not isinstance(held, dict) or len(held) != 1:
+    if not isinstance(held, dict):
+        return None
+    if (columns := _rows_by_column(held)) is not None:
+        return orjson.dumps(columns)
+    if len(held) != 1:
         return None
     ((name, rows),) = held.items()
     return text[text.index(b"[") : text.rindex(b"]") + 1] if name in _AROUND and isinstance(rows, list) else None
 
 
+def _rows_by_column(held: Mapping[str, Any]) -> list[Row] | None:
+    """Return the rows of a table that is one object of its columns, as pandas writes one; None for any other object.
+
+    Columns are lists of one length or objects with the same keys. Lists of messages, or of a row's completions, are
+    the row's own.
+    """
+    columns = list(held.values())
+    if len(columns) < 2 or "completions" in held:
+        return None
+    if any(
+        isinstance(cell, dict) and _ROLES & cell.keys() for each in columns if isinstance(each, list) for cell in each
+    ):
+        return None
+    if all(isinstance(each, list) for each in columns) and len({len(each) for each in columns}) == 1:
+        cells = zip(*columns, strict=True)
+    elif all(isinstance(each, dict) for each in columns) and all(each.keys() == columns[0].keys() for each in columns):
+        if columns[0].keys() - set(map(str, range(len(columns[0])))):
+            return None
+        cells = zip(*(each.values() for each in columns), strict=True)
+    else:
+        return None
+    return [dict(zip(held, row, strict=True)) for row in cells]
+
+
 def _decoded(text: bytes, where: str) -> str:
     try:
+        if b"\0" in text:
+            raise InputError(f"{where}: it holds NUL characters, as UTF-16 without its mark does: save it as UTF-8")
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error

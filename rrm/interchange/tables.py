@@ -4,9 +4,10 @@
     [{"prompt": ..., "chosen": ..., "rejected": ...}]     a JSON array of objects
 
 A cell of a CSV file is a text; an empty one is null. Columns that hold numbers, truth values, lists or
-objects by what they are called are read as such, and messages in any column.
+objects by what they are called are read as such, and messages in any column, in JSON or as Python shows them.
 """
 
+import ast
 import csv
 import json
 import re
@@ -32,9 +33,16 @@ _NAMES = frozenset(["annotator", "rater", "source_id", "item", "node"])
 _STRUCTURES = frozenset(
     ["completions", "labels", "scores", "passages", "outputs", "answer", "expected", "request", "feedback"]
 )
+_NO_TEXTS = _NUMBERS | _TRUTHS | _NAMES | _STRUCTURES
+_TRUE_OR_FALSE = {"true": True, "false": False, "yes": True, "no": False, "t": True, "f": False}
 _EXPORTED = frozenset(("item", "rater", "answer", "state"))
 """Columns of the answers that we export, whose cells no spreadsheet takes for a formula."""
 
+_NULLS = frozenset(("nan", "none", "null", "<na>", "n/a", "#n/a"))
+"""What programs write where a table has nothing, in columns that hold no texts."""
+
+_CHAT = ("[{", "[\n", '{"role', '{"from', "{'role", "{'from", "array([{")
+_SHOWN = re.compile(r"(?:array\()?\[?\s*\{'(?:role|from|content|value)'")
 _SAFE = re.compile(r"'(?=\s*[=+\-@'＝＋－＠]|[\t\r\n])")
 _WHOLE = re.compile(r"(-?\d{1,15})\.0+")
 
@@ -91,26 +99,27 @@ def _named(cells: Iterator[list[str]], where: str) -> Iterator[tuple[int, Row]]:
             raise InputError(
                 f"{where}, row {number}: {len(row)} cells under {len(names)} names: put quotes around texts with commas"
             )
-        yield (
-            number,
-            {
+        try:
+            known = {
                 name: _value(name, _SAFE.sub("", cell, count=1) if exported and _SAFE.match(cell) else cell)
                 for name, cell in zip(names, row, strict=True)
                 if name  # an index that was written without a name
-            },
-        )
+            }
+        except InputError as error:
+            raise InputError(f"{where}, row {number}: {error}") from error
+        yield number, known
 
 
 def _value(name: str, cell: str) -> Any:
     """Return what a cell says; what a column of numbers cannot hold stays a text, for its reader to refuse."""
-    if not cell:
+    if not cell or (name in _NO_TEXTS and cell.strip().lower() in _NULLS):
         return None
-    if name in _STRUCTURES or cell.startswith(("[{", "[\n", '{"role', '{"from')):
+    if name in _STRUCTURES or cell.startswith(_CHAT):
         return _structure(name, cell)
     if name in _NUMBERS:
         return _number(cell)
     if name in _TRUTHS:
-        return {"true": True, "false": False}.get(cell.strip().lower(), _number(cell))
+        return _TRUE_OR_FALSE.get(cell.strip().lower(), _number(cell))
     if name in _NAMES and (whole := _WHOLE.fullmatch(cell)):
         return whole[1]
     return cell
@@ -127,8 +136,25 @@ def _structure(name: str, cell: str) -> Any:
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
-        return cell
+        found = _as_python_shows_it(name, cell)
     return found if name in _STRUCTURES or _is_chat(found) else cell
+
+
+def _as_python_shows_it(name: str, cell: str) -> Any:
+    """Return a list or an object that a table was written with by Python; the cell itself where it is neither.
+
+    Raises InputError for messages in an array of numpy's, which shows nothing between them.
+    """
+    try:
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        if _SHOWN.match(cell):
+            raise InputError(
+                f"column {name!r} holds messages as Python shows an array, which cannot be read again: save the table"
+                " as JSON lines or Parquet"
+            ) from None
+        return cell
+    return found if isinstance(found, list | dict) else cell
 
 
 def _is_chat(found: Any) -> bool:

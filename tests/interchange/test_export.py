@@ -171,6 +171,7 @@ def test_without_pyarrow_parquet_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match="pip install"):
         to_parquet([], tmp_path / "p.parquet")
+    (tmp_path / "p.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="pip install"):
         list(read_rows(tmp_path / "p.parquet"))
 

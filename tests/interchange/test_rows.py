@@ -55,6 +55,19 @@ def test_an_object_around_the_array_is_looked_into_and_one_row_stays_a_row(tmp_p
     assert rows_of(tmp_path / "rows.json") == ROWS
 
 
+def test_an_object_of_columns_is_read_as_its_rows_and_a_row_of_lists_is_not(tmp_path: Path) -> None:
+    columns = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+    numbered = {name: {str(n): each for n, each in enumerate(column)} for name, column in columns.items()}
+    for table in (columns, numbered):
+        (tmp_path / "rows.json").write_text(json.dumps(table, indent=1))
+        assert rows_of(tmp_path / "rows.json") == ROWS
+        (tmp_path / "rows.jsonl").write_text(json.dumps(table))
+        assert rows_of(tmp_path / "rows.jsonl") == [table]
+    for row in ({"completions": ["a", "b"], "labels": [1, 0]}, {"prompt": CHAT, "chosen": CHAT}, {"prompt": ["a"]}):
+        (tmp_path / "rows.json").write_text(json.dumps(row))
+        assert rows_of(tmp_path / "rows.json") == [row]
+
+
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.jsonl.gz"])
 @pytest.mark.parametrize("between", ["\n", "", "\n\n \ufeff"])
 def test_objects_one_behind_another_are_read_over_any_lines(tmp_path: Path, name: str, between: str) -> None:
@@ -196,6 +209,65 @@ def test_cells_are_texts_except_in_columns_of_numbers_truth_values_and_objects(t
         "prompt": CHAT, "margin": 2.5, "level": 1, "label": True, "scores": {"overall": 4}, "annotator": "7",
     }  # fmt: skip
     assert set(empty.values()) == {None} and present(empty) == {}
+
+
+def test_what_python_shows_of_messages_and_lists_is_read_and_of_arrays_refused(tmp_path: Path) -> None:
+    row = {"prompt": str(CHAT), "completions": "['a', 'b']", "labels": "[True, False]", "response": "['a']"}
+    (tmp_path / "rows.csv").write_text(as_csv([row]))
+    assert rows_of(tmp_path / "rows.csv") == [
+        {"prompt": CHAT, "completions": ["a", "b"], "labels": [True, False], "response": "['a']"}
+    ]
+    (tmp_path / "rows.csv").write_text(as_csv([{"prompt": str(np.array(CHAT))}]))
+    with pytest.raises(InputError, match=r"rows\.csv, row 1: column 'prompt' holds messages as Python shows an array"):
+        rows_of(tmp_path / "rows.csv")
+
+
+def test_words_for_nothing_are_null_where_no_text_stands(tmp_path: Path) -> None:
+    row = {"prompt": "nan", "chosen": "None", "rejected": "null", "annotator": "nan", "margin": "NaN", "label": "N/A"}
+    (tmp_path / "rows.csv").write_text(as_csv([row]))
+    nothing = dict.fromkeys(("annotator", "margin", "label"))
+    assert rows_of(tmp_path / "rows.csv") == [{"prompt": "nan", "chosen": "None", "rejected": "null", **nothing}]
+    (tmp_path / "rows.csv").write_text("label\nyes\nNO\nTrue\n1.0\n")
+    assert [row["label"] for row in rows_of(tmp_path / "rows.csv")] == [True, False, True, 1.0]
+
+
+@pytest.mark.parametrize("name", ["ROWS.CSV", "rows.Csv.GZ", "rows.TSV"])
+def test_the_case_of_a_name_says_nothing(tmp_path: Path, name: str) -> None:
+    text = as_csv(ROWS, delimiter="\t" if "TSV" in name else ",").encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("GZ") else text)
+    assert rows_of(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("begins", "says"),
+    [
+        (b"PK\x03\x04xl/", "this is an archive or a spreadsheet; unpack it, or save its sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "this is an old spreadsheet"),
+        (b"\x28\xb5\x2f\xfdabc", "this is packed with zstd; unpack it, or pack it with gzip"),
+        (b"\xfd7zXZ\x00abc", "this is packed with xz"),
+        (b"BZh91AY", "this is packed with bzip2"),
+        (b"SQLite format 3\x00", "this is a database"),
+        (b"ARROW1\x00\x00", "this is an Arrow or Feather file; save it as Parquet"),
+        (b"\x80\x04\x95\x10\x00", "this is a pickle"),
+        (b"version https://git-lfs.example/spec/v1\n", "this is a pointer to a file in Git LFS"),
+        (b"<!DOCTYPE html>\n<html>", "this is a web page; download the file itself"),
+        (b"PAR1abc", "cannot be read as Parquet"),
+    ],
+)
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_files_of_other_kinds_are_refused_with_what_to_do(tmp_path: Path, name: str, begins: bytes, says: str) -> None:
+    if says.endswith("Parquet"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(begins)
+    with pytest.raises(InputError, match=says) as refusal:
+        rows_of(tmp_path / name)
+    assert str(refusal.value).startswith(str(tmp_path / name)) and "\n" not in str(refusal.value)
+
+
+def test_utf_16_without_its_mark_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(as_csv(ROWS).encode("utf-16-le"))
+    with pytest.raises(InputError, match="NUL characters, as UTF-16 without its mark does: save it as UTF-8"):
+        rows_of(tmp_path / "rows.csv")
 
 
 def test_a_text_longer_than_python_s_own_limit_is_read_and_the_limit_left_as_it_was(tmp_path: Path) -> None:
