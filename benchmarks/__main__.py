@@ -8,6 +8,7 @@ NAMES = (
     "demo",
     "driver",
     "novel",
+    "doors",
     "targets",
     "rounds",
     "people",

@@ -134,7 +134,7 @@ class _Scored:
             raise InputError(f"{name_of(self.data)}: it holds no rows to score")
 
     def _asked(self) -> Iterator[tuple[Row, Unscored]]:
-        for number, row in read_rows(self.data):
+        for number, row in read_rows(self.data, again=True):
             where = f"{name_of(self.data)}, row {number}"
             _check_plain(row, where)
             if number == 1:

@@ -58,9 +58,8 @@ class Dialogue:
     @property
     def calls_tools(self) -> bool:
         """Whether a message calls a tool."""
-        return any(
-            calls(each) for told in (self.prompt, *self.replies.values()) if isinstance(told, list) for each in told
-        )
+        chats = (told for told in (self.prompt, *self.replies.values()) if isinstance(told, list))
+        return any(calls(each) for chat in chats for each in chat if len(each) > 2)  # beside role and content
 
     @property
     def _has_chat(self) -> bool:

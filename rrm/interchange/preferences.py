@@ -169,7 +169,7 @@ class RecordedPreferences:
         known = survey((row for _, row in self._rows()), self.columns, self.aspect)
         legend, guesses = self._legend(known)
         seen = _Seen()
-        for line, row in self._rows():
+        for line, row in self._rows(again=True):
             if self.limit is not None and seen.rows >= self.limit:
                 break
             try:
@@ -194,8 +194,8 @@ class RecordedPreferences:
             raise InputError(problem) from cause
         self.problems.append(problem)
 
-    def _rows(self) -> Iterator[tuple[int, Row]]:
-        for line, row in read_rows(self._given):
+    def _rows(self, again: bool = False) -> Iterator[tuple[int, Row]]:
+        for line, row in read_rows(self._given, again=again):
             if all(_kept(row.get(column), wanted) for column, wanted in self.where.items()):
                 yield line, row
 

@@ -46,14 +46,19 @@ def located(where: str, error: Exception) -> str:
 
 
 def read_rows(
-    given: Given, max_row_bytes: int = MAX_ROW_BYTES, max_file_bytes: int = MAX_FILE_BYTES
+    given: Given,
+    max_row_bytes: int = MAX_ROW_BYTES,
+    max_file_bytes: int = MAX_FILE_BYTES,
+    *,
+    again: bool = False,
 ) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 1, row) of what was given.
 
     Files are .parquet, .csv and .tsv, or else JSON: lines, read one at a time, an array, or objects one behind another
     over any lines; all but Parquet may be gzipped, and in UTF-8 or, with its mark, UTF-16. Blank lines are passed over,
     and counted. Limits are on bytes as unpacked. Raises InputError naming the file and the row for anything that is
-    not an object, and for one in which a key stands twice; LimitError above a limit.
+    not an object, and for one in which a key stands twice; LimitError above a limit. What is read `again` was looked
+    through for such keys before.
     """
     if not isinstance(given, Path | str):
         yield from _rows_in_memory(given)
@@ -74,7 +79,7 @@ def read_rows(
     elif ".json" in kinds and (inner := _inner_array(path, max_file_bytes)) is not None:
         yield from array_rows(inner, str(path))
     else:
-        yield from _json_lines(path, max_row_bytes, max_file_bytes)
+        yield from _json_lines(path, max_row_bytes, max_file_bytes, again)
 
 
 def present(row: Row) -> Row:
@@ -134,7 +139,7 @@ def _python(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def _json_lines(path: Path, max_row_bytes: int, max_file_bytes: int) -> Iterator[tuple[int, Row]]:
+def _json_lines(path: Path, max_row_bytes: int, max_file_bytes: int, again: bool) -> Iterator[tuple[int, Row]]:
     size, first = 0, True
     for number, line in _lines(path, max_row_bytes):
         size += len(line)
@@ -143,7 +148,7 @@ def _json_lines(path: Path, max_row_bytes: int, max_file_bytes: int) -> Iterator
         if not line.strip():
             continue
         try:
-            row = _row(line, f"{path}, row {number}")
+            row = _row(line, f"{path}, row {number}", again)
         except InputError:
             if not first or (objects := _objects(path, max_file_bytes)) is None:
                 raise
@@ -298,9 +303,9 @@ def _decoded(text: bytes, where: str) -> str:
         raise InputError(f"{where}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
 
 
-def _row(line: bytes, where: str) -> Row:
+def _row(line: bytes, where: str, again: bool) -> Row:
     try:
-        row = _loaded(line)
+        row = _loaded(line, again)
     except KeyTwice as error:
         raise InputError(f"{where}: {error}") from None
     except UnicodeDecodeError as error:
@@ -312,14 +317,14 @@ def _row(line: bytes, where: str) -> Row:
     return row
 
 
-def _loaded(line: bytes) -> Any:
+def _loaded(line: bytes, again: bool) -> Any:
     """Return a line's JSON; orjson, ten times as fast, knows no half characters and makes floats of long numbers."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return decoder.decode(line.decode("utf-8-sig"))
     long = isinstance(row, dict) and any(type(each) is float and abs(each) >= _EXACT for each in row.values())
-    return decoder.decode(line.decode()) if long or _may_have_a_key_twice(line, row) else row
+    return decoder.decode(line.decode()) if long or (not again and _may_have_a_key_twice(line, row)) else row
 
 
 def _may_have_a_key_twice(line: bytes, row: Any) -> bool:
