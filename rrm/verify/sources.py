@@ -61,7 +61,7 @@ def _check_gold(checks: Checks, sources: GoldSet, source: Source) -> None:
         for text in ("", "Nothing of the kind.", source.text[:400]):
             value = sources.gold(source.id, span, text)
             checks.require(
-                isinstance(value, int | float) and 0 <= value <= 1,
+                value is None or (isinstance(value, int | float) and 0 <= value <= 1),
                 "knows gold in [0, 1]",
                 f"the gold of {text[:30]!r} in {source.title} must lie in [0, 1], got {value!r}",
             )

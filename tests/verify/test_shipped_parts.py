@@ -21,15 +21,20 @@ import tasks
 from decomposers.chunks import Chunks
 from decomposers.language_model import LanguageModelDecomposer
 from decomposers.plans import LanguageModelPlanner
+from decomposers.powering import Powering
+from decomposers.questions import RecordedSteps
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
 from rrm.compose.composers import LogLinear
+from rrm.core.place import Place
 from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD
-from rrm.core.values import Rated
+from rrm.core.task import Source
+from rrm.core.values import Rated, Request, Shown, View
 from rrm.policy.careless import Careless
 from rrm.policy.conservative import Conservative
+from rrm.policy.distil import Distilled
 from rrm.policy.extractive import Extractive
 from rrm.policy.interpolation import Interpolation, Mixed
 from rrm.policy.kl_anchored import Tilted
@@ -50,9 +55,12 @@ from rrm.verify.contracts import CONTRACTS, contracts_of
 from tasks.books import BookFiles
 from tasks.fact_chains import FactChains
 from tasks.free_reader import FreelyReadBooks
+from tasks.powering import Beginner, Powers, PowersKey
+from tasks.questions import AnswerKey, Questions, RecordedPlans
 from tasks.synthetic_book import SyntheticBooks
 from tests.policy.policy_scenes import Known, early
 
+RECORDED = (str(Path(__file__).parents[2] / "examples" / "recorded" / "questions.jsonl"),)
 PACKAGES = (rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decomposers, tasks)
 
 
@@ -108,12 +116,37 @@ MADE: dict[type, Callable[[], Any]] = {
     SyntheticBooks: lambda: SyntheticBooks(2, 500),
     FreelyReadBooks: lambda: FreelyReadBooks(2, 500),
     FactChains: lambda: FactChains(3),
+    Questions: lambda: Questions(RECORDED),
+    AnswerKey: lambda: AnswerKey(RECORDED),
+    RecordedSteps: lambda: RecordedSteps(RecordedPlans(RECORDED)),
+    Distilled: lambda: Distilled(Beginner(), {"Say it.": "1"}),
 }
 """How those are made that need arguments."""
+
+
+def asked_of(question: str) -> list[Request]:
+    """Return requests for labels and comparisons of answers to a question."""
+    view, answers = View(question, (), 9), tuple(Shown(f"output-{at}", text) for at, text in enumerate(("yes", "3")))
+    kinds = (("comparison", answers), ("label", answers[:1]), ("label", answers[1:]))
+    return [Request("node", "source", Place(), kind, view, shown) for kind, shown in kinds]
+
+
+def sources_of() -> dict[type, Source]:
+    """The sources that decomposers of one kind of question are checked with."""
+    return {Powering: Powers().sources()[-1], RecordedSteps: Questions(RECORDED).sources()[0]}
+
+
+def requests_of() -> dict[type, list[Request]]:
+    """The requests that raters who know the answers to some questions are checked with."""
+    known = {AnswerKey: Questions(RECORDED).sources()[0].text, PowersKey: Powers().sources()[0].text}
+    return {kind: asked_of(text.partition("\n\n")[0]) for kind, text in known.items()}
+
 
 GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
     "policy": lambda kind: {"count": load_tokenizer().count},
     "optimiser": lambda kind: {"sampler": Extractive()},
+    "growing decomposer": lambda kind: {"source": sources_of()[kind]} if kind in sources_of() else {},
+    "rater": lambda kind: {"requests": requests_of()[kind]} if kind in requests_of() else {},
     "learner": lambda kind: about_outlines() if kind in (OutlineHead, SplitRewards) else {},
 }
 """What a contract is checked with, beside the part."""
