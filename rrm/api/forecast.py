@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import anyio
 
 from rrm.api.look import refuse_notes
-from rrm.api.people import raters_each
+from rrm.api.people import raters_each, rates_of
 from rrm.api.plugins import takes
 from rrm.api.prices import UNLIMITED, Question, Stage, Who, dearest, sum_of
 from rrm.api.runfile import PEOPLE, Part, RunFile
@@ -154,6 +154,7 @@ class Rehearsal:
 
     def __init__(self, parts: CountingParts, decomposer: Decomposer, stand_in: StandIn) -> None:
         self._parts, self._stand_in, self._at_most = parts, stand_in, parts.at_most
+        self._rates = rates_of(parts.run.rater)
         self._size, self._words, self._widest = cache(parts.tokenizer.count), cache(word_count), cache(self._widened)
         rater = parts.run.rater
         self._raters = raters_each(rater)
@@ -321,7 +322,9 @@ class Rehearsal:
         answered: dict[str, list[Request]] = defaultdict(list)
         for request in requests:
             answered[self._answers.rater(request)].append(request)
-        took, published = (fsum(minutes(each, rates) for each in answered.values()) for rates in (RATES, PUBLISHED))
+        took, published = (
+            fsum(minutes(each, rates) for each in answered.values()) for rates in (self._rates, PUBLISHED)
+        )
         return replace(most, minutes=took, published_minutes=published)
 
     async def _select(self) -> Stage:

@@ -1,6 +1,7 @@
 """Where a run meets its raters: requests become items of the desk; a closed level's answers come back."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rrm.core.annotation import DeskSettings, Item
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.core.values import Rated, Request
+from rrm.feedback.minutes import RATES, Rates
 from rrm.files.folders import Folders
 from rrm.files.texts import decoded
 from rrm.queue import SqlDesk, open_desk
@@ -116,6 +118,12 @@ def raters_each(rater: Part | None) -> int:
         return 1
     check_arguments(rater.arguments)
     return int(rater.arguments.get("overlap", DeskSettings().overlap))
+
+
+def rates_of(rater: Part | None) -> Rates:
+    """Return what raters' time comes to: who answers on sheets reads a view once for all that stands on one."""
+    sheet = int(rater.arguments.get("sheet", 1)) if rater is not None and rater.plugin == PEOPLE else 1
+    return replace(RATES, decisions_a_reading=sheet) if sheet > 1 else RATES
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from rrm.api.calls import call_notes, calls_reports
+from rrm.api.people import rates_of
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.core.errors import PluginError
@@ -19,7 +20,7 @@ from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
-from rrm.feedback.minutes import PUBLISHED, minutes_of_raters, tally
+from rrm.feedback.minutes import PUBLISHED, RATES, Currency, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat, root_outputs, whole_context
 from rrm.pipeline.reporting import round_reports, target_reports
 from rrm.pipeline.steps import Outcome
@@ -206,18 +207,19 @@ def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:
 
 def _cost(finished: FinishedRun) -> Cost:
     spent, count = finished.parts.budget.spent, finished.parts.tokenizer.count
-    levels = tuple(_stage_cost(level.place.level, level.rated, count) for level in finished.outcome.levels)
-    flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count) if finished.flat else None
+    rates = rates_of(finished.parts.run.rater)
+    levels = tuple(_stage_cost(level.place.level, level.rated, count, rates) for level in finished.outcome.levels)
+    flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count, rates) if finished.flat else None
     rated = [row for (role, _), rows in finished.outcome.run.rated.items() if role == Select.name for row in rows]
-    select = _stage_cost(finished.outcome.forest.height, rated, count) if rated else None
+    select = _stage_cost(finished.outcome.forest.height, rated, count, RATES) if rated else None
     calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
     return Cost(spent.calls, spent.tokens, levels, flat, select, calls)
 
 
-def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int]) -> StageCost:
+def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int], rates: Currency) -> StageCost:
     """Say what raters were shown, each time that it was shown, and the minutes that it takes."""
     shown = tally((row.request for row in rated), decisions_a_reading=1, size=cache(count))
-    minutes, published = minutes_of_raters(rated), minutes_of_raters(rated, PUBLISHED)
+    minutes, published = minutes_of_raters(rated, rates), minutes_of_raters(rated, PUBLISHED)
     return StageCost(level, len(rated), shown.views + shown.outputs, minutes, published)
 
 

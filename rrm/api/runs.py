@@ -11,7 +11,7 @@ from typing import Any
 
 from rrm.api.look import refuse_notes, remember_folder, settings_of
 from rrm.api.options import Options
-from rrm.api.people import People, raters_each
+from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources
@@ -246,6 +246,7 @@ def recursion_of(
         root_ratings=flattened(rater.per_root) if rater and rater.per_root is not None else None,
         budget=budget,
         overlap=raters_each(rater),
+        rates=rates_of(rater),
         repeats=rater is None or rater.plugin != PEOPLE,
         random_share=rater.random_share if rater else 0.0,
         data="round" if run.reward.data == "round" else "all",

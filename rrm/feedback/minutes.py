@@ -1,13 +1,14 @@
 """What raters' time costs: minutes of reading and deciding, the one currency of budgets and baselines.
 
 One rater reads a view (passages and context, without the instruction, which a rater knows) once for
-every few decisions about it, and at each decision the outputs shown. Words are those of
+every few decisions about it, as many as stand on a sheet where there are sheets, and at each decision the outputs
+shown: once for the same question by several criteria. Words are those of
 `rrm.core.text.words`. What is counted are integers, so a sum of minutes does not depend on the order
 of the questions.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple, Protocol
@@ -96,23 +97,37 @@ class Counted:
 
     def __init__(self, decisions_a_reading: int = RATES.decisions_a_reading, size: Size = word_count) -> None:
         self._decisions_a_reading, self._size = decisions_a_reading, size
+        self._shares = decisions_a_reading > 1  # else each question is asked for itself, as a model is
         self._decided: Counter[str] = Counter()
+        self._read: Counter[Hashable] = Counter()  # how often outputs were read to be judged in one way
+        self._judged: Counter[Hashable] = Counter()  # how often they were judged so by one criterion
         self._views: dict[str, int] = {}
         self.tally = Tally()
 
     def next(self, request: Request) -> Tally:
-        """Return what one more question shows: its outputs, and its view where that is to be read again."""
+        """Return what one more question shows: its outputs, and its view where that is to be read again.
+
+        Outputs that were read to be judged in the same way by another criterion are not read again.
+        """
         view = request.view
         if view.id not in self._views:
             self._views[view.id] = view_size(view, self._size)
         reads = self._decided[view.id] % self._decisions_a_reading == 0
-        outputs = sum(self._size(shown.text) for shown in request.shown)
+        read = self._judged[_judgement(request), request.criterion] < self._read[_judgement(request)]
+        outputs = 0 if read and self._shares else sum(self._size(shown.text) for shown in request.shown)
         return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1)
 
     def add(self, request: Request) -> None:
         """Count one more question."""
         self.tally = self.tally.plus(self.next(request))
         self._decided[request.view.id] += 1
+        judgement = _judgement(request)
+        self._judged[judgement, request.criterion] += 1
+        self._read[judgement] = max(self._read[judgement], self._judged[judgement, request.criterion])
+
+
+def _judgement(request: Request) -> Hashable:
+    return request.view.id, request.kind, tuple(sorted(shown.text for shown in request.shown))
 
 
 class Meter:

@@ -8,7 +8,7 @@ from rrm.core.place import Place
 from rrm.core.roles import Role
 from rrm.core.values import Rated, Request
 from rrm.feedback.budget import Allowance, by_view, fitting
-from rrm.feedback.minutes import minutes_of_raters
+from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
 from rrm.pipeline.plan import AnyResults, AnyStage, Results, carried_out
 
@@ -27,7 +27,8 @@ class Answered(NamedTuple):
 class Raters(NamedTuple):
     """Who answers: the rater's name, its role, the run's seed, and how many answer each question.
 
-    With `once` a place's questions are all laid before them together, as before people, who close it.
+    With `once` a place's questions are all laid before them together, as before people, who close it. `rates` say
+    what their time comes to.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Raters(NamedTuple):
     seed: int
     overlap: int = 1
     once: bool = False
+    rates: Currency = RATES
 
 
 def put(
@@ -49,13 +51,13 @@ def put(
     """
     found = Answered([], {})
     left = allowance
-    earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before)
-    while wave := fitting(questions[len(found.asked) :], left, raters.overlap):
+    earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before, raters.rates)
+    while wave := fitting(questions[len(found.asked) :], left, raters.overlap, raters.rates):
         stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed)
         results = yield from carried_out(stage)
         found = Answered([*found.asked, *wave], {**found.results, **results})
         if raters.once or allowance.minutes is None:
             break
-        took = minutes_of_raters([*before, *found.rows]) - earlier
+        took = minutes_of_raters([*before, *found.rows], raters.rates) - earlier
         left = replace(allowance, minutes=allowance.minutes - took)
     return Answered(by_view(found.asked), found.results)

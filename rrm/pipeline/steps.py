@@ -18,7 +18,7 @@ from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
 from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
-from rrm.feedback.minutes import minutes_of_raters
+from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
 from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
@@ -105,6 +105,7 @@ class Recursion:
     root_ratings: Wanted | None = None  # None: like any other node
     budget: Budget | None = None
     overlap: int = 1  # raters that answer each question
+    rates: Currency = RATES  # what their time comes to
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
     data: Literal["all", "round"] = "all"
@@ -261,7 +262,10 @@ class Outcome:
     @property
     def minutes(self) -> float:
         """The minutes of all raters of role train, each of whom reads for themselves."""
-        return fsum(minutes_of_raters(rows) for (role, _), rows in self.run.answered.items() if role == Train.name)
+        rates = self.run.plan.rates
+        return fsum(
+            minutes_of_raters(rows, rates) for (role, _), rows in self.run.answered.items() if role == Train.name
+        )
 
 
 # ---- grow ----
@@ -374,7 +378,9 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     if rater is None or plan.models:
         return run
     questions, wanted = _questions(run, place, role)
-    raters = Raters(rater, role, plan.seed, plan.overlap if role is Train else 1, once=not plan.repeats)
+    raters = Raters(
+        rater, role, plan.seed, plan.overlap if role is Train else 1, once=not plan.repeats, rates=plan.rates
+    )
     before = run.answered.get(key, ())
     asked, answers = found = yield from put(place, questions, _allowance(run, place, role), raters, before)
     if wanted > len(asked):
@@ -451,7 +457,7 @@ def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:
     draws = Counter(run.forest.level_of(run.forest.tree_of[node], node) for node in run.order)
     due = plan.budget.share((run.number + 1) / len(plan.rounds), plan.overlap)
     spent = {
-        level: Spent(minutes_of_raters(run.answered.get((name, level), ())), sum(map(len, each)))
+        level: Spent(minutes_of_raters(run.answered.get((name, level), ()), plan.rates), sum(map(len, each)))
         for (name, level), each in run.asked.items()
         if name == role.name
     }

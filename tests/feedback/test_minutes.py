@@ -1,6 +1,7 @@
 """Rater minutes: values by hand, and what must hold of any questions."""
 
 from collections import Counter
+from dataclasses import replace
 from math import ceil
 from random import Random
 
@@ -122,3 +123,23 @@ def test_the_meter_adds_up_to_the_minutes_and_knows_each_before(asked: list[Requ
 def test_more_decisions_a_reading_never_cost_more(asked: list[Request]) -> None:
     costs = [minutes(asked, Rates(decisions_a_reading=share)) for share in (1, 2, 4)]
     assert costs == sorted(costs, reverse=True)
+
+
+def test_the_same_question_by_another_criterion_costs_a_decision_and_no_reading() -> None:
+    """A sheet: a view of 100 words, outputs of 20 and 21 compared, and each rated by three criteria."""
+    view = View("Tell.", (Passage(text(100)),), 9)
+    compared = question(view, 20, 21)
+    rated = [
+        replace(question(view, 20), kind="rating", shown=compared.shown[at : at + 1], criterion=criterion)
+        for at in (0, 1)
+        for criterion in ("overall", "accuracy", "coverage")
+    ]
+    sheet = [compared, *rated]
+    # once the view, the two outputs to be compared, and each of them once to be rated: 182 words
+    assert minutes(sheet, Rates(decisions_a_reading=7)) == pytest.approx(182 / 250 + 7 * 0.2)
+    assert minutes(sheet[::-1], Rates(decisions_a_reading=7)) == minutes(sheet, Rates(decisions_a_reading=7))
+    assert minutes(sheet, PUBLISHED) == pytest.approx(3 * 100 / 180 + 0.75 * 8)
+    meter = Meter(Rates(decisions_a_reading=7))
+    for request in sheet[:2]:
+        meter.add(request)
+    assert meter.marginal(sheet[2]) == pytest.approx(0.2)
