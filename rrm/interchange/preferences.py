@@ -122,10 +122,12 @@ class RecordedPreferences:
     def __post_init__(self) -> None:
         where = name_of(self.file)
         try:
-            told = (self.source_column, self._joined(), self.join_key, self.join_text, self.prompt_column)
-            object.__setattr__(self, "columns", Columns(*told, self.text_column))
+            told = (self.source_column, self.join_file, self.join_key, self.join_text, self.prompt_column)
+            columns = Columns(*told, self.text_column)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
+        joined = tuple(str(self.folders.find(file)) for file in columns.join_files)
+        object.__setattr__(self, "columns", replace(columns, join_file=joined or None))
         if self.faulty not in ("refuse", "skip"):
             raise ConfigError(f'{where}: faulty is "refuse" or "skip", got {self.faulty!r}')
         if self.votes not in ("consensus", "each"):
@@ -144,11 +146,6 @@ class RecordedPreferences:
     def _given(self) -> Given:
         """The rows in memory, or the file, where it was found."""
         return self.folders.find(self.file) if isinstance(self.file, str | Path) else self.file
-
-    def _joined(self) -> tuple[str, ...] | None:
-        """Return the files of the join, where they were found; None without any."""
-        files = (self.join_file,) if isinstance(self.join_file, str) else self.join_file or ()
-        return tuple(str(self.folders.find(file)) for file in files) or None
 
     @property
     def _called(self) -> str:

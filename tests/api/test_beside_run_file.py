@@ -138,7 +138,7 @@ def test_recorded_judgements_and_what_they_join_are_found_beside_the_run_file(
     monkeypatch.chdir(tmp_path / "elsewhere")
     ((_, (row,)),) = Parts(replace(settings, folder=study)).given
     assert (row.request.view.text, row.request.view.instruction) == ("The mill.", "Tell.")
-    with pytest.raises(InputError, match=r"rows\.jsonl: no such file; looked in .* \(beside the run file\) and in"):
+    with pytest.raises(InputError, match=r"texts\.jsonl: no such file; looked in .* \(beside the run file\) and in"):
         _ = Parts(replace(settings, folder=tmp_path)).given
 
 

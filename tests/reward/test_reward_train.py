@@ -288,7 +288,7 @@ def test_an_output_that_leaves_its_source_no_room_is_named(decoder: Path, tmp_pa
     [
         ({"members": 0}, "at least 1"),
         ({"validation": 1.0}, "validation"),
-        ({"learning_rate": float("nan")}, "learning rate"),
+        ({"learning_rate": float("nan")}, "numbers above 0, but learning_rate is nan"),
         ({"tune": "frozen"}, "lora or full"),
     ],
 )
