@@ -16,13 +16,14 @@ from rrm.core.protocols import Composer, KnownRater, Policy, PromptContext, Rewa
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select
 from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
+from rrm.evaluate.choosing import choosing
 from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
 from rrm.feedback.minutes import PUBLISHED, RATES, Currency, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat, root_outputs, whole_context
-from rrm.pipeline.reporting import round_reports, target_reports
+from rrm.pipeline.reporting import made_of_parts, round_reports, target_reports
 from rrm.pipeline.steps import Outcome
 from rrm.report.html import write_report, write_whole
 from rrm.report.record import report_to_json
@@ -83,6 +84,7 @@ def build_report(finished: FinishedRun) -> Report:
         settings=parts.run.to_json(),
         rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
         uses=_uses(outcome),
+        choosing=choosing(made_of_parts(outcome), parts.run.seed),
     )
 
 

@@ -138,6 +138,20 @@ class LevelReport:
 
 
 @dataclass(frozen=True)
+class Choosing:
+    """By how much more is accepted of what is made of chosen outputs than of what is made of others.
+
+    `effect` is a difference of mean acceptances, with its 95 % interval over sources; `others` counts the training
+    nodes that read an output drawn at random, and not the chosen one, of some part, among `nodes` with parts.
+    """
+
+    effect: float
+    interval: Interval | None
+    others: int
+    nodes: int
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An output with its scores: its own, and composed with what lies below; 90 % intervals."""
 
@@ -394,6 +408,7 @@ class Report:
     rounds: tuple[RoundReport, ...] = ()
     uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
+    choosing: Choosing | None = None
 
     @property
     def select_ratings(self) -> int:

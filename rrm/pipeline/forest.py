@@ -112,8 +112,8 @@ class State:
     that stood for a node's answer while its tree grew. `claims`, by output, are those of the roots' outputs and of all
     that they were made from. `predictions` and
     `composed` have a column for each of the node's outputs. `chosen` is the place of the best by its model, `read`
-    of the one that the parent reads: the chosen one, or for a fixed share of training nodes a random one, so
-    that the effect of choosing can be measured.
+    of the one that the parent reads: the chosen one, or for a fixed share of training nodes a random one, by which
+    the effect of choosing is measured (`rrm.evaluate.choosing`).
     """
 
     prompt_contexts: Mapping[str, PromptContext] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from rrm.core.report import (
     TreeReport,
 )
 from rrm.core.values import OVERALL, Choice, Improvement, Output, Prediction, Score
+from rrm.evaluate.choosing import Made
 from rrm.evaluate.metrics import cluster_interval
 from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchored
 from rrm.pipeline.steps import Outcome, RoundOutcome
@@ -130,6 +131,21 @@ def _candidate(
         chosen=chosen,
         times=times,
     )
+
+
+def made_of_parts(outcome: Outcome) -> list[Made]:
+    """Return every training node that was made of parts: what it read, and how far its outputs are accepted."""
+    forest, state = outcome.forest, outcome.state
+    made = []
+    for tree in forest.trees:
+        for node in () if forest.is_target(tree) else tree.graph:
+            parts = [part for part in tree.graph.children(node) if part in state.read]
+            if parts and node in state.predictions:
+                others = float(np.mean([state.read[part] != state.chosen[part] for part in parts]))
+                made.append(
+                    Made(tree.source, forest.level_of(tree, node), others, float(state.acceptance(node).mean()))
+                )
+    return made
 
 
 # ---- rounds ----
