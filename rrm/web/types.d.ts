@@ -443,6 +443,7 @@ declare namespace Ui {
   /** What the browser keeps, by name. */
   interface Kept {
     guidelines: boolean;
+    language: string;
     [draft: `draft.${string}`]: Wire.Draft & { at: number };
     [outbox: `outbox.${string}`]: Entry[];
   }

@@ -66,9 +66,9 @@ def kinds(base: type[Answer] = Answer) -> Iterator[type[Answer]]:
 def lacking(answer: type[Answer]) -> set[str]:
     """Return what a kind lacks, by name."""
     kind = answer.kind
-    script = {name: (ROOT / "rrm/web/static" / f"{name}.js").read_text("utf-8") for name in ("kinds", "words")}
+    script = {name: (ROOT / "rrm/web/static" / f"{name}.js").read_text("utf-8") for name in ("kinds", "words/en")}
     exported = re.search(r"export const kinds = \{([^}]*)\}", script["kinds"])
-    asked = re.search(r"\n  question: \{([^}]*)\}", script["words"])
+    asked = re.search(r"\n  question: \{([^}]*)\}", script["words/en"])
     assert exported and asked
     there = {
         "place in KINDS": KINDS.get(kind) is answer,

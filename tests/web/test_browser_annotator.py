@@ -1002,7 +1002,7 @@ def test_every_kind_in_core_has_a_page() -> None:
 
 
 def test_every_text_that_raters_read_stands_in_the_file_of_words() -> None:
-    words = (STATIC / "static" / "words.js").read_text()
+    words = (STATIC / "static" / "words" / "en.js").read_text()
     for name in ("rater/join", "rater/login", "refused", "rater/work"):
         template = (STATIC / "templates" / f"{name}.html").read_text()
         bare = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", template, flags=re.DOTALL)

@@ -138,9 +138,8 @@ def test_five_hundred_guesses_from_page_and_traffic_are_at_chance(
     error = sqrt((len(golds) + len(others) + 1) / (12 * len(golds) * len(others)))  # of Mann and Whitney's U, at chance
     with capsys.disabled():
         low, high = area - 1.96 * error, area + 1.96 * error
-        print(
-            f"\n{NUMBER} guesses, {len(golds)} of them checks: area under the curve {area:.3f} ({low:.3f} to {high:.3f})"
-        )
+        found = f"area under the curve {area:.3f} ({low:.3f} to {high:.3f})"
+        print(f"\n{NUMBER} guesses, {len(golds)} of them at checks: {found}")
     assert len(golds) > 30
     assert area - 3.29 * error <= 0.5
 
