@@ -1,6 +1,6 @@
-"""Figures of the learned segmenter: `python -m benchmarks.decomposers`, minutes with --quick.
+"""Figures of decomposers, first of the learned segmenter: `python -m benchmarks.decomposers`, minutes with --quick.
 
-    --parts planted,chapters    only these of: exact, speed, planted, chapters, books
+    --parts planted,chapters    only these of: exact, speed, planted, chapters, books, solutions
     --seeds 11,12,13            others than the default's; none is one that a test uses
     --novels FOLDER             novels as in $RRM_DATA/novels, for chapters and speed
     --json FILE                 a row for every figure: part, name, value, low, high, n, pass_line, passed
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import chapters
+from benchmarks import chapters, decompose_solutions
 from decomposers.chunks import Chunks
 from decomposers.chunks import token_ends as read_again
 from decomposers.learn_cuts import Preferred, learn_from_comparisons
@@ -364,12 +364,23 @@ def _book_run(name: str, seed: int, count: int) -> dict[str, Any]:
     return run
 
 
+# ---- solutions ----
+
+
+def solutions(folder: Path, seed: int) -> list[Row]:
+    """Return how composed step rewards do beside outcome-only on GSM8K's solution pairs, none without the data."""
+    if not folder.is_dir():
+        print(f"no folder {folder}: set RRM_DATA for the part solutions", flush=True)
+        return []
+    return [Row("solutions", *figure) for figure in decompose_solutions.figures(folder, 5, seed)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", default="11,12,13")
     parser.add_argument("--novels", type=Path, default=DATA / "novels")
-    parser.add_argument("--parts", default="exact,speed,planted,chapters,books")
+    parser.add_argument("--parts", default="exact,speed,planted,chapters,books,solutions")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")][: 1 if given.quick else None]
@@ -380,6 +391,7 @@ def main() -> None:
         "planted": lambda: planted(seeds, given.quick),
         "chapters": lambda: found_chapters(given.novels, given.quick),
         "books": lambda: books(seeds[0], given.quick),
+        "solutions": lambda: solutions(DATA / "gsm8k", seeds[0]),
     }
     rows: list[Row] = []
     for part in given.parts.split(","):

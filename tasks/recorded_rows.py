@@ -46,7 +46,7 @@ def read_questions(paths: Sequence[str], folders: Folders | None = None) -> list
     """
     found: dict[str, Question] = {}
     for path in paths:
-        for number, row in enumerate(_rows((folders or Folders()).find(path)), start=1):
+        for number, row in enumerate(json_rows((folders or Folders()).find(path)), start=1):
             try:
                 question = _question(row)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -55,7 +55,8 @@ def read_questions(paths: Sequence[str], folders: Folders | None = None) -> list
     return list(found.values())
 
 
-def _rows(path: Path) -> list[Mapping[str, Any]]:
+def json_rows(path: Path) -> list[Mapping[str, Any]]:
+    """Return the rows of a file of JSON lines, plain or gzipped; raise InputError where it is none."""
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8")

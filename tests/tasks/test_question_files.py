@@ -16,6 +16,7 @@ from rrm.core.task import Span
 from rrm.core.values import Request, Shown, View
 from tasks.arithmetic_steps import calculations, checked, final_number, known_operands, label, numbers, reads
 from tasks.questions import AnswerKey, Questions, RecordedPlans, yes_or_no
+from tasks.recorded_rows import json_rows
 from tasks.word_problems import labelled, solved
 
 ROOT = Path(__file__).parents[2]
@@ -173,10 +174,8 @@ def test_a_solution_is_a_graph_whose_leaves_are_checked() -> None:
 
 @needs_data
 def test_the_counts_of_the_model_solutions_are_reproduced() -> None:
-    from tasks.recorded_rows import _rows
-
-    human = {row["question"]: row["solution"] for row in _rows(DATA / "gsm8k" / "problems_validation.jsonl.gz")}
-    written = _rows(DATA / "gsm8k" / "model_solutions_validation.jsonl.gz")
+    human = {row["question"]: row["solution"] for row in json_rows(DATA / "gsm8k" / "problems_validation.jsonl.gz")}
+    written = json_rows(DATA / "gsm8k" / "model_solutions_validation.jsonl.gz")
     steps = [(row, calculations(row["solution"])) for row in written]
     holds = Counter(step.holds for _, made in steps for step in made)
     assert (sum(holds.values()), holds[False], holds[None]) == (8290, 30, 24)
