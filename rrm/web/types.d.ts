@@ -444,6 +444,7 @@ declare namespace Ui {
   interface Kept {
     guidelines: boolean;
     language: string;
+    keys: Record<string, string>;
     [draft: `draft.${string}`]: Wire.Draft & { at: number };
     [outbox: `outbox.${string}`]: Entry[];
   }

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.web.browser import come_in, visiting
-from tests.web.test_browser_annotator import ready, scene, work
+from tests.web.test_browser_annotator import item_number, press, ready, scene, work
 
 pytest_plugins = ["tests.web.chromium"]
 
@@ -57,3 +57,24 @@ def test_a_rater_changes_the_language_and_it_stays(tmp_path: Path, chromium: Any
         page.wait_for_selector("#heading:text-is('Ist dieser Text gut?')")
         page.click("#language")
         page.wait_for_selector("#heading:text-is('Is this output good?')")
+
+
+def test_a_rater_chooses_other_keys_which_then_stand_on_the_buttons(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("label", 2)) as at, visiting(chromium, at.url) as page:
+        come_in(page, at.desk, at.url)
+        page.goto("/work")
+        ready(page)
+        press(page, "h")
+        page.click("button:text-is('Change keys')")
+        page.fill("input[data-key='y']", "n")
+        page.click("button:text-is('Save')")
+        page.wait_for_selector("[role=alert]:has-text('same key')")
+        page.fill("input[data-key='n']", "y")
+        page.click("button:text-is('Save')")
+        page.wait_for_selector("[aria-keyshortcuts='n'] kbd:text-is('n')")
+        ready(page)
+        assert page.inner_text("[aria-keyshortcuts='n']").split() == ["n", "Good"]
+        press(page, "y")
+        item_number(page, 2)
+        [given] = at.live()
+        assert given.answer.good is False

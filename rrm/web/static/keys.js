@@ -1,5 +1,6 @@
 // The keyboard: keys that mean the same on every page, key hints on buttons, and who hears a key press.
-import { el, present } from "./common.js";
+import { button, el, kept, present } from "./common.js";
+import { open } from "./dialogs.js";
 import { words } from "./words.js";
 
 /** @typedef {"skip" | "rejectItem" | "flag" | "undo" | "last" | "guidelines" | "wider" | "help" | "write"} Always */
@@ -21,14 +22,28 @@ export function always(name, press) {
 /** @type {Record<string, string>} */
 const NAMES = words.keyNames;
 
+/** The keys that somebody chose in the place of ours, by ours.
+ *  @type {Record<string, string>} */
+const chosen = kept.get("keys") ?? {};
+
+/** The key of ours that a key stands for; "" for one of ours that another was chosen for.
+ *  @param {string} pressed */
+function meant(pressed) {
+  const ours = Object.keys(chosen).find((key) => chosen[key] === pressed);
+  return ours ?? (pressed in chosen ? "" : pressed);
+}
+
 /** @param {string} key */
-const hint = (key) => el("kbd", {}, NAMES[key] ?? key.replace("Control+", "Ctrl "));
+const own = (key) => chosen[key] ?? key;
+
+/** @param {string} key */
+const hint = (key) => el("kbd", {}, NAMES[own(key)] ?? own(key).replace("Control+", "Ctrl "));
 
 /** A button for an action; its first key stands on it.
  *  @param {Ui.Action} action */
 export function keyButton(action) {
   const { key, label, id } = action;
-  const shortcuts = [key, ...(action.also ?? [])].join(" ");
+  const shortcuts = [key, ...(action.also ?? [])].map(own).join(" ");
   const attributes = { type: "button", class: `button ${action.class ?? ""}`, id, "aria-keyshortcuts": shortcuts };
   const button = el("button", { ...attributes, onclick: () => action.press() }, hint(key), el("span", {}, label));
   action.button = button;
@@ -51,6 +66,33 @@ export const keyTable = (actions) =>
   el("dl", { class: "keys" }, actions.map(({ key, also = [], label }) => [
     el("dt", {}, [key, ...also].map(hint)), el("dd", {}, label),
   ]));
+
+/** Let somebody choose other keys for these actions, as far as theirs are single signs.
+ *  @param {Ui.Action[]} actions */
+export function changeKeys(actions) {
+  const fields = actions.filter(({ key }) => key.length === 1).map(({ key, label }) => ({
+    key, row: el("label", { class: "check" }, el("input", { class: "key", maxlength: 1, size: 2, value: own(key), "data-key": key }), label),
+  }));
+  const problem = el("p", { class: "alert bad", role: "alert", hidden: true }, words.keysTwice);
+  const form = el("form", {},
+    el("p", {}, words.keysLead), fields.map(({ row }) => row), problem,
+    el("div", { class: "row" },
+      el("button", { type: "submit", class: "button primary" }, words.save), button(words.keysReset, () => keep({}))));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const pressed = fields.map(({ key, row }) => [key, present(row.querySelector("input"), "a field").value.trim().toLowerCase() || key]);
+    problem.hidden = new Set(pressed.map(([, each]) => each)).size === pressed.length;
+    if (problem.hidden) keep({ ...chosen, ...Object.fromEntries(pressed) });
+  });
+  open(words.keysChange, form);
+}
+
+/** @param {Record<string, string>} keys */
+function keep(keys) {
+  const changed = Object.entries(keys).filter(([ours, other]) => ours !== other);
+  kept.set("keys", changed.length ? Object.fromEntries(changed) : null);
+  location.reload();
+}
 
 /** What stands at a key's place on most keyboards, where the letter that it gives says nothing to us: Cyrillic, Greek,
  *  Hebrew or Arabic letters, full-width ones, those of an input method, and French digits without Shift.
@@ -78,7 +120,7 @@ export function listen(find) {
     if (event.key.startsWith("Arrow") && target.closest(".scroll, .consent")) return; // they scroll
     if (target.matches("button, a, summary, input") && ["Enter", " "].includes(event.key) && !sends) return;
     const named = sends ? "Control+Enter" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const action = find(named) ?? find(byPlace(event));
+    const action = find(meant(named)) ?? find(meant(byPlace(event)));
     if (!action || action.button?.disabled) return;
     event.preventDefault();
     if (!event.repeat) action.press();

@@ -7,7 +7,7 @@ import { ask, open } from "../dialogs.js";
 import { wordDiff } from "../diff.js";
 import { drafts } from "./drafts.js";
 import { STEP, freshness } from "../fresh.js";
-import { always, buttonOf, keyButton, keyTable, listen, relabel } from "../keys.js";
+import { always, buttonOf, changeKeys, keyButton, keyTable, listen, relabel } from "../keys.js";
 import { insist, newKey, outbox, retryNow } from "../outbox.js";
 import { letter, words } from "../words.js";
 import { asked, written } from "./sheet.js";
@@ -581,7 +581,8 @@ const wider = always("wider", async () => {
 const help = always("help", () => {
   const answering = now.asked && now.lease ? [el("h3", {}, words.helpAnswer), keyTable(now.asked.actions)] : [];
   const others = [skip, reject, flag, undo, last, guidelines, wider, help, write];
-  open(words.helpTitle, el("p", {}, words.helpLead), answering, el("h3", {}, words.helpAlways), keyTable(others));
+  open(words.helpTitle, el("p", {}, words.helpLead), answering, el("h3", {}, words.helpAlways), keyTable(others),
+    button(words.keysChange, () => changeKeys([...(now.lease ? (now.asked?.actions ?? []) : []), ...others])));
 });
 const write = always("write", () => now.asked?.area()?.focus());
 

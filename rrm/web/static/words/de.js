@@ -276,6 +276,10 @@ export const de = {
   helpLead: "Auf jedem Knopf steht seine Taste. In einem Textfeld gelten die Tasten nicht; Esc verlässt das Feld.",
   helpAnswer: "Diese Aufgabe beantworten",
   helpAlways: "Immer",
+  keysChange: "Tasten ändern",
+  keysLead: "Tippen Sie eine andere Taste ein, wo Sie eine möchten. Sie gelten in diesem Browser, für alle Aufgaben.",
+  keysTwice: "Zwei Handlungen haben dieselbe Taste.",
+  keysReset: "Wie am Anfang",
   keyNames: { " ": "Leertaste", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
 
   answer: (given, letters = undefined) => said(de, given, letters),

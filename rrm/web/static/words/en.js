@@ -315,6 +315,10 @@ export const en = {
   helpLead: "Every button shows its key. Keys do not work while you type in a text field; Esc leaves the field.",
   helpAnswer: "Answering this item",
   helpAlways: "Always",
+  keysChange: "Change keys",
+  keysLead: "Type another key where you want one. They hold in this browser, for all items.",
+  keysTwice: "Two actions have the same key.",
+  keysReset: "As they were at first",
   keyNames: { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Enter: "Enter", Backspace: "⌫", Escape: "Esc" },
 
   /** An answer in words; places as shown.
