@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from benchmarks import quality_books
 from benchmarks.people import DATA, Rows, Set, number, recorded
@@ -67,12 +67,16 @@ TITLES = {
     "frozen": "frozen, MiniLM",
     "words": "bag of words",
     "longer": "the longer wins",
+    "both": "both: the mean of their log-odds",
 }
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is read: `rows` and `sources` of a file (0: all), tokens a row at most, and how a joint model learns."""
+    """How much is read: `rows` and `sources` of a file (0: all), tokens a row at most, and how a joint model learns.
+
+    `batch_tokens` are learned from at once (None: as a training does by itself).
+    """
 
     rows: int = 0
     sources: int = 0
@@ -81,6 +85,7 @@ class Amount:
     epochs: int = 1
     held_back: float = 0.1
     backbone: str = "smollm"
+    batch_tokens: int | None = None
 
 
 class Part(NamedTuple):
@@ -159,7 +164,7 @@ def joint(part: Part, sizes: Amount, folder: Path) -> np.ndarray:
     """Train a joint model and return its probabilities, [test]."""
     config = TrainConfig(
         tune="lora", members=8, epochs=sizes.epochs, validation=sizes.held_back, rows_per_update=16, merge=False,
-        save_every=5,
+        save_every=5, batch_tokens=sizes.batch_tokens,
     )  # fmt: skip
     began = time.perf_counter()
 
@@ -239,7 +244,12 @@ def evaluate(name: str, number: int, part: Part, model: str, sizes: Amount, kept
     assert not {row.request.source for row in part.train} & {row.request.source for row in part.test}
     told = {**asdict(sizes), "rows": [[row.request.id, row.feedback.id] for side in part for row in side]}
     if model != "joint":
-        told |= {"epochs": 0, "held_back": 0.0, "fit": asdict(FitConfig()) if model == "frozen" else None}
+        told |= {
+            "epochs": 0,
+            "held_back": 0.0,
+            "batch_tokens": None,
+            "fit": asdict(FitConfig()) if model == "frozen" else None,
+        }
     key = content_id("quality", model, told)
 
     def make() -> object:
@@ -289,13 +299,21 @@ def differences(title: str, by_model: dict[str, Predicted]) -> Iterator[str]:
     if "longer" not in right or "words" not in right:
         return
     better = "longer" if right["longer"].mean() >= right["words"].mean() else "words"
-    pairs = [("joint", "frozen"), ("joint", better), ("frozen", better)]
+    pairs = [("joint", "frozen"), ("joint", better), ("frozen", better), ("both", "frozen"), ("both", "joint")]
     for first, second in pairs:
         if first in right and second in right:
             rows, _ = by_model[first].decided()
             off = right[first] - right[second]
             found = cluster_interval(off, np.array(by_model[first].sources)[rows], lambda rows: float(rows.mean()))
             yield f"{title}: {TITLES[first]} less {TITLES[second]} {off.mean():+.3f} ({between(found, '+.3f')})"
+
+
+def both(one: Predicted, other: Predicted) -> Predicted:
+    """Return the probabilities of the mean of two models' log-odds, for the same rows."""
+    assert (one.sources, one.outcome) == (other.sources, other.outcome)
+    certain = 1e-9
+    odds = [logit(np.clip(each.probability, certain, 1 - certain)) for each in (one, other)]
+    return Predicted(one.sources, one.outcome, expit(np.mean(odds, axis=0)).tolist())
 
 
 def joined(found: Sequence[Predicted]) -> Predicted:
@@ -329,6 +347,10 @@ def table(name: str, models: Sequence[str], sizes: Amount, kept: Kept) -> Iterat
             done = [evaluate(name, number, part, model, sizes, kept) for number, part in enumerate(made)]
             found[model] = joined([every.predicted for every in done])
             yield line(each.name, model, done)
+    if "joint" in found and "frozen" in found:
+        found["both"] = both(found["frozen"], found["joint"])
+        learned = round(sum(len(part.train) for part in made) / len(made))
+        yield line(each.name, "both", [Done(found["both"], learned, 0.0, 0.0)])
     yield from differences(each.name, found)
 
 
@@ -344,6 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked.add_argument("--epochs", type=int, default=1)
     asked.add_argument("--held-back", type=float, default=0.1, help="share of sources for the joint temperature")
     asked.add_argument("--backbone", default="smollm", help="of the joint model")
+    asked.add_argument("--batch-tokens", type=int, default=None, help="learned from at once: less takes less memory")
     asked.add_argument("--books", type=int, default=10, help="synthetic: books to train on")
     asked.add_argument("--threads", type=int, default=0, help="of torch (default: its own)")
     asked.add_argument("--quick", action="store_true", help="frozen models and baselines alone")
@@ -355,7 +378,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         models = [model for model in models if model != "joint"]
     sizes = Amount(
         options.rows, options.sources, options.folds, options.max_length, options.epochs, options.held_back,
-        options.backbone,
+        options.backbone, options.batch_tokens,
     )  # fmt: skip
     kept = Kept(options.out)
     chosen = [options.only] if options.only else [*SETS, SYNTHETIC]
@@ -365,7 +388,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif people:
         show(HEAD, (row for name in people for row in table(name, models, sizes, kept)))
     if SYNTHETIC in chosen:
-        books = quality_books.BookSizes(options.books, options.epochs, backbone=options.backbone)
+        books = quality_books.BookSizes(
+            options.books, options.epochs, backbone=options.backbone, batch_tokens=options.batch_tokens
+        )
         show(quality_books.HEAD, quality_books.table(models, books, kept))
 
 

@@ -50,6 +50,7 @@ class BookSizes:
     epochs: int = 1
     folds: int = 2
     backbone: str = "smollm"
+    batch_tokens: int | None = None
 
 
 class Results(Protocol):
@@ -133,7 +134,7 @@ def table(models: Sequence[str], sizes: BookSizes, kept: Results) -> Iterator[st
     ratings = rate(sizes, kept.folder / f"books-{sizes.books}")
     learners: dict[str, RewardLearner] = {
         "frozen": Frozen(),
-        "joint": Joint(sizes.backbone, sizes.folds, epochs=sizes.epochs),
+        "joint": Joint(sizes.backbone, sizes.folds, epochs=sizes.epochs, batch_tokens=sizes.batch_tokens),
     }
     right: dict[str, dict[int, tuple[np.ndarray, list[str]]]] = defaultdict(dict)
     for name in (each for each in learners if each in models):

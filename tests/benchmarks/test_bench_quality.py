@@ -4,9 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import blend, quality_books
 from benchmarks.people import Set
-from benchmarks.quality import Amount, Kept, Part, Predicted, differences, evaluate, line, parts
+from benchmarks.quality import Amount, Kept, Part, Predicted, both, differences, evaluate, line, parts
+from rrm.core.place import Place
+from rrm.core.protocols import RewardModel, Start, Workspace
+from rrm.core.roles import R, Ratings
 from rrm.core.values import Rated
+from rrm.raters.simulated import SimulatedRaters
 from tests.reward.reward_problems import rate_length
 
 AMOUNT = Amount(max_length=10_000, backbone="tiny")
@@ -48,3 +53,45 @@ def test_differences_are_paired_and_leave_ties_out() -> None:
     [told] = differences("x", said)
     assert told.startswith("x: frozen, MiniLM less the longer wins +0.333")
     assert np.isclose(said["frozen"].decided()[1].mean(), 2 / 3)
+
+
+def test_both_are_the_mean_of_log_odds() -> None:
+    one, other = (Predicted(["a", "a"], [1.0, 0.0], each) for each in ([0.9, 0.5], [0.1, 0.8]))
+    np.testing.assert_allclose(both(one, other).probability, [0.5, 2 / 3])  # odds 9 and 1/9; 1 and 4
+    told = list(
+        differences("x", {"longer": one, "words": one, "frozen": one, "joint": other, "both": both(one, other)})
+    )
+    assert [each.partition(" less ")[2].partition(" +")[0].partition(" -")[0] for each in told][-2:] == [
+        "frozen, MiniLM",
+        "joint, SmolLM2 with LoRA",
+    ]
+
+
+def test_a_sum_weighs_each_model_by_what_it_says_of_held_out_rows() -> None:
+    random = np.random.default_rng(0)
+    told, noise = random.normal(0, 2, 20_000), random.normal(0, 2, 20_000)
+    outcome = (random.random(20_000) < 1 / (1 + np.exp(-told))).astype(float)
+    # standard error of a weight: 1 / sqrt(sum of p (1 - p) margin²) < .03
+    np.testing.assert_allclose(blend.weights(np.array([told, noise]), outcome), [1, 0], atol=0.1)
+    np.testing.assert_allclose(blend.weights(np.array([told, told]), outcome), [0.5, 0.5], atol=0.1)
+    np.testing.assert_allclose(blend.weights(np.zeros((2, 0)), np.zeros(0)), [0.5, 0.5])
+
+
+class _Noting:
+    """A learner whose models are what they were told to start from."""
+
+    name = "noting"
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+        return (start.below, place.level, len(ratings.rows))  # type: ignore[return-value]
+
+    def load(self, folder: Path) -> RewardModel:
+        raise AssertionError("nothing is loaded")
+
+
+def test_each_level_of_generated_books_starts_from_the_model_below(tmp_path: Path) -> None:
+    levels = {0: tuple(rate_length(4, 3, seed=1)), 1: tuple(rate_length(2, 3, seed=2))}
+    rating = quality_books.Rating(levels, SimulatedRaters("tasks.synthetic_book:perceived_quality"))
+    found = [(level, model) for level, model, _, _ in quality_books.fitted(_Noting(), rating, tmp_path)]
+    leaf = (None, 0, len(levels[0]))
+    assert found == [(0, leaf), (1, (leaf, 1, len(levels[1])))]
