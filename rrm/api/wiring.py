@@ -41,6 +41,8 @@ from rrm.core.task import Source
 from rrm.core.values import Rated
 from rrm.feedback.sample import UniformNodes
 from rrm.files.folders import HERE, Folders
+from rrm.interchange.preferences import Reading, RecordedPreferences
+from rrm.interchange.rows import name_of
 from rrm.pipeline.schedule import Level, Round, check_rounds
 from rrm.reward.criteria import ByCriterion
 from rrm.store.record import SqlStore
@@ -361,8 +363,9 @@ class Parts:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out of the sources, or taken for something else, in sentences."""
-        return tuple(dict.fromkeys(note for source in (*self.train, *self.target) for note in source.notes))
+        """What was left out of the sources and the recorded ratings, or taken for something else, in sentences."""
+        of_sources = (note for source in (*self.train, *self.target) for note in source.notes)
+        return tuple(dict.fromkeys([*of_sources, *(note for each in self._recorded for note in each.guesses)]))
 
     @property
     def apart(self) -> frozenset[str]:
@@ -381,10 +384,21 @@ class Parts:
     @cached_property
     def given(self) -> list[tuple[Level, list[Rated]]]:
         """The ratings made elsewhere, each table with the level that it is about."""
+        return [(table.level, found.rated) for table, found in zip(self.run.recorded, self._recorded, strict=True)]
+
+    @cached_property
+    def _recorded(self) -> list[Reading]:
+        """The tables of ratings made elsewhere as they were read; only our own readers say what they guessed."""
         found = []
         for number, table in enumerate(self.run.recorded):
             level = 0 if isinstance(table.level, str) else table.level  # "root" is a number once there are trees
-            found.append((table.level, list(self.make(table, f"recorded.{number}", level=level).rated())))
+            made = self.make(table, f"recorded.{number}", level=level)
+            if isinstance(made, RecordedPreferences):
+                reading = made.reading()
+                guesses = tuple(f"{name_of(made.file)}: {guess}" for guess in reading.guesses)
+                found.append(reading._replace(guesses=guesses))
+            else:
+                found.append(Reading(list(made.rated()), []))
         return found
 
     def make(self, part: Part, where: str, **offered: Any) -> Any:

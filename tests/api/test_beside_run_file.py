@@ -1,5 +1,6 @@
 """Modules beside a run file are found by every command, from any folder, with one assistant or several."""
 
+import json
 import subprocess
 import sys
 from copy import deepcopy
@@ -140,6 +141,23 @@ def test_recorded_judgements_and_what_they_join_are_found_beside_the_run_file(
     assert (row.request.view.text, row.request.view.instruction) == ("The mill.", "Tell.")
     with pytest.raises(InputError, match=r"texts\.jsonl: no such file; looked in .* \(beside the run file\) and in"):
         _ = Parts(replace(settings, folder=tmp_path)).given
+
+
+def test_what_is_guessed_of_recorded_judgements_is_in_the_report_and_strict_makes_it_an_error(
+    study: Path, tmp_path: Path
+) -> None:
+    row = {"prompt": "Which of the two?", "source": "collection_a", "rejected": "nil nil"}
+    rows = [row | {"prompt": f"Which of number {n}?", "chosen": "nil " * n} for n in range(3, 7)]
+    (study / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    recorded = {"plugin": "rrm.interchange.preferences:RecordedPreferences", "arguments": {"file": "rows.jsonl"}}
+    settings = replace(run_file({**TOYS, "recorded": [recorded]}), folder=study)
+    note = "rows.jsonl: `source` holds 1 short label over 4 prompts: taken for a label"
+    with pytest.raises(InputError, match=f"with --strict every note is an error: {note}"):
+        rrm.run(settings, tmp_path / "out", quiet=True, strict=True)
+    with pytest.raises(InputError, match=note):
+        forecast(settings, strict=True)
+    told = rrm.run(settings, tmp_path / "out", quiet=True).to_json()["notes"]
+    assert [each for each in told if each.startswith(note)]
 
 
 def test_books_are_found_where_a_run_was_begun(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
