@@ -191,6 +191,15 @@ declare namespace Wire {
   }
   interface Flag { item: string; person: string; name: string | null; text: string; at: number; number: number }
   interface Message { number: number; at: number; by: string; person: string | null; flag: number | null; text: string }
+  /** How rating went on one day. */
+  interface Day {
+    day: string;
+    answers: number;
+    raters: number;
+    median_seconds: number | null;
+    gold: Estimate & { count: number };
+    agreement: Estimate & { count: number };
+  }
   /** What somebody did on one day. */
   interface Worked {
     person: string;
@@ -297,6 +306,7 @@ declare namespace Wire {
     "/api/messages": { number: number; at: number; text: string }[];
     [worked: `/api/admin/hours?zone=${string}`]: (Worked & { name: string | null })[];
     "/api/admin/messages": Message[];
+    [days: `/api/admin/days?zone=${string}`]: Day[];
     [wider: `/api/leases/${string}/wider`]: { before: string; text: string; after: string };
     "/api/admin/places": Overview;
     "/api/admin/flags": Flag[];

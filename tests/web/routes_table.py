@@ -63,6 +63,7 @@ ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/api/admin/items/{item}/retire"): ADMIN,
     ("GET", "/api/admin/raters"): LOOKING,
     ("GET", "/api/admin/hours"): LOOKING,
+    ("GET", "/api/admin/days"): LOOKING,
     ("GET", "/api/admin/messages"): LOOKING,
     ("POST", "/api/admin/messages"): ADMIN,
     ("POST", "/api/admin/flags/{number}/reply"): ADMIN,

@@ -61,3 +61,6 @@ def test_a_rater_sees_the_own_hours_and_the_admin_everybodys(tmp_path: Path) -> 
         all_ = {row["name"]: row["wall_seconds"] for row in ada.get("/api/admin/hours").json()}
         assert all_ == {"anna": 30.0, "ben": 90.0}
         assert ada.get("/api/admin/hours?zone=Mars").status_code == 422
+        [day] = ada.get("/api/admin/days").json()
+        assert (day["day"], day["answers"], day["raters"]) == ("2026-03-01", 2, 2)
+        assert day["gold"]["why"] == "no known answer"

@@ -6,13 +6,14 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from rrm.agreement.days import days
 from rrm.agreement.hours import hours, time_zone
 from rrm.core.annotation import Person
 from rrm.core.desk import Announcer, DeskReader
 from rrm.web.access import allow
 from rrm.web.admin.viewing import computed, names_for
 from rrm.web.fields import Body, Reason
-from rrm.web.figures import Figures, agreed
+from rrm.web.figures import Figures, agreed, share
 from rrm.web.places import Wording
 from rrm.web.station import Gate
 
@@ -64,6 +65,20 @@ def router(
         names = names_for(desk, viewer)
         found = hours(desk.answers(), desk.skips(), time_zone(zone))
         return [{**each.row(), "name": names.get(each.person)} for each in found]
+
+    @routes.get("/days")
+    def by_day(_: Viewer, zone: Annotated[str, Query(max_length=60)] = "UTC") -> list[dict[str, Any]]:
+        return [
+            {
+                "day": each.day.isoformat(),
+                "answers": each.answers,
+                "raters": each.raters,
+                "median_seconds": each.median_seconds,
+                "gold": share(each.gold, "no known answer"),
+                "agreement": share(each.agreement, "no second answer"),
+            }
+            for each in days(desk.answers(), time_zone(zone))
+        ]
 
     @routes.get("/messages")
     def messages(_: Viewer) -> list[dict[str, Any]]:

@@ -1,12 +1,31 @@
 // Agreement by place and kind, drawn as dots with their intervals.
-import { asOf, capital, figure, fill, kindName, live, signed } from "./parts.js";
-import { byId, el, number } from "../common.js";
+import { asOf, attempt, capital, figure, fill, kindName, live, signed, sortableTable } from "./parts.js";
+import { api, byId, el, number, seconds } from "../common.js";
 
 live("/api/admin/agreement", ({ computed, places }) => {
   byId("as-of").textContent = asOf(computed);
   fill(byId("agreement"), places.length ? places.map(group) : el("p", { class: "muted" },
     computed ? "There is nothing to compare yet: no item has been rated." : "The figures are being worked out …"));
 }, 5);
+
+/** @type {ReturnType<typeof sortableTable<Wire.Day>>} */
+const byDay = sortableTable({
+  caption: "Rating day by day", key: (row) => row.day, empty: "Nobody has rated yet.",
+  columns: [
+    { name: "Day", sort: (row) => row.day, cell: (row) => row.day },
+    { name: "Answers", number: true, sort: (row) => row.answers, cell: (row) => number(row.answers) },
+    { name: "Raters", number: true, sort: (row) => row.raters, cell: (row) => number(row.raters) },
+    { name: "Median time", number: true, sort: (row) => row.median_seconds, cell: (row) => seconds(row.median_seconds) },
+    { name: "Known answers met", number: true, sort: (row) => row.gold.value, cell: (row) => figure(row.gold, { share: true }) },
+    { name: "Pairs that agree", number: true, sort: (row) => row.agreement.value, cell: (row) => figure(row.agreement, { share: true }) },
+  ],
+  descending: true,
+});
+fill(byId("days"), byDay.node);
+attempt(async () => {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  byDay.show(await api("GET", `/api/admin/days?zone=${encodeURIComponent(zone)}`));
+});
 
 /** @typedef {Wire.Measure & {value: number}} Known  a measure that has a value */
 
