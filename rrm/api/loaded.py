@@ -1,7 +1,7 @@
 """A run's folder, opened to look at: its tables, trees, models and policies, and scores of somebody's own texts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from math import isclose
@@ -14,7 +14,8 @@ import numpy as np
 from rrm.api import frames
 from rrm.api.look import finished, settings_of
 from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
-from rrm.api.runfile import with_objects
+from rrm.api.runfile import RunFile, run_file, with_objects
+from rrm.compose.provenance import read_back
 from rrm.compose.tree import Judged, compose, compose_node
 from rrm.core.claims import Chain, Claims, chains
 from rrm.core.errors import InputError, StoreError
@@ -266,8 +267,15 @@ class Loaded:
         from rrm.api.wiring import Parts
         from rrm.api.worker import RunWorker
 
-        settings = with_objects(settings_of(self._record, self.directory), self._given)
+        settings = with_objects(self._composed_as_reported(settings_of(self._record, self.directory)), self._given)
         return RunWorker(Parts(settings, self._record, looking=True), self.directory)
+
+    def _composed_as_reported(self, settings: RunFile) -> RunFile:
+        """Return settings with the composer of the report: another may have taken its place since the run was begun."""
+        reported = self.report.settings.get("compose") if self.finished else None
+        if reported is None:
+            return settings
+        return replace(run_file({**settings.to_json(), "compose": reported}, learns=False), folder=settings.folder)
 
     def _composer(self) -> Composer:
         learned: list[FittedComposer] = self._record.load(FittedComposer)
@@ -296,7 +304,10 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """A target's chosen tree below its root, and all that scores a text in the root's place."""
+    """A target's chosen tree below its root, and all that scores a text in the root's place.
+
+    `informed` is the root's view read back to the source, where the composer wants scores beside that.
+    """
 
     title: str
     tree: RecordedTree
@@ -307,16 +318,20 @@ class _Target:
     below: Mapping[str, Judged]
     composed: Mapping[str, Prediction]
     count: Callable[[str], int]
+    informed: View | None = None
 
     def score(self, said: str) -> TextScores:
-        others = () if self.anchored else tuple(text for text in self.group.outputs if text != said)
-        group = Group(self.group.source, self.group.place, self.group.view, (said, *others))
-        own = _column(self.model.predict([group])[0], 0)
-        root = self.tree.graph.root
-        here = {**self.below, root: Judged((Output(root, said, "somebody", 0),), own, 0)}
+        own, root = self._beside(self.group.view, said), self.tree.graph.root
+        scores = own if self.informed is None else self._beside(self.informed, said)
+        here = {**self.below, root: Judged((Output(root, said, "somebody", 0),), scores, 0)}
         whole = compose_node(self.tree.graph, root, here, self.composed, self.composer)
         own_score, composed = (Score(each.acceptance[OVERALL][:, 0]) for each in (own, whole))
         return TextScores(self.title, own_score, composed, self._note(said))
+
+    def _beside(self, view: View, said: str) -> Prediction:
+        others = () if self.anchored else tuple(text for text in self.group.outputs if text != said)
+        group = Group(self.group.source, self.group.place, view, (said, *others))
+        return self.model.predict([group])[0].at([0])
 
     def _note(self, said: str) -> str:
         tokens, limit = self.count(said), self.group.view.max_tokens
@@ -352,7 +367,15 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
         below=below,
         composed=compose(tree.graph, below, composer),
         count=run._worker.parts.tokenizer.count,
+        informed=_informed(run._record, view, tree) if composer.reads_back else None,
     )
+
+
+def _informed(record: SqlStore, view: View, tree: RecordedTree) -> View | None:
+    """Return a root's view read back to the source, None where nothing leads there."""
+    claims = {each.output: each for each in record.load(Claims)}
+    outputs: dict[str, Output] = record.by_id(Output)
+    return read_back(view, claims, outputs, tree.source.text)
 
 
 def _judged(record: SqlStore, chosen: Mapping[str, Candidate]) -> dict[str, tuple[Judged, str]]:
@@ -403,14 +426,6 @@ def _view(record: SqlStore, tree: RecordedTree, below: Mapping[str, Judged]) -> 
         answers=answers if tree.grew else {},
     )
     return prompt_context_at(Forest({tree.source.id: tree.source}, (), frozenset()), grown, tree.graph.root, state).view
-
-
-def _column(prediction: Prediction, at: int) -> Prediction:
-    one = slice(at, at + 1)
-    return Prediction(
-        {name: rewards[:, one] for name, rewards in prediction.rewards.items()},
-        {name: accepted[:, one] for name, accepted in prediction.acceptance.items()},
-    )
 
 
 def _distribution(score: Score) -> dict[str, float]:

@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.people import rates_of
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
+from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, KnownRater, Policy, PromptContext, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select
-from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
+from rrm.core.values import OVERALL, Fitted, Group, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
 from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
@@ -74,7 +77,9 @@ def build_report(finished: FinishedRun) -> Report:
         composer=finished.composer.name,
         levels=levels,
         flat=flat,
-        targets=tuple(_with_gold(finished, target) for target in target_reports(outcome, finished.composer)),
+        targets=tuple(
+            _with_gold(finished, _with_blame(finished, target)) for target in target_reports(outcome, finished.composer)
+        ),
         cost=cost,
         seconds=finished.seconds,
         anchored=outcome.run.anchored,
@@ -189,6 +194,30 @@ def evenly(n: int, most: int, seed: int) -> list[int]:
         return list(range(n))
     start = float(generator("evenly", seed).random())
     return [int((start + each) * n / most) for each in range(most)]
+
+
+def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
+    """Return a target with blame by claim, where the composer reads back to the source and the chosen output does."""
+    informed = finished.outcome.run.informed
+    if not (target.claims and finished.outcome.run.anchored) or target.chosen is None or target.chosen_tree is None:
+        return target
+    tree = target.trees[target.chosen_tree]
+    if tree.root not in informed:
+        return target
+    view, fitted = informed[tree.root]
+    model = finished.worker.models.load(fitted)
+
+    def scores(texts: Sequence[str]) -> np.ndarray:
+        [said] = finished.worker.models.predict(model, [Group(target.source, fitted.place, view, tuple(texts))])
+        return np.asarray(said.acceptance[OVERALL].mean(axis=0))
+
+    claims = with_blame(target.chosen.text, target.claims, scores)
+    graph = finished.outcome.forest.tree_of[tree.root].graph
+    own = node_blame(claims, graph)
+    whole = subtree_blame(own, graph)
+    nodes = tuple(replace(each, blame=own[each.id], subtree_blame=whole[each.id]) for each in tree.nodes)
+    trees = (*target.trees[: target.chosen_tree], replace(tree, nodes=nodes), *target.trees[target.chosen_tree + 1 :])
+    return replace(target, trees=trees, claims=claims)
 
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:

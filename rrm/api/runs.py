@@ -252,6 +252,7 @@ def recursion_of(
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,
+        reads_back=not parts.learns_composer and parts.composer.reads_back,
         growth=GrowthBudget(**asdict(run.growth)) if parts.grows else None,
         select=selecting,
         improve=improving,

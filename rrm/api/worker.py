@@ -468,7 +468,9 @@ class RunWorker:
         job: ComposeJob = action.job
         composer = self.composer(job.learned)
         require_anchored(composer, job.anchored)
-        state = job.state if job.anchored else compose_unanchored(job.state, job.trees)
+        informed = self._informed(job)
+        state = replace(job.state, predictions={**job.state.predictions, **informed})
+        state = state if job.anchored else compose_unanchored(state, job.trees)
         made = []
         for tree in job.trees:
             judged = state.judged(tree.graph)
@@ -477,6 +479,25 @@ class RunWorker:
                     for at, output in enumerate(judged[node].outputs):
                         made.append(Composed(output.id, job.basis, tuple(map(float, samples[:, at])), criterion))
         return tuple(made)
+
+    def _informed(self, job: ComposeJob) -> dict[str, Prediction]:
+        """Return the scores of nodes beside the views that they are scored anew with, all of a model at once."""
+        found: dict[str, Prediction] = {}
+        by_model: dict[str, list[str]] = {}
+        source = job.trees[0].source
+        for node, (_, model) in job.informed.items():
+            by_model.setdefault(model.digest, []).append(node)
+        for nodes in by_model.values():
+            model = job.informed[nodes[0]][1]
+            outputs = [tuple(output.text for output in job.state.outputs[node]) for node in nodes]
+            groups = [
+                Group(source, model.place, job.informed[node][0], tuple(dict.fromkeys(texts)))
+                for node, texts in zip(nodes, outputs, strict=True)
+            ]
+            said = self.models.predict(self.models.load(model), groups)
+            for node, group, texts, each in zip(nodes, groups, outputs, said, strict=True):
+                found[node] = each.at([group.outputs.index(text) for text in texts])
+        return found
 
     # ---- improving ----
 
@@ -587,10 +608,7 @@ def _joined(
         if len(places) < len(row.request.shown) or not parts:
             continue  # about outputs of an earlier round
         scores = state.predictions[node]
-        shown_scores = Prediction(
-            {name: r[:, places] for name, r in scores.rewards.items()},
-            {name: p[:, places] for name, p in scores.acceptance.items()},
-        )
+        shown_scores = scores.at(places)
         candidates = tuple(state.outputs[node][at] for at in places)
         found.append(JoinedRating(graph.node(node), row, candidates, shown_scores, parts))
     return found

@@ -27,6 +27,7 @@ class Mean:
     """The own score and the parts' mean, weighted by the source they cover: own_weight against the rest."""
 
     needs_anchor = False
+    reads_back = False
 
     def __init__(self, own_weight: float = 0.5) -> None:
         if not 0 <= own_weight <= 1:
@@ -49,6 +50,7 @@ class Minimum:
 
     name = "minimum"
     needs_anchor = True
+    reads_back = False
 
     def join(self, own: np.ndarray, parts: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return the minimum over own score and parts; shares do not matter."""
@@ -68,6 +70,7 @@ class Product:
 
     name = "product"
     needs_anchor = True
+    reads_back = False
 
     def join(self, own: np.ndarray, parts: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return own score times the parts'; shares do not matter."""
@@ -79,6 +82,27 @@ class Product:
         return joined(self, scores, parts)
 
 
+class Informed:
+    """What a level's own model says of an output beside the source's own words that its view comes to rest on.
+
+    A rater of the root sees what the children say, and not whether it is so. Read back to the source, sentence by
+    sentence (`rrm.compose.provenance.read_back`), the view shows the level's model every departure from the text that
+    was made below as if it were made here. So the composed score tells apart candidates of one tree, and comes near
+    the probability that somebody accepts an output who has read the whole source. Parts' scores do not matter;
+    where nothing leads to the source it is the output's own score.
+    """
+
+    name = "informed"
+    needs_anchor = False
+    reads_back = True
+
+    def compose(
+        self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]
+    ) -> Prediction:
+        """Return the scores as they are: they were made beside the view read back."""
+        return scores
+
+
 class LogLinear:
     """A monotone rule, as `rrm.compose.learned:LearnedJoin` fits it.
 
@@ -87,6 +111,7 @@ class LogLinear:
     """
 
     needs_anchor = True
+    reads_back = False
 
     def __init__(self, own: float, mean: float, minimum: float, intercept: float) -> None:
         if min(own, mean, minimum) < 0:

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rrm.compose.align import Aligner
-from rrm.core.claims import Claims, SeenText
+from rrm.core.claims import Claims, SeenText, chains
 from rrm.core.protocols import PromptContext
-from rrm.core.values import Output
+from rrm.core.values import Output, View
 
 
 def traced(
@@ -52,3 +53,22 @@ def seen_at(prompt_context: PromptContext, known: Mapping[str, Output]) -> list[
     ]
     before = [SeenText(known[id_].text, id_) for id_ in prompt_context.context if id_ in known]
     return [*passages, *before]
+
+
+def read_back(view: View, claims: Mapping[str, Claims], outputs: Mapping[str, Output], source: str) -> View | None:
+    """Return a view with the source's own words in the place of what outputs say: what an informed rater would read.
+
+    Each output shown gives way to the pieces of the source that its claims come to rest on, in their order; a claim
+    that leads nowhere is struck, and so is all of an output whose claims are not known. Returns None where nothing
+    leads to the source.
+    """
+    passages = []
+    for passage in view.passages:
+        if passage.output is None:
+            passages.append(passage)
+        elif passage.output in claims and passage.output in outputs:
+            found = chains(passage.output, claims, outputs, source)
+            quotes = sorted({quote for chain in found for quote in chain.reaches()})
+            text = " ".join(dict.fromkeys(" ".join(quote.text.split()) for quote in quotes))
+            passages += [replace(passage, text=text)] if text else []
+    return replace(view, passages=tuple(passages)) if any(each.output for each in passages) else None

@@ -153,13 +153,7 @@ def _root_with(
 
 
 def _read_alone(judged: Judged) -> Judged:
-    scores = judged.scores
-    one = slice(judged.read, judged.read + 1)
-    alone = Prediction(
-        {name: r[:, one] for name, r in scores.rewards.items()},
-        {name: p[:, one] for name, p in scores.acceptance.items()},
-    )
-    return Judged((judged.outputs[judged.read],), alone, 0)
+    return Judged((judged.outputs[judged.read],), judged.scores.at([judged.read]), 0)
 
 
 def _perfect(scores: Prediction) -> Prediction:

@@ -94,7 +94,8 @@ class Chain:
     It is claim number `claim` of an output, by its id, at a `node`. `below` are the claims that it rests on directly,
     and `quotes` pieces of the source; `score` is the surest way from here to the source, the product of the scores
     along it, and 0 where none leads there. `lost` counts origins that cannot be followed: outputs whose claims are
-    not known.
+    not known. `blame` is how much the root's score would rise if the step from what is below to this claim were undone,
+    None where nobody found out.
     """
 
     text: str
@@ -106,6 +107,7 @@ class Chain:
     below: tuple["Chain", ...] = ()
     quotes: tuple[Quote, ...] = ()
     lost: int = 0
+    blame: float | None = None
 
     @property
     def grounded(self) -> bool:

@@ -492,7 +492,9 @@ class ScoredPart:
 class Composer(Protocol):
     """Joins the scores of a node's outputs with those of its parts, member by member.
 
-    One that `needs_anchor` joins probabilities of acceptance, and is refused where nothing anchors them.
+    One that `needs_anchor` joins probabilities of acceptance, and is refused where nothing anchors them. One that
+    `reads_back` is handed, in the place of a node's own scores, what the level's model says of the outputs beside the
+    source's words that their view comes to rest on.
     """
 
     @property
@@ -500,6 +502,9 @@ class Composer(Protocol):
 
     @property
     def needs_anchor(self) -> bool: ...
+
+    @property
+    def reads_back(self) -> bool: ...
 
     def compose(
         self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]

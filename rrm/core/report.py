@@ -178,7 +178,8 @@ class NodeReport:
     source_text: str
     candidates: tuple[Candidate, ...]
     failure: str | None = None
-    blame: float | None = None  # how much the root's score would rise if this node's own were as good as can be
+    blame: float | None = None  # how much the root's score would rise if this node's own were as good as can be, or,
+    # where claims were followed, if no claim had been changed here
     subtree_blame: float | None = None  # and if all below it were, too
 
 

@@ -3,7 +3,7 @@
 Answers are such values too, and are imported from here; each kind of them is a file in `rrm/core/kinds/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -286,6 +286,13 @@ class Prediction:
     def overall(cls, rewards: np.ndarray, acceptance: np.ndarray) -> "Prediction":
         """Return a prediction by the one criterion `overall`."""
         return cls({OVERALL: rewards}, {OVERALL: acceptance})
+
+    def at(self, places: Sequence[int]) -> "Prediction":
+        """Return what it says of the outputs at some places, in that order."""
+        return Prediction(
+            {name: rewards[:, places] for name, rewards in self.rewards.items()},
+            {name: accepted[:, places] for name, accepted in self.acceptance.items()},
+        )
 
     @property
     def k(self) -> int:

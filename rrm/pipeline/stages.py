@@ -28,6 +28,7 @@ from rrm.core.values import (
     Rated,
     Request,
     Scored,
+    View,
 )
 from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 from rrm.pipeline.plan import Action, Done, Stage
@@ -124,13 +125,17 @@ class TraceJob:
 
 @dataclass(frozen=True, eq=False)
 class ComposeJob:
-    """Join the scores of all trees of a source, with the run's composer or the one that was learned."""
+    """Join the scores of all trees of a source, with the run's composer or the one that was learned.
+
+    `informed` holds for nodes that are scored anew, beside another view than raters saw, that view and the model.
+    """
 
     trees: tuple[Tree, ...]
     state: State
     anchored: bool
     basis: str
     learned: FittedComposer | None = None
+    informed: Mapping[str, tuple[View, Fitted]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,12 +363,18 @@ def compose(
     learned: FittedComposer | None,
     anchored: bool,
     scores: str,
+    informed: Mapping[str, tuple[View, Fitted]],
 ) -> Stage[ComposeJob, Composed]:
-    """Join the scores of every source's trees; `scores` names all scores of the run as they stand."""
+    """Join the scores of every source's trees; `scores` names all scores of the run as they stand.
+
+    `informed` holds for nodes that are scored anew the view and the model.
+    """
 
     def make(source: str, _: Mapping[str, Done[ComposeJob, Composed]]) -> Action[ComposeJob]:
-        basis = content_id("basis", _standing(trees[source], state), composer, anchored, scores)
-        job = ComposeJob(tuple(trees[source]), state, anchored, basis, learned)
+        here = {node: informed[node] for tree in trees[source] for node in tree.graph if node in informed}
+        views = [[node, view.id] for node, (view, _) in here.items()]
+        basis = content_id("basis", _standing(trees[source], state), composer, anchored, scores, views)
+        job = ComposeJob(tuple(trees[source]), state, anchored, basis, learned, here)
         return _action("compose", _level(place), source, job, basis, at=place)
 
     return Stage("compose", place, tuple(trees), make)

@@ -8,6 +8,7 @@ from itertools import chain
 from math import fsum
 from typing import Literal, TypeVar
 
+from rrm.compose.provenance import read_back
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -16,7 +17,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
-from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
+from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
@@ -32,6 +33,9 @@ T = TypeVar("T")
 Step = Generator[AnyStage, AnyResults, T]
 Wanted = Mapping[str, int]
 """How many questions of each kind are put about a node's outputs at each visit."""
+
+Informed = dict[str, tuple[View, Fitted]]
+"""For nodes that are scored anew before they are composed: the view read back to the source, and the model."""
 
 RoleLevel = tuple[str, int]
 """The name of a judge role, and a level."""
@@ -111,6 +115,7 @@ class Recursion:
     data: Literal["all", "round"] = "all"
     stale_weight: float = 0.5
     composer_learns: bool = False
+    reads_back: bool = False  # whether the composer is handed scores beside views read back to the source
     growth: GrowthBudget | None = None  # None: the decomposer splits a source at once
     select: Selecting | None = None
     improve: Improving | None = None
@@ -177,7 +182,8 @@ class Run:
     `order` are the training nodes that the round asks about. By role and level, `rated` are the ratings so far,
     `asked` the questions put (one sequence a round), `answered` all answers to them, and `models` the models fitted
     last; `unanswered` are the questions, by their ids, that got no answer. `policies` are those that were improved,
-    by level (None: all levels); `rounds` what stood at the end of each.
+    by level (None: all levels); `informed` the views read back to the source that were composed with last, with
+    their models; `rounds` what stood at the end of each.
     """
 
     plan: Recursion
@@ -192,6 +198,7 @@ class Run:
     unanswered: frozenset[str] = frozenset()
     models: Mapping[RoleLevel, Fitted] = field(default_factory=dict)
     learned: FittedComposer | None = None
+    informed: Mapping[str, tuple[View, Fitted]] = field(default_factory=dict, repr=False)
     policies: Mapping[int | None, Improvement] = field(default_factory=dict)
     improvements: tuple[Improvement, ...] = ()
     splits: Splits = field(default_factory=Splits)
@@ -590,7 +597,12 @@ def compose(run: Run) -> Step[Run]:
         stage = stages.learn_composer(place, train, run.state, rated, plan.composer, scores, plan.seed)
         [learned] = (yield from carried_out(stage))["composer"].values
     composer = learned.composer if learned else plan.composer
-    composed = yield from carried_out(stages.compose(place, trees, run.state, composer, learned, run.anchored, scores))
+    informed: Informed = {}
+    if plan.reads_back:
+        informed, run = _read_back(run, trees)
+    composed = yield from carried_out(
+        stages.compose(place, trees, run.state, composer, learned, run.anchored, scores, informed)
+    )
     outputs = run.state.outputs
     found: dict[str, list[Composed]] = defaultdict(list)
     node_of = {output.id: node for node in run.state.read for output in outputs[node]}
@@ -598,7 +610,34 @@ def compose(run: Run) -> Step[Run]:
         for each in done.values:
             found[node_of[each.output]].append(each)
     joined = {node: composed_predictions(outputs[node], scores_) for node, scores_ in found.items()}
-    return replace(run, state=replace(run.state, composed={**run.state.composed, **joined}), learned=learned)
+    return replace(
+        run, state=replace(run.state, composed={**run.state.composed, **joined}), learned=learned, informed=informed
+    )
+
+
+def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]]) -> tuple[Informed, Run]:
+    """Return for every judged node with parts its view read back to the source, and the model of its level.
+
+    A node whose view leads nowhere is left out, and for roots of targets that is noted.
+    """
+    informed: Informed = {}
+    state, alone = run.state, 0
+    for source, grown in trees.items():
+        text = run.forest.sources[source].text
+        for tree in grown:
+            known = {output.id: output for node in tree.graph for output in state.outputs.get(node, ())}
+            known |= {output.id: output for output in state.answers.values()}
+            for node in tree.graph:
+                if node in state.read and tree.graph.children(node):
+                    view = read_back(state.view(node), state.claims, known, text)
+                    model = run.models.get((Train.name, run.forest.level_of(tree, node)))
+                    if view is not None and model is not None:
+                        informed[node] = (view, model)
+            alone += run.forest.is_target(tree) and tree.graph.root not in informed
+    if alone:
+        told = f"{alone} of the targets' roots rest on nothing that leads to the source: their scores are their own"
+        return informed, run.noted(told)
+    return informed, run
 
 
 # ---- improve ----

@@ -70,6 +70,11 @@ class _Target(NamedTuple):
     gold: Markup | None
     claims: list[ClaimRow]
 
+    @property
+    def by_claim(self) -> bool:
+        """Whether blame was found claim by claim."""
+        return any(each.blame is not None for chain in self.report.claims for each in chain.walk())
+
 
 def report_html(report: Report, limits: Limits | None = None) -> str:
     """Return the whole page; every text in it is shown as text, whatever it says.

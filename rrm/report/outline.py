@@ -260,25 +260,41 @@ def _characters(target: TargetReport, limits: Limits) -> int:
     return sum(len(each.text) for each in texts if each)
 
 
+MARKED = 0.01
+"""A claim is marked that loses so much of the root's score in one step, as a probability."""
+
+
 class Step(NamedTuple):
     """One step of a claim's way to the source: a claim below, where it was made, or a quotation of the source.
 
     `depth` counts from 1, right under the claim. `anchor` is the node's in the page, "" for one that is not described;
-    a quotation has no node.
+    a quotation has neither a node nor a `chain`.
     """
 
     depth: int
     text: Excerpt
+    chain: Chain | None
     node: NodeReport | None
     anchor: str
 
 
+class Worst(NamedTuple):
+    """The step of a claim's way at which most is lost: how much, and the node's level and title."""
+
+    blame: float
+    where: str
+
+
 class ClaimRow(NamedTuple):
-    """A claim of a chosen output: its own text and the steps of its way to the source, those right under it first."""
+    """A claim of a chosen output: its own text and the steps of its way to the source, those right under it first.
+
+    `worst` is the step that loses most, if that is `MARKED` or more.
+    """
 
     chain: Chain
     text: Excerpt
     steps: tuple[Step, ...]
+    worst: Worst | None
 
 
 def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits) -> list[ClaimRow]:
@@ -286,9 +302,23 @@ def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits) ->
     tree = shown_tree(target)
     nodes = {node.id: node for node in tree.nodes} if tree else {}
     return [
-        ClaimRow(chain, excerpt(chain.text, limits.other), tuple(_steps(chain, nodes, anchors, limits)))
+        ClaimRow(
+            chain,
+            excerpt(chain.text, limits.other),
+            tuple(_steps(chain, nodes, anchors, limits)),
+            _worst(chain, nodes, tree.root if tree else ""),
+        )
         for chain in target.claims
     ]
+
+
+def _worst(chain: Chain, nodes: dict[str, NodeReport], root: str) -> Worst | None:
+    each = max(chain.walk(), key=lambda step: step.blame or 0.0)
+    if (each.blame or 0.0) < MARKED:
+        return None
+    node = nodes.get(each.node)
+    where = "the root" if each.node == root else f"level {node.level}, {node.title[:60]}" if node else "a part"
+    return Worst(each.blame or 0.0, where)
 
 
 def _steps(chain: Chain, nodes: dict[str, NodeReport], anchors: dict[str, str], limits: Limits) -> Iterator[Step]:
@@ -301,7 +331,7 @@ def _steps(chain: Chain, nodes: dict[str, NodeReport], anchors: dict[str, str], 
         told.add((each.output, each.claim))
         if depth:
             node = nodes.get(each.node)
-            yield Step(depth, excerpt(each.text, limits.other), node, anchors.get(each.node, ""))
+            yield Step(depth, excerpt(each.text, limits.other), each, node, anchors.get(each.node, ""))
         for quote in each.quotes:
-            yield Step(depth + 1, excerpt(quote.text, limits.other), None, "")
+            yield Step(depth + 1, excerpt(quote.text, limits.other), None, None, "")
         waiting.extend((depth + 1, below) for below in reversed(each.below))

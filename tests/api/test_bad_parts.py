@@ -337,6 +337,7 @@ class Scaled:
     by: float
     name: str = "scaled"
     needs_anchor: bool = True
+    reads_back: bool = False
 
     def compose(
         self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]

@@ -151,6 +151,7 @@ class Odd:
     """A composer that returns anything at all."""
 
     needs_anchor = False
+    reads_back = False
     name = "odd"
 
     def __init__(self, says: Any) -> None:

@@ -1,0 +1,93 @@
+"""A run whose composer reads back to the source: what was made up below a root shows in its score, and where."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rrm
+from rrm.core.place import Place
+from rrm.core.protocols import ProposeJob, Start, Workspace
+from rrm.core.report import Report
+from rrm.core.roles import R, Ratings
+from rrm.core.values import Group, Output, Prediction
+from rrm.files import read_json
+from tests.toys import LengthModel, Lengths, Words, toys
+
+COMPOSE = {"plugin": "rrm.compose.composers:Informed"}
+
+
+class Faithful(LengthModel):
+    """Accepts what has no word that the view has not with probability .8, and anything else with .2."""
+
+    def predict(self, groups: list[Group]) -> list[Prediction]:  # type: ignore[override]  # a list will do here
+        found = []
+        for group in groups:
+            known = set(group.view.text.replace(".", " ").split())
+            p = np.array([[0.8 if set(text.replace(".", " ").split()) <= known else 0.2 for text in group.outputs]] * 2)
+            found.append(Prediction.overall(np.log(p / (1 - p)), p))
+        return found
+
+
+class LearnsNothing(Lengths):
+    name = "faithful"
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> Faithful:
+        return Faithful(place, sorted({row.request.source for row in ratings.rows}))
+
+    def load(self, folder: Path) -> Faithful:
+        facts = read_json(folder / "lengths.json")
+        return Faithful(Place.parse(facts["place"]), facts["sources"])
+
+
+class Inventing(Words):
+    """Says the words of the first passage, there and back; right above the leaves it adds, or says alone, its own."""
+
+    def __init__(self, nothing_else: bool) -> None:
+        super().__init__()
+        self.nothing_else = nothing_else
+        self.name = f"inventing({nothing_else})"
+
+    def _outputs(self, job: ProposeJob) -> list[Output]:
+        shown = job.prompt_context
+        read = shown.view.passages[0].text.replace(".", " ").split()
+        said = read if shown.place.level != 1 else ["mauve"] if self.nothing_else else ["mauve", *read]
+        made = (shown.inputs, shown.context)
+        texts = [f"{' '.join(each)}." for each in (said, said[::-1])]
+        return [Output(shown.node, text, self.name, at, *made) for at, text in enumerate(texts)]
+
+
+def ran(out: Path, nothing_else: bool) -> Report:
+    parts: dict[str, Any] = toys(policy={"plugin": Inventing(nothing_else), "outputs": 2, "root_outputs": 2})
+    return rrm.run(out=out, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": COMPOSE}, quiet=True)
+
+
+def test_what_was_made_up_below_the_root_costs_its_score_and_is_blamed_where_it_was(tmp_path: Path) -> None:
+    [target] = ran(tmp_path, nothing_else=False).targets
+    assert target.chosen is not None
+    assert (target.chosen.own, target.chosen.composed) == pytest.approx((0.8, 0.2))
+    tree = target.trees[0]
+    blamed = {node.level: node.blame for node in tree.nodes if node.blame and node.blame > 0.01}
+    assert blamed == {1: pytest.approx(0.6)}
+    root = next(node for node in tree.nodes if node.id == tree.root)
+    assert root.subtree_blame == pytest.approx(0.6)
+    assert all(claim.grounded for claim in target.claims)
+
+
+def test_where_nothing_leads_to_the_source_the_score_is_the_own_one_and_that_is_said(tmp_path: Path) -> None:
+    report = ran(tmp_path, nothing_else=True)
+    [target] = report.targets
+    assert target.chosen is not None
+    assert (target.chosen.own, target.chosen.composed) == pytest.approx((0.8, 0.8))
+    told = "1 of the targets' roots rest on nothing that leads to the source: their scores are their own"
+    assert told in report.warnings
+    assert not any(claim.grounded for claim in target.claims)
+
+
+def test_a_text_of_ones_own_is_scored_beside_the_source(tmp_path: Path) -> None:
+    ran(tmp_path, nothing_else=False)
+    with rrm.load(tmp_path, reward=LearnsNothing(), policy=Inventing(nothing_else=False)) as run:
+        said = run.score("mauve red.")
+        assert (said.own.mean, said.composed.mean) == pytest.approx((0.8, 0.2))
+        assert run.score("red").composed.mean == pytest.approx(0.8)
