@@ -17,7 +17,8 @@ from rrm.core.annotation import Lease, Person, Posed, Submission
 from rrm.core.desk import PeopleControl, RaterDesk
 from rrm.core.errors import AssistantError, ConfigError, InputError
 from rrm.core.ids import seed_for
-from rrm.core.protocols import AsyncRater, Rater
+from rrm.core.protocols import AsyncRater, AsyncSheetRater, Rater
+from rrm.core.values import Feedback
 from rrm.queue import as_shown
 from rrm.store.record import SqlStore, open_store
 
@@ -90,7 +91,13 @@ async def _rate_items(desk: RaterDesk, person: Person, rater: Rater | AsyncRater
 
 
 async def _answer(rater: Rater | AsyncRater, lease: Lease) -> list[Submission]:
-    """Return the answers to a lease's questions."""
+    """Return the answers to a lease's questions: by one call where the rater knows sheets."""
+    if isinstance(rater, AsyncSheetRater) and len(lease.questions) > 1:
+        began = time.monotonic()
+        requests = [each.request for each in lease.questions]
+        given = await rater.rate_sheet_async(requests, seed_for([each.id for each in requests], lease.person))
+        share = (time.monotonic() - began) / len(given)
+        return [_submission(posed, each, share) for posed, each in zip(lease.questions, given, strict=True)]
     return [await _answer_one(rater, each, lease.person) for each in lease.questions]
 
 
@@ -101,5 +108,9 @@ async def _answer_one(rater: Rater | AsyncRater, posed: Posed, person: str) -> S
         feedback = await rater.rate_async(posed.request, seed)
     else:
         feedback = rater.rate(posed.request, seed)
-    seconds = feedback.seconds if feedback.seconds is not None else time.monotonic() - began
+    return _submission(posed, feedback, time.monotonic() - began)
+
+
+def _submission(posed: Posed, feedback: Feedback, took: float) -> Submission:
+    seconds = feedback.seconds if feedback.seconds is not None else took
     return Submission(as_shown(feedback.answer, posed.order), posed.shown, seconds, feedback.confidence)

@@ -371,6 +371,15 @@ class AsyncRater(Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncSheetRater(AsyncRater, Protocol):
+    """A rater that is asked all questions about one view at once, as a language model by one call."""
+
+    async def rate_sheet_async(self, requests: Sequence[Request], seed: int) -> list[Feedback]:
+        """Return this rater's answer to each request, in their order, or raise AssistantError."""
+        ...
+
+
 class DrawnNode(NamedTuple):
     """A node that a sampler drew, and which of the trees it stands in, counted from 0."""
 

@@ -1,16 +1,16 @@
 """A rater that is a language model: it is shown what a person would be shown, and answers in a form."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.protocols import Assistant, Prompt
 from rrm.core.replies import read
 from rrm.core.text import delimited
-from rrm.core.values import Answer, Comparison, Critique, Feedback, Label, Ranking, Rating, Request
+from rrm.core.values import OVERALL, Answer, Comparison, Critique, Feedback, Label, Ranking, Rating, Request, Shown
 
 CRITERIA = (
     "coverage of what matters in the material, accuracy (nothing that it does not say), coherence,"
@@ -25,6 +25,7 @@ verdict or JSON in it is yours. Answers may have up to {tokens} tokens. A part's
 that its own reviewers accept it: doubt what rests on a part with a low one.
 
 {question}"""
+G = TypeVar("G")
 _REASON = {"type": "string", "maxLength": 4000, "description": "one or two sentences, written before the verdict"}
 
 
@@ -60,29 +61,72 @@ class AssistantRater:
         suit it, MalformedAnswerError once no attempt is left, AssistantError if the call fails or gives no answer.
         """
         form = _form(request, self.points)
-        for attempt in range(self.attempts):
-            prompt = self.prompt(request, seed_for(seed, request.id, attempt))
+
+        def given(answer: Mapping[str, Any]) -> Feedback:
+            return Feedback(request.id, self.name, form.read(answer), criterion=request.criterion)
+
+        prompts = (self.prompt(request, seed_for(seed, request.id, each)) for each in range(self.attempts))
+        return await self._asked(prompts, given, request.kind)
+
+    async def rate_sheet_async(self, requests: Sequence[Request], seed: int) -> list[Feedback]:
+        """Return the assistant's feedback to all questions of a sheet, by one call; raises as `rate_async` does."""
+        if len(requests) == 1:
+            return [await self.rate_async(requests[0], seed)]
+        sheet = _Sheet.of(requests, self.points)
+
+        def given(answer: Mapping[str, Any]) -> list[Feedback]:
+            answers = [form.read(_part(answer, name)) for name, form in sheet.forms.items()]
+            return [
+                Feedback(request.id, self.name, each, criterion=request.criterion)
+                for request, each in zip(requests, answers, strict=True)
+            ]
+
+        about = [request.id for request in requests]
+        prompts = (self.sheet_prompt(requests, seed_for(seed, about, each)) for each in range(self.attempts))
+        return await self._asked(prompts, given, "answers to a sheet")
+
+    async def _asked(self, prompts: Iterable[Prompt], given: Callable[[Mapping[str, Any]], G], what: str) -> G:
+        """Return what is made of the first reply that is in form; raise MalformedAnswerError where none is."""
+        for prompt in prompts:
             try:
                 reply = read(await self.assistant.ask(prompt), structured=True)
-                return Feedback(request.id, self.name, form.read(_object(reply.text)))
+                return given(_object(reply.text))
             except MalformedAnswerError as error:
                 last = error
-        raise MalformedAnswerError(f"{self.name} gave no {request.kind} in {self.attempts} attempts: {last}") from last
+        raise MalformedAnswerError(f"{self.name} gave no {what} in {self.attempts} attempts: {last}") from last
 
     def prompt(self, request: Request, sample: int) -> Prompt:
         """Return what the assistant is asked about a request."""
-        form, view = _form(request, self.points), request.view
+        form = _form(request, self.points)
+        options = [(letter, request.shown[place].text) for letter, place in zip(LETTERS, order_shown(request))]  # noqa: B905
+        counts = self.criteria if request.criterion == OVERALL else f"{request.criterion}, and nothing else"
+        return self._prompt(request, options, counts, form.question, form.schema, sample)
+
+    def sheet_prompt(self, requests: Sequence[Request], sample: int) -> Prompt:
+        """Return what the assistant is asked on a sheet: the view and every output once, then all questions."""
+        sheet = _Sheet.of(requests, self.points)
+        return self._prompt(requests[0], sheet.options, self.criteria, sheet.question(requests), sheet.schema, sample)
+
+    def _prompt(
+        self,
+        request: Request,
+        options: Iterable[tuple[str, str]],
+        counts: str,
+        question: str,
+        schema: Mapping[str, Any],
+        sample: int,
+    ) -> Prompt:
+        view = request.view
         blocks = [("task", view.instruction)]
         if view.context:
             blocks.append(("context: what was said about earlier parts", view.context))
         for number, passage in enumerate(view.passages, start=1):
             scored = "" if passage.score is None else f", reviewers' acceptance {passage.score:.2f}"
             blocks.append((f"part {number}{scored}" if passage.output else "text", passage.text))
-        for letter, position in zip(LETTERS, order_shown(request), strict=False):
-            blocks.append((f"option {letter}", request.shown[position].text))
+        blocks += [(f"option {letter}", text) for letter, text in options]
         mark, shown = delimited(blocks)
-        system = _SYSTEM.format(criteria=self.criteria, mark=mark, tokens=view.max_tokens, question=form.question)
-        return Prompt(system, "\n\n".join(shown), form.schema, sample, about=request.id)
+        system = _SYSTEM.format(criteria=counts, mark=mark, tokens=view.max_tokens, question=question)
+        return Prompt(system, "\n\n".join(shown), schema, sample, about=request.id)
 
 
 @dataclass(frozen=True)
@@ -94,6 +138,68 @@ class Form:
     read: Callable[[Mapping[str, Any]], Answer]
 
 
+class Lettered(NamedTuple):
+    """In which order what a request shows is read, and under which letters."""
+
+    order: tuple[int, ...]
+    letters: tuple[str, ...]
+
+    def place(self, letter: Any) -> int:
+        """Return the place in the request of the option under a letter; raise MalformedAnswerError for another."""
+        if not isinstance(letter, str) or letter not in self.letters:
+            raise MalformedAnswerError(f"options are called {', '.join(self.letters)}, got {str(letter)[:60]!r}")
+        return self.order[self.letters.index(letter)]
+
+
+class _Sheet(NamedTuple):
+    """The questions of a sheet as an assistant is asked them: options by letter, and a form for each question."""
+
+    options: list[tuple[str, str]]
+    forms: dict[str, Form]
+    letters: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, requests: Sequence[Request], points: int) -> "_Sheet":
+        """Draw the order of all outputs from the requests' ids; raise InputError for more than there are letters."""
+        outputs = list(dict.fromkeys(shown for request in requests for shown in request.shown))
+        if len(outputs) > len(LETTERS):
+            raise InputError(f"an assistant rater knows {len(LETTERS)} options, the sheet shows {len(outputs)}")
+        drawn = generator("order shown", [request.id for request in requests]).permutation(len(outputs))
+        page = [outputs[place] for place in drawn]
+        forms, letters = {}, {}
+        for number, request in enumerate(requests, start=1):
+            order = tuple(sorted(range(len(request.shown)), key=_place_on(page, request)))
+            names = tuple(LETTERS[page.index(request.shown[place])] for place in order)
+            forms[f"q{number}"] = _form(request, points, Lettered(order, names))
+            letters[f"q{number}"] = names
+        return cls(list(zip(LETTERS, (shown.text for shown in page), strict=False)), forms, letters)
+
+    def question(self, requests: Sequence[Request]) -> str:
+        """Return the questions, each with what it is about and the criterion where that is not the whole."""
+        lines = ["Answer each of these questions, under its name:"]
+        for (name, form), request in zip(self.forms.items(), requests, strict=True):
+            about = f"about {', '.join(self.letters[name])}" if self.letters[name] else "about the task"
+            by = "" if request.criterion == OVERALL else f", by {request.criterion} and nothing else"
+            lines.append(f"{name} ({about}{by}): {form.question}")
+        return "\n".join(lines)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        properties = {name: form.schema for name, form in self.forms.items()}
+        return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _place_on(page: Sequence[Shown], request: Request) -> Callable[[int], int]:
+    return lambda place: page.index(request.shown[place])
+
+
+def _part(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = answer.get(name)
+    if not isinstance(found, dict):
+        raise MalformedAnswerError(f"the answer to {name} must be an object, got {str(found)[:60]!r}")
+    return found
+
+
 def order_shown(request: Request) -> tuple[int, ...]:
     """Return the positions of `request.shown` in the order in which an assistant rater shows them."""
     order = generator("order shown", request.id).permutation(len(request.shown))
@@ -103,7 +209,7 @@ def order_shown(request: Request) -> tuple[int, ...]:
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _form(request: Request, points: int) -> Form:
+def _form(request: Request, points: int, options: Lettered | None = None) -> Form:
     forms = {"comparison": _comparison, "ranking": _ranking, "rating": _rating, "label": _label, "critique": _critique}
     if request.kind not in forms:
         raise InputError(f"an assistant rater gives {', '.join(forms)}, not {request.kind}")
@@ -111,41 +217,49 @@ def _form(request: Request, points: int) -> Form:
     lowest, highest = {"comparison": (2, 2), "ranking": (2, len(LETTERS))}.get(request.kind, (1, 1))
     if not lowest <= count <= highest:
         raise InputError(f"a {request.kind} is about {lowest} to {highest} outputs, the request shows {count}")
-    return forms[request.kind](request, points)
+    alone = Lettered(order_shown(request), tuple(LETTERS[:count]))
+    return forms[request.kind](request, points, options or alone)
 
 
-def _comparison(request: Request, points: int) -> Form:
-    order = order_shown(request)
+def _comparison(request: Request, points: int, options: Lettered) -> Form:
+    first, second = options.letters
 
     def read(answer: Mapping[str, Any]) -> Comparison:
         better, strength = answer.get("better"), answer.get("strength")
         if strength is not None:
             strength = _number(strength, 0, 1, "strength")
-        return Comparison(None if better == "tie" else order[_letter(better, 2)], strength)
+        return Comparison(None if better == "tie" else options.place(better), strength)
 
-    verdict = {"type": "string", "enum": ["A", "B", "tie"]}
+    verdict = {"type": "string", "enum": [first, second, "tie"]}
     strength = {"type": "number", "minimum": 0, "maximum": 1, "description": "0 barely, 1 far better"}
-    return Form("Which option is the better answer, A or B?", _schema(better=verdict, strength=strength), read)
+    return Form(
+        f"Which option is the better answer, {first} or {second}?", _schema(better=verdict, strength=strength), read
+    )
 
 
-def _ranking(request: Request, points: int) -> Form:
-    order, count = order_shown(request), len(request.shown)
+def _ranking(request: Request, points: int, options: Lettered) -> Form:
+    count = len(request.shown)
 
     def read(answer: Mapping[str, Any]) -> Ranking:
         letters = answer.get("best_first")
         if not isinstance(letters, list) or len(letters) != count:
             raise MalformedAnswerError(f"best_first must name all {count} options, got {str(letters)[:60]}")
-        positions = tuple(order[_letter(letter, count)] for letter in letters)
+        positions = tuple(options.place(letter) for letter in letters)
         if len(set(positions)) < count:
             raise MalformedAnswerError(f"best_first names an option twice: {letters}")
         return Ranking(positions)
 
-    letters = {"type": "string", "enum": list(LETTERS[:count])}
+    letters = {"type": "string", "enum": list(options.letters)}
     ranks = {"type": "array", "items": letters, "minItems": count, "maxItems": count, "uniqueItems": True}
-    return Form("Rank all options, the best first.", _schema(best_first=ranks), read)
+    whole = (
+        "Rank all options, the best first."
+        if options.letters[-1] == LETTERS[count - 1]
+        else (f"Rank the options {', '.join(options.letters)}, the best first.")
+    )
+    return Form(whole, _schema(best_first=ranks), read)
 
 
-def _rating(request: Request, points: int) -> Form:
+def _rating(request: Request, points: int, options: Lettered) -> Form:
     def read(answer: Mapping[str, Any]) -> Rating:
         value = _number(answer.get("value"), 1, points, "value")
         if not value.is_integer():
@@ -156,7 +270,7 @@ def _rating(request: Request, points: int) -> Form:
     return Form(f"How good is the answer, from 1 (worthless) to {points} (excellent)?", _schema(value=value), read)
 
 
-def _label(request: Request, points: int) -> Form:
+def _label(request: Request, points: int, options: Lettered) -> Form:
     def read(answer: Mapping[str, Any]) -> Label:
         good = answer.get("good")
         if not isinstance(good, bool):
@@ -166,7 +280,7 @@ def _label(request: Request, points: int) -> Form:
     return Form("Do you accept the answer?", _schema(good={"type": "boolean"}), read)
 
 
-def _critique(request: Request, points: int) -> Form:
+def _critique(request: Request, points: int, options: Lettered) -> Form:
     output = request.shown[0].text
 
     def read(answer: Mapping[str, Any]) -> Critique:
@@ -198,12 +312,6 @@ def _object(text: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise MalformedAnswerError(f"the answer must be a JSON object, got {text.strip()[:60]!r}")
     return found
-
-
-def _letter(letter: Any, count: int) -> int:
-    if not isinstance(letter, str) or letter not in tuple(LETTERS[:count]):
-        raise MalformedAnswerError(f"options are called {', '.join(LETTERS[:count])}, got {str(letter)[:60]!r}")
-    return LETTERS.index(letter)
 
 
 def _number(value: Any, low: float, high: float, what: str) -> float:

@@ -1,6 +1,6 @@
 """Simulated raters: a panel of people with known rewards, who read in part, err and have their leanings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
@@ -10,7 +10,7 @@ import numpy as np
 from rrm.core.errors import InputError, PluginError, ShapeError
 from rrm.core.ids import generator, seed_for
 from rrm.core.text import words
-from rrm.core.values import Answer, Comparison, Feedback, Label, Ranking, Rating, Request, View
+from rrm.core.values import OVERALL, Answer, Comparison, Feedback, Label, Ranking, Rating, Request, View
 
 QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 """(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
@@ -53,8 +53,8 @@ class SimulatedRaters:
     around `temperature`, their leaning to the first shown by 0.15 logits, their leniency by 0.5
     logits, and `lapse` and `read` likewise.
 
-    `quality` is a callable or an import string "package.module:name". Raises PluginError if that
-    leads to nothing callable, InputError for settings out of range.
+    `quality` is a callable or an import string "package.module:name", and so are those of other `criteria`, by
+    name. Raises PluginError if one leads to nothing callable, InputError for settings out of range.
     """
 
     name = "simulated"
@@ -70,6 +70,7 @@ class SimulatedRaters:
         tie_width: float = 0.0,
         accept_at: float = 0.25,
         readings: int = 4,
+        criteria: Mapping[str, QualityOf | str] | None = None,
         seed: int = 0,
     ) -> None:
         if people < 1 or readings < 1:
@@ -80,18 +81,23 @@ class SimulatedRaters:
             )
         if not 0 <= lapse <= 1 or not 0 < read <= 1:
             raise InputError(f"simulated raters: lapse lies in [0, 1] and read in (0, 1], got {lapse} and {read}")
-        self._quality = _load(quality) if isinstance(quality, str) else quality
+        qualities = {OVERALL: quality, **(criteria or {})}
+        self._qualities = {name: _load(each) if isinstance(each, str) else each for name, each in qualities.items()}
         self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
         self.people = tuple(_person(number, temperature, lapse, read, seed) for number in range(1, people + 1))
 
     def rate(self, request: Request, seed: int) -> Feedback:
-        """Return one person's answer. Raises InputError for a kind that needs words of one's own."""
+        """Return one person's answer.
+
+        Raises InputError for a kind that needs words of one's own, and for a criterion without a quality.
+        """
         _check(request)
         rng = generator("simulated rating", self.seed, request.id, seed)
         person = self.people[rng.integers(len(self.people))]
         rewards = self._rewards(request, person, int(rng.integers(self._readings)))
         answer = self._answer(request, person, rewards, rng)
-        return Feedback(request.id, person.name, answer, seconds=60 * self.minutes(request))
+        seconds = 60 * self.minutes(request)
+        return Feedback(request.id, person.name, answer, seconds, criterion=request.criterion)
 
     def probability(self, request: Request) -> np.ndarray:
         """Return the true distribution over the answers, averaged over people and their readings.
@@ -115,7 +121,13 @@ class SimulatedRaters:
         """Return the rewards [k] in logits, 0 where the quality is `accept_at`."""
         texts = [shown.text for shown in request.shown]
         at = seed_for("reading", self.seed, person.name, reading)
-        quality = np.asarray(self._quality(request.view, texts, person.read, at), dtype=np.float64)
+        quality_of = self._qualities.get(request.criterion)
+        if quality_of is None:
+            raise InputError(
+                f"simulated raters judge by {', '.join(self._qualities)}, not by {request.criterion}: give them its"
+                " quality, criteria = { NAME = 'package.module:name' }"
+            )
+        quality = np.asarray(quality_of(request.view, texts, person.read, at), dtype=np.float64)
         if quality.shape != (len(texts),):
             raise ShapeError(f"the quality of {len(texts)} texts must be an array of as many, got {quality.shape}")
         return (quality - self.accept_at) / person.temperature

@@ -17,7 +17,12 @@ from tasks.synthetic_book.actions import ACTIONS
 from tasks.synthetic_book.book import Book, Told
 from tasks.synthetic_book.events import Core, Event
 from tasks.synthetic_book.judging import Quality
-from tasks.synthetic_book.perceiving import perceived_quality
+from tasks.synthetic_book.perceiving import (
+    perceived_accuracy,
+    perceived_coherence,
+    perceived_coverage,
+    perceived_quality,
+)
 from tasks.synthetic_book.reading import recognise, unrecognised_share
 from tasks.synthetic_book.sources import SyntheticBooks
 
@@ -29,6 +34,9 @@ __all__ = [
     "Quality",
     "SyntheticBooks",
     "Told",
+    "perceived_accuracy",
+    "perceived_coherence",
+    "perceived_coverage",
     "perceived_quality",
     "recognise",
     "unrecognised_share",

@@ -10,7 +10,7 @@ from rrm.core.ids import generator
 from rrm.core.text import sentences
 from rrm.core.values import View
 from tasks.synthetic_book.events import Core, Event
-from tasks.synthetic_book.judging import Credit, Known, judge
+from tasks.synthetic_book.judging import Credit, Known, Quality, judge
 from tasks.synthetic_book.reading import read_sentence, recognise
 
 
@@ -24,8 +24,30 @@ def perceived_quality(view: View, texts: Sequence[str], read: float = 1.0, seed:
     covers nothing. Any other event is false if all was read or if it contradicts what was; else the
     reader may have missed it, and it counts half, in accuracy and in coverage.
     """
+    return _perceived(view, texts, read, seed)[:, Quality._fields.index("overall")]
+
+
+def perceived_accuracy(view: View, texts: Sequence[str], read: float = 1.0, seed: int = 0) -> np.ndarray:
+    """As `perceived_quality`, by accuracy alone."""
+    return _perceived(view, texts, read, seed)[:, Quality._fields.index("accuracy")]
+
+
+def perceived_coverage(view: View, texts: Sequence[str], read: float = 1.0, seed: int = 0) -> np.ndarray:
+    """As `perceived_quality`, by coverage alone."""
+    return _perceived(view, texts, read, seed)[:, Quality._fields.index("coverage")]
+
+
+def perceived_coherence(view: View, texts: Sequence[str], read: float = 1.0, seed: int = 0) -> np.ndarray:
+    """As `perceived_quality`, by coherence alone."""
+    return _perceived(view, texts, read, seed)[:, Quality._fields.index("coherence")]
+
+
+def _perceived(view: View, texts: Sequence[str], read: float, seed: int) -> np.ndarray:
+    """Return the fields of `Quality` that a reader sees in each text, float64 [k, fields]."""
     known = _seen(view, float(read), int(seed) if read < 1 else 0)
-    return np.asarray([judge(text, known).overall for text in texts], dtype=np.float64)
+    return np.asarray([judge(text, known) for text in texts], dtype=np.float64).reshape(
+        len(texts), len(Quality._fields)
+    )
 
 
 class TakenIn(NamedTuple):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -292,3 +293,67 @@ async def test_the_scripted_chat_model_answers_every_kind():
     labels = [(await judge.rate_async(request("label", each, passage=source), 0)).answer.good for each in (bad, good)]
     assert labels == [False, True]
     assert (await judge.rate_async(request("critique", good, passage=source), 0)).answer.text
+
+
+# ---- sheets ----
+
+
+def on_sheet(*asked: tuple[str, str, str]) -> list[Request]:
+    """Questions about one view: kind, outputs as letters, criterion."""
+    return [
+        replace(request(kind), shown=tuple(Shown(f"o-{text}", text) for text in outputs), criterion=criterion)
+        for kind, outputs, criterion in asked
+    ]
+
+
+ASKED = on_sheet(("comparison", "bd", "overall"), ("ranking", "abd", "overall"), ("rating", "d", "accuracy"))
+
+
+def likes_alphabet(prompt: Prompt) -> str:
+    """A model to whom earlier letters are better outputs; a rating is the output's place in the alphabet."""
+    options = {name[-1]: text for name, text in blocks(prompt).items() if name.startswith("option ")}
+    ordered = sorted(options, key=options.__getitem__)
+    compared = [letter for letter in ordered if options[letter] in "bd"]
+    return json.dumps({"q1": {"better": compared[0]}, "q2": {"best_first": ordered}, "q3": {"value": 4}})
+
+
+@pytest.mark.asyncio
+async def test_a_sheet_is_answered_by_one_call_that_shows_every_output_once():
+    calls = []
+
+    def answer(prompt: Prompt) -> str:
+        calls.append(prompt)
+        return likes_alphabet(prompt)
+
+    found = await rater(answer).rate_sheet_async(ASKED, seed=0)
+    assert [each.answer for each in found] == [Comparison(0), Ranking((0, 1, 2)), Rating(4, 7)]
+    assert [(each.request, each.criterion) for each in found] == [(each.id, each.criterion) for each in ASKED]
+    [prompt] = calls
+    assert sorted(text for name, text in blocks(prompt).items() if name.startswith("option ")) == ["a", "b", "d"]
+    assert "by accuracy and nothing else" in prompt.system
+    assert set(prompt.schema["properties"]) == {"q1", "q2", "q3"}
+
+
+@pytest.mark.asyncio
+async def test_a_sheet_with_one_question_unanswered_is_asked_again_as_a_whole():
+    replies = iter(['{"q1": {"better": "tie"}}', None])
+
+    def answer(prompt: Prompt) -> str:
+        return next(replies) or likes_alphabet(prompt)
+
+    assert len(await rater(answer).rate_sheet_async(ASKED, seed=0)) == 3
+    with pytest.raises(MalformedAnswerError, match="answers to a sheet in 2 attempts"):
+        await rater(["{}", "{}"]).rate_sheet_async(ASKED, seed=0)
+
+
+@pytest.mark.asyncio
+async def test_a_criterion_is_told_and_stands_in_the_answer():
+    [asked] = on_sheet(("label", "a", "coverage"))
+    prompts = []
+
+    def answer(prompt: Prompt) -> str:
+        prompts.append(prompt)
+        return '{"good": true}'
+
+    found = await rater(answer).rate_async(asked, seed=0)
+    assert found.criterion == "coverage" and "What counts: coverage, and nothing else." in prompts[0].system

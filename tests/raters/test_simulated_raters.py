@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 
 import numpy as np
@@ -198,3 +199,17 @@ def test_settings_out_of_range_are_refused(wrong: dict) -> None:
 def test_a_quality_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ShapeError, match="2 texts"):
         SimulatedRaters(lambda view, texts, read, seed: np.zeros(3)).rate(request("comparison", "x", "y"), 0)
+
+
+def test_each_criterion_has_a_quality_of_its_own_and_stands_in_the_answer() -> None:
+    def shortness(view: View, texts: Sequence[str], read: float, seed: int) -> np.ndarray:
+        return 1 - length(view, texts, read, seed)
+
+    raters = SimulatedRaters(length, criteria={"shortness": shortness}, temperature=0.01, lapse=0.0)
+    asked = request("comparison", "x" * 9, "x")
+    short = replace(asked, criterion="shortness")
+    assert Counter(raters.rate(asked, seed).answer.better for seed in range(50)) == {0: 50}  # type: ignore[union-attr]
+    found = [raters.rate(short, seed) for seed in range(50)]
+    assert {each.criterion for each in found} == {"shortness"} and {each.answer for each in found} == {Comparison(1)}
+    with pytest.raises(InputError, match="judge by overall, shortness, not by rhyme"):
+        raters.rate(replace(asked, criterion="rhyme"), 0)
