@@ -260,7 +260,7 @@ async def look(client: Client, token: str, end: float) -> None:
     """Keep the admin's pages open: the overview, the raters and the agreement, in turn."""
     await client.join(token)
     while time.monotonic() < end:
-        for page in ("levels", "raters", "agreement"):
+        for page in ("places", "raters", "agreement"):
             await client.ask(f"admin: {page}", "GET", f"/api/admin/{page}")
         await asyncio.sleep(ADMIN_SECONDS)
 

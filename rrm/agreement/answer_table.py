@@ -31,8 +31,8 @@ def pick(annotation: Annotation) -> Hashable | None:
 class AnswerTable:
     """Answers in columns [rows]; of practice, undone answers and adjudicators' decisions there are no rows.
 
-    `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (place and
-    kind); `meaning` and `pick` are places in `meanings`, or NOTHING. `stands` says that an answer is live
+    `person`, `item`, `node` and `group` are places in `persons`, `items`, `nodes` and `groups` (place, kind
+    and criterion); `meaning` and `pick` are places in `meanings`, or NOTHING. `stands` says that an answer is live
     or was adjudicated: the adjudicator's decision takes its place in training, but it is still what this rater
     said, and without it only what nobody disputed would be left to agree on. `right` is NaN where no
     answer is known.
@@ -41,7 +41,7 @@ class AnswerTable:
     persons: tuple[str, ...]
     items: tuple[str, ...]
     nodes: tuple[str, ...]
-    groups: tuple[tuple[Place, str], ...]
+    groups: tuple[tuple[Place, str, str], ...]
     meanings: tuple[Hashable, ...]
     person: np.ndarray
     item: np.ndarray
@@ -74,7 +74,7 @@ def tabulate_answers(answers: Iterable[Annotation] | AnswerTable) -> AnswerTable
     persons: dict[str, int] = {}
     items: dict[str, int] = {}
     nodes: dict[str, int] = {}
-    groups: dict[tuple[Place, str], int] = {}
+    groups: dict[tuple[Place, str, str], int] = {}
     meanings: dict[Hashable, int] = {}
     places: list[tuple[int, ...]] = []
     numbers: list[tuple[float | None, ...]] = []
@@ -87,7 +87,7 @@ def tabulate_answers(answers: Iterable[Annotation] | AnswerTable) -> AnswerTable
                 persons.setdefault(annotation.person, len(persons)),
                 items.setdefault(annotation.item, len(items)),
                 nodes.setdefault(annotation.node, len(nodes)),
-                groups.setdefault((annotation.place, annotation.kind), len(groups)),
+                groups.setdefault((annotation.place, annotation.kind, annotation.criterion), len(groups)),
                 NOTHING if said is None else meanings.setdefault(said, len(meanings)),
                 NOTHING if picked is None else meanings.setdefault(picked, len(meanings)),
                 _PURPOSES.index(annotation.purpose),

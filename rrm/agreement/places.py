@@ -1,7 +1,7 @@
 """How far raters agree with each other at every place and kind of item."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,14 +14,14 @@ from rrm.core.annotation import Annotation
 from rrm.core.kinds.answer import Metric
 from rrm.core.kinds.reject import BOTH_BAD, REJECTED
 from rrm.core.place import Place
-from rrm.core.values import KINDS
+from rrm.core.values import KINDS, OVERALL
 
 TEXTS = "undefined: texts are not compared"
 
 
 @dataclass(frozen=True)
 class PlaceAgreement:
-    """Agreement on a place's work items of one kind: `answers` by `raters` to `items`.
+    """Agreement on a place's work items of one kind, by one criterion: `answers` by `raters` to `items`.
 
     `alpha` is Krippendorff's, by metric: nominal, but ordinal and interval for ratings. `kappa` is
     "Cohen's kappa" or "Fleiss' kappa", as `kappa_name` says, and takes every answer for as different from
@@ -39,10 +39,11 @@ class PlaceAgreement:
     kappa_name: str
     unanimous: Share
     note: str = ""
+    criterion: str = OVERALL
 
 
 def place_agreement(answers: Iterable[Annotation] | AnswerTable, seed: int = 0) -> list[PlaceAgreement]:
-    """Return agreement by place and kind, of work items' answers that are live or were adjudicated.
+    """Return agreement by place, kind and criterion, of work items' answers that are live or were adjudicated.
 
     Adjudicated answers count because disputed items are the ones that get adjudicated: without them agreement
     would rise with every decision. Of a ranking the first place is compared; of a rating that is a
@@ -52,7 +53,10 @@ def place_agreement(answers: Iterable[Annotation] | AnswerTable, seed: int = 0) 
     table = tabulate_answers(answers)
     kept = table.stands & table.of("work")
     found = sorted((table.groups[at], at) for at in np.unique(table.group[kept]))
-    return [_agreement(table, kept & (table.group == at), place, kind, seed) for (place, kind), at in found]
+    return [
+        replace(_agreement(table, kept & (table.group == at), place, kind, seed), criterion=criterion)
+        for (place, kind, criterion), at in found
+    ]
 
 
 def _agreement(table: AnswerTable, rows: np.ndarray, place: Place, kind: str, seed: int) -> PlaceAgreement:

@@ -105,7 +105,7 @@ def run_probability(share: float, run: int, answers: int) -> float:
 
 def _sides(table: AnswerTable) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows chose the output shown first, and which chose a side at all, of comparisons."""
-    compared = np.array([kind == "comparison" for _, kind in table.groups], dtype=bool)[table.group]
+    compared = np.array([kind == "comparison" for _, kind, _ in table.groups], dtype=bool)[table.group]
     first, second = (compared & _is(table, table.pick, side) for side in (0, 1))
     return first, first | second
 

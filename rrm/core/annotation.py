@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.values import Answer, Request, Shown
+from rrm.core.values import OVERALL, Answer, Request, Shown
 
 Role = Literal["annotator", "adjudicator", "admin", "reader"]
 """Rates / rates and adjudicates disagreements / does everything / looks only."""
@@ -218,8 +218,8 @@ class Submission:
 class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as long to make, and exports make many
     """A rater's answer on record. `answer` has places in the request's own order, `order` is how it was shown.
 
-    `seconds` is active time, `wall_seconds` from lease to answer. `place`, `node`, `kind` and `purpose`
-    are the item's. `right` says whether the answer agrees with the known one; None where none is known.
+    `seconds` is active time, `wall_seconds` from lease to answer. `place`, `node`, `kind`, `criterion`
+    and `purpose` are the item's. `right` says whether the answer agrees with the known one; None where none is known.
     `sheet` names what the item is handed out with, the item itself where that is alone; `position` counts the
     answers that somebody handed in together.
     """
@@ -245,6 +245,7 @@ class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as l
     adjudication: bool = False
     sheet: str = ""
     position: int = 0
+    criterion: str = OVERALL
 
 
 class Asked(NamedTuple):

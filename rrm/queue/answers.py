@@ -213,6 +213,7 @@ class Answers(Claims):
             None if expected is None else is_right(answer, expected),
             sheet=lease.sheet,
             position=lease.position,
+            criterion=request.criterion,
         )
 
     def undo(self, person: str, answer: str | None = None) -> Lease:

@@ -124,7 +124,8 @@ def _annotation(rated: Rated, item: Any, now: float, id_: str) -> Annotation:
     feedback, order = rated.feedback, tuple(range(len(rated.request.shown)))
     about = (0, "", now, feedback.seconds, 0.0, feedback.confidence, {"entered": True})
     what = ("live", "work", read_place(item.place), item.node, item.kind)
-    return Annotation(id_, item.id, feedback.rater, feedback.answer, order, *about, *what, sheet=item.sheet)  # type: ignore[arg-type]
+    asked = {"sheet": item.sheet, "criterion": rated.request.criterion}
+    return Annotation(id_, item.id, feedback.rater, feedback.answer, order, *about, *what, **asked)  # type: ignore[arg-type]
 
 
 def _counted(item: Any, answers: Sequence[Answer], new: int, now: float) -> dict[str, Any]:

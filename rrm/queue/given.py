@@ -137,6 +137,7 @@ def annotation_row(annotation: Annotation, key: str, lease: str | None, attempt:
         "place": str(annotation.place),
         "node": annotation.node,
         "kind": annotation.kind,
+        "criterion": annotation.criterion,
         "right": annotation.right,
         "adjudication": annotation.adjudication,
         "attempt": attempt,

@@ -116,7 +116,7 @@ class Places(Answers):
             order = tuple(range(len(request.shown)))
             about = (version, shown, now, submission.seconds, 0.0, submission.confidence, submission.detail)
             sheet = item_rows(connection, [item])[item].sheet
-            asked = ("live", "work", request.place, request.node, request.kind, None, True, sheet)
+            asked = ("live", "work", request.place, request.node, request.kind, None, True, sheet, 0, request.criterion)
             annotation = Annotation(self._new_id("given"), item, person, submission.answer, order, *about, *asked)  # type: ignore[arg-type]
             live = EVERY.where(GIVEN.c.item == item, IS_LIVE).with_only_columns(GIVEN.c.id)
             adjudicated = connection.execute(live).scalars().all()

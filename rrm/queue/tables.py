@@ -151,6 +151,7 @@ class GivenRow(Row, table=True):
     node: str
     kind: str
     right: bool | None
+    criterion: str
     adjudication: bool
     attempt: int
 

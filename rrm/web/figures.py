@@ -143,6 +143,7 @@ def agreed(found: PlaceAgreement) -> dict[str, Any]:
     measures = [{"name": f"alpha, {metric}", **estimate(each)} for metric, each in found.alpha.items()]
     return {
         "kind": found.kind,
+        "criterion": found.criterion,
         "items": found.items,
         "answers": found.answers,
         "raters": found.raters,

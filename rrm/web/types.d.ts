@@ -220,6 +220,7 @@ declare namespace Wire {
   interface Measure extends Estimate { name: string; raters: number }
   interface PlaceAgreement extends Placed {
     kind: Kind;
+    criterion: string;
     items: number;
     answers: number;
     raters: number;

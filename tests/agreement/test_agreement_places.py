@@ -187,3 +187,17 @@ def test_raters_who_are_right_so_often_agree_as_much_as_they_should(share: float
     # two agree with probability share^2 + (1 - share)^2, by chance with 1 / 2
     expected = (share**2 + (1 - share) ** 2 - 0.5) / 0.5
     assert only(labels(said.tolist())).alpha["nominal"].value == pytest.approx(expected, abs=0.03)
+
+
+def test_agreement_is_told_by_criterion() -> None:
+    """Raters who agree on the whole and not on accuracy: to throw both together would hide it."""
+    said = [
+        told(person, f"{criterion}-{number}", Rating(value, 7), kind="rating")._replace(criterion=criterion)
+        for number in range(6)
+        for criterion, values in (("overall", (1 + number, 1 + number)), ("accuracy", (1 + number, 7 - number)))
+        for person, value in zip(("ann", "bob"), values, strict=True)
+    ]
+    accuracy, overall = place_agreement(said)
+    assert (accuracy.criterion, overall.criterion) == ("accuracy", "overall")
+    assert overall.alpha["ordinal"].value == 1.0
+    assert accuracy.alpha["ordinal"].value is not None and accuracy.alpha["ordinal"].value < 0

@@ -157,6 +157,7 @@ def test_answers_of_a_sheet_are_recorded_together_or_not_at_all(either_desk: Sql
     assert [each.item for each in given] == [each.request.id for each in lease.questions]
     assert [each.position for each in given] == [0, 1, 2, 3]
     assert len({each.sheet for each in given}) == 1
+    assert [each.criterion for each in given] == ["overall", "overall", "overall", "accuracy"]
     with pytest.raises(ConflictError, match="answered already"):
         either_desk.submit(ann, lease.id, sent, "another")
 

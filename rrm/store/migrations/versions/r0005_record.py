@@ -239,6 +239,7 @@ def answers() -> None:
         *jsons("detail"),
         *texts("purpose", "place", "node", "kind"),
         sa.Column("right", sa.Boolean),
+        *texts("criterion"),
         *truths("adjudication"),
         *integers("attempt"),
         sa.UniqueConstraint("id", name="uq_given_id"),

@@ -31,7 +31,8 @@ attempt(async () => {
 
 /** @param {Wire.PlaceAgreement} found */
 function group(found) {
-  const title = `${capital(found.where)}: ${kindName(found.kind).toLowerCase()}`;
+  const by = found.criterion === "overall" ? "" : `, by ${found.criterion}`;
+  const title = `${capital(found.where)}: ${kindName(found.kind).toLowerCase()}${by}`;
   const drawn = found.measures.filter(/** @returns {each is Known} */ (each) => each.value !== null);
   /** @type {[string, Ui.Child][]} */
   const facts = [
