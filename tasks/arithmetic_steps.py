@@ -69,7 +69,7 @@ def label(steps: Sequence[Calculation], human: Sequence[Calculation]) -> list[bo
     A heuristic: a right step that the human solution does otherwise gets False, a coincidence of numbers True.
     """
     values = {step.value for step in human if step.value is not None}
-    return [step.value is not None and _among(step.value, values) for step in steps]
+    return [step.value in values for step in steps]
 
 
 def known_operands(question: str, steps: Sequence[Calculation]) -> list[float]:
