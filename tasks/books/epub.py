@@ -178,6 +178,7 @@ class _Found:
     pictures: int = 0
     aside: int = 0
     lost: int = 0
+    again: int = 0
     contents: int = 0
     blocks: list[Block] = field(default_factory=list)
 
@@ -199,11 +200,16 @@ class _Spine:
         entries = [each for each in self._package.iter() if _tag(each) == "itemref"]
         linear = [each for each in entries if each.get("linear") != "no"] or entries
         self._found.aside = len(entries) - len(linear)
+        read: set[str] = set()
         for entry in linear:
             item = self._items.get(entry.get("idref", ""))
+            href = "" if item is None else item.get("href", "").partition("#")[0]
             if item is None:
                 self._found.lost += 1
+            elif href and href in read:
+                self._found.again += 1
             elif "nav" not in item.get("properties", "").split():
+                read.add(href)
                 self._add(item)
         self._check()
         title = next((each.text for each in self._package.iter() if _tag(each) == "title" and each.text), "")
@@ -338,6 +344,8 @@ class _Spine:
             yield f"{found.without_text:,} of {several(found.documents, 'document')} {said} skipped"
         if found.aside:
             yield f"{several(found.aside, 'document')} beside the reading order skipped"
+        if found.again:
+            yield f"{several(found.again, 'entry', 'entries')} of the reading order that name a document again skipped"
         if found.lost:
             yield f"{several(found.lost, 'entry', 'entries')} of the reading order that name no document skipped"
         if said := self._left_out.sentence():

@@ -6,8 +6,11 @@ import tomllib
 import traceback
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rrm
 from rrm.api.runfile import (
@@ -25,7 +28,7 @@ from rrm.api.runfile import (
     read_run_file,
     run_file,
 )
-from rrm.core.errors import ConfigError
+from rrm.core.errors import ConfigError, RrmError
 from rrm.core.values import Rated
 from rrm.store.record import open_store
 from tests.cli.test_commands import toml
@@ -38,6 +41,39 @@ LEAST = {
     "policy": {"plugin": "e:F"},
     "rater": {"plugin": "g:H"},
 }
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["x:Y", "root"])
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["plugin", "arguments", "level", "trees", "outputs", "x"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from([*(each.name for each in fields(RunFile)), "x"]), VALUES, max_size=6))
+def test_any_table_is_settings_that_come_back_or_is_refused_in_one_sentence(table: dict[str, Any]) -> None:
+    try:
+        found = run_file({**LEAST, **table})
+    except RrmError as error:
+        assert "\n" not in str(error)
+    else:
+        assert run_file(found.to_json()) == found
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=40) | st.text(alphabet="[]=\"'\n a.b#{}1,“\\\\", max_size=40).map(str.encode))
+def test_any_bytes_are_a_run_file_or_refused_in_one_sentence(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "run.toml").write_bytes(held)
+    with pytest.raises(RrmError) as refusal:
+        read_run_file(tmp_path / "run.toml")
+    assert "\n" not in str(refusal.value)
 
 
 def test_what_is_left_out_has_its_default() -> None:

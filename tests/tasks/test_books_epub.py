@@ -227,6 +227,13 @@ def test_what_the_reading_order_leaves_out_is_counted(tmp_path: Path) -> None:
     )
 
 
+def test_a_document_that_the_reading_order_names_again_is_read_once(tmp_path: Path) -> None:
+    items = [Item("a.xhtml#one"), Item("a.xhtml#two"), Item("b.xhtml"), Item("a.xhtml")]
+    source = read_book(write(tmp_path, "t.epub", packed(items, {"OEBPS/a.xhtml": ONE, "OEBPS/b.xhtml": TWO})))
+    assert source.text == BOTH
+    assert source.notes == ("t.epub: 2 entries of the reading order that name a document again skipped",)
+
+
 def test_a_page_of_links_to_the_others_is_no_chapter(tmp_path: Path) -> None:
     contents = '<h1>Kapitel</h1><p><a href="p1.xhtml">A</a></p><p><a href="p2.xhtml">B</a></p><a href="p3.xhtml">C</a>'
     source = read_book(pages(tmp_path, contents, "<p>It rained.</p>", "<p>It stopped.</p>", "<p>It dried.</p>"))
