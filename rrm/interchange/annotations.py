@@ -36,6 +36,7 @@ _ROW_GROUP = 1 << 20  # bytes of rows, as JSON, that one group of Parquet holds:
 _TYPES = {
     "id": "string",
     "item": "string",
+    "sheet": "string",
     "node": "string",
     "source": "string",
     "round": "int64",
@@ -74,6 +75,7 @@ COLUMNS = tuple(_TYPES)
 MEANINGS = {
     "id": "the answer's id",
     "item": "the id of the item that was answered, which names all that it asks",
+    "sheet": "what it was handed out with: one name for the items of a sheet, the item's own id where it was alone",
     "node": "the node of the tree that the item is about",
     "source": "the id of the source that the node belongs to",
     "round": "the round in which it was asked, from 0",
@@ -166,6 +168,7 @@ def _row(annotation: Annotation, asked: Asked, names: Mapping[str, str] | None) 
     row = {
         "id": annotation.id,
         "item": annotation.item,
+        "sheet": annotation.sheet,
         "node": annotation.node,
         "source": asked.source,
         "round": annotation.place.round,

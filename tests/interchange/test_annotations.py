@@ -93,6 +93,7 @@ def test_a_row_tells_all_that_is_known_of_an_answer() -> None:
     assert row == {
         "id": "given-1",
         "item": PAIR.id,
+        "sheet": "",
         "node": "node-1",
         "source": "book",
         "round": 1,
@@ -293,7 +294,7 @@ def test_csv_reads_back_cell_by_cell() -> None:
     read = [{name: annotations.original_cell(held) for name, held in row.items()} for row in read_csv(data)]
     assert read == [{name: cell(value) for name, value in row.items()} for row in rows]
     assert data.startswith(
-        b"\xef\xbb\xbfid,item,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,"
+        b"\xef\xbb\xbfid,item,sheet,node,source,round,subject,level,criterion,kind,purpose,rater,name,answer,better,"
     )
     assert data.count(b"\r\n") >= len(rows) + 1
 
