@@ -17,7 +17,7 @@ from scipy.special import logit
 from scipy.stats import spearmanr
 
 from rrm.api.front import demo_file
-from rrm.api.runfile import RunFile
+from rrm.api.runfile import Part, RunFile
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
@@ -77,6 +77,7 @@ def settings(world: str, words: int, seed: int, size: Size, minutes: float | Non
         rounds=1, select=None, improve=None, flat=True,
         train=replace(run.train, arguments=train, trees=size.train_trees),
         target=replace(run.target, arguments=target, trees=size.trees),
+        compose=Part("rrm.compose.composers:Mean"),
         decomposer=replace(run.decomposer, arguments=TREES),
         policy=replace(run.policy, arguments=arguments, root_outputs=size.root_outputs),
         rater=replace(run.rater, budget=None if minutes is None else {"minutes": minutes}),
