@@ -92,12 +92,12 @@ def _split(decomposer: object, plugin: str, source: Source, seed: int, policy: o
         raise PluginError(f"{type(policy).__qualname__} cannot answer what the decomposer waits for: it is no policy")
     if isinstance(decomposer, GrowingDecomposer | AsyncGrowingDecomposer):
         waited = decomposer if isinstance(decomposer, GrowingDecomposer) else Waited(decomposer)
-        return grow(waited, source, seed, _Answering(policy, source, seed), GrowthBudget()).graph
+        return grow(waited, source, seed, Answering(policy, source, seed), GrowthBudget()).graph
     raise PluginError(f"{plugin} is no decomposer: it has neither `decompose` nor `split`")
 
 
 @dataclass(frozen=True)
-class _Answering:
+class Answering:
     """Answers nodes with a policy's first output, as a run does while its trees grow."""
 
     policy: Policy | AsyncPolicy
