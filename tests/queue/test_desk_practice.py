@@ -116,7 +116,7 @@ def test_a_practice_item_that_ran_out_comes_again_and_none_can_be_undone(school:
 def test_where_nothing_is_to_be_practised_the_work_comes_at_once(desk: SqlDesk) -> None:
     desk.add_items([*work(1, wanted=2), *known("practice", 2)])
     desk.change_settings({"practice_items": 0}, "test")
-    assert claimed(desk, raters(desk, 1)[0]).purpose == "work"
+    assert claimed(desk, raters(desk, 1)[0]).first.purpose == "work"
 
 
 def test_what_is_not_judged_does_not_count_against_a_newcomer(desk: SqlDesk) -> None:
