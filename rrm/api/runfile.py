@@ -42,6 +42,13 @@ def _level(level: object) -> object:
     raise PydanticCustomError("level", SHOULD + 'a number from 0 up or "root"')
 
 
+def _questions(count: object) -> object:
+    counts = count.values() if isinstance(count, dict) else [count]
+    if all(isinstance(each, int) and not isinstance(each, bool) for each in counts):
+        return count
+    raise PydanticCustomError("questions", SHOULD + "a valid integer, or one for each criterion")
+
+
 def _no_key(value: object) -> NoReturn:
     """Refuse what stands in the settings and is no key of a run file."""
     raise PydanticCustomError(UNKNOWN[0], "Unknown key")
@@ -49,7 +56,7 @@ def _no_key(value: object) -> NoReturn:
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
-PerNode = dict[str, StrictInt | dict[str, StrictInt]]
+PerNode = dict[str, Annotated[StrictInt | dict[str, StrictInt], BeforeValidator(_questions)]]
 Level = Annotated[int | Literal["root"], BeforeValidator(_level)]
 """A number from 0 (leaves) up, or "root": that of all roots, whatever their height."""
 
