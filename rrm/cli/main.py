@@ -261,6 +261,32 @@ def decompose(
 
 
 @app.command()
+def frontier(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run's folder.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="A way of optimising, or package.module:Optimiser; all by default."),
+    ] = None,
+    budgets: Annotated[str, typer.Option(help="Budgets of KL, in nats a node.")] = "0.1,0.3,0.7,1.5",
+    level: Annotated[int, typer.Option(help="At which level; 0 is the leaves.")] = 0,
+    outputs: Annotated[int, typer.Option(help="Outputs a node that are measured.")] = 8,
+    nodes: Annotated[int, typer.Option(help="Nodes that are measured at, at most.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Optimise a run's policy in several ways and budgets; draw gold against KL, as a page in the run's folder."""
+    from rrm.api.frontier import frontier as tried
+    from rrm.report.frontier import frontier_text
+
+    try:
+        nats = [float(each) for each in budgets.split(",")]
+    except ValueError:
+        raise ConfigError(f"--budgets takes numbers with commas between, such as 0.1,0.3, got {budgets!r}") from None
+    found = tried(directory, tuple(methods or ()), nats, level, outputs, nodes)
+    typer.echo(json.dumps(found.to_json()) if as_json else frontier_text(found))
+    typer.echo(f"the figure is in {directory / 'frontier' / 'frontier.html'}", err=True)
+
+
+@app.command()
 def verify(
     plugin: Annotated[
         str | None, typer.Argument(metavar="[PLUGIN]", help="A part of yours, as package.module:Name.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from itertools import cycle
 from math import floor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -233,6 +233,61 @@ def _rounds_panel(axes: Axes, lines: Mapping[str, Sequence[tuple[int, float]]]) 
     axes.grid()
     axes.set_axisbelow(True)
     axes.tick_params(labelbottom=True)
+
+
+class Spent(Protocol):
+    """A point of a frontier."""
+
+    @property
+    def kl(self) -> float: ...
+    @property
+    def gold(self) -> float | None: ...
+    @property
+    def proxy(self) -> float: ...
+
+
+class Tried(Protocol):
+    """Ways of optimising that were tried, with the points of each."""
+
+    @property
+    def anchor(self) -> Spent: ...
+    @property
+    def methods(self) -> Sequence[str]: ...
+    def of(self, method: str) -> Sequence[Spent]: ...
+
+
+def frontier_plot(tried: Tried, name: str = "frontier") -> Markup | None:
+    """Draw gold (filled) and proxy (hollow, dashed) against the KL spent, a line a method; None without points."""
+    if not tried.methods:
+        return None
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for at, method in enumerate(tried.methods):
+            colour, marker = (BLUE, ORANGE, GREEN, PINK)[at % 4], "osD^vPX*"[at % 8]
+            style = ("-", (0, (5, 1)))[at // 4 % 2]
+            points = [tried.anchor, *tried.of(method)]
+            gold = [(point.kl, point.gold) for point in points if point.gold is not None]
+            if gold:
+                axes.plot(*zip(*gold, strict=True), marker=marker, color=colour, ls=style, markersize=5, label=method)
+            proxy = [(point.kl, point.proxy) for point in points]
+            label = None if gold else method
+            axes.plot(
+                *zip(*proxy, strict=True),
+                marker=marker,
+                color=colour,
+                ls=":",
+                mfc="none",
+                markersize=4,
+                lw=1,
+                label=label,
+            )
+        axes.set_xlabel("KL from the anchor, nats a node")
+        axes.set_ylabel("gold (filled); proxy (hollow, dotted)")
+        axes.grid()
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper center", ncols=2, handletextpad=0.4)
+        return _svg(figure, name, "Gold and proxy against the KL from the anchor, by method")
 
 
 class _Point(NamedTuple):

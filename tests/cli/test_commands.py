@@ -536,3 +536,18 @@ def test_a_run_that_waits_prints_json_where_that_is_asked_for(monkeypatch: pytes
     told = {"why": "the run waits for people", "directory": "runs/people", "resume": "rrm resume runs/people"}
     assert json.loads(done.stdout) == {"state": "waiting", **told}
     assert command("resume", "runs/people").stdout == ""
+
+
+def test_the_frontier_of_a_run_is_printed_with_gold_and_drawn(folder: Path) -> None:
+    asked = ("--method", "quantilizer", "--method", "policy gradient", "--budgets", "0.1,0.2,0.4,0.8", "--nodes", "6")
+    done = command("frontier", str(folder), *asked)
+    assert done.exit_code == 0, done.output
+    assert "learned on 1 sources, measured on 2 others (6 nodes, 8 outputs each)" in done.output
+    rows = [line.split() for line in done.output.splitlines() if line.startswith(("anchor", "quantilizer", "policy"))]
+    assert len([row for row in rows if not row[0].endswith(":") and row[1] != "gradient:"]) == 9
+    told = json.loads((folder / "frontier" / "frontier.json").read_text())
+    assert all(0 <= point["gold"] <= 1 and point["gold_interval"] for point in told["points"])
+    assert set(told["laws"]) == {"quantilizer", "policy gradient"}
+    refused = command("frontier", str(folder), "--budgets", "little")
+    assert refused.exit_code == 2
+    assert "takes numbers with commas between" in f"{refused.output} {refused.exception}"

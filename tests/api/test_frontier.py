@@ -1,0 +1,94 @@
+"""The frontier of a finished run: what is learned on and measured on, what is refused, and what is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import rrm
+from rrm.api.frontier import METHODS, frontier
+from rrm.core.errors import InputError
+from rrm.core.protocols import Improved
+from rrm.core.values import Request
+from rrm.report.frontier import Frontier, frontier_html, frontier_text
+from rrm.store.record import open_store
+from tests.scenarios import SMALL
+
+BUDGETS = (0.1, 0.3, 0.7, 1.5)
+
+
+class Refuses:
+    """An optimiser that cannot improve anything."""
+
+    name = "refuses"
+
+    def improve(self, *_: object) -> Improved:
+        raise InputError("it does not know how")
+
+    def load(self, *_: object) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("frontier") / "run"
+    rrm.run(rrm.run_file(SMALL), place, quiet=True)
+    return place
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Frontier:
+    methods = ("best of n", "quantilizer", "policy gradient", f"{__name__}:Refuses")
+    return frontier(folder, methods, BUDGETS[::-1], most_nodes=8)
+
+
+def test_what_is_measured_was_not_learned_from(found: Frontier) -> None:
+    assert (found.run, found.level, found.learned_on, found.measured_on) == ("small", "leaves", 1, 2)
+    assert found.nodes == 8 and found.outputs == 8
+
+
+def test_the_proxy_rises_with_what_is_spent_and_no_budget_is_exceeded(found: Frontier) -> None:
+    assert found.methods == ("best of n", "quantilizer", "policy gradient")
+    for method in found.methods:
+        points = found.of(method)
+        assert [point.budget for point in points] == list(BUDGETS)
+        assert all(point.kl <= point.budget + 1e-9 and point.how in ("exact", "bound") for point in points)
+        assert points[-1].proxy > points[0].proxy
+    assert found.of("best of n")[-1].proxy > found.anchor.proxy + 0.05
+
+
+def test_gold_is_told_with_its_interval_and_a_law_fitted_to_it(found: Frontier) -> None:
+    for point in (found.anchor, *found.points):
+        assert point.gold is not None and 0 <= point.gold <= 1
+        assert point.gold_interval is not None and point.gold_interval.low <= point.gold <= point.gold_interval.high
+    assert set(found.laws) == {"quantilizer", "policy gradient"}  # the best of 1 spends nothing: too few points
+
+
+def test_a_method_that_cannot_improve_the_policy_is_named_with_its_reason(found: Frontier) -> None:
+    assert found.failed == {"Refuses": "it does not know how"}
+    assert "Refuses: it does not know how" in frontier_text(found)
+
+
+def test_the_page_and_the_json_are_written_and_the_run_is_left_alone(folder: Path, found: Frontier) -> None:
+    told = json.loads((folder / "frontier" / "frontier.json").read_text())
+    assert told == json.loads(json.dumps(found.to_json()))
+    page = (folder / "frontier" / "frontier.html").read_text()
+    assert page == frontier_html(found) and "<svg" in page and page.count("<tr>") == 2 + len(found.points)
+    with open_store(folder, "read") as record:
+        assert {request.place.round for request in record.load(Request)} == {0}
+
+
+def test_every_method_by_name_can_be_made_and_tried(folder: Path) -> None:
+    tried = frontier(folder, tuple(METHODS), (0.3,), outputs=2, most_nodes=2)
+    assert tried.methods == tuple(METHODS) and tried.failed == {}
+    assert frontier(folder, ("quantilizer",), (0.3,), level=1, outputs=2, most_nodes=2).level == "level 1"
+
+
+def test_what_cannot_be_tried_is_refused_in_one_sentence(folder: Path) -> None:
+    with pytest.raises(InputError, match="there is no method 'magic': name one of best of n, quantilizer"):
+        frontier(folder, ("magic",))
+    for budgets in ((), (0.0,), (-1.0,), (float("inf"),)):
+        with pytest.raises(InputError, match="budgets are nats above 0"):
+            frontier(folder, (), budgets)
+    with pytest.raises(InputError, match="questions at level 7 about 0 training sources: two are needed"):
+        frontier(folder, (), (0.1,), level=7)
