@@ -113,7 +113,7 @@ def frontier_html(frontier: Frontier) -> str:
 
 def _headline(frontier: Frontier) -> str:
     return (
-        f"{frontier.run}, {frontier.level}: learned on {frontier.learned_on} sources, measured on "
+        f"{frontier.run}, {frontier.level}: sources learned from {frontier.learned_on}, measured on "
         f"{frontier.measured_on} others ({frontier.nodes} nodes, {frontier.outputs} outputs each)"
     )
 

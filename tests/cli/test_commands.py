@@ -542,7 +542,7 @@ def test_the_frontier_of_a_run_is_printed_with_gold_and_drawn(folder: Path) -> N
     asked = ("--method", "quantilizer", "--method", "policy gradient", "--budgets", "0.1,0.2,0.4,0.8", "--nodes", "6")
     done = command("frontier", str(folder), *asked)
     assert done.exit_code == 0, done.output
-    assert "learned on 1 sources, measured on 2 others (6 nodes, 8 outputs each)" in done.output
+    assert "sources learned from 1, measured on 2 others (6 nodes, 8 outputs each)" in done.output
     rows = [line.split() for line in done.output.splitlines() if line.startswith(("anchor", "quantilizer", "policy"))]
     assert len([row for row in rows if not row[0].endswith(":") and row[1] != "gradient:"]) == 9
     told = json.loads((folder / "frontier" / "frontier.json").read_text())
