@@ -35,7 +35,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
 
 
 def _levels(report: Report) -> Table:
-    heads = ("ratings", "own", "tested", "accuracy", "95 %", "ceiling", "longer", "words", "verbatim", "NLL", "ECE")
+    heads = ("ratings", "own", "tested", "acc.", "95 %", "limit", "longer", "words", "copied", "NLL", "ECE")
     rows = [(level.name(report.top), *_level(level)) for level in report.levels]
     return _table(("level", *heads), [*rows, *([("flat", *_level(report.flat))] if report.flat else [])])
 

@@ -192,7 +192,7 @@ def test_the_judge_of_role_select_and_new_policies_are_counted() -> None:
     )  # every node is asked about, by one or the other
     # without an optimiser leaves are written once, with one in each round
     leaves = [[each["levels"][0]["outputs"] for each in said["rounds"]] for said in (alone, both)]
-    assert leaves == [[105, 0], [105, 105]]
+    assert leaves == [[96, 0], [96, 96]]
     assert any("optimiser" in note for note in both["notes"])
     assert both["machine_tokens"] > alone["machine_tokens"]
 

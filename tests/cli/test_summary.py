@@ -38,7 +38,15 @@ LONG = "the miller's daughter who had never seen the sea and spoke of nothing el
 
 
 def report(**changes: object) -> Report:
-    level = LevelReport(2, 12_000, 3_400, 3, 0.81, Interval(0.75, 0.86), 0.9, 0.5, 0.61, 0.43, 0.052, own=0.612)
+    level = LevelReport(
+        *(2, 12_000, 3_400, 3, 0.81, Interval(0.75, 0.86), 0.9),
+        longer_wins=0.5,
+        bag_of_words=0.61,
+        verbatim=0.55,
+        nll=0.43,
+        ece=0.052,
+        own=0.612,
+    )
     leaves = tuple(
         NodeReport(f"n{at}", 0, 1, f"leaf {at} {LONG}", (), "", (), blame=0.2 if at == 3 else 0.01) for at in range(6)
     )
@@ -101,7 +109,7 @@ def test_every_choice_between_policies_is_told_with_how_sure_it_is() -> None:
 
 def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     text = " ".join(said(report()).split())
-    assert "leaves 12,000 61% 3,400 0.81 0.75-0.86 0.90 0.50 0.61 0.43 0.05" in text
+    assert "leaves 12,000 61% 3,400 0.81 0.75-0.86 0.90 0.50 0.61 0.55 0.43 0.05" in text
     assert "1 leaves 0.40 0.50 0.00 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
     assert "2 leaves 0.40 0.50 0.25 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
     assert "minutes of raters: 3,060" in text

@@ -93,6 +93,7 @@ def test_every_setting_takes_its_own_default(desk: House) -> None:
 
 FALSE = {
     "overlap": [0, 101, 1.0, True, "1", None],
+    "sheet": [0, -1, 1.5, True, "2", None],
     "strategy": ["random", 1, None, ["valuable"]],
     "lease_seconds": [0, -1, float("nan"), float("inf"), "900", True],
     "gold_every": [1, -1, 2.5, False],

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 import rrm.core
 from rrm.core.calls import Call
+from rrm.core.claims import Claim, Claims, Origin
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
@@ -98,6 +99,13 @@ EXAMPLES: dict[type, list[Any]] = {
     Source: [SOURCE, Source("", "")],
     TaskGraph: [tree(), TaskGraph.start(Task("Add 2 and 3.", rank=2), "sums", 0)],
     View: [VIEW, View("", (), 2**63 - 1)],
+    Claims: [
+        Claims(
+            "output-1",
+            (Claim(Span(0, 9), (Origin("output-2", Span(3, 12), 0.25), Origin(None, Span(0, 4), 1.0)), True),),
+        ),
+        Claims("output-2", ()),
+    ],
     Output: [
         Output("node-1", PLAIN, "extractive", 2**63 - 1, ("output-8", "output-9"), ("output-7",), -5e-324, True),
         Output("node-2", "", "extractive", 0, log_prob=-1.7976931348623157e308),

@@ -62,7 +62,7 @@ def test_json_lines_hold_every_answer_that_counts_with_its_texts(home: House) ->
             held.seconds,
         )
         shown = home.desk.item(held.item).request.shown
-        assert row["outputs"] == [shown[place].text for place in held.first.order]
+        assert row["outputs"] == [shown[place].text for place in held.order]
         assert "name" not in row
     assert {row["text"] for row in rows if row["kind"] == "demonstration"} <= set(FORMULAS)
 

@@ -39,6 +39,10 @@ PAGES = {
     "settings": ("/admin/settings", "#overlap"),
     "audit": ("/admin/audit", "#entries tbody tr"),
 }
+AGAIN_WHILE_FRESH = """() => document.querySelector('#one.fresh')
+    && document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '2', code: 'Digit2', bubbles: true}))"""
+"""The second tap of two, in the dead time of the item that was drawn since; a slow machine may have let it pass."""
+
 _FEW_ROWS = "() => document.querySelectorAll('tbody tr:nth-child(n + 12)').forEach((row) => row.remove())"
 """axe takes half a minute over a hundred rows that are all alike."""
 
@@ -228,9 +232,9 @@ def test_disputed_items_are_settled_by_keyboard_alone(
         assert item in comparisons
         picture(page, pictures, "admin-settling-1280")
         page.wait_for_selector("#one:not(.fresh)")
-        for _ in range(2):  # a double tap decides on one item
-            page.keyboard.press("2")  # A better
-            page.wait_for_function("id => !document.querySelector(`[data-item='${id}']`)", arg=item)
+        page.keyboard.press("2")  # A better
+        page.wait_for_function("id => !document.querySelector(`[data-item='${id}']`)", arg=item)
+        page.evaluate(AGAIN_WHILE_FRESH)  # a double tap decides on one item
         page.wait_for_selector("#one:not(.fresh)")
         page.keyboard.press("u")
         page.wait_for_selector(f"#queue [aria-current][data-item='{item}']")

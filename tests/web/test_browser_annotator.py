@@ -739,7 +739,10 @@ def test_the_end_of_a_session_is_told_and_the_answer_waits_for_the_next(tmp_path
 def test_active_time_stands_still_while_the_page_is_hidden_or_left_alone(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, work("label", 3), lease_seconds=7200.0) as at, visiting(chromium, at.url) as page:
         sent: list[float] = []  # what the page measured: the server's own clock has not gone on
-        page.on("request", lambda request: "/answer" in request.url and sent.append(request.post_data_json["seconds"]))
+        page.on(
+            "request",
+            lambda request: "/answer" in request.url and sent.append(request.post_data_json["answers"][0]["seconds"]),
+        )
         page.clock.install()
         come_in(page, at.desk, at.url)
         page.goto("/work")
