@@ -179,13 +179,16 @@ class _Setting:
         )
 
     def _gold(self, made: Sequence[Sequence[Output]]) -> np.ndarray | None:
-        """Return the mean gold of each node's outputs, [nodes]; None where nobody knows it."""
+        """Return the mean gold of each node's outputs, [nodes]; None where that of any output is not known."""
         if self.gold is None:
             return None
         found = []
         for seen, outputs in zip(self.measuring, made, strict=True):
-            span = seen.prompt_context.task.span
-            found.append(np.mean([self.gold.gold(seen.source, span, output.text) for output in outputs]))
+            known = [self.gold.gold(seen.source, seen.prompt_context.task.span, output.text) for output in outputs]
+            told = [value for value in known if value is not None]
+            if len(told) < len(known):
+                return None
+            found.append(float(np.mean(told)))
         return np.array(found)
 
 

@@ -84,6 +84,13 @@ def test_every_method_by_name_can_be_made_and_tried(folder: Path) -> None:
     assert frontier(folder, ("quantilizer",), (0.3,), level=1, outputs=2, most_nodes=2).level == "level 1"
 
 
+def test_gold_that_is_not_known_of_a_part_is_told_as_unknown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.synthetic_book.SyntheticBooks.gold", lambda *_: None)
+    blind = frontier(folder, ("quantilizer",), (0.3,), outputs=2, most_nodes=2)
+    assert [point.gold for point in (blind.anchor, *blind.points)] == [None, None] and blind.laws == {}
+    assert "\u2013" in frontier_text(blind)
+
+
 def test_what_cannot_be_tried_is_refused_in_one_sentence(folder: Path) -> None:
     with pytest.raises(InputError, match="there is no method 'magic': name one of best of n, quantilizer"):
         frontier(folder, ("magic",))
