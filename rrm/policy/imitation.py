@@ -88,6 +88,8 @@ class Imitation:
     def load(self, folder: Path, anchor: Policy, score: Scorer[Train]) -> Policy:
         """Return the policy whose weights were left in a folder; see `Optimiser`."""
         policy, state = selecting(anchor), read_json(folder / STATE)
+        if state.get("optimiser") != self.name:
+            raise InputError(f"{folder / STATE} was not written by this optimiser with these settings")
         weights = np.array(weights_in(state, folder / STATE))
         return writing_by(policy, leashed(log_linear(policy), weights, state["nats"]))
 

@@ -128,6 +128,12 @@ def test_another_optimisers_folder_is_refused(tmp_path: Path) -> None:
         KLAnchored().load(tmp_path, Extractive(), Known(length))
 
 
+def test_weights_that_another_imitation_left_are_refused(tmp_path: Path) -> None:
+    Imitation().improve(LogLinear(), LogLinear(), [seen(small())], Known(length), 0.5, 0, Workspace(tmp_path))
+    with pytest.raises(InputError, match="was not written by this optimiser"):
+        Imitation(samples=4).load(tmp_path, LogLinear(), Known(length))
+
+
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"set q to at least 0\.6065"):
         Quantilizer(q=0.1).rule(0.5)
