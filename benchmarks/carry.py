@@ -29,7 +29,7 @@ COLUMNS = (
     "composed", "own", "flat_equal", "flat_unlimited", "verbatim", "source_free_importance", "oracle_raters",
     "truth_per_claim", "control_provenance", "control_leaf_labels", "control_children",
 )  # fmt: skip
-"""Every column of the benchmark's rule, in its order; those that nothing measures yet have no rows."""
+"""Every column of the benchmark's rule, in its order."""
 ADDED = (
     "world, words, minutes",
     "composed - own",

@@ -7,13 +7,13 @@ the cell's folder, under ids that cover what it depends on, so budgets share wha
 import argparse
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import anyio
 import numpy as np
-from scipy.special import logit
 from scipy.stats import spearmanr
 
 from rrm.api.front import demo_file
@@ -21,18 +21,22 @@ from rrm.api.runfile import Part, RunFile
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
-from rrm.compose.tree import Judged, blame, compose, scored_parts
-from rrm.core.protocols import Composer
+from rrm.compose.blame import node_blame, with_blame
+from rrm.compose.provenance import read_back
+from rrm.core.claims import Claims, Origin, chains, overlap
+from rrm.core.ids import generator
+from rrm.core.roles import Train
 from rrm.core.text import sentence_texts
-from rrm.core.values import OVERALL, Fitted, Group, Output, Passage, Prediction, Request, Shown, View
+from rrm.core.values import OVERALL, Fitted, Group, Output, Passage, Rated, Request, Shown, View
 from rrm.engines.local import Local
 from rrm.feedback.budget import Allowance
-from rrm.pipeline import driver
+from rrm.pipeline import driver, stages
 from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.forest import Tree, by_source
-from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.pipeline.plan import carried_out
 from rrm.pipeline.recursion import recursion
-from rrm.pipeline.steps import Outcome
+from rrm.pipeline.stages import FitJob
+from rrm.pipeline.steps import Outcome, Step
 from rrm.policy.careless import Careless
 from rrm.raters.simulated import SimulatedRaters
 from rrm.store.record import SqlStore, open_store
@@ -47,7 +51,6 @@ WORLDS = {
 RATE, DISORDER = [0.25, 0.15], 0.1
 """The probability of a mistake in a sentence, at leaves and above, and of putting it before an earlier one."""
 TREES = {"leaf_tokens": 120, "fan_in": [5, 5], "max_tokens": [64, 96, 128]}
-EDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def settings(world: str, words: int, seed: int, size: Size, minutes: float | Non
         rounds=1, select=None, improve=None, flat=True,
         train=replace(run.train, arguments=train, trees=size.train_trees),
         target=replace(run.target, arguments=target, trees=size.trees),
-        compose=Part("rrm.compose.composers:Mean"),
+        compose=Part("rrm.compose.composers:Informed"),
         decomposer=replace(run.decomposer, arguments=TREES),
         policy=replace(run.policy, arguments=arguments, root_outputs=size.root_outputs),
         rater=replace(run.rater, budget=None if minutes is None else {"minutes": minutes}),
@@ -86,29 +89,63 @@ def settings(world: str, words: int, seed: int, size: Size, minutes: float | Non
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """Where a run at one budget ended, and both flat baselines: at the levels' minutes, and at all their questions."""
+    """Where a run at one budget ended, and what it is held against.
+
+    `equal` and `unlimited` are the flat baselines at the levels' minutes and at all their questions; `misled` is the
+    root's model where the answers about leaves were permuted, None where there are none.
+    """
 
     parts: Parts
     worker: RunWorker
     outcome: Outcome
     equal: Flat | None
     unlimited: Flat | None
+    misled: Fitted | None
+
+    @property
+    def root_model(self) -> Fitted:
+        return next(level.model for level in self.outcome.levels if level.model.root)
 
 
-def carried_out(run: RunFile, folder: Path, store: SqlStore) -> Ended:
+def finished(run: RunFile, folder: Path, store: SqlStore) -> Ended:
     """Carry a run out, doing only what is not on record."""
     parts = Parts(run, store)
     worker = RunWorker(parts, folder)
 
-    def process() -> Generator[AnyStage, AnyResults, tuple[Outcome, Flat | None, Flat | None]]:
+    def process() -> Step[tuple[Outcome, Flat | None, Flat | None, Fitted | None]]:
         outcome = yield from recursion(recursion_of(parts))
         equal = yield from flat_baseline(outcome)
         everything = run.rater is not None and run.rater.budget is None
-        return outcome, equal, (yield from flat_baseline(outcome, Allowance())) if everything else None
+        unlimited = (yield from flat_baseline(outcome, Allowance())) if everything else None
+        return outcome, equal, unlimited, (yield from _misled(outcome))
 
     store.append([*parts.train, *parts.target])
-    outcome, equal, unlimited = anyio.run(driver.drive, process(), Local(worker, {}), store)
-    return Ended(parts, worker, outcome, equal, unlimited)
+    return Ended(parts, worker, *anyio.run(driver.drive, process(), Local(worker, {}), store))
+
+
+def _misled(outcome: Outcome) -> Step[Fitted | None]:
+    """Fit all levels again, from below, with the answers about leaves permuted; return the root's model."""
+    below: Fitted | None = None
+    for level in outcome.levels:
+        rows = level.rated if level.place.level else _permuted(level.rated, outcome.run.plan.seed)
+        if not (rows or below):
+            continue
+        job = FitJob(level.place, level.model.root, Train, rows, outcome.run.plan.seed, below)
+        done = yield from carried_out(stages.fit(job, outcome.run.plan.learner))
+        [below] = next(iter(done.values())).values
+    return below
+
+
+def _permuted(rated: Sequence[Rated], seed: int) -> tuple[Rated, ...]:
+    """Return ratings with the answers to questions of a kind dealt anew among them."""
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for at, row in enumerate(rated):
+        by_kind[row.request.kind].append(at)
+    found = list(rated)
+    for kind, places in by_kind.items():
+        for at, other in zip(places, generator("permuted answers", seed, kind).permutation(places), strict=True):
+            found[at] = replace(rated[at], feedback=replace(rated[at].feedback, answer=rated[other].feedback.answer))
+    return tuple(found)
 
 
 # ---- what is measured of a target ----
@@ -156,6 +193,9 @@ class Target:
         self.state = ended.outcome.state
         self.outputs = [self.state.outputs[tree.graph.root] for tree in trees]
         self.book = books.book(source).source
+        written = [*self.state.answers.values()]
+        written += [output for tree in trees for node in tree.graph for output in self.state.outputs.get(node, ())]
+        self.written = {output.id: output for output in written}
         self.gold = [np.array([books.gold(source, None, o.text) for o in outputs]) for outputs in self.outputs]
         policy, rater = ended.parts.policy, ended.parts.rater
         assert isinstance(policy, Careless)
@@ -192,8 +232,12 @@ class Target:
             ),
             "oracle_raters": Column(tuple(self._by_oracles(tree) for tree in self.trees)),
             "truth_per_claim": Column(tuple(map(self._by_truth, self.trees, self.truths))),
+            "control_provenance": Column(tuple(map(self._astray, self.trees))),
             "control_children": Column(tuple(map(self._others_children, range(len(self.trees))))),
         }
+        if ended.misled is not None:
+            misled = [self._rescored(tree, self._informed(tree), ended.misled) for tree in self.trees]
+            found["control_leaf_labels"] = Column(tuple(misled))
         for name, flat in (("flat_equal", ended.equal), ("flat_unlimited", ended.unlimited)):
             if flat is not None:
                 found[name] = Column(tuple(self._flat(tree, flat.model) for tree in self.trees))
@@ -213,20 +257,32 @@ class Target:
         [said] = model.predict([Group(self.source, fitted.place, view, different)])
         return np.asarray(said.acceptance[OVERALL][:, [different.index(text) for text in texts]])
 
-    def _by_oracles(self, tree: Tree) -> np.ndarray:
-        """Compose what raters truly think of each output read, and of the root's, in the place of the models."""
-        state, root = self.state, tree.graph.root
-        judged = {}
-        for node in tree.graph:
-            if node in state.read:
-                outputs = state.outputs[node] if node == root else (state.handed_up(node),)
-                p = np.array([[self._probability(node, state.view(node), o) for o in outputs]])
-                judged[node] = Judged(outputs, _prediction(p), state.read[node] if node == root else 0)
-        return np.asarray(compose(tree.graph, judged, self._composer)[root].acceptance[OVERALL][0])
+    def _informed(self, tree: Tree, claims: Mapping[str, Claims] | None = None) -> View:
+        """Return a root's view read back to the source, by other claims than those traced if there are any.
 
-    @property
-    def _composer(self) -> Composer:
-        return self.ended.worker.composer(self.ended.outcome.run.learned)
+        As composers do, it falls back to what is shown where nothing leads to the source.
+        """
+        view = self.state.view(tree.graph.root)
+        known = self.state.claims if claims is None else claims
+        return read_back(view, known, self.written, self.book.text) or view
+
+    def _rescored(self, tree: Tree, view: View, model: Fitted) -> np.ndarray:
+        return self._predicted(model, view, [output.text for output in self.state.outputs[tree.graph.root]])
+
+    def _by_oracles(self, tree: Tree) -> np.ndarray:
+        """Return what raters think of a root's outputs beside its view read back, in the place of its model."""
+        root, view = tree.graph.root, self._informed(tree)
+        return np.array([self._probability(root, view, output) for output in self.state.outputs[root]])
+
+    def _astray(self, tree: Tree) -> np.ndarray:
+        """Compose with what claims rest on in the source dealt anew among the claims of a tree: a control."""
+        nodes = {output.id: node for node in tree.graph for output in self.state.outputs.get(node, ())}
+        claims = {id_: each for id_, each in self.state.claims.items() if id_ in nodes}
+        places = [origin for each in claims.values() for claim in each.claims for origin in claim.origins]
+        ends = [origin for origin in places if origin.output is None]
+        dealt = iter(generator("astray", tree.graph.root).permutation(len(ends)))
+        permuted = {id_: _with_ends(each, lambda: ends[next(dealt)]) for id_, each in claims.items()}
+        return self._rescored(tree, self._informed(tree, permuted), self.ended.root_model)
 
     def _by_truth(self, tree: Tree, truths: Truths) -> np.ndarray:
         """Score what is true of each output beside what is true of its view, times the share of it that is true."""
@@ -234,8 +290,9 @@ class Target:
         view = state.view(root)
         true = [replace(passage, text=self._true_part(passage, truths)) for passage in view.passages]
         claims = [truths.of(root, output) for output in state.outputs[root]]
-        model = next(level.model for level in self.ended.outcome.levels if level.model.root)
-        own = self._predicted(model, replace(view, passages=tuple(true)), list(map(_struck, claims))).mean(axis=0)
+        own = self._predicted(
+            self.ended.root_model, replace(view, passages=tuple(true)), list(map(_struck, claims))
+        ).mean(axis=0)
         told = [[claim.true for claim in each if claim.true is not None] for each in claims]
         return np.asarray(own * np.array([np.mean(each) if each else 1.0 for each in told]))
 
@@ -246,13 +303,9 @@ class Target:
         return _struck(truths.of(passage.node, output))
 
     def _others_children(self, at: int) -> np.ndarray:
-        """Compose a root's own scores with the children's scores of the source's next tree: a control."""
-        here, other = self.trees[at].graph, self.trees[(at + 1) % len(self.trees)].graph
-        judged = self.state.judged(other)
-        parts = scored_parts(other, other.root, judged, compose(other, judged, self._composer))
-        own = self.state.predictions[here.root]
-        said = self._composer.compose(here.node(here.root), self.state.outputs[here.root], own, parts)
-        return np.asarray(said.acceptance[OVERALL])
+        """Compose a root's outputs over the children, read back, of the source's next tree: a control."""
+        other = self.trees[(at + 1) % len(self.trees)]
+        return self._rescored(self.trees[at], self._informed(other), self.ended.root_model)
 
     # ---- figures ----
 
@@ -275,13 +328,30 @@ class Target:
         )
 
     def _blame(self) -> tuple[int, int, int]:
+        """Return how many claims of the outputs read are false since a leaf, and where blame by claim puts that leaf.
+
+        The nodes of a tree are ranked by what the claim lost in their steps, equals as the worse; a leaf that no step
+        of the claim blames is not found.
+        """
         places: list[int] = []
         for tree, truths in zip(self.trees, self.truths, strict=True):
-            graph = tree.graph
-            found = blame(graph, self.state.judged(graph), self._composer)
-            leaves = sorted((node for node in found if not graph.children(node)), key=lambda node: -found[node].own)
-            claims = truths.of(graph.root, self.state.handed_up(graph.root))
-            places += [leaves.index(claim.false_since) for claim in claims if claim.false_since in leaves]
+            graph, root = tree.graph, tree.graph.root
+            output = self.state.handed_up(root)
+            found = chains(output.id, self.state.claims, self.written, self.book.text)
+            view = self._informed(tree)
+
+            def scores(texts: Sequence[str], view: View = view) -> np.ndarray:
+                return self._predicted(self.ended.root_model, view, texts).mean(axis=0)
+
+            blamed = with_blame(output.text, found, scores)
+            spans = [claim.span for claim in self.state.claims[output.id].claims]
+            for truth in truths.of(root, output):
+                if truth.false_since is None or graph.children(truth.false_since):
+                    continue
+                here = [each for each, span in zip(blamed, spans, strict=True) if overlap(span, truth.span)]
+                lost = node_blame(here, graph)
+                worse = sum(value >= lost[truth.false_since] for value in lost.values()) - 1
+                places.append(worse if lost[truth.false_since] > 0 else len(graph))
         return len(places), sum(at == 0 for at in places), sum(at < 3 for at in places)
 
     def births(self) -> tuple[int, int, int]:
@@ -306,8 +376,15 @@ def _importance(text: str) -> float:
     return float(sum(event.importance for event in set(recognise(text))))
 
 
-def _prediction(p: np.ndarray) -> Prediction:
-    return Prediction.overall(logit(np.clip(p, EDGE, 1 - EDGE)), p)
+def _with_ends(claims: Claims, end: Callable[[], Origin]) -> Claims:
+    """Return claims that rest on other places of the source, those on other outputs as they were."""
+    return Claims(
+        claims.output,
+        tuple(
+            claim._replace(origins=tuple(end() if each.output is None else each for each in claim.origins))
+            for claim in claims.claims
+        ),
+    )
 
 
 def _rho(scores: np.ndarray, gold: np.ndarray) -> float | None:
@@ -325,7 +402,7 @@ def cell(
     folder.mkdir(parents=True, exist_ok=True)
     with open_store(folder) as store:
         for minutes in budgets:
-            ended = carried_out(settings(world, words, seed, size, minutes), folder, store)
+            ended = finished(settings(world, words, seed, size, minutes), folder, store)
             grown = by_source(ended.outcome.forest.trees)
             books = ended.parts.gold
             assert isinstance(books, SyntheticBooks)

@@ -75,13 +75,12 @@ def test_a_cell_measures_all_that_it_can_and_goes_on_from_its_folder(tmp_path: P
 
     rows = measured()
     assert measured() == rows
-    not_yet = {"control_provenance", "control_leaf_labels"}
-    assert {each["column"] for each in rows} == set(COLUMNS) - not_yet
-    assert {each["column"] for each in rows if each["minutes"] == 60.0} == set(COLUMNS) - {*not_yet, "flat_unlimited"}
+    assert {each["column"] for each in rows} == set(COLUMNS)
+    assert {each["column"] for each in rows if each["minutes"] == 60.0} == set(COLUMNS) - {"flat_unlimited"}
     assert all(each["spent"] <= 60 for each in rows if each["minutes"] == 60.0)
     for each in rows:
         assert -1 <= each["rho"] <= 1 and each["gold_mean"] <= each["gold_best"]
         assert each["false_below"] <= each["false"] <= each["told"]
         assert (each["covered"] is None) == (
-            each["column"] not in {"own", "composed", "flat_equal", "flat_unlimited", "control_children"}
+            each["column"] in {"verbatim", "source_free_importance", "oracle_raters", "truth_per_claim"}
         )
