@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
     from rrm.api.options import (
         Event as Event,
     )
+    from rrm.api.reward_function import reward_function as reward_function
     from rrm.api.runfile import run_file as run_file
     from rrm.core.errors import (
         AccessError as AccessError,
@@ -154,6 +155,7 @@ _HOMES = {
         "load",
     ),
     "rrm.api.options": ("Event",),
+    "rrm.api.reward_function": ("reward_function",),
     "rrm.api.runfile": ("run_file",),
     "rrm.core.errors": (
         "AccessError",

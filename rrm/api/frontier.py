@@ -10,16 +10,16 @@ import numpy as np
 
 from rrm.api.look import settings_of
 from rrm.api.plugins import make, named
-from rrm.api.recorded import Trees, recorded_trees
+from rrm.api.recorded import recorded_trees, seen_in_training
 from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
 from rrm.api.worker import ModelScorer, RunWorker
 from rrm.core.errors import InputError, PluginError, RrmError
 from rrm.core.ids import seed_for
 from rrm.core.place import level_name
-from rrm.core.protocols import GoldSet, Optimiser, Policy, PromptContext, ProposeJob, Seen, Workspace
+from rrm.core.protocols import GoldSet, Optimiser, Policy, ProposeJob, Seen, Workspace
 from rrm.core.roles import Scorer, Train
-from rrm.core.values import OVERALL, Fitted, Group, Output, Request
+from rrm.core.values import OVERALL, Fitted, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
 from rrm.report.frontier import FittedLaw, Frontier, Optimised, write_frontier
@@ -98,7 +98,7 @@ class _Setting:
         settings, trees = settings_of(record, folder), recorded_trees(record)
         parts = Parts(settings, record, looking=True)
         worker = RunWorker(parts, folder)
-        seen = _seen(record, trees, level)
+        seen = seen_in_training(record, trees, level)
         sources = sorted({each.source for each in seen})
         if len(sources) < 2:
             raise InputError(
@@ -190,27 +190,6 @@ class _Setting:
                 return None
             found.append(float(np.mean(told)))
         return np.array(found)
-
-
-def _seen(record: SqlStore, trees: Trees, level: int) -> list[Seen]:
-    """Return the nodes of training sources that questions were put about at a level, as they were shown last."""
-    requests = {
-        each.node: each
-        for each in record.load(Request)
-        if each.place.subject == "answer" and each.place.level == level and each.node in trees.of_node
-    }
-    outputs: dict[str, list[Output]] = {}
-    for output in record.load_where(Output, "node", list(requests)):
-        outputs.setdefault(output.node, []).append(output)
-    found = []
-    for node, request in sorted(requests.items()):
-        tree = trees.of_node[node]
-        here = tuple(outputs.get(node, ()))
-        if tree.role == "train" and here:
-            made = here[-1]
-            shown = PromptContext(node, tree.graph.task(node), request.view, made.inputs, made.context, request.place)
-            found.append(Seen(tree.source.id, shown, here))
-    return found
 
 
 def _methods(asked: Sequence[str]) -> dict[str, tuple[str, Mapping[str, Any]]]:

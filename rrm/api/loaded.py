@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrm.api import frames
+from rrm.api.composed import ComposedNode, informed_view, prediction_of
 from rrm.api.look import finished, settings_of
 from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
 from rrm.api.runfile import RunFile, run_file, with_objects
-from rrm.compose.provenance import read_back
-from rrm.compose.tree import Judged, compose, compose_node
+from rrm.compose.tree import Judged
 from rrm.core.claims import Chain, Claims, chains
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import TaskGraph
@@ -106,7 +106,7 @@ class Loaded:
     def __init__(self, directory: Path, parts: Mapping[str, Any]) -> None:
         self.directory = directory
         self._given = parts
-        self._record: SqlStore = open_store(directory, "read")
+        self.record: SqlStore = open_store(directory, "read")
         self._targets: dict[int, _Target] = {}
 
     def __enter__(self) -> "Loaded":
@@ -119,7 +119,7 @@ class Loaded:
 
     def close(self) -> None:
         """Close the record; what was read stays."""
-        self._record.close()
+        self.record.close()
 
     # ---- results ----
 
@@ -136,36 +136,36 @@ class Loaded:
     @property
     def settings(self) -> Mapping[str, Any]:
         """The run file as plain values, defaults filled in."""
-        return settings_of(self._record, self.directory).to_json()
+        return settings_of(self.record, self.directory).to_json()
 
     @cached_property
     def nodes(self) -> Any:
         """A data frame with a row a node."""
-        return frames.frame(frames.node_rows(self._record, self._trees), frames.NODES)
+        return frames.frame(frames.node_rows(self.record, self.trees), frames.NODES)
 
     @cached_property
     def outputs(self) -> Any:
         """A data frame with a row an output."""
-        return frames.frame(frames.output_rows(self._record, self._trees), frames.OUTPUTS)
+        return frames.frame(frames.output_rows(self.record, self.trees), frames.OUTPUTS)
 
     @cached_property
     def ratings(self) -> Any:
         """A data frame with a row a rating that was given in this run."""
-        return frames.frame(frames.rating_rows(self._record, self._trees), frames.RATINGS)
+        return frames.frame(frames.rating_rows(self.record, self.trees), frames.RATINGS)
 
     @cached_property
     def scores(self) -> Any:
         """A data frame with a row an output, scale (own or composed) and criterion."""
-        return frames.frame(frames.score_rows(self._record, self._trees), frames.SCORES)
+        return frames.frame(frames.score_rows(self.record, self.trees), frames.SCORES)
 
     @cached_property
     def calls(self) -> Any:
         """A data frame with a row a call of an assistant: what was sent, what came back, and what it took."""
-        return frames.frame(frames.call_rows(self._record), frames.CALLS)
+        return frames.frame(frames.call_rows(self.record), frames.CALLS)
 
     def tree(self, number: int = 0, source: str | None = None) -> TaskGraph:
         """Return a tree of a source, named by id or title; without one, of the first target."""
-        return self._trees.find(number, source).graph
+        return self.trees.find(number, source).graph
 
     def graph(self, tree: int = 0, source: str | None = None) -> "networkx.DiGraph[str]":
         """Return what `tree` does as a networkx graph, edges in the way that outputs flow."""
@@ -178,14 +178,14 @@ class Loaded:
         chosen output of a target, counted from 0. Raises InputError for an output that was not traced to the source.
         """
         id_ = output or self._chosen(target)
-        claims = {each.output: each for each in self._record.load(Claims)}
-        outputs: dict[str, Output] = self._record.by_id(Output)
+        claims = {each.output: each for each in self.record.load(Claims)}
+        outputs: dict[str, Output] = self.record.by_id(Output)
         if id_ not in claims or id_ not in outputs:
             raise InputError(
                 f"{self.directory} knows no claims of the output {id_}: those of the roots' outputs, and of the outputs"
                 " that these were made from, are found when a round ends"
             )
-        return chains(id_, claims, outputs, self._trees.of_node[outputs[id_].node].source.text)
+        return chains(id_, claims, outputs, self.trees.of_node[outputs[id_].node].source.text)
 
     def _chosen(self, target: int) -> str:
         chosen = self._reported(target).chosen
@@ -197,7 +197,7 @@ class Loaded:
 
     def models(self) -> tuple[Fitted, ...]:
         """Return the reward models on record, in the order in which they were fitted."""
-        return tuple(self._record.load(Fitted))
+        return tuple(self.record.load(Fitted))
 
     def model(self, place: Place | str, role: str = "train") -> LoadedModel:
         """Return the reward model of a place, such as "0/answer/2", fitted to ratings of a role.
@@ -210,7 +210,7 @@ class Loaded:
         if fitted is None:
             places = ", ".join(sorted({str(each.place) for each in known})) or "none yet"
             raise InputError(f"{self.directory} has no model of role {role} at {wanted}; there are: {places}")
-        return LoadedModel(fitted, self._worker.models.load(fitted))
+        return LoadedModel(fitted, self.worker.models.load(fitted))
 
     def policy(self, place: Place | str) -> Policy:
         """Return the policy that proposed at a place: the run's own, or what an optimiser had made of it by then.
@@ -218,12 +218,12 @@ class Loaded:
         Raises InputError for a round that the run has not come to, and for a place where nothing is proposed.
         """
         at = Place.parse(place) if isinstance(place, str) else place
-        rounds, height = self._rounds, self._trees.height
+        rounds, height = self._rounds, self.trees.height
         if at.subject != "answer" or at.round >= rounds or at.level > height:
             known = f"answers in rounds 0 to {rounds - 1} at levels 0 to {height}" if rounds else "nothing yet"
             raise InputError(f"{self.directory} has no policy at {at}: it proposed {known}")
-        improved = improved_policies(self._record, at.round)
-        return self._worker.policy(improved.get(at.level, improved.get(None)))
+        improved = improved_policies(self.record, at.round)
+        return self.worker.policy(improved.get(at.level, improved.get(None)))
 
     # ---- a text of one's own ----
 
@@ -255,20 +255,22 @@ class Loaded:
     @property
     def _rounds(self) -> int:
         """How many rounds the run has come to; one in which nothing changed leaves no step on record."""
-        begun = 1 + max((count.place.round for count in self._record.counts()), default=-1)
+        begun = 1 + max((count.place.round for count in self.record.counts()), default=-1)
         return max(begun, len(self.report.rounds)) if self.finished else begun
 
     @cached_property
-    def _trees(self) -> Trees:
-        return recorded_trees(self._record)
+    def trees(self) -> Trees:
+        """The trees on record, those of all sources."""
+        return recorded_trees(self.record)
 
     @cached_property
-    def _worker(self) -> "RunWorker":
+    def worker(self) -> "RunWorker":
+        """Who opens the run's parts, models and policies."""
         from rrm.api.wiring import Parts
         from rrm.api.worker import RunWorker
 
-        settings = with_objects(self._composed_as_reported(settings_of(self._record, self.directory)), self._given)
-        return RunWorker(Parts(settings, self._record, looking=True), self.directory)
+        settings = with_objects(self._composed_as_reported(settings_of(self.record, self.directory)), self._given)
+        return RunWorker(Parts(settings, self.record, looking=True), self.directory)
 
     def _composed_as_reported(self, settings: RunFile) -> RunFile:
         """Return settings with the composer of the report: another may have taken its place since the run was begun."""
@@ -277,9 +279,10 @@ class Loaded:
             return settings
         return replace(run_file({**settings.to_json(), "compose": reported}, learns=False), folder=settings.folder)
 
-    def _composer(self) -> Composer:
-        learned: list[FittedComposer] = self._record.load(FittedComposer)
-        return self._worker.composer(learned[-1] if learned else None)
+    def composer(self) -> Composer:
+        """Return the run's composer, as it was learned last where it is learned."""
+        learned: list[FittedComposer] = self.record.load(FittedComposer)
+        return self.worker.composer(learned[-1] if learned else None)
 
     # ---- in a notebook ----
 
@@ -294,7 +297,7 @@ class Loaded:
         return f"<p>{escape(str(self.directory))}: not finished, {escape(self._so_far())}</p>"
 
     def _so_far(self) -> str:
-        counts = self._record.counts()
+        counts = self.record.counts()
         done = sum(each.done for each in counts)
         return f"{done} steps on record" + (f", the last of them {counts[-1].step}" if counts else "")
 
@@ -304,37 +307,18 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """A target's chosen tree below its root, and all that scores a text in the root's place.
-
-    `informed` is the root's view read back to the source, where the composer wants scores beside that.
-    """
+    """A target's root, and all that scores a text in its output's place."""
 
     title: str
-    tree: RecordedTree
-    group: Group
-    model: RewardModel
-    composer: Composer
-    anchored: bool
-    below: Mapping[str, Judged]
-    composed: Mapping[str, Prediction]
+    root: ComposedNode
     count: Callable[[str], int]
-    informed: View | None = None
 
     def score(self, said: str) -> TextScores:
-        own, root = self._beside(self.group.view, said), self.tree.graph.root
-        scores = own if self.informed is None else self._beside(self.informed, said)
-        here = {**self.below, root: Judged((Output(root, said, "somebody", 0),), scores, 0)}
-        whole = compose_node(self.tree.graph, root, here, self.composed, self.composer)
-        own_score, composed = (Score(each.acceptance[OVERALL][:, 0]) for each in (own, whole))
-        return TextScores(self.title, own_score, composed, self._note(said))
-
-    def _beside(self, view: View, said: str) -> Prediction:
-        others = () if self.anchored else tuple(text for text in self.group.outputs if text != said)
-        group = Group(self.group.source, self.group.place, view, (said, *others))
-        return self.model.predict([group])[0].at([0])
+        own, composed = (Score(each.acceptance[OVERALL][:, 0]) for each in self.root.score([said]))
+        return TextScores(self.title, own, composed, self._note(said))
 
     def _note(self, said: str) -> str:
-        tokens, limit = self.count(said), self.group.view.max_tokens
+        tokens, limit = self.count(said), self.root.group.view.max_tokens
         if tokens <= limit:
             return ""
         return (
@@ -348,34 +332,26 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
     if target.chosen_tree is None:
         raise InputError(f"{target.title} has no chosen root output: nothing to score against")
     reported = target.trees[target.chosen_tree]
-    tree = run._trees.find(reported.seed, target.source)
+    tree = run.trees.find(reported.seed, target.source)
     chosen = {node.id: each for node in reported.nodes for each in node.candidates if each.chosen}
-    judged = _judged(run._record, chosen)
+    judged = _judged(run.record, chosen)
     root = tree.graph.root
     below = {node: each for node, (each, _) in judged.items() if node != root}
-    composer = run._composer()
+    composer = run.composer()
     fitted = next(each for each in run.models() if each.id == judged[root][1])
-    view = _view(run._record, tree, below)
+    view = _view(run.record, tree, below)
     texts = tuple(each.text for node in reported.nodes if node.id == root for each in node.candidates)
-    return _Target(
-        title=target.title,
+    node = ComposedNode(
         tree=tree,
+        node=root,
         group=Group(target.source, fitted.place, view, texts),
-        model=run._worker.models.load(fitted),
+        model=run.worker.models.load(fitted),
         composer=composer,
         anchored=anchored,
         below=below,
-        composed=compose(tree.graph, below, composer),
-        count=run._worker.parts.tokenizer.count,
-        informed=_informed(run._record, view, tree) if composer.reads_back else None,
+        informed=informed_view(run.record, view, tree) if composer.reads_back else None,
     )
-
-
-def _informed(record: SqlStore, view: View, tree: RecordedTree) -> View | None:
-    """Return a root's view read back to the source, None where nothing leads there."""
-    claims = {each.output: each for each in record.load(Claims)}
-    outputs: dict[str, Output] = record.by_id(Output)
-    return read_back(view, claims, outputs, tree.source.text)
+    return _Target(target.title, node, run.worker.parts.tokenizer.count)
 
 
 def _judged(record: SqlStore, chosen: Mapping[str, Candidate]) -> dict[str, tuple[Judged, str]]:
@@ -393,11 +369,7 @@ def _judged(record: SqlStore, chosen: Mapping[str, Candidate]) -> dict[str, tupl
         if candidate.id not in outputs or not by_model:
             raise StoreError(f"the report names the output {candidate.id}, of which its record has no score")
         model = _model_of(by_model, candidate.own)
-        prediction = Prediction(
-            {each.criterion: np.array(each.rewards)[:, None] for each in by_model[model]},
-            {each.criterion: np.array(each.acceptance)[:, None] for each in by_model[model]},
-        )
-        found[node] = Judged((outputs[candidate.id],), prediction, 0), model
+        found[node] = Judged((outputs[candidate.id],), prediction_of(by_model[model]), 0), model
     return found
 
 

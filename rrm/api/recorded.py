@@ -9,8 +9,9 @@ from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import advance
 from rrm.core.place import Place
+from rrm.core.protocols import PromptContext, Seen
 from rrm.core.task import Source
-from rrm.core.values import Choice, Failure, Improvement, Output
+from rrm.core.values import Choice, Failure, Improvement, Output, Request
 from rrm.store.record import SqlStore
 
 SOURCES = "set of sources"
@@ -126,6 +127,30 @@ def source_roles(record: SqlStore) -> dict[str, SourceRole]:
     """Return the roles of a run's sources, by id; none where no run ever began."""
     told: Mapping[SourceRole, list[str]] = record.setting(SOURCES) or {}
     return {source: role for role, sources in told.items() for source in sources}
+
+
+def seen_in_training(record: SqlStore, trees: Trees, level: int | None = None) -> list[Seen]:
+    """Return the nodes of training sources that questions were put about, as they were shown last, with their outputs.
+
+    Those of a level (None: of all).
+    """
+    requests: dict[str, Request] = {
+        each.node: each
+        for each in record.load(Request)
+        if each.place.subject == "answer" and level in (None, each.place.level) and each.node in trees.of_node
+    }
+    outputs: dict[str, list[Output]] = {}
+    for output in record.load_where(Output, "node", list(requests)):
+        outputs.setdefault(output.node, []).append(output)
+    found = []
+    for node, request in sorted(requests.items()):
+        tree = trees.of_node[node]
+        here = tuple(outputs.get(node, ()))
+        if tree.role == "train" and here:
+            made = here[-1]
+            shown = PromptContext(node, tree.graph.task(node), request.view, made.inputs, made.context, request.place)
+            found.append(Seen(tree.source.id, shown, here))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

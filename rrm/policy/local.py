@@ -79,12 +79,12 @@ class LocalPolicy:
 
         It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
         """
-        return self.writer.log_prob(_chat(prompt_context), texts)
+        return self.writer.log_prob(chat_of(prompt_context), texts)
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask
 
-        return Ask(_chat(job.prompt_context), _seeds(job), job.prompt_context.task.max_tokens)
+        return Ask(chat_of(job.prompt_context), _seeds(job), job.prompt_context.task.max_tokens)
 
     def _outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
         return [
@@ -112,7 +112,8 @@ def _seeds(job: ProposeJob) -> list[int]:
     return [seed_for(job.seed, index) for index in range(job.n)]
 
 
-def _chat(prompt_context: PromptContext) -> "Chat":
+def chat_of(prompt_context: PromptContext) -> "Chat":
+    """Return what the language model is asked at a node."""
     from rrm.backbone.generate import Chat
 
     view = prompt_context.view

@@ -1,0 +1,191 @@
+"""Texts scored in the place of a node's output, together with what was read below it: the composed score of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from rrm.api.recorded import RecordedTree, Trees
+from rrm.compose.provenance import read_back
+from rrm.compose.tree import Judged, compose, compose_node
+from rrm.core.claims import Claims
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id
+from rrm.core.protocols import Composer, RewardModel, Seen
+from rrm.core.roles import Train
+from rrm.core.values import OVERALL, Fitted, Group, Output, Prediction, Scored, View
+from rrm.store.record import SqlStore
+
+
+class OwnAndComposed(NamedTuple):
+    """What the node's model says of k texts, and what becomes of it with the scores below, both [members, k]."""
+
+    own: Prediction
+    composed: Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class ComposedNode:
+    """A node of a tree, and all that scores texts in the place of its output.
+
+    `group` has its view and the outputs that were proposed there; `below` are the nodes under it with the outputs that
+    were read, and their own scores. `informed` is its view read back to the source, where the composer wants scores
+    beside that. Without `anchored` a text's own score is that of being preferred to the node's own outputs.
+    """
+
+    tree: RecordedTree
+    node: str
+    group: Group
+    model: RewardModel
+    composer: Composer
+    anchored: bool
+    below: Mapping[str, Judged] = field(repr=False)
+    informed: View | None = None
+
+    def score(self, texts: Sequence[str]) -> OwnAndComposed:
+        """Return the scores of texts, each for itself; one pass of the model for all."""
+        own = self._beside(self.group.view, texts)
+        scores = own if self.informed is None else self._beside(self.informed, texts)
+        outputs = tuple(Output(self.node, text, "somebody", at) for at, text in enumerate(texts))
+        here = {**self.below, self.node: Judged(outputs, scores, 0)}
+        graph, members = self.tree.graph, {each.scores.acceptance[OVERALL].shape[0] for each in here.values()}
+        if len(members) > 1:  # some levels left more members out than others: `compose` makes them alike
+            return OwnAndComposed(own, compose(graph, here, self.composer)[self.node])
+        return OwnAndComposed(own, compose_node(graph, self.node, here, self._composed, self.composer))
+
+    @cached_property
+    def _composed(self) -> Mapping[str, Prediction]:
+        return compose(self.tree.graph, self.below, self.composer)
+
+    def _beside(self, view: View, texts: Sequence[str]) -> Prediction:
+        if self.anchored:
+            distinct = tuple(dict.fromkeys(texts))
+            [found] = self.model.predict([Group(self.group.source, self.group.place, view, distinct)])
+            return found.at([distinct.index(text) for text in texts])
+        others = [tuple(text for text in self.group.outputs if text != said) for said in texts]
+        groups = [
+            Group(self.group.source, self.group.place, view, (said, *rest))
+            for said, rest in zip(texts, others, strict=True)
+        ]
+        return _side_by_side([found.at([0]) for found in self.model.predict(groups)])
+
+
+@dataclass(frozen=True, eq=False)
+class ComposedScorer:
+    """Scores outputs of a run's training nodes by what they would be worth, with all that was read below them.
+
+    Implements `rrm.core.roles.Scorer` with the role train: only models of that role are asked. `seen` are the nodes;
+    groups are told apart by source and view, and a view that is none of theirs is refused with InputError.
+    """
+
+    record: SqlStore = field(repr=False)
+    trees: Trees = field(repr=False)
+    models: Mapping[int, tuple[Fitted, RewardModel]] = field(repr=False)
+    composer: Composer
+    seen: Sequence[Seen] = field(repr=False)
+
+    @property
+    def role(self) -> type[Train]:
+        return Train
+
+    @property
+    def name(self) -> str:
+        digests = [fitted.digest for fitted, _ in self.models.values()]
+        return content_id("composed scorer", self.composer.name, digests, sorted(self._at))
+
+    @cached_property
+    def _at(self) -> dict[str, Seen]:
+        return {_key(each.source, each.prompt_context.view): each for each in self.seen}
+
+    @cached_property
+    def _nodes(self) -> dict[str, ComposedNode]:
+        return {}
+
+    def score(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return the composed scores of each group's outputs."""
+        return [self._node(group).score(group.outputs).composed for group in groups]
+
+    def _node(self, group: Group) -> ComposedNode:
+        key = _key(group.source, group.view)
+        if key not in self._at:
+            raise InputError(
+                f"the run showed no training node of the source {group.source} this view, so nothing is known of what "
+                "stands below it: take rows from the reward function's rows()"
+            )
+        if key not in self._nodes:
+            self._nodes[key] = self._made(self._at[key])
+        return self._nodes[key]
+
+    def _made(self, seen: Seen) -> ComposedNode:
+        given, tree = seen.prompt_context, self.trees.of_node[seen.prompt_context.node]
+        level = self.trees.level(given.node)
+        fitted, model = self.models[min(self.models, key=lambda each: (abs(each - level), -each))]
+        return ComposedNode(
+            tree=tree,
+            node=given.node,
+            group=Group(seen.source, fitted.place, given.view, seen.group.outputs),
+            model=model,
+            composer=self.composer,
+            anchored=fitted.anchored,
+            below=self._below(given.view),
+            informed=informed_view(self.record, given.view, tree) if self.composer.reads_back else None,
+        )
+
+    def _below(self, view: View) -> dict[str, Judged]:
+        """Return the nodes whose outputs a view shows, and all that these were made from, with their last scores."""
+        found: dict[str, Judged] = {}
+        waiting = [passage.output for passage in view.passages if passage.output is not None]
+        while waiting:
+            outputs = [self._outputs[id_] for id_ in dict.fromkeys(waiting) if id_ in self._outputs]
+            scores = self._scores([output.id for output in outputs])
+            for output in outputs:
+                if output.id in scores and output.node not in found:
+                    found[output.node] = Judged((output,), scores[output.id], 0)
+            waiting = [id_ for output in outputs for id_ in output.inputs]
+        return found
+
+    @cached_property
+    def _outputs(self) -> dict[str, Output]:
+        return self.record.by_id(Output)
+
+    @cached_property
+    def _trained(self) -> frozenset[str]:
+        return frozenset(
+            each.id for each in self.record.load(Fitted) if each.role == Train.name and each.place.subject == "answer"
+        )
+
+    def _scores(self, outputs: Sequence[str]) -> dict[str, Prediction]:
+        """Return what the last model of role train that scored each output said of it; others are left out."""
+        by_output: dict[str, dict[str, list[Scored]]] = {}
+        for score in self.record.load_where(Scored, "output", outputs):
+            if score.model in self._trained:
+                by_output.setdefault(score.output, {}).setdefault(score.model, []).append(score)
+        return {output: prediction_of(list(by_model.values())[-1]) for output, by_model in by_output.items()}
+
+
+def prediction_of(scores: Sequence[Scored]) -> Prediction:
+    """Return the scores of one output by one model, its criteria together, as a prediction [members, 1]."""
+    return Prediction(
+        {each.criterion: np.array(each.rewards)[:, None] for each in scores},
+        {each.criterion: np.array(each.acceptance)[:, None] for each in scores},
+    )
+
+
+def informed_view(record: SqlStore, view: View, tree: RecordedTree) -> View | None:
+    """Return a node's view read back to the source, None where nothing leads there."""
+    claims = {each.output: each for each in record.load(Claims)}
+    outputs: dict[str, Output] = record.by_id(Output)
+    return read_back(view, claims, outputs, tree.source.text)
+
+
+def _key(source: str, view: View) -> str:
+    return f"{source} {view.id}"
+
+
+def _side_by_side(found: Sequence[Prediction]) -> Prediction:
+    return Prediction(
+        {name: np.concatenate([each.rewards[name] for each in found], axis=1) for name in found[0].rewards},
+        {name: np.concatenate([each.acceptance[name] for each in found], axis=1) for name in found[0].acceptance},
+    )
