@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +24,11 @@ from torch import Tensor
 from decomposers.cut_features import NAMES, PartFeatures
 from decomposers.segmenter import LevelCut, Segmenter, Weights, read_weights
 from decomposers.semi_markov import Ends
-from rrm.core.errors import InputError
+from rrm.core.errors import ConfigError, InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import content_id, seed_for
 from rrm.core.place import Place
-from rrm.core.protocols import Decomposer, ImprovedSplits, SplitSampler, Workspace
+from rrm.core.protocols import Decomposer, ImprovedSplits, SplitSampler, TreeOutcome, Workspace
 from rrm.core.roles import Scorer, Train, for_improving
 from rrm.core.splits import outline, split_group
 from rrm.core.task import Source
@@ -151,21 +152,46 @@ def learn_from_scores(
         raise InputError("learning from scores needs sources, two draws of each or more, and a step or more")
     now = LearnedCuts(segmenter, inf)
     for step in range(steps):
-        tables, rewards = [], []
+        drawn = []
         for source in sources:
             trees = now.segmenter.draw(source, draws, seed_for(seed, step, source.id))
-            said = np.asarray(score(source, trees), dtype=float)
-            if said.shape != (draws,) or not np.isfinite(said).all():
-                raise InputError(f"{source.title}: {draws} trees need as many finite scores, got {said}")
-            tables.append([_sums(now.segmenter, source, tree) for tree in trees])
-            rewards.append((said - said.mean()) * draws / (draws - 1))  # less the mean of the others
-        levels = max(len(each) for sums in tables for each in sums)
-        stacked = [_stacked(sums, levels) for sums in tables]
-        rows = np.concatenate([each - each.mean(0) for each in stacked])
-        direction = _ridge(rows.reshape(len(rows), -1), np.concatenate(rewards), ridge).reshape(levels, -1)
+            drawn.append(Drawn(source, trees, score(source, trees)))
         length = (2 * kl_budget) ** 0.5 / (step + 1)
-        now = along(now.segmenter, anchor, direction, sources, kl_budget, length, most=_ANY)
+        now = improved_by(now.segmenter, anchor, drawn, kl_budget, length, ridge)
     return now
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Trees of a source that a segmenter drew, and how good each one is."""
+
+    source: Source
+    trees: Sequence[TaskGraph]
+    scores: Sequence[float]
+
+
+def improved_by(
+    segmenter: Segmenter, anchor: Segmenter, drawn: Sequence[Drawn], kl_budget: float, length: float, ridge: float = 1.0
+) -> LearnedCuts:
+    """Return the segmenter after a step of natural gradient by the scores of trees that it drew.
+
+    The step is `length` long in the metric of the Fisher information, and ends within `kl_budget` nats a cut of the
+    anchor. A score is measured against the mean of its source's others. Raises InputError for a source with fewer
+    than two trees, and for scores that are not as many finite numbers.
+    """
+    sums, rewards = [], []
+    for source, trees, scores in ((each.source, each.trees, np.asarray(each.scores, dtype=float)) for each in drawn):
+        if len(trees) < 2:
+            raise InputError(f"{source.title}: a tree is measured against others of its source, and there is one alone")
+        if scores.shape != (len(trees),) or not np.isfinite(scores).all():
+            raise InputError(f"{source.title}: {len(trees)} trees need as many finite scores, got {scores}")
+        sums.append([_sums(segmenter, source, tree) for tree in trees])
+        rewards.append((scores - scores.mean()) * len(trees) / (len(trees) - 1))  # less the mean of the others
+    levels = max(len(tree) for trees in sums for tree in trees)
+    stacked = [_stacked(trees, levels) for trees in sums]
+    rows = np.concatenate([each - each.mean(0) for each in stacked])
+    direction = _ridge(rows.reshape(len(rows), -1), np.concatenate(rewards), ridge).reshape(levels, -1)
+    return along(segmenter, anchor, direction, [each.source for each in drawn], kl_budget, length, most=_ANY)
 
 
 Score = Callable[[Source, Sequence[TaskGraph]], Sequence[float]]
@@ -175,8 +201,15 @@ WEIGHTS = "segmenter.json"
 """The file in a workspace's folder that an improved segmenter is saved in."""
 
 
+class _Saved:
+    """What is common to optimisers of segmenters: their weights are what is saved."""
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
+        return _segmenter(anchor).with_weights(read_weights(folder / WEIGHTS))
+
+
 @dataclass(frozen=True)
-class FromScores:
+class FromScores(_Saved):
     """Improves a segmenter by `learn_from_scores`; implements `rrm.core.protocols.SplitOptimiser`.
 
     The score of a tree is the mean acceptance of its outline by the reward model of decompositions.
@@ -207,12 +240,73 @@ class FromScores:
         found = learn_from_scores(ours, theirs, sources, judge, kl_budget, seed, self.draws, self.steps, self.ridge)
         return _saved(found, workspace)
 
-    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
-        return _segmenter(anchor).with_weights(read_weights(folder / WEIGHTS))
+
+@dataclass(frozen=True)
+class FromOutcomes(_Saved):
+    """Improves a segmenter by what came of its trees; implements `rrm.core.protocols.OutcomeOptimiser`.
+
+    A tree is worth `root` times its composed acceptance, `agreement` times its raters' agreement at leaves (the mean
+    of the source's others where that is unknown), less `minutes` times what a leaf takes them. A round is one step of
+    natural gradient (`improved_by`), as long as the budget is from the anchor. Draw trees that differ: the
+    segmenter's temperature is 1, and `train.trees` is 2 or more.
+    """
+
+    root: float = 1.0
+    agreement: float = 0.0
+    minutes: float = 0.0
+    ridge: float = 1.0
+
+    def __post_init__(self) -> None:
+        weights = self.root, self.agreement, self.minutes
+        if not all(0 <= weight < inf for weight in weights) or not any(weights):
+            raise ConfigError(
+                f"the weights of root, agreement and minutes are 0 or above, and not all 0: got {weights}"
+            )
+        if not 0 < self.ridge < inf:
+            raise ConfigError(f"ridge is a number above 0, got {self.ridge}")
+
+    @property
+    def name(self) -> str:
+        return content_id("cuts-from-outcomes", self.root, self.agreement, self.minutes, self.ridge)
+
+    def improve_by_outcomes(
+        self,
+        sampler: SplitSampler,
+        anchor: SplitSampler,
+        outcomes: Sequence[TreeOutcome],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> ImprovedSplits:
+        """Return the better segmenter; raise InputError for what is no segmenter, and without outcomes."""
+        ours, theirs = _segmenter(sampler), _segmenter(anchor)
+        if not outcomes:
+            raise InputError("there are no outcomes of decompositions to learn from")
+        by_source: dict[str, list[TreeOutcome]] = {}
+        for each in outcomes:
+            by_source.setdefault(each.source.id, []).append(each)
+        drawn = [Drawn(each[0].source, [tree.graph for tree in each], self._worth(each)) for each in by_source.values()]
+        return _saved(improved_by(ours, theirs, drawn, kl_budget, (2 * kl_budget) ** 0.5, self.ridge), workspace)
+
+    def _worth(self, outcomes: Sequence[TreeOutcome]) -> list[float]:
+        """Return what the trees of a source are worth."""
+        agreed = _filled([each.agreement for each in outcomes])
+        took = _filled([each.minutes for each in outcomes])
+        return [
+            self.root * each.root + self.agreement * agreement - self.minutes * minutes
+            for each, agreement, minutes in zip(outcomes, agreed, took, strict=True)
+        ]
+
+
+def _filled(values: Sequence[float | None]) -> list[float]:
+    """Return numbers, the mean of those known in the place of one that is not; all 0 where none is."""
+    known = [value for value in values if value is not None]
+    mean = fmean(known) if known else 0.0
+    return [mean if value is None else value for value in values]
 
 
 @dataclass(frozen=True)
-class Distil:
+class Distil(_Saved):
     """Makes a segmenter imitate the best of `of` trees of each source; implements `rrm.core.protocols.SplitOptimiser`.
 
     The trees are drawn from the segmenter, or proposed by any other `teacher` under as many seeds: a language model's
@@ -249,9 +343,6 @@ class Distil:
         levels = range(len(student.tables))
         way = torch.stack([student.weights_at(height) - theirs.weights_at(height) for height in levels])
         return _saved(along(theirs, theirs, way.numpy(), sources, kl_budget, most=1.0), workspace)
-
-    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
-        return _segmenter(anchor).with_weights(read_weights(folder / WEIGHTS))
 
     def _proposed(self, ours: Segmenter, source: Source, seed: int) -> list[TaskGraph]:
         if self.teacher is None:

@@ -21,13 +21,13 @@ from rrm.api.look import refuse_notes
 from rrm.api.people import raters_each, rates_of
 from rrm.api.plugins import takes
 from rrm.api.prices import UNLIMITED, Question, Stage, Who, dearest, sum_of
-from rrm.api.runfile import PEOPLE, Part, RunFile
+from rrm.api.runfile import Part, RunFile, by_people
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts, no_assistant
 from rrm.assistants.counting import CountingAssistant, Load
 from rrm.core.machine import MachineTime, ReadingLoad, TellsTime
 from rrm.core.place import Place
-from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob, RewardLearner
+from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob, Rater, RewardLearner
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
 from rrm.core.values import Rated, Request, View
@@ -54,9 +54,7 @@ _REPEATS = (
     " foreseen here, nor are replies beyond an output's limit, such as a model's thinking"
 )
 _ELSEWHERE = "the {who} waits for somebody who is no assistant of the run file; what it asks is not counted"
-_SPLITS = (
-    "{asked} questions about decompositions come beside these and stand in no total; trees of later rounds may differ"
-)
+_SPLITS = "questions about decompositions are priced by the first trees drawn; those of later rounds may differ"
 _OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
 _UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
@@ -109,12 +107,14 @@ class Prices:
     places: Mapping[Place, Stage]
     levels: Mapping[int, Stage]
     all_levels: Stage
+    splits: Stage
     select: Stage
     flat: Stage | None
 
     def total(self, with_flat: bool) -> Stage:
         """Return what all of it takes, the flat baseline included or not."""
-        return sum_of([self.all_levels, self.select, *([self.flat] if with_flat and self.flat else [])])
+        flat = [self.flat] if with_flat and self.flat else []
+        return sum_of([self.all_levels, self.splits, self.select, *flat])
 
 
 class PriceRange(NamedTuple):
@@ -175,11 +175,6 @@ class Rehearsal:
         return len(visit.visited(self.forest, place.level, visit.order(self.forest, place.round, plan.seed)))
 
     @property
-    def split_questions(self) -> int:
-        """How many questions are put about decompositions."""
-        return sum(action.step == "rate-splits" for action in self._done)
-
-    @property
     def tokens_written(self) -> int:
         """Tokens of all outputs at their limits; those by which two policies are compared are written twice."""
         proposed = [action.job.ask for action in self._done if isinstance(action.job, OutputsJob)]
@@ -231,8 +226,9 @@ class Rehearsal:
             },
             {level: sum_of([stage.by(self._raters), by_level[level]]) for level, stage in levels.items()},
             sum_of([in_all.by(self._raters), *by_level.values()]),
+            splits := await self._splits(),
             await self._select(),
-            (await self._flat(questions)).by(self._raters) if every else None,
+            (await self._flat(questions, splits)).by(self._raters) if every else None,
         )
 
     # ---- proposing ----
@@ -308,13 +304,25 @@ class Rehearsal:
         return rates.cost(Tally(view_size(request.view, self._words), words, len(request.shown), 1))
 
     async def _rated(self, request: Request, part: str) -> Mapping[Who, Load]:
-        parts = self._parts
-        rater, named = (parts.rater, parts.run.rater) if part == "rater" else (parts.select_rater, parts.run.select)
-        if named is None or not (isinstance(rater, AsyncRater) and takes_assistant(named, parts.run.folder)):
+        rater, named = self._who_rates(part)
+        if named is None or not (isinstance(rater, AsyncRater) and takes_assistant(named, self._parts.run.folder)):
             return {}
         return await self._counted(part, lambda: rater.rate_async(request, 0), "")
 
-    def _stage(self, requests: Sequence[Request], questions: Sequence[Question], allowance: Allowance) -> Stage:
+    def _who_rates(self, part: str) -> tuple[Rater | AsyncRater | None, Part | None]:
+        """Return a rater, where it is no people, and its part of the run file."""
+        parts, run = self._parts, self._parts.run
+        if part == "rater":
+            return parts.rater, run.rater
+        return (parts.select_rater, run.select) if part == "select" else (parts.split_rater, run.split_rater)
+
+    def _stage(
+        self,
+        requests: Sequence[Request],
+        questions: Sequence[Question],
+        allowance: Allowance,
+        rates: Currency | None = None,
+    ) -> Stage:
         """Return what questions take: at most the dearest, else all of them, each by the rater who answers it."""
         most = dearest(questions, allowance)
         if self._at_most:
@@ -322,9 +330,8 @@ class Rehearsal:
         answered: dict[str, list[Request]] = defaultdict(list)
         for request in requests:
             answered[self._answers.rater(request)].append(request)
-        took, published = (
-            fsum(minutes(each, rates) for each in answered.values()) for rates in (self._rates, PUBLISHED)
-        )
+        currencies = rates or self._rates, PUBLISHED
+        took, published = (fsum(minutes(each, rates) for each in answered.values()) for rates in currencies)
         return replace(most, minutes=took, published_minutes=published)
 
     async def _select(self) -> Stage:
@@ -333,10 +340,18 @@ class Rehearsal:
         stages = [self._stage(each, await self._questions(each, "select"), UNLIMITED) for each in asked.values()]
         return sum_of(stages)
 
-    async def _flat(self, questions: Mapping[Place, Sequence[Question]]) -> Stage:
+    async def _splits(self) -> Stage:
+        """Return what is asked about decompositions, whom no budget limits; outlines are as they are drawn."""
+        run = self._parts.run
+        asked = [action.job.request for action in self._done if action.step == "rate-splits"]
+        part = "splits.rater" if run.splits and run.splits.rater else "rater"
+        stage = self._stage(asked, await self._questions(asked, part), UNLIMITED, rates_of(run.split_rater))
+        return stage.by(raters_each(run.split_rater))
+
+    async def _flat(self, questions: Mapping[Place, Sequence[Question]], splits: Stage) -> Stage:
         """Return what the flat baseline takes; at most, it is asked as if its outputs took no time to read."""
         if self._at_most:
-            allowance = Allowance(self._most_minutes(questions))
+            allowance = Allowance(self._most_minutes(questions) + splits.minutes)
             _, done = rehearsed(flat_baseline(with_wordless_roots(self._outcome), allowance), self._answers)
         else:
             allowance = UNLIMITED
@@ -409,14 +424,23 @@ def _prices_json(parts: Parts, full: Rehearsal, prices: PriceRange) -> dict[str,
             {"round": number, "levels": _round_json(full, prices, number)}
             for number in range(len(full.limits.plan.rounds))
         ],
+        "splits": _stage_json(expected.splits, most.splits) if parts.run.splits else None,
         "select": _stage_json(expected.select, most.select) if parts.run.select else None,
         "flat": None if flat is None else {"included": parts.flat, **flat},
         "assistants": _assistants_json(*total),
         "model_calls": total[1].load.calls,
         "model_tokens": _between(total, lambda stage: stage.load.tokens),
         "rater_minutes": took,
-        "people_minutes": took if parts.run.rater and parts.run.rater.plugin == PEOPLE else None,
+        "people_minutes": _people_minutes(parts.run, took, prices),
     }
+
+
+def _people_minutes(run: RunFile, took: dict[str, float], prices: PriceRange) -> dict[str, float] | None:
+    """Return what people's time comes to: all that is rated, or decompositions alone; None where no people rate."""
+    if by_people(run.rater):
+        return took
+    of_splits = prices.expected.splits, prices.at_most.splits
+    return _between(of_splits, lambda stage: round(stage.minutes, 1)) if by_people(run.split_rater) else None
 
 
 def _round_json(full: Rehearsal, prices: PriceRange, number: int) -> list[dict[str, Any]]:
@@ -465,14 +489,19 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
     run, notes = parts.run, [*parts.notes, *full.notes]
     if isinstance(parts.policy, AsyncPolicy) and not takes_assistant(run.policy, run.folder):
         notes.append(_ELSEWHERE.format(who="policy"))
-    judges = [("rater", run.rater, parts.rater), ("judge of role select", run.select, parts.select_rater)]
+    judges: list[tuple[str, Part | None, object]] = [
+        ("rater", run.rater, parts.rater),
+        ("judge of role select", run.select, parts.select_rater),
+    ]
+    if run.splits and run.splits.rater:
+        judges.append(("judge of decompositions", run.splits.rater, parts.split_rater))
     for who, part, rater in judges:
         if part is not None and isinstance(rater, AsyncRater) and not takes_assistant(part, run.folder):
             notes.append(_ELSEWHERE.format(who=who))
     if run.improve is not None:
         notes.append(_OPTIMISER)
-    if asked := full.split_questions:
-        notes.append(_SPLITS.format(asked=asked))
+    if prices.at_most.splits.ratings:
+        notes.append(_SPLITS)
     if not isinstance(_learner(parts), TellsTime):
         notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.agreement.attention import attentive
-from rrm.api.runfile import PEOPLE, Part, RunFile
+from rrm.api.runfile import Part, RunFile, by_people
 from rrm.core.annotation import DeskSettings, Item
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
@@ -45,7 +45,7 @@ class People:
     ) -> None:
         self._store, self._directory, self._waits, self._value = store, directory, waits, value
         self._folders = folders
-        self._arguments = settings.rater.arguments if settings.rater else {}
+        self._arguments = settings.people.arguments if settings.people else {}
         self._asked: dict[str, Request] = {}
         self._taken: set[Place] = set()
 
@@ -114,16 +114,21 @@ def write_guidelines(desk: SqlDesk, path: Path, by: str) -> int:
 
 def raters_each(rater: Part | None) -> int:
     """Return how many answer each question; raise ConfigError for arguments that no desk knows or takes."""
-    if rater is None or rater.plugin != PEOPLE:
-        return 1
-    check_arguments(rater.arguments)
-    return int(rater.arguments.get("overlap", DeskSettings().overlap))
+    return int(_arguments(rater).get("overlap", DeskSettings().overlap)) if by_people(rater) else 1
 
 
 def rates_of(rater: Part | None) -> Rates:
     """Return what raters' time comes to: who answers on sheets reads a view once for all that stands on one."""
-    sheet = int(rater.arguments.get("sheet", 1)) if rater is not None and rater.plugin == PEOPLE else 1
+    sheet = int(_arguments(rater).get("sheet", 1))
     return replace(RATES, decisions_a_reading=sheet) if sheet > 1 else RATES
+
+
+def _arguments(rater: Part | None) -> Mapping[str, Any]:
+    """Return the desk's settings in a part of the run file, none for one that is no people."""
+    if rater is None or not by_people(rater):
+        return {}
+    check_arguments(rater.arguments)
+    return rater.arguments
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

@@ -243,8 +243,12 @@ def _cost(finished: FinishedRun) -> Cost:
     flat = _stage_cost(finished.flat.model.place.level, finished.flat.rated, count, rates) if finished.flat else None
     rated = [row for (role, _), rows in finished.outcome.run.rated.items() if role == Select.name for row in rows]
     select = _stage_cost(finished.outcome.forest.height, rated, count, RATES) if rated else None
+    run = finished.outcome.run
+    splits = None
+    if run.plan.splits is not None and run.splits.rated:
+        splits = _stage_cost(finished.outcome.forest.height, run.splits.rated, count, run.plan.splits.rates)
     calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
-    return Cost(spent.calls, spent.tokens, levels, flat, select, calls)
+    return Cost(spent.calls, spent.tokens, levels, flat, select, splits, calls)
 
 
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int], rates: Currency) -> StageCost:

@@ -93,6 +93,11 @@ class Part:
         return {**table, "plugin": path_of(plugin), "object": named(plugin, path_of(plugin), {}).name, "made": plugin}
 
 
+def by_people(rater: Part | None) -> bool:
+    """Whether a rater's part is people."""
+    return rater is not None and rater.plugin == PEOPLE
+
+
 @dataclass(frozen=True)
 class Sources(Part):
     """Where sources come from, and how many trees each gets."""
@@ -246,6 +251,16 @@ class RunFile:
     limits: Limits = field(default_factory=Limits)
     folder: Annotated[Path | None, BeforeValidator(_no_key), Field(exclude=True)] = field(default=None, compare=False)
 
+    @property
+    def split_rater(self) -> Part | None:
+        """Who compares decompositions: a rater of their own, or the run's; None where nobody does."""
+        return None if self.splits is None else self.splits.rater or self.rater
+
+    @property
+    def people(self) -> Part | None:
+        """The part whose arguments people's desk has, None where no people rate."""
+        return next((part for part in (self.rater, self.split_rater) if by_people(part)), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `run_file` makes the same settings.
 
@@ -302,6 +317,9 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
         raise ConfigError("a run learns from [train] sources that are rated or [[recorded]] ratings; it has neither")
     if run.train is not None and run.rater is None:
         raise ConfigError("a run with [train] sources needs a [rater]")
+    desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]
+    if len(desks) == 2 and desks[1] not in ({}, desks[0]):
+        raise ConfigError("[splits.rater] arguments: people have one desk, whose settings stand under [rater]")
     if run.rounds > 1 and run.schedule:
         raise ConfigError("a run says its rounds by number (rounds = 2) or as a [[schedule]], not both")
     return run

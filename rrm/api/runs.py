@@ -14,11 +14,12 @@ from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
-from rrm.api.runfile import PEOPLE, RunFile, Sources
+from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import MODELS, POLICIES, WORK, RunWorker
 from rrm.core.errors import InputError, Waiting
 from rrm.core.graph import GrowthBudget
+from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
@@ -126,8 +127,7 @@ class OpenRun:
     @cached_property
     def people(self) -> People | None:
         """Who rates, where that is people; they answer at the desk in the run's folder."""
-        rater = self.parts.run.rater
-        if rater is None or rater.plugin != PEOPLE:
+        if self.parts.run.people is None:
             return None
         return People(self.store, self.out, self.parts.run, self.parts.folders, self.options.wait)
 
@@ -188,9 +188,11 @@ class OpenRun:
 
     async def outcome(self, plan: Recursion) -> tuple[Outcome, Flat | None]:
         """Return where the run ends, doing only what is not on record."""
-        asked_of_people = ["rate", *(["rate-splits"] if self.parts.split_rater is None else [])]
+        raters = {"rate": self.parts.run.rater, "rate-splits": self.parts.run.split_rater}
         others = {
-            step: FromPeople(self.people, self.options.wait) for step in asked_of_people if self.people is not None
+            step: FromPeople(self.people, self.options.wait)
+            for step, rater in raters.items()
+            if by_people(rater) and self.people is not None
         }
         engine = Local(self.worker, others)
         process = _process(plan, self.parts.flat)
@@ -219,14 +221,16 @@ def recursion_of(
         improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
     splitting = None
     if run.splits is not None and not fitted:
-        judge = parts.split_rater
+        judge = PEOPLE if parts.split_rater is None else parts.split_rater.name
         splitting = Splitting(
             parts.split_optimiser.name,
             parts.split_learner.name,
-            PEOPLE if judge is None else judge.name,
+            None if isinstance(parts.split_optimiser, OutcomeOptimiser) else judge,
             run.splits.candidates,
             run.splits.per_source,
             run.splits.kl_budget,
+            not by_people(run.split_rater),
+            rates_of(run.split_rater),
         )
     return Recursion(
         train=tuple((source, run.train.trees if run.train else 1) for source in parts.train),
@@ -247,7 +251,7 @@ def recursion_of(
         budget=budget,
         overlap=raters_each(rater),
         rates=rates_of(rater),
-        repeats=rater is None or rater.plugin != PEOPLE,
+        repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,

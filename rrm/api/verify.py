@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rrm.api.plugins import make, named
+from rrm.api.plugins import make, named, takes
 from rrm.api.runfile import with_changes
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import ContractError, PluginError
-from rrm.core.protocols import Assistant, Policy
+from rrm.core.protocols import Assistant, Policy, SplitSampler
 from rrm.verify.contracts import contracts_of
 from rrm.verify.oracles.run import Answered, ask
 
@@ -18,28 +18,47 @@ def oracles() -> Iterator[Answered]:
 
 
 def verify(
-    plugin: str, changes: tuple[str, ...] = (), policy: str = "rrm.policy.extractive:Extractive"
+    plugin: str,
+    changes: tuple[str, ...] = (),
+    policy: str = "rrm.policy.extractive:Extractive",
+    decomposer: str = "decomposers.segmenter:Segmenter",
 ) -> list[dict[str, Any]]:
     """Return for each contract that a part claims to keep the promises that hold, and what is broken (or None).
 
     `changes` are its arguments as key=value; one that takes an assistant is given a scripted one. `policy` is
-    what an optimiser improves. Raises PluginError, ConfigError for a part that cannot be made.
+    what an optimiser improves, and `decomposer` what one of decomposers does. Raises PluginError, ConfigError
+    for a part that cannot be made.
     """
     part = _made(plugin, changes)
     given: dict[str, dict[str, Any]] = {"policy": {"count": load_tokenizer().count}}
     found = []
     for contract, check in contracts_of(part).items():
         if contract == "optimiser":
-            sampler = _made(policy, ())
-            if not isinstance(sampler, Policy):
-                raise PluginError(f"{policy} is no Policy that answers at once: name another with --policy")
-            given[contract] = {"sampler": sampler}
+            given[contract] = {"sampler": _policy(policy)}
+        elif contract in ("split optimiser", "outcome optimiser"):
+            given[contract] = {"sampler": _sampler(decomposer)}
         try:
             promises, broken = check(part, **given.get(contract, {})).promises, None
         except ContractError as error:
             promises, broken = error.kept, str(error)
         found.append({"contract": contract, "promises": list(promises), "broken": broken})
     return found
+
+
+def _policy(path: str) -> Policy:
+    policy = _made(path, ())
+    if not isinstance(policy, Policy):
+        raise PluginError(f"{path} is no Policy that answers at once: name another with --policy")
+    return policy
+
+
+def _sampler(path: str) -> SplitSampler:
+    """Return a decomposer that draws trees, its leaves small where it is told their size: so there is a choice."""
+    small = ("leaf_tokens=60",) if takes(path, "leaf_tokens") else ()
+    sampler = _made(path, small)
+    if not isinstance(sampler, SplitSampler):
+        raise PluginError(f"{path} is no SplitSampler, whose trees are drawn: name another with --decomposer")
+    return sampler
 
 
 def _made(plugin: str, changes: tuple[str, ...]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rrm.api.look import BEGAN
 from rrm.api.plugins import expand, load, make, named, takes
-from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile
+from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile, by_people
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
@@ -30,6 +30,7 @@ from rrm.core.protocols import (
     GrowingDecomposer,
     NodeSampler,
     Optimiser,
+    OutcomeOptimiser,
     Policy,
     Rater,
     RewardLearner,
@@ -147,7 +148,7 @@ class Parts:
     @cached_property
     def rater(self) -> Rater | AsyncRater | None:
         """Who rates; None for people and where nobody is asked."""
-        if self.run.rater is None or self.run.rater.plugin == PEOPLE:
+        if self.run.rater is None or by_people(self.run.rater):
             return None
         return self._rater(self.run.rater, "rater")
 
@@ -164,8 +165,7 @@ class Parts:
         """
         if self.run.flat is not None:
             return self.run.flat
-        by_people = self.run.rater is not None and self.run.rater.plugin == PEOPLE
-        return not by_people and not isinstance(self.rater, AsyncRater)
+        return not by_people(self.run.rater) and not isinstance(self.rater, AsyncRater)
 
     @cached_property
     def select_rater(self) -> Rater | AsyncRater | None:
@@ -200,8 +200,7 @@ class Parts:
 
     def _reliable(self, reward: RewardPart) -> Part:
         """Return the learner's part; where people rate they differ, and each sees an order of its own."""
-        people = self.run.rater is not None and self.run.rater.plugin == PEOPLE
-        if people and reward.made is None and reward.plugin == RewardPart.plugin:
+        if by_people(self.run.rater) and reward.made is None and reward.plugin == RewardPart.plugin:
             return replace(reward, arguments={"reliability": True, **reward.arguments})
         return reward
 
@@ -277,23 +276,25 @@ class Parts:
         raise _unfit(made, (Optimiser,), "improve")
 
     @cached_property
-    def split_optimiser(self) -> SplitOptimiser:
+    def split_optimiser(self) -> SplitOptimiser | OutcomeOptimiser:
         """Who improves the decomposer; raise InputError where nobody is named."""
         if self.run.splits is None:
             raise InputError("the run file names no optimiser of its decomposer: add [splits] plugin = ...")
         if not isinstance(self.decomposer, SplitSampler):
             raise _unfit(self.decomposer, (SplitSampler,), "decomposer")
         made = self.make(self.run.splits, "splits")
-        if isinstance(made, SplitOptimiser):
-            return made
-        raise _unfit(made, (SplitOptimiser,), "splits")
+        if not isinstance(made, SplitOptimiser | OutcomeOptimiser):
+            raise _unfit(made, (SplitOptimiser, OutcomeOptimiser), "splits")
+        if isinstance(made, OutcomeOptimiser):
+            _check_outcomes(made, self.run)
+        return made
 
     @cached_property
     def split_rater(self) -> Rater | AsyncRater | None:
         """Who compares decompositions: a rater of their own, or the run's; None for people."""
         if self.run.splits is None or self.run.splits.rater is None:
             return self.rater
-        return self._rater(self.run.splits.rater, "splits.rater")
+        return None if by_people(self.run.splits.rater) else self._rater(self.run.splits.rater, "splits.rater")
 
     @cached_property
     def split_learner(self) -> RewardLearner:
@@ -449,6 +450,15 @@ def no_assistant(name: str, asker: str, run: RunFile) -> ConfigError:
     """Return the error for a part that names an assistant which its run file has not."""
     known = ", ".join(run.assistants) or "none"
     return ConfigError(f"[{asker}] there is no [assistants.{name}] in the run file; there are: {known}")
+
+
+def _check_outcomes(optimiser: OutcomeOptimiser, run: RunFile) -> None:
+    """Raise ConfigError for settings with which nothing could be learned from outcomes, or that nothing would read."""
+    assert run.splits is not None
+    if run.splits.rater is not None:
+        raise ConfigError(f"[splits.rater] nobody rates decompositions for {optimiser.name}: leave it out")
+    if run.train is None or run.train.trees < 2:
+        raise ConfigError(f"[splits] {optimiser.name} compares trees of one source: set train.trees = 2 or more")
 
 
 def _unfit(part: object, kinds: Sequence[type], where: str) -> PluginError:

@@ -27,6 +27,7 @@ from rrm.core.protocols import (
     Decomposer,
     GrowingDecomposer,
     JoinedRating,
+    OutcomeOptimiser,
     Policy,
     ProposeJob,
     Rater,
@@ -313,10 +314,15 @@ class RunWorker:
         job: ImproveSplitsJob = action.job
         path = content_id("splits", action.id)[-12:]
         start, anchor = self.splitter(job.start), self.splitter(None)
-        scorer = for_improving(ModelScorer[Train]((job.model,), self.models))
         work = replace(self._workspace(action), folder=self.folder / POLICIES / path)
-        optimiser = self.parts.split_optimiser
-        found = optimiser.improve_splits(start, anchor, job.sources, scorer, job.place, job.kl_budget, job.seed, work)
+        optimiser, budget = self.parts.split_optimiser, job.kl_budget
+        if isinstance(optimiser, OutcomeOptimiser):
+            assert not isinstance(job.evidence, Fitted)
+            found = optimiser.improve_by_outcomes(start, anchor, job.evidence, budget, job.seed, work)
+        else:
+            assert isinstance(job.evidence, Fitted)
+            scorer = for_improving(ModelScorer[Train]((job.evidence,), self.models))
+            found = optimiser.improve_splits(start, anchor, job.sources, scorer, job.place, budget, job.seed, work)
         if not np.isfinite(found.kl) or found.kl > job.kl_budget + 1e-9:
             gone = f"{found.kl:.3f} nats from its anchor, where {job.kl_budget:g} are allowed"
             raise PluginError(f"[splits] {optimiser.name} went {gone}")

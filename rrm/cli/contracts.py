@@ -11,9 +11,9 @@ from rich.table import Table
 from rrm.api import verify
 
 
-def part(plugin: str, changes: tuple[str, ...], policy: str, as_json: bool) -> bool:
+def part(plugin: str, changes: tuple[str, ...], policy: str, decomposer: str, as_json: bool) -> bool:
     """Print what a part promises and keeps; return whether something is broken."""
-    found = verify.verify(plugin, changes, policy)
+    found = verify.verify(plugin, changes, policy, decomposer)
     if as_json:
         typer.echo(json.dumps({"contracts": found}))
     else:

@@ -33,6 +33,8 @@ def _stages(forecast: Mapping[str, Any]) -> Table:
             table.add_row(str(each["round"] + 1), str(level["level"]), *_row(level))
     for level in forecast["levels"]:
         table.add_row("all" if several else "1", str(level["level"]), *_row(level))
+    if forecast["splits"] is not None:
+        table.add_row("all", "splits", *_row(forecast["splits"]))
     if forecast["select"] is not None:
         table.add_row("all", "select", *_row(forecast["select"]))
     if forecast["flat"] is not None:
@@ -47,13 +49,13 @@ def _row(stage: Mapping[str, Any]) -> list[str]:
 
 
 def _sums(forecast: Mapping[str, Any]) -> list[str]:
-    whose = "people" if forecast["people_minutes"] else "raters"
-    lines = [
-        f"{forecast['outputs']} outputs at most, {_between(forecast['rater_minutes'])} minutes of {whose}",
-    ]
+    minutes, of_people = forecast["rater_minutes"], forecast["people_minutes"]
+    whose = "people" if of_people == minutes else "raters"
+    some = f", {_between(of_people)} of them of people" if of_people and of_people != minutes else ""
+    lines = [f"{forecast['outputs']} outputs at most, {_between(minutes)} minutes of {whose}{some}"]
     if forecast["machine_minutes"] is not None:
-        tokens, minutes = forecast["machine_tokens"], forecast["machine_minutes"]
-        lines.append(f"{tokens:,} tokens for reward models to read, about {minutes} minutes on this machine")
+        tokens, took = forecast["machine_tokens"], forecast["machine_minutes"]
+        lines.append(f"{tokens:,} tokens for reward models to read, about {took} minutes on this machine")
     for name, by_part in forecast["assistants"].items():
         for part, load in by_part.items():
             lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")

@@ -295,14 +295,18 @@ def verify(
     policy: Annotated[
         str, typer.Option(help="What an optimiser improves, as package.module:Name.")
     ] = "rrm.policy.extractive:Extractive",
+    decomposer: Annotated[
+        str, typer.Option(help="What an optimiser of decomposers improves, as package.module:Name.")
+    ] = "decomposers.segmenter:Segmenter",
     as_json: Json = False,
 ) -> None:
     """Check what is shipped against exact oracles; or a part of yours against what its protocol promises."""
     from rrm.cli import contracts
 
-    broken = (
-        contracts.oracles(as_json) if plugin is None else contracts.part(plugin, tuple(changes or ()), policy, as_json)
-    )
+    if plugin is None:
+        broken = contracts.oracles(as_json)
+    else:
+        broken = contracts.part(plugin, tuple(changes or ()), policy, decomposer, as_json)
     if broken:
         raise typer.Exit(ContractError.exit_code)
 

@@ -89,7 +89,8 @@ def _raters(report: Report) -> Iterator[str]:
     if report.cost.ratings:
         flat = f", and {report.cost.flat.minutes:,.0f} for the flat baseline" if report.cost.flat else ""
         select = f", and {report.cost.select.minutes:,.0f} of the judge of role select" if report.cost.select else ""
-        yield f"minutes of raters: {report.cost.minutes:,.0f}{select}{flat}"
+        splits = f", {report.cost.splits.minutes:,.0f} of them for decompositions" if report.cost.splits else ""
+        yield f"minutes of raters: {report.cost.minutes:,.0f}{splits}{select}{flat}"
     if report.uses:
         roles = dict.fromkeys(use.role for use in report.uses)
         yield f"judges: {'; '.join(_uses(role, report.uses) for role in roles)}"

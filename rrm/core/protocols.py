@@ -309,6 +309,21 @@ class Optimiser(Protocol):
 # ---- improving decomposers ----
 
 
+class TreeOutcome(NamedTuple):
+    """What came of a tree that a run went through, by its judges of role train.
+
+    `root` is the composed acceptance, from 0 to 1, of its best root output; `agreement` how often one rater of its
+    leaves agrees with the others about a pair, None where no two answered about the same; `minutes` what a leaf takes
+    raters, None where none was rated.
+    """
+
+    source: Source
+    graph: TaskGraph
+    root: float
+    agreement: float | None = None
+    minutes: float | None = None
+
+
 @dataclass(frozen=True)
 class ImprovedSplits:
     """A decomposer that an optimiser made, and how far it lies from the anchor, in nats a cut."""
@@ -341,6 +356,33 @@ class SplitOptimiser(Protocol):
 
     def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
         """Return the decomposer that `improve_splits` saved in a folder; `anchor` is the one it counted from."""
+        ...
+
+
+@runtime_checkable
+class OutcomeOptimiser(Protocol):
+    """Improves a decomposer by what came of trees that it drew; nobody rates decompositions for it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def improve_by_outcomes(
+        self,
+        sampler: SplitSampler,
+        anchor: SplitSampler,
+        outcomes: Sequence[TreeOutcome],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> ImprovedSplits:
+        """Return a better decomposer within `kl_budget` nats a cut of the anchor, saved in the workspace's folder.
+
+        Every source has two outcomes or more, of trees that `sampler` drew.
+        """
+        ...
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> SplitSampler:
+        """Return the decomposer that was saved in a folder; `anchor` is the one it counted from."""
         ...
 
 

@@ -353,8 +353,9 @@ class Cost:
     """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
 
     All are over every restart of the run; what came from the call cache costs nothing. The properties
-    are sums over the levels, without the flat baseline and without `select`, which is all that the judge of role
-    select rated, at any level. `by_asker` says what the calls came to, by the part of the run that made them.
+    are sums over the levels and `splits`, which is what was rated of decompositions, without the flat baseline and
+    without `select`, which is all that the judge of role select rated, at any level. `by_asker` says what the calls
+    came to, by the part of the run that made them.
     """
 
     calls: int = 0
@@ -362,23 +363,28 @@ class Cost:
     levels: tuple[StageCost, ...] = ()
     flat: StageCost | None = None
     select: StageCost | None = None
+    splits: StageCost | None = None
     by_asker: tuple[CallsReport, ...] = ()
 
     @property
     def ratings(self) -> int:
-        return sum(level.ratings for level in self.levels)
+        return sum(stage.ratings for stage in self._learned_from)
 
     @property
     def tokens_shown(self) -> int:
-        return sum(level.tokens_shown for level in self.levels)
+        return sum(stage.tokens_shown for stage in self._learned_from)
 
     @property
     def minutes(self) -> float:
-        return fsum(level.minutes for level in self.levels)
+        return fsum(stage.minutes for stage in self._learned_from)
 
     @property
     def published_minutes(self) -> float:
-        return fsum(level.published_minutes for level in self.levels)
+        return fsum(stage.published_minutes for stage in self._learned_from)
+
+    @property
+    def _learned_from(self) -> tuple[StageCost, ...]:
+        return self.levels if self.splits is None else (*self.levels, self.splits)
 
 
 @dataclass(frozen=True)

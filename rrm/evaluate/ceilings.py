@@ -40,15 +40,15 @@ def noise_ceiling(
     return float(np.maximum(chances, 1 - chances).mean())
 
 
-def agreement_among_raters(rated: Sequence[Rated]) -> float | None:
+def agreement_among_raters(rated: Sequence[Rated], least: int = LEAST_VOTES) -> float | None:
     """Return how often one rater agrees with the majority of the others on the same pair and kind.
 
     Where the others are split evenly their majority is a coin, and agreement one half. A rater's
-    own further votes are not among the others. None with fewer than `LEAST_VOTES` such votes. A majority of few is
+    own further votes are not among the others. None with fewer than `least` such votes. A majority of few is
     itself wrong at times, so this lies below what the best model reaches.
     """
     agreed = [share for votes in _votes(rated) for share in _agreements(votes)]
-    return float(np.mean(agreed)) if len(agreed) >= LEAST_VOTES else None
+    return float(np.mean(agreed)) if len(agreed) >= max(1, least) else None
 
 
 def best_possible(rated: Sequence[Rated]) -> float | None:

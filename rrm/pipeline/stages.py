@@ -282,8 +282,8 @@ def propose(
 
 
 def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str, seed: int) -> Stage[RateJob, Rated]:
-    """Put every request to the rater of a role."""
-    step = "rate" if role is Train else f"rate-{role.name}"
+    """Put every request to the rater of a role, those about decompositions to theirs."""
+    step = "rate-splits" if place.subject == "split" else "rate" if role is Train else f"rate-{role.name}"
     asked = {request.id: request for request in requests}
 
     def make(slot: str, _: Mapping[str, Done[RateJob, Rated]]) -> Action[RateJob]:

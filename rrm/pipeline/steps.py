@@ -69,16 +69,20 @@ class Improving:
 class Splitting:
     """How the decomposer is improved after a round: `rater` compares `candidates` trees of each training source.
 
+    Without a `rater` it is improved by what came of the round's own trees, and nothing else counts but the budget.
     `ratings` are the questions of each kind about a source's trees in a round; `learner` fits the reward model of
-    trees, and `optimiser` improves the decomposer within `kl_budget` nats a cut of the run's first.
+    trees, and `optimiser` improves the decomposer within `kl_budget` nats a cut of the run's first. `repeats` says
+    whether the rater may be asked again what it has answered, `rates` what its time comes to.
     """
 
     optimiser: str
     learner: str
-    rater: str
+    rater: str | None
     candidates: int = 4
     ratings: Wanted = field(default_factory=lambda: {"comparison": 4})
     kl_budget: float = 5.0
+    repeats: bool = True
+    rates: Currency = RATES
 
 
 @dataclass(frozen=True)
@@ -268,11 +272,11 @@ class Outcome:
 
     @property
     def minutes(self) -> float:
-        """The minutes of all raters of role train, each of whom reads for themselves."""
-        rates = self.run.plan.rates
-        return fsum(
-            minutes_of_raters(rows, rates) for (role, _), rows in self.run.answered.items() if role == Train.name
-        )
+        """The minutes of all raters of role train, of decompositions too, each of whom reads for themselves."""
+        plan = self.run.plan
+        rated = [rows for (role, _), rows in self.run.answered.items() if role == Train.name]
+        of_splits = minutes_of_raters(self.run.splits.rated, plan.splits.rates) if plan.splits else 0.0
+        return fsum([*(minutes_of_raters(rows, plan.rates) for rows in rated), of_splits])
 
 
 # ---- grow ----

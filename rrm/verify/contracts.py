@@ -1,7 +1,7 @@
 """All contracts, and which of them a part claims to keep: found out by its protocol."""
 
 from collections.abc import Callable, Mapping
-from inspect import isfunction, signature
+from inspect import getmembers, isfunction, signature
 from typing import Any
 
 from rrm.core.errors import PluginError
@@ -16,10 +16,13 @@ from rrm.core.protocols import (
     GrowingDecomposer,
     NodeSampler,
     Optimiser,
+    OutcomeOptimiser,
     Policy,
     Rater,
     RewardLearner,
     SourceSet,
+    SplitOptimiser,
+    SplitSampler,
 )
 from rrm.verify.decomposers import check_decomposer, check_growing_decomposer
 from rrm.verify.held import Held
@@ -27,6 +30,7 @@ from rrm.verify.models import check_composer, check_composer_learner, check_lear
 from rrm.verify.policies import check_optimiser, check_policy
 from rrm.verify.raters import check_rater
 from rrm.verify.sources import check_sampler, check_source_set
+from rrm.verify.splits import check_outcome_optimiser, check_split_optimiser, check_split_sampler
 
 __all__ = [
     "CONTRACTS",
@@ -37,10 +41,13 @@ __all__ = [
     "check_growing_decomposer",
     "check_learner",
     "check_optimiser",
+    "check_outcome_optimiser",
     "check_policy",
     "check_rater",
     "check_sampler",
     "check_source_set",
+    "check_split_optimiser",
+    "check_split_sampler",
     "contracts_of",
 ]
 
@@ -52,6 +59,9 @@ CONTRACTS: Mapping[str, tuple[tuple[type, ...], Check]] = {
     "optimiser": ((Optimiser,), check_optimiser),
     "decomposer": ((Decomposer, AsyncDecomposer), check_decomposer),
     "growing decomposer": ((GrowingDecomposer, AsyncGrowingDecomposer), check_growing_decomposer),
+    "split sampler": ((SplitSampler,), check_split_sampler),
+    "split optimiser": ((SplitOptimiser,), check_split_optimiser),
+    "outcome optimiser": ((OutcomeOptimiser,), check_outcome_optimiser),
     "rater": ((Rater, AsyncRater), check_rater),
     "learner": ((RewardLearner,), check_learner),
     "composer": ((Composer,), check_composer),
@@ -78,5 +88,5 @@ def contracts_of(part: Any) -> dict[str, Check]:
 
 def _has(part: object, protocol: type) -> bool:
     """Whether a part has a protocol's members, its methods as something to call: a number may bear the same name."""
-    methods = [name for name, member in vars(protocol).items() if isfunction(member) and not name.startswith("_")]
+    methods = [name for name, _ in getmembers(protocol, isfunction) if not name.startswith("_")]
     return isinstance(part, protocol) and all(callable(getattr(part, name)) for name in methods)

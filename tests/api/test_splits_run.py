@@ -1,16 +1,22 @@
 """A run whose decomposer learns between its rounds from comparisons of decompositions."""
 
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rrm
+from decomposers.learn_cuts import FromOutcomes
 from decomposers.segmenter import Segmenter
 from rrm.core.errors import ConfigError, PluginError
 from rrm.core.graph import TaskGraph
+from rrm.core.place import Place
+from rrm.core.protocols import TreeOutcome
 from rrm.core.splits import read_outline
-from rrm.core.values import Fitted, Improvement, Output, Rated
+from rrm.core.values import Composed, Fitted, Improvement, Output, Rated
+from rrm.feedback.minutes import minutes_of_raters
 from rrm.store.record import SqlStore, open_store
 from tests.toys import TOYS
 
@@ -18,6 +24,7 @@ PLANTED = "tasks.planted_cuts:PlantedCuts"
 RUN: dict[str, Any] = {
     **TOYS,
     "rounds": 2,
+    "flat": True,
     "train": {"plugin": PLANTED, "arguments": {"count": 5, "events": 8, "sign": "paragraph"}},
     "target": {"plugin": PLANTED, "arguments": {"count": 1, "events": 8, "sign": "paragraph", "seed": 1}},
     "decomposer": {
@@ -109,12 +116,137 @@ def test_new_sources_are_split_by_what_was_learned(out: Path, tmp_path: Path) ->
     assert spans == [expected.task(leaf).span for leaf in expected.leaves]
 
 
-def test_a_forecast_counts_the_questions_about_decompositions() -> None:
+def test_the_minutes_of_comparing_decompositions_are_in_the_runs_totals(out: Path) -> None:
+    from rrm.api import look
+
+    with open_store(out, "read") as record:
+        rated = [each for each in record.load(Rated) if each.request.place.subject == "split"]
+    cost = look.finished(out).cost
+    assert cost.splits is not None
+    assert (cost.splits.ratings, cost.splits.minutes) == (len(rated), pytest.approx(minutes_of_raters(rated)))
+    assert cost.minutes == pytest.approx(sum(level.minutes for level in cost.levels) + cost.splits.minutes)
+    assert cost.flat is not None
+    assert cost.minutes - 3 < cost.flat.minutes <= cost.minutes  # the flat baseline has as many
+
+
+def test_a_forecast_prices_the_questions_about_decompositions_as_the_run_spends_on_them(out: Path) -> None:
+    from rrm.api import look
     from rrm.api.forecast import forecast
     from rrm.api.runfile import run_of
 
-    notes = forecast(run_of(RUN))["notes"]
-    assert any("questions about decompositions come beside these" in note for note in notes)
+    said, cost = forecast(run_of(RUN)), look.finished(out).cost
+    assert cost.splits is not None
+    assert said["splits"]["ratings"] == cost.splits.ratings  # there is one round that learns, and its trees are known
+    assert said["splits"]["minutes"]["expected"] == pytest.approx(cost.splits.minutes, rel=0.3)
+    of_levels = sum(level["minutes"]["at_most"] for level in said["levels"])
+    assert said["rater_minutes"]["at_most"] > of_levels + said["splits"]["minutes"]["at_most"] - 0.5
+    assert said["people_minutes"] is None
+    once, twice = (
+        forecast(
+            run_of({**RUN, "splits": {**RUN["splits"], "rater": {"plugin": "people", "arguments": {"overlap": n}}}})
+        )
+        for n in (1, 2)
+    )
+    assert once["people_minutes"] == once["splits"]["minutes"]
+    assert 0 < 2 * once["splits"]["ratings"] == twice["splits"]["ratings"]
+
+
+def test_people_compare_decompositions_at_the_desk_while_others_rate_the_outputs(tmp_path: Path) -> None:
+    from rrm.api import look
+    from rrm.core.annotation import Lease, Submission
+    from rrm.core.errors import Waiting
+    from rrm.core.values import Comparison
+    from rrm.queue import open_desk
+    from tasks.planted_cuts import outline_quality
+
+    run = {**RUN, "splits": {**RUN["splits"], "rater": {"plugin": "people", "arguments": {"grace_seconds": 0}}}}
+    with pytest.raises(Waiting, match=r"0 of \d+ answers are in.*rrm annotate"):
+        rrm.run(out=tmp_path / "run", quiet=True, **run)
+
+    def better(lease: Lease) -> Comparison:
+        request = lease.first.request
+        first, second = outline_quality(request.view, [request.shown[at].text for at in lease.first.order])
+        return Comparison(int(second > first))
+
+    with open_desk(tmp_path / "run") as desk:
+        assert {place.subject for place in desk.places()} == {"split"}
+        anna = desk.add_person("anna", by="test").id
+        number = 0
+        while (lease := desk.claim(anna)) is not None:
+            desk.submit(anna, lease.id, [Submission(better(lease), lease.first.shown, seconds=3.0)], f"key-{number}")
+            number += 1
+    rrm.run(out=tmp_path / "run", quiet=True, **run)
+    report = look.finished(tmp_path / "run")
+    assert report.cost.splits is not None and report.cost.splits.ratings == number > 10
+    with open_store(tmp_path / "run", "read") as record:
+        rated = [each for each in record.load(Rated) if each.request.place.subject == "split"]
+        assert {each.feedback.rater for each in rated} == {anna}
+        assert 0 < improvement(record).kl <= 6.0
+
+
+OUTCOMES: dict[str, Any] = {
+    **RUN,
+    "train": {**RUN["train"], "trees": 3},
+    "decomposer": {**RUN["decomposer"], "arguments": {**RUN["decomposer"]["arguments"], "temperature": 1.0}},
+    "splits": {"plugin": "decomposers.learn_cuts:FromOutcomes", "kl_budget": 3.0},
+}
+
+
+class Noting(FromOutcomes):
+    """Keeps the outcomes that it learns from."""
+
+    seen: tuple[TreeOutcome, ...] = ()
+
+    def improve_by_outcomes(self, sampler: Any, anchor: Any, outcomes: Any, *rest: Any) -> Any:
+        type(self).seen = tuple(outcomes)
+        return super().improve_by_outcomes(sampler, anchor, outcomes, *rest)
+
+
+def test_a_decomposer_learns_from_what_came_of_its_trees(tmp_path: Path) -> None:
+    splits = {"plugin": Noting(), "kl_budget": 3.0}
+    report = rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "splits": splits})
+    with open_store(tmp_path / "run", "read") as record:
+        made = improvement(record)
+        composed = {each.output: np.mean(each.acceptance) for each in record.load(Composed)}
+        roots = defaultdict(list)
+        for output in record.load(Output):
+            roots[output.node].append(composed.get(output.id, 0.0))
+        rows = [each for each in record.load(Rated) if each.request.place == Place(0, "answer", 0)]
+    trees = Counter(outcome.source.id for outcome in Noting.seen)
+    assert len(trees) >= 3 and set(trees.values()) == {3}
+    for outcome in Noting.seen:
+        assert outcome.root == pytest.approx(max(roots[outcome.graph.root]))
+        leaves = {row.request.node for row in rows} & set(outcome.graph.leaves)
+        took = minutes_of_raters([row for row in rows if row.request.node in leaves])
+        assert outcome.minutes == pytest.approx(took / len(leaves))
+    with open_store(tmp_path / "run", "read") as record:
+        assert not [each for each in record.load(Rated) if each.request.place.subject == "split"]
+        assert not [each for each in record.load(Output) if each.node.startswith("split-")]
+    assert (made.place.round, made.how) == (0, "exact")
+    assert 0 < made.kl <= 3.0
+    assert report.cost.splits is None
+    assert any("nats a cut" in warning for warning in report.warnings)
+
+
+def test_trees_that_do_not_differ_teach_nothing_and_that_is_said(tmp_path: Path) -> None:
+    report = rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "decomposer": RUN["decomposer"]})
+    assert any("no training source had two trees that differ" in warning for warning in report.warnings)
+    with pytest.raises(ConfigError, match=r"train\.trees = 2 or more"):
+        rrm.run(out=tmp_path / "one", quiet=True, **{**OUTCOMES, "train": RUN["train"]})
+    with pytest.raises(ConfigError, match=r"\[splits.rater\] nobody rates decompositions"):
+        rater = {"rater": RUN["splits"]["rater"]}
+        rrm.run(out=tmp_path / "rated", quiet=True, **{**OUTCOMES, "splits": {**OUTCOMES["splits"], **rater}})
+
+
+def test_people_have_one_desk_and_its_settings_are_checked_before_anything_is_spent(tmp_path: Path) -> None:
+    people = {"plugin": "people", "arguments": {"overlap": 2}}
+    twice = {**RUN, "rater": people, "splits": {**RUN["splits"], "rater": {**people, "arguments": {"overlap": 3}}}}
+    with pytest.raises(ConfigError, match="people have one desk"):
+        rrm.run(out=tmp_path / "run", quiet=True, **twice)
+    unknown = {**RUN, "splits": {**RUN["splits"], "rater": {**people, "arguments": {"overlaps": 3}}}}
+    with pytest.raises(ConfigError, match="unknown key 'overlaps'"):
+        rrm.run(out=tmp_path / "run", quiet=True, **unknown)
+    assert not (tmp_path / "run" / "models").exists()
 
 
 def test_a_decomposer_that_is_no_distribution_cannot_learn(tmp_path: Path) -> None:

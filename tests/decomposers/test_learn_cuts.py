@@ -8,6 +8,7 @@ from decomposers.chunks import Chunks
 from decomposers.cut_features import NAMES
 from decomposers.learn_cuts import (
     Distil,
+    FromOutcomes,
     FromScores,
     LearnedCuts,
     Preferred,
@@ -20,10 +21,10 @@ from decomposers.learn_cuts import (
     preferred,
 )
 from decomposers.segmenter import Segmenter
-from rrm.core.errors import InputError
+from rrm.core.errors import ConfigError, InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
-from rrm.core.protocols import SplitOptimiser, Workspace
+from rrm.core.protocols import OutcomeOptimiser, SplitOptimiser, TreeOutcome, Workspace
 from rrm.core.roles import Train
 from rrm.core.splits import leaves_of, outline, read_outline, split_node, split_view
 from rrm.core.task import Source
@@ -198,6 +199,49 @@ def test_an_optimiser_of_decomposers_improves_within_its_budget_and_is_found_aga
     assert again.name == found.sampler.name
     with pytest.raises(InputError, match="segmenter:Segmenter, not of Chunks"):
         optimiser.load_splits(tmp_path, Chunks())  # type: ignore[arg-type]
+
+
+def outcomes(values: float, agreement: float, minutes: float) -> list[TreeOutcome]:
+    """Six trees of each text: what one is worth is in its root's score, its agreement or its minutes, times these."""
+    found = []
+    for text in TEXTS:
+        for tree in START.draw(text.source, 6, seed=11):
+            worth_ = value(text, tree)
+            root = 0.5 + values * worth_ / 10
+            found.append(TreeOutcome(text.source, tree, root, 0.5 + agreement * worth_ / 10, 3 - minutes * worth_))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "given"),
+    [
+        (FromOutcomes(), outcomes(1, 0, 0)),
+        (FromOutcomes(root=0.0, agreement=2.0), outcomes(0, 1, 0)),
+        (FromOutcomes(root=0.0, minutes=0.5), outcomes(0, 0, 1)),
+    ],
+)
+def test_what_came_of_trees_improves_a_segmenter_within_its_budget(
+    optimiser: FromOutcomes, given: list[TreeOutcome], tmp_path: Path
+) -> None:
+    assert isinstance(optimiser, OutcomeOptimiser)
+    found = optimiser.improve_by_outcomes(START, START, given, 4.0, 0, Workspace(tmp_path))
+    assert 0 < found.kl <= 4.0 and found.how == "exact"
+    assert optimiser.load_splits(tmp_path, START).name == found.sampler.name
+    assert isinstance(found.sampler, Segmenter)
+    assert worth(found.sampler, OTHERS) > worth(START, OTHERS) + 0.05
+
+
+def test_outcomes_that_nothing_tells_apart_change_nothing(tmp_path: Path) -> None:
+    equal = [each._replace(root=0.4, agreement=None, minutes=None) for each in outcomes(1, 0, 0)]
+    every = FromOutcomes(1.0, 1.0, 1.0)
+    assert every.improve_by_outcomes(START, START, equal, 4.0, 0, Workspace(tmp_path)).kl == 0
+    with pytest.raises(InputError, match="no outcomes"):
+        every.improve_by_outcomes(START, START, [], 4.0, 0, Workspace(tmp_path))
+    with pytest.raises(InputError, match="there is one alone"):
+        every.improve_by_outcomes(START, START, equal[:1], 4.0, 0, Workspace(tmp_path))
+    for weights in ({"root": -1.0}, {"root": 0.0}, {"ridge": 0.0}):
+        with pytest.raises(ConfigError):
+            FromOutcomes(**weights)
 
 
 def test_ratings_of_outlines_are_read_as_what_they_say_of_trees() -> None:

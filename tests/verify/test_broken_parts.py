@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,18 @@ from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.protocols import DrawnNode, Improved, Policy, PromptContext, ProposeJob, Seen, Start, Workspace
+from rrm.core.protocols import (
+    DrawnNode,
+    Improved,
+    ImprovedSplits,
+    Policy,
+    PromptContext,
+    ProposeJob,
+    Seen,
+    SplitSampler,
+    Start,
+    Workspace,
+)
 from rrm.core.roles import R, Ratings, Scorer, Train, for_fitting
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request
@@ -32,10 +43,13 @@ from rrm.verify.contracts import (
     check_growing_decomposer,
     check_learner,
     check_optimiser,
+    check_outcome_optimiser,
     check_policy,
     check_rater,
     check_sampler,
     check_source_set,
+    check_split_optimiser,
+    check_split_sampler,
     contracts_of,
 )
 from tests.verify.tilted import OneSentence, Steeper
@@ -236,6 +250,130 @@ def test_a_broken_decomposer_is_found(part: Halves, sentence: str) -> None:
     assert check_decomposer(Halves()).promises
     with pytest.raises(ContractError, match=sentence):
         check_decomposer(part)
+
+
+@dataclass
+class Pointed(Halves):
+    """Cuts once between two words, drawn with a probability that says how early: p, p(1 - p), ... to the last."""
+
+    early: float = 0.4
+
+    def decompose(self, source: Source, seed: int) -> TaskGraph:
+        return self.draw(source, 1, seed)[0]
+
+    def draw(self, source: Source, n: int, seed: int) -> list[TaskGraph]:
+        places, shares = self.shares(source)
+        drawn = generator("pointed", source.id, seed).choice(places, n, p=shares)
+        return [self.at(source, int(place), seed) for place in drawn]
+
+    def log_prob(self, source: Source, graph: TaskGraph) -> float:
+        places, shares = self.shares(source)
+        span = graph.task(graph.leaves[0]).span
+        assert span is not None
+        return float(np.log(shares[places.index(span.end)]))
+
+    def shares(self, source: Source) -> tuple[list[int], np.ndarray]:
+        places = [at for at, letter in enumerate(source.text) if letter == " "]
+        shares = self.early * (1 - self.early) ** np.arange(len(places))
+        return places, shares / shares.sum()
+
+    def at(self, source: Source, place: int, seed: int) -> TaskGraph:
+        ends = pairwise((0, place, len(source.text)))
+        tasks = tuple(Task("Tell.", source.id, Span(*each)) for each in ends)
+        whole = Task("Tell.", source.id, Span(0, len(source.text)))
+        graph = TaskGraph.start(whole, self.name, seed)
+        return graph.grow_all(lambda graph, node: Proposal(tasks if node.id == graph.root else ()))
+
+
+class Wavering(Pointed):
+    def draw(self, source: Source, n: int, seed: int) -> list[TaskGraph]:
+        return super().draw(source, n, seed + next(_TICKS))
+
+
+class Boastful(Pointed):
+    def log_prob(self, source: Source, graph: TaskGraph) -> float:
+        return super().log_prob(source, graph) / 2
+
+
+class Skewed(Pointed):
+    """Draws as if it were another, whose probabilities sum to one, too."""
+
+    def log_prob(self, source: Source, graph: TaskGraph) -> float:
+        return Pointed(early=0.7).log_prob(source, graph)
+
+
+class Certain(Pointed):
+    def log_prob(self, source: Source, graph: TaskGraph) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        (Wavering(), "gave other trees the second time"),
+        (Boastful(), "sum to"),
+        (Skewed(), "a tree was drawn"),
+        (Certain(), "log-probability of 0 or less"),
+    ],
+)
+def test_a_broken_sampler_of_trees_is_found(part: Pointed, sentence: str) -> None:
+    assert "has probabilities that sum to one" in check_split_sampler(Pointed()).promises
+    with pytest.raises(ContractError, match=sentence):
+        check_split_sampler(part)
+
+
+@dataclass
+class Earlier:
+    """Cuts earlier, which is as far from its anchor as it says; learns from scores and from outcomes alike."""
+
+    name: str = "earlier"
+    to: float = 0.5
+    says: float = 0.1
+    saved: float | None = None
+
+    def improve_splits(self, sampler: Pointed, *given: Any) -> ImprovedSplits:
+        return self._improved(given[-1])
+
+    def improve_by_outcomes(self, sampler: Pointed, *given: Any) -> ImprovedSplits:
+        return self._improved(given[-1])
+
+    def load_splits(self, folder: Path, anchor: SplitSampler) -> Pointed:
+        early = read_json(folder / "early.json")["early"]
+        return Pointed(f"pointed:{early}", early=early)
+
+    def _improved(self, workspace: Workspace) -> ImprovedSplits:
+        write_json(workspace.folder / "early.json", {"early": self.saved or self.to})
+        return ImprovedSplits(Pointed(f"pointed:{self.to}", early=self.to), self.says, "bound")
+
+
+class Aimless(Earlier):
+    def _improved(self, workspace: Workspace) -> ImprovedSplits:
+        return replace(self, to=0.5 + 0.001 * next(_TICKS))._keep(workspace)
+
+    def _keep(self, workspace: Workspace) -> ImprovedSplits:
+        return Earlier._improved(self, workspace)
+
+
+class Nameless(Earlier):
+    def _improved(self, workspace: Workspace) -> ImprovedSplits:
+        found = super()._improved(workspace)
+        return replace(found, sampler=Pointed(early=self.to))
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        (Earlier(says=0.7), "where 0.5 are allowed"),
+        (Earlier(saved=0.9), "is not the one that was saved"),
+        (Aimless(), "gave another decomposer"),
+        (Nameless(), "under the name of the one before"),
+    ],
+)
+def test_a_broken_optimiser_of_decomposers_is_found(part: Earlier, sentence: str) -> None:
+    for check in (check_split_optimiser, check_outcome_optimiser):
+        assert "keeps its budget of KL" in check(Earlier(), Pointed()).promises  # type: ignore[operator]
+        with pytest.raises(ContractError, match=sentence):
+            check(part, Pointed())  # type: ignore[operator]
 
 
 class Endless(NestedQuestions):

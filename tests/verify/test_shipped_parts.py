@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from inspect import isabstract, isclass, isfunction, signature
+from inspect import getmembers, isabstract, isclass, isfunction, signature
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -23,6 +23,7 @@ from decomposers.language_model import LanguageModelDecomposer
 from decomposers.plans import LanguageModelPlanner
 from decomposers.powering import Powering
 from decomposers.questions import RecordedSteps
+from decomposers.segmenter import Segmenter
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
@@ -96,6 +97,7 @@ def about_outlines() -> dict[str, Any]:
 
 
 MADE: dict[type, Callable[[], Any]] = {
+    Segmenter: lambda: Segmenter(leaf_tokens=8, fan_in=(2, 2)),
     Chunks: lambda: Chunks(leaf_tokens=60),
     LanguageModelDecomposer: lambda: LanguageModelDecomposer(assistant()),
     LanguageModelPlanner: lambda: LanguageModelPlanner(assistant()),
@@ -145,6 +147,8 @@ def requests_of() -> dict[type, list[Request]]:
 GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
     "policy": lambda kind: {"count": load_tokenizer().count},
     "optimiser": lambda kind: {"sampler": Extractive()},
+    "split optimiser": lambda kind: {"sampler": Segmenter(leaf_tokens=60, fan_in=(4, 3))},
+    "outcome optimiser": lambda kind: {"sampler": Segmenter(leaf_tokens=60, fan_in=(4, 3))},
     "growing decomposer": lambda kind: {"source": sources_of()[kind]} if kind in sources_of() else {},
     "rater": lambda kind: {"requests": requests_of()[kind]} if kind in requests_of() else {},
     "learner": lambda kind: about_outlines() if kind in (OutlineHead, SplitRewards) else {},
@@ -167,7 +171,7 @@ def claimed(kind: type) -> set[str]:
     found = set()
     for name, (protocols, _) in CONTRACTS.items():
         for protocol in protocols:
-            methods = [key for key, member in vars(protocol).items() if isfunction(member) and key[0] != "_"]
+            methods = [key for key, _ in getmembers(protocol, isfunction) if key[0] != "_"]
             if not getattr(kind, "_is_protocol", False) and all(
                 callable(getattr(kind, each, None)) for each in methods
             ):
