@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         Loaded as Loaded,
         load as load,
     )
+    from rrm.api.optimizing import optimize as optimize
     from rrm.api.options import (
         Event as Event,
     )
@@ -156,6 +157,7 @@ _HOMES = {
         "Loaded",
         "load",
     ),
+    "rrm.api.optimizing": ("optimize",),
     "rrm.api.options": ("Event",),
     "rrm.api.reward_function": ("reward_function",),
     "rrm.api.runfile": ("run_file",),

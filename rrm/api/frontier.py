@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from rrm.api.look import settings_of
+from rrm.api.loaded import Loaded, load
 from rrm.api.plugins import make, named
-from rrm.api.recorded import recorded_trees, seen_in_training
+from rrm.api.recorded import seen_in_training
+from rrm.api.scorers import By, composed_scorer, level_scorer
 from rrm.api.terminal import bar
-from rrm.api.wiring import Parts
-from rrm.api.worker import ModelScorer, RunWorker
 from rrm.core.errors import InputError, PluginError, RrmError
 from rrm.core.ids import seed_for
 from rrm.core.place import level_name
-from rrm.core.protocols import GoldSet, Optimiser, Policy, ProposeJob, Seen, Workspace
+from rrm.core.protocols import GoldSet, Improved, Optimiser, Policy, ProposeJob, Seen, Workspace
 from rrm.core.roles import Scorer, Train
-from rrm.core.values import OVERALL, Fitted, Group, Output
+from rrm.core.values import OVERALL, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
 from rrm.report.frontier import FittedLaw, Frontier, Optimised, write_frontier
-from rrm.store.record import SqlStore, open_store
 
 _ANCHORED: Mapping[str, Any] = {"optimiser": {"plugin": "rrm.policy.kl_anchored:KLAnchored"}}
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -56,31 +54,47 @@ def frontier(
     sources are learned from; policies are measured on up to `most_nodes` nodes of the other half, with `outputs` each.
     Scores of a source are those of models that were not fitted on it. Gold is only reported. A method that cannot
     improve this policy is named with its reason. The page and the JSON are written into the run's folder, under
-    `frontier`. Raises InputError for a run without models of role train, or with fewer than two training sources.
+    `frontier`. Raises InputError where `Setting.of` does.
     """
     asked = _methods(methods)
     if not budgets or any(not 0 < budget < float("inf") for budget in budgets):
         raise InputError(f"budgets are nats above 0, got {', '.join(map(str, budgets)) or 'none'}")
     folder = Path(directory)
-    with open_store(folder, "read") as record:
-        setting = _Setting.of(record, folder, level, outputs, most_nodes, seed)
-        points, failed = [], {}
+    with load(folder) as run:
+        setting = Setting.of(run, level, outputs, most_nodes, seed)
+        points: list[Optimised] = []
+        failed: dict[str, str] = {}
         with bar("optimising") as tell:
             for at, (name, (path, arguments)) in enumerate(asked.items()):
-                try:
-                    optimiser = _optimiser(path, arguments)
-                    for budget in sorted(budgets):
-                        points.append(setting.point(name, optimiser, budget))
-                except RrmError as error:
-                    failed[name] = str(error)
+                found, refused = _points(setting, name, path, arguments, sorted(budgets))
+                points += found
+                failed |= refused
                 tell(at + 1, len(asked))
-        found = setting.frontier(points, failed)
-    write_frontier(found, folder / "frontier")
-    return found
+        whole = setting.frontier(points, failed)
+    write_frontier(whole, folder / "frontier")
+    return whole
+
+
+def _points(
+    setting: "Setting", name: str, path: str, arguments: Mapping[str, Any], budgets: Sequence[float]
+) -> tuple[list[Optimised], dict[str, str]]:
+    """Return a method's points, and why there is none: at all, or at some budget."""
+    points: list[Optimised] = []
+    failed: dict[str, str] = {}
+    try:
+        optimiser = optimiser_of(path, arguments)
+    except RrmError as error:
+        return [], {name: str(error)}
+    for budget in budgets:
+        try:
+            points.append(setting.point(name, optimiser, budget))
+        except RrmError as error:
+            failed[f"{name} at {budget:g} nats"] = str(error)
+    return (points, failed) if points else ([], {name: next(iter(failed.values()))})
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """What methods are tried on: the run's first policy, its models, and nodes to learn from and to measure at."""
 
     run: str
@@ -94,33 +108,34 @@ class _Setting:
     seed: int
 
     @classmethod
-    def of(cls, record: SqlStore, folder: Path, level: int, outputs: int, most: int, seed: int) -> "_Setting":
-        settings, trees = settings_of(record, folder), recorded_trees(record)
-        parts = Parts(settings, record, looking=True)
-        worker = RunWorker(parts, folder)
-        seen = seen_in_training(record, trees, level)
+    def of(cls, run: Loaded, level: int, outputs: int, most: int, seed: int, by: By = "level") -> "Setting":
+        """Return a run's setting at a level; scores are those of the level's models, or composed.
+
+        Raises InputError for a run without models of role train, with a policy that waits for somebody, or with fewer
+        than two training sources.
+        """
+        seen = seen_in_training(run.record, run.trees, level)
         sources = sorted({each.source for each in seen})
         if len(sources) < 2:
             raise InputError(
-                f"{folder} has questions at level {level} about {len(sources)} training sources: two are needed, "
-                "one to learn from and one to measure on"
+                f"{run.directory} has questions at level {level} about {len(sources)} training sources: two are "
+                "needed, one to learn from and one to measure on"
             )
         half = set(sources[: len(sources) // 2])
         random = np.random.default_rng(seed)
         held = [each for each in seen if each.source not in half]
         kept = sorted(random.permutation(len(held))[:most])
-        fitted: list[Fitted] = [each for each in record.load(Fitted) if each.role == Train.name]
-        last = {each.place.level: each for each in fitted if each.place.subject == "answer"}
-        if not last:
-            raise InputError(f"{folder} has no reward model of role train yet: wait until its first level is fitted")
+        parts = run.worker.parts
         known, anchor = parts.train_set, parts.policy
         if not isinstance(anchor, Policy):
-            raise InputError(f"{folder}: its policy waits for somebody, and would be asked and paid for every output")
+            raise InputError(
+                f"{run.directory}: its policy waits for somebody, and would be asked and paid for every output"
+            )
         return cls(
-            run=settings.name,
-            level=level_name(level, trees.height),
+            run=parts.run.name,
+            level=level_name(level, run.trees.height),
             anchor=anchor,
-            scorer=ModelScorer[Train](tuple(last.values()), worker.models),
+            scorer=composed_scorer(run)[0] if by == "composed" else level_scorer(run),
             gold=known if isinstance(known, GoldSet) else None,
             learning=[each for each in seen if each.source in half],
             measuring=[held[at] for at in kept],
@@ -129,15 +144,18 @@ class _Setting:
         )
 
     def point(self, name: str, optimiser: Optimiser, budget: float) -> Optimised:
-        """Return what an optimiser makes of the anchor with a budget."""
+        """Return what an optimiser makes of the anchor with a budget, measured."""
         with TemporaryDirectory() as work:
-            seed, place = seed_for(self.seed, name, budget), Workspace(Path(work))
-            found = optimiser.improve(self.anchor, self.anchor, self.learning, self.scorer, budget, seed, place)
-            return self._measured(name, found.sampler, budget, found.kl, found.how)
+            return self.measured(name, self.improved(name, optimiser, budget, Path(work)), budget)
+
+    def improved(self, name: str, optimiser: Optimiser, budget: float, folder: Path) -> Improved:
+        """Return what an optimiser makes of the anchor with a budget, saved in a folder."""
+        seed = seed_for(self.seed, name, budget)
+        return optimiser.improve(self.anchor, self.anchor, self.learning, self.scorer, budget, seed, Workspace(folder))
 
     def frontier(self, points: Sequence[Optimised], failed: Mapping[str, str]) -> Frontier:
         """Return everything together, the anchor measured in the same way, and a law for each method where it fits."""
-        anchor = self._measured("anchor", self.anchor, 0.0, 0.0, "exact")
+        anchor = self.measured("anchor", Improved(self.anchor, 0.0, "exact"), 0.0)
         laws = {name: _law(name, points, anchor) for name in dict.fromkeys(point.method for point in points)}
         return Frontier(
             run=self.run,
@@ -152,12 +170,13 @@ class _Setting:
             failed=failed,
         )
 
-    def _measured(self, name: str, policy: Policy, budget: float, kl: float, how: str) -> Optimised:
+    def measured(self, name: str, found: Improved, budget: float) -> Optimised:
+        """Return gold, proxy and diversity of a policy's outputs at the nodes that are measured at."""
         jobs = [
             ProposeJob(each.prompt_context, self.outputs, seed_for(self.seed, "measure", each.prompt_context.node))
             for each in self.measuring
         ]
-        made = policy.propose(jobs)
+        made = found.sampler.propose(jobs)
         groups = [
             Group(each.source, each.prompt_context.place, each.prompt_context.view, tuple(o.text for o in outputs))
             for each, outputs in zip(self.measuring, made, strict=True)
@@ -169,8 +188,8 @@ class _Setting:
         return Optimised(
             name,
             budget,
-            float(kl),
-            how,
+            float(found.kl),
+            found.how,
             None if gold is None else float(gold.mean()),
             None if gold is None else cluster_interval(gold, sources, lambda rows: float(rows.mean()), seed=self.seed),
             float(proxy.mean()),
@@ -193,20 +212,28 @@ class _Setting:
 
 
 def _methods(asked: Sequence[str]) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for name in asked or METHODS:
-        if name in METHODS:
-            found[name] = METHODS[name]
-        elif ":" in name:
-            found[name.partition(":")[2]] = (name, {})
-        else:
-            raise InputError(
-                f"there is no method {name!r}: name one of {', '.join(METHODS)}, or package.module:Optimiser"
-            )
-    return found
+    return dict(method(name) for name in asked or METHODS)
 
 
-def _optimiser(path: str, arguments: Mapping[str, Any]) -> Optimiser:
+def method(name: str) -> tuple[str, tuple[str, Mapping[str, Any]]]:
+    """Return a way of optimising by its name in `METHODS` (hyphens and capitals do not matter) or import string.
+
+    With it come its import string and its arguments. Raises InputError for any other name.
+    """
+    if ":" in name:
+        return name.partition(":")[2], (name, {})
+    known = {_plain(each): each for each in METHODS}
+    if _plain(name) not in known:
+        raise InputError(f"there is no method {name!r}: name one of {', '.join(METHODS)}, or package.module:Optimiser")
+    return known[_plain(name)], METHODS[known[_plain(name)]]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", " ")
+
+
+def optimiser_of(path: str, arguments: Mapping[str, Any]) -> Optimiser:
+    """Return the optimiser that an import string names; raise PluginError where it names none."""
     made = named(make(path, arguments, {}, "improve"), path, arguments)
     if not isinstance(made, Optimiser):
         raise PluginError(f"{path} is no optimiser: it needs `improve` and `load`")

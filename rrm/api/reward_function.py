@@ -1,18 +1,14 @@
 """A run's scores as a reward function, for anybody's TRL script."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rrm.api.composed import ComposedScorer
 from rrm.api.loaded import Loaded
 from rrm.api.recorded import seen_in_training
+from rrm.api.scorers import composed_scorer
 from rrm.api.worker import ModelScorer
-from rrm.core.errors import InputError
 from rrm.core.place import Place
-from rrm.core.protocols import Seen
 from rrm.core.roles import Scorer, Train
-from rrm.core.values import Fitted
 from rrm.policy.kl_anchored import Reward
 from rrm.policy.reward_function import RewardFunction
 
@@ -32,6 +28,7 @@ def reward_function(
     """
     run = Loaded(Path(directory), parts)
     try:
+        scorer: Scorer[Train]
         if place is None:
             scorer, seen = composed_scorer(run)
         else:
@@ -43,13 +40,3 @@ def reward_function(
         run.close()
         raise
     return RewardFunction(scorer, seen, reward)
-
-
-def composed_scorer(run: Loaded) -> tuple[Scorer[Train], Sequence[Seen]]:
-    """Return who gives the composed scores of a run's training nodes, and these nodes."""
-    fitted: list[Fitted] = [each for each in run.models() if each.role == Train.name and each.place.subject == "answer"]
-    if not fitted:
-        raise InputError(f"{run.directory} has no reward model of role train yet: wait until its first level is fitted")
-    models = {each.place.level: (each, run.worker.models.load(each)) for each in fitted}
-    seen = seen_in_training(run.record, run.trees)
-    return ComposedScorer(run.record, run.trees, models, run.composer(), seen), seen

@@ -75,6 +75,13 @@ class Rows(StrEnum):
     csv = "csv"
 
 
+class Scored(StrEnum):
+    """By what an output is scored when a policy is optimised."""
+
+    level = "level"
+    composed = "composed"
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(__version__)
@@ -284,6 +291,34 @@ def frontier(
     found = tried(directory, tuple(methods or ()), nats, level, outputs, nodes)
     typer.echo(json.dumps(found.to_json()) if as_json else frontier_text(found))
     typer.echo(f"the figure is in {directory / 'frontier' / 'frontier.html'}", err=True)
+
+
+@app.command()
+def optimize(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run's folder.")],
+    method: Annotated[str, typer.Option(help="A way of optimising, such as best-of-n, or package.module:Optimiser.")],
+    kl_budget: Annotated[float, typer.Option(help="The most KL from the run's policy, in nats a node.")],
+    score: Annotated[Scored, typer.Option(help="By the level's model, or composed with what was read below.")] = (
+        Scored.level
+    ),
+    level: Annotated[int, typer.Option(min=0, help="At which level; 0 is the leaves.")] = 0,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="An argument of the method: key=value.")] = None,
+    outputs: Annotated[int, typer.Option(min=1, help="Outputs a node that are measured.")] = 8,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that are measured at, at most.")] = 40,
+    seed: Annotated[int, typer.Option(help="Makes all that is random.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the policy goes; the same folder resumes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Optimise a run's policy within a budget of KL, keep it, and measure it on sources that it did not learn from."""
+    from rrm.api.optimizing import optimize as optimized
+    from rrm.report.frontier import frontier_text
+
+    found = optimized(
+        directory, method, kl_budget, by=score.value, level=level, changes=tuple(changes or ()),
+        outputs=outputs, most_nodes=nodes, seed=seed, out=out,
+    )  # fmt: skip
+    typer.echo(json.dumps(found.to_json()) if as_json else frontier_text(found.measured))
+    typer.echo(f"the policy is in {found.folder}", err=True)
 
 
 @app.command()

@@ -55,10 +55,16 @@ class BestOfN:
     ) -> Improved:
         """Return the anchor's best of n; see `Optimiser`. The sampler is not asked.
 
-        Raises InputError if the bound on the KL of the `n` that was set is above the budget.
+        Raises InputError if the bound on the KL of the `n` that was set is above the budget, or where n is 1.
         """
         check(seen, kl_budget)
         n = self.n or largest_n(kl_budget)
+        if n == 1:
+            raise InputError(
+                "the best of 1 is the anchor itself: "
+                + ("set n to 2 or more" if self.n else f"the best of 2 takes a budget of {kl_bound(2) + 5e-5:.4f} nats")
+                + f", got {self.n or kl_budget:g}"
+            )
         if kl_bound(n) > kl_budget:
             raise InputError(
                 f"the best of {n} may be {kl_bound(n):.3f} nats from the anchor, more than the budget of {kl_budget}: "

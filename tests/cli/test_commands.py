@@ -550,3 +550,16 @@ def test_the_frontier_of_a_run_is_printed_with_gold_and_drawn(folder: Path) -> N
     assert set(told["laws"]) == {"quantilizer", "policy gradient"}
     refused = command("frontier", str(folder), "--budgets", "little").exception
     assert isinstance(refused, ConfigError) and "takes numbers with commas between" in str(refused)
+
+
+def test_one_way_of_optimising_is_printed_kept_and_told_as_json(folder: Path, tmp_path: Path) -> None:
+    asked = ("optimize", str(folder), "--method", "quantilizer", "--kl-budget", "0.7", "--nodes", "4", "--outputs", "4")
+    done = command(*asked, "--set", "q=0.6", "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.output.splitlines()[2:5]] == ["method", "anchor", "quantilizer"]
+    told = json.loads(command(*asked, "--set", "q=0.6", "--out", str(tmp_path), "--json").stdout.splitlines()[-1])
+    assert told == json.loads((tmp_path / "optimized.json").read_text())
+    assert told["how"] in ("exact", "bound") and 0 < told["kl"] <= 0.51083 and told["score"] == "level"
+    refused = command(*asked, "--set", "q=0.4").exception
+    assert isinstance(refused, InputError) and "set q to at least 0.4966" in str(refused)
+    assert command("optimize", str(folder), "--kl-budget", "1").exit_code == 2
