@@ -1,7 +1,7 @@
 """From a finished run to its report: the levels evaluated, the targets' scores, the rounds, gold where it is known."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rrm.api.calls import call_notes, calls_reports
+from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.people import rates_of
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
@@ -16,7 +17,7 @@ from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, KnownRater, Policy, PromptContext, RewardModel
-from rrm.core.report import Cost, Interval, LevelReport, Report, StageCost, TargetReport, Use
+from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select
 from rrm.core.values import OVERALL, Fitted, Group, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
@@ -66,7 +67,8 @@ def build_report(finished: FinishedRun) -> Report:
         else None
     )
     rated = [row for level in outcome.levels for row in level.rated]
-    cost = _cost(finished)
+    cost, proposers = _cost(finished), _proposers(finished)
+    pressure = by_node(outcome, proposers)
     return Report(
         name=parts.run.name,
         train_sources=len(parts.train) or len({row.request.source for row in rated}),
@@ -78,16 +80,21 @@ def build_report(finished: FinishedRun) -> Report:
         levels=levels,
         flat=flat,
         targets=tuple(
-            _with_gold(finished, _with_blame(finished, target)) for target in target_reports(outcome, finished.composer)
+            _with_pressure(_with_gold(finished, _with_blame(finished, target)), pressure)
+            for target in target_reports(outcome, finished.composer)
         ),
         cost=cost,
         seconds=finished.seconds,
         anchored=outcome.run.anchored,
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
-        warnings=(*_warnings(outcome, levels), *call_notes(cost.by_asker)),
+        warnings=(
+            *_warnings(outcome, levels),
+            *understatements(outcome, finished.worker),
+            *call_notes(cost.by_asker),
+        ),
         notes=parts.notes,
         settings=parts.run.to_json(),
-        rounds=round_reports(outcome, _policies(finished), finished.worker.policy(None)) if _proposes(parts) else (),
+        rounds=with_ledger(outcome, round_reports(outcome, _policies(finished), parts.policy), proposers),
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
     )
@@ -258,13 +265,23 @@ def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int],
     return StageCost(level, len(rated), shown.views + shown.outputs, minutes, published)
 
 
-def _proposes(parts: Parts) -> bool:
-    return isinstance(parts.policy, Policy)
-
-
 def _policies(finished: FinishedRun) -> dict[str, Policy]:
+    return {name: policy for name, (_, policy) in _proposers(finished).improved.items()}
+
+
+def _proposers(finished: FinishedRun) -> Proposers:
     run = finished.outcome.run
-    return {each.policy: finished.worker.policy(each) for each in (*run.plan.policies, *run.improvements)}
+    improved = {each.policy: (each, finished.worker.policy(each)) for each in (*run.plan.policies, *run.improvements)}
+    return Proposers(finished.parts.policy, improved)
+
+
+def _with_pressure(target: TargetReport, pressure: Mapping[str, Nats]) -> TargetReport:
+    """Return a target whose nodes say what optimising came to there."""
+    trees = tuple(
+        replace(tree, nodes=tuple(replace(node, pressure=pressure.get(node.id)) for node in tree.nodes))
+        for tree in target.trees
+    )
+    return replace(target, trees=trees)
 
 
 def _uses(outcome: Outcome) -> tuple[Use, ...]:

@@ -1,5 +1,6 @@
 """Where a run's work is done: the parts of a run, opened in a folder, as the worker of an engine."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +27,7 @@ from rrm.core.protocols import (
     Composer,
     Decomposer,
     GrowingDecomposer,
+    Improved,
     JoinedRating,
     OutcomeOptimiser,
     Policy,
@@ -74,6 +76,9 @@ from rrm.pipeline.stages import (
     SplitJob,
     TraceJob,
 )
+from rrm.policy.distance import Measured, measured, understated
+
+_log = logging.getLogger("rrm.api")
 
 MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
 _SCORER = "scorer.json"
@@ -342,11 +347,12 @@ class RunWorker:
             folder = self.folder / POLICIES / improved.path
             fitted = tuple(self._fitted(each) for each in read_json(folder / _SCORER)["models"])
             scorer = for_improving(ModelScorer[Train](fitted, self.models))
-            anchor = self.policy(self._improvement(improved.anchor))
+            anchor = self.policy(self.improvement(improved.anchor))
             self._policies[improved.policy] = self.parts.optimiser.load(folder, anchor, scorer)
         return self._policies[improved.policy]
 
-    def _improvement(self, policy: str) -> Improvement | None:
+    def improvement(self, policy: str) -> Improvement | None:
+        """Return what stands on record about a policy that was improved; None for the run's first."""
         if self.parts.store is None or policy == self.parts.policy.name:
             return None
         return next((each for each in self.parts.store.load(Improvement) if each.policy == policy), None)
@@ -517,9 +523,7 @@ class RunWorker:
         work = replace(self._workspace(action), folder=folder)
         optimiser = self.parts.optimiser
         found = optimiser.improve(start, anchor, job.seen, scorer, job.kl_budget, job.seed, work)
-        if not np.isfinite(found.kl) or found.kl > job.kl_budget + 1e-9:
-            gone = f"{found.kl:.3f} nats from its anchor, where {job.kl_budget:g} are allowed"
-            raise PluginError(f"[improve] {optimiser.name} went {gone}")
+        _within_budget(optimiser.name, found, measured(found.sampler, anchor, job.seen, job.seed), job.kl_budget)
         self._policies[found.sampler.name] = found.sampler
         names = found.sampler.name, start.name, anchor.name
         return (Improvement(job.place, path, *names, float(found.kl), job.kl_budget, found.how, job.level),)
@@ -557,6 +561,19 @@ class RunWorker:
 def _cause(error: Exception) -> str:
     """Return an error's kind and what it says, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _within_budget(optimiser: str, found: Improved, truth: Measured | None, kl_budget: float) -> None:
+    """Raise PluginError for a policy that went beyond its budget of KL, by what it says or by what was measured."""
+    if not np.isfinite(found.kl) or found.kl > kl_budget + 1e-9:
+        gone = f"{found.kl:.3f} nats from its anchor, where {kl_budget:g} are allowed"
+        raise PluginError(f"[improve] {optimiser} went {gone}")
+    if truth is None or not understated(found.kl, truth):
+        return
+    if truth.least > kl_budget + 1e-9:
+        gone = f"{truth.nats:.3f} nats ({truth.how}) from its anchor, where {kl_budget:g} are allowed"
+        raise PluginError(f"[improve] {optimiser} says that it spent {found.kl:.3f} nats, and went {gone}")
+    _log.warning("[improve] %s says that it spent %.3f nats a node, and spent %.3f", optimiser, found.kl, truth.nats)
 
 
 def _refuse_nothing(ask: ProposeJob) -> None:

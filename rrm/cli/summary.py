@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rrm.core.place import level_name
-from rrm.core.report import Interval, LevelReport, Report, RoundLevel, TargetReport, Use
+from rrm.core.report import Interval, LevelReport, Nats, Report, RoundLevel, TargetReport, Use
 
 LONELY = "needs two or more training sources"
 
@@ -27,7 +27,8 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
         console.print(f"accuracy on held-out sources {LONELY}: there is one")
     if len(report.rounds) > 1:
         console.print(_rounds(report))
-    for line in (*_choices(report), *_raters(report), *(each for target in report.targets for each in _target(target))):
+    targets = (each for target in report.targets for each in _target(target))
+    for line in (*_ledger(report), *_choices(report), *_raters(report), *targets):
         console.print(line)
     for line in (*report.notes, *report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
@@ -61,6 +62,22 @@ def _round(level: RoundLevel) -> list[str]:
     numbers = (level.gold_mean, level.proxy_mean, level.kl)
     spent = f"{level.spent.nats:.2f} {level.spent.how}" if level.spent else "-"
     return [*map(_number, numbers), spent, _share(level.of_budget), _number(level.entropy), _share(level.moved)]
+
+
+def _ledger(report: Report) -> Iterator[str]:
+    """Say what optimising came to in every round, in nats over a whole tree, level by level."""
+    for each in report.rounds:
+        if each.ledger and each.ledger.tree and each.ledger.tree.nats:
+            levels = ", ".join(
+                f"{level_name(level.level, report.top)} {_nats(level.node)} a node" for level in each.ledger.levels
+            )
+            yield f"round {each.round + 1}: optimised by {_nats(each.ledger.tree)} nats a tree ({levels})"
+
+
+def _nats(nats: Nats | None) -> str:
+    if nats is None:
+        return "unknown"
+    return f"{'at most ' if nats.how == 'bound' else ''}{nats.nats:.2f}{' est.' if nats.how == 'estimated' else ''}"
 
 
 def _choices(report: Report) -> Iterator[str]:

@@ -3,6 +3,7 @@
 None stands for "undefined here" everywhere: no gold, too few rows, not estimable.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import Any, NamedTuple
@@ -166,9 +167,33 @@ class Candidate:
     times: int = 1  # how often the policy proposed this text
 
 
+class Nats(NamedTuple):
+    """An amount of optimisation pressure in nats, and how it is known: exact, estimated or a bound."""
+
+    nats: float
+    how: str
+
+
+def added(parts: Sequence[Nats | None]) -> Nats | None:
+    """Return the sum, None where a part is unknown.
+
+    It is exact if all its parts are, an estimate if one of them is an estimate, and else a bound. Parts of zero nats
+    leave what is known as it is.
+    """
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    hows = {part.how for part in known if part.nats}
+    how = "estimated" if "estimated" in hows else "bound" if "bound" in hows else "exact"
+    return Nats(fsum(part.nats for part in known), how)
+
+
 @dataclass(frozen=True)
 class NodeReport:
-    """One node of a target's tree, its candidates best first, or the failure that befell it."""
+    """One node of a target's tree, its candidates best first, or the failure that befell it.
+
+    `pressure` is what optimising came to here in the last round: see `LedgerLevel`.
+    """
 
     id: str
     level: int
@@ -181,6 +206,7 @@ class NodeReport:
     blame: float | None = None  # how much the root's score would rise if this node's own were as good as can be, or,
     # where claims were followed, if no claim had been changed here
     subtree_blame: float | None = None  # and if all below it were, too
+    pressure: Nats | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +264,74 @@ class RoundLevel:
 
 
 @dataclass(frozen=True)
+class LedgerLevel:
+    """What optimising came to at one level in one round, over the targets' nodes, and what was gained by it.
+
+    `policy` is how far the policy that proposed lies from the run's first, and `choice` what choosing among each node's
+    candidates adds, both in nats a node; `policy` is None where that is not known. With more than one candidate
+    `policy` is measured on the outputs that were chosen, where their probabilities are known: by the chain rule, the
+    sum is then that of what was chosen from what the first policy writes. `chosen_proxy` and `chosen_gold` say by how
+    much the chosen outputs' acceptance and gold exceed those of all candidates, and `gold_since` by how much the
+    candidates' mean gold exceeds that in the round before. `gap` is the acceptance of the chosen outputs less their
+    gold, and `gap_all` that of all candidates.
+    """
+
+    level: int
+    nodes: int
+    candidates: float
+    policy: Nats | None
+    choice: Nats
+    chosen_proxy: float | None = None
+    chosen_gold: float | None = None
+    gold_since: float | None = None
+    gap: float | None = None
+    gap_all: float | None = None
+
+    @property
+    def node(self) -> Nats | None:
+        """Both together, in nats a node."""
+        return added((self.policy, self.choice))
+
+    @property
+    def total(self) -> Nats | None:
+        """Both together, in nats over all nodes of the level."""
+        return Nats(self.nodes * self.node.nats, self.node.how) if self.node else None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What optimising came to in a round: level by level, leaves first, and for the targets' `trees`.
+
+    `among_trees` is what choosing a target's output among the roots of several trees may add, in nats a target.
+    """
+
+    levels: tuple[LedgerLevel, ...]
+    trees: int
+    among_trees: Nats | None = None
+
+    @property
+    def tree(self) -> Nats | None:
+        """The nats of one tree in the mean: by the chain rule, the sum over its nodes."""
+        total = added([level.total for level in self.levels])
+        return Nats(total.nats / self.trees, total.how) if total and self.trees else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "levels": [_ledger_json(level) for level in self.levels],
+            "trees": self.trees,
+            "tree": self.tree._asdict() if self.tree else None,
+            "among_trees": self.among_trees._asdict() if self.among_trees else None,
+        }
+
+
+def _ledger_json(level: LedgerLevel) -> dict[str, Any]:
+    names = ("level", "nodes", "candidates", "chosen_proxy", "chosen_gold", "gold_since", "gap", "gap_all")
+    row = {name: getattr(level, name) for name in names}
+    booked = {"policy": level.policy, "choice": level.choice, "node": level.node}
+    return row | {name: nats and nats._asdict() for name, nats in booked.items()}
+
+
+@dataclass(frozen=True)
 class PolicyChoice:
     """What the judge of role select said of a policy that a round had made.
 
@@ -263,7 +357,7 @@ class PolicyChoice:
 
 @dataclass(frozen=True)
 class RoundReport:
-    """One round, level by level, leaves first, and what was said of the policies made at its end.
+    """One round, level by level, leaves first, what was said of the policies made at its end, and what optimising cost.
 
     Rounds count from 0.
     """
@@ -271,10 +365,12 @@ class RoundReport:
     round: int
     levels: tuple[RoundLevel, ...]
     choices: tuple[PolicyChoice, ...] = ()
+    ledger: Ledger | None = None
 
     def to_json(self) -> dict[str, Any]:
         levels, choices = ([each.to_json() for each in rows] for rows in (self.levels, self.choices))
-        return {"round": self.round, "levels": levels, "choices": choices}
+        ledger = self.ledger.to_json() if self.ledger else None
+        return {"round": self.round, "levels": levels, "choices": choices, "ledger": ledger}
 
 
 @dataclass(frozen=True)

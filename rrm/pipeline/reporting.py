@@ -8,7 +8,7 @@ import numpy as np
 from rrm.compose.tree import Blame, blame
 from rrm.core.claims import Chain, chains
 from rrm.core.errors import InputError
-from rrm.core.protocols import Composer, Divergence, Policy, PromptContext
+from rrm.core.protocols import AsyncPolicy, Composer, Divergence, Policy, PromptContext
 from rrm.core.report import (
     Candidate,
     Interval,
@@ -151,7 +151,9 @@ def made_of_parts(outcome: Outcome) -> list[Made]:
 # ---- rounds ----
 
 
-def round_reports(outcome: Outcome, policies: Mapping[str, Policy], anchor: Policy) -> tuple[RoundReport, ...]:
+def round_reports(
+    outcome: Outcome, policies: Mapping[str, Policy], anchor: Policy | AsyncPolicy
+) -> tuple[RoundReport, ...]:
     """Return, round by round and level by level, what target outputs came to and how far policies had gone.
 
     `policies` are those that proposed, by name; distances are from `anchor`, exact where the policy knows them.
@@ -188,7 +190,7 @@ def _round_level(
     before: RoundOutcome | None,
     level: int,
     policies: Mapping[str, Policy],
-    anchor: Policy,
+    anchor: Policy | AsyncPolicy,
     budget: float | None,
 ) -> RoundLevel:
     nodes = [
@@ -202,8 +204,11 @@ def _round_level(
     policy = policies[improved.policy] if improved else anchor
     shown = [current.state.prompt_contexts[node] for node in nodes]
     exact = policy if isinstance(policy, Divergence) else None
-    kl = _known(lambda at: exact.kl(at, anchor), shown) if exact else [0.0] * (improved is None)
-    entropy = _known(exact.entropy, shown) if exact else []
+    kl = [0.0] * (improved is None)
+    if exact and isinstance(anchor, Policy):
+        other = anchor
+        kl = known_of(lambda at: exact.kl(at, other), shown)
+    entropy = known_of(exact.entropy, shown) if exact else []
     return RoundLevel(
         level=level,
         gold_mean=_mean(gold),
@@ -217,7 +222,7 @@ def _round_level(
     )
 
 
-def _known(ask: Callable[[PromptContext], float], shown: Sequence[PromptContext]) -> list[float]:
+def known_of(ask: Callable[[PromptContext], float], shown: Sequence[PromptContext]) -> list[float]:
     """Return what a policy says of every node; nothing where it does not know it of one of them."""
     try:
         return [ask(at) for at in shown]
@@ -231,7 +236,7 @@ def _over_nodes(values: list[np.ndarray], seed: int) -> Interval | None:
     return cluster_interval(rows, np.arange(len(rows)), lambda drawn: float(np.divide(*drawn.sum(0))), seed=seed)
 
 
-def _spent(improved: Improvement, first: Policy) -> Spent:
+def _spent(improved: Improvement, first: Policy | AsyncPolicy) -> Spent:
     return Spent(improved.kl, improved.how, "first" if improved.anchor == first.name else "last")
 
 

@@ -647,6 +647,24 @@ def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]]) -> tuple[Informed,
 # ---- improve ----
 
 
+def learned_from(improving: Improving, visit: Round, forest: Forest, state: State) -> dict[int | None, list[Seen]]:
+    """Return the training nodes that a round's policies are improved on, by their level (None: one policy for all).
+
+    Those of sources held apart are left out; of policies for one level, only the visited levels are improved.
+    """
+    visited = visit.levels_of(forest) if improving.per_level else range(forest.height + 1)
+    seen: dict[int | None, list[Seen]] = defaultdict(list)
+    for tree in forest.trees:
+        if not forest.is_target(tree) and tree.source not in forest.apart:
+            for node in tree.graph:
+                at = forest.level_of(tree, node)
+                if node in state.predictions and at in visited:
+                    seen[at if improving.per_level else None].append(
+                        Seen(tree.source, state.prompt_contexts[node], state.outputs[node])
+                    )
+    return seen
+
+
 def improve(run: Run) -> Step[Run]:
     """Improve policies against the models of role train, each within the budget of KL from its anchor.
 
@@ -655,16 +673,7 @@ def improve(run: Run) -> Step[Run]:
     plan = run.plan
     assert plan.improve is not None
     place = Place(run.number, "answer", max(0, run.forest.height))
-    visited = run.visit.levels_of(run.forest) if plan.improve.per_level else range(run.forest.height + 1)
-    seen: dict[int | None, list[Seen]] = defaultdict(list)
-    for tree in run.forest.trees:
-        if not run.forest.is_target(tree) and tree.source not in run.forest.apart:
-            for node in tree.graph:
-                at = run.forest.level_of(tree, node)
-                if node in run.state.predictions and at in visited:
-                    seen[at if plan.improve.per_level else None].append(
-                        Seen(tree.source, run.state.prompt_contexts[node], run.state.outputs[node])
-                    )
+    seen = learned_from(plan.improve, run.visit, run.forest, run.state)
     models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
     jobs, names = {}, {}
     for level, groups in seen.items():

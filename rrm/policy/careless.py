@@ -115,6 +115,17 @@ class Careless:
             )
         return self.writer.kl(prompt_context, other.writer)
 
+    def log_ratio(self, prompt_context: PromptContext, output: Output, other: "Careless") -> float:
+        """Return how much likelier an output of this policy was selected here than by another, in nats.
+
+        What is made of a selection is as probable under both. Raises InputError unless the other has the same settings.
+        """
+        if not self.alike(other):
+            raise InputError("the log-ratio of careless policies needs equal rates of mistakes and other settings")
+        walk = self.writer.walk(prompt_context)
+        chosen = self.writer.write(prompt_context, walk, output.seed).chosen
+        return walk.log_prob_of(chosen) - other.writer.walk(prompt_context).log_prob_of(chosen)
+
     def alike(self, other: "Careless") -> bool:
         """Say whether both make the same of a selection."""
         return self._settings == other._settings

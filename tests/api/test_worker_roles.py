@@ -1,5 +1,7 @@
 """The guards of judge roles where a run puts ratings and scores to use: with each one removed, a leak goes through."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -8,15 +10,16 @@ import pytest
 
 from rrm.api.wiring import Parts
 from rrm.api.worker import MODELS, ModelScorer, RunWorker
-from rrm.core.errors import RoleError
+from rrm.core.errors import PluginError, RoleError
 from rrm.core.place import Place
-from rrm.core.protocols import ProposeJob, Seen
+from rrm.core.protocols import Improved, Policy, ProposeJob, Seen, Workspace
 from rrm.core.roles import Final, R, Ratings, Role, Scorer, Select, Train
 from rrm.core.values import Feedback, Fitted, Label, Rated, Request, Shown
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import ChooseJob, FitJob, ImproveJob
 from rrm.policy.best_of_n import BestOfN
 from rrm.policy.extractive import Extractive
+from rrm.policy.gradient import PolicyGradient
 from tests.policy.policy_scenes import prompt_context
 from tests.toys import LengthModel, Lengths
 
@@ -89,6 +92,35 @@ def test_no_policy_is_chosen_by_the_scores_that_it_was_improved_against(
     [leaked] = running._choose(choose)
     assert leaked.chosen and leaked.gain > 0  # by its own judge a policy is always better
     assert leaked.by_node == (("one", leaked.gain),)
+
+
+class Understating(PolicyGradient):
+    """A policy gradient that goes three nats from its anchor, whatever the budget, and says that it spent none."""
+
+    def improve(
+        self,
+        sampler: Policy,
+        anchor: Policy,
+        seen: Sequence[Seen],
+        score: Scorer[Train],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> Improved:
+        return replace(super().improve(sampler, anchor, seen, score, 3.0, seed, workspace), kl=0.0)
+
+
+def test_an_optimiser_that_spends_more_than_its_budget_and_denies_it_is_measured_and_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = worker(tmp_path)
+    running.parts.optimiser = Understating(steps=2)
+    seen, judge = (Seen("one", GIVEN, ()),), model_of(Train, tmp_path)
+    with pytest.raises(PluginError, match=r"says that it spent 0\.000 nats, and went \d\.\d+ nats \(exact\) from"):
+        running._improve(action("improve", ImproveJob(PLACE, None, seen, (judge,), None, None, 0.01, 0)))
+    assert not caplog.records
+    running._improve(action("improve", ImproveJob(PLACE, None, seen, (judge,), None, None, 5.0, 0)))
+    assert "says that it spent 0.000 nats a node, and spent" in caplog.text
 
 
 @pytest.mark.parametrize("roles", [(), (Train, Select)])

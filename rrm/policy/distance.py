@@ -1,0 +1,106 @@
+"""How far a policy lies from another, measured and not taken on trust: exactly where it is known, else from samples."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+from rrm.core.errors import InputError
+from rrm.core.ids import generator, seed_for
+from rrm.core.protocols import Density, Divergence, Policy, PromptContext, ProposeJob, Seen
+from rrm.core.values import Output
+from rrm.policy.careless import Careless
+
+MOST_NODES = 200
+"""Nodes at which an exact KL is measured; of more, so many are drawn."""
+SAMPLED = (8, 4)
+"""Nodes, and outputs at each, from which a KL is estimated that is not known exactly."""
+
+
+class Measured(NamedTuple):
+    """A KL in nats a node, how it is known, and the least that it may be: a lower 95 % limit where it is uncertain."""
+
+    nats: float
+    how: Literal["exact", "estimated"]
+    least: float
+
+
+def measured(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int = 0) -> Measured | None:
+    """Return KL(policy || anchor) in the mean over nodes; None where neither can tell it.
+
+    Exact where the policy knows it at every node (of more than `MOST_NODES`, over a draw of them). Else, where both
+    know how probable texts are, the mean log-ratio of fresh outputs.
+    """
+    if policy.name == anchor.name:
+        return Measured(0.0, "exact", 0.0)
+    exact = _exact(policy, anchor, _drawn(seen, MOST_NODES, seed))
+    if exact is not None:
+        mean = float(exact.mean())
+        return Measured(mean, "exact", mean if len(seen) <= MOST_NODES else mean - _half_width(exact))
+    ratios = _sampled(policy, anchor, _drawn(seen, SAMPLED[0], seed), seed)
+    if ratios is None or len(ratios) < 2:
+        return None
+    return Measured(float(ratios.mean()), "estimated", float(ratios.mean()) - _half_width(ratios))
+
+
+def log_ratio(policy: Policy, anchor: Policy, prompt_context: PromptContext, output: Output) -> float | None:
+    """Return log p(output) - log q(output), in nats, of a policy p's own output, q the anchor; None where unknown."""
+    if policy.name == anchor.name:
+        return 0.0
+    try:
+        if isinstance(policy, Careless) and isinstance(anchor, Careless):
+            return policy.log_ratio(prompt_context, output, anchor)
+        if isinstance(policy, Density) and isinstance(anchor, Density):
+            [own] = policy.log_prob(prompt_context, [output.text])
+            [other] = anchor.log_prob(prompt_context, [output.text])
+            return float(own - other) if np.isfinite(own) else None
+    except InputError:
+        return None
+    return None
+
+
+def understated(told: float, truth: Measured) -> bool:
+    """Say whether an optimiser told of fewer nats than were measured, beyond rounding and chance."""
+    return truth.least > told + 1e-6 * max(1.0, truth.nats)
+
+
+def _exact(policy: Policy, anchor: Policy, seen: Sequence[Seen]) -> np.ndarray | None:
+    if not isinstance(policy, Divergence):
+        return None
+    try:
+        return np.array([policy.kl(each.prompt_context, anchor) for each in seen], dtype=np.float64)
+    except InputError:
+        return None
+
+
+def _sampled(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int) -> np.ndarray | None:
+    """Return each node's mean log-ratio over its fresh outputs, [nodes]; None where one of them is not known."""
+    if not (isinstance(policy, Density) and isinstance(anchor, Density)):
+        return None
+    jobs = [
+        ProposeJob(each.prompt_context, SAMPLED[1], seed_for(seed, "distance", each.prompt_context.node))
+        for each in seen
+    ]
+    means = []
+    for job, outputs in zip(jobs, policy.propose(jobs), strict=True):
+        ratios = [log_ratio(policy, anchor, job.prompt_context, output) for output in outputs]
+        known = [ratio for ratio in ratios if ratio is not None]
+        if len(known) < len(ratios):
+            return None
+        means.append(float(np.mean(known)))
+    return np.array(means)
+
+
+def _drawn(seen: Sequence[Seen], most: int, seed: int) -> Sequence[Seen]:
+    if len(seen) <= most:
+        return seen
+    places = generator("distance", seed).choice(len(seen), size=most, replace=False)
+    return [seen[at] for at in sorted(places)]
+
+
+def _half_width(values: np.ndarray) -> float:
+    """Return half the width of the 95 % interval of a mean of at least two values."""
+    error = float(values.std(ddof=1)) / sqrt(len(values))
+    return float(student.ppf(0.975, len(values) - 1)) * error
