@@ -109,7 +109,7 @@ class Local:
         from rrm.backbone.generate import Ask, Chat
 
         chat = Chat(asked_for_json(prompt), prompt.user)
-        seed = seed_for("local", self._seed, prompt.sample, *chat)
+        seed = seed_for("local", self._seed, prompt.sample, chat.system, chat.user)
         ask = Ask(chat, [seed], prompt.max_tokens or self._most)
         try:
             self.writer.check(ask)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from inspect import signature
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,10 +30,11 @@ OnText = Callable[[int, str], None]
 
 
 class Chat(NamedTuple):
-    """A system text, which may be empty, and what the user says."""
+    """A system text, which may be empty, what the user says, and what the reply is made to begin with."""
 
     system: str
     user: str
+    opening: str = ""
 
 
 class Ask(NamedTuple):
@@ -91,8 +93,9 @@ class Writer:
 
     @property
     def name(self) -> str:
-        """Covers the weights, the precision, and the temperature."""
-        return f"{self.checkpoint.name}#{self.checkpoint.digest[:8]}:{self.precision}:{self.temperature:g}"
+        """Covers the weights, wherever they lie, the precision, and the temperature."""
+        name = Path(self.checkpoint.name).name
+        return f"{name}#{self.checkpoint.digest[:8]}:{self.precision}:{self.temperature:g}"
 
     @property
     def positions(self) -> int:
@@ -107,11 +110,13 @@ class Writer:
         no text can end its turn.
         """
         system, user = self._plain(chat.system), self._plain(chat.user)
+        opening, whole = self._plain(chat.opening), "\n\n".join(filter(None, (system, user)))
         if not self.tokenizer.chat_template:
-            return "\n\n".join(filter(None, (system, user))) + "\n\n"
+            return f"{whole}\n\n{opening}"
         if system and self._takes_system:
-            return self._templated([{"role": "system", "content": system}, {"role": "user", "content": user}])
-        return self._templated([{"role": "user", "content": "\n\n".join(filter(None, (system, user)))}])
+            turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+            return self._templated(turns) + opening
+        return self._templated([{"role": "user", "content": whole}]) + opening
 
     def sample(self, asks: Sequence[Ask], on_text: OnText | None = None) -> list[list[Sample]]:
         """Return for each chat its samples, in one batch, or in several where memory does not suffice.
@@ -144,7 +149,7 @@ class Writer:
 
     def check(self, ask: Ask) -> list[int]:
         """Return the tokens of a prompt; raise LimitError where it leaves no room for what is asked."""
-        ids = self._ids(ask.chat)
+        ids = self.prompt_ids(ask.chat)
         if len(ids) + ask.max_tokens > self.positions:
             raise LimitError(
                 f"{self.checkpoint.name} reads {self.positions} tokens at once, and a prompt of {len(ids)} tokens"
@@ -168,20 +173,33 @@ class Writer:
         """Return how probable each text is as a whole reply, in nats, float64 [texts]: its tokens, then an end."""
         if not texts:
             return np.zeros(0)
-        prompt, replies = self._ids(chat), [self.reply(text) for text in texts]
-        width = max(map(len, replies))
-        if len(prompt) + width > self.positions:
-            raise LimitError(f"{self.checkpoint.name} reads {self.positions} tokens at once, not {len(prompt) + width}")
-        ids = torch.full((len(replies), width), self._pad, dtype=torch.long)
-        for row, reply in enumerate(replies):
-            ids[row, : len(reply)] = torch.tensor(reply)
-        ids = ids.to(self.model.device)
+        replies = [self.reply(text) for text in texts]
+        found = self.next_log_probs(chat, replies)
+        chosen = found.gather(2, self._side_by_side(replies)[:, :, None])[:, :, 0].double().cpu()
+        return np.array([float(row[: len(reply)].sum()) for row, reply in zip(chosen, replies, strict=True)])
+
+    def next_log_probs(self, chat: Chat, replies: Sequence[Sequence[int]]) -> Tensor:
+        """Return the log-probabilities of each token of each reply's place, float32 [replies, tokens, vocabulary].
+
+        They are in nats, under the temperature. The prompt is read once for all. What stands behind the end of a
+        shorter reply means nothing. Raises LimitError where prompt and reply are too long for the model.
+        """
+        prompt, ids = self.prompt_ids(chat), self._side_by_side(replies)
+        if len(prompt) + ids.shape[1] > self.positions:
+            raise LimitError(
+                f"{self.checkpoint.name} reads {self.positions} tokens at once, not {len(prompt) + ids.shape[1]}"
+            )
         with torch.inference_mode():
             cache = self._read([prompt[:-1]], [0] * len(replies)) if len(prompt) > 1 else None
             last = torch.full((len(replies), 1), prompt[-1], device=ids.device)
             logits = self.model(input_ids=torch.cat([last, ids[:, :-1]], dim=1), **{self._cache: cache}).logits
-            found = _log_softmax(logits, self.temperature).gather(2, ids[:, :, None])[:, :, 0].double().cpu()
-        return np.array([float(row[: len(reply)].sum()) for row, reply in zip(found, replies, strict=True)])
+            return _log_softmax(logits, self.temperature)
+
+    def _side_by_side(self, replies: Sequence[Sequence[int]]) -> Tensor:
+        ids = torch.full((len(replies), max(map(len, replies))), self.pad, dtype=torch.long)
+        for row, reply in enumerate(replies):
+            ids[row, : len(reply)] = torch.tensor(list(reply))
+        return ids.to(self.model.device)
 
     def reply(self, text: str) -> list[int]:
         """Return the usual tokens of a text as a whole reply: its own, then an end."""
@@ -206,9 +224,12 @@ class Writer:
     def _templated(self, turns: list[dict[str, str]]) -> str:
         return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
-    def _ids(self, chat: Chat) -> list[int]:
+    def prompt_ids(self, chat: Chat) -> list[int]:
+        """Return the tokens of a chat as the model was taught to read it, and behind them those of its opening."""
         bare = not self.tokenizer.chat_template  # a template brings its own tokens to begin with
-        return list(self.tokenizer(self.prompt(chat), add_special_tokens=bare)["input_ids"])
+        ids = list(self.tokenizer(self.prompt(chat._replace(opening="")), add_special_tokens=bare)["input_ids"])
+        opening = self.tokenizer(self._plain(chat.opening), add_special_tokens=False)["input_ids"]
+        return [*ids, *opening] if chat.opening else ids
 
     def _sample(self, tokens: list[int], log_probs: list[float], prompt_tokens: int) -> Sample:
         ended = bool(tokens) and tokens[-1] in self._ends
@@ -234,7 +255,8 @@ class Writer:
         return found
 
     @property
-    def _pad(self) -> int:
+    def pad(self) -> int:
+        """The token that fills up what is shorter than others."""
         return int(self._ends[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id)
 
     # ---- reading and writing ----
@@ -243,7 +265,7 @@ class Writer:
         """Read prompts once, padded on the left, and return the cache with a row for each of `rows`."""
         from transformers import DynamicCache
 
-        ids, mask = _padded(prompts, self._pad, self.model.device)
+        ids, mask = _padded(prompts, self.pad, self.model.device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache = DynamicCache(config=self.model.config)
         self.model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **{self._cache: cache})
@@ -261,14 +283,14 @@ class Writer:
         """Return the tokens of each row's sample, the end among them."""
         from transformers import LogitsProcessorList
 
-        ids, mask = _padded(prompts, self._pad, self.model.device)
+        ids, mask = _padded(prompts, self.pad, self.model.device)
         width = ids.shape[1]
         with torch.inference_mode(), quiet():
             cache = self._read([each[:-1] for each in prompts], rows) if min(map(len, prompts)) > 1 else None
             found = self.model.generate(
                 input_ids=ids[rows], attention_mask=mask[rows], do_sample=False,
                 max_new_tokens=draw.longest, logits_processor=LogitsProcessorList([draw]),
-                pad_token_id=self._pad, eos_token_id=self._ends, streamer=stream, **_NEUTRAL, **{self._cache: cache},
+                pad_token_id=self.pad, eos_token_id=self._ends, streamer=stream, **_NEUTRAL, **{self._cache: cache},
             )  # fmt: skip
         return [row[width:][: len(log_probs)].tolist() for row, log_probs in zip(found, draw.log_probs, strict=True)]
 

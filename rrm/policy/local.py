@@ -37,6 +37,9 @@ class LocalPolicy:
     no output, but NoAnswerError; a model that ends at once writes an empty output, as probable as any other.
     `Output.log_prob`, in nats, is that of the text: None where it is not what was sampled to its end, token by token.
 
+    Every reply is made to begin with `opening`, which is no part of the output: the rating that it is to have, for a
+    model that learned of ratings (`rrm.policy.rating_tokens`).
+
     The prompt of a node is read once for all its outputs. `nodes` are read at once: with more than one a GPU is
     busier, but sums are rounded otherwise, which once in a hundred thousand tokens draws another token.
     """
@@ -48,6 +51,7 @@ class LocalPolicy:
     device: str = "auto"
     dtype: str = "auto"
     four_bit: bool = False
+    opening: str = ""
     name: str = field(init=False)
     _tokens: Tokenizer = field(init=False, repr=False)
 
@@ -56,7 +60,8 @@ class LocalPolicy:
             raise InputError(f"a local policy reads 1 node or more at once, got {self.nodes}")
         tokens = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
         object.__setattr__(self, "_tokens", tokens)
-        object.__setattr__(self, "name", f"local:{self.writer.name}:{content_id('policy', _WORDING, tokens.name)[-8:]}")
+        wording = content_id("policy", _WORDING, tokens.name, self.opening)[-8:]
+        object.__setattr__(self, "name", f"local:{self.writer.name}:{wording}")
 
     @cached_property
     def writer(self) -> "Writer":
@@ -71,7 +76,7 @@ class LocalPolicy:
         for first in range(0, len(jobs), self.nodes):
             together = jobs[first : first + self.nodes]
             sampled = self.writer.sample([self._ask(job) for job in together])
-            found += [self._outputs(job, samples) for job, samples in zip(together, sampled, strict=True)]
+            found += [self.outputs(job, samples) for job, samples in zip(together, sampled, strict=True)]
         return found
 
     def log_prob(self, prompt_context: PromptContext, texts: Sequence[str]) -> np.ndarray:
@@ -79,14 +84,15 @@ class LocalPolicy:
 
         It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
         """
-        return self.writer.log_prob(chat_of(prompt_context), texts)
+        return self.writer.log_prob(chat_of(prompt_context, self.opening), texts)
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask
 
-        return Ask(chat_of(job.prompt_context), _seeds(job), job.prompt_context.task.max_tokens)
+        return Ask(chat_of(job.prompt_context, self.opening), _seeds(job), job.prompt_context.task.max_tokens)
 
-    def _outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
+    def outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
+        """Return what a job's samples come to as outputs."""
         return [
             self._output(job.prompt_context, seed, sample) for seed, sample in zip(_seeds(job), samples, strict=True)
         ]
@@ -112,12 +118,12 @@ def _seeds(job: ProposeJob) -> list[int]:
     return [seed_for(job.seed, index) for index in range(job.n)]
 
 
-def chat_of(prompt_context: PromptContext) -> "Chat":
-    """Return what the language model is asked at a node."""
+def chat_of(prompt_context: PromptContext, opening: str = "") -> "Chat":
+    """Return what the language model is asked at a node, and what its reply is made to begin with."""
     from rrm.backbone.generate import Chat
 
     view = prompt_context.view
     words = max(1, int(prompt_context.task.max_tokens * WORDS_PER_TOKEN))
     before = [_BEFORE.format(context=view.context)] if view.context else []
     asked = _ASKED.format(instruction=view.instruction, words=words)
-    return Chat("", _RULE.join([*before, view.text, asked]))
+    return Chat("", _RULE.join([*before, view.text, asked]), opening)

@@ -36,13 +36,19 @@ from rrm.core.values import Rated, Request, Shown, View
 from rrm.policy.careless import Careless
 from rrm.policy.conservative import Conservative
 from rrm.policy.distil import Distilled
+from rrm.policy.dpo import DPO
 from rrm.policy.extractive import Extractive
 from rrm.policy.interpolation import Interpolation, Mixed
 from rrm.policy.kl_anchored import Tilted
 from rrm.policy.language_model import LanguageModelPolicy
+from rrm.policy.likelihood import Likelihood
 from rrm.policy.local import LocalPolicy
 from rrm.policy.quantilizer import Quantilizer
+from rrm.policy.rating_tokens import RatingTokens
 from rrm.policy.reweighted import Reweighted
+from rrm.policy.rloo import RLOO
+from rrm.policy.sft import SFT
+from rrm.policy.tuned import Tuned
 from rrm.raters.assistant import AssistantRater
 from rrm.raters.simulated import SimulatedRaters
 from rrm.reward.calibrated import Calibrated
@@ -67,6 +73,10 @@ PACKAGES = (rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decom
 
 def assistant() -> LangChainAssistant:
     return LangChainAssistant(ScriptedChatModel())
+
+
+def local() -> LocalPolicy:
+    return LocalPolicy("tiny", dtype="float32")
 
 
 def books() -> BookFiles:
@@ -96,13 +106,16 @@ def about_outlines() -> dict[str, Any]:
     return {"ratings": Ratings(Train, tuple(rated)), "groups": groups}
 
 
+BRIEF = {"tune": "full", "learning_rate": 1e-3, "steps": 2, "kl_nodes": 2, "kl_samples": 2}
+"""Trainings of a language model that are over soon."""
+
 MADE: dict[type, Callable[[], Any]] = {
     Segmenter: lambda: Segmenter(leaf_tokens=8, fan_in=(2, 2)),
     Chunks: lambda: Chunks(leaf_tokens=60),
     LanguageModelDecomposer: lambda: LanguageModelDecomposer(assistant()),
     LanguageModelPlanner: lambda: LanguageModelPlanner(assistant()),
     LanguageModelPolicy: lambda: LanguageModelPolicy(assistant()),
-    LocalPolicy: lambda: LocalPolicy("tiny", dtype="float32"),
+    LocalPolicy: lambda: local(),
     AssistantRater: lambda: AssistantRater(assistant()),
     SimulatedRaters: lambda: SimulatedRaters("tasks.synthetic_book:perceived_quality"),
     Conservative: lambda: Conservative(Quantilizer()),
@@ -122,6 +135,7 @@ MADE: dict[type, Callable[[], Any]] = {
     AnswerKey: lambda: AnswerKey(RECORDED),
     RecordedSteps: lambda: RecordedSteps(RecordedPlans(RECORDED)),
     Distilled: lambda: Distilled(Beginner(), {"Say it.": "1"}),
+    **{kind: lambda kind=kind: kind(samples=4, **BRIEF) for kind in (Likelihood, RatingTokens, SFT, DPO, RLOO)},
 }
 """How those are made that need arguments."""
 
@@ -146,7 +160,7 @@ def requests_of() -> dict[type, list[Request]]:
 
 GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
     "policy": lambda kind: {"count": load_tokenizer().count},
-    "optimiser": lambda kind: {"sampler": Extractive()},
+    "optimiser": lambda kind: {"sampler": local() if issubclass(kind, Tuned) else Extractive()},
     "split optimiser": lambda kind: {"sampler": Segmenter(leaf_tokens=60, fan_in=(4, 3))},
     "outcome optimiser": lambda kind: {"sampler": Segmenter(leaf_tokens=60, fan_in=(4, 3))},
     "growing decomposer": lambda kind: {"source": sources_of()[kind]} if kind in sources_of() else {},
