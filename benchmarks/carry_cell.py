@@ -404,7 +404,8 @@ def cell(
         for minutes in budgets:
             ended = finished(settings(world, words, seed, size, minutes), folder, store)
             grown = by_source(ended.outcome.forest.trees)
-            books = ended.parts.gold
+            assert ended.parts.gold is not None
+            books = ended.parts.gold.within
             assert isinstance(books, SyntheticBooks)
             for source in ended.outcome.forest.targets:
                 target = Target(ended, source, grown[source], books)

@@ -32,6 +32,9 @@ SMALL: dict[str, Any] = {
 }
 """A run of three small training books and one target with two trees; a few seconds."""
 
+OTHER_RATER: dict[str, Any] = {**SMALL["rater"], "arguments": {**SMALL["rater"]["arguments"], "seed": 1000}}
+"""A rater with other errors, such as a judge of role select has to be."""
+
 
 def assisted(model: type, **arguments: Any) -> dict[str, Any]:
     """A run file's table of a small run in which one chat model of a test writes and rates."""

@@ -17,7 +17,7 @@ from rrm.core.errors import InputError, PluginError, RrmError
 from rrm.core.ids import seed_for
 from rrm.core.place import level_name
 from rrm.core.protocols import GoldSet, Improved, Optimiser, Policy, ProposeJob, Seen, Workspace
-from rrm.core.roles import Scorer, Train
+from rrm.core.roles import Scorer, Train, reporting
 from rrm.core.values import OVERALL, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
@@ -203,7 +203,8 @@ class Setting:
             return None
         found = []
         for seen, outputs in zip(self.measuring, made, strict=True):
-            known = [self.gold.gold(seen.source, seen.prompt_context.task.span, output.text) for output in outputs]
+            with reporting():
+                known = [self.gold.gold(seen.source, seen.prompt_context.task.span, output.text) for output in outputs]
             told = [value for value in known if value is not None]
             if len(told) < len(known):
                 return None

@@ -1,7 +1,7 @@
 """From a finished run to its report: the levels evaluated, the targets' scores, the rounds, gold where it is known."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,14 +11,15 @@ import numpy as np
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.people import rates_of
+from rrm.api.reach import reaches_gold
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
-from rrm.core.protocols import Composer, KnownRater, Policy, PromptContext, RewardModel
+from rrm.core.protocols import Composer, GoldSet, KnownRater, Policy, PromptContext, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, StageCost, TargetReport, Use
-from rrm.core.roles import Select
+from rrm.core.roles import Select, reporting
 from rrm.core.values import OVERALL, Fitted, Group, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
 from rrm.evaluate.doubts import beaten, one_sided
@@ -31,7 +32,7 @@ from rrm.pipeline.reporting import made_of_parts, round_reports, target_reports
 from rrm.pipeline.steps import Outcome
 from rrm.report.html import write_report, write_whole
 from rrm.report.record import report_to_json
-from rrm.reward.criteria import CriteriaModel
+from rrm.reward.criteria import ByCriterion, CriteriaModel
 from rrm.reward.model import LevelModel
 
 MOST_INTERVALS = 200
@@ -90,6 +91,7 @@ def build_report(finished: FinishedRun) -> Report:
         warnings=(
             *_warnings(outcome, levels),
             *understatements(outcome, finished.worker),
+            *_within_reach(parts),
             *call_notes(cost.by_asker),
         ),
         notes=parts.notes,
@@ -229,7 +231,14 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:
     gold = finished.parts.gold
-    if gold is None or gold.gold(target.source, None, "") is None:
+    if gold is None:
+        return target
+    with reporting():
+        return _judged(finished, target, gold)
+
+
+def _judged(finished: FinishedRun, target: TargetReport, gold: GoldSet) -> TargetReport:
+    if gold.gold(target.source, None, "") is None:
         return target
 
     def truth(text: str) -> float:
@@ -313,6 +322,20 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
         texts = [[output.text for output in outcome.state.outputs[node]] for node in nodes]
         if any(len(each) > 1 for each in texts) and all(len(set(each)) == 1 for each in texts):
             yield f"level {level.place.level}: all outputs of each node are equal, so nothing can be compared"
+
+
+def _within_reach(parts: Parts) -> Iterator[str]:
+    """Name every part that learns from scores or ratings, and whose module could ask the final judge itself."""
+    learner = parts.learner.learner if isinstance(parts.learner, ByCriterion) else parts.learner
+    learning: dict[str, object] = {"reward": learner}
+    if parts.run.improve is not None:
+        learning["improve"] = parts.optimiser
+    for where, part in learning.items():
+        if found := reaches_gold(part):
+            yield (
+                f"[{where}] the module {type(part).__module__} has {', '.join(found)}, which knows the truth: what is "
+                "learned could be learned from the final judge. Put them into modules of their own"
+            )
 
 
 def _closed_early(outcome: Outcome) -> Iterable[str]:

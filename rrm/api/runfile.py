@@ -140,11 +140,24 @@ class RoundPart:
 
 
 @dataclass(frozen=True)
+class ReusePart:
+    """How looks at the judge of role select are answered so that it can be asked often: see `Thresholdout`."""
+
+    answers: Count
+    threshold: Annotated[StrictFloat, Field(ge=0)] = 0.05
+    noise: Annotated[StrictFloat, Field(ge=0)] = 0.005
+
+
+@dataclass(frozen=True)
 class SelectPart(Part):
-    """The judge of role select: a rater, the share of training sources that it alone rates, and its questions."""
+    """The judge of role select: a rater, the share of training sources that it alone rates, and its questions.
+
+    With `reuse` a look at it is answered by the models of role train while both agree, and by it a few times at most.
+    """
 
     share: Share = 0.25
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
+    reuse: ReusePart | None = None
 
 
 @dataclass(frozen=True)

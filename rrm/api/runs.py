@@ -24,6 +24,7 @@ from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
 from rrm.engines.local import FromPeople, Local
+from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import read_budget
 from rrm.feedback.select import flattened
 from rrm.pipeline import driver
@@ -213,7 +214,9 @@ def recursion_of(
     budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
     selecting = None
     if run.select is not None and parts.select_rater is not None:
-        selecting = Selecting(parts.select_rater.name, parts.apart, flattened(run.select.per_node))
+        limited = run.select.reuse
+        reuse = Thresholdout(limited.threshold, limited.noise, limited.answers, run.seed) if limited else None
+        selecting = Selecting(parts.select_rater.name, parts.apart, flattened(run.select.per_node), reuse)
     improving = None
     if run.improve is not None:
         part = run.improve

@@ -1,6 +1,6 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,10 @@ from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.compose.align import Aligner
 from rrm.compose.tree import check_composer
-from rrm.core.errors import ConfigError, InputError, PluginError
+from rrm.core.errors import ConfigError, InputError, PluginError, RoleError
 from rrm.core.ids import seed_for
 from rrm.core.protocols import (
+    REPLIES,
     Assistant,
     AsyncDecomposer,
     AsyncGrowingDecomposer,
@@ -38,7 +39,8 @@ from rrm.core.protocols import (
     SplitOptimiser,
     SplitSampler,
 )
-from rrm.core.task import Source
+from rrm.core.roles import for_reporting
+from rrm.core.task import Source, Span
 from rrm.core.values import Rated
 from rrm.feedback.sample import UniformNodes
 from rrm.files.folders import HERE, Folders
@@ -68,6 +70,32 @@ class ReadCache:
 
     def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
         """Keep nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnlyCache:
+    """A run's cache for plug-ins: what is put is found again, and nothing else that the record holds can be asked."""
+
+    _get: Callable[[str, Sequence[str]], dict[str, bytes]] = field(repr=False)
+    _put: Callable[[str, Mapping[str, bytes]], None] = field(repr=False)
+
+    @classmethod
+    def of(cls, cache: Cache) -> "OnlyCache":
+        return cls(cache.get_many, cache.put_many)
+
+    def get_many(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the keys that are there; raise RoleError for replies of models, a judge's among them."""
+        self._refuse_replies(table)
+        return self._get(table, keys)
+
+    def put_many(self, table: str, items: Mapping[str, bytes]) -> None:
+        """Keep values by key; raise RoleError for replies of models."""
+        self._refuse_replies(table)
+        self._put(table, items)
+
+    def _refuse_replies(self, table: str) -> None:
+        if table == REPLIES:
+            raise RoleError("replies of models are kept for who asked: a plug-in cannot read or write them itself")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +197,16 @@ class Parts:
 
     @cached_property
     def select_rater(self) -> Rater | AsyncRater | None:
-        """The rater of role select, None without one."""
-        return self._rater(self.run.select, "select") if self.run.select else None
+        """The rater of role select, None without one; raise ConfigError where it is the rater of role train."""
+        if self.run.select is None:
+            return None
+        made = self._rater(self.run.select, "select")
+        if self.run.rater is not None and _judge(self.run.select) == _judge(self.run.rater):
+            raise ConfigError(
+                f"[select] is the same judge as [rater], {made.name}: who is optimised against cannot choose, so give"
+                " [select] another rater, or another seed, model or instruction"
+            )
+        return made
 
     def _rater(self, part: Part, where: str) -> Rater | AsyncRater:
         made = self.make(part, where)
@@ -181,22 +217,24 @@ class Parts:
     @cached_property
     def learner(self) -> RewardLearner:
         """Who fits the reward models; each criterion that raters used has a model of its own."""
-        offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": self._cache}
+        offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": self.cache}
         made = self.make(self._reliable(self.run.reward), "reward", **offered)
         if isinstance(made, RewardLearner):
             return ByCriterion(made)
         raise _unfit(made, (RewardLearner,), "reward")
 
     @property
-    def _cache(self) -> Cache | None:
+    def cache(self) -> Cache | None:
         """Where vectors are kept: the run's record, which is only looked up where nothing is written to it."""
-        return ReadCache(self.store) if self.looking and self.store else self.store
+        if self.store is None:
+            return None
+        return OnlyCache.of(ReadCache(self.store) if self.looking else self.store)
 
     def _computing(self, part: Part) -> dict[str, Any]:
         """Return what a part that computes with a model is offered: the run's precision and its cache."""
         if part.made is not None or not takes(part.plugin, "dtype", self.run.folder):
             return {}
-        return {"dtype": self._dtype(), "cache": self._cache}
+        return {"dtype": self._dtype(), "cache": self.cache}
 
     def _reliable(self, reward: RewardPart) -> Part:
         """Return the learner's part; where people rate they differ, and each sees an order of its own."""
@@ -231,7 +269,7 @@ class Parts:
         from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
 
         encoder = FrozenEncoder(device=self.run.reward.device, dtype=self._dtype())
-        return Aligner(CachedEncoder(encoder, self._cache))
+        return Aligner(CachedEncoder(encoder, self.cache))
 
     @cached_property
     def _compose(self) -> Composer | ComposerLearner:
@@ -332,14 +370,16 @@ class Parts:
 
     def _set(self, part: Part, where: str) -> SourceSet:
         made = self.make(part, where)
+        if isinstance(made, GoldSet):
+            return SealedGold(made)
         if isinstance(made, SourceSet):
             return made
         raise _unfit(made, (SourceSet,), where)
 
     @property
-    def gold(self) -> GoldSet | None:
+    def gold(self) -> "SealedGold | None":
         """The truth about targets, where their set knows it; reports alone are told."""
-        return self.target_set if isinstance(self.target_set, GoldSet) else None
+        return self.target_set if isinstance(self.target_set, SealedGold) else None
 
     @cached_property
     def train(self) -> list[Source]:
@@ -444,6 +484,30 @@ class Parts:
         if isinstance(made, Assistant):
             return made
         raise _unfit(made, (Assistant,), f"assistants.{name}")
+
+
+def _judge(part: Part) -> tuple[str, object, object]:
+    """Return what tells raters apart: the plug-in and its arguments, or the object that was given."""
+    return part.plugin, part.arguments, part.made
+
+
+@dataclass(frozen=True)
+class SealedGold:
+    """A set of sources that tells its truth to reports alone; see `rrm.core.roles.for_reporting`."""
+
+    within: GoldSet
+
+    @property
+    def name(self) -> str:
+        return self.within.name
+
+    def sources(self) -> list[Source]:
+        return self.within.sources()
+
+    def gold(self, source: str, span: Span | None, text: str) -> float | None:
+        """Return the truth about a text; raise RoleError outside of a report."""
+        for_reporting(self.name)
+        return self.within.gold(source, span, text)
 
 
 def no_assistant(name: str, asker: str, run: RunFile) -> ConfigError:

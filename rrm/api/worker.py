@@ -39,7 +39,7 @@ from rrm.core.protocols import (
     Start,
     Workspace,
 )
-from rrm.core.roles import ROLES, R, Ratings, Select, Train, for_choosing, for_fitting, for_improving
+from rrm.core.roles import ROLES, R, Ratings, Scorer, Select, Train, for_choosing, for_fitting, for_improving, reporting
 from rrm.core.splits import split_output
 from rrm.core.values import (
     OVERALL,
@@ -532,30 +532,38 @@ class RunWorker:
         """Compare the mean acceptance of two policies' outputs at nodes held apart, by the judge of role select."""
         job: ChooseJob = action.job
         scorer = for_choosing(ModelScorer[Select](job.models, self.models))
-        means, policies = [], (self.policy(job.policy), self.policy(job.before))
-        for policy in policies:
-            asks = [ask for _, ask in job.asks]
+        policies = (self.policy(job.policy), self.policy(job.before))
+        made = [policy.propose([ask for _, ask in job.asks]) for policy in policies]
+        by_node = tuple(zip((source for source, _ in job.asks), self._gains(job, scorer, made), strict=True))
+        gain = float(np.mean([each for _, each in by_node])) if by_node else 0.0
+        if job.look is not None and by_node:
+            proxy = float(np.mean(self._gains(job, ModelScorer[Train](job.look.proxies, self.models), made)))
+            answer = job.look.reuse.look(job.look.number, job.look.used, proxy, gain)
+            gain, by_node = answer.value, by_node if answer.by_holdout else ()
+        return (Choice(job.place, job.policy.policy, policies[1].name, gain, len(job.asks), gain > 0, by_node),)
+
+    def _gains(self, job: ChooseJob, scorer: Scorer[R], made: Sequence[Sequence[Sequence[Output]]]) -> list[float]:
+        """Return by how much more of the first policy's outputs is accepted than of the second's, node by node."""
+        means = []
+        for outputs in made:
             groups = [
-                Group(
-                    source, ask.prompt_context.place, ask.prompt_context.view, tuple(output.text for output in outputs)
-                )
-                for (source, ask), outputs in zip(job.asks, policy.propose(asks), strict=True)
+                Group(source, ask.prompt_context.place, ask.prompt_context.view, tuple(each.text for each in proposed))
+                for (source, ask), proposed in zip(job.asks, outputs, strict=True)
             ]
             means.append([float(found.acceptance[OVERALL].mean()) for found in scorer.score(groups)])
-        by_node = tuple((source, new - old) for (source, _), new, old in zip(job.asks, means[0], means[1], strict=True))
-        gain = float(np.mean([each for _, each in by_node])) if by_node else 0.0
-        return (Choice(job.place, job.policy.policy, policies[1].name, gain, len(by_node), gain > 0, by_node),)
+        return [new - old for new, old in zip(*means, strict=True)]
 
     def _gold(self, action: AnyAction) -> tuple[Gold, ...]:
         job: GoldJob = action.job
         known = self.parts.gold
         assert known is not None
-        found = ((output, known.gold(job.source, span, output.text)) for output, span in job.outputs)
+        with reporting():
+            found = [(output, known.gold(job.source, span, output.text)) for output, span in job.outputs]
         return tuple(Gold(output.id, float(value)) for output, value in found if value is not None)
 
     def _workspace(self, action: AnyAction) -> Workspace:
         folder = self.folder / WORK / action.id
-        return Workspace(folder, self._progress, self.parts.store)
+        return Workspace(folder, self._progress, self.parts.cache)
 
 
 def _cause(error: Exception) -> str:

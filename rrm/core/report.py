@@ -338,7 +338,8 @@ class PolicyChoice:
     `gain` is the mean acceptance, by models fitted to that judge's ratings, of the new policy's outputs less that of
     the old one's, at `nodes` nodes of `sources` sources held apart; `interval` is its 95 % bootstrap interval over
     those sources, None with fewer than two. `kept` says that the next round proposes with the new policy, which is so
-    where the gain is above 0. `level` is the one that the policy proposes at, None for all.
+    where the gain is above 0. `level` is the one that the policy proposes at, None for all. `by_select` is False where
+    looks at that judge are limited, and the models of role train answered, with which it agreed: `gain` is then theirs.
     """
 
     policy: str
@@ -348,9 +349,10 @@ class PolicyChoice:
     nodes: int
     sources: int
     kept: bool
+    by_select: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        names = ("level", "gain", "nodes", "sources", "kept")
+        names = ("level", "gain", "nodes", "sources", "kept", "by_select")
         row = {name: getattr(self, name) for name in names}
         return row | {"interval": list(self.interval) if self.interval else None}
 

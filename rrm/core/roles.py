@@ -5,10 +5,13 @@
     Final    those that only report: nothing is fitted on their ratings, gold among them
 
 The types keep roles apart where mypy looks; `for_fitting`, `for_improving` and `for_choosing` do so at run
-time, at the three places where ratings and scores are put to use.
+time, at the three places where ratings and scores are put to use. Whatever knows the truth is asked through
+`for_reporting`, which is closed but within `reporting`, in which no plug-in is ever called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -107,3 +110,26 @@ def for_choosing(scorer: Scorer[Select]) -> Scorer[Select]:
     if scorer.role is not Select:
         raise RoleError(f"checkpoints are chosen by scores of role select, not of role {scorer.role.name}")
     return scorer
+
+
+_REPORTING: ContextVar[bool] = ContextVar("reporting", default=False)
+"""Whether judges of role final may be asked here; closed in every thread that was not begun by a report."""
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Open the judges of role final for what is done within; only what makes a report does so."""
+    before = _REPORTING.set(True)
+    try:
+        yield
+    finally:
+        _REPORTING.reset(before)
+
+
+def for_reporting(judge: str) -> None:
+    """Raise RoleError unless a report is being made: nobody else may ask a judge of role final."""
+    if not _REPORTING.get():
+        raise RoleError(
+            f"the final judge, {judge}, was asked outside of a report: it only reports, so that nothing can be "
+            "optimised against it, fitted to it or chosen by it"
+        )

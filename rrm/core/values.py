@@ -397,7 +397,8 @@ class Choice:
 
     `gain` is the mean acceptance of outputs of `policy` less that of `before`, `nodes` is how many nodes both
     proposed at, and `chosen` says whether the next round proposes with `policy`. `by_node` holds each node's source
-    and gain, from which the spread over sources can be told.
+    and gain, from which the spread over sources can be told; it is empty where the models of role train answered in
+    the judge's place, because both agreed (`rrm.evaluate.holdout`): then `gain` is by these.
     """
 
     place: Place
@@ -407,6 +408,11 @@ class Choice:
     nodes: int
     chosen: bool
     by_node: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def by_select(self) -> bool:
+        """Whether the judge of role select said it, and not the models of role train in its place."""
+        return bool(self.by_node)
 
     @cached_property
     def id(self) -> str:

@@ -178,8 +178,11 @@ def _policy_choice(outcome: Outcome, choice: Choice) -> PolicyChoice:
     made = [each for each in outcome.run.improvements if each.place.round == choice.place.round]
     sources = [source for source, _ in choice.by_node]
     gains = np.array([gain for _, gain in choice.by_node])
-    interval = cluster_interval(gains, sources, lambda rows: float(rows.mean()), seed=outcome.run.plan.seed)
     level = next((each.level for each in made if each.policy == choice.policy), None)
+    if not choice.by_select:
+        held = len(outcome.forest.apart)
+        return PolicyChoice(choice.policy, level, choice.gain, None, choice.nodes, held, choice.chosen, False)
+    interval = cluster_interval(gains, sources, lambda rows: float(rows.mean()), seed=outcome.run.plan.seed)
     distinct = len(set(sources))
     return PolicyChoice(choice.policy, level, choice.gain, interval, choice.nodes, distinct, choice.chosen)
 

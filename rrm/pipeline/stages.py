@@ -30,6 +30,7 @@ from rrm.core.values import (
     Scored,
     View,
 )
+from rrm.evaluate.holdout import Thresholdout
 from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 from rrm.pipeline.plan import Action, Done, Stage
 
@@ -164,6 +165,19 @@ class ImproveJob:
 
 
 @dataclass(frozen=True, eq=False)
+class Look:
+    """A look at the judge of role select that may be answered without it: its number, and what was used up before.
+
+    `proxies` are the models of role train, whose answer is given where both agree.
+    """
+
+    reuse: Thresholdout
+    number: int
+    used: int
+    proxies: tuple[Fitted, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class ChooseJob:
     """Compare two policies at nodes held apart, by the models of role select."""
 
@@ -172,6 +186,7 @@ class ChooseJob:
     models: tuple[Fitted, ...]
     policy: Improvement
     before: Improvement | None
+    look: Look | None = None  # None: by the judge itself, every time
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,7 +417,11 @@ def choose(jobs: Mapping[str, ChooseJob], place: Place) -> Stage[ChooseJob, Choi
         asked = [[source, ask.prompt_context.view.id, ask.n, ask.seed] for source, ask in job.asks]
         models = [model.digest for model in job.models]
         before = job.before.policy if job.before else None
-        return _action("choose", place, slot, job, asked, models, job.policy.policy, before)
+        about = (asked, models, job.policy.policy, before)
+        if job.look is not None:
+            proxies = [model.digest for model in job.look.proxies]
+            return _action("choose", place, slot, job, *about, job.look.reuse, job.look.number, job.look.used, proxies)
+        return _action("choose", place, slot, job, *about)
 
     return Stage("choose", place, tuple(jobs), make)
 

@@ -18,6 +18,7 @@ from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
 from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request, View
+from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
@@ -43,11 +44,15 @@ RoleLevel = tuple[str, int]
 
 @dataclass(frozen=True)
 class Selecting:
-    """The judge of role select: its `rater`, and the training sources held apart, which it alone rates."""
+    """The judge of role select: its `rater`, and the training sources held apart, which it alone rates.
+
+    With `reuse`, looks at it are answered by `Thresholdout`.
+    """
 
     rater: str
     sources: frozenset[str]
     ratings: Wanted
+    reuse: Thresholdout | None = None
 
 
 @dataclass(frozen=True)
@@ -695,14 +700,20 @@ def improve(run: Run) -> Step[Run]:
 
 
 def choose(before: Run, run: Run) -> Step[Run]:
-    """Go back to the policy before wherever the judge of role select does not prefer the new one."""
+    """Go back to the policy before wherever the judge of role select does not prefer the new one.
+
+    Where the judge's answers are limited and used up, the policy before stays: nobody could say whether the new one
+    is better.
+    """
     plan = run.plan
-    models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Select.name)
+    models, proxies = (
+        tuple(model for (name, _), model in sorted(run.models.items()) if name == role.name) for role in (Select, Train)
+    )
     fresh = {level: each for level, each in run.policies.items() if each is not before.policies.get(level)}
     if plan.select is None or not models or not fresh:
         return run
     place = Place(run.number, "answer", max(0, run.forest.height))
-    jobs = {}
+    jobs: dict[str, stages.ChooseJob] = {}
     for level, policy in fresh.items():
         asks = [
             (
@@ -714,7 +725,17 @@ def choose(before: Run, run: Run) -> Step[Run]:
             for node in tree.graph
             if node in run.state.prompt_contexts and level in (None, run.forest.level_of(tree, node))
         ]
-        jobs[f"policy-{level}"] = stages.ChooseJob(place, tuple(asks), models, policy, before.policies.get(level))
+        look = None
+        if plan.select.reuse is not None:
+            used = sum(choice.by_select for choice in run.choices) + len(jobs)
+            if used >= plan.select.reuse.answers:
+                run = run.noted(
+                    f"the judge of role select has given all {plan.select.reuse.answers} answers that [select.reuse] "
+                    "allows: policies that were improved after that were not kept"
+                )
+                continue
+            look = stages.Look(plan.select.reuse, len(run.choices) + len(jobs), used, proxies)
+        jobs[f"policy-{level}"] = stages.ChooseJob(place, tuple(asks), models, policy, before.policies.get(level), look)
     done = yield from carried_out(stages.choose(jobs, place))
     choices = [choice for each in done.values() for choice in each.values]
     kept = {choice.policy for choice in choices if choice.chosen}

@@ -16,8 +16,10 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
+from scipy.stats import norm
 
 from rrm.core.errors import InputError, ShapeError
+from rrm.policy.best_of_n import kl_bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +112,38 @@ def allot(costs: Sequence[np.ndarray], gains: Sequence[np.ndarray], budget: floa
     )
     nats, gained = (float(sum(each[option] for each, option in zip(of, taken, strict=True))) for of in (costs, gains))
     return Allotment(tuple(map(int, taken)), nats, gained)
+
+
+NS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Of how many the best may be taken at a node, unless others are given."""
+
+
+def best_of_each(
+    worth: Sequence[float], uniform: int, ns: Sequence[int] = NS, margin: float = 0.05, seconds: float = 10.0
+) -> tuple[int, ...]:
+    """Return of how many the best is taken at each node, at no more nats in all than `uniform` at every node costs.
+
+    `worth` [nodes] is what one standard deviation of a node's scores is expected to be worth in what is wanted: the
+    spread of the scores, times how much the wanted rises with them, times the node's weight. The best of n is then
+    expected to gain that times the expected greatest of n normal scores. Expectations are uncertain, so that nodes
+    which differ by chance would be told apart: where the expected gain is not more than `margin` above that of the
+    same n everywhere, it is the same n everywhere. Raises InputError for a worth that is negative or not finite.
+    """
+    if not all(np.isfinite(each) and each >= 0 for each in worth):
+        raise InputError("what a node's scores are worth is 0 or more, and finite")
+    options = sorted({1, uniform, *ns})
+    costs = np.array([kl_bound(n) for n in options])
+    rise = np.array([expected_greatest(n) for n in options])
+    same = options.index(uniform)
+    found = allot([costs] * len(worth), [each * rise for each in worth], len(worth) * float(costs[same]), seconds)
+    plain = float(np.sum(worth)) * float(rise[same])
+    if found.gain <= (1 + margin) * plain:
+        return (uniform,) * len(worth)
+    return tuple(options[option] for option in found.options)
+
+
+def expected_greatest(n: int) -> float:
+    """Return the expectation of the greatest of n independent standard normal numbers, to 1e-6."""
+    x = np.linspace(-9.0, 9.0, 3601)
+    density = n * np.exp((n - 1) * norm.logcdf(x) + norm.logpdf(x))
+    return float(np.trapezoid(x * density, x))

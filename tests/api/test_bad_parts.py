@@ -389,7 +389,10 @@ def test_a_composer_that_gives_no_probabilities_is_refused_before_anything_is_sp
         ),
         ({"schedule": [{"levels": [0]}]}, "the last round visits all levels and the targets"),
         ({"select": rater(Longer())}, "unknown key 'random_share' in .select."),
-        ({"select": {"plugin": Longer()}, "train": toys()["target"], "target": toys()["train"]}, "two or more of them"),
+        (
+            {"select": {"plugin": Longer()}, "train": toys()["target"], "target": toys()["train"]},
+            "two or more of them",
+        ),
     ],
 )
 def test_budgets_and_schedules_that_cannot_be_are_refused_before_the_folder_holds_a_run(

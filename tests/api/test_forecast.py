@@ -21,7 +21,7 @@ from rrm.core.report import Report
 from rrm.core.text import words
 from rrm.core.values import Feedback, Output, Request
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import OTHER_RATER, SMALL
 
 asked: Counter[str] = Counter()
 
@@ -182,7 +182,7 @@ class Nudge:
 
 
 def test_the_judge_of_role_select_and_new_policies_are_counted() -> None:
-    judged = {"plugin": SMALL["rater"]["plugin"], "arguments": SMALL["rater"]["arguments"], "share": 0.34}
+    judged = {"plugin": OTHER_RATER["plugin"], "arguments": OTHER_RATER["arguments"], "share": 0.34}
     improve = {"plugin": f"{__name__}:Nudge", "kl_budget": 1.0}
     table = deepcopy(SMALL) | {"rounds": 2}
     alone, both = forecast(run_file(table)), forecast(run_file(table | {"select": judged, "improve": improve}))

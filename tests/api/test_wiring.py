@@ -11,7 +11,7 @@ from rrm.api.runfile import run_file
 from rrm.api.wiring import Parts
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.core.protocols import Prompt
-from tests.scenarios import SMALL
+from tests.scenarios import OTHER_RATER, SMALL
 
 at_once: list[int] = []
 under_way = 0
@@ -68,7 +68,7 @@ def test_the_judge_of_role_select_has_two_sources_or_more_where_there_are_four(
     sources: int, share: float, apart: int
 ) -> None:
     train = {**SMALL["train"], "arguments": {"count": sources, "words": 600, "seed": 31}}
-    select = {**SMALL["rater"], "share": share, "per_node": {"label": 1}}
+    select = {**OTHER_RATER, "share": share, "per_node": {"label": 1}}
     parts = Parts(run_file({**SMALL, "train": train, "select": select}))
     assert len(parts.apart) == apart
     assert parts.apart < {source.id for source in parts.train}

@@ -15,8 +15,9 @@ from rrm.core.place import Place
 from rrm.core.protocols import Improved, Policy, ProposeJob, Seen, Workspace
 from rrm.core.roles import Final, R, Ratings, Role, Scorer, Select, Train
 from rrm.core.values import Feedback, Fitted, Label, Rated, Request, Shown
+from rrm.evaluate.holdout import Thresholdout
 from rrm.pipeline.plan import Action
-from rrm.pipeline.stages import ChooseJob, FitJob, ImproveJob
+from rrm.pipeline.stages import ChooseJob, FitJob, ImproveJob, Look
 from rrm.policy.best_of_n import BestOfN
 from rrm.policy.extractive import Extractive
 from rrm.policy.gradient import PolicyGradient
@@ -36,7 +37,7 @@ def scorer_unguarded(scorer: Scorer[R]) -> Scorer[R]:
 
 
 def worker(folder: Path) -> RunWorker:
-    parts = SimpleNamespace(learner=Lengths(), policy=Extractive(), optimiser=BestOfN(n=2), store=None)
+    parts = SimpleNamespace(learner=Lengths(), policy=Extractive(), optimiser=BestOfN(n=2), store=None, cache=None)
     return RunWorker(cast("Parts", parts), folder)
 
 
@@ -121,6 +122,22 @@ def test_an_optimiser_that_spends_more_than_its_budget_and_denies_it_is_measured
     assert not caplog.records
     running._improve(action("improve", ImproveJob(PLACE, None, seen, (judge,), None, None, 5.0, 0)))
     assert "says that it spent 0.000 nats a node, and spent" in caplog.text
+
+
+@pytest.mark.parametrize(("threshold", "by_select"), [(1.0, False), (0.0, True)])
+def test_a_look_is_answered_by_the_models_of_role_train_while_the_judge_agrees(
+    tmp_path: Path, threshold: float, by_select: bool
+) -> None:
+    running, train, select = worker(tmp_path), model_of(Train, tmp_path), model_of(Select, tmp_path)
+    seen, asks = (Seen("one", GIVEN, ()),), (("one", ProposeJob(GIVEN, 50, 0)),)
+    [made] = running._improve(action("improve", ImproveJob(PLACE, None, seen, (train,), None, None, 2.0, 0)))
+    tight = Thresholdout(threshold, 1e-9 if by_select else 0.0, answers=3)
+    looks = [Look(tight, number, 0, (train,)) for number in range(40)]
+    said = [running._choose(action("choose", ChooseJob(PLACE, asks, (select,), made, None, look))) for look in looks]
+    found = {choice.by_select for (choice,) in said}
+    assert by_select in found and (by_select or found == {False})  # both models are one: they differ by noise alone
+    assert {(choice.nodes, choice.chosen) for (choice,) in said} == {(1, True)}
+    assert all(choice.gain == pytest.approx(said[0][0].gain, abs=1e-6) for (choice,) in said)
 
 
 @pytest.mark.parametrize("roles", [(), (Train, Select)])

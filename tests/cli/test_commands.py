@@ -23,7 +23,7 @@ from rrm.cli.main import app, main
 from rrm.core.errors import ConfigError, InputError, Waiting
 from rrm.core.values import Choice, Feedback, Fitted, Improvement, Label, Output, Request, Scored
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import OTHER_RATER, SMALL
 
 
 def toml(table: dict[str, Any]) -> str:
@@ -412,7 +412,7 @@ ROUNDS: dict[str, Any] = SMALL | {
 }
 """Two rounds with an improvement between them, on books so small that it takes a few seconds."""
 
-SELECTING = ROUNDS | {"improve": {**GRADIENT, "per_level": True}, "select": {**SMALL["rater"], "share": 0.3}}
+SELECTING = ROUNDS | {"improve": {**GRADIENT, "per_level": True}, "select": {**OTHER_RATER, "share": 0.3}}
 """The same with a judge of role select and a policy for each level."""
 
 

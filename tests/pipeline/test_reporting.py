@@ -118,6 +118,7 @@ def test_whether_a_new_policy_was_kept_is_told_with_its_gain_and_interval() -> N
             "nodes": 6,
             "sources": 3,
             "kept": True,
+            "by_select": True,
             "interval": pytest.approx([0.0, 0.4]),
         }
     ]

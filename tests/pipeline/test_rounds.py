@@ -13,6 +13,7 @@ from rrm.core.ids import seed_for
 from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Choice, Feedback, Fitted, Label, Output, Rated, Request, View
+from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Budget
 from rrm.feedback.minutes import minutes, minutes_of_raters
 from rrm.feedback.sample import FirstLeaves, FirstSubtree
@@ -504,6 +505,20 @@ def test_policies_are_compared_where_the_judge_of_role_select_has_rated() -> Non
     assert [(choice.policy, choice.before, choice.chosen) for choice in outcome.run.choices] == [
         ("words+1", "words", True)
     ]
+
+
+def test_looks_at_the_judge_are_counted_and_once_they_are_used_up_no_new_policy_is_kept() -> None:
+    world, reuse = World(), Thresholdout(0.05, 0.0, answers=2)
+    assert WITH_JUDGE.select is not None
+    limited = replace(WITH_JUDGE, select=replace(WITH_JUDGE.select, reuse=reuse), rounds=(Round(),) * 4)
+    outcome = go(recursion(limited), world)
+    looks = [action.job.look for action in world.actions("choose")]
+    assert [(look.number, look.used) for look in looks] == [(0, 0), (1, 1)]
+    assert {model.role for look in looks for model in look.proxies} == {"train"}
+    assert [choice.chosen for choice in outcome.run.choices] == [True, True]
+    assert [policies_of(world, round_) for round_ in range(4)] == [{"words"}, {"words+1"}, {"words+1+2"}, set()]
+    [told] = [note for note in outcome.run.notes if "all 2 answers" in note]
+    assert "were not kept" in told
 
 
 # ---- policies ----

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rrm.core.errors import InputError, ShapeError
-from rrm.policy.ledger import NodeTable, allot, expected_kls
+from rrm.policy.best_of_n import kl_bound
+from rrm.policy.ledger import NodeTable, allot, best_of_each, expected_greatest, expected_kls
 
 P, Q = np.array([0.9, 0.1]), np.array([0.5, 0.5])
 STEP = float((P * np.log(P / Q)).sum())
@@ -56,3 +57,25 @@ def test_a_thousand_nodes_are_shared_among_within_the_budget() -> None:
         for price in np.linspace(0.5, 4, 200)
     )
     assert bound * 0.998 <= found.gain <= bound
+
+
+def test_the_greatest_of_n_normal_numbers_is_expected_where_tables_say() -> None:
+    """Teichroew (1956), doi:10.1214/aoms/1177728266: 0.56419 for two, 1.02938 for four, 1.76599 for sixteen."""
+    assert [expected_greatest(n) for n in (1, 2, 4, 16)] == pytest.approx([0.0, 0.56419, 1.02938, 1.76599], abs=1e-5)
+
+
+def test_nodes_that_are_worth_more_are_chosen_from_more_and_no_more_is_spent() -> None:
+    found = best_of_each([0.1, 1.0, 1.0, 10.0], uniform=4)
+    assert found[0] < 4 < found[3] and found[1] == found[2] and found[1] <= found[3]
+    assert sum(kl_bound(n) for n in found) <= 4 * kl_bound(4) + 1e-9
+
+
+def test_nodes_that_hardly_differ_are_chosen_from_alike() -> None:
+    assert best_of_each([1.0, 1.05, 0.95], uniform=4) == (4, 4, 4)
+    assert best_of_each([0.0, 0.0], uniform=3) == (3, 3)
+
+
+@pytest.mark.parametrize("worth", [[-1.0, 1.0], [float("nan")], [float("inf")]])
+def test_a_worth_that_is_none_is_refused(worth: list[float]) -> None:
+    with pytest.raises(InputError, match="0 or more, and finite"):
+        best_of_each(worth, uniform=2)
