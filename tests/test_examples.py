@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import runpy
 import subprocess
 import sys
 import time
@@ -30,6 +32,22 @@ def test_an_example_runs_and_says_something(path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert path.read_text().startswith('"""')
+
+
+OPTIMISING = sorted(path for path in (ROOT / "examples" / "optimising").glob("*.py") if path.stem != "world")
+
+
+@pytest.mark.parametrize("path", OPTIMISING, ids=lambda path: path.stem)
+def test_each_way_of_optimising_gains_within_its_budget(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if path.stem in ("sft", "dpo", "rloo"):
+        pytest.importorskip("trl")
+    monkeypatch.syspath_prepend(str(path.parent))  # in one process, so that torch and TRL load once
+    runpy.run_path(str(path), run_name="__main__")
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    before, after, nats = map(float, re.findall(r"\d+\.\d+", said))
+    assert after > before and nats <= 2, said
 
 
 def rrm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

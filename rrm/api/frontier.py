@@ -35,6 +35,14 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "filtered imitation": ("rrm.policy.imitation:Imitation", {}),
 }
 """The ways of optimising that are tried unless others are named, by what they are called in the figure."""
+TUNED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "likelihood": ("rrm.policy.likelihood:Likelihood", {}),
+    "rating tokens": ("rrm.policy.rating_tokens:RatingTokens", {}),
+    "SFT": ("rrm.policy.sft:SFT", {}),
+    "DPO": ("rrm.policy.dpo:DPO", {}),
+    "RLOO": ("rrm.policy.rloo:RLOO", {}),
+}
+"""Those that train a language model of `rrm.policy.local`, each at each budget: they are tried where they are named."""
 BUDGETS = (0.1, 0.3, 0.7, 1.5)
 """Nats a node."""
 
@@ -50,11 +58,11 @@ def frontier(
 ) -> Frontier:
     """Optimise a finished run's policy against its own reward models, and say what gold came of it.
 
-    `methods` are names of `METHODS` or import strings of optimisers; `budgets` are nats a node. Half of the training
-    sources are learned from; policies are measured on up to `most_nodes` nodes of the other half, with `outputs` each.
-    Scores of a source are those of models that were not fitted on it. Gold is only reported. A method that cannot
-    improve this policy is named with its reason. The page and the JSON are written into the run's folder, under
-    `frontier`. Raises InputError where `Setting.of` does.
+    `methods` are names of `METHODS` or `TUNED`, or import strings of optimisers; `budgets` are nats a node. Half of the
+    training sources are learned from; policies are measured on up to `most_nodes` nodes of the other half, with
+    `outputs` each. Scores of a source are those of models that were not fitted on it. Gold is only reported. A method
+    that cannot improve this policy is named with its reason. The page and the JSON are written into the run's folder,
+    under `frontier`. Raises InputError where `Setting.of` does.
     """
     asked = _methods(methods)
     if not budgets or any(not 0 < budget < float("inf") for budget in budgets):
@@ -217,16 +225,18 @@ def _methods(asked: Sequence[str]) -> dict[str, tuple[str, Mapping[str, Any]]]:
 
 
 def method(name: str) -> tuple[str, tuple[str, Mapping[str, Any]]]:
-    """Return a way of optimising by its name in `METHODS` (hyphens and capitals do not matter) or import string.
+    """Return a way of optimising by its name in `METHODS` or `TUNED`, or by import string.
 
-    With it come its import string and its arguments. Raises InputError for any other name.
+    Hyphens and capitals do not matter. With it come its import string and its arguments. Raises InputError for any
+    other name.
     """
     if ":" in name:
         return name.partition(":")[2], (name, {})
-    known = {_plain(each): each for each in METHODS}
+    ways = {**METHODS, **TUNED}
+    known = {_plain(each): each for each in ways}
     if _plain(name) not in known:
-        raise InputError(f"there is no method {name!r}: name one of {', '.join(METHODS)}, or package.module:Optimiser")
-    return known[_plain(name)], METHODS[known[_plain(name)]]
+        raise InputError(f"there is no method {name!r}: name one of {', '.join(ways)}, or package.module:Optimiser")
+    return known[_plain(name)], ways[known[_plain(name)]]
 
 
 def _plain(name: str) -> str:

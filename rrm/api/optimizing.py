@@ -53,12 +53,12 @@ def optimize(
 ) -> Optimized:
     """Optimise a finished run's policy against its models of role train, within `kl_budget` nats a node.
 
-    `method_name` is one of `rrm.api.frontier.METHODS` or an import string of an optimiser; `arguments` are its own, and
-    `changes` the same as key=value. Scores are those of the level's model, or composed (`by`). Half of the training
-    sources are learned from, the other half is measured on: `outputs` at up to `most_nodes` nodes, the run's policy
-    and the new one alike. The policy is left in `out` (by default DIR/optimized/METHOD), where the same call resumes;
-    gold is only reported. `parts` are objects that the run was given. Raises InputError for a method or budget that
-    this policy does not allow.
+    `method_name` is one of `METHODS` or `TUNED` of `rrm.api.frontier`, or an import string of an optimiser; `arguments`
+    are its own, and `changes` the same as key=value. Scores are those of the level's model, or composed (`by`). Half of
+    the training sources are learned from, the other half is measured on: `outputs` at up to `most_nodes` nodes, of the
+    run's policy and the new one alike. The policy is left in `out` (by default DIR/optimized/METHOD), where the same
+    call resumes; gold is only reported. `parts` are objects that the run was given. Raises InputError for a method or
+    budget that this policy does not allow.
     """
     if not 0 < kl_budget < float("inf"):
         raise InputError(f"the KL budget is a positive number of nats, got {kl_budget:g}")

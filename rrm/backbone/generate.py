@@ -195,6 +195,23 @@ class Writer:
             logits = self.model(input_ids=torch.cat([last, ids[:, :-1]], dim=1), **{self._cache: cache}).logits
             return _log_softmax(logits, self.temperature)
 
+    def kl(self, ask: Ask, other: "Writer", chat: Chat) -> np.ndarray:
+        """Return for each seed the divergence of the next token from another writer's, along a fresh reply, [seeds].
+
+        It is summed over the reply's tokens, in nats; the mean is KL(self || other) of whole replies, by the chain
+        rule, and has less variance than their log-ratios. The other is asked `chat`. Raises InputError where the two
+        do not have the same tokens.
+        """
+        [samples] = self.sample([ask])
+        found = []
+        for sample in samples:  # one after the other: logits of whole vocabularies are large
+            ours = self.next_log_probs(ask.chat, [sample.ids]).double()
+            theirs = other.next_log_probs(chat, [sample.ids]).double().to(ours.device)
+            if ours.shape != theirs.shape:
+                raise InputError(f"{self.name} and {other.name} do not have the same tokens")
+            found.append(float((ours.exp() * (ours - theirs)).sum()))
+        return np.array(found)
+
     def _side_by_side(self, replies: Sequence[Sequence[int]]) -> Tensor:
         ids = torch.full((len(replies), max(map(len, replies))), self.pad, dtype=torch.long)
         for row, reply in enumerate(replies):

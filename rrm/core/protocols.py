@@ -254,6 +254,18 @@ class Divergence(Protocol):
         ...
 
 
+@runtime_checkable
+class SampledDivergence(Protocol):
+    """A policy whose distance from another can be estimated without bias from its own outputs at a node."""
+
+    def sampled_kl(self, prompt_context: PromptContext, other: Policy, seeds: Sequence[int]) -> np.ndarray:
+        """Return for each seed an independent estimate of KL(self || other), in nats, float64 [seeds].
+
+        Raises InputError where it is not known.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Seen:
     """A node's outputs that were proposed and scored, with their log-probabilities where they are known."""

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
-from rrm.core.protocols import Density, Divergence, Policy, PromptContext, ProposeJob, Seen
+from rrm.core.protocols import Density, Divergence, Policy, PromptContext, ProposeJob, SampledDivergence, Seen
 from rrm.core.values import Output
 from rrm.policy.careless import Careless
 
@@ -30,8 +30,8 @@ class Measured(NamedTuple):
 def measured(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int = 0) -> Measured | None:
     """Return KL(policy || anchor) in the mean over nodes; None where neither can tell it.
 
-    Exact where the policy knows it at every node (of more than `MOST_NODES`, over a draw of them). Else, where both
-    know how probable texts are, the mean log-ratio of fresh outputs.
+    Exact where the policy knows it at every node (of more than `MOST_NODES`, over a draw of them). Else from fresh
+    outputs: by the policy's own estimate, or where both know how probable texts are, by their mean log-ratio.
     """
     if policy.name == anchor.name:
         return Measured(0.0, "exact", 0.0)
@@ -46,13 +46,16 @@ def measured(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int = 0
 
 
 def log_ratio(policy: Policy, anchor: Policy, prompt_context: PromptContext, output: Output) -> float | None:
-    """Return log p(output) - log q(output), in nats, of a policy p's own output, q the anchor; None where unknown."""
+    """Return log p(output) - log q(output), in nats, of a policy p's own output, q the anchor; None where unknown.
+
+    It is not known of what was cut off: its text is not what was sampled.
+    """
     if policy.name == anchor.name:
         return 0.0
     try:
         if isinstance(policy, Careless) and isinstance(anchor, Careless):
             return policy.log_ratio(prompt_context, output, anchor)
-        if isinstance(policy, Density) and isinstance(anchor, Density):
+        if isinstance(policy, Density) and isinstance(anchor, Density) and not output.truncated:
             [own] = policy.log_prob(prompt_context, [output.text])
             [other] = anchor.log_prob(prompt_context, [output.text])
             return float(own - other) if np.isfinite(own) else None
@@ -77,6 +80,13 @@ def _exact(policy: Policy, anchor: Policy, seen: Sequence[Seen]) -> np.ndarray |
 
 def _sampled(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int) -> np.ndarray | None:
     """Return each node's mean log-ratio over its fresh outputs, [nodes]; None where one of them is not known."""
+    if isinstance(policy, SampledDivergence):
+        try:
+            return np.array(
+                [policy.sampled_kl(each.prompt_context, anchor, _seeds(each, seed)).mean() for each in seen]
+            )
+        except InputError:
+            return None
     if not (isinstance(policy, Density) and isinstance(anchor, Density)):
         return None
     jobs = [
@@ -91,6 +101,10 @@ def _sampled(policy: Policy, anchor: Policy, seen: Sequence[Seen], seed: int) ->
             return None
         means.append(float(np.mean(known)))
     return np.array(means)
+
+
+def _seeds(seen: Seen, seed: int) -> list[int]:
+    return [seed_for(seed, "distance", seen.prompt_context.node, at) for at in range(SAMPLED[1])]
 
 
 def _drawn(seen: Sequence[Seen], most: int, seed: int) -> Sequence[Seen]:

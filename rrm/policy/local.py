@@ -10,7 +10,7 @@ import numpy as np
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import InputError, NoAnswerError
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import PromptContext, ProposeJob, Tokenizer
+from rrm.core.protocols import Policy, PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import whole_sentences
 from rrm.core.thoughts import without_thoughts
 from rrm.core.values import Output
@@ -27,7 +27,7 @@ _WORDING = content_id("prompt", _RULE, _BEFORE, _ASKED, WORDS_PER_TOKEN)
 
 @dataclass(frozen=True, eq=False)
 class LocalPolicy:
-    """Samples outputs of a causal language model; implements `Policy` and `Density` of `rrm.core.protocols`.
+    """Samples outputs of a causal language model; implements `Policy`, `Density`, `SampledDivergence`.
 
     It is shown the previous context, the passages' texts and then the task, in the user's turn and without the
     marks by which `LanguageModelPolicy` tells material from instructions: small models repeat those. `model` is
@@ -85,6 +85,18 @@ class LocalPolicy:
         It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
         """
         return self.writer.log_prob(chat_of(prompt_context, self.opening), texts)
+
+    def sampled_kl(self, prompt_context: PromptContext, other: Policy, seeds: Sequence[int]) -> np.ndarray:
+        """Return for each seed the divergence from another local policy along a fresh reply, in nats, float64 [seeds].
+
+        Replies are counted as sequences of tokens, as far as the task's limit; see `SampledDivergence`.
+        """
+        from rrm.backbone.generate import Ask
+
+        if not isinstance(other, LocalPolicy):
+            raise InputError(f"the KL from {other.name} is not known: it is no language model in this process")
+        ask = Ask(chat_of(prompt_context, self.opening), seeds, prompt_context.task.max_tokens)
+        return self.writer.kl(ask, other.writer, chat_of(prompt_context, other.opening))
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask

@@ -2,7 +2,7 @@
 
 Each trains a copy of the sampler's model and leaves it, whole, as a checkpoint in the workspace. Its KL is measured on
 what it writes itself: the full divergence of the next token at each sampled prefix, summed over the reply, whose mean
-is exact by the chain rule (`rrm.policy.kl_estimates`). Where it is above the budget, the weights go back on the line to
+is exact by the chain rule (`Writer.kl`). Where it is above the budget, the weights go back on the line to
 the anchor's until it is not.
 """
 
@@ -25,7 +25,7 @@ from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Improved, Policy, ProposeJob, Seen, Workspace
 from rrm.core.roles import Scorer, Train, for_improving
 from rrm.files import read_json, write_json
-from rrm.policy.kl_estimates import Estimate, full_kl
+from rrm.policy.kl_estimates import Estimate
 from rrm.policy.local import LocalPolicy, chat_of
 from rrm.policy.scoring import check, group, scores
 
@@ -122,16 +122,8 @@ class Lesson:
     def _kl_at(self, seen: Seen, writer: Writer, opening: str) -> float:
         given = seen.prompt_context
         seeds = [seed_for(self.seed, "kl", given.node, at) for at in range(self.kl_samples)]
-        ours, theirs = chat_of(given, opening), chat_of(given, self.anchor.opening)
-        [samples] = writer.sample([Ask(ours, seeds, given.task.max_tokens)])
-        kls = []
-        for sample in samples:  # one after the other: logits of whole vocabularies are large
-            both = [
-                each.next_log_probs(chat, [sample.ids]).double().cpu().numpy()
-                for each, chat in ((writer, ours), (self.anchor.writer, theirs))
-            ]
-            kls.append(full_kl(*both).mean)
-        return float(np.mean(kls))
+        ask = Ask(chat_of(given, opening), seeds, given.task.max_tokens)
+        return float(writer.kl(ask, self.anchor.writer, chat_of(given, self.anchor.opening)).mean())
 
 
 class Learned(NamedTuple):

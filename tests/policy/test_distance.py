@@ -1,11 +1,13 @@
 """How far a policy lies from another: exact by hand, estimated from samples, and who reports less."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pytest
 
+from rrm.core.errors import InputError
 from rrm.core.protocols import PromptContext, ProposeJob, Seen
 from rrm.core.values import Output
 from rrm.policy.best_of_n import best_of, kl_estimate
@@ -110,3 +112,27 @@ def test_what_is_booked_at_a_node_comes_to_the_kl_of_what_was_chosen() -> None:
     assert booked == pytest.approx(exact, rel=0.1)
     apart = policy.kl(HERE, anchor) + chosen.kl(base)  # as if what was chosen were drawn
     assert abs(booked - exact) < abs(apart - exact)
+
+
+class Estimating(Coin):
+    """A coin that does not know its probabilities, and estimates its KL from another as its seeds say."""
+
+    def sampled_kl(self, prompt_context: PromptContext, other: Coin, seeds: Sequence[int]) -> np.ndarray:
+        if not isinstance(other, Coin):
+            raise InputError("that is no coin")
+        p, q = self.heads, other.heads
+        return np.full(len(seeds), p * log(p / q) + (1 - p) * log((1 - p) / (1 - q)))
+
+
+def test_a_policy_that_estimates_its_distance_from_samples_is_asked() -> None:
+    found = measured(Estimating(0.7, "seven"), Coin(0.5, "five"), SEEN)
+    assert found is not None and found.how == "estimated"
+    assert found.nats == found.least == pytest.approx(0.7 * log(1.4) + 0.3 * log(0.6))
+    assert measured(Estimating(0.7, "seven"), Extractive(), SEEN) is None
+
+
+def test_of_what_was_cut_off_no_log_ratio_is_known() -> None:
+    policy, anchor = KnownCoin(0.7, "seven"), KnownCoin(0.5, "five")
+    [output] = proposed(policy, HERE, 1, 0)
+    assert log_ratio(policy, anchor, HERE, output) is not None
+    assert log_ratio(policy, anchor, HERE, replace(output, truncated=True)) is None

@@ -104,6 +104,10 @@ def test_the_kl_is_exact_where_a_reply_is_one_token() -> None:
         by_hand.append(float((p.exp() * (p - q)).sum()))
     assert lesson.kl(other.writer).mean == pytest.approx(np.mean(by_hand), rel=1e-4)
     assert lesson.kl(anchor.writer).mean == pytest.approx(0.0, abs=1e-6)
+    own = [other.sampled_kl(each.prompt_context, anchor, [1, 2]) for each in seen]
+    np.testing.assert_allclose(np.array(own).mean(axis=1), by_hand, rtol=1e-4)
+    with pytest.raises(InputError, match=r"the KL from .* is not known: it is no language model in this process"):
+        other.sampled_kl(seen[0].prompt_context, Careless(), [1])
 
 
 def test_the_best_half_is_learned_and_its_kl_is_what_conditioning_costs(tmp_path: Path) -> None:

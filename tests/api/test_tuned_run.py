@@ -1,0 +1,70 @@
+"""A run whose policy is a language model that learns between rounds, and is optimised further afterwards."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rrm
+from rrm.api.optimizing import REPORT
+from rrm.policy.local import LocalPolicy
+from tests.toys import TOYS
+
+BRIEF: dict[str, Any] = {
+    "tune": "full",
+    "learning_rate": 2e-3,
+    "steps": 4,
+    "kl_nodes": 2,
+    "kl_samples": 2,
+    "samples": 4,
+}
+WRITES = {"plugin": "rrm.policy.local:LocalPolicy", "arguments": {"model": "tiny"}, "outputs": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rounds of toys, judged by their length; between them the model of leaves and the one above learn."""
+    place = tmp_path_factory.mktemp("tuned") / "run"
+    improve = {"plugin": "rrm.policy.likelihood:Likelihood", "arguments": BRIEF, "kl_budget": 0.4, "per_level": True}
+    table = {**TOYS, "policy": WRITES, "rounds": 2, "improve": improve}
+    rrm.run(rrm.run_file(table, ("reward.dtype=float32",)), place, quiet=True)
+    return place
+
+
+def test_the_model_that_learned_proposes_in_the_next_round(folder: Path) -> None:
+    with rrm.load(folder) as run:
+        before, after = (run.policy(f"{round_}/answer/0") for round_ in range(2))
+        assert isinstance(after, LocalPolicy) and after.name != before.name and after.model.startswith(str(folder))
+        told = run.outputs[run.outputs.level == 0].groupby("round").policy.unique()
+        assert [list(told[round_]) for round_ in range(2)] == [[before.name], [after.name]]
+        spent = [level.spent for level in run.report.rounds[1].levels]
+        assert all(each and each.how == "estimated" and 0 < each.nats <= 0.4 for each in spent) and len(spent) == 3
+        assert len({run.policy(f"1/answer/{level}").name for level in range(3)}) == 3
+
+
+def test_a_moved_run_finds_its_model_under_its_name(folder: Path, tmp_path: Path) -> None:
+    with rrm.load(folder) as run:
+        name = run.policy("1/answer/0").name
+    moved = tmp_path / "elsewhere"
+    folder.rename(moved)
+    try:
+        with rrm.load(moved) as run:
+            assert run.policy("1/answer/0").name == name
+    finally:
+        moved.rename(folder)
+
+
+@pytest.mark.parametrize("by", ["level", "composed"])
+def test_a_finished_run_is_optimised_against_either_score(folder: Path, by: Any, tmp_path: Path) -> None:
+    found = rrm.optimize(
+        folder, "rating-tokens", 2.0, by=by, level=1, arguments={**BRIEF, "quantiles": 2}, outputs=2, out=tmp_path
+    )
+    told = found.to_json()
+    assert (told["method"], told["how"], told["score"]) == ("rating tokens", "estimated", by)
+    assert 0 < told["kl"] <= 2.0 and (tmp_path / REPORT).is_file()
+    assert isinstance(found.policy, LocalPolicy) and found.policy.opening.startswith("[rated ")
+
+
+def test_an_optimiser_of_sentences_says_that_a_language_model_has_none(folder: Path) -> None:
+    with pytest.raises(rrm.InputError, match="LogLinear and Careless, not LocalPolicy"):
+        rrm.optimize(folder, "policy gradient", 1.0)
