@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import numpy as np
@@ -35,8 +36,8 @@ from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.forest import Tree, by_source
 from rrm.pipeline.plan import carried_out
 from rrm.pipeline.recursion import recursion
-from rrm.pipeline.stages import FitJob
-from rrm.pipeline.steps import Outcome, Step
+from rrm.pipeline.stages import FitJob, ReadBack
+from rrm.pipeline.steps import Outcome, Step, model_of_claims
 from rrm.policy.careless import Careless
 from rrm.raters.simulated import SimulatedRaters
 from rrm.store.record import SqlStore, open_store
@@ -87,12 +88,19 @@ def settings(world: str, words: int, seed: int, size: Size, minutes: float | Non
     )  # fmt: skip
 
 
+class Misled(NamedTuple):
+    """Models that were fitted where the answers about leaves were permuted."""
+
+    root: Fitted
+    claims: Fitted | None
+
+
 @dataclass(frozen=True, eq=False)
 class Ended:
     """Where a run at one budget ended, and what it is held against.
 
-    `equal` and `unlimited` are the flat baselines at the levels' minutes and at all their questions; `misled` is the
-    root's model where the answers about leaves were permuted, None where there are none.
+    `equal` and `unlimited` are the flat baselines at the levels' minutes and at all their questions; `misled` are the
+    models of the root and of claims where the answers about leaves were permuted.
     """
 
     parts: Parts
@@ -100,7 +108,7 @@ class Ended:
     outcome: Outcome
     equal: Flat | None
     unlimited: Flat | None
-    misled: Fitted | None
+    misled: Misled
 
     @property
     def root_model(self) -> Fitted:
@@ -112,7 +120,7 @@ def finished(run: RunFile, folder: Path, store: SqlStore) -> Ended:
     parts = Parts(run, store)
     worker = RunWorker(parts, folder)
 
-    def process() -> Step[tuple[Outcome, Flat | None, Flat | None, Fitted | None]]:
+    def process() -> Step[tuple[Outcome, Flat | None, Flat | None, Misled]]:
         outcome = yield from recursion(recursion_of(parts))
         equal = yield from flat_baseline(outcome)
         everything = run.rater is not None and run.rater.budget is None
@@ -123,17 +131,24 @@ def finished(run: RunFile, folder: Path, store: SqlStore) -> Ended:
     return Ended(parts, worker, *anyio.run(driver.drive, process(), Local(worker, {}), store))
 
 
-def _misled(outcome: Outcome) -> Step[Fitted | None]:
-    """Fit all levels again, from below, with the answers about leaves permuted; return the root's model."""
+def _misled(outcome: Outcome) -> Step[Misled]:
+    """Fit all levels and the model of claims again, from below, with the answers about leaves permuted."""
+    run = outcome.run
+    rated = {
+        (role, level): _permuted(rows, run.plan.seed) if level == 0 else rows
+        for (role, level), rows in run.rated.items()
+    }
+    models = dict(run.models)
     below: Fitted | None = None
     for level in outcome.levels:
-        rows = level.rated if level.place.level else _permuted(level.rated, outcome.run.plan.seed)
-        if not (rows or below):
-            continue
-        job = FitJob(level.place, level.model.root, Train, rows, outcome.run.plan.seed, below)
-        done = yield from carried_out(stages.fit(job, outcome.run.plan.learner))
-        [below] = next(iter(done.values())).values
-    return below
+        key = Train.name, level.place.level
+        if rows := rated.get(key, ()):
+            job = FitJob(level.place, level.model.root, Train, rows, run.plan.seed, below)
+            done = yield from carried_out(stages.fit(job, run.plan.learner))
+            [below] = next(iter(done.values())).values
+        models[key] = below or models[key]
+    claims = yield from model_of_claims(replace(run, rated=rated, models=models))
+    return Misled(models[Train.name, run.forest.height], claims)
 
 
 def _permuted(rated: Sequence[Rated], seed: int) -> tuple[Rated, ...]:
@@ -233,11 +248,9 @@ class Target:
             "oracle_raters": Column(tuple(self._by_oracles(tree) for tree in self.trees)),
             "truth_per_claim": Column(tuple(map(self._by_truth, self.trees, self.truths))),
             "control_provenance": Column(tuple(map(self._astray, self.trees))),
+            "control_leaf_labels": Column(tuple(self._rescored(tree, self._misled(tree)) for tree in self.trees)),
             "control_children": Column(tuple(map(self._others_children, range(len(self.trees))))),
         }
-        if ended.misled is not None:
-            misled = [self._rescored(tree, self._informed(tree), ended.misled) for tree in self.trees]
-            found["control_leaf_labels"] = Column(tuple(misled))
         for name, flat in (("flat_equal", ended.equal), ("flat_unlimited", ended.unlimited)):
             if flat is not None:
                 found[name] = Column(tuple(self._flat(tree, flat.model) for tree in self.trees))
@@ -257,21 +270,33 @@ class Target:
         [said] = model.predict([Group(self.source, fitted.place, view, different)])
         return np.asarray(said.acceptance[OVERALL][:, [different.index(text) for text in texts]])
 
-    def _informed(self, tree: Tree, claims: Mapping[str, Claims] | None = None) -> View:
-        """Return a root's view read back to the source, by other claims than those traced if there are any.
+    def _informed(self, tree: Tree, claims: Mapping[str, Claims] | None = None) -> ReadBack:
+        """Return how a root is scored anew, its view read back by other claims than those traced if there are any.
 
-        As composers do, it falls back to what is shown where nothing leads to the source.
+        As composers do, it falls back to the level's model beside what is shown where nothing leads to the source.
         """
-        view = self.state.view(tree.graph.root)
-        known = self.state.claims if claims is None else claims
-        return read_back(view, known, self.written, self.book.text) or view
+        root = tree.graph.root
+        back = self.ended.outcome.run.informed.get(root)
+        shown = ReadBack(self.state.view(root), self.ended.root_model, None, self.book.text)
+        if claims is None or back is None:
+            return back or shown
+        view = read_back(self.state.view(root), claims, self.written, self.book.text)
+        return shown if view is None else back._replace(view=view)
 
-    def _rescored(self, tree: Tree, view: View, model: Fitted) -> np.ndarray:
-        return self._predicted(model, view, [output.text for output in self.state.outputs[tree.graph.root]])
+    def _misled(self, tree: Tree) -> ReadBack:
+        return self._informed(tree)._replace(model=self.ended.misled.root, claims=self.ended.misled.claims)
+
+    def _rescored(self, tree: Tree, back: ReadBack) -> np.ndarray:
+        return self._said(back, [output.text for output in self.state.outputs[tree.graph.root]])
+
+    def _said(self, back: ReadBack, texts: Sequence[str]) -> np.ndarray:
+        """Return the acceptance of texts in a root's place, [members, texts]."""
+        [said] = self.ended.worker.models.read_back(self.source, [(back, tuple(texts))])
+        return np.asarray(said.acceptance[OVERALL])
 
     def _by_oracles(self, tree: Tree) -> np.ndarray:
         """Return what raters think of a root's outputs beside its view read back, in the place of its model."""
-        root, view = tree.graph.root, self._informed(tree)
+        root, view = tree.graph.root, self._informed(tree).view
         return np.array([self._probability(root, view, output) for output in self.state.outputs[root]])
 
     def _astray(self, tree: Tree) -> np.ndarray:
@@ -282,7 +307,7 @@ class Target:
         ends = [origin for origin in places if origin.output is None]
         dealt = iter(generator("astray", tree.graph.root).permutation(len(ends)))
         permuted = {id_: _with_ends(each, lambda: ends[next(dealt)]) for id_, each in claims.items()}
-        return self._rescored(tree, self._informed(tree, permuted), self.ended.root_model)
+        return self._rescored(tree, self._informed(tree, permuted))
 
     def _by_truth(self, tree: Tree, truths: Truths) -> np.ndarray:
         """Score what is true of each output beside what is true of its view, times the share of it that is true."""
@@ -305,7 +330,7 @@ class Target:
     def _others_children(self, at: int) -> np.ndarray:
         """Compose a root's outputs over the children, read back, of the source's next tree: a control."""
         other = self.trees[(at + 1) % len(self.trees)]
-        return self._rescored(self.trees[at], self._informed(other), self.ended.root_model)
+        return self._rescored(self.trees[at], self._informed(other))
 
     # ---- figures ----
 
@@ -338,10 +363,10 @@ class Target:
             graph, root = tree.graph, tree.graph.root
             output = self.state.handed_up(root)
             found = chains(output.id, self.state.claims, self.written, self.book.text)
-            view = self._informed(tree)
+            back = self._informed(tree)
 
-            def scores(texts: Sequence[str], view: View = view) -> np.ndarray:
-                return self._predicted(self.ended.root_model, view, texts).mean(axis=0)
+            def scores(texts: Sequence[str], back: ReadBack = back) -> np.ndarray:
+                return np.asarray(self._said(back, texts).mean(axis=0))
 
             blamed = with_blame(output.text, found, scores)
             spans = [claim.span for claim in self.state.claims[output.id].claims]

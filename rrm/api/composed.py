@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from rrm.compose.tree import Judged, compose, compose_node
 from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
-from rrm.core.protocols import Composer, RewardModel, Seen
+from rrm.core.protocols import ClaimReader, Composer, RewardModel, Seen
 from rrm.core.roles import Train
 from rrm.core.values import OVERALL, Fitted, Group, Output, Prediction, Scored, View
 from rrm.store.record import SqlStore
+
+if TYPE_CHECKING:
+    from rrm.api.worker import Models
 
 
 class OwnAndComposed(NamedTuple):
@@ -26,13 +29,21 @@ class OwnAndComposed(NamedTuple):
     composed: Prediction
 
 
+class Anew(NamedTuple):
+    """How a node is scored anew: its view read back, who judges claims beside it, and the text that it is about."""
+
+    view: View
+    claims: ClaimReader | None
+    whole: str
+
+
 @dataclass(frozen=True, eq=False)
 class ComposedNode:
     """A node of a tree, and all that scores texts in the place of its output.
 
     `group` has its view and the outputs that were proposed there; `below` are the nodes under it with the outputs that
-    were read, and their own scores. `informed` is its view read back to the source, where the composer wants scores
-    beside that. Without `anchored` a text's own score is that of being preferred to the node's own outputs.
+    were read, and their own scores. `informed` is how it is scored anew, read back to the source, where the composer
+    wants that. Without `anchored` a text's own score is that of being preferred to the node's own outputs.
     """
 
     tree: RecordedTree
@@ -42,12 +53,12 @@ class ComposedNode:
     composer: Composer
     anchored: bool
     below: Mapping[str, Judged] = field(repr=False)
-    informed: View | None = None
+    informed: Anew | None = None
 
     def score(self, texts: Sequence[str]) -> OwnAndComposed:
         """Return the scores of texts, each for itself; one pass of the model for all."""
         own = self._beside(self.group.view, texts)
-        scores = own if self.informed is None else self._beside(self.informed, texts)
+        scores = own if self.informed is None else self._anew(self.informed, texts)
         outputs = tuple(Output(self.node, text, "somebody", at) for at, text in enumerate(texts))
         here = {**self.below, self.node: Judged(outputs, scores, 0)}
         graph, members = self.tree.graph, {each.scores.acceptance[OVERALL].shape[0] for each in here.values()}
@@ -58,6 +69,13 @@ class ComposedNode:
     @cached_property
     def _composed(self) -> Mapping[str, Prediction]:
         return compose(self.tree.graph, self.below, self.composer)
+
+    def _anew(self, informed: Anew, texts: Sequence[str]) -> Prediction:
+        level = self._beside(informed.view, texts)
+        if informed.claims is None:
+            return level
+        group = Group(self.group.source, self.group.place, informed.view, tuple(texts))
+        return informed.claims.joined([group], [informed.whole], [level])[0]
 
     def _beside(self, view: View, texts: Sequence[str]) -> Prediction:
         if self.anchored:
@@ -85,6 +103,7 @@ class ComposedScorer:
     models: Mapping[int, tuple[Fitted, RewardModel]] = field(repr=False)
     composer: Composer
     seen: Sequence[Seen] = field(repr=False)
+    claims: ClaimReader | None = field(default=None, repr=False)
 
     @property
     def role(self) -> type[Train]:
@@ -93,6 +112,7 @@ class ComposedScorer:
     @property
     def name(self) -> str:
         digests = [fitted.digest for fitted, _ in self.models.values()]
+        digests += [self.claims.digest] if self.claims is not None else []
         return content_id("composed scorer", self.composer.name, digests, sorted(self._at))
 
     @cached_property
@@ -130,7 +150,7 @@ class ComposedScorer:
             composer=self.composer,
             anchored=fitted.anchored,
             below=self._below(given.view),
-            informed=informed_view(self.record, given.view, tree) if self.composer.reads_back else None,
+            informed=anew(self.record, given.view, tree, given.node, self.claims) if self.composer.reads_back else None,
         )
 
     def _below(self, view: View) -> dict[str, Judged]:
@@ -173,11 +193,24 @@ def prediction_of(scores: Sequence[Scored]) -> Prediction:
     )
 
 
-def informed_view(record: SqlStore, view: View, tree: RecordedTree) -> View | None:
-    """Return a node's view read back to the source, None where nothing leads there."""
+def anew(record: SqlStore, view: View, tree: RecordedTree, node: str, reader: ClaimReader | None) -> Anew | None:
+    """Return how a node is scored anew, None where nothing leads to the source."""
     claims = {each.output: each for each in record.load(Claims)}
     outputs: dict[str, Output] = record.by_id(Output)
-    return read_back(view, claims, outputs, tree.source.text)
+    back = read_back(view, claims, outputs, tree.source.text)
+    span = None if node == tree.graph.root else tree.graph.task(node).span
+    whole = tree.source.text if span is None else tree.source.text[span.start : span.end]
+    return None if back is None else Anew(back, reader, whole)
+
+
+def claim_reader(record: SqlStore, models: "Models", composer: Composer) -> ClaimReader | None:
+    """Return the run's last model of claims, where its composer asks one and it was fitted."""
+    fitted = [each for each in record.load(Fitted) if each.place.subject == "claims"]
+    if not fitted or not composer.checks_claims:
+        return None
+    model = models.load(fitted[-1])
+    assert isinstance(model, ClaimReader)
+    return model
 
 
 def _key(source: str, view: View) -> str:

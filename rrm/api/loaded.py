@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrm.api import frames
-from rrm.api.composed import ComposedNode, informed_view, prediction_of
+from rrm.api.composed import ComposedNode, anew, claim_reader, prediction_of
 from rrm.api.look import finished, settings_of
 from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
 from rrm.api.runfile import RunFile, run_file, with_objects
@@ -338,6 +338,7 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
     root = tree.graph.root
     below = {node: each for node, (each, _) in judged.items() if node != root}
     composer = run.composer()
+    reader = claim_reader(run.record, run.worker.models, composer)
     fitted = next(each for each in run.models() if each.id == judged[root][1])
     view = _view(run.record, tree, below)
     texts = tuple(each.text for node in reported.nodes if node.id == root for each in node.candidates)
@@ -349,7 +350,7 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
         composer=composer,
         anchored=anchored,
         below=below,
-        informed=informed_view(run.record, view, tree) if composer.reads_back else None,
+        informed=anew(run.record, view, tree, root, reader) if composer.reads_back else None,
     )
     return _Target(target.title, node, run.worker.parts.tokenizer.count)
 

@@ -20,7 +20,7 @@ from rrm.core.ids import generator
 from rrm.core.protocols import Composer, GoldSet, KnownRater, Policy, PromptContext, RewardModel
 from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, StageCost, TargetReport, Use
 from rrm.core.roles import Select, reporting
-from rrm.core.values import OVERALL, Fitted, Group, Label, Output, Rated, Request, Score, Shown
+from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
 from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
@@ -213,11 +213,10 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
     tree = target.trees[target.chosen_tree]
     if tree.root not in informed:
         return target
-    view, fitted = informed[tree.root]
-    model = finished.worker.models.load(fitted)
+    back = informed[tree.root]
 
     def scores(texts: Sequence[str]) -> np.ndarray:
-        [said] = finished.worker.models.predict(model, [Group(target.source, fitted.place, view, tuple(texts))])
+        [said] = finished.worker.models.read_back(target.source, [(back, tuple(texts))])
         return np.asarray(said.acceptance[OVERALL].mean(axis=0))
 
     claims = with_blame(target.chosen.text, target.claims, scores)

@@ -260,6 +260,7 @@ def recursion_of(
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,
         reads_back=not parts.learns_composer and parts.composer.reads_back,
+        checker=None if parts.learns_composer or not parts.composer.checks_claims else parts.claim_learner.name,
         growth=GrowthBudget(**asdict(run.growth)) if parts.grows else None,
         select=selecting,
         improve=improving,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from rrm.api.composed import ComposedScorer
+from rrm.api.composed import ComposedScorer, claim_reader
 from rrm.api.loaded import Loaded
 from rrm.api.recorded import seen_in_training
 from rrm.api.worker import ModelScorer
@@ -25,7 +25,9 @@ def composed_scorer(run: Loaded) -> tuple[Scorer[Train], Sequence[Seen]]:
     """Return who gives the composed scores of a run's training nodes, and these nodes."""
     models = {level: (fitted, run.worker.models.load(fitted)) for level, fitted in _last(run).items()}
     seen = seen_in_training(run.record, run.trees)
-    return ComposedScorer(run.record, run.trees, models, run.composer(), seen), seen
+    composer = run.composer()
+    reader = claim_reader(run.record, run.worker.models, composer)
+    return ComposedScorer(run.record, run.trees, models, composer, seen, reader), seen
 
 
 def _last(run: Loaded) -> dict[int, Fitted]:

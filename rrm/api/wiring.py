@@ -272,6 +272,13 @@ class Parts:
         return Aligner(CachedEncoder(encoder, self.cache))
 
     @cached_property
+    def claim_learner(self) -> RewardLearner:
+        """Who fits the model of claims, on MiniLM's vectors: in the cache, if the reward models read with it."""
+        from rrm.reward.claimwise import Claimwise
+
+        return Claimwise(device=self.run.reward.device, dtype=self._dtype(), cache=self.cache)
+
+    @cached_property
     def _compose(self) -> Composer | ComposerLearner:
         made = self.make(self.run.compose, "compose")
         if isinstance(made, Composer):

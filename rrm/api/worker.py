@@ -24,6 +24,7 @@ from rrm.core.protocols import (
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
+    ClaimReader,
     Composer,
     Decomposer,
     GrowingDecomposer,
@@ -72,6 +73,7 @@ from rrm.pipeline.stages import (
     LearnComposerJob,
     OutputsJob,
     RateJob,
+    ReadBack,
     ScoreJob,
     SplitJob,
     TraceJob,
@@ -111,6 +113,8 @@ class Models:
         return self._loaded[fitted.digest]
 
     def _learner(self, place: Place) -> RewardLearner:
+        if place.subject == "claims":
+            return self._parts.claim_learner
         return self._parts.split_learner if place.subject == "split" else self._parts.learner
 
     def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
@@ -153,6 +157,30 @@ class Models:
                 scored = f"{each.k} outputs of {len(group.outputs)}"
                 raise PluginError(f"[reward] the model that {self.name} fitted scores {scored}")
         return list(found)
+
+    def read_back(self, source: str, nodes: Sequence[tuple[ReadBack, tuple[str, ...]]]) -> list[Prediction]:
+        """Return what is said of texts at nodes of a source that are scored anew, all of a model at once."""
+        groups = [Group(source, back.model.place, back.view, tuple(dict.fromkeys(texts))) for back, texts in nodes]
+        level: dict[int, Prediction] = {}
+        for digest in dict.fromkeys(back.model.digest for back, _ in nodes):
+            here = [at for at, (back, _) in enumerate(nodes) if back.model.digest == digest]
+            said = self.predict(self.load(nodes[here[0]][0].model), [groups[at] for at in here])
+            level |= dict(zip(here, said, strict=True))
+        found = [
+            self._with_claims(group, back, level[at])
+            for at, ((back, _), group) in enumerate(zip(nodes, groups, strict=True))
+        ]
+        return [
+            each.at([group.outputs.index(text) for text in texts])
+            for each, group, (_, texts) in zip(found, groups, nodes, strict=True)
+        ]
+
+    def _with_claims(self, group: Group, back: ReadBack, level: Prediction) -> Prediction:
+        if back.claims is None:
+            return level
+        model = self.load(back.claims)
+        assert isinstance(model, ClaimReader)
+        return model.joined([group], [back.whole], [level])[0]
 
     def keep(self, model: RewardModel, job: FitJob) -> Fitted:
         """Save a model that was fitted, and return what stands on record about it."""
@@ -493,23 +521,11 @@ class RunWorker:
         return tuple(made)
 
     def _informed(self, job: ComposeJob) -> dict[str, Prediction]:
-        """Return the scores of nodes beside the views that they are scored anew with, all of a model at once."""
-        found: dict[str, Prediction] = {}
-        by_model: dict[str, list[str]] = {}
-        source = job.trees[0].source
-        for node, (_, model) in job.informed.items():
-            by_model.setdefault(model.digest, []).append(node)
-        for nodes in by_model.values():
-            model = job.informed[nodes[0]][1]
-            outputs = [tuple(output.text for output in job.state.outputs[node]) for node in nodes]
-            groups = [
-                Group(source, model.place, job.informed[node][0], tuple(dict.fromkeys(texts)))
-                for node, texts in zip(nodes, outputs, strict=True)
-            ]
-            said = self.models.predict(self.models.load(model), groups)
-            for node, group, texts, each in zip(nodes, groups, outputs, said, strict=True):
-                found[node] = each.at([group.outputs.index(text) for text in texts])
-        return found
+        """Return the scores of the nodes that are scored anew."""
+        nodes = list(job.informed)
+        texts = [tuple(output.text for output in job.state.outputs[node]) for node in nodes]
+        said = self.models.read_back(job.trees[0].source, list(zip(job.informed.values(), texts, strict=True)))
+        return dict(zip(nodes, said, strict=True))
 
     # ---- improving ----
 

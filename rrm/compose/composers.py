@@ -28,6 +28,7 @@ class Mean:
 
     needs_anchor = False
     reads_back = False
+    checks_claims = False
 
     def __init__(self, own_weight: float = 0.5) -> None:
         if not 0 <= own_weight <= 1:
@@ -51,6 +52,7 @@ class Minimum:
     name = "minimum"
     needs_anchor = True
     reads_back = False
+    checks_claims = False
 
     def join(self, own: np.ndarray, parts: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return the minimum over own score and parts; shares do not matter."""
@@ -71,6 +73,7 @@ class Product:
     name = "product"
     needs_anchor = True
     reads_back = False
+    checks_claims = False
 
     def join(self, own: np.ndarray, parts: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return own score times the parts'; shares do not matter."""
@@ -83,18 +86,23 @@ class Product:
 
 
 class Informed:
-    """What a level's own model says of an output beside the source's own words that its view comes to rest on.
+    """What is said of an output beside the source's own words that its view comes to rest on.
 
     A rater of the root sees what the children say, and not whether it is so. Read back to the source, sentence by
     sentence (`rrm.compose.provenance.read_back`), the view shows the level's model every departure from the text that
-    was made below as if it were made here. So the composed score tells apart candidates of one tree, and comes near
-    the probability that somebody accepts an output who has read the whole source. Parts' scores do not matter;
+    was made below as if it were made here. With `claims` that is joined with what a model of claims says, fitted to the
+    ratings of all levels (`rrm.reward.claimwise`): it knows a claim's errors better, and measures what an output covers
+    against the whole source. So the composed score tells apart candidates of one tree, and comes near the
+    probability that somebody accepts an output who has read the whole source. Parts' scores do not matter;
     where nothing leads to the source it is the output's own score.
     """
 
-    name = "informed"
     needs_anchor = False
     reads_back = True
+
+    def __init__(self, claims: bool = True) -> None:
+        self.checks_claims = claims
+        self.name = "informed" if claims else "informed(claims=False)"
 
     def compose(
         self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]
@@ -112,6 +120,7 @@ class LogLinear:
 
     needs_anchor = True
     reads_back = False
+    checks_claims = False
 
     def __init__(self, own: float, mean: float, minimum: float, intercept: float) -> None:
         if min(own, mean, minimum) < 0:

@@ -5,8 +5,9 @@ from typing import Literal, get_args
 
 from rrm.core.errors import InputError
 
-Subject = Literal["answer", "whole", "split"]
-"""What is judged: an output of a node / an output beside its whole source (the flat baseline) / a decomposition."""
+Subject = Literal["answer", "whole", "split", "claims"]
+"""What is judged: an output of a node / an output beside its whole source (the flat baseline) / a decomposition / an
+output claim by claim, by a model of all levels."""
 
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
@@ -46,7 +47,12 @@ class Place:
 
     def words(self, several: bool) -> str:
         """In words, without the round while there are not `several`."""
-        about = {"answer": f"level {self.level}", "whole": "whole outputs", "split": f"splits at level {self.level}"}
+        about = {
+            "answer": f"level {self.level}",
+            "whole": "whole outputs",
+            "split": f"splits at level {self.level}",
+            "claims": "claims",
+        }
         return f"round {self.round + 1}, {about[self.subject]}" if several else about[self.subject]
 
 

@@ -516,6 +516,18 @@ class Start:
 
 
 @runtime_checkable
+class ClaimReader(RewardModel, Protocol):
+    """Scores outputs claim by claim, and joins that with what the model of their level says."""
+
+    def joined(self, groups: Sequence[Group], wholes: Sequence[str], level: Sequence[Prediction]) -> list[Prediction]:
+        """Return what is made of its own scores of each group and of those of the level's model.
+
+        Claims are held against the view, and what they cover against `wholes`, the text that each is about.
+        """
+        ...
+
+
+@runtime_checkable
 class RewardLearner(Protocol):
     """Fits reward models; `name` covers every setting that matters, the backbone's precision among them."""
 
@@ -557,7 +569,8 @@ class Composer(Protocol):
 
     One that `needs_anchor` joins probabilities of acceptance, and is refused where nothing anchors them. One that
     `reads_back` is handed, in the place of a node's own scores, what the level's model says of the outputs beside the
-    source's words that their view comes to rest on.
+    source's words that their view comes to rest on; one that `checks_claims`, too, that joined with what a model of
+    claims says.
     """
 
     @property
@@ -568,6 +581,9 @@ class Composer(Protocol):
 
     @property
     def reads_back(self) -> bool: ...
+
+    @property
+    def checks_claims(self) -> bool: ...
 
     def compose(
         self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]

@@ -17,7 +17,7 @@ from rrm.pipeline.stages import FitJob
 from rrm.pipeline.steps import Outcome
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # asyncio writes out a task's result where it handles signals
 class Flat:
     """The questions and ratings, the model, and each target root output's mean acceptance under it, by output id."""
 

@@ -124,11 +124,24 @@ class TraceJob:
     state: State
 
 
+class ReadBack(NamedTuple):
+    """A node that is scored anew: its view read back to the source, and the models of its level and of claims.
+
+    `whole` is the source's text that the node is about, of which the view shows a part; `claims` is None where no
+    model judges claim by claim.
+    """
+
+    view: View
+    model: Fitted
+    claims: Fitted | None
+    whole: str
+
+
 @dataclass(frozen=True, eq=False)
 class ComposeJob:
     """Join the scores of all trees of a source, with the run's composer or the one that was learned.
 
-    `informed` holds for nodes that are scored anew, beside another view than raters saw, that view and the model.
+    `informed` holds the nodes that are scored anew, beside another view than raters saw.
     """
 
     trees: tuple[Tree, ...]
@@ -136,7 +149,7 @@ class ComposeJob:
     anchored: bool
     basis: str
     learned: FittedComposer | None = None
-    informed: Mapping[str, tuple[View, Fitted]] = field(default_factory=dict)
+    informed: Mapping[str, ReadBack] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,16 +391,16 @@ def compose(
     learned: FittedComposer | None,
     anchored: bool,
     scores: str,
-    informed: Mapping[str, tuple[View, Fitted]],
+    informed: Mapping[str, ReadBack],
 ) -> Stage[ComposeJob, Composed]:
     """Join the scores of every source's trees; `scores` names all scores of the run as they stand.
 
-    `informed` holds for nodes that are scored anew the view and the model.
+    `informed` holds the nodes that are scored anew.
     """
 
     def make(source: str, _: Mapping[str, Done[ComposeJob, Composed]]) -> Action[ComposeJob]:
         here = {node: informed[node] for tree in trees[source] for node in tree.graph if node in informed}
-        views = [[node, view.id] for node, (view, _) in here.items()]
+        views = [[node, each.view.id, each.claims and each.claims.digest] for node, each in here.items()]
         basis = content_id("basis", _standing(trees[source], state), composer, anchored, scores, views)
         job = ComposeJob(tuple(trees[source]), state, anchored, basis, learned, here)
         return _action("compose", _level(place), source, job, basis, at=place)

@@ -17,7 +17,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
-from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request, View
+from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
@@ -26,7 +26,7 @@ from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, J, Results, V, carried_out
 from rrm.pipeline.schedule import Round
-from rrm.pipeline.stages import FitJob
+from rrm.pipeline.stages import FitJob, ReadBack
 
 _log = logging.getLogger("rrm.pipeline")
 
@@ -35,7 +35,7 @@ Step = Generator[AnyStage, AnyResults, T]
 Wanted = Mapping[str, int]
 """How many questions of each kind are put about a node's outputs at each visit."""
 
-Informed = dict[str, tuple[View, Fitted]]
+Informed = dict[str, ReadBack]
 """For nodes that are scored anew before they are composed: the view read back to the source, and the model."""
 
 RoleLevel = tuple[str, int]
@@ -125,6 +125,7 @@ class Recursion:
     stale_weight: float = 0.5
     composer_learns: bool = False
     reads_back: bool = False  # whether the composer is handed scores beside views read back to the source
+    checker: str | None = None  # who fits a model of claims that scores beside such views, too
     growth: GrowthBudget | None = None  # None: the decomposer splits a source at once
     select: Selecting | None = None
     improve: Improving | None = None
@@ -207,7 +208,7 @@ class Run:
     unanswered: frozenset[str] = frozenset()
     models: Mapping[RoleLevel, Fitted] = field(default_factory=dict)
     learned: FittedComposer | None = None
-    informed: Mapping[str, tuple[View, Fitted]] = field(default_factory=dict, repr=False)
+    informed: Mapping[str, ReadBack] = field(default_factory=dict, repr=False)
     policies: Mapping[int | None, Improvement] = field(default_factory=dict)
     improvements: tuple[Improvement, ...] = ()
     splits: Splits = field(default_factory=Splits)
@@ -254,7 +255,7 @@ class Run:
         return bool(models) and all(model.anchored for model in models)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # asyncio writes out a task's result where it handles signals
 class Outcome:
     """Where a run ends: the run, its levels, and the truth about target outputs, by id, where somebody knows it."""
 
@@ -608,7 +609,8 @@ def compose(run: Run) -> Step[Run]:
     composer = learned.composer if learned else plan.composer
     informed: Informed = {}
     if plan.reads_back:
-        informed, run = _read_back(run, trees)
+        claims = yield from model_of_claims(run)
+        informed, run = _read_back(run, trees, claims)
     composed = yield from carried_out(
         stages.compose(place, trees, run.state, composer, learned, run.anchored, scores, informed)
     )
@@ -624,8 +626,25 @@ def compose(run: Run) -> Step[Run]:
     )
 
 
-def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]]) -> tuple[Informed, Run]:
-    """Return for every judged node with parts its view read back to the source, and the model of its level.
+def model_of_claims(run: Run) -> Step[Fitted | None]:
+    """Fit the model that judges claim by claim on the ratings of all levels, beside the root's model.
+
+    None without ratings, or where these anchor no scores.
+    """
+    plan, top = run.plan, run.forest.height
+    root = run.models.get((Train.name, top))
+    levels = {level: rows for (role, level), rows in sorted(run.rated.items()) if role == Train.name and rows}
+    if plan.checker is None or plan.models or root is None or not levels or not run.anchored:
+        return None
+    others = tuple(row for level, rows in levels.items() if level != top for row in rows)
+    job = FitJob(Place(run.number, "claims", top), True, Train, levels.get(top, ()), plan.seed, root, None, others)
+    done = yield from carried_out(stages.fit(job, plan.checker))
+    [fitted] = next(iter(done.values())).values
+    return fitted if isinstance(fitted, Fitted) else None
+
+
+def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]], claims: Fitted | None) -> tuple[Informed, Run]:
+    """Return every judged node with parts as it is scored anew, beside its view read back to the source.
 
     A node whose view leads nowhere is left out, and for roots of targets that is noted.
     """
@@ -641,7 +660,9 @@ def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]]) -> tuple[Informed,
                     view = read_back(state.view(node), state.claims, known, text)
                     model = run.models.get((Train.name, run.forest.level_of(tree, node)))
                     if view is not None and model is not None:
-                        informed[node] = (view, model)
+                        span = tree.graph.task(node).span if node != tree.graph.root else None
+                        whole = text if span is None else text[span.start : span.end]
+                        informed[node] = ReadBack(view, model, claims, whole)
             alone += run.forest.is_target(tree) and tree.graph.root not in informed
     if alone:
         told = f"{alone} of the targets' roots rest on nothing that leads to the source: their scores are their own"

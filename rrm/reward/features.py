@@ -265,8 +265,8 @@ class _Lexical:
             for word in unit.words:
                 column.setdefault(word, len(column))
         weight = np.array([rarity.get(word, unknown) for word in column])
-        seen = _incidence(source.units, column)
-        said = _incidence(output.units, column).multiply(weight[None, :]).tocsr() if column else None
+        seen = incidence(source.units, column)
+        said = incidence(output.units, column).multiply(weight[None, :]).tocsr() if column else None
         if said is None or not source.units or not output.units:
             best = np.zeros(len(output.units), dtype=np.int64)
             match = np.zeros(len(output.units))
@@ -283,7 +283,7 @@ class _Lexical:
         return cls(best, match, rarity, inner - smalls, frozenset(frequency))
 
 
-def _incidence(units: Sequence[Unit], column: dict[str, int]) -> csr_matrix:
+def incidence(units: Sequence[Unit], column: dict[str, int]) -> csr_matrix:
     sets = [sorted({column[word] for word in unit.words}) for unit in units]
     starts = np.cumsum([0, *map(len, sets)])
     places = np.fromiter((at for each in sets for at in each), dtype=np.int64, count=int(starts[-1]))

@@ -338,6 +338,7 @@ class Scaled:
     name: str = "scaled"
     needs_anchor: bool = True
     reads_back: bool = False
+    checks_claims: bool = False
 
     def compose(
         self, node: Node, candidates: Sequence[Output], scores: Prediction, parts: Sequence[ScoredPart]

@@ -15,7 +15,7 @@ from rrm.core.values import Group, Output, Prediction
 from rrm.files import read_json
 from tests.toys import LengthModel, Lengths, Words, toys
 
-COMPOSE = {"plugin": "rrm.compose.composers:Informed"}
+COMPOSE = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
 
 
 class Faithful(LengthModel):

@@ -152,6 +152,7 @@ class Odd:
 
     needs_anchor = False
     reads_back = False
+    checks_claims = False
     name = "odd"
 
     def __init__(self, says: Any) -> None:

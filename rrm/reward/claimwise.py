@@ -1,0 +1,580 @@
+"""A reward model that judges claim by claim: how well each is supported, and how much of what matters they hold.
+
+One law for all levels. A claim is supported with the logistic of a bias less non-negative weights times its deficits
+(`rrm.reward.claim_reading.DEFICITS`). Over an output's claims,
+
+- accuracy is the mean support;
+- coverage is the worth of the units that its claims rest on, each as often as supported, as a share of the most that
+  so many claims could hold of all that was to be told. A unit's worth is positive and learned from its vector and form;
+  what is not known of it scatters log-normally, and the scatter is learned, too: of many units the best few are worth
+  more than the average few;
+- coherence is the longest run of units in the order of the view, as a share.
+
+The reward, in logits, is a + b accuracy^p coverage^q (1 - d (1 - coherence)), with b, p, q > 0 and d between 0 and 1.
+Scores of passages lower support and worth. Ratings of all levels fit it together, so it can be asked about
+outputs of the root beside the whole source, of which nobody rated any.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
+from rrm.core.errors import InputError
+from rrm.core.ids import content_id, generator
+from rrm.core.place import Place
+from rrm.core.protocols import Cache, Encoder, RewardModel, Start, Tokenizer, Workspace
+from rrm.core.roles import R, Ratings, for_fitting
+from rrm.core.values import OVERALL, Comparison, Group, Label, Prediction, Rated, View
+from rrm.files import digest_of, durable
+from rrm.reward.calibrate import HeldLogits
+from rrm.reward.claim_reading import DEFICITS, Beside, form, read_claims
+from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
+from rrm.reward.fit import balanced_folds
+from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
+
+FORMAT = 1
+LAPSE = 0.05
+"""The share of answers that are taken for drawn blindly."""
+FEWEST = 4
+"""Coverage is measured against what so many claims could hold, where there are fewer."""
+DRAWS = 8
+"""So many draws of what is not known of units' worth."""
+_TENSORS, FACTS = "claimwise.safetensors", "claimwise.json"
+_LEAST = 1e-3
+_SCALARS = {
+    # name: mean and standard deviation of the prior
+    "worth": (0.0, 1.0),
+    "scatter": (-0.7, 0.7),
+    "distrust": (0.0, 1.5),
+    "intercept": (-3.0, 1.5),
+    "slope": (2.3, 1.0),
+    "accuracy": (0.0, 0.5),
+    "coverage": (0.0, 0.5),
+    "disorder": (-1.0, 1.0),
+}
+_BIAS, _UNGROUNDED = 3.0, 4.0
+STACK, STACK_SD = (0.0, 0.7, 0.3), 0.3
+"""What the root's logit is made of beforehand: an intercept, and weights of this model's and of the level's."""
+
+
+@dataclass(frozen=True)
+class ClaimwiseConfig:
+    """How it is fitted: `members` on bootstraps of sources, each without one of `folds`.
+
+    `deficit_sd` and `worth_sd` are the standard deviations of the priors on the weights of deficits and of the
+    `components` principal directions of units' vectors; at most `ratings` of each level are fitted on, drawn evenly.
+    """
+
+    members: int = 24
+    folds: int = 4
+    components: int = 24
+    deficit_sd: float = 3.0
+    worth_sd: float = 0.5
+    ratings: int = 3000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.folds <= self.members or self.components < 0 or self.ratings < 1:
+            raise InputError("1 <= folds <= members, components at least 0 and ratings at least 1 are needed")
+        if not min(self.deficit_sd, self.worth_sd) > 0:
+            raise InputError("deficit_sd and worth_sd are above 0")
+
+
+class Claimwise:
+    """Learns `ClaimModel`s; implements `rrm.core.protocols.RewardLearner`.
+
+    `backbone` is "minilm", or the name or folder of a Hugging Face encoder; vectors are kept in `cache`.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "minilm",
+        device: str = "auto",
+        dtype: str = "auto",
+        cache: Cache | None = None,
+        config: ClaimwiseConfig | None = None,
+    ) -> None:
+        self.config = config or ClaimwiseConfig()
+        self.backbone, self.device, self.dtype = backbone, device, dtype
+        self._cache = cache
+
+    @cached_property
+    def encoder(self) -> CachedEncoder:
+        return CachedEncoder(FrozenEncoder(self.backbone, device=self.device, dtype=self.dtype), self._cache)
+
+    @property
+    def name(self) -> str:
+        """Covers the encoder, with the precision of its vectors, and every setting of the fit."""
+        return content_id("claimwise", FORMAT, self.encoder.name, asdict(self.config))
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> "ClaimModel":
+        """Return the model fitted to comparisons, labels and ratings on a scale, those of other levels among them.
+
+        Raises InputError where there is none.
+        """
+        rows = [*for_fitting(ratings).rows, *start.others]
+        return fit(_evenly(rows, self.config.ratings, seed), self.encoder, self.config, seed, place, start.below)
+
+    def load(self, folder: Path) -> "ClaimModel":
+        """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""
+        return ClaimModel.load(folder, self.encoder)
+
+
+def _evenly(rows: Sequence[Rated], most: int, seed: int) -> list[Rated]:
+    """Return at most so many ratings of each level, drawn evenly, in their order."""
+    kept: list[Rated] = []
+    for level in sorted({row.request.place.level for row in rows}):
+        here = [row for row in rows if row.request.place.level == level]
+        drawn = generator("claimwise rows", seed, level).permutation(len(here))[:most]
+        kept += [here[at] for at in sorted(drawn)]
+    return kept
+
+
+# ---- tables ----
+
+
+class Basis(NamedTuple):
+    """What units' vectors are told by: `centre` [dimensions], `directions` [dimensions, components], one `spread`."""
+
+    centre: np.ndarray
+    directions: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, components: int) -> "Basis":
+        centre = vectors.mean(axis=0)
+        _, _, rows = np.linalg.svd(vectors - centre, full_matrices=False)
+        directions = rows[:components].T
+        along = (vectors - centre) @ directions
+        spread = along.std(axis=0).max(initial=0.0)
+        return cls(centre, directions, np.array(max(float(spread), 1e-6)))
+
+
+class Table(NamedTuple):
+    """Outputs beside views, padded: claims [outputs, claims, ...], units [views, units, ...], float64.
+
+    `view` [outputs] is each output's view; `first` marks the first claim of an output that rests on a unit.
+    """
+
+    deficits: Tensor
+    claims: Tensor
+    places: Tensor
+    first: Tensor
+    coherence: Tensor
+    view: Tensor
+    contents: Tensor
+    units: Tensor
+    trust: Tensor
+    scatter: Tensor
+
+    @classmethod
+    def of(cls, read: Sequence[Beside], basis: Basis) -> "Table":
+        told = [output for each in read for output in each.outputs]
+        view = torch.tensor([at for at, each in enumerate(read) for _ in each.outputs], dtype=torch.long)
+        most = max((len(each.places) for each in told), default=0) or 1
+        wide = max((len(each.units) for each in read), default=0) or 1
+        deficits = np.zeros((len(told), most, len(DEFICITS)))
+        claims, first = np.zeros((len(told), most)), np.zeros((len(told), most))
+        places, coherence = np.zeros((len(told), most), dtype=np.int64), np.ones(len(told))
+        for row, output in enumerate(told):
+            count = len(output.places)
+            deficits[row, :count], claims[row, :count] = output.deficits, 1.0
+            grounded = np.flatnonzero(output.places >= 0)
+            places[row, grounded] = output.places[grounded]
+            order = output.places[grounded]
+            first[row, grounded[np.unique(order, return_index=True)[1]]] = 1.0
+            coherence[row] = _longest_rise(order) / len(order) if len(order) else 1.0
+        contents = np.zeros((len(read), wide, basis.directions.shape[1] + 2))
+        units, trust = np.zeros((len(read), wide)), np.ones((len(read), wide))
+        for row, each in enumerate(read):
+            count = len(each.units)
+            if count:
+                along = (each.vectors - basis.centre) @ basis.directions / basis.spread
+                contents[row, :count] = np.concatenate([along, [form(unit) for unit in each.units]], axis=1)
+                units[row, :count], trust[row, :count] = 1.0, each.trust
+        scatter = generator("scatter of worth").normal(size=(1, wide, DRAWS))
+        before = [torch.from_numpy(each) for each in (deficits, claims, places, first, coherence)]
+        after = [torch.from_numpy(each) for each in (contents, units, trust, scatter)]
+        return cls._make([*before, view, *after])
+
+
+def _longest_rise(places: np.ndarray) -> int:
+    """Return the length of the longest strictly ascending subsequence (patience sorting)."""
+    tops: list[int] = []
+    for place in map(int, places):
+        at = int(np.searchsorted(tops, place))
+        tops[at : at + 1] = [place]
+    return len(tops)
+
+
+# ---- the law ----
+
+Parameters = Mapping[str, Tensor]
+
+
+def support(parameters: Parameters, table: Table) -> Tensor:
+    """Return how probably each claim is supported, [outputs, claims]; 0 where there is no claim."""
+    weights = -softplus(parameters["deficits"])
+    return torch.sigmoid(parameters["bias"] + table.deficits @ weights) * table.claims
+
+
+def rewards(parameters: Parameters, table: Table) -> Tensor:
+    """Return the reward of each output in logits, [outputs]; see the module."""
+    trust = 1 - torch.sigmoid(parameters["distrust"]) * (1 - table.trust)
+    supported = support(parameters, table)
+    counts = table.claims.sum(1)
+    trusted = (supported * trust[table.view].gather(1, table.places)).sum(1) / counts.clamp(min=1)
+    accuracy = torch.where(counts > 0, trusted, torch.ones_like(trusted))
+    worth = softplus(table.contents @ parameters["contents"] + parameters["worth"]) * table.units * trust
+    scatter = parameters["scatter"].exp()
+    drawn = worth[..., None] * torch.exp(scatter * table.scatter[:, : worth.shape[1]] - scatter**2 / 2)
+    best = drawn.sort(dim=1, descending=True).values.cumsum(1).mean(2)
+    room = torch.minimum(counts.clamp(min=FEWEST), table.units.sum(1)[table.view]).clamp(min=1).long() - 1
+    held = (worth[table.view].gather(1, table.places) * supported * table.first).sum(1)
+    coverage = held / best[table.view, room].clamp(min=1e-9)
+    order = 1 - torch.sigmoid(parameters["disorder"]) * (1 - table.coherence)
+    power = accuracy.clamp(min=_LEAST) ** parameters["accuracy"].exp()
+    power = power * coverage.clamp(min=_LEAST) ** parameters["coverage"].exp()
+    return parameters["intercept"] + parameters["slope"].exp() * power * order
+
+
+def _prior(columns: int) -> dict[str, tuple[Tensor, float]]:
+    """Return where each parameter's Gaussian prior is centred; its standard deviation where it is a scalar."""
+    deficits = torch.zeros(len(DEFICITS), dtype=torch.float64)
+    deficits[DEFICITS.index("ungrounded")] = _UNGROUNDED
+    centre = {name: (torch.tensor(mean, dtype=torch.float64), sd) for name, (mean, sd) in _SCALARS.items()}
+    bias = torch.tensor(_BIAS, dtype=torch.float64)
+    return {
+        **centre, "bias": (bias, 0.0), "deficits": (deficits, 0.0),
+        "contents": (torch.zeros(columns, dtype=torch.float64), 0.0),
+    }  # fmt: skip
+
+
+class _Answers(NamedTuple):
+    """Answers about rows of a table: `first` was put above `second`, or, where that is -1, accepted, with `share`."""
+
+    first: Tensor
+    second: Tensor
+    share: Tensor
+    weight: Tensor
+    source: tuple[str, ...]
+
+
+def _mode(
+    table: Table, answers: _Answers, weights: Tensor, config: ClaimwiseConfig, start: Parameters | None, steps: int
+) -> dict[str, Tensor]:
+    """Return the most probable parameters, from where another fit ended if there is one."""
+    prior = _prior(table.contents.shape[2])
+    sds = {
+        name: sd or (config.worth_sd if name == "contents" else config.deficit_sd) for name, (_, sd) in prior.items()
+    }
+    begin = start or {name: mean for name, (mean, _) in prior.items()}
+    free = {name: value.detach().clone().requires_grad_() for name, value in begin.items()}
+    optimiser = torch.optim.LBFGS(
+        list(free.values()), max_iter=steps, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-7
+    )
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        said = rewards(free, table)
+        alone = answers.second < 0
+        logits = said[answers.first] - torch.where(alone, 0.0, said[answers.second.clamp(min=0)])
+        probability = torch.sigmoid(logits) * (1 - LAPSE) + LAPSE / 2
+        told = answers.share * probability.log() + (1 - answers.share) * torch.log1p(-probability)
+        off = sum((((free[name] - mean) / sds[name]) ** 2).sum() / 2 for name, (mean, _) in prior.items())
+        total = off - (weights * told).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return torch.as_tensor(total)
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return {name: value.detach() for name, value in free.items()}
+
+
+def fit(
+    rated: Sequence[Rated],
+    encoder: Encoder,
+    config: ClaimwiseConfig,
+    seed: int,
+    place: Place,
+    below: RewardModel | None = None,
+) -> "ClaimModel":
+    """Fit all members: each on a Bayesian bootstrap of the sources that leaves out the sources of its fold.
+
+    How much the model `below`, that of the place's level, has a say beside it is fitted to the ratings of that level.
+
+    Raises InputError without an answer that tells outputs apart.
+    """
+    views: dict[str, tuple[View, dict[str, int]]] = {}
+    asked: list[tuple[str, int, int, float, float, str]] = []
+    for row in rated:
+        known = views.setdefault(row.request.view.id, (row.request.view, {}))[1]
+        shown = [known.setdefault(each.text, len(known)) for each in row.request.shown]
+        said = _said(row, shown)
+        if said is not None:
+            asked.append((row.request.view.id, *said, row.weight, row.request.source))
+    if not asked:
+        raise nothing_to_fit(place)
+    reader = _Reader(encoder)
+    read = [reader(view, list(texts)) for view, texts in views.values()]
+    basis = Basis.of(np.concatenate([each.vectors for each in read if len(each.vectors)]), config.components)
+    table = Table.of(read, basis)
+    starts = dict(zip(views, np.cumsum([0, *(len(texts) for _, texts in views.values())]), strict=False))
+    answers = _Answers(
+        torch.tensor([int(starts[view]) + first for view, first, *_ in asked]),
+        torch.tensor([int(starts[view]) + second if second >= 0 else -1 for view, _, second, *_ in asked]),
+        torch.tensor([share for *_, share, _, _ in asked], dtype=torch.float64),
+        torch.tensor([weight for *_, weight, _ in asked], dtype=torch.float64),
+        tuple(source for *_, source in asked),
+    )
+    dealt = balanced_folds(answers.source, seed, config.folds)
+    folds = max(dealt.values()) + 1
+    seen = dealt if folds > 1 else dict.fromkeys(dealt, SEEN_BY_ALL)
+    first = _mode(table, answers, answers.weight, config, None, 60)
+    members = [
+        _mode(table, answers, answers.weight * _weights(answers.source, seen, member, folds, seed), config, first, 12)
+        for member in range(config.members)
+    ]
+    parameters = {name: torch.stack([each[name] for each in members]) for name in first}
+    anchored = bool((answers.second < 0).any())
+    alone = ClaimModel(place, encoder, basis, parameters, folds, seen, anchored, len(asked), asdict(config))
+    return _stacked(alone, rated, below)
+
+
+def _stacked(model: "ClaimModel", rated: Sequence[Rated], level: RewardModel | None) -> "ClaimModel":
+    """Return the model with the weight of its level's model beside it, and with the dispersion of outputs.
+
+    Both are fitted to the ratings of the place's level, by members that were not fitted on their sources; the
+    prior of the weights is centred on `STACK`.
+    """
+    rows = [row for row in rated if row.request.place.level == model.place.level and _said(row, [0, 1]) is not None]
+    rows = [row for row in rows if model.holds_out(row.request.source)]
+    if not rows:
+        return model
+    texts: dict[str, tuple[Group, dict[str, int]]] = {}
+    for row in rows:
+        group = texts.setdefault(row.request.view.id, (row.request.group, {}))
+        for each in row.request.shown:
+            group[1].setdefault(each.text, len(group[1]))
+    groups = {id_: replace(group, outputs=tuple(known)) for id_, (group, known) in texts.items()}
+    own = {id_: model.logits(group).mean(axis=0) for id_, group in groups.items()}
+    told = level.predict(list(groups.values())) if level is not None else []
+    other = {id_: each.rewards[OVERALL].mean(axis=0) for id_, each in zip(groups, told, strict=False)}
+    starts = dict(zip(groups, np.cumsum([0, *(len(each.outputs) for each in groups.values())]), strict=False))
+    views = {id_: at for at, id_ in enumerate(groups)}
+    design, outcome, places = [], [], []
+    for row in rows:
+        id_ = row.request.view.id
+        said = _said(row, [texts[id_][1][each.text] for each in row.request.shown])
+        if said is None:
+            continue
+        first, second, share = said
+        both = [own[id_], other.get(id_, np.zeros_like(own[id_]))]
+        design.append([float(second < 0), *(each[first] - (each[second] if second >= 0 else 0.0) for each in both)])
+        outcome.append(share)
+        places.append([starts[id_] + first, starts[id_] + second if second >= 0 else -1, views[id_]])
+    table, answers, at = np.array(design), np.array(outcome), np.array(places, dtype=np.int64)
+    centre = np.array(STACK) if level is not None else np.array([0.0, 1.0, 0.0])
+
+    def loss(weights: np.ndarray) -> float:
+        logits = table @ weights
+        told = answers * np.logaddexp(0, -logits) + (1 - answers) * np.logaddexp(0, logits)
+        return float(told.sum() + (((weights - centre) / STACK_SD) ** 2).sum() / 2)
+
+    most = 4.0 if level is not None else 0.0
+    found = minimize(loss, centre, method="L-BFGS-B", bounds=[(-4, 4), (0, 4), (0, most)]).x
+    empty = np.zeros((len(answers), 1))
+    held = HeldLogits(empty, answers, table[:, 0], np.zeros(len(answers)), at[:, 0], at[:, 1], at[:, 2])
+    stack = (float(found[0]), float(found[1]), float(found[2]))
+    return replace(model, stack=stack, dispersion=disperse(held, 1 / (1 + np.exp(-(table @ found)))))
+
+
+def _said(row: Rated, shown: Sequence[int]) -> tuple[int, int, float] | None:
+    """Return what an answer says: a place, one that is put below it or -1, and the share; None where nothing."""
+    answer = row.feedback.answer
+    if isinstance(answer, Label):
+        return shown[0], -1, float(answer.good)
+    if isinstance(answer, Comparison) and shown[0] != shown[1]:
+        return shown[0], shown[1], 0.5 if answer.better is None else float(answer.better == 0)
+    return None
+
+
+def _weights(sources: Sequence[str], seen: Mapping[str, int], member: int, folds: int, seed: int) -> Tensor:
+    """Return how much a member weighs each answer: 0 for those about sources of its fold."""
+    drawn = {
+        source: 0.0
+        if fold == member % folds
+        else float(generator(seed, "claimwise bootstrap", source).exponential(size=member + 1)[member])
+        for source, fold in seen.items()
+    }
+    return torch.tensor([drawn[source] for source in sources], dtype=torch.float64)
+
+
+class _Reader:
+    """Reads claims with one encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
+        inner = self._encoder.inner
+        self._tokenizer: Tokenizer | None = inner.tokenizer if isinstance(inner, FrozenEncoder) else None
+
+    def __call__(self, view: View, texts: Sequence[str], whole: str = "") -> Beside:
+        return read_claims(view, texts, self._encoder.encode, self._tokenizer, whole)
+
+
+@dataclass(frozen=True, eq=False)
+class ClaimModel:
+    """Scores groups claim by claim; implements `rrm.core.protocols.RewardModel`.
+
+    `parameters` are [members, ...]. A source that was fitted on is scored by the members that left its fold out.
+    `stack` holds an intercept and the weights of its own logits and of those of the level's model.
+    """
+
+    place: Place
+    encoder: Encoder = field(repr=False)
+    basis: Basis = field(repr=False)
+    parameters: Parameters = field(repr=False)
+    folds: int
+    seen: Mapping[str, int] = field(repr=False)
+    anchored: bool
+    ratings: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stack: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    dispersion: Dispersion = PRIOR
+
+    @property
+    def members(self) -> int:
+        return len(self.parameters["bias"])
+
+    def fold(self, source: str) -> int | None:
+        return self.seen.get(source)
+
+    def holds_out(self, source: str) -> bool:
+        return self.seen.get(source) != SEEN_BY_ALL
+
+    def members_for(self, source: str) -> list[int]:
+        """Return the members that were not fitted on a source; all, if there are none such."""
+        fold = self.seen.get(source, SEEN_BY_ALL)
+        return [each for each in range(self.members) if fold == SEEN_BY_ALL or each % self.folds == fold]
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        """Return what the members say of outputs beside what is shown."""
+        return [self._prediction(group, self.logits(group)) for group in groups]
+
+    def joined(self, groups: Sequence[Group], wholes: Sequence[str], level: Sequence[Prediction]) -> list[Prediction]:
+        """Return its own logits and those of the level's model, weighed as the ratings of the root's level say.
+
+        Claims are held against the views alone, and what they cover against the wholes.
+        """
+        return [
+            self._prediction(group, self._stacked(self.logits(group, whole), other.rewards[OVERALL]), shared=False)
+            for group, whole, other in zip(groups, wholes, level, strict=True)
+        ]
+
+    def logits(self, group: Group, whole: str = "") -> np.ndarray:
+        """Return the rewards of a group by the members that were not fitted on its source, [members, k]."""
+        table = Table.of([self._read(group.view, group.outputs, whole)], self.basis)
+        with torch.no_grad():
+            said = [rewards(self._member(each), table) for each in self.members_for(group.source)]
+        return np.asarray(torch.stack(said).numpy())
+
+    def _stacked(self, own: np.ndarray, level: np.ndarray) -> np.ndarray:
+        intercept, weight, other = self.stack
+        beside = level if len(level) == len(own) else level.mean(axis=0)
+        return np.asarray(intercept + weight * own + other * beside)
+
+    def _prediction(self, group: Group, logits: np.ndarray, shared: bool = True) -> Prediction:
+        """Return the prediction of logits, spread by what is not told: of outputs and, if `shared`, of their view.
+
+        What all outputs beside a view share is above all how much it holds of what matters, which is known of wholes.
+        """
+        noise = effects(group.view.id, group.outputs, len(logits))
+        if not self.anchored:
+            variance = self.dispersion.output
+            return Prediction.overall(logits, preferred(logits, np.sqrt(variance) * noise, 2 * variance))
+        variance = self.dispersion.total if shared else self.dispersion.output
+        return Prediction.overall(logits, spread(logits, np.sqrt(variance) * noise, variance))
+
+    def supports(self, view: View, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return for each text how probably each of its claims is supported, in the mean over members, [claims]."""
+        read = self._read(view, texts, "")
+        table = Table.of([read], self.basis)
+        with torch.no_grad():
+            mean = torch.stack([support(self._member(each), table) for each in range(self.members)]).mean(0).numpy()
+        return [row[: len(told.places)] for row, told in zip(mean, read.outputs, strict=True)]
+
+    @cached_property
+    def _read(self) -> Callable[[View, Sequence[str], str], Beside]:
+        return _Reader(self.encoder)
+
+    def _member(self, at: int) -> Parameters:
+        return {name: value[at] for name, value in self.parameters.items()}
+
+    # ---- files ----
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        arrays = {name: value.numpy() for name, value in self.parameters.items()}
+        arrays |= {f"basis.{name}": value for name, value in self.basis._asdict().items()}
+        return {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in sorted(arrays.items())}
+
+    def _bytes(self) -> bytes:
+        from safetensors.numpy import save
+
+        return bytes(save(self._arrays()))
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"format": FORMAT, "place": str(self.place), "encoder": self.encoder.name}
+        facts |= {"deficits": list(DEFICITS), "folds": self.folds, "seen": dict(sorted(self.seen.items()))}
+        facts |= {"anchored": self.anchored, "ratings": self.ratings, "settings": dict(self.settings)}
+        facts |= {"stack": list(self.stack), "dispersion": list(self.dispersion)}
+        facts["tensors"] = blake2b(self._bytes(), digest_size=16).hexdigest()
+        return facts
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that is saved."""
+        return digest_of(self._facts())
+
+    def save(self, folder: str | Path) -> str:
+        """Write two files, whole or not at all, the JSON last; return the digest."""
+        place, facts = Path(folder), self._facts()
+        place.mkdir(parents=True, exist_ok=True)
+        digest = digest_of(facts)
+        durable(place / _TENSORS, self._bytes())
+        text = json.dumps({**facts, "digest": digest}, indent=1, sort_keys=True, ensure_ascii=False)
+        durable(place / FACTS, text.encode())
+        return digest
+
+    @classmethod
+    def load(cls, folder: str | Path, encoder: Encoder) -> "ClaimModel":
+        """Read a saved model; raise InputError if files are missing, changed, or of another encoder or format."""
+        from safetensors.numpy import load
+
+        place = Path(folder)
+        try:
+            facts, tensors = json.loads((place / FACTS).read_text("utf-8")), (place / _TENSORS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(f"no model of claims can be read from {place}: {error}") from error
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("deficits") != list(DEFICITS):
+            raise InputError(f"the model of claims in {place} was written by another version of rrm: fit it again")
+        if digest_of({name: value for name, value in facts.items() if name != "digest"}) != facts.get("digest"):
+            raise InputError(f"{place / FACTS} was changed after it was written: its digest does not match")
+        if blake2b(tensors, digest_size=16).hexdigest() != facts["tensors"]:
+            raise InputError(f"{place / _TENSORS} was changed after it was written: its digest does not match")
+        if encoder.name != facts["encoder"]:
+            raise InputError(f"{place} needs the encoder {facts['encoder']}, not {encoder.name}")
+        arrays = load(tensors)
+        basis = Basis(*(arrays[f"basis.{name}"] for name in Basis._fields))
+        parameters = {name: torch.from_numpy(value) for name, value in arrays.items() if not name.startswith("basis.")}
+        plain = {name: facts[name] for name in ("folds", "seen", "anchored", "ratings", "settings")}
+        stack, dispersion = tuple(facts["stack"]), Dispersion(*facts["dispersion"])
+        return cls(Place.parse(facts["place"]), encoder, basis, parameters, stack=stack, dispersion=dispersion, **plain)

@@ -1,0 +1,211 @@
+"""The model of claims: it finds known weights again from ratings, says what the law says, and keeps its files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rrm.core.errors import InputError
+from rrm.core.ids import generator
+from rrm.core.place import Place
+from rrm.core.protocols import ClaimReader, RewardModel
+from rrm.core.values import (
+    OVERALL,
+    Comparison,
+    Feedback,
+    Group,
+    Label,
+    Passage,
+    Prediction,
+    Rated,
+    Request,
+    Shown,
+    View,
+)
+from rrm.reward.claim_reading import DEFICITS, Beside, Told
+from rrm.reward.claimwise import Basis, ClaimModel, ClaimwiseConfig, Table, _prior, fit, rewards, support
+from rrm.reward.features import parse
+
+PLACE = Place(0, "claims", 1)
+SMALL = ClaimwiseConfig(members=4, folds=2, components=2)
+NAMES = ("Anna", "Maron", "Wanda", "Peter", "Clara", "Otto")
+
+
+class Vectors:
+    """An encoder that tells texts apart by their first letters."""
+
+    name, dimensions = "letters", 3
+
+    def encode(self, texts: object) -> np.ndarray:
+        made = [np.array([ord(text[0]), ord(text[-2]), len(text)], dtype=np.float32) for text in list(texts)]  # type: ignore[call-overload]
+        return np.stack([each / np.linalg.norm(each) for each in made]) if made else np.zeros((0, 3), np.float32)
+
+
+def sentence(random: np.random.Generator) -> str:
+    one, two = random.permutation(len(NAMES))[:2]
+    return f"Then {NAMES[one]} met {NAMES[two]} at mill number {random.integers(1000)}."
+
+
+def rows(sources: int = 8, each: int = 30, labels: bool = True) -> list[Rated]:
+    """Return answers of raters who like outputs of which all is so, and dislike each wrong name."""
+    found = []
+    for source in range(sources):
+        random = generator("claimwise rows", source)
+        view = View("Tell.", (Passage(" ".join(sentence(random) for _ in range(8))),), 60)
+        told = view.passages[0].text.replace(". ", ".|").split("|")
+        for number in range(each):
+            chosen = [told[at] for at in random.permutation(8)[:4]]
+            wrong = int(random.integers(4))
+            output = " ".join(
+                text.replace("Then", "Then Zeno and") if at < wrong else text for at, text in enumerate(chosen)
+            )
+            id_ = f"{source}-{number}"
+            request = Request(f"n{source}", f"s{source}", Place(0, "answer", 1), "label", view, (Shown(id_, output),))
+            if labels:
+                good = random.random() < 1 / (1 + np.exp(3 * wrong - 3))
+                found.append(Rated(request, Feedback(request.id, "r", Label(bool(good)))))
+            else:
+                both = replace(
+                    request, kind="comparison", shown=(Shown(id_, output), Shown(f"{id_}b", " ".join(chosen)))
+                )
+                found.append(Rated(both, Feedback(both.id, "r", Comparison(1 if wrong else None))))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model() -> ClaimModel:
+    return fit(rows(), Vectors(), SMALL, 3, PLACE)
+
+
+def group(source: str, *outputs: str) -> Group:
+    row = next(each for each in rows(each=1) if each.request.source == "s0")
+    return Group(source, PLACE, row.request.view, outputs)
+
+
+def true_and_false() -> tuple[str, str]:
+    told = group("new").view.passages[0].text.replace(". ", ".|").split("|")[:4]
+    return " ".join(told), " ".join(text.replace("Then", "Then Zeno and") for text in told)
+
+
+def test_it_is_a_reward_model_that_joins(model: ClaimModel) -> None:
+    assert isinstance(model, RewardModel) and isinstance(model, ClaimReader)
+    assert model.anchored and model.fold("s0") in (0, 1) and model.fold("new") is None and model.holds_out("s0")
+
+
+def test_what_raters_disliked_is_not_supported_and_not_accepted(model: ClaimModel) -> None:
+    good, bad = true_and_false()
+    [said] = model.predict([group("new", good, bad)])
+    accepted = said.acceptance[OVERALL].mean(axis=0)
+    assert accepted[0] > 0.75 and accepted[1] < 0.25
+    right, wrong = model.supports(group("new").view, [good, bad])
+    assert right.shape == wrong.shape == (4,) and right.min() > 2 * wrong.max()
+
+
+def test_a_source_that_was_fitted_on_is_scored_by_members_that_were_not(model: ClaimModel) -> None:
+    good, bad = true_and_false()
+    assert model.logits(group("new", good, bad)).shape == (4, 2)
+    assert model.logits(group("s0", good, bad)).shape == (2, 2)
+
+
+def test_what_else_the_whole_holds_lowers_coverage_alone(model: ClaimModel) -> None:
+    good, _ = true_and_false()
+    shown = group("new", good)
+    more = " ".join(sentence(generator("more", at)) for at in range(40))
+    alone = model.logits(shown)
+    assert np.allclose(model.logits(shown, shown.view.text), alone)
+    assert (model.logits(shown, f"{shown.view.text} {more}") < alone).all()
+
+
+def test_the_stack_weighs_the_levels_model(model: ClaimModel) -> None:
+    good, bad = true_and_false()
+    shown = group("new", good, bad)
+    other = Prediction.overall(np.array([[1.0, -2.0]]), np.array([[0.7, 0.1]]))
+    half = replace(model, stack=(0.5, 0.25, 2.0))
+    [said] = half.joined([shown], [""], [other])
+    expected = 0.5 + 0.25 * model.logits(shown) + 2.0 * np.array([1.0, -2.0])
+    assert said.rewards[OVERALL] == pytest.approx(expected)
+    # the spread keeps the mean over members
+    assert said.acceptance[OVERALL].mean(axis=0) == pytest.approx((1 / (1 + np.exp(-expected))).mean(axis=0))
+
+
+def test_without_labels_it_is_not_anchored_and_tells_preferences() -> None:
+    found = fit(rows(labels=False), Vectors(), SMALL, 3, PLACE)
+    good, bad = true_and_false()
+    [said] = found.predict([group("new", good, bad)])
+    assert not found.anchored and said.acceptance[OVERALL].mean(axis=0)[0] > 0.7
+    assert said.acceptance[OVERALL].sum(axis=1) == pytest.approx(np.ones(4))
+    assert found.predict([group("new", good)])[0].acceptance[OVERALL] == pytest.approx(np.full((4, 1), 0.5))
+
+
+def test_outputs_of_nothing_of_one_endless_sentence_and_of_a_thousand_claims_are_scored(model: ClaimModel) -> None:
+    endless = "then " * 3000 + "."
+    many = " ".join([true_and_false()[0]] * 250)
+    [said] = model.predict([group("new", "", endless, many)])
+    assert np.isfinite(said.rewards[OVERALL]).all()
+    nothing = Group("new", PLACE, View("Tell.", (), 20), ("It rained.",))
+    assert np.isfinite(model.predict([nothing])[0].rewards[OVERALL]).all()
+
+
+def test_equal_fits_are_equal_and_files_give_the_model_back(model: ClaimModel, tmp_path: Path) -> None:
+    again = fit(rows(), Vectors(), SMALL, 3, PLACE)
+    assert again.digest == model.digest == model.save(tmp_path)
+    good, bad = true_and_false()
+    loaded = ClaimModel.load(tmp_path, Vectors())
+    assert loaded.digest == model.digest
+    assert np.array_equal(loaded.logits(group("new", good, bad)), model.logits(group("new", good, bad)))
+    (tmp_path / "claimwise.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match="was changed after it was written"):
+        ClaimModel.load(tmp_path, Vectors())
+    with pytest.raises(InputError, match="no model of claims can be read"):
+        ClaimModel.load(tmp_path / "elsewhere", Vectors())
+
+
+def test_another_encoder_is_refused(model: ClaimModel, tmp_path: Path) -> None:
+    class Other(Vectors):
+        name = "other"
+
+    model.save(tmp_path)
+    with pytest.raises(InputError, match="needs the encoder letters, not other"):
+        ClaimModel.load(tmp_path, Other())
+
+
+def test_nothing_to_fit_on_and_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(InputError, match="has no ratings to fit on"):
+        fit([], Vectors(), SMALL, 3, PLACE)
+    with pytest.raises(InputError, match="folds <= members"):
+        ClaimwiseConfig(members=2, folds=3)
+    with pytest.raises(InputError, match="above 0"):
+        ClaimwiseConfig(worth_sd=0.0)
+
+
+# ---- the law, by hand ----
+
+
+def law(**scalars: float) -> dict[str, torch.Tensor]:
+    made = {name: mean for name, (mean, _) in _prior(2).items()}
+    return made | {name: torch.tensor(value, dtype=torch.float64) for name, value in scalars.items()}
+
+
+def test_the_reward_is_accuracy_times_coverage_times_order() -> None:
+    units = tuple(map(parse, ["One.", "Two.", "Three.", "Four.", "Five.", "Six."]))
+    none = np.zeros((3, len(DEFICITS)))
+    beside = Beside(units, np.zeros((6, 2)), np.ones(6), (Told(none, np.array([1, 0, 2])),))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0)))
+    table = table._replace(contents=torch.zeros((1, 6, 2), dtype=torch.float64))  # all are worth the same
+    found = law(bias=1.0, scatter=-20.0, intercept=-3.0, slope=2.0, disorder=0.0, accuracy=0.3, coverage=-0.2)
+    sure = 1 / (1 + np.exp(-1.0))
+    assert support(found, table).numpy() == pytest.approx(np.array([[sure] * 3]))
+    # three claims cover three of the four best; two of three stand in order, and disorder costs a half
+    expected = -3 + np.exp(2.0) * sure ** np.exp(0.3) * (0.75 * sure) ** np.exp(-0.2) * (1 - 0.5 / 3)
+    assert rewards(found, table).numpy() == pytest.approx(np.array([expected]))
+
+
+def test_worth_that_scatters_makes_the_best_few_of_many_worth_more() -> None:
+    units = tuple(map(parse, [f"Unit {at}." for at in range(40)]))
+    beside = Beside(units, np.zeros((40, 2)), np.ones(40), (Told(np.zeros((4, len(DEFICITS))), np.arange(4)),))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0)))
+    table = table._replace(contents=torch.zeros((1, 40, 2), dtype=torch.float64))
+    even, scattered = (float(rewards(law(scatter=each), table)[0]) for each in (-20.0, 0.0))
+    assert scattered < even
