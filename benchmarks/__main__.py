@@ -16,6 +16,7 @@ NAMES = (
     "carry",
     "rewards",
     "loop",
+    "optimise_lm",
     "leases",
     "annotators",
     "tree",
