@@ -21,6 +21,7 @@ NAMES = (
     "annotators",
     "tree",
     "decomposers",
+    "optimising",
     "fuzz",
     "gpu",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rrm.api.calls import call_notes, calls_reports
+from rrm.api.diversity import with_diversity
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.people import rates_of
 from rrm.api.reach import reaches_gold
@@ -17,8 +18,8 @@ from rrm.api.worker import RunWorker
 from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
-from rrm.core.protocols import Composer, GoldSet, KnownRater, Policy, PromptContext, RewardModel
-from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, StageCost, TargetReport, Use
+from rrm.core.protocols import Composer, GoldSet, KnownRater, PromptContext, RewardModel
+from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, RoundReport, StageCost, TargetReport, Use
 from rrm.core.roles import Select, reporting
 from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
@@ -96,7 +97,7 @@ def build_report(finished: FinishedRun) -> Report:
         ),
         notes=parts.notes,
         settings=parts.run.to_json(),
-        rounds=with_ledger(outcome, round_reports(outcome, _policies(finished), parts.policy), proposers),
+        rounds=_rounds(finished, proposers),
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
     )
@@ -273,8 +274,12 @@ def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int],
     return StageCost(level, len(rated), shown.views + shown.outputs, minutes, published)
 
 
-def _policies(finished: FinishedRun) -> dict[str, Policy]:
-    return {name: policy for name, (_, policy) in _proposers(finished).improved.items()}
+def _rounds(finished: FinishedRun, proposers: Proposers) -> tuple[RoundReport, ...]:
+    """Return the rounds' reports with what optimising cost, and what became of calibration and diversity."""
+    outcome = finished.outcome
+    policies = {name: policy for name, (_, policy) in proposers.improved.items()}
+    told = with_ledger(outcome, round_reports(outcome, policies, proposers.first), proposers)
+    return with_diversity(outcome, told, proposers, finished.worker)
 
 
 def _proposers(finished: FinishedRun) -> Proposers:

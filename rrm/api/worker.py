@@ -372,12 +372,16 @@ class RunWorker:
                 return self.parts.policy
             raise InputError(f"the policy {self.parts.policy.name} waits for somebody, and cannot be improved here")
         if improved.policy not in self._policies:
-            folder = self.folder / POLICIES / improved.path
-            fitted = tuple(self._fitted(each) for each in read_json(folder / _SCORER)["models"])
-            scorer = for_improving(ModelScorer[Train](fitted, self.models))
+            folder, scorer = self.folder / POLICIES / improved.path, self.scorer(improved)
             anchor = self.policy(self.improvement(improved.anchor))
             self._policies[improved.policy] = self.parts.optimiser.load(folder, anchor, scorer)
         return self._policies[improved.policy]
+
+    def scorer(self, improved: Improvement) -> Scorer[Train]:
+        """Return the scores that a policy was improved against."""
+        file = self.folder / POLICIES / improved.path / _SCORER
+        fitted = tuple(self._fitted(each) for each in read_json(file)["models"])
+        return for_improving(ModelScorer[Train](fitted, self.models))
 
     def improvement(self, policy: str) -> Improvement | None:
         """Return what stands on record about a policy that was improved; None for the run's first."""

@@ -294,6 +294,25 @@ def frontier(
 
 
 @app.command()
+def adversary(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run's folder.")],
+    level: Annotated[int, typer.Option(min=0, help="At which level; 0 is the leaves.")] = 0,
+    candidates: Annotated[int, typer.Option(min=2, help="Outputs a node that are looked through.")] = 64,
+    most: Annotated[int, typer.Option(min=1, help="Suspects, at most.")] = 20,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that are looked at, at most.")] = 40,
+    seed: Annotated[int, typer.Option(help="Makes all that is random.")] = 0,
+    items: Annotated[Path | None, typer.Option(help="Write questions about them, for `rrm items add`.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look for outputs that a run's models score high and differ about, to put them to raters."""
+    from rrm.api.adversary import adversary as searched
+    from rrm.api.adversary import adversary_text
+
+    found = searched(directory, level, candidates, most, nodes, seed, items)
+    typer.echo(json.dumps(found.to_json()) if as_json else adversary_text(found))
+
+
+@app.command()
 def optimize(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run's folder.")],
     method: Annotated[str, typer.Option(help="A way of optimising, such as best-of-n, or package.module:Optimiser.")],

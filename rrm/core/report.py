@@ -331,6 +331,44 @@ def _ledger_json(level: LedgerLevel) -> dict[str, Any]:
     return row | {name: nats and nats._asdict() for name, nats in booked.items()}
 
 
+class NearestTilt(NamedTuple):
+    """The member of the first policy's exponential tilts, by acceptance, that is nearest to an improved policy.
+
+    `residual` are the nats from the policy to that tilt, in the mean over `nodes`: what was done that is no tilt, where
+    `moved` nats were done in all, over the same outputs of the first policy.
+    """
+
+    steepness: float
+    residual: float
+    moved: float
+    nodes: int
+
+
+@dataclass(frozen=True)
+class DiversityLevel:
+    """How various a level's outputs for targets are in a round, and whether the policy's probabilities mean something.
+
+    `calibration_error` is of the policy as a predictor of which of a node's different outputs is the best by gold; None
+    where gold is not known. `entropy`, `kl` from the run's first policy and `reverse_kl` (the first policy's from this
+    one) are in nats a node. `distinct` is the share of a node's outputs that differ, and `self_bleu` how much they
+    repeat each other, in [0, 1]. `tilt` says how far the policy is a conditional of the first one: None for that one.
+    """
+
+    level: int
+    nodes: int
+    calibration_error: float | None
+    entropy: float | None
+    distinct: float
+    self_bleu: float | None
+    kl: float | None
+    reverse_kl: float | None
+    tilt: NearestTilt | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("level", "nodes", "calibration_error", "entropy", "distinct", "self_bleu", "kl", "reverse_kl")
+        return {name: getattr(self, name) for name in names} | {"tilt": self.tilt and self.tilt._asdict()}
+
+
 @dataclass(frozen=True)
 class PolicyChoice:
     """What the judge of role select said of a policy that a round had made.
@@ -368,11 +406,19 @@ class RoundReport:
     levels: tuple[RoundLevel, ...]
     choices: tuple[PolicyChoice, ...] = ()
     ledger: Ledger | None = None
+    diversity: tuple[DiversityLevel, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         levels, choices = ([each.to_json() for each in rows] for rows in (self.levels, self.choices))
         ledger = self.ledger.to_json() if self.ledger else None
-        return {"round": self.round, "levels": levels, "choices": choices, "ledger": ledger}
+        diversity = [each.to_json() for each in self.diversity]
+        return {
+            "round": self.round,
+            "levels": levels,
+            "choices": choices,
+            "ledger": ledger,
+            "diversity": diversity,
+        }
 
 
 @dataclass(frozen=True)

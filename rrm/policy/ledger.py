@@ -142,6 +142,44 @@ def best_of_each(
     return tuple(options[option] for option in found.options)
 
 
+def worth(level: np.ndarray, weight: np.ndarray, scores: np.ndarray, rated: np.ndarray) -> list[float]:
+    """Return what a standard deviation of each node's scores is expected to be worth, from a pilot at every node.
+
+    `level`, `weight` [nodes] are a node's level, and its weight in what is wanted; `scores`, `rated` [nodes, pilot] are
+    the proxy of a few candidates, and what the judge of role select says of them. A node's worth is its weight, times
+    the spread of its scores, times how much ratings rise with scores at its level. Both are estimates that differ by
+    chance: spreads are drawn together by the sampling variance of a logarithm, 1 / (2 (pilot - 1)), levels' slopes by
+    their standard errors, each as far as they differ no more than that (empirical Bayes; Efron and Morris 1975,
+    doi:10.1080/01621459.1975.10479864). Raises ShapeError unless there are nodes with three candidates or more.
+    """
+    if scores.ndim != 2 or scores.shape != rated.shape or len(level) != len(weight) or len(level) != len(scores):
+        raise ShapeError(f"a pilot has scores and ratings [nodes, candidates], got {scores.shape} and {rated.shape}")
+    nodes, pilot = scores.shape
+    if pilot < 3 or not nodes:
+        raise ShapeError(f"a pilot needs three candidates or more at each node, got {pilot}")
+    logs = np.log(np.maximum(scores.std(axis=1, ddof=1), 1e-12))
+    spread = np.exp(_drawn_together(logs, np.full(nodes, 1 / (2 * (pilot - 1)))))
+    x, y = (each - each.mean(axis=1, keepdims=True) for each in (scores, rated))
+    levels, place = np.unique(level, return_inverse=True)
+    squares = np.array([float((x[place == at] ** 2).sum()) for at in range(len(levels))])
+    slopes = np.array([float((x[place == at] * y[place == at]).sum()) for at in range(len(levels))]) / squares
+    left = ((y - slopes[place][:, None] * x) ** 2).sum(axis=1)
+    free = np.array([max(1, int((place == at).sum()) * (pilot - 1) - 1) for at in range(len(levels))])
+    errors = np.array([float(left[place == at].sum()) for at in range(len(levels))]) / free / squares
+    slopes = np.maximum(_drawn_together(slopes, errors), 0.0)
+    return [float(each) for each in weight * spread * slopes[place]]
+
+
+def _drawn_together(values: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Return estimates [n] drawn to their mean, weighed by precision, as far as their sampling variances [n] say."""
+    if len(values) < 2:
+        return values
+    precision = 1 / np.maximum(variances, 1e-300)
+    mean = float((precision * values).sum() / precision.sum())
+    between = max(0.0, float(values.var(ddof=1) - variances.mean()))
+    return np.asarray(mean + between / (between + np.maximum(variances, 1e-300)) * (values - mean))
+
+
 def expected_greatest(n: int) -> float:
     """Return the expectation of the greatest of n independent standard normal numbers, to 1e-6."""
     x = np.linspace(-9.0, 9.0, 3601)

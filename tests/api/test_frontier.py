@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 import rrm
+from rrm.api.adversary import adversary, adversary_text
 from rrm.api.frontier import METHODS, frontier
 from rrm.core.errors import InputError
 from rrm.core.protocols import Improved
 from rrm.core.values import Request
+from rrm.interchange.items import items_from
 from rrm.report.frontier import Frontier, frontier_html, frontier_text
 from rrm.store.record import open_store
 from tests.scenarios import SMALL
@@ -100,3 +103,25 @@ def test_what_cannot_be_tried_is_refused_in_one_sentence(folder: Path) -> None:
             frontier(folder, (), budgets)
     with pytest.raises(InputError, match="questions at level 7 about 0 training sources: two are needed"):
         frontier(folder, (), (0.1,), level=7)
+
+
+# ---- the adversary ----
+
+
+def test_the_adversary_of_a_run_finds_what_its_models_differ_about_and_asks_raters(
+    folder: Path, tmp_path: Path
+) -> None:
+    found = adversary(folder, candidates=24, most=5, most_nodes=8, items=tmp_path / "items.jsonl")
+    assert (found.run, found.level, found.nodes) == ("small", "leaves", 8) and len(found.suspects) == 5
+    spreads = [each.spread for each in found.suspects]
+    assert spreads == sorted(spreads, reverse=True) and spreads[-1] > 0
+    assert found.gold is not None and 0 <= found.gold <= 1 and found.gold_of_plain is not None
+    assert found.excess == pytest.approx(fmean(each.score for each in found.suspects) - found.gold)
+    items = list(items_from(tmp_path / "items.jsonl"))
+    assert {item.request.kind for item in items} == {"label", "comparison"}
+    assert {item.request.shown[0].text for item in items if item.request.kind == "label"} == {
+        each.output.text for each in found.suspects
+    }
+    told = adversary_text(found)
+    assert "small, leaves: 5 suspects at 8 nodes" in told and found.suspects[0].output.text in told
+    assert json.loads(json.dumps(found.to_json()))["suspects"][0]["text"] == found.suspects[0].output.text

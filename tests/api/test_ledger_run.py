@@ -127,3 +127,27 @@ def test_sums_are_as_sure_as_their_parts() -> None:
     assert added([exact, None]) is None
     unknown = LedgerLevel(0, 3, 1.0, None, exact)
     assert unknown.total is None and Ledger((unknown,), 1).tree is None
+
+
+# ---- calibration and diversity ----
+
+
+def test_diversity_is_told_before_and_after_and_with_what_is_left_of_the_base(gradient: Report) -> None:
+    before, after = gradient.rounds
+    for level in before.diversity:
+        assert (level.kl, level.reverse_kl, level.tilt) == (0.0, 0.0, None)
+        assert level.calibration_error is not None and 0 <= level.calibration_error <= 1
+        assert level.entropy is not None and level.entropy > 0 and 0 < level.distinct <= 1
+        assert level.self_bleu is not None and 0 <= level.self_bleu <= 1
+    leaves, told = after.diversity[0], after.levels[0]
+    assert leaves.kl == told.kl and leaves.entropy == told.entropy
+    assert leaves.reverse_kl is not None and leaves.reverse_kl > 0
+    assert leaves.tilt is not None and leaves.tilt.nodes > 0
+    assert -1e-9 <= leaves.tilt.residual <= leaves.tilt.moved + 1e-9  # the base is a tilt of itself
+
+
+def test_diversity_is_on_the_page_and_in_the_json(gradient: Report) -> None:
+    page = report_html(gradient)
+    assert "Calibration and diversity, before and after" in page and "nearest tilt" in page
+    told = gradient.to_json()["rounds"][1]["diversity"][0]
+    assert told["tilt"]["nodes"] > 0 and set(told) >= {"self_bleu", "distinct", "reverse_kl", "calibration_error"}

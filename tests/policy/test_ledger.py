@@ -7,7 +7,7 @@ import pytest
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.policy.best_of_n import kl_bound
-from rrm.policy.ledger import NodeTable, allot, best_of_each, expected_greatest, expected_kls
+from rrm.policy.ledger import NodeTable, allot, best_of_each, expected_greatest, expected_kls, worth
 
 P, Q = np.array([0.9, 0.1]), np.array([0.5, 0.5])
 STEP = float((P * np.log(P / Q)).sum())
@@ -79,3 +79,21 @@ def test_nodes_that_hardly_differ_are_chosen_from_alike() -> None:
 def test_a_worth_that_is_none_is_refused(worth: list[float]) -> None:
     with pytest.raises(InputError, match="0 or more, and finite"):
         best_of_each(worth, uniform=2)
+
+
+def test_worth_is_weight_times_spread_times_slope() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(4, 4000)) * np.array([1.0, 2.0, 1.0, 2.0])[:, None]
+    rated = np.array([0.5, 0.5, 0.1, 0.1])[:, None] * scores
+    found = worth(np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 2.0, 2.0]), scores, rated)
+    assert found == pytest.approx([0.5, 1.0, 0.2, 0.4], rel=0.05)
+
+
+def test_what_differs_by_chance_alone_is_drawn_together() -> None:
+    random = np.random.default_rng(1)
+    scores, noise = random.normal(size=(2, 400, 16))
+    found = np.array(worth(np.repeat([0, 1], 200), np.ones(400), scores, 0.5 * scores + noise))
+    plain = scores.std(axis=1, ddof=1)
+    assert found.std() / found.mean() < 0.5 * plain.std() / plain.mean()  # nodes are all alike
+    with pytest.raises(ShapeError, match="three candidates or more"):
+        worth(np.zeros(2), np.ones(2), np.zeros((2, 2)), np.zeros((2, 2)))
