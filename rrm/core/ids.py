@@ -31,14 +31,16 @@ def generator(*parts: Any) -> np.random.Generator:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields, None for any other type."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {"__kind__": type(value).__name__, **{name: getattr(value, name) for name in _names(type(value))}}
-    raise TypeError(f"no stable text for a {type(value).__name__}")
+    kind: type = type(value)
+    if (names := _names(kind)) is not None:
+        return {"__kind__": kind.__name__, **{name: getattr(value, name) for name in names}}
+    raise TypeError(f"no stable text for a {kind.__name__}")
 
 
 # made once: json.dumps would make it anew for every id

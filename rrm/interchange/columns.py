@@ -11,6 +11,7 @@ from rrm.interchange.messages import messages_of, plain
 from rrm.interchange.rows import Row
 
 _MOST = 10**6  # rounds, levels
+_FIRST = Place()
 _EXACT = 2**53  # above, a float that is whole may stand for another number
 
 
@@ -76,6 +77,8 @@ def says_level(row: Row) -> bool:
 def place_of_others(row: Row) -> Place:
     """Return `place` of a row that others wrote: null is absent, and a level that is a word says nothing to us."""
     told = {column: row[column] for column in ("round", "subject", "level") if row.get(column) is not None}
+    if not told:
+        return _FIRST
     if isinstance(level := told.get("level"), str):
         told["level"] = int(level) if says_level(row) else 0
     return place(told)

@@ -63,11 +63,11 @@ class Dialogue:
 
     @property
     def _has_chat(self) -> bool:
-        return not all(isinstance(each, str | None) for each in (self.prompt, *self.replies.values()))
+        return isinstance(self.prompt, list) or any(isinstance(each, list) for each in self.replies.values())
 
     def _rendered(self, render: Render | None) -> tuple[str | None, list[str]]:
         if render is None:
-            prompt = self.prompt if isinstance(self.prompt, str | None) else plain(self.prompt)
+            prompt = plain(self.prompt) if isinstance(self.prompt, list) else self.prompt
             return prompt, [each if isinstance(each, str) else plain(each) for each in self.replies.values()]
         asked = [] if self.prompt is None else _chat(self.prompt, "user")
         if not self.replies:
@@ -204,7 +204,10 @@ def _replies(row: Row) -> dict[tuple[str, int | None], Told]:
     found: dict[tuple[str, int | None], Told] = {}
     for column in columns:
         value = row.get(column)
-        if isinstance(value, list) and value and messages_of(value, column) is None:
+        chat = None if isinstance(value, str) else messages_of(value, column)
+        if chat is not None:
+            found[column, None] = chat
+        elif isinstance(value, list) and value:
             found |= {(column, place): _told(each, f"{column}[{place}]") for place, each in enumerate(value)}
         elif value is not None:
             found[column, None] = _told(value, column)
@@ -216,10 +219,11 @@ def _turn_by_turn(row: Row) -> Row | None:
 
     The lists, of one length, may be JSON texts, as in tables. None where a row is not of this form.
     """
+    if (asked := _list_of_texts(row.get(PROMPT))) is None:
+        return None
     columns = output_columns(row)
-    asked = _list_of_texts(row.get(PROMPT))
     replied = [_list_of_texts(row.get(column)) for column in columns]
-    if asked is None or len(columns) != 2 or any(each is None or len(each) != len(asked) for each in replied):
+    if len(columns) != 2 or any(each is None or len(each) != len(asked) for each in replied):
         return None
     talks = {
         column: [

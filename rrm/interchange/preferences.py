@@ -14,6 +14,7 @@ from rrm.core.kinds.parts import number
 from rrm.core.place import Place
 from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
 from rrm.files.folders import Folders
+from rrm.interchange.collecting import without_collecting
 from rrm.interchange.columns import criterion, name, place_of_others, says_level, text
 from rrm.interchange.dialogue import How, dialogue
 from rrm.interchange.export import record
@@ -161,6 +162,10 @@ class RecordedPreferences:
 
     def reading(self) -> Reading:
         """Return the rows as requests with their feedback, in the file's order, and what to know of them."""
+        with without_collecting():
+            return self._reading()
+
+    def _reading(self) -> Reading:
         self.problems.clear()
         where = name_of(self._given)
         known = survey((row for _, row in self._rows()), self.columns, self.aspect)
@@ -324,7 +329,8 @@ class _Seen:
         self.rows += bool(row.rated)
         self.ties += row.tie
         self.others += not row.rated and not row.tie
-        self.decided.update([row.decided] if row.decided else [])
+        if row.decided:
+            self.decided[row.decided] += 1
         self.how[row.how] += 1
         self.plain_calls += row.plain_calls
         self.rated.extend(row.rated)

@@ -1,8 +1,12 @@
 """Content ids and seeds: equal content, equal name, on every machine."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.task import Source, Span, Task
@@ -93,3 +97,37 @@ def test_feedback_of_two_raters_differs_and_time_does_not_count() -> None:
 def test_a_tasks_rank_is_the_length_of_its_span_unless_stated() -> None:
     assert Task("x", "s", Span(3, 10)).rank == 7
     assert Task("x", "s", Span(3, 10), rank=99).rank == 99
+
+
+@dataclass(frozen=True)
+class Deep:
+    zone: object
+    _under: object = None
+    Capital: object = None
+
+
+PARTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("a\ud800\x7f"),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text(), inner)
+        | st.builds(Deep, inner, inner, inner)
+    ),
+    max_leaves=8,
+)
+
+
+def _as_json_has_it(value: object) -> object:
+    if isinstance(value, Deep):
+        return {"__kind__": "Deep", **{each: _as_json_has_it(value.__dict__[each]) for each in value.__dict__}}
+    if isinstance(value, list | tuple):
+        return [_as_json_has_it(each) for each in value]
+    return {key: _as_json_has_it(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@given(st.lists(PARTS, max_size=4))
+def test_an_id_is_of_the_json_text_of_its_parts(parts: list[object]) -> None:
+    text = json.dumps([_as_json_has_it(each) for each in parts], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.blake2b(text.encode(), digest_size=10, person=b"x").hexdigest()
+    assert content_id("x", *parts) == f"x-{digest}"

@@ -1,0 +1,34 @@
+"""The collector of cycles rests while rows are read, and no longer."""
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from rrm.core.errors import InputError
+from rrm.interchange.collecting import without_collecting
+from rrm.interchange.preferences import read_feedback
+
+
+def test_the_collector_rests_within_and_works_again_behind() -> None:
+    assert gc.isenabled()
+    with without_collecting():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_a_collector_that_rests_already_stays_so() -> None:
+    gc.disable()
+    try:
+        with without_collecting():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_it_works_again_where_rows_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "Say.", "chosen": 1, "rejected": "Plum."}\n')
+    with pytest.raises(InputError, match="chosen"):
+        read_feedback(tmp_path / "rows.jsonl")
+    assert gc.isenabled()
