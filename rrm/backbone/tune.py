@@ -4,10 +4,10 @@ The loop makes the weighted negative log-likelihood of whole replies small, unde
 writes. Supervised, filtered, conditional and distribution-matching training differ in their rows and weights alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,8 +28,9 @@ class Tuning:
     """How a language model learns: what of it, how fast, how long.
 
     `lora` learns adapters of rank `rank` on all linear layers but the head (Hu et al. 2021, arXiv:2106.09685), `full`
-    all weights. A step reads `batch` replies; `learning_rate` is 5e-4 for adapters and 2e-5 for all weights unless it
-    is given. Weights, their gradients and Adam's moments are float32.
+    all weights. A step learns from `batch` replies, of which as many are read at once as `batch_tokens` hold with their
+    prompts: that decides how much memory is held, and changes nothing else. `learning_rate` is 5e-4 for adapters and
+    2e-5 for all weights unless it is given. Weights, their gradients and Adam's moments are float32.
     """
 
     tune: Tune = "lora"
@@ -37,12 +38,14 @@ class Tuning:
     learning_rate: float | None = None
     steps: int = 60
     batch: int = 8
+    batch_tokens: int = 2048
 
     def __post_init__(self) -> None:
         if self.tune not in _RATES:
             raise InputError(f"tune is one of {', '.join(_RATES)}, got {self.tune!r}")
-        if min(self.rank, self.steps, self.batch) < 1:
-            raise InputError(f"rank, steps and batch are 1 or more, got {self.rank}, {self.steps} and {self.batch}")
+        if min(self.rank, self.steps, self.batch, self.batch_tokens) < 1:
+            known = f"{self.rank}, {self.steps}, {self.batch} and {self.batch_tokens}"
+            raise InputError(f"rank, steps, batch and batch_tokens are 1 or more, got {known}")
         if not 0 < self.rate < inf:
             raise InputError(f"the learning rate is a positive number, got {self.rate}")
 
@@ -160,20 +163,28 @@ def fit(
     for step in range(1, tuning.steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = tuning.rate * min(1.0, step / max(1, tuning.steps // 10))
-        chosen = next(order)
-        log_probs = reply_log_probs(model, [rows[at][:2] for at in chosen], pad, temperature).sum(dim=1)
-        loss = -(log_probs * torch.from_numpy(weights[chosen]).to(log_probs)).mean()
-        if not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the loss of step {step} is {loss.item()}: take a lower learning rate than {tuning.rate:g}"
-            )
+        chosen, whole = next(order), 0.0
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for part in _parts(chosen, rows, tuning.batch_tokens):
+            log_probs = reply_log_probs(model, [rows[at][:2] for at in part], pad, temperature).sum(dim=1)
+            loss = -(log_probs * torch.from_numpy(weights[part]).to(log_probs)).sum() / len(chosen)
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole += loss.item()
+        if not isfinite(whole):
+            raise InputError(f"the loss of step {step} is {whole}: take a lower learning rate than {tuning.rate:g}")
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimiser.step()
         if stop(step):
             return step
     return tuning.steps
+
+
+def _parts(chosen: np.ndarray, rows: Sequence[Row], tokens: int) -> Iterator[np.ndarray]:
+    """Cut the numbers of a step's rows into parts that, padded, hold at most so many tokens, or are one row."""
+    longest = max(len(rows[at].prompt) for at in chosen) + max(len(rows[at].reply) for at in chosen)
+    size = max(1, tokens // longest)
+    for first in range(0, len(chosen), size):
+        yield chosen[first : first + size]
 
 
 def _orders(rows: int, batch: int, seed: int) -> Any:

@@ -145,7 +145,7 @@ class _Fitting(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuned(ABC):
-    """An optimiser that trains a `LocalPolicy`'s model; the first five settings are those of `Tuning`.
+    """An optimiser that trains a `LocalPolicy`'s model; the first six settings are those of `Tuning`.
 
     The KL of the result is the mean over `kl_nodes` nodes of `kl_samples` replies each. While it learns it is looked
     at every `check_every` steps, and training ends early once the budget is used up. `how` is "estimated": the mean
@@ -157,6 +157,7 @@ class Tuned(ABC):
     learning_rate: float | None = field(default=None, kw_only=True)
     steps: int = field(default=60, kw_only=True)
     batch: int = field(default=8, kw_only=True)
+    batch_tokens: int = field(default=2048, kw_only=True)
     kl_nodes: int = field(default=16, kw_only=True)
     kl_samples: int = field(default=4, kw_only=True)
     check_every: int = field(default=20, kw_only=True)
@@ -169,7 +170,7 @@ class Tuned(ABC):
     @property
     def tuning(self) -> Tuning:
         """How the model learns."""
-        return Tuning(self.tune, self.rank, self.learning_rate, self.steps, self.batch)
+        return Tuning(self.tune, self.rank, self.learning_rate, self.steps, self.batch, self.batch_tokens)
 
     @property
     def name(self) -> str:

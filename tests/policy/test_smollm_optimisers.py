@@ -45,11 +45,18 @@ SETTINGS: dict[str, Any] = {
 }
 """Raters are simulated and read anybody's words; gold is the same reader's, with the whole book before it."""
 
-LEARNS: dict[str, Any] = {"steps": 16, "batch": 4, "learning_rate": 3e-4, "kl_nodes": 4, "kl_samples": 2}
+LEARNS: dict[str, Any] = {
+    "steps": 10,
+    "batch": 4,
+    "batch_tokens": 512,
+    "learning_rate": 5e-4,
+    "kl_nodes": 3,
+    "kl_samples": 2,
+}
 METHODS: dict[str, dict[str, Any]] = {
-    "rating tokens": {**LEARNS, "quantiles": 3, "samples": 8},
-    "DPO": {**LEARNS, "samples": 8},
-    "RLOO": {**LEARNS, "steps": 8, "generations": 4},
+    "rating tokens": {**LEARNS, "quantiles": 2, "samples": 6},
+    "DPO": {**LEARNS, "batch": 1, "samples": 6},
+    "RLOO": {**LEARNS, "steps": 6, "generations": 4},
 }
 
 

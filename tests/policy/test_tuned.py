@@ -92,6 +92,19 @@ def test_the_weighted_likelihood_makes_replies_as_probable_as_they_weigh() -> No
     assert found == pytest.approx(list(shares.values()), abs=0.02)
 
 
+def test_how_many_tokens_are_read_at_once_changes_nothing() -> None:
+    writer = policy().writer
+    texts = ("yes", "no", "Anna walked to the mill.")
+    rows = [Row(writer.prompt_ids(Chat("", text * 3)), writer.reply(text), 0.5 + at) for at, text in enumerate(texts)]
+    learned = []
+    for tokens in (10_000, 60, 1):
+        model = learner(writer, Tuning("full"), 0)
+        tuning = Tuning("full", learning_rate=1e-3, steps=3, batch=3, batch_tokens=tokens)
+        fit(model, rows, tuning, pad=writer.pad, temperature=1.0, seed=0)
+        learned.append(reply_log_probs(model, [row[:2] for row in rows], writer.pad).sum(dim=1).tolist())
+    assert learned[1] == pytest.approx(learned[0], abs=0.02) and learned[2] == pytest.approx(learned[0], abs=0.02)
+
+
 def test_the_kl_is_exact_where_a_reply_is_one_token() -> None:
     anchor, other = policy(0.5), policy(0.8)
     seen = nodes(3, limit=1)
@@ -235,7 +248,7 @@ def test_a_budget_below_what_a_little_costs_is_refused(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     refused: list[tuple[Any, dict[str, Any], str]] = [
         (Likelihood, {"tune": "half"}, "tune is one of lora, full, got 'half'"),
-        (Likelihood, {"steps": 0}, "rank, steps and batch are 1 or more"),
+        (Likelihood, {"steps": 0}, "rank, steps, batch and batch_tokens are 1 or more"),
         (Likelihood, {"learning_rate": -1.0}, "the learning rate is a positive number"),
         (Likelihood, {"kl_samples": 0}, "kl_nodes, kl_samples and check_every are 1 or more"),
         (Likelihood, {"samples": 1}, "a fit needs samples >= 2 and target_kl > 0"),
