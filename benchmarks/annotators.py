@@ -26,6 +26,7 @@ import httpx
 import numpy as np
 
 from benchmarks.driver import sync_microseconds
+from benchmarks.processes import processor_seconds
 from rrm.api.annotate import station_desk
 from rrm.core.annotation import Item
 from rrm.core.place import Place
@@ -66,8 +67,7 @@ class Server(NamedTuple):
 
     def processor(self) -> float:
         """Return the seconds of processor time that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.process.pid)
 
     def _status(self, name: str) -> float:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()

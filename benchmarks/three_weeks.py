@@ -1,9 +1,10 @@
-"""Three weeks of fifty raters, played in about ten minutes: python -m benchmarks.three_weeks [--quick].
+"""Three weeks of fifty raters, played in some minutes: python -m benchmarks.three_weeks [--quick].
 
-A server in a process of its own keeps the time that this program tells it, and is asked over HTTP as browsers ask.
-Raters practise, work in the morning and in the afternoon, go home, log out, change devices, skip, take back, leave
-items in hand, and are killed in the middle of requests together with the server. Half of them come by a panel with
-signed links, a quota and a screen-out. Guidelines change twice, one rater is paused for two days.
+A server in a process of its own keeps the time that this program tells it, and is asked over HTTP as browsers ask,
+by all raters at once who do something within the same seconds. Raters practise, work in the morning and in the
+afternoon, go home, log out, change devices, skip, take back, leave items in hand, and the server is killed in the
+middle of their requests. Half of them come by a panel with signed links, a quota and a screen-out. Guidelines change
+twice, one rater is paused for two days.
 
 At the end nothing that was acknowledged may be lost or stand twice, no item may have more answers than it wants, no
 link may have been made after the first day, and the pay report must add up with this program's own clock.
@@ -13,30 +14,37 @@ import argparse
 import heapq
 import json
 import mmap
-import signal
+import select
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from http.client import HTTPConnection, HTTPException
+from itertools import count
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+from benchmarks.processes import processor_seconds
 
 DAY, HOUR = 86_400.0, 3_600.0
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC).timestamp()  # a Monday
 PASSWORD = "blue-teapot-19"
-OPEN_PORT = 0
+TOGETHER = 15.0
+"""Within so many seconds what raters do happens at once: their requests meet at the server."""
+AT_ONCE = 8
+"""How many of them are under way at the same time."""
 
 
 @dataclass(frozen=True)
@@ -72,45 +80,97 @@ class Clock:
         self._shared[:8] = struct.pack("d", at)
 
 
-def serve_here(directory: Path, port: int, clock: Clock) -> None:
-    """Serve a folder's station at a time that somebody else tells."""
+def serve_here(folder: Path, port: int, told: Connection) -> None:
+    """Serve a folder's station at a time that somebody else tells; its port is told once it is there."""
     from rrm.queue import open_desk
     from rrm.web.server import serve
     from rrm.web.station import Station, WebSettings
 
     plenty = 10**9  # limits count the machine's own minutes, in which days pass here
     limits = WebSettings(attempts_a_minute=plenty, answers_a_minute=plenty, requests_a_minute=plenty)
-    with open_desk(directory, clock=clock) as desk:
+    clock = Clock(folder / "clock")
+    with open_desk(folder / "run", clock=clock) as desk:
         station = Station(desk, limits, clock=clock)
-        serve(station, "127.0.0.1", port, lambda address: print(address, flush=True))
+        serve(station, "127.0.0.1", port, lambda address: told.send(urlsplit(address).port))
 
 
 class Served:
-    """A server in a process of its own, that can be killed and started again at the same address."""
+    """A server in a process of its own, that can be killed at any time and is then started again at its port."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process = self._started(OPEN_PORT)
-        self.address = self._told()
+        self._folder, self._lock = folder, threading.Lock()
+        self._context = get_context("forkserver")  # which imports once, however often the server starts
+        self._context.set_forkserver_preload(["rrm.queue", "rrm.web.server"])
+        self.kills, self._spent = 0, 0.0
+        self._start(0)
 
     def kill(self) -> None:
         """Kill the server with SIGKILL, whatever it is doing."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        with self._lock:
+            self._spent += processor_seconds(self._process.pid or 0)
+            self._process.kill()
+            self._process.join()
+            self.kills += 1
 
-    def restart(self) -> None:
-        self._process = self._started(int(self.address.rpartition(":")[2]))
-        self._told()
+    def revive(self) -> None:
+        """Start the server again if it was killed."""
+        with self._lock:
+            if self._process.exitcode is not None:
+                assert self._process.exitcode == -9, "the server went by itself"
+                self._start(self.port)
 
-    def _started(self, port: int) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "benchmarks.three_weeks", "--serve", str(self._folder), str(port)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    def processor(self) -> float:
+        """Return the seconds of processor time that the server has used, in all its lives."""
+        return self._spent + processor_seconds(self._process.pid or 0)
 
-    def _told(self) -> str:
-        assert self._process.stdout is not None
-        address = self._process.stdout.readline().strip()
-        assert address.startswith("http://"), "the server did not start"
-        return address
+    def _start(self, port: int) -> None:
+        here, there = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(target=serve_here, args=(self._folder, port, there), daemon=True)
+        self._process.start()
+        there.close()
+        self.port = int(here.recv())
+
+
+class Reply(NamedTuple):
+    """What a browser got."""
+
+    status: int
+    kind: str
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Browser:
+    """A browser: one connection that is kept, and cookies."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        self._origin = f"http://127.0.0.1:{port}"
+        self._cookies: dict[str, str] = {}
+
+    def ask(self, method: str, path: str, body: Any) -> Reply:
+        """Return the reply; OSError or HTTPException where the server went away before it was whole."""
+        headers = {"Origin": self._origin}
+        if self._cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        if method != "GET":
+            headers["Content-Type"] = "application/json"
+        connection = self._connection
+        if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()  # the server has closed it
+        try:
+            connection.request(method, path, None if method == "GET" else json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, HTTPException):
+            connection.close()
+            raise
+        for each in response.headers.get_all("Set-Cookie") or ():
+            name, _, value = each.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return Reply(response.status, response.headers.get_content_type(), text)
 
 
 # ---- what is on record here, to be compared ----
@@ -126,6 +186,11 @@ class Ledger:
     wall: Counter[tuple[str, str]] = field(default_factory=Counter)
     since: dict[str, float] = field(default_factory=dict)  # lease: when it was handed out
     told: Counter[str] = field(default_factory=Counter)  # what happened, for the summary
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, what: str) -> None:
+        with self.lock:
+            self.told[what] += 1
 
     def spent(self, person: str, lease: str, now: float, active: float) -> None:
         day = datetime.fromtimestamp(now, UTC).date().isoformat()
@@ -145,7 +210,7 @@ class Rater:
     chance: Random
     careful: bool
     id: str = ""
-    client: httpx.Client | None = None
+    client: Browser | None = None
     lease: dict[str, Any] | None = None
     over: str = ""  # how it ended, once it has
     by_panel: bool = False
@@ -164,37 +229,29 @@ class Play:
         self.first_link = make_admin(self.run, self.clock)
         self.server = Served(folder)
         self.kills: set[int] = set()
+        self.killers: list[threading.Timer] = []
         self.requests = 0
-        self._keys = 0
+        self._numbers, self._keys = count(1), count(1)
 
     # -- asking --
 
-    def browser(self) -> httpx.Client:
-        return httpx.Client(base_url=self.server.address, headers={"Origin": self.server.address}, timeout=60)
+    def browser(self) -> Browser:
+        return Browser(self.server.port)
 
-    def ask(self, client: httpx.Client, method: str, path: str, body: Any = None) -> httpx.Response:
+    def ask(self, client: Browser, method: str, path: str, body: Any = None) -> Reply:
         """Ask as a page does: again until the server answers. Now and then it is killed while it is at it."""
-        self.requests += 1
-        self.clock.set(self.now)
-        killer: threading.Timer | None = None
-        if self.requests in self.kills:
-            killer = threading.Timer(self.chance.uniform(0, 0.02), self.server.kill)
-            killer.start()
+        self.requests = number = next(self._numbers)
+        if number in self.kills and self.now > BEGIN + DAY:  # on the first day come those whose links are good for once
+            self.killers.append(threading.Timer(Random(number).uniform(0, 0.02), self.server.kill))
+            self.killers[-1].start()
         while True:
             try:
-                return client.request(method, path, json=body if method != "GET" else None)
-            except httpx.TransportError:
-                assert killer is not None, "the server went by itself"
-            finally:
-                if killer is not None and killer.ident is not None:
-                    killer.join()
-                    self.server.restart()
-                    self.ledger.told["kills of the server"] += 1
-                    killer = threading.Timer(0, lambda: None)
+                return client.ask(method, path, body)
+            except (OSError, HTTPException):
+                self.server.revive()
 
     def key(self) -> str:
-        self._keys += 1
-        return f"key-{self._keys:08d}"
+        return f"key-{next(self._keys):08d}"
 
     # -- coming in --
 
@@ -202,12 +259,12 @@ class Play:
         """Have somebody in, in whatever way they can by themselves; return whether they are in."""
         if rater.client is not None:
             answered = self.ask(rater.client, "GET", "/api/me")
-            if answered.status_code == 200:
+            if answered.status == 200:
                 return True
-            self.ledger.told["sessions that had ended"] += 1
+            self.ledger.note("sessions that had ended")
         new = rater.client is None or rater.chance.random() < 0.2
         if new:
-            self.ledger.told["devices"] += 1
+            self.ledger.note("devices")
             rater.client = self.browser()
         assert rater.client is not None
         if rater.by_panel or not rater.joined:
@@ -216,20 +273,20 @@ class Play:
             keep = rater.chance.random() < 0.3
             body = {"name": rater.name, "password": PASSWORD, "keep": keep}
             came = self.ask(rater.client, "POST", "/api/login", body)
-            self.ledger.told["log-ins with a password"] += 1
-        assert came.status_code == 200, (rater.name, came.text)
+            self.ledger.note("log-ins with a password")
+        assert came.status == 200, (rater.name, came.text)
         rater.id = self.ask(rater.client, "GET", "/api/me").json()["id"]
         return True
 
-    def _join(self, rater: Rater) -> httpx.Response:
+    def _join(self, rater: Rater) -> Reply:
         assert rater.client is not None
         parts = urlsplit(rater.link)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         body = {"token": parts.fragment, "agreed": self.consent, **query}
         came = self.ask(rater.client, "POST", "/api/join", body)
-        if came.status_code == 200 and not rater.joined:
+        if came.status == 200 and not rater.joined:
             rater.joined = True
-            self.ledger.told["raters who joined"] += 1
+            self.ledger.note("raters who joined")
             if came.json()["choose"] is not None:
                 self.ask(rater.client, "POST", "/api/password", {"password": PASSWORD})
         return came
@@ -244,7 +301,7 @@ class Play:
                 self.ask(rater.client, "POST", "/api/consent", {"agreed": asks["consent"]["id"]})
             else:
                 self.ask(rater.client, "POST", "/api/guidelines/read", {"version": asks["guideline"]["version"]})
-                self.ledger.told["guidelines read"] += 1
+                self.ledger.note("guidelines read")
             following = self.ask(rater.client, "POST", "/api/claim", {}).json()
         rater.lease = following["lease"]
         if rater.lease is not None:
@@ -270,11 +327,11 @@ class Play:
             answered = {"shown": lease["questions"][0]["shown"], "answer": answer, "seconds": active}
             body = {"key": self.key(), "answers": [answered]}
             sent = self.ask(rater.client, "POST", f"/api/leases/{lease['id']}/answer", body)
-        if sent.status_code == 409:  # the item was held for too long
-            self.ledger.told["answers that came too late"] += 1
+        if sent.status == 409:  # the item was held for too long
+            self.ledger.note("answers that came too late")
             self.follow(rater, self.ask(rater.client, "POST", "/api/claim", {}).json())
             return
-        assert sent.status_code == 200, sent.text
+        assert sent.status == 200, sent.text
         self.ledger.spent(rater.id, lease["id"], self.now, active)
         if "id" in sent.json():
             self.ledger.answers[sent.json()["id"]] = (rater.id, lease["item"])
@@ -282,13 +339,13 @@ class Play:
                 self.take_back(rater, sent.json()["id"])
                 return
         else:
-            self.ledger.told["skips"] += 1
+            self.ledger.note("skips")
         self.follow(rater, sent.json()["next"])
 
     def take_back(self, rater: Rater, answer: str) -> None:
         assert rater.client is not None
         undone = self.ask(rater.client, "POST", "/api/undo", {"answer": answer})
-        assert undone.status_code == 200, undone.text
+        assert undone.status == 200, undone.text
         self.ledger.undone.add(answer)
         rater.lease = undone.json()["lease"]
         assert rater.lease is not None
@@ -310,7 +367,7 @@ class Play:
             self.rate(rater, min(seconds, 600.0))
         if rater.chance.random() < 0.3:
             self.ask(rater.client, "POST", "/api/logout", {})
-            self.ledger.told["log-outs"] += 1
+            self.ledger.note("log-outs")
 
     # -- the weeks --
 
@@ -320,7 +377,7 @@ class Play:
         page = self.ask(admin, "GET", "/join").text
         self.consent = page.partition('data-agreed="')[2].partition('"')[0]
         came = self.ask(admin, "POST", "/api/join", {"token": parts.fragment, "agreed": self.consent})
-        assert came.status_code == 200, came.text
+        assert came.status == 200, came.text
         self.ask(admin, "POST", "/api/admin/password", {"password": f"{PASSWORD}-{PASSWORD}"})
         raters = self._invited(admin)
         events: list[tuple[float, int, Any]] = []
@@ -336,8 +393,8 @@ class Play:
                 continue
             for rater in raters:
                 for begin in (8.5, 13.5):
-                    if rater.chance.random() < 0.9:
-                        at = BEGIN + day * DAY + (begin + rater.chance.uniform(0, 2)) * HOUR
+                    if not day or rater.chance.random() < 0.9:
+                        at = BEGIN + day * DAY + (begin + rater.chance.uniform(0, 0.5)) * HOUR
                         plan(at, self.session(rater, self.size.items_a_session))
         third = self.size.days // 3
         texts = ("Prefer what is true.", "Prefer what is true, then what is short.", "Prefer what is short.")
@@ -348,34 +405,43 @@ class Play:
         plan(BEGIN + (third + 2) * DAY + 12 * HOUR, partial(self._state, admin, paused, "active"))
         expected = int(self.size.days * 5 / 7 * 2 * self.size.raters * self.size.items_a_session * 0.6)
         self.kills = set(self.chance.sample(range(200, max(400, expected)), self.size.kills))
-        while events:
-            at, _, event = heapq.heappop(events)
-            self.now = max(self.now, at)
-            if callable(event):
-                event()
-            elif (seconds := next(event, None)) is not None:
-                plan(self.now + seconds, event)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while events:
+                at, _, event = heapq.heappop(events)
+                last, together = at, [] if callable(event) else [event]
+                while together and events and events[0][0] < at + TOGETHER and not callable(events[0][2]):
+                    now, _, more = heapq.heappop(events)
+                    last, together = now, [*together, more]
+                self.now = max(self.now, last)
+                self.clock.set(self.now)
+                if not together:
+                    event()
+                for each, seconds in zip(together, pool.map(_go_on, together), strict=True):
+                    if seconds is not None:
+                        plan(self.now + seconds, each)
+        for killer in self.killers:
+            killer.join()
         return self._compare(admin, raters)
 
-    def _admin(self, admin: httpx.Client, method: str, path: str, body: Any = None) -> Any:
+    def _admin(self, admin: Browser, method: str, path: str, body: Any = None) -> Any:
         """Ask as the admin, who logs in again after nights."""
         answered = self.ask(admin, method, path, body)
-        if answered.status_code == 401:
+        if answered.status == 401:
             came = self.ask(admin, "POST", "/api/login", {"name": "admin", "password": f"{PASSWORD}-{PASSWORD}"})
-            assert came.status_code == 200, came.text
+            assert came.status == 200, came.text
             answered = self.ask(admin, method, path, body)
-        assert answered.status_code == 200, answered.text
-        return answered.json() if answered.headers["content-type"].startswith("application/json") else answered.text
+        assert answered.status == 200, answered.text
+        return answered.json() if answered.kind == "application/json" else answered.text
 
-    def _guide(self, admin: httpx.Client, text: str) -> None:
+    def _guide(self, admin: Browser, text: str) -> None:
         self._admin(admin, "POST", "/api/admin/guidelines", {"text": text})
-        self.ledger.told["versions of the guidelines"] += 1
+        self.ledger.note("versions of the guidelines")
 
-    def _state(self, admin: httpx.Client, rater: Rater, state: str) -> None:
+    def _state(self, admin: Browser, rater: Rater, state: str) -> None:
         self._admin(admin, "POST", f"/api/admin/raters/{rater.id}/state", {"state": state})
-        self.ledger.told["pauses and their ends"] += 1
+        self.ledger.note("pauses and their ends")
 
-    def _invited(self, admin: httpx.Client) -> list[Rater]:
+    def _invited(self, admin: Browser) -> list[Rater]:
         """Invite half of the raters at once, and open a panel with signed links for the other half."""
         half = self.size.raters // 2
         names = [f"Rater {number}" for number in range(half)]
@@ -393,7 +459,7 @@ class Play:
 
     # -- the end --
 
-    def _compare(self, admin: httpx.Client, raters: list[Rater]) -> dict[str, Any]:
+    def _compare(self, admin: Browser, raters: list[Rater]) -> dict[str, Any]:
         """Compare the record with what was acknowledged; return what there is to tell, `faults` among it."""
         faults: list[str] = []
         text = self._admin(admin, "GET", "/api/admin/export/jsonl?answers=all")
@@ -425,6 +491,7 @@ class Play:
             faults.append(f"{len(over)} participants gave more answers than their quota")
         return {
             **self.ledger.told,
+            "kills of the server": self.server.kills,
             "requests": self.requests,
             "answers": len(rows),
             "endings": dict(endings),
@@ -432,7 +499,7 @@ class Play:
             "faults": faults,
         }
 
-    def _pay(self, admin: httpx.Client) -> list[str]:
+    def _pay(self, admin: Browser) -> list[str]:
         report = self._admin(admin, "GET", "/api/admin/hours?zone=UTC")
         active: dict[tuple[str, str], float] = {(row["person"], row["day"]): row["active_seconds"] for row in report}
         wall: dict[tuple[str, str], float] = {(row["person"], row["day"]): row["wall_seconds"] for row in report}
@@ -444,7 +511,7 @@ class Play:
                 faults.append(f"{name} seconds of {len(wrong)} days differ: {told.get(key)} told, {own.get(key)} spent")
         return faults
 
-    def _audit(self, admin: httpx.Client) -> Iterator[dict[str, Any]]:
+    def _audit(self, admin: Browser) -> Iterator[dict[str, Any]]:
         before = ""
         while True:
             page = self._admin(admin, "GET", f"/api/admin/audit?limit=500{before}")
@@ -455,6 +522,10 @@ class Play:
 
 
 OVERLAP = 3
+
+
+def _go_on(session: Iterator[float]) -> float | None:
+    return next(session, None)
 
 
 def lay_items(run: Path, size: Size, clock: Clock) -> None:
@@ -498,9 +569,10 @@ def play(size: Size, folder: Path, seed: int = 0) -> dict[str, Any]:
     game = Play(size, folder, seed)
     try:
         told = game.play()
+        seconds = game.server.processor() + time.process_time()
     finally:
         game.server.kill()
-    return {**told, "seconds": round(time.monotonic() - began)}
+    return {**told, "seconds": round(time.monotonic() - began), "of processor time": round(seconds)}
 
 
 @contextmanager
@@ -509,7 +581,8 @@ def _folder(given: Path | None) -> Iterator[Path]:
         given.mkdir(parents=True)
         yield given
     else:
-        with tempfile.TemporaryDirectory() as made:
+        memory = Path("/dev/shm")  # what is written there outlives a killed process, if no power cut
+        with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
             yield Path(made)
 
 
@@ -518,12 +591,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="eight raters for four days")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a new folder to play in; by default a temporary one")
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.serve:
-        folder = Path(asked.serve[0])
-        serve_here(folder / "run", int(asked.serve[1]), Clock(folder / "clock"))
-        return
     with _folder(asked.out) as folder:
         told = play(QUICK if asked.quick else Size(), folder, asked.seed)
     for name, each in told.items():

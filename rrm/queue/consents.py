@@ -1,6 +1,6 @@
 """What people agreed to, and which version of the guidelines they have read, each with its time."""
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from rrm.core.annotation import Unread, consent_id
 from rrm.core.errors import ConflictError, InputError
@@ -10,6 +10,12 @@ from rrm.queue.guidelines import latest_guideline, read_settings
 from rrm.store.tables import table
 
 _CONSENT, _TEXT, _ACKNOWLEDGED = (table(name) for name in ("consent", "consenttext", "acknowledged"))
+
+# both are asked before every item
+_AGREED = (
+    select(_CONSENT.c.seq).where(_CONSENT.c.person == bindparam("me"), _CONSENT.c.text == bindparam("one")).limit(1)
+)
+_LAST_READ = select(func.max(_ACKNOWLEDGED.c.version)).where(_ACKNOWLEDGED.c.person == bindparam("me"))
 
 
 class Consents(Base):
@@ -73,10 +79,8 @@ def record_consent(connection: Connection, person: str, id: str, now: float) -> 
 
 
 def _has_agreed(connection: Connection, person: str, id: str) -> bool:
-    mine = (_CONSENT.c.person == person, _CONSENT.c.text == id)
-    return connection.execute(select(_CONSENT.c.seq).where(*mine).limit(1)).first() is not None
+    return connection.execute(_AGREED, {"me": person, "one": id}).first() is not None
 
 
 def _last_read(connection: Connection, person: str) -> int:
-    asked = select(func.max(_ACKNOWLEDGED.c.version)).where(_ACKNOWLEDGED.c.person == person)
-    return connection.execute(asked).scalar() or 0
+    return connection.execute(_LAST_READ, {"me": person}).scalar() or 0

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from rrm.core.annotation import ANYBODY, Exit, Panel, PanelRules
 from rrm.core.errors import AccessError, InputError
@@ -18,6 +18,9 @@ from rrm.store.tables import table
 
 PANEL = table("panel")
 _PERSON = table("person")
+_PANEL_OF = (
+    select(*PANEL.c).join_from(_PERSON, PANEL, _PERSON.c.panel == PANEL.c.id).where(_PERSON.c.id == bindparam("me"))
+)
 
 PARTICIPANT_LENGTH, CODE_LENGTH, URL_LENGTH = 128, 100, 2_000
 MOST_PLACES, MOST_QUOTA = 100_000, 1_000_000
@@ -105,8 +108,7 @@ def remember_arrival(connection: Connection, person: str, panel: Any, device: st
 
 def panel_of(connection: Connection, person: str) -> Panel | None:
     """Return the panel that somebody came by."""
-    asked = select(*PANEL.c).join_from(_PERSON, PANEL, _PERSON.c.panel == PANEL.c.id).where(_PERSON.c.id == person)
-    found = connection.execute(asked).one_or_none()
+    found = connection.execute(_PANEL_OF, {"me": person}).one_or_none()
     return None if found is None else as_panel(found)
 
 
