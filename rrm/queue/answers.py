@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Integer, Select, and_, bindparam, case, func, select, tuple_
 
 from rrm.core.annotation import Annotation, Ending, Exit, Flag, Lease, OwnProgress, Skipped, Submission
-from rrm.core.errors import ConflictError, InputError
+from rrm.core.errors import ConflictError, InputError, RrmError
 from rrm.core.kinds import is_right
 from rrm.core.place import Place
 from rrm.core.values import Answer, Request
@@ -34,6 +34,7 @@ from rrm.queue.claims import (
     put_draft,
     quota_left,
     set_lease_state,
+    shut_out,
 )
 from rrm.queue.given import (
     EVERY,
@@ -106,10 +107,10 @@ class _Asked(NamedTuple):
     draft: str
 
 
-class _Late(NamedTuple):
-    """An answer that came too late and was kept as a draft: not raised inside, which would undo the draft."""
+class _Kept(NamedTuple):
+    """Why an answer was kept as a draft alone: not raised inside, which would undo the draft."""
 
-    words: str
+    why: RrmError
 
 
 class Answers(Claims):
@@ -120,19 +121,21 @@ class Answers(Claims):
     def submit(self, person: str, lease: str, submissions: Sequence[Submission], key: str) -> list[Annotation]:
         """Record the answers to all questions of a lease, in their order, or none.
 
-        The same `key` again returns the same answers. The draft of late ones is kept.
+        The same `key` again returns the same answers. Answers that come too late, or from somebody who may not rate
+        any more, are kept as a draft.
 
         InputError for an answer that does not fit its item, ConflictError for answers to another page than was
         leased and for those that come too late: after the lease ran out, taken or not, or the place was frozen.
+        AccessError for somebody who was paused in the meantime.
         """
         key = checked_key(key)
         draft = draft_json(_as_draft([(each.answer, each.confidence, each.detail) for each in submissions]))
         taken = self._do_together(self._take, _Asked(person, lease, submissions, key, draft))
-        if isinstance(taken, _Late):
-            raise ConflictError(taken.words)
+        if isinstance(taken, _Kept):
+            raise taken.why
         return taken
 
-    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[list[Annotation] | _Late]":
+    def _take(self, connection: Connection, asked: Sequence[_Asked]) -> "list[list[Annotation] | _Kept]":
         """Take answers in for everybody who waits, by few statements for all."""
         keys = [(each.person, each.key) for each in asked]
         if len(asked) > min(len(set(keys)), len({each.lease for each in asked})):  # sent twice at once
@@ -141,16 +144,17 @@ class Answers(Claims):
         for row in connection.execute(_BY_KEY, {"keys": keys}):
             there.setdefault((row.person, row.key), []).append(row)
         new = {each.lease: each.person for each in asked if (each.person, each.key) not in there}
-        leases = own_leases(connection, new)
+        leases, out = own_leases(connection, new), shut_out(connection, set(new.values()))
         now = self.clock()
-        taken: dict[str, list[Annotation] | _Late] = {}
+        taken: dict[str, list[Annotation] | _Kept] = {}
         fit: list[tuple[_Asked, Sequence[Any]]] = []
         for each in asked:
             if rows := there.get((each.person, each.key)):
                 check_same(rows[0].lease, each.lease)
                 taken[each.lease] = list(map(as_annotation, rows))
-            elif late := _late(connection, leases[each.lease], each, now):
-                taken[each.lease] = late
+            elif why := _late(connection, leases[each.lease], each, now) or out.get(each.person):
+                put_draft(connection, leases[each.lease][0], each.draft, now)
+                taken[each.lease] = _Kept(why)
             else:
                 fit.append((each, leases[each.lease]))
         taken |= self._record(connection, fit, now)
@@ -382,12 +386,11 @@ def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]
 # ---- inside transactions ----
 
 
-def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float) -> _Late | None:
-    """Keep answers whose lease ran out as a draft, and say so; ConflictError for those that come for nothing."""
+def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float) -> ConflictError | None:
+    """Return what to say of answers whose lease ran out; raise ConflictError for those that come for nothing."""
     lease = rows[0]
     if not is_live(lease, now) and lease.state in ("live", "expired"):
-        put_draft(connection, lease, asked.draft, now)
-        return _Late(_late_words(connection, item_rows(connection, [lease.item])[lease.item]))
+        return ConflictError(_late_words(connection, item_rows(connection, [lease.item])[lease.item]))
     check_live(lease, now)
     if len(asked.submissions) != len(rows):
         raise InputError(f"this sheet has {len(rows)} questions, and {len(asked.submissions)} answers came")

@@ -1,6 +1,6 @@
 """Who holds which sheet: claiming one at a time, keeping it, and giving it back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any, NamedTuple
@@ -19,16 +19,29 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from rrm.core.annotation import DeskSettings, Lease, PersonState, Posed, Purpose, Role, Strategy, shown_hash
+from rrm.core.annotation import DeskSettings, Item, Lease, PersonState, Posed, Purpose, Role, Strategy, shown_hash
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.ids import seed_for
 from rrm.core.values import Request, Shown
 from rrm.queue.allot import ORDER, Allotted, allot, take_more
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
+from rrm.queue.checks import Shape, shape_of
 from rrm.queue.given import done_so_far
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
-from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, is_touched, item_rows, not_touched
+from rrm.queue.items import (
+    ITEM,
+    LEASE,
+    ME,
+    has_room,
+    in_new_shape,
+    insert_items,
+    is_held,
+    is_touched,
+    item_rows,
+    items_on,
+    not_touched,
+)
 from rrm.queue.left import Left
 from rrm.queue.panels import PANEL
 from rrm.queue.people import change_state
@@ -36,6 +49,7 @@ from rrm.queue.practice import IS_CHECK, count_checks, leads_checks, next_practi
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
 from rrm.store.kinds import to_json
+from rrm.store.recent import Recent
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
@@ -43,6 +57,11 @@ DRAFT, FLAG, PERSON, SKIP = table("draft"), table("flag"), table("person"), tabl
 
 MOST_CHARACTERS = 20_000
 """Characters that a reason or the text of a flag may have."""
+
+_MOST_CHECKS = 40
+"""Checks, drawn at random, among which one is looked for that can be hidden; more would hold up all who wait."""
+
+_CHECKS_KEPT = 1_000
 
 _MAY_RATE: frozenset[Role] = frozenset({"annotator", "adjudicator", "admin"})
 
@@ -61,7 +80,10 @@ def _take(place: "ScalarSelect[int]") -> "ReturningUpdate[tuple[str, str, str]]"
 
 
 _TAKE = {strategy: _take(place) for strategy, place in _FIRST.items()}
-_LOOK = {strategy: select(place) for strategy, place in _FIRST.items()}
+_LOOK = {
+    strategy: select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(ITEM.c.seq == place)
+    for strategy, place in _FIRST.items()
+}
 _TAKE_ONE = (
     update(ITEM).where(ITEM.c.id == bindparam("one"), has_room()).values(taken=ITEM.c.taken + 1).returning(ITEM.c.id)
 )
@@ -87,6 +109,7 @@ _WHO = (
     .join(PANEL, PERSON.c.panel == PANEL.c.id, isouter=True)
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
+_STATES = select(PERSON.c.id, PERSON.c.role, PERSON.c.state).where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 _EXPIRED = select(LEASE.c.first).distinct().where(is_held(), LEASE.c.expires <= bindparam("now"))
 _LEASES = (
     select(LEASE).where(LEASE.c.first.in_(bindparam("these", expanding=True))).order_by(LEASE.c.first, LEASE.c.position)
@@ -120,7 +143,7 @@ _DRAFTED = (
     .order_by(DRAFT.c.at.desc(), ITEM.c.position)
     .limit(1)
 )
-_CHECKS = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(
+_CHECKS = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose).where(
     IS_CHECK, ITEM.c.purpose == bindparam("purpose"), leads_checks(), not_touched()
 )
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
@@ -156,6 +179,13 @@ class Chosen(NamedTuple):
         return self.sheet == self.item
 
 
+class _Shaped(NamedTuple):
+    """A sheet of checks: its shape, and those of its items to which the answer is known."""
+
+    shape: Shape
+    known: list[Item]
+
+
 class Claims(Base):
     """The part of the desk that knows who holds which sheet."""
 
@@ -163,6 +193,7 @@ class Claims(Base):
         super().__init__(opened, clock, random)
         self._left = Left(self.random)
         self._last_turn: tuple[Any, Turn] | None = None
+        self._checks: Recent[_Shaped] = Recent(_CHECKS_KEPT)
 
     # ---- getting an item ----
 
@@ -246,22 +277,55 @@ class Claims(Base):
         return Chosen(*found)
 
     def _checked(self, connection: Connection, person: str, turn: Turn) -> Chosen | None:
-        """Return a gold item or attention check if chance has it, there is one, and there is work to hide it in."""
-        if not turn.checks:
+        """Return a gold item or attention check if chance has it, and there is one to be hidden in the work.
+
+        Checks are looked up whether or not chance has it: what takes longer for a check would give it away.
+        """
+        every: dict[Purpose, int] = {"gold": turn.settings.gold_every, "attention": turn.settings.attention_every}
+        shares = {purpose: 1 / every[purpose] for purpose in every if every[purpose] and purpose in turn.checks}
+        if not shares:
             return None
         drawn = self.random.random()
-        shares: dict[Purpose, int] = {"gold": turn.settings.gold_every, "attention": turn.settings.attention_every}
-        for purpose, every in shares.items():
-            share = 1 / every if every else 0.0
-            if drawn < share:
-                asked = {"me": person, "purpose": purpose}
-                checks = connection.execute(_CHECKS, asked).all() if purpose in turn.checks else []
-                work = checks and connection.execute(_LOOK[turn.settings.strategy], {"me": person}).scalar()
-                if not work:
-                    return None
-                return Chosen(*self.random.choice(checks), purpose)
-            drawn -= share
+        hit = drawn < sum(shares.values())
+        purpose = next(iter(shares)) if drawn < next(iter(shares.values())) or not hit else list(shares)[-1]
+        checks = connection.execute(_CHECKS, {"me": person, "purpose": purpose}).all()
+        some = self.random.sample(checks, min(len(checks), _MOST_CHECKS))
+        shaped = self._shaped(connection, [row.sheet for row in some])
+        if not (hit and some):
+            return None
+        work = connection.execute(_LOOK[turn.settings.strategy], {"me": person}).one_or_none()
+        return self._hidden(connection, person, some, shaped, Chosen(*work)) if work is not None else None
+
+    def _hidden(
+        self, connection: Connection, person: str, checks: Sequence[Any], shaped: Mapping[str, _Shaped], work: Chosen
+    ) -> Chosen | None:
+        """Return one of these checks in the shape of the work in whose place it comes; None if none can have it."""
+        [sheet] = _gathered(connection, {person: work})[0].values()
+        requests = self._requests(connection, [each.item for each in sheet])
+        shape = shape_of([requests[each.item] for each in sheet])
+        for row in checks:
+            check = Chosen(row.id, row.sheet, row.question, row.purpose)
+            fits = shaped[row.sheet].shape == shape
+            if fits and len(_gathered(connection, {person: check})[0][person]) == len(shape):
+                return check
+        for row in checks:
+            for known in shaped[row.sheet].known:
+                new = in_new_shape(connection, known, shape, self.random)
+                if new and not _has_touched(connection, person, [each["question"] for each in new.rows]):
+                    insert_items(connection, new)
+                    first = new.rows[0]
+                    return Chosen(first["id"], first["sheet"], first["question"], first["purpose"])
         return None
+
+    def _shaped(self, connection: Connection, sheets: Sequence[str]) -> dict[str, _Shaped]:
+        """Return the shapes of sheets of checks, which never change, and what is known of them."""
+        found = {each: shaped for each in sheets if (shaped := self._checks.get(each)) is not None}
+        missing = [each for each in sheets if each not in found]
+        for sheet, items in (items_on(connection, missing) if missing else {}).items():
+            shape = shape_of([each.request for each in items])
+            found[sheet] = _Shaped(shape, [each for each in items if each.expected is not None])
+            self._checks.put(sheet, found[sheet])
+        return found
 
     def _work(self, connection: Connection, persons: Sequence[str], turn: Turn) -> dict[str, list[Chosen]]:
         """Choose work for each of these, as far as there is some for them, and take places of it."""
@@ -451,10 +515,17 @@ def _with_sheets(connection: Connection, chosen: Mapping[str, Chosen]) -> dict[s
 
     Those go first come, first served, in the order of the persons.
     """
+    found, taken = _gathered(connection, chosen)
+    take_more(connection, taken)
+    return found
+
+
+def _gathered(connection: Connection, chosen: Mapping[str, Chosen]) -> tuple[dict[str, list[Chosen]], dict[int, int]]:
+    """Return the same with how many places of which items, by their `seq`, that would take beside those chosen."""
     sheets = {each.sheet for each in chosen.values() if not each.is_alone}
     found = {person: [each] for person, each in chosen.items()}
     if not sheets:
-        return found
+        return found, {}
     members: dict[str, list[Any]] = {}
     for row in connection.execute(_MEMBERS, {"sheets": list(sheets)}):
         members.setdefault(row.sheet, []).append(row)
@@ -475,8 +546,11 @@ def _with_sheets(connection: Connection, chosen: Mapping[str, Chosen]) -> dict[s
                 if row.purpose == "work":
                     taken[row.seq] = taken.get(row.seq, 0) + 1
         found[person] = there
-    take_more(connection, taken)
-    return found
+    return found, taken
+
+
+def _has_touched(connection: Connection, person: str, questions: Sequence[str]) -> bool:
+    return connection.execute(_TOUCHED_OF, {"us": [person], "questions": questions}).first() is not None
 
 
 def _is_open(row: Any, more: int) -> bool:
@@ -624,6 +698,17 @@ def check_same(there: str | None, lease: str) -> None:
     """Raise ConflictError where a key was used for another lease."""
     if there != lease:
         raise ConflictError("this key was used for another item: send each answer with a key of its own")
+
+
+def shut_out(connection: Connection, persons: Collection[str]) -> dict[str, AccessError]:
+    """Return those of these who may not answer what they hold any more, with why."""
+    found = {}
+    for row in connection.execute(_STATES, {"us": persons}):
+        try:
+            _check_may_rate(row.role, row.state)
+        except AccessError as error:
+            found[row.id] = error
+    return found
 
 
 def _check_may_rate(role: Role, state: PersonState) -> None:

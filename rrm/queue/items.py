@@ -1,8 +1,12 @@
 """The desk's items: what wants answers, and how far that is."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from math import isfinite
-from typing import Any, get_args
+from random import Random
+from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import (
     BindParameter,
@@ -25,11 +29,13 @@ from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
 from rrm.core.kinds import KINDS
 from rrm.core.place import Place
+from rrm.core.values import Request
 from rrm.queue import tables  # noqa: F401  (makes the tables known)
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
+from rrm.queue.checks import Shape, in_shape, shape_of
 from rrm.queue.guidelines import latest_guideline
-from rrm.queue.requests import insert_new, load_request, request_rows
+from rrm.queue.requests import Rows, insert_new, load_request, load_requests, request_rows
 from rrm.queue.shown import check_fits, question
 from rrm.store.kinds import answer_from, read_place, to_json
 from rrm.store.record import chunks
@@ -58,6 +64,9 @@ _PROGRESS = (
     .where(_WORK)
     .group_by(ITEM.c.place, ITEM.c.kind)
 )
+_SHAPES, _NEWEST = 8, 200
+"""Into how many shapes known answers are brought beforehand, and at how many open sheets is looked for them."""
+
 _NEXT_PLACE = select(func.min(ITEM.c.place)).where(ITEM.c.place > bindparam("last"))
 _LAST_PLACE = select(func.max(ITEM.c.place))
 _PLACED = select(ITEM.c.id, ITEM.c.place).where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
@@ -78,23 +87,20 @@ class Items(Base):
         for item in by_id.values():
             _check(item)
         check_sheets(by_id.values())
-        rows = [self._row(item) for item in by_id.values()]
-        views, requests = request_rows(item.request for item in by_id.values())
+        made = new_items(list(by_id.values()), self.random)
 
         def add(connection: Connection) -> int:
-            there = set(_those_there(connection, list(by_id)))
-            new = [row for row in rows if row["id"] not in there]
+            there = set(those_there(connection, list(by_id)))
+            new = [row for row in made.rows if row["id"] not in there]
             if not new:
                 return 0
-            _put_together(new, {id_: item.sheet for id_, item in by_id.items()})
             closed = {str(place) for place in frozen_places(connection)}
             late = next((row for row in new if row["purpose"] == "work" and row["place"] in closed), None)
             if late is not None:
                 where = in_words(connection, read_place(late["place"]))
                 raise ConflictError(f"{where} is frozen: reopen it before adding {late['id']}")
-            insert_new(connection, "view", views)
-            insert_new(connection, "request", requests)
-            connection.execute(insert(ITEM), new)
+            insert_items(connection, made._replace(rows=new))
+            shape_checks(connection, self.random)
             about = {"items": len(new), "places": sorted({row["place"] for row in new})}
             record_audit(
                 connection, self.clock(), "system", "add items", "items", None, about, latest_guideline(connection)
@@ -135,38 +141,79 @@ class Items(Base):
             found = [PlaceProgress(read_place(row[0]), *row[1:]) for row in connection.execute(_PROGRESS)]
         return sorted(found, key=lambda each: (each.place, each.kind))
 
-    def _row(self, item: Item) -> dict[str, Any]:
-        request = item.request
-        return {
-            "id": request.id,
-            "sheet": request.id,
-            "position": 0,
-            "question": question(request),
-            "purpose": item.purpose,
-            "place": str(request.place),
-            "kind": request.kind,
-            "node": request.node,
-            "wanted": item.wanted,
-            "taken": 0,
-            "given": 0,
-            "value": float(item.value),
-            "disagreement": 0.0,
-            "shuffle": self.random.random(),
-            "closed": False,
-            "settled": False,
-            "changed": 0.0,
-            "expected": to_json(None if item.expected is None else {"kind": item.expected.kind, "of": item.expected}),
-            "explanation": item.explanation,
-        }
-
 
 # ---- for the desk's other parts, inside their transactions ----
+
+
+class NewItems(NamedTuple):
+    """What is to be inserted of items: their rows, the names of their sheets by id, and their requests."""
+
+    rows: Rows
+    names: dict[str, str]
+    views: Rows
+    requests: Rows
+
+
+def new_items(items: Sequence[Item], random: Random) -> NewItems:
+    names = {item.request.id: item.sheet for item in items}
+    return NewItems([_row(item, random) for item in items], names, *request_rows(item.request for item in items))
+
+
+def insert_items(connection: Connection, new: NewItems) -> None:
+    """Insert rows of items that are not there yet, those with one name of a sheet together."""
+    _put_together(new.rows, new.names)
+    insert_new(connection, "view", new.views)
+    insert_new(connection, "request", new.requests)
+    connection.execute(insert(ITEM), new.rows)
+
+
+def in_new_shape(connection: Connection, known: Item, shape: Shape, random: Random) -> NewItems | None:
+    """Return new items with the known answer of one that together have a shape; None where they cannot have it."""
+    copies = (in_shape(known, shape, copy) for copy in count(1))  # there is one for each shape that it came in
+    made = next(
+        some for some in copies if some is None or not any(those_there(connection, [each.request.id for each in some]))
+    )
+    if made is None:
+        return None
+    new = new_items(made, random)
+    for row, each in zip(new.rows, made, strict=True):  # whatever its shape, nobody gets a question twice
+        row["question"] = question(replace(each.request, view=known.request.view))
+    return new
+
+
+def shape_checks(connection: Connection, random: Random) -> None:
+    """Have known answers in the usual shapes of open work: to make them as they are handed out would take its time."""
+    checks = connection.execute(_CHECK_SHEETS).scalars().all()
+    if not checks:
+        return
+    newest = connection.execute(_NEWEST_OPEN).scalars().all()
+    usual = Counter(shape_of([each.request for each in sheet]) for sheet in items_on(connection, newest).values())
+    sheets = [(shape_of([each.request for each in sheet]), sheet) for sheet in items_on(connection, checks).values()]
+    there = {(_asked(each), shape) for shape, sheet in sheets for each in sheet}
+    known = {_asked(each): each for _, sheet in reversed(sheets) for each in sheet if each.expected is not None}
+    for shape, _ in usual.most_common(_SHAPES):
+        for asked, each in known.items():
+            new = None if (asked, shape) in there else in_new_shape(connection, each, shape, random)
+            if new is not None:
+                insert_items(connection, new)
+
+
+def _asked(item: Item) -> tuple[object, ...]:
+    """Tell questions apart, but for the budgets of their views."""
+    request = item.request
+    return request.node, request.kind, request.criterion, request.shown, replace(request.view, max_tokens=0)
 
 
 def has_room(item: Any = ITEM) -> ColumnElement[bool]:
     """What `tables.ROOM` says, so that the indexes over the items with room serve."""
     is_work: ColumnElement[bool] = item.c.purpose == literal_column("'work'")
     return and_(is_work, item.c.taken < item.c.wanted, literal_column(f"NOT {item.name}.closed"))
+
+
+_CHECK_SHEETS = select(ITEM.c.sheet).where(
+    ITEM.c.purpose != literal_column("'work'"), ITEM.c.purpose != "practice", ITEM.c.position == 0
+)
+_NEWEST_OPEN = select(ITEM.c.sheet).where(has_room(), ITEM.c.position == 0).order_by(ITEM.c.seq.desc()).limit(_NEWEST)
 
 
 def is_touched(lease: Any = LEASE) -> ColumnElement[bool]:
@@ -189,18 +236,40 @@ def not_touched(item: Any = ITEM) -> ColumnElement[bool]:
 
 def load_item(connection: Connection, id: str) -> Item:
     """Return an item; raise MissingError if there is none."""
-    columns = (ITEM.c.purpose, ITEM.c.wanted, ITEM.c.value, ITEM.c.expected, ITEM.c.explanation)
-    row = connection.execute(select(*columns).where(ITEM.c.id == id)).one_or_none()
+    row = connection.execute(select(ITEM).where(ITEM.c.id == id)).one_or_none()
     if row is None:
         raise MissingError(f"there is no item {id!r:.60}")
+    return _as_item(row, load_request(connection, id))
+
+
+def items_on(connection: Connection, sheets: Sequence[str]) -> dict[str, list[Item]]:
+    """Return the items of sheets in their order, by the sheet."""
+    asked = select(ITEM).order_by(ITEM.c.sheet, ITEM.c.position)
+    rows = [row for some in chunks(sheets) for row in connection.execute(asked.where(ITEM.c.sheet.in_(some)))]
+    requests: dict[str, Request] = {}
+    for ids in chunks([row.id for row in rows]):
+        requests |= load_requests(connection, ids)
+    found: dict[str, list[Item]] = {}
+    for row in rows:
+        found.setdefault(row.sheet, []).append(_as_item(row, requests[row.id]))
+    return found
+
+
+def _as_item(row: Any, request: Request) -> Item:
     expected = None if row.expected is None else answer_from(row.expected["kind"], row.expected["of"])
-    return Item(load_request(connection, id), row.purpose, row.wanted, row.value, expected, row.explanation)
+    return Item(request, row.purpose, row.wanted, row.value, expected, row.explanation)
 
 
 def item_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Return the rows of those of these items that are there, by id."""
     found = (connection.execute(_ROWS, {"ids": some}) for some in chunks(ids))
     return {row.id: row for rows in found for row in rows}
+
+
+def those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
+    """Yield those of these ids that items have."""
+    for some in chunks(ids):
+        yield from connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars()
 
 
 def frozen_places(connection: Connection) -> set[Place]:
@@ -213,9 +282,29 @@ def in_words(connection: Connection, place: Place) -> str:
     return place.words(several=last is not None and read_place(last).round > 0)
 
 
-def _those_there(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
-    for some in chunks(ids):
-        yield from connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars()
+def _row(item: Item, random: Random) -> dict[str, Any]:
+    request = item.request
+    return {
+        "id": request.id,
+        "sheet": request.id,
+        "position": 0,
+        "question": question(request),
+        "purpose": item.purpose,
+        "place": str(request.place),
+        "kind": request.kind,
+        "node": request.node,
+        "wanted": item.wanted,
+        "taken": 0,
+        "given": 0,
+        "value": float(item.value),
+        "disagreement": 0.0,
+        "shuffle": random.random(),
+        "closed": False,
+        "settled": False,
+        "changed": 0.0,
+        "expected": to_json(None if item.expected is None else {"kind": item.expected.kind, "of": item.expected}),
+        "explanation": item.explanation,
+    }
 
 
 def check_sheets(items: Iterable[Item]) -> None:

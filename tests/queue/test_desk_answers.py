@@ -297,6 +297,23 @@ def test_undoing_the_last_answer_at_a_frozen_place_says_so(desk: SqlDesk) -> Non
         desk.undo(ann)
 
 
+def test_what_somebody_holds_who_is_paused_is_not_taken_and_kept_as_a_draft(either_desk: SqlDesk) -> None:
+    desk = either_desk
+    desk.add_items(work(1, 2))
+    ann, bob = raters(desk, 2)
+    held, other = claimed(desk, ann), claimed(desk, bob)
+    desk.set_state(ann, "paused", "test")
+    with pytest.raises(AccessError, match="paused"):
+        submit(desk, held, Comparison(1))
+    submit(desk, other)
+    assert [each.person for each in desk.answers()] == [bob]
+    desk.set_state(ann, "active", "test")
+    again = claimed(desk, ann)
+    assert again.first.request == held.first.request
+    assert again.draft is not None and again.draft["answer"]["better"] == 1
+    assert submit(desk, again).state == "live"
+
+
 def test_answers_that_come_together_fare_as_they_would_one_after_another(either_desk: SqlDesk) -> None:
     desk = either_desk
     desk.add_items([*work(0, wanted=2), *work(1, 2)])

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from itertools import count
 from math import log, log2, sqrt
 from pathlib import Path
@@ -27,6 +28,20 @@ def of_the_run(number: int) -> Item:
     view = View("Summarise the parts.", parts, max_tokens=60)
     shown = tuple(Shown(f"o-{number}-{i}", f"Output {words.random()}") for i in range(2))
     return Item(Request(f"n-{number}", "tale", Place(1, "answer", 2), "comparison", view, shown), wanted=1)
+
+
+def on_sheets(number: int) -> list[Item]:
+    """The same on a sheet: compare, then rate each output, one of them by a criterion, and write a better one."""
+    first = of_the_run(number).request
+    a, b = first.shown
+    asked = [
+        first,
+        replace(first, kind="rating", shown=(a,)),
+        replace(first, kind="rating", shown=(b,)),
+        replace(first, kind="rating", shown=(b,), criterion="accuracy"),
+        replace(first, kind="correction", shown=(a,)),
+    ]
+    return [Item(each, wanted=1, sheet=str(number)) for each in asked]
 
 
 def from_a_file(folder: Path, number: int) -> list[Item]:
@@ -114,11 +129,16 @@ def traffic_of(sent: Any, lease: dict[str, Any]) -> dict[str, Hashable]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sheets", [False, True], ids=["alone", "sheets"])
 def test_five_hundred_guesses_from_page_and_traffic_are_at_chance(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sheets: bool
 ) -> None:
-    """A script learns from 500 items whose purpose it is told, by naive Bayes over all that it sees, and ranks 500."""
-    items = [*(of_the_run(number) for number in range(2 * NUMBER)), *from_a_file(tmp_path, 250)]
+    """A script learns from 500 items whose purpose it is told, by naive Bayes over all that it sees, and ranks 500.
+
+    Known answers are to comparisons alone, also where the work is on sheets of five questions.
+    """
+    work = [item for at in range(2 * NUMBER) for item in (on_sheets(at) if sheets else [of_the_run(at)])]
+    items = [*work, *from_a_file(tmp_path, 250)]
     changes = {"gold_every": EVERY, "attention_every": 0, "practice_items": 0}
     with house_in(tmp_path / "run", items, **changes) as house:
         client = house.add("anna")

@@ -1,0 +1,188 @@
+"""Known-answer items come in the shape of the work in whose place they come, or not at all."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from desk_problems import VIEW, claimed, raters
+
+from rrm.core.annotation import Item, Lease, Submission
+from rrm.core.place import Place
+from rrm.core.values import Answer, Comparison, Correction, Label, Passage, Ranking, Rating, Request, Shown
+from rrm.queue import SqlDesk
+from rrm.queue.checks import AskedOf, in_shape, shape_of
+
+OVERALL, ACCURACY = "overall", "accuracy"
+ANSWERS: dict[str, Answer] = {
+    "comparison": Comparison(0),
+    "rating": Rating(5),
+    "ranking": Ranking((0, 1, 2)),
+    "label": Label(True),
+    "correction": Correction("C"),
+}
+
+
+def request(name: str, kind: str, outputs: str, criterion: str = OVERALL, tokens: int = 50) -> Request:
+    view = replace(VIEW, passages=(Passage(f"The source {name}."),), max_tokens=tokens)
+    shown = tuple(Shown(f"{name}-{letter}", f"{letter} of {name}") for letter in outputs)
+    return Request(f"node-{name}", "tale", Place(), kind, view, shown, criterion=criterion)
+
+
+def sheet(name: str, *asked: tuple[str, str, str]) -> list[Item]:
+    """Work on one sheet: kinds, the outputs that they are about, and criteria."""
+    return [Item(request(name, *each, tokens=77), wanted=20, sheet=name) for each in asked]
+
+
+FULL = (("comparison", "BA", OVERALL), ("rating", "A", OVERALL), ("rating", "B", ACCURACY))
+
+
+def gold(name: str, kind: str = "comparison", outputs: str = "XY", criterion: str = OVERALL) -> Item:
+    return Item(request(name, kind, outputs, criterion), "gold", expected=ANSWERS[kind])
+
+
+class Drawn(Random):
+    """Chance that has it that a gold item comes whenever one can."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def always_checked(desk: SqlDesk) -> None:
+    desk.change_settings({"gold_every": 2, "attention_every": 0}, "test")
+    desk.random = Drawn(0)
+
+
+def seen(lease: Lease) -> list[tuple[str, str, int, int]]:
+    """What a page tells of a lease besides its texts, as the rater's script could note it."""
+    return [
+        (each.request.kind, each.request.criterion, len(each.outputs), each.request.view.max_tokens)
+        for each in lease.questions
+    ]
+
+
+def answer(desk: SqlDesk, lease: Lease) -> list[bool | None]:
+    sent = [Submission(ANSWERS[each.request.kind], each.shown, 1.0) for each in lease.questions]
+    return [each.right for each in desk.submit(lease.person, lease.id, sent, f"key of {lease.id}")]
+
+
+def test_a_shape_numbers_outputs_as_they_first_come_and_tells_a_budget_only_where_something_is_written() -> None:
+    asked = [request("one", "rating", "B"), request("one", "comparison", "AB"), request("one", "correction", "A")]
+    assert shape_of(asked) == (
+        AskedOf("rating", OVERALL, (0,), 0),
+        AskedOf("comparison", OVERALL, (1, 0), 0),
+        AskedOf("correction", OVERALL, (1,), 50),
+    )
+
+
+def test_a_known_answer_takes_the_shape_of_a_sheet_and_keeps_what_is_known() -> None:
+    known = gold("known")
+    shape = shape_of([each.request for each in sheet("work", *FULL)])
+    made = in_shape(known, shape, 3)
+    assert made is not None
+    assert shape_of([each.request for each in made]) == shape
+    assert [each.expected for each in made] == [Comparison(0), None, None]
+    assert [[shown.text for shown in each.request.shown] for each in made] == [
+        ["X of known", "Y of known"], ["Y of known"], ["X of known"]
+    ]  # fmt: skip
+    assert {each.purpose for each in made} == {"gold"} and {each.request.copy for each in made} == {3}
+    assert len({each.sheet for each in made}) == 1
+    assert {each.request.view for each in made} == {known.request.view}
+
+
+def test_where_something_is_written_the_budget_is_that_of_the_work() -> None:
+    shape = shape_of([request("work", "label", "A", tokens=9), request("work", "correction", "A", tokens=9)])
+    made = in_shape(gold("known", "label", "X"), shape, 1)
+    assert made is not None
+    assert [each.request.view.max_tokens for each in made] == [9, 9]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [("rating", "A", OVERALL)],  # another kind
+        [("comparison", "AB", ACCURACY)],  # another criterion
+        [("comparison", "AB", OVERALL), ("rating", "C", OVERALL)],  # an output more than there is
+        [("comparison", "AB", OVERALL), ("ranking", "ABC", OVERALL)],
+    ],
+)
+def test_what_cannot_have_a_shape_is_none(asked: list[tuple[str, str, str]]) -> None:
+    assert in_shape(gold("known"), shape_of([request("work", *each) for each in asked]), 1) is None
+
+
+def test_among_sheets_a_check_is_a_sheet_and_alone_it_is_alone(either_desk: SqlDesk) -> None:
+    desk = either_desk
+    desk.add_items([*sheet("work", *FULL), gold("known"), Item(request("alone", "comparison", "AB"), wanted=20)])
+    always_checked(desk)
+    desk.change_settings({"strategy": "least-done"}, "test")
+    shapes = set()
+    for person in raters(desk, 8):
+        check, work = claimed(desk, person), None
+        assert {each.purpose for each in check.questions} == {"gold"}
+        rights = answer(desk, check)
+        assert [right for right in rights if right is not None] == [check.first.order[0] == 0]  # judged as it was shown
+        work = claimed(desk, person)  # there is no other check
+        answer(desk, work)
+        shapes.add((len(check.questions), len(work.questions)))
+        assert [each[:3] for each in seen(check)] == [each[:3] for each in seen(work)]
+    assert shapes == {(1, 1), (3, 3)}
+
+
+def test_several_who_get_a_check_get_the_same_copy_and_nobody_gets_it_twice(desk: SqlDesk) -> None:
+    desk.add_items([*sheet("one", *FULL), *sheet("two", *FULL), gold("known")])
+    always_checked(desk)
+    people = raters(desk, 3)
+    checks = [claimed(desk, person) for person in people]
+    assert len({check.first.request.id for check in checks}) == 1
+    for check in checks:
+        answer(desk, check)
+    for person in people:
+        for _ in range(2):
+            work = claimed(desk, person)
+            assert {each.purpose for each in work.questions} == {"work"}
+            answer(desk, work)
+        assert desk.claim(person) is None
+
+
+def test_nobody_gets_a_known_answer_twice_in_whatever_shape_and_with_whatever_budget(desk: SqlDesk) -> None:
+    written = (*FULL, ("correction", "A", OVERALL))
+    alone = [Item(request(f"alone-{n}", "comparison", "AB"), wanted=1) for n in range(4)]
+    desk.add_items([*alone, *sheet("one", *written), *sheet("two", *written), gold("known")])
+    always_checked(desk)
+    [person] = raters(desk, 1)
+    purposes = []
+    while (lease := desk.claim(person)) is not None:
+        purposes.append({each.purpose for each in lease.questions})
+        answer(desk, lease)
+    assert purposes.count({"gold"}) == 1 and purposes.count({"work"}) == 6
+
+
+def test_a_check_that_cannot_be_hidden_in_the_work_does_not_come(desk: SqlDesk) -> None:
+    desk.add_items([*sheet("work", ("rating", "A", OVERALL), ("rating", "A", ACCURACY)), gold("known")])
+    always_checked(desk)
+    [person] = raters(desk, 1)
+    lease = claimed(desk, person)
+    assert {each.purpose for each in lease.questions} == {"work"}
+    answer(desk, lease)
+    assert desk.claim(person) is None
+
+
+def test_a_known_question_of_a_sheet_of_checks_comes_alone_among_questions_alone(desk: SqlDesk) -> None:
+    known = [replace(gold("known"), sheet="gold"), replace(gold("known", "rating", "X"), expected=None, sheet="gold")]
+    desk.add_items([Item(request("alone", "comparison", "AB")), *known])
+    always_checked(desk)
+    [person] = raters(desk, 1)
+    check = claimed(desk, person)
+    assert [each.purpose for each in check.questions] == ["gold"]
+    assert answer(desk, check) != [None]
+
+
+def test_what_is_left_of_a_sheet_is_the_shape(desk: SqlDesk) -> None:
+    whole = sheet("work", *FULL)
+    whole[2] = replace(whole[2], wanted=1)
+    desk.add_items([*whole, gold("known")])
+    [ann, bob] = raters(desk, 2)
+    desk.change_settings({"gold_every": 0, "attention_every": 0}, "test")
+    answer(desk, claimed(desk, ann))
+    always_checked(desk)
+    check = claimed(desk, bob)
+    assert {each.purpose for each in check.questions} == {"gold"} and len(check.questions) == 2
