@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -35,6 +35,7 @@ from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import generator
 from rrm.core.protocols import Decomposer
+from rrm.core.report import Report
 from rrm.core.task import Source, Span
 from tasks.planted_cuts import PlantedCuts, PlantedText, Sign
 
@@ -165,9 +166,9 @@ def _seconds(work: Callable[[], object]) -> float:
 # ---- planted cuts ----
 
 
-def planted(seeds: Sequence[int], quick: bool) -> list[Row]:
+def planted(seeds: Sequence[int], quick: bool) -> Iterator[Row]:
     """Learn from at most 2,000 comparisons which cuts are best, sign by sign; then the sign is another."""
-    texts, rows = (40 if quick else 100), []
+    texts = 40 if quick else 100
     for sign in ("speech",) if quick else SIGNS:
         shares: dict[str, list[float]] = {"learned": [], "chunks": []}
         for seed in seeds:
@@ -176,11 +177,10 @@ def planted(seeds: Sequence[int], quick: bool) -> list[Row]:
             for name, decomposer in (("learned", learned), ("chunks", Chunks(leaf_tokens=126))):
                 shares[name] += _shares(decomposer, PlantedCuts(40, sign=sign, seed=seed + 1000).texts)
         gains = np.subtract(shares["learned"], shares["chunks"]).tolist()
-        rows += [
-            Row.of("planted", f"{sign}: share of the optimum", shares["learned"], ">= 0.95"),
-            Row.of("planted", f"{sign}: over the fixed chunker", gains, ">= 0.15"),
-        ]
-    return [*rows, *_permuted(seeds[0], texts), *_already_best(seeds[0], texts)]
+        yield Row.of("planted", f"{sign}: share of the optimum", shares["learned"], ">= 0.95")
+        yield Row.of("planted", f"{sign}: over the fixed chunker", gains, ">= 0.15")
+    yield from _permuted(seeds[0], texts)
+    yield from _already_best(seeds[0], texts)
 
 
 def _taught(proposer: Segmenter, anchor: Segmenter, sign: Sign, texts: int, seed: int, off: float = 0.5) -> Segmenter:
@@ -190,7 +190,7 @@ def _taught(proposer: Segmenter, anchor: Segmenter, sign: Sign, texts: int, seed
     pairs = 2000 // 4 // texts
     for turn in range(4):
         said += [each for text in train for each in _compared(proposer, text, pairs, seed + turn)]
-        proposer = learn_from_comparisons(anchor, said, kl_budget=8.0 if turn < 3 else 20.0).segmenter
+        proposer = learn_from_comparisons(anchor, said, kl_budget=16.0 if turn < 3 else 50.0, prior=2.0).segmenter
     return proposer
 
 
@@ -274,50 +274,70 @@ def found_chapters(folder: Path, quick: bool) -> list[Row]:
 # ---- synthetic books ----
 
 
-def books(seed: int, quick: bool) -> list[Row]:
-    """Whole runs on generated books, equal minutes of raters: gold and leaf accuracy by decomposer."""
+MINUTES = 700.0  # of raters of outputs, where decompositions are compared on top
+
+
+def books(seed: int, quick: bool) -> Iterator[Row]:
+    """Whole runs on generated books at equal minutes of raters: gold of the whole, and accuracy at leaves.
+
+    Comparing outlines takes minutes, too, so that the others have more of them for outputs.
+    """
+    count = 6 if quick else 20
+    reports = {"from outlines": _book_report("from outlines", seed, count, MINUTES)}
+    minutes = reports["from outlines"].cost.minutes
+    for name in ("from outcomes", "fixed chunks"):
+        reports[name] = _book_report(name, seed, count, minutes)
+    gold = {name: [target.gold_of_chosen or 0.0 for target in each.targets] for name, each in reports.items()}
+    for name, report in reports.items():
+        yield single("books", f"minutes of raters, {name}", report.cost.minutes)
+        yield Row.of("books", f"gold of the chosen whole, {name}", gold[name])
+        yield _leaves_of(report, name)
+    for name in ("from outlines", "from outcomes"):
+        gains = np.subtract(gold[name], gold["fixed chunks"]).tolist()
+        yield Row.of("books", f"gold, segmenter {name} less fixed chunks", gains)
+
+
+def _leaves_of(report: Report, name: str) -> Row:
+    [leaves] = [level for level in report.levels if level.level == 0]
+    low, high = leaves.interval or (None, None)
+    told = f"held-out accuracy at leaves, {name}"
+    return Row("books", told, leaves.accuracy or float("nan"), low, high, leaves.n_test)
+
+
+def _book_report(name: str, seed: int, count: int, minutes: float) -> Report:
     import rrm
 
-    found: dict[str, list[float]] = {}
-    accuracy: dict[str, float] = {}
-    for name in ("chunks", "segmenter"):
-        with TemporaryDirectory() as folder:
-            report = rrm.run(out=Path(folder) / "run", quiet=True, **_book_run(name, seed, 6 if quick else 20))
-        found[name] = [target.gold_of_chosen or 0.0 for target in report.targets]
-        accuracy[name] = next(level.accuracy for level in report.levels if level.level == 0) or float("nan")
-    gains = np.subtract(found["segmenter"], found["chunks"]).tolist()
-    rows = [Row.of("books", f"gold of the chosen whole, {name}", values) for name, values in found.items()]
-    rows += [single("books", f"leaf accuracy held out, {name}", value) for name, value in accuracy.items()]
-    return [*rows, Row.of("books", "gold, learned segmenter less fixed chunks", gains)]
+    with TemporaryDirectory() as folder:
+        return rrm.run(out=Path(folder) / "run", quiet=True, **_book_run(name, seed, count, minutes))
 
 
-def _book_run(name: str, seed: int, count: int) -> dict[str, Any]:
+def _book_run(name: str, seed: int, count: int, minutes: float) -> dict[str, Any]:
     rater = "rrm.raters.simulated:SimulatedRaters"
+    made = "tasks.synthetic_book:SyntheticBooks"
     shape = {"leaf_tokens": 120, "fan_in": [5, 5], "max_tokens": [48, 72, 96]}
-    plugin = "decomposers.chunks:Chunks" if name == "chunks" else "decomposers.segmenter:Segmenter"
     run: dict[str, Any] = {
         "seed": seed,
         "rounds": 2,
-        "train": {
-            "plugin": "tasks.synthetic_book:SyntheticBooks",
-            "arguments": {"count": 8, "words": 1200, "seed": seed},
-        },
-        "target": {
-            "plugin": "tasks.synthetic_book:SyntheticBooks",
-            "arguments": {"count": count, "words": 1200, "seed": seed + 1},
-        },
-        "decomposer": {"plugin": plugin, "arguments": shape},
-        "policy": {"plugin": "rrm.policy.careless:Careless", "outputs": 4, "root_outputs": 8},
+        "train": {"plugin": made, "arguments": {"count": 8, "words": 900, "seed": seed}},
+        "target": {"plugin": made, "arguments": {"count": count, "words": 900, "seed": seed + 1}},
+        "decomposer": {"plugin": "decomposers.segmenter:Segmenter", "arguments": shape},
+        "policy": {"plugin": "rrm.policy.careless:Careless", "outputs": 3, "root_outputs": 6},
         "rater": {
             "plugin": rater,
-            "arguments": {"quality": "tasks.synthetic_book:perceived_quality"},
-            "budget": {"minutes": 900.0},
+            "arguments": {"quality": "tasks.synthetic_book:perceived_quality", "seed": seed},
+            "budget": {"minutes": minutes},
         },
         "flat": False,
     }
-    if name == "segmenter":
+    if name == "from outlines":
         judge = {"plugin": rater, "arguments": {"quality": "tasks.planted_cuts:outline_quality", "seed": seed}}
         run["splits"] = {"plugin": "decomposers.learn_cuts:FromScores", "rater": judge, "kl_budget": 8.0}
+    elif name == "from outcomes":
+        run["train"]["trees"] = 3
+        run["decomposer"]["arguments"] = {**shape, "temperature": 1.0}
+        run["splits"] = {"plugin": "decomposers.learn_cuts:FromOutcomes", "kl_budget": 8.0}
+    else:
+        run["decomposer"]["plugin"] = "decomposers.chunks:Chunks"
     return run
 
 
@@ -342,7 +362,7 @@ def main() -> None:
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")][: 1 if given.quick else None]
     torch.set_num_threads(1)
-    parts: dict[str, Callable[[], list[Row]]] = {
+    parts: dict[str, Callable[[], Iterable[Row]]] = {
         "exact": lambda: exact(seeds, given.quick),
         "speed": lambda: speed(given.novels, given.quick),
         "planted": lambda: planted(seeds, given.quick),
@@ -352,9 +372,9 @@ def main() -> None:
     }
     rows: list[Row] = []
     for part in given.parts.split(","):
-        made = parts[part]()
-        print("\n".join(map(str, made)), flush=True)
-        rows += made
+        for row in parts[part]():
+            print(row, flush=True)
+            rows.append(row)
     if given.json is not None:
         given.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
 

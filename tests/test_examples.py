@@ -165,6 +165,7 @@ PLANNED = (
         ("questions", ("--set", PLANNED), "level 0 is not judged"),
         ("word_problems", (), "nodes: 22 at level 0, 11 at level 1"),
         ("amplification", (), "    5 leaves    -          -    - 1.61 exact"),
+        ("segmenter", (), "the decomposer went"),
     ],
 )
 def test_each_kind_of_decomposer_runs_from_its_run_file(

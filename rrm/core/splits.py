@@ -1,7 +1,8 @@
 """Decompositions as outputs: a tree as an outline that people and models judge, and what an outline says.
 
 An outline has a line for each part, in order: its number, its size, where it begins, its first and last sentence,
-and the words that it has more of than the rest. Whoever judges a decomposition sees that, and nothing else.
+and the words that it has more of than the rest. A part without a text of its own (it has none, or all that the node
+above it has) is told by its instruction. Whoever judges a decomposition sees that, and nothing else.
 """
 
 import re
@@ -29,8 +30,8 @@ HEAD = "part | size | begins at | first sentence | last sentence | about"
 MOST_PARTS = 150
 """Lines of an outline; the lowest levels that go beyond are left out, and how many parts they have is said."""
 
-Begin = Literal["a chapter", "a paragraph", "a sentence", "no sentence"]
-"""Where a part begins."""
+Begin = Literal["a chapter", "a paragraph", "a sentence", "no sentence", "a question"]
+"""Where a part begins; with a question of its own, where it has no text of its own."""
 
 _SHOWN, _ABOUT = 160, 4  # characters of a sentence, words
 _ENDS_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»)\]]*\Z")
@@ -105,7 +106,7 @@ def split_group(source: Source, outlines: Sequence[str], place: Place) -> Group:
 
 
 def outline(graph: TaskGraph, source: Source) -> str:
-    """Return a tree's outline; raise InputError for a tree of which a node has no text."""
+    """Return a tree's outline; of one that is still open, as far as it has grown."""
     listed = [level for level in _by_depth(graph)[1:] if level]
     shown, total = 0, 0
     while shown < len(listed) and (shown == 0 or total + len(listed[shown]) <= MOST_PARTS):
@@ -149,16 +150,22 @@ def leaves_of(parts: Sequence[OutlinePart]) -> tuple[OutlinePart, ...]:
 
 
 def _line(graph: TaskGraph, node: str, number: str, source: Source) -> str:
-    span = graph.task(node).span
-    if span is None:
-        raise InputError(f"{source.title}: an outline is of parts of a text, and {node} has no text")
-    text = source.read(span)
+    text, begins = _told(graph, node, source)
     cut = sentences(text)
     first, last = (_clipped(text[each.start : each.end]) for each in (cut[0], cut[-1])) if cut else ("", "")
     size = f"{len(words(text))} words"
     if children := graph.children(node):
         size += f", {len(children)} parts"
-    return " | ".join((number, size, _begins(source, span), first, last, ", ".join(_about(source, text))))
+    return " | ".join((number, size, begins, first, last, ", ".join(_about(source, text))))
+
+
+def _told(graph: TaskGraph, node: str, source: Source) -> tuple[str, Begin]:
+    """Return a part's own text, or else its instruction, and where it begins."""
+    task = graph.task(node)
+    shared = any(graph.task(above).span == task.span for above in graph.parents(node))
+    if task.span is None or shared:
+        return task.instruction, "a question"
+    return source.read(task.span), _begins(source, task.span)
 
 
 def _clipped(text: str) -> str:

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from rrm.core.errors import ConfigError
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
-from rrm.core.splits import begins_anew, leaves_of, points_back, read_outline
+from rrm.core.splits import begins_anew, leaves_of, outline, points_back, read_outline, split_group
+from rrm.core.task import Source
 from rrm.core.text import words
-from rrm.core.values import Group, Rated, Request
+from rrm.core.values import OVERALL, Group, Rated, Request
 from rrm.feedback.table import tabulate
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
@@ -136,6 +138,38 @@ class SplitRewards:
 
     def load(self, folder: Path) -> RewardModel:
         return self._whole.load(folder)
+
+
+@dataclass(frozen=True)
+class FittedSplits:
+    """Tells better splits from worse ones by a model that a run's `SplitRewards` fitted, whose folder `path` is.
+
+    Implements `rrm.core.protocols.SplitScorer`: a split is as good as the outline of its whole tree is accepted.
+    Raises InputError for a folder that holds no such model.
+    """
+
+    path: str | Path
+
+    @cached_property
+    def _model(self) -> RewardModel:
+        try:
+            return SplitRewards().load(Path(self.path))
+        except (OSError, KeyError, ValueError) as error:
+            told = (
+                f"{self.path} holds no reward model of decompositions: name a folder in `models` that [splits] fitted"
+            )
+            raise InputError(told) from error
+
+    @property
+    def name(self) -> str:
+        return f"fitted-splits({self._model.digest})"
+
+    def score_splits(self, source: Source, node: str, graphs: Sequence[TaskGraph]) -> list[float]:
+        """Return the mean acceptance of each tree's outline, from 0 to 1."""
+        group = split_group(source, [outline(graph, source) for graph in graphs], Place(0, "split"))
+        [found] = self._model.predict([group])
+        means: list[float] = found.acceptance[OVERALL].mean(axis=0).tolist()
+        return means
 
 
 def _smaller_wins(requests: Sequence[Request], feature: int) -> np.ndarray:

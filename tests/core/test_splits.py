@@ -79,6 +79,23 @@ def test_what_goes_beyond_an_outline_is_counted() -> None:
     assert MOST_PARTS < 400
 
 
+def test_parts_without_a_text_of_their_own_are_told_by_their_instructions() -> None:
+    def plan(_: TaskGraph, node: Node) -> Proposal:
+        if node.task.span is None or node.task.instruction != "Join.":
+            return Proposal()
+        asked = Task("Who wept? Say it in a word.", max_tokens=9, rank=node.task.rank - 1)
+        read = Task("Who | lost the key?", SOURCE.id, node.task.span, rank=node.task.rank - 1, sees_source=True)
+        return Proposal((asked, read))
+
+    whole = Task("Join.", SOURCE.id, Span(0, len(TEXT)), sees_source=True)
+    text = outline(TaskGraph.start(whole, "hand", 0).grow_all(plan), SOURCE)
+    assert text.splitlines()[1:] == [
+        "1 | 7 words | a question | Who wept? | Say it in a word. | ",
+        "2 | 4 words | a question | Who ¦ lost the key? | Who ¦ lost the key? | ",
+    ]
+    assert [part.begins for part in read_outline(text)] == ["a question", "a question"]
+
+
 def test_a_leaf_alone_is_an_outline_of_one_part() -> None:
     alone = Source("one", "A sentence.")
     assert [part.number for part in read_outline(outline(tree(alone, {}), alone))] == ["1"]

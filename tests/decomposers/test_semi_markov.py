@@ -167,3 +167,17 @@ def test_a_kl_needs_the_same_cuts_and_the_others_support() -> None:
     assert Cuts(zeros).kl(Cuts(zeros)).item() == 0
     with pytest.raises(InputError, match="same cuts"):
         Cuts(zeros).kl(Cuts(zeros, parts=3))
+
+
+def test_torch_struct_finds_the_same_where_it_is_installed() -> None:
+    """Rush (2020), arXiv:2002.00876: its state is one class, its potentials are [batch, units, longest + 1, 1, 1]."""
+    torch_struct = pytest.importorskip("torch_struct", reason="torch-struct is not installed")
+    scores = torch.randn(2, 40, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    potentials = torch.full((2, 40, 13, 1, 1), -1e5, dtype=torch.float64)
+    potentials[:, :, 1:, 0, 0] = scores
+    potentials.requires_grad_()
+    ours, theirs = Cuts(scores), torch_struct.SemiMarkovCRF(potentials, lengths=torch.tensor([41, 41]))
+    torch.testing.assert_close(ours.log_partition(), theirs.partition, rtol=0, atol=1e-9)
+    torch.testing.assert_close(ours.entropy(), theirs.entropy, rtol=0, atol=1e-9)
+    [shares] = torch.autograd.grad(theirs.partition.sum(), potentials)
+    torch.testing.assert_close(ours.marginals(), shares[:, :, 1:, 0, 0], rtol=0, atol=1e-9)

@@ -6,13 +6,13 @@ import pytest
 from decomposers.segmenter import Segmenter
 from rrm.core.errors import InputError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, Start, Workspace
+from rrm.core.protocols import RewardLearner, SplitScorer, Start, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD, split_group, split_node, split_output, split_view
 from rrm.core.values import OVERALL, Rated, Request, Shown
 from rrm.evaluate.outcomes import outcome_of
 from rrm.raters.simulated import SimulatedRaters
-from rrm.reward.splits import FEATURES, SplitRewards, fewer_parts_win, more_even_wins, outline_features
+from rrm.reward.splits import FEATURES, FittedSplits, SplitRewards, fewer_parts_win, more_even_wins, outline_features
 from tasks.planted_cuts import PlantedCuts, outline_quality
 
 PLACE = Place(0, "split", 2)
@@ -84,4 +84,12 @@ def test_it_learns_which_decompositions_are_preferred_and_beats_both_baselines_o
     assert model.save(tmp_path / "model") == model.digest
     again = learner.load(tmp_path / "model").predict([rows[0].request.group])[0]
     np.testing.assert_array_equal(again.rewards[OVERALL], model.predict([rows[0].request.group])[0].rewards[OVERALL])
-    assert model.predict([split_group(PlantedCuts(1, seed=9).sources()[0], [EVEN, ODD], PLACE)])[0].k == 2
+    [other] = PlantedCuts(1, sign="paragraph", seed=9).sources()
+    assert model.predict([split_group(other, [EVEN, ODD], PLACE)])[0].k == 2
+    scorer, trees = FittedSplits(str(tmp_path / "model")), segmenter.draw(other, 6, seed=1)
+    assert isinstance(scorer, SplitScorer) and scorer.name == f"fitted-splits({model.digest})"
+    group = split_group(other, [split_output(other, tree, "drawn", 0).text for tree in trees], PLACE)
+    expected = model.predict([group])[0].acceptance[OVERALL].mean(axis=0)  # what an optimiser of decomposers is told
+    assert scorer.score_splits(other, trees[0].root, trees) == pytest.approx(expected.tolist())
+    with pytest.raises(InputError, match="holds no reward model of decompositions"):
+        FittedSplits(tmp_path).score_splits(other, trees[0].root, trees)

@@ -1,26 +1,46 @@
 """Two decompositions side by side in a real browser, and a segmenter that learns from what a person says of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decomposers.learn_cuts import learn_from_comparisons, preferred
-from decomposers.segmenter import Segmenter
+import rrm
+from decomposers.segmenter import Segmenter, read_weights
+from rrm.api.annotate import RunBeside
 from rrm.core.annotation import Item
+from rrm.core.errors import Waiting
 from rrm.core.place import Place
+from rrm.core.report import Report
 from rrm.core.splits import MOST_PARTS, leaves_of, outline, read_outline, split_node, split_view
 from rrm.core.task import Source
-from rrm.core.values import Request, Shown
+from rrm.core.values import Improvement, Rated, Request, Shown
+from rrm.queue import open_desk
+from rrm.store.record import open_store
+from rrm.web.station import Station
 from tasks.planted_cuts import PlantedCuts
+from tests.toys import TOYS
 from tests.web.browser import NARROW, assert_accessible, assert_fits, come_in, serving, visiting
-from tests.web.stations import house_in
+from tests.web.stations import PLENTY, house_in
 from tests.web.test_browser_annotator import press, ready
 
 pytest_plugins = ("tests.web.chromium",)
 
 PLACE = Place(0, "split", 2)
-START = Segmenter(leaf_tokens=80, fan_in=(4, 3))
+SHAPE = {"leaf_tokens": 80, "fan_in": [4, 3], "max_tokens": [9]}
+RUN: dict[str, Any] = {
+    **TOYS,
+    "rounds": 2,
+    "train": {"plugin": "tasks.planted_cuts:PlantedCuts", "arguments": {"count": 5, "events": 8, "sign": "speech"}},
+    "decomposer": {"plugin": "decomposers.segmenter:Segmenter", "arguments": SHAPE},
+    "splits": {
+        "plugin": "decomposers.learn_cuts:FromScores",
+        "candidates": 6,
+        "per_source": {"comparison": 5},
+        "rater": {"plugin": "people", "arguments": {"grace_seconds": 0}},
+    },
+}
 AN_ITEM = "#item:not(.busy):not(.fresh) .bar-answer"
 NOTHING_LEFT = "#item:not(.busy) h1:text-is('All done. Thank you!')"
 SAID = """() => [...document.querySelectorAll(".output .outline")].map((each) =>
@@ -37,27 +57,32 @@ def speaking(firsts: list[str]) -> float:
     return sum(first.startswith("“") for first in firsts) / len(firsts)
 
 
-def at_speech(segmenter: Segmenter, sources: list[Source]) -> float:
+def at_speech(segmenter: Segmenter) -> float:
+    """The share of parts that begin with speech in trees of other texts."""
+    sources = PlantedCuts(6, events=8, sign="speech", seed=22).sources()
     outlines = [read_outline(outline(tree, source)) for source in sources for tree in segmenter.draw(source, 8, seed=3)]
     return sum(speaking([part.first for part in leaves_of(each)]) for each in outlines) / len(outlines)
 
 
+def carried_on(out: Path) -> Report:
+    """Run as far as it goes; in a thread of its own, as the browser's loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(rrm.run, out=out, quiet=True, **RUN).result()
+
+
 @pytest.mark.slow
-def test_a_person_compares_trees_side_by_side_and_the_segmenter_learns_from_it(tmp_path: Path, chromium: Any) -> None:
-    sources = PlantedCuts(5, events=8, sign="speech", seed=21).sources()
-    drawn = [(source, tree) for source in sources for tree in START.draw(source, 6, seed=0)]
-    pairs = [
-        (source, outline(a, source), outline(b, source))
-        for (source, a), (_, b) in zip(drawn[::2], drawn[1::2], strict=True)
-    ]
-    requests = [question(source, [a, b]) for source, a, b in pairs if a != b]
-    assert len(requests) > 10
+def test_a_person_compares_trees_side_by_side_and_the_run_goes_on_with_a_segmenter_that_learned_from_it(
+    tmp_path: Path, chromium: Any
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Waiting):
+        carried_on(out)
     with (
-        house_in(tmp_path / "run", [Item(request) for request in requests]) as house,
-        serving(house.station) as url,
+        open_desk(out) as desk,
+        serving(Station(desk, PLENTY, run=RunBeside(out))) as url,
         visiting(chromium, url) as page,
     ):
-        come_in(page, house.desk, url, name="Anna")
+        anna = come_in(page, desk, url, name="Anna")
         page.goto("/work")
         ready(page)
         assert page.locator(".output .outline").count() == 2
@@ -65,6 +90,7 @@ def test_a_person_compares_trees_side_by_side_and_the_segmenter_learns_from_it(t
         assert "part | size" not in page.inner_text("#item")
         assert_accessible(page)
         assert_fits(page)
+        answered = 0
         while page.locator(AN_ITEM).count():
             number = page.inner_text(".item-head .muted")
             first, second = (speaking(each) for each in page.evaluate(SAID))
@@ -73,16 +99,18 @@ def test_a_person_compares_trees_side_by_side_and_the_segmenter_learns_from_it(t
                 "before => document.querySelector('.item-head .muted')?.textContent !== before", arg=number
             )
             page.wait_for_selector(f"{AN_ITEM}, {NOTHING_LEFT}")
+            answered += 1
         page.seen.assert_clean(page)
-        house.desk.freeze(PLACE, "test")
-        house.desk.take_up(PLACE)
-        taken = house.desk.taken([request.id for request in requests])
-    rows = [row for each in taken.values() for row in each]
-    assert len(rows) == len(requests)
-    learned = learn_from_comparisons(START, preferred(rows, drawn), kl_budget=5.0)
-    others = PlantedCuts(6, events=8, sign="speech", seed=22).sources()
-    assert 0 < learned.kl <= 5.0
-    assert at_speech(learned.segmenter, others) > at_speech(START, others) + 0.05
+    report = carried_on(out)
+    assert report.cost.splits is not None and report.cost.splits.ratings == answered > 10
+    with open_store(out, "read") as record:
+        [made] = [each for each in record.load(Improvement) if each.place.subject == "split"]
+        rated = [each for each in record.load(Rated) if each.request.place.subject == "split"]
+    assert {row.feedback.rater for row in rated} == {anna}
+    assert 0 < made.kl <= made.kl_budget
+    start = Segmenter(leaf_tokens=80, fan_in=(4, 3))
+    learned = start.with_weights(read_weights(out / "policies" / made.path / "segmenter.json"))
+    assert at_speech(learned) > at_speech(start) + 0.05
 
 
 def test_long_outlines_fit_a_telephone_and_texts_that_are_none_stay_texts(tmp_path: Path, chromium: Any) -> None:
