@@ -22,6 +22,7 @@ NAMES = (
     "tree",
     "decomposers",
     "optimising",
+    "ask",
     "fuzz",
     "gpu",
 )

@@ -8,6 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rrm.ask.assistance import Game, Solved
+from rrm.ask.finite import posteriors
+from rrm.ask.gaussian import Gaussian
+from rrm.ask.value import Pool, Roots
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.task import Task
 from rrm.evaluate.overoptimisation import Form, Law, fit_law
@@ -269,6 +273,44 @@ def outside_unseen(policy: Finite, base: Finite, features: np.ndarray) -> Neares
     return nearest_tilt(policy, base, features)._replace(outside=0.0)
 
 
+def entropy_of_the_answer(belief: Finite, answers: np.ndarray) -> float:
+    likely = np.exp(answers) @ belief.probs
+    return float(-(likely * np.log(likely)).sum())
+
+
+def prior_from_posterior(belief: Finite, answers: np.ndarray) -> float:
+    likely, after = posteriors(belief, answers)
+    return float(sum(p * belief.kl(each) for p, each in zip(likely, after, strict=True)))
+
+
+def gain_of_the_mode(belief: Finite, answers: np.ndarray, values: np.ndarray) -> float:
+    likely, after = posteriors(belief, answers)
+    return float((values @ after[int(np.argmax(likely))].probs).max() - (values @ belief.probs).max())
+
+
+def perfect_information(belief: Finite, answers: np.ndarray, values: np.ndarray) -> float:
+    return float(values.max(axis=0) @ belief.probs - (values @ belief.probs).max())
+
+
+def variance_of_the_diagonal(belief: Gaussian, pool: Pool, roots: Roots) -> np.ndarray:
+    return OURS.variance_removed(replace(belief, covariance=np.diag(np.diag(belief.covariance))), pool, roots)
+
+
+def envelope_in_fifteen_points(intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    points, mass = np.polynomial.hermite_e.hermegauss(15)
+    highest = (intercepts[..., None] + slopes[..., None] * points).max(axis=-2)
+    return np.asarray(highest @ (mass / mass.sum()) - intercepts.max(axis=-1))
+
+
+def gain_of_the_steepest(intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    kept = [int(intercepts.argmax()), int(slopes.argmax())]
+    return OURS.envelope_gain(intercepts[kept], slopes[kept])
+
+
+def ignorant(game: Game) -> Solved:
+    return OURS.apart(Game(game.person, game.agent.mean(axis=0, keepdims=True)))
+
+
 BUGS: dict[str, Callable[[], Methods]] = {
     "forward for reverse KL": lambda: replace(OURS, kl=lambda p, q: q.kl(p)),
     "KL in bits": lambda: replace(OURS, kl=lambda p, q: p.kl(q) / log(2)),
@@ -374,5 +416,26 @@ BUGS: dict[str, Callable[[], Methods]] = {
     "allotment beyond the budget": lambda: replace(OURS, allot=spendthrift),
     "the same n everywhere": lambda: replace(OURS, allot=same_n_everywhere),
     "less KL told than spent": lambda: replace(OURS, allot=boastful),
+    "entropy of the mean answer for information": lambda: replace(OURS, information=entropy_of_the_answer),
+    "information in bits": lambda: replace(OURS, information=lambda b, a: OURS.information(b, a) / log(2)),
+    "KL of prior from posterior": lambda: replace(OURS, information=prior_from_posterior),
+    "gain of the most probable answer": lambda: replace(OURS, decision_gain=gain_of_the_mode),
+    "perfect information for an answer": lambda: replace(OURS, decision_gain=perfect_information),
+    "gain less the decision's spread": lambda: replace(
+        OURS, decision_gain=lambda b, a, v: OURS.decision_gain(b, a, v) - 1e-6
+    ),
+    "root weights without their covariance": lambda: replace(OURS, variance_removed=variance_of_the_diagonal),
+    "answers without noise": lambda: replace(
+        OURS, variance_removed=lambda b, p, r: OURS.variance_removed(b, replace(p, noise=p.noise * 1e-6), r)
+    ),
+    "envelope in 15 points": lambda: replace(OURS, envelope_gain=envelope_in_fifteen_points),
+    "gain of the largest slope alone": lambda: replace(OURS, envelope_gain=gain_of_the_steepest),
+    "a pair that acts as if alone": lambda: replace(OURS, together=OURS.apart),
+    "an agent that knows nothing": lambda: replace(OURS, apart=ignorant),
+    "a person who never errs": lambda: replace(OURS, deferring=lambda m, s, b: OURS.deferring(m, s, None)),
+    "deferring against acting alone": lambda: replace(
+        OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b) + max(m, 0.0) - m
+    ),
+    "erring twice as often": lambda: replace(OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b / 2 if b else b)),
 }
 """By name, what makes the methods with the bug."""

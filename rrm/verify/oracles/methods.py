@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from rrm.ask.assistance import Game, Solved, apart, deferring, together
+from rrm.ask.envelope import envelope_gain
+from rrm.ask.finite import decision_gain, information
+from rrm.ask.gaussian import Gaussian
+from rrm.ask.value import Pool, Roots, variance_removed
 from rrm.compose.composers import Join, Minimum, Product
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.evaluate.overoptimisation import Form, Law, choose_law, fit_law
@@ -63,3 +68,10 @@ class Methods:
     minimum: Join = MINIMUM
     expected_kls: Callable[[Sequence[NodeTable]], np.ndarray] = expected_kls
     allot: Callable[[Sequence[np.ndarray], Sequence[np.ndarray], float], Allotment] = allot
+    information: Callable[[Finite, np.ndarray], float] = information
+    decision_gain: Callable[[Finite, np.ndarray, np.ndarray], float] = decision_gain
+    variance_removed: Callable[[Gaussian, Pool, Roots], np.ndarray] = variance_removed
+    envelope_gain: Callable[[np.ndarray, np.ndarray], np.ndarray] = envelope_gain
+    together: Callable[[Game], Solved] = together
+    apart: Callable[[Game], Solved] = apart
+    deferring: Callable[[float, float, float | None], float] = deferring

@@ -6,12 +6,13 @@ from time import perf_counter
 
 from rrm.core.errors import ContractError
 from rrm.verify.oracles.anchored import ANCHORED
+from rrm.verify.oracles.asking import ASKING
 from rrm.verify.oracles.judging import JUDGING
 from rrm.verify.oracles.methods import Methods
 from rrm.verify.oracles.oracle import Oracle
 from rrm.verify.oracles.selecting import SELECTING
 
-ORACLES: tuple[Oracle, ...] = tuple(sorted((*ANCHORED, *SELECTING, *JUDGING), key=lambda oracle: oracle.row))
+ORACLES: tuple[Oracle, ...] = tuple(sorted((*ANCHORED, *SELECTING, *JUDGING, *ASKING), key=lambda oracle: oracle.row))
 """All of them, by the row of the system; the ledger's first."""
 
 

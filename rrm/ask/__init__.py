@@ -1,0 +1,1 @@
+"""What to ask next: beliefs about rewards, what a question is worth to the decision at the root, assistance games."""

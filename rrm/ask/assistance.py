@@ -1,0 +1,129 @@
+"""Small assistance games, solved exactly: a person who knows the reward acts, then an agent who saw the act.
+
+The reward is one number theta, uniform on [0, 1], and every payoff is linear in it: a line, given by its values at
+theta = 0 and theta = 1. A person who acts to be understood may do better than one who acts as if alone (Hadfield-Menell
+et al. 2016, cooperative inverse reinforcement learning, arXiv:1606.03137).
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+from rrm.core.errors import InputError, ShapeError
+
+_MOST_PLANS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """What a person's acts [acts, 2] and then an agent's [replies, 2] are worth, at theta = 0 and at theta = 1.
+
+    Raises ShapeError unless they are lines, at least one each, and InputError for numbers that are not finite or a
+    game of more than 100,000 plans.
+    """
+
+    person: np.ndarray = field(repr=False)
+    agent: np.ndarray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("person", "agent"):
+            lines = np.asarray(getattr(self, name), dtype=np.float64)
+            if lines.ndim != 2 or lines.shape[1] != 2 or not len(lines):
+                raise ShapeError(f"what the {name} does is worth lines [acts, 2], at least one, got {lines.shape}")
+            if not np.isfinite(lines).all():
+                raise InputError(f"what the {name} does must be worth finite numbers")
+            object.__setattr__(self, name, lines)
+        if len(self.agent) ** len(self.person) > _MOST_PLANS:
+            raise InputError(f"a game of {len(self.agent)}^{len(self.person)} plans is too large to be solved exactly")
+
+
+class Stretch(NamedTuple):
+    """A line that is the highest from one theta to another."""
+
+    line: int
+    begin: float
+    end: float
+
+
+class Solved(NamedTuple):
+    """The expected value of a game, what the person does where, and the agent's reply to each act."""
+
+    value: float
+    person: tuple[Stretch, ...]
+    replies: tuple[int, ...]
+
+
+def together(game: Game) -> Solved:
+    """Return the best that both can do together: every plan of replies is tried, with the person's best acts to it."""
+    best: Solved | None = None
+    for replies in product(range(len(game.agent)), repeat=len(game.person)):
+        lines = game.person + game.agent[list(replies)]
+        found = Solved(_integral(lines, highest(lines)), highest(lines), replies)
+        if best is None or found.value > best.value:
+            best = found
+    assert best is not None
+    return best
+
+
+def apart(game: Game) -> Solved:
+    """Return what comes of a person who acts as if alone, and an agent who infers theta from that by Bayes' rule.
+
+    To an act that the person never does, the agent replies as knowing nothing.
+    """
+    stretches = highest(game.person)
+    replies = []
+    for act in range(len(game.person)):
+        seen = [each for each in stretches if each.line == act] or [Stretch(act, 0.0, 1.0)]
+        worth = [sum(_area(line, each) for each in seen) for line in game.agent]
+        replies.append(int(np.argmax(worth)))
+    lines = game.person + game.agent[replies]
+    return Solved(_integral(lines, stretches), stretches, tuple(replies))
+
+
+def highest(lines: np.ndarray) -> tuple[Stretch, ...]:
+    """Return which of some lines [k, 2] is the highest where on [0, 1], from left to right."""
+    at = 0.0
+    found: list[Stretch] = []
+    rises = lines[:, 1] - lines[:, 0]
+    line = int(np.lexsort((rises, lines[:, 0]))[-1])  # at 0 the highest, of several the steepest
+    while True:
+        steeper = rises > rises[line]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            corner = np.where(steeper, (lines[line, 0] - lines[:, 0]) / (rises - rises[line]), np.inf)
+        end = float(corner.min())
+        if not end < 1:
+            return (*found, Stretch(line, at, 1.0))
+        found.append(Stretch(line, at, end))
+        line, at = int(np.where(corner == end, rises, -np.inf).argmax()), end
+
+
+def deferring(mean: float, sd: float, rationality: float | None = None) -> float:
+    """Return what an agent gains by leaving to a person whether to act: the off-switch game.
+
+    Acting is worth U, normal with these moments as the agent believes. A rational person (None) lets it act where U
+    is above 0, one who errs with probability sigma(rationality U). The gain is E[U P(let)] - max(mean, 0), over acting
+    or not on the mean (Hadfield-Menell et al. 2017, arXiv:1611.08219): never negative for a rational person. Raises
+    InputError unless sd and rationality are positive.
+    """
+    if not (np.isfinite(mean) and 0 < sd < np.inf) or (rationality is not None and not 0 < rationality < np.inf):
+        raise InputError("a mean must be finite, sd and rationality positive numbers")
+    if rationality is None:
+        far = mean / sd
+        kept = mean * ndtr(far) + sd * np.exp(-0.5 * far**2) / np.sqrt(2 * np.pi)
+    else:
+        points, mass = np.polynomial.hermite_e.hermegauss(151)
+        worth = mean + sd * points
+        kept = (mass / mass.sum()) @ (worth * expit(rationality * worth))
+    return float(kept - max(mean, 0.0))
+
+
+def _integral(lines: np.ndarray, stretches: tuple[Stretch, ...]) -> float:
+    return float(sum(_area(lines[each.line], each) for each in stretches))
+
+
+def _area(line: np.ndarray, stretch: Stretch) -> float:
+    middle = (stretch.begin + stretch.end) / 2
+    return float((line[0] + (line[1] - line[0]) * middle) * (stretch.end - stretch.begin))

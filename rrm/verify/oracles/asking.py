@@ -1,0 +1,108 @@
+"""Assistance games (row 18), and what a question is worth (row 19)."""
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from rrm.ask.assistance import Game
+from rrm.ask.gaussian import Gaussian
+from rrm.ask.value import Pool, Roots
+from rrm.core.place import Place
+from rrm.core.values import Comparison, Feedback, Rated, Request, Shown, View
+from rrm.feedback.table import tabulate
+from rrm.policy.finite import Finite
+from rrm.verify.oracles.methods import Methods
+from rrm.verify.oracles.oracle import Oracle, equal, require
+
+# ---- row 18: assistance games ----
+
+_PAPERCLIPS = Game(np.array([[0, 2.0], [1, 1], [2, 0]]), np.array([[0, 90.0], [50, 50], [90, 0]]))
+
+
+def _pair(of: Methods) -> None:
+    equal(of.together(_PAPERCLIPS).value, 69.27173913, 1e-8, "what the pair makes of paperclips and staples")
+    middle = next(each for each in of.together(_PAPERCLIPS).person if each.line == 1)
+    equal([middle.begin, middle.end], [41 / 92, 51 / 92], 1e-12, "where the person makes one of each")
+
+
+def _demonstrator(of: Methods) -> None:
+    equal(of.apart(_PAPERCLIPS).value, 69.0, 1e-12, "what a demonstrator and a Bayesian agent make of them")
+
+
+def _off_switch(of: Methods) -> None:
+    rational = [of.deferring(mean, 1.0, None) for mean in (0.0, 0.5, 1.0, -1.0)]
+    equal(rational, [0.39894228, 0.19779656, 0.08331547, 0.08331547], 1e-8, "what deferring to a rational person gains")
+    errs = [of.deferring(1.0, 1.0, beta) for beta in (1.0, 0.5)]
+    equal(errs, [-0.12532195, -0.27206055], 1e-8, "what deferring to a person who errs loses")
+    equal(of.deferring(2.0, 3.0, 1e4), of.deferring(2.0, 3.0, None), 2e-2, "who hardly errs")
+
+
+# ---- row 19: the value of a question ----
+
+
+def _finite(seed: int) -> tuple[Finite, np.ndarray, np.ndarray]:
+    random = np.random.default_rng([19, seed])
+    answers = np.log(random.dirichlet(np.ones(3), size=12).T)
+    return Finite.weighted(random.normal(size=12)), answers, random.normal(size=(4, 12))
+
+
+def _bald(of: Methods) -> None:
+    """The mean KL of the posterior from the prior, by the very likelihood that models are fitted with."""
+    random = np.random.default_rng(7)
+    view = View("Which is better?", (), 10)
+    request = Request("node", "source", Place(), "comparison", view, (Shown("a", "one"), Shown("b", "other")))
+    rewards, prior = torch.tensor(random.normal(size=(16, 2))), Finite.weighted(random.normal(size=16))
+    log_prior = torch.tensor(prior.log_probs)
+    tables = [tabulate([Rated(request, Feedback(request.id, "rater", Comparison(at)))]) for at in (0, 1)]
+    after = [Finite(of.posterior(rewards, table, log_prior=log_prior).numpy()) for table in tables]
+    first = (rewards[:, 0] - rewards[:, 1]).numpy()
+    answers = np.stack([-np.logaddexp(0, -first), -np.logaddexp(0, first)])
+    likely = np.exp(answers) @ prior.probs
+    expected = sum(p * each.kl(prior) for p, each in zip(likely, after, strict=True))
+    equal(of.information(prior, answers), expected, 1e-12, "what a comparison tells, in nats")
+
+
+def _enumerated(of: Methods) -> None:
+    for seed in range(5):
+        belief, answers, values = _finite(seed)
+        joint = np.exp(answers) * belief.probs
+        expected = (values @ joint.T).max(axis=0).sum() - (values @ belief.probs).max()
+        equal(of.decision_gain(belief, answers, values), expected, 1e-12, "the gain of a decision by enumeration")
+    nothing = np.log(np.full((2, 12), 0.5))
+    require(of.decision_gain(belief, nothing, values) >= -1e-12, "a question that tells nothing must not lose anything")
+    equal(of.decision_gain(belief, nothing, values), 0.0, 1e-12, "the gain of a question that tells nothing")
+
+
+def _root_variance(of: Methods) -> None:
+    belief = Gaussian(np.zeros(3), np.array([[1, 0, 0], [0, 1, 0.9], [0, 0.9, 1]]))
+    pool = Pool(np.eye(3), np.full(3, 0.5), np.zeros(3, dtype=bool), np.ones(3))
+    roots = Roots(np.array([[[0.0, 0, 0], [1, 0.8, 0.8]]]))
+    found = of.variance_removed(belief, pool, roots)
+    equal(found, [0.8, 1.84832, 1.84832], 1e-12, "the root's variance that each node removes")
+
+
+def _lines(of: Methods) -> None:
+    """Of two lines the gain is r f(-gap / r), also where the gap is seven deviations, which quadrature cannot see."""
+    for gap in (0.0, 0.5, 3.0, 7.0):
+        expected = 2.0 * (norm.pdf(gap / 2) - gap / 2 * norm.sf(gap / 2))
+        equal(of.envelope_gain(np.array([gap, 0.0]), np.array([1.0, 3.0])), expected, 1e-15, "the gain of two lines")
+    far = 1.0 * (norm.pdf(7) - 7 * norm.sf(7))
+    found = float(of.envelope_gain(np.array([7.0, 0.0]), np.array([0.0, 1.0])))
+    require(
+        abs(found / far - 1) < 1e-6, f"the gain of a line seven deviations behind must be {far:.6g}, got {found:.6g}"
+    )
+    random = np.random.default_rng(11)
+    a, b, z = random.normal(size=6), random.normal(size=6), np.linspace(-12, 12, 200_001)
+    summed = ((a[:, None] + b[:, None] * z).max(axis=0) * norm.pdf(z)).sum() * (z[1] - z[0]) - a.max()
+    equal(of.envelope_gain(a, b), summed, 1e-8, "the gain of six lines")
+
+
+ASKING = (
+    Oracle(18, "paperclips: the pair's value, and where one of each is made", _pair),
+    Oracle(18, "paperclips: a demonstrator and a Bayesian agent", _demonstrator),
+    Oracle(18, "off-switch: deferring to who is rational, and to who errs", _off_switch),
+    Oracle(19, "BALD is the mean KL of posterior from prior", _bald),
+    Oracle(19, "EVOI by enumeration, never negative", _enumerated),
+    Oracle(19, "linear-Gaussian root: variance removed by node", _root_variance),
+    Oracle(19, "EVOI of quantities: the upper envelope of lines", _lines),
+)

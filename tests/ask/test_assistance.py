@@ -1,0 +1,49 @@
+"""Assistance games: the published one is an oracle of `rrm verify`; here others, by hand, and what is refused."""
+
+import numpy as np
+import pytest
+
+from rrm.ask.assistance import Game, Stretch, apart, deferring, highest, together
+from rrm.core.errors import InputError, ShapeError
+
+
+def test_the_highest_lines_from_left_to_right() -> None:
+    lines = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0], [0.2, 0.2]])
+    assert highest(lines) == (Stretch(2, 0.0, 0.5), Stretch(0, 0.5, 1.0))
+    assert highest(np.array([[1.0, 1.0]])) == (Stretch(0, 0.0, 1.0),)
+    assert highest(np.array([[0.0, 1.0], [0.0, 2.0]])) == (Stretch(1, 0.0, 1.0),)
+
+
+def test_a_person_whose_acts_cost_nothing_says_all_that_the_agent_can_use() -> None:
+    game = Game(np.zeros((2, 2)), np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert together(game).value == pytest.approx(0.75)  # the agent does what is right on either half
+    assert apart(game).value == pytest.approx(0.5)  # who is alone has nothing to say
+
+
+def test_a_pair_is_never_worse_together_than_apart() -> None:
+    random = np.random.default_rng(4)
+    for _ in range(50):
+        game = Game(random.normal(size=(3, 2)), random.normal(size=(3, 2)))
+        assert together(game).value >= apart(game).value - 1e-12
+
+
+def test_a_game_that_is_too_large_is_refused_and_so_is_what_is_no_game() -> None:
+    with pytest.raises(InputError, match="too large"):
+        Game(np.zeros((9, 2)), np.zeros((10, 2)))
+    with pytest.raises(ShapeError, match="at least one"):
+        Game(np.zeros((0, 2)), np.zeros((1, 2)))
+    with pytest.raises(InputError, match="finite"):
+        Game(np.array([[np.nan, 0.0]]), np.zeros((1, 2)))
+
+
+def test_deferring_to_a_rational_person_never_loses() -> None:
+    for mean in np.linspace(-3, 3, 13):
+        assert deferring(float(mean), 1.0) >= 0
+    # who errs at random half the time wastes half of what is certain
+    assert deferring(5.0, 0.1, 1e-9) == pytest.approx(-2.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("sd", "rationality"), [(0.0, None), (1.0, 0.0), (np.inf, None), (1.0, np.nan)])
+def test_spreads_and_rationalities_are_positive(sd: float, rationality: float | None) -> None:
+    with pytest.raises(InputError, match="positive numbers"):
+        deferring(0.0, sd, rationality)
