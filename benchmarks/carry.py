@@ -60,12 +60,15 @@ QUICK = Plan({2000: Size(train=4, train_trees=1, targets=2, trees=2)}, (250.0, N
 # ---- cells ----
 
 
-def measure(world: str, words: int, seed: int, plan: Plan, work: Path) -> list[Row]:
-    """Measure a cell in a process of its own, which goes on where one that was killed stopped; return its rows."""
+def measure(world: str, words: int, seed: int, plan: Plan, budgets: Sequence[float | None], work: Path) -> list[Row]:
+    """Return the rows of a cell at some budgets.
+
+    It is measured in a process of its own, which goes on where one that was killed stopped.
+    """
     folder = work / f"{plan.name}-{world}-{words}-{seed}"
     job = {
         "world": world, "words": words, "seed": seed, "size": asdict(plan.sizes[words]),
-        "budgets": plan.budgets, "folder": str(folder),
+        "budgets": budgets, "folder": str(folder),
     }  # fmt: skip
     command = [sys.executable, "-m", "benchmarks.carry_cell", json.dumps(job)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -211,12 +214,17 @@ def _two(value: float | None, signed: bool = False) -> str:
     return re.sub(r"^([+-]?)0\.", r"\1.", text)
 
 
+def _budgets(text: str) -> tuple[float | None, ...]:
+    return tuple(None if each == "all" else float(each) for each in text.split(","))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small cells of 2,000 words; minutes, not hours")
     parser.add_argument("--seeds", type=lambda text: tuple(map(int, text.split(","))), help="other seeds: 1,2,3")
     parser.add_argument("--worlds", type=lambda text: tuple(text.split(",")), default=tuple(WORLDS))
     parser.add_argument("--words", type=lambda text: tuple(map(int, text.split(","))), help="only these lengths")
+    parser.add_argument("--minutes", type=_budgets, help="only these budgets: 250,all")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where finished cells are kept")
     parser.add_argument("--work", type=Path, help="where cells are resumed from (default: a folder for this call)")
     parser.add_argument("--json", type=Path, help="write a row for every world, size, budget and column")
@@ -232,11 +240,14 @@ def main() -> None:
     rows = on_file(options.results, plan)
     with tempfile.TemporaryDirectory() as temporary:
         for words, seed, world in ((a, b, c) for a in sizes for b in seeds for c in options.worlds):
-            known = any((row["world"], row["words"], row["seed"]) == (world, words, seed) for row in rows)
-            if options.table or known:
+            known = {
+                row["minutes"] for row in rows if (row["world"], row["words"], row["seed"]) == (world, words, seed)
+            }
+            budgets = [each for each in options.minutes or plan.budgets if each not in known]
+            if options.table or not budgets:
                 continue
             made = commit()
-            measured = measure(world, words, seed, plan, options.work or Path(temporary))
+            measured = measure(world, words, seed, plan, budgets, options.work or Path(temporary))
             new = [{**row, "plan": plan.name, "commit": made} for row in measured]
             with options.results.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in new)

@@ -17,7 +17,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
-from rrm.core.values import Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
+from rrm.core.values import OVERALL, Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
@@ -629,12 +629,14 @@ def compose(run: Run) -> Step[Run]:
 def model_of_claims(run: Run) -> Step[Fitted | None]:
     """Fit the model that judges claim by claim on the ratings of all levels, beside the root's model.
 
-    None without ratings, or where these anchor no scores.
+    None where no overall rating says what is accepted, for then nothing anchors its scores.
     """
     plan, top = run.plan, run.forest.height
     root = run.models.get((Train.name, top))
     levels = {level: rows for (role, level), rows in sorted(run.rated.items()) if role == Train.name and rows}
-    if plan.checker is None or plan.models or root is None or not levels or not run.anchored:
+    told = (row.feedback for rows in levels.values() for row in rows)
+    anchored = run.anchored and any(each.criterion == OVERALL and each.answer.accepted is not None for each in told)
+    if plan.checker is None or plan.models or root is None or not anchored:
         return None
     others = tuple(row for level, rows in levels.items() if level != top for row in rows)
     job = FitJob(Place(run.number, "claims", top), True, Train, levels.get(top, ()), plan.seed, root, None, others)

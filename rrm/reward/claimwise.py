@@ -16,7 +16,7 @@ outputs of the root beside the whole source, of which nobody rated any.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -35,7 +35,8 @@ from rrm.core.ids import content_id, generator
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, Encoder, RewardModel, Start, Tokenizer, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
-from rrm.core.values import OVERALL, Comparison, Group, Label, Prediction, Rated, View
+from rrm.core.values import OVERALL, Comparison, Group, Prediction, Rated, View
+from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.files import digest_of, durable
 from rrm.reward.calibrate import HeldLogits
 from rrm.reward.claim_reading import DEFICITS, Beside, form, read_claims
@@ -118,12 +119,16 @@ class Claimwise:
         return content_id("claimwise", FORMAT, self.encoder.name, asdict(self.config))
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> "ClaimModel":
-        """Return the model fitted to comparisons, labels and ratings on a scale, those of other levels among them.
+        """Return the model fitted to comparisons and labels, those of other levels among them.
 
-        Raises InputError where there is none.
+        At a place of claims `start.below` is the model of the level that it is joined with. Without any rating the
+        model of claims below serves there too; raises InputError where there is none.
         """
-        rows = [*for_fitting(ratings).rows, *start.others]
-        return fit(_evenly(rows, self.config.ratings, seed), self.encoder, self.config, seed, place, start.below)
+        rows, below = [*for_fitting(ratings).rows, *start.others], start.below
+        if not rows and isinstance(below, ClaimModel):
+            return replace(below, place=place)
+        beside = below if place.subject == "claims" else None
+        return fit(_evenly(rows, self.config.ratings, seed), self.encoder, self.config, seed, place, beside)
 
     def load(self, folder: Path) -> "ClaimModel":
         """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""
@@ -314,27 +319,22 @@ def fit(
 
     Raises InputError without an answer that tells outputs apart.
     """
-    views: dict[str, tuple[View, dict[str, int]]] = {}
-    asked: list[tuple[str, int, int, float, float, str]] = []
-    for row in rated:
-        known = views.setdefault(row.request.view.id, (row.request.view, {}))[1]
-        shown = [known.setdefault(each.text, len(known)) for each in row.request.shown]
-        said = _said(row, shown)
-        if said is not None:
-            asked.append((row.request.view.id, *said, row.weight, row.request.source))
+    told = tabulate([row for row in rated if row.feedback.criterion == OVERALL])
+    asked = list(_asked(told))
     if not asked:
         raise nothing_to_fit(place)
     reader = _Reader(encoder)
-    read = [reader(view, list(texts)) for view, texts in views.values()]
+    texts = _by_view(told)
+    read = [reader(view, [told.items[at].text for at in places]) for view, places in texts.values()]
     basis = Basis.of(np.concatenate([each.vectors for each in read if len(each.vectors)]), config.components)
     table = Table.of(read, basis)
-    starts = dict(zip(views, np.cumsum([0, *(len(texts) for _, texts in views.values())]), strict=False))
+    row_of = {item: row for row, item in enumerate(item for _, places in texts.values() for item in places)}
     answers = _Answers(
-        torch.tensor([int(starts[view]) + first for view, first, *_ in asked]),
-        torch.tensor([int(starts[view]) + second if second >= 0 else -1 for view, _, second, *_ in asked]),
-        torch.tensor([share for *_, share, _, _ in asked], dtype=torch.float64),
-        torch.tensor([weight for *_, weight, _ in asked], dtype=torch.float64),
-        tuple(source for *_, source in asked),
+        torch.tensor([row_of[each.first] for each in asked]),
+        torch.tensor([-1 if each.second < 0 else row_of[each.second] for each in asked]),
+        torch.tensor([each.share for each in asked], dtype=torch.float64),
+        torch.tensor([each.weight for each in asked], dtype=torch.float64),
+        tuple(told.sources[each.source] for each in asked),
     )
     dealt = balanced_folds(answers.source, seed, config.folds)
     folds = max(dealt.values()) + 1
@@ -350,62 +350,80 @@ def fit(
     return _stacked(alone, rated, below)
 
 
+class _Asked(NamedTuple):
+    """An answer: item `first` was put above `second`, or, where that is -1, accepted, with `share`."""
+
+    first: int
+    second: int
+    share: float
+    weight: float
+    source: int
+
+
+def _asked(told: FeedbackTable) -> Iterator[_Asked]:
+    """Yield what the rows of a table say of items one or two at a time."""
+    rows = zip(told.answers, told.row_items, told.weight.tolist(), told.row_source.tolist(), strict=True)
+    for answer, items, weight, source in rows:
+        if isinstance(answer, Comparison):
+            share = 0.5 if answer.better is None else float(answer.better == 0)
+            yield _Asked(items[0], items[1], share, weight, source)
+        else:
+            for better, worse in answer.pairs(len(items)):
+                yield _Asked(items[better], items[worse], 1.0, weight, source)
+        if (good := answer.accepted) is not None:
+            yield _Asked(items[0], -1, float(good), weight, source)
+
+
+def _by_view(told: FeedbackTable) -> dict[str, tuple[View, list[int]]]:
+    """Return the items of a table by their views' ids."""
+    found: dict[str, tuple[View, list[int]]] = {}
+    for at, item in enumerate(told.items):
+        found.setdefault(item.view.id, (item.view, []))[1].append(at)
+    return found
+
+
 def _stacked(model: "ClaimModel", rated: Sequence[Rated], level: RewardModel | None) -> "ClaimModel":
     """Return the model with the weight of its level's model beside it, and with the dispersion of outputs.
 
     Both are fitted to the ratings of the place's level, by members that were not fitted on their sources; the
     prior of the weights is centred on `STACK`.
     """
-    rows = [row for row in rated if row.request.place.level == model.place.level and _said(row, [0, 1]) is not None]
-    rows = [row for row in rows if model.holds_out(row.request.source)]
-    if not rows:
+    here = [row for row in rated if row.request.place.level == model.place.level]
+    here = [row for row in here if row.feedback.criterion == OVERALL and model.holds_out(row.request.source)]
+    told = tabulate(here)
+    asked = list(_asked(told))
+    if not asked:
         return model
-    texts: dict[str, tuple[Group, dict[str, int]]] = {}
-    for row in rows:
-        group = texts.setdefault(row.request.view.id, (row.request.group, {}))
-        for each in row.request.shown:
-            group[1].setdefault(each.text, len(group[1]))
-    groups = {id_: replace(group, outputs=tuple(known)) for id_, (group, known) in texts.items()}
-    own = {id_: model.logits(group).mean(axis=0) for id_, group in groups.items()}
-    told = level.predict(list(groups.values())) if level is not None else []
-    other = {id_: each.rewards[OVERALL].mean(axis=0) for id_, each in zip(groups, told, strict=False)}
-    starts = dict(zip(groups, np.cumsum([0, *(len(each.outputs) for each in groups.values())]), strict=False))
-    views = {id_: at for at, id_ in enumerate(groups)}
-    design, outcome, places = [], [], []
-    for row in rows:
-        id_ = row.request.view.id
-        said = _said(row, [texts[id_][1][each.text] for each in row.request.shown])
-        if said is None:
-            continue
-        first, second, share = said
-        both = [own[id_], other.get(id_, np.zeros_like(own[id_]))]
-        design.append([float(second < 0), *(each[first] - (each[second] if second >= 0 else 0.0) for each in both)])
-        outcome.append(share)
-        places.append([starts[id_] + first, starts[id_] + second if second >= 0 else -1, views[id_]])
-    table, answers, at = np.array(design), np.array(outcome), np.array(places, dtype=np.int64)
-    centre = np.array(STACK) if level is not None else np.array([0.0, 1.0, 0.0])
+    texts = _by_view(told)
+    groups = [
+        Group(told.sources[told.item_source[at[0]]], model.place, view, tuple(told.items[each].text for each in at))
+        for view, at in texts.values()
+    ]
+    logits = np.zeros((len(told.items), 2))
+    for (_, at), group in zip(texts.values(), groups, strict=True):
+        logits[at, 0] = model.logits(group).mean(axis=0)
+    if level is not None:
+        for (_, at), said in zip(texts.values(), level.predict(groups), strict=True):
+            logits[at, 1] = said.rewards[OVERALL].mean(axis=0)
+    first, second = (np.array([each[at] for each in asked]) for at in (0, 1))
+    alone = second < 0
+    margin = logits[first] - np.where(alone[:, None], 0.0, logits[second])
+    design = np.concatenate([alone[:, None].astype(np.float64), margin], axis=1)
+    outcome, weight = (np.array([each[at] for each in asked]) for at in (2, 3))
+    centre = np.array(STACK if level is not None else (0.0, 1.0, 0.0))
 
     def loss(weights: np.ndarray) -> float:
-        logits = table @ weights
-        told = answers * np.logaddexp(0, -logits) + (1 - answers) * np.logaddexp(0, logits)
-        return float(told.sum() + (((weights - centre) / STACK_SD) ** 2).sum() / 2)
+        reward = design @ weights
+        missed = outcome * np.logaddexp(0, -reward) + (1 - outcome) * np.logaddexp(0, reward)
+        return float((weight * missed).sum() + (((weights - centre) / STACK_SD) ** 2).sum() / 2)
 
     most = 4.0 if level is not None else 0.0
     found = minimize(loss, centre, method="L-BFGS-B", bounds=[(-4, 4), (0, 4), (0, most)]).x
-    empty = np.zeros((len(answers), 1))
-    held = HeldLogits(empty, answers, table[:, 0], np.zeros(len(answers)), at[:, 0], at[:, 1], at[:, 2])
-    stack = (float(found[0]), float(found[1]), float(found[2]))
-    return replace(model, stack=stack, dispersion=disperse(held, 1 / (1 + np.exp(-(table @ found)))))
-
-
-def _said(row: Rated, shown: Sequence[int]) -> tuple[int, int, float] | None:
-    """Return what an answer says: a place, one that is put below it or -1, and the share; None where nothing."""
-    answer = row.feedback.answer
-    if isinstance(answer, Label):
-        return shown[0], -1, float(answer.good)
-    if isinstance(answer, Comparison) and shown[0] != shown[1]:
-        return shown[0], shown[1], 0.5 if answer.better is None else float(answer.better == 0)
-    return None
+    number = {id_: at for at, id_ in enumerate(texts)}
+    views = np.array([number[told.items[at].view.id] for at in first], dtype=np.int64)
+    held = HeldLogits(np.zeros((len(asked), 1)), outcome, design[:, 0], np.zeros(len(asked)), first, second, views)
+    dispersion = disperse(held, 1 / (1 + np.exp(-(design @ found))))
+    return replace(model, stack=(float(found[0]), float(found[1]), float(found[2])), dispersion=dispersion)
 
 
 def _weights(sources: Sequence[str], seen: Mapping[str, int], member: int, folds: int, seed: int) -> Tensor:
@@ -475,10 +493,17 @@ class ClaimModel:
 
         Claims are held against the views alone, and what they cover against the wholes.
         """
-        return [
-            self._prediction(group, self._stacked(self.logits(group, whole), other.rewards[OVERALL]), shared=False)
-            for group, whole, other in zip(groups, wholes, level, strict=True)
-        ]
+        return [self._joined(*each) for each in zip(groups, wholes, level, strict=True)]
+
+    def _joined(self, group: Group, whole: str, level: Prediction) -> Prediction:
+        """Join the overall scores; by other criteria they are the level's."""
+        own = self._stacked(self.logits(group, whole), level.rewards[OVERALL])
+        said = self._prediction(group, own, shared=False)
+        same = [name for name, samples in level.rewards.items() if name != OVERALL and len(samples) == len(own)]
+        return Prediction(
+            {**{name: level.rewards[name] for name in same}, **said.rewards},
+            {**{name: level.acceptance[name] for name in same}, **said.acceptance},
+        )
 
     def logits(self, group: Group, whole: str = "") -> np.ndarray:
         """Return the rewards of a group by the members that were not fitted on its source, [members, k]."""
