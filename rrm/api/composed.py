@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,8 +58,17 @@ class ComposedNode:
 
     def score(self, texts: Sequence[str]) -> OwnAndComposed:
         """Return the scores of texts, each for itself; one pass of the model for all."""
-        own = self._beside(self.group.view, texts)
-        scores = own if self.informed is None else self._anew(self.informed, texts)
+        return self.joined(texts, self.model.predict(self.asked(texts)))
+
+    def asked(self, texts: Sequence[str]) -> list[Group]:
+        """Return what the node's model is asked about texts: beside the node's view, then beside it read back."""
+        return [group for view in self._views for group in self._beside(view, texts)]
+
+    def joined(self, texts: Sequence[str], said: Sequence[Prediction]) -> OwnAndComposed:
+        """Return what becomes of the model's answers with the scores below."""
+        each = len(said) // len(self._views)
+        own, *informed = (self._in_order(texts, said[at : at + each]) for at in range(0, len(said), each))
+        scores = self._anew(informed[0], texts) if informed else own
         outputs = tuple(Output(self.node, text, "somebody", at) for at, text in enumerate(texts))
         here = {**self.below, self.node: Judged(outputs, scores, 0)}
         graph, members = self.tree.graph, {each.scores.acceptance[OVERALL].shape[0] for each in here.values()}
@@ -66,28 +76,35 @@ class ComposedNode:
             return OwnAndComposed(own, compose(graph, here, self.composer)[self.node])
         return OwnAndComposed(own, compose_node(graph, self.node, here, self._composed, self.composer))
 
+    @property
+    def _views(self) -> list[View]:
+        return [self.group.view] if self.informed is None else [self.group.view, self.informed.view]
+
     @cached_property
     def _composed(self) -> Mapping[str, Prediction]:
         return compose(self.tree.graph, self.below, self.composer)
 
-    def _anew(self, informed: Anew, texts: Sequence[str]) -> Prediction:
-        level = self._beside(informed.view, texts)
-        if informed.claims is None:
+    def _anew(self, level: Prediction, texts: Sequence[str]) -> Prediction:
+        """Return the model's scores beside the view read back, with what a model of claims says of it."""
+        assert self.informed is not None
+        if self.informed.claims is None:
             return level
-        group = Group(self.group.source, self.group.place, informed.view, tuple(texts))
-        return informed.claims.joined([group], [informed.whole], [level])[0]
+        group = Group(self.group.source, self.group.place, self.informed.view, tuple(texts))
+        return self.informed.claims.joined([group], [self.informed.whole], [level])[0]
 
-    def _beside(self, view: View, texts: Sequence[str]) -> Prediction:
+    def _beside(self, view: View, texts: Sequence[str]) -> list[Group]:
+        """Return one group of all texts, or without an anchor one a text, beside the node's own outputs."""
+        source, place = self.group.source, self.group.place
         if self.anchored:
-            distinct = tuple(dict.fromkeys(texts))
-            [found] = self.model.predict([Group(self.group.source, self.group.place, view, distinct)])
-            return found.at([distinct.index(text) for text in texts])
+            return [Group(source, place, view, tuple(dict.fromkeys(texts)))]
         others = [tuple(text for text in self.group.outputs if text != said) for said in texts]
-        groups = [
-            Group(self.group.source, self.group.place, view, (said, *rest))
-            for said, rest in zip(texts, others, strict=True)
-        ]
-        return _side_by_side([found.at([0]) for found in self.model.predict(groups)])
+        return [Group(source, place, view, (said, *rest)) for said, rest in zip(texts, others, strict=True)]
+
+    def _in_order(self, texts: Sequence[str], said: Sequence[Prediction]) -> Prediction:
+        if self.anchored:
+            distinct = list(dict.fromkeys(texts))
+            return said[0].at([distinct.index(text) for text in texts])
+        return _side_by_side([found.at([0]) for found in said])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +141,17 @@ class ComposedScorer:
         return {}
 
     def score(self, groups: Sequence[Group]) -> list[Prediction]:
-        """Return the composed scores of each group's outputs."""
-        return [self._node(group).score(group.outputs).composed for group in groups]
+        """Return the composed scores of each group's outputs; each model is asked about all of its groups at once."""
+        nodes = [self._node(group) for group in groups]
+        asked = [node.asked(group.outputs) for node, group in zip(nodes, groups, strict=True)]
+        by_model: dict[int, list[int]] = {}
+        for at, node in enumerate(nodes):
+            by_model.setdefault(id(node.model), []).append(at)
+        said: dict[int, list[Prediction]] = {}
+        for places in by_model.values():
+            found = iter(nodes[places[0]].model.predict([each for at in places for each in asked[at]]))
+            said |= {at: list(islice(found, len(asked[at]))) for at in places}
+        return [node.joined(groups[at].outputs, said[at]).composed for at, node in enumerate(nodes)]
 
     def _node(self, group: Group) -> ComposedNode:
         key = _key(group.source, group.view)

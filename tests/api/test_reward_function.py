@@ -16,7 +16,7 @@ from rrm.core.values import Group, Prediction
 from rrm.policy.reward_function import RewardFunction
 from tests.policy.policy_scenes import Known, prompt_context
 from tests.scenarios import SMALL
-from tests.toys import TOYS
+from tests.toys import TOYS, LengthModel
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,23 @@ def test_without_a_place_completions_are_worth_what_the_record_says_of_the_nodes
         np.testing.assert_allclose(found, own["mean"], atol=1e-6)
         checked += len(own)
     assert checked > 3 * len(run.trees.trees)
+
+
+def test_a_model_is_asked_once_about_all_completions_of_its_level(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reward = rrm.reward_function(folder)
+    rows = reward.rows()
+    asked: list[int] = []
+    predict = LengthModel.predict
+    monkeypatch.setattr(
+        LengthModel, "predict", lambda self, groups: (asked.append(len(groups)), predict(self, groups))[1]
+    )
+    found = called(reward, rows, ["two words"] * len(rows))
+    views = [sum(row["place"] == f"0/answer/{level}" for row in rows) for level in range(3)]
+    assert sorted(asked) == sorted(views)
+    alone = [called(reward, [row], ["two words"])[0] for row in rows]
+    assert found == pytest.approx(alone)
 
 
 def test_the_logarithm_of_the_acceptance_can_be_the_reward_and_infinity_never_is(folder: Path) -> None:
