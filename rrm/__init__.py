@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
     )
     from rrm.core.kinds.comparison import Comparison as Comparison
     from rrm.core.kinds.correction import Correction as Correction
+    from rrm.core.kinds.claims import ClaimMarks as ClaimMarks
     from rrm.core.kinds.critique import Critique as Critique
     from rrm.core.kinds.demonstration import Demonstration as Demonstration
     from rrm.core.kinds.label import Label as Label
@@ -196,6 +197,7 @@ _HOMES = {
     ),
     "rrm.core.kinds.comparison": ("Comparison",),
     "rrm.core.kinds.correction": ("Correction",),
+    "rrm.core.kinds.claims": ("ClaimMarks",),
     "rrm.core.kinds.critique": ("Critique",),
     "rrm.core.kinds.demonstration": ("Demonstration",),
     "rrm.core.kinds.label": ("Label",),

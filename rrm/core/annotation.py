@@ -454,7 +454,11 @@ def shown_hash(request: Request, order: Sequence[int], guideline: int, points: i
 
     `page` are the outputs of the whole sheet, where there are more.
     """
-    texts = [request.shown[position].text for position in order]
+    texts = [_seen(request.shown[position]) for position in order]
     around = [each.text for each in page if each not in request.shown]
-    beside = [[each.text for each in page]] if around else []
+    beside = [[_seen(each) for each in page]] if around else []
     return content_id("shown", request.view.id, texts, guideline, request.kind, points, request.criterion, *beside)
+
+
+def _seen(shown: Shown) -> object:
+    return (shown.text, shown.support) if shown.support else shown.text

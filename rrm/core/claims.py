@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.task import Span
 from rrm.core.text import sentences, words
-from rrm.core.values import Output
+
+if TYPE_CHECKING:  # values are made of kinds of feedback, and marks on claims are one
+    from rrm.core.values import Output
 
 LONG = 40
 """A sentence of more words than this is cut into its clauses."""
@@ -149,7 +151,23 @@ def claim_spans(text: str) -> tuple[Span, ...]:
     )
 
 
-def chains(output: str, claims: Mapping[str, Claims], outputs: Mapping[str, Output], source: str) -> tuple[Chain, ...]:
+def about(text: str, mark: Span) -> tuple[int, ...]:
+    """Return the numbers of a text's claims that a mark is about.
+
+    Of the claim or of the mark more than half lies in the other; a mark that only grazes claims is about the one
+    of which it holds most, and one on what is no claim about none.
+    """
+    spans = claim_spans(text)
+    length = mark.end - mark.start
+    shared = [overlap(span, mark) for span in spans]
+    meant = tuple(at for at, span in enumerate(spans) if 2 * shared[at] > min(span.end - span.start, length))
+    best = max(shared, default=0)
+    return meant or ((shared.index(best),) if best else ())
+
+
+def chains(
+    output: str, claims: Mapping[str, Claims], outputs: Mapping[str, "Output"], source: str
+) -> tuple[Chain, ...]:
     """Return what each claim of an output rests on, down to the text of the source.
 
     `claims` and `outputs` hold, by id, what is known of it and of those below. There are no circles: an output's id
@@ -166,7 +184,7 @@ def _chain(
     output: str,
     number: int,
     claims: Mapping[str, Claims],
-    outputs: Mapping[str, Output],
+    outputs: Mapping[str, "Output"],
     source: str,
     known: dict[tuple[str, int], Chain],
 ) -> Chain:

@@ -13,6 +13,7 @@ from rrm.core.errors import InputError, ShapeError
 from rrm.core.ids import content_id
 from rrm.core.kinds import KINDS as KINDS
 from rrm.core.kinds import Answer as Answer
+from rrm.core.kinds import ClaimMarks as ClaimMarks
 from rrm.core.kinds import Comparison as Comparison
 from rrm.core.kinds import Correction as Correction
 from rrm.core.kinds import Critique as Critique
@@ -121,10 +122,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Shown:
-    """An output as a request shows it."""
+    """An output as a request shows it; `support` are probabilities that its claims are supported, in their order.
+
+    Where nothing is known of them it is empty.
+    """
 
     output: str
     text: str
+    support: tuple[float, ...] = ()
+
+    @property
+    def known(self) -> list[object]:
+        """All that is shown, as ids cover it."""
+        return [self.output, self.text, *([self.support] if self.support else [])]
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,7 @@ class Request:
 
     @cached_property
     def id(self) -> str:
-        shown = [[each.output, each.text] for each in self.shown]
+        shown = [each.known for each in self.shown]
         return content_id(
             "request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion
         )

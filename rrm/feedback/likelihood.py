@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rrm.core.errors import ShapeError
-from rrm.feedback import comparison, correction, critique, demonstration, label, ranking, rating, reject
+from rrm.feedback import claims, comparison, correction, critique, demonstration, label, ranking, rating, reject
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32
@@ -25,6 +25,7 @@ LIKELIHOODS: dict[str, Callable[[RewardedRows], Tensor]] = {
     "correction": correction.of_rows,
     "demonstration": demonstration.of_rows,
     "critique": critique.of_rows,
+    "claims": claims.of_rows,
     "reject": reject.of_rows,
 }
 """Of every kind: the log-likelihood [members, rows], in nats, of the rows of a block."""

@@ -116,6 +116,7 @@ class Scales(nn.Module):
         self.register_buffer("row_share", torch.as_tensor(self.rows_of / max(feedback.rows, 1), dtype=dtype))
         self.anchor_unit = 1.0 if anchor_sd is None else anchor_sd * PRECISION**0.5
         self.shift = parameter()
+        self.claim_shift = parameter()
         self.log_tie = parameter(value=-1.0)
         self.steps = max(self.grades - (not self.ties), 0)
         self.grade_gaps = parameter(max(self.steps, 1))  # never empty: sharded training cannot gather what is
@@ -129,7 +130,7 @@ class Scales(nn.Module):
 
     def log_prior(self) -> Tensor:
         """Log-density [members], without constants, of the priors on all parameters."""
-        weak = [self.shift, self.log_tie, self.grade_gaps, *self.firsts, *self.gaps]
+        weak = [self.shift, self.claim_shift, self.log_tie, self.grade_gaps, *self.firsts, *self.gaps]
         total = -0.5 * PRECISION * sum(_squares(each) for each in weak)
         if self.reliability:
             raters = (self.raw_temperature, self.raw_bias, self.raw_severity, self.raw_lapse)
@@ -149,6 +150,10 @@ class Scales(nn.Module):
             return offset / unit
         cuts = self.thresholds(self.main_scale)
         return -(cuts[:, (scale.points - 2) // 2] + cuts[:, (scale.points - 1) // 2]) / 2
+
+    def claims(self) -> Tensor:
+        """Return what is added to a claim's reward to give the logit of its getting no mark, [members]."""
+        return self.claim_shift
 
     def thresholds(self, scale: int) -> Tensor:
         """Return the thresholds [members, points - 1] of an ordinal scale."""

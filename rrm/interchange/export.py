@@ -115,7 +115,7 @@ def request_of(row: Mapping[str, Any]) -> Request:
     """
     view = row["view"]
     passages = tuple(Passage(**passage) for passage in view["passages"])
-    shown = tuple(Shown(**each) for each in row["shown"])
+    shown = tuple(Shown(each["output"], each["text"], tuple(each.get("support", ()))) for each in row["shown"])
     known = {"place": place(row.get("place", {})), "criterion": row.get("criterion", OVERALL)}
     return Request(**{**row, **known, "view": View(**{**view, "passages": passages}), "shown": shown})
 

@@ -1,13 +1,14 @@
 """Items to be rated, and ratings made elsewhere, from files of rows; every fault names file, row and column.
 
-An item's row has `instruction`, `kind` and `outputs` (texts), and may have `source` (a text) or
+An item's row has `instruction`, `kind` and `outputs` (texts or {text, support}), and may have `source` (a text) or
 `passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
 `node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order),
 `explanation`, and the name of the `sheet` that it is on, together with other rows about the same view.
 In the place of what is shown it may have a `request`, as rrm's own records do.
 
 An answer is an object with its `kind` and {better, strength, both_bad} | {best_first} |
-{value, points} | {good} | {text} | {text, spans, consistent} | {reason}. Places count from 0.
+{value, points} | {good} | {text} | {text, spans, consistent} | {unsupported, wrong, missing} | {reason}. Places count
+from 0.
 """
 
 import json
@@ -19,10 +20,11 @@ from itertools import islice
 from typing import Any, get_args
 
 from rrm.core.annotation import BOTH_BAD, MOST_WANTED, Item, Purpose
+from rrm.core.claims import claim_spans
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.kinds import check_answer
-from rrm.core.kinds.parts import brief, number
+from rrm.core.kinds.parts import brief, is_share, number
 from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.values import (
     KINDS,
@@ -44,7 +46,7 @@ from rrm.interchange.rows import Given, Row, located, name_of, present, read_row
 POLICY = "imported"
 MAX_TOKENS = 128
 _HALF = re.compile(r"[\ud800-\udfff]")
-_WHOLE_PARTS = ("better", "best_first", "points", "value", "spans")
+_WHOLE_PARTS = ("better", "best_first", "points", "value", "spans", "unsupported", "wrong")
 _AT_ONCE = 500  # rows whose requests are looked up together
 _ITEM = ("purpose", "wanted", "value", "expected", "explanation", "sheet")
 _WHERE = ("round", "subject", "level", "criterion", "node", "source_id")
@@ -105,7 +107,7 @@ def read_answer(told: Any, request: Request) -> Answer:
     kind = known.pop("kind", request.kind)
     if kind not in KINDS:
         raise InputError(f"an answer's kind is one of {', '.join(KINDS)}, got {brief(kind)}")
-    known.pop("source_spans", None)  # stand in the detail of an answer on record, and in no `Critique`
+    known.pop("source_spans", None)  # stand in the detail of an answer on record, and in no answer itself
     if known.pop("both_bad", False) is True:
         return Reject(BOTH_BAD)
     return _checked(KINDS[kind].read({part: _usual(part, value) for part, value in known.items()}), request)
@@ -161,7 +163,7 @@ def _asked(row: Row) -> Request:
     source = name(row, "source_id") if "source_id" in row else content_id("source", view.text or view.instruction)
     where = place(row)
     node = name(row, "node") if "node" in row else content_id("node", POLICY, source, where.level, view.id)
-    shown = tuple(Shown(Output(node, each, POLICY, 0).id, each) for each in _texts(row, "outputs"))
+    shown = tuple(Shown(Output(node, text_, POLICY, 0).id, text_, support) for text_, support in _outputs(row))
     return Request(node, source, where, kind, view, shown, criterion=criterion(row))
 
 
@@ -178,7 +180,7 @@ def _recorded(told: Any) -> Request:
         request.view.instruction,
         request.view.context,
     )
-    shown = [part for each in request.shown for part in each.__dict__.values()]
+    shown = [part for each in request.shown for part in (each.output, each.text)]
     read = [passage.text for passage in request.view.passages]
     numbers = (request.copy, request.view.max_tokens)
     right = all(isinstance(each, str) for each in (*texts, *shown, *read))
@@ -284,11 +286,26 @@ def _passage(told: Any, column: str) -> Passage:
     return Passage(text({column: told.get("text")}, column), node, output, score)
 
 
-def _texts(row: Row, column: str) -> list[str]:
-    if not isinstance(row.get(column, []), list):
-        raise InputError(f"column {column!r} must be a list of texts, got {brief(row[column])}")
-    parts = {f"{column}[{place}]": each for place, each in enumerate(row.get(column, []))}
-    return [text(parts, part) for part in parts]
+def _outputs(row: Row) -> list[tuple[str, tuple[float, ...]]]:
+    if not isinstance(row.get("outputs", []), list):
+        raise InputError(f"column 'outputs' must be a list of texts, got {brief(row['outputs'])}")
+    return [_output(each, f"outputs[{place}]") for place, each in enumerate(row.get("outputs", []))]
+
+
+def _output(told: Any, column: str) -> tuple[str, tuple[float, ...]]:
+    if not isinstance(told, Mapping):
+        return text({column: told}, column), ()
+    if set(told) - {"text", "support"}:
+        raise InputError(f"column {column!r} has text and support, got {', '.join(told)}")
+    said, support = text({column: told.get("text")}, column), told.get("support") or []
+    if not isinstance(support, list) or not all(map(is_share, support)):
+        raise InputError(f"column {column!r}: support is a list of probabilities from 0 to 1, got {brief(support)}")
+    if support and len(support) != (claims := len(claim_spans(said))):
+        raise InputError(
+            f"column {column!r}: support is a number for each of its {claims} claims (`rrm.core.claims.claim_spans`),"
+            f" got {len(support)}"
+        )
+    return said, tuple(map(float, support))
 
 
 def _check_apart(request: Request) -> None:

@@ -18,6 +18,7 @@ from rrm.core.splits import split_output
 from rrm.core.values import (
     Answer,
     Choice,
+    ClaimMarks,
     Comparison,
     Composed,
     Correction,
@@ -213,6 +214,7 @@ class StandIns:
             "correction": Correction(written),
             "demonstration": Demonstration(written),
             "critique": Critique(written),
+            "claims": ClaimMarks(),
             "reject": Reject(written),
         }
         return answers[request.kind]

@@ -15,7 +15,7 @@ from rrm.core.nodes import NodeRecord
 from rrm.core.place import Place
 from rrm.core.report import Candidate, Interval, NodeReport
 from rrm.core.task import Source
-from rrm.core.values import OVERALL, Answer, Composed, Critique, Feedback, Output, Request, Score, Scored
+from rrm.core.values import OVERALL, Answer, ClaimMarks, Composed, Critique, Feedback, Output, Request, Score, Scored
 from rrm.viewer.outline import Layout, chosen_at
 
 LONGEST = 20_000
@@ -313,8 +313,15 @@ def answer_json(answer: Answer, shown: Sequence[int | None]) -> dict[str, Any]:
         "kind": answer.kind,
         "said": answer.sentence(name)[:LONGEST],
         "text": cut(answer.text) if isinstance(answer, Written) and answer.text else None,
-        "spans": [list(span) for span in answer.spans] if isinstance(answer, Critique) else [],
+        "spans": [list(span) for span in _spans(answer)],
     }
+
+
+def _spans(answer: Answer) -> tuple[tuple[int, int], ...]:
+    """Return the characters of the output that an answer is about."""
+    if isinstance(answer, ClaimMarks):
+        return answer.marks
+    return answer.spans if isinstance(answer, Critique) else ()
 
 
 # ---- cost ----

@@ -12,6 +12,7 @@ from rrm.core.kinds import inverse
 from rrm.core.values import (
     KINDS,
     Answer,
+    ClaimMarks,
     Comparison,
     Correction,
     Critique,
@@ -29,6 +30,8 @@ MOST_LETTERS, MOST_SPANS, MOST_RANKED, MOST_REASON = 20_000, 100, 100, 2_000
 
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Offset = Annotated[int, Field(ge=0, le=10_000_000)]
+Spans = Annotated[list[Annotated[list[Offset], Field(min_length=2, max_length=2)]], Field(max_length=MOST_SPANS)]
+SourceSpans = Annotated[list[Annotated[list[Offset], Field(min_length=3, max_length=3)]], Field(max_length=MOST_SPANS)]
 
 
 class Made(NamedTuple):
@@ -151,16 +154,11 @@ class CritiqueBody(AnswerForm):
 
     kind: Literal["critique"]
     text: Text
-    spans: Annotated[list[Annotated[list[Offset], Field(min_length=2, max_length=2)]], Field(max_length=MOST_SPANS)] = (
-        Field(default_factory=list)
-    )
-    source_spans: Annotated[
-        list[Annotated[list[Offset], Field(min_length=3, max_length=3)]], Field(max_length=MOST_SPANS)
-    ] = Field(default_factory=list)
+    spans: Spans = Field(default_factory=list)
+    source_spans: SourceSpans = Field(default_factory=list)
 
     def made(self, points: int) -> Made:
-        spans = tuple((start, end) for start, end in self.spans)
-        return Made(Critique(self.text, spans), {"source_spans": self.source_spans} if self.source_spans else {})
+        return Made(Critique(self.text, _pairs(self.spans)), _beside(self.source_spans))
 
     def answer(self, question: Question) -> Made:
         _check_filled(self.text, "the critique is empty: say in words what is wrong or right")
@@ -168,11 +166,34 @@ class CritiqueBody(AnswerForm):
             raise InputError("spans are marked where one output is shown, not several")
         for start, end in self.spans:
             _check_span(start, end, question.texts[0], "the output")
-        passages = question.request.view.passages
-        for passage, start, end in self.source_spans:
-            if passage >= len(passages):
-                raise InputError(f"there is no passage {passage}: this item has {len(passages)}, counted from 0")
-            _check_span(start, end, passages[passage].text, f"passage {passage}")
+        _check_source_spans(self.source_spans, question)
+        return self.made(question.points)
+
+
+class ClaimsBody(AnswerForm):
+    """`unsupported` and `wrong` are [start, end] in characters of the output; `missing` are quotes of passages.
+
+    Where these stand say `source_spans`, [passage, start, end].
+    """
+
+    kind: Literal["claims"]
+    unsupported: Spans = Field(default_factory=list)
+    wrong: Spans = Field(default_factory=list)
+    missing: Annotated[list[Text], Field(max_length=MOST_SPANS)] = Field(default_factory=list)
+    source_spans: SourceSpans = Field(default_factory=list)
+
+    def made(self, points: int) -> Made:
+        marks = ClaimMarks(_pairs(self.unsupported), _pairs(self.wrong), tuple(self.missing))
+        return Made(marks, _beside(self.source_spans))
+
+    def answer(self, question: Question) -> Made:
+        if len(question.texts) != 1:
+            raise InputError(f"claims are marked in one output, this item has {len(question.texts)}")
+        for start, end in (*self.unsupported, *self.wrong):
+            _check_span(start, end, question.texts[0], "the output")
+        for piece in self.missing:
+            _check_filled(piece, "what is missing is empty: mark it in the source")
+        _check_source_spans(self.source_spans, question)
         return self.made(question.points)
 
 
@@ -196,6 +217,7 @@ AnswerBody = Annotated[
     | CorrectionBody
     | DemonstrationBody
     | CritiqueBody
+    | ClaimsBody
     | RejectBody,
     Field(discriminator="kind"),
 ]
@@ -247,6 +269,22 @@ def _check_written(text: str, question: Question) -> None:
 def _check_span(start: int, end: int, text: str, where: str) -> None:
     if not start < end <= len(text):
         raise InputError(f"no span runs from {start} to {end}: {where} has {len(text)} characters")
+
+
+def _check_source_spans(spans: SourceSpans, question: Question) -> None:
+    passages = question.request.view.passages
+    for passage, start, end in spans:
+        if passage >= len(passages):
+            raise InputError(f"there is no passage {passage}: this item has {len(passages)}, counted from 0")
+        _check_span(start, end, passages[passage].text, f"passage {passage}")
+
+
+def _pairs(spans: Spans) -> tuple[tuple[int, int], ...]:
+    return tuple((start, end) for start, end in spans)
+
+
+def _beside(source_spans: SourceSpans) -> dict[str, Any]:
+    return {"source_spans": source_spans} if source_spans else {}
 
 
 def _check_filled(text: str, otherwise: str) -> None:

@@ -4,8 +4,9 @@ from math import isfinite
 from typing import Any
 
 from rrm.core.annotation import Lease
-from rrm.core.kinds import KINDS
-from rrm.core.values import Passage, Request, View
+from rrm.core.claims import claim_spans
+from rrm.core.kinds import KINDS, ClaimMarks
+from rrm.core.values import Passage, Request, Shown, View
 
 
 def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
@@ -19,7 +20,10 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
         "item": request.id,
         "practice": lease.first.purpose == "practice",
         **view_json(request.view),
-        "outputs": [{"text": each.text} for each in lease.outputs],
+        "outputs": [
+            output_json(each, any(asked.request.kind == ClaimMarks.kind for asked in lease.questions))
+            for each in lease.outputs
+        ],
         "questions": [
             {
                 **question_json(each.request),
@@ -45,6 +49,17 @@ def view_json(view: View) -> dict[str, Any]:
         "context": view.context,
         "passages": [_passage(each) for each in view.passages],
     }
+
+
+def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
+    """Return an output, claim by claim where its claims are asked about, with what is known of their support."""
+    if not claim_by_claim:
+        return {"text": shown.text}
+    support = shown.support or None
+    claims = [
+        {"span": list(span), "support": support and support[at]} for at, span in enumerate(claim_spans(shown.text))
+    ]
+    return {"text": shown.text, "claims": claims}
 
 
 def question_json(request: Request) -> dict[str, Any]:

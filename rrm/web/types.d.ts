@@ -2,13 +2,13 @@
 
 /** What pages and server send each other as JSON; the server's side stands in kinds.py, shown.py, figures.py, rater/ and admin/. */
 declare namespace Wire {
-  type Kind = "comparison" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "reject";
+  type Kind = "comparison" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "claims" | "reject";
   type Role = "annotator" | "adjudicator" | "admin" | "reader";
   type PersonState = "practising" | "active" | "paused" | "refused";
   type Purpose = "work" | "gold" | "attention" | "practice";
   type ItemState = "open" | "complete" | "frozen";
   type AnswerState = "live" | "undone" | "requeued" | "adjudicated";
-  type Subject = "answer" | "whole" | "split";
+  type Subject = "answer" | "whole" | "split" | "claims";
   /** From and to, in code points. */
   type Span = [number, number];
   /** The passage's place, from and to. */
@@ -25,8 +25,9 @@ declare namespace Wire {
   interface Correction { kind: "correction"; text: string }
   interface Demonstration { kind: "demonstration"; text: string }
   interface Critique { kind: "critique"; text: string; spans?: Span[]; source_spans?: SourceSpan[] }
+  interface Claims { kind: "claims"; unsupported: Span[]; wrong: Span[]; missing: string[]; source_spans?: SourceSpan[] }
   interface Reject { kind: "reject"; reason: string }
-  type Answer = Comparison | Ranking | Rating | Label | Correction | Demonstration | Critique | Reject;
+  type Answer = Comparison | Ranking | Rating | Label | Correction | Demonstration | Critique | Claims | Reject;
 
   /** What goes with an answer beside its lease: how sure the rater was, or else what is kept beside it. */
   interface More { confidence?: number; detail?: Record<string, Scalar> }
@@ -64,9 +65,13 @@ declare namespace Wire {
     instruction: string;
     context: string;
     passages: Passage[];
-    outputs: { text: string }[];
+    outputs: Output[];
     points: number;
   }
+  /** An output, with its claims where they are asked about. */
+  interface Output { text: string; claims?: Claim[] }
+  /** A claim's place in its output, and the probability that it is supported, where that is known. */
+  interface Claim { span: Span; support: number | null }
   /** What is asked of an item. */
   interface Asking { kind: Kind; criterion: string; max_tokens: number; answers: Kind[] }
   interface Item extends Beside, Asking {}
@@ -393,7 +398,7 @@ declare namespace Ui {
   interface Passage { name: string; node: HTMLElement }
 
   /** A question as its kind draws it; on a sheet with the letters of its outputs, whose texts the sheet draws. */
-  interface Item extends Wire.Asking { outputs: { text: string }[]; points: number; letters?: string[] }
+  interface Item extends Wire.Asking { outputs: Wire.Output[]; points: number; letters?: string[] }
 
   /** What the part of a kind asks of what it stands on; on a sheet `texts` hold the texts that can be marked. */
   interface OfKind {

@@ -94,7 +94,7 @@ def test_a_request_asks_for_a_kind_that_exists() -> None:
 def test_every_kind_of_feedback_is_listed_under_its_own_name() -> None:
     assert all(answer.kind == name for name, answer in KINDS.items())
     assert set(KINDS) == {
-        "comparison", "ranking", "rating", "label", "correction", "demonstration", "critique", "reject",
+        "comparison", "ranking", "rating", "label", "correction", "demonstration", "critique", "claims", "reject",
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from itertools import permutations
+from itertools import permutations, product
 from math import exp, log
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.core.values import KINDS
-from rrm.feedback import choice, comparison, correction, critique, demonstration, label, ranking, rating, reject
+from rrm.feedback import choice, claims, comparison, correction, critique, demonstration, label, ranking, rating, reject
 
 R = torch.float64
 REWARDS = torch.tensor([0.5, -1.0, 2.0, 0.3], dtype=R)
@@ -52,6 +52,11 @@ def critiques(temperature: Tensor, lapse: Tensor) -> Tensor:
     return critique.log_prob(REWARDS.expand(2, 4), consistent, None, temperature, lapse)
 
 
+def claim_marks(temperature: Tensor, lapse: Tensor) -> Tensor:
+    parts = torch.tensor(list(product((claims.RIGHT, claims.MARKED), repeat=4)))
+    return claims.log_prob(REWARDS.expand(16, 4), parts, number(0.6), temperature, number(0.8), lapse)
+
+
 def rejections(temperature: Tensor, lapse: Tensor) -> Tensor:
     rejected = torch.tensor([True, False])
     return reject.log_prob(REWARDS.expand(2, 4), rejected, number(-0.3), None, temperature, lapse)
@@ -65,6 +70,7 @@ ANSWERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "correction": lambda temperature, lapse: all_choices(correction.log_prob, temperature, lapse),
     "demonstration": lambda temperature, lapse: all_choices(demonstration.log_prob, temperature, lapse),
     "critique": critiques,
+    "claims": claim_marks,
     "reject": rejections,
 }
 
@@ -280,3 +286,15 @@ def test_every_kind_computes_in_at_least_float32_and_in_the_rewards_type() -> No
             label.log_prob(rewards, two, lapse=0.1),
         ]
         assert {found.dtype for found in kinds} == {expected}
+
+
+# ---- claim marks ----
+
+
+def test_marks_are_labels_of_claims_and_what_is_missing_a_comparison() -> None:
+    parts = torch.tensor([claims.MARKED, claims.OUTPUT, claims.ADDED, claims.RIGHT, claims.NONE])
+    rewards = torch.tensor([0.4, -0.7, 1.1, 2.0, 99.0], dtype=R)
+    found = claims.log_prob(rewards, parts, intercept=0.3, temperature=2.0, severity=0.1)
+    marked, right, better = (0.4 + 0.2) / 2, (2.0 + 0.2) / 2, (1.1 + 0.7) / 2
+    expected = log(1 - 1 / (1 + exp(-marked))) + log(1 / (1 + exp(-right))) + log(1 / (1 + exp(-better)))
+    assert found.item() == pytest.approx(expected, abs=1e-12)

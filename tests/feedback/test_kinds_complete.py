@@ -17,6 +17,7 @@ from rrm.core.kinds import inverse, is_right
 from rrm.core.kinds.answer import Answer
 from rrm.core.values import (
     KINDS,
+    ClaimMarks,
     Comparison,
     Correction,
     Critique,
@@ -49,6 +50,7 @@ EXAMPLES: list[Answer] = [
     Correction("Better so."),
     Demonstration("Mine."),
     Critique("One is too long.", consistent=(0, 2)),
+    ClaimMarks(missing=("The fire.",)),
     Reject("no source"),
 ]
 

@@ -17,6 +17,7 @@ from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Answer,
+    ClaimMarks,
     Comparison,
     Correction,
     Critique,
@@ -171,6 +172,7 @@ def test_no_kind_is_without_an_example_here() -> None:
         "correction",
         "demonstration",
         "critique",
+        "claims",
         "reject",
     }
 
@@ -244,6 +246,7 @@ EVERY = [
     answered(asked("correction", "a"), Correction(AWKWARD), detail={"diff": [["+", "x"]]}),
     answered(asked("demonstration"), Demonstration("+1"), ()),
     answered(asked("critique", "abc"), Critique("-", ((0, 1), (1, 3)), (0,))),
+    answered(asked("claims", "abc"), ClaimMarks(((0, 1),), ((1, 3),), ("-",))),
     answered(asked("reject", "a"), Reject("\t@SUM(A1)")),
 ]
 TEXTS = {
@@ -251,6 +254,7 @@ TEXTS = {
     "ranking": ("a", "b", "c"),
     "demonstration": (),
     "critique": ("abc",),
+    "claims": ("abc",),
 }
 
 

@@ -16,6 +16,7 @@ from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Answer,
+    ClaimMarks,
     Comparison,
     Correction,
     Critique,
@@ -39,6 +40,7 @@ FITTING: dict[str, list[Answer]] = {
     "correction": [Correction("better"), Correction(""), Reject("漢字")],
     "demonstration": [Demonstration("my own 🦊"), Reject("r")],
     "critique": [Critique("wrong", ((0, 1),), (0,)), Critique("x"), Reject("r")],
+    "claims": [ClaimMarks(((0, 1),), (), ("the fire",)), ClaimMarks(), Reject("r")],
     "reject": [Reject("broken"), Label(True)],
 }
 OUTPUTS = {"comparison": 2, "ranking": 3, "demonstration": 0}
@@ -88,6 +90,8 @@ def test_an_answer_that_fits_is_kept_as_it_was_given(either_desk: SqlDesk, kind:
         ("critique", Critique("x", ((0, 2),))),
         ("critique", Critique("x", ((1, 0),))),
         ("critique", Critique("x", (), (1,))),
+        ("claims", ClaimMarks(((0, 2),))),
+        ("claims", ClaimMarks((), ((1, 1),))),
         ("demonstration", Demonstration("x" * 200_001)),
         ("reject", Label(False)),
     ],

@@ -30,6 +30,7 @@ from rrm.core.values import (
     KINDS,
     Answer,
     Choice,
+    ClaimMarks,
     Comparison,
     Composed,
     Correction,
@@ -87,6 +88,7 @@ ANSWERS: list[Answer] = [
     Demonstration(""),
     Critique("names swapped", ((0, 4), (9, 12))),
     Critique("the second is shorter", consistent=(1,)),
+    ClaimMarks(((0, 4),), ((9, 12), (13, 20)), ("Nobody came.",)),
     Reject("not English"),
 ]
 
@@ -114,6 +116,7 @@ EXAMPLES: dict[type, list[Any]] = {
     Request: [
         REQUEST,
         replace(REQUEST, copy=5),
+        replace(REQUEST, kind="claims", shown=(Shown("output-1", "It ran. It slept.", (0.25, 1 / 3)),)),
         Request("node-2", SOURCE.id, HERE, "demonstration", View("", (), 0), ()),
     ],
     Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]

@@ -134,6 +134,13 @@ def answer_to(question: Mapping[str, Any]) -> dict[str, Any]:
         "correction": {"kind": "correction", "text": "another text"},
         "demonstration": {"kind": "demonstration", "text": "a text of my own"},
         "critique": {"kind": "critique", "text": "too short", "spans": [[0, 3]], "source_spans": [[0, 4, 7]]},
+        "claims": {
+            "kind": "claims",
+            "unsupported": [[0, 3]],
+            "wrong": [],
+            "missing": ["fox"],
+            "source_spans": [[0, 4, 7]],
+        },
         "reject": {"kind": "reject", "reason": "not a summary"},
     }[question["kind"]]
 

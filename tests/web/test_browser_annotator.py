@@ -143,8 +143,11 @@ def answer_by_keyboard(page: Any, kind: str) -> None:
         page.keyboard.type(" It is quiet.")
         press(page, "Control+Enter")
     else:
-        press(page, *{"comparison": "2", "ranking": "3142", "rating": "x5", "label": "n", "reject": "y"}[kind])
-        if kind == "ranking":
+        press(
+            page,
+            *{"comparison": "2", "ranking": "3142", "rating": "x5", "label": "n", "claims": "1", "reject": "y"}[kind],
+        )
+        if kind in ("ranking", "claims"):
             press(page, "Enter")
 
 
@@ -157,6 +160,7 @@ EXPECTED = {
     "demonstration": {"text": " It is quiet."},
     "critique": {"text": " It is quiet."},
     "correction": {"text": f"{OUTPUTS[0]} It is quiet."},
+    "claims": {"unsupported": (((0, len("A lonely lighthouse keeper waits for the supply boat.")),),)},
     "reject": {"good": True},
     "ranking": {},
 }
@@ -199,7 +203,7 @@ def test_a_new_annotator_goes_from_the_link_through_practice_and_items_to_loggin
             assert len(at.live()) == number - 1
             if kind in WRITTEN:  # what was taken back is there
                 press(page, "Control+Enter")
-            elif kind == "ranking":
+            elif kind in ("ranking", "claims"):
                 press(page, "Enter")
             else:
                 answer_by_keyboard(page, kind)
@@ -447,6 +451,7 @@ def test_everything_works_with_the_pointer_alone(tmp_path: Path, chromium: Any) 
         "Correct": ["TYPE", ".bar-answer button"],
         "Write": ["TYPE", ".bar-answer button"],
         "What is": ["TYPE", ".bar-answer button:has-text('Save')"],
+        "Which claims": [".claim >> nth=1", ".bar-answer button:has-text('Wrong in detail')", ".bar-answer .primary"],
         "Is this item": [".bar-answer button:has-text('Fine')"],
     }
     with scene(tmp_path, items) as at, rating(at, chromium) as page:

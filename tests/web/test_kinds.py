@@ -14,6 +14,7 @@ from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
+    ClaimMarks,
     Comparison,
     Correction,
     Critique,
@@ -36,7 +37,7 @@ from rrm.web.kinds import (
     summary,
     to_answer,
 )
-from rrm.web.shown import lease_json
+from rrm.web.shown import lease_json, output_json
 
 BODY: TypeAdapter[Any] = TypeAdapter(AnswerBody)
 
@@ -86,6 +87,14 @@ def test_every_kind_of_feedback_has_a_body_and_its_allowed_answers() -> None:
             ["abcd"],
             {"text": "No.", "spans": [[0, 4]], "source_spans": [[1, 2, 6]]},
             Critique("No.", ((0, 4),)),
+            {"source_spans": [[1, 2, 6]]},
+        ),
+        ("claims", ["abcd"], {}, ClaimMarks(), {}),
+        (
+            "claims",
+            ["abcd"],
+            {"unsupported": [[0, 2]], "wrong": [[2, 4]], "missing": ["so"], "source_spans": [[1, 2, 6]]},
+            ClaimMarks(((0, 2),), ((2, 4),), ("so",)),
             {"source_spans": [[1, 2, 6]]},
         ),
         ("reject", "a", {"reason": "empty source"}, Reject("empty source"), {}),
@@ -141,6 +150,11 @@ def test_spans_count_code_points_beyond_the_basic_plane_as_one() -> None:
         ("critique", ["abcd"], {"kind": "critique", "text": "x", "spans": [[2, 2]]}, "from 2 to 2"),
         ("critique", ["abcd"], {"kind": "critique", "text": "x", "spans": [[3, 1]]}, "from 3 to 1"),
         ("critique", ["a", "b"], {"kind": "critique", "text": "x", "spans": [[0, 1]]}, "not several"),
+        ("claims", ["abcd"], {"kind": "claims", "wrong": [[0, 5]]}, "4 characters"),
+        ("claims", ["abcd"], {"kind": "claims", "wrong": [[0, 2]], "unsupported": [[0, 2]]}, "marked once"),
+        ("claims", ["abcd"], {"kind": "claims", "missing": [" "]}, "what is missing is empty"),
+        ("claims", ["abcd"], {"kind": "claims", "source_spans": [[2, 0, 1]]}, "no passage 2"),
+        ("claims", ["a", "b"], {"kind": "claims"}, "this item has 2"),
         ("critique", ["a"], {"kind": "critique", "text": "x", "source_spans": [[2, 0, 1]]}, "no passage 2"),
         ("critique", ["a"], {"kind": "critique", "text": "x", "source_spans": [[0, 0, 99]]}, "passage 0 has 24"),
     ],
@@ -187,6 +201,10 @@ def test_an_answer_that_does_not_fit_the_item_is_refused_with_the_reason(
         {"kind": "critique", "text": "x", "spans": [[-1, 2]]},
         {"kind": "critique", "text": "x", "spans": [["0", "2"]]},
         {"kind": "critique", "text": "x", "source_spans": [[0, 1]]},
+        {"kind": "claims", "unsupported": [[0]]},
+        {"kind": "claims", "wrong": [[-1, 2]]},
+        {"kind": "claims", "missing": [3]},
+        {"kind": "claims", "text": "x"},
         {"kind": "reject", "reason": "x" * 2_001},
         [],
         None,
@@ -209,10 +227,22 @@ def test_an_answer_to_an_item_no_longer_at_hand_is_the_same_value(kind: str) -> 
         "correction": {"text": "new"},
         "demonstration": {"text": "new"},
         "critique": {"text": "new", "spans": [[0, 2]]},
+        "claims": {"wrong": [[0, 2]], "missing": ["so"]},
         "reject": {"reason": "new"},
     }[kind]
     checked = made(kind, {"kind": kind, **body}, *texts)
     assert BODY.validate_python({"kind": kind, **body}).made(7).answer == checked.answer
+
+
+# ---- claim by claim ----
+
+
+def test_an_output_is_sent_claim_by_claim_where_its_claims_are_asked_about() -> None:
+    shown = Shown("o", "The fox ran. 🦊 It slept.", (0.25, 0.75))
+    expected = [{"span": [0, 12], "support": 0.25}, {"span": [13, 24], "support": 0.75}]
+    assert output_json(shown, True) == {"text": shown.text, "claims": expected}
+    assert output_json(shown, False) == {"text": shown.text}
+    assert [each["support"] for each in output_json(Shown("o", shown.text), True)["claims"]] == [None, None]
 
 
 # ---- back to the page ----
@@ -230,6 +260,11 @@ def test_an_answer_to_an_item_no_longer_at_hand_is_the_same_value(kind: str) -> 
         (Correction("new\ntext"), {"kind": "correction", "text": "new\ntext"}, "new text"),
         (Demonstration("x" * 90), {"kind": "demonstration", "text": "x" * 90}, "x" * 79 + "…"),
         (Critique("no", ((0, 1),)), {"kind": "critique", "text": "no", "spans": [[0, 1]], "source_spans": []}, "no"),
+        (
+            ClaimMarks(((0, 1),), (), ("so",)),
+            {"kind": "claims", "unsupported": [[0, 1]], "wrong": [], "missing": ["so"], "source_spans": []},
+            "1 unsupported, 1 missing",
+        ),
         (Reject("spam"), {"kind": "reject", "reason": "spam"}, "spam"),
     ],
 )

@@ -60,6 +60,7 @@ PLACED = {"place", "where", *(each.name for each in fields(Place))}
         ("Correction", held(kinds.CorrectionBody)),
         ("Demonstration", held(kinds.DemonstrationBody)),
         ("Critique", held(kinds.CritiqueBody)),
+        ("Claims", held(kinds.ClaimsBody)),
         ("Reject", held(kinds.RejectBody)),
         ("Progress", held(annotation.OwnProgress)),
         ("Place", {"place", *held(Place)}),

@@ -70,6 +70,8 @@ BY_KIND = {
     "demonstration": [("text", "text")],
     "critique": [("text", "text"), ("spans", "text"), ("spans.0", "text"), ("spans.0.0", "number"),
                  ("source_spans.0.0", "number")],
+    "claims": [("missing", "text"), ("missing.0", "text"), ("unsupported", "text"), ("unsupported.0.0", "number"),
+               ("source_spans.0.0", "number")],
     "reject": [("reason", "text")],
 }  # fmt: skip
 COMMON = [("key", "text"), ("answers", "text"), ("answers.0", "text"), *(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rrm.core.annotation import Item
-from rrm.core.values import Comparison, Correction, Critique, Label, Ranking, Rating, Reject
+from rrm.core.values import ClaimMarks, Comparison, Correction, Critique, Label, Ranking, Rating, Reject
 from rrm.web.station import Station
 from tests.web.stations import (
     ALL_KINDS,
@@ -83,7 +83,7 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
         following = answered.json()["next"]
     assert set(leases) == set(ALL_KINDS)
     assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": ""}}
-    assert (following["progress"]["done"], following["progress"]["left"]) == (8, 0)
+    assert (following["progress"]["done"], following["progress"]["left"]) == (9, 0)
     given = {each.kind: each for each in given_of(counting)}
     for kind in ("comparison", "ranking"):
         texts = [each.text for each in counting.desk.item(given[kind].item).request.shown]
@@ -102,6 +102,9 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
     assert given["correction"].detail["diff"]
     assert given["critique"].answer == Critique("too short", ((0, 3),))
     assert given["critique"].detail["source_spans"] == [[0, 4, 7]]
+    assert given["claims"].answer == ClaimMarks(((0, 3),), (), ("fox",))
+    assert given["claims"].detail["source_spans"] == [[0, 4, 7]]
+    assert leases["claims"]["outputs"] == [{"text": "output 0 of 700", "claims": [{"span": [0, 15], "support": None}]}]
     assert given["reject"].answer == Reject("not a summary")
     assert {each.seconds for each in given.values()} == {4.5}
 

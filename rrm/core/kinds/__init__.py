@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.answer import Answer
+from rrm.core.kinds.claims import ClaimMarks
 from rrm.core.kinds.comparison import Comparison
 from rrm.core.kinds.correction import Correction
 from rrm.core.kinds.critique import Critique
@@ -16,6 +17,7 @@ from rrm.core.kinds.reject import Reject
 __all__ = [
     "KINDS",
     "Answer",
+    "ClaimMarks",
     "Comparison",
     "Correction",
     "Critique",
@@ -31,7 +33,8 @@ __all__ = [
 ]
 
 KINDS: dict[str, type[Answer]] = {
-    answer.kind: answer for answer in (Comparison, Ranking, Rating, Label, Correction, Demonstration, Critique, Reject)
+    answer.kind: answer
+    for answer in (Comparison, Ranking, Rating, Label, Correction, Demonstration, Critique, ClaimMarks, Reject)
 }
 """Every kind by its name in records, in the order in which they are listed to people."""
 

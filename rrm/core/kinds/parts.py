@@ -39,6 +39,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def is_texts(value: Any) -> bool:
+    """Whether it is a list of texts, none empty."""
+    return isinstance(value, list) and all(map(is_text, value))
+
+
 def is_places(value: Any) -> bool:
     """Whether it is a list of whole numbers."""
     return isinstance(value, list) and all(whole(each) is not None for each in value)

@@ -14,7 +14,7 @@ from rrm.web.access import Id, allow
 from rrm.web.admin.viewing import Number, names_for
 from rrm.web.kinds import answer_json, summary
 from rrm.web.places import Wording
-from rrm.web.shown import question_json, view_json
+from rrm.web.shown import output_json, question_json, view_json
 from rrm.web.station import Gate
 
 SEARCHED_AT_ONCE = 2_500
@@ -73,7 +73,7 @@ def shown_item(desk: DeskReader, request: values.Request) -> dict[str, Any]:
     return {
         "item": request.id,
         **view_json(request.view),
-        "outputs": [{"text": each.text} for each in request.shown],
+        "outputs": [output_json(each, request.kind == values.ClaimMarks.kind) for each in request.shown],
         **question_json(request),
         "max_tokens": request.view.max_tokens,
         "points": desk.settings().rating_points,

@@ -28,7 +28,7 @@ const card = (name, content, ...more) =>
 
 /** An output's text; a text in which passages are marked stays as it stands.
  *  @param {Ui.Item} item @param {string} content */
-const drawn = (item, content) => (item.kind === "critique" ? plainText(content) : outputText(content));
+const drawn = (item, content) => (item.kind === "critique" || item.kind === "claims" ? plainText(content) : outputText(content));
 
 /** The outputs of an item, each with more below it; of a sheet only that.
  *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more
@@ -287,6 +287,21 @@ function demonstration(item, page) {
 /** @type {(place: number, span: Wire.Span) => Wire.SourceSpan} */
 const within = (place, [start, end]) => [place, start, end];
 
+/** Make texts readable word by word, so that passages of them can be marked without a mouse.
+ *  @param {HTMLElement[]} nodes @param {string[]} names */
+function markable(nodes, names) {
+  nodes.forEach((node, i) => {
+    const reading = { role: "textbox", "aria-readonly": "true", "aria-multiline": "true", tabindex: "0" };
+    for (const [name, value] of Object.entries(reading)) node.setAttribute(name, value);
+    node.setAttribute("aria-label", words.critique.readable(names[i]));
+    walkable(node);
+  });
+}
+
+/** A button that acts on what is selected: pressing it leaves the selection as it is.
+ *  @param {Ui.Action} action */
+const onSelection = (action) => buttonOf(action).addEventListener("mousedown", (event) => event.preventDefault());
+
 /** @type {Kind} */
 function critique(item, page) {
   /** @type {Mark[]} */
@@ -297,12 +312,7 @@ function critique(item, page) {
   const passages = page.passages.map(({ node }) => node);
   const nodes = [...single, ...passages];
   const names = [...single.map(() => words.critique.onOutput), ...page.passages.map(({ name }) => name)];
-  nodes.forEach((node, i) => {
-    const reading = { role: "textbox", "aria-readonly": "true", "aria-multiline": "true", tabindex: "0" };
-    for (const [name, value] of Object.entries(reading)) node.setAttribute(name, value);
-    node.setAttribute("aria-label", words.critique.readable(names[i]));
-    walkable(node);
-  });
+  markable(nodes, names);
   const list = el("ul", { class: "marks" });
   const part = writing(item, page, {
     label: words.critique.field, why: words.critique.empty, limited: false,
@@ -315,7 +325,7 @@ function critique(item, page) {
   /** @type {Ui.Action} */
   const mark = { key: "m", label: words.critique.mark, press: add };
   const bar = group(words.actions, [mark, part.save], "wrap");
-  buttonOf(mark).addEventListener("mousedown", (event) => event.preventDefault()); // else the selection is gone
+  onSelection(mark);
   /** @type {(a: Mark) => (b: Mark) => boolean} */
   const same = (a) => (b) => a.node === b.node && a.span[0] === b.span[0] && a.span[1] === b.span[1];
   /** @param {HTMLElement} node */
@@ -372,6 +382,126 @@ function critique(item, page) {
   };
 }
 
+/** A claim whose probability of support is below this is marked as doubtful. */
+const DOUBTFUL = 0.5;
+
+/** @type {Kind} */
+function claims(item, page) {
+  const output = item.outputs[0];
+  const letters = [...output.text];
+  const found = output.claims ?? [];
+  /** @type {("unsupported" | "wrong" | null)[]} */
+  const marks = found.map(() => null);
+  /** @type {{quote: string, span: Wire.SourceSpan}[]} */
+  let missing = [];
+  let at = 0;
+  const passages = page.passages.map(({ node }) => node);
+  markable(passages, page.passages.map(({ name }) => name));
+  const lines = found.map(({ span: [start, end], support }, place) => {
+    const doubtful = support !== null && support < DOUBTFUL;
+    const state = el("span", { class: "badge warn" });
+    const said = el("p", { class: "claim", dir: "auto", tabindex: "-1", onclick: () => go(place) }, // no button: Enter sends
+      letters.slice(start, end).join(""));
+    const row = el("li", { class: doubtful ? "doubtful" : null }, said,
+      support !== null && el("span", { class: "muted small" }, words.claims.support(support, doubtful)), state);
+    return { row, said, state };
+  });
+  const list = el("ol", { class: "claims", "aria-label": words.claims.list }, lines.map(({ row }) => row));
+  const left = el("ul", { class: "marks" });
+
+  /** @param {"unsupported" | "wrong"} what */
+  const mark = (what) => change(() => {
+    if (found.length) marks[at] = marks[at] === what ? null : what;
+  });
+  /** @type {Ui.Action} */
+  const back = { key: "k", label: words.claims.before, press: () => go(at - 1) };
+  /** @type {Ui.Action} */
+  const on = { key: "j", label: words.claims.next, press: () => go(at + 1) };
+  /** @type {Ui.Action[]} */
+  const marking = [
+    { key: "1", label: words.claims.unsupported, press: () => mark("unsupported") },
+    { key: "2", label: words.claims.wrong, press: () => mark("wrong") },
+    { key: "3", label: words.claims.missing, press: miss },
+  ];
+  /** @type {Ui.Action} */
+  const send = {
+    key: item.letters ? "d" : "Enter", label: words.claims.done, class: "primary", press: () => page.send(read()),
+  };
+  const bar = el("div", { class: "stack" }, group(words.actions, [back, on, ...marking], "wrap"), group(words.send, [send]));
+  onSelection(marking[2]);
+
+  /** @param {"unsupported" | "wrong"} what */
+  const spans = (what) => found.flatMap(({ span }, place) => (marks[place] === what ? [span] : []));
+  /** @returns {Wire.Claims} */
+  const read = () => ({
+    kind: "claims", unsupported: spans("unsupported"), wrong: spans("wrong"),
+    missing: missing.map(({ quote }) => quote), source_spans: missing.map(({ span }) => span),
+  });
+  /** @param {number} place */
+  function go(place) {
+    if (place < 0 || place >= found.length) return;
+    at = place;
+    draw();
+    lines[at].said.focus({ preventScroll: true });
+    lines[at].row.scrollIntoView({ block: "nearest" });
+  }
+  function miss() {
+    const selection = selected(passages);
+    if (!selection) return page.say(words.claims.selectFirst);
+    /** @type {Wire.SourceSpan} */
+    const span = [selection.place, selection.start, selection.end];
+    if (missing.some((each) => String(each.span) === String(span))) return;
+    change(() => missing.push({ quote: selection.text, span }));
+  }
+  /** @param {() => void} step */
+  function change(step) {
+    step();
+    draw();
+    page.changed();
+  }
+  function draw() {
+    lines.forEach(({ row, said, state }, place) => {
+      const what = marks[place];
+      row.classList.toggle("marked", Boolean(what));
+      state.textContent = what ? words.claims[what] : "";
+      state.hidden = !what;
+      if (place === at) said.setAttribute("aria-current", "true");
+      else said.removeAttribute("aria-current");
+    });
+    buttonOf(back).disabled = at === 0;
+    buttonOf(on).disabled = at >= found.length - 1;
+    for (const action of marking.slice(0, 2)) buttonOf(action).disabled = !found.length;
+    highlight(missing.map(({ span: [place, start, end] }) => [passages[place], start, end]));
+    left.replaceChildren(...(missing.length ? missing.map((each) => el("li", {},
+      el("mark", { dir: "auto" }, each.quote),
+      el("button", {
+        type: "button", class: "button quiet", "aria-label": words.critique.remove(each.quote),
+        onclick: () => change(() => (missing = missing.filter((other) => other !== each))),
+      }, "✕"))) : [el("li", { class: "muted" }, words.critique.none)]));
+  }
+  draw();
+  const none = el("p", { class: "muted" }, words.emptyOutput);
+  return {
+    read, bar, actions: [back, on, ...marking, send],
+    outputs: [
+      el("section", { class: "card output", "aria-label": words.claims.list }, el("h2", {}, words.claims.list),
+        found.length ? list : none),
+      el("section", { class: "card", "aria-label": words.claims.missing }, el("h2", {}, words.claims.missing), left,
+        el("p", { class: "muted small" }, words.claims.howTo)),
+    ],
+    restore(answer) {
+      if (answer?.kind !== "claims") return;
+      found.forEach(({ span }, place) => {
+        const is = (/** @type {Wire.Span} */ other) => String(other) === String(span);
+        marks[place] = answer.unsupported.some(is) ? "unsupported" : answer.wrong.some(is) ? "wrong" : null;
+      });
+      const stands = answer.source_spans ?? [];
+      missing = stands.flatMap((span, place) => (passages[span[0]] ? [{ quote: answer.missing[place], span }] : []));
+      draw();
+    },
+  };
+}
+
 /** @type {Kind} */
 function reject(item, page) {
   const fine = [choice(page, "y", words.reject.fine, { kind: "label", good: true })];
@@ -379,4 +509,4 @@ function reject(item, page) {
   return { ...choosing(fine), outputs: cards(item), bar };
 }
 
-export const kinds = { comparison, ranking, rating, label, correction, demonstration, critique, reject };
+export const kinds = { comparison, ranking, rating, label, correction, demonstration, critique, claims, reject };

@@ -59,11 +59,12 @@ function facts(item, { seconds: active, confidence, order, guideline, at, adjudi
   ];
 }
 
-/** The passages that a critique marks, quoted.
+/** The passages that a critique or claim marks are about, quoted.
  *  @param {Wire.Item} item @param {Wire.Answer} answer */
 function marks(item, answer) {
-  if (answer.kind !== "critique") return null;
-  const { spans = [], source_spans = [] } = answer;
+  if (answer.kind !== "critique" && answer.kind !== "claims") return null;
+  const { source_spans = [] } = answer;
+  const spans = answer.kind === "claims" ? [...answer.unsupported, ...answer.wrong] : (answer.spans ?? []);
   /** @type {(whole: string, start: number, end: number) => string} */
   const cut = (whole, start, end) => [...whole].slice(start, end).join("");
   const quoted = [

@@ -262,7 +262,7 @@ export function copyable(label, text) {
 /** @type {Record<Wire.Kind, string>} */
 const KIND_NAMES = {
   comparison: "Comparison", ranking: "Ranking", rating: "Rating", label: "Good or bad", correction: "Correction",
-  demonstration: "Demonstration", critique: "Critique", reject: "Check for rejection",
+  demonstration: "Demonstration", critique: "Critique", claims: "Claim marks", reject: "Check for rejection",
 };
 /** @param {Wire.Kind} kind */
 export const kindName = (kind) => KIND_NAMES[kind];

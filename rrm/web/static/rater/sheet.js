@@ -32,6 +32,11 @@ function asSent(draft) {
       const spans = detail?.source_spans ?? answer.source_spans;
       return { kind: "critique", text: answer.text, spans: answer.spans ?? [], ...(spans && { source_spans: spans }) };
     }
+    case "claims": {
+      const { unsupported, wrong, missing } = answer;
+      const spans = detail?.source_spans ?? answer.source_spans;
+      return { kind: "claims", unsupported, wrong, missing, ...(spans && { source_spans: spans }) };
+    }
     default: return answer;
   }
 }
@@ -78,7 +83,7 @@ function several(lease, page) {
   const spent = items.map(() => 0);
   let before = 0; // active seconds when the last decision was made
   let at = 0; // the question that hears the keys
-  const marked = items.some(({ kind }) => kind === "critique"); // passages are marked in the text as it stands
+  const marked = items.some(({ kind }) => kind === "critique" || kind === "claims"); // passages are marked in the text as it stands
   const texts = lease.outputs.map(({ text }) =>
     text ? (marked ? plainText(text) : outputText(text)) : el("p", { class: "muted" }, words.emptyOutput));
   const outputs = texts.map((text, place) =>

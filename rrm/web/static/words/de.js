@@ -110,6 +110,7 @@ export const de = {
     correction: "Verbessern Sie diesen Text.",
     demonstration: "Schreiben Sie den Text selbst.",
     critique: "Was ist an diesem Text falsch oder richtig?",
+    claims: "Welche Aussagen stimmen nicht mit der Quelle überein?",
     reject: "Ist diese Aufgabe in Ordnung, oder soll sie verworfen werden?",
   },
   itemNumber: (n) => `Aufgabe ${n}`,
@@ -131,7 +132,7 @@ export const de = {
     },
     step: ({ kind, criterion, letters = [] }) => {
       const joined = letters.join({ comparison: " oder ", ranking: ", " }[kind] ?? "");
-      const what = { critique: "Anmerkungen", correction: "Verbesserung", demonstration: "eigener Text" }[kind] ?? criterion;
+      const what = { critique: "Anmerkungen", claims: "Aussagen", correction: "Verbesserung", demonstration: "eigener Text" }[kind] ?? criterion;
       return joined ? `${joined} · ${what}` : what;
     },
     back: "Zurück",
@@ -188,6 +189,21 @@ export const de = {
     remove: (text) => `Markierung von „${text}“ entfernen`,
     onOutput: "Text",
     readable: (name) => `${name}: Text, der markiert werden kann`,
+  },
+  claims: {
+    list: "Aussagen",
+    before: "Vorige Aussage",
+    next: "Nächste Aussage",
+    unsupported: "Nicht belegt",
+    wrong: "Im Einzelnen falsch",
+    missing: "Wichtig und fehlt",
+    done: "Der Rest stimmt",
+    support: (share, doubtful) => `${doubtful ? "zweifelhaft: " : ""}belegt mit Wahrscheinlichkeit ${share.toFixed(2).replace(".", ",")}`,
+    howTo: "Eine Aussage ohne Zeichen gilt als richtig. Dieselbe Taste noch einmal nimmt ein Zeichen zurück. Was fehlt: wählen Sie es in der Quelle aus, mit der Maus oder mit Tab, ← → und der Umschalttaste, und drücken Sie 3.",
+    selectFirst: "Wählen Sie zuerst in der Quelle aus, was fehlt.",
+    counted: (unsupported, wrong, missing) => [
+      unsupported && `${unsupported} nicht belegt`, wrong && `${wrong} im Einzelnen falsch`, missing && `${missing} fehlt`,
+    ].filter(Boolean).join(", ") || "alle Aussagen richtig",
   },
   reject: { fine: "In Ordnung" },
   save: "Speichern",

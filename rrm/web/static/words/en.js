@@ -123,6 +123,7 @@ export const en = {
     correction: "Correct this output.",
     demonstration: "Write the output yourself.",
     critique: "What is wrong or right with this output?",
+    claims: "Which claims are not as the source says?",
     reject: "Is this item fine, or should it be rejected?",
   },
   /** @param {number} n */
@@ -151,7 +152,7 @@ export const en = {
      *  @param {{kind: string, criterion: string, letters?: string[]}} item */
     step: ({ kind, criterion, letters = [] }) => {
       const joined = letters.join({ comparison: " or ", ranking: ", " }[kind] ?? "");
-      const what = { critique: "remarks", correction: "correction", demonstration: "own text" }[kind] ?? criterion;
+      const what = { critique: "remarks", claims: "claims", correction: "correction", demonstration: "own text" }[kind] ?? criterion;
       return joined ? `${joined} · ${what}` : what;
     },
     back: "Back",
@@ -220,6 +221,23 @@ export const en = {
     onOutput: "Output",
     /** @param {string} name */
     readable: (name) => `${name}: text that can be marked`,
+  },
+  claims: {
+    list: "Claims",
+    before: "Claim before",
+    next: "Next claim",
+    unsupported: "Unsupported",
+    wrong: "Wrong in detail",
+    missing: "Important and missing",
+    done: "The rest is right",
+    /** @param {number} share @param {boolean} doubtful */
+    support: (share, doubtful) => `${doubtful ? "doubtful: " : ""}supported with probability ${share.toFixed(2).replace(/^0/, "")}`,
+    howTo: "A claim without a mark is taken as right. The same key again takes a mark back. What is missing: select it in the source, with the mouse, or by Tab, ← → and Shift, then press 3.",
+    selectFirst: "Select what is missing in the source first.",
+    /** @param {number} unsupported @param {number} wrong @param {number} missing */
+    counted: (unsupported, wrong, missing) => [
+      unsupported && `${unsupported} unsupported`, wrong && `${wrong} wrong in detail`, missing && `${missing} missing`,
+    ].filter(Boolean).join(", ") || "all claims right",
   },
   reject: { fine: "Fine as it is" },
   save: "Save",

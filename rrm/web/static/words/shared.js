@@ -24,6 +24,7 @@ export function said(words, given, letters = undefined) {
     case "ranking": return given.best_first.map(name).join(" > ");
     case "rating": return `${given.value}`;
     case "label": return given.good ? words.label.good : words.label.bad;
+    case "claims": return words.claims.counted(given.unsupported.length, given.wrong.length, given.missing.length);
     case "reject": return `${words.rejectItem}: ${given.reason}`;
     default: return given.text;
   }
