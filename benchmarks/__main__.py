@@ -14,6 +14,8 @@ NAMES = (
     "people",
     "reader",
     "carry",
+    "claims",
+    "assisted",
     "rewards",
     "loop",
     "optimise_lm",

@@ -8,11 +8,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from rrm.core.calls import Call
+from rrm.core.claims import Claims, SeenText
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.roles import R, Ratings, Scorer, Train
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import Feedback, Group, Output, Prediction, Rated, Request, View
+from rrm.core.values import Feedback, Group, Output, Prediction, Rated, Request, Score, View
 
 
 @runtime_checkable
@@ -544,6 +545,67 @@ class RewardLearner(Protocol):
 
     def load(self, folder: Path) -> RewardModel:
         """Return a saved model; raise InputError if its files are missing or changed."""
+        ...
+
+
+# ---- claims ----
+
+
+@runtime_checkable
+class ClaimAligner(Protocol):
+    """Says what claims rest on; `name` covers every setting."""
+
+    @property
+    def name(self) -> str: ...
+
+    def align(self, outputs: Sequence[Output], seen: Sequence[SeenText]) -> list[Claims]:
+        """Return the claims of outputs of authors who saw the same texts, each with its origins among these."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClaimBeside:
+    """A claim's text and the texts that it rests on, none where it rests on nothing; `source` decides splits."""
+
+    source: str
+    text: str
+    origins: tuple[str, ...]
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Tells how probable it is that claims are supported by what they rest on."""
+
+    @property
+    def digest(self) -> str:
+        """Names all that can change what it says."""
+        ...
+
+    def support(self, claims: Sequence[ClaimBeside]) -> list[Score]:
+        """Return each claim's calibrated probability of support, by members that were not fitted on its source."""
+        ...
+
+    def save(self, folder: Path) -> str:
+        """Write the verifier as safetensors and JSON, whole or not at all; return its model's digest."""
+        ...
+
+
+@runtime_checkable
+class VerifierLearner(Protocol):
+    """Fits verifiers to what raters said of outputs and of their claims."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, ratings: Ratings[R], place: Place, seed: int, workspace: Workspace) -> Verifier:
+        """Return a verifier, fitted to marks on claims, labels, comparisons and all other kinds together.
+
+        Raises InputError where nothing says which claims are supported and which are not.
+        """
+        ...
+
+    def load(self, folder: Path) -> Verifier:
+        """Return a saved verifier; raise InputError if its files are missing or changed."""
         ...
 
 

@@ -20,7 +20,7 @@ SPANS = [tuple(span) for span in claim_spans(TEXT)]
 VIEW = View("Summarise the passage.", (Passage(SOURCE),), 60)
 
 
-def items(*kinds: str, support: tuple[float, ...] = (0.93, 0.21, 0.5), sheet: str = "") -> list[Item]:
+def items(*kinds: str, support: tuple[float, ...] = (0.93, 0.21, 0.8), sheet: str = "") -> list[Item]:
     shown = (Shown("output", TEXT, support),)
     return [Item(Request("node", "tale", Place(), kind, VIEW, shown), sheet=sheet) for kind in kinds]
 

@@ -383,7 +383,7 @@ function critique(item, page) {
 }
 
 /** A claim whose probability of support is below this is marked as doubtful. */
-const DOUBTFUL = 0.5;
+const DOUBTFUL = 0.8;
 
 /** @type {Kind} */
 function claims(item, page) {
