@@ -11,17 +11,18 @@ import numpy as np
 from rrm.api.loaded import Loaded, load
 from rrm.api.plugins import make, named
 from rrm.api.recorded import seen_in_training
-from rrm.api.scorers import By, composed_scorer, level_scorer
+from rrm.api.scorers import By, composed_scorer, level_scorer, select_scorer
 from rrm.api.terminal import bar
 from rrm.core.errors import InputError, PluginError, RrmError
 from rrm.core.ids import seed_for
 from rrm.core.place import level_name
 from rrm.core.protocols import GoldSet, Improved, Optimiser, Policy, ProposeJob, Seen, Workspace
-from rrm.core.roles import Scorer, Train, reporting
+from rrm.core.roles import Scorer, Select, Train, reporting
 from rrm.core.values import OVERALL, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
-from rrm.report.frontier import FittedLaw, Frontier, Optimised, write_frontier
+from rrm.evaluate.stopping import EARLY, judged, stop
+from rrm.report.frontier import FittedLaw, Frontier, Optimised, Stopping, write_frontier
 
 _ANCHORED: Mapping[str, Any] = {"optimiser": {"plugin": "rrm.policy.kl_anchored:KLAnchored"}}
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -109,6 +110,7 @@ class Setting:
     level: str
     anchor: Policy
     scorer: Scorer[Train]
+    judge: Scorer[Select] | None
     gold: GoldSet | None
     learning: Sequence[Seen]
     measuring: Sequence[Seen]
@@ -144,6 +146,7 @@ class Setting:
             level=level_name(level, run.trees.height),
             anchor=anchor,
             scorer=composed_scorer(run)[0] if by == "composed" else level_scorer(run),
+            judge=select_scorer(run),
             gold=known if isinstance(known, GoldSet) else None,
             learning=[each for each in seen if each.source in half],
             measuring=[held[at] for at in kept],
@@ -171,6 +174,7 @@ class Setting:
             anchor=anchor,
             points=tuple(points),
             laws={name: law for name, law in laws.items() if law is not None},
+            stops={name: at for name in laws if (at := _stop(name, points, anchor)) is not None},
             learned_on=len({each.source for each in self.learning}),
             measured_on=len({each.source for each in self.measuring}),
             nodes=len(self.measuring),
@@ -203,6 +207,7 @@ class Setting:
             float(proxy.mean()),
             cluster_interval(proxy, sources, lambda rows: float(rows.mean()), seed=self.seed),
             distinct,
+            None if self.judge is None else judged(self.judge, groups),
         )
 
     def _gold(self, made: Sequence[Sequence[Output]]) -> np.ndarray | None:
@@ -249,6 +254,19 @@ def optimiser_of(path: str, arguments: Mapping[str, Any]) -> Optimiser:
     if not isinstance(made, Optimiser):
         raise PluginError(f"{path} is no optimiser: it needs `improve` and `load`")
     return made
+
+
+def _stop(method: str, points: Sequence[Optimised], anchor: Optimised) -> Stopping | None:
+    """Return where to stop by what role select says alone; None without that judge, or at fewer than four KLs."""
+    own = [
+        (point.kl, point.select - anchor.select)
+        for point in points
+        if point.method == method and point.select is not None and anchor.select is not None and 0 < point.kl <= EARLY
+    ]
+    if len({kl for kl, _ in own}) < 4:
+        return None
+    found = stop(*zip(*own, strict=True))
+    return Stopping(found.kl, found.passed)
 
 
 def _law(method: str, points: Sequence[Optimised], anchor: Optimised) -> FittedLaw | None:

@@ -9,7 +9,7 @@ from rrm.api.recorded import seen_in_training
 from rrm.api.worker import ModelScorer
 from rrm.core.errors import InputError
 from rrm.core.protocols import Seen
-from rrm.core.roles import Scorer, Train
+from rrm.core.roles import Scorer, Select, Train
 from rrm.core.values import Fitted
 
 By = Literal["level", "composed"]
@@ -19,6 +19,13 @@ By = Literal["level", "composed"]
 def level_scorer(run: Loaded) -> Scorer[Train]:
     """Return who scores by the last model of role train of each level; raise InputError where there is none."""
     return ModelScorer[Train](tuple(_last(run).values()), run.worker.models)
+
+
+def select_scorer(run: Loaded) -> Scorer[Select] | None:
+    """Return who chooses, by the last model of role select of each level; None in a run without that judge."""
+    fitted = [each for each in run.models() if each.role == Select.name and each.place.subject == "answer"]
+    last = {each.place.level: each for each in fitted}
+    return ModelScorer[Select](tuple(last.values()), run.worker.models) if last else None
 
 
 def composed_scorer(run: Loaded) -> tuple[Scorer[Train], Sequence[Seen]]:

@@ -19,7 +19,8 @@ class Optimised:
     """What one optimiser made of the anchor with a budget of KL, measured on sources that it did not learn from.
 
     `kl` is what it says it spent, in nats a node, and `how` it knows; `gold` and `proxy` are means over outputs, with
-    95 % intervals over sources; `distinct` is the share of a node's outputs that differ.
+    95 % intervals over sources; `distinct` is the share of a node's outputs that differ. `select` is mean acceptance
+    by the judge of role select, None in a run without one.
     """
 
     method: str
@@ -31,6 +32,15 @@ class Optimised:
     proxy: float
     proxy_interval: Interval | None
     distinct: float
+    select: float | None = None
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Where role select, which is not optimised against, forecasts the peak, in nats, and whether it was passed."""
+
+    kl: float
+    passed: bool
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Frontier:
     nodes: int
     outputs: int
     failed: Mapping[str, str] = field(default_factory=dict)
+    stops: Mapping[str, Stopping] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `rrm frontier DIR --json` ends with."""
@@ -81,12 +92,12 @@ def write_frontier(frontier: Frontier, folder: Path) -> None:
 
 def frontier_text(frontier: Frontier) -> str:
     """Return the table as plain text, with what was learned and measured on in front."""
-    rows = [("method", "budget", "KL", "gold", "proxy", "distinct")]
+    rows = [("method", "budget", "KL", "gold", "proxy", "select", "distinct")]
     for point in (frontier.anchor, *frontier.points):
         spent = "0" if point is frontier.anchor else f"{point.kl:.3f} {point.how}"
         budget = "" if point is frontier.anchor else f"{point.budget:g}"
         gold, proxy = _with(point.gold, point.gold_interval), _with(point.proxy, point.proxy_interval)
-        rows.append((point.method, budget, spent, gold, proxy, f"{point.distinct:.2f}"))
+        rows.append((point.method, budget, spent, gold, proxy, _with(point.select, None), f"{point.distinct:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([_headline(frontier), "", *lines, *_said(frontier)])
@@ -98,7 +109,8 @@ def frontier_html(frontier: Frontier) -> str:
     rows = "".join(
         f"<tr><td>{escape(point.method)}</td><td>{'' if point is frontier.anchor else f'{point.budget:g}'}</td>"
         f"<td>{point.kl:.3f}</td><td>{escape(point.how)}</td><td>{_with(point.gold, point.gold_interval)}</td>"
-        f"<td>{_with(point.proxy, point.proxy_interval)}</td><td>{point.distinct:.2f}</td></tr>"
+        f"<td>{_with(point.proxy, point.proxy_interval)}</td><td>{_with(point.select, None)}</td>"
+        f"<td>{point.distinct:.2f}</td></tr>"
         for point in (frontier.anchor, *frontier.points)
     )
     laws = "".join(f"<li>{escape(line)}</li>" for line in _said(frontier) if line)
@@ -128,6 +140,9 @@ def _said(frontier: Frontier) -> Sequence[str]:
         lines.append(
             f"{method}: gold gained = {shape}, d = sqrt(KL), alpha {law.alpha:.3f}, beta {law.beta:.3f}: {peak}{sure}"
         )
+    for method, found in frontier.stops.items():
+        told = "has been passed" if found.passed else "lies further than was tried"
+        lines.append(f"{method}: by the judge of role select alone, the peak is at {found.kl:.2f} nats, and {told}")
     lines += [f"{method}: {why}" for method, why in frontier.failed.items()]
     return lines if len(lines) > 1 else []
 
@@ -153,5 +168,5 @@ td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(-
 <p>{head}. Gold reports; nothing was optimised against it or chosen by it. Intervals are over sources.</p>
 {figure}
 <div class="wide"><table><thead><tr><th>method</th><th>budget, nats</th><th>KL spent</th><th>known how</th><th>gold</th>
-<th>proxy</th><th>distinct</th></tr></thead><tbody>{rows}</tbody></table></div><ul>{laws}</ul></body></html>
+<th>proxy</th><th>select</th><th>distinct</th></tr></thead><tbody>{rows}</tbody></table></div><ul>{laws}</ul></body></html>
 """

@@ -1,6 +1,7 @@
 """The frontier of a finished run: what is learned on and measured on, what is refused, and what is written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -8,12 +9,12 @@ import pytest
 
 import rrm
 from rrm.api.adversary import adversary, adversary_text
-from rrm.api.frontier import METHODS, frontier
+from rrm.api.frontier import METHODS, _stop, frontier
 from rrm.core.errors import InputError
 from rrm.core.protocols import Improved
 from rrm.core.values import Request
 from rrm.interchange.items import items_from
-from rrm.report.frontier import Frontier, frontier_html, frontier_text
+from rrm.report.frontier import Frontier, Optimised, Stopping, frontier_html, frontier_text
 from rrm.store.record import open_store
 from tests.scenarios import SMALL
 
@@ -125,3 +126,29 @@ def test_the_adversary_of_a_run_finds_what_its_models_differ_about_and_asks_rate
     told = adversary_text(found)
     assert "small, leaves: 5 suspects at 8 nodes" in told and found.suspects[0].output.text in told
     assert json.loads(json.dumps(found.to_json()))["suspects"][0]["text"] == found.suspects[0].output.text
+
+
+# ---- where role select would stop ----
+
+
+def optimised(method: str, kl: float, select: float | None) -> Optimised:
+    return Optimised(method, kl, kl, "exact", None, None, 0.5, None, 1.0, select)
+
+
+def test_a_stop_is_forecast_from_what_role_select_says_above_the_anchor() -> None:
+    anchor = optimised("anchor", 0.0, 0.4)
+    kls = (0.5, 1.0, 2.0, 4.0, 6.0, 9.0)
+    points = [optimised("x", kl, 0.4 + kl**0.5 * (0.3 - 0.1 * kl**0.5)) for kl in kls[:-1]]
+    points.append(optimised("x", kls[-1], 99.0))  # beyond what a forecast is made from
+    found = _stop("x", points, anchor)
+    assert found is not None and found.kl == pytest.approx(1.5**2) and found.passed
+    assert _stop("x", points[:3], anchor) is None and _stop("other", points, anchor) is None
+    assert _stop("x", points, optimised("anchor", 0.0, None)) is None
+    unjudged = [optimised("x", kl, None) for kl in kls]
+    assert _stop("x", unjudged, anchor) is None
+
+
+def test_a_run_without_that_judge_says_nothing_of_it(found: Frontier) -> None:
+    assert found.stops == {} and {point.select for point in (found.anchor, *found.points)} == {None}
+    told = frontier_text(replace(found, stops={"quantilizer": Stopping(2.25, True)}))
+    assert "quantilizer: by the judge of role select alone, the peak is at 2.25 nats, and has been passed" in told

@@ -93,7 +93,7 @@ def test_what_was_chosen_is_better_by_the_scores_that_chose_and_the_gap_to_gold_
 
 def test_page_and_json_tell_it(gradient: Report) -> None:
     page = report_html(gradient)
-    assert "What optimising cost, and what it gained" in page and "Acceptance less gold" in page
+    assert "What optimising cost, and what it gained" in page and "acceptance less gold" in page
     told = gradient.to_json()["rounds"][1]["ledger"]
     assert told["levels"][0]["policy"]["how"] == "estimated" and told["trees"] == 2
     assert not [each for each in gradient.warnings if "the optimiser says" in each]
