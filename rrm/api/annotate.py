@@ -179,12 +179,14 @@ def announce(desk: SqlDesk, text: str) -> int:
     return desk.announce(text, COMMAND_LINE)
 
 
-def panel_rules(quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool) -> PanelRules:
+def panel_rules(
+    quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool, id_pattern: str
+) -> PanelRules:
     """Return a panel's rules as a command gives them; InputError for a file of ids that cannot be read."""
     allowed = None if allow is None else tuple(_lines(allow, "the participant ids"))
     if signed and allowed is None:
         raise ConfigError("--signed makes a link for each id of a list: give the list with --allow FILE")
-    return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed)
+    return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed, id_pattern)
 
 
 def open_panel(desk: SqlDesk, name: str, limit: int, rules: PanelRules, address: str) -> dict[str, Any]:

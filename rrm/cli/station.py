@@ -117,6 +117,7 @@ def raters(
     screen_out: Annotated[str, typer.Option(help="The same for those who do not pass practice.")] = "",
     allow: Annotated[Path | None, typer.Option(help="A file of the ids that may join a panel, one a line.")] = None,
     signed: Annotated[bool, typer.Option("--signed", help="A link of its own for each id of --allow, as CSV.")] = False,
+    id_pattern: Annotated[str, typer.Option(help="A regular expression that the ids of a panel fit.")] = "",
     people: Annotated[Path | None, typer.Option("--from", help="add: a file of rows with name and role.")] = None,
     zone: Annotated[str, typer.Option(help="hours: whose midnight parts the days, such as Europe/Berlin.")] = "UTC",
     out: Annotated[Path | None, typer.Option(help="Where links or hours go as CSV; -: standard output.")] = None,
@@ -143,7 +144,7 @@ def raters(
             _values({"announced": work.announce(desk, name)}, as_json)
             return
         if verb is RaterVerb.panel:
-            rules = work.panel_rules(quota, completion, screen_out, allow, signed)
+            rules = work.panel_rules(quota, completion, screen_out, allow, signed, id_pattern)
             told = work.open_panel(desk, name, limit, rules, address)
             _listed(told, out, as_json) if signed else _values(told, as_json)
             return

@@ -78,7 +78,8 @@ class PanelRules:
 
     A participant gives up to `quota` answers, practice aside (0: as many as there are), and then goes by
     `completion`; who does not pass practice goes by `screen_out`. `allowed` lists the participant ids that may
-    join, None for any; of a panel that is `signed` each id needs the proof that stands in its own link.
+    join, None for any; of a panel that is `signed` each id needs the proof that stands in its own link. `id_pattern`
+    is a regular expression that the whole of an id fits ("": any), so that an id made up at the keyboard does not.
     """
 
     quota: int = 0
@@ -86,6 +87,7 @@ class PanelRules:
     screen_out: Exit = Exit()
     allowed: tuple[str, ...] | None = None
     signed: bool = False
+    id_pattern: str = ""
 
 
 OPEN = PanelRules()

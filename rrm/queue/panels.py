@@ -4,6 +4,7 @@ All that stands here happens inside a transaction of the desk's.
 """
 
 import hmac
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
@@ -22,7 +23,7 @@ _PANEL_OF = (
     select(*PANEL.c).join_from(_PERSON, PANEL, _PERSON.c.panel == PANEL.c.id).where(_PERSON.c.id == bindparam("me"))
 )
 
-PARTICIPANT_LENGTH, CODE_LENGTH, URL_LENGTH = 128, 100, 2_000
+PARTICIPANT_LENGTH, CODE_LENGTH, URL_LENGTH, PATTERN_LENGTH = 128, 100, 2_000, 200
 MOST_PLACES, MOST_QUOTA = 100_000, 1_000_000
 
 _BLANKS = frozenset("{}[]<>%$")  # stand around what a link's builder was to fill in
@@ -39,8 +40,9 @@ def checked_rules(places: int, rules: PanelRules) -> PanelRules:
         _check_exit(way)
     if rules.allowed is not None and not rules.allowed:
         raise InputError("nobody may join a panel whose list of participant ids is empty")
+    _check_pattern(rules.id_pattern)
     for each in rules.allowed or ():
-        participant_id(each)
+        check_pattern(rules.id_pattern, participant_id(each))
     return rules
 
 
@@ -55,6 +57,7 @@ def insert_panel(connection: Connection, id: str, about: dict[str, Any], rules: 
         "screen_out": to_json(rules.screen_out),
         "allowed": to_json(None if rules.allowed is None else sorted(map(_hash, rules.allowed))),
         "secret": secret if rules.signed else "",
+        "id_pattern": rules.id_pattern,
     }
     connection.execute(insert(PANEL), [row])
 
@@ -76,6 +79,7 @@ def check_participant(panel: Any, participant: str | None, proof: str | None) ->
     if participant is None:
         raise InputError("this link is a panel's and needs the participant id: open it from the panel's page")
     known_as = participant_id(participant)
+    check_pattern(panel.id_pattern, known_as)
     if panel.secret and not hmac.compare_digest(proof_of(panel.secret, known_as), proof or ""):
         raise AccessError("this participant id was not given out with this link: open your own link")
     if panel.allowed is not None and _hash(known_as) not in panel.allowed:
@@ -84,12 +88,14 @@ def check_participant(panel: Any, participant: str | None, proof: str | None) ->
 
 
 def check_first_time(connection: Connection, panel: Any, device: str | None) -> None:
-    """Raise AccessError for somebody new on a device with which the panel's practice was failed already."""
+    """Raise AccessError for somebody new on a device with which another of the panel's participants came already."""
     if device is None:
         return
-    failed = (_PERSON.c.panel == panel.id, _PERSON.c.device == _hash(device), _PERSON.c.state == "refused")
-    if connection.execute(select(_PERSON.c.id).where(*failed)).first():
-        raise AccessError("somebody has taken part from this device already, and not passed practice")
+    there = (_PERSON.c.panel == panel.id, _PERSON.c.device == _hash(device))
+    if connection.execute(select(_PERSON.c.id).where(*there)).first():
+        raise AccessError(
+            "somebody has taken part from this device already, under another participant id: open your own link again"
+        )
 
 
 def take_place(connection: Connection, panel: Any) -> int:
@@ -142,6 +148,21 @@ def participant_id(text: str) -> str:
             " put the sign for the participant's id of your panel in its place"
         )
     return text
+
+
+def check_pattern(pattern: str, participant: str) -> None:
+    """Raise InputError for a participant id that is not of the panel's form."""
+    if pattern and not re.fullmatch(pattern, participant):
+        raise InputError(f"{participant!r:.100} is no participant id of this panel: open your own link again")
+
+
+def _check_pattern(pattern: str) -> None:
+    if not (isinstance(pattern, str) and len(pattern) <= PATTERN_LENGTH):
+        raise InputError(f"a pattern of ids has up to {PATTERN_LENGTH} characters, got {pattern!r:.60}")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"the pattern of ids {pattern!r:.60} is no regular expression: {error}") from error
 
 
 def _check_exit(way: Exit) -> None:

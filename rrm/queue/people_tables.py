@@ -43,7 +43,7 @@ class PanelRow(Row, table=True):
 
     Each gives up to `quota` answers (0: as many as there are). `completion` and `screen_out` are exits with `code`
     and `url`. `allowed` holds the hashes of the ids that may join, None for any; `secret` signs links, "" where
-    none are signed.
+    none are signed; `id_pattern` is a regular expression that ids fit, "" for any.
     """
 
     id: str = Field(primary_key=True)
@@ -57,6 +57,7 @@ class PanelRow(Row, table=True):
     screen_out: Any = Field(sa_type=JSON)
     allowed: Any = Field(sa_type=JSON)
     secret: str
+    id_pattern: str
 
 
 class SessionRow(Row, table=True):

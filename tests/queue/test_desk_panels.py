@@ -183,3 +183,15 @@ def test_who_is_paused_while_practising_goes_on_practising(desk: SqlDesk) -> Non
     assert desk.person(ann).state == "practising"
     desk.set_state(ann, "active", "test")  # let in
     assert desk.person(ann).state == "active"
+
+
+def test_only_ids_of_the_panels_form_join(desk: SqlDesk) -> None:
+    token = desk.open_panel("Study", 5, "test", rules=PanelRules(id_pattern="[0-9a-f]{4}"))
+    for wrong in ("invented", "12345", "12 4", "ABCD"):
+        with pytest.raises(InputError, match="no participant id of this panel"):
+            desk.join(token, wrong)
+    assert desk.who(desk.join(token, "5f3c")) is not None
+    with pytest.raises(InputError, match="no regular expression"):
+        desk.open_panel("Study", 5, "test", rules=PanelRules(id_pattern="[0-9"))
+    with pytest.raises(InputError, match="'who' is no participant id"):
+        desk.open_panel("Study", 5, "test", rules=PanelRules(allowed=("5f3c", "who"), id_pattern="[0-9a-f]{4}"))

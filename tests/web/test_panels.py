@@ -60,6 +60,20 @@ def test_an_invented_id_gives_no_fresh_practice_in_the_same_browser(tmp_path: Pa
         assert client.post("/api/join", json={"token": token, "participant": "5f3c"}).status_code == 200
 
 
+def test_nobody_practises_under_two_ids_in_one_browser(tmp_path: Path) -> None:
+    with house_in(tmp_path, items_of(["label"], 2)) as house:
+        tokens = [house.desk.open_panel(name, 5, "test") for name in ("First", "Second")]
+        client = house.client()
+        for participant, token, status in (
+            ("5f3c", tokens[0], 200),
+            ("invented", tokens[0], 401),
+            ("5f3c", tokens[0], 200),
+            ("other", tokens[1], 200),  # of another panel
+        ):
+            assert client.post("/api/join", json={"token": token, "participant": participant}).status_code == status
+        assert house.client().post("/api/join", json={"token": tokens[0], "participant": "a1b2"}).status_code == 200
+
+
 def test_changed_guidelines_come_before_the_next_item_with_what_has_changed(tmp_path: Path) -> None:
     with house_in(tmp_path, items_of(["label"], 3)) as house:
         anna = house.add("anna")

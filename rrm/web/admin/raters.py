@@ -38,7 +38,7 @@ class Panel(Body):
     """A recruitment panel's name, for how many of its participants the link is good, and what each is asked.
 
     Codes and URLs are those of completion and of screen-out. `participants` are the ids that may join, None for
-    any; with `signed` each of them gets a link of its own.
+    any; with `signed` each of them gets a link of its own. `id_pattern` is a regular expression that ids fit.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -50,6 +50,7 @@ class Panel(Body):
     screen_out_url: Annotated[str, Field(max_length=2_000)] = ""
     participants: Participants | None = None
     signed: bool = False
+    id_pattern: Annotated[str, Field(max_length=200)] = ""
 
 
 class Password(Body):
@@ -134,7 +135,7 @@ def _panel_rules(body: Panel) -> PanelRules:
         raise InputError("links are signed for participants whose ids are known: list the ids")
     ways = (Exit(body.completion_code, body.completion_url), Exit(body.screen_out_code, body.screen_out_url))
     allowed = None if body.participants is None else tuple(body.participants)
-    return PanelRules(body.quota, *ways, allowed, body.signed)
+    return PanelRules(body.quota, *ways, allowed, body.signed, body.id_pattern)
 
 
 def _rater(person: Person, figures_of: Computed[Any] | None, named: bool) -> dict[str, Any]:

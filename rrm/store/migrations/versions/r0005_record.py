@@ -318,7 +318,7 @@ def people() -> None:
         *numbers("expires"),
         *integers("quota"),
         *jsons("completion", "screen_out", "allowed"),
-        *texts("secret"),
+        *texts("secret", "id_pattern"),
         sa.UniqueConstraint("token", name="uq_panel_token"),
     )
     op.create_table("session", key("token"), reference("person"), *numbers("created", "seen"), *truths("kept"))
