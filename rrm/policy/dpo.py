@@ -41,6 +41,7 @@ class DPO(Tuned):
         candidates = lesson.candidates(self.samples)
         require_spread(candidates)
         rows = _pairs(lesson, candidates)
+        longest = max(2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in rows)
         model = learner(writer, self.tuning, lesson.seed)
         with quietly():
             from trl import DPOConfig, DPOTrainer
@@ -54,7 +55,7 @@ class DPO(Tuned):
             trainer = Tokenised(
                 model=model,
                 ref_model=deepcopy(lesson.anchor.writer.model),
-                args=DPOConfig(beta=self.beta, max_length=None, **arguments(self.tuning, lesson, writer)),
+                args=DPOConfig(beta=self.beta, max_length=None, **arguments(self.tuning, lesson, writer, longest)),
                 train_dataset=dataset(rows),
                 processing_class=writer.tokenizer,
             )

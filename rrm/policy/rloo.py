@@ -50,7 +50,8 @@ class RLOO(Tuned):
         rows = [{**row, "prompt": prompt_text(writer, chat)} for row, chat in zip(reward.rows(), chats, strict=True)]
         model = learner(writer, self.tuning, lesson.seed)
         anchored_to(model, anchor.checkpoint.folder)
-        longest = max(each.prompt_context.task.max_tokens for each in lesson.seen)
+        replies = max(each.prompt_context.task.max_tokens for each in lesson.seen)
+        longest = replies + max(len(writer.prompt_ids(chat)) for chat in chats)
         with quietly():
             from trl import RLOOConfig, RLOOTrainer
 
@@ -59,7 +60,7 @@ class RLOO(Tuned):
                 reward_funcs=reward,
                 args=RLOOConfig(
                     beta=self.beta, num_generations=self.generations, temperature=writer.temperature,
-                    max_completion_length=longest, **arguments(self.tuning, lesson, writer),
+                    max_completion_length=replies, **arguments(self.tuning, lesson, writer, longest),
                 ),
                 train_dataset=dataset(rows),
                 processing_class=writer.tokenizer,

@@ -43,13 +43,14 @@ class SFT(Tuned):
         candidates = lesson.candidates(self.samples)
         require_spread(candidates)
         rows = self._rows(lesson, candidates)
+        longest = max(len(row["input_ids"]) for row in rows)
         model = learner(writer, self.tuning, lesson.seed)
         with quietly():
             from trl import SFTConfig, SFTTrainer
 
             trainer = SFTTrainer(
                 model=model,
-                args=SFTConfig(max_length=None, packing=False, **arguments(self.tuning, lesson, writer)),
+                args=SFTConfig(max_length=None, packing=False, **arguments(self.tuning, lesson, writer, longest)),
                 train_dataset=dataset(rows),
                 processing_class=writer.tokenizer,
             )

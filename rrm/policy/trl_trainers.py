@@ -30,12 +30,18 @@ def require_plain(method: str, writer: Writer) -> None:
         )
 
 
-def arguments(tuning: Tuning, lesson: Lesson, writer: Writer) -> dict[str, Any]:
-    """Return what all of TRL's configurations are given."""
+def arguments(tuning: Tuning, lesson: Lesson, writer: Writer, longest: int) -> dict[str, Any]:
+    """Return what all of TRL's configurations are given; `longest` is how many tokens one of a batch has at most.
+
+    A batch is read in parts that hold at most `batch_tokens`, or are one of it.
+    """
+    sizes = [size for size in range(1, tuning.batch + 1) if tuning.batch % size == 0]
+    at_once = max((size for size in sizes if size * longest <= tuning.batch_tokens), default=1)
     return {
         "output_dir": str(lesson.workspace.folder / "trl"),
         "max_steps": tuning.steps,
-        "per_device_train_batch_size": tuning.batch,
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": tuning.batch // at_once,
         "learning_rate": tuning.rate,
         "weight_decay": 0.0,
         "warmup_steps": max(1, tuning.steps // 10),

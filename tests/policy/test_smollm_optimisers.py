@@ -55,7 +55,7 @@ LEARNS: dict[str, Any] = {
 }
 METHODS: dict[str, dict[str, Any]] = {
     "rating tokens": {**LEARNS, "quantiles": 2, "samples": 6},
-    "DPO": {**LEARNS, "batch": 1, "samples": 6},
+    "DPO": {**LEARNS, "batch": 2, "samples": 6},
     "RLOO": {**LEARNS, "steps": 6, "generations": 4},
 }
 

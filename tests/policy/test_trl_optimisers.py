@@ -94,6 +94,17 @@ def test_trl_is_given_the_tokens_that_the_policy_writes(tmp_path: Path, monkeypa
     assert {tuple(rloo._tokenize_prompts([row["prompt"]])[0][0]) for row in rloo.train_dataset} == prompts
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_batch_is_read_in_parts_that_fit(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainers: list[Any] = []
+    monkeypatch.setattr(f"rrm.policy.{method.lower()}.trained", lambda trainer, *_: trainers.append(trainer) or 0)
+    longest = max(len(policy().writer.prompt_ids(chat_of(each.prompt_context))) for each in nodes()) + 20
+    for tokens, size in ((10**6, 12), (3 * longest, 1 if method == "DPO" else 3), (1, 1)):
+        improved(METHODS[method](batch=12, batch_tokens=tokens), tmp_path / str(tokens))
+        args = trainers[-1].args
+        assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (size, 12 // size)
+
+
 def test_a_reward_that_becomes_infinite_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="would reach every weight: take the reward acceptance"):
         improved(METHODS["RLOO"](reward="log_acceptance"), tmp_path, likes_yes(1.0, 0.0))
