@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 TEXT = frozenset(("text", "output_text", "text_delta"))
 SILENT = frozenset(
@@ -23,6 +23,8 @@ SILENT = frozenset(
 """Blocks of thoughts and tools, which are left out without a word: their providers tell them apart from answers."""
 
 _UNTYPED = ("text", "refusal", "value")  # blocks without a type, as Bedrock's, are known by their key
+_REASONS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "termination_reason")
+_PARTS = ("choices", "candidates", "generations", "outputs", "results", "details", "generation_info")
 _FILTERS = ("block_reason", "blockReason")
 _DEPTH = 4
 
@@ -81,32 +83,51 @@ def _block(block: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _stop(message: BaseMessage) -> str:
-    """Return why a reply stopped, as its provider says it."""
+    """Return why a reply stopped, as its provider says it; who calls a tool that nobody gave has not answered."""
     known = message.response_metadata
     details = known.get("incomplete_details")
     feedback = known.get("prompt_feedback") or known.get("promptFeedback")
+    if isinstance(feedback, Mapping) and any(_blocks_prompt(feedback.get(key)) for key in _FILTERS):
+        return "content_filter"
+    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        return "tool_calls"
     found = [
         *([details.get("reason")] if isinstance(details, Mapping) else []),
-        *(known.get(key) for key in ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")),
-        *(message.additional_kwargs.get(key) for key in ("finish_reason", "stop_reason")),
+        *(known.get(key) for key in _REASONS),
+        *(message.additional_kwargs.get(key) for key in _REASONS),
+        *(within.get(key) for within in _within(known) for key in _REASONS),
         *(["length"] if known.get("stopped_limit") is True else []),
         *(known.get(key) for key in ("stop_type", "completion_reason", "status")),
     ]
-    if isinstance(feedback, Mapping) and any(_blocks_prompt(feedback.get(key)) for key in _FILTERS):
-        return "content_filter"
     return next((word for each in found if (word := _word(each))), "")
 
 
+def _within(known: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the parts of a raw reply that tell of its one answer."""
+    for key in _PARTS:
+        part = known.get(key)
+        first = part[0] if isinstance(part, list) and part else part
+        if isinstance(first, Mapping):
+            yield first
+
+
 def _blocks_prompt(reason: Any) -> bool:
-    return bool(word := _word(reason)) and "unspecified" not in word.lower()
+    return (word := _word(reason)) not in ("", "0") and "unspecified" not in word.lower()
 
 
 def _word(value: Any) -> str:
-    """Return a word of metadata: a text, an enum's name, or what an object says under `type` (as SGLang's does)."""
+    """Return a word of metadata: a text, an enum's name, or what an object says under `type` (as SGLang's does).
+
+    A number is an enum's, of which nobody here knows the meaning: it is noticed. A list's word is its first's.
+    """
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, Mapping):
         return _word(value.get("type"))
+    if isinstance(value, list):
+        return _word(value[0]) if value else ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return value.strip() if isinstance(value, str) else ""
 
 

@@ -34,7 +34,7 @@ _WORDS: Mapping[Stop, str] = {
     "ended": (
         "stop, end_turn, stop_sequence, stop_token, eos, eos_token, eot, endoftext, end_of_text, complete, completed,"
         " finish, finished, final, normal, end, done, word, success, eos_found, stop_string, stop_string_found,"
-        " eos_reached, stopped"
+        " eos_reached, stopped, stopped_eos, stopped_word, eod, eot_id"
     ),
     "cut off": (
         "length, max_tokens, max_output_tokens, max_completion_tokens, max_new_tokens, max_length, max_output,"
@@ -42,21 +42,28 @@ _WORDS: Mapping[Stop, str] = {
         " context_window_exceeded, token_limit, length_limit, limit, error_limit, time_limit, timeout, pause_turn,"
         " incomplete, not_finished, partial, truncated, truncated_final, repetition, repetition_detected,"
         " maximum_tokens, max_predicted_tokens_reached, context_length_reached, max_context_length,"
-        " token_limit_reached, max_tokens_exceeded"
+        " token_limit_reached, max_tokens_exceeded, max_model_len, max_turns, stop_limit, stop_type_limit,"
+        " stopped_limit, cut_off, length_capped, context_overflow, context_full"
     ),
     "refused": "refusal, refused",
     "filtered": (
         "content_filter, content_filtered, content_policy, content_policy_violation, safety, image_safety, moderation,"
         " prohibited_content, image_prohibited_content, blocklist, blocked, recitation, image_recitation, spii,"
         " language, model_armor, jailbreak, sensitive, flagged, error_toxic, guardrail, guardrails,"
-        " guardrail_intervened, blacklist, content_safety, safety_check, policy_violation, inappropriate"
+        " guardrail_intervened, blacklist, content_safety, safety_check, policy_violation, inappropriate,"
+        " unsafe, toxic, prohibited, censored, safety_stop, responsible_ai_policy_violation"
     ),
-    "tool call": "tool_calls, tool_call, tool_use, function_call, unexpected_tool_call, too_many_tool_calls",
+    "tool call": (
+        "tool_calls, tool_call, tool_use, tool_code, function_call, function_calls, unexpected_tool_call,"
+        " too_many_tool_calls"
+    ),
     "broken": (
         "error, exception, failed, failure, abort, aborted, cancel, cancelled, canceled, user_cancel, interrupted,"
         " other, image_other, no_image, malformed_function_call, malformed_response, malformed_model_output,"
         " malformed_tool_use, missing_thought_signature, insufficient_system_resource, network_error, server_error,"
-        " internal_error, overloaded, load, unload, user_stopped, model_unloaded, in_progress, queued"
+        " internal_error, overloaded, load, unload, user_stopped, model_unloaded, in_progress, queued,"
+        " rate_limit, quota_exceeded, out_of_memory, oom, connection_error, connection_lost, disconnected,"
+        " client_disconnected, server_shutdown, shutdown"
     ),
 }
 _LONGEST = 60
@@ -71,6 +78,12 @@ def _bare(word: str) -> str:
 
 STOPS: Mapping[str, Stop] = {_bare(word): stop for stop, words in _WORDS.items() for word in words.split(", ")}
 """Stop reasons in small letters and digits alone, and what each means."""
+
+_CALL_IN_WORDS = re.compile(
+    r"\s*(?:<tool_call>|<\|tool_call(?:s_begin|s_section_begin)?\|>|<｜tool▁calls▁begin｜>|\[TOOL_CALLS\]|<\|python_tag\|>"
+    r"|<function=[\w.-]+>|<function_calls?>|<\w+:function_calls>|functools\[)"
+)
+"""How the templates of open models begin a call of a tool, which a server that reads none leaves in the text."""
 
 _REMEDIES: Mapping[Lack, str] = {
     "cut off": "let it write more (max_tokens, reply_tokens), or think less",
@@ -104,6 +117,8 @@ def read(reply: Reply, structured: bool = False) -> Reply:
             raise _none(reply, "cut off", "was cut off before it answered")
         alone = "thoughts alone, never closed or nothing behind them" if heard.thoughts else "an empty text"
         raise _none(reply, "empty", f"answered with {alone}")
+    if not structured and _CALL_IN_WORDS.match(heard.text):
+        raise _none(reply, "tool call", "called a tool in its text instead of answering")
     if structured and cut_off and not ends_whole(heard.text):
         raise _none(reply, "cut off", "was cut off before its JSON was whole")
     noticed = [

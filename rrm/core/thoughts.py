@@ -11,7 +11,7 @@ The rules, by which text and structured replies are read alike:
   and, behind it, a closing one within one block of code, one span of code or one quotation: an example of such marks.
 - Of a reply in the channels of the harmony format only the last `final` one is the answer.
 - A turn's end mark, such as `<|im_end|>`, ends the answer, but not within code that shows how a turn begins before it.
-- Marks around an answer that came with thoughts (`<answer> ... </answer>`) are left out.
+- Marks around an answer that came with thoughts (`<answer> ... </answer>`, `Final answer:`) are left out.
 - In a reply that is to be JSON, marks within a whole object are text.
 
 A text without such marks comes back as it is, and reading a second time changes nothing.
@@ -24,15 +24,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _NAME = (
-    "(?:(?:[a-z]+_)?think(?:_(?:fast|faster|hard))?|thinking(?:_process)?|(?:inner_|internal_)?thoughts?(?:_process)?"
-    "|reasoning(?:_process|_content|_steps)?|rationale|reflection|scratch_?pad|analysis|(?:inner_|internal_)?monologue"
-    "|chain_of_thought|cot)"
+    "(?:(?:[a-z]+_)*think(?:_[a-z]\\w*)?|(?:ant|[a-z]+_)?thinking(?:_process)?|(?:[a-z]+_)?thoughts?(?:_process)?"
+    "|(?:[a-z]+_)?reasoning(?:_process|_content|_steps)?|rationale|reflection|deliberation|scratch_?pad|analysis"
+    "|(?:inner_|internal_)?monologue|chain_of_thought|cot)"
 )
 _PIPED = "(?:think|thinking|thoughts?|reasoning)"
 _OPENING = re.compile(
     rf"<\s*(?:\w+:)?{_NAME}(?:\s[^<>/]{{0,200}})?>"  # <think>, <seed:think>, <thinking budget="low">
-    rf"|<\|(?:begin_of_|begin_|start_of_|start_)?{_PIPED}(?:_start|_begin)?\|>"  # <|START_THINKING|>
-    r"|\[(?-i:THINK|THINKING|REASONING)\]"
+    rf"|&lt;{_NAME}&gt;"
+    rf"|<\|(?:(?:begin|start)_?(?:of)?_?)?{_PIPED}(?:_start|_begin)?\|>"  # <|START_THINKING|>
+    r"|\[(?-i:(?:BEGIN_|START_)?(?:THINK|THINKING|REASONING))\]"
     r"|◁think▷"
     r"|<\|inner_prefix\|>"
     rf"|<\|channel>\s*{_PIPED}\b"
@@ -41,9 +42,9 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    rf"<\s*/\s*(?:\w+:)?{_NAME}\s*>|<\s*(?:\w+:)?{_NAME}\s*/\s*>"
-    rf"|<\|(?:/|end_of_|end_){_PIPED}\|>|<\|{_PIPED}_end\|>"
-    r"|\[/(?-i:THINK|THINKING|REASONING)\]"
+    rf"<\s*/\s*(?:\w+:)?{_NAME}\s*>|<\s*(?:\w+:)?{_NAME}\s*/\s*>|&lt;/{_NAME}&gt;"
+    rf"|<\|(?:/|end_?(?:of)?_?){_PIPED}\|>|<\|{_PIPED}_end\|>"
+    r"|\[(?:/|(?-i:END_))(?-i:THINK|THINKING|REASONING)\]"
     r"|◁/think▷"
     r"|<\|inner_suffix\|>"
     r"|<channel\|>"
@@ -62,16 +63,21 @@ _ANALYSIS_CUT = re.compile(r"\s*analysis(?=[A-Z])")
 
 _HEADER = re.compile(
     r"\s*(?:<\|im_start\|>\s*assistant\b|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model\b"
-    r"|<\|START_OF_TURN_TOKEN\|><\|CHATBOT_TOKEN\|>|<\|start\|>assistant\b|<｜Assistant｜>)\s*"
+    r"|<\|START_OF_TURN_TOKEN\|><\|CHATBOT_TOKEN\|>|<\|start\|>assistant\b|<｜Assistant｜>|<\|assistant\|>"
+    r"|<\|header_start\|>\s*assistant\s*<\|header_end\|>|<\|begin_of_(?:text|box|solution)\|>|<bos>"
+    r"|<s>(?![\s\S]*</s>))\s*"
 )
 _TURN_ENDS = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|eom_id|end_of_text|endoftext|end_of_turn|end_of_role|end|return|call|start|channel"
-    r"|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
-    r"|<(?:end_of_turn|start_of_turn)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>|</s>\s*\Z"
+    r"<\|(?:im_end|im_start|eot_id|eom_id|eot|eom|EOT|eos|end_of_text|endoftext|endofassistant|end_of_turn|end_of_role"
+    r"|end_of_box|end|return|call|start|channel|header_start|user|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
+    r"|<(?:end_of_turn|start_of_turn|end_of_utterance)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>"
+    r"|(?:</s>|<eos>|\[EOS\])\s*\Z"
 )
 _WRAPPER = "(?:answer|final|final_answer|final_response|response|output|solution|result|conclusion)"
 _PIPED_WRAPPER = "(?:start_|end_|begin_of_|end_of_)(?:response|solution|answer|box)"
-_WRAPPED_BEFORE = re.compile(rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>", re.IGNORECASE)
+_WRAPPED_BEFORE = re.compile(
+    rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|-{{3,}}[^\S\n]*\n\s*|\**final answer\**:\**\s*", re.IGNORECASE
+)
 _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
 )

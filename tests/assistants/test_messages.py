@@ -104,9 +104,17 @@ def test_providers_own_blocks_of_thoughts_are_left_out(content, text):
         ({"prompt_feedback": {"block_reason": "SAFETY"}, "finish_reason": "STOP"}, "content_filter"),
         ({"prompt_feedback": {"block_reason": "BLOCK_REASON_UNSPECIFIED"}, "finish_reason": "STOP"}, "STOP"),
         ({"stopped_limit": True}, "length"),
+        ({"choices": [{"finish_reason": "length"}]}, "length"),
+        ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS"),
+        ({"details": {"finish_reason": "length"}}, "length"),
+        ({"finish_reason": ["length"]}, "length"),
+        ({"finish_reason": 2}, "2"),
+        ({"choices": []}, ""),
         ({"stop_type": "limit"}, "limit"),
         ({"finish_reason": None}, ""),
-        ({"finish_reason": 3}, ""),
+        ({"finish_reason": True}, ""),
+        ({"prompt_feedback": {"block_reason": 0}, "finish_reason": "STOP"}, "STOP"),
+        ({"prompt_feedback": {"block_reason": 1}}, "content_filter"),
         ({}, ""),
     ],
 )
@@ -135,3 +143,15 @@ def test_no_message_is_so_odd_that_it_cannot_be_read(content, metadata):
     message.response_metadata = metadata
     found = said(message)
     assert all(isinstance(each, str) for each in (found.text, found.refusal, found.stop))
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        {"tool_calls": [{"name": "look", "args": {}, "id": "1"}]},
+        {"invalid_tool_calls": [{"name": "look", "args": "{", "id": "1", "error": "not JSON"}]},
+    ],
+)
+def test_words_beside_a_call_of_a_tool_are_no_answer_whatever_the_stop_reason(calls):
+    message = AIMessage("Let me look.", response_metadata={"done_reason": "stop"}, **calls)
+    assert said(message).stop == "tool_calls"

@@ -24,6 +24,7 @@ LIMITS = {
     "Aleph Alpha": "maximum_tokens",
     "Yandex": "ALTERNATIVE_STATUS_TRUNCATED_FINAL",
     "LM Studio": "maxPredictedTokensReached",
+    "llama.cpp, its type of stop": "stopped_limit",
 }
 ENDS = [
     "",
@@ -49,9 +50,11 @@ NONE = {
         "guardrail_intervened",
         "ERROR_TOXIC",
         "blacklist",
+        "unsafe",
+        "ResponsibleAIPolicyViolation",
     ],
     "tool call": ["tool_calls", "tool_use", "TOOL_CALL", "UNEXPECTED_TOOL_CALL"],
-    "broken": ["error", "abort", "OTHER", "MALFORMED_FUNCTION_CALL", "insufficient_system_resource", "load"],
+    "broken": ["error", "abort", "OTHER", "MALFORMED_FUNCTION_CALL", "insufficient_system_resource", "load", "oom"],
 }
 
 
@@ -149,3 +152,21 @@ def test_words_behind_the_end_of_a_turn_are_left_out_and_noticed(mark: str) -> N
         "<|channel|>analysis<|message|>So.<|end|><|start|>assistant<|channel|>final<|message|>It burned.<|return|>"
     )
     assert (read(Reply(harmony)).text, read(Reply(harmony)).noticed) == ("It burned.", (THOUGHTS,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>',
+        "<think>I need the weather.</think>\n<function=weather>{}</function>",
+        '[TOOL_CALLS][{"name": "weather"}]',
+        '<|python_tag|>{"name": "weather"}',
+    ],
+)
+def test_a_call_of_a_tool_in_the_text_is_no_answer(text: str) -> None:
+    assert lack_of(Reply(text)) == "tool call"
+
+
+def test_a_text_that_speaks_of_such_a_call_is_an_answer() -> None:
+    text = "The mark <tool_call> begins a call of a tool."
+    assert read(Reply(text)).text == text

@@ -44,6 +44,16 @@ MARKED = [
     "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nThe mill burns.\n[END FINAL RESPONSE]",
     "<think>The example is `<think>a</think>` and\n```\n<think>b</think>\n```\nso.</think>The mill burns.",
     "<think>```\nan open block\n</think>The mill burns.",
+    "<antThinking>hm</antThinking>The mill burns.",
+    "<model_thinking>hm</model_thinking>The mill burns.",
+    "<deliberation>hm</deliberation>\nThe mill burns.",
+    "<think_never_used_51bc>hm</think_never_used_51bc>The mill burns.",
+    "&lt;think&gt;hm&lt;/think&gt;\nThe mill burns.",
+    "[BEGIN_THINKING]hm[END_THINKING]The mill burns.",
+    "<|startofthink|>hm<|endofthink|>The mill burns.",
+    "<think>hm</think>\n\n---\n\nThe mill burns.",
+    "<think>hm</think>**Final answer:** The mill burns.",
+    "<think>hm</think><|begin_of_box|>The mill burns.<|end_of_box|>",
 ]
 
 
@@ -102,10 +112,21 @@ def test_a_mention_without_quotation_marks_counts_as_a_mark():
 
 
 @pytest.mark.parametrize(
-    "end", ["<|im_end|>", "<|eot_id|>", "</s>", "<end_of_turn>\n", "<|im_end|>\n<|im_start|>user\nWhy?"]
+    "end",
+    [
+        *("<|im_end|>", "<|eot_id|>", "</s>", "<end_of_turn>\n", "<|im_end|>\n<|im_start|>user\nWhy?"),
+        *("<|eot|>", "<|EOT|>", "<|eom|>", "<eos>", "[EOS]", "<end_of_utterance>", "<|user|>\nWhy?"),
+    ],
 )
 def test_what_stands_behind_the_end_of_a_turn_is_no_part_of_it(end):
     assert without_thoughts(f"The mill burns.{end}") == ("The mill burns.", False)
+
+
+@pytest.mark.parametrize(
+    "begin", ["<bos>", "<s>", "<|begin_of_text|>", "<|assistant|>\n", "<|header_start|>assistant<|header_end|>\n\n"]
+)
+def test_the_mark_that_begins_a_turn_is_no_part_of_it(begin):
+    assert without_thoughts(f"{begin}The mill burns.") == ("The mill burns.", False)
 
 
 ANSWER = '{"reason": "it names </think> and <think>", "better": "A"}'
