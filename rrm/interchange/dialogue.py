@@ -4,6 +4,7 @@
     chosen [user, assistant], rejected [user, assistant]         an implicit prompt: the beginning that all share
     prompt "...", chosen [user, assistant], ...                  the prompt repeated: taken off the replies
     prompt ["...", "..."], response_a ["...", "..."], ...        turn by turn, as a table of an arena has it
+    prompt '[{"role": "user", ...}]', chosen '[{"role": ...}]'    messages that a table keeps as texts
     chosen "\\n\\nHuman: ... \\n\\nAssistant: ...", rejected ...      an implicit prompt in one text
 
 Replies are rendered with their prompt, so that prompt and reply joined are what the model's chat template
@@ -21,6 +22,7 @@ from rrm.core.kinds.parts import brief
 from rrm.interchange.messages import Message, Render, calls, messages_of, plain, same, shared, words
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row
+from rrm.interchange.tables import chat_in
 
 Chat = list[Message]
 Told = str | Chat
@@ -204,6 +206,8 @@ def _replies(row: Row) -> dict[tuple[str, int | None], Told]:
     found: dict[tuple[str, int | None], Told] = {}
     for column in columns:
         value = row.get(column)
+        if isinstance(value, str):
+            value = chat_in(value, column)
         chat = None if isinstance(value, str) else messages_of(value, column)
         if chat is not None:
             found[column, None] = chat
@@ -262,7 +266,7 @@ def _reply_of(told: Any) -> Any:
 
 
 def _told(value: Any, column: str) -> Told:
-    if isinstance(value, str):
+    if isinstance(value, str) and isinstance(value := chat_in(value, column), str):
         return value
     chat = messages_of(value, column)
     if chat is None:

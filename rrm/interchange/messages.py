@@ -27,6 +27,7 @@ CALLS = ("tool_calls", "function_call")
 
 _SHARE_GPT = ("from", "value")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant"}
+_ROLES |= {role: role for role in ("user", "assistant", "system", "tool")}  # in capitals, too
 _WORDS_OF_PART = ("text", "refusal")
 
 
@@ -90,8 +91,19 @@ def _message(told: Mapping[str, Any], column: str, place: int) -> Message:
     if not isinstance(content, str):
         content = _content(content, f"{column}[{place}]")
     message = {key: value for key, value in told.items() if value is not None and key not in _SHARE_GPT}
-    message["role"], message["content"] = _ROLES.get(role, role), content
+    if isinstance(told_calls := message.get("tool_calls"), str):
+        message["tool_calls"] = _calls_in(told_calls)
+    message["role"], message["content"] = _ROLES.get(role.strip().lower(), role), content
     return message
+
+
+def _calls_in(told: str) -> Any:
+    """Return the calls of tools that a table keeps as a text in JSON; the text where it is none."""
+    try:
+        found = json.loads(told)
+    except (ValueError, RecursionError):
+        return told
+    return found if isinstance(found, list | dict) else told
 
 
 def _content(told: Any, column: str) -> str:

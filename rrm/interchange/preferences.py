@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -185,7 +185,7 @@ class RecordedPreferences:
                 self._refuse(problem, None)
         elif seen.equal:
             guesses.append(f"rows left out: {len(seen.equal):,} of {known.rows:,}, which prefer a text to itself")
-        guesses += [*known.guesses(), *seen.guesses()]
+        guesses += [*known.guesses(), *seen.guesses(), *seen.on_raters(known.raters, self.annotator_column)]
         guesses += known.on_levels() if self.level is None else []
         notes = [*guesses, *seen.notes(), *judgement_notes(seen.rated, seen.places)]
         read = f"read {known.rows:,} row{'' if known.rows == 1 else 's'} as {CALLED[seen.form or RECORD]}"
@@ -342,6 +342,16 @@ class _Seen:
         if self.ties:
             guesses.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
         return guesses
+
+    def on_raters(self, told: Iterable[str], annotator_column: str) -> list[str]:
+        """Say where somebody is named who judged, by a column that is not read."""
+        if any(each.feedback.rater != POLICY for each in self.rated):
+            return []
+        unread = [column for column in told if column != annotator_column]
+        return [
+            f"`{column}` may name who judged, but is not read: call it `annotator`, or name it as annotator_column"
+            for column in unread[:1]
+        ]
 
     def notes(self) -> list[str]:
         notes = []

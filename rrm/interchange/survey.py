@@ -24,6 +24,17 @@ BESIDE = (
 )  # fmt: skip
 """Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
+PICTURES = ("images", "image", "videos", "audios")
+RATERS = ("rater", "rater_id", "annotator_id", "worker", "worker_id", "judge", "labeler", "evaluator")
+"""Columns in which others name who judged."""
+
+SCORED = tuple(
+    pair
+    for word in ("score", "rating", "reward")
+    for pair in ((f"{word}_chosen", f"{word}_rejected"), (f"chosen_{word}", f"rejected_{word}"))
+)
+"""Columns in which collections keep how good the two texts of a pair are."""
+
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
@@ -47,6 +58,9 @@ class Survey:
     apart: int = 0
     level_words: set[str] = field(default_factory=set)
     tools: int = 0
+    pictures: Counter[str] = field(default_factory=Counter)
+    contradicted: Counter[str] = field(default_factory=Counter)
+    raters: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     broken: int = 0
     broken_word: str = ""
@@ -64,6 +78,9 @@ class Survey:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
         self.tools += bool(row.get("tools"))
+        self.pictures.update(column for column in PICTURES if row.get(column))
+        self.raters.update(column for column in RATERS if column in row and isinstance(row[column], str | int | float))
+        self._add_contradictions(row)
         self._add_broken_words(row)
         self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
         if (margin := number(row.get("margin"))) is not None:
@@ -101,6 +118,15 @@ class Survey:
             before = len(self.prompts)
             self.prompts.add(hash(prompt))
             self.prompt_letters += len(prompt) * (len(self.prompts) > before)
+
+    def _add_contradictions(self, row: Row) -> None:
+        """Count the rows in which the chosen text has the lower score, by the columns that say so."""
+        if "chosen" not in row:
+            return
+        for better, worse in SCORED:
+            chosen, rejected = number(row.get(better)), number(row.get(worse))
+            if chosen is not None and rejected is not None and chosen < rejected:
+                self.contradicted[f"`{better}` is below `{worse}`"] += 1
 
     def _add_score(self, named: str, score: float) -> None:
         self.scored = self.scored or named
@@ -160,6 +186,15 @@ class Survey:
             f"texts with words broken at line ends, such as {brief(self.broken_word)}, in {rows}: read as they stand,"
             " each half as a word"
         ]
+        pictures = [
+            f"`{column}` holds media in {n:,} row{'s' if n > 1 else ''}: not shown to the model"
+            for column, n in self.pictures.items()
+        ]
+        contradicted = [
+            f"{said} in {n:,} of {self.rows:,} rows: chosen is taken for the better all the same"
+            for said, n in self.contradicted.items()
+        ]
+        tools += pictures + contradicted
         return [*self._on_source(), *self._on_prompts(), *tools, *unread, *(broken if self.broken else [])]
 
     def on_levels(self) -> list[str]:

@@ -125,6 +125,14 @@ def _value(name: str, cell: str) -> Any:
     return cell
 
 
+def chat_in(cell: str, column: str) -> Any:
+    """Return the messages that a text is in JSON, or as Python shows them; the text itself where it is none.
+
+    Raises InputError naming the column for messages in an array of numpy's, which shows nothing between them.
+    """
+    return _structure(column, cell) if cell.startswith(_CHAT) else cell
+
+
 def _number(cell: str) -> Any:
     try:
         return int(cell) if re.fullmatch(r"\s*[+-]?\d{1,18}\s*", cell) else float(cell)

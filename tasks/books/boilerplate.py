@@ -67,6 +67,7 @@ def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 _ANY = r"[^\n]"
 _PG = r"(?:(?:Proje[ck]?to?|Proyecto|Progetto)[ -]?Gutenberg|проект\w*[ -](?:Gutenberg|Гутенберг\w*))"
+_LIBRARIES = rf"{_PG}|Distributed Proofreaders Canada|Faded ?Page"
 _STARS = r"(?:\\?\*[ \t]*){2,3}"  # as they are, apart, or as Markdown escapes them
 _START = re.compile(
     rf"^[ \t]*{_STARS}START OF\b(?:{_ANY}*(?:\n[^\n*]+)?{_STARS}{_ANY}*|{_ANY}*{_PG}{_ANY}*)$"
@@ -86,12 +87,14 @@ _END = re.compile(
     r"|^[ \t]*\*{2,3}[ \t]*START[ \t]*\*+[ \t]*(?:OF )?THE SMALL PRINT"
     rf"|^[ \t]*This site is full of FREE ebooks{_ANY}*"
     rf"|^[ \t]*\[(?:The )?End of {_ANY}{{1,120}}\][ \t]*$"
-    r"|^[ \t]*底本[：:]",
+    r"|^[ \t]*底本[：:]"
+    r"|^[ \t]*(?:Uncopyright|About this digital edition|This web edition published by:?)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
 _OWN_MARK = re.compile(rf"[ \t]*{_STARS}(?:END OF|START)", re.IGNORECASE)
 _LICENCE = re.compile(
     rf"{_PG}|gutenberg-tm|public domain|\be-?texts?\b|small print|copyright|licen[cs]|donation|\bebook #|release date"
+    r"|creative commons|digital library|volunteers"
     r"|character set|produced by|posting date|faded ?page|distributed proofread|very few restrictions",
     re.IGNORECASE,
 )
@@ -114,7 +117,7 @@ def _fenced(text: str) -> tuple[int, int]:
         if opens and not starts and before - after > best[1] - best[0]:
             best = (after, before)
     start, end = best
-    if start == 0 and re.search(_PG, text[:_HEAD], re.IGNORECASE):
+    if start == 0 and re.search(_LIBRARIES, text[:_HEAD], re.IGNORECASE):
         start = _unmarked(text, end)
     return start, end
 
@@ -163,6 +166,7 @@ _CREDIT = re.compile(
     r"|note: .{0,40}(?:project gutenberg|images of the original))"
     rf"|{_PG}|distributed proofread|gutenberg\.(?:org|net)|feedbooks\.com|standardebooks\.org|liberliber\.it"
     r"|ebooksgratuits|www\.gutenberg|archive\.org/details|digital copy of a book that was preserved|fadedpage\.com"
+    r"|creativecommons\.org|creative commons|exported from wikisource|ebooks@adelaide"
     r"|wikisource\.org|gallica\.bnf|lib\.ru|royallib|litres\.ru|литрес|strictly for personal use",
     re.IGNORECASE,
 )

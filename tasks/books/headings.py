@@ -24,7 +24,7 @@ _DIGITS = r"\d{1,3}"
 _NUMERAL = (
     rf"(?:n[.ro°º]{{0,3}}\s*)?(?:{_DIGITS}|{_ROMAN})(?:ers?|ères?|i?ème|me|st|nd|rd|th|[eºª°aoй]|-?(?:[аоы]?[йяе]))?"
 )
-_CJK_DIGITS = "〇零一二三四五六七八九十百千两兩廿卅壱弐参０-９0-9"
+_CJK_DIGITS = "〇零一二三四五六七八九十百千两兩廿卅壱弐参壹贰貳叁叄參肆伍陆陸柒捌玖拾０-９0-9"
 
 
 def _joined(units: str, joint: str) -> str:
@@ -101,11 +101,11 @@ _TENS = (
 )
 _ANY = rf"(?:(?:{_TENS}) )*[^\W\d_]+(?:['’][^\W\d_]+)?"  # a word, where the word for chapter means nothing else
 _LANGUAGES = (
-    _Language(r"chapter|book|part|volume|vol\.|stave|canto|letter|act|section", ENGLISH),
+    _Language(r"chap(?:ter|\.)|ch\.|book|part|volume|vol\.|stave|canto|letter|act|section", ENGLISH),
     _Language(r"kapitel|capitel|buch|teil|theil|band|abschnitt|aufzug|brief|gesang", GERMAN),
-    _Language(r"chapitre|livre|partie|tome|lettre|acte|chant", FRENCH),
-    _Language(r"cap[íi]tulo|parte|libro|tomo|carta|acto|jornada", SPANISH),
-    _Language(r"capitolo|capo|parte|libro|tomo|lettera|atto|canto", ITALIAN),
+    _Language(r"chap(?:itre|\.)|livre|partie|tome|lettre|acte|chant", FRENCH),
+    _Language(r"cap(?:[íi]tulo|\.)|parte|libro|tomo|carta|acto|jornada", SPANISH),
+    _Language(r"cap(?:itolo|\.)|capo|parte|libro|tomo|lettera|atto|canto", ITALIAN),
     _Language(r"cap[íi]tulo|parte|livro|tomo|carta|ato", PORTUGUESE),
     _Language(r"глава|часть|книга|том|действие|письмо|раздел|песнь", RUSSIAN),
     _Language(r"hoofdstuk|deel|boek", DUTCH),
@@ -125,11 +125,11 @@ _LABEL, _LABEL_AFTER = (
     re.compile("|".join(each.pattern for each in patterns), re.IGNORECASE) for patterns in (_FORWARD, _BACKWARD)
 )
 _CJK_LABEL = re.compile(
-    rf"(?:第\s*[{_CJK_DIGITS}]{{1,7}}\s*[章回卷巻节節話话部篇編编集幕折夜]|[卷巻]之?[{_CJK_DIGITS}]{{1,4}}"
-    rf"|その[{_CJK_DIGITS}]{{1,3}}|其の?[{_CJK_DIGITS}]{{1,3}}|제\s*\d{{1,3}}\s*[장부화권편회막])"
+    rf"(?:(?:正文\s*)?第\s*[{_CJK_DIGITS}]{{1,7}}\s*[章回卷巻节節話话部篇編编集幕折夜]|[卷巻]之?[{_CJK_DIGITS}]{{1,4}}"
+    rf"|[{_CJK_DIGITS}]{{1,4}}の[巻章]|その[{_CJK_DIGITS}]{{1,3}}|其の?[{_CJK_DIGITS}]{{1,3}}|제\s*\d{{1,3}}\s*[장부화권편회막])"
 )
 _CJK_LONE = re.compile(
-    "序|序[章言文曲幕]|前言|楔子|引子|[尾終终]声|尾聲|[終终]章|后记|後記|结语|跋|番外.{0,8}|[上中下][卷巻部篇編]|プロローグ|エピローグ|はじめに|おわりに|あとがき|まえがき"
+    "序|序[章言文曲幕]|前言|楔子|引子|[尾終终]声|尾聲|[終终]章|后记|後記|结语|跋|番外.{0,8}|[上中下][卷巻部篇編]?|プロローグ|エピローグ|はじめに|おわりに|あとがき|まえがき"
 )
 _WORDS = names(
     "prologue epilogue preface foreword afterword introduction conclusion postscript prolog epilog vorwort nachwort"
@@ -218,10 +218,20 @@ def _labelled(text: str) -> Iterator[int]:
     all_lines = list(lines(text))
     for number, (start, line) in enumerate(all_lines):
         if line and start and len(line) <= MAX_HEADING:
+            line = _undecorated(line)
             after = all_lines[number + 1].text if number + 1 < len(all_lines) else ""
             if _heads(line, bool(before), bool(after)):
                 yield start
         before = line
+
+
+_DECORATION = "_*[]=~ \t"
+_SPACED = re.compile(r"(?<!\S)(?:[^\W\d_] ){4,}[^\W\d_](?!\S)")
+
+
+def _undecorated(line: str) -> str:
+    """Return a line without the marks around it, such as italics', and without spaces between all letters of a word."""
+    return _SPACED.sub(lambda match: match.group().replace(" ", ""), line.strip(_DECORATION))
 
 
 def _heads(line: str, before: bool, after: bool) -> bool:

@@ -415,3 +415,47 @@ def test_run_files_and_commands_read_alike(tmp_path):
     file = written(tmp_path / "rows.jsonl", GOOD, {**GOOD, "prompt": "Other.", "annotator": "bob"})
     assert read_feedback(file, 3).rated == RecordedPreferences(str(file), 3).rated()
     assert isinstance(read_feedback(file, 3).rated[0].feedback.answer, Comparison | Ranking)
+
+
+ASKED, FINE, POOR = (
+    [{"role": role, "content": text}]
+    for role, text in (("user", "Say."), ("assistant", "Fine."), ("assistant", "Poor."))
+)
+
+
+@pytest.mark.parametrize("kept_as", [json.dumps, repr])
+def test_messages_that_a_table_keeps_as_texts_are_messages(tmp_path, kept_as):
+    apart = read(tmp_path, {"prompt": ASKED, "chosen": FINE, "rejected": POOR})
+    texts = read(tmp_path, {"prompt": kept_as(ASKED), "chosen": kept_as(FINE), "rejected": kept_as(POOR)})
+    assert texts.rated == apart.rated
+
+
+def test_a_text_that_only_looks_like_messages_stays_a_text(tmp_path):
+    row = {"prompt": "Say.", "chosen": '[{"a": 1}]', "rejected": '{"role": 1'}
+    assert chosen_text(read(tmp_path, row).rated[0]) == '[{"a": 1}]'
+
+
+def test_roles_in_capitals_are_the_same_roles(tmp_path):
+    whole = [[{**turn, "role": turn["role"].title()} for turn in (*ASKED, *reply)] for reply in (FINE, POOR)]
+    reading = read(tmp_path, {"chosen": whole[0], "rejected": whole[1]})
+    assert reading.rated[0].request.view.prompt == "Say."
+
+
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ({"score_chosen": 1, "score_rejected": 2.5}, "`score_chosen` is below `score_rejected` in 1 of 1 rows"),
+        ({"images": ["a.png"]}, "`images` holds media in 1 row: not shown"),
+        ({"rater": "r7"}, "`rater` may name who judged, but is not read"),
+    ],
+)
+def test_what_a_column_says_against_the_reading_is_guessed_aloud(tmp_path, more, note):
+    reading = read(tmp_path, {"prompt": "Say.", "chosen": "Fine.", "rejected": "Poor.", **more})
+    assert [each for each in reading.guesses if each.startswith(note)]
+
+
+@pytest.mark.parametrize(
+    "more", [{"score_chosen": 2.5, "score_rejected": 1}, {"images": []}, {"rater": "r7", "annotator": "ann"}]
+)
+def test_columns_that_say_nothing_against_the_reading_are_not_noted(tmp_path, more):
+    assert not read(tmp_path, {"prompt": "Say.", "chosen": "Fine.", "rejected": "Poor.", **more}).guesses

@@ -227,3 +227,27 @@ def test_a_story_that_has_such_a_line_loses_no_more_than_the_line(tmp_path: Path
 def test_a_story_that_speaks_of_the_library_keeps_what_stands_before(tmp_path: Path) -> None:
     text = f"CHAPTER I\n\n{STORY[:600]}\n\nShe had found it on Project Gutenberg.\n\n{LONG}"
     assert kept(tmp_path, text).startswith("CHAPTER I\n\nThe ferry left at 0.")
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "This edition is under a Creative Commons licence; see creativecommons.org.",
+        "Exported from Wikisource on the 29th of November",
+        "* A Distributed Proofreaders Canada eBook *\n\nThis eBook comes with very few restrictions, which are these.",
+    ],
+)
+def test_what_other_libraries_set_before_a_story_is_no_part_of_it(tmp_path: Path, begins: str) -> None:
+    assert kept(tmp_path, f"{begins}\n\n{STORY}") == STORY
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "Uncopyright\n\nThe makers believe that all of this is in the public domain.",
+        "About this digital edition\n\nIt was made by volunteers for a digital library.",
+        "This web edition published by:\n\nA Library",
+    ],
+)
+def test_what_other_libraries_set_behind_a_story_is_no_part_of_it(tmp_path: Path, ends: str) -> None:
+    assert kept(tmp_path, f"{STORY}\n\n{ends}") == STORY

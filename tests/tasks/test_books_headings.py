@@ -17,11 +17,12 @@ def book(heads: list[str], prose: str = PROSE, apart: str = "\n\n") -> str:
 
 
 HEADS = {
-    "English": ["CHAPTER I", "Chapter the Second", "Chapter 3. Of ferries", "THE FOURTH BOOK", "Part Five", "Epilogue"],
+    "English": ["CHAPTER I", "Chapter the Second", "Chapter 3. Of ferries", "THE FOURTH BOOK", "Part Five", "Epilogue",
+                "CHAP. VI.", "Ch. 7", "_Chapter 8_", "[Chapter 9]", "C H A P T E R  X"],
     "German": ["Erstes Kapitel", "Zweites Kapitel", "Kapitel 3", "4. Kapitel", "KAPITEL V: Die Fähre", "Dritter Teil",
                "Einundzwanzigstes Kapitel", "Siebzehntes Kapitel", "Kapitel Zwölf", "Nachwort"],
     "French": ["Chapitre premier", "CHAPITRE II", "Première partie", "Chapitre 3. Le bac", "Deuxième partie",
-               "Chapitre vingt et unième", "Chapitre Ier", "Livre troisième", "Épilogue"],
+               "Chapitre vingt et unième", "Chapitre Ier", "Livre troisième", "CHAP. IV.", "Épilogue"],
     "Spanish": ["Capítulo primero", "CAPÍTULO II", "Capitulo 3", "Primera parte", "Capítulo décimo tercero",
                 "Capítulo XXI. La barca", "Prólogo"],
     "Italian": ["Capitolo primo", "CAPITOLO II", "Parte prima", "Capitolo ventesimo", "Capitolo decimo terzo",
@@ -34,8 +35,9 @@ HEADS = {
     "Polish": ["Rozdział pierwszy", "ROZDZIAŁ II", "Rozdział 3"],
     "Hungarian": ["Első fejezet", "II. fejezet", "3. fejezet"],
     "Greek": ["Κεφάλαιο πρώτο", "ΚΕΦΑΛΑΙΟ 2", "Κεφάλαιο τρίτο"],
-    "Chinese": ["第一章", "第二章　渡船", "第三回 老人與狗", "第１２章", "卷二", "第一百零三章 渡船", "尾声", "楔子"],
-    "Japanese": ["第一章", "第二話　渡し舟", "第三節", "その四", "プロローグ", "あとがき"],
+    "Chinese": ["第一章", "第二章　渡船", "第三回 老人與狗", "第１２章", "卷二", "第一百零三章 渡船", "尾声", "楔子",
+                "第壹章", "正文 第二章 渡船"],
+    "Japanese": ["第一章", "第二話　渡し舟", "第三節", "その四", "プロローグ", "あとがき", "一の巻", "下"],
     "Korean": ["제1장", "제 2 장 나룻배"],
 }  # fmt: skip
 
