@@ -180,20 +180,25 @@ WORLDS: Mapping[str, Callable[[int], World]] = {
 
 def figures(part: str, curves: Mapping[str, Sequence[Curve]]) -> list[Row]:
     """Return the figures of a world: minutes to 95 %, regret-minutes against information and random, coverage."""
-    rows = []
-    minutes = {way: np.array([curve.until_enough() for curve in found]) for way, found in curves.items()}
     regret = {way: np.array([curve.regret_minutes() for curve in found]) for way, found in curves.items()}
-    for way in curves:
-        low, high = np.quantile(minutes[way], [0.25, 0.75])
-        rows.append(Row(part, f"minutes to 95 %, {way}: median (quartiles)", float(np.median(minutes[way])), low, high))
-        rows.append(_ratio(part, f"regret-minutes, {way} by random", regret[way], regret["random"], None))
-    if part == "exchangeable":
-        return [*rows, _ratio(part, "regret-minutes, value by random", regret["value"], regret["random"], 1.05)]
+    rows = [
+        _ratio(part, f"regret-minutes, {way} by random", found, regret["random"], None)
+        for way, found in regret.items()
+        if way not in ("random", "value")
+    ]
+    by_random = 1.05 if part == "exchangeable" else None
+    rows.append(_ratio(part, "regret-minutes, value by random", regret["value"], regret["random"], by_random))
+    if part == "exchangeable":  # played for the first minutes alone
+        return rows
+    minutes = {way: np.array([curve.until_enough() for curve in found]) for way, found in curves.items()}
+    for way, found in minutes.items():
+        low, high = np.quantile(found, [0.25, 0.75])
+        rows.append(Row(part, f"minutes to 95 %, {way}: median (quartiles)", float(np.median(found)), low, high))
     rows.append(_ratio(part, "regret-minutes, value by information", regret["value"], regret["information"], 0.85))
     for other, line in (("information", 0.8), ("random", 1 / 3)):
-        found = float(np.median(minutes["value"]) / np.median(minutes[other]))
+        ratio = float(np.median(minutes["value"]) / np.median(minutes[other]))
         told = f"at most {line:.3f}"
-        rows.append(Row(part, f"median minutes, value by {other}", found, pass_line=told, passed=found <= line))
+        rows.append(Row(part, f"median minutes, value by {other}", ratio, pass_line=told, passed=ratio <= line))
     covered = np.array([curve.covered for curve in curves["value"]])
     spread = 1.96 * covered.std(ddof=1) / np.sqrt(len(covered)) if len(covered) > 1 else np.nan
     mean = float(covered.mean())
