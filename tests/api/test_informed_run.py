@@ -91,3 +91,17 @@ def test_a_text_of_ones_own_is_scored_beside_the_source(tmp_path: Path) -> None:
         said = run.score("mauve red.")
         assert (said.own.mean, said.composed.mean) == pytest.approx((0.8, 0.2))
         assert run.score("red").composed.mean == pytest.approx(0.8)
+
+
+def test_a_model_of_claims_is_fitted_and_has_a_say_in_a_text_of_ones_own(tmp_path: Path) -> None:
+    parts: dict[str, Any] = toys(policy={"plugin": Inventing(False), "outputs": 2, "root_outputs": 2})
+    informed = {"plugin": "rrm.compose.composers:Informed"}
+    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": informed}, quiet=True)
+    [target] = report.targets
+    assert target.chosen is not None
+    with rrm.load(tmp_path, reward=LearnsNothing(), policy=Inventing(nothing_else=False)) as run:
+        claims = [each for each in run.models() if each.place.subject == "claims"]
+        assert [each.ratings > 0 for each in claims] == [True]
+        said = run.score(target.chosen.text)
+        assert said.composed.mean == pytest.approx(target.chosen.composed)  # by both models, as in the run
+        assert said.composed.mean != pytest.approx(0.2)  # which the level's model says alone

@@ -10,7 +10,7 @@ from rrm.compose.align import Aligner
 from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.compose.composers import Informed
 from rrm.compose.provenance import read_back, traced
-from rrm.core.claims import Chain, Quote, chains
+from rrm.core.claims import Chain, Claim, Claims, Origin, Quote, chains
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext
@@ -158,3 +158,14 @@ def test_a_view_read_back_has_the_sources_words_and_strikes_what_leads_nowhere()
 
 def test_the_informed_composer_takes_the_scores_that_it_is_handed() -> None:
     assert Informed().reads_back and not Informed().needs_anchor
+
+
+def test_a_root_all_of_whose_parts_failed_leads_nowhere() -> None:
+    assert read_back(View("Tell.", (), 20), {}, {}, "Anna slept.") is None
+
+
+def test_ways_that_end_in_a_stretch_without_words_are_struck() -> None:
+    leaf = Output("leaf", "Anna slept.", "p", 0)
+    claims = Claims(leaf.id, (Claim(Span(0, 11), (Origin(None, Span(11, 14), 1.0),)),))  # spaces that no leaf covers
+    view = View("Tell.", (Passage(leaf.text, "leaf", leaf.id),), 20)
+    assert read_back(view, {leaf.id: claims}, {leaf.id: leaf}, "Anna slept.   Ben woke.") is None
