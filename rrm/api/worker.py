@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, cast
 
@@ -98,11 +97,6 @@ class Models:
         self._parts, self.folder = parts, folder
         self._loaded: dict[str, RewardModel] = {}
 
-    @cached_property
-    def name(self) -> str:
-        """Covers all that a fit depends on beside its ratings."""
-        return str(self._parts.learner.name)
-
     def load(self, fitted: Fitted) -> RewardModel:
         """Return a model on record; raise StoreError if its files are gone or changed."""
         if fitted.digest not in self._loaded:
@@ -117,6 +111,10 @@ class Models:
             return self._parts.claim_learner
         return self._parts.split_learner if place.subject == "split" else self._parts.learner
 
+    def _named(self, place: Place) -> tuple[str, str]:
+        """Return where the run file names the learner of a place's models, and the learner's name."""
+        return "[splits.reward]" if place.subject == "split" else "[reward]", self._learner(place).name
+
     def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
         """Fit a job's model; where that fails, raise an error that names the learner, the place and the role.
 
@@ -124,6 +122,7 @@ class Models:
         """
         below, before = (None if each is None else self.load(each) for each in (job.below, job.before))
         start = Start(below, before, job.others)
+        table, name = self._named(job.place)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:
             model = self._learner(job.place).fit(ratings, start, job.place, job.seed, workspace)
@@ -133,29 +132,31 @@ class Models:
             known = isinstance(error, RrmError)
             kind, cause = (type(error), str(error)) if known else (PluginError, _cause(error))
             where = "" if cause.startswith(job.title) else f" at {job.title}"
-            raise kind(f"[reward] {self.name} failed{where}: {cause}") from error
+            raise kind(f"{table} {name} failed{where}: {cause}") from error
         if not isinstance(model, RewardModel):
-            raise PluginError(f"[reward] {self.name} must return a reward model, got {type(model).__name__}")
+            raise PluginError(f"{table} {name} must return a reward model, got {type(model).__name__}")
         return model
 
     def predict(self, model: RewardModel, groups: Sequence[Group]) -> list[Prediction]:
         """Return a prediction for each group; raise PluginError, naming the learner, for anything else."""
+        table, name = self._named(groups[0].place if groups else Place())
+        which = f"{table} the model that {name} fitted"
         try:
             found = model.predict(groups)
         except FATAL:
             raise
         except Exception as error:
             cause = str(error) if isinstance(error, RrmError) else _cause(error)
-            raise PluginError(f"[reward] the model that {self.name} fitted cannot be used: {cause}") from error
+            raise PluginError(f"{which} cannot be used: {cause}") from error
         if not isinstance(found, Sequence) or not all(isinstance(each, Prediction) for each in found):
-            raise PluginError(f"[reward] the model that {self.name} fitted must return a list of Predictions")
+            raise PluginError(f"{which} must return a list of Predictions")
         if len(found) != len(groups):
             few = f"{len(found)} predictions for {len(groups)} groups"
-            raise PluginError(f"[reward] the model that {self.name} fitted returned {few}")
+            raise PluginError(f"{which} returned {few}")
         for each, group in zip(found, groups, strict=True):
             if each.k != len(group.outputs):
                 scored = f"{each.k} outputs of {len(group.outputs)}"
-                raise PluginError(f"[reward] the model that {self.name} fitted scores {scored}")
+                raise PluginError(f"{which} scores {scored}")
         return list(found)
 
     def read_back(self, source: str, nodes: Sequence[tuple[ReadBack, tuple[str, ...]]]) -> list[Prediction]:

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import chapters
 from benchmarks.chapters import Novel, evenly, read_novel
-from benchmarks.decomposers import Row, exact, main, planted, single
+from benchmarks.decomposers import Row, _book_run, exact, main, planted, single
+from rrm.api.runfile import run_file
 
 
 def novel_in(folder: Path) -> Path:
@@ -66,6 +67,17 @@ def test_exactness_holds_on_a_few_units() -> None:
     rows = exact([5], quick=True)
     assert len(rows) == 6
     assert all(row.passed for row in rows)
+
+
+def test_runs_on_books_differ_in_the_decomposer_and_how_it_learns_alone() -> None:
+    names = ("from outlines", "from outcomes", "fixed chunks")
+    outlines, outcomes, chunks = (run_file(_book_run(name, 11, 20, 500.0)) for name in names)
+    assert outlines.rater == outcomes.rater == chunks.rater
+    assert outlines.target == outcomes.target == chunks.target
+    assert (outlines.rounds, outcomes.rounds, chunks.rounds) == (2, 2, 2)
+    assert outlines.splits is not None and outlines.splits.rater is not None
+    assert outcomes.splits is not None and outcomes.splits.rater is None
+    assert chunks.splits is None and chunks.decomposer.plugin == "decomposers.chunks:Chunks"
 
 
 def test_rows_are_written_as_json(
