@@ -13,6 +13,7 @@ from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
+from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row, present
 
 LONGEST_LABEL = 80
@@ -27,6 +28,9 @@ BESIDE = (
 PICTURES = ("images", "image", "videos", "audios")
 RATERS = ("rater", "rater_id", "annotator_id", "worker", "worker_id", "judge", "labeler", "evaluator")
 """Columns in which others name who judged."""
+
+NOTHINGS = frozenset(("nan", "NaN", "None", "null", "NULL", "<NA>", "undefined"))
+"""What programs write in the place of a text that is missing."""
 
 SCORED = tuple(
     pair
@@ -60,6 +64,7 @@ class Survey:
     tools: int = 0
     pictures: Counter[str] = field(default_factory=Counter)
     contradicted: Counter[str] = field(default_factory=Counter)
+    nothings: int = 0
     raters: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     broken: int = 0
@@ -81,6 +86,7 @@ class Survey:
         self.pictures.update(column for column in PICTURES if row.get(column))
         self.raters.update(column for column in RATERS if column in row and isinstance(row[column], str | int | float))
         self._add_contradictions(row)
+        self.nothings += any(each in NOTHINGS for each in map(row.get, output_columns(row)) if isinstance(each, str))
         self._add_broken_words(row)
         self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
         if (margin := number(row.get("margin"))) is not None:
@@ -194,7 +200,8 @@ class Survey:
             f"{said} in {n:,} of {self.rows:,} rows: chosen is taken for the better all the same"
             for said, n in self.contradicted.items()
         ]
-        tools += pictures + contradicted
+        nothings = [f'texts that say "nan", "None" or the like: in {self.nothings:,} rows; read as words']
+        tools += pictures + contradicted + (nothings if self.nothings else [])
         return [*self._on_source(), *self._on_prompts(), *tools, *unread, *(broken if self.broken else [])]
 
     def on_levels(self) -> list[str]:

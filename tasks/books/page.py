@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,8 +29,9 @@ _CONTENTS_TYPES = names("toc toc-brief landmarks page-list pagelist loi lot lov 
 _EDITION_TYPES = names("copyright-page imprint colophon other-credits")
 _EDITION_CLASSES = names("pg-boilerplate pgheader pgfooter")
 _EDITION_IDS = names("pg-header pg-footer pg-machine-header")
+_PARAGRAPHS = names("p li dd div aside")
 _PAGE_TYPES = names("pagebreak")
-_PAGE_CLASS = re.compile(r"page[-_]?(?:break|num(?:ber)?|no)s?|pgnum|pgno|pagination|pn")
+_PAGE_CLASS = re.compile(r"page(?:[-_]?(?:break|num(?:ber)?|no)s?)?|pgnum|pgno|pagination|pn")
 _PAGE = re.compile(
     r"[\[({|\s]*(?:(?:p(?:g|p|age|ágina|agina)?|s(?:eite)?|стр)\b\.?\s*)?[\divxlcdm]{1,7}[a-z]?[\])}|\s]*",
     re.IGNORECASE,
@@ -46,7 +48,7 @@ _BACK = re.compile(r"[\s↩︎↑⤴^←\ufe0e]+|\[?\s*(?:back|return|zurück|re
 _AFTER_WORD = re.compile(r"(?:[^\W\d_]{4,}|[.,;:!?…\"'”’»)\]。、」』])$")
 
 _CAP_CLASS = re.compile(
-    r"drop[-_]?cap[\w-]*|.*dropcap.*|l?ett?rines?|initials?|first-?letter|capital|versal|lettrine.*"
+    r"drop(?:ped|[-_]?letter)?|drop[-_]?cap[\w-]*|.*dropcap.*|l?ett?rines?|initials?|first-?letter|capital|versal|lettrine.*"
 )
 _CAP_ALT = re.compile(
     r"(?:(?:drop ?cap(?:ital)?|(?:decorat|ornament)\w*|letter|initial|capital|lettrine|initiale?)\W+)+(\w)", re.I
@@ -258,13 +260,13 @@ class Page:
             return "hidden" if element.text else None
         if types & _MARK_TYPES or tag in ("noteref", "annoref") or self._is_mark(element):
             return "mark"
-        if (
-            types & _PAGE_TYPES or tag == "pagenum" or any(_PAGE_CLASS.fullmatch(name) for name in classes)
-        ) and element.text:
-            return "page" if _PAGE.fullmatch(element.text) else None
+        if self._is_page(element):
+            return "page"
         if tag == "body" or tag == "html":
             types = types - _NOTE_TYPES
         if types & _NOTE_TYPES or tag == "note" or (tag in BLOCKS and classes & _NOTE_CLASSES):
+            return "note"
+        if tag in _PARAGRAPHS and self._is_note(element):
             return "note"
         if types & _CONTENTS_TYPES or tag == "nav":
             return "contents" if element.text else None
@@ -273,9 +275,28 @@ class Page:
         return None
 
     def _is_page(self, element: Element) -> bool:
-        if element.tag == "pagenum" or element.types & _PAGE_TYPES:
-            return True
-        return any(_PAGE_CLASS.fullmatch(name) for name in element.classes)
+        """Say whether an element is a page's number, by its name and its text: whole pages are so named, too."""
+        named = element.tag == "pagenum" or bool(element.types & _PAGE_TYPES)
+        named = named or any(_PAGE_CLASS.fullmatch(name) for name in element.classes)
+        return named and bool(element.text) and _PAGE.fullmatch(element.text) is not None
+
+    def _is_note(self, element: Element) -> bool:
+        """Say whether a paragraph is a note by its links: its mark leads to the mark that leads to it."""
+        first = next((each for each in element.children if not isinstance(each, str) or each.strip()), None)
+        while isinstance(first, Element) and first.tag in ("sup", "span", "p"):
+            first = next((each for each in first.children if not isinstance(each, str) or each.strip()), None)
+        if not isinstance(first, Element) or first.tag != "a" or not _MARK.fullmatch(first.text):
+            return False
+        here = {element.attributes.get("id"), first.attributes.get("id")} - {None}
+        back = self._marks.get(first.attributes.get("href", "").partition("#")[2])
+        return back in here and len(element.text) > len(first.text)
+
+    @cached_property
+    def _marks(self) -> Mapping[str, str]:
+        """The marks of the page that lead to a place in it: that place's id, by the mark's own."""
+        marks = (each for each in self._root.elements() if each.tag == "a" and _MARK.fullmatch(each.text))
+        known = ((each.attributes.get("id", ""), each.attributes.get("href", "")) for each in marks)
+        return {own: place[1:] for own, place in known if own and place.startswith("#")}
 
     def _is_hidden(self, element: Element) -> bool:
         attributes = element.attributes
@@ -283,7 +304,11 @@ class Page:
             return True
         if "style" in attributes and _STYLE_HIDES.search(attributes["style"]):
             return True
-        if element.classes & _HIDDEN_CLASSES or (element.tag == "dialog" and "open" not in attributes):
+        if (
+            element.classes & _HIDDEN_CLASSES
+            or element.tag == "del"
+            or (element.tag == "dialog" and "open" not in attributes)
+        ):
             return True
         return bool(self._styles.hidden) and not element.selectors.isdisjoint(self._styles.hidden)
 

@@ -43,16 +43,31 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ('<p>It <span class="pagenum">[Pg 12]</span>rained.</p>', "It rained."),
         ('<div class="pagenumber">xii</div><p>It rained.</p>', "It rained."),
         ('<div class="pagebreak"><p>It rained all day.</p></div>', "It rained all day."),
+        ('<p>It <span class="page" id="p14">14</span>rained.</p>', "It rained."),
+        ('<div class="page"><p>It rained all day.</p></div>', "It rained all day."),
         # hidden
         ('<p hidden="hidden">No.</p><p style="color:red; display: none">No.</p><p>It rained.</p>', "It rained."),
         ('<p>It <span style="visibility:hidden">never </span>rained.</p>', "It rained."),
         ('<p class="gone">No.</p><p class="there">It rained.</p>', "It rained."),
         ('<p>It <span class="sr-only">surely </span>rained.</p>', "It rained."),
+        ("<p>It <del>snowed</del><ins>rained</ins>.</p>", "It rained."),
         # drop caps
         ('<p><img src="o.png" alt="O"/>nce it rained.</p>', "Once it rained."),
         ('<p><span class="dropcap">O</span>nce it rained.</p>', "Once it rained."),
         ('<p><span class="drop-cap">T</span> he rain fell.</p>', "The rain fell."),
         ('<div class="dropcap">T</div><p>HE rain fell.</p>', "THE rain fell."),
+        ('<div class="drop">T</div><p>he rain fell.</p>', "The rain fell."),
+        # notes known by their links alone
+        (
+            '<p>It rained.<a id="r" href="#n">*</a> It stopped.</p><p id="n"><a href="#r">*</a> In the north.</p>',
+            "It rained. It stopped.",
+        ),
+        (
+            '<p>It rained.<sup><a id="r" href="#n">1</a></sup></p>'
+            '<ol><li><sup><a id="n" href="#r">1</a></sup> North.</li></ol>',
+            "It rained.",
+        ),
+        ('<p id="c"><a href="#t">1</a> It rained.</p><p><a id="t" href="#d">1</a> Go.</p>', "1 It rained.\n\n1 Go."),
         ('<div><img src="t.png" alt="Drop cap T"/></div><p>he rain fell.</p>', "The rain fell."),
         ('<p><span class="dropcap">A</span> long rain fell.</p>', "A long rain fell."),
         ('<p><span class="dropcap">“I</span>t rained.”</p>', "“It rained.”"),
