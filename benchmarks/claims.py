@@ -477,11 +477,11 @@ def marks(models: Models) -> Iterator[Figure]:
 
 
 def by_reviewer() -> Iterator[tuple[str, tuple[str, str, int], str, bool]]:
-    """Yield source, claim, reviewer and whether the claim is marked."""
+    """Yield question, claim, reviewer and whether the claim is left without a mark."""
     for each in reviews("validation"):
         touched = {at for mark in each.marks.marks for at in about(each.summary, Span(*mark))}
         for at in range(len(claim_spans(each.summary))):
-            yield each.place, (each.place, each.system, at), each.reviewer, at in touched
+            yield each.place, (each.place, each.system, at), each.reviewer, at not in touched
 
 
 def judgement(row: Rated) -> Judged:
@@ -592,7 +592,8 @@ def choices(
             gain = (float((right - other).mean()), *more)
         ends = interval(right, clusters, lambda drawn: float(drawn.mean()))
         common = (len(outcome), len(set(clusters)), float(outcome.mean()))
-        yield Figure(name, predictor, *common, float(right.mean()), *ends, *gain, nll(value, outcome))
+        sure = set(np.unique(value)) <= {0.0, 0.5, 1.0}  # a rule that gives no probabilities
+        yield Figure(name, predictor, *common, float(right.mean()), *ends, *gain, None if sure else nll(value, outcome))
 
 
 # ---- the table ----
