@@ -49,32 +49,39 @@ def rate(desk: SqlDesk, person: str, chance: Random, patience: float, seen: list
         lease = desk.claim(person)
         since = time.time()
         if lease is not None:
-            seen.append(deal_with(desk, lease, since, chance, f"{person} {number}"))
+            seen += deal_with(desk, lease, since, chance, f"{person} {number}")
         elif all(level.complete == level.items for level in desk.progress()):
             return
         else:
             time.sleep(0.02)
 
 
-def deal_with(desk: SqlDesk, lease: Lease, since: float, chance: Random, key: str) -> Tenure:
-    """Do what a rater may do with an item that is theirs, and return what came of it."""
-    item, person, what = lease.first.request.id, lease.person, chance.random()
+def deal_with(desk: SqlDesk, lease: Lease, since: float, chance: Random, key: str) -> list[Tenure]:
+    """Do what a rater may do with a sheet that is theirs, and return what came of each of its items."""
+    person, what = lease.person, chance.random()
+
+    def ended(until: float, how: str) -> list[Tenure]:
+        return [Tenure(each.request.id, person, since, until, how) for each in lease.questions]
+
+    def answers(of: Lease, better: int | None) -> list[Submission]:
+        return [Submission(Comparison(better), each.shown, 1.0) for each in of.questions]
+
     if 0.01 < what < 0.015:  # go away, and come back too late
         time.sleep(max(0.0, lease.expires - time.time()) + 0.01)
     until = time.time()
     try:
         if what < 0.01:
             desk.skip(person, lease.id, "not mine", key)
-            return Tenure(item, person, since, until, "skipped")
-        desk.submit(person, lease.id, [Submission(Comparison(chance.randrange(2)), lease.first.shown, 1.0)], key)
+            return ended(until, "skipped")
+        desk.submit(person, lease.id, answers(lease, chance.randrange(2)), key)
         if what > 0.99:
             again = desk.undo(person)
-            desk.submit(person, again.id, [Submission(Comparison(None), again.first.shown, 1.0)], f"{key} again")
-        return Tenure(item, person, since, float("inf"), "answered")
+            desk.submit(person, again.id, answers(again, None), f"{key} again")
+        return ended(float("inf"), "answered")
     except ConflictError:  # it ran out, on purpose or because the machine was busy
-        return Tenure(item, person, since, lease.expires, "expired")
+        return ended(lease.expires, "expired")
     except StoreError as error:
-        return Tenure(item, person, since, lease.expires, f"broken: {error}")  # nothing came of it: it is held
+        return ended(lease.expires, f"broken: {error}")  # nothing came of it: it is held
 
 
 def rate_together(desk: SqlDesk, persons: Sequence[str], seed: int, patience: float = 1800.0) -> list[Tenure]:

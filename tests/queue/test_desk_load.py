@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 
@@ -55,10 +56,17 @@ def open_naive_desk(folder: Path) -> SqlDesk:
     return NaiveDesk(open_database(folder, "append", 30.0), time.time, SystemRandom())
 
 
-def prepared(folder: Path, url: str | None, clients: int, items: int, overlap: int) -> tuple[list[str], list[Item]]:
-    """Make a run with so many raters and items; its leases run out after a second, for those who go away."""
+def prepared(
+    folder: Path, url: str | None, clients: int, items: int, overlap: int, sheet: int = 1
+) -> tuple[list[str], list[Item]]:
+    """Make a run with so many raters, and items on sheets of so many.
+
+    Its leases run out after a second, for those who go away.
+    """
     open_store(folder, url=url).close()
     wanted = work(*range(items), wanted=overlap)
+    if sheet > 1:
+        wanted = [replace(item, sheet=str(number // sheet)) for number, item in enumerate(wanted)]
     with open_desk(folder) as desk:
         persons = raters(desk, clients)
         desk.add_items(wanted)
@@ -78,8 +86,10 @@ def in_processes(folder: Path, persons: list[str], processes: int) -> list[Tenur
     return [Tenure(*each) for file in files for each in json.loads(file.read_text())]
 
 
-def check_load(folder: Path, url: str | None, clients: int, items: int, overlap: int, processes: int = 1) -> None:
-    persons, wanted = prepared(folder, url, clients, items, overlap)
+def check_load(
+    folder: Path, url: str | None, clients: int, items: int, overlap: int, processes: int = 1, sheet: int = 1
+) -> None:
+    persons, wanted = prepared(folder, url, clients, items, overlap, sheet)
     if processes > 1:
         seen = in_processes(folder, persons, processes)
     else:
@@ -131,6 +141,15 @@ def test_no_item_is_in_too_many_hands_with_raters_in_two_programs(tmp_path: Path
 @pytest.mark.slow
 def test_no_item_is_in_too_many_hands_with_32_raters_5000_items_and_overlap_3(tmp_path: Path, url: str | None) -> None:
     check_load(tmp_path, url, 32, 5000, 3)
+
+
+def test_no_item_on_a_sheet_is_in_too_many_hands_with_eight_raters_at_once(tmp_path: Path, url: str | None) -> None:
+    check_load(tmp_path, url, 8, 400, 2, sheet=4)
+
+
+@pytest.mark.slow
+def test_no_item_on_a_sheet_is_in_too_many_hands_in_four_programs(tmp_path: Path, url: str | None) -> None:
+    check_load(tmp_path, url, 32, 5000, 3, processes=4, sheet=5)
 
 
 @pytest.mark.slow
