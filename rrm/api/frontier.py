@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -281,4 +282,5 @@ def _law(method: str, points: Sequence[Optimised], anchor: Optimised) -> FittedL
     if len({kl for kl, _ in own}) < 4:
         return None
     law = choose_law([kl for kl, _ in own], [gain for _, gain in own])
-    return FittedLaw(law.form, law.alpha, law.alpha_interval, law.beta, law.beta_interval, law.peak)
+    peak = law.peak if law.peak < inf else None
+    return FittedLaw(law.form, law.alpha, law.alpha_interval, law.beta, law.beta_interval, peak)

@@ -45,14 +45,17 @@ class Stopping:
 
 @dataclass(frozen=True)
 class FittedLaw:
-    """A law of over-optimisation fitted to one method's gold, and the KL, in nats, at which its gold is greatest."""
+    """A law of over-optimisation fitted to one method's gold, and the KL, in nats, at which its gold is greatest.
+
+    `peak` is None where the law never falls.
+    """
 
     form: str
     alpha: float
     alpha_interval: Interval
     beta: float
     beta_interval: Interval
-    peak: float
+    peak: float | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def _said(frontier: Frontier) -> Sequence[str]:
     lines = [""]
     for method, law in frontier.laws.items():
         shape = "d (alpha - beta d)" if law.form == "best_of_n" else "d (alpha - beta ln d)"
-        peak = f"gold peaks at {law.peak:.2f} nats" if law.peak < 100 else "gold does not fall within 100 nats"
+        falls = law.peak is not None and law.peak < 100
+        peak = f"gold peaks at {law.peak:.2f} nats" if falls else "gold does not fall within 100 nats"
         low, high = law.beta_interval
         sure = "" if low > 0 else f"; beta may be 0 (95 % interval {low:.3f} to {high:.3f}), so no peak is shown"
         lines.append(

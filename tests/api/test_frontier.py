@@ -9,12 +9,12 @@ import pytest
 
 import rrm
 from rrm.api.adversary import adversary, adversary_text
-from rrm.api.frontier import METHODS, _stop, frontier
+from rrm.api.frontier import METHODS, _law, _stop, frontier
 from rrm.core.errors import InputError
 from rrm.core.protocols import Improved
 from rrm.core.values import Request
 from rrm.interchange.items import items_from
-from rrm.report.frontier import Frontier, Optimised, Stopping, frontier_html, frontier_text
+from rrm.report.frontier import Frontier, Optimised, Stopping, frontier_html, frontier_text, write_frontier
 from rrm.store.record import open_store
 from tests.scenarios import SMALL
 
@@ -146,6 +146,17 @@ def test_a_stop_is_forecast_from_what_role_select_says_above_the_anchor() -> Non
     assert _stop("x", points, optimised("anchor", 0.0, None)) is None
     unjudged = [optimised("x", kl, None) for kl in kls]
     assert _stop("x", unjudged, anchor) is None
+
+
+def test_a_law_that_never_falls_has_no_peak_and_can_be_written(tmp_path: Path, found: Frontier) -> None:
+    anchor = replace(optimised("anchor", 0.0, None), gold=0.2)
+    points = [replace(optimised("x", kl, None), gold=0.2 + 0.3 * kl**0.5 + 0.1 * kl) for kl in (0.1, 0.3, 0.7, 1.5)]
+    law = _law("x", points, anchor)
+    assert law is not None and law.peak is None
+    rising = replace(found, laws={"x": law})
+    write_frontier(rising, tmp_path)
+    assert json.loads((tmp_path / "frontier.json").read_text())["laws"]["x"]["peak"] is None
+    assert "gold does not fall within 100 nats" in frontier_text(rising)
 
 
 def test_a_run_without_that_judge_says_nothing_of_it(found: Frontier) -> None:
