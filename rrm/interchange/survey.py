@@ -39,6 +39,8 @@ SCORED = tuple(
 )
 """Columns in which collections keep how good the two texts of a pair are."""
 
+_TELLING = frozenset((*PICTURES, *RATERS, *(column for pair in SCORED for column in pair)))
+
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
@@ -83,11 +85,10 @@ class Survey:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
         self.tools += bool(row.get("tools"))
-        self.pictures.update(column for column in PICTURES if row.get(column))
-        self.raters.update(column for column in RATERS if column in row and isinstance(row[column], str | int | float))
-        self._add_contradictions(row)
-        self.nothings += any(each in NOTHINGS for each in map(row.get, output_columns(row)) if isinstance(each, str))
+        if _TELLING & row.keys():
+            self._add_telling(row)
         self._add_broken_words(row)
+        self._add_nothings(row)
         self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
@@ -105,6 +106,11 @@ class Survey:
             return
         read = {self.columns.prompt_column, self.columns.text_column, self.columns.source_column, prompt_column(row)}
         yield from (column for column in BESIDE if column in row and column not in read)
+
+    def _add_nothings(self, row: Row) -> None:
+        """Count the rows with an output that says that it is missing."""
+        said = {column for column, told in row.items() if isinstance(told, str) and told in NOTHINGS}
+        self.nothings += bool(said) and not said.isdisjoint(output_columns(row))
 
     def _add_broken_words(self, row: Row) -> None:
         """Count the rows with a text whose words are broken at line ends, as those of scans are."""
@@ -124,6 +130,12 @@ class Survey:
             before = len(self.prompts)
             self.prompts.add(hash(prompt))
             self.prompt_letters += len(prompt) * (len(self.prompts) > before)
+
+    def _add_telling(self, row: Row) -> None:
+        """Take into account what columns say against the reading that follows."""
+        self.pictures.update(column for column in PICTURES if row.get(column))
+        self.raters.update(column for column in RATERS if isinstance(row.get(column), str | int | float))
+        self._add_contradictions(row)
 
     def _add_contradictions(self, row: Row) -> None:
         """Count the rows in which the chosen text has the lower score, by the columns that say so."""
