@@ -267,7 +267,7 @@ def _stop(method: str, points: Sequence[Optimised], anchor: Optimised) -> Stoppi
     if len({kl for kl, _ in own}) < 4:
         return None
     found = stop(*zip(*own, strict=True))
-    return Stopping(found.kl, found.passed)
+    return Stopping(found.kl if found.forecast.peak < inf else None, found.passed)
 
 
 def _law(method: str, points: Sequence[Optimised], anchor: Optimised) -> FittedLaw | None:

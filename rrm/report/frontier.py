@@ -37,9 +37,12 @@ class Optimised:
 
 @dataclass(frozen=True)
 class Stopping:
-    """Where role select, which is not optimised against, forecasts the peak, in nats, and whether it was passed."""
+    """Where role select, which is not optimised against, forecasts the peak, in nats, and whether it was passed.
 
-    kl: float
+    `kl` is None where the peak is out of sight.
+    """
+
+    kl: float | None
     passed: bool
 
 
@@ -146,7 +149,8 @@ def _said(frontier: Frontier) -> Sequence[str]:
         )
     for method, found in frontier.stops.items():
         told = "has been passed" if found.passed else "lies further than was tried"
-        lines.append(f"{method}: by the judge of role select alone, the peak is at {found.kl:.2f} nats, and {told}")
+        peak = "no peak is in sight" if found.kl is None else f"the peak is at {found.kl:.2f} nats, and {told}"
+        lines.append(f"{method}: by the judge of role select alone, {peak}")
     lines += [f"{method}: {why}" for method, why in frontier.failed.items()]
     return lines if len(lines) > 1 else []
 
@@ -163,7 +167,7 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; --ink: #1c2126; --line: #c9ced4; --paper: #fff }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e8ea; --line: #4a5058; --paper: #16191c }} }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 60rem; padding: 0 1rem }}
+  max-width: 68rem; padding: 0 1rem }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
 div.wide {{ overflow-x: auto }}
 td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }}

@@ -146,6 +146,8 @@ def test_a_stop_is_forecast_from_what_role_select_says_above_the_anchor() -> Non
     assert _stop("x", points, optimised("anchor", 0.0, None)) is None
     unjudged = [optimised("x", kl, None) for kl in kls]
     assert _stop("x", unjudged, anchor) is None
+    rising = _stop("x", [optimised("x", kl, 0.4 + 0.1 * kl) for kl in kls], anchor)
+    assert rising == Stopping(None, False)
 
 
 def test_a_law_that_never_falls_has_no_peak_and_can_be_written(tmp_path: Path, found: Frontier) -> None:
@@ -162,4 +164,7 @@ def test_a_law_that_never_falls_has_no_peak_and_can_be_written(tmp_path: Path, f
 def test_a_run_without_that_judge_says_nothing_of_it(found: Frontier) -> None:
     assert found.stops == {} and {point.select for point in (found.anchor, *found.points)} == {None}
     told = frontier_text(replace(found, stops={"quantilizer": Stopping(2.25, True)}))
+    assert "by the judge of role select alone, no peak is in sight" in frontier_text(
+        replace(found, stops={"quantilizer": Stopping(None, False)})
+    )
     assert "quantilizer: by the judge of role select alone, the peak is at 2.25 nats, and has been passed" in told
