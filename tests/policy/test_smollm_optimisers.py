@@ -67,10 +67,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+BUDGETS = {"rating tokens": 20.0, "DPO": 2.0, "RLOO": 2.0}
+"""Nats a node; a rating that a model has not learned to stand behind costs nats by itself."""
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_smollm_learns_against_the_composed_score_within_its_budget(method: str, folder: Path) -> None:
-    found = rrm.optimize(folder, method, 2.0, by="composed", arguments=METHODS[method], outputs=4, most_nodes=4)
+    budget = BUDGETS[method]
+    found = rrm.optimize(folder, method, budget, by="composed", arguments=METHODS[method], outputs=4, most_nodes=4)
     told = found.to_json()
-    print(told)
-    assert isinstance(found.policy, LocalPolicy) and told["how"] == "estimated" and 0 < told["kl"] <= 2.0
+    assert isinstance(found.policy, LocalPolicy) and told["how"] == "estimated" and 0 < told["kl"] <= budget
     assert told["optimized"]["gold"] is not None and 0 <= told["optimized"]["proxy"] <= 1
