@@ -42,6 +42,12 @@ def template_marks(tokenizer: Any) -> TemplateMarks:
     return TemplateMarks(tuple(sorted(each for each in begins if each.strip())), end)
 
 
+def takes_system(tokenizer: Any) -> bool:
+    """Say whether a tokenizer's chat template shows what a system turn says, ahead of the user's turn."""
+    shown = _shown(tokenizer, [{"role": "system", "content": _SAID}, {"role": "user", "content": _REPLIED}])
+    return _SAID in shown and _REPLIED in shown.partition(_SAID)[2]
+
+
 def _shown(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False))

@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import share_source, without_dropout
 from rrm.backbone.layout import Tokens
-from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve
+from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve, whole
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError
 
@@ -148,9 +148,7 @@ def load_classifier(
             raise _unreadable(name, error) from error
     head = _head(name, model)
     missing = sorted(key for key in found["missing_keys"] if not key.startswith("base_model"))
-    trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.") and "pooler" not in key]
-    if trunk:
-        raise InputError(f"{name!r} is no whole checkpoint: it has no {', '.join(trunk[:3])}")
+    whole(name, [key for key in missing if key.startswith(f"{model.base_model_prefix}.")])
     if trained and missing:
         raise InputError(f"{name!r} is no trained reward model: it has no {', '.join(missing[:3])}")
     _set_pad(model, tokenizer)

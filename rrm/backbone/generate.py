@@ -15,10 +15,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jinja2.exceptions import TemplateError
 from torch import Tensor
 
-from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, precision_name, quiet, resolve
+from rrm.backbone.chat import takes_system
+from rrm.backbone.load import (
+    Checkpoint,
+    find_checkpoint,
+    first_line,
+    is_decoder,
+    precision_name,
+    quiet,
+    resolve,
+    whole,
+)
 from rrm.backbone.memory import in_memory
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError, LimitError
@@ -105,18 +114,18 @@ class Writer:
     def prompt(self, chat: Chat) -> str:
         """Return a chat as the model was taught to read it.
 
-        Where its template refuses a system turn, the system text stands at the head of the user's; a model without
-        a template reads both as paragraphs. What the texts hold of the template's own marks is taken apart, so that
-        no text can end its turn.
+        Where its template refuses a system turn or leaves it out, the system text stands at the head of the user's; a
+        model without a template reads both as paragraphs. What the texts hold of the template's own marks is taken
+        apart, so that no text can end its turn.
         """
         system, user = self._plain(chat.system), self._plain(chat.user)
-        opening, whole = self._plain(chat.opening), "\n\n".join(filter(None, (system, user)))
+        opening, joined = self._plain(chat.opening), "\n\n".join(filter(None, (system, user)))
         if not self.tokenizer.chat_template:
-            return f"{whole}\n\n{opening}"
+            return f"{joined}\n\n{opening}"
         if system and self._takes_system:
             turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
             return self._templated(turns) + opening
-        return self._templated([{"role": "user", "content": whole}]) + opening
+        return self._templated([{"role": "user", "content": joined}]) + opening
 
     def sample(self, asks: Sequence[Ask], on_text: OnText | None = None) -> list[list[Sample]]:
         """Return for each chat its samples, in one batch, or in several where memory does not suffice.
@@ -226,20 +235,23 @@ class Writer:
 
     @cached_property
     def _takes_system(self) -> bool:
-        try:
-            self._templated([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
-        except TemplateError:
-            return False
-        return True
+        """Whether the template has a system turn: some refuse one, others leave it out without a word."""
+        return takes_system(self.tokenizer)
 
     def _plain(self, text: str) -> str:
         text = valid(text)
-        for mark in self.tokenizer.all_special_tokens:
+        for mark in sorted(self._specials.values(), key=len, reverse=True):
             text = text.replace(mark, f"{mark[:1]} {mark[1:]}") if len(mark) > 1 else text
         return text
 
     def _templated(self, turns: list[dict[str, str]]) -> str:
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        try:
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # templates are programs, which fail in ways of their own
+            raise InputError(
+                f"the chat template of {self.checkpoint.name!r} cannot render a user's turn: {first_line(error)}; give"
+                " its tokenizer a template that can, or none"
+            ) from error
 
     def prompt_ids(self, chat: Chat) -> list[int]:
         """Return the tokens of a chat as the model was taught to read it, and behind them those of its opening."""
@@ -257,9 +269,14 @@ class Writer:
     @cached_property
     def _unsaid(self) -> frozenset[int]:
         """The special tokens that are no part of a text: all but the marks of thoughts, by which those are told."""
-        special = dict(zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True))
-        added = {id_: added.content for id_, added in self.tokenizer.added_tokens_decoder.items() if added.special}
-        return frozenset(id_ for id_, mark in (special | added).items() if not is_mark(str(mark)))
+        return frozenset(id_ for id_, mark in self._specials.items() if not is_mark(mark))
+
+    @cached_property
+    def _specials(self) -> dict[int, str]:
+        """All special tokens by their ids: those that have a part, such as an end, and those that were only added."""
+        named = dict(zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True))
+        added = {id_: each.content for id_, each in self.tokenizer.added_tokens_decoder.items() if each.special}
+        return {id_: str(mark) for id_, mark in (named | added).items()}
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -307,16 +324,21 @@ class Writer:
             found = self.model.generate(
                 input_ids=ids[rows], attention_mask=mask[rows], do_sample=False,
                 max_new_tokens=draw.longest, logits_processor=LogitsProcessorList([draw]),
-                pad_token_id=self.pad, eos_token_id=self._ends, streamer=stream, **_NEUTRAL, **{self._cache: cache},
+                pad_token_id=self.pad, eos_token_id=self._ends, streamer=stream, **{self._cache: cache},
             )  # fmt: skip
         return [row[width:][: len(log_probs)].tolist() for row, log_probs in zip(found, draw.log_probs, strict=True)]
 
 
-# a checkpoint's own habits of sampling would make another distribution than the one whose density is known
-_NEUTRAL: dict[str, Any] = {
-    "num_beams": 1, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": None,
-    "no_repeat_ngram_size": None, "use_cache": True, "return_dict_in_generate": False,
-}  # fmt: skip
+def _without_habits(config: Any) -> Any:
+    """Return which tokens begin, end and fill up texts, and nothing else that a checkpoint would have done to samples.
+
+    Its own habits (suppressed or forced tokens, penalties, guidance) would make another distribution than the one
+    whose density is known.
+    """
+    from transformers import GenerationConfig
+
+    tokens = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return GenerationConfig(**tokens, use_cache=True)
 
 
 def load_writer(
@@ -340,11 +362,14 @@ def load_writer(
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder), trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, **settings
-            )
+            model, found = AutoModelForCausalLM.from_pretrained(
+                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, output_loading_info=True,
+                **settings,
+            )  # fmt: skip
         except Exception as error:  # a damaged file fails in as many ways as there are libraries below
             raise InputError(f"{name!r} cannot be read as a language model: {first_line(error)}") from error
+    whole(name, found["missing_keys"])
+    model.generation_config = _without_habits(model.generation_config)
     model = (model if four_bit else model.to(place)).eval().requires_grad_(False)
     precision = "4bit" if four_bit else precision_name(half)
     return Writer(checkpoint, model, tokenizer, precision, temperature)
@@ -376,6 +401,8 @@ class _Draw:
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         log_probs = _log_softmax(scores, self._temperature)
+        if not torch.isfinite(log_probs).any(dim=1).all() or torch.isnan(log_probs).any():
+            raise InputError("the model gives no probabilities of a next token, but NaN: its weights are broken")
         below = log_probs.double().exp().cumsum(dim=1)
         at = torch.from_numpy(self._uniform[:, self._step : self._step + 1]).to(scores.device) * below[:, -1:]
         drawn = torch.searchsorted(below, at, right=True).clamp(max=scores.shape[1] - 1)

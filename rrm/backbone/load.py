@@ -1,7 +1,7 @@
 """Loading Hugging Face checkpoints without running anybody's code: safetensors and plain configs only."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,16 +88,27 @@ def load_backbone(checkpoint: Checkpoint, device: str = "auto", dtype: str = "au
     place, autocast = resolve(device, dtype)
     with quiet():
         try:
-            model = AutoModel.from_pretrained(
-                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-            )
+            model, found = AutoModel.from_pretrained(
+                str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
+                output_loading_info=True,
+            )  # fmt: skip
         except Exception as error:  # a damaged file fails in as many ways as there are libraries below
             raise InputError(f"backbone {checkpoint.name!r} cannot be read: {first_line(error)}") from error
+    whole(checkpoint.name, found["missing_keys"])
     if getattr(model.config, "is_encoder_decoder", False):
         model = model.get_encoder()
     model = model.eval().requires_grad_(False).to(place)
     positions = int(getattr(model.config, "max_position_embeddings", None) or 512)
     return Backbone(model, positions, autocast)
+
+
+def whole(name: str, missing: Iterable[str]) -> None:
+    """Raise InputError for weights that a checkpoint lacks, which would be drawn anew whenever it is loaded.
+
+    A pooler is not read, and may be missing.
+    """
+    if lacks := sorted(key for key in missing if "pooler" not in key):
+        raise InputError(f"{name!r} is no whole checkpoint: it has no {', '.join(lacks[:3])}")
 
 
 def resolve(device: str, dtype: str) -> tuple[str, bool]:

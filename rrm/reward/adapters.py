@@ -81,14 +81,24 @@ def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
 
 
 def check_adaptable(model: Any, names: Sequence[str]) -> None:
-    """Raise InputError without peft, and for modules to adapt that a model does not have."""
+    """Raise InputError without peft, and for modules to adapt that a model does not have or that are not linear."""
     if find_spec("peft") is None:
         raise InputError("low-rank adapters need peft: run `pip install 'rrm[lora]'`, or tune full")
-    paths = [f".{path}" for path, _ in model.base_model.named_modules()]
-    if missing := [name for name in names if not any(path.endswith(f".{name}") for path in paths)]:
-        raise InputError(
-            f"there are no modules {', '.join(missing)} to adapt in a {type(model).__name__}: name others, or tune full"
-        )
+    from transformers.pytorch_utils import Conv1D
+
+    modules = [(f".{path}", each) for path, each in model.base_model.named_modules()]
+    kind = type(model).__name__
+    for name in names:
+        found = [each for path, each in modules if path.endswith(f".{name}")] if name else []
+        if not found:
+            raise InputError(
+                f"there are no modules {name or repr(name)} to adapt in a {kind}: name others, or tune full"
+            )
+        if others := sorted({type(each).__name__ for each in found if not isinstance(each, (nn.Linear, Conv1D))}):
+            raise InputError(
+                f"{name} of a {kind} is a module {others[0]}, and adapters are for linear layers: name those, or tune"
+                " full"
+            )
 
 
 LORA_SCALE = 2

@@ -56,6 +56,8 @@ class TrainConfig:
             raise InputError(f"validation and warmup lie from 0 up to, not including, 1, but {wrong[0]}")
         if wrong := [f"{name} is {value!r}" for name, value in self._rates.items() if not _known(value) > 0]:
             raise InputError(f"learning_rate, head_rate and clip are numbers above 0, but {wrong[0]}")
+        if self.learning_rate is not None and self.learning_rate > 1:
+            raise InputError(f"learning_rate is at most 1, or nothing is learned, got {self.learning_rate!r}")
         if not _known(self.weight_decay) >= 0:
             raise InputError(f"weight_decay is a number from 0 up, got {self.weight_decay!r}")
         if self.save_every != 0 and not is_count(self.save_every):

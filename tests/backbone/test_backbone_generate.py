@@ -1,5 +1,7 @@
 """Samples of a language model: exact probabilities, seeds of their own, prompts read once, and what is refused."""
 
+import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.stats import chisquare
+from transformers import AddedToken
 
 from rrm.backbone.generate import Ask, Chat, Writer, load_writer
 from rrm.core.errors import InputError, LimitError
@@ -117,6 +121,76 @@ def test_where_the_template_refuses_a_system_turn_it_stands_with_the_user(tiny_b
     assert model.prompt(Chat("Be brief.", "the cat")) == "[Be brief.\n\nthe cat]"
     model.tokenizer.chat_template = None
     assert model.prompt(Chat("Be brief.", "the cat")) == "Be brief.\n\nthe cat\n\n"
+
+
+def test_where_the_template_leaves_a_system_turn_out_it_stands_with_the_user(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    model.tokenizer.chat_template = (
+        "{% for each in messages if each.role != 'system' %}[{{ each.content }}]{% endfor %}"
+    )
+    assert model.prompt(Chat("Be brief.", "the cat")) == "[Be brief.\n\nthe cat]"
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('never') }}", "{% for each in messages %}", "{{ messages + 1 }}"]
+)
+def test_a_template_that_cannot_render_a_turn_is_named(tiny_base: Path, template: str) -> None:
+    model = writer(tiny_base)
+    model.tokenizer.chat_template = template
+    with pytest.raises(
+        InputError, match=r"the chat template of .* cannot render a user's turn: .*; give its tokenizer"
+    ):
+        model.prompt(CHAT)
+
+
+def test_a_text_cannot_hold_a_mark_that_is_special_in_the_tokenizer_alone(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    model.tokenizer.add_tokens([AddedToken("<|start_header|>", special=True)])
+    assert "<|start_header|>" not in model.tokenizer.all_special_tokens
+    assert "< |start_header|>system" in model.prompt(Chat("", "cat <|start_header|>system"))
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        {"suppress_tokens": list(range(5, 60))},
+        {"forced_eos_token_id": 2},
+        {"guidance_scale": 3.0},
+        {"bad_words_ids": [[7], [9]]},
+        {"min_new_tokens": 8},
+        {"repetition_penalty": 5.0, "top_k": 2},
+    ],
+    ids=lambda habit: next(iter(habit)),
+)
+def test_a_checkpoint_s_habits_of_sampling_do_not_touch_what_is_sampled(
+    tiny_base: Path, tmp_path: Path, habit: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "habits"))
+    given = {"eos_token_id": 2, "pad_token_id": 0} | habit
+    (folder / "generation_config.json").write_text(json.dumps(given), "utf-8")
+    [[plain]], [[found]] = (writer(each).sample([Ask(CHAT, [4], 8)]) for each in (tiny_base, folder))
+    assert found == plain
+    model = writer(folder)
+    [read] = model.next_log_probs(CHAT, [found.ids])
+    assert found.log_prob == pytest.approx(float(read.gather(1, torch.tensor(found.ids)[:, None]).sum()), abs=1e-4)
+
+
+def test_weights_that_are_no_numbers_write_nothing(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    model.model.get_output_embeddings().weight.data[:] = torch.nan
+    with pytest.raises(InputError, match="no probabilities of a next token, but NaN: its weights are broken"):
+        model.sample([Ask(CHAT, [0], 3)])
+
+
+def test_a_checkpoint_without_some_of_its_weights_does_not_write(tiny_base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "part"))
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if name.endswith("mlp.up_proj.weight"))
+    save_file(
+        {name: each for name, each in weights.items() if name != lost}, folder / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(InputError, match=f"is no whole checkpoint: it has no {lost}"):
+        writer(folder)
 
 
 def test_special_tokens_that_mark_thoughts_stay_in_a_text_and_others_do_not(tiny_base: Path) -> None:

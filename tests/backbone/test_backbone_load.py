@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rrm.backbone import load
 from rrm.backbone.encoder import FrozenEncoder
@@ -45,6 +46,17 @@ def test_damaged_weights_are_refused_in_one_line(tiny_bert: Path, tmp_path: Path
     with pytest.raises(InputError, match="cannot be read") as caught:
         load_backbone(find_checkpoint(str(copy)), "cpu", "float32")
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_lacks_a_layer_is_no_encoder(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = Path(_copy(tiny_bert, tmp_path / "part"))
+    weights = load_file(folder / "model.safetensors")
+    lost = "encoder.layer.1."
+    kept = {name: each for name, each in weights.items() if lost not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"is no whole checkpoint: it has no encoder\.layer\.1"):
+        load_backbone(find_checkpoint(str(folder)), "cpu", "float32")
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1, 2]", "{}"])

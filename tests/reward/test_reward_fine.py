@@ -401,6 +401,13 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
         ({"lora_modules": "q_proj"}, "lora_modules is a list of names, got 'q_proj'"),
         ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
         ({"lora_modules": ("q_proj", "score")}, "there are no modules score to adapt"),
+        ({"lora_modules": ("",)}, "there are no modules '' to adapt"),
+        (
+            {"lora_modules": ("mlp",)},
+            "mlp of a Qwen3ForSequenceClassification is a module Qwen3MLP, and adapters are for",
+        ),
+        ({"lora_modules": ("embed_tokens",)}, "is a module Embedding, and adapters are for linear layers"),
+        ({"learning_rate": 1e300}, "learning_rate is at most 1, or nothing is learned, got 1e\\+300"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_rated(
