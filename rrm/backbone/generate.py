@@ -162,7 +162,8 @@ class Writer:
         if len(ids) + ask.max_tokens > self.positions:
             raise LimitError(
                 f"{self.checkpoint.name} reads {self.positions} tokens at once, and a prompt of {len(ids)} tokens"
-                f" leaves no room for {ask.max_tokens} more: make the subtasks smaller, or take another model"
+                f" leaves no room for {ask.max_tokens} more: ask for shorter replies (max_tokens, reply_tokens), make"
+                " the subtasks smaller, or take another model"
             )
         return ids
 

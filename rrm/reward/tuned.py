@@ -174,7 +174,8 @@ def _config(settings: Mapping[str, Any]) -> TrainConfig:
     known = sorted({field.name for field in fields(TrainConfig)} - {"merge"})
     if unknown := sorted(settings.keys() - set(known)):
         raise ConfigError(
-            f"[reward] arguments: there is no {unknown[0]!r}; beside backbone there are {', '.join(known)}"
+            f"[reward] arguments: there is no {unknown[0]!r}; beside those that the plug-in names itself there are"
+            f" {', '.join(known)}"
         )
     config: dict[str, Any] = {**_IN_A_RUN, **settings}
     try:

@@ -161,3 +161,37 @@ def test_two_modules_of_one_name_are_refused_and_not_mixed_up(tmp_path: Path) ->
     with pytest.raises(PluginError, match=r"loaded from .*one.tests_twice\.py already, .*rename one of them"):
         load("tests_twice:Mine", two)
     assert load("tests_twice:Mine", one) == 1
+
+
+class Typed:
+    """Takes arguments of all plain kinds, and some that are none."""
+
+    def __init__(
+        self, count: int = 1, share: float | None = 0.5, word: str = "", on: bool = False, either: int | str = 0,
+        some: tuple[int, ...] = (), part: object = None,
+    ) -> None:  # fmt: skip
+        self.given = (count, share, word, on, either, some, part)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("count", 1.5, "a whole number, got 1.5"),
+        ("count", "3", "a whole number, got '3'"),
+        ("count", True, "a whole number, got True"),
+        ("share", "hot", "a number, got 'hot'"),
+        ("word", 5, "a text, got 5"),
+        ("on", 1, "true or false, got 1"),
+        ("either", 0.5, "a whole number or a text, got 0.5"),
+    ],
+)
+def test_an_argument_of_another_kind_than_is_named_is_refused(name: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^\[reward\] arguments\.{name} is {told}$"):
+        make("tests.api.test_plugins:Typed", {name: value}, {}, "reward")
+
+
+def test_arguments_of_the_kinds_that_are_named_pass_and_so_does_what_is_no_plain_kind() -> None:
+    arguments = {"count": 2, "share": 1, "word": "a", "on": True, "either": "b", "some": [1, "x"], "part": 3}
+    made = make("tests.api.test_plugins:Typed", arguments, {}, "reward")
+    assert made.given == (2, 1, "a", True, "b", (1, "x"), 3)
+    assert make("tests.api.test_plugins:Typed", {"share": None}, {}, "reward").given[1] is None
