@@ -187,7 +187,7 @@ def learned(train: Sequence[Case], reader: Reader, verified: Verified) -> Verifi
             marks, _ = rated(case, reader, generator("unassisted", rater, number), {})
             rows.append(answer(case, marks, rater))
     with tempfile.TemporaryDirectory() as folder:
-        return verified.fit(Ratings(Train, tuple(rows)), Place(), 0, Workspace(Path(folder)))
+        return verified.fit_claims(Ratings(Train, tuple(rows)), Place(), 0, Workspace(Path(folder)))
 
 
 def measure(world: str, shares: Sequence[float], train: int, test: int, seed: int, copies: int = 4) -> Iterator[Result]:

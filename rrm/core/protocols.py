@@ -597,7 +597,7 @@ class VerifierLearner(Protocol):
     @property
     def name(self) -> str: ...
 
-    def fit(self, ratings: Ratings[R], place: Place, seed: int, workspace: Workspace) -> Verifier:
+    def fit_claims(self, ratings: Ratings[R], place: Place, seed: int, workspace: Workspace) -> Verifier:
         """Return a verifier, fitted to marks on claims, labels, comparisons and all other kinds together.
 
         Raises InputError where nothing says which claims are supported and which are not.

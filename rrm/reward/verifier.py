@@ -84,7 +84,7 @@ class Verified:
     def name(self) -> str:
         return content_id("verified", self.learner.name, self.aligner.name, self.around)
 
-    def fit(self, ratings: Ratings[R], place: Place, seed: int, workspace: Workspace) -> ClaimVerifier:
+    def fit_claims(self, ratings: Ratings[R], place: Place, seed: int, workspace: Workspace) -> ClaimVerifier:
         """Fit the learner to all ratings, claim by claim; as `rrm.core.protocols.VerifierLearner` says."""
         rows = tuple(row for rated in for_fitting(ratings).rows for row in self.questions(rated))
         if not any(row.feedback.answer.accepted is not None for row in rows):

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -417,7 +418,7 @@ SELECTING = ROUNDS | {"improve": {**GRADIENT, "per_level": True}, "select": {**O
 
 
 def choices(folder: Path) -> dict[str, Any]:
-    """Return the ids of all outputs, the scores to six digits, the models and the policies of a run."""
+    """Return the ids of all outputs, the models and the policies of a run, and its scores and figures to six digits."""
     with open_store(folder, "read") as store:
         found = {
             "outputs": {output.id for output in store.load(Output)},
@@ -429,7 +430,16 @@ def choices(folder: Path) -> dict[str, Any]:
         }
     report = look.finished(folder)
     best = report.targets[0].chosen
-    return {**found, "best": best and best.id, "rounds": report.rounds}
+    return {**found, "best": best and best.id, "rounds": to_six_digits([asdict(each) for each in report.rounds])}
+
+
+def to_six_digits(value: Any) -> Any:
+    """Return a value with all its numbers rounded: scores of other batches are equal within a millionth."""
+    if isinstance(value, dict):
+        return {name: to_six_digits(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_six_digits(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def killed_and_resumed(run_toml: Path, out: Path, moments: list[float]) -> None:

@@ -376,7 +376,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
     [
         (
             {"rank": 3},
-            r"\[reward\] arguments: there is no 'rank'; beside those that .* there are batch_tokens, checkpointing, clip",
+            r"\[reward\] arguments: there is no 'rank'; beside those .* are batch_tokens, checkpointing, clip",
         ),
         ({"folds": 1}, r"\[reward\] folds must be 2 or more, got 1"),
         ({"tune": "some"}, "a joint model tunes lora or full, got 'some'"),

@@ -105,7 +105,7 @@ def fitted(tmp_path: Path, answers: str) -> Verifier:
             rows.append(rated(Label(True), other, source=f"s{source}", passages=(passage,)))
         if "comparisons" in answers:
             rows.append(rated(Comparison(0), other, text, source=f"s{source}", passages=(passage,)))
-    return verified().fit(Ratings(Train, tuple(rows)), Place(), 1, Workspace(tmp_path))
+    return verified().fit_claims(Ratings(Train, tuple(rows)), Place(), 1, Workspace(tmp_path))
 
 
 def asked(seed: int, count: int = 30) -> tuple[list[ClaimBeside], np.ndarray]:
@@ -155,9 +155,9 @@ def test_what_says_nothing_of_support_is_refused(tmp_path: Path) -> None:
     learner, workspace = verified(), Workspace(tmp_path)
     compared = Ratings(Train, (rated(Comparison(0), "It rained.", TEXT),))
     with pytest.raises(InputError, match="comparisons alone do not say what is supported"):
-        learner.fit(compared, Place(), 0, workspace)
+        learner.fit_claims(compared, Place(), 0, workspace)
     with pytest.raises(Exception, match="role final"):
-        learner.fit(Ratings(Final, (rated(Label(True), TEXT),)), Place(), 0, workspace)
+        learner.fit_claims(Ratings(Final, (rated(Label(True), TEXT),)), Place(), 0, workspace)
     with pytest.raises(InputError, match="from 0 up, got -1"):
         Verified(WithWords(), Aligner(), -1)
     with pytest.raises(ConfigError, match="Verified wraps a reward learner"):

@@ -18,7 +18,7 @@ COMPARE = """async () => {
     if (typeof one !== typeof other || Array.isArray(one) !== Array.isArray(other)) return faults.push(path);
     if (typeof one === "function") {
       if (one.length !== other.length) return faults.push(path + "()");
-      const others = ["answer", "question", "step", "points", "soFar", "passage", "acceptance", "placed"];
+      const others = ["answer", "question", "step", "points", "soFar", "passage", "acceptance", "support", "placed"];
       if (others.includes(path.split(".").pop())) return; // take something else than texts and numbers
       const [said, there] = [one(...marks), other(...marks)];
       if (filled(said) !== filled(there)) faults.push(`${path}: ${said} / ${there}`);

@@ -13,7 +13,7 @@ const judge = document.body.dataset.role !== "reader";
 const now = {
   queue: /** @type {Wire.Disputed[]} */ ([]),
   total: 0, // of which the queue lists the first
-  decided: /** @type {{item: string, decision: string}[]} */ ([]), // on this page, the latest last
+  decided: /** @type {{item: string, row: Wire.Disputed | undefined, at: number, decision: string}[]} */ ([]), // here, the latest last; `row` stood `at` this place of the queue
   item: /** @type {Wire.DisputedItem | null} */ (null),
   actions: /** @type {Ui.Action[]} */ ([]),
   busy: false,
@@ -118,7 +118,8 @@ async function decide(item, answer, more = {}) {
   keys.set(item, key);
   try {
     const { id } = await api("POST", `/api/disputed/${encodeURIComponent(item.item)}/decide`, { key, answer, detail: more.detail ?? {} });
-    now.decided.push({ item: item.item, decision: id });
+    const at = now.queue.findIndex((each) => each.item === item.item);
+    now.decided.push({ item: item.item, row: now.queue[at], at, decision: id });
     now.total = Math.max(0, now.total - 1);
     toast(`Settled: ${words.answer(answer)}`, "good");
     now.queue = now.queue.filter((each) => each.item !== item.item);
@@ -140,6 +141,8 @@ async function undo() {
     await api("POST", `/api/disputed/${encodeURIComponent(last.item)}/undo`, { decision: last.decision });
     now.decided.pop();
     now.total += 1;
+    // at once: the next look finds the queue as it was before the decision, and then draws nothing
+    if (last.row && !now.queue.some(({ item }) => item === last.item)) now.queue.splice(last.at, 0, last.row);
     toast("Taken back: the raters' answers count again.", "good");
     await show(last.item);
   } catch (error) {
