@@ -96,6 +96,11 @@ class ByCriterion:
         return CriteriaModel({criterion: self.learner.load(folder / _folder(criterion)) for criterion in criteria})
 
 
+def overall(model: RewardModel) -> RewardModel:
+    """Return the model of the criterion `overall`: of one alone, that."""
+    return _models(model)[OVERALL]
+
+
 def _models(known: RewardModel | None) -> Mapping[str, RewardModel]:
     """Return a model's own by criterion: one alone is the overall one."""
     if isinstance(known, CriteriaModel):

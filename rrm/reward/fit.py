@@ -99,7 +99,7 @@ def fit(
     feedback = tabulate(rated)
     if not feedback.rows:
         raise nothing_to_fit(place)
-    features = _features(feedback.items, reader)
+    features = item_features(feedback.items, reader)
     trunk = (
         fit_trunk(features, config.components, config.component_weight, config.length_weight)
         if lower is None
@@ -228,7 +228,7 @@ def _weights(sources: Sequence[str], seen: Mapping[str, int], left_out: np.ndarr
     return drawn
 
 
-def _features(items: Sequence[Item], reader: FeatureReader) -> Features:
+def item_features(items: Sequence[Item], reader: FeatureReader) -> Features:
     """Return the features of all items, one row each."""
     texts: dict[str, tuple[View, list[str]]] = {}
     for item in items:

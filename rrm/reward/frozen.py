@@ -1,6 +1,7 @@
 """Reward models on a frozen encoder: linear heads on features of sentence vectors, seconds a level on a laptop."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
+from rrm.reward.belief import HeadsBelief, believe
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
 from rrm.reward.model import LevelModel
@@ -68,6 +70,11 @@ class Frozen:
             return fit(rows, self.reader, self.config, seed, init=lower, place=place)
         finally:
             self._progress = _nobody
+
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
+        """Return the belief of `rrm.reward.belief.believe`: implements `rrm.core.asking.BelievingLearner`."""
+        own = [each for each in map(_own, models) if each is not None]
+        return believe(own, [for_fitting(each).rows for each in ratings], self.reader, self.config)
 
     def load(self, folder: Path) -> LevelModel:
         """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""

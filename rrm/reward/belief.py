@@ -1,0 +1,306 @@
+"""What linear heads of all levels leave open, as one Gaussian: which outputs differ, and how surely.
+
+The members of an ensemble are fitted without some sources, to report; what to ask is decided on all ratings together.
+Heads of neighbouring levels are drawn to each other, so an answer about leaves tells of roots, too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+
+from rrm.core.errors import InputError
+from rrm.core.values import Group, Rated
+from rrm.feedback.likelihood import log_likelihood
+from rrm.feedback.scales import Scales
+from rrm.feedback.table import FeedbackTable, tabulate
+from rrm.reward.calibrate import Calibration
+from rrm.reward.disperse import Dispersion, steepness
+from rrm.reward.evidence import shrinkages
+from rrm.reward.features import FeatureReader
+from rrm.reward.fit import ANCHOR_SD, FitConfig, item_features
+from rrm.reward.heads import Heads, fit_heads
+from rrm.reward.model import LevelModel
+
+_STEPS = 3  # of Newton's method from the heads' mode; the third moves no reward by a hundredth
+
+ViewAt = tuple[int, str]
+"""The number of a level's heads, and the id of a view."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadsBelief:
+    """A belief over the heads [fitted levels x columns] and over what they do not tell of rated outputs and views.
+
+    Implements `rrm.core.asking.Belief`. Given the heads, the effects of outputs and of views are normal, with the
+    variances that the level's model found held-out ratings to show (`Dispersion`).
+    """
+
+    reader: FeatureReader = field(repr=False)
+    heads: tuple["_Fitted", ...] = field(repr=False)
+    head_of: Mapping[int, int] = field(repr=False)
+    mean: np.ndarray = field(repr=False)
+    covariance_of_heads: np.ndarray = field(repr=False)
+    told: Mapping[ViewAt, "_Told"] = field(repr=False)
+
+    def means(self, groups: Sequence[Group]) -> np.ndarray:
+        return np.concatenate([np.empty(0), *(each.mean for each in self._outputs(groups))])
+
+    def covariance(self, groups: Sequence[Group], others: Sequence[Group]) -> np.ndarray:
+        ours = list(self._outputs(groups))
+        theirs = ours if others is groups else list(self._outputs(others))
+        width = len(self.mean)
+        left, right = (np.concatenate([np.empty((0, width)), *(o.along for o in each)]) for each in (ours, theirs))
+        found = left @ self.covariance_of_heads @ right.T
+        beside: dict[ViewAt, list[tuple[int, _Outputs]]] = defaultdict(list)
+        for start, each in _starts(theirs):
+            beside[each.view].append((start, each))
+        for row, mine in _starts(ours):
+            for column, other in beside.get(mine.view, ()):
+                place = slice(row, row + len(mine.mean)), slice(column, column + len(other.mean))
+                found[place] += mine.shared(other, self.heads[mine.view[0]], self.told.get(mine.view))
+        return np.asarray(found)
+
+    def _outputs(self, groups: Sequence[Group]) -> Iterator["_Outputs"]:
+        for group, features in zip(groups, self.reader.read(groups), strict=True):
+            number = self.head_of.get(group.place.level)
+            if number is None:
+                number = self.head_of[min(self.head_of, key=lambda level: (abs(level - group.place.level), -level))]
+            head = self.heads[number]
+            columns = head.model.trunk(features)
+            along = np.zeros((len(columns), len(self.mean)))
+            start = number * head.model.trunk.columns
+            along[:, start : start + columns.shape[1]] = columns
+            view = (number, group.view.id)
+            known = self.told.get(view)
+            constant: np.ndarray | float = 0.0
+            if known is not None:
+                gain = known.gain(group.outputs, head.effects)
+                along = along - gain @ known.hessian @ known.along
+                constant = gain @ known.pull
+            mean = head.unit * (along @ self.mean + constant + head.anchor) + head.shift
+            yield _Outputs(view, group.outputs, np.asarray(mean), head.unit * along)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Heads of one level: the model, the mode of one head on all ratings, and their units.
+
+    `unit` turns a raw reward into logits of the very output, `shift` is added to that; `effects` are variances of what
+    features do not tell, in raw units.
+    """
+
+    model: LevelModel
+    columns: np.ndarray
+    feedback: FeedbackTable
+    mode: Heads
+    precision: float
+    below: int | None
+    anchor: float
+    unit: float
+    shift: float
+    effects: Dispersion
+
+
+class _Outputs(NamedTuple):
+    """Outputs beside one view: means [k], and `along` [k, heads], by how much each moves with the heads."""
+
+    view: ViewAt
+    texts: tuple[str, ...]
+    mean: np.ndarray
+    along: np.ndarray
+
+    def shared(self, other: "_Outputs", head: _Fitted, known: "_Told | None") -> np.ndarray:
+        """Return the covariance [k, others] of what the heads do not tell, of outputs beside the same view."""
+        effects = _effects(self.texts, other.texts, head.effects)
+        if known is not None:
+            told = _effects(known.texts, other.texts, head.effects)
+            effects = effects - known.gain(self.texts, head.effects) @ known.hessian @ told
+        return np.asarray(head.unit**2 * effects)
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What ratings say of the m texts judged beside one view: exp(pull f - f hessian f / 2) of their raw rewards f.
+
+    `along` [m, heads] are the texts' columns in their place among all heads.
+    """
+
+    texts: tuple[str, ...]
+    along: np.ndarray
+    pull: np.ndarray
+    hessian: np.ndarray
+
+    def gain(self, texts: Sequence[str], effects: Dispersion) -> np.ndarray:
+        """Return what effects of `texts` are expected to be for a unit more of pull, [texts, m]."""
+        own = _effects(self.texts, self.texts, effects)
+        across = _effects(texts, self.texts, effects)
+        return np.asarray(np.linalg.solve(np.eye(len(own)) + own @ self.hessian, across.T).T)
+
+
+def believe(
+    models: Sequence[LevelModel], rated: Sequence[Sequence[Rated]], reader: FeatureReader, config: FitConfig
+) -> HeadsBelief:
+    """Return the belief that models of levels, lowest first, and all ratings of each lead to.
+
+    One head a level is fitted to all its ratings, under the prior that its model was fitted with; around these the
+    posterior of all heads together, with the effects of outputs and views, is taken as Gaussian (Laplace). The other
+    parameters of the likelihood, such as thresholds, are held where that fit put them, and units are the models'
+    calibrations. Levels that share another's heads count as that level. Raises InputError without a usable rating.
+    """
+    heads: list[_Fitted] = []
+    head_of: dict[int, int] = {}
+    for model, rows in zip(models, rated, strict=True):
+        feedback = tabulate(rows)
+        if feedback.rows:
+            heads.append(_fitted(model, feedback, reader, config, heads))
+        if heads:
+            head_of[model.place.level] = len(heads) - 1
+    if not heads:
+        raise InputError("nothing is believed yet: no rating says anything about rewards")
+    width = heads[0].model.trunk.columns
+    if any(each.model.trunk.columns != width for each in heads):
+        raise InputError(
+            "levels fitted apart, each with a trunk of its own, have no common belief: leave out `separate`"
+        )
+    prior = _prior_precision(heads, width)
+    mean = np.concatenate([each.mode.heads[0] for each in heads])
+    rewards = [each.columns @ each.mode.heads[0] for each in heads]
+    for _ in range(_STEPS):
+        told = {
+            (number, view): found
+            for number, each in enumerate(heads)
+            for view, found in _told(each, number, rewards[number], len(mean)).items()
+        }
+        information, pull = prior.copy(), np.zeros(len(mean))
+        for (number, _), each in told.items():
+            own = _effects(each.texts, each.texts, heads[number].effects)
+            seen = np.linalg.solve(np.eye(len(own)) + each.hessian @ own, np.column_stack([each.hessian, each.pull]))
+            information += each.along.T @ seen[:, :-1] @ each.along
+            pull += each.along.T @ seen[:, -1]
+        factor = cho_factor((information + information.T) / 2)
+        mean = cho_solve(factor, pull)
+        rewards = [_rewards(each, number, told, mean) for number, each in enumerate(heads)]
+    covariance = cho_solve(factor, np.eye(len(mean)))
+    return HeadsBelief(reader, tuple(heads), head_of, mean, (covariance + covariance.T) / 2, told)
+
+
+def _fitted(
+    model: LevelModel, feedback: FeedbackTable, reader: FeatureReader, config: FitConfig, lower: Sequence[_Fitted]
+) -> _Fitted:
+    columns = model.trunk(item_features(feedback.items, reader))
+    everything = np.ones((1, len(feedback.sources)))
+    below = len(lower) - 1 if lower and model.shrinkage is not None else None
+    prior, anchor_prior, anchor_sd = np.zeros((1, columns.shape[1])), np.zeros(1), None
+    if below is not None:
+        prior, anchor_prior = lower[below].mode.heads, lower[below].mode.anchor
+        anchor_sd = ANCHOR_SD if lower[below].model.anchored else None
+    if model.shrinkage is not None:
+        precision = model.shrinkage.precision
+    elif config.l2 is not None:
+        precision = config.l2
+    else:
+        found = shrinkages(columns, feedback, everything, prior, anchor_prior, config.reliability, anchor_sd)
+        precision = found[0].precision
+    mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, config.reliability, anchor_sd)
+    calibration, dispersion = Calibration(*model.calibration[-1]), Dispersion(*model.dispersion[-1])
+    steep = steepness(dispersion.total)
+    unit = steep * calibration.slope
+    return _Fitted(
+        model=model,
+        columns=columns,
+        feedback=feedback,
+        mode=mode,
+        precision=precision,
+        below=below,
+        anchor=float(mode.anchor[0]) if model.anchored else 0.0,
+        unit=unit,
+        shift=steep * calibration.intercept if model.anchored else 0.0,
+        effects=Dispersion(dispersion.output / unit**2, dispersion.view / unit**2),
+    )
+
+
+def _prior_precision(heads: Sequence[_Fitted], width: int) -> np.ndarray:
+    """Return the prior precision of all heads: each is drawn to the one below, the lowest to zero."""
+    found = np.zeros((len(heads) * width, len(heads) * width))
+    for number, each in enumerate(heads):
+        here = slice(number * width, (number + 1) * width)
+        found[here, here] += each.precision * np.eye(width)
+        if each.below is not None:
+            there = slice(each.below * width, (each.below + 1) * width)
+            found[there, there] += each.precision * np.eye(width)
+            found[here, there] -= each.precision * np.eye(width)
+            found[there, here] -= each.precision * np.eye(width)
+    return found
+
+
+def _told(head: _Fitted, number: int, rewards: np.ndarray, width: int) -> dict[str, _Told]:
+    """Return what the level's ratings say of the texts beside each view, around these raw rewards [items]."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for at, item in enumerate(head.feedback.items):
+        places[item.view.id].append(at)
+    views = list(places.values())
+    slope, hessians = _curvature(rewards, head.feedback, head.mode.scales, views)
+    start = number * head.columns.shape[1]
+    found = {}
+    for (view, rows), hessian in zip(places.items(), hessians, strict=True):
+        along = np.zeros((len(rows), width))
+        along[:, start : start + head.columns.shape[1]] = head.columns[rows]
+        texts = tuple(head.feedback.items[each].text for each in rows)
+        found[view] = _Told(texts, along, hessian @ rewards[rows] - slope[rows], hessian)
+    return found
+
+
+def _curvature(
+    rewards: np.ndarray, feedback: FeedbackTable, scales: Scales, views: Sequence[Sequence[int]]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return gradient [items] and Hessians, one a view, of the negative log-likelihood over raw rewards [items].
+
+    Rows are about texts beside one view, so views do not meet, and one pass gives a row of each view's Hessian. What
+    is not convex there (answers that may be lapses) counts as flat.
+    """
+    at = torch.from_numpy(rewards[None, :].copy()).requires_grad_()
+    weight = torch.from_numpy(feedback.weight)
+    [slope] = torch.autograd.grad(-(weight * log_likelihood(at, feedback, scales)).sum(), at, create_graph=True)
+    hessians = [np.zeros((len(view), len(view))) for view in views]
+    for row in range(max(map(len, views))):
+        items = torch.tensor([view[row] for view in views if len(view) > row])
+        [found] = torch.autograd.grad(slope[0, items].sum(), at, retain_graph=True)
+        for hessian, view in zip(hessians, views, strict=True):
+            if len(view) > row:
+                hessian[row] = found[0, list(view)].numpy()
+    return slope[0].detach().numpy(), [_convex(each) for each in hessians]
+
+
+def _convex(hessian: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
+def _rewards(head: _Fitted, number: int, told: Mapping[ViewAt, _Told], mean: np.ndarray) -> np.ndarray:
+    """Return the expected raw rewards of a level's rated items, their effects included."""
+    places = {(item.view.id, item.text): at for at, item in enumerate(head.feedback.items)}
+    found = np.empty(len(places))
+    for (at, view), each in told.items():
+        if at == number:
+            own = each.along @ mean
+            effects = each.gain(each.texts, head.effects) @ (each.pull - each.hessian @ own)
+            found[[places[view, text] for text in each.texts]] = own + effects
+    return found
+
+
+def _effects(texts: Sequence[str], others: Sequence[str], effects: Dispersion) -> np.ndarray:
+    """Return the prior covariance [texts, others] of effects beside one view: equal texts share their own."""
+    same = np.array([[text == other for other in others] for text in texts], dtype=np.float64)
+    return np.asarray(effects.output * same.reshape(len(texts), len(others)) + effects.view)
+
+
+def _starts(found: Sequence[_Outputs]) -> Iterator[tuple[int, _Outputs]]:
+    at = 0
+    for each in found:
+        yield at, each
+        at += len(each.mean)
