@@ -8,7 +8,8 @@ from typing import Generic, cast
 
 import numpy as np
 
-from rrm.api.plugins import waits
+from rrm.api.plugins import path_of, waits
+from rrm.api.runfile import Part
 from rrm.api.wiring import Parts
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
@@ -112,8 +113,16 @@ class Models:
         return self._parts.split_learner if place.subject == "split" else self._parts.learner
 
     def _named(self, place: Place) -> tuple[str, str]:
-        """Return where the run file names the learner of a place's models, and the learner's name."""
-        return "[splits.reward]" if place.subject == "split" else "[reward]", self._learner(place).name
+        """Return where the run file names the learner of a place's models, and what it is called there.
+
+        An object is called by its class: a learner's `name` covers all settings, and is no name for people.
+        """
+        if place.subject == "claims":
+            return "[reward]", path_of(self._learner(place))
+        splits = self._parts.run.splits if place.subject == "split" else None
+        part: Part = self._parts.run.reward if splits is None else splits.reward
+        table = "[reward]" if splits is None else "[splits.reward]"
+        return table, part.plugin if part.made is None else type(part.made).__name__
 
     def fit(self, job: FitJob, workspace: Workspace) -> RewardModel:
         """Fit a job's model; where that fails, raise an error that names the learner, the place and the role.

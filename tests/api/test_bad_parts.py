@@ -454,7 +454,7 @@ def test_a_learner_that_fails_on_the_ratings_of_role_select_says_so_and_so_does_
     with pytest.raises(InputError) as ended:
         rrm.run(out=tmp_path / "run", on_event=lambda event: stages.append(event.stage), **parts)
     where = "round 1, level 0, role select"
-    assert f"[reward] biased failed at {where}: nothing of that judge" in str(ended.value)
+    assert f"[reward] Biased failed at {where}: nothing of that judge" in str(ended.value)
     fits = [stage for stage in dict.fromkeys(stages) if stage.startswith("fit")]
     assert fits == ["fit · round 1, level 0", f"fit · {where}"]
 
@@ -467,7 +467,7 @@ def test_a_learner_that_names_the_place_where_it_fails_has_it_named_once(tmp_pat
             raise nothing_to_fit(place)
 
     said = refused(tmp_path / "run", InputError, reward=Needy())
-    assert said.startswith("[reward] needy failed: round 1, level 0 has no ratings to fit on")
+    assert said.startswith("[reward] Needy failed: round 1, level 0 has no ratings to fit on")
 
 
 # ---- folders ----

@@ -14,6 +14,8 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import Group, Prediction, Rated
+from rrm.reward.calibrated import Calibrated
+from rrm.reward.dispersed import Dispersed
 from rrm.reward.plain import PlainLearner
 from tests.scenarios import SMALL
 
@@ -102,22 +104,32 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a table": (Lengths("table"), r"table must return one reward for each of \d outputs, got .* shape \(\d, 1\)"),
     "raises at the second level": (
         Lengths("broken"),
-        "broken failed at .*level 1: ZeroDivisionError: no lengths at this level",
+        "Lengths failed at .*level 1: ZeroDivisionError: no lengths at this level",
     ),
     "refuses at the second level": (
         Lengths("refused"),
-        r"^\[reward\] refused failed at round 1, level 1: there are no lengths here$",
+        r"^\[reward\] Lengths failed at round 1, level 1: there are no lengths here$",
     ),
-    "no model": (Scratch("nothing", None), r"\[reward\] nothing must return a reward model, got NoneType"),
-    "out of [0, 1]": (Scratch("sure", Whole(constant(1.5))), r"sure fitted cannot be used: .* must lie in \[0, 1\]"),
-    "NaN from scratch": (Scratch("nan", Whole(constant(float("nan")))), "nan fitted cannot be used: .* must be finite"),
-    "too many scores": (Scratch("many", Whole(constant(0.5, 7))), r"many fitted scores 7 outputs of \d"),
-    "raises while it scores": (Scratch("failing", Whole(failing)), "failing fitted cannot be used: KeyError: 'river'"),
-    "no list": (Scratch("none", Whole(lambda groups: None)), "none fitted must return a list of Predictions"),
-    "too few predictions": (Scratch("few", Whole(lambda groups: [])), "few fitted returned 0 predictions for 1 groups"),
+    "wrapped twice": (
+        Dispersed(Calibrated(Lengths("refused"))),
+        r"^\[reward\] Dispersed failed at round 1, level 1: there are no lengths here$",
+    ),
+    "no model": (Scratch("nothing", None), r"\[reward\] Scratch must return a reward model, got NoneType"),
+    "out of [0, 1]": (Scratch("sure", Whole(constant(1.5))), r"Scratch fitted cannot be used: .* must lie in \[0, 1\]"),
+    "NaN from scratch": (
+        Scratch("nan", Whole(constant(float("nan")))),
+        "fitted cannot be used: .* must be finite",
+    ),
+    "too many scores": (Scratch("many", Whole(constant(0.5, 7))), r"Scratch fitted scores 7 outputs of \d"),
+    "raises while it scores": (Scratch("failing", Whole(failing)), "Scratch fitted cannot be used: KeyError: 'river'"),
+    "no list": (Scratch("none", Whole(lambda groups: None)), "Scratch fitted must return a list of Predictions"),
+    "too few predictions": (
+        Scratch("few", Whole(lambda groups: [])),
+        "fitted returned 0 predictions for 1 groups",
+    ),
     "no predictions": (
         Scratch("texts", Whole(texts)),
-        "texts fitted must return a list of Predictions",
+        "Scratch fitted must return a list of Predictions",
     ),
 }
 
@@ -129,6 +141,13 @@ def test_a_learner_that_goes_wrong_stops_the_run_with_one_sentence_that_names_it
     with pytest.raises(RrmError, match=sentence) as stopped:
         rrm.run(out=tmp_path / "run", quiet=True, **table)
     assert "\n" not in str(stopped.value)
+
+
+def test_a_learner_named_in_a_run_file_is_called_as_it_is_there(tmp_path: Path) -> None:
+    arguments = {"learner": {"plugin": f"{__name__}:Lengths", "arguments": {"name": "refused"}}}
+    table = {**SMALL, "flat": False, "reward": {"plugin": "rrm.reward.calibrated:Calibrated", "arguments": arguments}}
+    with pytest.raises(InputError, match=r"^\[reward\] rrm\.reward\.calibrated:Calibrated failed at round"):
+        rrm.run(out=tmp_path / "run", quiet=True, **table)
 
 
 def test_a_learner_that_keeps_the_rules_ends_the_run(tmp_path: Path) -> None:
