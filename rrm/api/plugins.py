@@ -2,12 +2,12 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from rrm.api.modules import beside, find_module
+from rrm.core.arguments import misfits
 from rrm.core.errors import ConfigError, PluginError, RrmError
 from rrm.core.ids import content_id
 from rrm.core.protocols import AsyncDecomposer, AsyncGrowingDecomposer, AsyncPolicy, AsyncRater
@@ -63,40 +63,14 @@ def make(
     except TypeError as error:
         known = ", ".join(parameters) or "none"
         raise ConfigError(f"[{where}] the arguments do not fit {path}: {error}; it takes {known}") from error
-    check_kinds(plugin, arguments, where)
+    for sentence in misfits(plugin, arguments):
+        raise ConfigError(f"[{where}] arguments.{sentence}")
     try:
         return plugin(*bound.args, **bound.kwargs)
     except RrmError:
         raise
     except Exception as error:
         raise ConfigError(f"[{where}] {path} refused its arguments: {type(error).__name__}: {error}") from error
-
-
-_KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
-    bool: ("true or false", lambda value: isinstance(value, bool)),
-    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
-    float: ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
-    str: ("a text", lambda value: isinstance(value, str)),
-}
-
-
-def check_kinds(plugin: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    """Raise ConfigError for an argument that is not of the plain kind that its annotation names.
-
-    Texts, whole numbers, numbers, true or false, and several of these are looked at; parts and all else are the
-    plug-in's own to refuse, and so is everything where its annotations cannot be read.
-    """
-    try:
-        hints = get_type_hints(plugin.__init__ if isinstance(plugin, type) else plugin)  # type: ignore[misc]
-    except (NameError, TypeError, AttributeError):  # annotations for a type checker alone, or none
-        return
-    for name, value in arguments.items():
-        hint = hints.get(name)
-        kinds = [each for each in (get_args(hint) or (hint,)) if each is not type(None)]
-        plain = get_origin(hint) in (None, Union, UnionType) and all(each in _KINDS for each in kinds)
-        if value is not None and plain and not any(_KINDS[each][1](value) for each in kinds):
-            told = " or ".join(_KINDS[each][0] for each in kinds)
-            raise ConfigError(f"[{where}] arguments.{name} is {told}, got {value!r}")
 
 
 def _inner(key: str, value: Any, offered: Mapping[str, Any], where: str, folder: Path | None) -> Any:

@@ -16,6 +16,7 @@ import anyio
 from anyio import to_thread
 
 from rrm.assistants.answers import asked_for_json
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import AssistantError, ConfigError, LimitError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Prompt, Reply
@@ -32,6 +33,7 @@ class _Asked:
     sample: "Sample | None" = None
 
 
+@plain_arguments
 class Local:
     """Asks a causal language model that is loaded once; implements `rrm.core.protocols.Assistant`.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rrm.backbone.generate import Writer
 from rrm.backbone.load import quiet
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError
 from rrm.core.ids import generator
 
@@ -23,6 +24,7 @@ Tune = Literal["lora", "full"]
 _RATES: Mapping[str, float] = {"lora": 5e-4, "full": 2e-5}
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Tuning:
     """How a language model learns: what of it, how fast, how long.

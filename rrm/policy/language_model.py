@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from rrm.backbone.tokens import load_tokenizer
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Assistant, Prompt, PromptContext, ProposeJob, Tokenizer
@@ -25,6 +26,7 @@ WORDS_PER_TOKEN = 0.75
 """How many words a model is told that a limit of tokens allows."""
 
 
+@plain_arguments
 @dataclass(frozen=True, eq=False)
 class LanguageModelPolicy:
     """Asks the assistant once per output, with previous context first, a separator, then the prompt context.

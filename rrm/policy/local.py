@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrm.backbone.tokens import load_tokenizer
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError, NoAnswerError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Policy, PromptContext, ProposeJob, Tokenizer
@@ -25,6 +26,7 @@ _ASKED = "{instruction} Answer in at most {words} words, with the answer alone."
 _WORDING = content_id("prompt", _RULE, _BEFORE, _ASKED, WORDS_PER_TOKEN)
 
 
+@plain_arguments
 @dataclass(frozen=True, eq=False)
 class LocalPolicy:
     """Samples outputs of a causal language model; implements `Policy`, `Density`, `SampledDivergence`.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -63,6 +64,7 @@ class CrossFittedModel:
         return saved(folder, self.digest, {"folds": len(self.models), "seen": dict(self.seen)})
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class CrossFitted:
     """Fits a learner's model once for each fold of the sources, without that fold.

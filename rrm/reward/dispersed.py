@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -82,6 +83,7 @@ class DispersedModel:
         return saved(folder, self.digest, facts)
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Dispersed:
     """Widens intervals by how far outputs lie from what a learner's model says of them (see `rrm.reward.disperse`).

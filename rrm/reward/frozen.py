@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rrm.backbone.encoder import CachedEncoder, FrozenEncoder, Progress
 from rrm.backbone.load import find_checkpoint, is_decoder
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.machine import MachineTime, ReadingLoad
@@ -21,6 +22,7 @@ from rrm.reward.model import LevelModel
 from rrm.reward.open import kind_of
 
 
+@plain_arguments
 class Frozen:
     """Learns heads on the vectors of a frozen sentence encoder; implements `rrm.core.protocols.RewardLearner`.
 

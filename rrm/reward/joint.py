@@ -10,6 +10,7 @@ In a run file:
 from pathlib import Path
 from typing import Any
 
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError
 from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
@@ -21,6 +22,7 @@ from rrm.reward.dispersed import Dispersed
 from rrm.reward.tuned import Tuned
 
 
+@plain_arguments
 class Joint:
     """Fine-tunes a language model for each level; implements `rrm.core.protocols.RewardLearner`.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rrm.backbone.classifier import load_classifier, outline, positions
 from rrm.backbone.load import Checkpoint, find_checkpoint, precision_name, resolve
+from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -37,6 +38,7 @@ Fine = AdaptedModel | JointModel
 """What is fitted: adapters on the learner's trunk, or a model with all weights of its own."""
 
 
+@plain_arguments
 class Tuned:
     """Fine-tunes one model on all ratings of a place; implements `rrm.core.protocols.RewardLearner`.
 

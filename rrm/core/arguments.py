@@ -1,0 +1,56 @@
+"""Arguments of plug-ins: whether each is of the plain kind that its annotation names."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from rrm.core.errors import ConfigError
+
+T = TypeVar("T")
+
+_KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    float: ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
+    str: ("a text", lambda value: isinstance(value, str)),
+}
+
+
+def misfits(plugin: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each argument that is not of the plain kind that its annotation names.
+
+    Texts, whole numbers, numbers, true or false, and several of these are looked at; parts and all else are the
+    plug-in's own to refuse, and so is everything where its annotations cannot be read.
+    """
+    try:
+        hints = get_type_hints(plugin.__init__ if isinstance(plugin, type) else plugin)  # type: ignore[misc]
+    except (NameError, TypeError, AttributeError):  # annotations for a type checker alone, or none
+        return
+    for name, value in arguments.items():
+        hint = hints.get(name)
+        kinds = [each for each in (get_args(hint) or (hint,)) if each is not type(None)]
+        plain = get_origin(hint) in (None, Union, UnionType) and all(each in _KINDS for each in kinds)
+        if value is not None and plain and not any(_KINDS[each][1](value) for each in kinds):
+            told = " or ".join(_KINDS[each][0] for each in kinds)
+            yield f"{name} is {told}, got {value!r}"
+
+
+def plain_arguments(plugin: type[T]) -> type[T]:
+    """Have a class refuse arguments of other kinds when it is made in Python, too, by ConfigError."""
+    make = plugin.__init__
+    parameters = inspect.signature(make)
+
+    @wraps(make)
+    def checked(self: T, *given: Any, **named: Any) -> None:
+        try:
+            arguments = parameters.bind(self, *given, **named).arguments
+        except TypeError:  # what is missing or too much, which Python says itself
+            arguments = {}
+        for sentence in misfits(make, arguments):
+            raise ConfigError(f"{plugin.__name__}: {sentence}")
+        make(self, *given, **named)
+
+    plugin.__init__ = checked  # type: ignore[assignment, method-assign]
+    return plugin
