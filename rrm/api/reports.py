@@ -91,6 +91,7 @@ def build_report(finished: FinishedRun) -> Report:
         failures=tuple(f"{each.step} {each.subject}: {each.cause}" for each in state.failures),
         warnings=(
             *_warnings(outcome, levels),
+            *_nothing_held_out(finished),
             *understatements(outcome, finished.worker),
             *_within_reach(parts),
             *call_notes(cost.by_asker),
@@ -326,6 +327,25 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
         texts = [[output.text for output in outcome.state.outputs[node]] for node in nodes]
         if any(len(each) > 1 for each in texts) and all(len(set(each)) == 1 for each in texts):
             yield f"level {level.place.level}: all outputs of each node are equal, so nothing can be compared"
+
+
+def _nothing_held_out(finished: FinishedRun) -> Iterator[str]:
+    """Name the levels whose models have seen all that could tell how good they are."""
+    levels = [level for level in finished.outcome.levels if level.rated]
+    sources = {level.place.level: {row.request.source for row in level.rated} for level in levels}
+    if len(set().union(*sources.values())) < 2:
+        return  # which is told of the run as a whole
+    models = {level.place.level: finished.worker.models.load(level.model) for level in levels}
+    seen = [level for level, model in models.items() if not any(map(model.holds_out, sources[level]))]
+    if not seen:
+        return
+    what = f"level{'s' * (len(seen) > 1)} {', '.join(map(str, seen))}"
+    why = (
+        "ratings of two sources or more at the lowest level are needed"
+        if len(sources[min(sources)]) == 1
+        else "a learner that holds none out can be wrapped in rrm.reward.cross_fit:CrossFitted"
+    )
+    yield f"{what}: models were fitted on every source that was rated, so no accuracy on held-out ones is known: {why}"
 
 
 def _within_reach(parts: Parts) -> Iterator[str]:

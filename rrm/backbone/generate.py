@@ -229,8 +229,8 @@ class Writer:
         return ids.to(self.model.device)
 
     def reply(self, text: str) -> list[int]:
-        """Return the usual tokens of a text as a whole reply: its own, then an end."""
-        return [*self.tokenizer(valid(text), add_special_tokens=False)["input_ids"], self._ends[0]]
+        """Return the usual tokens of a text as a whole reply: its own, then an end; marks in it are taken apart."""
+        return [*self.tokenizer(self._plain(text), add_special_tokens=False)["input_ids"], self._ends[0]]
 
     # ---- texts and tokens ----
 

@@ -87,11 +87,15 @@ class Lesson:
         return self.start.writer.prompt_ids(chat_of(seen.prompt_context, opening))
 
     def kl(self, writer: Writer, opening: str = "", nodes: int | None = None) -> Estimate:
-        """Return the KL of a writer from the anchor, in nats a node, with its standard error over nodes."""
+        """Return the KL of a writer from the anchor, in nats a node, with its standard error.
+
+        That is over nodes; where there is one, over its replies. Of one reply nobody knows it: NaN.
+        """
         few = self._spread(self.kl_nodes if nodes is None else nodes)
         found = [self._kl_at(each, writer, opening) for each in few]
-        error = float(np.std(found, ddof=1) / sqrt(len(found))) if len(found) > 1 else nan
-        return Estimate(float(np.mean(found)), error)
+        drawn = found[0] if len(found) == 1 else np.array([each.mean() for each in found])
+        error = float(np.std(drawn, ddof=1) / sqrt(len(drawn))) if len(drawn) > 1 else nan
+        return Estimate(float(drawn.mean()), error)
 
     def stopper(self, writer: Writer, every: int, total: int) -> Callable[[int], bool]:
         """Return who is asked after each step whether a training ends, because its writer has used up the budget.
@@ -119,11 +123,11 @@ class Lesson:
         order = sorted(self.seen, key=lambda each: seed_for(self.seed, "measured at", each.prompt_context.node))
         return order[:count]
 
-    def _kl_at(self, seen: Seen, writer: Writer, opening: str) -> float:
+    def _kl_at(self, seen: Seen, writer: Writer, opening: str) -> np.ndarray:
         given = seen.prompt_context
         seeds = [seed_for(self.seed, "kl", given.node, at) for at in range(self.kl_samples)]
         ask = Ask(chat_of(given, opening), seeds, given.task.max_tokens)
-        return float(writer.kl(ask, self.anchor.writer, chat_of(given, self.anchor.opening)).mean())
+        return writer.kl(ask, self.anchor.writer, chat_of(given, self.anchor.opening))
 
 
 class Learned(NamedTuple):
@@ -192,10 +196,15 @@ class Tuned(ABC):
     ) -> Improved:
         """Return the sampler's model trained; see `Optimiser`. What was killed begins again, to the same result.
 
-        Raises InputError for policies that are no `LocalPolicy` of the same settings, and where even a little of what
-        was learned would take more than the budget.
+        Raises InputError for policies that are no `LocalPolicy` of the same settings, where the KL would be measured on
+        a single reply, and where even a little of what was learned would take more than the budget.
         """
         check(seen, kl_budget)
+        if min(self.kl_nodes, len(seen)) * self.kl_samples == 1:
+            raise InputError(
+                "the KL of one reply at one node has no standard error, so nobody knows whether it is within the"
+                " budget: set kl_samples = 2 or more"
+            )
         start, origin = _local(sampler), _local(anchor)
         if _settings(start) != _settings(origin):
             raise InputError(
@@ -213,7 +222,7 @@ class Tuned(ABC):
         save_checkpoint(found.state, origin.writer, workspace.folder / MODEL)
         state = {
             "optimiser": self.name, "asked": asked, "opening": found.opening, "kl": found.kl.mean,
-            "error": None if np.isnan(found.kl.error) else found.kl.error, "share": found.share, "steps": learned.steps,
+            "error": found.kl.error, "share": found.share, "steps": learned.steps,
         }  # fmt: skip
         write_json(workspace.folder / STATE, state)
         return self._again(workspace.folder, origin, asked)
@@ -268,8 +277,7 @@ def _fitting(lesson: Lesson, learned: Learned) -> _Fitting:
         return _Fitting(opening, share, lesson.kl(writer, opening), state)
 
     def fits(found: _Fitting) -> bool:
-        error = 0.0 if np.isnan(found.kl.error) else found.kl.error
-        return found.kl.mean + error <= lesson.kl_budget
+        return found.kl.mean + found.kl.error <= lesson.kl_budget
 
     tried = []
     for opening in learned.openings:

@@ -22,6 +22,7 @@ FACTS, TENSORS = "adapted.json", "adapted.safetensors"
 MOST_KNOWN = 100_000
 """Outputs whose rewards a model remembers at most: a few dozen megabytes."""
 _HEAD, _OTHERS = "head.", "heads."
+_KEPT = ("backbone", "reading", "place", "anchor", "anchored", "seen", "ratings", "settings", "digest")
 
 
 class Trunk:
@@ -141,6 +142,8 @@ class AdaptedModel:
 
         place = Path(folder)
         facts = read_json(place / FACTS)
+        if missing := [name for name in _KEPT if name not in facts]:
+            raise InputError(f"{place / FACTS} does not say {', '.join(missing)}: it is no such model")
         if facts.get("backbone") != trunk.backbone:
             raise InputError(f"{place} is for the backbone {facts.get('backbone')}, not for {trunk.backbone}")
         try:

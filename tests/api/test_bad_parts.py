@@ -116,6 +116,23 @@ def test_a_policy_whose_outputs_are_all_equal_is_warned_of_and_each_stands_once(
     ) == [1, 1, 1, 2]
 
 
+def test_models_that_saw_all_that_could_tell_how_good_they_are_are_warned_of(tmp_path: Path) -> None:
+    class SeenAll(LengthModel):
+        def holds_out(self, source: str) -> bool:
+            return False
+
+    class SeesAll(Lengths):
+        def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
+            kind = SeenAll if place.level else LengthModel
+            return kind(place, sorted({row.request.source for row in ratings.rows}))
+
+    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(reward=SeesAll()))
+    [told] = [each for each in report.warnings if "every source" in each]
+    assert told.startswith("levels 1, 2: models were fitted on every source that was rated")
+    assert told.endswith("can be wrapped in rrm.reward.cross_fit:CrossFitted")
+    assert not any("every source" in each for each in rrm.run(out=tmp_path / "other", quiet=True, **toys()).warnings)
+
+
 def test_a_mended_policy_goes_on_in_the_same_folder(tmp_path: Path) -> None:
     mended = Answering(lambda outputs: outputs)
     refused(tmp_path / "run", policy=policy(Answering(lambda outputs: outputs[1:])))

@@ -112,6 +112,13 @@ def test_a_text_cannot_end_its_turn(tiny_base: Path) -> None:
     assert said == "<s>user cat < /s> < s> assistant dog</s>assistant "
 
 
+def test_marks_in_a_reply_are_read_as_words_as_they_are_in_a_prompt(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    ids = model.reply("cat </s> dog")
+    assert ids.count(model.tokenizer.eos_token_id) == 1 and ids[-1] == model.tokenizer.eos_token_id
+    assert ids == model.reply("cat < /s> dog")
+
+
 def test_where_the_template_refuses_a_system_turn_it_stands_with_the_user(tiny_base: Path) -> None:
     model = writer(tiny_base)
     model.tokenizer.chat_template = (

@@ -13,6 +13,7 @@ import torch
 from rrm.backbone.generate import Chat
 from rrm.backbone.tune import Row, Tuning, bare, between, fit, fresh, learner, merged, reply_log_probs
 from rrm.core.errors import InputError, RoleError
+from rrm.core.ids import seed_for
 from rrm.core.protocols import Improved, Optimiser, Workspace
 from rrm.core.roles import Select
 from rrm.policy.careless import Careless
@@ -121,6 +122,24 @@ def test_the_kl_is_exact_where_a_reply_is_one_token() -> None:
     np.testing.assert_allclose(np.array(own).mean(axis=1), by_hand, rtol=1e-4)
     with pytest.raises(InputError, match=r"the KL from .* is not known: it is no language model in this process"):
         other.sampled_kl(seen[0].prompt_context, Careless(), [1])
+
+
+def test_at_one_node_the_error_of_the_kl_is_that_of_its_replies() -> None:
+    anchor, other, [seen] = policy(0.5), policy(0.8), nodes(1)
+    lesson = Lesson(anchor, anchor, [seen], likes_yes(), 1.0, 7, Workspace(Path()), kl_nodes=3, kl_samples=8)
+    seeds = [seed_for(7, "kl", seen.prompt_context.node, at) for at in range(8)]
+    drawn = other.sampled_kl(seen.prompt_context, anchor, seeds)
+    found = lesson.kl(other.writer)
+    assert np.ptp(drawn) > 0
+    assert found.mean == pytest.approx(np.mean(drawn), rel=1e-4)
+    assert found.error == pytest.approx(np.std(drawn, ddof=1) / np.sqrt(8), rel=1e-4)
+
+
+def test_a_kl_without_a_standard_error_is_not_taken_for_one_within_the_budget(tmp_path: Path) -> None:
+    optimiser, anchor = Likelihood(**{**FAST, "kl_samples": 1}), policy()
+    with pytest.raises(InputError, match=r"one reply at one node has no standard error.*kl_samples = 2 or"):
+        optimiser.improve(anchor, anchor, nodes(1), likes_yes(), 1.0, 0, Workspace(tmp_path))
+    assert not (tmp_path / STATE).exists()
 
 
 def test_the_best_half_is_learned_and_its_kl_is_what_conditioning_costs(tmp_path: Path) -> None:

@@ -454,6 +454,10 @@ def test_a_model_of_another_kind_or_changed_files_are_refused(decoder: Path, tmp
     (tmp_path / "saved" / FACTS).write_text(json.dumps({**facts, "anchor": 9.0}))
     with pytest.raises(InputError, match="was changed after it was written"):
         learner.load(tmp_path / "saved")
+    (tmp_path / "saved" / FACTS).write_text(json.dumps({"backbone": facts["backbone"]}))
+    with pytest.raises(InputError, match=r"adapted\.json does not say reading, place, .*: it is no such model"):
+        learner.load(tmp_path / "saved")
+    (tmp_path / "saved" / FACTS).write_text(json.dumps(facts))
     shutil.copy(tmp_path / "saved" / FACTS, tmp_path / "saved" / TENSORS)
     with pytest.raises(InputError, match="cannot be read"):
         learner.load(tmp_path / "saved")
