@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from rrm.backbone.load import DTYPES
 
 if TYPE_CHECKING:
     from benchmarks.peers import Settings
@@ -57,7 +59,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, repetitions (and of each micro-batch tried), and what is scored in how many tokens."""
+    """What is measured, repetitions (and of each micro-batch tried), tokens of what is scored, type of products."""
 
     cases: tuple[Case, ...]
     quality: Quality
@@ -66,6 +68,7 @@ class Plan:
     source: int
     candidates: int
     candidate: int
+    dtype: str = "auto"
 
 
 TWO, ENDS = ("trl", "once", "rrm", "whole"), ("trl", "rrm")
@@ -101,13 +104,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, three repetitions")
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part (may be given several times)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="auto", help="the type of matrix products (auto: the fastest)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every result as a line of JSON too")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
         work(json.loads(options.job))
         return
-    plan, parts = (QUICK if options.quick else FULL), options.only or PARTS
+    plan, parts = replace(QUICK if options.quick else FULL, dtype=options.dtype), options.only or PARTS
     results = measure(plan, parts)
     if options.json:
         options.json.write_text("".join(json.dumps(each) + "\n" for each in results), encoding="utf-8")
@@ -156,7 +162,7 @@ def report(plan: Plan, results: Sequence[Result]) -> Iterator[str]:
 
 
 def _machine(found: Result) -> Iterator[str]:
-    precision = "bfloat16 autocast" if found["autocast"] else "float32 (this processor has no bfloat16 instructions)"
+    precision = "bfloat16 autocast" if found["autocast"] else "float32"
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     yield f"{found['processor']}, {found['threads']} threads, {precision}; {versions}."
     yield (
@@ -259,7 +265,7 @@ def machine(job: Result) -> Iterator[Result]:
     yield {
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "autocast": _settings().autocast,
+        "autocast": _settings(_plan(job)).autocast,
         "parameters": parameters,
         "held_mb": held,
         "versions": {each.__name__: each.__version__ for each in (torch, transformers, trl)},
@@ -270,7 +276,8 @@ def train(job: Result) -> Iterator[Result]:
     """Train every case by every way, one after another, as often as the plan says."""
     from benchmarks import peers
 
-    plan, settings = _plan(job), _settings()
+    plan = _plan(job)
+    settings = _settings(plan)
     known: peers.Known = {}
     for number, case in enumerate(plan.cases):
         shape = peers.Shape(case.prompt, case.output, case.outputs)
@@ -305,11 +312,12 @@ def memory(job: Result) -> Iterator[Result]:
 
     from benchmarks import peers
 
-    case, way, size = _plan(job).cases[job["case"]], peers.WAYS[job["way"]], job["size"]
+    plan, way, size = _plan(job), peers.WAYS[job["way"]], job["size"]
+    case = plan.cases[job["case"]]
     prompts = size // gcd(size, way.units(case.outputs))
     shape = peers.Shape(case.prompt, case.output, case.outputs)
     groups = peers.make_groups(shape, 2 * prompts, 0, peers.SMALL.vocabulary)
-    way.train(peers.build(peers.SMALL), groups, _settings(prompts=prompts), size)
+    way.train(peers.build(peers.SMALL), groups, _settings(plan, prompts=prompts), size)
     yield {"case": job["case"], "way": job["way"], "size": size, "peak_mb": _peak_mb()}
 
 
@@ -317,7 +325,8 @@ def score(job: Result) -> Iterator[Result]:
     """Score the outputs of one source by every way, each at its best batch."""
     from benchmarks import peers
 
-    plan, settings = _plan(job), _settings()
+    plan = _plan(job)
+    settings = _settings(plan)
     shape = peers.Shape(plan.source, plan.candidate, plan.candidates)
     (group,) = peers.make_groups(shape, 1, 0, peers.SMALL.vocabulary)
     models = {way: peers.build(peers.SMALL).eval() for way in peers.SCORERS}
@@ -344,8 +353,9 @@ def learn(job: Result) -> Iterator[Result]:
     """Train until something is learned, by TRL over all pairs and by ours, from the same weights."""
     from benchmarks import peers
 
-    quality = _plan(job).quality
-    settings = _settings(prompts=quality.prompts, epochs=quality.epochs, learning_rate=quality.learning_rate)
+    plan = _plan(job)
+    quality = plan.quality
+    settings = _settings(plan, prompts=quality.prompts, epochs=quality.epochs, learning_rate=quality.learning_rate)
     shape = peers.Shape(quality.prompt, quality.output, quality.outputs)
     groups = peers.make_groups(shape, quality.train, 0, peers.SMALL.vocabulary)
     unseen = peers.make_groups(shape, quality.held_out, 2, peers.SMALL.vocabulary)
@@ -367,11 +377,11 @@ JOBS: dict[str, Callable[[Result], Iterator[Result]]] = {
 }
 
 
-def _settings(**changes: Any) -> "Settings":
+def _settings(plan: Plan, **changes: Any) -> "Settings":
     from benchmarks import peers
     from rrm.backbone.load import resolve
 
-    return peers.Settings(**{"prompts": PROMPTS, "autocast": resolve("cpu", "auto")[1], **changes})
+    return peers.Settings(**{"prompts": PROMPTS, "autocast": resolve("cpu", plan.dtype)[1], **changes})
 
 
 def _plan(job: Result) -> Plan:

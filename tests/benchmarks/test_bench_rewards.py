@@ -150,8 +150,9 @@ def test_without_a_gpu_the_gpu_benchmark_says_so_and_ends_well(monkeypatch, caps
 @pytest.mark.slow
 def test_quick_benchmark_prints_all_its_tables(tmp_path):
     pytest.importorskip("trl", reason="the peer is a dependency of the benchmark alone")
-    command = [sys.executable, "-m", "benchmarks.rewards", "--quick", "--json", str(tmp_path / "results.jsonl")]
+    kept = tmp_path / "results.jsonl"
+    command = [sys.executable, "-m", "benchmarks.rewards", "--quick", "--dtype", "float32", "--json", str(kept)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in kept.read_text().splitlines()]
     assert {line["part"] for line in lines} == {"machine", "training", "memory", "scoring", "quality"}
-    assert done.stdout.count("### ") == 3
+    assert done.stdout.count("### ") == 3 and " threads, float32;" in done.stdout
