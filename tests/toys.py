@@ -131,7 +131,7 @@ class Longer:
 
 
 class LengthModel:
-    """Two members, who accept an output of n words with probability n / 10, and n / 10 + .02."""
+    """Two members, who accept an output of n words with probability n / 10, at most .98, and with .02 more."""
 
     anchored = True
 
@@ -143,7 +143,7 @@ class LengthModel:
         return content_id("lengths", str(self.place), list(self.sources))
 
     def predict(self, groups: Sequence[Group]) -> list[Prediction]:
-        words = [np.array([len(text.split()) / 10 for text in group.outputs]) for group in groups]
+        words = [np.array([min(len(text.split()) / 10, 0.98) for text in group.outputs]) for group in groups]
         both = [np.stack([each, each + 0.02]) for each in words]
         return [Prediction.overall(np.log((p + 0.01) / (1.01 - p)), p) for p in both]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rrm.api.recorded import RecordedTree, Trees
+from rrm.api.recorded import RecordedTree, Trees, claims_model
 from rrm.compose.provenance import read_back
 from rrm.compose.tree import Judged, compose, compose_node
 from rrm.core.claims import Claims
@@ -231,10 +231,10 @@ def anew(record: SqlStore, view: View, tree: RecordedTree, node: str, reader: Cl
 
 def claim_reader(record: SqlStore, models: "Models", composer: Composer) -> ClaimReader | None:
     """Return the run's last model of claims, where its composer asks one and it was fitted."""
-    fitted = [each for each in record.load(Fitted) if each.place.subject == "claims"]
-    if not fitted or not composer.checks_claims:
+    fitted = claims_model(record)
+    if fitted is None or not composer.checks_claims:
         return None
-    model = models.load(fitted[-1])
+    model = models.load(fitted)
     assert isinstance(model, ClaimReader)
     return model
 

@@ -175,9 +175,12 @@ class Loaded:
         """Return the sentences and clauses of an output, each with what it rests on, down to the source.
 
         `output` is the id of one that stood at a root, or was read below one, when a round ended; without it, the
-        chosen output of a target, counted from 0. Raises InputError for an output that was not traced to the source.
+        chosen output of a target, counted from 0, with what its report says of them. Raises InputError for an output
+        that was not traced to the source.
         """
         id_ = output or self._chosen(target)
+        if self.finished and (known := self._told_of(id_)):
+            return known
         claims = {each.output: each for each in self.record.load(Claims)}
         outputs: dict[str, Output] = self.record.by_id(Output)
         if id_ not in claims or id_ not in outputs:
@@ -186,6 +189,11 @@ class Loaded:
                 " that these were made from, are found when a round ends"
             )
         return chains(id_, claims, outputs, self.trees.of_node[outputs[id_].node].source.text)
+
+    def _told_of(self, output: str) -> tuple[Chain, ...]:
+        """Return the claims of a target's chosen output as the report has them, none for another output."""
+        chosen = (each for each in self.report.targets if each.chosen is not None and each.chosen.id == output)
+        return next((each.claims for each in chosen), ())
 
     def _chosen(self, target: int) -> str:
         chosen = self._reported(target).chosen

@@ -11,7 +11,7 @@ from rrm.core.growth import advance
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext, Seen
 from rrm.core.task import Source
-from rrm.core.values import Choice, Failure, Improvement, Output, Request
+from rrm.core.values import Choice, Failure, Fitted, Improvement, Output, Request
 from rrm.store.record import SqlStore
 
 SOURCES = "set of sources"
@@ -46,6 +46,12 @@ def improved_splits(record: SqlStore) -> Improvement | None:
     """Return what the run's decomposer was improved to at last, None where it was not."""
     made = [each for each in record.load(Improvement) if each.place.subject == "split"]
     return made[-1] if made else None
+
+
+def claims_model(record: SqlStore) -> Fitted | None:
+    """Return the last model of claims on record, None where none was fitted."""
+    fitted = [each for each in record.load(Fitted) if each.place.subject == "claims"]
+    return fitted[-1] if fitted else None
 
 
 @dataclass(frozen=True, eq=False)

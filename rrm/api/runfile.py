@@ -252,7 +252,7 @@ class RunFile:
     rater: RaterPart | None = None
     recorded: tuple[Recorded, ...] = ()
     reward: RewardPart = field(default_factory=RewardPart)
-    compose: Part = field(default_factory=lambda: Part("rrm.compose.composers:Mean"))
+    compose: Part = field(default_factory=lambda: Part("rrm.compose.composers:Informed"))
     rounds: Count = 1
     schedule: tuple[RoundPart, ...] = ()
     select: SelectPart | None = None

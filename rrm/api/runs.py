@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import copytree, rmtree
-from typing import Any
+from typing import Any, NamedTuple
 
 from rrm.api.look import refuse_notes, remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
-from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, improved_policies, improved_splits
+from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
 from rrm.api.wiring import PRECISION, Parts
@@ -76,13 +76,11 @@ async def apply_in_loop(
     """
     with open_store(directory, "read") as record:
         settings = settings_of(record, directory)
-        models, precision = fitted_models(record), record.setting(PRECISION)
-        policies = tuple(improved_policies(record).values())
+        precision, earlier = record.setting(PRECISION), Earlier.of(record)
         # a policy may ask the models that it was improved against, and stand on another policy
-        splitter = improved_splits(record)
-        taken = policies or splitter is not None
-        needed, improvements = (record.load(Fitted), record.load(Improvement)) if taken else (list(models), [])
-    if not models:
+        taken = earlier.policies or earlier.splitter is not None
+        needed, improvements = (record.load(Fitted), record.load(Improvement)) if taken else (earlier.needed, [])
+    if not earlier.models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
     files = Sources(
         "tasks.books:BookFiles",
@@ -90,34 +88,56 @@ async def apply_in_loop(
         trees=settings.target.trees,
     )
     kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None}
-    improve = settings.improve if policies else None
+    improve = settings.improve if earlier.policies else None
     settings = replace(settings, name=out.name, target=files, flat=False, improve=improve, **kept)  # type: ignore[arg-type]
     with open_store(out) as store:
         refuse_other_run(store, settings)
-        store.settle("models", [model.digest for model in models])
-        store.settle(IMPROVED, [policy.id for policy in policies])
+        store.settle("models", [model.digest for model in earlier.models])
+        store.settle(IMPROVED, [policy.id for policy in earlier.policies])
         store.settle(PRECISION, precision)
         store.append([*needed, *improvements])
         paths = [*(Path(MODELS, each.path) for each in needed), *(Path(POLICIES, each.path) for each in improvements)]
         for path in paths:
             copytree(directory / path, out / path, dirs_exist_ok=True)
-        opened = OpenRun(Parts(settings, store), store, out, models, policies, splitter, options, watcher)
+        opened = OpenRun(Parts(settings, store), store, out, earlier, options, watcher)
         return await opened.carry_out()
+
+
+class Earlier(NamedTuple):
+    """What an earlier run learned, with which nothing is learned anew: empty for a run that learns.
+
+    `models` judge outputs level by level and `claims` judges claim by claim, where the run had one; `splitter` is a
+    decomposer.
+    """
+
+    models: tuple[Fitted, ...] = ()
+    policies: tuple[Improvement, ...] = ()
+    splitter: Improvement | None = None
+    claims: Fitted | None = None
+
+    @classmethod
+    def of(cls, record: SqlStore) -> "Earlier":
+        policies = tuple(improved_policies(record).values())
+        return cls(fitted_models(record), policies, improved_splits(record), claims_model(record))
+
+    @property
+    def needed(self) -> list[Fitted]:
+        """The models that judge."""
+        return [*self.models, *([self.claims] if self.claims else [])]
+
+
+NOTHING = Earlier()
+"""What a run that learns has from an earlier one."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenRun:
-    """A run under way in its folder.
-
-    `fitted`, `policies` and `splitter` (a decomposer) are an earlier run's, with which nothing is learned.
-    """
+    """A run under way in its folder; `earlier` is what it judges and proposes with where it learns nothing."""
 
     parts: Parts
     store: SqlStore
     out: Path
-    fitted: tuple[Fitted, ...] = ()
-    policies: tuple[Improvement, ...] = ()
-    splitter: Improvement | None = None
+    earlier: Earlier = NOTHING
     options: Options = field(default_factory=Options)
     watcher: Watcher | None = None
 
@@ -138,7 +158,7 @@ class OpenRun:
         All parts are made first: where one cannot be, the folder holds no run yet, and takes the mended one.
         """
         began = time.monotonic()
-        plan = recursion_of(self.parts, self.fitted, self.policies, self.splitter)
+        plan = recursion_of(self.parts, self.earlier)
         if self.options.strict:
             refuse_notes(self.parts.notes)
         self.store.settle("run", _identity(self.parts.run))
@@ -203,12 +223,7 @@ class OpenRun:
         return self.store.spent().get("seconds", 0.0) + time.monotonic() - began
 
 
-def recursion_of(
-    parts: Parts,
-    fitted: Sequence[Fitted] = (),
-    policies: Sequence[Improvement] = (),
-    splitter: Improvement | None = None,
-) -> Recursion:
+def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
     """Return the recursion that a run file describes."""
     run, rater = parts.run, parts.run.rater
     budget = read_budget(rater.budget, "rater.budget") if rater and rater.budget is not None else None
@@ -223,7 +238,7 @@ def recursion_of(
         start, anchor = ("last" if part.start == "last" else "first"), ("last" if part.anchor == "last" else "first")
         improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
     splitting = None
-    if run.splits is not None and not fitted:
+    if run.splits is not None and not earlier.models:
         judge = PEOPLE if parts.split_rater is None else parts.split_rater.name
         splitting = Splitting(
             parts.split_optimiser.name,
@@ -267,9 +282,10 @@ def recursion_of(
         splits=splitting,
         gold=parts.gold.name if parts.gold else None,
         given=parts.given,
-        models=tuple(fitted),
-        policies=tuple(policies),
-        splitter=splitter,
+        models=earlier.models,
+        policies=earlier.policies,
+        splitter=earlier.splitter,
+        claims=earlier.claims,
     )
 
 

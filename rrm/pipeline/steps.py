@@ -135,6 +135,7 @@ class Recursion:
     models: Sequence[Fitted] = ()
     policies: Sequence[Improvement] = ()
     splitter: Improvement | None = None  # a decomposer improved earlier
+    claims: Fitted | None = None  # a model of claims fitted earlier
 
     def n(self, tree: Tree, node: str) -> int:
         """How many outputs are proposed at a node."""
@@ -629,14 +630,17 @@ def compose(run: Run) -> Step[Run]:
 def model_of_claims(run: Run) -> Step[Fitted | None]:
     """Fit the model that judges claim by claim on the ratings of all levels, beside the root's model.
 
-    None where no overall rating says what is accepted, for then nothing anchors its scores.
+    The one that was fitted earlier, where all models were. None where no overall rating says what is accepted, for
+    then nothing anchors its scores.
     """
     plan, top = run.plan, run.forest.height
+    if plan.models or plan.checker is None:
+        return plan.claims
     root = run.models.get((Train.name, top))
     levels = {level: rows for (role, level), rows in sorted(run.rated.items()) if role == Train.name and rows}
     told = (row.feedback for rows in levels.values() for row in rows)
     anchored = run.anchored and any(each.criterion == OVERALL and each.answer.accepted is not None for each in told)
-    if plan.checker is None or plan.models or root is None or not anchored:
+    if root is None or not anchored:
         return None
     others = tuple(row for level, rows in levels.items() if level != top for row in rows)
     job = FitJob(Place(run.number, "claims", top), True, Train, levels.get(top, ()), plan.seed, root, None, others)
@@ -648,7 +652,7 @@ def model_of_claims(run: Run) -> Step[Fitted | None]:
 def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]], claims: Fitted | None) -> tuple[Informed, Run]:
     """Return every judged node with parts as it is scored anew, beside its view read back to the source.
 
-    A node whose view leads nowhere is left out, and for roots of targets that is noted.
+    A node whose view leads nowhere is left out, and for roots of targets with parts that is noted.
     """
     informed: Informed = {}
     state, alone = run.state, 0
@@ -665,7 +669,8 @@ def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]], claims: Fitted | N
                         span = tree.graph.task(node).span if node != tree.graph.root else None
                         whole = text if span is None else text[span.start : span.end]
                         informed[node] = ReadBack(view, model, claims, whole)
-            alone += run.forest.is_target(tree) and tree.graph.root not in informed
+            followed = tree.graph.root in informed or not tree.graph.children(tree.graph.root)
+            alone += run.forest.is_target(tree) and not followed
     if alone:
         told = f"{alone} of the targets' roots rest on nothing that leads to the source: their scores are their own"
         return informed, run.noted(told)

@@ -213,6 +213,12 @@ class Table(NamedTuple):
         return cls._make([*before, view, *after])
 
 
+def _alike(read: Sequence[Beside]) -> list[list[int]]:
+    """Return the places of views by how many units they have, within a factor of two: little is padded so."""
+    widths = [len(each.units).bit_length() for each in read]
+    return [[at for at, each in enumerate(widths) if each == width] for width in sorted(set(widths))]
+
+
 def _longest_rise(places: np.ndarray) -> int:
     """Return the length of the longest strictly ascending subsequence (patience sorting)."""
     tops: list[int] = []
@@ -243,8 +249,8 @@ def rewards(parameters: Parameters, table: Table) -> Tensor:
     worth = softplus(table.contents @ parameters["contents"] + parameters["worth"]) * table.units * trust
     scatter = parameters["scatter"].exp()
     drawn = worth[..., None] * torch.exp(scatter * table.scatter[:, : worth.shape[1]] - scatter**2 / 2)
-    best = drawn.sort(dim=1, descending=True).values.cumsum(1).mean(2)
     room = torch.minimum(counts.clamp(min=FEWEST), table.units.sum(1)[table.view]).clamp(min=1).long() - 1
+    best = drawn.topk(int(room.max()) + 1, dim=1).values.cumsum(1).mean(2)
     held = (worth[table.view].gather(1, table.places) * supported * table.first).sum(1)
     coverage = held / best[table.view, room].clamp(min=1e-9)
     order = 1 - torch.sigmoid(parameters["disorder"]) * (1 - table.coherence)
@@ -276,10 +282,18 @@ class _Answers(NamedTuple):
 
 
 def _mode(
-    table: Table, answers: _Answers, weights: Tensor, config: ClaimwiseConfig, start: Parameters | None, steps: int
+    tables: Sequence[Table],
+    answers: _Answers,
+    weights: Tensor,
+    config: ClaimwiseConfig,
+    start: Parameters | None,
+    steps: int,
 ) -> dict[str, Tensor]:
-    """Return the most probable parameters, from where another fit ended if there is one."""
-    prior = _prior(table.contents.shape[2])
+    """Return the most probable parameters, from where another fit ended if there is one.
+
+    Rows of answers count through all tables.
+    """
+    prior = _prior(tables[0].contents.shape[2])
     sds = {
         name: sd or (config.worth_sd if name == "contents" else config.deficit_sd) for name, (_, sd) in prior.items()
     }
@@ -291,7 +305,7 @@ def _mode(
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        said = rewards(free, table)
+        said = torch.cat([rewards(free, table) for table in tables])
         alone = answers.second < 0
         logits = said[answers.first] - torch.where(alone, 0.0, said[answers.second.clamp(min=0)])
         probability = torch.sigmoid(logits) * (1 - LAPSE) + LAPSE / 2
@@ -324,11 +338,12 @@ def fit(
     if not asked:
         raise nothing_to_fit(place)
     reader = _Reader(encoder)
-    texts = _by_view(told)
-    read = [reader(view, [told.items[at].text for at in places]) for view, places in texts.values()]
+    texts = list(_by_view(told).values())
+    read = [reader(view, [told.items[at].text for at in places]) for view, places in texts]
     basis = Basis.of(np.concatenate([each.vectors for each in read if len(each.vectors)]), config.components)
-    table = Table.of(read, basis)
-    row_of = {item: row for row, item in enumerate(item for _, places in texts.values() for item in places)}
+    blocks = _alike(read)
+    tables = [Table.of([read[at] for at in block], basis) for block in blocks]
+    row_of = {item: row for row, item in enumerate(item for block in blocks for at in block for item in texts[at][1])}
     answers = _Answers(
         torch.tensor([row_of[each.first] for each in asked]),
         torch.tensor([-1 if each.second < 0 else row_of[each.second] for each in asked]),
@@ -339,9 +354,9 @@ def fit(
     dealt = balanced_folds(answers.source, seed, config.folds)
     folds = max(dealt.values()) + 1
     seen = dealt if folds > 1 else dict.fromkeys(dealt, SEEN_BY_ALL)
-    first = _mode(table, answers, answers.weight, config, None, 60)
+    first = _mode(tables, answers, answers.weight, config, None, 60)
     members = [
-        _mode(table, answers, answers.weight * _weights(answers.source, seen, member, folds, seed), config, first, 12)
+        _mode(tables, answers, answers.weight * _weights(answers.source, seen, member, folds, seed), config, first, 12)
         for member in range(config.members)
     ]
     parameters = {name: torch.stack([each[name] for each in members]) for name in first}

@@ -13,9 +13,9 @@ from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
 from rrm.core.values import Group, Output, Prediction
 from rrm.files import read_json
-from tests.toys import LengthModel, Lengths, Words, toys
+from tests.toys import TOYS, LengthModel, Lengths, Words, toys
 
-COMPOSE = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
+WITHOUT_CLAIMS = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
 
 
 class Faithful(LengthModel):
@@ -60,7 +60,7 @@ class Inventing(Words):
 
 def ran(out: Path, nothing_else: bool) -> Report:
     parts: dict[str, Any] = toys(policy={"plugin": Inventing(nothing_else), "outputs": 2, "root_outputs": 2})
-    return rrm.run(out=out, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": COMPOSE}, quiet=True)
+    return rrm.run(out=out, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": WITHOUT_CLAIMS}, quiet=True)
 
 
 def test_what_was_made_up_below_the_root_costs_its_score_and_is_blamed_where_it_was(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_a_text_of_ones_own_is_scored_beside_the_source(tmp_path: Path) -> None:
 
 def test_a_model_of_claims_is_fitted_and_has_a_say_in_a_text_of_ones_own(tmp_path: Path) -> None:
     parts: dict[str, Any] = toys(policy={"plugin": Inventing(False), "outputs": 2, "root_outputs": 2})
-    informed = {"plugin": "rrm.compose.composers:Informed"}
-    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": informed}, quiet=True)
+    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}}, quiet=True)  # by default
+    assert report.composer == "informed"
     [target] = report.targets
     assert target.chosen is not None
     with rrm.load(tmp_path, reward=LearnsNothing(), policy=Inventing(nothing_else=False)) as run:
@@ -105,3 +105,25 @@ def test_a_model_of_claims_is_fitted_and_has_a_say_in_a_text_of_ones_own(tmp_pat
         said = run.score(target.chosen.text)
         assert said.composed.mean == pytest.approx(target.chosen.composed)  # by both models, as in the run
         assert said.composed.mean != pytest.approx(0.2)  # which the level's model says alone
+
+
+def test_the_model_of_claims_has_a_say_about_new_sources_too(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **TOYS)
+    book = tmp_path / "book.txt"
+    book.write_text(" ".join(f"word{at}." for at in range(9)))
+    [target] = rrm.apply(tmp_path / "run", [book], tmp_path / "applied", quiet=True).targets
+    assert target.chosen is not None and target.chosen.own is not None
+    with rrm.load(tmp_path / "run") as before, rrm.load(tmp_path / "applied") as run:
+        [claims] = [each.digest for each in run.models() if each.place.subject == "claims"]
+        assert claims == [each.digest for each in before.models() if each.place.subject == "claims"][-1]
+        assert run.score(target.chosen.text).composed.mean == pytest.approx(target.chosen.composed)
+    assert target.chosen.composed != pytest.approx(target.chosen.own)  # what the level's model says alone
+
+
+def test_a_root_that_reads_the_text_itself_is_not_said_to_lead_nowhere(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **TOYS)
+    book = tmp_path / "book.txt"
+    book.write_text("word.")
+    report = rrm.apply(tmp_path / "run", [book], tmp_path / "applied", quiet=True)
+    assert report.nodes_per_level == (1,)
+    assert not any("leads to the source" in warning for warning in report.warnings)
