@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rrm.api.recorded import RecordedTree, Trees, claims_model
-from rrm.compose.provenance import read_back
+from rrm.api.recorded import RecordedTree, claims_model, recorded_trees
+from rrm.compose.align import Aligner
+from rrm.compose.provenance import read_back, traced
 from rrm.compose.tree import Judged, compose, compose_node
 from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
-from rrm.core.protocols import ClaimReader, Composer, RewardModel, Seen
+from rrm.core.protocols import ClaimReader, Composer, PromptContext, RewardModel
 from rrm.core.roles import Train
-from rrm.core.values import OVERALL, Fitted, Group, Output, Prediction, Scored, View
+from rrm.core.values import OVERALL, Fitted, Group, Output, Passage, Prediction, Scored, View
 from rrm.store.record import SqlStore
 
 if TYPE_CHECKING:
@@ -109,17 +110,17 @@ class ComposedNode:
 
 @dataclass(frozen=True, eq=False)
 class ComposedScorer:
-    """Scores outputs of a run's training nodes by what they would be worth, with all that was read below them.
+    """Scores outputs at any node of a run's trees by what they would be worth, with all that was read below them.
 
-    Implements `rrm.core.roles.Scorer` with the role train: only models of that role are asked. `seen` are the nodes;
-    groups are told apart by source and view, and a view that is none of theirs is refused with InputError.
+    Implements `rrm.core.roles.Scorer` with the role train: only models of that role are asked. What was read below has
+    the scores that these `models` gave it, or else the first of role train that did, so that what becomes of the record
+    later changes nothing. A view that no node of the source is shown is refused with InputError.
     """
 
     record: SqlStore = field(repr=False)
-    trees: Trees = field(repr=False)
     models: Mapping[int, tuple[Fitted, RewardModel]] = field(repr=False)
     composer: Composer
-    seen: Sequence[Seen] = field(repr=False)
+    aligner: Aligner
     claims: ClaimReader | None = field(default=None, repr=False)
 
     @property
@@ -130,11 +131,7 @@ class ComposedScorer:
     def name(self) -> str:
         digests = [fitted.digest for fitted, _ in self.models.values()]
         digests += [self.claims.digest] if self.claims is not None else []
-        return content_id("composed scorer", self.composer.name, digests, sorted(self._at))
-
-    @cached_property
-    def _at(self) -> dict[str, Seen]:
-        return {_key(each.source, each.prompt_context.view): each for each in self.seen}
+        return content_id("composed scorer", self.composer.name, digests, self.aligner.name)
 
     @cached_property
     def _nodes(self) -> dict[str, ComposedNode]:
@@ -154,61 +151,123 @@ class ComposedScorer:
         return [node.joined(groups[at].outputs, said[at]).composed for at, node in enumerate(nodes)]
 
     def _node(self, group: Group) -> ComposedNode:
-        key = _key(group.source, group.view)
-        if key not in self._at:
-            raise InputError(
-                f"the run showed no training node of the source {group.source} this view, so nothing is known of what "
-                "stands below it: take rows from the reward function's rows()"
-            )
+        key = f"{group.source} {group.view.id}"
         if key not in self._nodes:
-            self._nodes[key] = self._made(self._at[key])
+            self._nodes[key] = self._made(group)
         return self._nodes[key]
 
-    def _made(self, seen: Seen) -> ComposedNode:
-        given, tree = seen.prompt_context, self.trees.of_node[seen.prompt_context.node]
-        level = self.trees.level(given.node)
+    def _made(self, group: Group) -> ComposedNode:
+        tree, node = self._shown_at(group)
+        view, level = group.view, group.place.level
         fitted, model = self.models[min(self.models, key=lambda each: (abs(each - level), -each))]
+        outputs = self._with_inputs([passage.output for passage in view.passages if passage.output is not None])
         return ComposedNode(
             tree=tree,
-            node=given.node,
-            group=Group(seen.source, fitted.place, given.view, seen.group.outputs),
+            node=node,
+            group=Group(group.source, fitted.place, view, self._proposed(node)),
             model=model,
             composer=self.composer,
             anchored=fitted.anchored,
-            below=self._below(given.view),
-            informed=anew(self.record, given.view, tree, given.node, self.claims) if self.composer.reads_back else None,
+            below=self._judged(view, outputs),
+            informed=self._anew(tree, node, view, outputs) if self.composer.reads_back else None,
         )
 
-    def _below(self, view: View) -> dict[str, Judged]:
-        """Return the nodes whose outputs a view shows, and all that these were made from, with their last scores."""
+    def _shown_at(self, group: Group) -> tuple[RecordedTree, str]:
+        """Return the node that is shown a view, and its tree; the last one, of a source whose trees grew anew."""
+        for again in (False, True):
+            for tree in self._trees_of(group.source, again):
+                for node in tree.graph:
+                    if shows(tree, node, group.view):
+                        return tree, node
+        raise InputError(
+            f"no node of the source {group.source} is shown this view, so nothing is known of what stands below it: "
+            "take rows from the reward function's rows()"
+        )
+
+    def _trees_of(self, source: str, again: bool) -> Sequence[RecordedTree]:
+        if again or not self._trees:
+            self._trees.clear()
+            for tree in reversed(recorded_trees(self.record).every):
+                self._trees.setdefault(tree.source.id, []).append(tree)
+        return self._trees.get(source, [])
+
+    @cached_property
+    def _trees(self) -> dict[str, list[RecordedTree]]:
+        return {}
+
+    def _proposed(self, node: str) -> tuple[str, ...]:
+        outputs: list[Output] = self.record.load_where(Output, "node", [node])
+        return tuple(dict.fromkeys(output.text for output in outputs))
+
+    def _with_inputs(self, ids: Sequence[str]) -> dict[str, Output]:
+        """Return outputs by id, with all that they were made from."""
+        found: dict[str, Output] = {}
+        waiting = list(ids)
+        while waiting:
+            fresh: dict[str, Output] = {each.id: each for each in self.record.load_where(Output, "id", waiting)}
+            found |= fresh
+            read = [id_ for output in fresh.values() for id_ in (*output.inputs, *output.context)]
+            waiting = [id_ for id_ in dict.fromkeys(read) if id_ not in found]
+        return found
+
+    def _judged(self, view: View, outputs: Mapping[str, Output]) -> dict[str, Judged]:
+        """Return the nodes whose outputs a view shows, and all that these were made from, with their scores."""
+        scores = self._scores(list(outputs))
         found: dict[str, Judged] = {}
         waiting = [passage.output for passage in view.passages if passage.output is not None]
         while waiting:
-            outputs = [self._outputs[id_] for id_ in dict.fromkeys(waiting) if id_ in self._outputs]
-            scores = self._scores([output.id for output in outputs])
-            for output in outputs:
+            here = [outputs[id_] for id_ in dict.fromkeys(waiting) if id_ in outputs]
+            for output in here:
                 if output.id in scores and output.node not in found:
                     found[output.node] = Judged((output,), scores[output.id], 0)
-            waiting = [id_ for output in outputs for id_ in output.inputs]
+            waiting = [id_ for output in here for id_ in output.inputs]
         return found
 
-    @cached_property
-    def _outputs(self) -> dict[str, Output]:
-        return self.record.by_id(Output)
-
-    @cached_property
-    def _trained(self) -> frozenset[str]:
-        return frozenset(
-            each.id for each in self.record.load(Fitted) if each.role == Train.name and each.place.subject == "answer"
-        )
-
     def _scores(self, outputs: Sequence[str]) -> dict[str, Prediction]:
-        """Return what the last model of role train that scored each output said of it; others are left out."""
+        """Return what these models said of each output, or the first of role train that scored it."""
         by_output: dict[str, dict[str, list[Scored]]] = {}
         for score in self.record.load_where(Scored, "output", outputs):
-            if score.model in self._trained:
-                by_output.setdefault(score.output, {}).setdefault(score.model, []).append(score)
-        return {output: prediction_of(list(by_model.values())[-1]) for output, by_model in by_output.items()}
+            by_output.setdefault(score.output, {}).setdefault(score.model, []).append(score)
+        mine = {fitted.id for fitted, _ in self.models.values()}
+        fitted: list[Fitted] = self.record.load(Fitted)
+        trained = {each.id for each in fitted if each.role == Train.name and each.place.subject == "answer"}
+        found = {}
+        for output, by_model in by_output.items():
+            rows = [
+                by_model[model] for model in sorted(by_model, key=lambda each: each not in mine) if model in trained
+            ]
+            if rows:
+                found[output] = prediction_of(rows[0])
+        return found
+
+    def _anew(self, tree: RecordedTree, node: str, view: View, outputs: Mapping[str, Output]) -> Anew | None:
+        """Return how a node is scored anew, with claims aligned as at a round's end."""
+        contexts = {output.node: made_from(tree, output, outputs) for output in outputs.values()}
+        shown = [passage.output for passage in view.passages if passage.output is not None]
+        read = [outputs[id_] for id_ in shown if id_ in outputs]
+        return anew(view, tree, node, traced(read, outputs, contexts, self.aligner), outputs, self.claims)
+
+
+def shows(tree: RecordedTree, node: str, view: View) -> bool:
+    """Say whether a view is one that a node is shown: its task, outputs of its parts, its piece of the source."""
+    graph, task = tree.graph, tree.graph.task(node)
+    if (task.instruction, task.max_tokens) != (view.instruction, view.max_tokens):
+        return False
+    told = {passage.node for passage in view.passages if passage.node is not None}
+    pieces = [passage.text for passage in view.passages if passage.node is None]
+    if not told <= set(graph.needs(node)) or (graph.children(node) and not told and not task.sees_source):
+        return False
+    return not pieces or (task.span is not None and pieces == [tree.source.read(task.span)])
+
+
+def made_from(tree: RecordedTree, output: Output, outputs: Mapping[str, Output]) -> PromptContext:
+    """Return what an output was made from, as far as claims are aligned with it."""
+    graph, task = tree.graph, tree.graph.task(output.node)
+    own = task.span is not None and (task.sees_source or not graph.children(output.node))
+    pieces = [Passage(tree.source.read(task.span))] if own and task.span is not None else []
+    told = [Passage(outputs[id_].text, outputs[id_].node, id_) for id_ in output.inputs if id_ in outputs]
+    view = View(task.instruction, (*pieces, *told), task.max_tokens)
+    return PromptContext(output.node, task, view, output.inputs, output.context)
 
 
 def prediction_of(scores: Sequence[Scored]) -> Prediction:
@@ -219,10 +278,15 @@ def prediction_of(scores: Sequence[Scored]) -> Prediction:
     )
 
 
-def anew(record: SqlStore, view: View, tree: RecordedTree, node: str, reader: ClaimReader | None) -> Anew | None:
-    """Return how a node is scored anew, None where nothing leads to the source."""
-    claims = {each.output: each for each in record.load(Claims)}
-    outputs: dict[str, Output] = record.by_id(Output)
+def anew(
+    view: View,
+    tree: RecordedTree,
+    node: str,
+    claims: Mapping[str, Claims],
+    outputs: Mapping[str, Output],
+    reader: ClaimReader | None,
+) -> Anew | None:
+    """Return how a node is scored anew, None where nothing leads to the source; claims and outputs are by output id."""
     back = read_back(view, claims, outputs, tree.source.text)
     span = None if node == tree.graph.root else tree.graph.task(node).span
     whole = tree.source.text if span is None else tree.source.text[span.start : span.end]
@@ -237,10 +301,6 @@ def claim_reader(record: SqlStore, models: "Models", composer: Composer) -> Clai
     model = models.load(fitted)
     assert isinstance(model, ClaimReader)
     return model
-
-
-def _key(source: str, view: View) -> str:
-    return f"{source} {view.id}"
 
 
 def _side_by_side(found: Sequence[Prediction]) -> Prediction:

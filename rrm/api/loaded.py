@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrm.api import frames
-from rrm.api.composed import ComposedNode, anew, claim_reader, prediction_of
+from rrm.api.composed import Anew, ComposedNode, anew, claim_reader, prediction_of
 from rrm.api.look import finished, settings_of
 from rrm.api.recorded import RecordedTree, Trees, improved_policies, recorded_trees
 from rrm.api.runfile import RunFile, run_file, with_objects
@@ -21,7 +21,7 @@ from rrm.core.claims import Chain, Claims, chains
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
-from rrm.core.protocols import Composer, Policy, RewardModel
+from rrm.core.protocols import ClaimReader, Composer, Policy, RewardModel
 from rrm.core.report import Candidate, Report, TargetReport
 from rrm.core.values import (
     OVERALL,
@@ -358,9 +358,15 @@ def _target(run: Loaded, target: TargetReport, anchored: bool) -> _Target:
         composer=composer,
         anchored=anchored,
         below=below,
-        informed=anew(run.record, view, tree, root, reader) if composer.reads_back else None,
+        informed=_anew(run.record, view, tree, reader) if composer.reads_back else None,
     )
     return _Target(target.title, node, run.worker.parts.tokenizer.count)
+
+
+def _anew(record: SqlStore, view: View, tree: RecordedTree, reader: ClaimReader | None) -> Anew | None:
+    """Return how a root is scored anew, by the claims on record."""
+    claims = {each.output: each for each in record.load(Claims)}
+    return anew(view, tree, tree.graph.root, claims, record.by_id(Output), reader)
 
 
 def _judged(record: SqlStore, chosen: Mapping[str, Candidate]) -> dict[str, tuple[Judged, str]]:

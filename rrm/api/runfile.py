@@ -162,12 +162,16 @@ class SelectPart(Part):
 
 @dataclass(frozen=True)
 class ImprovePart(Part):
-    """The optimiser that improves policies after a round, within `kl_budget` nats a node of the anchor."""
+    """The optimiser that improves policies after a round, within `kl_budget` nats a node of the anchor.
+
+    `score` says against what: an output's score by its level's model, or composed with what was read below it.
+    """
 
     kl_budget: Annotated[StrictFloat, Field(gt=0)] = 1.0
     per_level: StrictBool = False
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
+    score: Literal["level", "composed"] = "level"
 
 
 @dataclass(frozen=True)

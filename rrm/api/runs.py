@@ -16,13 +16,13 @@ from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improv
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
 from rrm.api.wiring import PRECISION, Parts
-from rrm.api.worker import MODELS, POLICIES, WORK, RunWorker
+from rrm.api.worker import COMPOSERS, MODELS, POLICIES, WORK, RunWorker
 from rrm.core.errors import InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
 from rrm.core.task import Source
-from rrm.core.values import Fitted, Improvement
+from rrm.core.values import Fitted, FittedComposer, Improvement
 from rrm.engines.local import FromPeople, Local
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import read_budget
@@ -80,6 +80,7 @@ async def apply_in_loop(
         # a policy may ask the models that it was improved against, and stand on another policy
         taken = earlier.policies or earlier.splitter is not None
         needed, improvements = (record.load(Fitted), record.load(Improvement)) if taken else (earlier.needed, [])
+        composers: list[FittedComposer] = record.load(FittedComposer) if taken else []
     if not earlier.models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
     files = Sources(
@@ -95,8 +96,9 @@ async def apply_in_loop(
         store.settle("models", [model.digest for model in earlier.models])
         store.settle(IMPROVED, [policy.id for policy in earlier.policies])
         store.settle(PRECISION, precision)
-        store.append([*needed, *improvements])
+        store.append([*needed, *improvements, *composers])
         paths = [*(Path(MODELS, each.path) for each in needed), *(Path(POLICIES, each.path) for each in improvements)]
+        paths += [Path(COMPOSERS, each.path) for each in composers]
         for path in paths:
             copytree(directory / path, out / path, dirs_exist_ok=True)
         opened = OpenRun(Parts(settings, store), store, out, earlier, options, watcher)
@@ -235,8 +237,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
     improving = None
     if run.improve is not None:
         part = run.improve
-        start, anchor = ("last" if part.start == "last" else "first"), ("last" if part.anchor == "last" else "first")
-        improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, start, anchor)  # type: ignore[arg-type]
+        improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, part.start, part.anchor, part.score)
     splitting = None
     if run.splits is not None and not earlier.models:
         judge = PEOPLE if parts.split_rater is None else parts.split_rater.name

@@ -31,10 +31,10 @@ def select_scorer(run: Loaded) -> Scorer[Select] | None:
 def composed_scorer(run: Loaded) -> tuple[Scorer[Train], Sequence[Seen]]:
     """Return who gives the composed scores of a run's training nodes, and these nodes."""
     models = {level: (fitted, run.worker.models.load(fitted)) for level, fitted in _last(run).items()}
-    seen = seen_in_training(run.record, run.trees)
     composer = run.composer()
     reader = claim_reader(run.record, run.worker.models, composer)
-    return ComposedScorer(run.record, run.trees, models, composer, seen, reader), seen
+    scorer = ComposedScorer(run.record, models, composer, run.worker.parts.aligner, reader)
+    return scorer, seen_in_training(run.record, run.trees)
 
 
 def _last(run: Loaded) -> dict[int, Fitted]:

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Generic, cast
 
 import numpy as np
 
+from rrm.api.composed import ComposedScorer
 from rrm.api.plugins import path_of, waits
 from rrm.api.runfile import Part
 from rrm.api.wiring import Parts
@@ -240,6 +241,28 @@ class ModelScorer(Generic[R]):
         return min(self.fitted, key=lambda each: (abs(each.place.level - group.place.level), -each.place.level))
 
 
+@dataclass(frozen=True)
+class ScoredBy:
+    """What a policy was improved against: models of role train, by their ids on record.
+
+    With `composed`, what is composed of their scores: by the learned `composer` and with the model of `claims`, by
+    their ids, where the run has them.
+    """
+
+    models: Sequence[str]
+    composed: bool = False
+    composer: str | None = None
+    claims: str | None = None
+
+    @classmethod
+    def of(cls, job: ImproveJob) -> "ScoredBy":
+        models = tuple(each.id for each in job.models)
+        if (by := job.composed) is None:
+            return cls(models)
+        composer, claims = (None if each is None else each.id for each in (by.learned, by.claims))
+        return cls(models, True, composer, claims)
+
+
 class RunWorker:
     """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`."""
 
@@ -389,9 +412,21 @@ class RunWorker:
 
     def scorer(self, improved: Improvement) -> Scorer[Train]:
         """Return the scores that a policy was improved against."""
-        file = self.folder / POLICIES / improved.path / _SCORER
-        fitted = tuple(self._fitted(each) for each in read_json(file)["models"])
-        return for_improving(ModelScorer[Train](fitted, self.models))
+        facts = ScoredBy(**read_json(self.folder / POLICIES / improved.path / _SCORER))
+        return self._scorer(tuple(map(self._fitted, facts.models)), facts)
+
+    def _scorer(self, fitted: tuple[Fitted, ...], facts: "ScoredBy") -> Scorer[Train]:
+        own = for_improving(ModelScorer[Train](fitted, self.models))
+        if not facts.composed:
+            return own
+        store = self.parts.store
+        assert store is not None
+        learned: list[FittedComposer] = [each for each in store.load(FittedComposer) if each.id == facts.composer]
+        composer = self.composer(learned[0] if learned else None)
+        claims = self.models.load(self._fitted(facts.claims)) if facts.claims is not None else None
+        assert claims is None or isinstance(claims, ClaimReader)
+        models = {each.place.level: (each, self.models.load(each)) for each in fitted}
+        return for_improving(ComposedScorer(store, models, composer, self.parts.aligner, claims))
 
     def improvement(self, policy: str) -> Improvement | None:
         """Return what stands on record about a policy that was improved; None for the run's first."""
@@ -548,8 +583,9 @@ class RunWorker:
         path = content_id("policy", action.id)[-12:]
         folder = self.folder / POLICIES / path
         start, anchor = self.policy(job.start), self.policy(job.anchor)
-        scorer = for_improving(ModelScorer[Train](job.models, self.models))
-        write_json(folder / _SCORER, {"models": [each.id for each in job.models]})
+        facts = ScoredBy.of(job)
+        scorer = self._scorer(job.models, facts)
+        write_json(folder / _SCORER, asdict(facts))
         work = replace(self._workspace(action), folder=folder)
         optimiser = self.parts.optimiser
         found = optimiser.improve(start, anchor, job.seen, scorer, job.kl_budget, job.seed, work)

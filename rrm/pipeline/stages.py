@@ -164,8 +164,23 @@ class LearnComposerJob:
 
 
 @dataclass(frozen=True, eq=False)
+class ComposedBy:
+    """Who makes composed scores: `name` of the composer, the one that was learned, and the model of claims it asks.
+
+    The latter two are None in a run without them.
+    """
+
+    name: str
+    learned: FittedComposer | None
+    claims: Fitted | None
+
+
+@dataclass(frozen=True, eq=False)
 class ImproveJob:
-    """Improve a policy against the models of role train; `level` is the one it proposes at, None for all."""
+    """Improve a policy against the models of role train; `level` is the one it proposes at, None for all.
+
+    With `composed`, against what is composed of the models' scores.
+    """
 
     place: Place
     level: int | None
@@ -175,6 +190,7 @@ class ImproveJob:
     anchor: Improvement | None
     kl_budget: float
     seed: int
+    composed: ComposedBy | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -417,7 +433,11 @@ def improve(
         job = jobs[slot]
         seen = [[each.prompt_context.view.id, [output.id for output in each.outputs]] for each in job.seen]
         models = [model.digest for model in job.models]
-        return _action("improve", place, slot, job, seen, models, optimiser, names[slot], job.kl_budget, job.seed)
+        about = (seen, models, optimiser, names[slot], job.kl_budget, job.seed)
+        if job.composed is not None:
+            claims = job.composed.claims and job.composed.claims.digest
+            return _action("improve", place, slot, job, *about, job.composed.name, claims)
+        return _action("improve", place, slot, job, *about)
 
     return Stage("improve", place, tuple(jobs), make)
 

@@ -60,7 +60,8 @@ class Improving:
     """How policies are improved after a round, within `kl_budget` nats a node of the anchor.
 
     With `per_level` each level has a policy of its own, else one serves all. `start` and `anchor` say whether a
-    round starts from, and is anchored to, the run's first policy or that of the round before.
+    round starts from, and is anchored to, the run's first policy or that of the round before. `score` says what an
+    output is worth: what its level's model says of it, or what is composed of that and of what was read below.
     """
 
     optimiser: str
@@ -68,6 +69,7 @@ class Improving:
     per_level: bool = False
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
+    score: Literal["level", "composed"] = "level"
 
 
 @dataclass(frozen=True)
@@ -708,6 +710,7 @@ def improve(run: Run) -> Step[Run]:
     place = Place(run.number, "answer", max(0, run.forest.height))
     seen = learned_from(plan.improve, run.visit, run.forest, run.state)
     models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
+    composed = composed_by(run) if plan.improve.score == "composed" and seen else None
     jobs, names = {}, {}
     for level, groups in seen.items():
         last = run.policies.get(level)
@@ -715,7 +718,8 @@ def improve(run: Run) -> Step[Run]:
         anchor = last if plan.improve.anchor == "last" else None
         slot = "policy" if level is None else f"policy-{level}"
         seed = seed_for(plan.seed, "improve", run.number, slot)
-        jobs[slot] = stages.ImproveJob(place, level, tuple(groups), models, start, anchor, plan.improve.kl_budget, seed)
+        budget = plan.improve.kl_budget
+        jobs[slot] = stages.ImproveJob(place, level, tuple(groups), models, start, anchor, budget, seed, composed)
         names[slot] = (start.policy if start else plan.policy, anchor.policy if anchor else plan.policy)
     done = yield from carried_out(stages.improve(jobs, place, plan.improve.optimiser, names))
     found = [improvement for each in done.values() for improvement in each.values]
@@ -725,6 +729,25 @@ def improve(run: Run) -> Step[Run]:
         policies={**run.policies, **{each.level: each for each in found}},
         improvements=(*run.improvements, *found),
     )
+
+
+def composed_by(run: Run) -> stages.ComposedBy:
+    """Return who makes the run's composed scores.
+
+    Raises InputError where nothing anchors the scores of some level, or where a composer is yet to be learned.
+    """
+    if not run.anchored:
+        raise InputError(
+            "improving by composed scores needs probabilities of acceptance, and some level has comparisons alone: add "
+            'labels or ratings at every level, or set improve.score = "level"'
+        )
+    if run.plan.composer_learns and run.learned is None:
+        raise InputError(
+            "no composer was learned yet, so there are no composed scores to improve by: let a round of all levels "
+            'come before, or set improve.score = "level"'
+        )
+    claims = next((each.claims for each in run.informed.values()), None)
+    return stages.ComposedBy(run.learned.composer if run.learned else run.plan.composer, run.learned, claims)
 
 
 def choose(before: Run, run: Run) -> Step[Run]:

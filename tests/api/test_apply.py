@@ -54,8 +54,13 @@ def test_taller_trees_are_judged_by_what_is_nearest_and_the_report_says_so(fitte
         ({"plugin": "tests.toys:LastWords"}, "last", "word8 word8 word8 word8"),
         # keeps the best of two outputs each time, and of two these toys say a single word in both
         ({"plugin": "rrm.policy.best_of_n:BestOfN", "arguments": {"n": 2}}, "reweighted", "word0"),
+        (
+            {"plugin": "rrm.policy.best_of_n:BestOfN", "arguments": {"n": 2}, "score": "composed"},
+            "reweighted",
+            "word0",
+        ),
     ],
-    ids=["a policy of its own", "a policy that asks the models"],
+    ids=["a policy of its own", "a policy that asks the models", "a policy that asks what is composed"],
 )
 def test_improved_policies_propose_and_the_folder_stands_by_itself(
     tmp_path: Path, improve: dict[str, Any], policy: str, text: str

@@ -136,7 +136,7 @@ def test_what_is_missing_or_strange_is_said_in_one_sentence(folder: Path) -> Non
     with pytest.raises(InputError, match="a view in the column `view` cannot be read"):
         called(reward, [{**row, "view": "{}"}], ["text"])
     other = json.dumps(asdict(prompt_context().view))
-    with pytest.raises(InputError, match=f"showed no training node of the source {row['source']} this view"):
+    with pytest.raises(InputError, match=f"no node of the source {row['source']} is shown this view"):
         called(reward, [{**row, "view": other}], ["text"])
     with pytest.raises(InputError, match="has no model of role train at 0/answer/9; there are: 0/answer/0"):
         rrm.reward_function(folder, "0/answer/9")

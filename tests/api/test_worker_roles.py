@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from rrm.api.runfile import Part
 from rrm.api.wiring import Parts
 from rrm.api.worker import MODELS, ModelScorer, RunWorker
 from rrm.core.errors import PluginError, RoleError
@@ -37,7 +38,9 @@ def scorer_unguarded(scorer: Scorer[R]) -> Scorer[R]:
 
 
 def worker(folder: Path) -> RunWorker:
-    parts = SimpleNamespace(learner=Lengths(), policy=Extractive(), optimiser=BestOfN(n=2), store=None, cache=None)
+    run = SimpleNamespace(reward=Part("tests.toys:Lengths"), splits=None)
+    made = {"learner": Lengths(), "policy": Extractive(), "optimiser": BestOfN(n=2)}
+    parts = SimpleNamespace(run=run, **made, store=None, cache=None)
     return RunWorker(cast("Parts", parts), folder)
 
 
