@@ -31,11 +31,12 @@ Work = Callable[[ModuleType, Any], Awaitable[T]]
 """Given the module `rrm.api.runs` and a watcher, does a run's work in the event loop of its thread."""
 
 
-def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None) -> RunFile:
+def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, books: int | None = None) -> RunFile:
     """Return the settings of `rrm demo`: the seed makes the books, too.
 
-    `reward` is "frozen" or "joint", a fine-tuned model a level; `backbone` is what either reads with. Raises
-    ConfigError for any other `reward`.
+    `reward` is "frozen" or "joint", a fine-tuned model a level; `backbone` is what either reads with; `books` are
+    learned from. Raises ConfigError for any other `reward`, and for fewer than 4 books: of one alone, once the judge of
+    role select has its share, nothing could be held out.
     """
     table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
     plugins = {"frozen": "rrm.reward.frozen:Frozen", "joint": "rrm.reward.joint:Joint"}
@@ -44,7 +45,9 @@ def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None) ->
     if reward == "joint" or backbone is not None:
         table["reward"] = {"plugin": plugins[reward], "arguments": {"backbone": backbone} if backbone else {}}
     changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
-    return run_file(table, changes)
+    if books is not None and books < 4:
+        raise ConfigError(f"--books must be 4 or more, got {books}: some are held out, and some are another judge's")
+    return run_file(table, (*changes, *([] if books is None else [f"train.arguments.count={books}"])))
 
 
 def run(

@@ -107,6 +107,7 @@ def demo(
     backbone: Annotated[
         str | None, typer.Option(help="What it reads with: minilm, smollm, tiny, a folder, a name.")
     ] = None,
+    books: Annotated[int | None, typer.Option(help="How many books are learned from; 10 unless told.")] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -116,8 +117,9 @@ def demo(
     directory = out or Path(f"runs/demo-{seed}")
     chosen = "" if reward == "frozen" else f" --reward {reward}"
     chosen += f" --backbone {backbone}" if backbone else ""
+    chosen += "" if books is None else f" --books {books}"
     again = f"rrm demo --seed {seed}{chosen} --out {directory}"
-    _tell(runs.run(runs.demo_file(seed, reward, backbone), directory, again=again), directory, as_json)
+    _tell(runs.run(runs.demo_file(seed, reward, backbone, books), directory, again=again), directory, as_json)
 
 
 @app.command()

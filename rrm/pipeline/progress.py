@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 SHOW_AFTER_SECONDS = 1.0
+LINE_SECONDS = 30.0
+"""Away from a terminal, how long a line about a long action is waited for at least."""
 
 
 class Watcher(Protocol):
@@ -33,7 +35,7 @@ class Watcher(Protocol):
 class RichProgress:
     """A line on stderr for each stage when it ends; on a terminal, a bar until then if it takes a second.
 
-    The bar moves within long actions, too, as far as they say how far they are.
+    How far a long action says it is, such as a fit, is told, too: beside the bar, or now and then in a line of its own.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -44,6 +46,7 @@ class RichProgress:
     def start(self, title: str, total: int, done: int) -> None:
         self._title, self._total, self._done, self._before, self._within = title, total, done, done, 0.0
         self._began, self._running = time.monotonic(), True
+        self._next_line = self._began + LINE_SECONDS
         self._timer = threading.Timer(SHOW_AFTER_SECONDS, self._show)
         self._timer.daemon = True
         if self._console.is_terminal:
@@ -58,6 +61,11 @@ class RichProgress:
         with self._turn:
             self._within = done / total if total else 0.0
             self._update()
+            now = time.monotonic()
+            if self._running and not self._console.is_terminal and now >= self._next_line:
+                self._next_line = now + LINE_SECONDS
+                counted = f"{self._title}: {self._done} of {self._total}{self._under_way}"
+                self._console.print(f"{counted}, after {now - self._began:.0f} s", highlight=False)
 
     def finish(self) -> None:
         with self._turn:
@@ -74,12 +82,17 @@ class RichProgress:
         with self._turn:
             if self._running:
                 counts = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-                columns = TextColumn("{task.description}"), BarColumn(), *counts
+                columns = TextColumn("{task.description}"), BarColumn(), *counts, TextColumn("{task.fields[under_way]}")
                 self._bar = Progress(*columns, console=self._console, transient=True)
-                self._bar.add_task(self._title, total=self._total)
+                self._bar.add_task(self._title, total=self._total, under_way="")
                 self._update()
                 self._bar.start()
 
     def _update(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done + self._within)
+            task, under_way = self._bar.task_ids[0], self._under_way.removeprefix(", ")
+            self._bar.update(task, completed=self._done + self._within, under_way=under_way)
+
+    @property
+    def _under_way(self) -> str:
+        return f", {self._within:.0%} of the one under way" if self._within else ""

@@ -7,7 +7,7 @@ Wrappers are learners, so they nest: `Dispersed(Calibrated(CrossFitted(Mine())))
     arguments = { learner = "mine:Mine", folds = 4 }
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL
 from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, shared
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,8 @@ class CrossFitted:
                 tuple(row for row in part if seen[row.request.source] != fold) for part in (rows, start.others)
             )
             begin = Start(below and below.models[fold], before and before.models[fold], others)
-            inside = replace(workspace, folder=workspace.folder / _folder(fold))
+            progress = _part(workspace.progress, fold, count)
+            inside = replace(workspace, folder=workspace.folder / _folder(fold), progress=progress)
             # all of a level's sources may lie in one fold: then its model is the one before, or below
             model = (begin.before or begin.below) if not kept else None
             models.append(model or self.learner.fit(Ratings(ratings.role, kept), begin, place, seed, inside))
@@ -130,6 +133,11 @@ def _together(said: Sequence[Prediction]) -> Prediction:
         np.concatenate([each.rewards[OVERALL] for each in said]),
         np.concatenate([each.acceptance[OVERALL] for each in said]),
     )
+
+
+def _part(progress: Progress, fold: int, folds: int) -> Progress:
+    """Return who is told how far a fold's fit is, and tells how far all of them are together."""
+    return lambda done, total: progress(fold * total + done, folds * total)
 
 
 def _folder(fold: int) -> str:

@@ -59,6 +59,13 @@ def test_another_way_to_judge_is_refused() -> None:
         demo_file(0, "both")
 
 
+def test_a_demo_of_few_books_learns_from_so_many_and_of_too_few_is_refused() -> None:
+    run = demo_file(3, "joint", "tiny", books=4)
+    assert run.train is not None and run.train.arguments["count"] == 4
+    with pytest.raises(ConfigError, match="--books must be 4 or more, got 3"):
+        demo_file(3, books=3)
+
+
 @pytest.mark.slow
 def test_the_demo_can_be_tried_with_fine_tuned_models(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rrm", "demo", "--reward", "joint", "--backbone", "tiny", "--out", str(tmp_path)]

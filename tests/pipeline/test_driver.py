@@ -890,6 +890,24 @@ def test_the_bar_moves_within_an_action_that_says_how_far_it_is(monkeypatch: pyt
     assert shown == [0.75, 0.0, 1.0, 1.25]
 
 
+def test_how_far_a_long_action_is_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.pipeline.progress.SHOW_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("rrm.pipeline.progress.LINE_SECONDS", 0.0)
+    terminal, file = io.StringIO(), io.StringIO()
+    for progress in (
+        RichProgress(Console(file=terminal, width=120, force_terminal=True)),
+        RichProgress(Console(file=file, width=120)),
+    ):
+        progress.start("fit · level 0", 1, 0)
+        progress._timer.join(1.0) if progress._timer.is_alive() else None
+        progress.within(12, 48)
+        progress.finish()
+    assert "25% of the one under way" in terminal.getvalue()
+    told, ended = file.getvalue().splitlines()
+    assert told.startswith("fit · level 0: 0 of 1, 25% of the one under way, after 0 s")
+    assert ended.startswith("fit · level 0: 0 of 1 in")
+
+
 def test_the_store_is_what_the_driver_asks_for(store: SqlStore) -> None:
     record: Record = store
     work = Plan(propose(1), record.results("propose", Place()))

@@ -11,7 +11,8 @@ import pytest
 from rrm.api.plugins import make
 from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Workspace
+from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
+from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Label, Rated, Score
 from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrated import Calibrated, CalibratedModel
@@ -212,6 +213,19 @@ def test_a_single_source_holds_nothing_out_and_says_so(workspace: Workspace) -> 
     model = fitted(CrossFitted(SharedWords()), rate(sources=1), workspace)
     assert not model.holds_out("s0") and model.holds_out("new")
     assert model.predict(NEW)[0].rewards[OVERALL].shape == (1, 5)
+
+
+def test_the_progress_of_all_folds_is_one(workspace: Workspace) -> None:
+    class Telling(SharedWords):
+        def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
+            workspace.progress(1, 4)
+            workspace.progress(4, 4)
+            return super().fit(ratings, start, place, seed, workspace)
+
+    told: list[tuple[int, int]] = []
+    heard = replace(workspace, progress=lambda done, total: told.append((done, total)))
+    fitted(CrossFitted(Telling(), folds=3), rate(sources=6), heard)
+    assert told == [(1, 12), (4, 12), (5, 12), (8, 12), (9, 12), (12, 12)]
 
 
 # ---- calibration ----
