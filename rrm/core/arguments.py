@@ -18,6 +18,9 @@ _KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def misfits(plugin: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each argument that is not of the plain kind that its annotation names.
 
@@ -38,14 +41,19 @@ def misfits(plugin: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterato
 
 
 def plain_arguments(plugin: type[T]) -> type[T]:
-    """Have a class refuse arguments of other kinds when it is made in Python, too, by ConfigError."""
+    """Have a class refuse arguments of other kinds when it is made in Python, too, by ConfigError.
+
+    What it takes under any name (`**settings`) is its own to refuse.
+    """
     make = plugin.__init__
-    parameters = inspect.signature(make)
+    signature = inspect.signature(make)
+    named_alone = {name for name, each in signature.parameters.items() if each.kind not in _VARIABLE}
 
     @wraps(make)
     def checked(self: T, *given: Any, **named: Any) -> None:
         try:
-            arguments = parameters.bind(self, *given, **named).arguments
+            bound = signature.bind(self, *given, **named).arguments
+            arguments = {name: value for name, value in bound.items() if name in named_alone}
         except TypeError:  # what is missing or too much, which Python says itself
             arguments = {}
         for sentence in misfits(make, arguments):

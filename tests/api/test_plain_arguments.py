@@ -40,6 +40,11 @@ def test_an_argument_of_another_kind_is_refused_where_a_part_is_made(sentence: s
     assert str(refused.value) == sentence
 
 
+def test_settings_under_any_name_are_the_part_s_own_to_refuse() -> None:
+    assert Frozen(members=8, l2=2.0).config.members == 8
+    assert Joint("tiny", members=4).tuned.config.members == 4
+
+
 def test_what_is_missing_or_too_much_is_told_by_python() -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'learner'"):
         CrossFitted()  # type: ignore[call-arg]

@@ -181,8 +181,10 @@ def test_weights_with_adapters_apart_are_those_with_adapters_merged(tmp_path: Pa
     rows = judged(8, 1)
     apart = fitted(Tuned(str(tmp_path / "backbone"), **ONE), rows, tmp_path / "apart")
     assert isinstance(apart, AdaptedModel)
-    settings = replace(Tuned(str(tmp_path / "backbone"), **ONE).config, merge=True)
-    merged = training.train(rows, str(tmp_path / "backbone"), tmp_path / "merged", settings, 0, **EXACT).model
+    learner = Tuned(str(tmp_path / "backbone"), **ONE)
+    settings = replace(learner.config, merge=True)
+    folder = tmp_path / "merged"
+    merged = training.train(rows, str(tmp_path / "backbone"), folder, settings, 0, learner.reading, **EXACT).model
     groups = [row.request.group for row in judged(5, 2)]
     for one, other in zip(apart.predict(groups), merged.predict(groups), strict=True):
         np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
@@ -385,7 +387,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
         ({"epochs": True}, "are at least 1, but epochs is True"),
         ({"lora_rank": 2.5}, "are at least 1, but lora_rank is 2.5"),
         ({"max_length": 0}, "max_length is a whole number from 1 up, or left out, got 0"),
-        ({"max_length": 2.5}, "max_length is a whole number from 1 up, or left out, got 2.5"),
+        ({"max_length": 2.5}, "max_length is a whole number, got 2.5"),
         ({"max_length": 129}, r"max_length is 129, but '.*' reads at most 128 tokens"),
         ({"batch_tokens": 0}, "batch_tokens is a whole number from 1 up, or left out, got 0"),
         (
