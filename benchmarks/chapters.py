@@ -1,4 +1,4 @@
-"""Chapters hidden from novels and found again: a segmenter that never saw a novel, beside chance and known methods.
+"""Chapters hidden from novels and found again: a segmenter that never saw a novel, beside chance and other methods.
 
 Headings are removed, paragraphs stay; every method is told how many chapters there are. Novels lie in a folder of
 `*.jsonl.gz` files, a row a chapter, with `chapter` (its heading) and `paragraphs`.
@@ -19,12 +19,15 @@ from nltk.tokenize.texttiling import TextTilingTokenizer
 from decomposers.cut_features import NAMES, CutText, Limits, PartFeatures, read_units
 from decomposers.learn_cuts import Example, most_probable
 from decomposers.semi_markov import Ends
+from rrm.backbone.generate import Writer
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.task import Source
 
 NEAR = 2  # sentences that a boundary may lie off
 _LARGEST = 3.2  # times the mean chapter; a novel with a larger one teaches nothing, but is cut like the others
 _DRAWS = 20
+_HEADINGS = ("CHAPTER", "Chapter")
+_READ, _OVERLAP = 512, 128  # tokens that a language model reads at once, and how many of them it has read before
 _STOPS = {".", "!", "?", '"', "”", "’", "'", "…", ":", ";", ",", ")", "—"}
 
 
@@ -128,6 +131,37 @@ def _stopwords() -> list[str]:
     from decomposers.cut_features import STOP_WORDS
 
     return sorted(STOP_WORDS)
+
+
+def by_language_model(writer: Writer) -> Cutter:
+    """Cut where a causal language model that reads on finds it most probable that a chapter's heading comes next."""
+
+    def cut(novel: Novel) -> Ends:
+        best = np.argsort(-_heading_next(writer, novel), kind="stable")[: len(novel.chapters) - 1] + 1
+        return (*sorted(best.tolist()), len(novel.text))
+
+    return cut
+
+
+def _heading_next(writer: Writer, novel: Novel) -> np.ndarray:
+    """Return log P(the next token begins a heading | text before), in nats, after each paragraph but the last."""
+    text = novel.text
+    paragraphs = [text.source.text[a:b].strip() + "\n\n" for a, b in zip(text.starts, text.ends, strict=True)]
+    tokens: list[list[int]] = writer.tokenizer(paragraphs, add_special_tokens=False)["input_ids"]
+    begins = sorted({ids[0] for ids in writer.tokenizer(list(_HEADINGS), add_special_tokens=False)["input_ids"]})
+    running = [token for each in tokens for token in each]
+    last = np.cumsum([len(each) for each in tokens])[:-1] - 1  # whose next token is the next paragraph's first
+    found = np.zeros(len(last))
+    for first in range(0, int(last[-1]) + 1, _READ - _OVERLAP):
+        until, new = first + _READ, first + (_OVERLAP if first else 0)
+        asked = np.flatnonzero((last >= new) & (last < until))
+        if len(asked):
+            ids = torch.tensor([running[first:until]], device=writer.model.device)
+            with torch.inference_mode():
+                hidden = writer.model.model(input_ids=ids, use_cache=False).last_hidden_state[0, last[asked] - first]
+                log_probs = writer.model.lm_head(hidden).float().log_softmax(-1)
+            found[asked] = log_probs[:, begins].logsumexp(-1).double().cpu().numpy()
+    return found
 
 
 def by_chance(novel: Novel, seed: int) -> Ends:

@@ -3,6 +3,7 @@
     --parts planted,chapters    only these of: exact, speed, planted, chapters, books, solutions
     --seeds 11,12,13            others than the default's; none is one that a test uses
     --novels FOLDER             novels as in $RRM_DATA/novels, for chapters and speed
+    --language-model 5          SmolLM2 finds chapters, too, in so many of the shortest novels, a minute each
     --json FILE                 a row for every figure: part, name, value, low, high, n, pass_line, passed
 
 Intervals are 95 % bootstrap intervals over texts or novels. Times are CPU seconds of one thread, the least of three.
@@ -32,6 +33,8 @@ from decomposers.learn_cuts import Preferred, learn_from_comparisons
 from decomposers.segmenter import Segmenter
 from decomposers.semi_markov import Cuts, Ends
 from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
+from rrm.backbone.generate import Writer, load_writer
+from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
 from rrm.core.ids import generator
 from rrm.core.protocols import Decomposer
@@ -247,28 +250,59 @@ def _leaves(tree: TaskGraph) -> list[Span]:
 # ---- chapters ----
 
 
-def found_chapters(folder: Path, quick: bool) -> list[Row]:
-    """Find the chapters of novels, each by a segmenter that was taught on other novels."""
+def found_chapters(folder: Path, quick: bool, asked: int) -> Iterator[Row]:
+    """Find the chapters of novels, each by a segmenter that was taught on other novels.
+
+    A language model finds those of the `asked` shortest novels, and is compared with the segmenter on these alone.
+    """
     paths = sorted(path for path in folder.glob("*.jsonl.gz") if not path.name.startswith("index"))
-    if quick:
-        paths = sorted(paths, key=lambda path: path.stat().st_size)[:10]
+    by_size = sorted(paths, key=lambda path: path.stat().st_size)
+    paths = sorted(by_size[:10]) if quick else paths
     if len(paths) < 4:
         print(f"skipped: {folder} has {len(paths)} novels, and chapters need four")
-        return []
-    novels = [chapters.read_novel(path) for path in sorted(paths)]
+        return
+    novels = [chapters.read_novel(path) for path in paths]
     scores = chapters.compare(novels, 2 if quick else 4, 30 if quick else 60)
-    rows = [
-        Row.of("chapters", f"{measure} of {name}", [getattr(each, field) for each in of_novels])
-        for name, of_novels in scores.items()
-        for measure, field in (("F1 (within 2 sentences)", "f1"), ("Pk", "pk"), ("WindowDiff", "windowdiff"))
+    ours = scores.pop("segmenter")
+    yield from _chapter_rows("segmenter", ours)
+    for name, theirs in scores.items():
+        yield from _chapter_rows(name, theirs)
+        yield from _chapter_gains(name, ours, theirs)
+    if writer := _language_model(asked):
+        cut, few = chapters.by_language_model(writer), [paths.index(path) for path in by_size[:asked] if path in paths]
+        theirs = [novels[at].scores(cut(novels[at])) for at in few]
+        yield from _chapter_rows(_SMOLLM, theirs)
+        yield from _chapter_gains(_SMOLLM, [ours[at] for at in few], theirs)
+
+
+_SMOLLM = "language model (SmolLM2)"
+
+
+def _chapter_rows(name: str, scores: Sequence[chapters.Scores]) -> list[Row]:
+    named = ("F1 (within 2 sentences)", "Pk", "WindowDiff")
+    return [
+        Row.of("chapters", f"{measure} of {name}", values)
+        for measure, values in zip(named, zip(*scores, strict=True), strict=True)
     ]
-    ours = scores["segmenter"]
-    for name in scores.keys() - {"segmenter"}:
-        gains = [mine.f1 - theirs.f1 for mine, theirs in zip(ours, scores[name], strict=True)]
-        rows.append(Row.of("chapters", f"F1 over {name}", gains, "> 0", at_low=True))
-        gains = [theirs.windowdiff - mine.windowdiff for mine, theirs in zip(ours, scores[name], strict=True)]
-        rows.append(Row.of("chapters", f"WindowDiff under {name}", gains, "> 0", at_low=True))
-    return rows
+
+
+def _chapter_gains(name: str, ours: Sequence[chapters.Scores], theirs: Sequence[chapters.Scores]) -> list[Row]:
+    pairs = list(zip(ours, theirs, strict=True))
+    found = [our.f1 - their.f1 for our, their in pairs], [their.windowdiff - our.windowdiff for our, their in pairs]
+    return [
+        Row.of("chapters", f"F1 over {name}", found[0], "> 0", at_low=True),
+        Row.of("chapters", f"WindowDiff under {name}", found[1], "> 0", at_low=True),
+    ]
+
+
+def _language_model(asked: int) -> Writer | None:
+    if asked < 1:
+        return None
+    try:
+        return load_writer("smollm", "cpu")
+    except InputError as missing:
+        print(f"skipped: {missing}")
+        return None
 
 
 # ---- synthetic books ----
@@ -357,6 +391,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", default="11,12,13")
     parser.add_argument("--novels", type=Path, default=DATA / "novels")
+    parser.add_argument("--language-model", type=int, default=5, metavar="NOVELS")
     parser.add_argument("--parts", default="exact,speed,planted,chapters,books,solutions")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -366,7 +401,7 @@ def main() -> None:
         "exact": lambda: exact(seeds, given.quick),
         "speed": lambda: speed(given.novels, given.quick),
         "planted": lambda: planted(seeds, given.quick),
-        "chapters": lambda: found_chapters(given.novels, given.quick),
+        "chapters": lambda: found_chapters(given.novels, given.quick, given.language_model),
         "books": lambda: books(seeds[0], given.quick),
         "solutions": lambda: solutions(DATA / "gsm8k", seeds[0]),
     }

@@ -76,7 +76,8 @@ class LanguageModelDecomposer:
     nobody is asked: the text is a leaf if it may be one, else it is halved. `prompt` says where to cut;
     `max_units` units are shown, each by its first `excerpt` characters. Length limits go by the height
     that an even tree over the text would have. What would make more than `max_nodes` is a leaf as it
-    stands. Raises AssistantError if the model fails.
+    stands. With `inner_sees_source` a node whose own text fits into `context_window` beside its parts' answers reads
+    it, too, unless some of it is skipped. Raises AssistantError if the model fails.
     """
 
     assistant: Assistant
@@ -91,6 +92,7 @@ class LanguageModelDecomposer:
     max_tokens: tuple[int, ...] = (128, 192, 384)
     context_window: int = 2048
     context: bool = True
+    inner_sees_source: bool = False
     tokenizer: str = "minilm"
     leaf_instruction: str = LEAF_INSTRUCTION
     instruction: str = INSTRUCTION
@@ -204,9 +206,13 @@ class LanguageModelDecomposer:
         tokens = tokens_in(ends, span)
         height = ceil(log(max(1.0, tokens / self.leaf_tokens), self.max_parts))
         limit = by_height(self.max_tokens, height)
-        read = self.max_parts * by_height(self.max_tokens, height - 1) if height else tokens
+        answers = self.max_parts * by_height(self.max_tokens, max(0, height - 1))
+        fits = tokens + answers + limit <= self.context_window and len(_kept_inside(source, span)) == 1
+        sees = self.inner_sees_source and fits
+        read = answers + tokens if sees else answers if height else tokens
         left = max(0, self.context_window - read - limit) if self.context else 0
-        return Task(self.instruction if height else self.leaf_instruction, source.id, span, limit, left)
+        instruction = self.instruction if height else self.leaf_instruction
+        return Task(instruction, source.id, span, limit, left, sees_source=sees)
 
 
 def _kept_inside(source: Source, span: Span) -> list[Span]:

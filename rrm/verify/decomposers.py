@@ -114,12 +114,11 @@ def check_graph(checks: Checks, graph: TaskGraph, source: Source) -> None:
 
 
 def _check_cover(checks: Checks, graph: TaskGraph, node: str) -> None:
-    """Check that parts and skipped spans tile a node's span, unless it reads its text itself."""
+    """Check that parts and skipped spans tile a node's span, unless it reads all of its text itself."""
     task = graph.task(node)
-    tasks = [graph.task(part) for part in graph.children(node)]
-    about = [each.span for each in tasks if each.span is not None]
-    if task.span is None or (task.sees_source and not about):
+    if task.span is None or (task.sees_source and not graph.skipped(node)):
         return
+    about = [span for part in graph.children(node) if (span := graph.task(part).span)]
     at = task.span.start
     for start, end in sorted([*about, *graph.skipped(node)]):
         checks.require(

@@ -1,10 +1,14 @@
 """Any decomposer splits a source outside a run: those that split at once, those that wait, those that grow."""
 
+import inspect
 import json
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import decomposers
 from rrm.api.splitting import decompose
 from rrm.core.errors import ConfigError, PluginError
 
@@ -49,6 +53,47 @@ def test_a_growing_decomposer_is_answered_by_a_policy_and_its_questions_are_draw
     assert "What is the author of The Mill?" in drawn.text
     svg = decompose(question, "decomposers.questions:NestedQuestions", shape="svg").text
     assert svg.startswith("<svg")
+
+
+STEPS = """{"qid": "a", "question": "Is the oak door heavier than the bell?", "answer": false,
+ "facts": ["The oak door weighs 48 kilograms.", "The bell weighs 61 kilograms."],
+ "steps": [{"text": "What does the door weigh?", "deps": []}, {"text": "What does the bell weigh?", "deps": []},
+  {"text": "Is #1 more than #2?", "deps": [0, 1]}]}"""
+DRAWN: dict[str, tuple[str, tuple[str, ...], int]] = {
+    "decomposers.chunks:Chunks": (TEXT, ("leaf_tokens=60",), 2),
+    "decomposers.segmenter:Segmenter": (TEXT, ("leaf_tokens=60",), 2),
+    "decomposers.language_model:LanguageModelDecomposer": (TEXT, ("least_tokens=60", "leaf_tokens=90"), 3),
+    "decomposers.plans:LanguageModelPlanner": (TEXT, ("max_depth=1", 'task="Tell it all."'), 3),
+    "decomposers.questions:NestedQuestions": (QUESTION + FACTS, (), 2),
+    "decomposers.questions:RecordedSteps": (
+        "Is the oak door heavier than the bell?\n\nThe oak door weighs 48 kilograms.",
+        ('plans={ plugin = "tasks.questions:RecordedPlans", arguments = { paths = ["steps.jsonl"] } }',),
+        3,
+    ),
+    "decomposers.powering:Powering": ("Where does 2 go in 2^1 steps of P1?\n\n1 to 3\n2 to 1\n3 to 2", (), 2),
+}
+"""A source of each decomposer, its settings, and how many parts its root has when a script or an extract answers."""
+
+
+def test_every_decomposer_there_is_stands_in_the_table() -> None:
+    made = set()
+    for module in pkgutil.iter_modules(decomposers.__path__, "decomposers."):
+        for name, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
+            if kind.__module__ == module.name and any(
+                hasattr(kind, method) for method in ("decompose", "decompose_async", "split", "split_async")
+            ):
+                made.add(f"{module.name}:{name}")
+    assert made == set(DRAWN)
+
+
+@pytest.mark.parametrize("plugin", DRAWN)
+def test_every_decomposer_is_drawn(plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, changes, parts = DRAWN[plugin]
+    monkeypatch.chdir(tmp_path)
+    Path("steps.jsonl").write_text(" ".join(STEPS.split()))
+    Path("source.txt").write_text(text)
+    tree = json.loads(decompose(Path("source.txt"), plugin, changes, 0, "json").text)
+    assert len(next(node["children"] for node in tree["nodes"] if node["id"] == tree["root"])) == parts
 
 
 def test_what_is_no_decomposer_or_no_policy_is_refused_by_name(scenes: Path) -> None:

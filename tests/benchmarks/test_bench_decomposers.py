@@ -5,12 +5,15 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from benchmarks import chapters
 from benchmarks.chapters import Novel, evenly, read_novel
 from benchmarks.decomposers import Row, _book_run, exact, main, planted, single
 from rrm.api.runfile import run_file
+from rrm.backbone.generate import load_writer
 
 
 def novel_in(folder: Path) -> Path:
@@ -52,6 +55,31 @@ def test_boundaries_are_found_within_two_sentences(novel: Novel) -> None:
     assert evenly(novel) == (4, 8, 12, 16)
     assert len(chapters.by_texttiling(novel)) == 4
     assert len(chapters.by_chance(novel, 0)) == 4
+
+
+def test_a_language_model_reads_on_and_says_after_which_paragraphs_a_heading_would_come(
+    novel: Novel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Window by window it finds what it finds at every boundary alone, where windows show it as much of the text."""
+    monkeypatch.setattr(chapters, "_READ", 60)
+    monkeypatch.setattr(chapters, "_OVERLAP", 20)
+    writer = load_writer("tiny", "cpu", "float32")
+    text = [
+        novel.text.source.text[a:b].strip() + "\n\n" for a, b in zip(novel.text.starts, novel.text.ends, strict=True)
+    ]
+    running = [token for each in text for token in writer.tokenizer(each, add_special_tokens=False)["input_ids"]]
+    begins = {writer.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in ("CHAPTER", "Chapter")}
+    wanted, until = [], 0
+    for each in text[:-1]:
+        until += len(writer.tokenizer(each, add_special_tokens=False)["input_ids"])
+        first = 0 if until <= 60 else 40 * ((until - 21) // 40)
+        with torch.inference_mode():
+            logits = writer.model(input_ids=torch.tensor([running[first:until]])).logits[0, -1]
+        wanted.append(float(logits.double().softmax(0)[sorted(begins)].sum().log()))
+    found = chapters._heading_next(writer, novel)
+    assert found == pytest.approx(wanted, abs=1e-4)
+    best = sorted(int(at) + 1 for at in np.argsort(-found)[:3])
+    assert chapters.by_language_model(writer)(novel) == (*best, 16)
 
 
 def test_a_row_keeps_its_line_or_not() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from decomposers.language_model import LanguageModelDecomposer
+from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import AssistantError, BudgetError, ConfigError, InputError, MalformedAnswerError
 from rrm.core.graph import TaskGraph
 from rrm.core.protocols import Assistant, AsyncDecomposer, Prompt, Reply
@@ -217,6 +218,31 @@ async def test_texts_without_paragraphs_are_shown_in_sentences_or_pieces(text: s
     graph = await made.decompose_async(source, 0)
     assert "".join(leaves(graph, source)) == text
     assert len(units(made.assistant.prompts[0])) > 1  # type: ignore[attr-defined]
+
+
+async def test_inner_nodes_read_their_own_text_where_it_fits_beside_their_parts_answers() -> None:
+    """Answers to three parts and one's own have 4 x 20 tokens, so 180 leave room for texts of 100."""
+    source = book()
+    settings = {"max_parts": 3, "max_tokens": (20,), "context_window": 180, "inner_sees_source": True}
+    graph = await decomposer(thirds, **settings).decompose_async(source, 0)
+    inner = [graph.task(node) for node in graph if graph.children(node)]
+    count = load_tokenizer("minilm").count
+    seen = {count(source.read(task.span or Span(0, 0))): task.sees_source for task in inner}
+    assert {tokens for tokens, sees in seen.items() if sees} == {tokens for tokens in seen if tokens <= 100}
+    assert set(seen.values()) == {True, False}
+    assert "".join(leaves(graph, source)) == source.text
+    plain = await decomposer(thirds, **settings | {"inner_sees_source": False}).decompose_async(source, 0)
+    assert not any(plain.task(node).sees_source for node in plain)
+
+
+async def test_a_node_with_skipped_text_does_not_read_its_own() -> None:
+    text = book().text
+    at = text.index("Scene 5")
+    source = Source("scenes", text, skipped=(Span(at, text.index("Scene 6")),))
+    graph = await decomposer(thirds, context_window=10_000, inner_sees_source=True).decompose_async(source, 0)
+    for node in graph:
+        span = graph.task(node).span or Span(0, 0)
+        assert graph.task(node).sees_source is not (span.start < at < span.end)
 
 
 async def test_a_long_book_is_shown_in_at_most_so_many_units_each_cut_to_an_excerpt() -> None:

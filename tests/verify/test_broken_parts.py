@@ -252,6 +252,23 @@ def test_a_broken_decomposer_is_found(part: Halves, sentence: str) -> None:
         check_decomposer(part)
 
 
+class OverlappingParts:
+    """Two parts about the first and the second two thirds of a text, below a root that reads all of it itself."""
+
+    name = "overlapping-parts"
+
+    def decompose(self, source: Source, seed: int) -> TaskGraph:
+        whole, third = len(source.text), len(source.text) // 3
+        graph = TaskGraph.start(Task("Sum up.", source.id, Span(0, whole), sees_source=True), self.name, seed)
+        parts = [Task("Sum up the part.", source.id, Span(*at)) for at in ((0, 2 * third), (third, whole))]
+        graph = graph.grow(graph.root, Proposal(tuple(parts)))
+        return graph.grow_each({node: Proposal() for node in graph.open})
+
+
+def test_parts_of_a_node_that_reads_its_text_itself_may_be_about_any_of_it() -> None:
+    assert check_decomposer(OverlappingParts()).promises
+
+
 @dataclass
 class Pointed(Halves):
     """Cuts once between two words, drawn with a probability that says how early: p, p(1 - p), ... to the last."""
