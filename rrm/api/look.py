@@ -11,6 +11,7 @@ from rrm.api.calls import call_notes, calls_reports
 from rrm.api.runfile import RunFile, run_file
 from rrm.api.streams import written
 from rrm.api.terminal import bar
+from rrm.core.asking import Asked
 from rrm.core.errors import ConfigError, InputError, StoreError
 from rrm.core.place import Place
 from rrm.core.report import Report
@@ -220,10 +221,11 @@ def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
     with open_store(directory, "read") as store:
         requests = {request.id: request for request in store.load(Request)}
         rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
+        why = {each.request: each for each in store.load(Asked)} or None
     if not rated:
         at_desk = ", but people's answers: give --answers as well" if _has_answers(directory) else ""
         raise InputError(f"{directory} holds no ratings to export{at_desk}")
     path = out or directory / ("ratings.parquet" if form == "parquet" else f"ratings-{form}.jsonl")
-    rows = to_records(rated) if form == "jsonl" else to_trl(rated, margins=False)
+    rows = to_records(rated, why) if form == "jsonl" else to_trl(rated, margins=False, why=why)
     count = to_parquet(rows, path) if form == "parquet" else to_jsonl(rows, path)
     return {"file": str(path), "rows": count, "ratings": len(rated)}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
@@ -94,6 +95,7 @@ def build_report(finished: FinishedRun) -> Report:
             *_nothing_held_out(finished),
             *understatements(outcome, finished.worker),
             *_within_reach(parts),
+            *too_few_at_random(outcome),
             *call_notes(cost.by_asker),
         ),
         notes=parts.notes,
@@ -101,6 +103,7 @@ def build_report(finished: FinishedRun) -> Report:
         rounds=_rounds(finished, proposers),
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
+        asking=asking_report(outcome, sum(level.n_test for level in levels)),
     )
 
 
@@ -119,7 +122,8 @@ def save_report(report: Report, directory: Path) -> None:
 
 def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
     model = finished.worker.models.load(fitted)
-    rows = [HeldOut(row.probability, row.rated) for row in held_out(rated, model) if row.kind == "comparison"]
+    honest = not_chosen(finished.outcome, rated)
+    rows = [HeldOut(row.probability, row.rated) for row in held_out(honest, model) if row.kind == "comparison"]
     rater: object = finished.parts.rater
     truth = rater if isinstance(rater, KnownRater) else None
     shared = level > 0 and not fitted.ratings

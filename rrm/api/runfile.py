@@ -120,12 +120,14 @@ class RaterPart(Part):
     An entry is a number, `rating = 2`, or numbers by criterion, `rating = { overall = 2, accuracy = 2 }`.
 
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
+    From the second round on a `sampler` chooses the questions of all levels, of the kinds that a node gets.
     """
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
     per_root: PerNode | None = None
     random_share: StrictFloat = 0.1
     budget: dict[str, Any] | None = None
+    sampler: Part | None = None
 
 
 @dataclass(frozen=True)

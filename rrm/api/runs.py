@@ -32,7 +32,7 @@ from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.progress import RichProgress, Watcher
 from rrm.pipeline.recursion import recursion
-from rrm.pipeline.steps import Improving, Outcome, Recursion, Selecting, Splitting
+from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling, Selecting, Splitting
 from rrm.store.record import SqlStore, open_store
 
 _log = logging.getLogger("rrm.api")
@@ -272,6 +272,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         rates=rates_of(rater),
         repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,
+        sampling=Sampling(parts.sampler.name, parts.sampler.waves) if parts.sampler and not earlier.models else None,
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,

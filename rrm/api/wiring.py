@@ -14,6 +14,7 @@ from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.compose.align import Aligner
 from rrm.compose.tree import check_composer
+from rrm.core.asking import BelievingLearner, QuestionSampler
 from rrm.core.errors import ConfigError, InputError, PluginError, RoleError
 from rrm.core.ids import seed_for
 from rrm.core.protocols import (
@@ -43,6 +44,7 @@ from rrm.core.roles import for_reporting
 from rrm.core.task import Source, Span
 from rrm.core.values import Rated
 from rrm.feedback.sample import UniformNodes
+from rrm.feedback.select import flattened
 from rrm.files.folders import HERE, Folders
 from rrm.interchange.preferences import Reading, RecordedPreferences
 from rrm.interchange.rows import name_of
@@ -215,12 +217,38 @@ class Parts:
         raise _unfit(made, (Rater, AsyncRater), where)
 
     @cached_property
+    def sampler(self) -> QuestionSampler | None:
+        """Who chooses the questions of later rounds; None where they are drawn evenly.
+
+        Raises ConfigError for settings with which it could not choose.
+        """
+        rater = self.run.rater
+        if rater is None or rater.sampler is None:
+            return None
+        made = self.make(rater.sampler, "rater.sampler")
+        if not isinstance(made, QuestionSampler):
+            raise _unfit(made, (QuestionSampler,), "rater.sampler")
+        _check_sampler(made, self.run, len(self.rounds))
+        return made if self.believer else None  # who learns must say what is believed, or nothing can be chosen
+
+    @property
+    def believer(self) -> BelievingLearner:
+        """The learner, as one that says what is believed; raise PluginError where it does not."""
+        if isinstance(self._own_learner, BelievingLearner):
+            return self._own_learner
+        raise _unfit(self._own_learner, (BelievingLearner,), "reward")
+
+    @cached_property
     def learner(self) -> RewardLearner:
         """Who fits the reward models; each criterion that raters used has a model of its own."""
+        return ByCriterion(self._own_learner)
+
+    @cached_property
+    def _own_learner(self) -> RewardLearner:
         offered: dict[str, Any] = {"device": self.run.reward.device, "dtype": self._dtype(), "cache": self.cache}
         made = self.make(self._reliable(self.run.reward), "reward", **offered)
         if isinstance(made, RewardLearner):
-            return ByCriterion(made)
+            return made
         raise _unfit(made, (RewardLearner,), "reward")
 
     @property
@@ -491,6 +519,23 @@ class Parts:
         if isinstance(made, Assistant):
             return made
         raise _unfit(made, (Assistant,), f"assistants.{name}")
+
+
+def _check_sampler(sampler: QuestionSampler, run: RunFile, rounds: int) -> None:
+    """Raise ConfigError for settings with which a sampler of questions would never choose, or could not."""
+    assert run.rater is not None
+    where = "[rater] sampler"
+    for table in (run.rater.per_node, run.rater.per_root or {}):
+        for asked in flattened(table):
+            if asked not in sampler.kinds:
+                known = ", ".join(sorted(sampler.kinds))
+                raise ConfigError(f"{where}: {sampler.name} cannot tell what {asked} is worth; per_node has of {known}")
+    if rounds < 2:
+        raise ConfigError(f"{where} chooses from the second round on, and the run has one: set rounds = 2 or more")
+    if run.rater.budget is not None and "by_level" in run.rater.budget:
+        raise ConfigError(f"{where} asks where it pays, at any level: give the budget in minutes or questions alone")
+    if run.reward.data != "all":
+        raise ConfigError(f'{where} goes by all ratings so far: leave reward.data at "all"')
 
 
 def _judge(part: Part) -> tuple[str, object, object]:

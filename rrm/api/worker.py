@@ -9,11 +9,13 @@ from typing import Generic, cast
 import numpy as np
 
 from rrm.api.composed import ComposedScorer
+from rrm.api.deciding import alternatives
 from rrm.api.plugins import path_of, waits
 from rrm.api.runfile import Part
 from rrm.api.wiring import Parts
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
+from rrm.core.asking import Asked, Asking, Chosen, Outlook
 from rrm.core.claims import Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
@@ -65,6 +67,7 @@ from rrm.pipeline.forest import State, Tree, compose_unanchored
 from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
+    AskJob,
     ChooseJob,
     ComposeJob,
     DecomposeJob,
@@ -80,13 +83,26 @@ from rrm.pipeline.stages import (
     TraceJob,
 )
 from rrm.policy.distance import Measured, measured, understated
+from rrm.reward.criteria import overall
 
 _log = logging.getLogger("rrm.api")
 
 MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
 _SCORER = "scorer.json"
 _VITAL = frozenset(
-    {"fit", "score", "trace", "learn-composer", "compose", "improve", "choose", "gold", "fit-splits", "improve-splits"}
+    {
+        "ask",
+        "fit",
+        "score",
+        "trace",
+        "learn-composer",
+        "compose",
+        "improve",
+        "choose",
+        "gold",
+        "fit-splits",
+        "improve-splits",
+    }
 )
 
 Progress = Callable[[int, int], None]
@@ -499,6 +515,21 @@ class RunWorker:
 
     _rate_select = _rate_splits = _rate
 
+    # ---- asking ----
+
+    def _ask(self, action: AnyAction) -> tuple[Asked | Outlook, ...]:
+        """Choose the questions of a wave by what is believed."""
+        job: AskJob = action.job
+        sampler = self.parts.sampler
+        assert sampler is not None
+        models = [overall(self.models.load(fitted)) for fitted, _ in job.believed]
+        rows = [Ratings(Train, tuple(r for r in rated if r.feedback.criterion == OVERALL)) for _, rated in job.believed]
+        belief = self.parts.believer.believe(models, rows)
+        targets = alternatives(belief, job, self.composer(job.learned))
+        chosen = sampler.choose(belief, replace(job.asking, targets=targets))
+        _check_chosen(sampler.name, job.asking, chosen)
+        return (*chosen.asked, chosen.outlook)
+
     # ---- reward models ----
 
     def _fit(self, action: AnyAction) -> tuple[Fitted]:
@@ -666,6 +697,16 @@ def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:
         asked = f"was asked by the criterion {request.criterion!r} and answered by {feedback.criterion!r}"
         raise PluginError(f"the rater {name} {asked}: give its feedback the request's")
     return Rated(request, feedback)
+
+
+def _check_chosen(name: str, asking: Asking, chosen: object) -> None:
+    """Raise PluginError unless a sampler chose questions of the pool, none twice."""
+    if not isinstance(chosen, Chosen) or not isinstance(chosen.outlook, Outlook):
+        raise PluginError(f"[rater] sampler {name} must return a Chosen, got {type(chosen).__name__}")
+    pool = {each.request.id for each in asking.questions}
+    ids = [each.request for each in chosen.asked]
+    if len(set(ids)) < len(ids) or not pool.issuperset(ids):
+        raise PluginError(f"[rater] sampler {name} chose a question twice, or one that is not in its pool")
 
 
 def _scored(job: ScoreJob, said: Prediction) -> Values:

@@ -28,7 +28,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
     if len(report.rounds) > 1:
         console.print(_rounds(report))
     targets = (each for target in report.targets for each in _target(target))
-    for line in (*_ledger(report), *_choices(report), *_raters(report), *targets):
+    for line in (*_ledger(report), *_choices(report), *_raters(report), *_asking(report), *targets):
         console.print(line)
     for line in (*report.notes, *report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
@@ -111,6 +111,15 @@ def _raters(report: Report) -> Iterator[str]:
     if report.uses:
         roles = dict.fromkeys(use.role for use in report.uses)
         yield f"judges: {'; '.join(_uses(role, report.uses) for role in roles)}"
+
+
+def _asking(report: Report) -> Iterator[str]:
+    """Say what was asked by value, and what an hour more would bring."""
+    if report.asking is not None:
+        asking, last = report.asking, report.asking.waves[-1]
+        power = "" if asking.power is None else f" (accuracy to ±{asking.power:.1f} points)"
+        drawn = f"{asking.at_random} at random, {asking.evenly} evenly{power}"
+        yield f"questions: {asking.by_value} by value, {drawn}; the next hour would add {last.hour:+.2g} acceptance"
 
 
 def _uses(role: str, uses: Sequence[Use]) -> str:

@@ -1,13 +1,18 @@
 """What is believed of outputs' rewards, and what is asked next because of it."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from rrm.core.ids import content_id
+from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Group
+from rrm.core.values import Group, Request
 
 
 @runtime_checkable
@@ -37,4 +42,135 @@ class BelievingLearner(RewardLearner, Protocol):
 
         Raises InputError where no rating says anything.
         """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Alternatives:
+    """What is decided of one target: one of its k root `outputs` (ids) is chosen, by `scores` [k] of acceptance.
+
+    `slopes` [k, n] say by how much each score rises per logit of reward of the outputs of `groups`, root candidates
+    and what they were made of, all that the composer joins.
+    """
+
+    outputs: tuple[str, ...]
+    scores: np.ndarray = field(repr=False)
+    groups: tuple[Group, ...] = field(repr=False)
+    slopes: np.ndarray = field(repr=False)
+
+
+class Question(NamedTuple):
+    """A question that can be put, with the minutes of all who answer it: reading its view, and all else."""
+
+    request: Request
+    reading: float
+    deciding: float
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """What may be asked now, and for which decision.
+
+    `questions` may take so many `minutes` and be so `many` (None: no limit). A view is read once per
+    `decisions_a_reading` of them, and `overlap` raters answer each. `levels` says how often the targets' trees have
+    nodes of each level, `drawn` how many questions were drawn at random before, and `expected` how many will be put in
+    all.
+    """
+
+    questions: tuple[Question, ...] = field(repr=False)
+    targets: tuple[Alternatives, ...] = field(repr=False)
+    levels: Mapping[int, float]
+    place: Place = field(default_factory=Place)
+    wave: int = 0
+    minutes: float = inf
+    many: int | None = None
+    decisions_a_reading: int = 3
+    overlap: int = 1
+    drawn: int = 0
+    expected: int = 0
+    seed: int = 0
+
+    @cached_property
+    def pool(self) -> str:
+        """Names the questions that can be put, whatever their order."""
+        return content_id("pool", sorted(each.request.id for each in self.questions))
+
+
+BY_VALUE, AT_RANDOM = "value", "random"
+"""The streams of questions."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Why a question was put: which `stream` it is of, out of which `pool`, with which `propensity`.
+
+    Of the stream `value` it was in the bundle (numbered from 0) of the greatest `value`, in acceptance probability
+    a minute, and nothing was left to chance. Of the stream `random` the propensity is the probability with which it
+    was drawn next; its answer never picks another question.
+    """
+
+    request: str
+    stream: str
+    pool: str
+    propensity: float
+    value: float = 0.0
+    bundle: int = 0
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("asked", self.request, self.stream, self.pool, self.propensity, self.value, self.bundle)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How it stands before a wave of questions, by what is believed then.
+
+    `best` are the root outputs (ids) that would be chosen now, one a target, and `expected` their mean acceptance;
+    `hour` is by how much the next hour of the best questions would raise it, `gain` what the best bundle would, a
+    minute of it. `stopped` says that this is less than a minute is worth. `questions` could be put, `drawn` were drawn
+    at random so far.
+    """
+
+    place: Place
+    wave: int
+    pool: str
+    questions: int
+    drawn: int
+    expected: float
+    gain: float
+    hour: float
+    stopped: bool = False
+    best: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("outlook", str(self.place), self.wave, self.pool, self.expected, self.gain, self.hour)
+
+
+class Chosen(NamedTuple):
+    """The questions to put, first those to put first, and how it stands before they are."""
+
+    asked: tuple[Asked, ...]
+    outlook: Outlook
+
+
+@runtime_checkable
+class QuestionSampler(Protocol):
+    """Says which questions are put to raters, of all that a round can put; `name` covers every setting."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def waves(self) -> int:
+        """In how many waves a round's questions are chosen, each by the answers to those before."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of feedback that it can choose."""
+        ...
+
+    def choose(self, belief: Belief, asking: Asking) -> Chosen:
+        """Return questions of the pool within what it may take; equal arguments give equal choices."""
         ...

@@ -5,7 +5,7 @@ None stands for "undefined here" everywhere: no gold, too few rows, not estimabl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, sqrt
 from typing import Any, NamedTuple
 
 from rrm.core.claims import Chain
@@ -531,6 +531,43 @@ class Cost:
         return self.levels if self.splits is None else (*self.levels, self.splits)
 
 
+class AskedWave(NamedTuple):
+    """How it stood before a wave of chosen questions, after so many `minutes` of raters in all.
+
+    `expected` is the acceptance of the root outputs that would have been chosen then, by what was believed, and `gold`
+    their true quality where it is known, means over targets. An hour more was to raise `expected` by `hour`, the best
+    questions about one view by `gain` a minute of theirs.
+    """
+
+    round: int
+    minutes: float
+    expected: float
+    gain: float
+    hour: float
+    gold: float | None = None
+
+
+@dataclass(frozen=True)
+class AskingReport:
+    """What asking by value did: its waves, and how many questions were put by value, at random beside, and evenly.
+
+    `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
+    the end no question was worth its minutes.
+    """
+
+    waves: tuple[AskedWave, ...]
+    by_value: int
+    at_random: int
+    evenly: int
+    honest: int
+    stopped: bool = False
+
+    @property
+    def power(self) -> float | None:
+        """To how many percentage points, up or down, an accuracy about three quarters is told by the honest rows."""
+        return 196 * sqrt(0.75 * 0.25 / self.honest) if self.honest else None
+
+
 @dataclass(frozen=True)
 class Report:
     """A finished run. Scores are probabilities of acceptance only if ratings have `anchored` the rewards.
@@ -560,6 +597,7 @@ class Report:
     uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
     choosing: Choosing | None = None
+    asking: AskingReport | None = None
 
     @property
     def select_ratings(self) -> int:

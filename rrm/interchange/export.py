@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rrm.core.asking import Asked
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.core.values import (
@@ -31,24 +32,30 @@ from rrm.interchange.rows import Row, pyarrow, read_rows, replacing, write_rows
 ORIGIN = ("annotator", "source_id", "round", "subject", "level", "criterion")
 """The columns, in all rows for other trainers, that say who judged which source, where, and by what."""
 
+ASKED = ("stream", "propensity", "value", "pool")
+"""The columns, where questions were chosen, that say of each why it was put: see `rrm.core.asking.Asked`."""
+
 _BATCH = 5_000
 
+Why = Mapping[str, Asked]
+"""Why questions were put, by their ids; those that were drawn evenly are not in it."""
 
-def to_trl(rated: Iterable[Rated], margins: bool = True) -> Iterator[dict[str, Any]]:
+
+def to_trl(rated: Iterable[Rated], margins: bool = True, why: Why | None = None) -> Iterator[dict[str, Any]]:
     """Yield TRL preference rows: prompt, chosen, rejected, then `ORIGIN`.
 
     The prompt is `View.prompt`, so a model trained elsewhere on these rows reads what ours reads.
     A comparison gives one row; a ranking one for every pair that it orders, the outputs it names
     before all that it does not. Ties and other kinds of feedback give none. A comparison with a
     strength gives its row a `margin`, in [0, 1]; TRL wants margins in all rows or in none, so leave
-    them out with `margins=False` where only some are known.
+    them out with `margins=False` where only some are known. With `why` rows end with the columns `ASKED`.
     """
     for each in rated:
         for better, worse, strength in _pairs(each.feedback.answer, len(each.request.shown)):
             shown = each.request.shown
             row = {"prompt": each.request.view.prompt, "chosen": shown[better].text, "rejected": shown[worse].text}
             known = {"margin": strength} if margins and strength is not None else {}
-            yield {**row, **known, **_origin(each)}
+            yield {**row, **known, **_origin(each), **_asked(each, why)}
 
 
 def to_trl_unpaired(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
@@ -78,13 +85,18 @@ def to_nemo(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
         yield {"context": context, "completions": completions, **_origin(each)}
 
 
-def to_records(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
-    """Yield our own records, which `from_records` reads back into equal values, ids included."""
+def to_records(rated: Iterable[Rated], why: Why | None = None) -> Iterator[dict[str, Any]]:
+    """Yield our own records, which `from_records` reads back into equal values, ids included.
+
+    Those whose questions were chosen, as `why` knows, say so under `asked`.
+    """
     for each in rated:
         answer = {"kind": each.feedback.answer.kind, **asdict(each.feedback.answer)}
         feedback = {**asdict(each.feedback), "answer": answer}
         del feedback["request"]
-        yield {"request": asdict(each.request), "feedback": feedback, "weight": each.weight}
+        chosen = (why or {}).get(each.request.id)
+        known = {} if chosen is None else {"asked": asdict(chosen)}
+        yield {"request": asdict(each.request), "feedback": feedback, "weight": each.weight, **known}
 
 
 def from_records(file: Path | str) -> Iterator[Rated]:
@@ -136,11 +148,13 @@ def to_parquet(rows: Iterable[Row], file: Path | str) -> int:
     Raises InputError where pyarrow is missing, and for columns that such rows do not have.
     """
     arrow = pyarrow()
-    types = {"margin": arrow.float64(), "label": arrow.bool_(), "level": arrow.int64(), "round": arrow.int64()}
+    types = {name: arrow.float64() for name in ("margin", "propensity", "value")}
+    types |= {"label": arrow.bool_(), "level": arrow.int64(), "round": arrow.int64()}
     left = iter(rows)
     batch = list(islice(left, _BATCH))
     form = ("prompt", "completion", "label") if batch and "completion" in batch[0] else ("prompt", "chosen", "rejected")
-    columns = (*form, *(("margin",) if "chosen" in form else ()), *ORIGIN)
+    chosen = ASKED if batch and "stream" in batch[0] else ()
+    columns = (*form, *(("margin",) if "chosen" in form else ()), *ORIGIN, *chosen)
     schema = arrow.schema([(name, types.get(name, arrow.string())) for name in columns])
     count = 0
     with replacing(Path(file)) as raw, arrow.parquet.ParquetWriter(raw, schema) as writer:
@@ -157,6 +171,13 @@ def _origin(rated: Rated) -> dict[str, Any]:
     where = rated.request.place
     who = (rated.feedback.rater, rated.request.source)
     return dict(zip(ORIGIN, (*who, where.round, where.subject, where.level, rated.request.criterion), strict=True))
+
+
+def _asked(rated: Rated, why: Why | None) -> dict[str, Any]:
+    if why is None:
+        return {}
+    chosen = why.get(rated.request.id)
+    return {name: None if chosen is None else getattr(chosen, name) for name in ASKED}
 
 
 def _weight(row: Row) -> float:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from rrm.core.place import Place
 from rrm.core.roles import Select, Train
-from rrm.pipeline import splits, steps
+from rrm.pipeline import chosen, splits, steps
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.steps import Outcome, Recursion, Run
 
@@ -21,11 +21,13 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
     """Run every round of the schedule; each starts from the models, policies and ratings of the one before.
 
     A round's levels go from below: what a level's outputs say, and how its model scores them, is the evidence
-    that the next level's raters see.
+    that the next level's raters see. Where a sampler chooses what is asked, it asks about all levels at once, as they
+    stand, before they are gone through.
     """
     run = Run.begin(plan)
     for number, visit in enumerate(plan.rounds):
         run = yield from steps.grow(run.in_round(number, visit))
+        run = yield from chosen.ask(run)
         for level in visit.levels_of(run.forest):
             run = yield from judge(run, Place(number, "answer", level))
         run = yield from steps.trace(run)

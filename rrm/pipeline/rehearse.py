@@ -10,6 +10,7 @@ from itertools import islice
 from math import ceil
 from typing import TypeVar
 
+from rrm.core.asking import BY_VALUE, Asked, Outlook
 from rrm.core.graph import TaskGraph
 from rrm.core.growth import checked_graph
 from rrm.core.ids import content_id, seed_for
@@ -41,6 +42,7 @@ from rrm.core.values import (
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
 from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
+    AskJob,
     ChooseJob,
     ComposeJob,
     DecomposeJob,
@@ -142,6 +144,8 @@ class StandIns:
                 return (self._decompose(job),)
             case OutputsJob():
                 return self._outputs(job)
+            case AskJob():
+                return _all_asked(job)
             case RateJob():
                 return (
                     Rated(job.request, Feedback(job.request.id, self.rater(job.request), self._answer(job.request))),
@@ -237,6 +241,14 @@ def with_wordless_roots(outcome: Outcome) -> Outcome:
             replace(output, text="." * (1 + number + at * len(found))) for number, output in enumerate(found)
         )
     return replace(outcome, run=replace(run, state=replace(run.state, outputs=outputs)))
+
+
+def _all_asked(job: AskJob) -> Values:
+    """Return every question that can be put, in the order in which they come, as many as may be."""
+    asking = job.asking
+    asked = [Asked(each.request.id, BY_VALUE, asking.pool, 1.0) for each in asking.questions[: asking.many]]
+    standing = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
+    return (*asked, standing)
 
 
 def _scored(job: ScoreJob) -> list[Scored]:

@@ -6,8 +6,10 @@ everything that can change its result, so a recorded result is never asked for a
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, NamedTuple
 
+from rrm.core.asking import Asked, Asking, Outlook
 from rrm.core.claims import Claims
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
@@ -86,6 +88,24 @@ class RateJob:
     request: Request
     role: type[Role]
     seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class AskJob:
+    """Choose what is asked next: by all that is believed, for the choice among the root outputs of `trees`.
+
+    `believed` are the models of levels, lowest first, with the ratings to believe; `asking` has all but the targets,
+    which `state`, composed with the run's composer or the one that was `learned`, decides between. `views` are those of
+    nodes that were composed with beside another view than raters saw.
+    """
+
+    asking: Asking
+    believed: tuple[tuple[Fitted, tuple[Rated, ...]], ...]
+    trees: tuple[Tree, ...]
+    state: State
+    anchored: bool
+    learned: FittedComposer | None = None
+    views: Mapping[str, View] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,6 +355,34 @@ def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str
         return _action(step, _level(place), slot, job, rater, job.seed, at=place)
 
     return Stage(step, place, tuple(asked), make)
+
+
+def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlook]:
+    """Choose the questions of a wave; the names cover every setting."""
+    asking = job.asking
+    answers = [[fitted.digest, [[row.feedback.id, row.weight] for row in rows]] for fitted, rows in job.believed]
+    limits = [asking.minutes if isfinite(asking.minutes) else None, asking.many, asking.drawn, asking.expected]
+    prices = [[each.reading, each.deciding] for each in asking.questions]
+    views = [[node, job.views[node].id] for tree in job.trees for node in tree.graph if node in job.views]
+
+    def make(slot: str, _: Mapping[str, Done[AskJob, Asked | Outlook]]) -> Action[AskJob]:
+        known = (
+            asking.pool,
+            prices,
+            asking.wave,
+            limits,
+            asking.overlap,
+            asking.seed,
+            answers,
+            views,
+            sampler,
+            composer,
+        )
+        return _action("ask", asking.place, slot, job, *known, _standing(job.trees, job.state), at=asking.place)
+
+    return Stage(
+        "ask", asking.place, ("questions",), make, about=f"round {asking.place.round + 1}, wave {asking.wave + 1}"
+    )
 
 
 def fit(job: FitJob, learner: str) -> Stage[FitJob, Fitted]:

@@ -9,6 +9,7 @@ from math import fsum
 from typing import Literal, TypeVar
 
 from rrm.compose.provenance import read_back
+from rrm.core.asking import Asked, Outlook
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -93,6 +94,14 @@ class Splitting:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Who chooses what is asked, from the second round on: its name, and in how many waves a round's are chosen."""
+
+    sampler: str
+    waves: int = 1
+
+
+@dataclass(frozen=True)
 class Recursion:
     """What a run is about and how it is done; the names of its parts cover all that they depend on.
 
@@ -123,6 +132,7 @@ class Recursion:
     rates: Currency = RATES  # what their time comes to
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
+    sampling: Sampling | None = None  # None: questions are drawn evenly
     data: Literal["all", "round"] = "all"
     stale_weight: float = 0.5
     composer_learns: bool = False
@@ -196,7 +206,9 @@ class Run:
     `asked` the questions put (one sequence a round), `answered` all answers to them, and `models` the models fitted
     last; `unanswered` are the questions, by their ids, that got no answer. `policies` are those that were improved,
     by level (None: all levels); `informed` the views read back to the source that were composed with last, with
-    their models; `rounds` what stood at the end of each.
+    their models; `rounds` what stood at the end of each. Where a sampler chooses questions, `chosen_in` is the last
+    round whose questions it chose, `why` says of each, by its id, why it was put, and `outlooks` how it stood before
+    every wave, with the minutes of raters until then.
     """
 
     plan: Recursion
@@ -218,6 +230,9 @@ class Run:
     choices: tuple[Choice, ...] = ()
     rounds: tuple[RoundOutcome, ...] = ()
     uses: tuple[JudgeUse, ...] = ()
+    chosen_in: int | None = None
+    why: Mapping[str, Asked] = field(default_factory=dict, repr=False)
+    outlooks: tuple[tuple[float, Outlook], ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -395,7 +410,7 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     """Put questions about a level's outputs on training sources to the raters of a role."""
     plan, key = run.plan, (role.name, place.level)
     rater = plan.rater if role is Train else plan.select.rater if plan.select else None
-    if rater is None or plan.models:
+    if rater is None or plan.models or (role is Train and run.chosen_in == run.number):
         return run
     questions, wanted = _questions(run, place, role)
     raters = Raters(

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rrm.core.place import level_name
 from rrm.core.report import (
+    AskingReport,
     Bin,
     Candidate,
     Correlation,
@@ -233,6 +234,25 @@ def _rounds_panel(axes: Axes, lines: Mapping[str, Sequence[tuple[int, float]]]) 
     axes.grid()
     axes.set_axisbelow(True)
     axes.tick_params(labelbottom=True)
+
+
+def asking_plot(asking: AskingReport | None, name: str = "asking") -> Markup | None:
+    """Draw what was to be had at the root against raters' minutes; None where questions were not chosen."""
+    if asking is None or len(asking.waves) < 2:
+        return None
+    minutes = [wave.minutes for wave in asking.waves]
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(minutes, [each.expected for each in asking.waves], "o-", color=BLUE, label="acceptance as believed")
+        known = [(wave.minutes, wave.gold) for wave in asking.waves if wave.gold is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), "s-", color=ORANGE, label="gold")
+        axes.set_xlabel("minutes of raters")
+        axes.set_ylabel("of what would be chosen")
+        axes.grid()
+        axes.legend(loc="best")
+        return _svg(figure, name, "What would be chosen at the root, by minutes of raters")
 
 
 class Spent(Protocol):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from rrm.core.asking import Asked, Outlook
 from rrm.core.calls import Call
 from rrm.core.claims import Claims
 from rrm.core.errors import InputError
@@ -250,6 +251,8 @@ KINDS: dict[type, Kind] = {
         Kind("composed", Composed),
         Kind("improvement", Improvement),
         Kind("choice", Choice),
+        Kind("asked", Asked),
+        Kind("outlook", Outlook),
         Kind("gold", Gold),
         Kind("call", Call),
     )

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -202,6 +202,28 @@ class ChoiceRow(Value, table=True):
     nodes: int = Field(sa_type=WHOLE)
     chosen: bool
     by_node: Any = Field(sa_type=JSON)
+
+
+class AskedRow(Value, table=True):
+    request: str = Field(index=True)
+    stream: str
+    pool: str
+    propensity: float
+    value: float
+    bundle: int = Field(sa_type=WHOLE)
+
+
+class OutlookRow(Value, table=True):
+    place: str
+    wave: int = Field(sa_type=WHOLE)
+    pool: str
+    questions: int = Field(sa_type=WHOLE)
+    drawn: int = Field(sa_type=WHOLE)
+    expected: float
+    gain: float
+    hour: float
+    stopped: bool
+    best: Any = Field(sa_type=JSON)
 
 
 class GoldRow(Value, table=True):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rrm.core.asking import Asked
 from rrm.core.errors import InputError, StoreError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -220,3 +221,21 @@ def test_rows_are_written_as_they_come(tmp_path):
     assert to_jsonl(rows(), tmp_path / "r.jsonl") == 3
     assert seen == [0, 1, 2]
     assert [row["number"] for _, row in read_rows(tmp_path / "r.jsonl")] == [0, 1, 2]
+
+
+def test_rows_say_why_their_questions_were_put(tmp_path) -> None:
+    chosen, drawn, even = (rated(Comparison(1), "a", text) for text in "bcd")
+    why = {
+        chosen.request.id: Asked(chosen.request.id, "value", "pool-1", 1.0, 0.25, 3),
+        drawn.request.id: Asked(drawn.request.id, "random", "pool-1", 0.125),
+    }
+    rows = list(to_trl([chosen, drawn, even], why=why))
+    named = [[row[name] for name in ("stream", "propensity", "value", "pool")] for row in rows]
+    assert named == [["value", 1.0, 0.25, "pool-1"], ["random", 0.125, 0.0, "pool-1"], [None] * 4]
+    records = list(to_records([chosen, even], why))
+    assert records[0]["asked"]["bundle"] == 3 and "asked" not in records[1]
+    to_jsonl(records, tmp_path / "records.jsonl")
+    assert list(from_records(tmp_path / "records.jsonl")) == [chosen, even]
+    pytest.importorskip("pyarrow")
+    to_parquet(rows, tmp_path / "rows.parquet")
+    assert [row["stream"] for _, row in read_rows(tmp_path / "rows.parquet")] == ["value", "random", None]

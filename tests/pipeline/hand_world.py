@@ -1,7 +1,7 @@
 """A world that does the jobs of a run so simply that every result can be worked out by hand."""
 
 from collections.abc import Generator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean, Product
 from rrm.compose.provenance import traced
 from rrm.compose.tree import compose
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Outlook
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.protocols import Composer
@@ -68,13 +69,14 @@ class World:
     Raters prefer the longer of two outputs and accept what has two words or more. Two members of a model accept n
     words, of more than nine as of nine, with probability n / 10, and n / 10 + .02. An improved policy writes in
     capitals at the levels that `moves` names, and elsewhere is the policy that it started from. `broken` words make
-    a proposal fail.
+    a proposal fail. Where it `stops`, no question is worth its minutes.
     """
 
     broken: tuple[str, ...] = ()
     anchored: bool = True
     moves: tuple[int | None, ...] = (None, 0, 1, 2)
     prefers_new: bool = True
+    stops: bool = False
     composer: Composer = field(default_factory=Mean)
     done: list[AnyAction] = field(default_factory=list)
 
@@ -83,6 +85,7 @@ class World:
         verbs = {
             "decompose": self.decompose,
             "propose": self.propose,
+            "ask": self.ask,
             "rate": self.rate,
             "rate-select": self.rate,
             "fit": self.fit,
@@ -122,6 +125,16 @@ class World:
         word, name = (first.upper(), job.policy.policy) if job.policy else (first, "words")
         made = (prompt_context.inputs, prompt_context.context)
         return [Output(action.slot, " ".join([word] * (at + 1)), name, at, *made) for at in range(job.ask.n)]
+
+    def ask(self, action: AnyAction) -> Sequence[Any]:
+        """Choose every third label's question, of each level, and every third of these as if it were drawn."""
+        asking = action.job.asking
+        labels = [each.request for each in asking.questions if each.request.kind == "label"][::3]
+        labels = [] if asking.minutes == 0 or asking.many == 0 or self.stops else labels
+        streams = [AT_RANDOM if at % 3 == 2 else BY_VALUE for at in range(len(labels))]
+        outlook = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
+        asked = [Asked(each.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)]
+        return [*asked, replace(outlook, stopped=self.stops)]
 
     def rate(self, action: AnyAction) -> Sequence[Any]:
         job: stages.RateJob = action.job

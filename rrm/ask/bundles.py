@@ -1,0 +1,279 @@
+"""Bundles: one to six questions about one view, by what they are worth together to the decision at the root.
+
+Rewards are Gaussian as believed. An answer that is a quantity removes variance exactly; one of two answers counts as
+the quantity that would remove as much as is expected of it, so that the worth of several together is one integral.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from rrm.ask.envelope import envelope_gain
+from rrm.ask.gaussian import choices
+
+MOST = 6
+"""As many questions as are put about one view in one sitting."""
+
+_DRAWS = 1024
+_NUMBERS = 4_000_000  # as many are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Scores of root candidates, [t, k], of which one a target is chosen; `present` says which are there.
+
+    Where a target has fewer than k its first one is repeated. `spread` [t] is the mean square difference between two.
+    """
+
+    scores: np.ndarray = field(repr=False)
+    present: np.ndarray = field(repr=False)
+    spread: np.ndarray = field(repr=False)
+
+    @property
+    def expected(self) -> float:
+        """The mean over targets of the best score."""
+        return float(self.scores.max(axis=1).mean())
+
+    def removed(self, moves: np.ndarray) -> np.ndarray:
+        """Return the mean square difference that moves [..., t, k] take from targets' candidates, [..., t]."""
+        count = self.present.sum(axis=1)
+        centred = moves - ((moves * self.present).sum(axis=-1) / count)[..., None]
+        pairs = np.where(count > 1, 2 * count / np.maximum(count - 1, 1), 0.0)
+        return np.asarray((np.square(centred) * self.present).sum(axis=-1) / count * pairs)
+
+    def spread_gain(self, removed: np.ndarray) -> np.ndarray:
+        """Return by how much the root of the mean square difference falls, the mean over targets, [...]."""
+        after = np.sqrt(np.maximum(self.spread - removed, 0.0))
+        return np.asarray((np.sqrt(self.spread) - after).mean(axis=-1))
+
+    def gain(self, moves: np.ndarray) -> float:
+        """Return the expected rise of the best score, the mean over targets, by answers that move [b, t, k] each.
+
+        One answer by the envelope of lines, exactly; several by 1,024 draws, each with its opposite, so that it is
+        never negative.
+        """
+        if len(moves) == 1:
+            return float(envelope_gain(self.scores, moves[0]).mean())
+        covariance = np.einsum("btk,btj->tkj", moves, moves)
+        values, vectors = np.linalg.eigh(covariance)
+        factor = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        moved = np.einsum("tkj,dj->dtk", factor, _draws(factor.shape[-1]))
+        best = ((self.scores + moved).max(axis=2) + (self.scores - moved).max(axis=2)).mean() / 2
+        return max(0.0, float(best) - self.expected)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What q questions read: the reward of output `first`, less that of `second` where there is one (-1: none).
+
+    `choice` says that one of two answers is given, with the logistic probability of what is read; otherwise a quantity
+    is told with this `noise` (sd, logits). `view` numbers the views; `reading` and `deciding` are minutes.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    choice: np.ndarray
+    noise: np.ndarray
+    view: np.ndarray
+    reading: np.ndarray
+    deciding: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+class Bundle(NamedTuple):
+    """Questions about one view: what they are worth, what they gain the decision, both in all, and their minutes."""
+
+    questions: tuple[int, ...]
+    value: float
+    gain: float
+    minutes: float
+
+
+class Answers:
+    """What answers would do to outputs' rewards and to the decision, with those chosen so far taken as given.
+
+    `mean` [n] and `covariance` [n, n] are of outputs' rewards, `across` [n, t, k] their covariances with the scores of
+    the decision's candidates.
+    """
+
+    def __init__(
+        self,
+        decision: Decision,
+        questions: Questions,
+        mean: np.ndarray,
+        covariance: np.ndarray,
+        across: np.ndarray,
+        readings: int,
+        overlap: int = 1,
+        spread_weight: float = 1.0,
+    ) -> None:
+        self.decision, self.questions = decision, questions
+        self._mean, self._covariance, self._across = mean, covariance, across
+        self._readings, self._overlap, self._spread_weight = readings, overlap, spread_weight
+        self._taken: list[tuple[np.ndarray, np.ndarray]] = []  # each one's [n] and [t, k], as chosen
+
+    def singles(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield values, gains and the variances of what is read of single questions, [some] each, in order."""
+        t, k = self.decision.scores.shape
+        step = max(1, _NUMBERS // (t * k))
+        for start in range(0, len(self.questions), step):
+            part = np.arange(start, min(start + step, len(self.questions)))
+            first, second = self.questions.first[part], self.questions.second[part]
+            two = (second >= 0).astype(np.float64)
+            diagonal = np.diagonal(self._covariance)
+            variance = diagonal[first] + two * (diagonal[second] - 2 * self._covariance[first, second])
+            mean = self._mean[first] - two * self._mean[second]
+            scale = self._scale(mean, variance, part)
+            moves = (self._across[first] - two[:, None, None] * self._across[second]) * scale[:, None, None]
+            gain = envelope_gain(self.decision.scores, moves).mean(axis=1)
+            yield gain + self._spread_weight * self.decision.spread_gain(self.decision.removed(moves)), gain, variance
+
+    def bundle(self, view: Sequence[int]) -> Bundle:
+        """Return the best bundle of some of a view's questions: the first as many as are worth most a minute.
+
+        The next is the one that is worth most a minute once those before are answered.
+        """
+        q = self.questions
+        at = np.array(view)
+        outputs = np.unique(np.concatenate([q.first[at], q.second[at]]))
+        outputs = outputs[outputs >= 0]
+        covariance, across = self._standing(outputs)
+        design = (outputs == q.first[at][:, None]).astype(np.float64) - (outputs == q.second[at][:, None])
+        mean = design @ self._mean[outputs]
+        best = Bundle((), 0.0, 0.0, 1.0)
+        chosen: list[int] = []
+        moved: list[np.ndarray] = []
+        minutes, before = 0.0, np.zeros(len(self.decision.scores))
+        while len(chosen) < min(MOST, len(at)):
+            variance = np.maximum(((design @ covariance) * design).sum(axis=1), 0.0)
+            scale = self._scale(mean, variance, at)
+            moves = np.einsum("qo,otk->qtk", design, across) * scale[:, None, None]
+            price = q.deciding[at] + (q.reading[at] if len(chosen) % self._readings == 0 else 0.0)
+            removed = self.decision.removed(moves)
+            more = self.decision.spread_gain(before + removed) - self.decision.spread_gain(before)
+            worth = (envelope_gain(self.decision.scores, moves).mean(axis=1) + self._spread_weight * more) / price
+            worth[chosen] = -np.inf
+            place = int(worth.argmax())
+            chosen.append(place)
+            moved.append(moves[place])
+            minutes, before = minutes + float(price[place]), before + removed[place]
+            step = covariance @ design[place] * scale[place]
+            across = across - step[:, None, None] * moves[place]
+            covariance = covariance - np.outer(step, step)
+            gain = self.decision.gain(np.array(moved))
+            value = gain + self._spread_weight * float(self.decision.spread_gain(before))
+            if not best.questions or value / minutes > best.value / best.minutes:
+                best = Bundle(tuple(int(at[each]) for each in chosen), value, gain, minutes)
+        return best
+
+    def take(self, bundle: Bundle) -> None:
+        """Take a bundle's questions as asked: what they would tell is no longer open."""
+        for question in bundle.questions:
+            first, second = int(self.questions.first[question]), int(self.questions.second[question])
+            row, across = self._row(first)
+            mean = self._mean[first]
+            if second >= 0:
+                other, beside = self._row(second)
+                row, across, mean = row - other, across - beside, mean - self._mean[second]
+            variance = max(0.0, float(row[first] - (row[second] if second >= 0 else 0.0)))
+            scale = float(self._scale(np.array([mean]), np.array([variance]), np.array([question]))[0])
+            self._taken.append((row * scale, across * scale))
+
+    @property
+    def taken_moves(self) -> np.ndarray:
+        """How all that was taken moves the decision's scores, [taken, t, k]."""
+        return np.array([move for _, move in self._taken]).reshape(-1, *self.decision.scores.shape)
+
+    def _scale(self, mean: np.ndarray, variance: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        """Return what covariances with what is read are multiplied by to give moves per sd of the answers, [q]."""
+        noise = np.square(self.questions.noise[questions])
+        choice = self.questions.choice[questions]
+        found = choices(mean[choice], variance[choice], np.ones(int(choice.sum())))
+        share = np.clip(found.first * found.up**2 + (1 - found.first) * found.down**2, 1e-12, 1 - 1e-12)
+        noise[choice] = variance[choice] * (1 / share - 1)
+        total = variance + noise / self._overlap
+        return np.asarray(np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0))
+
+    def _standing(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        covariance, across = self._covariance[np.ix_(outputs, outputs)], self._across[outputs]
+        for row, move in self._taken:
+            covariance = covariance - np.outer(row[outputs], row[outputs])
+            across = across - row[outputs][:, None, None] * move
+        return covariance, across
+
+    def _row(self, output: int) -> tuple[np.ndarray, np.ndarray]:
+        row, across = self._covariance[output], self._across[output]
+        for taken, move in self._taken:
+            row, across = row - taken[output] * taken, across - taken[output] * move
+        return row, across
+
+
+class Ranked:
+    """Bundles by value a minute, one after another, each with those before it taken as asked.
+
+    Bundles are looked at again only where they come first by what they were worth when they were last looked at; what
+    is worth more after others were asked than before may so be overlooked.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        q = answers.questions
+        self._answers = answers
+        found = [np.empty((3, 0)), *(np.array(each) for each in answers.singles())]
+        value, gain, self.variance = np.concatenate(found, axis=1)
+        self.best_gain: dict[int, float] = {}
+        """Of every view the gain a minute of its best bundle, or of its best single question, when last looked at."""
+        self._left: dict[int, list[int]] = {}
+        self._queue: list[tuple[float, int, int, Bundle | None]] = []
+        order = np.argsort(q.view, kind="stable")
+        for view, at in zip(*_grouped(q.view[order], order), strict=True):
+            cheapest = MOST / (q.reading[at] + MOST * q.deciding[at])  # no bundle is worth more a minute
+            self._left[view] = at.tolist()
+            self.best_gain[view] = float((gain[at] / (q.reading[at] + q.deciding[at])).max())
+            self._queue.append((-float((value[at] * cheapest).max()), view, -1, None))
+        heapq.heapify(self._queue)
+        self._taken = 0
+
+    def next(self) -> Bundle | None:
+        """Return the best bundle that is left, without taking it; None where no question is left or worth anything."""
+        while self._queue:
+            key, view, seen, bundle = self._queue[0]
+            if key >= 0:
+                return None
+            if seen == self._taken and bundle is not None:
+                return bundle
+            found = self._answers.bundle(self._left[view])
+            self.best_gain[view] = found.gain / found.minutes
+            heapq.heapreplace(self._queue, (-found.value / found.minutes, view, self._taken, found))
+        return None
+
+    def take(self) -> None:
+        """Take the bundle that `next` returned as asked."""
+        _, view, _, bundle = heapq.heappop(self._queue)
+        assert bundle is not None
+        self._answers.take(bundle)
+        self._taken += 1
+        left = [each for each in self._left[view] if each not in set(bundle.questions)]
+        self._left[view] = left
+        if left:
+            heapq.heappush(self._queue, (-bundle.value / bundle.minutes, view, -1, None))
+        else:
+            del self.best_gain[view]
+
+    @property
+    def left(self) -> list[int]:
+        """The questions that were not taken."""
+        return [each for questions in self._left.values() for each in questions]
+
+
+def _grouped(keys: np.ndarray, values: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
+    names, starts = np.unique(keys, return_index=True)
+    return names.tolist(), np.split(values, starts[1:]) if len(names) else []
+
+
+def _draws(k: int) -> np.ndarray:
+    return np.random.default_rng(k).normal(size=(_DRAWS // 2, k))

@@ -1,0 +1,263 @@
+"""Which questions a run puts next: bundles by their worth to the decision at the root, and some drawn at random."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
+from rrm.core.errors import ConfigError, InputError
+from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.values import Group, Request
+
+HOUR = 60.0
+
+_RATING_NOISE = float(np.sqrt(3.0))
+"""A logistic quantity tells its location as well as a normal one of variance 3 does: its Fisher information is 1/3."""
+
+_MOST_OUTPUTS = 4000
+"""Outputs that a wave's questions are about at most: views beyond these, drawn by the seed, wait for another wave."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """Asks by value: implements `rrm.core.asking.QuestionSampler`.
+
+    A question's value is by how much its answer is expected to raise the acceptance of what is chosen at the root, and
+    `spread_weight` times how much it lowers the standard deviation of differences between root candidates, by minute.
+    Beside what is chosen so, a share `random` of the minutes (more, up to `most_random`, while fewer than
+    `least_random` questions were drawn) goes to questions drawn as targets occur, which never pick and never stop; a
+    share `most_random` of all questions is set aside for them by the seed, so that what was chosen before does not
+    change what they are drawn from. Asking stops where the best bundle gains less than `worth`, in acceptance
+    probability a minute; with 0 it never does.
+
+    Raises ConfigError for numbers that are no shares, no weights or no counts.
+    """
+
+    worth: float = 0.0
+    waves: int = 4
+    spread_weight: float = 1.0
+    random: float = 0.1
+    least_random: int = 200
+    most_random: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.random <= self.most_random < 1:
+            raise ConfigError(
+                "[rater] sampler: random and most_random lie between 0 and 1, the first not above the second, got"
+                f" {self.random} and {self.most_random}: without questions drawn at random no accuracy could be told"
+            )
+        if not (0 <= self.worth < np.inf and 0 <= self.spread_weight < np.inf):
+            raise ConfigError("[rater] sampler: worth and spread_weight are numbers from 0 up")
+        if self.waves < 1 or self.least_random < 0:
+            raise ConfigError("[rater] sampler: waves is 1 or more, least_random 0 or more")
+
+    @property
+    def name(self) -> str:
+        shares = (self.random, self.least_random, self.most_random)
+        return content_id("value", self.worth, self.waves, self.spread_weight, *shares)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({"comparison", "label", "rating"})
+
+    def choose(self, belief: Belief, asking: Asking) -> Chosen:
+        """Return bundles by value a minute with random questions among them, and how it stands before they are put.
+
+        Where no question moves any root, those that are least known come first, then the seed decides. Raises
+        InputError without a target, for a belief without spread or that is not finite, and for questions without a
+        price.
+        """
+        _check(asking)
+        aside = [_set_aside(each.request, asking.seed) < self.most_random for each in asking.questions]
+        for_random = [each for each, drawn in zip(asking.questions, aside, strict=True) if drawn]
+        rest = _at_most([each for each, drawn in zip(asking.questions, aside, strict=True) if not drawn], asking.seed)
+        share = self._share(asking) if for_random else 0.0
+        answers = _answers(belief, rest, asking, self.spread_weight)
+        bundles, outlook = self._by_value(answers, rest, asking, 1 - share)
+        if outlook.stopped:
+            return Chosen((), outlook)
+        chosen = [
+            _Timed(
+                Asked(rest[at].request.id, BY_VALUE, asking.pool, 1.0, each.value / each.minutes, number),
+                each.minutes / len(each.questions),
+            )
+            for number, each in enumerate(bundles)
+            for at in each.questions
+        ]
+        return Chosen(_interleaved(chosen, list(_drawn(for_random, asking, share))), outlook)
+
+    def _share(self, asking: Asking) -> float:
+        """Return the share of the minutes that goes to questions drawn at random."""
+        wanted = (self.least_random - asking.drawn) / max(1, asking.expected)
+        return float(np.clip(wanted, self.random, self.most_random))
+
+    def _by_value(
+        self, answers: Answers, questions: Sequence[Question], asking: Asking, share: float
+    ) -> tuple[list[Bundle], Outlook]:
+        """Return the bundles that a share of the minutes pays for, and the outlook; an hour is looked ahead."""
+        ranked = Ranked(answers)
+        ranked.next()
+        best = max(ranked.best_gain.values(), default=0.0)
+        pays, many = share * asking.minutes, None if asking.many is None else round(share * asking.many)
+        stopped = bool(best < self.worth)
+        chosen: list[Bundle] = []
+        within, taken, minutes, put = 0, 0, 0.0, 0
+        open_ = not stopped
+        while (bundle := ranked.next()) is not None and (open_ or minutes < HOUR):
+            minutes += bundle.minutes
+            put += len(bundle.questions)
+            ends = minutes > pays or (many is not None and put > many)
+            open_ = open_ and not ends and max(ranked.best_gain.values()) >= self.worth
+            if open_:
+                chosen.append(bundle)
+            ranked.take()
+            taken += len(bundle.questions)
+            if minutes <= HOUR:
+                within = taken
+        if open_ and bundle is None:
+            chosen += _by_variance(ranked, answers.questions, asking, pays - minutes, many and many - put)
+        decision = answers.decision
+        hour = decision.gain(answers.taken_moves[:within]) if within else 0.0
+        outlook = Outlook(
+            place=asking.place,
+            wave=asking.wave,
+            pool=asking.pool,
+            questions=len(asking.questions),
+            drawn=asking.drawn,
+            expected=decision.expected,
+            gain=best,
+            hour=hour,
+            stopped=stopped,
+            best=tuple(each.outputs[int(each.scores.argmax())] for each in asking.targets),
+        )
+        return chosen, outlook
+
+
+class _Timed(NamedTuple):
+    asked: Asked
+    minutes: float
+
+
+def _check(asking: Asking) -> None:
+    if not asking.targets or not all(len(each.scores) for each in asking.targets):
+        raise InputError("there is no target with a root output: there is nothing to decide, so nothing to ask for it")
+    for each in asking.questions:
+        if not (each.deciding >= 0 and 0 < each.reading + each.deciding < np.inf):
+            raise InputError(
+                f"every question costs some minutes: {each.request.kind} {each.request.id} has a price of"
+                f" {each.reading + each.deciding}"
+            )
+
+
+def _set_aside(request: Request, seed: int) -> float:
+    """Return a number from 0 to 1 that only the question itself and the seed decide, whatever order it shows."""
+    texts = sorted(shown.text for shown in request.shown)
+    return seed_for(seed, "set aside", request.view.id, request.kind, texts) / 2**63
+
+
+def _at_most(questions: list[Question], seed: int) -> list[Question]:
+    """Return the questions of as many views as show `_MOST_OUTPUTS` texts, all where there are fewer."""
+    texts: dict[str, set[str]] = defaultdict(set)
+    for each in questions:
+        texts[each.request.view.id].update(shown.text for shown in each.request.shown)
+    if sum(map(len, texts.values())) <= _MOST_OUTPUTS:
+        return questions
+    views = list(texts)
+    sizes = {views[at]: len(texts[views[at]]) for at in generator(seed, "views").permutation(len(views))}
+    kept = {view for view, until in zip(sizes, np.cumsum(list(sizes.values())), strict=True) if until <= _MOST_OUTPUTS}
+    return [each for each in questions if each.request.view.id in kept]
+
+
+def _answers(belief: Belief, questions: Sequence[Question], asking: Asking, spread_weight: float) -> Answers:
+    """Return what answers to questions would do, by what is believed."""
+    places: dict[str, dict[str, int]] = defaultdict(dict)
+    requests = [each.request for each in questions]
+    first_of = {each.view.id: each for each in reversed(requests)}
+    for request in requests:
+        texts = places[request.view.id]
+        for shown in request.shown:
+            texts.setdefault(shown.text, len(texts))
+    starts = dict(zip(places, np.cumsum([0, *map(len, places.values())]).tolist(), strict=False))
+    groups = [replace(first_of[view].group, outputs=tuple(texts)) for view, texts in places.items()]
+    at = [[starts[r.view.id] + places[r.view.id][shown.text] for shown in r.shown] for r in requests]
+    table = Questions(
+        first=np.array([each[0] for each in at], dtype=np.int64),
+        second=np.array([each[1] if len(each) > 1 else -1 for each in at], dtype=np.int64),
+        choice=np.array([each.kind != "rating" for each in requests], dtype=bool),
+        noise=np.full(len(requests), _RATING_NOISE),
+        view=np.array([starts[each.view.id] for each in requests], dtype=np.int64),
+        reading=np.array([each.reading for each in questions], dtype=np.float64),
+        deciding=np.array([each.deciding for each in questions], dtype=np.float64),
+    )
+    decision, across = _decision(belief, groups, asking.targets)
+    mean, covariance = belief.means(groups), belief.covariance(groups, groups)
+    if not all(np.isfinite(each).all() for each in (mean, covariance, across, decision.scores)):
+        raise InputError("what is believed is not finite: a model's weights are damaged, or its rewards diverged")
+    if len(mean) and not np.diagonal(covariance).max() > 0:
+        raise InputError("the belief has no spread: who is certain has nothing to ask")
+    return Answers(decision, table, mean, covariance, across, asking.decisions_a_reading, asking.overlap, spread_weight)
+
+
+def _decision(belief: Belief, groups: Sequence[Group], targets: Sequence[Alternatives]) -> tuple[Decision, np.ndarray]:
+    """Return the decision, and the covariances [n, t, k] of the groups' outputs with its candidates' scores."""
+    most = max(len(each.scores) for each in targets)
+    at = [np.r_[np.arange(len(each.scores)), np.zeros(most - len(each.scores), dtype=np.int64)] for each in targets]
+    present = np.array([np.arange(most) < len(each.scores) for each in targets])
+    scores = np.array([each.scores[own] for each, own in zip(targets, at, strict=True)])
+    across, spread = [], []
+    for each, own in zip(targets, at, strict=True):
+        across.append((belief.covariance(groups, each.groups) @ each.slopes.T)[:, own])
+        covariance = each.slopes @ belief.covariance(each.groups, each.groups) @ each.slopes.T
+        k = len(covariance)
+        between = 2 * (k * np.trace(covariance) - covariance.sum()) / (k * (k - 1)) if k > 1 else 0.0
+        spread.append(max(0.0, float(between)))
+    return Decision(scores, present, np.array(spread)), np.stack(across, axis=1)
+
+
+def _by_variance(
+    ranked: Ranked, questions: Questions, asking: Asking, minutes: float, many: int | None
+) -> Iterator[Bundle]:
+    """Yield questions that move no root, those that are least known a minute first, equal ones by the seed."""
+    left = np.array(ranked.left, dtype=np.int64)
+    price = questions.reading[left] + questions.deciding[left]
+    tie = generator(asking.seed, "ties", asking.wave).permutation(len(left))
+    for at in np.lexsort((tie, -ranked.variance[left] / price)):
+        minutes -= float(price[at])
+        many = None if many is None else many - 1
+        if minutes < 0 or (many is not None and many < 0):
+            return
+        yield Bundle((int(left[at]),), 0.0, 0.0, float(price[at]))
+
+
+def _drawn(questions: Sequence[Question], asking: Asking, share: float) -> Iterator[_Timed]:
+    """Yield questions drawn at random, each of a level as often as targets have nodes of it, none twice."""
+    random = generator(asking.seed, "random stream", asking.place.round, asking.wave)
+    open_: dict[int, list[Question]] = defaultdict(list)
+    for each in questions:
+        open_[each.request.place.level].append(each)
+    minutes, many = share * asking.minutes, asking.many and round(share * asking.many)
+    while levels := sorted(level for level in open_ if open_[level] and asking.levels.get(level, 0) > 0):
+        weights = np.array([asking.levels[level] for level in levels], dtype=np.float64)
+        level = levels[int(random.choice(len(levels), p=weights / weights.sum()))]
+        propensity = asking.levels[level] / weights.sum() / len(open_[level])
+        question = open_[level].pop(int(random.integers(len(open_[level]))))
+        minutes -= question.reading + question.deciding
+        many = None if many is None else many - 1
+        if minutes < 0 or (many is not None and many < 0):
+            return
+        asked = Asked(question.request.id, AT_RANDOM, asking.pool, float(propensity))
+        yield _Timed(asked, question.reading + question.deciding)
+
+
+def _interleaved(chosen: Sequence[_Timed], random: Sequence[_Timed]) -> tuple[Asked, ...]:
+    """Return both in their order, so that however much of the whole is put, each stream has its share of it."""
+    found: list[tuple[float, int, int, Asked]] = []
+    for stream, timed in enumerate((chosen, random)):
+        ends = np.cumsum([each.minutes for each in timed])
+        for at, each in enumerate(timed):
+            found.append((float(ends[at] / ends[-1]), stream, at, each.asked))
+    return tuple(asked for *_, asked in sorted(found, key=lambda each: each[:3]))

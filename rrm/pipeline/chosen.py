@@ -1,0 +1,234 @@
+"""The questions of a round chosen by what they are worth: one step, in the place of those drawn level by level.
+
+Questions about the outputs of all levels, as they stand from the round before, are open together; answers of one wave
+decide what the next one asks. Then the round goes up level by level as any other, and fits what was said.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from math import fsum, inf
+from typing import NamedTuple
+
+from rrm.core.asking import AT_RANDOM, Asked, Asking, Outlook, Question
+from rrm.core.place import Place
+from rrm.core.roles import Train
+from rrm.core.values import Fitted, Rated, Request
+from rrm.feedback.budget import Allowance, Askable, drawn, fitting
+from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
+from rrm.feedback.select import select_new
+from rrm.pipeline import stages
+from rrm.pipeline.asking import Raters, put
+from rrm.pipeline.plan import carried_out
+from rrm.pipeline.steps import Run, Sampling, Step
+
+_LEAST = 0.05
+"""So small a share of a round's allowance is left for the next round, rather than chosen over once more."""
+
+
+def ask(run: Run) -> Step[Run]:
+    """Choose and put a round's questions, wave by wave; unchanged where they are drawn level by level."""
+    sampling, reason = run.plan.sampling, _not_chosen(run)
+    if sampling is None or run.plan.models or run.number == 0:  # nothing is believed before anything was said
+        return run
+    if reason is not None:
+        return run.noted(reason)
+    run = replace(run, chosen_in=run.number)
+    questions = _open(run)
+    whole = left = _allowance(run, questions)
+    wave = 0
+    while True:
+        enough = _share_left(left, whole) > _LEAST
+        waves = max(1, sampling.waves - wave)
+        asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave)
+        asked, outlook = yield from _choose(run, asking, sampling)
+        spent = _spent(run)
+        run = replace(run, outlooks=(*run.outlooks, (spent, outlook)))
+        found = {each.request.id: each.request for each in questions}
+        order = [found[each.request] for each in asked]
+        fit = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates) if enough else []
+        if not fit:
+            break
+        why = {each.request: each for each in asked}
+        run = yield from _put(replace(run, why={**run.why, **{each.id: why[each.id] for each in fit}}), fit)
+        gone = {each.id for each in fit}
+        questions = [each for each in questions if each.request.id not in gone]
+        left = _less(left, _spent(run) - spent, len(fit))
+        wave += 1
+    if outlook.stopped:
+        worth = f"no question is worth its minutes any more: the best bundle gains {outlook.gain:.2g} a minute"
+        run = run.noted(f"round {run.number + 1}: {worth}")
+    return run
+
+
+def _not_chosen(run: Run) -> str | None:
+    """Say why a round's questions cannot be chosen, None where they can."""
+    targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
+    if not any(tree.graph.root in run.state.predictions for tree in targets):
+        return f"round {run.number + 1}: questions are drawn evenly, as no target was judged to its root yet"
+    if run.rounds and run.policies != run.rounds[-1].policies:
+        return f"round {run.number + 1}: questions are drawn evenly, as policies are new and their outputs unknown"
+    return None
+
+
+def _open(run: Run) -> list[Question]:
+    """Return every question about a training node's outputs as they stand that has no answer yet."""
+    plan, state = run.plan, run.state
+    before: dict[str, list[Request]] = defaultdict(list)
+    for (role, _), rounds in run.asked.items():
+        for request in chain.from_iterable(rounds) if role == Train.name else ():
+            before[request.node].append(request)
+    found: list[Request] = []
+    for level in run.visit.levels_of(run.forest):
+        place = Place(run.number, "answer", level)
+        for tree, node in run.visit.visited(run.forest, level, run.order):
+            if node not in state.predictions or run.forest.is_target(tree) or tree.source in run.forest.apart:
+                continue
+            about = (tree.source, place, state.view(node), state.outputs[node], plan.wanted(tree, node))
+            by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
+            found += chain.from_iterable(by_kind.values())
+    counted = Counted(plan.rates.decisions_a_reading)
+    return [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
+
+
+def _priced(request: Request, shown: Tally, rates: Currency, overlap: int) -> Question:
+    reading, deciding = rates.cost(Tally(shown.views)), rates.cost(shown._replace(views=0))
+    return Question(request, overlap * reading, overlap * deciding)
+
+
+def _allowance(run: Run, questions: Sequence[Question]) -> Allowance:
+    """Return what the round may ask: what is due of the run's budget, or what the evenly drawn questions would take."""
+    plan = run.plan
+    if plan.budget is None:
+        state = run.state
+        nodes = {each.request.node: each.request for each in questions}
+        at = {
+            node: Askable(
+                request.source,
+                request.place,
+                request.view,
+                state.outputs[node],
+                plan.wanted(run.forest.tree_of[node], node),
+            )
+            for node, request in nodes.items()
+        }
+        evenly = list(drawn([node for node in run.order if node in at], at, plan.seed))
+        return Allowance(minutes=plan.overlap * minutes(evenly, plan.rates))
+    due = plan.budget.share((run.number + 1) / len(plan.rounds), plan.overlap)
+    if due.minutes is not None:
+        return Allowance(minutes=max(0.0, due.minutes - _spent(run)))
+    assert due.questions is not None
+    return Allowance(questions=max(0, due.questions - _put_so_far(run)))
+
+
+def _asking(run: Run, questions: Sequence[Question], left: Allowance, waves: int, wave: int) -> Asking:
+    plan, now = run.plan, _part(left, waves)
+    targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
+    levels = Counter(run.forest.level_of(tree, node) for tree in targets for node in tree.graph)
+    drawn_so_far = sum(each.stream == AT_RANDOM for each in run.why.values())
+    rounds_left = len(plan.rounds) - run.number
+    price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in questions)
+    mean = price / len(questions) if questions else inf
+    a_round = left.questions if left.minutes is None else int(left.minutes / mean)
+    return Asking(
+        questions=tuple(questions),
+        targets=(),
+        levels=dict(levels),
+        place=Place(run.number, "answer", run.forest.height),
+        wave=wave,
+        minutes=inf if now.minutes is None else now.minutes,
+        many=now.questions,
+        decisions_a_reading=plan.rates.decisions_a_reading,
+        overlap=plan.overlap,
+        drawn=drawn_so_far,
+        expected=(a_round or 0) * rounds_left,
+        seed=plan.seed,
+    )
+
+
+class _Chosen(NamedTuple):
+    asked: list[Asked]
+    outlook: Outlook
+
+
+def _choose(run: Run, asking: Asking, sampling: Sampling) -> Step[_Chosen]:
+    trees = tuple(
+        tree for tree in run.forest.trees if run.forest.is_target(tree) and tree.graph.root in run.state.predictions
+    )
+    views = {node: back.view for node, back in run.informed.items()}
+    job = stages.AskJob(asking, _believed(run), trees, run.state, run.anchored, run.learned, views)
+    composer = run.learned.composer if run.learned else run.plan.composer
+    done = yield from carried_out(stages.ask(job, sampling.sampler, composer))
+    values = next(iter(done.values())).values
+    [outlook] = [each for each in values if isinstance(each, Outlook)]
+    return _Chosen([each for each in values if isinstance(each, Asked)], outlook)
+
+
+def _believed(run: Run) -> tuple[tuple[Fitted, tuple[Rated, ...]], ...]:
+    """Return the models of role train with their levels' ratings, without those of questions drawn beside the chosen.
+
+    What these say reports, and picks nothing.
+    """
+    current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
+    apart = {id_ for id_, each in run.why.items() if each.stream == AT_RANDOM}
+    found = []
+    for (role, level), fitted in sorted(run.models.items(), key=lambda each: each[0][1]):
+        if role == Train.name:
+            rows = [row for row in run.rated.get((role, level), ()) if row.request.id not in apart]
+            weighed = stages.with_weights(rows, current, run.plan.stale_weight)
+            found.append((replace(fitted, place=replace(fitted.place, level=level)), tuple(weighed)))
+    return tuple(found)
+
+
+def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:
+    """Put questions to raters, those of each level at its place."""
+    plan = run.plan
+    by_place: dict[Place, list[Request]] = defaultdict(list)
+    for request in requests:
+        by_place[request.place].append(request)
+    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=not plan.repeats, rates=plan.rates)
+    for place, some in by_place.items():
+        key = (Train.name, place.level)
+        before = run.answered.get(key, ())
+        found = yield from put(place, some, Allowance(), raters, before)
+        run = replace(
+            run,
+            rated={**run.rated, key: (*run.rated.get(key, ()), *found.rows)},
+            asked={**run.asked, key: (*run.asked.get(key, ()), tuple(found.asked))},
+            answered={**run.answered, key: (*before, *found.rows)},
+            unanswered=run.unanswered | {request for request, done in found.results.items() if not done.values},
+            state=run.state.failed(found.results),
+        )
+    return run
+
+
+def _spent(run: Run) -> float:
+    """Return the minutes of raters of role train so far, in all rounds."""
+    rows = [rows for (role, _), rows in run.answered.items() if role == Train.name]
+    return fsum(minutes_of_raters(each, run.plan.rates) for each in rows)
+
+
+def _put_so_far(run: Run) -> int:
+    return sum(len(each) for (role, _), rounds in run.asked.items() if role == Train.name for each in rounds)
+
+
+def _part(left: Allowance, waves: int) -> Allowance:
+    """Return what one of so many waves may take of what is left."""
+    return Allowance(
+        None if left.minutes is None else left.minutes / waves,
+        None if left.questions is None else -(-left.questions // waves),
+    )
+
+
+def _less(left: Allowance, spent: float, questions: int) -> Allowance:
+    return Allowance(
+        None if left.minutes is None else max(0.0, left.minutes - spent),
+        None if left.questions is None else max(0, left.questions - questions),
+    )
+
+
+def _share_left(left: Allowance, whole: Allowance) -> float:
+    if left.minutes is not None:
+        return left.minutes / whole.minutes if whole.minutes else 0.0
+    return (left.questions or 0) / whole.questions if whole.questions else 0.0

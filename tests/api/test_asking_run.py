@@ -1,0 +1,145 @@
+"""Runs that choose their questions: what the report and exports say, that accuracy is honest, what is refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rrm
+from rrm.api.look import export
+from rrm.ask import Value
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
+from rrm.core.errors import ConfigError, InputError, PluginError
+from rrm.core.protocols import RewardModel
+from rrm.core.report import Report
+from rrm.core.roles import R, Ratings
+from rrm.core.values import Group, Request
+from rrm.interchange.rows import read_rows
+from rrm.report.record import report_from_json, report_to_json
+from rrm.store.record import open_store
+from tests.toys import Lengths, toys
+
+
+class LengthBelief:
+    """Takes longer outputs for better, the last of a node's least surely; equal words share what is not known."""
+
+    def __init__(self, told: int) -> None:
+        self.told = told
+
+    def means(self, groups: Sequence[Group]) -> np.ndarray:
+        return np.array([0.2 * len(text.split()) for group in groups for text in group.outputs])
+
+    def covariance(self, groups: Sequence[Group], others: Sequence[Group]) -> np.ndarray:
+        mine, theirs = (
+            np.array([len(text.split()) for group in each for text in group.outputs]) for each in (groups, others)
+        )
+        return np.exp(-np.square(mine[:, None] - theirs[None, :])) / (1 + self.told)
+
+
+class Believing(Lengths):
+    name = "believing lengths"
+
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Belief:
+        return LengthBelief(sum(map(len, ratings)))
+
+
+def ran(out: Path, sampler: Any = None, **rater: Any) -> Report:
+    parts: dict[str, Any] = toys(reward={"plugin": Believing()}, rounds=2)
+    parts["rater"] = {**parts["rater"], "sampler": sampler or Value(waves=2), "budget": {"questions": 60}, **rater}
+    return rrm.run(out=out, quiet=True, **parts)
+
+
+def test_a_run_says_what_was_asked_and_what_the_next_hour_would_bring(tmp_path: Path) -> None:
+    report = ran(tmp_path)
+    asking = report.asking
+    assert asking is not None and asking.by_value > 0 < asking.at_random and asking.evenly == 30
+    assert asking.by_value + asking.at_random <= 30
+    assert [wave.round for wave in asking.waves] == [1] * len(asking.waves) and len(asking.waves) >= 3
+    assert all(wave.gold is not None and wave.hour >= 0 for wave in asking.waves)
+    assert asking.waves[0].minutes < asking.waves[-1].minutes
+    page = (tmp_path / "report.html").read_text()
+    assert "The next hour of the best questions would raise the acceptance" in page
+    assert report_from_json(report_to_json(report)) == report
+    assert any(
+        "questions were drawn at random beside the chosen ones, where 200 are wanted" in w for w in report.warnings
+    )
+    with open_store(tmp_path, "read") as store:
+        asked, requests = store.load(Asked), {each.id for each in store.load(Request)}
+        assert store.load(Outlook)[-1].questions > 0
+    put = [each for each in asked if each.request in requests]
+    assert {each.stream for each in put} == {BY_VALUE, AT_RANDOM}
+    assert all(each.pool.startswith("pool-") and 0 < each.propensity <= 1 for each in put)
+
+
+def test_exports_carry_why_each_question_was_put(tmp_path: Path) -> None:
+    report = ran(tmp_path / "run")
+    assert report.asking is not None
+    export(tmp_path / "run", "jsonl", tmp_path / "rows.jsonl")
+    told = [row.get("asked") for _, row in read_rows(tmp_path / "rows.jsonl")]
+    assert sum(each is not None and each["stream"] == BY_VALUE for each in told) == report.asking.by_value
+    assert sum(each is None for each in told) == report.asking.evenly
+
+
+def test_accuracy_is_of_questions_that_were_not_chosen(tmp_path: Path) -> None:
+    report = ran(tmp_path, per_node={"comparison": 4})
+    assert report.asking is not None
+    told = sum(level.n_test for level in report.levels)
+    assert 0 < told <= report.asking.evenly + report.asking.at_random < report.ratings
+    assert report.asking.honest == told
+    assert report.asking.power == pytest.approx(196 * np.sqrt(0.1875 / told))
+
+
+def test_a_run_resumed_after_its_end_asks_the_same(tmp_path: Path) -> None:
+    first = ran(tmp_path)
+    again = ran(tmp_path)
+    assert again.asking == first.asking
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"per_node": {"ranking": 2}}, "cannot tell what ranking is worth; per_node has of comparison, label, rating"),
+        ({"per_node": {"label": {"overall": 1, "tone": 1}}}, "cannot tell what label/tone is worth"),
+        ({"budget": {"by_level": {"0": {"questions": 9}}}}, "give the budget in minutes or questions alone"),
+        ({"sampler": Lengths()}, "is no QuestionSampler"),
+    ],
+)
+def test_settings_with_which_nothing_could_be_chosen_are_refused(tmp_path: Path, changes: Any, message: str) -> None:
+    with pytest.raises((ConfigError, PluginError), match=message):
+        ran(tmp_path, **changes)
+
+
+def test_other_parts_must_fit_a_sampler(tmp_path: Path) -> None:
+    rater = {"plugin": toys()["rater"]["plugin"], "sampler": Value()}
+    with pytest.raises(ConfigError, match="chooses from the second round on, and the run has one"):
+        rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, reward={"plugin": Believing()}))
+    with pytest.raises(PluginError, match="is no BelievingLearner"):
+        rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, rounds=2))
+
+
+class Twice(Value):
+    """Chooses its first question a second time."""
+
+    def choose(self, belief: Belief, asking: Any) -> Any:
+        found = super().choose(belief, asking)
+        return found._replace(asked=(*found.asked, *found.asked[:1]))
+
+
+def test_a_sampler_that_chooses_a_question_twice_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="chose a question twice, or one that is not in its pool"):
+        ran(tmp_path, Twice())
+
+
+def test_a_belief_that_is_not_finite_ends_the_run_in_one_sentence(tmp_path: Path) -> None:
+    class Broken(Believing):
+        def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Belief:
+            belief = LengthBelief(0)
+            belief.told = np.nan  # type: ignore[assignment]
+            return belief
+
+    parts: dict[str, Any] = toys(reward={"plugin": Broken()}, rounds=2)
+    parts["rater"] = {**parts["rater"], "sampler": Value()}
+    with pytest.raises(InputError, match="must be finite"):
+        rrm.run(out=tmp_path, quiet=True, **parts)

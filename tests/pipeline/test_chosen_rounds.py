@@ -1,0 +1,89 @@
+"""Rounds whose questions a sampler chooses: all levels at once, wave by wave, and the same again from the record."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.feedback.budget import Budget
+from rrm.feedback.minutes import minutes_of_raters
+from rrm.pipeline.recursion import recursion
+from rrm.pipeline.schedule import Round
+from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling
+from tests.pipeline.hand_world import RUN, World, go
+
+CHOSEN = replace(RUN, rounds=(Round(), Round()), sampling=Sampling("thirds", 2), budget=Budget(questions=80))
+
+
+def done(plan: Recursion = CHOSEN, **world: Any) -> tuple[World, Outcome]:
+    made = World(**world)
+    return made, go(recursion(plan), made)
+
+
+def test_questions_of_all_levels_are_chosen_at_once_after_the_first_round() -> None:
+    world, outcome = done()
+    assert len(world.asked(0)) == 40 and not [a for a in world.actions("ask") if a.place.round == 0]
+    second = world.asked(1)
+    assert {each.kind for each in second} == {"label"} and {each.place.level for each in second} == {0, 1, 2}
+    chosen = outcome.run.why
+    assert {each.id for each in second} == set(chosen)
+    assert {each.stream for each in chosen.values()} == {BY_VALUE, AT_RANDOM}
+    steps = [each.step for each in world.done if each.place.round == 1]
+    assert (
+        steps.index("rate") < steps.index("propose") if "propose" in steps else steps.index("rate") < steps.index("fit")
+    )
+
+
+def test_answers_of_a_wave_are_believed_in_the_next_but_not_those_drawn_at_random() -> None:
+    world, outcome = done()
+    jobs = [each.job for each in world.actions("ask")]
+    assert [job.asking.wave for job in jobs] == list(range(len(jobs))) and len(jobs) > 2
+    told = [{row.request.id for _, rows in job.believed for row in rows} for job in jobs]
+    put = [
+        {each.request.id for each in before.asking.questions} - {each.request.id for each in after.asking.questions}
+        for before, after in pairwise(jobs)
+    ]
+    for at, asked in enumerate(put):
+        by_value = {each for each in asked if outcome.run.why[each].stream == BY_VALUE}
+        assert by_value and by_value <= told[at + 1]
+        assert not (asked - by_value) & set().union(*told)
+    assert jobs[-1].asking.drawn == sum(each.stream == AT_RANDOM for each in outcome.run.why.values())
+
+
+def test_no_more_is_put_than_the_budget_allows() -> None:
+    _, outcome = done()
+    assert 72 <= sum(map(len, outcome.questions)) <= 80
+    in_minutes = replace(CHOSEN, budget=Budget(minutes=20.0))
+    _, timed = done(in_minutes)
+    rows = [row for rows in timed.run.answered.values() for row in rows]
+    assert 15 < minutes_of_raters(rows, CHOSEN.rates) <= 20
+    assert timed.run.outlooks[-1][0] == pytest.approx(minutes_of_raters(rows, CHOSEN.rates))
+    _, open_ = done(replace(CHOSEN, budget=None))
+    assert open_.run.why
+
+
+def test_a_resumed_run_replays_recorded_choices() -> None:
+    record: dict[str, Any] = {}
+    first = go(recursion(CHOSEN), World(), record)
+    again = World(stops=True)  # would choose nothing, if it were asked
+    second = go(recursion(CHOSEN), again, record)
+    assert again.done == [] and second.run.why == first.run.why and second.run.outlooks == first.run.outlooks
+
+
+def test_a_round_that_stops_asks_nothing_and_says_so() -> None:
+    world, outcome = done(stops=True)
+    assert world.asked(1) == [] and len(outcome.run.outlooks) == 1
+    assert "round 2: no question is worth its minutes any more: the best bundle gains 0 a minute" in outcome.run.notes
+
+
+def test_questions_are_drawn_evenly_where_policies_are_new_or_no_target_was_judged() -> None:
+    improving = replace(CHOSEN, improve=Improving("better"))
+    world, outcome = done(improving)
+    assert not world.actions("ask") and len(world.asked(1)) > 0
+    assert any("questions are drawn evenly, as policies are new" in note for note in outcome.run.notes)
+    leaves = replace(CHOSEN, rounds=(Round((0,), targets=False), Round()))
+    world, outcome = done(leaves)
+    assert not world.actions("ask")
+    assert any("as no target was judged to its root yet" in note for note in outcome.run.notes)
