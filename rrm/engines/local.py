@@ -68,7 +68,8 @@ class Local:
 class InThread:
     """One thread that does batches of actions, for work that computes.
 
-    A batch goes on record as a whole; batches grow while they take less than `BATCH_SECONDS` (`LONG_SECONDS` for
+    A batch goes on record as a whole, with what it unlocks in the stage (the next links of chains, which then wait for
+    no disk) as long as there is time; batches grow while they take less than `BATCH_SECONDS` (`LONG_SECONDS` for
     steps that gain by them), and shrink when they take longer. An error of a vital step ends the run: it is not
     recorded as an action's failure.
     """
@@ -83,18 +84,37 @@ class InThread:
             while batch := await work.take(size):
                 long = LONG_SECONDS if self._worker.gains(batch[0].step) else BATCH_SECONDS
                 began = time.monotonic()
-                made = await thread.call(partial(self._worker.compute, batch))
+                results, ended = await thread.call(partial(self._chains, work, batch, began + long / 2))
                 took = time.monotonic() - began
                 size = min(2 * size, MOST_AT_ONCE) if took < long / 2 else max(1, size // 2 if took > long else size)
-                results: list[Result] = []
-                for action, values in zip(batch, made, strict=True):
-                    if isinstance(values, FATAL) or (isinstance(values, Exception) and self._worker.vital(action.step)):
-                        work.stop(values)
-                    else:
-                        results.append((action, values))
+                if ended is not None:
+                    work.stop(ended)
                 await work.give(results)
         finally:
             thread.end()
+
+    def _chains(self, work: Work, batch: Sequence[AnyAction], until: float) -> tuple[list[Result], Exception | None]:
+        """Do a batch, then what it unlocks, and so on until this time; return all results, and what ends the run."""
+        results: list[Result] = []
+        while batch:
+            made, ended = self._compute(batch)
+            results += made
+            done = [(action, values) for action, values in made if not isinstance(values, Exception)]
+            if len(done) < len(batch) or time.monotonic() >= until or work.stopping:
+                return results, ended
+            batch = work.go_on(done)
+        return results, None
+
+    def _compute(self, batch: Sequence[AnyAction]) -> tuple[list[Result], Exception | None]:
+        """Return what can go on record, and what ends the run."""
+        results: list[Result] = []
+        ended: Exception | None = None
+        for action, values in zip(batch, self._worker.compute(batch), strict=True):
+            if isinstance(values, FATAL) or (isinstance(values, Exception) and self._worker.vital(action.step)):
+                ended = ended or values
+            else:
+                results.append((action, values))
+        return results, ended
 
 
 class Concurrently:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -46,12 +46,14 @@ PATIENCE = 8
 class Record(Protocol):
     """Where the results of actions go and come from; `rrm.store.SqlStore` is one.
 
-    `complete` is durable on return, all or none; it raises InputError for values that cannot be
-    recorded. `results` returns the values of all finished actions of a step at a place, in whatever
-    round, by action id.
+    `complete` is durable on return, all or none; it raises InputError for values that cannot be recorded,
+    and so does `check`, which records nothing. `results` returns the values of all finished actions of a
+    step at a place, in whatever round, by action id.
     """
 
     def complete(self, results: Sequence[Recorded]) -> None: ...
+
+    def check(self, values: Sequence[Any]) -> None: ...
 
     def results(self, step: str, place: Place) -> dict[str, Values]: ...
 
@@ -175,6 +177,8 @@ class Work:
         self._passed: set[str] = set()
         self._under_way = 0
         """How many actions were handed out, and are neither on record nor held back."""
+        self._shown = 0
+        """How many were left to do when progress was last told."""
         self._record, self._known, self._progress = record, known, progress
         self._put, self._ready = anyio.create_memory_object_stream[AnyAction](inf)
         self._given: list[Recorded] = []
@@ -206,6 +210,23 @@ class Work:
             except (WouldBlock, EndOfStream):
                 break
         return actions
+
+    def go_on(self, results: Sequence[Recorded]) -> list[AnyAction]:
+        """Return what these results unlock, for who made them to do at once; `give` then records all of it together.
+
+        So a chain does not wait for the disk at every link. It is for work that is lost at no cost but time, and for
+        one executor at a time. Nothing is returned where a result cannot be recorded: what reads it waits for `give`.
+        """
+        try:
+            self._record.check([value for _, values in results for value in values])
+        except InputError:
+            return []
+        for action, values in results:
+            self._passed.add(action.id)
+            self.plan.done(action, values)
+        unlocked = self.plan.ready()
+        self._under_way += len(unlocked)
+        return unlocked
 
     async def give(self, results: Sequence[Result]) -> None:
         """Put results on record; on return they are durable, and what they unlocked can be taken.
@@ -253,6 +274,7 @@ class Work:
 
     def begin(self) -> None:
         _log.info("%s: begins, %d of %d to do", self.plan.stage.title, self.plan.left, len(self.plan.stage.slots))
+        self._shown = self.plan.left
         if self._progress is not None:
             total = len(self.plan.stage.slots)
             self._progress.start(self.plan.stage.title, total, total - self.plan.left)
@@ -278,7 +300,6 @@ class Work:
             return self._write([(action, (failure(action, error),))])
 
     def _advance(self, batch: list[Recorded]) -> None:
-        left = self.plan.left
         for action, values in batch:
             self._known[action.id] = values
             self._under_way -= 1
@@ -286,7 +307,8 @@ class Work:
                 self.plan.done(action, values)
         self._hand_out()
         if self._progress is not None:
-            self._progress.advance(left - self.plan.left)
+            self._progress.advance(self._shown - self.plan.left)
+            self._shown = self.plan.left
 
     def _hand_out(self) -> None:
         ready = self.plan.ready()

@@ -141,6 +141,12 @@ class SqlStore:
             self._add(connection, "action", actions)
             self._add(connection, "link", links)
 
+    def check(self, values: Sequence[Any]) -> None:
+        """Record nothing; raise InputError for values that could not be recorded."""
+        for value in values:
+            kind, row, _ = _row(value)
+            refuse_nul(self._engine, kind.name, [row])
+
     def results(self, step: str, place: Place) -> dict[str, tuple[Any, ...]]:
         """Return the values of all finished actions of a step at a place, in whatever round, by action id, in order."""
         action, link = table("action"), table("link")

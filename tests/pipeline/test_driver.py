@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,9 @@ class Recorder:
         self.store.complete(results)
         self.batches.append(len(results))
 
+    def check(self, values: Sequence[Any]) -> None:
+        self.store.check(values)
+
     def results(self, step: str, place: Place) -> dict[str, Values]:
         return self.store.results(step, place)
 
@@ -248,6 +252,45 @@ async def test_what_is_done_is_recorded_within_a_second_in_batches_that_grow_whi
     clock = Clock(monkeypatch, seconds)
     await drive(only(propose(sum(batches))), Executors({"propose": threads(Counting(clock))}), record)
     assert record.batches == batches
+
+
+@pytest.mark.asyncio
+async def test_the_links_of_a_chain_are_recorded_together_within_a_second(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Recorder(store)
+    clock = Clock(monkeypatch, 1 / 128)  # 26 of which are the first to exceed a fifth of a second
+    results = await drive(only(propose(100, chains=1)), Executors({"propose": threads(Counting(clock))}), record)
+    assert record.batches == [26, 26, 26, 22]
+    before = [results[f"node-{number}"].values[0].id for number in range(99)]
+    assert [results[f"node-{number + 1}"].values[0].context for number in range(99)] == [(id_,) for id_ in before]
+
+
+@pytest.mark.asyncio
+async def test_a_chain_that_is_broken_off_is_resumed_behind_the_last_link_on_record(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = propose(100, chains=1)
+    with pytest.raises(StoreError, match="disk is full"):
+        links = Counting(Clock(monkeypatch, 1 / 128))
+        await drive(only(chain), Executors({"propose": threads(links)}), Recorder(store, fail_at=2))
+    rest = Counting()
+    resumed = await drive(only(chain), Executors({"propose": threads(rest)}), store)
+    assert set(rest.calls) == {f"node-{number}" for number in range(52, 100)}
+    with open_store(store.path.parent / "other") as other:
+        assert await drive(only(chain), Executors({"propose": threads(Counting())}), other) == resumed
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_cannot_be_recorded_is_a_failure_of_which_the_next_is_told(store: SqlStore) -> None:
+    def policy(action: AnyAction) -> Any:
+        made = output(action)
+        return [replace(made, text="\udc80") if action.slot == "node-1" else made]
+
+    results = await drive(only(propose(4, chains=1)), Executors({"propose": threads(policy)}), store)
+    (fault,) = results["node-1"].failures
+    assert results["node-2"].values[0].context == (fault.id,)
+    assert results["node-3"].values[0].context == (results["node-2"].values[0].id,)
 
 
 @pytest.mark.asyncio
