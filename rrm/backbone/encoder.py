@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 
@@ -130,7 +131,9 @@ class CachedEncoder:
         self._encoder = encoder
         self._cache = cache
         self._table = table
-        self._known: dict[str, np.ndarray] = {}
+        self._rows: dict[str, int] = {}  # of `_vectors`, by text
+        self._vectors = np.zeros((0, encoder.dimensions), dtype=np.float16)
+        self._turn = Lock()
         self.name = encoder.name
         self.dimensions = encoder.dimensions
 
@@ -146,27 +149,40 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return one vector per text, float32 [texts, dimensions], of length one within half precision."""
-        wanted = sorted(set(texts) - self._known.keys())
+        wanted = sorted(set(texts) - self._rows.keys())
         if wanted:
             self._recall(wanted)
-        fresh = [text for text in wanted if text not in self._known]
+        fresh = [text for text in wanted if text not in self._rows]
         if fresh:
             halves = np.asarray(self._encoder.encode(fresh), dtype=np.float16)
             if self._cache is not None:
                 self._cache.put_many(
                     self._table, {self._key(text): half.tobytes() for text, half in zip(fresh, halves, strict=True)}
                 )
-            self._known.update(zip(fresh, halves, strict=True))
-        if not texts:
-            return np.zeros((0, self.dimensions), dtype=np.float32)
-        return np.stack([self._known[text] for text in texts]).astype(np.float32)
+            self._keep(fresh, halves)
+        rows = np.fromiter(map(self._rows.__getitem__, texts), dtype=np.int64, count=len(texts))
+        return self._vectors[rows].astype(np.float32)
 
     def _recall(self, texts: list[str]) -> None:
         if self._cache is None:
             return
         keys = {self._key(text): text for text in texts}
-        for key, value in self._cache.get_many(self._table, list(keys)).items():
-            self._known[keys[key]] = np.frombuffer(value, dtype=np.float16)
+        found = self._cache.get_many(self._table, list(keys))
+        if found:
+            halves = np.frombuffer(b"".join(found.values()), dtype=np.float16).reshape(len(found), self.dimensions)
+            self._keep([keys[key] for key in found], halves)
+
+    def _keep(self, texts: Sequence[str], halves: np.ndarray) -> None:
+        """Take vectors into the one matrix, which doubles where it is full; what is there stays."""
+        with self._turn:
+            new = [at for at, text in enumerate(texts) if text not in self._rows]
+            first, many = len(self._rows), len(self._rows) + len(new)
+            if many > len(self._vectors):
+                larger = np.zeros((max(many, 2 * len(self._vectors)), self.dimensions), dtype=np.float16)
+                larger[:first] = self._vectors[:first]
+                self._vectors = larger
+            self._vectors[first:many] = halves[new]
+            self._rows.update((texts[at], first + row) for row, at in enumerate(new))
 
     def _key(self, text: str) -> str:
         digest = blake2b(self.name.encode() + b"\0" + text.encode("utf-8", "surrogatepass"), digest_size=16)

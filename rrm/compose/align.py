@@ -7,6 +7,7 @@ words finds its sentence. Both are done for all claims of a view at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from rrm.core.claims import Citation, Claim, Claims, Origin, SeenText, claim_spa
 from rrm.core.ids import content_id
 from rrm.core.protocols import Encoder
 from rrm.core.task import Span
-from rrm.core.text import sentences, words
+from rrm.core.text import sentence_texts, sentences, words
 from rrm.core.values import Output
 
 _DIGITS = 6  # scores are rounded: equal texts have equal origins in whatever company they are aligned
@@ -134,12 +135,14 @@ class _Units(NamedTuple):
 
     @classmethod
     def of(cls, seen: Sequence[SeenText]) -> "_Units":
-        texts, spans, owner = [], [], []
+        texts: list[str] = []
+        spans: list[Span] = []
+        owner: list[int] = []
         for number, each in enumerate(seen):
-            for span in sentences(each.text):
-                texts.append(" ".join(each.text[span.start : span.end].split()))
-                spans.append(span)
-                owner.append(number)
+            found = sentences(each.text)
+            texts += sentence_texts(each.text)
+            spans += found
+            owner += [number] * len(found)
         return cls(seen, texts, spans, owner)
 
 
@@ -187,10 +190,16 @@ def _columns(table: csr_matrix, row: int) -> list[int]:
 
 def _incidence(texts: Sequence[str], column: dict[str, int]) -> csr_matrix:
     """Return which words stand in which texts, [texts, words so far]; `column` numbers the words, and grows."""
-    rows = [sorted({column.setdefault(word.lower(), len(column)) for word in words(text)}) for text in texts]
+    rows = [sorted([column.setdefault(word, len(column)) for word in _different(text)]) for text in texts]
     starts = np.cumsum([0, *map(len, rows)])
     columns = np.fromiter((at for row in rows for at in row), dtype=np.int64, count=int(starts[-1]))
     return csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(texts), max(len(column), 1)))
+
+
+@lru_cache(maxsize=50_000)
+def _different(text: str) -> tuple[str, ...]:
+    """Return a sentence's different words in small letters; a sentence is seen again at every node that is shown it."""
+    return tuple(dict.fromkeys(word.lower() for word in words(text)))
 
 
 def _cited(citations: Sequence[Citation], seen: Sequence[SeenText]) -> list[tuple[Span, Origin]]:

@@ -22,6 +22,7 @@ _ABBREVIATIONS = frozenset(
 _BOUNDARY = re.compile(rf"(?<![{_STOPS}])([{_STOPS}]++)([\"'”’»)\]]*+)(\s++|$)|([。！？]++[”’」』]*+)|\n\s*\n\s*+")
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _LONG = 20_000  # characters; the cache is for passages, which are cut again and again, not for whole books
+_BLOCK = 1_000  # characters; a longer text is cut block by block, for its blocks were mostly cut before
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 INVISIBLE = re.compile(  # soft hyphens and marks of no width, but not where they part words: Thai, Lao, Burmese, Khmer
     "[\u00ad\u2060\ufeff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
@@ -59,7 +60,20 @@ def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
 
 def sentence_texts(text: str) -> list[str]:
     """Return the sentences themselves, white space inside them squeezed to single spaces."""
-    return [" ".join(text[start:end].split()) for start, end in sentences(text)]
+    if len(text) < _BLOCK:
+        return list(_cached_texts(text))
+    # No sentence spans a blank line, and the previous contexts of neighbours differ by one block of some fifty.
+    found: list[str] = []
+    for block in text.split("\n\n"):
+        found += _cached_texts(block) if len(block) < _BLOCK else _texts(block)
+    return found
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text[start:end].split()) for start, end in sentences(text))
+
+
+_cached_texts = lru_cache(maxsize=20_000)(_texts)
 
 
 def whole_sentences(text: str) -> str:
@@ -112,7 +126,7 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return False
     if match.group(1) != ".":
         return True
-    before = text[max(0, match.start() - 12) : match.start()].split()
+    before = _BLANK_LINE.split(text[max(0, match.start() - 12) : match.start()])[-1].split()
     last = before[-1].strip("\"'“‘(") if before else ""
     initial = len(last) == 1 and last.isupper() and last != "I"
     number = last.lower() == "no" and following.isdigit()

@@ -208,7 +208,7 @@ def _round_level(
     shown = [current.state.prompt_contexts[node] for node in nodes]
     exact = policy if isinstance(policy, Divergence) else None
     kl = [0.0] * (improved is None)
-    if exact and isinstance(anchor, Policy):
+    if improved and exact and isinstance(anchor, Policy):
         other = anchor
         kl = known_of(lambda at: exact.kl(at, other), shown)
     entropy = known_of(exact.entropy, shown) if exact else []

@@ -164,11 +164,16 @@ class FeatureReader:
             self._units_of[text] = tuple(units(text, self._tokenizer))
         return self._units_of[text]
 
+    def _context_units(self, view: View) -> list[str]:
+        """Return the units of the previous context, cut output by output: neighbours share most."""
+        return [unit for block in view.context.split("\n\n") for unit in self._units(block)]
+
     def _encode(self, fresh: list[tuple[View, list[str]]]) -> None:
         """Encode everything new in one call, so that batches do not depend on the order of groups."""
         texts: set[str] = set()
         for view, outputs in fresh:
-            for text in (view.instruction, view.context, *(p.text for p in view.passages), *outputs):
+            texts.update(self._context_units(view))
+            for text in (view.instruction, *(p.text for p in view.passages), *outputs):
                 texts.update(self._units(text))
         if texts:
             self.encoder.encode(sorted(texts))
@@ -184,7 +189,7 @@ class FeatureReader:
         similarity = _cosines(output.vectors, source.vectors)
         lexical = _Lexical.of(source, output)
         _meaning(table, source, output, similarity)
-        _asides(table, output, self._vectors(self._units(view.instruction)), self._vectors(self._units(view.context)))
+        _asides(table, output, self._vectors(self._units(view.instruction)), self._vectors(self._context_units(view)))
         _words(table, source, output, lexical)
         _order(table, source, output, lexical, similarity)
         _evidence(table, view, source, output, lexical, similarity)

@@ -154,6 +154,16 @@ def test_all_new_vectors_of_a_call_are_written_together(tiny_bert: Path) -> None
     assert shelf.writes == 1 and len(shelf.items) == 4
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_cached_vectors_do_not_depend_on_the_company_in_which_they_were_encoded(tiny_bert: Path, dtype: str) -> None:
+    texts = [f"{text} {'the cat sat on a mat . ' * length}" for length in range(12) for text in TEXTS]
+    together = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype=dtype)).encode(texts)
+    by_threes = CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype=dtype))
+    for start in range(0, len(texts), 3):
+        by_threes.encode(texts[start : start + 3])
+    assert np.array_equal(by_threes.encode(texts), together)
+
+
 def test_vectors_of_another_model_are_not_taken(tiny_bert: Path, tiny_llama: Path) -> None:
     shelf = Shelf()
     CachedEncoder(FrozenEncoder(str(tiny_bert), device="cpu", dtype="float32"), shelf).encode(TEXTS)

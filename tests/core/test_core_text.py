@@ -23,6 +23,7 @@ from rrm.core.text import paragraphs, sentence_texts, sentences, whole_sentences
         ("CHAPTER V.\n\nThe rain fell.", ["CHAPTER V.", "The rain fell."]),
         ("A title\n\nsmall letters follow.", ["A title", "small letters follow."]),
         ("It ends.\n\nbut goes on.", ["It ends.", "but goes on."]),
+        ("He met Mr\n\n. Then left.", ["He met Mr", ".", "Then left."]),
         ("你好。再见！“走吧。”好", ["你好。", "再见！", "“走吧。”", "好"]),
         ("no stops at all", ["no stops at all"]),
         ("one\nline", ["one line"]),
@@ -54,6 +55,12 @@ def test_sentences_hold_everything_but_white_space_once_and_in_order(text: str) 
     assert "".join("".join(text[start:end].split()) for start, end in spans) == "".join(text.split())
     assert all(start < end for start, end in spans)
     assert all(a.end <= b.start for a, b in pairwise(spans))
+
+
+@given(st.lists(st.text(alphabet="ab .!?\n。\"'IMr", max_size=60), min_size=30, max_size=40))
+def test_a_long_text_is_cut_block_by_block_as_it_is_cut_whole(blocks: list[str]) -> None:
+    text = "\n\n".join([*blocks, "He said no. " * 90])
+    assert sentence_texts(text) == [" ".join(text[start:end].split()) for start, end in sentences(text)]
 
 
 @given(st.text(alphabet="ab \n\t", max_size=200))
