@@ -55,6 +55,10 @@ _REPEATS = (
 )
 _ELSEWHERE = "the {who} waits for somebody who is no assistant of the run file; what it asks is not counted"
 _SPLITS = "questions about decompositions are priced by the first trees drawn; those of later rounds may differ"
+_CHOSEN = (
+    "questions are chosen by what they are worth, which is not known before: from the second round on the levels that"
+    " they fall to are a guess, and where asking stops before the budget ends is not foreseen"
+)
 _OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
 _UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
@@ -502,6 +506,8 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
         notes.append(_OPTIMISER)
     if prices.at_most.splits.ratings:
         notes.append(_SPLITS)
+    if run.rater is not None and run.rater.sampler is not None:
+        notes.append(_CHOSEN)
     if not isinstance(_learner(parts), TellsTime):
         notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes

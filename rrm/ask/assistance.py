@@ -10,7 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, softmax
 
 from rrm.core.errors import InputError, ShapeError
 
@@ -127,3 +127,46 @@ def _integral(lines: np.ndarray, stretches: tuple[Stretch, ...]) -> float:
 def _area(line: np.ndarray, stretch: Stretch) -> float:
     middle = (stretch.begin + stretch.end) / 2
     return float((line[0] + (line[1] - line[0]) * middle) * (stretch.end - stretch.begin))
+
+
+class Mistaken(NamedTuple):
+    """Expected values where the person errs: who the person is, and after the underscore for whom the agent takes them.
+
+    A literal person chooses by what the act is worth alone, a pedagogic one by what it comes to with the reply of an
+    agent who takes them for literal.
+    """
+
+    literal_literal: float
+    literal_pedagogic: float
+    pedagogic_literal: float
+    pedagogic_pedagogic: float
+
+
+def mistaken(game: Game, rationality: float) -> Mistaken:
+    """Return what a game comes to with persons who err, taken for what they are and for what they are not.
+
+    An act is chosen with a probability proportional to exp(rationality x worth), as by a Boltzmann-rational rater, and
+    the agent replies as Bayes' rule says of the person that it takes them for (Milli and Dragan 2019,
+    arXiv:1903.03877). Integrals over theta are by 400 points. Raises InputError unless rationality is positive.
+    """
+    if not 0 < rationality < np.inf:
+        raise InputError(f"rationality must be a positive number, got {rationality}")
+    points, mass = np.polynomial.legendre.leggauss(400)
+    theta, mass = (points + 1) / 2, mass / 2
+    person, agent = (lines[:, :1] + (lines[:, 1:] - lines[:, :1]) * theta for lines in (game.person, game.agent))
+    literal = softmax(rationality * person, axis=0)
+    to_literal = _replies(literal, agent, mass)
+    pedagogic = softmax(rationality * (person + agent[to_literal]), axis=0)
+    to_pedagogic = _replies(pedagogic, agent, mass)
+    return Mistaken(
+        *(
+            float(((acts * (person + agent[replies])) @ mass).sum())
+            for acts in (literal, pedagogic)
+            for replies in (to_literal, to_pedagogic)
+        )
+    )
+
+
+def _replies(acts: np.ndarray, agent: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Return the best reply to each act, of which `acts` [acts, points] are probabilities."""
+    return np.asarray(((acts * mass) @ agent.T).argmax(axis=1))

@@ -424,6 +424,22 @@ def claims(
         print_claims(found)
 
 
+@app.command(name="assist-game")
+def assist_game(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The game, in TOML: see examples/assistance.toml.")],
+    as_json: Json = False,
+) -> None:
+    """Solve a small assistance game: what a person and an agent come to together, apart, and mistaken."""
+    from rrm.api.game import read_game, solved
+    from rrm.cli.game import print_game
+
+    found = solved(read_game(file))
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        print_game(found)
+
+
 @app.command()
 def export(
     directory: Directory,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rrm.ask.assistance import Game, Stretch, apart, deferring, highest, together
+from rrm.ask.assistance import Game, Stretch, apart, deferring, highest, mistaken, together
 from rrm.core.errors import InputError, ShapeError
 
 
@@ -47,3 +47,43 @@ def test_deferring_to_a_rational_person_never_loses() -> None:
 def test_spreads_and_rationalities_are_positive(sd: float, rationality: float | None) -> None:
     with pytest.raises(InputError, match="positive numbers"):
         deferring(0.0, sd, rationality)
+
+
+PAPERCLIPS = Game(np.array([[2.0, 0], [1, 1], [0, 2]]), np.array([[90.0, 0], [50, 50], [0, 90]]))
+
+
+def test_a_literal_person_who_hardly_errs_is_one_who_acts_as_if_alone() -> None:
+    assert mistaken(PAPERCLIPS, 2000.0).literal_literal == pytest.approx(apart(PAPERCLIPS).value, abs=0.05)
+
+
+def test_a_person_who_acts_at_random_is_worth_the_mean_act_and_the_best_reply_to_nothing() -> None:
+    blind = mistaken(PAPERCLIPS, 1e-9)
+    assert blind.literal_literal == pytest.approx(
+        1.0 + 50.0, abs=1e-5
+    )  # acts are worth 1 on average, 50 the best reply
+    assert blind == pytest.approx([blind.literal_literal] * 4, abs=1e-5)
+
+
+def test_whom_an_agent_takes_for_another_is_never_served_better() -> None:
+    random = np.random.default_rng(8)
+    costs = []
+    for _ in range(100):
+        game = Game(random.normal(size=(3, 2)), 2 * random.normal(size=(4, 2)))
+        found = mistaken(game, 2.0)
+        costs.append(found.literal_literal - found.literal_pedagogic)
+        costs.append(found.pedagogic_pedagogic - found.pedagogic_literal)
+    assert min(costs) >= -1e-12 and sum(each > 1e-3 for each in costs) > 5
+
+
+def test_values_of_persons_who_err_are_integrals_that_can_be_done_by_hand() -> None:
+    """Two acts worth theta and 0, one reply worth nothing: the integral of theta sigma(b theta)."""
+    game = Game(np.array([[0.0, 1.0], [0.0, 0.0]]), np.zeros((1, 2)))
+    b = 1.7
+    grid = (np.arange(1_000_000) + 0.5) / 1_000_000
+    assert mistaken(game, b).literal_literal == pytest.approx(float(np.mean(grid / (1 + np.exp(-b * grid)))), abs=1e-9)
+
+
+@pytest.mark.parametrize("rationality", [0.0, -1.0, np.nan, np.inf])
+def test_who_errs_has_a_positive_rationality(rationality: float) -> None:
+    with pytest.raises(InputError, match="rationality must be a positive number"):
+        mistaken(PAPERCLIPS, rationality)
