@@ -20,7 +20,18 @@ from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, GoldSet, KnownRater, PromptContext, RewardModel
-from rrm.core.report import Cost, Interval, LevelReport, Nats, Report, RoundReport, StageCost, TargetReport, Use
+from rrm.core.report import (
+    Cost,
+    CriterionScore,
+    Interval,
+    LevelReport,
+    Nats,
+    Report,
+    RoundReport,
+    StageCost,
+    TargetReport,
+    Use,
+)
 from rrm.core.roles import Select, reporting
 from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
@@ -83,7 +94,7 @@ def build_report(finished: FinishedRun) -> Report:
         levels=levels,
         flat=flat,
         targets=tuple(
-            _with_pressure(_with_gold(finished, _with_blame(finished, target)), pressure)
+            _with_pressure(_with_gold(finished, _with_support(finished, _with_blame(finished, target))), pressure)
             for target in target_reports(outcome, finished.composer)
         ),
         cost=cost,
@@ -232,6 +243,23 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
     nodes = tuple(replace(each, blame=own[each.id], subtree_blame=whole[each.id]) for each in tree.nodes)
     trees = (*target.trees[: target.chosen_tree], replace(tree, nodes=nodes), *target.trees[target.chosen_tree + 1 :])
     return replace(target, trees=trees, claims=claims)
+
+
+def _with_support(finished: FinishedRun, target: TargetReport) -> TargetReport:
+    """Return a target with what the model of claims says of the chosen output, where the run has such a model."""
+    if target.chosen is None or target.chosen_tree is None:
+        return target
+    back = finished.outcome.run.informed.get(target.trees[target.chosen_tree].root)
+    said = back and finished.worker.models.claim_scores(target.source, back, target.chosen.text)
+    if not said:
+        return target
+    known = [
+        CriterionScore(name, score.mean, Interval(*score.interval()))
+        for name, score in (("accuracy", said.accuracy), ("coverage", said.coverage))
+    ]
+    order = CriterionScore("coherence", said.coherence, Interval(said.coherence, said.coherence))
+    supported = [replace(claim, support=said.support[claim.claim]) for claim in target.claims]
+    return replace(target, claims=tuple(supported), parts=(*known, order))
 
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:

@@ -28,6 +28,7 @@ from rrm.core.protocols import (
     AsyncPolicy,
     AsyncRater,
     ClaimReader,
+    ClaimScores,
     Composer,
     Decomposer,
     GrowingDecomposer,
@@ -202,12 +203,22 @@ class Models:
             for each, group, (_, texts) in zip(found, groups, nodes, strict=True)
         ]
 
+    def claim_scores(self, source: str, back: ReadBack, text: str) -> ClaimScores | None:
+        """Return what the model of claims says of a text at a node that is scored anew, None without such a model."""
+        reader = self._reader(back)
+        group = Group(source, back.model.place, back.view, (text,))
+        return None if reader is None else reader.claim_scores(group, back.whole)[0]
+
     def _with_claims(self, group: Group, back: ReadBack, level: Prediction) -> Prediction:
+        reader = self._reader(back)
+        return level if reader is None else reader.joined([group], [back.whole], [level])[0]
+
+    def _reader(self, back: ReadBack) -> ClaimReader | None:
         if back.claims is None:
-            return level
+            return None
         model = self.load(back.claims)
         assert isinstance(model, ClaimReader)
-        return model.joined([group], [back.whole], [level])[0]
+        return model
 
     def keep(self, model: RewardModel, job: FitJob) -> Fitted:
         """Save a model that was fitted, and return what stands on record about it."""

@@ -141,17 +141,21 @@ def _target(target: TargetReport) -> Iterator[str]:
 
 def _blame(target: TargetReport) -> Iterator[str]:
     """Say what stands out in the tree of the chosen output, or that nothing does."""
-    from rrm.report.outline import losses, shown_tree
+    from rrm.report.outline import NOTICED, losses, shown_tree
 
     tree = shown_tree(target)
     found = losses(tree, 1) if tree else None
     if found is None or found.usual is None:
         return
-    if not found.standouts:
+    if not found.standouts and (found.largest or 0.0) < NOTICED:
+        yield f"  below the root no output loses as much as {NOTICED:g} of the score"
+    elif not found.standouts:
         yield f"  below the root nothing stands out as losing score: {found.largest:+.2g} at most"
+    by_claim = any(each.blame is not None for claim in target.claims for each in claim.walk())
+    mended = "it had changed nothing" if by_claim else "it were perfect"
     for each in found.standouts:
         what = f"level {each.node.level} and all below" if each.whole else level_name(each.node.level, -1)
-        yield f"  loses score ({each.blame:+.2g} if it were perfect): {what}, {shorten(each.node.title, 60)}"
+        yield f"  loses score ({each.blame:+.2g} if {mended}): {what}, {shorten(each.node.title, 60)}"
 
 
 def _several(count: int, what: str) -> str:

@@ -97,7 +97,8 @@ class Chain:
     and `quotes` pieces of the source; `score` is the surest way from here to the source, the product of the scores
     along it, and 0 where none leads there. `lost` counts origins that cannot be followed: outputs whose claims are
     not known. `blame` is how much the root's score would rise if the step from what is below to this claim were undone,
-    None where nobody found out.
+    and `support` how probable it is that the source's words that it comes to rest on support the claim, by a model of
+    claims; None where nobody found out.
     """
 
     text: str
@@ -110,6 +111,7 @@ class Chain:
     quotes: tuple[Quote, ...] = ()
     lost: int = 0
     blame: float | None = None
+    support: float | None = None
 
     @property
     def grounded(self) -> bool:

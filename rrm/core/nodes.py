@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from rrm.core.calls import Call
+from rrm.core.claims import Claims
 from rrm.core.task import Source
 from rrm.core.values import Composed, Failure, Feedback, Fitted, Output, Request, Scored
 
@@ -68,6 +69,13 @@ class CallPage(NamedTuple):
     next: int | None
 
 
+class Traced(NamedTuple):
+    """The claims that are on record of an output and of all that they rest on, and these outputs, by output id."""
+
+    claims: dict[str, Claims]
+    outputs: dict[str, Output]
+
+
 @dataclass(frozen=True)
 class NodeRecord:
     """All that is on record about a node, each kind in the order of recording, as much as was asked for.
@@ -76,7 +84,7 @@ class NodeRecord:
     nodes, that this node's outputs were made from, by id; `handed_up` are the ids of its own outputs that
     others were made from. `models` are those that made the scores, by id; feedback is by request.
     `rounds` holds the rounds in which outputs were proposed first, by id; an output that no run proposed
-    has none.
+    has none. `traced` are the ids of those of its own outputs whose claims are on record.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -92,6 +100,7 @@ class NodeRecord:
     read: dict[str, Output] = field(default_factory=dict)
     handed_up: frozenset[str] = frozenset()
     calls: CallSums = field(default_factory=CallSums)
+    traced: frozenset[str] = frozenset()
 
 
 class Nodes(Protocol):
@@ -134,6 +143,10 @@ class Nodes(Protocol):
 
     def calls(self, node: str, after: int = 0, most: int = 20) -> CallPage:
         """Return at most so many of the model calls for a node and the requests about it, after a number."""
+        ...
+
+    def traced(self, output: str) -> Traced:
+        """Return what is on record of an output's claims and of what they rest on; nothing where it was not traced."""
         ...
 
     def find(self, nodes: Sequence[str], text: str) -> set[str]:

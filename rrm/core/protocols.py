@@ -516,6 +516,20 @@ class Start:
     others: tuple[Rated, ...] = field(default=(), repr=False)
 
 
+@dataclass(frozen=True)
+class ClaimScores:
+    """What a model of claims says of an output: how probably each of its claims is supported, and its parts.
+
+    `accuracy` is the mean support, less where claims rest on passages of low score, `coverage` what its claims hold of all that was to be told, as a share of the most
+    that so many claims could hold in the mean, and `coherence` the share of claims in the order of the text.
+    """
+
+    support: tuple[float, ...]
+    accuracy: Score
+    coverage: Score
+    coherence: float
+
+
 @runtime_checkable
 class ClaimReader(RewardModel, Protocol):
     """Scores outputs claim by claim, and joins that with what the model of their level says."""
@@ -525,6 +539,10 @@ class ClaimReader(RewardModel, Protocol):
 
         Claims are held against the view, and what they cover against `wholes`, the text that each is about.
         """
+        ...
+
+    def claim_scores(self, group: Group, whole: str) -> list[ClaimScores]:
+        """Return what it says of each output's claims (`rrm.core.claims.claim_spans`), held against the same."""
         ...
 
 

@@ -438,13 +438,26 @@ class Correlation(NamedTuple):
     n: int
 
 
+class CriterionScore(NamedTuple):
+    """What is said of the chosen output by one criterion of raters, or as one part of the composed score.
+
+    `own` is the root model's score by that criterion, None for a part, which the model of claims tells.
+    """
+
+    name: str
+    composed: float
+    interval: Interval
+    own: float | None = None
+
+
 @dataclass(frozen=True)
 class TargetReport:
     """What came out for one target source.
 
     `chosen` is the root output with the best composed score over all trees; the `gold_*` fields
     exist where a set of sources knows the truth, or an estimate of it: `gold_by` is its name. `claims` are the chosen
-    output's, each with all that it rests on.
+    output's, each with all that it rests on, `criteria` its scores by every criterion but the overall one, and `parts`
+    its accuracy, coverage and coherence where a model of claims has a say.
     """
 
     source: str
@@ -460,6 +473,8 @@ class TargetReport:
     flat_correlation: Correlation | None = None
     gold_by: str | None = None
     claims: tuple[Chain, ...] = ()
+    criteria: tuple[CriterionScore, ...] = ()
+    parts: tuple[CriterionScore, ...] = ()
 
 
 @dataclass(frozen=True)

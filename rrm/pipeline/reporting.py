@@ -11,6 +11,7 @@ from rrm.core.errors import InputError
 from rrm.core.protocols import AsyncPolicy, Composer, Divergence, Policy, PromptContext
 from rrm.core.report import (
     Candidate,
+    CriterionScore,
     Interval,
     NodeReport,
     PolicyChoice,
@@ -42,7 +43,20 @@ def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: C
     scored = [each for each in roots if each[0].composed is not None]
     chosen, number = max(scored, key=lambda each: each[0].composed or 0.0) if scored else (None, None)
     claims = _claims(forest, state, source, trees[number], chosen) if number is not None and chosen else ()
-    return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims)
+    criteria = _criteria(state, trees[number], chosen) if number is not None and chosen else ()
+    return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims, criteria=criteria)
+
+
+def _criteria(state: State, tree: Tree, chosen: Candidate) -> tuple[CriterionScore, ...]:
+    """Return the chosen root output's scores by every criterion of raters but the overall one."""
+    root = tree.graph.root
+    at = next(place for place, output in enumerate(state.outputs[root]) if output.id == chosen.id)
+    own, composed = state.predictions[root], state.composed.get(root, state.predictions[root])
+    found = {name: Score(samples[:, at]) for name, samples in composed.acceptance.items() if name != OVERALL}
+    return tuple(
+        CriterionScore(name, score.mean, Interval(*score.interval()), Score(own.acceptance[name][:, at]).mean)
+        for name, score in sorted(found.items())
+    )
 
 
 def _claims(forest: Forest, state: State, source: str, tree: Tree, chosen: Candidate) -> tuple[Chain, ...]:

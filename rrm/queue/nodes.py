@@ -13,9 +13,10 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, cast, exists, func, select
 
 from rrm.core.calls import Call
+from rrm.core.claims import Claims
 from rrm.core.errors import MissingError
 from rrm.core.kinds import KINDS as ANSWERS
-from rrm.core.nodes import CallPage, CallSums, NodeMark, NodeRecord, TreeEntry, TreeRole
+from rrm.core.nodes import CallPage, CallSums, NodeMark, NodeRecord, Traced, TreeEntry, TreeRole
 from rrm.core.task import Source, Span
 from rrm.core.values import OVERALL, Composed, Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.queue.given import IS_RETRACTED
@@ -191,7 +192,7 @@ class NodeReader:
 
         Feedback is told of the requests that are left out, too, up to twenty times as much.
         """
-        output, request, feedback = table("output"), table("request"), table("feedback")
+        output, request, feedback, claims = table("output"), table("request"), table("feedback"), table("claims")
         own = select(output.c.id).where(output.c.node == node)
         asked = select(request.c.id).where(request.c.node == node)
         answered = select(feedback.c.id).where(feedback.c.request.in_(asked)).order_by(feedback.c.seq).limit(20 * most)
@@ -215,6 +216,7 @@ class NodeReader:
                 read={each.id: each for each in _among(connection, Output, output.c.id, read)},
                 handed_up=frozenset(_ids(outputs)) & _read_by(connection, readers),
                 calls=_call_sums(connection, node),
+                traced=frozenset(connection.scalars(select(claims.c.output).where(claims.c.output.in_(_ids(outputs))))),
             )
 
     def calls(self, node: str, after: int = 0, most: int = 20) -> CallPage:
@@ -225,6 +227,21 @@ class NodeReader:
             found = connection.execute(asked.limit(most + 1)).all()
             calls = _among(connection, Call, call.c.id, [id_ for _, id_ in found[:most]])
         return CallPage(tuple(calls), found[most - 1].seq if len(found) > most else None)
+
+    def traced(self, output: str) -> Traced:
+        """Return what is on record of an output's claims and of what they rest on; nothing where it was not traced."""
+        claims: dict[str, Claims] = {}
+        outputs: dict[str, Output] = {}
+        waiting, asked = {output}, set[str]()
+        with self._read() as connection:
+            while waiting:
+                asked |= waiting
+                here = _among(connection, Claims, table("claims").c.output, waiting)
+                claims |= {each.output: each for each in here}
+                outputs |= {each.id: each for each in _among(connection, Output, table("output").c.id, waiting)}
+                origins = (origin for each in here for claim in each.claims for origin in claim.origins)
+                waiting = {origin.output for origin in origins if origin.output is not None} - asked
+        return Traced(claims, outputs)
 
     def wider(self, request: str) -> tuple[str, str, str] | None:
         """Return a request's piece of its source between the `CONTEXT` characters before and after it.

@@ -17,6 +17,7 @@ from rrm.core.report import Interval, Report, TargetReport, TreeReport
 from rrm.report.inert import inert
 from rrm.report.outline import (
     DEEPEST,
+    NOTICED,
     ClaimRow,
     Limits,
     Losses,
@@ -102,6 +103,7 @@ def report_html(report: Report, limits: Limits | None = None) -> str:
             limits=limits,
             most_lines=_MOST_LINES,
             deepest=DEEPEST,
+            noticed=NOTICED,
         )
     )
     return page

@@ -260,6 +260,9 @@ def _characters(target: TargetReport, limits: Limits) -> int:
     return sum(len(each.text) for each in texts if each)
 
 
+NOTICED = 0.001
+"""A loss of the root's score below this, as a probability, is told as none."""
+
 MARKED = 0.01
 """A claim is marked that loses so much of the root's score in one step, as a probability."""
 

@@ -33,9 +33,9 @@ from rrm.backbone.encoder import CachedEncoder, FrozenEncoder
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id, generator
 from rrm.core.place import Place
-from rrm.core.protocols import Cache, Encoder, RewardModel, Start, Tokenizer, Workspace
+from rrm.core.protocols import Cache, ClaimScores, Encoder, RewardModel, Start, Tokenizer, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
-from rrm.core.values import OVERALL, Comparison, Group, Prediction, Rated, View
+from rrm.core.values import OVERALL, Comparison, Group, Prediction, Rated, Score, View
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.files import digest_of, durable
 from rrm.reward.calibrate import HeldLogits
@@ -239,8 +239,15 @@ def support(parameters: Parameters, table: Table) -> Tensor:
     return torch.sigmoid(parameters["bias"] + table.deficits @ weights) * table.claims
 
 
-def rewards(parameters: Parameters, table: Table) -> Tensor:
-    """Return the reward of each output in logits, [outputs]; see the module."""
+class OutputParts(NamedTuple):
+    """What the reward of outputs is made of, each [outputs]; see the module."""
+
+    accuracy: Tensor
+    coverage: Tensor
+
+
+def output_parts(parameters: Parameters, table: Table) -> OutputParts:
+    """Return the accuracy and the coverage of each output."""
     trust = 1 - torch.sigmoid(parameters["distrust"]) * (1 - table.trust)
     supported = support(parameters, table)
     counts = table.claims.sum(1)
@@ -252,7 +259,12 @@ def rewards(parameters: Parameters, table: Table) -> Tensor:
     room = torch.minimum(counts.clamp(min=FEWEST), table.units.sum(1)[table.view]).clamp(min=1).long() - 1
     best = drawn.topk(int(room.max()) + 1, dim=1).values.cumsum(1).mean(2)
     held = (worth[table.view].gather(1, table.places) * supported * table.first).sum(1)
-    coverage = held / best[table.view, room].clamp(min=1e-9)
+    return OutputParts(accuracy, held / best[table.view, room].clamp(min=1e-9))
+
+
+def rewards(parameters: Parameters, table: Table) -> Tensor:
+    """Return the reward of each output in logits, [outputs]; see the module."""
+    accuracy, coverage = output_parts(parameters, table)
     order = 1 - torch.sigmoid(parameters["disorder"]) * (1 - table.coherence)
     power = accuracy.clamp(min=_LEAST) ** parameters["accuracy"].exp()
     power = power * coverage.clamp(min=_LEAST) ** parameters["coverage"].exp()
@@ -544,13 +556,24 @@ class ClaimModel:
         variance = self.dispersion.total if shared else self.dispersion.output
         return Prediction.overall(logits, spread(logits, np.sqrt(variance) * noise, variance))
 
-    def supports(self, view: View, texts: Sequence[str]) -> list[np.ndarray]:
-        """Return for each text how probably each of its claims is supported, in the mean over members, [claims]."""
-        read = self._read(view, texts, "")
+    def claim_scores(self, group: Group, whole: str) -> list[ClaimScores]:
+        """Return each output's support, in the mean over members that were not fitted on its source, and its parts."""
+        read = self._read(group.view, group.outputs, whole)
         table = Table.of([read], self.basis)
+        members = [self._member(each) for each in self.members_for(group.source)]
         with torch.no_grad():
-            mean = torch.stack([support(self._member(each), table) for each in range(self.members)]).mean(0).numpy()
-        return [row[: len(told.places)] for row, told in zip(mean, read.outputs, strict=True)]
+            mean = torch.stack([support(each, table) for each in members]).mean(0).numpy()
+            parts = [output_parts(each, table) for each in members]
+            accuracy, coverage = (torch.stack([each[at] for each in parts]).numpy() for at in (0, 1))
+        return [
+            ClaimScores(
+                tuple(map(float, mean[row, : len(told.places)])),
+                Score(accuracy[:, row]),
+                Score(coverage[:, row]),
+                float(table.coherence[row]),
+            )
+            for row, told in enumerate(read.outputs)
+        ]
 
     @cached_property
     def _read(self) -> Callable[[View, Sequence[str], str], Beside]:

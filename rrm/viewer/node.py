@@ -189,6 +189,7 @@ def _output(located: Located, scored_output: ScoredOutput) -> dict[str, Any]:
         "composed": _score(composed.composed, composed.composed_interval) if composed else None,
         "chosen": output.id == located.chosen,
         "handed_up": output.id in located.record.handed_up,
+        "traced": output.id in located.record.traced,
     }
 
 

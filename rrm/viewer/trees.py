@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rrm.core.annotation import Annotation
+from rrm.core.claims import Chain, chains
 from rrm.core.desk import AnswerLog
 from rrm.core.errors import MissingError, RrmError
 from rrm.core.graph import TaskGraph
@@ -16,6 +17,7 @@ from rrm.core.nodes import Nodes, TreeEntry
 from rrm.core.report import NodeReport, Report
 from rrm.core.task import Source
 from rrm.report.record import report_from_json
+from rrm.viewer.claims import claims_json
 from rrm.viewer.node import Located, call_json, node_json
 from rrm.viewer.outline import STATES, Layout, Outline, State
 
@@ -109,6 +111,25 @@ class Trees:
         page = self._nodes.calls(_named(node, self._layout(self._entry(tree)), tree), after)
         return {"calls": [call_json(each) for each in page.calls], "next": page.next}
 
+    def claims(self, tree: str, output: str) -> dict[str, Any]:
+        """Return what each claim of an output rests on; raise MissingError for one whose claims are not on record.
+
+        Of the chosen output it is told what the run's report says of its claims.
+        """
+        entry = self._entry(tree)
+        layout, source = self._layout(entry), self._source(entry.source)
+        known = self._nodes.traced(output)
+        if output not in known.claims or output not in known.outputs or known.outputs[output].node not in layout.place:
+            raise MissingError(f"no claims of the output {output} are on record in the tree {tree}")
+        text = source.text if source else ""
+        found = self._report.claims(output) or chains(output, known.claims, known.outputs, text)
+
+        def link(node: str) -> dict[str, Any]:
+            at = layout.place.get(node)
+            return {"node": at, "id": node, "title": "" if at is None else layout.titles[at]}
+
+        return {"claims": claims_json(found, text, link)}
+
     def search(self, tree: str, wanted: Wanted) -> dict[str, Any]:
         """Return the numbers of the nodes that fit, in order."""
         entry = self._entry(tree)
@@ -198,6 +219,7 @@ class FinishedReport:
         self._turn = threading.Lock()
         self._seen = ""
         self._trees: dict[str, dict[str, NodeReport]] = {}
+        self._claims: dict[str, tuple[Chain, ...]] = {}
         self.note: str | None = None  # why a report that is there is not shown
 
     def version(self) -> str:
@@ -211,13 +233,24 @@ class FinishedReport:
     def nodes(self, root: str) -> dict[str, NodeReport]:
         """Return the reports of the nodes of the target tree with this root, by id; empty where there are none."""
         with self._turn:
-            version = self.version()
-            if version != self._seen:
-                report = self._read() if version != "0" else None
-                trees = [tree for target in report.targets for tree in target.trees] if report else []
-                self._trees = {tree.root: {node.id: node for node in tree.nodes} for tree in trees}
-                self._seen = version
+            self._refresh()
             return self._trees.get(root, {})
+
+    def claims(self, output: str) -> tuple[Chain, ...]:
+        """Return the claims of a target's chosen output, none for any other."""
+        with self._turn:
+            self._refresh()
+            return self._claims.get(output, ())
+
+    def _refresh(self) -> None:
+        version = self.version()
+        if version == self._seen:
+            return
+        report = self._read() if version != "0" else None
+        targets = report.targets if report else ()
+        self._trees = {tree.root: {node.id: node for node in tree.nodes} for each in targets for tree in each.trees}
+        self._claims = {each.chosen.id: each.claims for each in targets if each.chosen is not None}
+        self._seen = version
 
     def _read(self) -> Report | None:
         self.note = None

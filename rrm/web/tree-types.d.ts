@@ -77,6 +77,8 @@ declare namespace Tree {
     composed: Score | null;
     chosen: boolean;
     handed_up: boolean;
+    /** Whether what its sentences rest on is on record. */
+    traced: boolean;
   }
   interface Judgement {
     kind: string;
@@ -157,6 +159,24 @@ declare namespace Tree {
   }
   /** Some of the calls, and the number after which the rest is; null where that is all. */
   interface Calls { calls: Call[]; next: number | null }
+
+  // ---- what the sentences of an output rest on ----
+
+  interface ClaimFacts {
+    text: string;
+    grounded: boolean;
+    lost: number;
+    cited: boolean;
+    score: number;
+    /** How probably what it comes to rest on supports it; null where no model was asked. */
+    support: number | null;
+    /** What the root's score would rise by if this step were undone; null where nobody found out. */
+    blame: number | null;
+  }
+  interface ClaimStep extends ClaimFacts { depth: number; node: Link }
+  interface QuoteStep { depth: number; node: null; text: string; span: [number, number]; before: string; after: string }
+  interface Claim extends ClaimFacts { steps: (ClaimStep | QuoteStep)[] }
+  interface ClaimList { claims: Claim[] }
 }
 
 declare namespace Wire {
@@ -166,6 +186,7 @@ declare namespace Wire {
     [since: `/api/trees/${string}/outline?since=${string}`]: Tree.Columns | Tree.Unchanged;
     [node: `/api/trees/${string}/nodes/${string}`]: Tree.NodeData;
     [calls: `/api/trees/${string}/calls/${string}?${string}`]: Tree.Calls;
+    [claims: `/api/trees/${string}/claims/${string}`]: Tree.ClaimList;
     [search: `/api/trees/${string}/search?${string}`]: Tree.Found;
   }
 }

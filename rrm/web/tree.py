@@ -44,6 +44,11 @@ def router(gate: Gate, kept: Trees | None) -> APIRouter:
         """The model calls for a node and for the questions about it, some at a time."""
         return trees().calls(tree, node, after)
 
+    @routes.get("/{tree}/claims/{output}")
+    def claims(tree: Id, output: Id) -> dict[str, Any]:
+        """What each sentence of an output rests on, step by step, down to the text of the source."""
+        return trees().claims(tree, output)
+
     @routes.get("/{tree}/search")
     def search(
         tree: Id,

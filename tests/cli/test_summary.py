@@ -117,15 +117,15 @@ def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text
 
 
-def lost(*blames: float, subtree: float = 0.01) -> str:
+def lost(*blames: float, subtree: float = 0.01, inner: float = 0.01) -> str:
     """What is told of where score is lost: leaves of these blames, and five nodes above, one of a whole `subtree`."""
     leaves = tuple(NodeReport(f"n{at}", 0, 2, f"leaf {at}", (), "", (), blame=own) for at, own in enumerate(blames))
-    inner = tuple(
-        NodeReport(f"m{at}", 1, 1, f"part {at}", (f"n{at}",), "", (), blame=0.01, subtree_blame=whole)
+    parts = tuple(
+        NodeReport(f"m{at}", 1, 1, f"part {at}", (f"n{at}",), "", (), blame=inner, subtree_blame=whole)
         for at, whole in enumerate([0.01, 0.01, 0.01, 0.01, subtree])
     )
-    root = NodeReport("r", 2, 0, "root", tuple(each.id for each in inner), "", (), blame=0.02)
-    target = replace(report().targets[0], trees=(TreeReport(0, "r", (root, *inner, *leaves)),))
+    root = NodeReport("r", 2, 0, "root", tuple(each.id for each in parts), "", (), blame=0.02)
+    target = replace(report().targets[0], trees=(TreeReport(0, "r", (root, *parts, *leaves)),))
     return " ".join(said(report(targets=(target,))).split())
 
 
@@ -134,6 +134,8 @@ def test_the_summary_says_where_score_is_lost_or_that_nothing_stands_out() -> No
     nothing = lost(*usual)
     assert "below the root nothing stands out as losing score: +0.01 at most" in nothing
     assert "loses score" not in nothing
+    least = lost(*(0.0002,) * 5, inner=0.0002)
+    assert "below the root no output loses as much as 0.001 of the score" in least
     assert "loses score (+0.2 if it were perfect): leaves, leaf 5" in lost(*usual, 0.2)
     assert "loses score (+0.3 if it were perfect): level 1 and all below, part 4" in lost(*usual, subtree=0.3)
 

@@ -99,7 +99,7 @@ def test_what_raters_disliked_is_not_supported_and_not_accepted(model: ClaimMode
     [said] = model.predict([group("new", good, bad)])
     accepted = said.acceptance[OVERALL].mean(axis=0)
     assert accepted[0] > 0.75 and accepted[1] < 0.25
-    right, wrong = model.supports(group("new").view, [good, bad])
+    right, wrong = (np.array(each.support) for each in model.claim_scores(group("new", good, bad), ""))
     assert right.shape == wrong.shape == (4,) and right.min() > 2 * wrong.max()
 
 

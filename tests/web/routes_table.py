@@ -99,6 +99,7 @@ TREES: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/api/trees/{tree}/outline"): SETTLING,
     ("GET", "/api/trees/{tree}/nodes/{node}"): SETTLING,
     ("GET", "/api/trees/{tree}/calls/{node}"): SETTLING,
+    ("GET", "/api/trees/{tree}/claims/{output}"): SETTLING,
     ("GET", "/api/trees/{tree}/search"): SETTLING,
 }
 

@@ -30,7 +30,7 @@ from tests.web.browser import (
     visiting,
 )
 from tests.web.stations import PLENTY
-from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, recorded, scores_of, source_of
+from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, recorded, scores_of, source_of, way_down
 
 pytest_plugins = ("tests.web.chromium",)
 
@@ -63,6 +63,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(each for some in OUTPUTS.values() for each in some),
         *scores_of(GRAPH, OUTPUTS),
         *ratings(GRAPH, SOURCE, OUTPUTS, ORDER[::3]),
+        *way_down(GRAPH, OUTPUTS, SOURCE),
         request,
         called(LEAF, "Summarise the harbour.", "The harbour it is."),
         called(request.id, "Judge the harbour.", '{"text": "short"}', "It leaves the bell out."),
@@ -459,6 +460,29 @@ def test_the_page_fits_is_accessible_and_is_kept_as_a_picture(
         page.wait_for_selector(".tree-row.match")
         assert_accessible(page)
         assert_fits(page)
+
+
+def test_a_sentence_of_the_root_opens_to_its_chain_and_the_text(seat: Seat, pictures: Path) -> None:
+    said, unsaid = (each.text for each in OUTPUTS[GRAPH.root][:2])
+    with seat.page(f"/tree#{TREE}/0") as page:
+        read(page, 0)
+        for text in (said, unsaid):
+            output = page.locator(".node-outputs > li", has_text=text)
+            output.get_by_text("What its sentences rest on").click()
+            output.locator(".node-claims summary", has_text=text).click()
+        assert "rests on nothing" in output.locator(".node-claims").inner_text()
+        steps = page.locator(".node-outputs > li", has_text=said).locator(".claim-step")
+        page.wait_for_selector(".claim-text mark")
+        assert steps.count() == GRAPH.height(GRAPH.root) + 1
+        below = GRAPH.children(GRAPH.root)[0]
+        assert OUTPUTS[below][0].text in steps.first.inner_text()
+        quoted = SOURCE.text[: SOURCE.text.index(".") + 1]
+        assert steps.last.locator("mark").inner_text() == quoted
+        assert SOURCE.text[len(quoted) :][:40].strip() in steps.last.inner_text()  # and what stands behind it
+        assert_accessible(page)
+        picture(page, pictures, "tree-claims")
+        steps.first.locator("a").click()
+        read(page, ORDER.index(below))
 
 
 def test_everything_can_be_reached_with_the_keyboard_on_a_narrow_page(seat: Seat) -> None:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from rrm.core.annotation import Item, Submission
 from rrm.core.calls import Call
+from rrm.core.claims import Chain
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.place import Place
@@ -35,11 +36,12 @@ from rrm.core.values import (
 from rrm.queue.nodes import open_nodes
 from rrm.report.record import report_to_json
 from rrm.store.record import open_store
+from rrm.viewer.claims import AROUND
 from rrm.viewer.node import LONGEST, answer_json
 from rrm.viewer.trees import LISTED_NODES, Kept, Trees
 from rrm.web.station import Station
 from tests.web.stations import House, desk_in, house_in
-from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, scores_of, source_of
+from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, scores_of, source_of, way_down
 
 SOURCE = source_of(400)
 GRAPH = grown(SOURCE, 12, fan=4)
@@ -195,6 +197,40 @@ def test_a_chain_of_three_thousand_levels_is_told(client: TestClient, folder: Pa
     put(folder, graph)
     assert outline(client, tree_id(graph))["level"] == list(range(2999, -1, -1))
     assert node(client, "2999", tree_id(graph))["depth"] == 2999
+
+
+# ---- what sentences rest on ----
+
+
+def test_a_claim_leads_through_the_outputs_below_to_the_text(client: TestClient, folder: Path) -> None:
+    first = OUTPUTS[ROOT][0]
+    assert not any(each["traced"] for each in node(client)["outputs"])
+    missing = client.get(f"/api/trees/{TREE}/claims/{first.id}")
+    assert missing.status_code == 404 and "no claims of the output" in missing.json()["detail"]
+    put(folder, *way_down(GRAPH, OUTPUTS, SOURCE))
+    assert [each["id"] for each in node(client)["outputs"] if each["traced"]].count(first.id) == 1
+    [claim] = get(client, f"/{TREE}/claims/{first.id}")["claims"]
+    *below, text = claim["steps"]
+    assert claim["score"] == pytest.approx(0.9 ** len(below) * 0.8)
+    assert (claim["text"], claim["grounded"], claim["support"], claim["blame"]) == (first.text, True, None, None)
+    assert [each["depth"] for each in claim["steps"]] == list(range(1, len(below) + 2))
+    assert below[0]["node"]["id"] == GRAPH.children(ROOT)[0] and below[-1]["node"]["node"] == number_of(LEAF)
+    end = SOURCE.text.index(".") + 1
+    assert (text["span"], text["text"], text["before"]) == ([0, end], SOURCE.text[:end], "")
+    assert text["after"] == SOURCE.text[end : end + AROUND]
+    [alone] = get(client, f"/{TREE}/claims/{OUTPUTS[ROOT][1].id}")["claims"]
+    assert (alone["steps"], alone["grounded"]) == ([], False)
+
+
+def test_of_the_chosen_output_its_claims_are_told_as_the_report_has_them(client: TestClient, folder: Path) -> None:
+    first = OUTPUTS[ROOT][0]
+    put(folder, *way_down(GRAPH, OUTPUTS, SOURCE))
+    claim = Chain(first.text, ROOT, first.id, 0, 0.5, blame=0.25, support=0.75)
+    [target] = report_about(node_report(ROOT)).targets
+    target = replace(target, chosen=Candidate(first.id, first.text, chosen=True), chosen_tree=0, claims=(claim,))
+    (folder / "report.json").write_text(report_to_json(replace(report_about(), targets=(target,))))
+    [told] = get(client, f"/{TREE}/claims/{first.id}")["claims"]
+    assert (told["support"], told["blame"]) == (0.75, 0.25)
 
 
 # ---- the finished run's report ----

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from rrm.core.claims import Claim, Claims, Origin
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
@@ -84,6 +85,25 @@ def scores_of(graph: TaskGraph, outputs: dict[str, list[Output]], members: int =
             rewards = tuple(6 * each - 3 for each in acceptance)
             scored.append(Scored(output.id, models[graph.height(node)].id, rewards, acceptance))
     return [*models, *scored]
+
+
+def way_down(graph: TaskGraph, outputs: dict[str, list[Output]], source: Source) -> list[Claims]:
+    """Claims of the root's first output, which rests on the first part's, and so on to the first words of the text.
+
+    The root's second output rests on nothing.
+    """
+    way = [graph.root]
+    while parts := graph.children(way[-1]):
+        way.append(parts[0])
+    said = [outputs[node][0] for node in way]
+    origins = [Origin(below.id, Span(0, len(below.text)), 0.9) for below in said[1:]]
+    origins.append(Origin(None, Span(0, source.text.index(".") + 1), 0.8))
+    claims = [
+        Claims(each.id, (Claim(Span(0, len(each.text)), (origin,)),))
+        for each, origin in zip(said, origins, strict=True)
+    ]
+    other = outputs[graph.root][1]
+    return [*claims, Claims(other.id, (Claim(Span(0, len(other.text))),))]
 
 
 def view_of(graph: TaskGraph, source: Source, node: str) -> View:

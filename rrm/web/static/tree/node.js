@@ -1,5 +1,6 @@
 // Everything about one node, as the server tells it: what it read, its outputs, who judged them, where they came from.
 import { el, flat, number, refusal, seconds, when } from "../common.js";
+import { claimsList } from "./claims.js";
 import { STATE_ICONS, STATE_WORDS, intervalBar, levelName, scoreText } from "./parts.js";
 
 // characters of a long text that are shown before "show all"
@@ -7,14 +8,16 @@ const FIRST = { output: 1500, source: 900, input: 350, prompt: 900 };
 
 /** What every piece of the page needs: the node, where it stands, what was searched for, and what links call.
  *  @typedef {{data: Tree.NodeData, tree: string, outline: import("./rows.js").Outline, needle: string,
- *    follow: () => void, leave: () => void, calls: (after: number) => Promise<Tree.Calls>}} Draw */
+ *    follow: () => void, leave: () => void, calls: (after: number) => Promise<Tree.Calls>,
+ *    claims: (output: string) => Promise<Tree.ClaimList>}} Draw */
 
 /** Draw a node. `needle` is what was searched for; `follow()` is told of a click on a link to another node,
- *  `leave()` brings the reader back to the tree, `calls(after)` fetches some of the node's model calls.
+ *  `leave()` brings the reader back to the tree, `calls(after)` fetches some of the node's model calls and
+ *  `claims(output)` what the sentences of an output rest on.
  *  @param {Tree.NodeData} data @param {Omit<Draw, "data">} viewer
  *  @returns {(Node | string)[]} */
-export function nodePage(data, { tree, outline, needle, follow, leave, calls }) {
-  const draw = { tree, outline, needle, follow, leave, calls, data };
+export function nodePage(data, { tree, outline, needle, follow, leave, calls, claims }) {
+  const draw = { tree, outline, needle, follow, leave, calls, claims, data };
   return flat([
     heading(draw),
     problems(draw),
@@ -120,6 +123,7 @@ function output(each, models, draw) {
       ? el("dl", { class: "node-scores" }, scores.map(([name, score]) => [el("dt", {}, name), el("dd", {}, scored(name, score))]))
       : el("p", { class: "muted small" }, "Not scored."),
     each.text.length ? text(each.text, draw) : el("p", { class: "muted" }, "(empty)"),
+    each.traced && claimsOf(each, draw),
     folded("Where it came from", facts([
       ["Policy", code(each.policy)],
       ["Round", data.rounds && each.round !== null ? number(each.round + 1) : null],
@@ -132,6 +136,22 @@ function output(each, models, draw) {
       ["Flat baseline's model", each.flat && model(each.flat, models)],
       ["Id", code(each.id)],
     ])));
+}
+
+/** What the output's sentences rest on, fetched when it is looked at.
+ *  @param {Tree.Output} each @param {Draw} draw */
+function claimsOf(each, draw) {
+  const box = el("div", { class: "node-claims" });
+  const fold = folded("What its sentences rest on", box);
+  fold.addEventListener("toggle", async () => {
+    if (!fold.open || box.childElementCount) return;
+    try {
+      box.append(claimsList((await draw.claims(each.id)).claims, draw.outline, (to) => link(draw, to)));
+    } catch (problem) {
+      box.append(el("p", { class: "alert bad" }, refusal(problem).detail));
+    }
+  });
+  return fold;
 }
 
 /** @param {string} name @param {Tree.Score} score */

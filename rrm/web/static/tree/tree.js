@@ -161,7 +161,9 @@ function draw(data) {
   const { tree, needle } = here;
   /** @param {number} after */
   const calls = (after) => ask(`/api/trees/${tree}/calls/${encodeURIComponent(data.id)}?after=${after}`);
-  byId("node").replaceChildren(again, ...nodePage(data, { tree, outline: outlineNow(), needle, leave, follow, calls }));
+  /** @param {string} output */
+  const claims = (output) => ask(`/api/trees/${tree}/claims/${encodeURIComponent(output)}`);
+  byId("node").replaceChildren(again, ...nodePage(data, { tree, outline: outlineNow(), needle, leave, follow, calls, claims }));
   byId("node").scrollTop = 0;
 }
 

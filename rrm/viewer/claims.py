@@ -1,0 +1,53 @@
+"""What the sentences of an output rest on, as JSON: step by step down to the text of the source."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rrm.core.claims import Chain, Quote
+
+AROUND = 300
+"""Characters of the source that are told on either side of what a claim rests on."""
+
+Link = Callable[[str], dict[str, Any]]
+"""A node's number in the tree, id and title, by its id."""
+
+
+def claims_json(chains: Sequence[Chain], source: str, link: Link) -> list[dict[str, Any]]:
+    """Return each claim with the steps of its way, those right under it first; `depth` counts from 1.
+
+    A step is a claim of an output below, with its `node`, or a piece of the source, with its `span` and what stands
+    before and behind it. A claim that is come to in several ways is told once.
+    """
+    return [{**_claim(chain), "steps": list(_steps(chain, source, link))} for chain in chains]
+
+
+def _claim(chain: Chain) -> dict[str, Any]:
+    return {
+        "text": chain.text,
+        "grounded": chain.grounded,
+        "lost": chain.lost,
+        "cited": chain.cited,
+        "score": chain.score,
+        "support": chain.support,
+        "blame": chain.blame,
+    }
+
+
+def _steps(chain: Chain, source: str, link: Link) -> Iterator[dict[str, Any]]:
+    told: set[tuple[str, int]] = set()
+    waiting = [(0, chain)]
+    while waiting:
+        depth, each = waiting.pop()
+        if (each.output, each.claim) in told:
+            continue
+        told.add((each.output, each.claim))
+        if depth:
+            yield {"depth": depth, "node": link(each.node), **_claim(each)}
+        yield from (_quote(depth + 1, quote, source) for quote in each.quotes)
+        waiting.extend((depth + 1, below) for below in reversed(each.below))
+
+
+def _quote(depth: int, quote: Quote, source: str) -> dict[str, Any]:
+    start, end = quote.span
+    before, after = source[max(0, start - AROUND) : start], source[end : end + AROUND]
+    return {"depth": depth, "node": None, "text": quote.text, "span": [start, end], "before": before, "after": after}
