@@ -23,10 +23,11 @@ from rrm.core.protocols import (
     SourceSet,
     SplitOptimiser,
     SplitSampler,
+    VerifierLearner,
 )
 from rrm.verify.decomposers import check_decomposer, check_growing_decomposer
 from rrm.verify.held import Held
-from rrm.verify.models import check_composer, check_composer_learner, check_learner
+from rrm.verify.models import check_composer, check_composer_learner, check_learner, check_verifier_learner
 from rrm.verify.policies import check_optimiser, check_policy
 from rrm.verify.raters import check_rater
 from rrm.verify.sources import check_sampler, check_source_set
@@ -48,6 +49,7 @@ __all__ = [
     "check_source_set",
     "check_split_optimiser",
     "check_split_sampler",
+    "check_verifier_learner",
     "contracts_of",
 ]
 
@@ -64,6 +66,7 @@ CONTRACTS: Mapping[str, tuple[tuple[type, ...], Check]] = {
     "outcome optimiser": ((OutcomeOptimiser,), check_outcome_optimiser),
     "rater": ((Rater, AsyncRater), check_rater),
     "learner": ((RewardLearner,), check_learner),
+    "verifier learner": ((VerifierLearner,), check_verifier_learner),
     "composer": ((Composer,), check_composer),
     "composer learner": ((ComposerLearner,), check_composer_learner),
     "node sampler": ((NodeSampler,), check_sampler),

@@ -7,10 +7,11 @@ import numpy as np
 
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.place import Place
-from rrm.core.protocols import JoinedRating, PromptContext, ScoredPart
+from rrm.core.protocols import ClaimBeside, JoinedRating, PromptContext, ScoredPart
 from rrm.core.roles import R, Ratings
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
+    ClaimMarks,
     Comparison,
     Feedback,
     Group,
@@ -124,6 +125,24 @@ def ratings(role: type[R]) -> Ratings[R]:
             asked = request("label", number, (at,))
             rows.append(Rated(asked, Feedback(asked.id, "made-up", Label(len(asked.shown[0].text) > 60))))
     return Ratings(role, tuple(rows))
+
+
+def marked(role: type[R]) -> Ratings[R]:
+    """Return marks on claims of outputs about six sources by one rater, who marks what its source does not say."""
+    rows = []
+    for number in range(6):
+        for at, text in enumerate(candidates(number)):
+            asked = request(ClaimMarks.kind, number, (at,))
+            marks = ((0, len(text)),) if text not in SOURCES[number].text else ()
+            rows.append(Rated(asked, Feedback(asked.id, "made-up", ClaimMarks(marks))))
+    return Ratings(role, tuple(rows))
+
+
+def claims() -> tuple[ClaimBeside, ...]:
+    """Return a claim of each source beside the sentence that it copies, and another beside one that says otherwise."""
+    first = [each.text[-300:].split(". ")[1] + "." for each in SOURCES]
+    copied = [ClaimBeside(each.id, text, (text,)) for each, text in zip(SOURCES, first, strict=True)]
+    return (*copied, *(ClaimBeside(each.source, "It rained.", each.origins) for each in copied))
 
 
 def groups() -> tuple[Group, ...]:

@@ -1,6 +1,6 @@
-"""What learners of reward models promise, and the models that they fit; composers and their learners."""
+"""What learners of reward models and of verifiers promise, and what they fit; composers and their learners."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from rrm.core.errors import InputError, RoleError
 from rrm.core.graph import Node
 from rrm.core.place import Place
 from rrm.core.protocols import (
+    ClaimBeside,
     Composer,
     ComposerLearner,
     JoinedRating,
@@ -18,11 +19,13 @@ from rrm.core.protocols import (
     RewardModel,
     ScoredPart,
     Start,
+    Verifier,
+    VerifierLearner,
     Workspace,
 )
 from rrm.core.roles import Final, Ratings, Train
 from rrm.core.task import Task
-from rrm.core.values import OVERALL, Group, Output, Prediction
+from rrm.core.values import OVERALL, Group, Output, Prediction, Score
 from rrm.verify import made_up
 from rrm.verify.held import Checks, Held, checking
 
@@ -132,6 +135,75 @@ def _equal(one: Prediction, other: Prediction) -> bool:
         a.keys() == b.keys() and all(a[c].shape == b[c].shape and np.allclose(a[c], b[c], atol=_TOLERANCE) for c in a)
         for a, b in pairs
     )
+
+
+# ---- verifiers ----
+
+
+def check_verifier_learner(
+    learner: VerifierLearner, ratings: Ratings[Train] | None = None, claims: Sequence[ClaimBeside] | None = None
+) -> Held:
+    """Check that a learner of verifiers fits one that says of every claim how probably it is supported.
+
+    `ratings` hold marks on claims; some of the `claims` should be about sources without ratings. Raises ContractError.
+    """
+    rated = ratings or made_up.marked(Train)
+    asked = list(claims) if claims is not None else list(made_up.claims())
+    with checking("verifier learner", learner) as checks, TemporaryDirectory() as place:
+        one, two = (learner.fit_claims(rated, Place(), 3, _workspace(place, name)) for name in ("one", "two"))
+        checks.require(isinstance(one, Verifier), "returns a verifier", f"a Verifier belongs here, got {one!r:.60}")
+        said = one.support(asked)
+        checks.require(
+            len(said) == len(asked), "judges every claim", f"{len(asked)} claims were given {len(said)} scores"
+        )
+        samples = [np.asarray(score.samples) for score in said]
+        checks.require(
+            all(np.isfinite(each).all() and ((each >= 0) & (each <= 1)).all() for each in samples),
+            "gives probabilities",
+            "support is a probability from 0 to 1 by every member",
+        )
+        alone = [one.support([claim])[0] for claim in asked]
+        checks.require(_near(alone, said), "judges each claim by itself", "a claim's support hangs on those beside it")
+        checks.require(
+            two.digest == one.digest and _near(two.support(asked), said),
+            "fits equally with equal seeds",
+            "equal ratings and seed gave another verifier",
+        )
+        one.save(Path(place) / "saved")
+        loaded = learner.load(Path(place) / "saved")
+        checks.require(
+            loaded.digest == one.digest and _near(loaded.support(asked), said),
+            "loads what it saved",
+            "the verifier that is loaded is not the one that was saved",
+        )
+        checks.require(
+            _refuses(
+                lambda: learner.fit_claims(Ratings(Final, rated.rows), Place(), 3, _workspace(place, "final")),
+                RoleError,
+            ),
+            "refuses ratings of role final",
+            "it fits ratings of role final, which only report",
+        )
+        checks.require(
+            _refuses(lambda: learner.fit_claims(Ratings(Train, ()), Place(), 3, _workspace(place, "none")), InputError),
+            "says where there is nothing to learn",
+            "it must raise InputError without ratings",
+        )
+    return checks.held
+
+
+def _refuses(fit: Callable[[], object], error: type[Exception]) -> bool:
+    """Whether a call raises this error, and no other."""
+    try:
+        fit()
+    except Exception as found:
+        return isinstance(found, error)
+    return False
+
+
+def _near(one: Sequence[Score], other: Sequence[Score]) -> bool:
+    pairs = [(np.asarray(a.samples), np.asarray(b.samples)) for a, b in zip(one, other, strict=True)]
+    return all(a.shape == b.shape and np.allclose(a, b, atol=_TOLERANCE) for a, b in pairs)
 
 
 # ---- composers ----

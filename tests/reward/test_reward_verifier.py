@@ -167,3 +167,17 @@ def test_what_says_nothing_of_support_is_refused(tmp_path: Path) -> None:
 def test_the_parts_are_what_the_protocols_say() -> None:
     assert isinstance(Aligner(), ClaimAligner) and isinstance(verified(), VerifierLearner)
     assert verified().name != verified(around=1).name
+
+
+def test_marks_stay_with_the_text_that_they_were_made_on() -> None:
+    """An output that was edited since has other claims: its marks are about the claim as its rater saw it."""
+    given = rated(ClaimMarks(((26, len(TEXT)),)), TEXT)
+    first, second = verified().questions(given)
+    assert (first.feedback.answer, second.feedback.answer) == (Label(True), Label(False))
+    edited = TEXT[: TEXT.index(".") + 1]  # the marked claim is gone
+    with pytest.raises(InputError, match="was it made on another version of the output"):
+        given.feedback.answer.check([edited])
+    assert [row.request.shown[0].text for row in verified().questions(given)] == [
+        TEXT[: TEXT.index(".") + 1],
+        TEXT[TEXT.index(".") + 2 :],
+    ]

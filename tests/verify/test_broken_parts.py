@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from decomposers.questions import NestedQuestions
+from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean
 from rrm.compose.learned import LearnedJoin
 from rrm.core import graph as graph_module
@@ -18,6 +19,7 @@ from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
 from rrm.core.place import Place
 from rrm.core.protocols import (
+    ClaimBeside,
     DrawnNode,
     Improved,
     ImprovedSplits,
@@ -31,10 +33,12 @@ from rrm.core.protocols import (
 )
 from rrm.core.roles import R, Ratings, Scorer, Train, for_fitting
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request
+from rrm.core.values import OVERALL, Comparison, Feedback, Group, Label, Output, Prediction, Request, Score
 from rrm.feedback.sample import UniformNodes
 from rrm.files import digest_of, read_json, write_json
 from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.frozen import Frozen
+from rrm.reward.verifier import ClaimVerifier, Verified
 from rrm.verify import made_up
 from rrm.verify.contracts import (
     check_composer,
@@ -50,6 +54,7 @@ from rrm.verify.contracts import (
     check_source_set,
     check_split_optimiser,
     check_split_sampler,
+    check_verifier_learner,
     contracts_of,
 )
 from tests.verify.tilted import OneSentence, Steeper
@@ -711,6 +716,34 @@ class Content(LearnedJoin):
 def test_a_broken_composer_learner_is_found(part: LearnedJoin, sentence: str) -> None:
     with pytest.raises(ContractError, match=sentence):
         check_composer_learner(part)
+
+
+class Sure(Verified):
+    """Says of every claim that it is more than certain."""
+
+    def fit_claims(self, *given: Any) -> Any:
+        return Certain(super().fit_claims(*given).model)
+
+
+class Certain(ClaimVerifier):
+    def support(self, claims: Sequence[ClaimBeside]) -> list[Score]:
+        return [Score(np.full(4, 1.5)) for _ in claims]
+
+
+class Undiscerning(Verified):
+    """Takes anything for marks."""
+
+    def fit_claims(self, ratings: Any, *given: Any) -> Any:
+        return super().fit_claims(ratings if ratings.rows else made_up.marked(Train), *given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [(Sure, "a probability from 0 to 1 by every member"), (Undiscerning, "it must raise InputError without ratings")],
+)
+def test_a_broken_learner_of_verifiers_is_found(kind: type[Verified], sentence: str) -> None:
+    with pytest.raises(ContractError, match=sentence):
+        check_verifier_learner(kind(Frozen(), Aligner(least=0.0)))
 
 
 # ---- samplers and sources ----

@@ -27,6 +27,7 @@ from decomposers.segmenter import Segmenter
 from rrm.assistants.langchain import LangChainAssistant
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
+from rrm.compose.align import Aligner
 from rrm.compose.composers import LogLinear
 from rrm.core.place import Place
 from rrm.core.roles import Ratings, Train
@@ -57,6 +58,7 @@ from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.frozen import Frozen
 from rrm.reward.splits import OutlineHead, SplitRewards
+from rrm.reward.verifier import Verified
 from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
 from tasks.books import BookFiles
@@ -126,6 +128,7 @@ MADE: dict[type, Callable[[], Any]] = {
     Calibrated: lambda: Calibrated(Frozen()),
     CrossFitted: lambda: CrossFitted(Frozen()),
     Dispersed: lambda: Dispersed(Frozen()),
+    Verified: lambda: Verified(Frozen(), Aligner(least=0.0)),
     LogLinear: lambda: LogLinear(0.7, 0.3, 0.2, -0.1),
     BookFiles: books,
     SyntheticBooks: lambda: SyntheticBooks(2, 500),
