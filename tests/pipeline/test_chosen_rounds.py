@@ -1,5 +1,6 @@
 """Rounds whose questions a sampler chooses: all levels at once, wave by wave, and the same again from the record."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 
 from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.values import Failure
 from rrm.feedback.budget import Budget
 from rrm.feedback.minutes import minutes_of_raters
+from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
 from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling
@@ -76,6 +79,25 @@ def test_a_round_that_stops_asks_nothing_and_says_so() -> None:
     world, outcome = done(stops=True)
     assert world.asked(1) == [] and len(outcome.run.outlooks) == 1
     assert "round 2: no question is worth its minutes any more: the best bundle gains 0 a minute" in outcome.run.notes
+
+
+class Skipping(World):
+    """A world whose raters skip every question from the second round on."""
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        if action.place.round == 0:
+            return super().rate(action)
+        return [Failure(action.slot, "rate", "AssistantError", "skipped")]
+
+
+def test_raters_who_always_skip_are_asked_each_question_once_a_round() -> None:
+    world = Skipping()
+    outcome = go(recursion(replace(CHOSEN, budget=Budget(minutes=20.0))), world)
+    put = [each.id for each in world.asked(1)]
+    assert put and len(set(put)) == len(put)
+    assert outcome.run.unanswered >= set(put)
+    before, after = outcome.run.outlooks[0][0], outcome.run.outlooks[-1][0]
+    assert before == after  # nothing was answered, so nothing is known to have been paid
 
 
 def test_questions_are_drawn_evenly_where_policies_are_new_or_no_target_was_judged() -> None:
