@@ -15,7 +15,8 @@ def print_claims(chains: Sequence[Chain], console: Console | None = None) -> Non
     """Print each claim, and under it what it rests on, a step deeper each time, down to the source."""
     console = console or Console(highlight=False, markup=False)
     for number, chain in enumerate(chains, 1):
-        console.print(f"{number}. {shorten(chain.text, _WIDTH)}", soft_wrap=True)
+        told = "" if chain.support is None else f" [supported with probability {chain.support:.2f}]"
+        console.print(f"{number}. {shorten(chain.text, _WIDTH)}{told}", soft_wrap=True)
         for line in _below(chain, 1):
             console.print(line, soft_wrap=True)
     if not chains:
@@ -49,6 +50,8 @@ def _claim_json(chain: Chain) -> dict[str, Any]:
         "score": chain.score,
         "cited": chain.cited,
         "lost": chain.lost,
+        "support": chain.support,
+        "blame": chain.blame,
         "source": [{"start": start, "end": end, "text": text} for (start, end), text in chain.quotes],
         "below": [_claim_json(each) for each in chain.below],
     }

@@ -13,6 +13,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import ClaimReader, RewardModel
 from rrm.core.values import (
     OVERALL,
+    ClaimMarks,
     Comparison,
     Feedback,
     Group,
@@ -101,6 +102,23 @@ def test_what_raters_disliked_is_not_supported_and_not_accepted(model: ClaimMode
     assert accepted[0] > 0.75 and accepted[1] < 0.25
     right, wrong = (np.array(each.support) for each in model.claim_scores(group("new", good, bad), ""))
     assert right.shape == wrong.shape == (4,) and right.min() > 2 * wrong.max()
+
+
+def test_marks_on_claims_teach_it_what_is_supported() -> None:
+    """Each output has a claim with a wrong name, which its rater marks, and no label says what is accepted."""
+    marked = []
+    for row in rows(each=6):
+        view = row.request.view
+        told = view.passages[0].text.replace(". ", ".|").split("|")
+        text = " ".join([*told[:3], told[3].replace("Then", "Then Zeno and")])
+        request = replace(row.request, kind="claims", shown=(Shown(row.request.shown[0].output, text),))
+        start = text.index("Then Zeno")
+        marks = ClaimMarks(((start, len(text)),))
+        marked.append(Rated(request, Feedback(request.id, "r", marks)))
+    model = fit(marked, Vectors(), SMALL, 3, PLACE)
+    good, bad = true_and_false()
+    right, wrong = (np.array(each.support) for each in model.claim_scores(group("new", good, bad), ""))
+    assert right.min() > wrong.max() and right.mean() > wrong.mean() + 0.2
 
 
 def test_a_source_that_was_fitted_on_is_scored_by_members_that_were_not(model: ClaimModel) -> None:
