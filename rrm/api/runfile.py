@@ -167,6 +167,7 @@ class ImprovePart(Part):
     """The optimiser that improves policies after a round, within `kl_budget` nats a node of the anchor.
 
     `score` says against what: an output's score by its level's model, or composed with what was read below it.
+    With `budget_of` "tree", which needs `per_level`, `kl_budget` is in nats a tree.
     """
 
     kl_budget: Annotated[StrictFloat, Field(gt=0)] = 1.0
@@ -174,6 +175,7 @@ class ImprovePart(Part):
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
     score: Literal["level", "composed"] = "level"
+    budget_of: Literal["node", "tree"] = "node"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES, WORK, RunWorker
-from rrm.core.errors import InputError, Waiting
+from rrm.core.errors import ConfigError, InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
@@ -237,7 +237,13 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
     improving = None
     if run.improve is not None:
         part = run.improve
-        improving = Improving(parts.optimiser.name, part.kl_budget, part.per_level, part.start, part.anchor, part.score)
+        if part.budget_of == "tree" and not part.per_level:
+            raise ConfigError(
+                'improve.budget_of = "tree" gives each level a budget of its own, and so a policy: set '
+                "improve.per_level = true"
+            )
+        how = (part.per_level, part.start, part.anchor, part.score, part.budget_of)
+        improving = Improving(parts.optimiser.name, part.kl_budget, *how)
     splitting = None
     if run.splits is not None and not earlier.models:
         judge = PEOPLE if parts.split_rater is None else parts.split_rater.name

@@ -8,6 +8,7 @@ from typing import Generic, cast
 
 import numpy as np
 
+from rrm.api.allotting import allotted
 from rrm.api.composed import ComposedScorer
 from rrm.api.deciding import alternatives
 from rrm.api.plugins import path_of, waits
@@ -620,21 +621,27 @@ class RunWorker:
 
     # ---- improving ----
 
-    def _improve(self, action: AnyAction) -> tuple[Improvement]:
+    def _improve(self, action: AnyAction) -> tuple[Improvement, ...]:
         job: ImproveJob = action.job
         path = content_id("policy", action.id)[-12:]
         folder = self.folder / POLICIES / path
         start, anchor = self.policy(job.start), self.policy(job.anchor)
+        budget = job.kl_budget
+        if job.tree is not None:
+            assert job.level is not None
+            budget = allotted(job.tree, self.composer(job.tree.by.learned), budget).get(job.level, 0.0)
+            if budget == 0:
+                return ()
         facts = ScoredBy.of(job)
         scorer = self._scorer(job.models, facts)
         write_json(folder / _SCORER, asdict(facts))
         work = replace(self._workspace(action), folder=folder)
         optimiser = self.parts.optimiser
-        found = optimiser.improve(start, anchor, job.seen, scorer, job.kl_budget, job.seed, work)
-        _within_budget(optimiser.name, found, measured(found.sampler, anchor, job.seen, job.seed), job.kl_budget)
+        found = optimiser.improve(start, anchor, job.seen, scorer, budget, job.seed, work)
+        _within_budget(optimiser.name, found, measured(found.sampler, anchor, job.seen, job.seed), budget)
         self._policies[found.sampler.name] = found.sampler
         names = found.sampler.name, start.name, anchor.name
-        return (Improvement(job.place, path, *names, float(found.kl), job.kl_budget, found.how, job.level),)
+        return (Improvement(job.place, path, *names, float(found.kl), budget, found.how, job.level),)
 
     def _choose(self, action: AnyAction) -> tuple[Choice]:
         """Compare the mean acceptance of two policies' outputs at nodes held apart, by the judge of role select."""

@@ -61,7 +61,8 @@ def _rounds(report: Report) -> Table:
 def _round(level: RoundLevel) -> list[str]:
     numbers = (level.gold_mean, level.proxy_mean, level.kl)
     spent = f"{level.spent.nats:.2f} {level.spent.how}" if level.spent else "-"
-    return [*map(_number, numbers), spent, _share(level.of_budget), _number(level.entropy), _share(level.moved)]
+    budget = f"{_share(level.of_budget)} of {level.kl_budget:.2f}" if level.spent and level.kl_budget else "-"
+    return [*map(_number, numbers), spent, budget, _number(level.entropy), _share(level.moved)]
 
 
 def _ledger(report: Report) -> Iterator[str]:

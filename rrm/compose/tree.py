@@ -102,6 +102,16 @@ def blame(graph: TaskGraph, judged: Mapping[str, Judged], composer: Composer) ->
     return result
 
 
+def slopes(graph: TaskGraph, judged: Mapping[str, Judged], composer: Composer) -> dict[str, float]:
+    """Return by how much the root's mean score rises with each judged node's own, from there to 1.
+
+    Nodes whose own score is 1 already are left out. Without a score at the root the result is empty.
+    """
+    own = {node: float(here.scores.acceptance[OVERALL][:, here.read].mean()) for node, here in judged.items()}
+    blamed = blame(graph, judged, composer)
+    return {node: each.own / (1 - own[node]) for node, each in blamed.items() if own[node] < 1 - 1e-9}
+
+
 def require_anchored(composer: Composer, anchored: bool) -> None:
     """Raise InputError if the composer joins probabilities and the scores are not anchored at every level."""
     if composer.needs_anchor and not anchored:

@@ -172,7 +172,8 @@ def round_reports(
 
     `policies` are those that proposed, by name; distances are from `anchor`, exact where the policy knows them.
     """
-    budget = outcome.run.plan.improve.kl_budget if outcome.run.plan.improve else None
+    improving = outcome.run.plan.improve
+    budget = improving.kl_budget if improving and improving.budget_of == "node" else None
     reports = []
     for number, current in enumerate(outcome.run.rounds):
         before = outcome.run.rounds[number - 1] if number else None
@@ -231,7 +232,7 @@ def _round_level(
         gold_mean=_mean(gold),
         proxy_mean=_mean([float(value) for node in proxy for value in node]),
         kl=_mean(kl),
-        kl_budget=budget,
+        kl_budget=improved.kl_budget if improved else budget,
         entropy=_mean(entropy),
         moved=_moved(current, before, level),
         spent=_spent(improved, anchor) if improved else None,

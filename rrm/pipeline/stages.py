@@ -196,10 +196,24 @@ class ComposedBy:
 
 
 @dataclass(frozen=True, eq=False)
+class TreeBudget:
+    """A budget of KL for whole trees, of which each level's policy gets a share: training trees, as they were judged.
+
+    `height` is the level of all roots; `by` composes, and so says what a node's score is worth at the root.
+    """
+
+    trees: tuple[Tree, ...]
+    state: State = field(repr=False)
+    height: int
+    by: ComposedBy
+
+
+@dataclass(frozen=True, eq=False)
 class ImproveJob:
     """Improve a policy against the models of role train; `level` is the one it proposes at, None for all.
 
-    With `composed`, against what is composed of the models' scores.
+    With `composed`, against what is composed of the models' scores. `kl_budget` is in nats a node, or with `tree` in
+    nats a tree, of which the level gets a share.
     """
 
     place: Place
@@ -211,6 +225,7 @@ class ImproveJob:
     kl_budget: float
     seed: int
     composed: ComposedBy | None = None
+    tree: TreeBudget | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -482,10 +497,12 @@ def improve(
         seen = [[each.prompt_context.view.id, [output.id for output in each.outputs]] for each in job.seen]
         models = [model.digest for model in job.models]
         about = (seen, models, optimiser, names[slot], job.kl_budget, job.seed)
+        more: list[object] = []
         if job.composed is not None:
-            claims = job.composed.claims and job.composed.claims.digest
-            return _action("improve", place, slot, job, *about, job.composed.name, claims)
-        return _action("improve", place, slot, job, *about)
+            more += ["composed", job.composed.name, job.composed.claims and job.composed.claims.digest]
+        if job.tree is not None:
+            more += ["tree", job.tree.by.name, _standing(job.tree.trees, job.tree.state)]
+        return _action("improve", place, slot, job, *about, *more)
 
     return Stage("improve", place, tuple(jobs), make)
 

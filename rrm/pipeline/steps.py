@@ -62,7 +62,8 @@ class Improving:
 
     With `per_level` each level has a policy of its own, else one serves all. `start` and `anchor` say whether a
     round starts from, and is anchored to, the run's first policy or that of the round before. `score` says what an
-    output is worth: what its level's model says of it, or what is composed of that and of what was read below.
+    output is worth: what its level's model says of it, or what is composed of that and of what was read below. With
+    `budget_of` "tree" `kl_budget` is in nats a tree, and shared among levels by what they are expected to gain.
     """
 
     optimiser: str
@@ -71,6 +72,7 @@ class Improving:
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
     score: Literal["level", "composed"] = "level"
+    budget_of: Literal["node", "tree"] = "node"
 
 
 @dataclass(frozen=True)
@@ -718,14 +720,16 @@ def learned_from(improving: Improving, visit: Round, forest: Forest, state: Stat
 def improve(run: Run) -> Step[Run]:
     """Improve policies against the models of role train, each within the budget of KL from its anchor.
 
-    A policy for all levels is improved on all that was scored; of those for one level, the visited levels' are.
+    A policy for all levels is improved on all that was scored; of those for one level, the visited levels' are. A
+    level that gets nothing of a tree's budget goes back to its anchor.
     """
     plan = run.plan
     assert plan.improve is not None
     place = Place(run.number, "answer", max(0, run.forest.height))
     seen = learned_from(plan.improve, run.visit, run.forest, run.state)
     models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
-    composed = composed_by(run) if plan.improve.score == "composed" and seen else None
+    composed = composed_by(run, "improving by composed scores") if plan.improve.score == "composed" and seen else None
+    tree = tree_budget(run) if plan.improve.budget_of == "tree" and seen else None
     jobs, names = {}, {}
     for level, groups in seen.items():
         last = run.policies.get(level)
@@ -734,32 +738,55 @@ def improve(run: Run) -> Step[Run]:
         slot = "policy" if level is None else f"policy-{level}"
         seed = seed_for(plan.seed, "improve", run.number, slot)
         budget = plan.improve.kl_budget
-        jobs[slot] = stages.ImproveJob(place, level, tuple(groups), models, start, anchor, budget, seed, composed)
+        jobs[slot] = stages.ImproveJob(place, level, tuple(groups), models, start, anchor, budget, seed, composed, tree)
         names[slot] = (start.policy if start else plan.policy, anchor.policy if anchor else plan.policy)
     done = yield from carried_out(stages.improve(jobs, place, plan.improve.optimiser, names))
     found = [improvement for each in done.values() for improvement in each.values]
     uses = run.used(place, Train, "improve", sum(len(each.outputs) for groups in seen.values() for each in groups))
+    nothing = set(seen) - {each.level for each in found}
+    for level in sorted(each for each in nothing if each is not None):
+        uses = uses.noted(f"round {run.number + 1}: nothing of the tree's budget of KL is spent at level {level}")
+    kept = {at: each for at, each in run.policies.items() if at not in nothing or plan.improve.anchor == "last"}
     return replace(
         uses.failed(done),
-        policies={**run.policies, **{each.level: each for each in found}},
+        policies={**kept, **{each.level: each for each in found}},
         improvements=(*run.improvements, *found),
     )
 
 
-def composed_by(run: Run) -> stages.ComposedBy:
+def tree_budget(run: Run) -> stages.TreeBudget:
+    """Return the training trees by which a budget for whole trees is shared among levels.
+
+    Raises InputError where a round does not judge them to their roots, or where `composed_by` does.
+    """
+    what = "sharing a tree's budget"
+    if run.visit.levels is not None:
+        raise InputError(f"{what} takes all of its levels: let every round that improves visit all of them")
+    trees = [
+        tree
+        for tree in run.forest.trees
+        if not run.forest.is_target(tree)
+        and tree.source not in run.forest.apart
+        and tree.graph.root in run.state.predictions
+    ]
+    return stages.TreeBudget(tuple(trees), run.state, run.forest.height, composed_by(run, what))
+
+
+def composed_by(run: Run, what: str) -> stages.ComposedBy:
     """Return who makes the run's composed scores.
 
-    Raises InputError where nothing anchors the scores of some level, or where a composer is yet to be learned.
+    Raises InputError, saying `what` needs it, where nothing anchors the scores of some level, or where a composer is
+    yet to be learned.
     """
+    remedy = 'or leave improve.score and improve.budget_of at "level" and "node"'
     if not run.anchored:
         raise InputError(
-            "improving by composed scores needs probabilities of acceptance, and some level has comparisons alone: add "
-            'labels or ratings at every level, or set improve.score = "level"'
+            f"{what} needs probabilities of acceptance, and some level has comparisons alone: add labels or ratings at "
+            f"every level, {remedy}"
         )
     if run.plan.composer_learns and run.learned is None:
         raise InputError(
-            "no composer was learned yet, so there are no composed scores to improve by: let a round of all levels "
-            'come before, or set improve.score = "level"'
+            f"{what} needs a composer, and none was learned yet: let a round of all levels come before, {remedy}"
         )
     claims = next((each.claims for each in run.informed.values()), None)
     return stages.ComposedBy(run.learned.composer if run.learned else run.plan.composer, run.learned, claims)

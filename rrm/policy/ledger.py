@@ -142,23 +142,54 @@ def best_of_each(
     return tuple(options[option] for option in found.options)
 
 
+def level_budgets(
+    nodes: Sequence[float], worths: Sequence[float], budget: float, ns: Sequence[int] = NS
+) -> tuple[float, ...]:
+    """Return how many nats each node of a level gets of a tree's budget, [levels], so that most gain is expected.
+
+    A tree has so many `nodes` at a level, and a standard deviation of such a node's scores is worth so much (`worths`,
+    as in `best_of_each`). All nodes of a level get the same, one of the costs of the best of n, or nothing. Whoever
+    spends as much gains about as much: of normal scores the best of n, and any tilt, gain nearly sqrt(2 KL) standard
+    deviations. The budgets times the nodes come to `budget` at most. Raises InputError for a budget that is not
+    positive, or a worth that is negative or not finite.
+    """
+    if not budget > 0 or not all(np.isfinite(each) and each >= 0 for each in worths):
+        raise InputError(f"a tree's budget is above 0 nats and worths are 0 or more, got {budget:g} and {list(worths)}")
+    options = sorted({1, *ns})
+    costs = np.array([kl_bound(n) for n in options])
+    rise = np.array([expected_greatest(n) for n in options])
+    rise[0] = 0.0  # the integral is exact to 1e-6
+    found = allot([m * costs for m in nodes], [m * w * rise for m, w in zip(nodes, worths, strict=True)], budget)
+    return tuple(float(costs[option]) for option in found.options)
+
+
+def spreads(scores: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each node's scores [nodes, pilot], as estimated from all of them together.
+
+    Deviations estimated from few scores differ by chance: their logarithms are drawn together as far as they differ no
+    more than by their sampling variance, 1 / (2 (pilot - 1)). Raises ShapeError unless there are nodes with three
+    scores or more.
+    """
+    nodes, pilot = scores.shape
+    if pilot < 3 or not nodes:
+        raise ShapeError(f"a pilot needs three candidates or more at each node, got {pilot}")
+    logs = np.log(np.maximum(scores.std(axis=1, ddof=1), 1e-12))
+    return np.asarray(np.exp(_drawn_together(logs, np.full(nodes, 1 / (2 * (pilot - 1))))))
+
+
 def worth(level: np.ndarray, weight: np.ndarray, scores: np.ndarray, rated: np.ndarray) -> list[float]:
     """Return what a standard deviation of each node's scores is expected to be worth, from a pilot at every node.
 
     `level`, `weight` [nodes] are a node's level, and its weight in what is wanted; `scores`, `rated` [nodes, pilot] are
     the proxy of a few candidates, and what the judge of role select says of them. A node's worth is its weight, times
     the spread of its scores, times how much ratings rise with scores at its level. Both are estimates that differ by
-    chance: spreads are drawn together by the sampling variance of a logarithm, 1 / (2 (pilot - 1)), levels' slopes by
-    their standard errors, each as far as they differ no more than that (empirical Bayes; Efron and Morris 1975,
-    doi:10.1080/01621459.1975.10479864). Raises ShapeError unless there are nodes with three candidates or more.
+    chance: spreads are drawn together (`spreads`), and levels' slopes by their standard errors, as far as they differ
+    no more than that (empirical Bayes; Efron and Morris 1975, doi:10.1080/01621459.1975.10479864). Raises ShapeError
+    unless there are nodes with three candidates or more.
     """
     if scores.ndim != 2 or scores.shape != rated.shape or len(level) != len(weight) or len(level) != len(scores):
         raise ShapeError(f"a pilot has scores and ratings [nodes, candidates], got {scores.shape} and {rated.shape}")
-    nodes, pilot = scores.shape
-    if pilot < 3 or not nodes:
-        raise ShapeError(f"a pilot needs three candidates or more at each node, got {pilot}")
-    logs = np.log(np.maximum(scores.std(axis=1, ddof=1), 1e-12))
-    spread = np.exp(_drawn_together(logs, np.full(nodes, 1 / (2 * (pilot - 1)))))
+    spread, pilot = spreads(scores), scores.shape[1]
     x, y = (each - each.mean(axis=1, keepdims=True) for each in (scores, rated))
     levels, place = np.unique(level, return_inverse=True)
     squares = np.array([float((x[place == at] ** 2).sum()) for at in range(len(levels))])

@@ -110,8 +110,8 @@ def test_every_choice_between_policies_is_told_with_how_sure_it_is() -> None:
 def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     text = " ".join(said(report()).split())
     assert "leaves 12,000 61% 3,400 0.81 0.75-0.86 0.90 0.50 0.61 0.55 0.43 0.05" in text
-    assert "1 leaves 0.40 0.50 0.00 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
-    assert "2 leaves 0.40 0.50 0.25 0.20 estimated 20 % 2.50 50 % root - 0.75" in text
+    assert "1 leaves 0.40 0.50 0.00 0.20 estimated 20 % of 1.00 2.50 50 % root - 0.75" in text
+    assert "2 leaves 0.40 0.50 0.25 0.20 estimated 20 % of 1.00 2.50 50 % root - 0.75" in text
     assert "minutes of raters: 3,060" in text
     assert "judges: train to fit 24,000; final to report 30" in text
     assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rrm.compose.composers import LogLinear, Mean, Minimum, Product
-from rrm.compose.tree import Blame, blame, check_composer, compose
+from rrm.compose.tree import Blame, blame, check_composer, compose, slopes
 from rrm.core.errors import PluginError
 from rrm.core.graph import Node, TaskGraph
 from rrm.core.protocols import Composer, ScoredPart
@@ -87,6 +87,16 @@ def test_blame_of_leaves_and_of_the_root_by_hand() -> None:
     )
     product = blame(graph, own, Product())
     assert product[a].own == pytest.approx(0.6 * 0.4 * 0.2) and product[b].own == pytest.approx(0.6 * 0.8 * 0.6)
+
+
+def test_slopes_by_hand() -> None:
+    graph = tree(3, 1)
+    a, b = graph.children(graph.root)
+    own = every({graph.root: 0.6, a: 0.8, b: 0.4})
+    assert slopes(graph, own, Mean(0.5)) == pytest.approx({graph.root: 0.5, a: 0.375, b: 0.125})
+    assert slopes(graph, own, Product()) == pytest.approx({graph.root: 0.32, a: 0.24, b: 0.48})
+    assert slopes(graph, every({graph.root: 0.6, a: 1.0, b: 0.4}), Mean(0.5)).keys() == {graph.root, b}
+    assert slopes(graph, every({a: 0.8}), Mean(0.5)) == {}
 
 
 def test_an_inner_node_is_to_blame_for_itself_and_its_subtree_for_all_below_it() -> None:

@@ -1,5 +1,6 @@
 """The ledger: long chains, bad tables, and budgets that are shared."""
 
+from itertools import product
 from math import log
 
 import numpy as np
@@ -7,7 +8,17 @@ import pytest
 
 from rrm.core.errors import InputError, ShapeError
 from rrm.policy.best_of_n import kl_bound
-from rrm.policy.ledger import NodeTable, allot, best_of_each, expected_greatest, expected_kls, worth
+from rrm.policy.ledger import (
+    NS,
+    NodeTable,
+    allot,
+    best_of_each,
+    expected_greatest,
+    expected_kls,
+    level_budgets,
+    spreads,
+    worth,
+)
 
 P, Q = np.array([0.9, 0.1]), np.array([0.5, 0.5])
 STEP = float((P * np.log(P / Q)).sum())
@@ -73,6 +84,29 @@ def test_nodes_that_are_worth_more_are_chosen_from_more_and_no_more_is_spent() -
 def test_nodes_that_hardly_differ_are_chosen_from_alike() -> None:
     assert best_of_each([1.0, 1.05, 0.95], uniform=4) == (4, 4, 4)
     assert best_of_each([0.0, 0.0], uniform=3) == (3, 3)
+
+
+def test_levels_share_a_trees_budget_as_the_best_of_all_ways_does() -> None:
+    nodes, worths, budget = (9.0, 3.0, 1.0), (0.01, 0.03, 0.2), 4.0
+    ways = [
+        ns for ns in product(NS, repeat=3) if sum(m * kl_bound(n) for m, n in zip(nodes, ns, strict=True)) <= budget
+    ]
+    gains = [sum(m * w * expected_greatest(n) for m, w, n in zip(nodes, worths, ns, strict=True)) for ns in ways]
+    best = ways[int(np.argmax(gains))]
+    found = level_budgets(nodes, worths, budget)
+    assert found == pytest.approx([kl_bound(n) for n in best]) and found[0] < found[1] < found[2]
+    assert level_budgets((9.0, 1.0), (0.0, 0.2), 0.1) == (0.0, 0.0)  # the best of two takes .193
+    for nats, wrong in ((0.0, [1.0]), (1.0, [-1.0]), (1.0, [float("nan")])):
+        with pytest.raises(InputError, match="a tree's budget is above 0 nats and worths are 0 or more"):
+            level_budgets([1.0], wrong, nats)
+
+
+def test_spreads_are_those_of_many_scores_and_drawn_together_where_there_are_few() -> None:
+    random = np.random.default_rng(3)
+    wide = random.normal(size=(2, 40_000)) * np.array([[1.0], [3.0]])
+    assert spreads(wide) == pytest.approx([1.0, 3.0], rel=0.02)
+    few = random.normal(size=(300, 4))
+    assert spreads(few).std() < 0.3 * few.std(axis=1, ddof=1).std()
 
 
 @pytest.mark.parametrize("worth", [[-1.0, 1.0], [float("nan")], [float("inf")]])

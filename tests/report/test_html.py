@@ -332,7 +332,7 @@ def test_where_no_blame_stands_out_the_page_says_so(report: Report) -> None:
 
 def test_rounds_are_told_level_by_level_with_what_judges_were_used_for(report: Report, page: Page) -> None:
     told = page.text[page.text.index("gold, mean acceptance, mean (95 %)") :]
-    assert "3 leaves – 0.680 0.620 0.600 bound, from the first 60 % 1.70 0 %" in told
+    assert "3 leaves – 0.680 0.620 0.600 bound, from the first 60 % of 1.000 1.70 0 %" in told
     assert "level 1 0.470 0.710 0.400 to 0.900 0.620 0.600" in told
     assert "joins judgements by different models" in page.text and "of all nodes, training ones too" in told
     assert "that round’s model, so rounds are not on one scale" in told
