@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group, share_source
+from rrm.backbone.decoder import OUTPUTS_A_ROW, output_states, read_group, share_source
 from rrm.backbone.layout import pack
 from rrm.backbone.load import quiet
 from rrm.core.place import Place
@@ -207,7 +207,7 @@ def train_shared(model: Any, groups: Sequence[Group], settings: Settings, size: 
 
     def rewards(part: Sequence[Group]) -> Tensor:
         row = pack([sequences[id(group)] for group in part], settings.device)
-        return model.score(last_states(model.model, row)).reshape(len(part), -1)
+        return model.score(output_states(model.model, row)).reshape(len(part), -1)
 
     return _train_plainly(model, groups, settings, rewards, size)
 

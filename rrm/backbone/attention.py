@@ -46,8 +46,8 @@ def shared_source_attention(
 
     `query` is [1, heads, tokens, head size], `key` and `value` [1, key heads, tokens, head size];
     returns [1, tokens, heads, head size]. In a layer whose module says `reads_last_only`, only the
-    outputs' last tokens are asked and all other rows are zero. No dropout is applied: the outputs
-    of a group would share one mask on their source and no other way of reading them would.
+    outputs' last tokens are asked and all other rows are zero, unless other tokens' states are averaged. No dropout is
+    applied: the outputs of a group would share one mask on their source and no other way of reading them would.
     """
     if layout is None or s_aux is not None:
         raise InputError("this backbone's attention cannot share a source (sinks, or no layout): train it with frozen")
@@ -59,7 +59,7 @@ def shared_source_attention(
         key, value = layout.cache.before(layer, key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = sliding_window if sliding_window is not None and layout.longest > sliding_window else None
-    last_only = bool(getattr(module, "reads_last_only", False))
+    last_only = bool(getattr(module, "reads_last_only", False)) and layout.mean is None
     way = _way(query, window, softcap)
     return way(query, key, value, layout, scale, window, softcap, last_only).transpose(1, 2), None
 

@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 
 from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import share_source, without_dropout
-from rrm.backbone.layout import Tokens
+from rrm.backbone.layout import AVERAGED, Tokens
 from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve, whole
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError
@@ -48,14 +48,18 @@ class Classifier:
     positions: int
 
     def encode(
-        self, texts: Sequence[tuple[str, str]], separator: str, letters: Sequence[int] | None = None
+        self,
+        texts: Sequence[tuple[str, str]],
+        separator: str,
+        letters: Sequence[int] | None = None,
+        average: bool = False,
     ) -> tuple[list[Tokens], list[tuple[int, int]]]:
         """Return the ids of each prompt with its output, and which of them, first to end, are the prompt's own.
 
         A decoder reads prompt, separator and output as one text, and the end-of-sequence token
         behind it, unless its chat template made the whole, which brings the marks of its own; an encoder
         reads a pair of texts. With `letters` only the tokens within so many first letters of each prompt count as
-        its own.
+        its own. With `average` a decoder's tokens behind the prompt and separator are marked by `AVERAGED`.
         """
         if not texts:
             return [], []
@@ -74,7 +78,11 @@ class Classifier:
         begin = self.tokenizer.bos_token_id
         letters = [len(prompt) for prompt, _ in texts] if letters is None else letters
         spans = [_span(each, count, begin) for each, count in zip(made, letters, strict=True)]
-        return [np.asarray(each, dtype=np.int32) for each in ids], spans
+        tokens = [np.asarray(each, dtype=np.int32) for each in ids]
+        if average and self.causal:
+            for each, encoding, (prompt, _) in zip(tokens, made, texts, strict=True):
+                each[min(_behind(encoding, len(prompt + separator)), len(each) - 1) :] |= AVERAGED
+        return tokens, spans
 
     @cached_property
     def marks(self) -> TemplateMarks:
@@ -287,3 +295,12 @@ def _span(encoding: Any, prompt: int, begin: int | None) -> tuple[int, int]:
     ids = encoding.ids  # made anew each time that it is asked for
     own = [place for place in inside if ids[place] != begin]
     return (own[0], inside[-1] + 1) if own else (0, 0)
+
+
+def _behind(encoding: Any, letters: int) -> int:
+    """Return the first token from which on none is of the first so many letters alone."""
+    offsets = encoding.offsets  # made anew each time that it is asked for
+    first = len(offsets)
+    while first and (offsets[first - 1][1] > letters or offsets[first - 1][0] == offsets[first - 1][1]):
+        first -= 1
+    return first

@@ -22,7 +22,7 @@ OUTPUTS_A_ROW = 8
 
 
 def share_source(model: Any) -> None:
-    """Prepare a decoder (no head), in place, to be called with packed rows by `last_states`.
+    """Prepare a decoder (no head), in place, to be called with packed rows by `output_states`.
 
     Its attention becomes ours, dropout is switched off, and in its last layer what nobody reads is
     not computed: only an output's last token needs a query there, and what follows it. Raises
@@ -41,7 +41,7 @@ def share_source(model: Any) -> None:
             )
         _spare_last_layer(model)
         try:
-            together = last_states(model, pack([sample[:3], sample[3:]], alone.device))
+            together = output_states(model, pack([sample[:3], sample[3:]], alone.device))
         except InputError:
             raise
         except Exception as error:  # foreign code, asked for what it was not written for
@@ -75,36 +75,54 @@ def _read_alone(model: Any, tokens: Tokens) -> Tensor:
     return found
 
 
-def last_states(model: Any, row: Row) -> Tensor:
-    """Return the hidden state of every output's last token, [outputs, size], outputs in the row's order."""
-    states = model(input_ids=row.ids, position_ids=row.positions, use_cache=False, layout=row.layout)
-    found: Tensor = states.last_hidden_state[0, row.layout.last]
-    return found
+def output_states(model: Any, row: Row) -> Tensor:
+    """Return the hidden state of every output, [outputs, size], outputs in the row's order.
+
+    It is that of its last token, or the mean over its tokens that are marked by `rrm.backbone.layout.AVERAGED`.
+    """
+    sums, counts = _sums(model, row)
+    return sums if counts is None else sums / counts[:, None]
+
+
+def _sums(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
+    """Return each output's last state, or the sum of those that are averaged [outputs, size] and how many they are."""
+    made = model(input_ids=row.ids, position_ids=row.positions, use_cache=False, layout=row.layout)
+    states, mean = made.last_hidden_state[0], row.layout.mean
+    if mean is None:
+        return states[row.layout.last], None
+    wide = states[mean.places].to(torch.promote_types(states.dtype, torch.float32))
+    return wide.new_zeros(len(mean.counts), wide.shape[1]).index_add(0, mean.output, wide), mean.counts
 
 
 def read_group(model: Any, sequences: Sequence[Tokens], device: torch.device | str = "cpu") -> Tensor:
-    """Return the last states [outputs, size] of one group without gradients, reading its source once.
+    """Return the states [outputs, size] of one group's outputs without gradients, reading its source once.
 
     Many outputs are read a few at a time behind the source's cached keys and values.
     """
     if len(sequences) <= OUTPUTS_A_ROW:
-        return last_states(model, pack([sequences], device))
+        return output_states(model, pack([sequences], device))
     shared = shared_length(sequences)
     if not shared:
         rows = [sequences[at : at + OUTPUTS_A_ROW] for at in range(0, len(sequences), OUTPUTS_A_ROW)]
-        return torch.cat([last_states(model, pack([[each] for each in part], device)) for part in rows])
+        return torch.cat([output_states(model, pack([[each] for each in part], device)) for part in rows])
     row, cache = pack_source(sequences[0][:shared], device)
-    last_states(model, row)
+    before, count = _sums(model, row)  # of what all outputs have in common and is averaged, too
     own = [each[shared:] for each in sequences]
     parts = [own[at : at + OUTPUTS_A_ROW] for at in range(0, len(own), OUTPUTS_A_ROW)]
-    return torch.cat([last_states(model, pack_outputs(part, cache, device)) for part in parts])
+    found = [_sums(model, pack_outputs(part, cache, device)) for part in parts]
+    return torch.cat(
+        [
+            sums if counts is None else (sums + before.sum(dim=0)) / (counts + (0 if count is None else count))[:, None]
+            for sums, counts in found
+        ]
+    )
 
 
 def _spare_last_layer(model: nn.Module) -> None:
     """Let the last layer compute queries, attention's way out and MLP only where an output ends.
 
-    Its keys and values are needed everywhere; all else is read at `Layout.last` alone. The rows in
-    between hold zeros that nobody reads, so the results, gradients included, are the same.
+    Its keys and values are needed everywhere; all else is read at `Layout.last` alone, unless states are averaged.
+    The rows in between hold zeros that nobody reads, so the results, gradients included, are the same.
     """
     layer = _last_layer(model)
     attention = next((getattr(layer, name) for name in _ATTENTION if hasattr(layer, name)), None) if layer else None
@@ -130,10 +148,14 @@ def _spare_last_layer(model: nn.Module) -> None:
 
 def _only_last(module: nn.Module, now: dict[str, Layout]) -> None:
     def select(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if now["layout"].mean is not None:
+            return arguments
         return (arguments[0].index_select(1, now["layout"].last), *arguments[1:])
 
     def spread(_: nn.Module, arguments: tuple[Tensor, ...], found: Tensor) -> Tensor:
         layout = now["layout"]
+        if layout.mean is not None:
+            return found
         tokens = sum(each.tokens for each in layout.branches)
         return found.new_zeros(1, tokens, found.shape[-1]).index_copy(1, layout.last, found)
 

@@ -20,7 +20,21 @@ from torch import Tensor
 from rrm.core.errors import ShapeError
 
 Tokens = np.ndarray
-"""Token ids of one text, int32 [tokens]."""
+"""Token ids of one text, int32 [tokens]; some may be marked by `AVERAGED`."""
+
+AVERAGED = 1 << 30
+"""A bit of a token's id: the state of its output is the mean over the tokens so marked, not that of its last token."""
+
+
+class Mean(NamedTuple):
+    """Which states make each output's: `places` int64 [n] in the row, and whose they are, `output` int64 [n].
+
+    `counts` int64 [outputs] says how many each output has.
+    """
+
+    places: Tensor
+    output: Tensor
+    counts: Tensor
 
 
 class Branches(NamedTuple):
@@ -55,12 +69,14 @@ class SourceCache:
 class Layout:
     """Who may attend to whom in a row of `tokens`, and which tokens end an output.
 
-    `last` int64 [outputs] are the places of the outputs' last tokens. A row that continues a
+    `last` int64 [outputs] are the places of the outputs' last tokens; `mean` says whose states are averaged in their
+    place, None where it is the last tokens' alone that are read. A row that continues a
     cached source has one group whose source lies in `cache`, `cached` tokens before the row's first.
     """
 
     branches: tuple[Branches, ...]
     last: Tensor
+    mean: Mean | None = None
     cache: SourceCache | None = None
     fills_cache: bool = False
     known: dict[object, Any] = field(default_factory=dict, repr=False)  # what every layer would work out anew
@@ -148,7 +164,7 @@ def pack(groups: Iterable[Sequence[Tokens]], device: torch.device | str = "cpu")
 
     Raises ShapeError for a group or a sequence without tokens.
     """
-    branches, ids, positions, last = [], [], [], []
+    branches, ids, positions, last, averaged = [], [], [], [], []
     start = 0
     for sequences in groups:
         if not sequences or not all(len(each) for each in sequences):
@@ -158,23 +174,33 @@ def pack(groups: Iterable[Sequence[Tokens]], device: torch.device | str = "cpu")
         ids += [sequences[0][:shared], *(sequence[shared:] for sequence in sequences)]
         positions += [np.arange(shared), *(np.arange(shared, len(sequence)) for sequence in sequences)]
         last.append(start + shared + np.cumsum(each.outputs) - 1)
+        ends = start + shared + np.cumsum(each.outputs)
+        for sequence, end in zip(sequences, ends, strict=True):
+            marked = np.flatnonzero(sequence & AVERAGED)
+            averaged.append(np.where(marked < shared, start + marked, end - len(sequence) + marked))
         branches.append(each)
         start += each.tokens
-    return _row(branches, ids, positions, last, device)
+    return _row(branches, ids, positions, last, averaged, device)
 
 
 def pack_source(tokens: Tokens, device: torch.device | str = "cpu") -> tuple[Row, SourceCache]:
-    """Lay a source alone into a row that fills a cache."""
+    """Lay a source alone into a row that fills a cache; marked tokens of it are one output's."""
     cache = SourceCache(len(tokens))
     branches = [Branches(0, len(tokens), ())]
-    return _row(branches, [tokens], [np.arange(len(tokens))], [], device, cache, fills_cache=True), cache
+    marked = np.flatnonzero(tokens & AVERAGED)
+    averaged = [marked] if len(marked) else []
+    return _row(branches, [tokens], [np.arange(len(tokens))], [], averaged, device, cache, fills_cache=True), cache
 
 
 def pack_outputs(outputs: Sequence[Tokens], cache: SourceCache, device: torch.device | str = "cpu") -> Row:
     """Lay outputs, without their source, into a row that continues a cached source."""
     each = Branches(0, 0, tuple(map(len, outputs)))
     positions = [np.arange(cache.tokens, cache.tokens + len(output)) for output in outputs]
-    return _row([each], list(outputs), positions, [np.cumsum(each.outputs) - 1], device, cache)
+    ends = np.cumsum(each.outputs)
+    averaged = [
+        end - len(output) + np.flatnonzero(output & AVERAGED) for output, end in zip(outputs, ends, strict=True)
+    ]
+    return _row([each], list(outputs), positions, [ends - 1], averaged, device, cache)
 
 
 def _row(
@@ -182,6 +208,7 @@ def _row(
     ids: Sequence[np.ndarray],
     positions: Sequence[np.ndarray],
     last: Sequence[np.ndarray],
+    averaged: Sequence[np.ndarray],
     device: torch.device | str,
     cache: SourceCache | None = None,
     fills_cache: bool = False,
@@ -190,5 +217,8 @@ def _row(
         joined = np.concatenate(parts) if parts else np.zeros(0)
         return torch.from_numpy(joined.astype(np.int64)).to(device)
 
-    layout = Layout(tuple(branches), tensor(last), cache, fills_cache)
-    return Row(tensor(ids)[None], tensor(positions)[None], layout)
+    counts = np.array([len(places) for places in averaged], dtype=np.int64)
+    owners = np.repeat(np.arange(len(averaged)), counts)
+    mean = Mean(tensor(averaged), tensor([owners]), tensor([counts])) if counts.any() else None
+    layout = Layout(tuple(branches), tensor(last), mean, cache, fills_cache)
+    return Row(tensor([each & ~AVERAGED for each in ids])[None], tensor(positions)[None], layout)

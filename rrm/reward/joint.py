@@ -31,7 +31,7 @@ class Joint:
     them. With 2 folds all trainings together read each row once an epoch. A source is in the same fold at every
     level and in every round, and each fold's model starts from the same fold's of the round before, or else below.
     `settings` are those of `rrm.reward.tuned.Tuned`: `tune` ("lora" or "full"), `epochs`, `members`,
-    `max_length`, ...
+    `max_length`, `pooling`, ...
     """
 
     def __init__(

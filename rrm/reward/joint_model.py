@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from rrm.backbone.classifier import Classifier, Head, load_classifier
-from rrm.backbone.decoder import OUTPUTS_A_ROW, last_states, read_group
+from rrm.backbone.decoder import OUTPUTS_A_ROW, output_states, read_group
 from rrm.backbone.layout import Row, Tokens, pack, packed_tokens
 from rrm.backbone.memory import in_memory
 from rrm.core.errors import ConfigError, InputError, LimitError
@@ -33,6 +33,9 @@ FACTS, HEADS = "rrm.json", "heads.safetensors"
 ROW_TOKENS = 2048
 """Tokens of small groups that a CPU reads at once when it scores."""
 
+Pooling = Literal["last", "mean"]
+"""Which of a decoder's states a head reads: that of the last token, or the mean over the output's."""
+
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
@@ -47,15 +50,20 @@ class Reading:
     Encoders read prompt and output as a pair of texts instead. `long_sources` says what is done with rows of more than
     `max_length` tokens (None: what the backbone reads at once): "refuse" them, "truncate" the oldest end of their
     source, or read the output with "windows" of it, one after another, and pool the rewards
-    (`rrm.reward.windows.pooled`). Raises ConfigError for anything else.
+    (`rrm.reward.windows.pooled`). `pooling` says what a decoder's head reads: the state of the "last" token, as other
+    programs do, or the "mean" of the states of the output's tokens; encoders have a way of their own. Raises
+    ConfigError for anything else.
     """
 
     separator: str = ""
     max_length: int | None = None
     long_sources: Long = "refuse"
+    pooling: Pooling = "last"
 
     def __post_init__(self) -> None:
         check_long(self.long_sources)
+        if self.pooling not in get_args(Pooling):
+            raise ConfigError(f"pooling is one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
         if self.max_length is not None and not is_count(self.max_length):
             raise ConfigError(f"max_length is a whole number from 1 up, or left out, got {self.max_length!r}")
 
@@ -104,7 +112,7 @@ class JointNet(nn.Module):
         """Return rewards, at least float32 [members, outputs], in logits; outputs in the order given."""
         with torch.autocast(self.head.weight.device.type, torch.bfloat16, enabled=self.autocast):
             found: Tensor = (
-                self.head(last_states(self.trunk, inputs))
+                self.head(output_states(self.trunk, inputs))
                 if isinstance(inputs, Row)
                 else self.model(**inputs.inputs).logits
             )
@@ -155,7 +163,8 @@ class JointModel:
         """
         texts = [(view.prompt, text) for view, text in items]
         letters = [source_letters(view) for view, _ in items]
-        ids, sources = self.classifier.encode(texts, self.reading.separator, letters)
+        average = self.reading.pooling == "mean"
+        ids, sources = self.classifier.encode(texts, self.reading.separator, letters, average)
         limit, how = self.longest, self.reading.long_sources
         long = [place for place, each in enumerate(ids) if len(each) > limit]
         if long and how == "refuse":

@@ -22,7 +22,7 @@ from rrm.files import read_json, write_json
 from rrm.reward.adapted import FACTS as ADAPTED
 from rrm.reward.adapted import AdaptedModel, Trunk
 from rrm.reward.adapters import check_adaptable
-from rrm.reward.joint_model import JointModel, Reading, check_length
+from rrm.reward.joint_model import JointModel, Pooling, Reading, check_length
 from rrm.reward.launch import check_processes, processes_here, train_in_processes
 from rrm.reward.train import Trained, rated_id, teaches, train
 from rrm.reward.train_config import TrainConfig
@@ -31,7 +31,9 @@ from rrm.reward.windows import Long
 from rrm.reward.wrap import shared
 
 _DONE, _START = "done.json", "start"
-_IN_A_RUN: dict[str, Any] = {"tune": "lora", "members": 8, "epochs": 2, "validation": 0.0, "rows_per_update": 16}
+_IN_A_RUN: dict[str, Any] = {
+    "tune": "lora", "members": 8, "epochs": 2, "validation": 0.0, "rows_per_update": 16, "head_rate": 50.0,
+}  # fmt: skip
 _log = logging.getLogger(__name__)
 
 Fine = AdaptedModel | JointModel
@@ -46,11 +48,12 @@ class Tuned:
     all levels that there are so far, from the model that was trained last. Otherwise each level has a trunk of its own.
     It starts from the level's model of the round before, or else from that of the level below, or from `backbone`:
     "smollm", or the name or folder of a Hugging Face model. `settings` are those of
-    `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs and nothing held
-    back by default. Of rows of more than `max_length` tokens `long_sources` says what is done
-    (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows". A training is shared by
-    `processes` (None: one for each GPU, one on a CPU), which are started for it. Raises InputError for a backbone
-    that cannot be tuned so.
+    `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs, heads that learn 50
+    times as fast as the trunk, and nothing held back by default. Of rows of more than `max_length` tokens
+    `long_sources` says what is done (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows". A decoder's
+    heads read the "mean" of an output's states, or with `pooling = "last"` that of its last token, as other programs
+    would. A training is shared by `processes` (None: one for each GPU, one on a CPU), which are started for it. Raises
+    InputError for a backbone that cannot be tuned so.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Tuned:
         trunk: str = "own",
         max_length: int | None = None,
         long_sources: Long = "refuse",
+        pooling: Pooling = "mean",
         processes: int | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -68,7 +72,7 @@ class Tuned:
             raise ConfigError(f"[reward] trunk is own (a model a level) or shared (a head a level), got {trunk!r}")
         self.shared = trunk == "shared"
         self.config = _config(settings)
-        self.reading = Reading(max_length=max_length, long_sources=long_sources)
+        self.reading = Reading(max_length=max_length, long_sources=long_sources, pooling=pooling)
         self.backbone, self.device, self.dtype = backbone, device, dtype
         self.processes = check_processes(processes, device)
         self._refuse_unfit()

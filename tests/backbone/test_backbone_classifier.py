@@ -13,8 +13,8 @@ from backbone_decoders import chat_tokenizer
 from torch import Tensor
 
 from rrm.backbone.classifier import PAD, Classifier, Head, load_classifier
-from rrm.backbone.decoder import last_states
-from rrm.backbone.layout import pack
+from rrm.backbone.decoder import output_states
+from rrm.backbone.layout import AVERAGED, pack
 from rrm.core.errors import InputError
 
 TEXTS = [
@@ -56,7 +56,7 @@ def _rewards(classifier: Classifier, ids: list[np.ndarray]) -> Tensor:
         if not classifier.causal:
             found: Tensor = classifier.padded(ids, lambda inputs: classifier.model.eval()(**inputs).logits, "cpu")
             return found
-        states: Tensor = _head(classifier)(last_states(classifier.model.base_model, pack([ids[:2], ids[2:]])))
+        states: Tensor = _head(classifier)(output_states(classifier.model.base_model, pack([ids[:2], ids[2:]])))
         return states
 
 
@@ -101,6 +101,17 @@ def test_without_an_end_token_none_is_put(tiny_reward: Path, tmp_path: Path) -> 
     chat_tokenizer(eos=None).save_pretrained(copy)
     (found,), _ = _load(copy).encode([("the cat", "sat")], " ")
     assert found.tolist() == [1, 6, 7, 8]
+
+
+def test_an_output_s_own_tokens_and_its_end_are_marked_where_they_are_averaged(tiny_reward: Path) -> None:
+    classifier = _load(tiny_reward)
+    texts = [("the cat", "sat on"), ("the cat", ""), ("", "sat")]
+    plain, _ = classifier.encode(texts, " ")
+    marked, _ = classifier.encode(texts, " ", average=True)
+    assert [(each & ~AVERAGED).tolist() for each in marked] == [each.tolist() for each in plain]
+    own = [int(((each & AVERAGED) > 0).sum()) for each in marked]
+    assert own == [3, 1, len(plain[2])]  # two words and the end; the end alone; all there is
+    assert all((each[-count:] & AVERAGED).all() for each, count in zip(marked, own, strict=True))
 
 
 def test_the_prompt_s_own_tokens_lie_within_its_span(tiny_reward: Path) -> None:

@@ -1,6 +1,6 @@
 """Decoders that read a shared source once: the same states and gradients as one text at a time, for less work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import torch
 from backbone_decoders import FAMILIES, Groups, decoder, flat, group, ragged, read_alone
 from torch import Tensor, nn
 
-from rrm.backbone.decoder import last_states, read_group, share_source
-from rrm.backbone.layout import pack, packed_tokens
+from rrm.backbone.decoder import output_states, read_group, share_source
+from rrm.backbone.layout import AVERAGED, pack, packed_tokens
 from rrm.core.errors import InputError
 
 
@@ -101,7 +101,7 @@ def test_rewards_and_gradients_are_those_of_separate_reading_to_1e_9(exact: str,
     wanted["head"], head.grad = head.grad, None
 
     model = _shared(exact, checkpointing, torch.float64)
-    found = last_states(model, pack(groups)) @ head
+    found = output_states(model, pack(groups)) @ head
     got = _gradients(model, _preferred(found, groups))
     got["head"] = head.grad
     assert expected.abs().mean() > 0.1 and max(each.abs().max() for each in wanted.values()) > 0.1
@@ -114,7 +114,7 @@ def test_two_rows_read_before_one_backward_pass_keep_their_own_layouts(exact: st
     first, second = ragged(1), _many(seed=6)[2:5]
     model = _shared(exact, checkpointing, torch.float64)
     head = _head(model).detach()
-    losses = [_preferred(last_states(model, pack(each)) @ head, each) for each in (first, second)]
+    losses = [_preferred(output_states(model, pack(each)) @ head, each) for each in (first, second)]
     found = _gradients(model, losses[0] + losses[1])
 
     alone = decoder(exact, dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_outputs_behind_a_cached_source_score_as_alone_to_1e_9(exact: str) -> No
 def test_every_family_reads_a_packed_row_as_separate_texts_in_float32(family: str, checkpointing: bool) -> None:
     groups = ragged()
     alone, model = decoder(family, "eager"), _shared(family, checkpointing)
-    expected, found = read_alone(alone, flat(groups)), last_states(model, pack(groups))
+    expected, found = read_alone(alone, flat(groups)), output_states(model, pack(groups))
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(8))
     wanted, got = (_gradients(each, (states * weights).sum()) for each, states in ((alone, expected), (model, found)))
     assert float((found - expected).detach().abs().max()) <= 1e-5
@@ -165,7 +165,7 @@ def test_bfloat16_weights_err_no_more_in_a_packed_row_than_alone(family: str) ->
     with torch.no_grad():
         exact = read_alone(decoder(family, "eager"), flat(groups))
         alone = read_alone(decoder(family, "eager", torch.bfloat16), flat(groups)).float()
-        found = last_states(_shared(family).bfloat16(), pack(groups)).float()
+        found = output_states(_shared(family).bfloat16(), pack(groups)).float()
     size = exact.square().mean().sqrt()
     error, usual = (float((each - exact).square().mean().sqrt() / size) for each in (found, alone))
     assert error <= 1.25 * usual and error <= BFLOAT16
@@ -176,9 +176,9 @@ def test_autocast_to_bfloat16_reads_and_sends_gradients_back(family: str) -> Non
     groups = ragged()
     model = _shared(family)
     with torch.no_grad():
-        exact = last_states(model, pack(groups))
+        exact = output_states(model, pack(groups))
     with torch.autocast("cpu", torch.bfloat16):
-        found = last_states(model, pack(groups)).float()
+        found = output_states(model, pack(groups)).float()
         with torch.no_grad():
             cached = read_group(model, groups[0] * 4).float()
     size = exact.square().mean().sqrt()
@@ -196,9 +196,9 @@ def test_changing_one_output_changes_no_other_state_by_a_bit(family: str) -> Non
     groups = ragged()
     model = _shared(family)
     with torch.no_grad():
-        before = last_states(model, pack(groups))
+        before = output_states(model, pack(groups))
         groups[0][1] = np.concatenate([groups[0][1][:11], groups[0][1][11:] % 90 + 5]).astype(np.int32)
-        after = last_states(model, pack(groups))
+        after = output_states(model, pack(groups))
     assert np.array_equal(np.delete(after.numpy(), 1, axis=0), np.delete(before.numpy(), 1, axis=0))
     assert float((after[1] - before[1]).abs().max()) > 0.01
 
@@ -207,8 +207,8 @@ def test_the_order_of_groups_and_of_outputs_does_not_matter() -> None:
     groups = ragged()
     model = _shared("qwen3")
     with torch.no_grad():
-        there = last_states(model, pack(groups))
-        back = last_states(model, pack([each[::-1] for each in groups[::-1]]))
+        there = output_states(model, pack(groups))
+        back = output_states(model, pack([each[::-1] for each in groups[::-1]]))
     torch.testing.assert_close(back.flip(0), there, atol=1e-5, rtol=0)
 
 
@@ -217,7 +217,7 @@ def test_dropout_stays_off_in_training() -> None:
     share_source(model)
     model.train()
     with torch.no_grad():
-        one, other = last_states(model, pack(ragged())), last_states(model, pack(ragged()))
+        one, other = output_states(model, pack(ragged())), output_states(model, pack(ragged()))
         expected = read_alone(decoder("gpt2", "eager"), flat(ragged()))
     assert torch.equal(one, other)
     torch.testing.assert_close(one, expected, atol=1e-5, rtol=0)
@@ -274,7 +274,7 @@ def test_a_source_is_computed_once_and_its_last_layer_not_at_all(rows: Callable[
     every = [rows(part) for layer in early for part in (layer.self_attn.q_proj, layer.self_attn.o_proj, layer.mlp)]
     keys = [rows(layer.self_attn.k_proj) for layer in model.layers]
     spared = [rows(part) for part in (last.self_attn.q_proj, last.self_attn.o_proj, last.mlp, last.mlp.down_proj)]
-    last_states(model, pack(groups)).sum().backward()
+    output_states(model, pack(groups)).sum().backward()
     tokens = (50 + 4 * 10) + (20 + 3 * 5)
     assert tokens == sum(map(packed_tokens, groups)) < sum(map(len, flat(groups))) == 4 * 60 + 3 * 25
     assert every == [[tokens]] * 6 and keys == [[tokens]] * 3
@@ -285,7 +285,7 @@ def test_checkpointing_computes_twice_what_is_kept_and_no_more(rows: Callable[[n
     first, second = ragged(0)[:2], ragged(1)[:1]
     model = _shared("llama", checkpointing=True)
     seen = rows(model.layers[-1].mlp)
-    states = torch.cat([last_states(model, pack(first)), last_states(model, pack(second))])
+    states = torch.cat([output_states(model, pack(first)), output_states(model, pack(second))])
     states.sum().backward()
     assert seen[:2] == [4, 3] and sorted(seen[2:]) == [3, 4]
 
@@ -308,7 +308,7 @@ def test_other_families_spare_their_last_feed_forward_layer_too(
     first, last = rows(layers[0].mlp), rows(layers[-1].mlp)
     with torch.no_grad():
         row = pack(ragged())
-        last_states(model, row)
+        output_states(model, row)
     assert first == [row.tokens] and last == [8]
 
 
@@ -323,7 +323,7 @@ def test_experts_see_all_rows_since_their_routes_are_counted(rows: Callable[[nn.
     seen = rows(model.layers[-1].mlp)
     with torch.no_grad():
         row = pack(ragged())
-        found = last_states(model, row)
+        found = output_states(model, row)
     assert seen == [row.tokens]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
@@ -396,7 +396,7 @@ def test_queries_made_in_two_steps_are_no_obstacle() -> None:
     expected = read_alone(model, flat(ragged())).detach()
     share_source(model)
     with torch.no_grad():
-        found = last_states(model, pack(ragged()))
+        found = output_states(model, pack(ragged()))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -427,9 +427,9 @@ def test_the_gpu_reads_and_sends_back_what_the_cpu_does(family: str, dtype: torc
     random = np.random.default_rng(0)
     groups = [group(random, 200, (40, 70, 30)), group(random, 50, (60,)), group(random, 0, (30, 5))]
     here, there = _shared(family, **sizes), _shared(family, **sizes).cuda()
-    expected = last_states(here, pack(groups))
+    expected = output_states(here, pack(groups))
     with torch.autocast("cuda", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        found = last_states(there, pack(groups, "cuda")).float()
+        found = output_states(there, pack(groups, "cuda")).float()
     wanted, got = _gradients(here, expected.square().sum()), _gradients(there, found.square().sum())
     size = expected.detach().square().mean().sqrt()
     assert float((found.detach().cpu() - expected.detach()).square().mean().sqrt() / size) <= tolerance
@@ -439,3 +439,59 @@ def test_the_gpu_reads_and_sends_back_what_the_cpu_does(family: str, dtype: torc
         many = group(random, 100, [10] * 20)
         cached = read_group(there, many, "cuda").float().cpu()
         torch.testing.assert_close(cached, read_group(here, many), atol=5e-3, rtol=5e-3)
+
+
+# ---- the mean over an output's tokens ----
+
+
+def _marked(sequence: np.ndarray, own: int) -> np.ndarray:
+    """Return a sequence whose last tokens are marked, as many as are its output's own."""
+    return np.concatenate([sequence[:-own], sequence[-own:] | AVERAGED]).astype(np.int32)
+
+
+def _means_alone(model: Any, sequences: Sequence[np.ndarray]) -> Tensor:
+    """Return the mean state of the marked tokens of each sequence, read by itself as transformers does."""
+    found = []
+    for each in sequences:
+        ids = torch.from_numpy((each & ~AVERAGED).astype(np.int64))[None]
+        states = model(input_ids=ids, use_cache=False).last_hidden_state[0]
+        found.append(states[torch.from_numpy((each & AVERAGED) > 0)].mean(dim=0))
+    return torch.stack(found)
+
+
+def _three_and_two() -> list[list[np.ndarray]]:
+    """Two groups; outputs of the first begin alike, so that a part of what is averaged is read once for all."""
+    random = np.random.default_rng(3)
+    source, alike = random.integers(0, 32, 9), random.integers(0, 32, 2)
+    ends = [random.integers(0, 32, size) for size in (1, 4, 3)]
+    first = [_marked(np.concatenate([source, alike, end]), 2 + len(end)) for end in ends]
+    other = [
+        _marked(np.concatenate([source[:5], [own], end]), 1 + len(end)) for own, end in ((3, ends[1]), (4, ends[2]))
+    ]
+    return [first, other]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mean_over_an_output_s_tokens_is_that_of_reading_it_alone(family: str) -> None:
+    groups = _three_and_two()
+    with torch.inference_mode():
+        found = output_states(_shared(family), pack(groups))
+        torch.testing.assert_close(found, _means_alone(decoder(family, "eager"), flat(groups)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("alike", [0, 3])
+def test_the_mean_is_the_same_behind_a_cached_source(alike: int) -> None:
+    random = np.random.default_rng(5)
+    begin = random.integers(0, 32, 7 + alike)
+    sequences = [_marked(np.concatenate([begin, [at, at]]), alike + 2) for at in range(11)]
+    with torch.inference_mode():
+        found = read_group(_shared("llama"), sequences)
+        torch.testing.assert_close(found, _means_alone(decoder("llama"), sequences), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_of_means_are_those_of_reading_alone() -> None:
+    groups, model, alone = _three_and_two(), _shared("llama"), decoder("llama")
+    weights = torch.linspace(-1.0, 1.0, 5)[:, None]
+    found = _gradients(model, (weights * output_states(model, pack(groups))).sum())
+    expected = _gradients(alone, (weights * _means_alone(alone, flat(groups))).sum())
+    assert _worst(found, expected, relative=True) < 1e-4

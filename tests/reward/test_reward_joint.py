@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rrm.core.errors import InputError, LimitError
+from rrm.core.errors import ConfigError, InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.values import Group, Passage, View
@@ -71,6 +71,30 @@ def test_an_exported_decoder_scores_identically_in_transformers(trained: Path) -
     assert json.loads((trained / "config.json").read_text())["architectures"] == ["Qwen3ForSequenceClassification"]
     assert ours.members == 3
     assert isinstance(ours, RewardModel)
+
+
+def test_a_model_that_reads_the_mean_of_an_output_s_states_keeps_doing_so(tmp_path: Path) -> None:
+    """Its rewards are the head's of the mean over the output's tokens and the end, each text read by transformers."""
+    from transformers import AutoModel, AutoTokenizer
+
+    base = save_decoder(tmp_path / "base")
+    train(judged(12, 1), str(base), tmp_path / "model", CONFIG, seed=0, reading=Reading(pooling="mean"), **EXACT)
+    ours = JointModel.load(tmp_path / "model", **EXACT)
+    assert ours.reading.pooling == "mean"
+    model = AutoModel.from_pretrained(str(tmp_path / "model")).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(tmp_path / "model"))
+    expected = []
+    for group in groups():
+        for output in group.outputs:
+            ids = tokenizer(group.view.prompt + output + "</s>", return_tensors="pt")["input_ids"]
+            own = len(tokenizer(output)["input_ids"]) - len(tokenizer("")["input_ids"]) + 1
+            with torch.no_grad():
+                mean = model(input_ids=ids).last_hidden_state[0, -own:].mean(dim=0)
+                expected.append(ours.net.head(mean).double().mean())
+    mine = np.concatenate([each.mean(axis=0) for each in ours.rewards(groups())])
+    np.testing.assert_allclose(mine, np.array(expected), atol=2e-5)
+    with pytest.raises(ConfigError, match="pooling is one of last, mean, got 'max'"):
+        Reading(pooling="max")  # type: ignore[arg-type]
 
 
 def test_joint_models_and_committees_that_are_saved_again_keep_their_digest(trained: Path, tmp_path: Path) -> None:

@@ -167,8 +167,8 @@ def _process(folder: Path, program: str) -> "subprocess.Popen[str]":
     ("settings", "message"),
     [
         ({"processes": 0}, "processes is 1 or more, got 0"),
-        ({"processes": 1.5}, "processes is 1 or more, got 1.5"),
-        ({"processes": "two"}, "processes is 1 or more, got 'two'"),
+        ({"processes": 1.5}, "Tuned: processes is a whole number, got 1.5"),
+        ({"processes": "two"}, "Tuned: processes is a whole number, got 'two'"),
         ({"processes": 2, "device": "cuda:1"}, "2 processes cannot share cuda:1: let device be cuda or auto"),
     ],
 )
