@@ -54,11 +54,13 @@ class Sessions(Protocol):
         proof: str | None = None,
         device: str | None = None,
         agreed: str | None = None,
+        key: str | None = None,
     ) -> str:
         """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
 
         A panel's link needs the `participant` id, a signed one the `proof` beside it. `device` names the browser;
-        `agreed` the consent text (`consent_id`) that was agreed to.
+        `agreed` the consent text (`consent_id`) that was agreed to. With the same `key`, made up by who asks, a
+        token can be used again for a while: the reply may have been lost.
         """
         ...
 
@@ -235,6 +237,13 @@ class ProgressBoard(Protocol):
         ...
 
     def frozen(self) -> set[Place]: ...
+
+    def idle_checks(self) -> int:
+        """Count the gold items and attention checks that nobody gets, since they fit no shape of the open work.
+
+        Known answers are asked only as the open work is: of its kind and criterion, about as many outputs.
+        """
+        ...
 
     def at_work(self, since: float) -> list[AtWork]:
         """Return who holds an item or has answered one since a time, the latest first."""

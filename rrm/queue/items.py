@@ -135,6 +135,27 @@ class Items(Base):
         with self._read() as connection:
             return list(connection.execute(unseen).scalars())
 
+    def idle_checks(self) -> int:
+        """Count the gold items and attention checks that nobody gets, since they fit no shape of the open work.
+
+        0 while there is no open work. Looks at its newest sheets.
+        """
+        with self._read() as connection:
+            checks = connection.execute(_CHECK_SHEETS).scalars().all()
+            newest = connection.execute(_NEWEST_OPEN).scalars().all() if checks else ()
+            if not newest:
+                return 0
+            shapes = {shape_of([each.request for each in sheet]) for sheet in items_on(connection, newest).values()}
+            sheets = list(items_on(connection, checks).values())
+        fitting: dict[tuple[object, ...], bool] = {}
+        for sheet in sheets:
+            fits_whole = shape_of([each.request for each in sheet]) in shapes
+            for each in sheet:
+                if each.expected is not None:
+                    fits = fits_whole or any(in_shape(each, shape, 0) for shape in shapes)
+                    fitting[_asked(each)] = fitting.get(_asked(each), False) or fits
+        return sum(not fits for fits in fitting.values())
+
     def progress(self) -> list[PlaceProgress]:
         """Return the work items' progress, by place and kind; an adjudicated item counts as complete."""
         with self._read() as connection:

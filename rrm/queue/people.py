@@ -67,6 +67,9 @@ _PERSON, _INVITATION, _SESSION = (table(name) for name in ("person", "invitation
 _STATES: tuple[PersonState, ...] = get_args(PersonState)
 
 _SHORT, _LONG = (IDLE_SECONDS, LONGEST_SECONDS), (KEPT_IDLE_SECONDS, KEPT_LONGEST_SECONDS)
+_AGAIN_SECONDS = 900.0
+"""How long the page that used an invitation may use it again, should the reply have been lost."""
+
 _IN_ORDER = "01234567890 abcdefghijklmnopqrstuvwxyz"
 _AT_ONCE = BoundedSemaphore(2)
 """How many passwords are hashed at a time, each with 64 MiB of memory."""
@@ -182,7 +185,7 @@ class People(Base):
             _known_by_name(connection, person)
             now, mine = self.clock(), _INVITATION.c.person == person
             connection.execute(delete(_INVITATION).where(mine, _INVITATION.c.used.is_(None)))
-            row = {"token": _hash(token), "person": person, "expires": now + valid, "used": None}
+            row = {"token": _hash(token), "person": person, "expires": now + valid, "used": None, "key": None}
             connection.execute(insert(_INVITATION), [row])
             self._note(connection, by, "invite person", person, new={"hours": hours})
 
@@ -224,9 +227,12 @@ class People(Base):
         proof: str | None = None,
         device: str | None = None,
         agreed: str | None = None,
+        key: str | None = None,
     ) -> str:
         """Use a token up and return a new session token; AccessError for one that is unknown, used or expired.
 
+        With the `key` that a token was used with it is good for 15 more minutes, since the reply to the first use may
+        have been lost.
         A panel's participant who has joined before gets another session, even if all places are taken; `proof`
         comes with a signed link, and `device` names the browser, on which nobody gets fresh practice after a
         participant of the same panel has failed it. With `keep` the session is a long one, see `who`. `agreed`
@@ -236,7 +242,7 @@ class People(Base):
 
         def enter(connection: Connection) -> None:
             now = self.clock()
-            person = _invited(connection, hashed, now)
+            person = _invited(connection, hashed, key, now)
             if person is None:
                 panel = find_panel(connection, hashed, now)
                 person = _participating(connection, panel, check_participant(panel, participant, proof), device, now)
@@ -445,15 +451,25 @@ def _hash(token: str) -> str:
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _invited(connection: Connection, hashed: str, now: float) -> str | None:
+def _invited(connection: Connection, hashed: str, key: str | None, now: float) -> str | None:
     """Use an invitation up and return whose it is, None if there is none to use."""
     found = connection.execute(select(_INVITATION).where(_INVITATION.c.token == hashed)).one_or_none()
     if found is None or not hmac.compare_digest(found.token, hashed):
         return None
-    if found.used is not None or found.expires <= now:
+    if found.used is not None:
+        return str(found.person) if _asks_again(found, key, now) else None
+    if found.expires <= now:
         return None
-    connection.execute(update(_INVITATION).where(_INVITATION.c.token == hashed).values(used=now))
+    used = {"used": now, "key": None if key is None else _hash(key)}
+    connection.execute(update(_INVITATION).where(_INVITATION.c.token == hashed).values(used))
     return str(found.person)
+
+
+def _asks_again(used: Any, key: str | None, now: float) -> bool:
+    """Whether a used invitation comes from the page that used it, which missed the reply."""
+    if key is None or used.key is None or now - used.used > _AGAIN_SECONDS:
+        return False
+    return hmac.compare_digest(used.key, _hash(key))
 
 
 def _open_session(connection: Connection, token: str, person: str, now: float, kept: bool) -> None:

@@ -30,12 +30,16 @@ class PersonRow(Row, table=True):
 
 
 class InvitationRow(Row, table=True):
-    """A one-use token of one person, by its hash; `used` is when, None while it can be used."""
+    """A one-use token of one person, by its hash; `used` is when, None while it can be used.
+
+    `key` is the hash of what the page that used it made up, with which it may ask again for a lost reply.
+    """
 
     token: str = Field(primary_key=True)
     person: str = Field(foreign_key="person.id", index=True)
     expires: float
     used: float | None
+    key: str | None
 
 
 class PanelRow(Row, table=True):

@@ -23,7 +23,7 @@ _LOG_PAGES = 10_000
 def connect(location: Location, access: str, busy_seconds: float) -> Engine:
     """Return an engine on the file; writers sync every commit to the disk before it counts."""
     path = location.path
-    settled = access == "read" and not os.access(path.parent, os.W_OK) and not _log(path).exists()
+    settled = access == "read" and not os.access(path.parent, os.W_OK) and not _is_log_left(path)
     mode = {"run": "rwc", "append": "rw", "read": "ro"}[access] + ("&immutable=1" if settled else "")
     address = f"file:{quote(str(path.absolute()))}?mode={mode}"
 
@@ -34,6 +34,8 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
         made.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         return made
 
+    if access == "read" and not settled and not os.access(path.parent, os.W_OK):
+        _refuse_unread_log(location)
     engine = create_engine(
         "sqlite://",
         creator=connection,
@@ -116,5 +118,18 @@ def in_words(place: object, error: Exception) -> RrmError:
     return StoreError(f"{place}: {words}")
 
 
-def _log(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
+def _is_log_left(path: Path) -> bool:
+    """Whether commits lie in the write-ahead log that may not be in the file yet."""
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _refuse_unread_log(location: Location) -> None:
+    """Raise StoreError where the write-ahead log cannot be read: without its index, which nobody can write here."""
+    path = location.path
+    index = path.with_name(path.name + "-shm")
+    if not os.access(index, os.R_OK):
+        raise StoreError(
+            f"{location}: the program that wrote it left its latest entries in {path.name}-wal, which is taken in"
+            f" only where its folder may be written; copy {path.parent} to where you may write, and look at the copy"
+        )

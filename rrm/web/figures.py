@@ -107,6 +107,7 @@ class Figures:
     def __init__(self, desk: DeskReader) -> None:
         self._desk = desk
         self.progress = Kept(desk.progress, lambda: (desk.answer_count(), frozenset(desk.frozen())), most_seconds=2.0)
+        self.idle_checks = Kept(desk.idle_checks, lambda: frozenset(desk.frozen()))
         self.judged = Kept(self._judge, desk.answer_count)
 
     def _judge(self) -> Judged:

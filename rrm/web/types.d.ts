@@ -193,6 +193,7 @@ declare namespace Wire {
     places: PlaceProgress[];
     at_work: AtWork[];
     alerts: RaterAlert[] | null;
+    idle_checks: number;
   }
   interface Flag { item: string; person: string; name: string | null; text: string; at: number; number: number }
   interface Message { number: number; at: number; by: string; person: string | null; flag: number | null; text: string }

@@ -186,3 +186,19 @@ def test_what_is_left_of_a_sheet_is_the_shape(desk: SqlDesk) -> None:
     always_checked(desk)
     check = claimed(desk, bob)
     assert {each.purpose for each in check.questions} == {"gold"} and len(check.questions) == 2
+
+
+def test_known_answers_that_fit_no_open_work_are_counted(desk: SqlDesk) -> None:
+    desk.add_items([gold("fits"), gold("apart", "label", "X"), gold("of three", "ranking", "XYZ")])
+    assert desk.idle_checks() == 0  # without open work nothing is said
+    desk.add_items([Item(request("one", "comparison", "AB"))])
+    assert desk.idle_checks() == 2
+    desk.add_items([Item(request("two", "label", "A"))])
+    assert desk.idle_checks() == 1
+    desk.freeze(Place(), "test")
+    assert desk.idle_checks() == 0
+
+
+def test_a_known_answer_that_comes_in_the_shape_of_a_sheet_is_not_idle(desk: SqlDesk) -> None:
+    desk.add_items([*sheet("work", *FULL), gold("fits"), gold("other criterion", criterion=ACCURACY)])
+    assert desk.idle_checks() == 1

@@ -157,6 +157,29 @@ def test_an_invitation_opens_a_session_once(house: House) -> None:
             house.join(again)
 
 
+def test_an_invitation_is_good_again_for_a_while_for_the_key_that_used_it(house: House, clock: Clock) -> None:
+    ada = house.add_person("Ada", by="system")
+    token = house.invite(ada.id, "system", hours=1.0)
+    first = house.join(token, key="of Ada's page")
+    clock.now += 899.0
+    again = house.join(token, key="of Ada's page")
+    assert first != again
+    assert house.who(again) == ada
+    for key in ("of another page", "", None):
+        with pytest.raises(AccessError, match="used already"):
+            house.join(token, key=key)
+    clock.now += 2.0
+    with pytest.raises(AccessError, match="used already"):
+        house.join(token, key="of Ada's page")
+
+
+def test_an_invitation_used_without_a_key_is_spent(house: House) -> None:
+    token = house.invite(house.add_person("Ada", by="system").id, "system")
+    house.join(token)
+    with pytest.raises(AccessError, match="used already"):
+        house.join(token, key="made up later")
+
+
 def test_tokens_are_256_bits_and_never_come_twice(house: House) -> None:
     ada = house.add_person("Ada", by="system")
     tokens = {house.invite(ada.id, "system") for _ in range(20)}

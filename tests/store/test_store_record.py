@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import os
 import pkgutil
 import shutil
 import threading
@@ -57,6 +58,7 @@ from rrm.core.values import (
 )
 from rrm.store import SqlStore, StepCount, database, location, open_store
 from rrm.store import kinds as recorded
+from rrm.store.location import FILE
 from rrm.store.tables import Row
 
 TEXT = "NUL \x00, quotes \"'`, line\r\nends\u2028, 漢字, 🦊, é and e\u0301, {{ x }}, <b>, '; DROP TABLE output; --"
@@ -430,6 +432,21 @@ def test_who_only_reads_cannot_write(tmp_path: Path, url: str | None) -> None:
             assert reader.load(Output) == [output(1)]
             with pytest.raises(StoreError, match="it is read-only"):
                 reader.append([output(2)])
+
+
+def test_a_log_left_beside_a_record_in_a_folder_that_may_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(tmp_path) as run:
+        run.append([output(1)])
+    log, index = (tmp_path / f"{FILE}{end}" for end in ("-wal", "-shm"))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == index and index.exists())
+    log.write_bytes(b"")  # in which nothing lies
+    with open_store(tmp_path, "read") as reader:
+        assert reader.load(Output) == [output(1)]
+    log.write_bytes(b"a commit")
+    with pytest.raises(StoreError, match=r"left its latest entries in record\.db-wal.*copy .* and look at the copy"):
+        open_store(tmp_path, "read").close()
 
 
 def test_several_new_records_are_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

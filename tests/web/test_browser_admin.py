@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rrm.core.annotation import Item, Submission
+from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Critique, Passage, Reject, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
@@ -345,8 +346,13 @@ def test_settings_are_saved_and_refusals_are_said_beside_the_button(
         page.wait_for_selector("#said:has-text('Saved.')")
         assert (desk.settings().overlap, desk.settings().participant_parameter) == (4, "PROLIFIC_PID")
         page.fill("#panel-name", "Study 1")
+        page.fill("#panel-pattern", "[0-9a-f]{24}")
         page.get_by_role("button", name="Make the link").click()
         assert "?PROLIFIC_PID={{%PROLIFIC_PID%}}#" in page.get_by_label("Link for Study 1").input_value()
+        token = page.get_by_label("Link for Study 1").input_value().partition("#")[2]
+        with pytest.raises(InputError, match="no participant id of this panel"):
+            desk.join(token, "made-up")
+        assert desk.who(desk.join(token, "0123456789abcdef01234567"))
         assert_accessible(page)
         page.seen.assert_clean(page)
 

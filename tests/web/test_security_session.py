@@ -29,6 +29,16 @@ def test_an_invitation_leads_in_once(house: House) -> None:
     assert COOKIE not in again.cookies
 
 
+def test_a_page_that_missed_the_reply_to_its_invitation_is_let_in_again(house: House) -> None:
+    token = invite(house, "nora")
+    join(house, token, key="k" * 32)  # the reply of which is lost
+    client, again = join(house, token, key="k" * 32)
+    assert (again.status_code, client.get("/api/me").json()["name"]) == (200, "nora")
+    for key in ("l" * 32, None):  # whoever finds the link later
+        assert join(house, token, key=key)[1].status_code == 401
+    assert join(house, token, key="short")[1].status_code == 422
+
+
 @pytest.mark.parametrize("token", ["x", "a" * 43, "🦊" * 20, "' OR 1=1--", "../../etc/passwd", "%00", "null"])
 def test_a_token_that_nobody_was_given_gets_401(house: House, token: str) -> None:
     assert join(house, token)[1].status_code == 401

@@ -45,6 +45,7 @@ def router(
             "places": [{**asdict(each), **worded(each.place)} for each in found.value] if found is not None else [],
             "at_work": [{**asdict(each), "name": names.get(each.person)} for each in here],
             "alerts": _alerts(figures, names),
+            "idle_checks": idle.value if (idle := figures.idle_checks.latest()) is not None else 0,
         }
 
     @routes.get("/agreement")

@@ -36,13 +36,15 @@ _HOUR = 3600.0
 class Joining(Body):
     """A token of an invitation or a panel, what came with a panel's link, and the id of the text agreed to.
 
-    `keep` asks for a long session, on a device of one's own.
+    `keep` asks for a long session, on a device of one's own; `key` is made up by the page, and the same when it
+    asks again because no reply came.
     """
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
     participant: Annotated[str, Field(max_length=200)] | None = None
     proof: Annotated[str, Field(max_length=200)] | None = None
     agreed: Annotated[str, Field(max_length=100)] | None = None
+    key: Annotated[str, Field(min_length=16, max_length=100)] | None = None
     keep: bool = False
 
 
@@ -68,7 +70,7 @@ def router(gate: Gate, sessions: Sessions, rules: Rules) -> APIRouter:
         participant = (body.participant or "").strip() or None
         device = device_of(gate, request)
         with _Attempt(gate, _join_limits(gate, request)):
-            told = {"proof": body.proof, "device": device, "agreed": body.agreed}
+            told = {"proof": body.proof, "device": device, "agreed": body.agreed, "key": body.key}
             token = sessions.join(body.token, participant, keep=body.keep, **told)
         if participant is not None:
             remember_device(gate, request, response, device)

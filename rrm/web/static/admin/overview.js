@@ -8,8 +8,9 @@ import { ask } from "../dialogs.js";
 /** @param {Wire.PlaceProgress[]} rows @param {"answers" | "wanted" | "items" | "complete" | "held"} name */
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
 
-const refresh = live("/api/admin/places", ({ computed, places, at_work, alerts }) => {
+const refresh = live("/api/admin/places", ({ computed, places, at_work, alerts, idle_checks }) => {
   byId("as-of").textContent = asOf(computed);
+  drawIdleChecks(idle_checks);
   drawAlerts(alerts);
   drawTiles(places, at_work, alerts);
   drawPlaces(places);
@@ -21,6 +22,14 @@ function drawAlerts(alerts) {
   byId("alerts").hidden = !alerts?.length;
   fill(byId("alert-list"), (alerts ?? []).map((each) => el("li", {},
     el("a", { href: `/admin/raters#${each.person}` }, each.name ?? each.person), ` – ${each.alert}: ${each.why}.`)));
+}
+
+/** Known answers that no rater gets: they can be hidden in none of the open work.
+ *  @param {number} count */
+function drawIdleChecks(count) {
+  const told = byId("idle-checks");
+  told.hidden = count === 0;
+  told.textContent = `${many(count, "known answer is", "known answers are")} not handed out: no open item is of their kind and criterion, about as many outputs, so raters could tell them from work. Add known answers to questions like the open ones.`;
 }
 
 /** @param {Wire.PlaceProgress[]} places @param {Wire.AtWork[]} working @param {Wire.RaterAlert[] | null} alerts */

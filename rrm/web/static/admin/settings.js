@@ -69,7 +69,7 @@ findById("panel")?.addEventListener("submit", async (event) => {
       name, limit: Number(text("panel-limit")), quota: Number(text("panel-quota")),
       completion_code: text("panel-code"), completion_url: text("panel-url"),
       screen_out_code: text("panel-out-code"), screen_out_url: text("panel-out-url"),
-      participants: listed.length ? listed : null, signed,
+      participants: listed.length ? listed : null, signed, id_pattern: text("panel-pattern"),
     });
     const own = Object.entries(links).map(([id, address]) => copyable(id, address));
     fill(byId("panel-link"), el("div", { class: "alert good" },

@@ -1,8 +1,10 @@
 // Joining: the invitation's token stands in the fragment, which browsers never send, so no log or Referer has it.
 import { api, byId, findById, refusal } from "../common.js";
+import { newKey } from "../outbox.js";
 import { words } from "../words.js";
 
 const STORE = "rrm.invitation"; // for a reload of this tab only
+const KEY = "rrm.invitation-key"; // with which this tab may ask again, should the reply be lost
 const query = new URLSearchParams(location.search);
 const participant = query.get(byId("join").dataset.participant ?? "");
 const proof = query.get("proof"); // of a signed link
@@ -11,7 +13,9 @@ const title = `${words.joinTitle} – rrm`;
 /** Take the token out of the address, where anybody could read it; a link pasted into this tab later is taken, too. */
 function take() {
   if (location.hash.length > 1) {
-    sessionStorage.setItem(STORE, location.hash.slice(1));
+    const token = location.hash.slice(1);
+    if (sessionStorage.getItem(STORE) !== token) sessionStorage.setItem(KEY, newKey());
+    sessionStorage.setItem(STORE, token);
     history.replaceState(null, "", location.pathname + location.search);
   }
   if (sessionStorage.getItem(STORE)) return begin();
@@ -42,7 +46,7 @@ function noWay(problem, lead) {
 
 /** @param {Wire.CameIn} came */
 function cameIn({ next, name, choose }) {
-  sessionStorage.removeItem(STORE);
+  for (const name of [STORE, KEY]) sessionStorage.removeItem(name);
   if (choose === null) return location.assign(next);
   byId("problem").hidden = true;
   byId("form").hidden = true;
@@ -77,10 +81,11 @@ byId("form").addEventListener("submit", async (event) => {
   }
   const button = byId("start", HTMLButtonElement);
   const token = sessionStorage.getItem(STORE);
+  const key = sessionStorage.getItem(KEY);
   const keep = byId("keep", HTMLInputElement).checked;
   button.disabled = true;
   try {
-    cameIn(await api("POST", "/api/join", { token, agreed, keep, ...(participant && { participant }), ...(proof && { proof }) }));
+    cameIn(await api("POST", "/api/join", { token, key, agreed, keep, ...(participant && { participant }), ...(proof && { proof }) }));
   } catch (error) {
     const { status, detail, after } = refusal(error);
     if (status === 0) return tell(words.unreachable);
