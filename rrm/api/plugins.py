@@ -2,13 +2,14 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rrm.api.modules import beside, find_module
 from rrm.core.arguments import misfits
-from rrm.core.errors import ConfigError, PluginError, RrmError
+from rrm.core.errors import ConfigError, PluginError, RrmError, in_one_line
 from rrm.core.ids import content_id
 from rrm.core.protocols import AsyncDecomposer, AsyncGrowingDecomposer, AsyncPolicy, AsyncRater
 
@@ -25,7 +26,8 @@ def load(path: str, folder: Path | None = None) -> Any:
     if not module_name or not attribute:
         raise PluginError(f"{path!r} is no import string: write package.module:Name")
     try:
-        module = find_module(module_name, folder)
+        with stays_alive(repr(path)):
+            module = find_module(module_name, folder)
         found = getattr(module, attribute, None)
         if found is None and (users := beside(module_name, folder)) is not None:
             module, found = users, getattr(users, attribute, None)
@@ -36,7 +38,8 @@ def load(path: str, folder: Path | None = None) -> Any:
     except PluginError:
         raise
     except Exception as error:
-        raise PluginError(f"{path!r} fails while it is imported: {type(error).__name__}: {error}") from error
+        cause = f"{type(error).__name__}: {in_one_line(error)}"
+        raise PluginError(f"{path!r} fails while it is imported: {cause}") from error
     if found is None:
         raise PluginError(f"{getattr(module, '__file__', None) or module_name} has no {attribute!r}")
     return found
@@ -66,11 +69,13 @@ def make(
     for sentence in misfits(plugin, arguments):
         raise ConfigError(f"[{where}] arguments.{sentence}")
     try:
-        return plugin(*bound.args, **bound.kwargs)
+        with stays_alive(f"[{where}] {path}"):
+            return plugin(*bound.args, **bound.kwargs)
     except RrmError:
         raise
     except Exception as error:
-        raise ConfigError(f"[{where}] {path} refused its arguments: {type(error).__name__}: {error}") from error
+        cause = f"{type(error).__name__}: {in_one_line(error)}"
+        raise ConfigError(f"[{where}] {path} refused its arguments: {cause}") from error
 
 
 def _inner(key: str, value: Any, offered: Mapping[str, Any], where: str, folder: Path | None) -> Any:
@@ -96,7 +101,12 @@ def named(part: object, path: str, arguments: Mapping[str, Any]) -> Any:
     more than its arguments, such as a file, needs a `name` of its own that covers it. Raises PluginError
     for a part without a name that cannot be given one.
     """
-    if isinstance(getattr(part, "name", None), str):
+    own = getattr(part, "name", None)
+    if own is not None and not (isinstance(own, str) and own.strip()):
+        raise PluginError(f"the `name` of {path} must be a text that covers every setting of it, got {own!r:.60}")
+    if own is not None:
+        if own != getattr(part, "name", None):
+            raise PluginError(f"the `name` of {path} is another each time: it must be the same for the same settings")
         return part
     settings = vars(part) if hasattr(part, "__dict__") and not arguments else arguments
     try:
@@ -104,6 +114,16 @@ def named(part: object, path: str, arguments: Mapping[str, Any]) -> Any:
     except (AttributeError, TypeError, ValueError) as error:
         raise PluginError(f"{path} needs a `name` that covers every setting of it: {error}") from error
     return part
+
+
+@contextmanager
+def stays_alive(part: str = "it") -> Iterator[None]:
+    """Turn a part's call for the program's end, such as `sys.exit()`, into PluginError, which names the `part`."""
+    try:
+        yield
+    except SystemExit as error:
+        ended = f"{part} ends the program (SystemExit: {error})"
+        raise PluginError(f"{ended}, which no part may: raise an error instead") from error
 
 
 def path_of(part: object) -> str:

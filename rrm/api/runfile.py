@@ -3,10 +3,11 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, get_args, get_type_hints
 
@@ -28,6 +29,7 @@ from rrm.api.plugins import expand, named, path_of
 from rrm.assistants.secrets import without_secret_arguments
 from rrm.core.errors import ConfigError, InputError, RrmError
 from rrm.core.ids import content_id
+from rrm.core.kinds import KINDS
 from rrm.core.task import Source
 from rrm.files.faults import SHOULD, UNKNOWN, dotted, fault_in, sentence
 from rrm.files.texts import decoded
@@ -44,9 +46,17 @@ def _level(level: object) -> object:
 
 def _questions(count: object) -> object:
     counts = count.values() if isinstance(count, dict) else [count]
-    if all(isinstance(each, int) and not isinstance(each, bool) for each in counts):
+    if all(isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in counts):
         return count
-    raise PydanticCustomError("questions", SHOULD + "a valid integer, or one for each criterion")
+    raise PydanticCustomError("questions", SHOULD + "a valid integer from 0 up, or one for each criterion")
+
+
+def _by_kind(table: object) -> object:
+    unknown = next((key for key in table if key not in KINDS), None) if isinstance(table, dict) else None
+    if unknown is None:
+        return table
+    told = f"there is no kind of feedback {unknown!r:.60}; there are {', '.join(KINDS)}"
+    raise PydanticCustomError("kind", "{told}", {"told": told})
 
 
 def _no_key(value: object) -> NoReturn:
@@ -54,9 +64,15 @@ def _no_key(value: object) -> NoReturn:
     raise PydanticCustomError(UNKNOWN[0], "Unknown key")
 
 
-Count = Annotated[StrictInt, Field(ge=1)]
+Count = Annotated[StrictInt, Field(ge=1, le=100_000)]
+"""A number of outputs, trees or rounds; of more, no run would see its end."""
+
+Amount = Annotated[StrictInt, Field(ge=0)]
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
-PerNode = dict[str, Annotated[StrictInt | dict[str, StrictInt], BeforeValidator(_questions)]]
+PerNode = Annotated[
+    dict[str, Annotated[StrictInt | dict[str, StrictInt], BeforeValidator(_questions)]], BeforeValidator(_by_kind)
+]
+PerSource = Annotated[dict[str, Count], BeforeValidator(_by_kind)]
 Level = Annotated[int | Literal["root"], BeforeValidator(_level)]
 """A number from 0 (leaves) up, or "root": that of all roots, whatever their height."""
 
@@ -125,7 +141,7 @@ class RaterPart(Part):
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
     per_root: PerNode | None = None
-    random_share: StrictFloat = 0.1
+    random_share: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.1
     budget: dict[str, Any] | None = None
     sampler: Part | None = None
 
@@ -187,7 +203,7 @@ class SplitsPart(Part):
     """
 
     candidates: Annotated[StrictInt, Field(ge=2)] = 4
-    per_source: dict[str, Count] = field(default_factory=lambda: {"comparison": 4})
+    per_source: PerSource = field(default_factory=lambda: {"comparison": 4})
     kl_budget: Annotated[StrictFloat, Field(gt=0)] = 5.0
     rater: Part | None = None
     reward: Part = field(default_factory=lambda: Part("rrm.reward.splits:SplitRewards"))
@@ -197,13 +213,13 @@ class SplitsPart(Part):
 class GrowthPart:
     """How far a decomposer that grows its trees may go, source by source: see `rrm.core.graph.GrowthBudget`."""
 
-    max_depth: StrictInt = 16
-    max_nodes: StrictInt = 10_000
-    max_splits: StrictInt = 16
-    max_refusals: StrictInt = 2
-    max_calls: StrictInt | None = None
-    max_tokens: StrictInt | None = None
-    subtree_share: StrictFloat = 1.0
+    max_depth: Amount = 16
+    max_nodes: Amount = 10_000
+    max_splits: Amount = 16
+    max_refusals: Amount = 2
+    max_calls: Amount | None = None
+    max_tokens: Amount | None = None
+    subtree_share: Annotated[StrictFloat, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -234,16 +250,16 @@ class AssistantPart:
 
     model: StrictStr
     arguments: dict[str, Any] = field(default_factory=dict)
-    concurrency: StrictInt = 8
-    attempts: StrictInt = 4
+    concurrency: Count = 8
+    attempts: Count = 4
 
 
 @dataclass(frozen=True)
 class Limits:
     """What the run may spend in all; None is no limit."""
 
-    max_calls: StrictInt | None = None
-    max_tokens: StrictInt | None = None
+    max_calls: Amount | None = None
+    max_tokens: Amount | None = None
 
 
 @with_config(extra="forbid")
@@ -312,6 +328,8 @@ def read_run_file(path: Path, changes: tuple[str, ...] = ()) -> RunFile:
         raise ConfigError(f"the run file {path} cannot be read: {error}") from error
     try:
         table = tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise ConfigError(f"the run file {path} nests too deeply") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the run file {path} is not TOML: {error}{_remedy(text, error)}") from error
     return replace(run_file(table, changes), folder=path.parent.resolve())
@@ -333,17 +351,35 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
 
     A run that `learns` must have something to learn from.
     """
-    run = _read(_expanded(with_changes(table, changes)))
+    changed = _expanded(with_changes(table, changes))
+    for where in _not_finite(changed):
+        raise ConfigError(f"{where} must be a finite number")
+    run = _read(changed)
     if learns and run.train is None and not run.recorded:
         raise ConfigError("a run learns from [train] sources that are rated or [[recorded]] ratings; it has neither")
     if run.train is not None and run.rater is None:
         raise ConfigError("a run with [train] sources needs a [rater]")
+    if learns and run.rater is not None and not (_asks(run.rater.per_node) or _asks(run.rater.per_root or {})):
+        raise ConfigError("[rater] per_node and per_root ask no question: give a kind of feedback a number above 0")
     desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]
     if len(desks) == 2 and desks[1] not in ({}, desks[0]):
         raise ConfigError("[splits.rater] arguments: people have one desk, whose settings stand under [rater]")
     if run.rounds > 1 and run.schedule:
         raise ConfigError("a run says its rounds by number (rounds = 2) or as a [[schedule]], not both")
     return run
+
+
+def _asks(questions: Mapping[str, int | Mapping[str, int]]) -> bool:
+    return any(any(each.values()) if isinstance(each, Mapping) else each for each in questions.values())
+
+
+def _not_finite(value: object, where: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Yield where numbers stand that are infinite or none, which no record can hold."""
+    if isinstance(value, float) and not isfinite(value):
+        yield dotted(where)
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, each in inner:
+        yield from _not_finite(each, (*where, key if isinstance(key, int) else str(key)))
 
 
 def run_of(parts: Mapping[str, Any]) -> RunFile:

@@ -1,13 +1,13 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rrm.api.look import BEGAN
-from rrm.api.plugins import expand, load, make, named, takes
+from rrm.api.plugins import expand, load, make, named, stays_alive, takes
 from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile, by_people
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
@@ -15,7 +15,7 @@ from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.compose.align import Aligner
 from rrm.compose.tree import check_composer
 from rrm.core.asking import BelievingLearner, QuestionSampler
-from rrm.core.errors import ConfigError, InputError, PluginError, RoleError
+from rrm.core.errors import ConfigError, InputError, PluginError, RoleError, RrmError, in_one_line
 from rrm.core.ids import seed_for
 from rrm.core.protocols import (
     REPLIES,
@@ -35,6 +35,7 @@ from rrm.core.protocols import (
     OutcomeOptimiser,
     Policy,
     Rater,
+    RecordedRatings,
     RewardLearner,
     SourceSet,
     SplitOptimiser,
@@ -425,7 +426,22 @@ class Parts:
         return self._sources(self.target_set, "target")
 
     def _sources(self, found: SourceSet, where: str) -> list[Source]:
-        sources = list(found.sources())
+        try:
+            with stays_alive(f"[{where}] {found.name}"):
+                given: object = found.sources()
+        except (RrmError, OSError):
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {in_one_line(error)}"
+            raise PluginError(f"[{where}] {found.name} gives no sources: {cause}") from error
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise PluginError(f"[{where}] {found.name} must return a list of Sources, got {type(given).__name__}")
+        sources = list(given)
+        for each in sources:
+            if not isinstance(each, Source):
+                raise PluginError(f"[{where}] {found.name} must return Sources, got {type(each).__name__} among them")
+            if not (isinstance(each.title, str) and isinstance(each.text, str)):
+                raise PluginError(f"[{where}] {found.name} must return Sources whose title and text are a str")
         if not sources:
             raise InputError(f"[{where}] {found.name} has no sources: give it one at least")
         blank = next((source for source in sources if not source.text.strip()), None)
@@ -473,8 +489,10 @@ class Parts:
                 reading = made.reading()
                 guesses = tuple(f"{name_of(made.file)}: {guess}" for guess in reading.guesses)
                 found.append(reading._replace(guesses=guesses))
-            else:
+            elif isinstance(made, RecordedRatings):
                 found.append(Reading(list(made.rated()), []))
+            else:
+                raise _unfit(made, (RecordedRatings,), f"recorded.{number}")
         return found
 
     def make(self, part: Part, where: str, **offered: Any) -> Any:

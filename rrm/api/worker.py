@@ -11,17 +11,18 @@ import numpy as np
 from rrm.api.allotting import allotted
 from rrm.api.composed import ComposedScorer
 from rrm.api.deciding import alternatives
-from rrm.api.plugins import path_of, waits
+from rrm.api.plugins import path_of, stays_alive, waits
 from rrm.api.runfile import Part
 from rrm.api.wiring import Parts
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
 from rrm.core.asking import Asked, Asking, Chosen, Outlook
 from rrm.core.claims import Claims
-from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError
+from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError, in_one_line
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.growth import Answers, checked_graph, checked_proposals
 from rrm.core.ids import content_id, seed_for
+from rrm.core.kinds import check_answer
 from rrm.core.place import Place
 from rrm.core.protocols import (
     AsyncDecomposer,
@@ -325,7 +326,8 @@ class RunWorker:
         step = actions[0].step
         if step in ("propose", "score"):
             try:
-                together = self._propose(actions) if step == "propose" else self._score(actions)
+                with stays_alive():
+                    together = self._propose(actions) if step == "propose" else self._score(actions)
                 return list(together)
             except FATAL as error:
                 return [error] * len(actions)
@@ -338,12 +340,17 @@ class RunWorker:
 
     def _tried(self, do: Callable[[AnyAction], Values], action: AnyAction) -> Values | Exception:
         try:
-            return tuple(do(action))
+            with stays_alive():
+                return tuple(do(action))
         except Exception as error:
             return error
 
     async def call(self, action: AnyAction) -> Values:
         """Ask a part that waits for somebody."""
+        with stays_alive():
+            return await self._call(action)
+
+    async def _call(self, action: AnyAction) -> Values:
         job = action.job
         if isinstance(job, OutputsJob):
             policy = self.parts.policy
@@ -503,6 +510,9 @@ class RunWorker:
             raise PluginError(f"the policy {name} was asked for {ask.n} outputs and returned {len(outputs)}")
         limit = ask.prompt_context.task.max_tokens
         for output in outputs:
+            if not isinstance(output.text, str):
+                kind = type(output.text).__name__
+                raise PluginError(f"the policy {name} must return Outputs whose text is a str, got {kind}")
             if output.node != ask.prompt_context.node:
                 raise PluginError(f"the policy {name} returned an output of another node, {output.node}")
             if len(output.text) > limit and (tokens := self.parts.tokenizer.count(output.text)) > limit:
@@ -674,6 +684,10 @@ class RunWorker:
         assert known is not None
         with reporting():
             found = [(output, known.gold(job.source, span, output.text)) for output, span in job.outputs]
+        for _, value in found:
+            if not (value is None or (isinstance(value, int | float | np.floating) and np.isfinite(value))):
+                told = f"must be a finite number or None, got {value!r:.60}"
+                raise PluginError(f"[target] the gold of {known.name} {told}")
         return tuple(Gold(output.id, float(value)) for output, value in found if value is not None)
 
     def _workspace(self, action: AnyAction) -> Workspace:
@@ -683,7 +697,7 @@ class RunWorker:
 
 def _cause(error: Exception) -> str:
     """Return an error's kind and what it says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {in_one_line(error)}"
 
 
 def _within_budget(optimiser: str, found: Improved, truth: Measured | None, kl_budget: float) -> None:
@@ -711,6 +725,7 @@ def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:
         raise PluginError(f"the rater {name} must return Feedback, got {type(feedback).__name__}")
     if feedback.request != request.id:
         raise PluginError(f"the rater {name} answered another request than the one asked")
+    check_answer(feedback.answer, request.kind, [each.text for each in request.shown])
     if feedback.criterion != request.criterion:
         asked = f"was asked by the criterion {request.criterion!r} and answered by {feedback.criterion!r}"
         raise PluginError(f"the rater {name} {asked}: give its feedback the request's")

@@ -144,3 +144,12 @@ class Interrupted(RrmError):
     """The run was stopped by hand; the message says how to go on."""
 
     exit_code = 130
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says, in one line; an error of somebody else's may fail even at that."""
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = ""
+    return said or "it gives no reason"

@@ -125,6 +125,13 @@ class SplitSampler(Decomposer, Protocol):
         ...
 
 
+@runtime_checkable
+class RecordedRatings(Protocol):
+    """Ratings made elsewhere, which a run learns from; the questions are part of each row."""
+
+    def rated(self) -> list[Rated]: ...
+
+
 class RecordedStep(NamedTuple):
     """One step of a decomposition on record; `reads` are earlier steps' numbers, from 0, `#1` in the text the first."""
 

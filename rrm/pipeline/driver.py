@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 from anyio import CancelScope, EndOfStream, WouldBlock, move_on_after, to_thread
 
-from rrm.core.errors import BudgetError, InputError, PluginError, RrmError, SetupError, StoreError, Waiting
+from rrm.core.errors import BudgetError, InputError, PluginError, RrmError, SetupError, StoreError, Waiting, in_one_line
 from rrm.core.place import Place
 from rrm.core.values import Failure
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
@@ -234,30 +234,34 @@ class Work:
         Those that several give while the disk is busy are recorded together. An exception is recorded as a
         failure once any action of the step has succeeded.
         """
-        self._given += self._recordable(results)
+        for action, values in results:
+            if isinstance(values, Exception):
+                self._hold(action, values)
+            else:
+                self._given.append((action, values))
         batch_number = self._batches
         with CancelScope(shield=True):
             async with self._turn:
                 if batch_number == self._batches:  # else who came before recorded these as well
                     self._batches += 1
                     batch, self._given = self._given, []
-                    self._advance(await to_thread.run_sync(self._write, batch))
+                    written, refused = await to_thread.run_sync(self._write, batch)
+                    for action, error in refused:
+                        self._hold(action, error)
+                    self.proven = self.proven or any(not failed(values) for _, values in written)
+                    if self.proven and self._held:
+                        written += await to_thread.run_sync(self._write_failures, self._let_go())
+                    self._advance(written)
 
-    def _recordable(self, results: Sequence[Result]) -> list[Recorded]:
-        """Return what can go on record now; failures are held back while nothing of the step has ever succeeded."""
-        made: list[Recorded] = []
-        for action, values in results:
-            if isinstance(values, Exception):
-                self._held.append((action, values))
-                self._under_way -= 1
-            else:
-                self.proven = self.proven or not failed(values)
-                made.append((action, values))
-        if self.proven:
-            made += [(action, (failure(action, error),)) for action, error in self._held]
-            self._under_way += len(self._held)
-            self._held = []
-        return made
+    def _hold(self, action: AnyAction, error: Exception) -> None:
+        """Hold a failure back, which is the action's own only once some action of the step has succeeded."""
+        self._held.append((action, error))
+        self._under_way -= 1
+
+    def _let_go(self) -> list[tuple[AnyAction, Exception]]:
+        held, self._held = self._held, []
+        self._under_way += len(held)
+        return held
 
     def stop(self, error: BaseException | None = None) -> None:
         """Hand out nothing more; the first error given here is what the run ends with."""
@@ -286,18 +290,24 @@ class Work:
         if self._progress is not None:
             self._progress.finish()
 
-    def _write(self, batch: list[Recorded]) -> list[Recorded]:
-        """Record a batch, and in the place of values that cannot be recorded, that they cannot."""
+    def _write(self, batch: list[Recorded]) -> tuple[list[Recorded], list[tuple[AnyAction, Exception]]]:
+        """Record a batch; return what of it is on record, and the actions whose values cannot be recorded, and why."""
+        if not batch:
+            return [], []
         try:
             self._record.complete(batch)
-            return batch
+            return batch, []
         except InputError as error:
             if len(batch) > 1:
-                return [each for result in batch for each in self._write([result])]
+                each = [self._write([result]) for result in batch]
+                return [one for written, _ in each for one in written], [one for _, refused in each for one in refused]
             ((action, values),) = batch
             if failed(values):
                 raise
-            return self._write([(action, (failure(action, error),))])
+            return [], [(action, error)]
+
+    def _write_failures(self, held: Sequence[tuple[AnyAction, Exception]]) -> list[Recorded]:
+        return self._write([(action, (failure(action, error),)) for action, error in held])[0]
 
     def _advance(self, batch: list[Recorded]) -> None:
         for action, values in batch:
@@ -367,7 +377,7 @@ async def _carry_out(work: Work, executor: Executor) -> AnyResults:
 
 def failure(action: AnyAction, error: BaseException) -> Failure:
     """Say in one sentence why an action failed."""
-    cause = " ".join(str(error).split()) or "it gives no reason"
+    cause = in_one_line(error)
     cause = cause[:CAUSE_CHARS].encode(errors="replace").decode()
     _log.warning("%s %s failed for good: %s", action.step, action.slot, cause)
     return Failure(action.slot, action.step, type(error).__name__, cause)
@@ -375,7 +385,7 @@ def failure(action: AnyAction, error: BaseException) -> Failure:
 
 def _met_by_all(plan: Plan, error: Exception) -> Exception:
     """Return what a run ends with whose actions of a step all fail: the first one's error, with what to do."""
-    step, cause = plan.stage.step, " ".join(str(error).split()) or "it gives no reason"
+    step, cause = plan.stage.step, in_one_line(error)
     sentence = f"every {step} fails: {cause[:CAUSE_CHARS]}; mend that and give the same command again"
     if isinstance(error, RrmError):
         return type(error)(sentence)

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Ranking, Rating, Request
 from rrm.reward.model import nothing_to_fit
 from rrm.store.record import open_store
-from tests.toys import Growing, LengthModel, Lengths, Longer, Thirds, Words, toys
+from tests.toys import Growing, LengthModel, Lengths, Longer, Texts, Thirds, Words, toys
 
 
 def refused(out: Path, kind: type[RrmError] = PluginError, **changes: Any) -> str:
@@ -78,13 +79,84 @@ def long(outputs: list[Output]) -> list[Output]:
         (lambda outputs: None, "the policy answering must return a list of Outputs for each job, got NoneType"),
         (lambda outputs: outputs[:-1], "the policy answering was asked for 4 outputs and returned 3"),
         (long, "the policy answering returned 12 tokens where the task allows 9"),
+        (
+            lambda outputs: [replace(each, text=b"bytes") for each in outputs],
+            "the policy answering must return Outputs whose text is a str, got bytes",
+        ),
+        (lambda outputs: sys.exit(7), "it ends the program (SystemExit: 7), which no part may"),
     ],
-    ids=["texts", "a-text", "nothing", "too-few", "too-long"],
+    ids=["texts", "a-text", "nothing", "too-few", "too-long", "bytes", "exits"],
 )
 def test_a_policy_that_returns_something_else(change: Any, sentence: str, tmp_path: Path) -> None:
     said = refused(tmp_path / "run", policy=policy(Answering(change)))
     assert said.startswith(f"every propose fails: {sentence}")
     assert said.endswith("; mend that and give the same command again")
+
+
+def test_a_policy_whose_outputs_no_record_can_hold_ends_the_run(tmp_path: Path) -> None:
+    part = Answering(lambda outputs: [replace(each, text="half \ud800") for each in outputs])
+    said = refused(tmp_path / "run", InputError, policy=policy(part))
+    assert said.startswith("every propose fails: output.text cannot be recorded: ")
+
+
+def test_a_rater_that_answers_what_was_not_asked(tmp_path: Path) -> None:
+    class Labels(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            return Feedback(request.id, self.name, Label(True))
+
+    assert "label" in refused(tmp_path / "run", InputError, rater=rater(Labels(), per_node={"comparison": 2}))
+
+
+def test_an_error_that_cannot_say_what_it_is_is_told_by_its_kind(tmp_path: Path) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    class Failing(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            raise Odd
+
+    said = refused(tmp_path / "run", rater=rater(Failing()))
+    assert said.startswith("every rate fails: Odd: it gives no reason; ")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (None, "must return a list of Sources, got NoneType"),
+        ("a text", "must return a list of Sources, got str"),
+        (["a text"], "must return Sources, got str among them"),
+        ([Source(7, "One.")], "must return Sources whose title and text are a str"),  # type: ignore[arg-type]
+    ],
+)
+def test_sources_that_are_none(given: Any, sentence: str, tmp_path: Path) -> None:
+    class Odd:
+        name = "odd"
+
+        def sources(self) -> Any:
+            return given
+
+    assert refused(tmp_path / "run", target={"plugin": Odd()}) == f"[target] odd {sentence}"
+
+
+def test_sources_that_raise_are_named(tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", target={"plugin": Texts(["nowhere"])})
+    assert said == "[target] texts(nowhere) gives no sources: KeyError: 'nowhere'"
+
+
+def test_recorded_ratings_that_are_none_are_named(tmp_path: Path) -> None:
+    said = refused(tmp_path / "run", recorded=[{"plugin": Words()}])
+    assert said.startswith("[recorded.0] ") and "is no RecordedRatings (rated)" in said
+
+
+@pytest.mark.parametrize("gold", ["high", float("nan"), [1.0]], ids=str)
+def test_gold_that_is_no_number(gold: Any, tmp_path: Path) -> None:
+    class Known(Texts):
+        def gold(self, source: str, span: Span | None, text: str) -> Any:
+            return gold
+
+    said = refused(tmp_path / "run", target={"plugin": Known(["target"])})
+    assert said.startswith("[target] the gold of texts(target) must be a finite number or None, got ")
 
 
 def test_a_policy_that_answers_for_fewer_jobs_than_it_was_given(tmp_path: Path) -> None:

@@ -22,9 +22,12 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tests_plugin_sample.py").write_text(
         "def sample(a, assistant=None):\n    return a, assistant\n"
         "def fussy():\n    raise RuntimeError('not today')\n"
+        "def exits():\n    raise SystemExit('bye')\n"
+        "def wordy():\n    raise RuntimeError('two\\nlines')\n"
         "number = 3\n"
     )
     (tmp_path / "tests_plugin_broken.py").write_text("1 / 0\n")
+    (tmp_path / "tests_plugin_exits.py").write_text("import sys\nsys.exit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tests_plugin_sample", raising=False)
 
@@ -50,6 +53,37 @@ def test_arguments_that_do_not_fit_name_the_table_and_what_fits() -> None:
         make("tests_plugin_sample:fussy", {}, {}, "policy")
     with pytest.raises(PluginError, match="not something that can be called"):
         make("tests_plugin_sample:number", {}, {}, "policy")
+
+
+def test_a_part_that_ends_the_program_is_an_error() -> None:
+    with pytest.raises(PluginError, match=r"'tests_plugin_exits:A' ends the program \(SystemExit: 3\)"):
+        load("tests_plugin_exits:A")
+    with pytest.raises(PluginError, match=r"^\[policy\] tests_plugin_sample:exits ends the program"):
+        make("tests_plugin_sample:exits", {}, {}, "policy")
+    with pytest.raises(ConfigError, match=r"RuntimeError: two lines$"):
+        make("tests_plugin_sample:wordy", {}, {}, "policy")
+
+
+class Changing:
+    """A part whose name is another whenever it is asked for."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    @property
+    def name(self) -> str:
+        self._asked += 1
+        return f"changing {self._asked}"
+
+
+@pytest.mark.parametrize("name", [7, "", " "])
+def test_a_name_that_is_none_is_refused(name: object) -> None:
+    part = Scale(1.0)
+    part.name = name  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match="the `name` of a:B must be a text"):
+        named(part, "a:B", {})
+    with pytest.raises(PluginError, match="the `name` of a:B is another each time"):
+        named(Changing(), "a:B", {})
 
 
 class Scale:

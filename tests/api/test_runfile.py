@@ -124,6 +124,20 @@ def test_settings_survive_json() -> None:
             {"rater": {"plugin": "g:H", "per_node": {"label": "two"}}},
             "rater.per_node.label must be a valid integer",
         ),
+        (
+            {"rater": {"plugin": "g:H", "per_node": {"label": -1}}},
+            "rater.per_node.label must be a valid integer from 0",
+        ),
+        ({"rater": {"plugin": "g:H", "per_node": {"lable": 1}}}, "per_node: there is no kind of feedback 'lable'"),
+        ({"rater": {"plugin": "g:H", "per_node": {"label": 0}}}, "per_node and per_root ask no question"),
+        ({"rater": {"plugin": "g:H", "per_node": {}, "per_root": {"label": {"overall": 0}}}}, "ask no question"),
+        ({"rater": {"plugin": "g:H", "random_share": 1.5}}, "random_share must be less than or equal to 1, got 1.5"),
+        ({"rater": {"plugin": "g:H", "random_share": float("nan")}}, "rater.random_share must be a finite number"),
+        ({"policy": {"plugin": "e:F", "arguments": {"a": [1.0, float("inf")]}}}, r"a\[1\] must be a finite number"),
+        ({"limits": {"max_calls": -5}}, "limits.max_calls must be greater than or equal to 0, got -5"),
+        ({"growth": {"subtree_share": 3.0}}, "growth.subtree_share must be less than or equal to 1, got 3"),
+        ({"assistants": {"a": {"model": "x:Y", "attempts": 0}}}, "attempts must be greater than or equal to 1"),
+        ({"policy": {"plugin": "e:F", "outputs": 10**8}}, "policy.outputs must be less than or equal to 100000"),
         ({"limits": {"max_calls": "few"}}, "limits.max_calls must be a valid integer, got 'few'"),
         ({"rounds": 0}, "rounds must be greater than or equal to 1, got 0"),
         ({"schedule": [{}, {"times": 0}]}, r"schedule\[1\]\.times must be greater than or equal to 1, got 0"),
@@ -276,4 +290,10 @@ def test_a_run_file_is_read_with_and_without_a_byte_order_mark(tmp_path: Path, e
 def test_what_a_run_file_is_refused_for_comes_with_its_remedy(tmp_path: Path, text: bytes, said: str) -> None:
     (tmp_path / "run.toml").write_bytes(text)
     with pytest.raises(ConfigError, match=said):
+        read_run_file(tmp_path / "run.toml")
+
+
+def test_a_run_file_that_nests_too_deeply_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("a = " + "[" * 5_000 + "]" * 5_000)
+    with pytest.raises(ConfigError, match=r"run\.toml nests too deeply"):
         read_run_file(tmp_path / "run.toml")
