@@ -3,7 +3,7 @@
     --parts planted,chapters    only these of: exact, speed, planted, chapters, books, solutions
     --seeds 11,12,13            others than the default's; none is one that a test uses
     --novels FOLDER             novels as in $RRM_DATA/novels, for chapters and speed
-    --language-model 5          SmolLM2 finds chapters, too, in so many of the shortest novels, a minute each
+    --language-model 3          SmolLM2 finds chapters, too, in so many of the shortest novels, minutes each
     --json FILE                 a row for every figure: part, name, value, low, high, n, pass_line, passed
 
 Intervals are 95 % bootstrap intervals over texts or novels. Times are CPU seconds of one thread, the least of three.
@@ -368,7 +368,6 @@ def _book_run(name: str, seed: int, count: int, minutes: float) -> dict[str, Any
         run["splits"] = {"plugin": "decomposers.learn_cuts:FromScores", "rater": judge, "kl_budget": 8.0}
     elif name == "from outcomes":
         run["train"]["trees"] = 3
-        run["decomposer"]["arguments"] = {**shape, "temperature": 1.0}
         run["splits"] = {"plugin": "decomposers.learn_cuts:FromOutcomes", "kl_budget": 8.0}
     else:
         run["decomposer"]["plugin"] = "decomposers.chunks:Chunks"
@@ -391,7 +390,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", default="11,12,13")
     parser.add_argument("--novels", type=Path, default=DATA / "novels")
-    parser.add_argument("--language-model", type=int, default=5, metavar="NOVELS")
+    parser.add_argument("--language-model", type=int, default=3, metavar="NOVELS")
     parser.add_argument("--parts", default="exact,speed,planted,chapters,books,solutions")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -247,8 +247,8 @@ class FromOutcomes(_Saved):
 
     A tree is worth `root` times its composed acceptance, `agreement` times its raters' agreement at leaves (the mean
     of the source's others where that is unknown), less `minutes` times what a leaf takes them. A round is one step of
-    natural gradient (`improved_by`), as long as the budget is from the anchor. Draw trees that differ: the
-    segmenter's temperature is 1, and `train.trees` is 2 or more.
+    natural gradient (`improved_by`), as long as the budget is from the anchor. The run draws `train.trees` trees, 2 or
+    more, of each training source at temperature 1; targets are split as the segmenter splits by itself.
     """
 
     root: float = 1.0

@@ -375,6 +375,10 @@ class RunWorker:
 
     def _decompose(self, action: AnyAction) -> tuple[TaskGraph]:
         job: DecomposeJob = action.job
+        if job.drawn:
+            sampler = self.splitter(job.decomposer)
+            [tree] = sampler.draw(job.source, 1, job.seed)
+            return (checked_graph(sampler.name, tree),)
         part = self.parts.decomposer if job.decomposer is None else self.splitter(job.decomposer)
         if isinstance(part, Decomposer):
             return (checked_graph(part.name, part.decompose(job.source, job.seed)),)

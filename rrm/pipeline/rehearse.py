@@ -183,8 +183,15 @@ class StandIns:
         """Split for real, once for all rounds: equal seeds give equal trees."""
         key = job.source.id, job.seed
         if key not in self._trees:
-            self._trees[key] = checked_graph(self.decomposer.name, self.decomposer.decompose(job.source, job.seed))
+            self._trees[key] = checked_graph(self.decomposer.name, self._split(job))
         return self._trees[key]
+
+    def _split(self, job: DecomposeJob) -> TaskGraph:
+        if not job.drawn:
+            return self.decomposer.decompose(job.source, job.seed)
+        assert isinstance(self.decomposer, SplitSampler)
+        [tree] = self.decomposer.draw(job.source, 1, job.seed)
+        return tree
 
     def _drawn(self, job: DrawJob) -> tuple[Output, ...]:
         """Draw trees for real, with the run's own decomposer."""

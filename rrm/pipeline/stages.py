@@ -41,12 +41,13 @@ from rrm.pipeline.plan import Action, Done, Stage
 class DecomposeJob:
     """Split a source's task: into a closed graph, or into the first node of one that grows.
 
-    With the run's decomposer, or what was made of it.
+    With the run's decomposer, or what was made of it. A `drawn` tree is a sample of the decomposer's distribution.
     """
 
     source: Source
     seed: int
     decomposer: Improvement | None = None
+    drawn: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,10 +268,14 @@ def decompose(
     decomposer: str,
     seed: int,
     improved: Improvement | None = None,
+    drawn: Collection[str] = (),
 ) -> Stage[DecomposeJob, TaskGraph]:
-    """Split each source as many times as asked, each tree from a seed of its own; `decomposer` names who splits."""
+    """Split each source as many times as asked, each tree from a seed of its own; `decomposer` names who splits.
+
+    Trees of the sources in `drawn`, by id, are samples of the decomposer's distribution.
+    """
     jobs = {
-        f"{source.id}/{number}": DecomposeJob(source, tree_seed(seed, source.id, number), improved)
+        f"{source.id}/{number}": DecomposeJob(source, tree_seed(seed, source.id, number), improved, source.id in drawn)
         for source, trees in sources
         for number in range(trees)
     }
@@ -278,7 +283,8 @@ def decompose(
 
     def make(slot: str, _: Mapping[str, Done[DecomposeJob, TaskGraph]]) -> Action[DecomposeJob]:
         job = jobs[slot]
-        return _action("decompose", _level(place), slot, job, job.source.id, job.seed, decomposer, at=place)
+        about = (job.source.id, job.seed, decomposer, *(["drawn"] if job.drawn else []))
+        return _action("decompose", _level(place), slot, job, *about, at=place)
 
     return Stage("decompose", place, tuple(jobs), make)
 

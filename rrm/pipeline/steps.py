@@ -79,7 +79,8 @@ class Improving:
 class Splitting:
     """How the decomposer is improved after a round: `rater` compares `candidates` trees of each training source.
 
-    Without a `rater` it is improved by what came of the round's own trees, and nothing else counts but the budget.
+    Without a `rater` it is improved by what came of the round's own trees, and nothing else counts but the budget: the
+    trees of training sources are then drawn, those of targets are not.
     `ratings` are the questions of each kind about a source's trees in a round; `learner` fits the reward model of
     trees, and `optimiser` improves the decomposer within `kl_budget` nats a cut of the run's first. `repeats` says
     whether the rater may be asked again what it has answered, `rates` what its time comes to.
@@ -313,7 +314,10 @@ def grow(run: Run) -> Step[Run]:
     plan = run.plan
     improved = run.splits.decomposer
     name = improved.policy if improved else plan.decomposer
-    split = yield from carried_out(stages.decompose(run.number, (*plan.train, *plan.target), name, plan.seed, improved))
+    by_outcome = plan.splits is not None and plan.splits.rater is None  # which is learned from trees that differ
+    drawn = {source.id for source, _ in plan.train} if by_outcome else set()
+    every = (*plan.train, *plan.target)
+    split = yield from carried_out(stages.decompose(run.number, every, name, plan.seed, improved, drawn))
     trees = {slot: done.values[0] for slot, done in split.items() if done.values}
     growing = State().failed(split)
     sources = {source.id: source for source, _ in (*plan.train, *plan.target)}

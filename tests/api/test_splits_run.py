@@ -10,13 +10,16 @@ import pytest
 import rrm
 from decomposers.learn_cuts import FromOutcomes
 from decomposers.segmenter import Segmenter
+from rrm.api.recorded import recorded_trees
 from rrm.core.errors import ConfigError, PluginError
 from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import TreeOutcome
 from rrm.core.splits import read_outline
+from rrm.core.task import Span
 from rrm.core.values import Composed, Fitted, Improvement, Output, Rated
 from rrm.feedback.minutes import minutes_of_raters
+from rrm.pipeline.stages import tree_seed
 from rrm.store.record import SqlStore, open_store
 from tests.toys import TOYS
 
@@ -187,7 +190,6 @@ def test_people_compare_decompositions_at_the_desk_while_others_rate_the_outputs
 OUTCOMES: dict[str, Any] = {
     **RUN,
     "train": {**RUN["train"], "trees": 3},
-    "decomposer": {**RUN["decomposer"], "arguments": {**RUN["decomposer"]["arguments"], "temperature": 1.0}},
     "splits": {"plugin": "decomposers.learn_cuts:FromOutcomes", "kl_budget": 3.0},
 }
 
@@ -200,6 +202,28 @@ class Noting(FromOutcomes):
     def improve_by_outcomes(self, sampler: Any, anchor: Any, outcomes: Any, *rest: Any) -> Any:
         type(self).seen = tuple(outcomes)
         return super().improve_by_outcomes(sampler, anchor, outcomes, *rest)
+
+
+def spans(graph: TaskGraph) -> set[tuple[int, Span | None]]:
+    return {(graph.depth(node), graph.task(node).span) for node in graph}
+
+
+def test_by_outcome_trees_of_training_sources_are_drawn_and_targets_get_the_best_cut(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "rounds": 1})
+    segmenter = Segmenter(leaf_tokens=60, fan_in=(6,), max_tokens=(9,))
+    with open_store(tmp_path / "run", "read") as record:
+        trees = recorded_trees(record).trees
+    assert Counter(tree.role for tree in trees) == {"train": 15, "target": 1}
+    drawn_otherwise = 0
+    for tree in trees:
+        best = spans(segmenter.decompose(tree.source, 0))
+        if tree.role == "target":
+            assert spans(tree.graph) == best
+        else:
+            [drawn] = segmenter.draw(tree.source, 1, tree_seed(0, tree.source.id, tree.number))
+            assert spans(tree.graph) == spans(drawn)
+            drawn_otherwise += spans(drawn) != best
+    assert drawn_otherwise > 5
 
 
 def test_a_decomposer_learns_from_what_came_of_its_trees(tmp_path: Path) -> None:
@@ -229,7 +253,8 @@ def test_a_decomposer_learns_from_what_came_of_its_trees(tmp_path: Path) -> None
 
 
 def test_trees_that_do_not_differ_teach_nothing_and_that_is_said(tmp_path: Path) -> None:
-    report = rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "decomposer": RUN["decomposer"]})
+    alike = {**RUN["decomposer"], "arguments": {**RUN["decomposer"]["arguments"], "leaf_tokens": 10_000}}
+    report = rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "decomposer": alike})
     assert any("no training source had two trees that differ" in warning for warning in report.warnings)
     with pytest.raises(ConfigError, match=r"train\.trees = 2 or more"):
         rrm.run(out=tmp_path / "one", quiet=True, **{**OUTCOMES, "train": RUN["train"]})
