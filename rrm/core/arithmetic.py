@@ -24,10 +24,11 @@ _MOST_BITS = 8192  # of a numerator or denominator
 
 _SIGNS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "∙": "*", "−": "-", "–": "-", "÷": "/", "∕": "/", "⁄": "/"})
 _BRACKETS = str.maketrans("[]{}", "()()")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")  # 0,500 is a half to some: no thousands
 _TIMES = re.compile(r"(?<=[\d)%])(?<!\b0)\s*[xX]\s*(?=[\d(.])")  # 0x10 is no product
 _VULGAR = re.compile(r"(\d+)?\s*([¼-¾⅐-⅞])")
-_PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+|\))\s*%(?!\s*[\d(.])")
+_PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*%(?!\s*[\d(.])")
+_PERCENT_OF_ALL = re.compile(r"\)\s*%(?!\s*[\d(.])")
 _CURRENCY = re.compile(r"[$€£](?=\s*[\d.(-])")
 _ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _FOREIGN = re.compile(r"[^\d\s.+\-*/()]")
@@ -61,7 +62,7 @@ def _plain(expression: str) -> str:
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _CURRENCY.sub("", text)
     text = _VULGAR.sub(_vulgar, text)
-    text = _PERCENT.sub(r"\1*(1/100)" if ")" in text else r"(\1/100)", text)
+    text = _percent_of_all(_PERCENT.sub(r"(\1/100)", text))
     text = _TIMES.sub("*", text).replace("^", "**")
     text = " ".join(_ZEROS.sub("", text).split())
     if not text:
@@ -74,6 +75,17 @@ def _plain(expression: str) -> str:
 def _vulgar(match: re.Match[str]) -> str:
     part = Fraction(unicodedata.numeric(match[2])).limit_denominator(10)
     return f"({match[1] or 0}+{part.numerator}/{part.denominator})"
+
+
+def _percent_of_all(text: str) -> str:
+    """Return a text in which what stands in parentheses before a `%` is divided by 100 before all else is done."""
+    while found := _PERCENT_OF_ALL.search(text):
+        at, still_open = found.start(), 1
+        while at > 0 and still_open:
+            at -= 1
+            still_open += (text[at] == ")") - (text[at] == "(")
+        text = f"{text[:at]}({text[at : found.start() + 1]}/100){text[found.end() :]}"
+    return text
 
 
 def _depth(text: str) -> int:
