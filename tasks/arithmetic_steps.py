@@ -39,12 +39,14 @@ def calculations(solution: str) -> list[Calculation]:
 def checked(expression: str, result: str) -> Calculation:
     """Return a calculation with its formal check: the result is the value, as exactly as it is written.
 
-    `1.67` stands for 5/3 (half a unit of the last digit), `1.6666666666666665` too (a relative error of 1e-9).
+    `1.67` and `166.7%` stand for 5/3 (half a unit of the last digit), `1.6666666666666665` too (a relative error of
+    1e-9).
     """
     value, exact = _value(result), _value(expression)
     holds = None
     if value is not None and exact is not None:
         digits = len(re.sub(r"[^\d.]", "", result).partition(".")[2])
+        digits += 2 * (digits > 0 and "%" in result)
         holds = abs(exact - value) <= max(
             Fraction(int(digits > 0), 2 * 10**digits), _CLOSE * max(Fraction(1), abs(exact))
         )
@@ -61,6 +63,12 @@ def final_number(text: str) -> Fraction | None:
     """Return the last number in a text, which an answer to a word problem gives; None where there is none."""
     found = numbers(text)
     return found[-1] if found else None
+
+
+def percent_last(text: str) -> bool:
+    """Return whether the last number in a text is written as a percentage."""
+    found = _NUMBER.findall(text)
+    return bool(found) and found[-1].endswith("%")
 
 
 def label(steps: Sequence[Calculation], human: Sequence[Calculation]) -> list[bool]:

@@ -17,7 +17,7 @@ from rrm.core.task import Source, Span
 from rrm.core.text import words
 from rrm.core.values import Comparison, Feedback, Label, Request
 from rrm.files.folders import Folders
-from tasks.arithmetic_steps import calculations, final_number
+from tasks.arithmetic_steps import calculations, final_number, percent_last
 from tasks.recorded_rows import Question, read_questions
 
 _YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
@@ -62,8 +62,8 @@ class Questions:
     def gold(self, source: str, span: Span | None, text: str) -> float | None:
         """Return how right a text is as the answer to a whole question; None for parts, and where nobody knows.
 
-        A yes or no and a number are right or wrong; other answers get the F1 of their words (as SQuAD, Rajpurkar et
-        al. 2016, arXiv:1606.05250). Raises InputError for an unknown source.
+        A yes or no and a number are right or wrong (`20%` is right where 20 is on record); other answers get the F1
+        of their words (as SQuAD, Rajpurkar et al. 2016, arXiv:1606.05250). Raises InputError for an unknown source.
         """
         if source not in self._by_id:
             raise InputError(f"{self.name} has no source with the id {source!r}")
@@ -145,7 +145,8 @@ def credit(question: Question, text: str) -> float:
         return float(yes_or_no(text) == question.answer)
     if question.kind == "number":
         said, right = final_number(text), final_number(question.answer)
-        return float(said is not None and said == right)
+        as_percent = None if said is None or "%" in question.answer or not percent_last(text) else 100 * said
+        return float(said is not None and right in (said, as_percent))
     return _f1(text, question.answer)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from rrm.core.errors import InputError
 from rrm.core.protocols import RecordedStep
 from rrm.files.folders import Folders
-from tasks.arithmetic_steps import calculations
+from tasks.arithmetic_steps import calculations, final_number
 
 Kind = Literal["yes or no", "number", "words", "none"]
 """What an answer is: yes or no, a number, words of any kind, or not known."""
@@ -60,7 +60,7 @@ def json_rows(path: Path) -> list[Mapping[str, Any]]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]  # U+2028 in a text ends no line
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(f"{path}: not JSON lines in UTF-8, plain or gzipped: {error}") from error
 
@@ -70,15 +70,26 @@ def _question(row: Mapping[str, Any]) -> Question:
     if not text:
         raise ValueError("the question is empty")
     if "hypothesis" in row:
-        return Question(text, "words", row["answer"], tuple(row["leaves"].values()), _proof(row))
+        return Question(text, "words", _told(row), tuple(row["leaves"].values()), _proof(row))
     if "solution" in row:
+        if final_number(_told(row)) is None:
+            raise ValueError(f"the answer {row['answer']!r} holds no number")
         return Question(text, "number", row["answer"], (), _asked(row))
     steps = tuple(RecordedStep(step["text"].strip(), tuple(step["deps"])) for step in row["steps"])
     if isinstance(row.get("answer"), bool):
+        if not isinstance(row["facts"], list):
+            raise TypeError(f"`facts` must be a list of texts, got {row['facts']!r}")
         return Question(text, "yes or no", "yes" if row["answer"] else "no", tuple(row["facts"]), steps)
     if "answer" in row:
         raise ValueError(f"the answer {row['answer']!r} is neither true nor false, and there is no `solution`")
     return Question(text, "none", "", (), steps)
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """Return a row's answer; raise TypeError where it is no text."""
+    if not isinstance(row["answer"], str):
+        raise TypeError(f"`answer` must be a text, got {row['answer']!r}")
+    return row["answer"]
 
 
 def _proof(row: Mapping[str, Any]) -> tuple[RecordedStep, ...]:

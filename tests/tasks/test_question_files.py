@@ -96,6 +96,41 @@ def test_a_row_of_no_known_form_is_refused_by_file_and_row(tmp_path: Path, row: 
         _ = Questions((str(path),)).questions
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({**SUM, "answer": 1200}, "`answer` must be a text, got 1200"),
+        ({**SUM, "answer": "a dozen"}, "the answer 'a dozen' holds no number"),
+        ({**PROOF, "answer": None}, "`answer` must be a text, got None"),
+        ({**STRATEGY, "facts": "A fox is large."}, "`facts` must be a list of texts"),
+    ],
+)
+def test_an_answer_or_facts_of_another_type_are_refused_by_file_and_row(
+    tmp_path: Path, row: dict[str, Any], reason: str
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(json.dumps(BREAK) + "\n" + json.dumps(row))
+    with pytest.raises(InputError, match=rf"bad\.jsonl, row 2: .*{reason}"):
+        _ = Questions((str(path),)).questions
+
+
+def test_a_line_separator_within_a_text_ends_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {**BREAK, "question": "Balls.\u2028How many\x85are red?"}
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(BREAK), encoding="utf-8", newline="")
+    assert [each.text for each in Questions((str(path),)).questions] == ["Balls. How many are red?", "flights to x"]
+
+
+def test_a_percentage_is_right_where_its_number_is_on_record(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    share = {"question": "What percentage?", "answer": "60", "solution": "<<3/5*100=60>>60"}
+    path.write_text("\n".join(json.dumps(each) for each in (share, {**share, "question": "Part?", "answer": "60%"})))
+    found = Questions((str(path),))
+    number, percent = (source.id for source in found.sources())
+    assert [found.gold(number, None, text) for text in ("60", "60%", "0.6", "6%")] == [1, 1, 0, 0]
+    assert [found.gold(percent, None, text) for text in ("60%", "0.6", "60")] == [1, 1, 0]
+
+
 def test_questions_are_drawn_from_the_seed(rows: str) -> None:
     one, other = Questions((rows,), count=2, seed=1), Questions((rows,), count=2, seed=1)
     assert one.sources() == other.sources() and one.name == other.name and len(one.sources()) == 2
@@ -137,6 +172,9 @@ def test_an_answer_key_rates_whole_answers_and_with_arithmetic_steps_by_the_form
         ("5/2", "2", False),
         ("1,000*3", "$3,000", True),
         ("20%*50", "10", True),
+        ("1/3", "33.3%", True),
+        ("1/3", "36.3%", False),
+        ("1/3", "33%", False),
         ("3*x", "12", None),
         ("5*2/5", "2.0=2.0", None),
         ("1/0", "0", None),
