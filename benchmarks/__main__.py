@@ -7,6 +7,7 @@ NAMES = (
     "imports",
     "demo",
     "driver",
+    "scale",
     "novel",
     "doors",
     "targets",
