@@ -13,7 +13,7 @@ import numpy as np
 from decomposers.chunks import INSTRUCTION, LEAF_INSTRUCTION, by_height, gaps, kept, token_ends, tokens_in
 from decomposers.prompts import json_object, note_of, shown_units, units_of
 from rrm.backbone.tokens import load_tokenizer
-from rrm.core.errors import ConfigError, MalformedAnswerError, ProposalError, RrmError
+from rrm.core.errors import ConfigError, MalformedAnswerError, NoAnswerError, ProposalError, RrmError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.protocols import Assistant, Prompt
@@ -152,7 +152,7 @@ class LanguageModelDecomposer:
                 reply = read(await self.assistant.ask(prompt), structured=True)
                 proposal = self._read(reply.text, source, span, units, may_be_leaf, ends)
                 graph.check(node, proposal)
-            except (MalformedAnswerError, ProposalError) as refusal:
+            except (MalformedAnswerError, NoAnswerError, ProposalError) as refusal:
                 refused.append(str(refusal))
             else:
                 return _Decision(tuple(refused), proposal)

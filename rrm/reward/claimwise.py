@@ -343,6 +343,8 @@ def fit(
 
     How much the model `below`, that of the place's level, has a say beside it is fitted to the ratings of that level.
 
+    Where no view holds any text (questions without a source), nothing is covered and all claims rest on nothing.
+
     Raises InputError without an answer that tells outputs apart.
     """
     told = tabulate([row for row in rated if row.feedback.criterion == OVERALL])
@@ -352,7 +354,8 @@ def fit(
     reader = _Reader(encoder)
     texts = list(_by_view(told).values())
     read = [reader(view, [told.items[at].text for at in places]) for view, places in texts]
-    basis = Basis.of(np.concatenate([each.vectors for each in read if len(each.vectors)]), config.components)
+    vectors = [each.vectors for each in read if len(each.vectors)]
+    basis = Basis.of(np.concatenate(vectors or [np.zeros((1, encoder.dimensions))]), config.components)
     blocks = _alike(read)
     tables = [Table.of([read[at] for at in block], basis) for block in blocks]
     row_of = {item: row for row, item in enumerate(item for block in blocks for at in block for item in texts[at][1])}

@@ -9,7 +9,7 @@ import pytest
 
 from decomposers.language_model import LanguageModelDecomposer
 from rrm.backbone.tokens import load_tokenizer
-from rrm.core.errors import AssistantError, BudgetError, ConfigError, InputError, MalformedAnswerError
+from rrm.core.errors import AssistantError, BudgetError, ConfigError, InputError, MalformedAnswerError, NoAnswerError
 from rrm.core.graph import TaskGraph
 from rrm.core.protocols import Assistant, AsyncDecomposer, Prompt, Reply
 from rrm.core.task import Source, Span
@@ -164,12 +164,13 @@ async def test_after_the_last_retry_a_long_text_is_halved_and_a_short_one_is_a_l
     assert [text[:7] for text in leaves(graph, source)] == ["Scene 0", "Scene 2"]
 
 
-async def test_a_malformed_answer_found_by_the_assistant_itself_counts_as_refused() -> None:
+@pytest.mark.parametrize("error", [MalformedAnswerError("not JSON after three tries"), NoAnswerError("it is empty")])
+async def test_no_answer_or_none_that_can_be_read_counts_as_refused(error: AssistantError) -> None:
     def fail(_: Prompt) -> str:
-        raise MalformedAnswerError("not JSON after three tries")
+        raise error
 
     graph = await decomposer(fail, max_retries=0).decompose_async(book(3), 0)
-    assert {refusal.reason for refusal in graph.refusals} == {"not JSON after three tries"}
+    assert {refusal.reason for refusal in graph.refusals} == {str(error)}
     assert not graph.open
 
 

@@ -166,6 +166,16 @@ def test_outputs_of_nothing_of_one_endless_sentence_and_of_a_thousand_claims_are
     assert np.isfinite(model.predict([nothing])[0].rewards[OVERALL]).all()
 
 
+def test_views_without_any_text_are_fitted_and_scored() -> None:
+    """Of questions that nothing is read for, and that no parts answer."""
+    bare = View("Tell.", (), 60)
+    without = [replace(row, request=replace(row.request, view=bare)) for row in rows(sources=4, each=6)]
+    fitted = fit(without, Vectors(), SMALL, 3, PLACE)
+    for view in (bare, group("new").view):
+        [said] = fitted.predict([Group("new", PLACE, view, true_and_false())])
+        assert np.isfinite(said.rewards[OVERALL]).all()
+
+
 def test_equal_fits_are_equal_and_files_give_the_model_back(model: ClaimModel, tmp_path: Path) -> None:
     again = fit(rows(), Vectors(), SMALL, 3, PLACE)
     assert again.digest == model.digest == model.save(tmp_path)
