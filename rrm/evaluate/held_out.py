@@ -28,9 +28,10 @@ class Predicted(NamedTuple):
 def held_out(rated: Sequence[Rated], model: RewardModel) -> list[Predicted]:
     """Predict each answer without having been fitted on its source; calibrated without it, too.
 
-    Comparisons give one row, rankings one for each pair that they decide directly, labels and ratings one where
-    the model is anchored. Answers about sources that every member has seen give none: with a
-    single source nothing can be held out (a split within a source is another, weaker claim).
+    Each is predicted by the head of its own criterion, where the model has one. Comparisons give one row, rankings
+    one for each pair that they decide directly, labels and ratings one where the model is anchored. Answers about
+    sources that every member has seen give none: with a single source nothing can be held out (a split within a
+    source is another, weaker claim).
     """
     usable = [row for row in rated if model.holds_out(row.request.source)]
     said = model.predict([row.request.group for row in usable])
@@ -38,7 +39,9 @@ def held_out(rated: Sequence[Rated], model: RewardModel) -> list[Predicted]:
 
 
 def _predict(row: Rated, said: Prediction, model: RewardModel) -> list[Predicted]:
-    answer, source, reward = row.feedback.answer, row.request.source, said.rewards[OVERALL]
+    answer, source = row.feedback.answer, row.request.source
+    criterion = row.feedback.criterion if row.feedback.criterion in said.rewards else OVERALL
+    reward = said.rewards[criterion]
 
     def better(first: int, second: int, outcome: int | None) -> Predicted:
         probability = float(expit(reward[:, first] - reward[:, second]).mean())
@@ -51,5 +54,5 @@ def _predict(row: Rated, said: Prediction, model: RewardModel) -> list[Predicted
         return [better(low, high, int(pair[0] == low)) for low, high, pair in pairs]
     if (good := answer.accepted) is not None and model.anchored:
         outcome = None if good == 0.5 else int(good)
-        return [Predicted(source, answer.kind, float(said.acceptance[OVERALL][:, 0].mean()), outcome, (0, 0), row)]
+        return [Predicted(source, answer.kind, float(said.acceptance[criterion][:, 0].mean()), outcome, (0, 0), row)]
     return []

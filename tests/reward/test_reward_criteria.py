@@ -1,5 +1,6 @@
 """A head a criterion: which ratings each is fitted to, and where it begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 from reward_problems import WordEncoder, rate, rate_length
+from scipy.special import expit
 
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import Ratings, Train
-from rrm.core.values import Feedback, Passage, Rated, Rating, Request, Shown, View
+from rrm.core.values import (
+    OVERALL,
+    Comparison,
+    Feedback,
+    Group,
+    Passage,
+    Prediction,
+    Rated,
+    Rating,
+    Request,
+    Shown,
+    View,
+)
+from rrm.evaluate.held_out import held_out
 from rrm.reward.criteria import ByCriterion, CriteriaModel
 from rrm.reward.features import FeatureReader
 from rrm.reward.frozen import Frozen
@@ -92,3 +107,24 @@ def test_a_criterion_that_says_otherwise_leaves_the_overall_head(tmp_path: Path)
     alone = Words().fit(Ratings(Train, tuple(own)), Start(), Place(), 0, Workspace(tmp_path))
     assert accuracy(both, "length", fresh) > accuracy(both, "overall", fresh) + 0.04
     assert accuracy(both, "length", fresh) > accuracy(alone, "overall", fresh) - 0.04
+
+
+@dataclass(frozen=True)
+class Prefers:
+    """A model that gives the first of two outputs a reward of its own, and the other none; only what is asked of it."""
+
+    first: float
+
+    def holds_out(self, source: str) -> bool:
+        return True
+
+    def predict(self, groups: Sequence[Group]) -> list[Prediction]:
+        said = np.array([[self.first, 0.0]])
+        return [Prediction({OVERALL: said}, {OVERALL: expit(said)}) for _ in groups]
+
+
+def test_answers_held_out_are_predicted_by_the_head_of_their_criterion() -> None:
+    model = CriteriaModel({OVERALL: Prefers(2.0), "length": Prefers(-2.0)})  # type: ignore[dict-item]
+    row = next(each for each in rate_length(1, 1, seed=0) if isinstance(each.feedback.answer, Comparison))
+    rows = [row, *said_by("length", [row]), *said_by("unknown", [row])]
+    assert [round(each.probability, 4) for each in held_out(rows, model)] == [0.8808, 0.1192, 0.8808]
