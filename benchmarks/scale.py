@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import anyio
 
+from benchmarks.driver import AtOnce
 from decomposers.chunks import Chunks
 from rrm.api.runfile import RunFile, read_run_file
 from rrm.api.runs import recursion_of
@@ -193,29 +194,17 @@ def measure_run(place: Path, words: int, dtype: str, threads: int) -> list[Row]:
 
 
 @dataclass(eq=False)
-class AtOnce:
+class StoodIn(AtOnce):
     """A worker whose stand-ins answer at once; `seconds` is what they took of the processor."""
 
     answer: StandIns
     seconds: float = field(default=0.0, init=False)
-
-    def limit(self, step: str) -> int:
-        return 0
-
-    def gains(self, step: str) -> bool:
-        return False
-
-    def vital(self, step: str) -> bool:
-        return False
 
     def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
         began = time.thread_time()
         made: list[Values | Exception] = [self.answer(action) for action in actions]
         self.seconds += time.thread_time() - began
         return made
-
-    async def call(self, action: AnyAction) -> Values:
-        raise NotImplementedError("nothing waits here")
 
 
 def measure_driver(place: Path, nodes: int) -> list[Row]:
@@ -229,7 +218,7 @@ def measure_driver(place: Path, nodes: int) -> list[Row]:
     took = []
     for _ in ("driven", "resumed"):
         with open_store(place / f"driven-{nodes}") as record:
-            worker = AtOnce(StandIns(plan, decomposer, USUAL))
+            worker = StoodIn(StandIns(plan, decomposer, USUAL))
             began = time.process_time()
             outcome = anyio.run(drive, recursion(plan), Local(worker), record)
             took.append(time.process_time() - began - worker.seconds)

@@ -128,6 +128,20 @@ class Chain:
                 waiting.extend(chain.below)
                 yield chain
 
+    def steps(self) -> Iterator[tuple[int, "Chain | Quote"]]:
+        """Yield what it rests on with its depth, from 1, each claim before what that rests on, and each once."""
+        told: set[tuple[str, int]] = set()
+        waiting = [(0, self)]
+        while waiting:
+            depth, chain = waiting.pop()
+            if (chain.output, chain.claim) in told:
+                continue
+            told.add((chain.output, chain.claim))
+            if depth:
+                yield depth, chain
+            yield from ((depth + 1, quote) for quote in chain.quotes)
+            waiting.extend((depth + 1, below) for below in reversed(chain.below))
+
     def reaches(self) -> tuple[Quote, ...]:
         """Return all pieces of the source that it comes to rest on, in their order, none twice."""
         return tuple(sorted({quote for chain in self.walk() for quote in chain.quotes}))

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rrm.core.claims import Chain
+from rrm.core.claims import Chain, Quote
 from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
 from rrm.report.plots import chosen_at, root_candidates
 
@@ -325,16 +325,9 @@ def _worst(chain: Chain, nodes: dict[str, NodeReport], root: str) -> Worst | Non
 
 
 def _steps(chain: Chain, nodes: dict[str, NodeReport], anchors: dict[str, str], limits: Limits) -> Iterator[Step]:
-    told: set[tuple[str, int]] = set()
-    waiting = [(0, chain)]
-    while waiting:
-        depth, each = waiting.pop()
-        if (each.output, each.claim) in told:
-            continue
-        told.add((each.output, each.claim))
-        if depth:
-            node = nodes.get(each.node)
-            yield Step(depth, excerpt(each.text, limits.other), each, node, anchors.get(each.node, ""))
-        for quote in each.quotes:
-            yield Step(depth + 1, excerpt(quote.text, limits.other), None, None, "")
-        waiting.extend((depth + 1, below) for below in reversed(each.below))
+    for depth, each in chain.steps():
+        text = excerpt(each.text, limits.other)
+        if isinstance(each, Quote):
+            yield Step(depth, text, None, None, "")
+        else:
+            yield Step(depth, text, each, nodes.get(each.node), anchors.get(each.node, ""))

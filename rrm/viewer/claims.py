@@ -34,17 +34,11 @@ def _claim(chain: Chain) -> dict[str, Any]:
 
 
 def _steps(chain: Chain, source: str, link: Link) -> Iterator[dict[str, Any]]:
-    told: set[tuple[str, int]] = set()
-    waiting = [(0, chain)]
-    while waiting:
-        depth, each = waiting.pop()
-        if (each.output, each.claim) in told:
-            continue
-        told.add((each.output, each.claim))
-        if depth:
+    for depth, each in chain.steps():
+        if isinstance(each, Quote):
+            yield _quote(depth, each, source)
+        else:
             yield {"depth": depth, "node": link(each.node), **_claim(each)}
-        yield from (_quote(depth + 1, quote, source) for quote in each.quotes)
-        waiting.extend((depth + 1, below) for below in reversed(each.below))
 
 
 def _quote(depth: int, quote: Quote, source: str) -> dict[str, Any]:
