@@ -39,11 +39,10 @@ OnText = Callable[[int, str], None]
 
 
 class Chat(NamedTuple):
-    """A system text, which may be empty, what the user says, and what the reply is made to begin with."""
+    """A system text, which may be empty, and what the user says."""
 
     system: str
     user: str
-    opening: str = ""
 
 
 class Ask(NamedTuple):
@@ -119,13 +118,13 @@ class Writer:
         apart, so that no text can end its turn.
         """
         system, user = self._plain(chat.system), self._plain(chat.user)
-        opening, joined = self._plain(chat.opening), "\n\n".join(filter(None, (system, user)))
+        joined = "\n\n".join(filter(None, (system, user)))
         if not self.tokenizer.chat_template:
-            return f"{joined}\n\n{opening}"
+            return f"{joined}\n\n"
         if system and self._takes_system:
             turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-            return self._templated(turns) + opening
-        return self._templated([{"role": "user", "content": joined}]) + opening
+            return self._templated(turns)
+        return self._templated([{"role": "user", "content": joined}])
 
     def sample(self, asks: Sequence[Ask], on_text: OnText | None = None) -> list[list[Sample]]:
         """Return for each chat its samples, in one batch, or in several where memory does not suffice.
@@ -255,11 +254,9 @@ class Writer:
             ) from error
 
     def prompt_ids(self, chat: Chat) -> list[int]:
-        """Return the tokens of a chat as the model was taught to read it, and behind them those of its opening."""
+        """Return the tokens of a chat as the model was taught to read it."""
         bare = not self.tokenizer.chat_template  # a template brings its own tokens to begin with
-        ids = list(self.tokenizer(self.prompt(chat._replace(opening="")), add_special_tokens=bare)["input_ids"])
-        opening = self.tokenizer(self._plain(chat.opening), add_special_tokens=False)["input_ids"]
-        return [*ids, *opening] if chat.opening else ids
+        return list(self.tokenizer(self.prompt(chat), add_special_tokens=bare)["input_ids"])
 
     def _sample(self, tokens: list[int], log_probs: list[float], prompt_tokens: int) -> Sample:
         ended = bool(tokens) and tokens[-1] in self._ends

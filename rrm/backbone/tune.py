@@ -151,10 +151,11 @@ def fit(
 ) -> int:
     """Make the weighted negative log-likelihood of rows small by AdamW; return how many steps were taken.
 
-    Rows are read in random order, all of them before any again. `stop` is asked after each step, and ends it. Raises
-    InputError without a row of positive weight, and where the loss is no number.
+    Rows are read in random order, all of them before any again; those that are equal are one row of their weights' sum.
+    `stop` is asked after each step, and ends it. Raises InputError without a row of positive weight, and where the loss
+    is no number.
     """
-    rows = [row for row in rows if row.weight > 0]
+    rows = [row for row in _distinct(rows) if row.weight > 0]
     if not rows:
         raise InputError("there is nothing to learn: no reply has a weight above 0")
     weights = np.array([row.weight for row in rows])
@@ -179,6 +180,15 @@ def fit(
         if stop(step):
             return step
     return tuning.steps
+
+
+def _distinct(rows: Sequence[Row]) -> list[Row]:
+    """Return each prompt and reply once, with the sum of its weights."""
+    weights: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+    for prompt, reply, weight in rows:
+        key = tuple(prompt), tuple(reply)
+        weights[key] = weights.get(key, 0.0) + weight
+    return [Row(list(prompt), list(reply), weight) for (prompt, reply), weight in weights.items()]
 
 
 def _parts(chosen: np.ndarray, rows: Sequence[Row], tokens: int) -> Iterator[np.ndarray]:

@@ -39,8 +39,8 @@ class LocalPolicy:
     no output, but NoAnswerError; a model that ends at once writes an empty output, as probable as any other.
     `Output.log_prob`, in nats, is that of the text: None where it is not what was sampled to its end, token by token.
 
-    Every reply is made to begin with `opening`, which is no part of the output: the rating that it is to have, for a
-    model that learned of ratings (`rrm.policy.rating_tokens`).
+    A `note` stands behind the task, at the end of the user's turn: the rating that the output is to have, for a model
+    that learned of ratings (`rrm.policy.rating_tokens`).
 
     The prompt of a node is read once for all its outputs. `nodes` are read at once: with more than one a GPU is
     busier, but sums are rounded otherwise, which once in a hundred thousand tokens draws another token.
@@ -53,7 +53,7 @@ class LocalPolicy:
     device: str = "auto"
     dtype: str = "auto"
     four_bit: bool = False
-    opening: str = ""
+    note: str = ""
     name: str = field(init=False)
     _tokens: Tokenizer = field(init=False, repr=False)
 
@@ -62,7 +62,7 @@ class LocalPolicy:
             raise InputError(f"a local policy reads 1 node or more at once, got {self.nodes}")
         tokens = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
         object.__setattr__(self, "_tokens", tokens)
-        wording = content_id("policy", _WORDING, tokens.name, self.opening)[-8:]
+        wording = content_id("policy", _WORDING, tokens.name, self.note)[-8:]
         object.__setattr__(self, "name", f"local:{self.writer.name}:{wording}")
 
     @cached_property
@@ -86,7 +86,7 @@ class LocalPolicy:
 
         It is that of the tokens that the tokenizer makes of it; the same characters can be sampled as others, rarely.
         """
-        return self.writer.log_prob(chat_of(prompt_context, self.opening), texts)
+        return self.writer.log_prob(chat_of(prompt_context, self.note), texts)
 
     def sampled_kl(self, prompt_context: PromptContext, other: Policy, seeds: Sequence[int]) -> np.ndarray:
         """Return for each seed the divergence from another local policy along a fresh reply, in nats, float64 [seeds].
@@ -97,13 +97,13 @@ class LocalPolicy:
 
         if not isinstance(other, LocalPolicy):
             raise InputError(f"the KL from {other.name} is not known: it is no language model in this process")
-        ask = Ask(chat_of(prompt_context, self.opening), seeds, prompt_context.task.max_tokens)
-        return self.writer.kl(ask, other.writer, chat_of(prompt_context, other.opening))
+        ask = Ask(chat_of(prompt_context, self.note), seeds, prompt_context.task.max_tokens)
+        return self.writer.kl(ask, other.writer, chat_of(prompt_context, other.note))
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask
 
-        return Ask(chat_of(job.prompt_context, self.opening), _seeds(job), job.prompt_context.task.max_tokens)
+        return Ask(chat_of(job.prompt_context, self.note), _seeds(job), job.prompt_context.task.max_tokens)
 
     def outputs(self, job: ProposeJob, samples: Sequence["Sample"]) -> list[Output]:
         """Return what a job's samples come to as outputs."""
@@ -132,12 +132,12 @@ def _seeds(job: ProposeJob) -> list[int]:
     return [seed_for(job.seed, index) for index in range(job.n)]
 
 
-def chat_of(prompt_context: PromptContext, opening: str = "") -> "Chat":
-    """Return what the language model is asked at a node, and what its reply is made to begin with."""
+def chat_of(prompt_context: PromptContext, note: str = "") -> "Chat":
+    """Return what the language model is asked at a node, with a note behind it."""
     from rrm.backbone.generate import Chat
 
     view = prompt_context.view
     words = max(1, int(prompt_context.task.max_tokens * WORDS_PER_TOKEN))
     before = [_BEFORE.format(context=view.context)] if view.context else []
     asked = _ASKED.format(instruction=view.instruction, words=words)
-    return Chat("", _RULE.join([*before, view.text, asked]), opening)
+    return Chat("", _RULE.join([*before, view.text, asked + note]))

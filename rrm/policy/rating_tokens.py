@@ -8,6 +8,7 @@ together. Written as text, as in SteerLM (Dong et al. 2023, arXiv:2310.05344), a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -50,43 +51,43 @@ class RatingTokens(Tuned):
             raise InputError(f"the loss is one of reply, all, got {self.loss!r}")
 
     def train(self, lesson: Lesson) -> Learned:
-        """Return the start, trained on ratings and what was rated so; its openings are the ratings to ask for."""
+        """Return the start, trained on ratings and what was rated so; its notes are the ratings to ask for."""
         pool = lesson.candidates(self.samples)
         require_spread(pool)
         writer, steps = lesson.start.writer, 0
         model = learner(writer, self.tuning, lesson.seed)
         for round_ in range(self.rounds):
-            openings = self._openings(pool)
+            notes = self._notes(pool)
             if round_:
-                fresh = lesson.written(writing(writer, model), openings[0], self.samples, round_)
+                fresh = lesson.written(writing(writer, model), notes[0], self.samples, round_)
                 pool = [_together(old, new) for old, new in zip(pool, fresh, strict=True)]
-                openings = self._openings(pool)
+                notes = self._notes(pool)
             rows = self._rows(lesson, pool)
             steps += fit(
                 model, rows, self.tuning, pad=writer.pad, temperature=writer.temperature, seed=lesson.seed + round_,
                 stop=lesson.progress(self.tuning.steps),
             )  # fmt: skip
-        return Learned(model, openings, steps)
+        return Learned(model, notes, steps)
 
-    def _openings(self, pool: Sequence[Candidates]) -> tuple[str, ...]:
+    def _notes(self, pool: Sequence[Candidates]) -> tuple[str, ...]:
         """Return what may stand in front of outputs: the quantile of the rating asked for, or all, the best first."""
         every, rated = np.concatenate([each.scores for each in pool]), self._bins(pool)
         if self.rating is None:
-            return tuple(self._opening(int(each)) for each in np.unique(rated)[::-1])
+            return tuple(self._note(int(each)) for each in np.unique(rated)[::-1])
         if self.rating > every.max() and not self.beyond:
             raise InputError(
                 f"a rating of {self.rating:g} was never seen, the highest was {every.max():.3f}: ask for less, or set "
                 "beyond = true"
             )
         nearest = int(np.abs(every - self.rating).argmin())
-        return (self._opening(int(rated[nearest])),)
+        return (self._note(int(rated[nearest])),)
 
     def _bins(self, pool: Sequence[Candidates]) -> np.ndarray:
         every = np.concatenate([each.scores for each in pool])
         return bins(Finite.uniform(len(every)), every, self.quantiles)
 
-    def _opening(self, quantile: int) -> str:
-        return f"[rated {quantile + 1} of {self.quantiles}]\n"
+    def _note(self, quantile: int) -> str:
+        return f" (Rating: {quantile + 1} of {self.quantiles}.)"
 
     def _rows(self, lesson: Lesson, pool: Sequence[Candidates]) -> list[Row]:
         rated, reply, rows = iter(self._bins(pool)), lesson.start.writer.reply, []
@@ -94,10 +95,16 @@ class RatingTokens(Tuned):
             plain = lesson.prompt(each.seen)
             for text in each.texts:
                 said = reply(text)
-                behind = lesson.prompt(each.seen, self._opening(int(next(rated))))
-                rated_so = Row(behind, said) if self.loss == "reply" else Row(plain, [*behind[len(plain) :], *said])
+                behind = lesson.prompt(each.seen, self._note(int(next(rated))))
+                shared = len(behind) if self.loss == "reply" else _in_common(plain, behind)
+                rated_so = Row(behind[:shared], [*behind[shared:], *said])
                 rows += [rated_so._replace(weight=1 - self.drop), Row(plain, said, self.drop)]
         return rows
+
+
+def _in_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many tokens two prompts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
 def _together(old: Candidates, new: Candidates) -> Candidates:

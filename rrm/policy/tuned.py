@@ -45,7 +45,7 @@ class Candidates(NamedTuple):
 class Lesson:
     """What a training is given: where it starts, what its KL counts from, nodes, scores, and the budget.
 
-    `opening` is what the policy that is trained will begin its replies with.
+    `note` is what stands behind the task for the policy that is trained: a rating, or nothing.
     """
 
     start: LocalPolicy
@@ -63,13 +63,13 @@ class Lesson:
         made = self.anchor.propose(self._jobs(n, 0))
         return self._scored([tuple(output.text for output in outputs) for outputs in made])
 
-    def written(self, writer: Writer, opening: str, n: int, round_: int) -> list[Candidates]:
-        """Return n fresh outputs of a writer in training at each node, behind an opening, scored."""
+    def written(self, writer: Writer, note: str, n: int, round_: int) -> list[Candidates]:
+        """Return n fresh outputs of a writer in training at each node, behind a note, scored."""
         made = []
         for job in self._jobs(n, round_):
             given = job.prompt_context
             seeds = [seed_for(job.seed, at) for at in range(n)]
-            [samples] = writer.sample([Ask(chat_of(given, opening), seeds, given.task.max_tokens)])
+            [samples] = writer.sample([Ask(chat_of(given, note), seeds, given.task.max_tokens)])
             made.append(tuple(output.text for output in self.start.outputs(job, samples)))
         return self._scored(made)
 
@@ -82,17 +82,17 @@ class Lesson:
         got = scores(self.scorer, groups)
         return [Candidates(*each) for each in zip(self.seen, made, got, strict=True)]
 
-    def prompt(self, seen: Seen, opening: str = "") -> list[int]:
+    def prompt(self, seen: Seen, note: str = "") -> list[int]:
         """Return the tokens that a reply at a node stands behind."""
-        return self.start.writer.prompt_ids(chat_of(seen.prompt_context, opening))
+        return self.start.writer.prompt_ids(chat_of(seen.prompt_context, note))
 
-    def kl(self, writer: Writer, opening: str = "", nodes: int | None = None) -> Estimate:
+    def kl(self, writer: Writer, note: str = "", nodes: int | None = None) -> Estimate:
         """Return the KL of a writer from the anchor, in nats a node, with its standard error.
 
         That is over nodes; where there is one, over its replies. Of one reply nobody knows it: NaN.
         """
         few = self._spread(self.kl_nodes if nodes is None else nodes)
-        found = [self._kl_at(each, writer, opening) for each in few]
+        found = [self._kl_at(each, writer, note) for each in few]
         drawn = found[0] if len(found) == 1 else np.array([each.mean() for each in found])
         error = float(np.std(drawn, ddof=1) / sqrt(len(drawn))) if len(drawn) > 1 else nan
         return Estimate(float(drawn.mean()), error)
@@ -123,25 +123,25 @@ class Lesson:
         order = sorted(self.seen, key=lambda each: seed_for(self.seed, "measured at", each.prompt_context.node))
         return order[:count]
 
-    def _kl_at(self, seen: Seen, writer: Writer, opening: str) -> np.ndarray:
+    def _kl_at(self, seen: Seen, writer: Writer, note: str) -> np.ndarray:
         given = seen.prompt_context
         seeds = [seed_for(self.seed, "kl", given.node, at) for at in range(self.kl_samples)]
-        ask = Ask(chat_of(given, opening), seeds, given.task.max_tokens)
-        return writer.kl(ask, self.anchor.writer, chat_of(given, self.anchor.opening))
+        ask = Ask(chat_of(given, note), seeds, given.task.max_tokens)
+        return writer.kl(ask, self.anchor.writer, chat_of(given, self.anchor.note))
 
 
 class Learned(NamedTuple):
-    """What a training came to: a model of transformers or peft, the openings it may be used with, best first, steps."""
+    """What a training came to: a model of transformers or peft, the notes it may be used with, best first, steps."""
 
     model: Any
-    openings: tuple[str, ...]
+    notes: tuple[str, ...]
     steps: int
 
 
 class _Fitting(NamedTuple):
-    """A model within the budget: its opening, the share of the way from the anchor's weights, and its KL."""
+    """A model within the budget: its note, the share of the way from the anchor's weights, and its KL."""
 
-    opening: str
+    note: str
     share: float
     kl: Estimate
     state: dict[str, Any]
@@ -221,7 +221,7 @@ class Tuned(ABC):
         found = _fitting(lesson, learned)
         save_checkpoint(found.state, origin.writer, workspace.folder / MODEL)
         state = {
-            "optimiser": self.name, "asked": asked, "opening": found.opening, "kl": found.kl.mean,
+            "optimiser": self.name, "asked": asked, "note": found.note, "kl": found.kl.mean,
             "error": found.kl.error, "share": found.share, "steps": learned.steps,
         }  # fmt: skip
         write_json(workspace.folder / STATE, state)
@@ -232,7 +232,7 @@ class Tuned(ABC):
         state = read_json(folder / STATE)
         if state.get("optimiser") != self.name:
             raise InputError(f"{folder / STATE} was not written by this optimiser with these settings")
-        return replace(_local(anchor), model=str(folder / MODEL), opening=str(state["opening"]))
+        return replace(_local(anchor), model=str(folder / MODEL), note=str(state["note"]))
 
     def _asked(self, lesson: Lesson) -> str:
         seen = [[each.prompt_context.node, each.prompt_context.view.id] for each in lesson.seen]
@@ -243,7 +243,7 @@ class Tuned(ABC):
         state = read_json(folder / STATE)
         if state.get("asked") != asked:
             raise InputError(f"{folder} holds another improvement: give this one a folder of its own")
-        policy = replace(anchor, model=str(folder / MODEL), opening=str(state["opening"]))
+        policy = replace(anchor, model=str(folder / MODEL), note=str(state["note"]))
         return Improved(policy, float(state["kl"]), "estimated")
 
 
@@ -263,7 +263,7 @@ def writing(writer: Writer, model: Any) -> Writer:
 
 
 def _fitting(lesson: Lesson, learned: Learned) -> _Fitting:
-    """Return the learned weights with the best opening within the budget, or as much of them as it allows."""
+    """Return the learned weights with the best note within the budget, or as much of them as it allows."""
     steps_back = 6
     weights = merged(learned.model)
     anchor = fresh(lesson.anchor.writer)
@@ -271,26 +271,26 @@ def _fitting(lesson: Lesson, learned: Learned) -> _Fitting:
     model = anchor.to(lesson.anchor.writer.model.dtype)
     writer = replace(lesson.anchor.writer, model=model)
 
-    def at(share: float, opening: str) -> _Fitting:
+    def at(share: float, note: str) -> _Fitting:
         state = between(origin, weights, share)
         bare(model).load_state_dict(state)
-        return _Fitting(opening, share, lesson.kl(writer, opening), state)
+        return _Fitting(note, share, lesson.kl(writer, note), state)
 
     def fits(found: _Fitting) -> bool:
         return found.kl.mean + found.kl.error <= lesson.kl_budget
 
     tried = []
-    for opening in learned.openings:
-        tried.append(at(1.0, opening))
+    for note in learned.notes:
+        tried.append(at(1.0, note))
         if fits(tried[-1]):
             return tried[-1]
-    opening, last = learned.openings[0], tried[0]
+    note, last = learned.notes[0], tried[0]
     low, high, best = 0.0, 1.0, None
     for _ in range(steps_back):
         # a KL grows about as the square of the way, so the root of its share is the first guess
         guess = high * sqrt(0.9 * lesson.kl_budget / last.kl.mean) if last.kl.mean > lesson.kl_budget else high
         share = min(max(guess, low + 0.1 * (high - low)), low + 0.9 * (high - low))
-        last = at(share, opening)
+        last = at(share, note)
         low, high, best = (share, high, last) if fits(last) else (low, share, best)
         if best is not None and best.kl.mean > 0.7 * lesson.kl_budget:
             break

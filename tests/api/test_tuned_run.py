@@ -62,7 +62,7 @@ def test_a_finished_run_is_optimised_against_either_score(folder: Path, by: Any,
     told = found.to_json()
     assert (told["method"], told["how"], told["score"]) == ("rating tokens", "estimated", by)
     assert 0 < told["kl"] <= 2.0 and (tmp_path / REPORT).is_file()
-    assert isinstance(found.policy, LocalPolicy) and found.policy.opening.startswith("[rated ")
+    assert isinstance(found.policy, LocalPolicy) and found.policy.note.startswith(" (Rating: ")
 
 
 def test_an_optimiser_of_sentences_says_that_a_language_model_has_none(folder: Path) -> None:

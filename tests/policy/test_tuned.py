@@ -30,7 +30,8 @@ from tests.policy.saying import likes_yes, nodes, policy, said, says
 
 FAST: dict[str, Any] = {"tune": "full", "learning_rate": 2e-3, "steps": 30, "kl_nodes": 3, "kl_samples": 8}
 
-RATED: dict[str, Any] = {**FAST, "learning_rate": 4e-3, "steps": 200, "batch": 16}
+RATED_LOW = " (Rating: 1 of 2.)"
+RATED: dict[str, Any] = {**FAST, "learning_rate": 4e-3, "steps": 80, "batch": 16}
 
 
 def improved(
@@ -42,7 +43,7 @@ def improved(
 
 def test_log_probabilities_that_carry_a_gradient_are_those_of_the_writer() -> None:
     local = LocalPolicy("tiny", dtype="float32", device="cpu")
-    chats = [Chat("", "Tell."), Chat("", "Tell me more of the mill."), Chat("", "Go on.", "[rated 5 of 5]\n")]
+    chats = [Chat("", "Tell."), Chat("", "Tell me more of the mill."), Chat("Tell tales.", "Go on.")]
     texts = ["Yes.", "Anna walked to the mill with Peter.", ""]
     rows = [(local.writer.prompt_ids(chat), local.writer.reply(text)) for chat, text in zip(chats, texts, strict=True)]
     found = reply_log_probs(local.writer.model, rows, local.writer.pad).sum(dim=1).detach().numpy()
@@ -53,13 +54,12 @@ def test_log_probabilities_that_carry_a_gradient_are_those_of_the_writer() -> No
     np.testing.assert_allclose(found, [warm.log_prob(c, [t])[0] for c, t in zip(chats, texts, strict=True)], atol=1e-3)
 
 
-def test_an_opening_stands_behind_the_prompt_and_is_no_part_of_the_output() -> None:
-    plain, rated = policy(), replace(policy(), opening="[rated 5 of 5]\n")
+def test_a_note_stands_behind_the_task_and_is_no_part_of_the_output() -> None:
+    plain, rated = policy(), replace(policy(), note=" (Rating: 5 of 5.)")
     [seen] = nodes(1)
     given = seen.prompt_context
-    prompt = plain.writer.prompt(chat_of(given))
-    assert rated.writer.prompt(chat_of(given, rated.opening)) == prompt + "[rated 5 of 5]\n"
-    assert rated.name != plain.name and not any("rated" in each.text for each in proposed(rated, given, 8, 0))
+    assert chat_of(given, rated.note).user == chat_of(given).user + " (Rating: 5 of 5.)"
+    assert rated.name != plain.name and not any("Rating" in each.text for each in proposed(rated, given, 8, 0))
     assert not np.allclose(said(rated, given), said(plain, given))
 
 
@@ -104,6 +104,18 @@ def test_how_many_tokens_are_read_at_once_changes_nothing() -> None:
         fit(model, rows, tuning, pad=writer.pad, temperature=1.0, seed=0)
         learned.append(reply_log_probs(model, [row[:2] for row in rows], writer.pad).sum(dim=1).tolist())
     assert learned[1] == pytest.approx(learned[0], abs=0.02) and learned[2] == pytest.approx(learned[0], abs=0.02)
+
+
+def test_rows_that_are_equal_are_one_row_of_their_weights_sum() -> None:
+    writer = policy().writer
+    prompt, tuning = writer.prompt_ids(Chat("", "Which?")), Tuning("full", learning_rate=1e-3, steps=4, batch=2)
+    yes, no = (Row(prompt, writer.reply(text)) for text in ("yes", "no"))
+    learned = []
+    for rows in ([yes, yes._replace(weight=2.0), no], [yes._replace(weight=3.0), no]):
+        model = learner(writer, tuning, 0)
+        fit(model, rows, tuning, pad=writer.pad, temperature=1.0, seed=0)
+        learned.append(reply_log_probs(model, [yes[:2], no[:2]], writer.pad).tolist())
+    assert learned[0] == learned[1]
 
 
 def test_the_kl_is_exact_where_a_reply_is_one_token() -> None:
@@ -167,31 +179,36 @@ def test_any_rule_is_imitated_by_forward_kl(rule: Any, expected: float, tmp_path
 def test_a_model_that_learned_of_ratings_writes_what_is_rated_so(tmp_path: Path) -> None:
     optimiser = RatingTokens(quantiles=2, samples=16, drop=0.2, **RATED)
     found = improved(optimiser, tmp_path)
-    assert isinstance(found.sampler, LocalPolicy) and found.sampler.opening == "[rated 2 of 2]\n"
-    high, low, none = (replace(found.sampler, opening=each) for each in ("[rated 2 of 2]\n", "[rated 1 of 2]\n", ""))
+    assert isinstance(found.sampler, LocalPolicy) and found.sampler.note == " (Rating: 2 of 2.)"
+    high, low, none = (replace(found.sampler, note=each) for each in (" (Rating: 2 of 2.)", " (Rating: 1 of 2.)", ""))
     assert says(high, nodes()).mean() > 0.9 and says(low, nodes()).mean() < 0.1
-    assert says(none, nodes()).mean() == pytest.approx(0.5, abs=0.2)  # without a rating it is the anchor again
+    # without a rating it is the anchor again, as far as 16 outputs at a node tell of it
+    assert says(none, nodes()).mean() == pytest.approx(says(policy(), nodes()).mean(), abs=0.1)
     p, base = says(high, nodes()).mean(), says(policy(), nodes()).mean()
     assert found.kl > p * log(p / base) + (1 - p) * log((1 - p) / (1 - base)) - 0.1  # of the two words alone
 
 
+@pytest.mark.slow
 def test_the_rating_may_be_learned_with_the_reply_and_asked_for_low(tmp_path: Path) -> None:
-    found = improved(RatingTokens(quantiles=2, loss="all", rating=0.0, samples=16, **RATED), tmp_path)
-    assert isinstance(found.sampler, LocalPolicy) and found.sampler.opening == "[rated 1 of 2]\n"
+    settings = {**RATED, "steps": 200}
+    found = improved(RatingTokens(quantiles=2, loss="all", rating=0.0, samples=16, **settings), tmp_path)
+    assert isinstance(found.sampler, LocalPolicy) and found.sampler.note == RATED_LOW
     assert says(found.sampler, nodes()).mean() < 0.1
     [seen] = nodes(1)
-    chat = chat_of(seen.prompt_context)
-    learned = found.sampler.writer.next_log_probs(chat, [found.sampler.writer.reply("[rated 1 of 2]\n")[:-1]])
-    before = policy().writer.next_log_probs(chat, [policy().writer.reply("[rated 1 of 2]\n")[:-1]])
-    first = policy().writer.reply("[rated 1 of 2]\n")[0]
-    assert float(learned[0, 0, first]) > float(before[0, 0, first]) + 2  # it says ratings by itself
+    plain, rated = (found.sampler.writer.prompt_ids(chat_of(seen.prompt_context, note)) for note in ("", RATED_LOW))
+    shared = next(at for at, (a, b) in enumerate(zip(plain, rated, strict=False)) if a != b)
+    rows = [(rated[:shared], rated[shared:])]
+    learned, before = (
+        float(reply_log_probs(each.writer.model, rows, each.writer.pad).sum()) for each in (found.sampler, policy())
+    )
+    assert learned > before + 2  # it says ratings by itself
 
 
 @pytest.mark.slow
 def test_fresh_outputs_are_rated_and_added_round_by_round(tmp_path: Path) -> None:
     scorer = likes_yes()
-    found = improved(RatingTokens(quantiles=2, samples=12, rounds=2, **{**RATED, "steps": 150}), tmp_path, scorer)
-    assert scorer.calls == 2 and json.loads((tmp_path / STATE).read_text())["steps"] == 300
+    found = improved(RatingTokens(quantiles=2, samples=12, rounds=2, **RATED), tmp_path, scorer)
+    assert scorer.calls == 2 and json.loads((tmp_path / STATE).read_text())["steps"] == 160
     assert says(found.sampler, nodes()).mean() > 0.9
 
 
@@ -200,7 +217,7 @@ def test_ratings_that_tie_share_a_quantile_and_one_never_seen_is_refused(tmp_pat
         improved(RatingTokens(rating=0.9, **FAST), tmp_path, likes_yes(0.7, 0.1))
     found = improved(RatingTokens(rating=0.9, beyond=True, quantiles=5, **FAST), tmp_path / "b", likes_yes(0.7, 0.1))
     # two values and five quantiles: all outputs of one value stand in one, and others stay empty
-    assert isinstance(found.sampler, LocalPolicy) and found.sampler.opening == "[rated 4 of 5]\n"
+    assert isinstance(found.sampler, LocalPolicy) and found.sampler.note == " (Rating: 4 of 5.)"
 
 
 def test_no_budget_is_exceeded_and_the_weights_go_back_as_far_as_they_must(tmp_path: Path) -> None:
@@ -259,7 +276,7 @@ def test_what_cannot_be_learned_from_is_said_in_one_sentence(tmp_path: Path) -> 
 
 
 def test_a_budget_below_what_a_little_costs_is_refused(tmp_path: Path) -> None:
-    # the opening alone moves the anchor by more than this
+    # the note alone moves the anchor by more than this
     with pytest.raises(InputError, match=r"takes .* nats of 1e-06: raise kl_budget, or take fewer steps"):
         improved(RatingTokens(quantiles=2, **{**FAST, "steps": 2}), tmp_path, budget=1e-6)
 
