@@ -118,11 +118,15 @@ def named(part: object, path: str, arguments: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def stays_alive(part: str = "it") -> Iterator[None]:
-    """Turn a part's call for the program's end, such as `sys.exit()`, into PluginError, which names the `part`."""
+    """Turn what a part raises to end more than itself into PluginError, which names the `part`.
+
+    That is `sys.exit()`, or a GeneratorExit, which would close the generator that runs the part instead of failing it.
+    """
     try:
         yield
-    except SystemExit as error:
-        ended = f"{part} ends the program (SystemExit: {error})"
+    except (SystemExit, GeneratorExit) as error:
+        why = f": {error}" if str(error) else ""
+        ended = f"{part} ends the program ({type(error).__name__}{why})"
         raise PluginError(f"{ended}, which no part may: raise an error instead") from error
 
 

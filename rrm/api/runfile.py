@@ -366,7 +366,24 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
         raise ConfigError("[splits.rater] arguments: people have one desk, whose settings stand under [rater]")
     if run.rounds > 1 and run.schedule:
         raise ConfigError("a run says its rounds by number (rounds = 2) or as a [[schedule]], not both")
+    if learns:
+        _check_learns_between(run)
     return run
+
+
+def _check_learns_between(run: RunFile) -> None:
+    """Raise ConfigError for an [improve] or [splits] that no round of the run would come to."""
+    improving = [part.improve for part in run.schedule for _ in range(part.times)] or [True] * run.rounds
+    for name, part, whose, after in (
+        ("improve", run.improve, "policies are improved", improving[:-1]),
+        ("splits", run.splits, "the decomposer learns", [True] * (len(improving) - 1)),
+    ):
+        if part is not None and not any(after):
+            has = "none of these has improve = true" if after else f"this run has {len(improving)}"
+            raise ConfigError(
+                f"[{name}] would do nothing: {whose} after every round but the last, and {has}; "
+                f"give the run more rounds (rounds = 2) or leave [{name}] out"
+            )
 
 
 def _asks(questions: Mapping[str, int | Mapping[str, int]]) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -67,6 +67,10 @@ class Answering:
         return [self._change(outputs) for outputs in Words().propose(jobs)]
 
 
+def close(outputs: list[Output]) -> NoReturn:
+    raise GeneratorExit
+
+
 def long(outputs: list[Output]) -> list[Output]:
     return [Output(each.node, "word " * 12, each.policy, each.seed, each.inputs, each.context) for each in outputs]
 
@@ -84,8 +88,9 @@ def long(outputs: list[Output]) -> list[Output]:
             "the policy answering must return Outputs whose text is a str, got bytes",
         ),
         (lambda outputs: sys.exit(7), "it ends the program (SystemExit: 7), which no part may"),
+        (close, "it ends the program (GeneratorExit), which no part may"),
     ],
-    ids=["texts", "a-text", "nothing", "too-few", "too-long", "bytes", "exits"],
+    ids=["texts", "a-text", "nothing", "too-few", "too-long", "bytes", "exits", "closes"],
 )
 def test_a_policy_that_returns_something_else(change: Any, sentence: str, tmp_path: Path) -> None:
     said = refused(tmp_path / "run", policy=policy(Answering(change)))

@@ -168,7 +168,7 @@ def test_a_judge_of_role_select_with_two_sources_chooses_without_a_warning(tmp_p
     improve = {"plugin": LastWords(), "kl_budget": 1.0}
     select = {"plugin": Longer("selector"), "share": 0.25, "per_node": {"comparison": 2, "label": 1}}
     train = {"plugin": Texts(["first", "second", "third", "fourth"])}
-    rrm.run(out=tmp_path / "run", quiet=True, **toys(train=train, improve=improve, select=select))
+    rrm.run(out=tmp_path / "run", quiet=True, **toys(rounds=2, train=train, improve=improve, select=select))
     assert not any(
         "fitted to" in warning
         for warning in rrm.load(tmp_path / "run", reward=Lengths(), improve=LastWords(), policy=Words()).report.warnings

@@ -141,6 +141,16 @@ def test_settings_survive_json() -> None:
         ({"limits": {"max_calls": "few"}}, "limits.max_calls must be a valid integer, got 'few'"),
         ({"rounds": 0}, "rounds must be greater than or equal to 1, got 0"),
         ({"schedule": [{}, {"times": 0}]}, r"schedule\[1\]\.times must be greater than or equal to 1, got 0"),
+        (
+            {"improve": {"plugin": "i:J"}},
+            r"\[improve\] would do nothing: .* after every round but the last, and this run has 1",
+        ),
+        (
+            {"splits": {"plugin": "i:J"}},
+            r"\[splits\] would do nothing: the decomposer learns .* this run has 1; give the run",
+        ),
+        ({"improve": {"plugin": "i:J"}, "schedule": [{}]}, r"\[improve\] would do nothing"),
+        ({"improve": {"plugin": "i:J"}, "schedule": [{"improve": False}, {}]}, "none of these has improve = true"),
         ({"rounds": 2, "schedule": [{}]}, r"by number .* or as a \[\[schedule\]\], not both"),
         ({"schedule": {"levels": [0]}}, "schedule must be a list of tables"),
         ({"schedule": [{"levels": "0"}]}, r"schedule\[0\]\.levels must be a list, got '0'"),
@@ -178,7 +188,7 @@ def test_no_value_but_the_faulty_one_is_shown_with_a_fault() -> None:
 
 
 def test_whole_numbers_may_stand_for_reals() -> None:
-    run = run_file({**LEAST, "improve": {"plugin": "k:L", "kl_budget": 2}})
+    run = run_file({**LEAST, "rounds": 2, "improve": {"plugin": "k:L", "kl_budget": 2}})
     assert run.improve is not None and isinstance(run.improve.kl_budget, float) and run.improve.kl_budget == 2.0
 
 
