@@ -9,12 +9,14 @@ actor-critic), each measured against the mean of its source's others.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+import anyio
 import numpy as np
 import torch
 from scipy.optimize import brentq, minimize
@@ -26,9 +28,10 @@ from decomposers.segmenter import LevelCut, Segmenter, Weights, read_weights
 from decomposers.semi_markov import Ends
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.graph import TaskGraph
+from rrm.core.growth import checked_graph
 from rrm.core.ids import content_id, seed_for
 from rrm.core.place import Place
-from rrm.core.protocols import Decomposer, ImprovedSplits, SplitSampler, TreeOutcome, Workspace
+from rrm.core.protocols import AsyncDecomposer, Decomposer, ImprovedSplits, SplitSampler, TreeOutcome, Workspace
 from rrm.core.roles import Scorer, Train, for_improving
 from rrm.core.splits import outline, split_group
 from rrm.core.task import Source
@@ -74,17 +77,37 @@ def imitate(
     A feature that nothing tells about keeps its weight. Cuts inside
     a sentence are moved to its nearer end. Raises InputError for a tree beyond the segmenter's limits.
     """
-    by_level: dict[int, list[Example]] = {}
-    for source, graph in trees:
-        for height, (text, ends) in enumerate(segmenter.cuts_of(source, graph, nearest=True) or ()):
-            by_level.setdefault(height, []).append(Example(segmenter.features(text, height), ends))
-    top = max(by_level, default=-1)
+    found = [segmenter.cuts_of(source, graph, nearest=True) or [] for source, graph in trees]
+    return _imitated(segmenter, found, strength, most_steps)
+
+
+def _imitated(
+    segmenter: Segmenter, trees: Sequence[Sequence[LevelCut]], strength: float = 1.0, most_steps: int = 200
+) -> Segmenter:
+    """Return the segmenter that makes trees most probable, of which some may have cuts of their lower levels alone."""
+    by_level: list[list[Example]] = [[] for _ in range(max(map(len, trees), default=0))]
+    for cuts in trees:
+        for height, (text, ends) in enumerate(cuts):
+            by_level[height].append(Example(segmenter.features(text, height), ends))
     return segmenter.with_weights(
         [
-            _table(most_probable(by_level[height], segmenter.weights_at(height), strength, most_steps))
-            for height in range(top + 1)
+            _table(most_probable(examples, segmenter.weights_at(height), strength, most_steps))
+            for height, examples in enumerate(by_level)
         ]
     )
+
+
+def _within_limits(segmenter: Segmenter, source: Source, tree: TaskGraph) -> list[LevelCut]:
+    """Return the cuts of a tree's levels, from the leaves up to the first one that the segmenter's limits rule out.
+
+    Cuts inside a sentence are moved to its nearer end. Other decomposers' trees may be as uneven as they like.
+    """
+    found = []
+    for height, (text, ends) in enumerate(segmenter.cuts_of(source, tree, nearest=True) or ()):
+        if bool(segmenter.distribution(text, height).log_prob([ends]).isneginf().any()):
+            break
+        found.append(LevelCut(text, ends))
+    return found
 
 
 def learn_from_comparisons(
@@ -309,12 +332,22 @@ def _filled(values: Sequence[float | None]) -> list[float]:
 class Distil(_Saved):
     """Makes a segmenter imitate the best of `of` trees of each source; implements `rrm.core.protocols.SplitOptimiser`.
 
-    The trees are drawn from the segmenter, or proposed by any other `teacher` under as many seeds: a language model's
-    proposals, say, of which the reward model chooses. Of the way to the imitation as much is gone as the budget allows.
+    The trees are drawn from the segmenter, or proposed under as many seeds by any other `teacher` that splits a source
+    at once: a language model's proposals, say, of which the reward model chooses. Of a tree as many levels are
+    imitated, from the leaves up, as the segmenter's limits allow, and one whose leaves are beyond them is passed over.
+    Of the way to the imitation as much is gone as the budget of KL allows.
     """
 
     of: int = 8
-    teacher: Decomposer | None = None
+    teacher: Decomposer | AsyncDecomposer | None = None
+
+    def __post_init__(self) -> None:
+        if self.of < 1:
+            raise ConfigError(f"`of`, the trees of each source of which the best is imitated, is 1 or more: {self.of}")
+        teacher: object = self.teacher
+        if not isinstance(teacher, Decomposer | AsyncDecomposer | None):
+            told = "is a decomposer that splits a source at once (decompose, decompose_async)"
+            raise ConfigError(f"the teacher of cuts {told}, got {type(teacher).__qualname__}")
 
     @property
     def name(self) -> str:
@@ -331,15 +364,25 @@ class Distil(_Saved):
         seed: int,
         workspace: Workspace,
     ) -> ImprovedSplits:
-        """Return the segmenter that was distilled; raise InputError for what is no segmenter."""
+        """Return the segmenter that was distilled.
+
+        Raises InputError for what is no segmenter, and where none of the trees can be imitated.
+        """
         judge = accepted(for_improving(score), place)
         ours, theirs = _segmenter(sampler), _segmenter(anchor)
         best = []
         for source in sources:
             trees = self._proposed(ours, source, seed_for(seed, source.id))
-            said = judge(source, trees)
-            best.append((source, trees[max(range(len(trees)), key=lambda at: said[at])]))
-        student = imitate(ours, best)
+            possible = [(tree, cuts) for tree in trees if (cuts := _within_limits(ours, source, tree))]
+            if possible:
+                said = judge(source, [tree for tree, _ in possible])
+                best.append(possible[max(range(len(possible)), key=lambda at: said[at])][1])
+        if not best:
+            raise InputError(
+                f"none of the teacher's {self.of} trees of each source has leaves that the segmenter's limits allow:"
+                " give both the same leaf_tokens"
+            )
+        student = _imitated(ours, best)
         levels = range(len(student.tables))
         way = torch.stack([student.weights_at(height) - theirs.weights_at(height) for height in levels])
         return _saved(along(theirs, theirs, way.numpy(), sources, kl_budget, most=1.0), workspace)
@@ -347,7 +390,18 @@ class Distil(_Saved):
     def _proposed(self, ours: Segmenter, source: Source, seed: int) -> list[TaskGraph]:
         if self.teacher is None:
             return ours.draw(source, self.of, seed)
-        return [self.teacher.decompose(source, seed_for(seed, number)) for number in range(self.of)]
+        teacher, seeds = self.teacher, [seed_for(seed, number) for number in range(self.of)]
+        if isinstance(teacher, Decomposer):
+            found = [teacher.decompose(source, each) for each in seeds]
+        else:
+            with ThreadPoolExecutor(1) as thread:  # which has no event loop, as the caller's may have
+                found = thread.submit(anyio.run, _asked, teacher, source, seeds).result()
+        return [checked_graph(teacher.name, tree) for tree in found]
+
+
+async def _asked(teacher: AsyncDecomposer, source: Source, seeds: Sequence[int]) -> list[TaskGraph]:
+    """Return a tree for each seed, one after the other: a decomposer asks about many nodes at once by itself."""
+    return [await teacher.decompose_async(source, each) for each in seeds]
 
 
 def accepted(score: Scorer[Train], place: Place) -> Score:

@@ -13,14 +13,19 @@ _FEW_UNITS = 8  # with fewer paragraphs than this, sentences are shown instead
 
 
 def units_of(source: Source, pieces: Sequence[Span], most: int) -> list[Span]:
-    """Cut pieces of text into about `most` units or fewer: runs of paragraphs, else of sentences."""
+    """Cut pieces of text into about `most` units or fewer: runs of paragraphs, of sentences where those are few.
+
+    A unit ends inside a sentence only where that has more than 2,000 characters, or is all that there is.
+    """
     length = sum(end - start for start, end in pieces)
     units: list[Span] = []
     for piece in pieces:
         text = source.read(piece)
         starts = [each.start for each in paragraphs(text)]
         if len(starts) < _FEW_UNITS:
-            starts = [each.start for each in sentences(text, max(1, len(text) // _FEW_UNITS))]
+            cut = sentences(text)
+            cut = cut if len(cut) > 1 else sentences(text, max(1, len(text) // _FEW_UNITS))
+            starts = [each.start for each in cut]
         at = piece.start
         for start in starts[1:]:
             if piece.start + start - at >= length / most:
@@ -34,7 +39,7 @@ def shown_units(source: Source, units: Sequence[Span], excerpt: int) -> list[str
     """Return the units as JSON objects, one a line, each with its first `excerpt` characters."""
     lines = []
     for number, unit in enumerate(units, start=1):
-        text = " ".join(source.text[unit.start : unit.start + 4 * excerpt].split())[:excerpt]
+        text = " ".join(source.text[unit.start : min(unit.end, unit.start + 4 * excerpt)].split())[:excerpt]
         row = {"unit": number, "characters": unit.end - unit.start, "begins": text}
         lines.append(json.dumps(row, ensure_ascii=False))
     return lines

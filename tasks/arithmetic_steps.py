@@ -13,8 +13,10 @@ from rrm.core.arithmetic import evaluate
 from rrm.core.errors import InputError
 
 _MARK = re.compile(r"<<([^<>=]*)=([^<>]*)>>")
-_NUMBER = re.compile(r"(?<![\w.])[-−]?[$€£]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?")
-_LITERAL = re.compile(r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?")
+_DIGITS = r"(?:\d(?:[\d,.]*\d)?(?:\s?[¼-¾⅐-⅞])?|\.\d+|[¼-¾⅐-⅞])%?"  # 3,4 too, which `evaluate` refuses
+_NUMBER = re.compile(rf"(?<![\w.])[-−]?[$€£]?{_DIGITS}")
+_FINAL = re.compile(rf"{_NUMBER.pattern}(?:[/⁄]{_DIGITS})?")
+_LITERAL = re.compile(_DIGITS)
 _CLOSE = Fraction(1, 10**9)
 
 
@@ -54,15 +56,21 @@ def checked(expression: str, result: str) -> Calculation:
 
 
 def numbers(text: str, signs: bool = True) -> list[Fraction]:
-    """Return the numbers in a text, in order: `$1,000`, `.5`, `20%` (a fifth); with their signs unless told not to."""
-    found = (_value(match[0].rstrip(",")) for match in (_NUMBER if signs else _LITERAL).finditer(text))
+    """Return the numbers in a text, in order, with their signs unless told not to.
+
+    `$1,000`, `.5`, `2½` and `20%` (a fifth) are numbers; `3,4` and `1.000.000` have two readings and are left out.
+    """
+    found = (_value(match[0]) for match in (_NUMBER if signs else _LITERAL).finditer(text))
     return [value for value in found if value is not None]
 
 
 def final_number(text: str) -> Fraction | None:
-    """Return the last number in a text, which an answer to a word problem gives; None where there is none."""
-    found = numbers(text)
-    return found[-1] if found else None
+    """Return the last number in a text, which an answer to a word problem gives, `1/2` among them.
+
+    None where there is none, and where the last one has two readings, such as `3,4`: no earlier one stands in for it.
+    """
+    found = _FINAL.findall(text)
+    return _value(found[-1]) if found else None
 
 
 def percent_last(text: str) -> bool:

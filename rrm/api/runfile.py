@@ -68,6 +68,7 @@ Count = Annotated[StrictInt, Field(ge=1, le=100_000)]
 """A number of outputs, trees or rounds; of more, no run would see its end."""
 
 Amount = Annotated[StrictInt, Field(ge=0)]
+Positive = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
 PerNode = Annotated[
     dict[str, Annotated[StrictInt | dict[str, StrictInt], BeforeValidator(_questions)]], BeforeValidator(_by_kind)
@@ -214,11 +215,11 @@ class GrowthPart:
     """How far a decomposer that grows its trees may go, source by source: see `rrm.core.graph.GrowthBudget`."""
 
     max_depth: Amount = 16
-    max_nodes: Amount = 10_000
+    max_nodes: Positive = 10_000
     max_splits: Amount = 16
     max_refusals: Amount = 2
-    max_calls: Amount | None = None
-    max_tokens: Amount | None = None
+    max_calls: Positive | None = None
+    max_tokens: Positive | None = None
     subtree_share: Annotated[StrictFloat, Field(gt=0, le=1)] = 1.0
 
 
@@ -361,6 +362,8 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
         raise ConfigError("a run with [train] sources needs a [rater]")
     if learns and run.rater is not None and not (_asks(run.rater.per_node) or _asks(run.rater.per_root or {})):
         raise ConfigError("[rater] per_node and per_root ask no question: give a kind of feedback a number above 0")
+    if run.splits is not None and not run.splits.per_source:
+        raise ConfigError("[splits] per_source asks no question: give a kind of feedback a number above 0")
     desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]
     if len(desks) == 2 and desks[1] not in ({}, desks[0]):
         raise ConfigError("[splits.rater] arguments: people have one desk, whose settings stand under [rater]")

@@ -33,10 +33,11 @@ EXTRACTIVE = "rrm.policy.extractive:Extractive"
 
 
 class Drawn(NamedTuple):
-    """A tree as text, JSON or SVG, and what was said of the source as it was read."""
+    """A tree as text, JSON or SVG, what was said of the source as it was read, and which proposals were refused."""
 
     text: str
     notes: tuple[str, ...]
+    refusals: tuple[str, ...] = ()
 
 
 def decompose(
@@ -49,7 +50,7 @@ def decompose(
     assistant: str = SCRIPTED,
     answers: str = EXTRACTIVE,
 ) -> Drawn:
-    """Return a source's tree as text, JSON or SVG, and the notes on the source.
+    """Return a source's tree as text, JSON or SVG, the notes on the source, and the proposals that were refused.
 
     A decomposer or policy that takes an `assistant` is given the one that `assistant` names, a chat model or an
     assistant. What a growing decomposer waits for is answered by the policy `answers`, one output a node.
@@ -67,9 +68,10 @@ def decompose(
         raise
     except Exception as error:
         raise PluginError(f"{plugin} failed: {type(error).__name__}: {error}") from error
+    refused = tuple(f"refused at {each.node}: {each.reason.removeprefix(f'{each.node}: ')}" for each in graph.refusals)
     if shape == "json":
-        return Drawn(json.dumps(graph.to_json() | {"notes": list(source.notes)}), source.notes)
-    return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, source), source.notes)
+        return Drawn(json.dumps(graph.to_json() | {"notes": list(source.notes)}), source.notes, refused)
+    return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, source), source.notes, refused)
 
 
 def _assistant(path: str) -> Assistant:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rrm.api.look import BEGAN
 from rrm.api.plugins import expand, load, make, named, stays_alive, takes
-from rrm.api.runfile import PEOPLE, Part, RewardPart, RoundPart, RunFile, by_people
+from rrm.api.runfile import PEOPLE, GrowthPart, Part, RewardPart, RoundPart, RunFile, by_people
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
@@ -160,9 +160,12 @@ class Parts:
     @cached_property
     def decomposer(self) -> AnyDecomposer:
         made = self.make(self.run.decomposer, "decomposer", **self._computing(self.run.decomposer))
-        if isinstance(made, Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer):
-            return made
-        raise _unfit(made, (Decomposer, AsyncDecomposer, GrowingDecomposer, AsyncGrowingDecomposer), "decomposer")
+        if not isinstance(made, Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer):
+            raise _unfit(made, (Decomposer, AsyncDecomposer, GrowingDecomposer, AsyncGrowingDecomposer), "decomposer")
+        if isinstance(made, Decomposer | AsyncDecomposer) and self.run.growth != GrowthPart():
+            at_once = f"{type(made).__module__}:{type(made).__qualname__} splits a source at once"
+            raise ConfigError(f"[growth] limits decomposers that grow their trees, and {at_once}: leave it out")
+        return made
 
     @property
     def grows(self) -> bool:
@@ -504,7 +507,7 @@ class Parts:
                 f"[{where}] was given as an object, {part.object}, which no record holds: give it again, as in"
                 f" rrm.run(out=..., {where.partition('.')[0]}=...)"
             )
-        arguments = dict(part.arguments)
+        arguments = {key: self._with_assistants(value, where) for key, value in part.arguments.items()}
         offered["folders"] = self.folders
         if isinstance(arguments.get("assistant"), str):
             offered["assistant"] = self.assistant(arguments.pop("assistant"), where)
@@ -512,6 +515,18 @@ class Parts:
             offered["assistant"] = self.assistant(next(iter(self.run.assistants)), where)
         made = make(part.plugin, arguments, offered, where, self.run.folder)
         return named(made, part.plugin, part.arguments)
+
+    def _with_assistants(self, value: Any, where: str) -> Any:
+        """Return an argument in which parts inside have the assistants that they name."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("plugin"), str):
+            return value
+        arguments = value.get("arguments", {})
+        if not isinstance(arguments, Mapping):
+            return value
+        inner = {key: self._with_assistants(each, where) for key, each in arguments.items()}
+        if isinstance(name := inner.get("assistant"), str):
+            inner["assistant"] = self.assistant(name, where)
+        return {**value, "arguments": inner}
 
     def _model(self, name: str, asker: str) -> "tuple[Assistant, Pace]":
         """Return the model of this name and its pace, the same each time."""

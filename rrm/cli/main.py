@@ -248,7 +248,7 @@ def decompose(
     """Split a book, or a question in a file, into its tree of subtasks and show it."""
     from rrm.api import look, splitting
 
-    drawn, notes = splitting.decompose(
+    drawn, notes, refusals = splitting.decompose(
         source,
         decomposer,
         tuple(changes or ()),
@@ -259,7 +259,7 @@ def decompose(
     )
     if strict:
         look.refuse_notes(notes)
-    for note in notes:
+    for note in (*notes, *refusals):
         typer.echo(f"! {note}", err=True)
     if out is not None:
         out.write_text(drawn, encoding="utf-8")

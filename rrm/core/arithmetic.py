@@ -60,8 +60,8 @@ def _plain(expression: str) -> str:
     """Return an expression in digits, dots, `+ - * / ** ( )` alone; raise InputError for what is no such thing."""
     text = expression.translate(_SIGNS).translate(_BRACKETS)
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
-    text = _CURRENCY.sub("", text)
     text = _VULGAR.sub(_vulgar, text)
+    text = _CURRENCY.sub("", text)
     text = _percent_of_all(_PERCENT.sub(r"(\1/100)", text))
     text = _TIMES.sub("*", text).replace("^", "**")
     text = " ".join(_ZEROS.sub("", text).split())

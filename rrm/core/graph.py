@@ -89,14 +89,14 @@ class GrowthBudget:
     subtree_share: float = 1.0
 
     def __post_init__(self) -> None:
-        least = min(self.max_nodes, *(each for each in (self.max_calls, self.max_tokens) if each is not None), 1)
-        if least < 1 or min(self.max_depth, self.max_splits, self.max_refusals) < 0:
-            raise InputError(
-                "a growth budget needs max_nodes, max_calls and max_tokens of 1 or more and no negative limit,"
-                f" got {self}"
-            )
+        for name in ("max_depth", "max_splits", "max_refusals"):
+            if (limit := getattr(self, name)) < 0:
+                raise InputError(f"a growth budget's {name} is 0 or more, got {limit}")
+        for name in ("max_nodes", "max_calls", "max_tokens"):
+            if (limit := getattr(self, name)) is not None and limit < 1:
+                raise InputError(f"a growth budget's {name} is 1 or more, got {limit}")
         if not 0 < self.subtree_share <= 1:
-            raise InputError(f"the subtree_share lies above 0 and up to 1, got {self.subtree_share}")
+            raise InputError(f"a growth budget's subtree_share lies above 0 and up to 1, got {self.subtree_share}")
 
     def below(self, depth: int) -> "Usage":
         """Return what a subtree whose top lies at this depth may take in all."""
@@ -570,15 +570,16 @@ def _check_new(rows: Mapping[str, _Row], node: str, index: int, task: Task) -> N
     """Raise for a part that asks for nothing, or for the very thing that a node above it asks for.
 
     A question that waits for its own answer has as many answers as one likes; ranks alone would let it be
-    asked again under another rank. What stands more than `_GENERATIONS` above is not compared.
+    asked again under another rank. A part about a text is compared with what is about the same text: the same
+    instruction for less of it is how a text is split. A part about no text makes nothing smaller by that, and is
+    compared with every node above it. What stands more than `_GENERATIONS` above is not compared.
     """
     if not task.instruction.strip():
         raise ProposalError(f"{node}: part {index} is empty: it has no instruction")
-    asked, above = _asked(task), {node}
+    above = {node}
     for _ in range(_GENERATIONS):
-        above = {each for each in above if rows[each].node.task.span == task.span}  # else it is about more text
         for each in above:
-            if _asked(rows[each].node.task) == asked:
+            if _asks_for(task, rows[each].node.task):
                 what = "its parent" if each == node else f"the node {each} above it"
                 begins = repr(" ".join(task.instruction.split())[:80])
                 raise ProposalError(f"{node}: part {index} asks for the same as {what}: {begins}")
@@ -587,9 +588,14 @@ def _check_new(rows: Mapping[str, _Row], node: str, index: int, task: Task) -> N
             return
 
 
-def _asked(task: Task) -> tuple[str, str | None, Span | None]:
-    """What a task asks for, whatever its white space, case and limits."""
-    return " ".join(task.instruction.split()).casefold(), task.source, task.span
+def _asks_for(task: Task, above: Task) -> bool:
+    """Whether a task asks for what one above it asks for, whatever their white space, case and limits."""
+    same_text = task.span is None or (task.source, task.span) == (above.source, above.span)
+    return same_text and _plain(task.instruction) == _plain(above.instruction)
+
+
+def _plain(instruction: str) -> str:
+    return " ".join(instruction.split()).casefold()
 
 
 def _parts(rows: Mapping[str, _Row], node: str, parts: Sequence[Task | Part | str]) -> list[_Row]:

@@ -164,6 +164,11 @@ def test_settings_survive_json() -> None:
         ({"improve": {"plugin": "k:L", "anchor": "second"}}, "improve.anchor must be 'first' or 'last', got 'second'"),
         ({"improve": {}}, "improve.plugin is missing"),
         ({"select": {"plugin": "i:J", "share": 1}}, "select.share must be less than 1, got 1"),
+        ({"growth": {"max_nodes": 0}}, "growth.max_nodes must be greater than or equal to 1, got 0"),
+        ({"growth": {"max_calls": 0}}, "growth.max_calls must be greater than or equal to 1, got 0"),
+        ({"growth": {"max_depth": -1}}, "growth.max_depth must be greater than or equal to 0, got -1"),
+        ({"splits": {"plugin": "m:N", "per_source": {}}}, r"\[splits\] per_source asks no question"),
+        ({"splits": {"plugin": "m:N", "per_source": {"comparison": 0}}}, "must be greater than or equal to 1, got 0"),
         ({"growth": {"max_height": 3}}, r"unknown key 'max_height' in \[growth\]"),
     ],
 )

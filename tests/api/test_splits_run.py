@@ -274,6 +274,41 @@ def test_people_have_one_desk_and_its_settings_are_checked_before_anything_is_sp
     assert not (tmp_path / "run" / "models").exists()
 
 
+TAUGHT: dict[str, Any] = {
+    **RUN,
+    "assistants": {"model": {"model": "rrm.assistants.scripted_model:ScriptedChatModel", "arguments": {"vary": 0.0}}},
+    "splits": {
+        **RUN["splits"],
+        "plugin": "decomposers.learn_cuts:Distil",
+        "arguments": {
+            "of": 2,
+            "teacher": {
+                "plugin": "decomposers.language_model:LanguageModelDecomposer",
+                "arguments": {"assistant": "model", "leaf_tokens": 60, "least_tokens": 60},
+            },
+        },
+    },
+}
+
+
+def test_a_language_models_trees_are_taught_to_the_segmenter_in_a_run(tmp_path: Path) -> None:
+    report = rrm.run(out=tmp_path / "run", quiet=True, **TAUGHT)
+    with open_store(tmp_path / "run", "read") as record:
+        made = improvement(record)
+    assert (made.how, made.place.round) == ("exact", 0) and 0 < made.kl <= 6.0
+    assert report.cost.calls >= 5  # nobody else asks the model, which cuts each of the five sources
+
+
+def test_a_teacher_of_cuts_names_an_assistant_that_there_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[splits\] there is no \[assistants.model\]"):
+        rrm.run(out=tmp_path / "run", quiet=True, **{**TAUGHT, "assistants": {}})
+
+
+def test_a_growth_budget_that_nothing_would_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[growth\].*segmenter:Segmenter splits a source at once: leave it out"):
+        rrm.run(out=tmp_path / "run", quiet=True, **{**RUN, "growth": {"max_nodes": 5}})
+
+
 def test_a_decomposer_that_is_no_distribution_cannot_learn(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"\[decomposer\].*is no SplitSampler"):
         rrm.run(out=tmp_path / "run", quiet=True, **{**RUN, "decomposer": {"plugin": "tests.toys:Thirds"}})

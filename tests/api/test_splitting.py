@@ -96,6 +96,14 @@ def test_every_decomposer_is_drawn(plugin: str, tmp_path: Path, monkeypatch: pyt
     assert len(next(node["children"] for node in tree["nodes"] if node["id"] == tree["root"])) == parts
 
 
+def test_refused_proposals_are_told(scenes: Path) -> None:
+    plugin, changes = "decomposers.plans:LanguageModelPlanner", ("max_depth=1", "max_parts=1", 'task="Tell it all."')
+    drawn = decompose(scenes, plugin, changes)  # the scripted model cuts in three
+    root = json.loads(decompose(scenes, plugin, changes, shape="json").text)["root"]
+    assert drawn.refusals == (f"refused at {root}: the plan has 3 subtasks, more than 1",) * 3
+    assert drawn.text.startswith("level 0")
+
+
 def test_what_is_no_decomposer_or_no_policy_is_refused_by_name(scenes: Path) -> None:
     with pytest.raises(PluginError, match=r"rrm\.raters\.simulated:SimulatedRaters is no decomposer"):
         decompose(scenes, "rrm.raters.simulated:SimulatedRaters", ('quality="tasks.free_reader:perceived_quality"',))

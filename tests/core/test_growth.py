@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -367,7 +367,10 @@ def test_the_depth_of_a_shared_node_is_the_least() -> None:
     ],
 )
 def test_a_budget_that_nothing_can_keep_is_refused(limits: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"growth budget needs|subtree_share lies"):
+    [(name, limit)] = limits.items()
+    with pytest.raises(
+        InputError, match=f"a growth budget's {name} (is [01] or more|lies above 0 and up to 1), got {limit}$"
+    ):
         GrowthBudget(**limits)
 
 
@@ -489,6 +492,26 @@ def test_a_part_that_asks_for_what_a_node_above_its_parent_asks_for_is_refused()
         graph.check(where, Proposal((sized(4, "who was it?"),)))
     text = started(about(0, 10)).grow(started(about(0, 10)).root, Proposal((about(0, 4), about(4, 10))))
     assert len(text) == 3  # the same is asked of less text
+
+
+def test_a_part_about_no_text_is_compared_with_every_node_above_whatever_text_that_is_about() -> None:
+    graph = started(about(0, 10, rank=9, sees_source=True))
+    with pytest.raises(ProposalError, match="part 0 asks for the same as its parent: 'Sum up'"):
+        graph.check(graph.root, Proposal((sized(8, "Sum up"),)))
+    half = replace(about(0, 5, rank=8, sees_source=True), instruction="Tell.")
+    graph = graph.grow(graph.root, Proposal((half,)))
+    (half_node,) = graph.children(graph.root)
+    with pytest.raises(ProposalError, match=f"asks for the same as the node {graph.root} above it"):
+        graph.check(half_node, Proposal((sized(7, "sum up"),)))
+
+
+def test_a_part_about_a_text_is_found_above_a_node_about_none() -> None:
+    graph = started(about(0, 10, rank=9, sees_source=True))
+    graph = graph.grow(graph.root, Proposal((sized(8, "think"),)))
+    (think,) = graph.children(graph.root)
+    with pytest.raises(ProposalError, match=f"asks for the same as the node {graph.root} above it: 'sum up'"):
+        graph.check(think, Proposal((about(0, 10, rank=7),)))
+    graph.check(think, Proposal((about(0, 5, rank=7),)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1.0, True, None, "1"])

@@ -212,6 +212,18 @@ async def test_skipped_text_is_in_no_leaf_and_declared_where_it_falls() -> None:
         assert [span for node in graph for span in graph.skipped(node)] == [skipped[1]]
 
 
+async def test_a_short_text_is_shown_in_whole_sentences() -> None:
+    text = "The rain fell all day, and nobody came. Anna wept because the lamp had been sold. Then it was night."
+    made = decomposer(thirds, leaf_tokens=9, least_tokens=9)
+    await made.decompose_async(Source("short", text), 0)
+    first = made.assistant.prompts[0]  # type: ignore[attr-defined]
+    assert [unit["begins"] for unit in units(first)] == [
+        "The rain fell all day, and nobody came.",
+        "Anna wept because the lamp had been sold.",
+        "Then it was night.",
+    ]
+
+
 @pytest.mark.parametrize("text", ["a" * 3_000, "word " * 600, "中文。" * 500, "x\n" * 400])
 async def test_texts_without_paragraphs_are_shown_in_sentences_or_pieces(text: str) -> None:
     source = Source("odd", text)

@@ -20,14 +20,15 @@ from decomposers.learn_cuts import (
     learn_from_scores,
     preferred,
 )
+from decomposers.questions import NestedQuestions
 from decomposers.segmenter import Segmenter
 from rrm.core.errors import ConfigError, InputError
-from rrm.core.graph import TaskGraph
+from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.protocols import OutcomeOptimiser, SplitOptimiser, TreeOutcome, Workspace
 from rrm.core.roles import Train
 from rrm.core.splits import leaves_of, outline, read_outline, split_node, split_view
-from rrm.core.task import Source
+from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Prediction, Rated, Request, Shown
 from tasks.planted_cuts import PlantedCuts, PlantedText
 
@@ -199,6 +200,57 @@ def test_an_optimiser_of_decomposers_improves_within_its_budget_and_is_found_aga
     assert again.name == found.sampler.name
     with pytest.raises(InputError, match="segmenter:Segmenter, not of Chunks"):
         optimiser.load_splits(tmp_path, Chunks())  # type: ignore[arg-type]
+
+
+class Uneven:
+    """Waits for somebody, and cuts the first third off, then the rest in halves: leaves of two depths."""
+
+    name = "uneven"
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    async def decompose_async(self, source: Source, seed: int) -> TaskGraph:
+        self.seeds.append(seed)
+        end = len(source.text)
+        first, second = round(end * 0.3), round(end * 0.65)
+
+        def task(start: int, stop: int) -> Task:
+            return Task("Tell.", source.id, Span(start, stop))
+
+        graph = TaskGraph.start(task(0, end), self.name, seed)
+        graph = graph.grow(graph.root, Proposal((task(0, first), task(first, end))))
+        leaf, rest = graph.children(graph.root)
+        graph = graph.grow_each({leaf: Proposal(), rest: Proposal((task(first, second), task(second, end)))})
+        return graph.grow_each({node: Proposal() for node in graph.children(rest)})
+
+
+@pytest.mark.asyncio
+async def test_a_teacher_that_waits_for_somebody_is_imitated_as_far_as_the_limits_allow(tmp_path: Path) -> None:
+    """The third text is so long that two of its leaves are beyond the limits."""
+    sources, place, teacher = [text.source for text in TEXTS[:3]], Place(0, "split", 2), Uneven()
+    found = Distil(of=2, teacher=teacher).improve_splits(
+        START, START, sources, Judge(), place, 40.0, 0, Workspace(tmp_path)
+    )
+    assert len(teacher.seeds) == len(set(teacher.seeds)) == 6
+    trees = [(source, await teacher.decompose_async(source, 0)) for source in sources[:2]]
+    cuts = [START.cuts_of(source, tree, nearest=True) for source, tree in trees]
+    before, after = (
+        sum(float(each.distribution(cut[0].text, 0).log_prob([cut[0].ends])) for cut in cuts if cut)
+        for each in (START, found.sampler)
+    )
+    assert after > before + 3
+
+
+def test_a_teacher_that_cannot_be_imitated_and_settings_that_teach_nothing_are_refused(tmp_path: Path) -> None:
+    whole = Distil(of=1, teacher=Chunks(leaf_tokens=10_000))
+    small, source = Segmenter(leaf_tokens=20), TEXTS[0].source
+    with pytest.raises(InputError, match="none of the teacher's 1 trees of each source has leaves that"):
+        whole.improve_splits(small, small, [source], Judge(), Place(0, "split", 2), 4.0, 0, Workspace(tmp_path))
+    with pytest.raises(ConfigError, match="is 1 or more: 0"):
+        Distil(of=0)
+    with pytest.raises(ConfigError, match="the teacher of cuts is a decomposer that splits a source at once"):
+        Distil(teacher=NestedQuestions())  # type: ignore[arg-type]
 
 
 def outcomes(values: float, agreement: float, minutes: float) -> list[TreeOutcome]:

@@ -190,6 +190,28 @@ def test_numbers_are_read_as_written_and_the_last_one_is_the_answer() -> None:
     assert numbers("She has $1,000 and .5 of 20%, -3 less") == [1000, Fraction(1, 2), Fraction(1, 5), -3]
     assert final_number("So 12.50 dollars, or 12.") == 12
     assert final_number("none") is None
+    assert numbers("½ of 2½ cups at $½") == [Fraction(1, 2), Fraction(5, 2), Fraction(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,000", 1000),
+        ("3 × 4 = 12", 12),
+        ("it fell by −5", -5),
+        ("½", Fraction(1, 2)),
+        ("2 bags, so 2½", Fraction(5, 2)),
+        ("20%", Fraction(1, 5)),
+        ("7 of 8 is 7/8", Fraction(7, 8)),
+        ("7 bags, so 3,4", None),
+        ("7 bags, so 1.000.000", None),
+        ("1/0", None),
+    ],
+)
+def test_a_last_number_with_two_readings_is_no_answer_and_no_earlier_one_stands_in(
+    text: str, value: Fraction | int | None
+) -> None:
+    assert final_number(text) == value
     assert (yes_or_no("Well, NO way"), yes_or_no("nothing")) == ("no", None)
 
 
