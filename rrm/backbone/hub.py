@@ -17,6 +17,10 @@ def model_folder(name: str, what: str, files: Sequence[str], sign: str) -> Path:
     otherwise the hub is asked once, without retries, whether it has the model, before anything is fetched. Raises
     InputError if there is no such folder or model, or if the hub cannot be asked (HF_HUB_OFFLINE).
     """
+    if not name.strip():
+        raise InputError(
+            f"the name of the {what} is empty: name `minilm`, `smollm`, `tiny`, a folder, or a Hugging Face name"
+        )
     path = Path(name).expanduser()
     if path.is_dir():
         return path

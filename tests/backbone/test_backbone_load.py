@@ -74,6 +74,12 @@ def test_a_missing_folder_is_refused_without_asking_the_network() -> None:
         FrozenEncoder("./no/such/folder")
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_not_taken_for_the_folder_that_one_is_in(name: str) -> None:
+    with pytest.raises(InputError, match="the name of the backbone is empty: name `minilm`"):
+        find_checkpoint(name)
+
+
 def test_the_digest_changes_with_a_single_weight(tiny_bert: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
