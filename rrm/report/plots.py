@@ -92,7 +92,7 @@ def accuracy_plot(levels: Sequence[LevelReport], top: int, name: str = "accuracy
         axes.set_xlabel("share of held-out comparisons predicted rightly (dotted: chance)")
         handles, labels = axes.get_legend_handles_labels()
         first = dict(zip(labels, handles, strict=True))
-        figure.legend(first.values(), first.keys(), loc="outside upper center", ncols=4, handletextpad=0.3)
+        figure.legend(first.values(), first.keys(), loc="outside upper center", ncols=3, handletextpad=0.3)
         return _svg(figure, name, "Accuracy by level with 95 % intervals, noise ceiling and baselines")
 
 
@@ -104,9 +104,9 @@ def _accuracy_row(axes: Axes, place: int, level: LevelReport) -> None:
     others = (
         (level.noise_ceiling, "|", INK, 17, "noise ceiling", 0.0),
         (level.best_possible, "|", INK, 17, "best possible, estimated", 0.0),
-        (level.longer_wins, "^", ORANGE, 6.5, "longer wins", -0.19),
-        (level.bag_of_words, "s", GREEN, 5.5, "bag of words", -0.35),
-        (level.verbatim, "x", ORANGE, 6.0, "more verbatim wins", -0.35),
+        (level.longer_wins, "^", ORANGE, 6.5, "longer wins", -0.17),
+        (level.bag_of_words, "s", GREEN, 5.5, "bag of words", -0.29),
+        (level.verbatim, "x", ORANGE, 6.0, "more verbatim wins", -0.41),
     )
     for value, marker, colour, size, label, below in others:
         if value is not None:
@@ -116,7 +116,7 @@ def _accuracy_row(axes: Axes, place: int, level: LevelReport) -> None:
                 marker,
                 color=colour,
                 markersize=size,
-                markeredgewidth=2 if marker == "|" else 0,
+                markeredgewidth=2 if marker in ("|", "x") else 0,  # marks without an inside
                 label=label,
                 linestyle="",
                 zorder=3,

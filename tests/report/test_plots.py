@@ -103,6 +103,15 @@ def test_a_mark_stands_where_its_number_is() -> None:
     assert any(x == pytest.approx(expected, abs=0.6) for x in uses)
 
 
+def test_every_mark_of_the_accuracy_figure_can_be_seen() -> None:
+    level = make_level(0, 100, 0.75, longer_wins=0.55, bag_of_words=0.6, noise_ceiling=0.9, verbatim=0.65)
+    drawn = accuracy_plot([replace(level, best_possible=0.95)], 0)
+    assert drawn is not None
+    strokes = re.findall(r'<path id="[^"]+" d="M[^"]*"(?: style="([^"]*)")?/>', drawn.replace("\n", " "))
+    lines = [each for each in strokes if "stroke: var(--orange" in each]  # the cross alone is a line without an inside
+    assert lines and all("stroke-width: 2" in each for each in lines)
+
+
 def test_gold_and_acceptance_are_drawn_by_round(report: Report) -> None:
     drawn = rounds_plot(report.rounds, 2)
     assert drawn is not None
