@@ -21,7 +21,7 @@ def not_chosen(outcome: Outcome, rated: Sequence[Rated]) -> list[Rated]:
     What is asked because much is open there is harder than what occurs.
     """
     why = outcome.run.why
-    return [row for row in rated if row.request.id not in why or why[row.request.id].stream != BY_VALUE]
+    return [row for row in rated if (asked := why.get(row.request.question)) is None or asked.stream != BY_VALUE]
 
 
 def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,11 @@ def _ratings(store: SqlStore) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for (role, subject, _), each in last.items():
         found[role, subject] += each.ratings
-    given = {made.value: (_ROLES[made.step], made.place) for made in store.made(Rated)}
+    rated = store.by_id(Rated)  # questions of all levels may be put together, at one place
+    given = {
+        made.value: (_ROLES[made.step], replace(made.place, level=rated[made.value].request.place.level))
+        for made in store.made(Rated)
+    }
     for role, place in given.values():
         model = last.get((role, place.subject, place.level))
         found[role, place.subject] += model is None or place.round > model.place.round
@@ -161,9 +165,9 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool, ev
             if names:
                 os.fchmod(file.fileno(), 0o600)  # for its owner alone
             made = (
-                trl(rated(desk.answers(), desk.requests))
+                trl(rated(desk.answers(), desk.requests), desk.why() or None)
                 if form == "trl"
-                else rows(exported(desk.answers(), every), desk.asked, known)
+                else rows(exported(desk.answers(), every), desk.asked, known, desk.why())
             )
             counted = Counted(made, progress)
             for chunk in writers[form](counted):
@@ -221,7 +225,7 @@ def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
     with open_store(directory, "read") as store:
         requests = {request.id: request for request in store.load(Request)}
         rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
-        why = {each.request: each for each in store.load(Asked)} or None
+        why = _why(store.load(Asked), requests) or None
     if not rated:
         at_desk = ", but people's answers: give --answers as well" if _has_answers(directory) else ""
         raise InputError(f"{directory} holds no ratings to export{at_desk}")
@@ -229,3 +233,9 @@ def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
     rows = to_records(rated, why) if form == "jsonl" else to_trl(rated, margins=False, why=why)
     count = to_parquet(rows, path) if form == "parquet" else to_jsonl(rows, path)
     return {"file": str(path), "rows": count, "ratings": len(rated)}
+
+
+def _why(asked: Iterable[Asked], requests: Mapping[str, Request]) -> dict[str, Asked]:
+    """Return why each of these requests was put; people answer one as they saw it, which is a request of its own."""
+    chosen = {requests[each.request].question: each for each in asked if each.request in requests}
+    return {id_: chosen[each.question] for id_, each in requests.items() if each.question in chosen} if chosen else {}

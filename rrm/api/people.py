@@ -1,14 +1,15 @@
 """Where a run meets its raters: requests become items of the desk; a closed level's answers come back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rrm.agreement.attention import attentive
 from rrm.api.runfile import Part, RunFile, by_people
 from rrm.core.annotation import DeskSettings, Item
+from rrm.core.asking import AT_RANDOM, Asked
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.core.values import Rated, Request
@@ -30,8 +31,8 @@ class People:
     A level is closed by an admin, or by itself once every item has all its answers: at once when a
     run looks that would not wait, else when they have been quiet for a while, so that the last rater
     can undo. Feedback that somebody put on record without the desk is taken, too, when it is as much
-    as the run wants. `value` says how much an answer to a request is worth to the run, for the
-    strategy "valuable".
+    as the run wants. Where a sampler chooses the questions, those of one bundle are put to one rater together,
+    those worth most a minute first, unless another `strategy` is asked for.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class People:
         settings: RunFile,
         folders: Folders,
         waits: bool,
-        value: Callable[[Request], float] = lambda request: 0.0,
     ) -> None:
-        self._store, self._directory, self._waits, self._value = store, directory, waits, value
+        self._store, self._directory, self._waits = store, directory, waits
         self._folders = folders
-        self._arguments = settings.people.arguments if settings.people else {}
+        chosen = settings.rater is not None and settings.rater.sampler is not None
+        usual = {"strategy": "valuable"} if chosen else {}
+        self._arguments = {**usual, **(settings.people.arguments if settings.people else {})}
         self._asked: dict[str, Request] = {}
         self._taken: set[Place] = set()
 
@@ -61,7 +63,8 @@ class People:
         """Lay requests before the raters."""
         self._asked.update((request.id, request) for request in values)
         settings = self.desk.settings()
-        items = [Item(request, wanted=settings.overlap, value=self._value(request)) for request in values]
+        why = chosen_order(self._store.load(Asked))
+        items = [_item(request, settings.overlap, why.get(request.id)) for request in values]
         self.desk.add_items(in_sheets(items, settings.sheet))
 
     def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
@@ -91,6 +94,35 @@ class People:
     def close(self) -> None:
         if "desk" in vars(self):
             self.desk.close()
+
+
+class Put(NamedTuple):
+    """What a question is put with: by how much its `value` a minute goes before others, and the name of its bundle."""
+
+    value: float
+    bundle: str
+
+
+def chosen_order(asked: Sequence[Asked]) -> dict[str, Put]:
+    """Return how chosen questions are put, by their requests: in the order in which a sampler returned them.
+
+    What was drawn at random beside the chosen is worth what stands behind it, so that it comes when its turn is,
+    whenever raters stop.
+    """
+    found: dict[str, Put] = {}
+    behind: dict[str, float] = {}
+    for each in reversed(asked):
+        drawn = each.stream == AT_RANDOM
+        behind[each.pool] = behind.get(each.pool, 0.0) if drawn else each.value
+        bundle = "" if drawn else f"{each.pool} {each.bundle}"
+        found.setdefault(each.request, Put(behind[each.pool], bundle))
+    return found
+
+
+def _item(request: Request, wanted: int, chosen: Put | None) -> Item:
+    if chosen is None:
+        return Item(request, wanted=wanted)
+    return Item(request, wanted=wanted, value=chosen.value, sheet=chosen.bundle)
 
 
 def settle(desk: SqlDesk, arguments: Mapping[str, Any], folders: Folders, by: str = "run file") -> None:

@@ -250,7 +250,7 @@ class Annotation(NamedTuple):  # no dataclass: a frozen one takes six times as l
     criterion: str = OVERALL
 
 
-class Asked(NamedTuple):
+class ItemText(NamedTuple):
     """What a row of exported answers tells of a request: its source, its outputs' texts in order, the criterion."""
 
     source: str

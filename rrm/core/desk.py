@@ -13,7 +13,6 @@ from typing import Any, Protocol, runtime_checkable
 from rrm.core.annotation import (
     OPEN,
     Annotation,
-    Asked,
     AtWork,
     AuditEntry,
     DeskSettings,
@@ -23,6 +22,7 @@ from rrm.core.annotation import (
     Item,
     ItemRow,
     ItemState,
+    ItemText,
     Lease,
     Message,
     OwnProgress,
@@ -36,6 +36,7 @@ from rrm.core.annotation import (
     Submission,
     Unread,
 )
+from rrm.core.asking import Asked
 from rrm.core.place import Place
 from rrm.core.values import Request
 
@@ -224,7 +225,11 @@ class Catalogue(Protocol):
         """Return those of these requests that are on record, by id."""
         ...
 
-    def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
+    def why(self) -> dict[str, Asked]:
+        """Return why items were put to raters, by their ids: those that a sampler chose, or drew beside these."""
+        ...
+
+    def asked(self, ids: Sequence[str]) -> dict[str, ItemText]:
         """Return what exported answers tell of those of these requests that are on record, by id."""
         ...
 

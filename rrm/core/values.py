@@ -167,6 +167,12 @@ class Request:
             "request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion
         )
 
+    @cached_property
+    def question(self) -> str:
+        """Names what is asked, in whatever order outputs are shown and under whatever version of the guidelines."""
+        shown = sorted(each.known for each in self.shown)
+        return content_id("question", self.node, self.kind, self.view.id, shown, self.copy, self.criterion)
+
     @property
     def group(self) -> Group:
         """The same question as a reward model reads it."""

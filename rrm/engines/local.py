@@ -196,7 +196,9 @@ def _request(action: AnyAction) -> Request:
 def _waiting_for(plan: Plan) -> str:
     total = len(plan.stage.slots)
     ratings = "1 rating" if plan.left == 1 else f"{plan.left} ratings"
-    return f"waiting for {ratings} of {plan.stage.place.title}, {total - plan.left} of {total} are in"
+    return (
+        f"waiting for {ratings} of {plan.stage.about or plan.stage.place.title}, {total - plan.left} of {total} are in"
+    )
 
 
 class _Thread:

@@ -18,16 +18,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from rrm.core.annotation import Annotation, Asked
+from rrm.core.annotation import Annotation, ItemText
+from rrm.core.asking import Asked
 from rrm.core.errors import MissingError
 from rrm.core.values import Answer, Comparison, Feedback, Ranking, Rated, Reject, Request
-from rrm.interchange.export import to_trl
+from rrm.interchange.export import Why, to_trl
 from rrm.interchange.rows import Row, pyarrow
 
 Requests = Callable[[Sequence[str]], Mapping[str, Request]]
 """Looks up many requests by id at once; ids that it does not know are missing in what it returns."""
 
-A = TypeVar("A", Asked, Request)
+A = TypeVar("A", ItemText, Request)
 
 _AT_ONCE = 500  # answers whose requests are looked up together
 _CHUNK = 1 << 18  # bytes that leave at a time
@@ -67,6 +68,11 @@ _TYPES = {
     "right": "bool_",
     "adjudication": "bool_",
     "detail": "json",
+    "asked_stream": "string",
+    "asked_pool": "string",
+    "asked_propensity": "float64",
+    "asked_value": "float64",
+    "asked_bundle": "int64",
 }
 """The columns in their order, with pyarrow's types; "json" ones are objects, which Parquet holds as JSON text."""
 
@@ -106,6 +112,11 @@ MEANINGS = {
     "right": "whether it agrees with the known answer; empty where none is known or none is judged",
     "adjudication": "whether it is an adjudicator's decision",
     "detail": "what else is kept: spans on the source, the diff of a correction, and what the page added",
+    "asked_stream": "why it was asked: value (chosen by worth) or random (beside the chosen); empty: drawn evenly",
+    "asked_pool": "a hash of all questions that could be asked when it was",
+    "asked_propensity": "the probability with which it was drawn next; 1 where it was chosen",
+    "asked_value": "what its bundle was worth, in acceptance probability a minute; 0 of the stream random",
+    "asked_bundle": "the bundle that it was chosen in, from 0, within its pool",
 }
 """What each column means: the data dictionary."""
 
@@ -120,16 +131,17 @@ def data_dictionary() -> list[Row]:
 
 def rows(
     annotations: Iterable[Annotation],
-    asked: Callable[[Sequence[str]], Mapping[str, Asked]],
+    asked: Callable[[Sequence[str]], Mapping[str, ItemText]],
     names: Mapping[str, str] | None = None,
+    why: Why | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every answer, whatever its state, with all `COLUMNS`; raise MissingError without its request.
 
-    `asked` is a desk's, or as that. Raters stand under their pseudonyms; `names`, by pseudonym, are added
-    only where they are given.
+    `asked` is a desk's, or as that, and `why` says of items by their ids why they were put. Raters stand under their
+    pseudonyms; `names`, by pseudonym, are added only where they are given.
     """
     for annotation, request in _with_requests(annotations, asked):
-        yield _row(annotation, request, names)
+        yield _row(annotation, request, names, (why or {}).get(annotation.item))
 
 
 def exported(annotations: Iterable[Annotation], every: bool) -> Iterator[Annotation]:
@@ -145,9 +157,9 @@ def rated(annotations: Iterable[Annotation], requests: Requests) -> Iterator[Rat
         yield Rated(request, Feedback(request.id, annotation.person, annotation.answer, *known, request.criterion))
 
 
-def trl(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
+def trl(rated: Iterable[Rated], why: Why | None = None) -> Iterator[dict[str, Any]]:
     """Yield TRL preference rows without margins, which TRL wants in all rows or in none."""
-    return to_trl(rated, margins=False)
+    return to_trl(rated, margins=False, why=why)
 
 
 def _with_requests(
@@ -162,7 +174,7 @@ def _with_requests(
             yield annotation, known[annotation.item]
 
 
-def _row(annotation: Annotation, asked: Asked, names: Mapping[str, str] | None) -> dict[str, Any]:
+def _row(annotation: Annotation, asked: ItemText, names: Mapping[str, str] | None, why: Asked | None) -> dict[str, Any]:
     answer, order = annotation.answer, annotation.order
     told = vars(answer)
     row = {
@@ -199,6 +211,11 @@ def _row(annotation: Annotation, asked: Asked, names: Mapping[str, str] | None) 
         "right": annotation.right,
         "adjudication": annotation.adjudication,
         "detail": dict(annotation.detail),
+        "asked_stream": None if why is None else why.stream,
+        "asked_pool": None if why is None else why.pool,
+        "asked_propensity": None if why is None else why.propensity,
+        "asked_value": None if why is None else why.value,
+        "asked_bundle": None if why is None else why.bundle,
     }
     if names is None:
         del row["name"]

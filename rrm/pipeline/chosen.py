@@ -15,11 +15,10 @@ from rrm.core.asking import AT_RANDOM, Asked, Asking, Outlook, Question
 from rrm.core.place import Place
 from rrm.core.roles import Train
 from rrm.core.values import Fitted, Rated, Request
-from rrm.feedback.budget import Allowance, Askable, drawn, fitting
+from rrm.feedback.budget import Allowance, Askable, by_view, drawn, fitting
 from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
 from rrm.feedback.select import select_new
 from rrm.pipeline import stages
-from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.plan import carried_out
 from rrm.pipeline.steps import Run, Sampling, Step
 
@@ -51,7 +50,7 @@ def ask(run: Run) -> Step[Run]:
         if not fit:
             break
         why = {each.request: each for each in asked}
-        run = yield from _put(replace(run, why={**run.why, **{each.id: why[each.id] for each in fit}}), fit)
+        run = yield from _put(replace(run, why={**run.why, **{each.question: why[each.id] for each in fit}}), fit)
         gone = {each.id for each in fit}
         questions = [each for each in questions if each.request.id not in gone]
         left = _less(left, _spent(run) - spent, len(fit))
@@ -171,36 +170,37 @@ def _believed(run: Run) -> tuple[tuple[Fitted, tuple[Rated, ...]], ...]:
     What these say reports, and picks nothing.
     """
     current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
-    apart = {id_ for id_, each in run.why.items() if each.stream == AT_RANDOM}
+    apart = {question for question, each in run.why.items() if each.stream == AT_RANDOM}
     found = []
     for (role, level), fitted in sorted(run.models.items(), key=lambda each: each[0][1]):
         if role == Train.name:
-            rows = [row for row in run.rated.get((role, level), ()) if row.request.id not in apart]
+            rows = [row for row in run.rated.get((role, level), ()) if row.request.question not in apart]
             weighed = stages.with_weights(rows, current, run.plan.stale_weight)
             found.append((replace(fitted, place=replace(fitted.place, level=level)), tuple(weighed)))
     return tuple(found)
 
 
 def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:
-    """Put questions to raters, those of each level at its place."""
+    """Put questions of all levels to raters, who have them open together."""
     plan = run.plan
-    by_place: dict[Place, list[Request]] = defaultdict(list)
-    for request in requests:
-        by_place[request.place].append(request)
-    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=not plan.repeats, rates=plan.rates)
-    for place, some in by_place.items():
-        key = (Train.name, place.level)
-        before = run.answered.get(key, ())
-        found = yield from put(place, some, Allowance(), raters, before)
+    place = Place(run.number, "answer", run.forest.height)
+    wave = f"round {run.number + 1}, wave {len(run.outlooks)}"
+    questions = by_view(requests)
+    results = yield from carried_out(stages.rate(place, questions, Train, plan.rater, plan.seed, wave))
+    by_level: dict[int, list[Request]] = defaultdict(list)
+    for request in questions:
+        by_level[request.place.level].append(request)
+    for level, some in by_level.items():
+        key = (Train.name, level)
+        rows = [row for request in some for row in results[request.id].values]
         run = replace(
             run,
-            rated={**run.rated, key: (*run.rated.get(key, ()), *found.rows)},
-            asked={**run.asked, key: (*run.asked.get(key, ()), tuple(found.asked))},
-            answered={**run.answered, key: (*before, *found.rows)},
-            unanswered=run.unanswered | {request for request, done in found.results.items() if not done.values},
-            state=run.state.failed(found.results),
+            rated={**run.rated, key: (*run.rated.get(key, ()), *rows)},
+            asked={**run.asked, key: (*run.asked.get(key, ()), tuple(some))},
+            answered={**run.answered, key: (*run.answered.get(key, ()), *rows)},
         )
-    return run
+    unanswered = {request for request, done in results.items() if not done.values}
+    return replace(run, unanswered=run.unanswered | unanswered, state=run.state.failed(results))
 
 
 def _spent(run: Run) -> float:

@@ -366,7 +366,9 @@ def propose(
     return Stage("propose", place, tuple(trees), make, after)
 
 
-def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str, seed: int) -> Stage[RateJob, Rated]:
+def rate(
+    place: Place, requests: Sequence[Request], role: type[Role], rater: str, seed: int, about: str = ""
+) -> Stage[RateJob, Rated]:
     """Put every request to the rater of a role, those about decompositions to theirs."""
     step = "rate-splits" if place.subject == "split" else "rate" if role is Train else f"rate-{role.name}"
     asked = {request.id: request for request in requests}
@@ -375,7 +377,7 @@ def rate(place: Place, requests: Sequence[Request], role: type[Role], rater: str
         job = RateJob(asked[slot], role, seed_for(seed, slot))
         return _action(step, _level(place), slot, job, rater, job.seed, at=place)
 
-    return Stage(step, place, tuple(asked), make)
+    return Stage(step, place, tuple(asked), make, about=about)
 
 
 def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlook]:

@@ -210,8 +210,8 @@ class Run:
     last; `unanswered` are the questions, by their ids, that got no answer. `policies` are those that were improved,
     by level (None: all levels); `informed` the views read back to the source that were composed with last, with
     their models; `rounds` what stood at the end of each. Where a sampler chooses questions, `chosen_in` is the last
-    round whose questions it chose, `why` says of each, by its id, why it was put, and `outlooks` how it stood before
-    every wave, with the minutes of raters until then.
+    round whose questions it chose, `why` says of each, by its `question`, why it was put, and `outlooks` how it stood
+    before every wave, with the minutes of raters until then.
     """
 
     plan: Recursion

@@ -1,11 +1,13 @@
 """Looking through the desk's items page by page, at who is at work, and up many requests at once."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, cast, exists, func, or_, select, true
 
-from rrm.core.annotation import Asked, AtWork, ItemRow, ItemState
+from rrm.core.annotation import AtWork, ItemRow, ItemState, ItemText
+from rrm.core.asking import Asked
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import KINDS as ANSWERS
@@ -55,6 +57,8 @@ _ROW: tuple[Any, ...] = (
 _ASKED = select(_REQUEST.c.id, _REQUEST.c.source, _REQUEST.c.shown, _REQUEST.c.criterion).where(
     _REQUEST.c.id.in_(bindparam("ids", expanding=True))
 )
+
+_WHY = select(*(table("asked").c[each.name] for each in fields(Asked))).order_by(table("asked").c.seq)
 
 
 class Search(Base):
@@ -108,14 +112,19 @@ class Search(Base):
                 found |= load_requests(connection, some)
         return found
 
-    def asked(self, ids: Sequence[str]) -> dict[str, Asked]:
+    def asked(self, ids: Sequence[str]) -> dict[str, ItemText]:
         """Return what exported answers tell of those of these requests that are on record, by id."""
-        found: dict[str, Asked] = {}
+        found: dict[str, ItemText] = {}
         with self._read() as connection:
             for some in chunks(ids):
                 for id_, source, shown, criterion in connection.execute(_ASKED, {"ids": some}):
-                    found[id_] = Asked(source, tuple([each["text"] for each in shown]), criterion)
+                    found[id_] = ItemText(source, tuple([each["text"] for each in shown]), criterion)
         return found
+
+    def why(self) -> dict[str, Asked]:
+        """Return why items were put to raters, by their ids: those that a sampler chose, or drew beside these."""
+        with self._read() as connection:
+            return {row[0]: Asked(*row) for row in connection.execute(_WHY)}
 
     def at_work(self, since: float) -> list[AtWork]:
         """Return who holds an item or has answered one since a time (seconds since 1970), the latest first."""

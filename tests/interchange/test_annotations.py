@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rrm.core.annotation import Annotation, Asked
+from rrm.core.annotation import Annotation, ItemText
 from rrm.core.errors import MissingError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -73,7 +73,7 @@ def lookup(*requests: Request):
 def texts_of(*requests: Request):
     """What a desk tells of requests for rows, which have no need of their views."""
     return lambda ids: {
-        each.id: Asked(each.source, tuple(one.text for one in each.shown), each.criterion)
+        each.id: ItemText(each.source, tuple(one.text for one in each.shown), each.criterion)
         for each in requests
         if each.id in ids
     }
@@ -82,6 +82,8 @@ def texts_of(*requests: Request):
 def row_of(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **known) -> dict:
     return next(annotations.rows([answered(request, answer, order, **known)], texts_of(request)))
 
+
+ASKED = ("asked_stream", "asked_pool", "asked_propensity", "asked_value", "asked_bundle")
 
 PAIR = asked("comparison", "short", "long")
 
@@ -124,6 +126,7 @@ def test_a_row_tells_all_that_is_known_of_an_answer() -> None:
         "right": True,
         "adjudication": False,
         "detail": {"away": 2},
+        **dict.fromkeys(ASKED),
     }
 
 
@@ -194,7 +197,7 @@ def test_names_stand_in_rows_only_where_they_are_given() -> None:
 def test_requests_are_looked_up_many_at_once_and_each_once() -> None:
     asked_for: list[Sequence[str]] = []
 
-    def known(ids: Sequence[str]) -> dict[str, Asked]:
+    def known(ids: Sequence[str]) -> dict[str, ItemText]:
         asked_for.append(ids)
         return texts_of(PAIR)(ids)
 

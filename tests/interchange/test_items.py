@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from rrm.core.annotation import Annotation, Asked, Item
+from rrm.core.annotation import Annotation, Item, ItemText
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -314,7 +314,7 @@ def test_exported_answers_come_in_again_as_far_as_they_count(tmp_path: Path, for
     ]
     requests = lookup(ASKED, CRITIQUED)
     asked = {
-        each.id: Asked(each.source, tuple(one.text for one in each.shown), each.criterion)
+        each.id: ItemText(each.source, tuple(one.text for one in each.shown), each.criterion)
         for each in (ASKED, CRITIQUED)
     }
     file = tmp_path / f"rows.{form}"

@@ -31,7 +31,7 @@ def test_questions_of_all_levels_are_chosen_at_once_after_the_first_round() -> N
     second = world.asked(1)
     assert {each.kind for each in second} == {"label"} and {each.place.level for each in second} == {0, 1, 2}
     chosen = outcome.run.why
-    assert {each.id for each in second} == set(chosen)
+    assert {each.question for each in second} == set(chosen)
     assert {each.stream for each in chosen.values()} == {BY_VALUE, AT_RANDOM}
     steps = [each.step for each in world.done if each.place.round == 1]
     assert (
@@ -43,9 +43,10 @@ def test_answers_of_a_wave_are_believed_in_the_next_but_not_those_drawn_at_rando
     world, outcome = done()
     jobs = [each.job for each in world.actions("ask")]
     assert [job.asking.wave for job in jobs] == list(range(len(jobs))) and len(jobs) > 2
-    told = [{row.request.id for _, rows in job.believed for row in rows} for job in jobs]
+    told = [{row.request.question for _, rows in job.believed for row in rows} for job in jobs]
     put = [
-        {each.request.id for each in before.asking.questions} - {each.request.id for each in after.asking.questions}
+        {each.request.question for each in before.asking.questions}
+        - {each.request.question for each in after.asking.questions}
         for before, after in pairwise(jobs)
     ]
     for at, asked in enumerate(put):

@@ -6,7 +6,7 @@ import pytest
 from desk_house import Clock
 from desk_problems import VIEW, claimed, known, raters, request, submit, work
 
-from rrm.core.annotation import Asked, Item, ItemRow
+from rrm.core.annotation import Item, ItemRow, ItemText
 from rrm.core.desk import Desk
 from rrm.core.errors import InputError
 from rrm.core.place import Place
@@ -174,7 +174,7 @@ def test_what_rows_tell_of_requests_comes_without_their_views(either_desk: SqlDe
     either_desk.add_items(work(*range(600)))
     ids = [request(number).id for number in range(600)]
     found = either_desk.asked([*ids, "request-nobody-has"])
-    assert found == {id_: Asked("source-1", ("A", "B"), "overall") for id_ in ids}
+    assert found == {id_: ItemText("source-1", ("A", "B"), "overall") for id_ in ids}
     assert either_desk.asked([]) == {}
 
 

@@ -53,7 +53,7 @@ def _chunks(desk: DeskReader, form: Form, every: bool, names: Mapping[str, str] 
     from rrm.interchange import annotations  # knows Parquet and rows of other trainers: only who exports needs it
 
     if form == "trl":
-        return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests)))
+        return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests), desk.why() or None))
     answers = annotations.exported(desk.answers(), every)
     write = {"jsonl": annotations.jsonl, "csv": annotations.csv, "parquet": annotations.parquet}[form]
-    return write(annotations.rows(answers, desk.asked, names))
+    return write(annotations.rows(answers, desk.asked, names, desk.why()))
