@@ -412,6 +412,7 @@ class DeskSettings:
     grace_seconds: float = 30.0  # after its last answer, before a complete place freezes by itself
     auto_freeze: bool = True  # a complete place freezes when the run looks; else only an admin freezes it
     rating_points: int = 7
+    markdown: bool = True  # in outputs is shown as such, not as it is written
     sheet: int = 1  # questions about one view that are laid together on one screen, at most
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left to those who came by no panel

@@ -175,6 +175,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "grace_seconds": _number(0, 604_800),
     "auto_freeze": _truth,
     "rating_points": _whole(2, 10),
+    "markdown": _truth,
     "sheet": _whole(1, MOST_QUESTIONS),
     "consent": _consent,
     "completion_code": _completion_code,

@@ -105,7 +105,7 @@ declare namespace Wire {
   }
 
   interface Disputed extends Placed { item: string; disagreement: number; kind: Kind; own: boolean }
-  interface DisputedItem extends Item, Placed { node: string; given: Annotation[] }
+  interface DisputedItem extends Item, Placed { node: string; markdown: boolean; given: Annotation[] }
   interface RecordedItem extends DisputedItem {
     purpose: Purpose;
     wanted: number;
@@ -150,7 +150,7 @@ declare namespace Wire {
     state: PersonState;
     progress: Progress;
     guideline: ShownGuideline;
-    settings: { rating_points: number };
+    settings: { rating_points: number; markdown: boolean };
   }
   /** Who came in, and where the own work begins; `choose` is how long a password to choose first is at least. */
   interface CameIn { next: string; name: string | null; choose: number | null }
@@ -283,6 +283,7 @@ declare namespace Wire {
     grace_seconds: number;
     auto_freeze: boolean;
     rating_points: number;
+    markdown: boolean;
     sheet: number;
     consent: string;
     completion_code: string;
@@ -399,7 +400,7 @@ declare namespace Ui {
   interface Passage { name: string; node: HTMLElement }
 
   /** A question as its kind draws it; on a sheet with the letters of its outputs, whose texts the sheet draws. */
-  interface Item extends Wire.Asking { outputs: Wire.Output[]; points: number; letters?: string[] }
+  interface Item extends Wire.Asking { outputs: Wire.Output[]; points: number; letters?: string[]; markdown: boolean }
 
   /** What the part of a kind asks of what it stands on; on a sheet `texts` hold the texts that can be marked. */
   interface OfKind {
@@ -419,6 +420,7 @@ declare namespace Ui {
     send: (answers: Sent[]) => void;
     seconds: () => number;
     drawn: () => void;
+    markdown: boolean;
   }
 
   /** The questions of a lease as they are drawn and read. */

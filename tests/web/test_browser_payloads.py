@@ -167,7 +167,7 @@ def ready(page: Any) -> None:
 
 def test_in_items_and_their_wider_context(tmp_path: Path, chromium: Any) -> None:
     items = [Item(request(i, payload)) for i, payload in enumerate(GROUPS)]
-    with scene(tmp_path, items) as at, visiting(chromium, at.url) as page:
+    with scene(tmp_path, items, markdown=False) as at, visiting(chromium, at.url) as page:
         come_in(page, at.desk, at.url)
         page.goto("/work")
         seen = set()

@@ -365,7 +365,7 @@ def test_an_item_that_somebody_else_holds_is_waited_for_not_the_end(tmp_path: Pa
 def test_me_tells_the_guidelines_as_clean_html(house: House) -> None:
     house.desk.set_guideline("# Rules\n\n<script>alert(1)</script> [x](javascript:alert(1))", by="test")
     me = house.clients["anna"].get("/api/me").json()
-    assert (me["name"], me["role"], me["settings"]) == ("anna", "annotator", {"rating_points": 7})
+    assert (me["name"], me["role"], me["settings"]) == ("anna", "annotator", {"rating_points": 7, "markdown": True})
     assert me["guideline"]["version"] == 1
     assert "<h1>Rules</h1>" in me["guideline"]["html"]
     assert "<script" not in me["guideline"]["html"]

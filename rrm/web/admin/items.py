@@ -70,13 +70,15 @@ def router(gate: Gate, desk: DeskReader) -> APIRouter:
 
 def shown_item(desk: DeskReader, request: values.Request) -> dict[str, Any]:
     """Return what a rater's page shows of an item, but outputs in the request's own order."""
+    settings = desk.settings()
     return {
         "item": request.id,
         **view_json(request.view),
         "outputs": [output_json(each, request.kind == values.ClaimMarks.kind) for each in request.shown],
         **question_json(request),
         "max_tokens": request.view.max_tokens,
-        "points": desk.settings().rating_points,
+        "points": settings.rating_points,
+        "markdown": settings.markdown,
         **Wording(desk)(request.place),
         "node": request.node,
     }

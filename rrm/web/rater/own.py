@@ -36,7 +36,7 @@ def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
             "state": person.state,
             "progress": asdict(rater.own_progress(person.id)),
             "guideline": {"version": guideline.version, "html": guideline_html(guideline.text)},
-            "settings": {"rating_points": settings.rating_points},
+            "settings": {"rating_points": settings.rating_points, "markdown": settings.markdown},
         }
 
     @routes.get("/history")

@@ -28,7 +28,8 @@ const card = (name, content, ...more) =>
 
 /** An output's text; a text in which passages are marked stays as it stands.
  *  @param {Ui.Item} item @param {string} content */
-const drawn = (item, content) => (item.kind === "critique" || item.kind === "claims" ? plainText(content) : outputText(content));
+const drawn = (item, content) =>
+  item.kind === "critique" || item.kind === "claims" ? plainText(content) : outputText(content, item.markdown);
 
 /** The outputs of an item, each with more below it; of a sheet only that.
  *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more

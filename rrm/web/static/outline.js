@@ -1,5 +1,6 @@
-// An output's text; the outline of a decomposition (rrm/core/splits.py) as a list of its parts.
+// An output's text, its Markdown as such; the outline of a decomposition (rrm/core/splits.py) as a list of its parts.
 import { el } from "./common.js";
+import { markdown } from "./markdown.js";
 import { words } from "./words.js";
 
 const HEAD = "part | size | begins at | first sentence | last sentence | about";
@@ -11,12 +12,13 @@ const REST = /^not listed: (\d+) parts below these$/u;
 export const plainText = (content) => el("div", { class: "text", dir: "auto" }, content);
 
 /** A text, or, where it is an outline of a decomposition, its parts: number, size, first and last sentence, topic.
- *  @param {string} content */
-export function outputText(content) {
+ *  `formatted` says whether Markdown is shown as such.
+ *  @param {string} content @param {boolean} formatted */
+export function outputText(content, formatted) {
   const [head, ...lines] = content.split("\n");
   const rest = REST.exec(lines.at(-1) ?? "");
   const rows = (rest ? lines.slice(0, -1) : lines).map((line) => LINE.exec(line));
-  if (head !== HEAD || !rows.length || rows.some((row) => !row)) return plainText(content);
+  if (head !== HEAD || !rows.length || rows.some((row) => !row)) return (formatted && markdown(content)) || plainText(content);
   const parts = rows.flatMap((row) => (row ? [row] : []));
   const largest = Math.max(...parts.map((row) => Number(row[2])));
   return el("div", { class: "text outline", dir: "auto" },

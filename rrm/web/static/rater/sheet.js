@@ -6,10 +6,10 @@ import { outputText, plainText } from "../outline.js";
 import { letter, words } from "../words.js";
 
 /** One question of a lease, as kinds are drawn: with its own outputs.
- *  @param {Wire.Lease} lease @param {Wire.Question} question
+ *  @param {Wire.Lease} lease @param {Wire.Question} question @param {Ui.Page} page
  *  @returns {Ui.Item} */
-const itemOf = (lease, question) => ({
-  ...lease, ...question,
+const itemOf = (lease, question, { markdown }) => ({
+  ...lease, ...question, markdown,
   outputs: question.outputs.map((place) => lease.outputs[place]),
   letters: lease.questions.length > 1 ? question.outputs.map(letter) : undefined,
 });
@@ -49,7 +49,7 @@ export const asked = (lease, page) => (lease.questions.length > 1 ? several(leas
 /** @param {Wire.Lease} lease @param {Ui.Page} page
  *  @returns {Ui.Asked} */
 function alone(lease, page) {
-  const item = itemOf(lease, lease.questions[0]);
+  const item = itemOf(lease, lease.questions[0], page);
   const part = kinds[item.kind](item, { ...page, send: (answer, more = {}) => page.send([{ answer, ...more }]) });
   return {
     title: words.question[item.kind], outputs: part.outputs, bar: part.bar, actions: part.actions,
@@ -77,7 +77,7 @@ function alone(lease, page) {
 /** @param {Wire.Lease} lease @param {Ui.Page} page
  *  @returns {Ui.Asked} */
 function several(lease, page) {
-  const items = lease.questions.map((question) => itemOf(lease, question));
+  const items = lease.questions.map((question) => itemOf(lease, question, page));
   /** @type {(Decision | null)[]} */
   const decided = items.map(() => null);
   const spent = items.map(() => 0);
@@ -85,7 +85,7 @@ function several(lease, page) {
   let at = 0; // the question that hears the keys
   const marked = items.some(({ kind }) => kind === "critique" || kind === "claims"); // passages are marked in the text as it stands
   const texts = lease.outputs.map(({ text }) =>
-    text ? (marked ? plainText(text) : outputText(text)) : el("p", { class: "muted" }, words.emptyOutput));
+    text ? (marked ? plainText(text) : outputText(text, page.markdown)) : el("p", { class: "muted" }, words.emptyOutput));
   const outputs = texts.map((text, place) =>
     el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text));
   const parts = items.map((item, place) => kinds[item.kind](item, {

@@ -306,7 +306,7 @@ function drawItem(lease) {
   /** @type {Ui.Page} */
   const page = {
     send: submit, changed: keepDraft, say: (text) => toast(text, "bad"), reject, passages,
-    seconds: clock.seconds, drawn: () => dead.drawn(STEP),
+    seconds: clock.seconds, drawn: () => dead.drawn(STEP), markdown: now.me?.settings.markdown ?? true,
   };
   const body = asked(lease, page);
   now.asked = body;
