@@ -29,9 +29,10 @@ def pairwise(rated: Sequence[Rated]) -> list[Rated]:
     """Return every judgement as comparisons of two outputs, in the order in which the judgements come.
 
     Comparisons stay as they are. A ranking prefers each output that it names to all named later and
-    all not named. Ratings, and labels, that one rater gave beside one view say which of two outputs
-    with different values is better (`MOST_PAIRS` of them at most); these stand where the first of
-    the group stood. Other kinds compare no two outputs as shown, and give none.
+    all not named; those that are level are not compared. Ratings, and labels, that one rater gave beside
+    one view say which of two outputs with different values is better (`MOST_PAIRS` of them at most);
+    these stand where the first of the group stood. Other kinds compare no two outputs as shown, and give
+    none.
     """
     groups: dict[tuple[object, ...], list[Rated]] = defaultdict(list)
     for row in rated:
@@ -59,11 +60,11 @@ def _group(rated: Rated) -> tuple[object, ...] | None:
 
 
 def _ranked(rated: Rated, answer: Ranking) -> Iterable[Rated]:
-    place = {position: rank for rank, position in enumerate(answer.best_first)}
+    ranks = answer.ranks
     for first, second in combinations(range(len(rated.request.shown)), 2):
-        if first in place or second in place:
-            better = int(place.get(second, len(place)) < place.get(first, len(place)))
-            yield _comparison(rated, rated, better, (first, second))
+        before, behind = (ranks.get(place, len(ranks)) for place in (first, second))
+        if before != behind:
+            yield _comparison(rated, rated, int(behind < before), (first, second))
 
 
 def _valued(rated: Sequence[Rated]) -> Iterable[Rated]:

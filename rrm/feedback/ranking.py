@@ -1,4 +1,8 @@
-"""Rankings: how probable an order of outputs, whole or only of the best ones, is given their rewards."""
+"""Rankings: how probable an order of outputs, whole or only of the best ones, is given their rewards.
+
+A ranking with ties is the event that the rater's order is one of those that agree with it: outputs that are level say
+nothing of each other, and all of what stands before and behind them.
+"""
 
 import numpy as np
 import torch
@@ -57,12 +61,50 @@ def log_prob(
 
 
 def of_rows(rows: RewardedRows) -> Tensor:
-    """Log-likelihood [members, rows] of rankings."""
+    """Log-likelihood [members, rows] of rankings; of one with ties that of any of the orders that agree with it.
+
+    Source: Allison and Christakis (1994), Logit models for sets of ranked items, doi:10.2307/270983, section on ties.
+    """
     rater = rows.effects
-    return log_prob(rows.rewards, rows.array(places), rows.present, rater.temperature, rater.lapse)
+    row = rows.array(row_of_order)[0]  # the same for all members
+    if len(row) == rows.rewards.shape[1]:
+        return log_prob(rows.rewards, rows.array(places), rows.present, rater.temperature, rater.lapse)
+    of_orders = log_prob(
+        rows.rewards.index_select(1, row),
+        rows.array(places),
+        rows.present.index_select(1, row),
+        _taken(rater.temperature, row),
+        _taken(rater.lapse, row),
+    )
+    orders = rows.array(orders_of_row)  # [members, rows, most], padded with -1
+    each = of_orders.gather(1, orders.clamp(min=0).flatten(1)).reshape(orders.shape)
+    return each.masked_fill(orders < 0, -torch.inf).logsumexp(dim=-1)
 
 
 def places(block: AnswerBlock) -> np.ndarray:
-    """Return the places best first, [rows, m], padded with -1."""
-    best_first, named = padded([answer.best_first for answer in only(Ranking, block.answers)])
+    """Return the places best first, [orders, m], padded with -1: all orders that agree with each row's ranking."""
+    every = [order for answer in only(Ranking, block.answers) for order in answer.orders()]
+    best_first, named = padded(every)
     return np.where(named, best_first, -1)
+
+
+def row_of_order(block: AnswerBlock) -> np.ndarray:
+    """Return the row of each order, [orders]: as many as rows where nothing is level."""
+    return np.repeat(np.arange(len(block.answers)), _counts(block))
+
+
+def orders_of_row(block: AnswerBlock) -> np.ndarray:
+    """Return the numbers of each row's orders, [rows, most], padded with -1."""
+    counts = _counts(block)
+    ends = np.cumsum(counts)
+    orders, there = padded([range(end - count, end) for count, end in zip(counts, ends, strict=True)])
+    return np.where(there, orders, -1)
+
+
+def _counts(block: AnswerBlock) -> list[int]:
+    return [len(answer.orders()) for answer in only(Ranking, block.answers)]
+
+
+def _taken(effect: Tensor | float, row: Tensor) -> Tensor | float:
+    """Return the effect of each order's row; a number is one for all."""
+    return effect.index_select(-1, row) if isinstance(effect, Tensor) and effect.dim() else effect

@@ -56,6 +56,7 @@ _TYPES = {
     "text": "string",
     "reason": "string",
     "best_first": "int64[]",
+    "tied": "int64[]",
     "outputs": "string[]",
     "order": "int64[]",
     "guideline": "int64",
@@ -100,6 +101,7 @@ MEANINGS = {
     "text": "of a correction, demonstration or critique, what was written",
     "reason": "of a rejection, why",
     "best_first": "of a ranking, the outputs as shown, counted from 1, best first",
+    "tied": "of a ranking, those outputs that are level with the one before them in best_first",
     "outputs": "the texts in the order in which they were shown",
     "order": "place i shown held the item's output order[i], both from 0",
     "guideline": "the version of the guidelines that was shown, 0 for none",
@@ -199,6 +201,7 @@ def _row(annotation: Annotation, asked: ItemText, names: Mapping[str, str] | Non
         "text": told.get("text"),
         "reason": told.get("reason"),
         "best_first": _best_first(answer, order),
+        "tied": _tied(answer, order),
         "outputs": [asked.texts[place] for place in order],
         "order": list(order),
         "guideline": annotation.guideline,
@@ -231,6 +234,10 @@ def _better(annotation: Annotation) -> str | None:
 
 def _best_first(answer: Answer, order: tuple[int, ...]) -> list[int] | None:
     return [order.index(place) + 1 for place in answer.best_first] if isinstance(answer, Ranking) else None
+
+
+def _tied(answer: Answer, order: tuple[int, ...]) -> list[int] | None:
+    return [order.index(place) + 1 for place in answer.tied] if isinstance(answer, Ranking) else None
 
 
 def _time(at: float) -> str:

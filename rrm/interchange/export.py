@@ -71,7 +71,7 @@ def to_trl_unpaired(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
 def to_nemo(rated: Iterable[Rated]) -> Iterator[dict[str, Any]]:
     """Yield NeMo-RL preference rows: context and completions, ranked from 0, both as chat messages.
 
-    One row for every comparison, ties with equal ranks, and for every ranking that orders all outputs.
+    One row for every comparison and for every ranking of all outputs; those that are level have equal ranks.
     """
     for each in rated:
         ranks = _ranks(each.feedback.answer)
@@ -200,5 +200,5 @@ def _ranks(answer: Answer) -> dict[int, int]:
     if isinstance(answer, Comparison):
         return {0: 0, 1: 0} if answer.better is None else {answer.better: 0, 1 - answer.better: 1}
     if isinstance(answer, Ranking):
-        return {position: rank for rank, position in enumerate(answer.best_first)}
+        return answer.ranks
     return {}

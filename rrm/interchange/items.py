@@ -46,7 +46,7 @@ from rrm.interchange.rows import Given, Row, located, name_of, present, read_row
 POLICY = "imported"
 MAX_TOKENS = 128
 _HALF = re.compile(r"[\ud800-\udfff]")
-_WHOLE_PARTS = ("better", "best_first", "points", "value", "spans", "unsupported", "wrong")
+_WHOLE_PARTS = ("better", "best_first", "tied", "points", "value", "spans", "unsupported", "wrong")
 _AT_ONCE = 500  # rows whose requests are looked up together
 _ITEM = ("purpose", "wanted", "value", "expected", "explanation", "sheet")
 _WHERE = ("round", "subject", "level", "criterion", "node", "source_id")

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from math import comb
 from typing import NamedTuple
 
@@ -136,7 +135,7 @@ def _preferred(rated: Rated) -> list[tuple[str, str]]:
     answer, texts = rated.feedback.answer, [shown.text for shown in rated.request.shown]
     if isinstance(answer, Comparison) and answer.better is not None:
         return [(texts[answer.better], texts[1 - answer.better])]
-    return [(texts[a], texts[b]) for a, b in combinations(answer.best_first, 2)] if isinstance(answer, Ranking) else []
+    return [(texts[a], texts[b]) for a, b in answer.all_pairs(0)] if isinstance(answer, Ranking) else []
 
 
 def _circle(preferred: Iterable[tuple[str, str]]) -> list[str]:

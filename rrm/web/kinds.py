@@ -31,6 +31,7 @@ MOST_LETTERS, MOST_SPANS, MOST_RANKED, MOST_REASON = 20_000, 100, 100, 2_000
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Offset = Annotated[int, Field(ge=0, le=10_000_000)]
 Spans = Annotated[list[Annotated[list[Offset], Field(min_length=2, max_length=2)]], Field(max_length=MOST_SPANS)]
+Places = Annotated[list[Annotated[int, Field(ge=0, lt=MOST_RANKED)]], Field(max_length=MOST_RANKED)]
 SourceSpans = Annotated[list[Annotated[list[Offset], Field(min_length=3, max_length=3)]], Field(max_length=MOST_SPANS)]
 
 
@@ -89,11 +90,14 @@ class ComparisonBody(AnswerForm):
 
 
 class RankingBody(AnswerForm):
+    """`tied` are level with the one that stands before them in `best_first`."""
+
     kind: Literal["ranking"]
-    best_first: Annotated[list[Annotated[int, Field(ge=0, lt=MOST_RANKED)]], Field(max_length=MOST_RANKED)]
+    best_first: Places
+    tied: Places = Field(default_factory=list)
 
     def made(self, points: int) -> Made:
-        return Made(Ranking(tuple(self.best_first)), {})
+        return Made(Ranking(tuple(self.best_first), tuple(self.tied)), {})
 
     def answer(self, question: Question) -> Made:
         if sorted(self.best_first) != list(range(len(question.texts))):

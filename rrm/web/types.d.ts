@@ -19,7 +19,7 @@ declare namespace Wire {
   // ---- answers (kinds.py), places as shown ----
 
   interface Comparison { kind: "comparison"; better: number | null; strength: number | null; both_bad: boolean }
-  interface Ranking { kind: "ranking"; best_first: number[] }
+  interface Ranking { kind: "ranking"; best_first: number[]; tied?: number[] }
   interface Rating { kind: "rating"; value: number }
   interface Label { kind: "label"; good: boolean }
   interface Correction { kind: "correction"; text: string }

@@ -45,6 +45,27 @@ def test_a_ranking_names_different_positions(order: tuple[int, ...]) -> None:
         Ranking(order)
 
 
+@pytest.mark.parametrize("tied", [(2,), (0, 0), (3,)])
+def test_what_is_tied_in_a_ranking_is_level_with_one_before_it(tied: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="level with the one before"):
+        Ranking((2, 0, 1), tied)
+
+
+def test_a_ranking_with_ties_orders_those_alone_that_are_not_level() -> None:
+    tied = Ranking((2, 0, 1), (0,))  # 2 = 0 > 1
+    assert tied.groups == ((2, 0), (1,)) and tied.ranks == {2: 0, 0: 0, 1: 1}
+    assert tied.pairs(3) == tied.all_pairs(3) == [(2, 1), (0, 1)]
+    assert tied.pairs(4) == [(2, 1), (0, 1), (1, 3)]
+    assert sorted(tied.orders()) == [(0, 2, 1), (2, 0, 1)]
+    assert tied.first is None and tied.coding({}) == (0, 2)
+    assert tied.agrees(Ranking((0, 2, 1), (2,))) and not tied.agrees(Ranking((2, 0, 1)))
+    assert tied.difference(Ranking((1, 2, 0))) == 1.0 and tied.difference(Ranking((0, 2, 1))) == 0.0
+    assert tied.brief("ABC".__getitem__) == "C = A > B"
+    assert not Ranking((0, 1), (1,)).decides(2) and Ranking((0, 1), (1,)).decides(3)
+    with pytest.raises(InputError, match="720 orders"):
+        Ranking(tuple(range(8)), tuple(range(1, 8)))
+
+
 @pytest.mark.parametrize("value", [0, 8, True])
 def test_a_rating_lies_on_its_scale(value: int) -> None:
     with pytest.raises(InputError, match="between 1 and 7"):

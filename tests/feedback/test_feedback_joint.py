@@ -1,6 +1,7 @@
 """All kinds together: the joint likelihood and the exact posterior, against sums written out in plain Python."""
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise, permutations
 from math import exp, log, pi, sqrt
 
 import numpy as np
@@ -30,6 +31,7 @@ MIXED = [
     told(Comparison(None), ["b", "c"], "Ann", confidence=0.7),
     told(Ranking((2, 0)), ["c", "b", "a"], "Ann"),
     told(Ranking((1, 0)), ["a", "b"], "Bob", confidence=0.5),
+    told(Ranking((0, 2, 1), tied=(2,)), ["c", "d", "b"], "Cem", confidence=0.8),
     told(Label(True), ["d"], "Cem", source="t"),
     told(Label(False), ["a"], "Ann"),
     told(Rating(2, 5), ["a"], "Bob"),
@@ -71,10 +73,15 @@ def by_hand(row: Rated, place: int, table: FeedbackTable, rewards: Sequence[floa
         weights = [exp(margin / 2), exp(-margin / 2), exp(scales.log_tie.item())]
         p, blind = weights[2 if answer.better is None else answer.better] / sum(weights), 1 / 3
     elif isinstance(answer, Ranking):
-        left, p, blind = list(range(len(r))), 1.0, 1.0
-        for best in answer.best_first:
-            p, blind = p * exp(r[best] / t) / sum(exp(r[each] / t) for each in left), blind / len(left)
-            left.remove(best)
+        rank = list(accumulate(place not in answer.tied for place in answer.best_first))
+        p, blind = 0.0, 0.0
+        for order in permutations(range(len(answer.best_first))):  # every order that agrees with what was said
+            if all(rank[one] <= rank[other] for one, other in pairwise(order)):
+                left, each, even = list(range(len(r))), 1.0, 1.0
+                for best in (answer.best_first[place] for place in order):
+                    each, even = each * exp(r[best] / t) / sum(exp(r[other] / t) for other in left), even / len(left)
+                    left.remove(best)
+                p, blind = p + each, blind + even
     elif isinstance(answer, Label):
         good = sigmoid((r[0] + anchor - rater.severity) / t)
         p, blind = good if answer.good else 1 - good, 0.5
@@ -182,7 +189,7 @@ def test_rows_taken_from_a_table_are_as_likely_as_in_it() -> None:
     table = tabulate(MIXED)
     scales, rewards = set_at_random(Scales(table, members=2), 8), hypotheses(table, 2)
     whole = log_likelihood(rewards, table, scales)
-    for rows in ([3], [13, 0, 8], [10, 9], list(range(len(MIXED)))):
+    for rows in ([3], [14, 0, 9], [11, 10], [4, 2], list(range(len(MIXED)))):
         taken, old = table.take(rows)
         found = log_likelihood(rewards[:, old], taken, scales)
         torch.testing.assert_close(found, whole[:, rows], atol=1e-12, rtol=0)
@@ -215,8 +222,8 @@ def test_raters_start_alike_with_temperatures_of_geometric_mean_one_and_few_laps
     fresh, moved = Scales(table), set_at_random(Scales(table, members=3), 1)
     for rater in fresh.raters():
         assert (rater.temperature, rater.bias, rater.severity) == (1.0, 0.0, 0.0) and 0 < rater.lapse < 0.03
-    assert [rater.rows for rater in fresh.raters()] == [5, 5, 4]
-    mean = moved.log_temperatures() @ torch.tensor([5.0, 5.0, 4.0], dtype=torch.float64)
+    assert [rater.rows for rater in fresh.raters()] == [5, 5, 5]
+    mean = moved.log_temperatures() @ torch.tensor([5.0, 5.0, 5.0], dtype=torch.float64)
     torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-12, rtol=0)
     assert moved.log_prior().max().item() < fresh.log_prior().max().item()
 

@@ -137,6 +137,7 @@ def test_an_answer_turned_and_turned_back_is_the_same(answer: Answer) -> None:
 def test_places_follow_the_order() -> None:
     assert Comparison(1, 0.5).permuted((1, 0)) == Comparison(0, 0.5)
     assert Ranking((2, 0)).permuted((2, 0, 1)) == Ranking((1, 2))
+    assert Ranking((2, 0, 1), (0,)).permuted((2, 0, 1)) == Ranking((1, 2, 0), (2,))
     assert Critique("x", consistent=(0, 2)).permuted((2, 0, 1)) == Critique("x", consistent=(1, 2))
 
 

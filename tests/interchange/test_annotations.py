@@ -114,6 +114,7 @@ def test_a_row_tells_all_that_is_known_of_an_answer() -> None:
         "text": None,
         "reason": None,
         "best_first": None,
+        "tied": None,
         "outputs": ["long", "short"],
         "order": [1, 0],
         "guideline": 3,
@@ -145,7 +146,8 @@ def test_the_best_first_of_a_ranking_count_the_outputs_as_they_stood_from_1() ->
     request = asked("ranking", "a", "b", "c")
     row = row_of(request, Ranking((2, 0, 1)), (1, 2, 0))  # the page showed b, c, a; best is c, then a, then b
     assert row["outputs"] == ["b", "c", "a"]
-    assert row["best_first"] == [2, 3, 1]
+    assert row["best_first"] == [2, 3, 1] and row["tied"] == []
+    assert row_of(request, Ranking((2, 0, 1), (0,)), (1, 2, 0))["tied"] == [3]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ EVERY_KIND = [
     rated(Comparison(None), "a", "c"),
     rated(Ranking((2, 0, 1)), "a", "b", "c"),
     rated(Ranking((2,)), "a", "b", "c"),
+    rated(Ranking((2, 0, 1), (1,)), "a", "b", "c"),
     rated(Rating(3, 5), "a"),
     rated(Label(True), "a"),
     rated(Label(False), "b"),
@@ -95,14 +96,19 @@ def test_a_ranking_gives_every_pair_that_it_orders():
 
 
 def test_ties_and_other_kinds_give_no_preference_rows():
-    assert len(list(to_trl(EVERY_KIND))) == 1 + 3 + 2
+    assert len(list(to_trl(EVERY_KIND))) == 1 + 3 + 2 + 2
     assert [row["label"] for row in to_trl_unpaired(EVERY_KIND)] == [True, False, True]
 
 
 def test_nemo_rows_keep_groups_whole_and_ties_as_equal_ranks():
     rows = list(to_nemo(EVERY_KIND))
     ranks = [[(each["rank"], each["completion"][0]["content"]) for each in row["completions"]] for row in rows]
-    assert ranks == [[(0, "b"), (1, "a")], [(0, "a"), (0, "c")], [(0, "c"), (1, "a"), (2, "b")]]
+    assert ranks == [
+        [(0, "b"), (1, "a")],
+        [(0, "a"), (0, "c")],
+        [(0, "c"), (1, "a"), (2, "b")],
+        [(0, "c"), (1, "a"), (1, "b")],
+    ]
     assert rows[0]["context"] == [{"role": "user", "content": "Before.\n\nPart one.\n\nPart two.\n\nSummarise."}]
 
 

@@ -148,21 +148,13 @@ def test_ranked_groups_become_rankings_and_pairs_comparisons(tmp_path):
     assert tie.feedback.answer == Comparison(None)
 
 
-def test_equal_ranks_in_a_larger_group_make_comparisons_with_ties(tmp_path):
-    file = written(tmp_path / "n.jsonl", group((0, "best"), (1, "one"), (1, "other")))
-    rated = RecordedPreferences(file, 0).rated()
-    assert {each.request.node for each in rated} == {rated[0].request.node}
-    said = {
-        frozenset(shown.text for shown in each.request.shown): None
-        if each.feedback.answer.better is None
-        else chosen_text(each)
-        for each in rated
-    }
-    assert said == {
-        frozenset({"best", "one"}): "best",
-        frozenset({"best", "other"}): "best",
-        frozenset({"one", "other"}): None,
-    }
+def test_equal_ranks_in_a_larger_group_are_level(tmp_path):
+    rows = [group((1, "one"), (0, "best"), (1, "other")), group((0, "x"), (0, "y"), (0, "z"))]
+    ranking, *level = RecordedPreferences(written(tmp_path / "n.jsonl", *rows), 0).rated()
+    texts = [shown.text for shown in ranking.request.shown]
+    named = [[texts[place] for place in group] for group in ranking.feedback.answer.groups]
+    assert [sorted(group) for group in named] == [["best"], ["one", "other"]]
+    assert [each.feedback.answer for each in level] == [Comparison(None)] * 3  # where all are level nothing is ranked
 
 
 def test_groups_without_ranks_are_ranked_by_their_rewards(tmp_path):

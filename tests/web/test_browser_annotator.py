@@ -296,6 +296,24 @@ def test_a_ranking_is_kept_as_it_was_pressed_and_backspace_takes_the_last_back(t
         assert [shown[place].text for place in given.answer.best_first] == [texts[i] for i in (1, 0, 3, 2)]
 
 
+def test_outputs_of_a_ranking_can_be_level(tmp_path: Path, chromium: Any) -> None:
+    with scene(tmp_path, work("ranking", 2)) as at, rating(at, chromium) as page:
+        texts = page.locator(".output .text").all_inner_texts()
+        press(page, "t")  # with what? nothing happens
+        press(page, "2", "t", "1", "4", "t", "t", "3")
+        assert page.inner_text(".state") == "Best first: B = A, D, C"
+        press(page, "2")  # A is then the first alone
+        assert page.inner_text(".state") == "Best first: A, D, C"
+        press(page, "t", "2", "Enter")
+        item_number(page, 2)
+        [given] = at.live()
+        shown = at.desk.item(given.item).request.shown
+        named = [[texts.index(shown[place].text) for place in group] for group in given.answer.groups]
+        assert named == [[0], [3], [2, 1]]
+        press(page, "u")
+        page.wait_for_selector(".state:text-is('Best first: A, D, C = B')")
+
+
 def test_marks_on_source_and_output_by_keyboard_count_in_characters(tmp_path: Path, chromium: Any) -> None:
     base = request("critique", 0)
     text = "😀 Fine words 😀 but 🌊 wrong."

@@ -81,7 +81,7 @@ def test_no_text_becomes_html_whatever_markdown_stands_around_it(tmp_path: Path,
             }}""",
             texts,
         )
-        assert set(tags) <= set("P H3 EM STRONG CODE PRE UL OL LI BLOCKQUOTE HR".split())
+        assert set(tags) <= {"P", "H3", "EM", "STRONG", "CODE", "PRE", "UL", "OL", "LI", "BLOCKQUOTE", "HR"}
         page.seen.assert_clean(page)
 
 

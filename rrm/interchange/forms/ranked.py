@@ -3,11 +3,14 @@
 {"context": "Sum up.", "completions": [{"rank": 0, "completion": "It burned."}, {"rank": 1, "completion": "A mill."}]}
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
+from math import factorial, prod
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
+from rrm.core.kinds.ranking import MOST_ORDERS
 from rrm.core.values import Comparison, Ranking
 from rrm.interchange.columns import text, whole
 from rrm.interchange.forms.form import Judged, Legend, is_list
@@ -15,7 +18,10 @@ from rrm.interchange.rows import Row
 
 
 def ranked(row: Row, legend: Legend) -> list[Judged]:
-    """Read a group, best rank lowest; a group with equal ranks becomes comparisons of all its pairs."""
+    """Read a group, best rank lowest; those of equal rank are level.
+
+    Two, groups in which all are level, and those whose ties leave too many orders open become comparisons of all pairs.
+    """
     completions = row["completions"]
     if not is_list(completions) or not all(isinstance(each, Mapping) for each in completions):
         raise InputError("completions must be a list of objects with rank and completion")
@@ -23,9 +29,18 @@ def ranked(row: Row, legend: Legend) -> list[Judged]:
     if len(texts) < 2 or len(set(texts)) < len(texts):
         raise InputError(f"completions must be two or more different texts, got {len(set(texts))} in {len(texts)}")
     ranks = _ranks(completions)
-    if len(texts) > 2 and len(set(ranks)) == len(ranks):
-        return [Judged(texts, Ranking(tuple(sorted(range(len(texts)), key=lambda position: ranks[position]))))]
+    if len(texts) > 2 and (ranking := _ranking(ranks)) is not None:
+        return [Judged(texts, ranking)]
     return [_pair((texts[a], texts[b]), ranks[a], ranks[b]) for a, b in combinations(range(len(texts)), 2)]
+
+
+def _ranking(ranks: Sequence[float]) -> Ranking | None:
+    """Return what ranks say, None where that is no ranking."""
+    best_first = sorted(range(len(ranks)), key=lambda position: ranks[position])
+    tied = tuple(after for before, after in pairwise(best_first) if ranks[before] == ranks[after])
+    if len(tied) == len(ranks) - 1 or prod(factorial(count) for count in Counter(ranks).values()) > MOST_ORDERS:
+        return None
+    return Ranking(tuple(best_first), tied)
 
 
 def _ranks(completions: Sequence[Row]) -> list[float]:

@@ -7,7 +7,7 @@ import { wordDiff } from "./diff.js";
 import { buttonOf, keyButton, relabel } from "./keys.js";
 import { highlight, selected, spanText, walkable } from "./marks.js";
 import { outputText, plainText } from "./outline.js";
-import { digits, letter, words } from "./words.js";
+import { digits, letter, ranked, words } from "./words.js";
 
 /** The letter of an output of an item.
  *  @param {Ui.Item} item @param {number} place */
@@ -147,24 +147,45 @@ function comparison(item, page) {
 function ranking(item, page) {
   /** @type {number[]} */
   const order = [];
+  /** @type {number[]} */
+  let tied = []; // those that are level with the one before them in the order
+  let level = false; // the next one is
   const state = el("p", { class: "state", role: "status" });
   /** @type {Ui.Action[]} */
   const places = digits(item.outputs.length).map((key, place) => ({
     key, label: "", press: () => toggle(place), class: "choose",
   }));
   /** @type {Ui.Action} */
-  const back = { key: "Backspace", label: words.ranking.back, press: () => order.length && change(() => order.pop()) };
+  const back = { key: "Backspace", label: words.ranking.back, press: () => order.length && change(() => take(order.length - 1)) };
+  /** @type {Ui.Action} */
+  const tie = {
+    key: "t", also: ["="], label: words.ranking.level,
+    press: () => (order.length ? change(() => (level = !level)) : page.say(words.ranking.firstOne)),
+  };
   /** @type {Ui.Action} */
   const send = {
     key: "Enter", label: words.send, class: "primary",
     press: () => (order.length < places.length ? page.say(words.ranking.incomplete) : page.send(read())),
   };
   /** @returns {Wire.Ranking} */
-  const read = () => ({ kind: "ranking", best_first: [...order] });
+  const read = () => ({ kind: "ranking", best_first: [...order], tied: [...tied] });
+  /** Take the output at this place of the order out of it; what was level with it is level with the one before.
+   *  @param {number} at */
+  function take(at) {
+    const after = order[at + 1];
+    const joins = tied.includes(order[at]); // only then: else the next one becomes the first of its own
+    tied = tied.filter((each) => each !== order[at] && (joins || each !== after));
+    order.splice(at, 1);
+    level = false;
+  }
   /** @param {number} place */
   const toggle = (place) => change(() => {
-    if (order.includes(place)) order.splice(order.indexOf(place), 1);
-    else order.push(place);
+    if (order.includes(place)) take(order.indexOf(place));
+    else {
+      if (level) tied.push(place);
+      order.push(place);
+      level = false;
+    }
     if (item.letters && order.length === places.length) page.send(read()); // one key a decision
   });
   /** @param {() => void} step */
@@ -175,23 +196,29 @@ function ranking(item, page) {
   }
   function draw() {
     places.forEach((action, place) => {
-      const rank = order.indexOf(place);
-      buttonOf(action).setAttribute("aria-pressed", String(rank >= 0));
-      relabel(action, rank >= 0 ? words.ranking.placed(rank) : words.ranking.place(lettered(item, place)));
+      const at = order.indexOf(place);
+      const rank = order.slice(0, at + 1).filter((each) => !tied.includes(each)).length - 1;
+      buttonOf(action).setAttribute("aria-pressed", String(at >= 0));
+      relabel(action, at >= 0 ? words.ranking.placed(rank) : words.ranking.place(lettered(item, place)));
     });
-    state.textContent = words.ranking.soFar(order.map((place) => lettered(item, place)));
+    const names = order.map((place) => lettered(item, place));
+    state.textContent = words.ranking.soFar(ranked(names, { best_first: order, tied }, ", ") + (level ? " = …" : ""));
+    buttonOf(tie).setAttribute("aria-pressed", String(level));
+    buttonOf(tie).disabled = !order.length || order.length === places.length;
     buttonOf(back).disabled = !order.length;
     buttonOf(send).disabled = order.length < places.length;
   }
   const outputs = cards(item, (place) => keyButton(places[place]));
-  const bar = [state, group(words.actions, [back, send])];
+  const bar = [state, group(words.actions, [tie, back, send])];
   draw();
   return {
     outputs, bar, read,
-    actions: [...places, back, send],
+    actions: [...places, tie, back, send],
     restore(answer) {
       if (answer?.kind !== "ranking") return;
       order.splice(0, order.length, ...answer.best_first);
+      tied = [...(answer.tied ?? [])];
+      level = false;
       draw();
     },
   };

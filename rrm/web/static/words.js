@@ -3,7 +3,7 @@ import { kept } from "./common.js";
 import { de } from "./words/de.js";
 import { en } from "./words/en.js";
 
-export { digits, letter } from "./words/shared.js";
+export { digits, letter, ranked } from "./words/shared.js";
 
 /** The languages there are, each under its code. */
 export const LANGUAGES = { en, de };

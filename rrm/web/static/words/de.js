@@ -151,7 +151,9 @@ export const de = {
   ranking: {
     place: (l) => `${l} als nächsten`,
     placed: (rank) => `${rank + 1}.`,
-    soFar: (letters) => (letters.length ? `Bester zuerst: ${letters.join(", ")}` : "Wählen Sie zuerst den besten Text."),
+    soFar: (order) => (order ? `Bester zuerst: ${order}` : "Wählen Sie zuerst den besten Text."),
+    level: "Der nächste ist gleich gut",
+    firstOne: "Wählen Sie zuerst den besten Text; dann kann ein anderer gleich gut sein.",
     back: "Letzten zurück",
     incomplete: "Ordnen Sie zuerst alle Texte ein.",
   },

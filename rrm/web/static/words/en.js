@@ -176,8 +176,10 @@ export const en = {
     place: (l) => `Place ${l} next`,
     /** @param {number} rank */
     placed: (rank) => ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"][rank],
-    /** @param {string[]} letters */
-    soFar: (letters) => (letters.length ? `Best first: ${letters.join(", ")}` : "Choose the best output first."),
+    /** @param {string} order */
+    soFar: (order) => (order ? `Best first: ${order}` : "Choose the best output first."),
+    level: "Next one is level",
+    firstOne: "Choose the best output first; then another can be level with it.",
     back: "Take the last back",
     incomplete: "Place every output first.",
   },

@@ -21,7 +21,7 @@ export function said(words, given, letters = undefined) {
   const name = (place) => letters?.[place] ?? letter(place);
   switch (given.kind) {
     case "comparison": return compared(words.comparison, given, name);
-    case "ranking": return given.best_first.map(name).join(" > ");
+    case "ranking": return ranked(given.best_first.map(name), given, " > ");
     case "rating": return `${given.value}`;
     case "label": return given.good ? words.label.good : words.label.bad;
     case "claims": return words.claims.counted(given.unsupported.length, given.wrong.length, given.missing.length);
@@ -29,6 +29,11 @@ export function said(words, given, letters = undefined) {
     default: return given.text;
   }
 }
+
+/** Outputs best first, by their names: those that are level joined by "=", what is behind them by something else.
+ *  @param {string[]} names @param {{best_first: number[], tied?: number[]}} given @param {string} behind */
+export const ranked = (names, { best_first, tied = [] }, behind) =>
+  names.map((name, at) => (at === 0 ? "" : tied.includes(best_first[at]) ? " = " : behind) + name).join("");
 
 /** @param {typeof import("./en.js").en.comparison} words @param {Wire.Comparison} given
  *  @param {(place: number) => string} name */
