@@ -35,6 +35,7 @@ from rrm.core.report import (
 from rrm.core.roles import Select, reporting
 from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Score, Shown
 from rrm.evaluate.choosing import choosing
+from rrm.evaluate.criteria import by_criterion
 from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
@@ -134,7 +135,8 @@ def save_report(report: Report, directory: Path) -> None:
 def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:
     model = finished.worker.models.load(fitted)
     honest = not_chosen(finished.outcome, rated)
-    rows = [HeldOut(row.probability, row.rated) for row in held_out(honest, model) if row.kind == "comparison"]
+    predicted = held_out(honest, model)
+    rows = [HeldOut(row.probability, row.rated) for row in predicted if row.kind == "comparison"]
     rater: object = finished.parts.rater
     truth = rater if isinstance(rater, KnownRater) else None
     shared = level > 0 and not fitted.ratings
@@ -151,7 +153,8 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         shared_head=shared,
         own=_own(model, shared),
     )
-    return replace(found, subject=fitted.place.subject)
+    criteria = by_criterion(predicted, finished.parts.run.seed)
+    return replace(found, subject=fitted.place.subject, criteria=criteria)
 
 
 def _own(model: RewardModel, shared: bool) -> float | None:

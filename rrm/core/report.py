@@ -97,6 +97,28 @@ class RewardReport:
 
 
 @dataclass(frozen=True)
+class HeldOutShare:
+    """The `share` of `rows` that a model told right, with its 95 % interval over sources, None below three."""
+
+    rows: int
+    share: float | None = None
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class CriterionAccuracy:
+    """How well a level's model tells the answers by one `criterion`, on sources that it was never fitted on.
+
+    `pairs` are comparisons and what rankings decide, ties left out; `judged` are labels and ratings, told right where
+    they lie on the predicted side of the middle.
+    """
+
+    criterion: str
+    pairs: HeldOutShare
+    judged: HeldOutShare
+
+
+@dataclass(frozen=True)
 class LevelReport:
     """How well one level's model predicts comparisons on sources that it was never fitted on.
 
@@ -106,7 +128,8 @@ class LevelReport:
     being drawn towards the model below: None where there is none below, or where the model does not say. `coverage`
     is the share of the targets' outputs whose true probability of acceptance lies in the 90 % interval, where the
     rater is a simulation that knows it; `coverage_n` counts those outputs, `coverage_interval` is 95 %. `subject` says
-    what was judged: answers at nodes, or whole outputs for the flat baseline. All else is as in `Figures`.
+    what was judged: answers at nodes, or whole outputs for the flat baseline. `criteria` tells the same model's answers
+    criterion by criterion where raters judged by several. All else is as in `Figures`.
     """
 
     level: int
@@ -132,6 +155,7 @@ class LevelReport:
     sources: int = 0
     coverage_n: int = 0
     coverage_interval: Interval | None = None
+    criteria: tuple[CriterionAccuracy, ...] = ()
 
     def name(self, top: int) -> str:
         """Return what the level is called where the roots' is `top`."""

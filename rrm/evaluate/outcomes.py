@@ -30,7 +30,7 @@ def pairwise(rated: Sequence[Rated]) -> list[Rated]:
 
     Comparisons stay as they are. A ranking prefers each output that it names to all named later and
     all not named; those that are level are not compared. Ratings, and labels, that one rater gave beside
-    one view say which of two outputs with different values is better (`MOST_PAIRS` of them at most);
+    one view by one criterion say which of two outputs with different values is better (`MOST_PAIRS` of them at most);
     these stand where the first of the group stood. Other kinds compare no two outputs as shown, and give
     none.
     """
@@ -56,7 +56,8 @@ def _group(rated: Rated) -> tuple[object, ...] | None:
     if not isinstance(answer, Rating | Label) or len(request.shown) != 1:
         return None
     points = answer.points if isinstance(answer, Rating) else 2
-    return rated.feedback.rater, request.source, request.place, request.view.id, answer.kind, points
+    criterion = rated.feedback.criterion
+    return rated.feedback.rater, request.source, request.place, request.view.id, criterion, answer.kind, points
 
 
 def _ranked(rated: Rated, answer: Ranking) -> Iterable[Rated]:
@@ -91,4 +92,6 @@ def _value(rated: Rated) -> float:
 def _comparison(first: Rated, second: Rated, better: int, places: tuple[int, int]) -> Rated:
     shown = (first.request.shown[places[0]], second.request.shown[places[1]])
     request: Request = replace(first.request, kind=Comparison.kind, shown=shown)
-    return Rated(request, Feedback(request.id, first.feedback.rater, Comparison(better)))
+    return Rated(
+        request, Feedback(request.id, first.feedback.rater, Comparison(better), criterion=first.feedback.criterion)
+    )

@@ -12,7 +12,17 @@ import pytest
 from report_scenarios import make_target, make_tree
 
 from rrm.core.claims import Chain, Quote
-from rrm.core.report import Candidate, Cost, NodeReport, Report, TargetReport, TreeReport
+from rrm.core.report import (
+    Candidate,
+    Cost,
+    CriterionAccuracy,
+    HeldOutShare,
+    Interval,
+    NodeReport,
+    Report,
+    TargetReport,
+    TreeReport,
+)
 from rrm.core.task import Span
 from rrm.report.html import report_html, write_report, write_whole
 from rrm.report.inert import inert
@@ -385,6 +395,14 @@ def test_one_training_source_is_the_reason_why_no_accuracy_is_told(report: Repor
     assert "no rows" not in lonely
     several = assert_inert(report_html(replace(report, levels=levels, flat=None))).text
     assert "needs two or more" not in several and several.count("no rows") == len(levels)
+
+
+def test_accuracy_is_told_by_criterion_where_raters_judged_by_several(report: Report, page: Page) -> None:
+    assert "on the side" not in page.text
+    shares = HeldOutShare(40, 0.725, Interval(0.6, 0.83)), HeldOutShare(0)
+    levels = (replace(report.levels[0], criteria=(CriterionAccuracy("a <b>racy", *shares),)), *report.levels[1:])
+    told = " ".join(assert_inert(report_html(replace(report, levels=levels))).text.split())
+    assert "a <b>racy 40 0.725 0.60 to 0.83 0 –" in told
 
 
 def test_equal_candidates_say_how_often_they_were_proposed(report: Report) -> None:
