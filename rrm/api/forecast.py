@@ -27,7 +27,16 @@ from rrm.api.wiring import Parts, no_assistant
 from rrm.assistants.counting import CountingAssistant, Load
 from rrm.core.machine import MachineTime, ReadingLoad, TellsTime
 from rrm.core.place import Place
-from rrm.core.protocols import Assistant, AsyncPolicy, AsyncRater, Decomposer, ProposeJob, Rater, RewardLearner
+from rrm.core.protocols import (
+    Assistant,
+    AsyncPolicy,
+    AsyncRater,
+    AsyncSheetRater,
+    Decomposer,
+    ProposeJob,
+    Rater,
+    RewardLearner,
+)
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
 from rrm.core.values import Rated, Request, View
@@ -38,7 +47,7 @@ from rrm.pipeline.forest import Forest
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.rehearse import FULL, USUAL, StandIn, StandIns, rehearsed, with_wordless_roots
-from rrm.pipeline.stages import ChooseJob, FitJob, OutputsJob, RateJob, ScoreJob
+from rrm.pipeline.stages import ChooseJob, FitJob, OutputsJob, RateJob, ScoreJob, sheets_of
 from rrm.pipeline.steps import Recursion
 from rrm.raters.simulated import SimulatedRaters
 from rrm.reward.criteria import ByCriterion
@@ -292,14 +301,33 @@ class Rehearsal:
 
     async def _questions(self, requests: Sequence[Request], part: str) -> list[Question]:
         """Return what questions take; those of a kind about one view are of one size, and stand together."""
+        rater = self._parts.run.rater
+        if (
+            part == "rater"
+            and rater is not None
+            and rater.sheet > 1
+            and requests
+            and requests[0].place.subject != "split"
+        ):
+            return [each for sheet in sheets_of(requests, rater.sheet) for each in await self._on_sheet(sheet, part)]
         same: dict[tuple[str, str, int], list[Request]] = defaultdict(list)
         for request in requests:
             same[request.view.id, request.kind, len(request.shown)].append(request)
         return [await self._question(each[0], len(each), part) for each in same.values()]
 
+    async def _on_sheet(self, sheet: Sequence[Request], part: str) -> list[Question]:
+        """Return what the questions of a sheet take: the one call stands with the first of them."""
+        rater, _ = self._who_rates(part)
+        if len(sheet) == 1 or not isinstance(rater, AsyncSheetRater):
+            return [await self._question(each, 1, part) for each in sheet]
+        loads = await self._counted(part, lambda: rater.rate_sheet_async(sheet, 0), "")
+        return [self._sized_question(each, 1, {} if place else loads) for place, each in enumerate(sheet)]
+
     async def _question(self, request: Request, times: int, part: str) -> Question:
+        return self._sized_question(request, times, await self._rated(request, part))
+
+    def _sized_question(self, request: Request, times: int, loads: Mapping[Who, Load]) -> Question:
         tokens = view_size(request.view, self._size) + sum(self._size(shown.text) for shown in request.shown)
-        loads = await self._rated(request, part)
         return Question(tokens, self._alone(request, RATES), self._alone(request, PUBLISHED), loads, times)
 
     def _alone(self, request: Request, rates: Currency) -> float:

@@ -138,6 +138,7 @@ class RaterPart(Part):
 
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     From the second round on a `sampler` chooses the questions of all levels, of the kinds that a node gets.
+    A language model is asked up to `sheet` questions about one view by one call.
     """
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
@@ -145,6 +146,7 @@ class RaterPart(Part):
     random_share: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.1
     budget: dict[str, Any] | None = None
     sampler: Part | None = None
+    sheet: Count = 1
 
 
 @dataclass(frozen=True)
@@ -364,6 +366,8 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
         raise ConfigError("[rater] per_node and per_root ask no question: give a kind of feedback a number above 0")
     if run.splits is not None and not run.splits.per_source:
         raise ConfigError("[splits] per_source asks no question: give a kind of feedback a number above 0")
+    if run.rater is not None and run.rater.sheet > 1 and by_people(run.rater):
+        raise ConfigError("[rater] sheet is for language models: people's sheets are a setting, rater.arguments.sheet")
     desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]
     if len(desks) == 2 and desks[1] not in ({}, desks[0]):
         raise ConfigError("[splits.rater] arguments: people have one desk, whose settings stand under [rater]")

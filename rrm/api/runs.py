@@ -275,6 +275,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         root_ratings=flattened(rater.per_root) if rater and rater.per_root is not None else None,
         budget=budget,
         overlap=raters_each(rater),
+        sheet=rater.sheet if rater else 1,
         rates=rates_of(rater),
         repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,

@@ -24,6 +24,7 @@ from rrm.core.protocols import (
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
+    AsyncSheetRater,
     Cache,
     Composer,
     ComposerLearner,
@@ -184,7 +185,13 @@ class Parts:
         """Who rates; None for people and where nobody is asked."""
         if self.run.rater is None or by_people(self.run.rater):
             return None
-        return self._rater(self.run.rater, "rater")
+        made = self._rater(self.run.rater, "rater")
+        if self.run.rater.sheet > 1 and not isinstance(made, AsyncSheetRater):
+            raise PluginError(
+                f"[rater] sheet = {self.run.rater.sheet}, but {made.name} answers one question at a time: it has no"
+                " rate_sheet_async; leave `sheet` out"
+            )
+        return made
 
     @property
     def rater_name(self) -> str:

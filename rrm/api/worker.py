@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, cast
 
+import anyio
 import numpy as np
 
 from rrm.api.allotting import allotted
@@ -29,6 +30,7 @@ from rrm.core.protocols import (
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
+    AsyncSheetRater,
     ClaimReader,
     ClaimScores,
     Composer,
@@ -292,6 +294,15 @@ class ScoredBy:
         return cls(models, True, composer, claims)
 
 
+@dataclass(eq=False)
+class _SheetCall:
+    """A sheet's answers, or why there are none, for as many of its questions as are still `waiting`."""
+
+    waiting: int
+    asking: anyio.Lock = field(default_factory=anyio.Lock)
+    given: Sequence[Feedback] | Exception | None = None
+
+
 class RunWorker:
     """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`."""
 
@@ -301,6 +312,7 @@ class RunWorker:
         self._progress = progress or (lambda done, total: None)
         self._policies: dict[str, Policy] = {}
         self._splitters: dict[str, SplitSampler] = {}
+        self._sheets: dict[tuple[str, ...], _SheetCall] = {}
 
     def limit(self, step: str) -> int:
         part = {
@@ -311,7 +323,11 @@ class RunWorker:
             "rate-select": self.parts.select_rater,
             "rate-splits": self.parts.split_rater,
         }.get(step)
-        return self.parts.concurrency if part is not None and waits(part) else 0
+        if part is None or not waits(part):
+            return 0
+        rater = self.parts.run.rater
+        together = rater.sheet if step == "rate" and rater else 1  # those who wait for one call
+        return together * self.parts.concurrency
 
     def vital(self, step: str) -> bool:
         return step in _VITAL
@@ -360,7 +376,8 @@ class RunWorker:
         if isinstance(job, RateJob):
             rater = self._rater(job)
             assert isinstance(rater, AsyncRater)
-            return (_checked_feedback(rater.name, job.request, await rater.rate_async(job.request, job.seed)),)
+            asked = self._rated_on_sheet(rater, job) if job.sheet else rater.rate_async(job.request, job.seed)
+            return (_checked_feedback(rater.name, job.request, await asked),)
         part = self.parts.decomposer
         if isinstance(job, DecomposeJob):
             if isinstance(part, AsyncDecomposer):
@@ -540,6 +557,28 @@ class RunWorker:
         return (_checked_feedback(rater.name, job.request, rater.rate(job.request, job.seed)),)
 
     _rate_select = _rate_splits = _rate
+
+    async def _rated_on_sheet(self, rater: AsyncRater, job: RateJob) -> Feedback:
+        """Return the answer to one question of a sheet; the first that is asked for asks for all, by one call."""
+        assert isinstance(rater, AsyncSheetRater)
+        key = tuple(request.id for request in job.sheet)
+        call = self._sheets.setdefault(key, _SheetCall(len(job.sheet)))
+        async with call.asking:
+            if call.given is None:
+                try:
+                    call.given = await rater.rate_sheet_async(job.sheet, job.seed)
+                except Exception as error:
+                    call.given = error
+        call.waiting -= 1
+        if not call.waiting:
+            del self._sheets[key]
+        if isinstance(call.given, Exception):
+            raise call.given
+        if len(call.given) != len(job.sheet):
+            raise PluginError(
+                f"{rater.name} gave {len(call.given)} answers to the {len(job.sheet)} questions of a sheet"
+            )
+        return call.given[key.index(job.request.id)]
 
     # ---- asking ----
 

@@ -28,7 +28,7 @@ class Raters(NamedTuple):
     """Who answers: the rater's name, its role, the run's seed, and how many answer each question.
 
     With `once` a place's questions are all laid before them together, as before people, who close it. `rates` say
-    what their time comes to.
+    what their time comes to. Up to `sheet` questions about one view are put together.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Raters(NamedTuple):
     overlap: int = 1
     once: bool = False
     rates: Currency = RATES
+    sheet: int = 1
 
 
 def put(
@@ -53,7 +54,7 @@ def put(
     left = allowance
     earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before, raters.rates)
     while wave := fitting(questions[len(found.asked) :], left, raters.overlap, raters.rates):
-        stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed)
+        stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed, most=raters.sheet)
         results = yield from carried_out(stage)
         found = Answered([*found.asked, *wave], {**found.results, **results})
         if raters.once or allowance.minutes is None:

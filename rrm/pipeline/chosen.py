@@ -186,7 +186,7 @@ def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:
     place = Place(run.number, "answer", run.forest.height)
     wave = f"round {run.number + 1}, wave {len(run.outlooks)}"
     questions = by_view(requests)
-    results = yield from carried_out(stages.rate(place, questions, Train, plan.rater, plan.seed, wave))
+    results = yield from carried_out(stages.rate(place, questions, Train, plan.rater, plan.seed, wave, plan.sheet))
     by_level: dict[int, list[Request]] = defaultdict(list)
     for request in questions:
         by_level[request.place.level].append(request)

@@ -41,7 +41,8 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     whole = {source: whole_context(outcome, source) for source in roots}
     if plan.models:
         return None
-    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=not plan.repeats, rates=plan.rates)
+    once = not plan.repeats
+    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=once, rates=plan.rates, sheet=plan.sheet)
     questions = _questions(outcome, place, roots, whole)
     found = yield from put(place, questions, allowance or Allowance(outcome.minutes), raters)
     rated = (*plan.given_at(place, forest.height), *found.rows)

@@ -6,7 +6,7 @@ everything that can change its result, so a recorded result is never asked for a
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any, NamedTuple
 
 from rrm.core.asking import Asked, Asking, Outlook
@@ -84,11 +84,12 @@ class OutputsJob:
 
 @dataclass(frozen=True, eq=False)
 class RateJob:
-    """Put a question to the rater of a role."""
+    """Put a question to the rater of a role: by itself, or on a `sheet` that is answered as a whole, and its seed."""
 
     request: Request
     role: type[Role]
     seed: int
+    sheet: tuple[Request, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,17 +368,38 @@ def propose(
 
 
 def rate(
-    place: Place, requests: Sequence[Request], role: type[Role], rater: str, seed: int, about: str = ""
+    place: Place,
+    requests: Sequence[Request],
+    role: type[Role],
+    rater: str,
+    seed: int,
+    about: str = "",
+    most: int = 1,
 ) -> Stage[RateJob, Rated]:
-    """Put every request to the rater of a role, those about decompositions to theirs."""
+    """Put every request to the rater of a role, those about decompositions to theirs, `most` on one sheet."""
     step = "rate-splits" if place.subject == "split" else "rate" if role is Train else f"rate-{role.name}"
     asked = {request.id: request for request in requests}
+    sheets = {request.id: sheet for sheet in sheets_of(requests, most) if len(sheet) > 1 for request in sheet}
 
     def make(slot: str, _: Mapping[str, Done[RateJob, Rated]]) -> Action[RateJob]:
-        job = RateJob(asked[slot], role, seed_for(seed, slot))
-        return _action(step, _level(place), slot, job, rater, job.seed, at=place)
+        sheet = sheets.get(slot, ())
+        ids = [request.id for request in sheet]
+        job = RateJob(asked[slot], role, seed_for(seed, ids or slot), sheet)
+        return _action(step, _level(place), slot, job, rater, job.seed, *([ids] if ids else []), at=place)
 
     return Stage(step, place, tuple(asked), make, about=about)
+
+
+def sheets_of(requests: Sequence[Request], most: int) -> list[tuple[Request, ...]]:
+    """Return questions by sheets of up to `most` about one view, as even as can be; no sheet has two copies of one."""
+    together: dict[tuple[object, ...], list[Request]] = {}
+    for request in requests:
+        together.setdefault((request.node, request.view.id, request.place, request.copy), []).append(request)
+    sheets = []
+    for some in together.values():
+        size = ceil(len(some) / ceil(len(some) / most))
+        sheets += [tuple(some[start : start + size]) for start in range(0, len(some), size)]
+    return sheets
 
 
 def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlook]:

@@ -132,6 +132,7 @@ class Recursion:
     root_ratings: Wanted | None = None  # None: like any other node
     budget: Budget | None = None
     overlap: int = 1  # raters that answer each question
+    sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
     rates: Currency = RATES  # what their time comes to
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
@@ -419,9 +420,8 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     if rater is None or plan.models or (role is Train and run.chosen_in == run.number):
         return run
     questions, wanted = _questions(run, place, role)
-    raters = Raters(
-        rater, role, plan.seed, plan.overlap if role is Train else 1, once=not plan.repeats, rates=plan.rates
-    )
+    overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
+    raters = Raters(rater, role, plan.seed, overlap, once=not plan.repeats, rates=plan.rates, sheet=sheet)
     before = run.answered.get(key, ())
     asked, answers = found = yield from put(place, questions, _allowance(run, place, role), raters, before)
     if wanted > len(asked):

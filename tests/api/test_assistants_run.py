@@ -9,13 +9,14 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
 import rrm
+from rrm.api.forecast import forecast
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.core.calls import Call
-from rrm.core.errors import SetupError
+from rrm.core.errors import ConfigError, PluginError, SetupError
 from rrm.core.graph import TaskGraph
 from rrm.core.values import Failure, Feedback, Output, Request
 from rrm.store.record import open_store
-from tests.scenarios import assisted
+from tests.scenarios import SMALL, assisted
 
 
 class Denied(Exception):
@@ -79,3 +80,30 @@ def test_a_wrong_key_stops_the_run_and_is_no_result_and_the_mended_one_goes_on(
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or secret not in path.read_bytes(), path
     assert os.environ["TESTS_MODEL_KEY"] == "right-key-0123"
+
+
+def test_the_questions_about_one_view_are_one_call_where_the_run_says_so(tmp_path: Path) -> None:
+    table = assisted(ScriptedChatModel)
+    table["rater"] |= {"sheet": 2}
+    said = forecast(rrm.run_file(table))
+    rrm.run(rrm.run_file(table), tmp_path, quiet=True)
+    with open_store(tmp_path, "read") as store:
+        requests = {request.id: request for request in store.load(Request)}
+        views = {(request.node, request.view.id) for request in requests.values()}
+        assert len(requests) == 2 * len(views)
+        assert {each.request for each in store.load(Feedback)} == set(requests)
+        calls = [call for call in store.load(Call) if call.asker == "rater"]
+        asked_about = [(requests[call.about].node, requests[call.about].view.id) for call in calls]
+        assert sorted(asked_about) == sorted(views)  # each view is read once
+        spent = store.spent()
+    alone = forecast(rrm.run_file(assisted(ScriptedChatModel)))
+    assert 0 < spent["calls"] <= said["model_calls"] < alone["model_calls"]
+
+
+def test_a_rater_that_takes_one_question_at_a_time_is_given_no_sheets() -> None:
+    table = assisted(ScriptedChatModel)
+    with pytest.raises(PluginError, match=r"\[rater\] sheet = 3, but .* answers one question at a time"):
+        forecast(rrm.run_file({**table, "rater": {**SMALL["rater"], "sheet": 3}}))
+    people = {"plugin": "people", "sheet": 3}
+    with pytest.raises(ConfigError, match=r"people's sheets are a setting, rater\.arguments\.sheet"):
+        rrm.run_file({**table, "rater": people})
