@@ -90,7 +90,7 @@ def test_the_questions_about_one_view_are_one_call_where_the_run_says_so(tmp_pat
     with open_store(tmp_path, "read") as store:
         requests = {request.id: request for request in store.load(Request)}
         views = {(request.node, request.view.id) for request in requests.values()}
-        assert len(requests) == 2 * len(views)
+        assert len(views) < len(requests) <= 2 * len(views)  # equal outputs are not compared
         assert {each.request for each in store.load(Feedback)} == set(requests)
         calls = [call for call in store.load(Call) if call.asker == "rater"]
         asked_about = [(requests[call.about].node, requests[call.about].view.id) for call in calls]
