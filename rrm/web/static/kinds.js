@@ -209,7 +209,7 @@ function ranking(item, page) {
     buttonOf(send).disabled = order.length < places.length;
   }
   const outputs = cards(item, (place) => keyButton(places[place]));
-  const bar = [state, group(words.actions, [tie, back, send])];
+  const bar = [state, group(words.actions, [tie, back, send], "wrap")];
   draw();
   return {
     outputs, bar, read,
