@@ -24,6 +24,7 @@ from rrm.interchange.items import item_notes, items_from, ratings_from
 from rrm.interchange.notes import refuse_guesses
 from rrm.interchange.rows import read_rows
 from rrm.queue import SqlDesk, open_desk
+from rrm.queue.groups import in_groups
 from rrm.queue.sheets import in_sheets
 from rrm.store.lock import RunLock
 from rrm.store.record import open_store
@@ -118,18 +119,22 @@ def rater_rows(desk: SqlDesk) -> list[dict[str, Any]]:
     rows = []
     for person in desk.persons():
         done = desk.own_progress(person.id).done
-        rows.append({"name": person.name, "id": person.id, "role": person.role, "state": person.state, "done": done})
+        about = {"role": person.role, "group": person.group, "state": person.state, "done": done}
+        rows.append({"name": person.name, "id": person.id, **about})
     return rows
 
 
 def change_raters(
-    desk: SqlDesk, verb: str, name: str, role: Role, address: str, ask: Callable[[str], str]
+    desk: SqlDesk, verb: str, name: str, role: Role, address: str, ask: Callable[[str], str], group: str = ""
 ) -> dict[str, Any]:
     """Do to a rater what the verb says, and return what there is to tell."""
     if verb == "add":
-        person = desk.add_person(name, role, by=COMMAND_LINE)
+        person = desk.add_person(name, role, group=group, by=COMMAND_LINE)
         return {"added": name, "id": person.id, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
     person = named(desk, name)
+    if verb == "group":
+        desk.set_group(person.id, group, COMMAND_LINE)
+        return {"rater": name, "group": group or "none"}
     if verb == "invite":
         return {"invited": name, "invitation": link(address, desk.invite(person.id, COMMAND_LINE))}
     if verb == "reset":
@@ -147,16 +152,19 @@ def change_raters(
     return {verb: name}
 
 
-def add_raters(desk: SqlDesk, file: Path, role: Role, address: str) -> dict[str, Any]:
-    """Add the people of a file, with `name` and perhaps `role` in a row: all, or none; return their links as rows."""
-    several: list[tuple[str, Role]] = []
+def add_raters(desk: SqlDesk, file: Path, role: Role, address: str, group: str = "") -> dict[str, Any]:
+    """Add the people of a file, with `name` and perhaps `role` and `group` in a row: all, or none.
+
+    Returns their links as rows.
+    """
+    several: list[tuple[str, Role, str]] = []
     for line, row in read_rows(file):
         name, own = row.get("name"), row.get("role") or role
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"{file}, row {line}: a person has a name, in the column name")
         if own not in ROLES:
             raise InputError(f"{file}, row {line}: there is no role {own!r:.40}; there are {', '.join(ROLES)}")
-        several.append((name, own))
+        several.append((name, own, row.get("group") or group))
     if not several:
         raise InputError(f"{file} holds nobody")
     added = desk.add_persons(several, by=COMMAND_LINE)
@@ -180,13 +188,13 @@ def announce(desk: SqlDesk, text: str) -> int:
 
 
 def panel_rules(
-    quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool, id_pattern: str
+    quota: int, completion: str, screen_out: str, allow: Path | None, signed: bool, id_pattern: str, group: str = ""
 ) -> PanelRules:
     """Return a panel's rules as a command gives them; InputError for a file of ids that cannot be read."""
     allowed = None if allow is None else tuple(_lines(allow, "the participant ids"))
     if signed and allowed is None:
         raise ConfigError("--signed makes a link for each id of a list: give the list with --allow FILE")
-    return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed, id_pattern)
+    return PanelRules(quota, _exit(completion), _exit(screen_out), allowed, signed, id_pattern, group)
 
 
 def open_panel(desk: SqlDesk, name: str, limit: int, rules: PanelRules, address: str) -> dict[str, Any]:
@@ -224,11 +232,12 @@ def add_items(
     `purpose` is what all of them are for, and `wanted` how many answers each gets; without, as the rows say. With
     `strict` raises InputError for what there is to note of the rows.
     """
-    found = items_from(file, desk.settings().overlap, purpose)
+    settings = desk.settings()
+    found = in_groups(list(items_from(file, settings.overlap, purpose)), settings)
     items = [item if wanted is None else replace(item, wanted=wanted) for item in found]
     notes = item_notes(items)
     refuse_guesses(str(file), notes, strict)
-    new = desk.add_items(in_sheets(items, desk.settings().sheet))
+    new = desk.add_items(in_sheets(items, settings.sheet))
     if wanted is not None and new < len(items):
         notes.append(f"{len(items) - new} items are there already: rrm items DIR want --wanted N asks for more")
     return {"items": len(items), "new": new, "notes": notes}
@@ -252,7 +261,7 @@ def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:
     settings = desk.settings()
     requests = {each.request.id: each.request for each in rated}
     asked = [Item(request, wanted=settings.overlap) for request in requests.values()]
-    items = desk.add_items(in_sheets(asked, settings.sheet))
+    items = desk.add_items(in_sheets(in_groups(asked, settings), settings.sheet))
     new = desk.enter(rated, COMMAND_LINE)
     raters = len({each.feedback.rater for each in rated})
     return {"ratings": len(rated), "new": new, "new_items": items, "raters": raters}

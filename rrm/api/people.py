@@ -17,6 +17,7 @@ from rrm.feedback.minutes import RATES, Rates
 from rrm.files.folders import Folders
 from rrm.files.texts import decoded
 from rrm.queue import SqlDesk, open_desk
+from rrm.queue.groups import in_groups
 from rrm.queue.guidelines import checked_setting
 from rrm.queue.sheets import in_sheets
 from rrm.store.record import SqlStore
@@ -65,7 +66,7 @@ class People:
         settings = self.desk.settings()
         why = chosen_order(self._store.load(Asked))
         items = [_item(request, settings.overlap, why.get(request.id)) for request in values]
-        self.desk.add_items(in_sheets(items, settings.sheet))
+        self.desk.add_items(in_sheets(in_groups(items, settings), settings.sheet))
 
     def answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
         """Return the answers to requests that need no more: those of closed places, and those answered otherwise.

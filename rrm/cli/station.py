@@ -24,6 +24,7 @@ class RaterVerb(StrEnum):
 
     list = "list"
     add = "add"
+    group = "group"
     invite = "invite"
     pause = "pause"
     resume = "resume"
@@ -118,13 +119,16 @@ def raters(
     allow: Annotated[Path | None, typer.Option(help="A file of the ids that may join a panel, one a line.")] = None,
     signed: Annotated[bool, typer.Option("--signed", help="A link of its own for each id of --allow, as CSV.")] = False,
     id_pattern: Annotated[str, typer.Option(help="A regular expression that the ids of a panel fit.")] = "",
-    people: Annotated[Path | None, typer.Option("--from", help="add: a file of rows with name and role.")] = None,
+    group: Annotated[str, typer.Option(help="add, group, panel: whose items they get beside those for all.")] = "",
+    people: Annotated[
+        Path | None, typer.Option("--from", help="add: a file of rows with name and perhaps role and group.")
+    ] = None,
     zone: Annotated[str, typer.Option(help="hours: whose midnight parts the days, such as Europe/Berlin.")] = "UTC",
     out: Annotated[Path | None, typer.Option(help="Where links or hours go as CSV; -: standard output.")] = None,
     public_url: PublicUrl = None,
     as_json: Json = False,
 ) -> None:
-    """List the people and assistants who rate; add one and print the invitation; pause, requeue, reset, forget one."""
+    """List the people and assistants who rate; add one and print the invitation; group, pause, reset, forget one."""
     from rrm.api import annotate as work
 
     with work.station_desk(directory) as desk:
@@ -136,7 +140,7 @@ def raters(
             _listed({"zone": zone, "rows": work.hours_rows(desk, zone)}, out, as_json)
             return
         if verb is RaterVerb.add and people is not None:
-            _listed(work.add_raters(desk, people, role.value, address), out, as_json)
+            _listed(work.add_raters(desk, people, role.value, address, group), out, as_json)
             return
         if name is None:
             raise ConfigError(f"rrm raters DIR {verb.value} needs a name")
@@ -144,11 +148,11 @@ def raters(
             _values({"announced": work.announce(desk, name)}, as_json)
             return
         if verb is RaterVerb.panel:
-            rules = work.panel_rules(quota, completion, screen_out, allow, signed, id_pattern)
+            rules = work.panel_rules(quota, completion, screen_out, allow, signed, id_pattern, group)
             told = work.open_panel(desk, name, limit, rules, address)
             _listed(told, out, as_json) if signed else _values(told, as_json)
             return
-        _values(work.change_raters(desk, verb.value, name, role.value, address, _ask), as_json)
+        _values(work.change_raters(desk, verb.value, name, role.value, address, _ask, group), as_json)
 
 
 @station.command()

@@ -50,7 +50,8 @@ class Person:
     """Somebody who rates or looks on; `id` is the pseudonym that stands in records and exports.
 
     `kind` is "person" or "assistant". `name` is None once the person was forgotten. `participant` is
-    the id that a recruitment panel gave, `panel` the id of that panel.
+    the id that a recruitment panel gave, `panel` the id of that panel. Who is of a `group` gets its items beside
+    those that are for all.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Person:
     created: float = 0.0
     has_password: bool = False
     panel: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class PanelRules:
     `completion`; who does not pass practice goes by `screen_out`. `allowed` lists the participant ids that may
     join, None for any; of a panel that is `signed` each id needs the proof that stands in its own link. `id_pattern`
     is a regular expression that the whole of an id fits ("": any), so that an id made up at the keyboard does not.
+    Participants are of the `group`, if any.
     """
 
     quota: int = 0
@@ -88,6 +91,7 @@ class PanelRules:
     allowed: tuple[str, ...] | None = None
     signed: bool = False
     id_pattern: str = ""
+    group: str = ""
 
 
 OPEN = PanelRules()
@@ -115,6 +119,7 @@ class Panel:
     screen_out: Exit
     admits: Admits
     expires: float
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ class Item:
     `value` is how much an answer is worth to the run (any unit, higher first). `expected` is the known
     answer of gold, attention and practice items, in the request's own order, never shown to a rater
     beforehand; `explanation` is told after practice. Items that are added together under one name of a `sheet`
-    are put to raters on one screen; without a name an item is alone.
+    are put to raters on one screen; without a name an item is alone. An item of a `group` is for its raters alone.
     """
 
     request: Request
@@ -154,6 +159,7 @@ class Item:
     expected: Answer | None = None
     explanation: str = ""
     sheet: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -417,6 +423,7 @@ class DeskSettings:
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left to those who came by no panel
     participant_parameter: str = "participant"  # of a panel's link, such as PROLIFIC_PID
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of raters: see `rrm.queue.groups`
 
 
 class PanelLinks(NamedTuple):

@@ -300,11 +300,22 @@ class PeopleControl(Roster, Protocol):
     """Lets people join, pauses them, takes their answers back and forgets them."""
 
     def add_person(
-        self, name: str, role: Role = "annotator", *, kind: str = "person", participant: str | None = None, by: str
+        self,
+        name: str,
+        role: Role = "annotator",
+        *,
+        kind: str = "person",
+        participant: str | None = None,
+        group: str = "",
+        by: str,
     ) -> Person: ...
 
-    def add_persons(self, several: Sequence[tuple[str, Role]], *, by: str) -> list[Person]:
-        """Add people by name and role: all, or none."""
+    def add_persons(self, several: Sequence[tuple[str, Role, str]], *, by: str) -> list[Person]:
+        """Add people by name, role and group: all, or none."""
+        ...
+
+    def set_group(self, person: str, group: str, by: str) -> None:
+        """Put a person into a group, or into none ("")."""
         ...
 
     def invite(self, person: str, by: str, hours: float = 168.0) -> str:

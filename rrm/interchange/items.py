@@ -48,7 +48,7 @@ MAX_TOKENS = 128
 _HALF = re.compile(r"[\ud800-\udfff]")
 _WHOLE_PARTS = ("better", "best_first", "tied", "points", "value", "spans", "unsupported", "wrong")
 _AT_ONCE = 500  # rows whose requests are looked up together
-_ITEM = ("purpose", "wanted", "value", "expected", "explanation", "sheet")
+_ITEM = ("purpose", "wanted", "value", "expected", "explanation", "sheet", "group")
 _WHERE = ("round", "subject", "level", "criterion", "node", "source_id")
 _ASKED = ("instruction", "source", "passages", "context", "outputs", "kind", "max_tokens", *_WHERE)
 
@@ -151,6 +151,7 @@ def _item(row: Row, wanted: int) -> Item:
         _expected(row, request, purpose),
         str(_text(row, "explanation")),
         str(_text(row, "sheet")),
+        str(_text(row, "group")),
     )
 
 

@@ -13,14 +13,26 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from rrm.core.annotation import Strategy
 from rrm.queue.items import ITEM, LEASE, has_room, is_touched
+from rrm.store.tables import table
 
 SPARE = 16
 """Items looked at beyond one for each rater, for those who have touched the first."""
 
-_COLUMNS = (ITEM.c.seq, ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.wanted, ITEM.c.taken, ITEM.c.shuffle)
+_PERSON = table("person")
+_COLUMNS = (
+    ITEM.c.seq,
+    ITEM.c.id,
+    ITEM.c.sheet,
+    ITEM.c.question,
+    ITEM.c.wanted,
+    ITEM.c.taken,
+    ITEM.c.shuffle,
+    ITEM.c.group,
+)
+_GROUPS = select(_PERSON.c.id, _PERSON.c.group).where(_PERSON.c.id.in_(bindparam("us", expanding=True)))
 _OPEN = (
     select(*_COLUMNS, ITEM.c.value, ITEM.c.disagreement)
-    .where(has_room(), ITEM.c.position == 0)
+    .where(has_room(), ITEM.c.position == 0, ITEM.c.group.in_(bindparam("groups", expanding=True)))
     .limit(bindparam("most"))
 )
 
@@ -68,7 +80,9 @@ class Allotted(NamedTuple):
 def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) -> Allotted:
     """Take a place of an item for each of these raters, in turn."""
     most = len(persons) + SPARE
-    rows = connection.execute(_FIRST[strategy], {"most": most}).all()
+    group_of: dict[str, str] = dict(connection.execute(_GROUPS, {"us": persons}).all())
+    groups = sorted({"", *group_of.values()})
+    rows = connection.execute(_FIRST[strategy], {"most": most, "groups": groups}).all()
     if not rows:
         return Allotted({}, set(), list(persons))
     asked = {"questions": [row.question for row in rows], "us": persons}
@@ -81,7 +95,15 @@ def allot(connection: Connection, persons: Sequence[str], strategy: Strategy) ->
     allotted: dict[str, Any] = {}
     undecided = []
     for person in persons:
-        found = next((at for at, place in enumerate(places) if (person, place.row.question) not in touched), None)
+        own = ("", group_of[person])
+        found = next(
+            (
+                at
+                for at, place in enumerate(places)
+                if place.row.group in own and (person, place.row.question) not in touched
+            ),
+            None,
+        )
         if found is not None and places[found].key <= last:
             place = places.pop(found)
             allotted[person] = place.row

@@ -36,6 +36,7 @@ from rrm.queue.items import (
     has_room,
     in_new_shape,
     insert_items,
+    is_for_me,
     is_held,
     is_touched,
     item_rows,
@@ -67,7 +68,7 @@ _MAY_RATE: frozenset[Role] = frozenset({"annotator", "adjudicator", "admin"})
 
 
 def _first(*order: Any) -> "ScalarSelect[int]":
-    free = select(ITEM.c.seq).where(has_room(), not_touched()).order_by(*order).limit(1)
+    free = select(ITEM.c.seq).where(has_room(), is_for_me(), not_touched()).order_by(*order).limit(1)
     return free.correlate(None).scalar_subquery()
 
 
@@ -139,12 +140,12 @@ _DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.sheet == bi
 _DRAFTED = (
     select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose)
     .join_from(DRAFT, ITEM, DRAFT.c.sheet == ITEM.c.sheet)
-    .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), not_touched())
+    .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), is_for_me(), not_touched())
     .order_by(DRAFT.c.at.desc(), ITEM.c.position)
     .limit(1)
 )
 _CHECKS = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose).where(
-    IS_CHECK, ITEM.c.purpose == bindparam("purpose"), leads_checks(), not_touched()
+    IS_CHECK, ITEM.c.purpose == bindparam("purpose"), leads_checks(), is_for_me(), not_touched()
 )
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.first == bindparam("one")).values(expires=bindparam("until"))

@@ -11,6 +11,7 @@ from rrm.core.annotation import MOST_QUESTIONS, AuditEntry, DeskSettings, Guidel
 from rrm.core.errors import ConfigError, InputError, MissingError
 from rrm.queue.audit import audit_entries, record_audit
 from rrm.queue.base import Base
+from rrm.queue.groups import checked_groups
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
 
@@ -180,6 +181,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "consent": _consent,
     "completion_code": _completion_code,
     "participant_parameter": _parameter,
+    "groups": checked_groups,
 }
 assert set(_CHECKS) == {each.name for each in fields(DeskSettings)}
 

@@ -30,10 +30,11 @@ from rrm.core.ids import content_id
 from rrm.core.kinds import KINDS
 from rrm.core.place import Place
 from rrm.core.values import Request
-from rrm.queue import tables  # noqa: F401  (makes the tables known)
+from rrm.queue import people_tables, tables  # noqa: F401  (makes the tables known)
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.checks import Shape, in_shape, shape_of
+from rrm.queue.groups import group_name
 from rrm.queue.guidelines import latest_guideline
 from rrm.queue.requests import Rows, insert_new, load_request, load_requests, request_rows
 from rrm.queue.shown import check_fits, question
@@ -41,7 +42,7 @@ from rrm.store.kinds import answer_from, read_place, to_json
 from rrm.store.record import chunks
 from rrm.store.tables import table
 
-ITEM, LEASE, PLACE = table("item"), table("lease"), table("place")
+ITEM, LEASE, PLACE, _PERSON = (table(name) for name in ("item", "lease", "place", "person"))
 ME: "BindParameter[str]" = bindparam("me")
 """The person that a statement is about."""
 
@@ -255,6 +256,14 @@ def not_touched(item: Any = ITEM) -> ColumnElement[bool]:
     return ~mine.exists().correlate(item)
 
 
+_OWN_GROUP = select(_PERSON.c.group).where(_PERSON.c.id == ME).correlate(None).scalar_subquery()
+
+
+def is_for_me(item: Any = ITEM) -> ColumnElement[bool]:
+    """That the item is for all, or for the group of the person `me`."""
+    return or_(item.c.group == literal_column("''"), item.c.group == _OWN_GROUP)
+
+
 def load_item(connection: Connection, id: str) -> Item:
     """Return an item; raise MissingError if there is none."""
     row = connection.execute(select(ITEM).where(ITEM.c.id == id)).one_or_none()
@@ -278,7 +287,7 @@ def items_on(connection: Connection, sheets: Sequence[str]) -> dict[str, list[It
 
 def _as_item(row: Any, request: Request) -> Item:
     expected = None if row.expected is None else answer_from(row.expected["kind"], row.expected["of"])
-    return Item(request, row.purpose, row.wanted, row.value, expected, row.explanation)
+    return Item(request, row.purpose, row.wanted, row.value, expected, row.explanation, group=row.group)
 
 
 def item_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
@@ -325,6 +334,7 @@ def _row(item: Item, random: Random) -> dict[str, Any]:
         "changed": 0.0,
         "expected": to_json(None if item.expected is None else {"kind": item.expected.kind, "of": item.expected}),
         "explanation": item.explanation,
+        "group": item.group,
     }
 
 
@@ -346,6 +356,8 @@ def _check_sheet(name: str, items: Sequence[Item]) -> None:
     work = [item for item in items if item.purpose == "work"]
     if len({item.request.place for item in work}) > 1:
         raise InputError(f"{name} has questions at several places: those of one sheet are closed together")
+    if len({item.group for item in items}) > 1:
+        raise InputError(f"{name} has questions for several groups of raters: those of one sheet are for one")
     practice = [item for item in items if item.purpose == "practice"]
     if practice and len(practice) < len(items):
         raise InputError(f"{name} mixes practice with other questions: let all of a sheet be practice, or none")
@@ -376,6 +388,7 @@ def _check(item: Item) -> None:
     whole = isinstance(item.wanted, int) and not isinstance(item.wanted, bool)
     if not (whole and 1 <= item.wanted <= MOST_WANTED):
         raise InputError(f"{name}: an item wants 1 to {MOST_WANTED:,} answers, got {item.wanted!r:.40}")
+    group_name(item.group)
     if not isfinite(item.value):
         raise InputError(f"{name}: an item's value is a finite number, got {item.value!r}")
     if not item.request.shown and KINDS[item.request.kind].shows[0]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, or_, select
 
 from rrm.core.annotation import DeskSettings, Lease
-from rrm.queue.items import ITEM, LEASE, ME, has_room, is_held, is_touched, not_touched
+from rrm.queue.items import ITEM, LEASE, ME, has_room, is_for_me, is_held, is_touched, not_touched
 from rrm.queue.practice import IS_CHECK, count_checks, leads_checks
 from rrm.store.recent import Recent
 
@@ -33,21 +33,21 @@ _STILL = (
 )
 """That the item's sheet has others, which want answers of the person."""
 
-_ROOM = select(func.count(ITEM.c.sheet.distinct())).where(has_room())
+_ROOM = select(func.count(ITEM.c.sheet.distinct())).where(has_room(), is_for_me())
 _ROOM_TOUCHED = (
     select(func.count(ITEM.c.sheet.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.question == ITEM.c.question)
-    .where(LEASE.c.person == ME, is_touched(), has_room(), or_(ITEM.c.sheet == ITEM.c.id, ~_STILL))
+    .where(LEASE.c.person == ME, is_touched(), has_room(), is_for_me(), or_(ITEM.c.sheet == ITEM.c.id, ~_STILL))
 )
 _MAY_COME_BACK = (
     select(func.count(ITEM.c.sheet.distinct()))
     .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
     .where(LEASE.c.person != ME, is_held(), LEASE.c.purpose == "work")
-    .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, not_touched())
+    .where(ITEM.c.taken >= ITEM.c.wanted, ~ITEM.c.closed, is_for_me(), not_touched())
 )
 _CHECKS = (
     select(ITEM.c.purpose, func.count())
-    .where(IS_CHECK, ITEM.c.purpose.in_(["gold", "attention"]), leads_checks(), not_touched())
+    .where(IS_CHECK, ITEM.c.purpose.in_(["gold", "attention"]), leads_checks(), is_for_me(), not_touched())
     .group_by(ITEM.c.purpose)
 )
 _HOLDS = select(LEASE.c.id).where(LEASE.c.person == ME, is_held(), LEASE.c.position == 0)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from rrm.core.annotation import ANYBODY, Exit, Panel, PanelRules
 from rrm.core.errors import AccessError, InputError
+from rrm.queue.groups import group_name
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
 
@@ -41,6 +42,7 @@ def checked_rules(places: int, rules: PanelRules) -> PanelRules:
     if rules.allowed is not None and not rules.allowed:
         raise InputError("nobody may join a panel whose list of participant ids is empty")
     _check_pattern(rules.id_pattern)
+    group_name(rules.group)
     for each in rules.allowed or ():
         check_pattern(rules.id_pattern, participant_id(each))
     return rules
@@ -58,6 +60,7 @@ def insert_panel(connection: Connection, id: str, about: dict[str, Any], rules: 
         "allowed": to_json(None if rules.allowed is None else sorted(map(_hash, rules.allowed))),
         "secret": secret if rules.signed else "",
         "id_pattern": rules.id_pattern,
+        "group": rules.group,
     }
     connection.execute(insert(PANEL), [row])
 
@@ -122,7 +125,7 @@ def as_panel(row: Any) -> Panel:
     """Return a panel as it is looked at: who may join, but not their ids."""
     admits = "signed" if row.secret else "listed" if row.allowed is not None else ANYBODY
     ways = (Exit(**row.completion), Exit(**row.screen_out))
-    return Panel(row.id, row.name, row.places, row.joined, row.quota, *ways, admits, row.expires)
+    return Panel(row.id, row.name, row.places, row.joined, row.quota, *ways, admits, row.expires, row.group)
 
 
 def proof_of(secret: str, participant: str) -> str:

@@ -5,7 +5,7 @@ A token is 256 random bits, kept as its SHA-256; a password as an Argon2id hash.
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -31,6 +31,7 @@ from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.consents import record_consent
+from rrm.queue.groups import group_name
 from rrm.queue.guidelines import latest_guideline
 from rrm.queue.panels import (
     PANEL,
@@ -45,7 +46,7 @@ from rrm.queue.panels import (
     remember_arrival,
     take_place,
 )
-from rrm.queue.practice import is_there_practice
+from rrm.queue.practice import groups_with_practice
 from rrm.store.tables import table
 
 if TYPE_CHECKING:
@@ -88,13 +89,21 @@ class People(Base):
     # ---- who there is ----
 
     def add_person(
-        self, name: str, role: Role = "annotator", *, kind: str = "person", participant: str | None = None, by: str
+        self,
+        name: str,
+        role: Role = "annotator",
+        *,
+        kind: str = "person",
+        participant: str | None = None,
+        group: str = "",
+        by: str,
     ) -> Person:
         """Return a new person under a random pseudonym; an annotator starts with practice.
 
-        Raises InputError for a name that is not 1 to 80 printable characters or that somebody has.
+        Raises InputError for a name that is not 1 to 80 printable characters or that somebody has, or a group's
+        that is none.
         """
-        called = _name(name)
+        called, group = _name(name), group_name(group)
         if role not in ROLES:
             raise InputError(f"there is no role {role!r:.40}; there are {', '.join(ROLES)}")
         if kind not in ("person", "assistant"):
@@ -106,24 +115,24 @@ class People(Base):
                 raise InputError("somebody has this name already: choose another")
             if known_as is not None and _is_there(connection, _PERSON.c.participant, known_as):
                 raise InputError("somebody has this participant id already: choose another")
-            person = _insert_person(connection, called, role, kind, known_as, self.clock())
+            person = _insert_person(connection, called, role, kind, known_as, self.clock(), group)
             self._note(connection, by, "add person", person.id, new=_public(person))
             return _as_there_is(connection, person)
 
         return self._do(add)
 
-    def add_persons(self, several: Sequence[tuple[str, Role]], *, by: str) -> list[Person]:
-        """Add people by name and role: all, or none; InputError naming the first whose name cannot be or is taken."""
+    def add_persons(self, several: Sequence[tuple[str, Role, str]], *, by: str) -> list[Person]:
+        """Add people by name, role and group: all, or none; InputError naming the first who cannot be added."""
 
         def add(connection: Connection) -> list[Person]:
             added = []
-            for name, role in several:
+            for name, role, group in several:
                 called = _name(name)
                 if role not in ROLES:
                     raise InputError(f"{called}: there is no role {role!r:.40}; there are {', '.join(ROLES)}")
                 if _is_there(connection, _PERSON.c.name, called):
                     raise InputError(f"somebody is called {called} already: nobody was added")
-                person = _insert_person(connection, called, role, "person", None, self.clock())
+                person = _insert_person(connection, called, role, "person", None, self.clock(), group_name(group))
                 self._note(connection, by, "add person", person.id, new=_public(person))
                 added.append(_as_there_is(connection, person))
             return added
@@ -138,8 +147,19 @@ class People(Base):
         """Return everybody, the forgotten too, in the order in which they came."""
         with self._read() as connection:
             rows = connection.execute(select(_PERSON).order_by(_PERSON.c.created, _PERSON.c.id)).all()
-            practice = is_there_practice(connection)
-        return [person if practice else _without_practice(person) for person in map(_person, rows)]
+            practice = groups_with_practice(connection)
+        return [_with_practice(person, practice) for person in map(_person, rows)]
+
+    def set_group(self, person: str, group: str, by: str) -> None:
+        """Put a person into a group, or into none (""); what they have in hand or have answered stays."""
+        name = group_name(group)
+
+        def change(connection: Connection) -> None:
+            old = find_person(connection, person).group
+            connection.execute(update(_PERSON).where(_PERSON.c.id == person).values(group=name))
+            self._note(connection, by, "change group", person, old, name)
+
+        self._do(change)
 
     def set_state(self, person: str, state: PersonState, by: str) -> None:
         """Change a person's state; somebody who is paused and made active goes back to what they were."""
@@ -378,32 +398,34 @@ def change_state(connection: Connection, person: str, state: PersonState) -> Per
 
 def _as_there_is(connection: Connection, person: Person) -> Person:
     """Return a person whose state follows what there is: where nothing is to be practised nobody practises."""
-    practises = person.state == "practising"
-    return _without_practice(person) if practises and not is_there_practice(connection) else person
+    return _with_practice(person, groups_with_practice(connection)) if person.state == "practising" else person
 
 
-def _without_practice(person: Person) -> Person:
-    return replace(person, state="active") if person.state == "practising" else person
+def _with_practice(person: Person, groups: Collection[str]) -> Person:
+    """Return a person who practises only where there is practice for all, or for the person's group."""
+    idle = person.state == "practising" and not {"", person.group} & set(groups)
+    return replace(person, state="active") if idle else person
 
 
 def _person(row: Any) -> Person:
     known = (row.id, row.name, row.role, row.kind, row.state, row.participant, row.created)
-    return Person(*known, has_password=row.password is not None, panel=row.panel)
+    return Person(*known, has_password=row.password is not None, panel=row.panel, group=row.group)
 
 
 def _public(person: Person) -> dict[str, str]:
     """Return what the audit may keep of a person for ever."""
-    return {"role": person.role, "kind": person.kind, "state": person.state}
+    group = {"group": person.group} if person.group else {}
+    return {"role": person.role, "kind": person.kind, "state": person.state, **group}
 
 
 def _insert_person(
-    connection: Connection, name: str, role: Role, kind: str, participant: str | None, now: float
+    connection: Connection, name: str, role: Role, kind: str, participant: str | None, now: float, group: str = ""
 ) -> Person:
     state: PersonState = "practising" if role == "annotator" else "active"
     id = free_id(connection, _PERSON.c.id, "p")
     about = {"id": id, "name": name, "role": role, "kind": kind, "state": state, "participant": participant}
-    connection.execute(insert(_PERSON), [{**about, "password": None, "created": now}])
-    return Person(id, name, role, kind, state, participant, now)
+    connection.execute(insert(_PERSON), [{**about, "password": None, "created": now, "group": group}])
+    return Person(id, name, role, kind, state, participant, now, group=group)
 
 
 def _participating(connection: Connection, panel: Any, known_as: str, device: str | None, now: float) -> str:
@@ -417,7 +439,7 @@ def _participating(connection: Connection, panel: Any, known_as: str, device: st
     name = f"{panel.name} {take_place(connection, panel)}"
     while _is_there(connection, _PERSON.c.name, name):
         name += "+"
-    person = _insert_person(connection, name, "annotator", "person", known_as, now).id
+    person = _insert_person(connection, name, "annotator", "person", known_as, now, panel.group).id
     remember_arrival(connection, person, panel, device)
     return person
 

@@ -11,8 +11,8 @@ from rrm.store.tables import Row
 class PersonRow(Row, table=True):
     """Somebody who rates or looks on. Once they are forgotten, `name`, `participant`, `password` and `device` go.
 
-    `panel` is the one they came by, `device` the hash of the browser's name with which they did; `resumes` is the
-    state that somebody who is paused goes back to.
+    `group` is whose items they get beside those for all, `panel` the one they came by, `device` the hash of the
+    browser's name with which they did; `resumes` is the state that somebody who is paused goes back to.
     """
 
     __table_args__ = (UniqueConstraint("name"), UniqueConstraint("participant"))
@@ -27,6 +27,7 @@ class PersonRow(Row, table=True):
     panel: str | None
     device: str | None
     resumes: str | None
+    group: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class InvitationRow(Row, table=True):
@@ -62,6 +63,7 @@ class PanelRow(Row, table=True):
     allowed: Any = Field(sa_type=JSON)
     secret: str
     id_pattern: str
+    group: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class SessionRow(Row, table=True):

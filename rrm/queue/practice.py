@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal
 
 from rrm.core.annotation import DeskSettings, Purpose
 from rrm.queue.guidelines import read_settings
-from rrm.queue.items import ITEM, LEASE
+from rrm.queue.items import ITEM, LEASE, is_for_me
 from rrm.store.tables import table
 
 GIVEN = table("given")
@@ -25,6 +25,8 @@ _PASSED_ON = select(LEASE.c.attempt).where(
     LEASE.c.position == 0,
 )
 _HOW_MANY = select(ITEM.c.purpose, func.count(ITEM.c.sheet.distinct())).where(IS_CHECK).group_by(ITEM.c.purpose)
+_TO_PRACTISE = select(func.count(ITEM.c.sheet.distinct())).where(IS_CHECK, ITEM.c.purpose == "practice", is_for_me())
+_PRACTISING = select(ITEM.c.group).distinct().where(IS_CHECK, ITEM.c.purpose == "practice")
 
 
 class PracticeState(NamedTuple):
@@ -52,7 +54,7 @@ def practice_state(connection: Connection, person: str, settings: DeskSettings) 
 
     A sheet that was passed on counts as one answer that was wrong.
     """
-    items = min(settings.practice_items, count_checks(connection).get("practice", 0))
+    items = min(settings.practice_items, connection.execute(_TO_PRACTISE, {"me": person}).scalar_one())
     if not items:
         return PracticeState(1, 0, 0, 0, 0)
     answered = connection.execute(_ANSWERED, {"me": person}).all()
@@ -70,9 +72,9 @@ def count_checks(connection: Connection) -> dict[Purpose, int]:
     return dict(connection.execute(_HOW_MANY).all())
 
 
-def is_there_practice(connection: Connection) -> bool:
-    """Whether new raters have anything to practise with."""
-    return bool(read_settings(connection).practice_items and count_checks(connection).get("practice"))
+def groups_with_practice(connection: Connection) -> set[str]:
+    """Return the groups of raters that have something of their own to practise with; "" if all have."""
+    return set(connection.execute(_PRACTISING).scalars()) if read_settings(connection).practice_items else set()
 
 
 def next_practice_state(state: PracticeState) -> PracticeState:
@@ -107,7 +109,7 @@ def practice_items(connection: Connection, person: str, attempt: int) -> list[Pr
         elif tried < attempt:
             before.add(asked)
     all_ = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(
-        IS_CHECK, ITEM.c.purpose == "practice", ITEM.c.position == 0
+        IS_CHECK, ITEM.c.purpose == "practice", ITEM.c.position == 0, is_for_me()
     )
-    left = [PracticeItem(*row) for row in connection.execute(all_) if row.question not in now]
+    left = [PracticeItem(*row) for row in connection.execute(all_, {"me": person}) if row.question not in now]
     return [each for each in left if each.question not in before] or left

@@ -27,7 +27,7 @@ class ItemRow(Row, table=True):
     Items of one `sheet` are about one view and handed out together, in the order of their `position`; one that is
     alone has its own id there. `question` is the request's id with copy 0, `shuffle` its place among equals (one for
     a sheet), `changed` when an answer came or went. `closed` work is at a frozen place; a `settled` item has an
-    adjudicator's decision.
+    adjudicator's decision. One of a `group` is for the raters of that group alone.
     """
 
     __table_args__ = (
@@ -37,7 +37,7 @@ class ItemRow(Row, table=True):
         Index("ix_item_valuable", "value", "shuffle", **where(ROOM)),
         Index("ix_item_least_done", "taken", "shuffle", **where(ROOM)),
         Index("ix_item_disagreement", "disagreement", "shuffle", **where(ROOM)),
-        Index("ix_item_room", "sheet", **where(ROOM)),
+        Index("ix_item_room", "sheet", "group", **where(ROOM)),
         Index("ix_item_check", "purpose", **where("purpose <> 'work'")),
         Index("ix_item_place", "place", "kind"),
         Index("ix_item_question", "question"),
@@ -63,6 +63,7 @@ class ItemRow(Row, table=True):
     changed: float
     expected: Any = Field(sa_type=JSON)
     explanation: str
+    group: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class LeaseRow(Row, table=True):

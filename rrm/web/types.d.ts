@@ -244,6 +244,7 @@ declare namespace Wire {
     participant: string | null;
     created: number;
     panel: string | null;
+    group: string;
   }
   interface Rater extends Person {
     last: number | null;
@@ -268,6 +269,7 @@ declare namespace Wire {
     screen_out: Exit;
     admits: "anybody" | "listed" | "signed";
     expires: number;
+    group: string;
   }
   interface Guideline extends ShownGuideline { text: string; at: number; by: string; name: string | null }
   interface Settings {
@@ -288,6 +290,7 @@ declare namespace Wire {
     consent: string;
     completion_code: string;
     participant_parameter: string;
+    groups: Record<string, { sources?: string[]; levels?: number[]; overlap?: number }>;
   }
   interface AuditEntry {
     number: number;
@@ -358,6 +361,7 @@ declare namespace Wire {
     [invite: `/api/admin/raters/${string}/invite`]: { link: string };
     [reset: `/api/admin/raters/${string}/reset`]: { link: string };
     [state: `/api/admin/raters/${string}/state`]: Empty;
+    [group: `/api/admin/raters/${string}/group`]: Empty;
     [requeue: `/api/admin/raters/${string}/requeue`]: { answers: number };
     [forget: `/api/admin/raters/${string}/forget`]: Empty;
     "/api/admin/panels": { link: string; links: Record<string, string> };

@@ -375,3 +375,16 @@ def test_an_admin_freezes_levels_and_trains_until_the_run_has_ended(
     assert report.ratings == sum(each.answers for each in desk.progress()) > 0
     assert [each.n_train > 0 for each in report.levels] == [True] * len(report.levels)
     assert client.post("/api/admin/places/0/answer/0/reopen", json={}).status_code == 409
+
+
+def test_questions_of_a_groups_levels_go_to_its_raters(tmp_path: Path) -> None:
+    groups = {"experts": {"levels": [0], "overlap": 2}}
+    with pytest.raises(Waiting):
+        go_on(tmp_path, practice_items=0, groups=groups)
+    with open_desk(tmp_path) as desk:
+        one, other = desk.add_person("Anna", by="test").id, desk.add_person("Zoe", group="experts", by="test").id
+        assert desk.claim(one) is None
+        lease = desk.claim(other)
+        assert lease is not None
+        item = desk.item(lease.first.request.id)
+        assert (item.group, item.wanted) == ("experts", 2)

@@ -186,7 +186,7 @@ def test_answers_go_to_standard_output_with_one_set_of_rows_and_a_dictionary(fol
 
 def test_many_people_are_added_from_a_file_and_their_hours_leave_as_csv(folder: Path, tmp_path: Path) -> None:
     people, links = tmp_path / "people.csv", tmp_path / "links.csv"
-    people.write_text("name,role\nAnna,\nBen,adjudicator\n")
+    people.write_text("name,role,group\nAnna,,\nBen,adjudicator,de\n")
     assert told("raters", folder, "add", "--from", people, "--out", links)["added"] == 2
     rows = list(csv.DictReader(links.open(encoding="utf-8-sig", newline="")))
     assert [(row["name"], row["role"]) for row in rows] == [("Anna", "annotator"), ("Ben", "adjudicator")]
@@ -200,7 +200,8 @@ def test_many_people_are_added_from_a_file_and_their_hours_leave_as_csv(folder: 
     assert (row["name"], row["skipped"], row["answers"]) == ("Ben", 1, 0)
     people.write_text("name\nCarl\nBen\n")
     assert isinstance(command("raters", folder, "add", "--from", people, fails=True).exception, InputError)
-    assert len(told("raters", folder)["rows"]) == 2
+    told("raters", folder, "group", "Anna", "--group", "fr")
+    assert {row["name"]: row["group"] for row in told("raters", folder)["rows"]} == {"Anna": "fr", "Ben": "de"}
     told("raters", folder, "announce", "No work on Friday.")
     with open_desk(folder) as desk:
         assert [each.text for each in desk.inbox(ben.id)] == ["No work on Friday."]

@@ -106,6 +106,7 @@ FALSE = {
     "auto_freeze": [0, 1, "yes", None],
     "rating_points": [1, 11, 7.0],
     "markdown": [0, "false", None],
+    "groups": [None, [], {"de": 1}, {"de": {"x": 1}}, {"d e": {}}],
     "consent": [None, 1, "x" * 20_001, "a\0b"],
     "completion_code": ["two\nlines", "x" * 101, 5, "\u202e"],
     "participant_parameter": ["", "1st", "a-b", "a b", "é", "x" * 65, None],

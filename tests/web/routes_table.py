@@ -72,6 +72,7 @@ ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/api/admin/raters/{id}/invite"): ADMIN,
     ("POST", "/api/admin/raters/{id}/reset"): ADMIN,
     ("POST", "/api/admin/raters/{id}/state"): ADMIN,
+    ("POST", "/api/admin/raters/{id}/group"): ADMIN,
     ("POST", "/api/admin/raters/{id}/requeue"): ADMIN,
     ("POST", "/api/admin/raters/{id}/forget"): ADMIN,
     ("POST", "/api/admin/panels"): ADMIN,

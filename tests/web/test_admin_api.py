@@ -509,6 +509,7 @@ def changes(house: House) -> list[tuple[str, str, dict[str, Any], list[str]]]:
         ("POST", "/api/admin/raters", {"name": "Kim", "role": "reader"}, ["add person", "invite person"]),
         ("POST", f"/api/admin/raters/{anna}/invite", {}, ["invite person"]),
         ("POST", f"/api/admin/raters/{anna}/state", {"state": "paused"}, ["change state"]),
+        ("POST", f"/api/admin/raters/{anna}/group", {"group": "de"}, ["change group"]),
         ("POST", f"/api/admin/raters/{anna}/requeue", {}, ["requeue person"]),
         ("POST", f"/api/admin/raters/{ben}/forget", {}, ["forget person"]),
         ("POST", "/api/admin/panels", {"name": "Study", "limit": 3}, ["open panel"]),

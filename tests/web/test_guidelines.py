@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rrm.web.guidelines import guideline_html
+from rrm.web.guidelines import for_group, guideline_html
 
 HARMFUL = [
     "<script>alert(1)</script>",
@@ -59,3 +59,13 @@ def test_markdown_becomes_html() -> None:
     assert 'href="https://a.example/b"' in link[0]
     assert "noopener noreferrer" in link[0]
     assert "<td>c</td>" in html
+
+
+def test_sections_of_a_group_are_read_by_that_group_alone() -> None:
+    text = (
+        "# All\none\n## For Germans {group=de}\ntwo\n### Below\nthree\n```\n# {group=fr} is code\n```\n## For all\nfour"
+    )
+    assert for_group(text, "de") == text.replace(" {group=de}", "")
+    assert for_group(text, "fr") == for_group(text, "") == "# All\none\n## For all\nfour"
+    last = "## First {group=de}\none\n## Second {group=fr}\ntwo\n# Third\nthree"
+    assert for_group(last, "fr") == "## Second\ntwo\n# Third\nthree"

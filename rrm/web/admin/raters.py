@@ -16,19 +16,27 @@ from rrm.web.fields import Body, Nothing
 from rrm.web.figures import Computed, Figures, stats_json
 from rrm.web.station import Gate
 
+Group = Annotated[str, Field(max_length=100)]
+
 
 class Adding(Body):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     role: Role = "annotator"
+    group: Group = ""
 
 
 class AddingSeveral(Body):
     names: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=1_000)]
     role: Role = "annotator"
+    group: Group = ""
 
 
 class Changing(Body):
     state: PersonState
+
+
+class Grouping(Body):
+    group: Group
 
 
 Participants = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
@@ -51,6 +59,7 @@ class Panel(Body):
     participants: Participants | None = None
     signed: bool = False
     id_pattern: Annotated[str, Field(max_length=200)] = ""
+    group: Group = ""
 
 
 class Password(Body):
@@ -71,12 +80,12 @@ def router(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) ->
 
     @routes.post("/raters")
     def add(body: Adding, admin: Admin, request: Request) -> dict[str, Any]:
-        person = people.add_person(body.name, body.role, by=admin.id)
+        person = people.add_person(body.name, body.role, group=body.group, by=admin.id)
         return {"person": _person(person), "link": invitation(gate, request, people.invite(person.id, admin.id))}
 
     @routes.post("/raters/several")
     def several(body: AddingSeveral, admin: Admin, request: Request) -> dict[str, Any]:
-        added = people.add_persons([(name, body.role) for name in body.names], by=admin.id)
+        added = people.add_persons([(name, body.role, body.group) for name in body.names], by=admin.id)
         invited = [(each, invitation(gate, request, people.invite(each.id, admin.id))) for each in added]
         return {"rows": [{"name": each.name, "id": each.id, "link": link} for each, link in invited]}
 
@@ -94,6 +103,11 @@ def router(gate: Gate, people: PeopleControl, rules: Rules, figures: Figures) ->
     @routes.post("/raters/{id}/state")
     def state(id: Id, admin: Admin, body: Changing) -> dict[str, Any]:
         people.set_state(id, body.state, admin.id)
+        return {}
+
+    @routes.post("/raters/{id}/group")
+    def group(id: Id, admin: Admin, body: Grouping) -> dict[str, Any]:
+        people.set_group(id, body.group, admin.id)
         return {}
 
     @routes.post("/raters/{id}/requeue")
@@ -135,7 +149,7 @@ def _panel_rules(body: Panel) -> PanelRules:
         raise InputError("links are signed for participants whose ids are known: list the ids")
     ways = (Exit(body.completion_code, body.completion_url), Exit(body.screen_out_code, body.screen_out_url))
     allowed = None if body.participants is None else tuple(body.participants)
-    return PanelRules(body.quota, *ways, allowed, body.signed, body.id_pattern)
+    return PanelRules(body.quota, *ways, allowed, body.signed, body.id_pattern, body.group)
 
 
 def _rater(person: Person, figures_of: Computed[Any] | None, named: bool) -> dict[str, Any]:

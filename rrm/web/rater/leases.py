@@ -12,7 +12,7 @@ from rrm.core.desk import DeskReader, RaterDesk
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.web.access import Id, allow, limit
 from rrm.web.fields import Body, Detail, Key, Nothing, Reason
-from rrm.web.guidelines import guideline_html
+from rrm.web.guidelines import for_group, guideline_html
 from rrm.web.kinds import AnswerBody, Made, Question, answer_json, to_answer
 from rrm.web.rater.wider import Wider
 from rrm.web.shown import lease_json
@@ -171,8 +171,9 @@ def _asks(work: Work, person: Person) -> dict[str, Any] | None:
         return {"consent": {"id": consent_id(unread.consent), "text": unread.consent}, "guideline": None}
     if unread.guideline is not None:
         latest, last = work.read.guideline(), work.read.guideline(unread.guideline)
-        shown = {"version": latest.version, "html": guideline_html(latest.text), "text": latest.text}
-        return {"consent": None, "guideline": {**shown, "read": last.version, "before": last.text}}
+        text, before = (for_group(each.text, person.group) for each in (latest, last))
+        shown = {"version": latest.version, "html": guideline_html(text), "text": text}
+        return {"consent": None, "guideline": {**shown, "read": last.version, "before": before}}
     return None
 
 

@@ -12,7 +12,7 @@ from rrm.core.annotation import Annotation, Person
 from rrm.core.desk import DeskReader, RaterDesk
 from rrm.web.access import allow
 from rrm.web.fields import Nothing
-from rrm.web.guidelines import guideline_html
+from rrm.web.guidelines import for_group, guideline_html
 from rrm.web.kinds import answer_json
 from rrm.web.station import Gate
 
@@ -35,7 +35,10 @@ def router(gate: Gate, rater: RaterDesk, read: DeskReader) -> APIRouter:
             "role": person.role,
             "state": person.state,
             "progress": asdict(rater.own_progress(person.id)),
-            "guideline": {"version": guideline.version, "html": guideline_html(guideline.text)},
+            "guideline": {
+                "version": guideline.version,
+                "html": guideline_html(for_group(guideline.text, person.group)),
+            },
             "settings": {"rating_points": settings.rating_points, "markdown": settings.markdown},
         }
 

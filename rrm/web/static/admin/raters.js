@@ -31,7 +31,7 @@ const COLUMNS = [
 /** A role other than that of a rater, and that this is no person.
  *  @param {Wire.Rater} row */
 function tags(row) {
-  const named = [row.role !== "annotator" && row.role, row.kind === "assistant" && "assistant"].filter(Boolean);
+  const named = [row.role !== "annotator" && row.role, row.kind === "assistant" && "assistant", row.group].filter(Boolean);
   return named.map((name) => [" ", el("span", { class: "badge" }, name)]);
 }
 
@@ -98,7 +98,7 @@ add?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = byId("name", HTMLInputElement).value.trim();
   await attempt(async () => {
-    const { link } = await api("POST", "/api/admin/raters", { name, role: byId("role", HTMLSelectElement).value });
+    const { link } = await api("POST", "/api/admin/raters", { name, role: byId("role", HTMLSelectElement).value, group: byId("group", HTMLInputElement).value.trim() });
     add.reset();
     showLink(byId("link"), name, link);
     refresh();
@@ -118,7 +118,7 @@ several?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const names = byId("names", HTMLTextAreaElement).value.split(/\n/u).map((each) => each.trim()).filter(Boolean);
   await attempt(async () => {
-    const { rows } = await api("POST", "/api/admin/raters/several", { names });
+    const { rows } = await api("POST", "/api/admin/raters/several", { names, group: byId("group-of-all", HTMLInputElement).value.trim() });
     several.reset();
     save("links.csv", [["name", "id", "link"], ...rows.map(({ name, id, link }) => [name, id, link])]);
     refresh();
@@ -174,6 +174,7 @@ function actions(row) {
     row.state === "paused" && row.name && to("Resume", "active", "Gets items again, or goes on practising."),
     ["practising", "refused"].includes(row.state) && to("Let in", "active", "Rates real items at once, without (more) practice."),
     row.done > 0 && { label: "Requeue items", what: "Takes back all answers on levels that are not frozen, so that others rate the items. The answers stay on record.", press: (dialog) => requeue(dialog, row), danger: true },
+    row.name && { label: "Change group", what: "Gets the items of another group beside those that are for all; what was answered stays.", press: (dialog) => regroup(dialog, row) },
     row.name && row.kind === "person" && { label: "New link", what: "A new invitation, for another device or a lost one. Earlier links no longer work.", press: (_, link) => invite(row.id, name, link) },
     row.name && row.kind === "person" && { label: "Reset password", what: "For a forgotten password or a lost device: ends all sessions and makes a new link, with which another password can be chosen.", press: (_, link) => reset(row.id, name, link) },
     row.name && { label: "Forget", what: "Erases name, participant id and password for good. The answers stay, under the pseudonym.", press: (dialog) => forget(dialog, row, name), danger: true },
@@ -187,6 +188,24 @@ async function setState(dialog, row, state, label) {
     dialog.close();
     refresh();
   }
+}
+
+/** @param {HTMLDialogElement} dialog @param {Wire.Rater} row */
+function regroup(dialog, row) {
+  const field = el("input", { id: "new-group", maxlength: 40, autocomplete: "off", value: row.group });
+  const form = el("form", {},
+    el("div", { class: "field" }, el("label", { for: "new-group" }, "Group, such as de; empty: none"), field),
+    el("button", { type: "submit", class: "button primary" }, "Change the group"));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const group = field.value.trim();
+    if (!(await attempt(() => api("POST", `/api/admin/raters/${row.id}/group`, { group }), "The group is changed."))) return;
+    asked.close();
+    dialog.close();
+    refresh();
+  });
+  const asked = open(`Group of ${row.name ?? row.id}`, form);
+  field.focus();
 }
 
 /** @param {HTMLDialogElement} dialog @param {Wire.Rater} row */

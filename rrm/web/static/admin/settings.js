@@ -8,7 +8,7 @@ const form = byId("settings");
 /** @type {NodeListOf<Field>} */
 const named = form.querySelectorAll("input[name], select[name], textarea[name]");
 const fields = [...named];
-/** Settings by name, as the server has them.
+/** Settings by name, as the server has them; a table as the text of its field.
  *  @type {Map<string, string | number | boolean>} */
 let saved = new Map();
 
@@ -18,9 +18,13 @@ const read = (field) => {
   return field.type === "number" ? Number(field.value) : field.value;
 };
 
+/** A table as JSON to be edited, an empty one as nothing.
+ *  @param {object} table */
+const written = (table) => (Object.keys(table).length ? JSON.stringify(table) : "");
+
 /** @param {Wire.Settings} settings */
 function take(settings) {
-  saved = new Map(Object.entries(settings));
+  saved = new Map(Object.entries(settings).map(([name, value]) => [name, typeof value === "object" ? written(value) : value]));
   show();
 }
 
@@ -33,11 +37,15 @@ function show() {
   changed();
 }
 
-const changes = () => Object.fromEntries(fields.filter((field) => read(field) !== saved.get(field.name)).map((field) => [field.name, read(field)]));
+const different = () => fields.filter((field) => read(field) !== saved.get(field.name));
+
+/** What the server is sent; a field with a table in it that is no JSON throws a SyntaxError. */
+const changes = () => Object.fromEntries(different().map((field) =>
+  [field.name, "json" in field.dataset ? JSON.parse(field.value.trim() || "{}") : read(field)]));
 
 function changed() {
   if (!admin) return;
-  const count = Object.keys(changes()).length;
+  const count = different().length;
   byId("save", HTMLButtonElement).disabled = byId("undo", HTMLButtonElement).disabled = !count;
   byId("said").textContent = count ? `${count} ${count === 1 ? "setting is" : "settings are"} changed and not saved yet.` : "";
   for (const field of fields) field.classList.toggle("invalid", !field.checkValidity());
@@ -51,6 +59,7 @@ form.addEventListener("submit", async (event) => {
     take(await api("PUT", "/api/admin/settings", { changes: changes() }));
     byId("said").textContent = "Saved.";
   } catch (error) {
+    if (error instanceof SyntaxError) return void (byId("said").textContent = `The groups are no JSON: ${error.message}.`);
     const { detail } = refusal(error);
     byId("said").textContent = sentence(detail);
     fields.find(({ name }) => detail.includes(`setting ${name} `))?.focus();
@@ -69,7 +78,7 @@ findById("panel")?.addEventListener("submit", async (event) => {
       name, limit: Number(text("panel-limit")), quota: Number(text("panel-quota")),
       completion_code: text("panel-code"), completion_url: text("panel-url"),
       screen_out_code: text("panel-out-code"), screen_out_url: text("panel-out-url"),
-      participants: listed.length ? listed : null, signed, id_pattern: text("panel-pattern"),
+      participants: listed.length ? listed : null, signed, id_pattern: text("panel-pattern"), group: text("panel-group"),
     });
     const own = Object.entries(links).map(([id, address]) => copyable(id, address));
     fill(byId("panel-link"), el("div", { class: "alert good" },
@@ -84,8 +93,8 @@ async function showPanels() {
   const place = findById("panels");
   if (!place) return;
   const panels = await api("GET", "/api/admin/panels");
-  fill(place, panels.map(({ name, joined, places, quota, admits, expires }) => el("li", {},
-    el("b", {}, name), ` · ${joined} of ${places} have joined · ${quota ? `${quota} answers each` : "all there is"} · ${admits} · until ${when(expires)}`)));
+  fill(place, panels.map(({ name, joined, places, quota, admits, expires, group }) => el("li", {},
+    el("b", {}, name), ` · ${group ? `group ${group} · ` : ""}${joined} of ${places} have joined · ${quota ? `${quota} answers each` : "all there is"} · ${admits} · until ${when(expires)}`)));
 }
 attempt(showPanels);
 
