@@ -12,6 +12,7 @@ from typing import Any
 from rrm.agreement.hours import hours, time_zone
 from rrm.api.look import REPORT
 from rrm.api.people import write_guidelines
+from rrm.api.reordering import reordering
 from rrm.api.runfile import with_changes
 from rrm.core.annotation import ROLES, Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
 from rrm.core.desk import PlaceControl, RunDesk
@@ -363,7 +364,8 @@ def serve(
                 tell(f"the admin's link, good for one use: {link(address, token())}")
             tell(f"add people with: rrm raters {directory} add NAME   (stop with Ctrl-C; nothing is lost)")
 
-        serve_station(station, serving.host, serving.port, ready)
+        with reordering(desk, directory):
+            serve_station(station, serving.host, serving.port, ready)
 
 
 def counting(directory: Path) -> Callable[[str], int] | None:

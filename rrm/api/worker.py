@@ -13,11 +13,12 @@ from rrm.api.allotting import allotted
 from rrm.api.composed import ComposedScorer
 from rrm.api.deciding import alternatives
 from rrm.api.plugins import path_of, stays_alive, waits
-from rrm.api.runfile import Part
+from rrm.api.reordering import keep_standing
+from rrm.api.runfile import Part, by_people
 from rrm.api.wiring import Parts
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
-from rrm.core.asking import Asked, Asking, Chosen, Outlook
+from rrm.core.asking import Asked, Asking, Chosen, KeepingSampler, Outlook
 from rrm.core.claims import Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError, in_one_line
 from rrm.core.graph import Proposal, TaskGraph
@@ -593,6 +594,9 @@ class RunWorker:
         targets = alternatives(belief, job, self.composer(job.learned))
         chosen = sampler.choose(belief, replace(job.asking, targets=targets))
         _check_chosen(sampler.name, job.asking, chosen)
+        if by_people(self.parts.run.rater) and isinstance(sampler, KeepingSampler) and chosen.asked:
+            kept = sampler.keep(belief, replace(job.asking, targets=targets), chosen.asked)
+            keep_standing(self.folder, job.asking.pool, kept)
         return (*chosen.asked, chosen.outlook)
 
     # ---- reward models ----

@@ -6,13 +6,14 @@ the quantity that would remove as much as is expected of it, so that the worth o
 
 import heapq
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from rrm.ask.envelope import envelope_gain
-from rrm.ask.gaussian import choices
+from rrm.ask.gaussian import choice_moments, choices
 
 MOST = 6
 """As many questions as are put about one view in one sitting."""
@@ -94,6 +95,14 @@ class Bundle(NamedTuple):
     minutes: float
 
 
+class Site(NamedTuple):
+    """What an answer told of the reward that its question reads: exp(pull r - precision r^2 / 2)."""
+
+    question: int
+    precision: float
+    pull: float
+
+
 class Answers:
     """What answers would do to outputs' rewards and to the decision, with those chosen so far taken as given.
 
@@ -128,15 +137,20 @@ class Answers:
             diagonal = np.diagonal(self._covariance)
             variance = diagonal[first] + two * (diagonal[second] - 2 * self._covariance[first, second])
             mean = self._mean[first] - two * self._mean[second]
+            across = self._across[first] - two[:, None, None] * self._across[second]
+            if self._taken:
+                rows = np.array([row[first] - two * row[second] for row, _ in self._taken])
+                variance = np.maximum(variance - np.square(rows).sum(axis=0), 0.0)
+                across = across - np.tensordot(rows.T, self.taken_moves, axes=1)
             scale = self._scale(mean, variance, part)
-            moves = (self._across[first] - two[:, None, None] * self._across[second]) * scale[:, None, None]
+            moves = across * scale[:, None, None]
             gain = envelope_gain(self.decision.scores, moves).mean(axis=1)
             yield gain + self._spread_weight * self.decision.spread_gain(self.decision.removed(moves)), gain, variance
 
-    def bundle(self, view: Sequence[int]) -> Bundle:
+    def bundle(self, view: Sequence[int], whole: bool = False) -> Bundle:
         """Return the best bundle of some of a view's questions: the first as many as are worth most a minute.
 
-        The next is the one that is worth most a minute once those before are answered.
+        The next is the one that is worth most a minute once those before are answered. With `whole` all of them.
         """
         q = self.questions
         at = np.array(view)
@@ -149,7 +163,8 @@ class Answers:
         chosen: list[int] = []
         moved: list[np.ndarray] = []
         minutes, before = 0.0, np.zeros(len(self.decision.scores))
-        while len(chosen) < min(MOST, len(at)):
+        most = len(at) if whole else min(MOST, len(at))
+        while len(chosen) < most:
             variance = np.maximum(((design @ covariance) * design).sum(axis=1), 0.0)
             scale = self._scale(mean, variance, at)
             moves = np.einsum("qo,otk->qtk", design, across) * scale[:, None, None]
@@ -165,6 +180,8 @@ class Answers:
             step = covariance @ design[place] * scale[place]
             across = across - step[:, None, None] * moves[place]
             covariance = covariance - np.outer(step, step)
+            if whole and len(chosen) < most:
+                continue
             gain = self.decision.gain(np.array(moved))
             value = gain + self._spread_weight * float(self.decision.spread_gain(before))
             if not best.questions or value / minutes > best.value / best.minutes:
@@ -173,16 +190,69 @@ class Answers:
 
     def take(self, bundle: Bundle) -> None:
         """Take a bundle's questions as asked: what they would tell is no longer open."""
-        for question in bundle.questions:
-            first, second = int(self.questions.first[question]), int(self.questions.second[question])
-            row, across = self._row(first)
-            mean = self._mean[first]
-            if second >= 0:
-                other, beside = self._row(second)
-                row, across, mean = row - other, across - beside, mean - self._mean[second]
-            variance = max(0.0, float(row[first] - (row[second] if second >= 0 else 0.0)))
-            scale = float(self._scale(np.array([mean]), np.array([variance]), np.array([question]))[0])
-            self._taken.append((row * scale, across * scale))
+        self._taken += (self._would_take(question) for question in bundle.questions)
+
+    def beside(self, questions: Sequence[int]) -> "Answers":
+        """Return the same with these questions taken, as those that raters have in their hands; this one stays."""
+        taken = copy(self)
+        taken._taken = list(self._taken)
+        for question in questions:
+            taken._taken.append(taken._would_take(question))
+        return taken
+
+    def learn(self, question: int, first: bool | None) -> Site:
+        """Take an answer in, nothing being taken as asked: that the first of two was chosen, or not.
+
+        With None only what it is expected to tell is: of quantities, whose scale is not known here, and ties. The
+        moments of what is read are matched (assumed density filtering), so the order of answers matters a little.
+        """
+        row, across, mean, variance = self._read(question)
+        scale = float(self._scale(np.array([mean]), np.array([variance]), np.array([question]))[0])
+        step, left = 0.0, variance - (variance * scale) ** 2
+        if first is not None and variance > 0:
+            step, left = choice_moments(mean, variance, first)
+        if not 0 < left < variance:
+            return Site(question, 0.0, 0.0)
+        site = Site(question, 1 / left - 1 / variance, (mean + step) / left - mean / variance)
+        self._shift(row, across, mean, variance, site)
+        return site
+
+    def forget(self, site: Site) -> None:
+        """Take back what an answer told, in whatever order they came."""
+        self._shift(*self._read(site.question), Site(site.question, -site.precision, -site.pull))
+
+    def _shift(self, row: np.ndarray, across: np.ndarray, mean: float, variance: float, site: Site) -> None:
+        whole = 1 + site.precision * variance
+        step, shrink = (site.pull - site.precision * mean) / whole, site.precision / whole
+        decision = self.decision
+        scores = decision.scores + step * across
+        spread = decision.spread - np.sign(shrink) * decision.removed(np.sqrt(abs(shrink)) * across)
+        self.decision = Decision(scores, decision.present, np.maximum(spread, 0.0))
+        self._mean = self._mean + step * row
+        self._covariance = self._covariance - shrink * np.outer(row, row)
+        self._across = self._across - shrink * row[:, None, None] * across
+
+    def _would_take(self, question: int) -> tuple[np.ndarray, np.ndarray]:
+        row, across, mean, variance = self._read(question)
+        scale = float(self._scale(np.array([mean]), np.array([variance]), np.array([question]))[0])
+        return row * scale, across * scale
+
+    def _read(self, question: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Return of what a question reads its covariances [n] and [t, k], its mean and its variance."""
+        first, second = int(self.questions.first[question]), int(self.questions.second[question])
+        row, across = self._row(first)
+        mean = float(self._mean[first])
+        if second >= 0:
+            other, beside = self._row(second)
+            row, across, mean = row - other, across - beside, mean - float(self._mean[second])
+        return row, across, mean, max(0.0, float(row[first] - (row[second] if second >= 0 else 0.0)))
+
+    @property
+    def believed(self) -> dict[str, np.ndarray]:
+        """What it was made of beside decision and questions, as arrays."""
+        numbers = {"readings": self._readings, "overlap": self._overlap, "spread_weight": self._spread_weight}
+        beliefs = {"mean": self._mean, "covariance": self._covariance, "across": self._across}
+        return {**beliefs, **{name: np.array(each) for name, each in numbers.items()}}
 
     @property
     def taken_moves(self) -> np.ndarray:

@@ -83,11 +83,7 @@ class Gaussian:
         spread, variance = self._along(direction)
         if variance == 0:
             return self
-        steps = np.sqrt(variance) * _POINTS
-        along = float(direction @ self.mean) + steps
-        mass = softmax(np.log(_MASS) + log_expit((along if first else -along) / noise))
-        step = float(mass @ steps)
-        left = float(mass @ np.square(steps - step))
+        step, left = choice_moments(float(direction @ self.mean), variance, first, noise)
         return self._moved(spread, step / variance, (variance - left) / variance**2)
 
     def _along(self, direction: np.ndarray) -> tuple[np.ndarray, float]:
@@ -103,6 +99,17 @@ class Gaussian:
         object.__setattr__(moved, "mean", self.mean + step * spread)
         object.__setattr__(moved, "covariance", (covariance + covariance.T) / 2)
         return moved
+
+
+def choice_moments(mean: float, variance: float, first: bool, noise: float = 1.0) -> tuple[float, float]:
+    """Return by how much the mean moves, and the variance left, once one of two was chosen, by quadrature in 41 points.
+
+    The first is chosen with probability sigma(along / noise), and along is normal with these moments.
+    """
+    steps = np.sqrt(variance) * _POINTS
+    mass = softmax(np.log(_MASS) + log_expit((mean + steps if first else -mean - steps) / noise))
+    step = float(mass @ steps)
+    return step, float(mass @ np.square(steps - step))
 
 
 class Choices(NamedTuple):

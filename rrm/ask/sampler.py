@@ -1,13 +1,14 @@
 """Which questions a run puts next: bundles by their worth to the decision at the root, and some drawn at random."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
+from rrm.ask.standing import Standing
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator, seed_for
@@ -89,6 +90,21 @@ class Value:
             for at in each.questions
         ]
         return Chosen(_interleaved(chosen, list(_drawn(for_random, asking, share))), outlook)
+
+    def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
+        """Return what it takes to order these questions anew as answers come in (`rrm.ask.standing.Standing`).
+
+        Prices are those of one answer, whoever else gives one.
+        """
+        found = {each.request.id: each for each in asking.questions}
+        one = asking.overlap
+        questions = [
+            Question(found[each.request].request, found[each.request].reading / one, found[each.request].deciding / one)
+            for each in asked
+        ]
+        bundles = np.array([each.bundle if each.stream == BY_VALUE else -1 for each in asked], dtype=np.int64)
+        answers = _answers(belief, questions, replace(asking, overlap=1), self.spread_weight)
+        return Standing([each.request for each in asked], bundles, answers, self.worth).arrays()
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""

@@ -18,7 +18,7 @@ PersonState = Literal["practising", "active", "paused", "refused"]
 """Has practice items before the real ones / rates / gets no items for now / did not pass practice."""
 
 Purpose = Literal["work", "gold", "attention", "practice"]
-"""Asked to be learned from / has a known answer, mixed in unseen / shows who reads / comes first, answer told."""
+"""ItemText to be learned from / has a known answer, mixed in unseen / shows who reads / comes first, answer told."""
 
 ItemState = Literal["open", "complete", "frozen"]
 """Wants more answers / has all it wants / its place was frozen, nothing changes any more."""
@@ -124,10 +124,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the work of somebody ends for whom nothing is left: done, or not let in after practice; and the way out."""
+    """How the work of somebody ends for whom nothing is left: done, or not let in after practice; and the way out.
+
+    `settled` says that questions were left, and that none of them was worth a minute any more.
+    """
 
     outcome: Literal["complete", "screened_out"]
     exit: Exit = Exit()
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -346,6 +350,55 @@ class ItemRow:
     held: int
     instruction: str
     output: str
+
+
+class OpenItem(NamedTuple):
+    """Work that still wants `missing` answers, and by which `value` its `sheet` goes before others."""
+
+    id: str
+    sheet: str
+    value: float
+    missing: int
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """How it stood when open items were last ordered by value.
+
+    `at` is in seconds since 1970, `answers` the changes that it knew of (as `answer_count` counts them), `open` how
+    many items. The wave's answers so far took `minutes` of active time, where it was measured, and were `predicted`
+    to take so many; `expected` is the mean acceptance of what would be chosen, `gain` what the best sheet adds to it a
+    minute. It `stopped` where that was less than a minute is worth: then nothing is open any more.
+    """
+
+    at: float
+    answers: int
+    open: int
+    minutes: float
+    predicted: float
+    expected: float
+    gain: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class NextItem:
+    """An open item that comes soon by its `value`, of one `sheet`: `stream` and `chosen` say why it was put.
+
+    `held` counts raters who have it in their hands; `stream` is None and so is `chosen`, its value when it was chosen,
+    where no sampler chose it.
+    """
+
+    seq: int
+    id: str
+    place: Place
+    kind: str
+    node: str
+    sheet: str
+    value: float
+    held: int
+    stream: str | None
+    chosen: float | None
 
 
 @dataclass(frozen=True)

@@ -174,3 +174,12 @@ class QuestionSampler(Protocol):
     def choose(self, belief: Belief, asking: Asking) -> Chosen:
         """Return questions of the pool within what it may take; equal arguments give equal choices."""
         ...
+
+
+@runtime_checkable
+class KeepingSampler(QuestionSampler, Protocol):
+    """A sampler whose questions are ordered anew while people answer them."""
+
+    def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
+        """Return what it takes to order these questions as answers come in, as `rrm.ask.standing.Standing` reads it."""
+        ...

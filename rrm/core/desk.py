@@ -25,6 +25,8 @@ from rrm.core.annotation import (
     ItemText,
     Lease,
     Message,
+    NextItem,
+    OpenItem,
     OwnProgress,
     Panel,
     PanelRules,
@@ -35,6 +37,7 @@ from rrm.core.annotation import (
     Skipped,
     Submission,
     Unread,
+    Valuation,
 )
 from rrm.core.asking import Asked
 from rrm.core.place import Place
@@ -255,7 +258,19 @@ class ProgressBoard(Protocol):
         ...
 
 
-class DeskReader(Rules, Roster, AnswerLog, Catalogue, ProgressBoard, Protocol):
+class ValueBoard(Protocol):
+    """Tells what comes first by value, and how that stands."""
+
+    def valuations(self) -> list[Valuation]:
+        """Return how it stood each time that open items were valued, the earliest first."""
+        ...
+
+    def next_items(self, most: int = 12) -> list[NextItem]:
+        """Return the open items that come first by value, and why each was put."""
+        ...
+
+
+class DeskReader(Rules, Roster, AnswerLog, Catalogue, ProgressBoard, ValueBoard, Protocol):
     """All that may be read of a desk but the audit; nothing here changes anything."""
 
 
@@ -441,6 +456,22 @@ class RunDesk(Rules, Protocol):
         ...
 
 
+class ValuedDesk(Protocol):
+    """Keeps open work in the order of what it is worth, while raters answer it."""
+
+    def open_items(self) -> list[OpenItem]:
+        """Return the work that wants more answers, in no order."""
+        ...
+
+    def held_items(self) -> list[str]:
+        """Return the items of work that raters have in their hands, one for each rater who has it."""
+        ...
+
+    def revalue(self, values: Mapping[str, float], standing: Valuation) -> None:
+        """Have these items go before others by their values; nothing that a rater holds changes."""
+        ...
+
+
 # ---- all of them ----
 
 
@@ -456,6 +487,7 @@ class Desk(
     PlaceControl,
     Adjudication,
     RunDesk,
+    ValuedDesk,
     Protocol,
 ):
     """A whole desk, as a station or a run is given one; what they call takes only the part that it uses."""

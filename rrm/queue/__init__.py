@@ -14,13 +14,14 @@ from rrm.queue.people import People
 from rrm.queue.places import Places
 from rrm.queue.search import Search
 from rrm.queue.shown import as_requested, as_shown
+from rrm.queue.valued import Valued
 from rrm.queue.wanted import Wanted
 from rrm.store.database import open_database
 
 __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
 
-class SqlDesk(Items, Places, People, Consents, Guidelines, Wanted, Messages, Search):
+class SqlDesk(Items, Places, People, Consents, Guidelines, Wanted, Messages, Search, Valued):
     """An open desk, made by `open_desk`; a context manager. An `rrm.core.desk.Desk`, with `enter` and `taken`."""
 
     def __enter__(self) -> "SqlDesk":

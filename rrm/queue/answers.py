@@ -47,12 +47,13 @@ from rrm.queue.given import (
     retract,
 )
 from rrm.queue.guidelines import read_settings
-from rrm.queue.items import ITEM, LEASE, in_words, item_rows
+from rrm.queue.items import ITEM, LEASE, has_room, in_words, item_rows
 from rrm.queue.panels import panel_of
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN, next_practice_state, practice_state
 from rrm.queue.shown import as_requested, as_shown, check
 from rrm.store.kinds import answer_from, read_place
+from rrm.store.tables import table
 
 _AT_ONCE = 500  # answers that a reader holds at a time
 _ROWS = 50  # rows of them: what lives on is looked through by the garbage collector again and again
@@ -94,6 +95,14 @@ _DONE_LATELY = (
     .order_by(GIVEN.c.seq.desc())
     .limit(_LATELY)
     .with_only_columns(GIVEN.c.key, GIVEN.c.seconds)
+)
+
+
+_VALUATION = table("valuation")
+_STOPPED = (
+    select(and_(_VALUATION.c.stopped, ~select(ITEM.c.seq).where(has_room()).exists()))
+    .order_by(_VALUATION.c.seq.desc())
+    .limit(1)
 )
 
 
@@ -375,7 +384,13 @@ class Answers(Claims):
         progress = self.own_progress(person)
         if state == "paused" or progress.practising or progress.left:
             return None
-        return Ending("complete", panel.completion if panel is not None else Exit(code))
+        exit_ = panel.completion if panel is not None else Exit(code)
+        return Ending("complete", exit_, settled=self._settled())
+
+    def _settled(self) -> bool:
+        """Whether asking stopped because nothing was worth a minute any more, and nothing was laid since."""
+        with self._read() as connection:
+            return bool(connection.execute(_STOPPED).scalar())
 
 
 def _practising(done: int, right: int, items: int, tries: int) -> dict[str, Any]:

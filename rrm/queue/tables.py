@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import JSON, Field
 
-from rrm.store.tables import Row
+from rrm.store.tables import WHOLE, Row
 
 ROOM = "purpose = 'work' AND taken < wanted AND NOT closed"
 """The items that may be leased for the run, word for word as in the indexes that find them."""
@@ -210,6 +210,20 @@ class SeenRow(Row, table=True):
     person: str
     message: int
     at: float
+
+
+class ValuationRow(Row, table=True):
+    """How it stood when open items were ordered by value: see `rrm.core.annotation.Valuation`."""
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=WHOLE)
+    at: float
+    answers: int = Field(sa_type=WHOLE)
+    open: int = Field(sa_type=WHOLE)
+    minutes: float
+    predicted: float
+    expected: float
+    gain: float
+    stopped: bool
 
 
 class FlagRow(Row, table=True):

@@ -156,7 +156,7 @@ declare namespace Wire {
   interface CameIn { next: string; name: string | null; choose: number | null }
   /** The way out: a code to hand in, and the panel's own page; either may be empty. */
   interface Exit { code: string; url: string }
-  interface Ending { outcome: "complete" | "screened_out"; exit: Exit }
+  interface Ending { outcome: "complete" | "screened_out"; exit: Exit; settled: boolean }
   /** What has to be agreed to or read before the next item: one of the two. */
   interface Asks {
     consent: { id: string; text: string } | null;
@@ -195,6 +195,17 @@ declare namespace Wire {
     alerts: RaterAlert[] | null;
     idle_checks: number;
   }
+  /** How it stood when open items were ordered by value; `behind` counts answers and changes since. */
+  interface Valuation {
+    at: number; answers: number; open: number; minutes: number; predicted: number;
+    expected: number; gain: number; stopped: boolean; behind: number;
+  }
+  interface NextItem extends Placed {
+    seq: number; id: string; kind: Kind; node: string; sheet: string; value: number; held: number;
+    stream: string | null; chosen: number | null;
+  }
+  /** What is asked next by value; `gains` are minutes so far with what would be accepted then. */
+  interface Asking { standing: Valuation | null; gains: [number, number][]; next: NextItem[] }
   interface Flag { item: string; person: string; name: string | null; text: string; at: number; number: number }
   interface Message { number: number; at: number; by: string; person: string | null; flag: number | null; text: string }
   /** How rating went on one day. */
@@ -320,6 +331,7 @@ declare namespace Wire {
     [days: `/api/admin/days?zone=${string}`]: Day[];
     [wider: `/api/leases/${string}/wider`]: { before: string; text: string; after: string };
     "/api/admin/places": Overview;
+    "/api/admin/asking": Asking;
     "/api/admin/flags": Flag[];
     "/api/admin/run": Run;
     "/api/admin/agreement": { computed: Computed | null; places: PlaceAgreement[] };

@@ -54,6 +54,7 @@ WORK: dict[tuple[str, str], tuple[str, ...]] = {
 ADMINISTRATION: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/api/admin/places"): LOOKING,
     ("GET", "/api/admin/agreement"): LOOKING,
+    ("GET", "/api/admin/asking"): LOOKING,
     ("GET", "/api/admin/flags"): LOOKING,
     ("GET", "/api/admin/run"): LOOKING,
     ("POST", "/api/admin/train"): ADMIN,

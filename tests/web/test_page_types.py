@@ -67,6 +67,8 @@ PLACED = {"place", "where", *(each.name for each in fields(Place))}
         ("PlaceProgress", {*PLACED, *held(annotation.PlaceProgress)}),
         ("ItemRow", {*PLACED, *held(annotation.ItemRow)}),
         ("AtWork", held(annotation.AtWork, "name")),
+        ("Valuation", held(annotation.Valuation, "behind")),
+        ("NextItem", held(annotation.NextItem) | PLACED),
         ("Flag", held(annotation.Flag, "name")),
         ("Guideline", held(annotation.Guideline, "name", "html")),
         ("AuditEntry", held(annotation.AuditEntry, "name", "subject_name")),

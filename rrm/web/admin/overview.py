@@ -21,6 +21,7 @@ RECENT_SECONDS = 600.0
 """Who answered within so long counts as at work."""
 
 _MOST_FLAGS = 200
+_MOST_POINTS = 200
 
 
 class Announcing(Body):
@@ -46,6 +47,17 @@ def router(
             "at_work": [{**asdict(each), "name": names.get(each.person)} for each in here],
             "alerts": _alerts(figures, names),
             "idle_checks": idle.value if (idle := figures.idle_checks.latest()) is not None else 0,
+        }
+
+    @routes.get("/asking")
+    def asking(_: Viewer) -> dict[str, Any]:
+        stood, worded = desk.valuations(), Wording(desk)
+        last = {**asdict(stood[-1]), "behind": desk.answer_count() - stood[-1].answers} if stood else None
+        step = -(-len(stood) // _MOST_POINTS) or 1
+        return {
+            "standing": last,
+            "gains": [[each.minutes, each.expected] for each in stood[::-step][::-1]],
+            "next": [{**asdict(each), **worded(each.place)} for each in desk.next_items()],
         }
 
     @routes.get("/agreement")

@@ -107,6 +107,54 @@ async function reopen({ place, where }) {
   if (yes && await attempt(() => api("POST", `/api/admin/places/${place}/reopen`), `Open again: ${where}.`)) refresh();
 }
 
+// ---- what is asked next ----
+
+live("/api/admin/asking", ({ standing, gains, next }) => {
+  byId("asking").hidden = !standing && !next.some((each) => each.stream);
+  fill(byId("asking-says"), standing ? standingWords(standing) : "In the order in which they were chosen; answers change it while the station runs.");
+  fill(byId("asking-gains"), gains.length > 1 ? gainsPlot(gains) : null);
+  fill(byId("asking-next"), next.map((each) => el("li", {},
+    el("div", {}, `${kindName(each.kind)}, ${each.where}`, each.held ? `, ${number(each.held)} in hand` : ""),
+    el("div", { class: "muted small" }, each.stream === "random" ? "drawn at random beside the chosen: it comes when its share of the minutes does" : why(each)))));
+}, 3);
+
+/** @param {Wire.Valuation} now */
+function standingWords(now) {
+  const stale = now.behind > 0 ? `${many(now.behind, "change is", "changes are")} newer than this order.` : "Nothing has changed since.";
+  const paid = now.minutes > 0 ? ` Answers so far took ${number(now.minutes)} minutes, where ${number(now.predicted)} were expected.` : "";
+  const gain = now.stopped
+    ? "Asking stopped: the best question left gained less than a minute is worth. Raters are told so, and the run goes on."
+    : `The best question adds ${points(now.gain)} points a minute; what it is worth counts what it makes surer, too.`;
+  return [`What would be chosen now is expected to be accepted in ${percent(now.expected, 1)}. ${gain} Ordered `, ago(now.at), `. ${stale}${paid}`];
+}
+
+/** @param {Wire.NextItem} each */
+const why = (each) => {
+  const worth = `worth ${points(each.value)} points a minute`;
+  return each.chosen === null || Math.abs(each.chosen - each.value) < 1e-9 ? worth : `${worth}, ${points(each.chosen)} when it was chosen`;
+};
+
+/** Acceptance in points, small ones with their digits.
+ *  @param {number} value */
+const points = (value) => (100 * value).toPrecision(2);
+
+/** What would be accepted, against minutes.
+ *  @param {[number, number][]} gains */
+function gainsPlot(gains) {
+  const [wide, high] = [320, 90];
+  const [from, until] = [gains[0][0], Math.max(gains[gains.length - 1][0], gains[0][0] + 1e-9)];
+  const values = gains.map(([, value]) => value);
+  const [low, top] = [Math.min(...values), Math.max(...values)];
+  const at = gains.map(([minutes, value]) => `${(wide * (minutes - from)) / (until - from)},${high - (high * (value - low)) / Math.max(top - low, 1e-9)}`);
+  const node = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const said = `Expected acceptance from ${percent(values[0], 1)} to ${percent(values[values.length - 1], 1)} over ${number(until - from)} minutes`;
+  for (const [name, value] of Object.entries({ viewBox: `-4 -4 ${wide + 8} ${high + 8}`, class: "plot", role: "img", "aria-label": said })) node.setAttribute(name, value);
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  for (const [name, value] of Object.entries({ points: at.join(" "), fill: "none", stroke: "currentColor", "stroke-width": "2" })) line.setAttribute(name, value);
+  node.append(line);
+  return el("figure", {}, node, el("figcaption", { class: "muted small" }, `${said}.`));
+}
+
 /** @param {Wire.AtWork[]} people */
 function drawWork(people) {
   fill(byId("work"), people.length ? people.map((each) => el("li", {},

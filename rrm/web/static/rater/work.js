@@ -221,13 +221,13 @@ function drawNotice(title, lead, content, label, taken) {
 }
 
 /** @param {Wire.Ending} ending */
-function drawDone({ outcome, exit: { code, url } }) {
+function drawDone({ outcome, exit: { code, url }, settled }) {
   const look = lookAgain();
   const out = outcome === "screened_out";
   const leave = url && el("p", {}, el("a", { class: "button primary", id: "leave", href: url, rel: "noopener noreferrer" }, words.leave));
   const own = out ? [] : [keyButton(look), keyButton(undo), keyButton(last)];
   plainScreen(out ? words.screenedOutTitle : words.doneTitle,
-    el("p", {}, out ? words.screenedOutText : words.doneText), code && completion(code), leave,
+    el("p", {}, out ? words.screenedOutText : settled ? words.doneSettled : words.doneText), code && completion(code), leave,
     el("p", { class: "muted" }, out ? words.screenedOutMore : words.doneMore),
     el("div", { class: "row" }, own));
   now.actions().push(...(out ? [] : [look, undo, last]));

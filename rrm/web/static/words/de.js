@@ -278,6 +278,7 @@ export const de = {
 
   doneTitle: "Alles erledigt. Vielen Dank!",
   doneText: "Für Sie ist nichts mehr zu bewerten.",
+  doneSettled: "Die Fragen, die noch offen waren, sind Ihre Zeit nicht mehr wert: was beantwortet wurde, klärt sie gut genug.",
   doneMore: "Wird später mehr gefragt, etwa in einer weiteren Runde, erscheint es hier: die Seite sieht jede halbe Minute nach.",
   screenedOutTitle: "Danke für Ihren Versuch",
   screenedOutText: "Die Übungen wurden nicht bestanden, darum gibt es für Sie keine Aufgaben.",

@@ -319,6 +319,7 @@ export const en = {
 
   doneTitle: "All done. Thank you!",
   doneText: "There is nothing left for you to rate.",
+  doneSettled: "The questions that were left are not worth your time any more: what was answered settles them well enough.",
   doneMore: "If more is asked later, such as in another round, it appears here: this page looks again every half minute.",
   screenedOutTitle: "Thank you for trying",
   screenedOutText: "The practice items were not passed, so there are no items for you.",

@@ -1,0 +1,91 @@
+"""People's open questions: ordered anew after each answer, never under a rater's hands, and stopped."""
+
+from itertools import count
+from pathlib import Path
+
+from rrm.api.reordering import ASKING, Reordering
+from rrm.core.annotation import Lease, Submission
+from rrm.core.kinds import Comparison, Label
+from rrm.queue import SqlDesk, open_desk
+from tests.asked_desk import POOL, chosen
+
+KEYS = (f"key-{number}" for number in count())
+
+
+def views(lease: Lease | None) -> int:
+    assert lease is not None
+    (view,) = {each.request.node for each in lease.questions}
+    return int(view[-1])
+
+
+def answer(desk: SqlDesk, lease: Lease | None) -> None:
+    assert lease is not None
+    told = [Label(True) if len(each.outputs) == 1 else Comparison(0) for each in lease.questions]
+    made = [Submission(answer, each.shown, 30.0) for answer, each in zip(told, lease.questions, strict=True)]
+    desk.submit(lease.person, lease.id, made, next(KEYS))
+
+
+def work_left(desk: SqlDesk) -> list[int]:
+    """Return the views whose bundles are open, those first that come first."""
+    found = [int(each.node[-1]) for each in desk.next_items(100) if each.stream == "value"]
+    return list(dict.fromkeys(found))
+
+
+def test_the_queue_is_ordered_anew_after_an_answer_and_back_when_it_is_taken_back(tmp_path: Path) -> None:
+    with chosen(tmp_path / "run") as (desk, folder):
+        order = Reordering(desk, folder)
+        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
+        assert work_left(desk) == [0, 1, 2, 3]
+        lease = desk.claim(anna)
+        assert views(lease) == 0 and len(lease.questions) == 2  # type: ignore[union-attr]  # the bundle as one sheet
+        answer(desk, lease)
+        assert order.look() and work_left(desk) == [2, 1, 3]
+        assert not order.look()  # nothing has changed
+        stood = desk.valuations()[-1]
+        assert (stood.open, stood.minutes, stood.predicted) == (8, 1.0, 2.5) and stood.answers == desk.answer_count()
+        held = desk.claim(ben)
+        assert views(held) == 2
+        desk.undo(anna)  # she holds it again: it counts as asked
+        assert order.look() and work_left(desk) == [1, 3]
+        desk.skip(anna, desk.claim(anna).id, "unclear", next(KEYS))  # type: ignore[union-attr]
+        assert order.look() and work_left(desk) == [0, 1, 3]
+        assert desk.valuations()[-1].expected == 0.5  # nothing that counts was said
+
+
+def test_what_a_rater_holds_is_not_taken_away(tmp_path: Path) -> None:
+    with chosen(tmp_path / "run") as (desk, folder):
+        order = Reordering(desk, folder)
+        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
+        lease = desk.claim(anna)
+        assert order.look()  # what anna holds counts as asked
+        held = desk.claim(ben)
+        assert views(held) == 2
+        answer(desk, lease)
+        order.look()
+        assert desk.claim(ben) == held
+        answer(desk, held)
+        order.look()
+        assert work_left(desk) == [1, 3]
+
+
+def test_asking_stops_where_nothing_is_worth_a_minute_and_raters_are_told(tmp_path: Path) -> None:
+    with chosen(tmp_path / "run", worth=0.5) as (desk, folder):
+        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
+        held = desk.claim(anna)
+        assert Reordering(desk, folder).look()
+        assert desk.valuations()[-1].stopped and desk.claim(ben) is None
+        answer(desk, held)
+        with open_desk(folder) as again:  # how much is left is known by the second
+            ending = again.ending(ben)
+        assert ending is not None and ending.settled
+        assert {each.what for each in desk.audit()} >= {"retire item"}
+        assert not [each for each in desk.progress() if each.complete < each.items]
+
+
+def test_an_open_wave_of_which_nothing_was_kept_stays_in_the_order_in_which_it_was_chosen(tmp_path: Path) -> None:
+    with chosen(tmp_path / "run") as (desk, folder):
+        (folder / ASKING / f"{POOL}.npz").unlink()
+        anna = desk.add_person("anna", by="test").id
+        answer(desk, desk.claim(anna))
+        assert not Reordering(desk, folder).look()
+        assert work_left(desk) == [1, 2, 3] and desk.valuations() == []
