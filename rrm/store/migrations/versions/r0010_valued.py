@@ -6,8 +6,8 @@ from alembic import op
 from rrm.store.migrations.append_only import append_only
 from rrm.store.tables import WHOLE
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
