@@ -232,7 +232,7 @@ def test_undo_takes_a_whole_sheet_back_and_leases_it_with_its_answers(either_des
     assert last == given[0].id
     again = either_desk.undo(ann, last)
     assert again.questions == lease.questions and again.draft is not None
-    assert again.draft["answers"][1]["answer"] == {"kind": "ranking", "best_first": [0, 1, 2]}
+    assert again.draft["answers"][1]["answer"] == {"kind": "ranking", "best_first": [0, 1, 2], "tied": []}
     assert again == either_desk.undo(ann, last)  # whose reply was lost
     assert {each.state for each in either_desk.answers()} == {"undone"}
     answer(either_desk, again)
