@@ -13,6 +13,10 @@ import { digits, letter, ranked, words } from "./words.js";
  *  @param {Ui.Item} item @param {number} place */
 const lettered = (item, place) => item.letters?.[place] ?? letter(place);
 
+/** The key of an output's letter; behind D letters have other meanings.
+ *  @param {string} name */
+const letterKeys = (name) => ("ABCD".includes(name) ? [name.toLowerCase()] : []);
+
 const LONGEST = 20_000; // characters of a text, as the server takes
 
 // ---- pieces ----
@@ -127,7 +131,7 @@ function comparison(item, page) {
     choice(page, String(better ? 7 - step : 1 + step), label, answer(better, [1, 0.5, 0][step]))));
   const plain = [0, 1].map((better) => {
     const name = lettered(item, better), arrow = ["ArrowLeft", "ArrowRight"][better];
-    const keys = "ABCD".includes(name) ? [name.toLowerCase(), arrow] : [arrow]; // behind D letters have other meanings
+    const keys = [...letterKeys(name), arrow];
     return choice(page, keys[0], words.comparison.plain(name), answer(better, null), { also: keys.slice(1), class: "choose" });
   });
   const middle = [
@@ -153,7 +157,7 @@ function ranking(item, page) {
   const state = el("p", { class: "state", role: "status" });
   /** @type {Ui.Action[]} */
   const places = digits(item.outputs.length).map((key, place) => ({
-    key, label: "", press: () => toggle(place), class: "choose",
+    key, also: letterKeys(lettered(item, place)), label: "", press: () => toggle(place), class: "choose",
   }));
   /** @type {Ui.Action} */
   const back = { key: "Backspace", label: words.ranking.back, press: () => order.length && change(() => take(order.length - 1)) };
