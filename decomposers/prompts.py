@@ -9,6 +9,7 @@ from rrm.core.task import Source, Span
 from rrm.core.text import paragraphs, sentences
 
 _MAX_ANSWER = 100_000  # characters; an honest answer has a few thousand
+_SHORTEST = 200  # characters of a piece of a text that is one sentence
 _FEW_UNITS = 8  # with fewer paragraphs than this, sentences are shown instead
 
 
@@ -24,7 +25,7 @@ def units_of(source: Source, pieces: Sequence[Span], most: int) -> list[Span]:
         starts = [each.start for each in paragraphs(text)]
         if len(starts) < _FEW_UNITS:
             cut = sentences(text)
-            cut = cut if len(cut) > 1 else sentences(text, max(1, len(text) // _FEW_UNITS))
+            cut = cut if len(cut) > 1 else sentences(text, max(_SHORTEST, len(text) // _FEW_UNITS))
             starts = [each.start for each in cut]
         at = piece.start
         for start in starts[1:]:

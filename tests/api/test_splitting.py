@@ -4,13 +4,15 @@ import inspect
 import json
 import pkgutil
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import decomposers
 from rrm.api.splitting import decompose
-from rrm.core.errors import ConfigError, PluginError
+from rrm.core.errors import ConfigError, InputError, PluginError
+from rrm.core.protocols import Prompt, Reply
 
 QUESTION = "What is the birthplace of the author of The Mill?\n\n"
 FACTS = (
@@ -102,6 +104,78 @@ def test_refused_proposals_are_told(scenes: Path) -> None:
     root = json.loads(decompose(scenes, plugin, changes, shape="json").text)["root"]
     assert drawn.refusals == (f"refused at {root}: the plan has 3 subtasks, more than 1",) * 3
     assert drawn.text.startswith("level 0")
+
+
+class Says:
+    """An assistant that says one thing whatever it is asked."""
+
+    said, name = "", "says"
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        return Reply(self.said)
+
+
+def plan(*parts: dict[str, object]) -> str:
+    return json.dumps({"too_big": True, "why": "", "parts": parts})
+
+
+def step(instruction: str, *reads: int, units: tuple[int, int] = (0, 0)) -> dict[str, object]:
+    return {"instruction": instruction, "reads": reads, "first": units[0], "last": units[1]}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("I would read it first, and then think.", "says: the answer is not JSON"),
+        (plan(step("One?", 1), step("Two?", 0)), "part 0 reads part 1, but references point backward"),
+        (plan(step("One?"), step("Two?", 2), step("Three?")), "part 1 reads part 2, but references point backward"),
+        (plan(step("One?", 0)), "part 0 reads part 0, but references point backward"),
+        (plan(*(step("Again?") for _ in range(1_000))), "the plan has 1000 subtasks, more than 8"),
+        (plan(*(step("Again?") for _ in range(10_000))), "characters, more than 100000"),
+        (plan(step("tell it  ALL.")), "part 0 asks for the same as its parent: 'tell it ALL.'"),
+        (plan(step("Tell it all.", units=(1, 9))), "part 0 asks for the same as its parent: 'Tell it all.'"),
+        (plan(step(" ")), "subtask 0 is empty: it has no instruction"),
+        (plan(), "a task that is too big has `parts`, a list of one subtask or more"),
+        (plan(step("Half.", units=(3, 99))), "subtask 0 must be about units from 1 to 9"),
+    ],
+)
+def test_a_bad_plan_is_refused_with_its_reason_and_the_task_stands_as_it_is(
+    said: str, reason: str, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Says, "said", said)
+    changes = ("max_depth=1", 'task="Tell it all."')
+    drawn = decompose(scenes, "decomposers.plans:LanguageModelPlanner", changes, assistant=f"{__name__}:Says")
+    assert len(drawn.refusals) == 3 and all(reason in each for each in drawn.refusals)
+    assert drawn.text.startswith("level 0") and drawn.text.count("\n") == 1
+
+
+SPLIT_AT_ONCE = (
+    "decomposers.chunks:Chunks",
+    "decomposers.segmenter:Segmenter",
+    "decomposers.language_model:LanguageModelDecomposer",
+)
+
+
+@pytest.mark.parametrize("plugin", [*SPLIT_AT_ONCE, "decomposers.plans:LanguageModelPlanner"])
+def test_a_text_of_one_sentence_is_a_leaf_and_one_of_none_is_refused(plugin: str, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("It rained all day, and nobody came")
+    changes = ('task="Tell it."',) if "plans" in plugin else ()
+    assert len(json.loads(decompose(path, plugin, changes, shape="json").text)["nodes"]) == 1
+    path.write_text(" \n\n ")
+    with pytest.raises(InputError, match="no text"):
+        decompose(path, plugin, changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", SPLIT_AT_ONCE)
+def test_a_text_of_a_hundred_thousand_sentences_is_split_and_covered(plugin: str, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(" ".join(f"They went on until evening {number} came." for number in range(100_000)))
+    tree = json.loads(decompose(path, plugin, shape="json").text)
+    spans = sorted(node["task"]["span"] for node in tree["nodes"] if not node["children"])
+    assert len(spans) > 1_000
+    assert all(left[1] == right[0] for left, right in pairwise(spans))
 
 
 def test_what_is_no_decomposer_or_no_policy_is_refused_by_name(scenes: Path) -> None:

@@ -186,6 +186,22 @@ def test_a_calculation_holds_as_exactly_as_its_result_is_written(
     assert checked(expression, result).holds is holds
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["1/0", "5/(3-3)", "9**9**9", "10^10000", "+".join(["1"] * 3001), "(" * 3000 + "1" + ")" * 3000, "1,00*2", "5 % 3"],
+)
+def test_a_calculation_that_has_no_value_or_would_not_end_is_no_good_step_and_no_error(
+    expression: str, rows: str
+) -> None:
+    [step] = calculations(f"<<{expression}=1>>")
+    assert (step.holds, step.value) == (None, 1)
+    key = AnswerKey((rows,), arithmetic=True)
+    answer = key.rate(asked("label", "How many pairs?", f"<<2+2=4>> <<{expression}=1>>"), 0).answer
+    assert answer.good is False  # type: ignore[union-attr]
+    [good] = calculations("<<1,000 × ½ − 20% * 50=490>>")
+    assert good.holds
+
+
 def test_numbers_are_read_as_written_and_the_last_one_is_the_answer() -> None:
     assert numbers("She has $1,000 and .5 of 20%, -3 less") == [1000, Fraction(1, 2), Fraction(1, 5), -3]
     assert final_number("So 12.50 dollars, or 12.") == 12
