@@ -29,7 +29,7 @@ from rrm.core.roles import Role, Train
 from rrm.core.values import Group, Prediction
 from rrm.evaluate.holdout import Thresholdout
 from rrm.evaluate.overoptimisation import choose_law
-from rrm.evaluate.stopping import EARLY, FURTHEST, stop
+from rrm.evaluate.stopping import EARLY, FURTHEST, Rated, stop
 from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 from rrm.policy.best_of_n import best_of, expected_best, largest_n
 from rrm.policy.careless import Careless
@@ -206,23 +206,14 @@ def _fitted(seed: int, width: int, shown: np.ndarray, chosen: np.ndarray) -> Cal
     return score
 
 
-class Checkpoint(NamedTuple):
-    """A policy on the way: its KL, its exact gold, and what role select says of `RATINGS` of its outputs."""
-
-    kl: float
-    gold: float
-    judged: float
-
-
-def checkpoints(found: Pair, policies: Sequence[Finite], base: Finite, mistaken: float, seed: int) -> list[Checkpoint]:
+def rated(found: Pair, policies: Sequence[Finite], base: Finite, mistaken: float, seed: int) -> list[Rated]:
     """Rate outputs of each policy by gold with unit noise; a share of ratings is of another output, mistaken for it."""
     random = generator("ratings", seed)
     made = []
     for policy in policies:
         outputs = policy.draw(random, RATINGS)
         taken = np.where(random.random(RATINGS) < mistaken, random.integers(0, OUTPUTS, RATINGS), outputs)
-        rated = found.gold[taken] + random.normal(size=RATINGS)
-        made.append(Checkpoint(policy.kl(base), policy.mean(found.gold), float(rated.mean())))
+        made.append(Rated(policy.kl(base), found.proxy[outputs], found.gold[taken] + random.normal(size=RATINGS)))
     return made
 
 
@@ -245,25 +236,17 @@ def forecasting(quick: bool, seeds: int) -> list[Row]:
         found, base = pair(seed, width, rows, flipped), Finite.uniform(OUTPUTS)
         noise = "labels flipped" if flipped else "no label noise"
         whole = tilts(found, base, np.linspace(0.2, 9.8, 33).tolist())
-        early = [each for each in whole if each.kl(base) <= EARLY + 1e-6]
-        told = checkpoints(found, early, base, flipped, seed)
         truth = [(0.0, 0.0), *((each.kl(base), each.mean(found.gold)) for each in whole)]
-        spent, judged = [each.kl for each in told], [each.judged for each in told]
-        _mark(right, f"KL-anchored to {EARLY:g} nats, {noise}", truth, stop(spent, judged).kl)
-        _mark(right, f"other: published laws, KL-anchored, {noise}", truth, _published(spent, judged))
-        few = checkpoints(found, [best_of(base, found.proxy, n) for n in _powers(64)], base, flipped, seed)
+        told = rated(found, [each for each in whole if each.kl(base) <= EARLY + 1e-6], base, flipped, seed)
+        _mark(right, f"KL-anchored to {EARLY:g} nats, {noise}", truth, stop(found.proxy, told).kl)
+        _mark(right, f"other: a cubic through means, KL-anchored, {noise}", truth, _cubic(told))
+        _mark(right, f"other: published laws, KL-anchored, {noise}", truth, _published(told))
         every = [best_of(base, found.proxy, n) for n in _powers(2**13)]
         truth = [(0.0, 0.0), *((each.kl(base), each.mean(found.gold)) for each in every)]
-        spent, judged = [each.kl for each in few], [each.judged for each in few]
-        _mark(right, f"best of n, n to 64, {noise}", truth, stop(spent, judged).kl)
-        _mark(right, f"other: published laws, n to 64, {noise}", truth, _published(spent, judged))
-        more = [each for each in checkpoints(found, every, base, flipped, seed) if each.kl <= EARLY]
-        _mark(
-            right,
-            f"other: best of n to {EARLY:g} nats, {noise}",
-            truth,
-            stop([each.kl for each in more], [each.judged for each in more]).kl,
-        )
+        told = rated(found, every[: len(_powers(64))], base, flipped, seed)
+        _mark(right, f"best of n, n to 64, {noise}", truth, stop(found.proxy, told, "best of n").kl)
+        _mark(right, f"other: a cubic through means, n to 64, {noise}", truth, _cubic(told))
+        _mark(right, f"other: published laws, n to 64, {noise}", truth, _published(told))
     rows_ = []
     for name, marks in right.items():
         line = None if name.startswith("other") else ">= 0.90"
@@ -278,8 +261,21 @@ def _powers(most: int) -> list[int]:
     return sorted({round(2 ** (half / 2)) for half in range(2, 2 * most.bit_length() - 1)})
 
 
-def _published(kl: Sequence[float], judged: Sequence[float]) -> float:
-    return min(choose_law(kl, judged).peak, FURTHEST)
+def _means(told: Sequence[Rated]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the KLs of policies and the means of their ratings, [policies]: the anchor's is known to be 0."""
+    return np.array([each.kl for each in told]), np.array([each.judged.mean() for each in told])
+
+
+def _published(told: Sequence[Rated]) -> float:
+    return min(choose_law(*_means(told)).peak, FURTHEST)
+
+
+def _cubic(told: Sequence[Rated]) -> float:
+    """Return the peak of d (alpha - beta d - gamma d^2), d = sqrt(KL), by least squares: the law of best of n, bent."""
+    kls, means = _means(told)
+    coefficients = np.linalg.lstsq(np.sqrt(kls)[:, None] ** np.arange(1, 4), means, rcond=None)[0]
+    d = np.linspace(0, FURTHEST**0.5, 2000)
+    return float(d[(d[:, None] ** np.arange(1, 4) @ coefficients).argmax()] ** 2)
 
 
 def _mark(

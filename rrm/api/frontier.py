@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from rrm.core.roles import Scorer, Select, Train, reporting
 from rrm.core.values import OVERALL, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
-from rrm.evaluate.stopping import EARLY, judged, stop
+from rrm.evaluate.stopping import EARLY, Rated, judged, stop
 from rrm.report.frontier import FittedLaw, Frontier, Optimised, Stopping, write_frontier
 
 _ANCHORED: Mapping[str, Any] = {"optimiser": {"plugin": "rrm.policy.kl_anchored:KLAnchored"}}
@@ -72,7 +72,7 @@ def frontier(
     folder = Path(directory)
     with load(folder) as run:
         setting = Setting.of(run, level, outputs, most_nodes, seed)
-        points: list[Optimised] = []
+        points: list[Measured] = []
         failed: dict[str, str] = {}
         with bar("optimising") as tell:
             for at, (name, (path, arguments)) in enumerate(asked.items()):
@@ -87,9 +87,9 @@ def frontier(
 
 def _points(
     setting: "Setting", name: str, path: str, arguments: Mapping[str, Any], budgets: Sequence[float]
-) -> tuple[list[Optimised], dict[str, str]]:
+) -> tuple[list["Measured"], dict[str, str]]:
     """Return a method's points, and why there is none: at all, or at some budget."""
-    points: list[Optimised] = []
+    points: list[Measured] = []
     failed: dict[str, str] = {}
     try:
         optimiser = optimiser_of(path, arguments)
@@ -101,6 +101,17 @@ def _points(
         except RrmError as error:
             failed[f"{name} at {budget:g} nats"] = str(error)
     return (points, failed) if points else ([], {name: next(iter(failed.values()))})
+
+
+class Measured(NamedTuple):
+    """A point of the frontier, and what its outputs were told: scores and role select's acceptance, [nodes, outputs].
+
+    There is no acceptance without that judge.
+    """
+
+    point: Optimised
+    scores: np.ndarray
+    accepted: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class Setting:
             seed=seed,
         )
 
-    def point(self, name: str, optimiser: Optimiser, budget: float) -> Optimised:
+    def point(self, name: str, optimiser: Optimiser, budget: float) -> Measured:
         """Return what an optimiser makes of the anchor with a budget, measured."""
         with TemporaryDirectory() as work:
             return self.measured(name, self.improved(name, optimiser, budget, Path(work)), budget)
@@ -165,9 +176,10 @@ class Setting:
         seed = seed_for(self.seed, name, budget)
         return optimiser.improve(self.anchor, self.anchor, self.learning, self.scorer, budget, seed, Workspace(folder))
 
-    def frontier(self, points: Sequence[Optimised], failed: Mapping[str, str]) -> Frontier:
+    def frontier(self, measured: Sequence[Measured], failed: Mapping[str, str]) -> Frontier:
         """Return everything together, the anchor measured in the same way, and a law for each method where it fits."""
-        anchor = self.measured("anchor", Improved(self.anchor, 0.0, "exact"), 0.0)
+        start = self.measured("anchor", Improved(self.anchor, 0.0, "exact"), 0.0)
+        anchor, points = start.point, [each.point for each in measured]
         laws = {name: _law(name, points, anchor) for name in dict.fromkeys(point.method for point in points)}
         return Frontier(
             run=self.run,
@@ -175,7 +187,7 @@ class Setting:
             anchor=anchor,
             points=tuple(points),
             laws={name: law for name, law in laws.items() if law is not None},
-            stops={name: at for name in laws if (at := _stop(name, points, anchor)) is not None},
+            stops={name: at for name in laws if (at := _stop(name, measured, start)) is not None},
             learned_on=len({each.source for each in self.learning}),
             measured_on=len({each.source for each in self.measuring}),
             nodes=len(self.measuring),
@@ -183,7 +195,7 @@ class Setting:
             failed=failed,
         )
 
-    def measured(self, name: str, found: Improved, budget: float) -> Optimised:
+    def measured(self, name: str, found: Improved, budget: float) -> Measured:
         """Return gold, proxy and diversity of a policy's outputs at the nodes that are measured at."""
         jobs = [
             ProposeJob(each.prompt_context, self.outputs, seed_for(self.seed, "measure", each.prompt_context.node))
@@ -195,10 +207,12 @@ class Setting:
             for each, outputs in zip(self.measuring, made, strict=True)
         ]
         sources = [each.source for each in self.measuring]
-        proxy = np.array([float(said.acceptance[OVERALL].mean()) for said in self.scorer.score(groups)])
+        scores = np.stack([said.acceptance[OVERALL].mean(axis=0) for said in self.scorer.score(groups)])
+        accepted = None if self.judge is None else np.stack(judged(self.judge, groups))
+        proxy = scores.mean(axis=1)
         gold = self._gold(made)
         distinct = float(np.mean([len({output.text for output in outputs}) / len(outputs) for outputs in made]))
-        return Optimised(
+        point = Optimised(
             name,
             budget,
             float(found.kl),
@@ -208,8 +222,9 @@ class Setting:
             float(proxy.mean()),
             cluster_interval(proxy, sources, lambda rows: float(rows.mean()), seed=self.seed),
             distinct,
-            None if self.judge is None else judged(self.judge, groups),
+            None if accepted is None else float(accepted.mean()),
         )
+        return Measured(point, scores, accepted)
 
     def _gold(self, made: Sequence[Sequence[Output]]) -> np.ndarray | None:
         """Return the mean gold of each node's outputs, [nodes]; None where that of any output is not known."""
@@ -257,17 +272,27 @@ def optimiser_of(path: str, arguments: Mapping[str, Any]) -> Optimiser:
     return made
 
 
-def _stop(method: str, points: Sequence[Optimised], anchor: Optimised) -> Stopping | None:
-    """Return where to stop by what role select says alone; None without that judge, or at fewer than four KLs."""
-    own = [
-        (point.kl, point.select - anchor.select)
-        for point in points
-        if point.method == method and point.select is not None and anchor.select is not None and 0 < point.kl <= EARLY
-    ]
-    if len({kl for kl, _ in own}) < 4:
+def _stop(method: str, measured: Sequence[Measured], anchor: Measured) -> Stopping | None:
+    """Return where to stop by what role select says alone, of outputs against the mean of the anchor's at their node.
+
+    None without that judge, with fewer than two points, or where no score rose.
+    """
+    own = [each for each in measured if each.point.method == method and 0 < each.point.kl <= EARLY]
+    rated = [told for each in (anchor, *own) if (told := _rated(each, anchor)) is not None]
+    scores = anchor.scores - anchor.scores.mean(axis=1, keepdims=True)
+    try:
+        found = stop(scores.ravel(), rated, "best of n" if method == "best of n" else "tilt")
+    except InputError:
         return None
-    found = stop(*zip(*own, strict=True))
     return Stopping(found.kl if found.forecast.peak < inf else None, found.passed)
+
+
+def _rated(each: Measured, anchor: Measured) -> Rated | None:
+    if each.accepted is None or anchor.accepted is None:
+        return None
+    scores = each.scores - anchor.scores.mean(axis=1, keepdims=True)
+    accepted = each.accepted - anchor.accepted.mean(axis=1, keepdims=True)
+    return Rated(each.point.kl, scores.ravel(), accepted.ravel())
 
 
 def _law(method: str, points: Sequence[Optimised], anchor: Optimised) -> FittedLaw | None:

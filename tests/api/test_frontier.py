@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 import rrm
 from rrm.api.adversary import adversary, adversary_text
-from rrm.api.frontier import METHODS, _law, _stop, frontier
+from rrm.api.frontier import METHODS, Measured, _law, _stop, frontier
 from rrm.core.errors import InputError
 from rrm.core.protocols import Improved
 from rrm.core.values import Request
@@ -135,18 +137,26 @@ def optimised(method: str, kl: float, select: float | None) -> Optimised:
     return Optimised(method, kl, kl, "exact", None, None, 0.5, None, 1.0, select)
 
 
+def told(method: str, kl: float, judge: bool = True) -> Measured:
+    """Outputs at four nodes that differ, moved by d = sqrt(2 KL): with x - x^2 / 4, the peak is at 2 nats."""
+    hard = np.array([[0.0], [1.0], [2.0], [5.0]])
+    x = norm.ppf((np.arange(200) + 0.5) / 200)[None, :] + (2 * kl) ** 0.5
+    scores, accepted = np.broadcast_to(x, (4, 200)) - hard, np.broadcast_to(x - x**2 / 4, (4, 200)) - 3 * hard
+    return Measured(optimised(method, kl, None), scores, accepted if judge else None)
+
+
 def test_a_stop_is_forecast_from_what_role_select_says_above_the_anchor() -> None:
-    anchor = optimised("anchor", 0.0, 0.4)
-    kls = (0.5, 1.0, 2.0, 4.0, 6.0, 9.0)
-    points = [optimised("x", kl, 0.4 + kl**0.5 * (0.3 - 0.1 * kl**0.5)) for kl in kls[:-1]]
-    points.append(optimised("x", kls[-1], 99.0))  # beyond what a forecast is made from
+    anchor, points = told("anchor", 0.0), [told("x", kl) for kl in (0.5, 1.5)]
     found = _stop("x", points, anchor)
-    assert found is not None and found.kl == pytest.approx(1.5**2) and found.passed
-    assert _stop("x", points[:3], anchor) is None and _stop("other", points, anchor) is None
-    assert _stop("x", points, optimised("anchor", 0.0, None)) is None
-    unjudged = [optimised("x", kl, None) for kl in kls]
-    assert _stop("x", unjudged, anchor) is None
-    rising = _stop("x", [optimised("x", kl, 0.4 + 0.1 * kl) for kl in kls], anchor)
+    assert found is not None and found.kl == pytest.approx(2.0, rel=0.2) and not found.passed
+    passed = _stop("x", [*points, told("x", 3.0)], anchor)
+    assert passed is not None and passed.passed
+    assert _stop("x", [], anchor) is None and _stop("other", points, anchor) is None
+    assert _stop("x", points, told("anchor", 0.0, judge=False)) is None
+    assert _stop("x", [told("x", 0.3, judge=False)], anchor) is None
+    rising = _stop(
+        "x", [each._replace(accepted=each.scores) for each in points], anchor._replace(accepted=anchor.scores)
+    )
     assert rising == Stopping(None, False)
 
 

@@ -19,7 +19,7 @@ from rrm.policy.ledger import NS, expected_greatest
 from rrm.report.html import report_html
 from tests.toys import TOYS, Words
 
-BEST = {"plugin": "rrm.policy.best_of_n:BestOfN", "kl_budget": 6.0, "budget_of": "tree", "per_level": True}
+BEST = {"plugin": "rrm.policy.best_of_n:BestOfN", "kl_budget": 4.5, "budget_of": "tree", "per_level": True}
 
 
 class RootsAlone:
@@ -59,32 +59,24 @@ def by_hand(budget: float) -> list[int]:
     return list(ways[int(np.argmax(gains))])
 
 
-def test_levels_get_what_pays_at_the_root_and_policies_spend_it(tmp_path: Path) -> None:
+def test_levels_get_what_pays_at_the_root_and_spend_it_and_one_that_gets_nothing_is_named(tmp_path: Path) -> None:
     report = rrm.run(out=tmp_path / "run", quiet=True, **toys())
-    leaf, above, root = by_hand(6.0)
-    assert 1 < leaf < above < root
+    leaf, above, root = by_hand(BEST["kl_budget"])
+    assert 1 == leaf < above < root
     with rrm.load(tmp_path / "run") as run:
         made = {each.level: each for each in run.record.load(Improvement)}
-    assert {level: each.kl_budget for level, each in made.items()} == pytest.approx(
-        {0: kl_bound(leaf), 1: kl_bound(above), 2: kl_bound(root)}
-    )
-    assert 9 * made[0].kl + 3 * made[1].kl + made[2].kl <= 6.0 + 1e-9
-    told = report.rounds[1].levels
-    assert [level.kl_budget for level in told] == pytest.approx([kl_bound(n) for n in (leaf, above, root)])
-    assert all(level.kl_budget is None for level in report.rounds[0].levels)
-    page = report_html(report)
-    assert all(f"of {level.kl_budget:.3f}" in page for level in told)
-    assert report.rounds[1].ledger is not None and all(node.policy for node in report.rounds[1].ledger.levels)
-
-
-def test_a_level_whose_nats_buy_more_elsewhere_is_left_as_it_was_and_the_report_says_so(tmp_path: Path) -> None:
-    report = rrm.run(out=tmp_path / "run", quiet=True, **toys(improve={**BEST, "kl_budget": 2.0}))
-    assert by_hand(2.0)[0] == by_hand(2.0)[1] == 1 < by_hand(2.0)[2]
-    with rrm.load(tmp_path / "run") as run:
-        assert [each.level for each in run.record.load(Improvement)] == [2]
         assert run.policy("1/answer/0").name == "words"
-    for level in (0, 1):
-        assert f"round 1: nothing of the tree's budget of KL is spent at level {level}" in report.warnings
+    assert {level: each.kl_budget for level, each in made.items()} == pytest.approx(
+        {1: kl_bound(above), 2: kl_bound(root)}
+    )
+    assert 3 * made[1].kl + made[2].kl <= BEST["kl_budget"] + 1e-9
+    told = report.rounds[1].levels
+    assert [level.kl_budget for level in told] == [None, *(pytest.approx(kl_bound(n)) for n in (above, root))]
+    assert all(level.kl_budget is None for level in report.rounds[0].levels)
+    assert "round 1: nothing of the tree's budget of KL is spent at level 0" in report.warnings
+    page = report_html(report)
+    assert all(f"of {level.kl_budget:.3f}" in page for level in told[1:])
+    assert report.rounds[1].ledger is not None and [bool(node.policy) for node in report.rounds[1].ledger.levels]
 
 
 def test_what_cannot_be_shared_is_said_in_one_sentence(tmp_path: Path) -> None:
