@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import cycle
+from itertools import cycle, pairwise
 from math import floor
 from typing import Any, NamedTuple, Protocol
 
@@ -242,16 +242,21 @@ def asking_plot(asking: AskingReport | None, name: str = "asking") -> Markup | N
         return None
     minutes = [wave.minutes for wave in asking.waves]
     with rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.2, 2.6), layout="constrained")
-        axes = figure.subplots()
-        axes.plot(minutes, [each.expected for each in asking.waves], "o-", color=BLUE, label="acceptance as believed")
         known = [(wave.minutes, wave.gold) for wave in asking.waves if wave.gold is not None]
-        if known:
-            axes.plot(*zip(*known, strict=True), "s-", color=ORANGE, label="gold")
-        axes.set_xlabel("minutes of raters")
-        axes.set_ylabel("of what would be chosen")
-        axes.grid()
-        axes.legend(loc="best")
+        figure = Figure(figsize=(5.6 if known else 3.6, 2.6), layout="constrained")
+        believed, *others = figure.subplots(1, 2 if known else 1, squeeze=False, sharex=True)[0]
+        believed.plot(minutes, [each.expected for each in asking.waves], "o-", color=BLUE)
+        believed.set_title("acceptance, as believed")
+        for axes in others:  # in a unit of its own: it need not be a probability that a rater accepts
+            axes.plot(*zip(*known, strict=True), "s-", color=ORANGE)
+            axes.set_title("gold")
+        rounds = [after.minutes for before, after in pairwise(asking.waves) if after.round != before.round]
+        for axes in (believed, *others):
+            for at in rounds:
+                axes.axvline(at, color="grey", linestyle=":", linewidth=1)
+            axes.set_xlabel("minutes of raters")
+            axes.grid()
+        believed.set_ylabel("of what would be chosen")
         return _svg(figure, name, "What would be chosen at the root, by minutes of raters")
 
 

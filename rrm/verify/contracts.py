@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from inspect import getmembers, isfunction, signature
 from typing import Any
 
+from rrm.core.asking import QuestionSampler
 from rrm.core.errors import PluginError
 from rrm.core.protocols import (
     AsyncDecomposer,
@@ -25,6 +26,7 @@ from rrm.core.protocols import (
     SplitSampler,
     VerifierLearner,
 )
+from rrm.verify.asking import check_question_sampler
 from rrm.verify.decomposers import check_decomposer, check_growing_decomposer
 from rrm.verify.held import Held
 from rrm.verify.models import check_composer, check_composer_learner, check_learner, check_verifier_learner
@@ -44,6 +46,7 @@ __all__ = [
     "check_optimiser",
     "check_outcome_optimiser",
     "check_policy",
+    "check_question_sampler",
     "check_rater",
     "check_sampler",
     "check_source_set",
@@ -70,6 +73,7 @@ CONTRACTS: Mapping[str, tuple[tuple[type, ...], Check]] = {
     "composer": ((Composer,), check_composer),
     "composer learner": ((ComposerLearner,), check_composer_learner),
     "node sampler": ((NodeSampler,), check_sampler),
+    "question sampler": ((QuestionSampler,), check_question_sampler),
     "source set": ((SourceSet,), check_source_set),
 }
 """By its name, the protocols that a contract is about, and how it is checked."""

@@ -3,8 +3,11 @@
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from rrm.api.reordering import ASKING, Reordering
 from rrm.core.annotation import Lease, Submission
+from rrm.core.errors import ConflictError
 from rrm.core.kinds import Comparison, Label
 from rrm.queue import SqlDesk, open_desk
 from tests.asked_desk import POOL, chosen
@@ -18,11 +21,14 @@ def views(lease: Lease | None) -> int:
     return int(view[-1])
 
 
+def submissions(lease: Lease) -> list[Submission]:
+    told = [Label(True) if len(each.outputs) == 1 else Comparison(each.order.index(0)) for each in lease.questions]
+    return [Submission(answer, each.shown, 30.0) for answer, each in zip(told, lease.questions, strict=True)]
+
+
 def answer(desk: SqlDesk, lease: Lease | None) -> None:
     assert lease is not None
-    told = [Label(True) if len(each.outputs) == 1 else Comparison(0) for each in lease.questions]
-    made = [Submission(answer, each.shown, 30.0) for answer, each in zip(told, lease.questions, strict=True)]
-    desk.submit(lease.person, lease.id, made, next(KEYS))
+    desk.submit(lease.person, lease.id, submissions(lease), next(KEYS))
 
 
 def work_left(desk: SqlDesk) -> list[int]:
@@ -80,6 +86,43 @@ def test_asking_stops_where_nothing_is_worth_a_minute_and_raters_are_told(tmp_pa
         assert ending is not None and ending.settled
         assert {each.what for each in desk.audit()} >= {"retire item"}
         assert not [each for each in desk.progress() if each.complete < each.items]
+
+
+def test_an_answer_that_comes_twice_counts_once_and_one_after_a_freeze_not_at_all(tmp_path: Path) -> None:
+    with chosen(tmp_path / "run") as (desk, folder):
+        order = Reordering(desk, folder)
+        anna, ben = (desk.add_person(name, by="test").id for name in ("anna", "ben"))
+        lease = desk.claim(anna)
+        assert lease is not None
+        made = submissions(lease)
+        desk.submit(anna, lease.id, made, "once")
+        order.look()
+        before = desk.valuations()[-1]
+        desk.submit(anna, lease.id, made, "once")  # the network brought it again
+        assert not order.look() and desk.valuations()[-1] == before
+        late = desk.claim(ben)
+        assert late is not None and views(late) == 2
+        desk.freeze(late.first.request.place, "test")
+        with pytest.raises(ConflictError):
+            desk.submit(ben, late.id, submissions(late), next(KEYS))
+        assert order.look()
+        assert desk.valuations()[-1].expected == before.expected
+        assert work_left(desk) == [1, 3]
+
+
+def test_answers_in_another_order_come_to_nearly_the_same(tmp_path: Path) -> None:
+    expected = []
+    names = ("anna", "ben", "cleo")
+    for number, order in enumerate((names, names[::-1])):
+        with chosen(tmp_path / f"run {number}") as (desk, folder):
+            persons = {name: desk.add_person(name, by="test").id for name in names}
+            leases = {name: desk.claim(person) for name, person in persons.items()}
+            assert {0, 1} < {views(each) for each in leases.values()}  # of nearly one number
+            for name in order:
+                answer(desk, leases[name])
+            Reordering(desk, folder).look()
+            expected.append(desk.valuations()[-1].expected)
+    assert abs(expected[0] - expected[1]) < 0.005 < expected[0] - 0.5  # choices match moments: order matters a little
 
 
 def test_an_open_wave_of_which_nothing_was_kept_stays_in_the_order_in_which_it_was_chosen(tmp_path: Path) -> None:

@@ -239,6 +239,16 @@ def test_a_budget_below_one_question_puts_none() -> None:
     assert Value().choose(belief, asking([], root)).asked == ()
 
 
+def test_a_worth_of_zero_asks_to_the_end_of_the_budget_even_where_nothing_is_gained() -> None:
+    n = 30
+    belief = Table(np.zeros(n + 2), np.diag(np.r_[0.0, 0.0, np.ones(n)]))
+    questions = [question("label", at + 2, at=at) for at in range(n)]
+    chosen = Value(worth=0.0).choose(belief, asking(questions, target(0, 1), minutes=np.inf))
+    assert chosen.outlook.gain == 0 and not chosen.outlook.stopped
+    assert {each.request for each in chosen.asked} == {each.request.id for each in questions}
+    assert Value(worth=1e-12).choose(belief, asking(questions, target(0, 1))).outlook.stopped
+
+
 def test_bad_input_is_refused_in_one_sentence() -> None:
     belief, questions, root = world()
     with pytest.raises(InputError, match="there is no target with a root output"):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from decomposers.questions import NestedQuestions
+from rrm.ask import Value
 from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean
 from rrm.compose.learned import LearnedJoin
 from rrm.core import graph as graph_module
+from rrm.core.asking import BY_VALUE, Asked, Asking, Belief, Chosen
 from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
@@ -49,6 +51,7 @@ from rrm.verify.contracts import (
     check_optimiser,
     check_outcome_optimiser,
     check_policy,
+    check_question_sampler,
     check_rater,
     check_sampler,
     check_source_set,
@@ -774,6 +777,60 @@ class Drifting(UniformNodes):
 def test_a_broken_sampler_is_found(part: Drifting, sentence: str) -> None:
     with pytest.raises(ContractError, match=sentence):
         check_sampler(part)
+
+
+@dataclass(frozen=True)
+class Asks(Value):
+    """Asks by value, but for one thing that is wrong."""
+
+    how: str = ""
+
+    def choose(self, belief: Belief, asking: Asking) -> Chosen:
+        found = super().choose(belief, asking)
+        asked = found.asked
+        if self.how == "twice":
+            asked = (*asked, asked[0])
+        elif self.how == "strange":
+            asked = (replace(asked[0], request="request-strange"), *asked[1:])
+        elif self.how == "greedy":
+            asked = tuple(each for each in asked if each.stream == BY_VALUE)
+        elif self.how == "sure":
+            asked = tuple(replace(each, propensity=0.0) for each in asked)
+        elif self.how == "peeking" and belief.means(asking.targets[0].groups)[0] > 0.25:
+            asked = tuple(each for each in asked if each.stream == BY_VALUE or each.request[-1] in "02468ace")
+        elif self.how == "changing":
+            asked = asked[next(_TICKS) % 2 :]
+        elif self.how == "spending":
+            asked = super().choose(belief, replace(asking, minutes=999.0)).asked
+        elif self.how == "free":
+            asked = super().choose(belief, replace(asking, minutes=asking.minutes or 5.0)).asked
+        elif self.how == "counting":
+            asked = super().choose(belief, replace(asking, many=None, minutes=min(40.0, asking.minutes))).asked
+        return found._replace(asked=asked)
+
+    def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
+        return super().keep(belief, asking, asked[1:] if self.how == "forgetting" else asked)
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("twice", "it chose a question twice"),
+        ("strange", "not in its pool"),
+        ("greedy", "draws no question at random"),
+        ("sure", "a propensity lies above 0 up to 1, got 0.0"),
+        ("peeking", "changes with what is believed"),
+        ("changing", "equal arguments gave two choices"),
+        ("spending", "it may take 40 minutes and chose for"),
+        ("free", "without a minute it puts"),
+        ("counting", "of 3 questions that it may put it chose"),
+        ("forgetting", "is not what it chose"),
+    ],
+)
+def test_a_broken_sampler_of_questions_is_found(how: str, sentence: str) -> None:
+    assert check_question_sampler(Asks()).promises
+    with pytest.raises(ContractError, match=sentence):
+        check_question_sampler(Asks(how=how))
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import decomposers
+import rrm.ask
 import rrm.compose
 import rrm.feedback
 import rrm.policy
@@ -70,7 +71,7 @@ from tasks.synthetic_book import SyntheticBooks
 from tests.policy.policy_scenes import Known, early
 
 RECORDED = (str(Path(__file__).parents[2] / "examples" / "recorded" / "questions.jsonl"),)
-PACKAGES = (rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decomposers, tasks)
+PACKAGES = (rrm.ask, rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decomposers, tasks)
 
 
 def assistant() -> LangChainAssistant:
