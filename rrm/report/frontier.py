@@ -141,11 +141,14 @@ def _said(frontier: Frontier) -> Sequence[str]:
     for method, law in frontier.laws.items():
         shape = "d (alpha - beta d)" if law.form == "best_of_n" else "d (alpha - beta ln d)"
         falls = law.peak is not None and law.peak < 100
-        peak = f"gold peaks at {law.peak:.2f} nats" if falls else "gold does not fall within 100 nats"
         low, high = law.beta_interval
-        sure = "" if low > 0 else f"; beta may be 0 (95 % interval {low:.3f} to {high:.3f}), so no peak is shown"
+        peak = f"gold peaks at {law.peak:.2f} nats" if falls else "gold does not fall within 100 nats"
+        if low <= 0 < law.beta:
+            peak = (
+                f"beta may be 0 (95 % interval {low:.3f} to {high:.3f}), so that where gold peaks, or whether, is open"
+            )
         lines.append(
-            f"{method}: gold gained = {shape}, d = sqrt(KL), alpha {law.alpha:.3f}, beta {law.beta:.3f}: {peak}{sure}"
+            f"{method}: gold gained = {shape}, d = sqrt(KL), alpha {law.alpha:.3f}, beta {law.beta:.3f}: {peak}"
         )
     for method, found in frontier.stops.items():
         told = "has been passed" if found.passed else "lies further than was tried"

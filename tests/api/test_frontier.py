@@ -14,6 +14,7 @@ from rrm.api.adversary import adversary, adversary_text
 from rrm.api.frontier import METHODS, Measured, _law, _stop, frontier
 from rrm.core.errors import InputError
 from rrm.core.protocols import Improved
+from rrm.core.report import Interval
 from rrm.core.values import Request
 from rrm.interchange.items import items_from
 from rrm.report.frontier import Frontier, Optimised, Stopping, frontier_html, frontier_text, write_frontier
@@ -169,6 +170,10 @@ def test_a_law_that_never_falls_has_no_peak_and_can_be_written(tmp_path: Path, f
     write_frontier(rising, tmp_path)
     assert json.loads((tmp_path / "frontier.json").read_text())["laws"]["x"]["peak"] is None
     assert "gold does not fall within 100 nats" in frontier_text(rising)
+    unsure = replace(law, beta=0.04, beta_interval=Interval(-0.1, 0.2), peak=8.95)
+    text = frontier_text(replace(found, laws={"x": unsure}))
+    assert "beta may be 0 (95 % interval -0.100 to 0.200), so that where gold peaks, or whether, is open" in text
+    assert "8.95" not in text
 
 
 def test_a_run_without_that_judge_says_nothing_of_it(found: Frontier) -> None:
