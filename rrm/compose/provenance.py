@@ -32,9 +32,9 @@ def traced(
         read: dict[str, Output] = {}
         for node, here in by_node.items():
             seen = seen_at(prompt_contexts[node], known)
-            for claims in aligner.align(here, seen):
+            for claims in aligner.align(here, seen, [output.citations for output in here]):
                 found[claims.output] = claims
-            read |= {each.output: known[each.output] for each in seen if each.output is not None}
+            read |= {each.output: known[each.output] for each in seen if each.output and each.output in known}
         waiting = [output for id_, output in read.items() if id_ not in found]
     return found
 
@@ -42,16 +42,18 @@ def traced(
 def seen_at(prompt_context: PromptContext, known: Mapping[str, Output]) -> list[SeenText]:
     """Return the texts that an author saw at a node: passages, then the outputs told before it, oldest first.
 
-    A passage without an output is the node's piece of the source. An output that is not `known` is left out.
+    A passage without an output is the node's piece of the source. Of an output that is not `known` nothing was seen;
+    its text is empty, so that numbers in citations hold.
     """
     span = prompt_context.task.span
     start = span.start if span is not None else 0
     passages = [
         SeenText(passage.text, passage.output, 0 if passage.output else start)
-        for passage in prompt_context.view.passages
         if passage.output is None or passage.output in known
+        else SeenText("", passage.output)
+        for passage in prompt_context.view.passages
     ]
-    before = [SeenText(known[id_].text, id_) for id_ in prompt_context.context if id_ in known]
+    before = [SeenText(known[id_].text if id_ in known else "", id_) for id_ in prompt_context.context]
     return [*passages, *before]
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rrm.core.claims import Citation
 from rrm.core.errors import InputError, ShapeError
 from rrm.core.ids import content_id
 from rrm.core.kinds import KINDS as KINDS
@@ -35,7 +36,7 @@ class Output:
     `inputs` are the ids of the outputs that it was made from (the children's, in order);
     `context` those of earlier siblings. `log_prob` is in nats, None where the policy does not
     know it. An empty text is a legal answer. `truncated` says that the policy's text was cut to
-    the task's limit.
+    the task's limit. `citations` are what its author says that it rests on, where it says so.
     """
 
     node: str
@@ -46,10 +47,12 @@ class Output:
     context: tuple[str, ...] = ()
     log_prob: float | None = None
     truncated: bool = False
+    citations: tuple[Citation, ...] = ()
 
     @cached_property
     def id(self) -> str:
-        return content_id("output", self.node, self.text, self.policy, self.seed, self.inputs, self.context)
+        cited = [self.citations] if self.citations else []
+        return content_id("output", self.node, self.text, self.policy, self.seed, self.inputs, self.context, *cited)
 
 
 @dataclass(frozen=True)

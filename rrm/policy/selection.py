@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, islice
 from math import inf
@@ -13,11 +13,12 @@ import numpy as np
 from scipy.special import expit, log_expit
 
 from rrm.backbone.tokens import HuggingFaceTokenizer
+from rrm.core.claims import Citation
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
 from rrm.core.protocols import Policy, PromptContext, ProposeJob
 from rrm.core.task import Span
-from rrm.core.text import sentence_texts
+from rrm.core.text import sentence_texts, sentences
 from rrm.core.tracing import Piece
 from rrm.core.values import Output, View
 
@@ -262,7 +263,7 @@ class SentencePolicy(ABC):
     def sample(self, prompt_context: PromptContext, n: int, seed: int) -> list[Sample]:
         """Return n outputs with their selections; equal seeds give equal ones."""
         walk = self.walk(prompt_context)
-        return [self.write(prompt_context, walk, seed_for(seed, index)) for index in range(n)]
+        return [self._cited(prompt_context, walk, seed_for(seed, index)) for index in range(n)]
 
     def trace(self, prompt_context: PromptContext, output: Output) -> tuple[Piece, ...]:
         """Return what an output of this policy was made from, piece by piece; see `Piece`.
@@ -270,7 +271,7 @@ class SentencePolicy(ABC):
         Raises InputError for an output that the policy does not write at this prompt context.
         """
         walk = self.walk(prompt_context)
-        written, chosen = self.write(prompt_context, walk, output.seed)
+        written, chosen = self._cited(prompt_context, walk, output.seed)
         if written.id != output.id:
             raise InputError(f"the output {output.id} was not written by {self.name} at this prompt context")
         places = places_of([walk.texts[index] for index in chosen], prompt_context.view, walk.truncated)
@@ -321,6 +322,12 @@ class SentencePolicy(ABC):
         made = (prompt_context.node, text, self.name, seed, prompt_context.inputs, prompt_context.context)
         return Sample(Output(*made, log_prob=drawn.log_prob, truncated=truncated), drawn.chosen)
 
+    def _cited(self, prompt_context: PromptContext, walk: Walk, seed: int) -> Sample:
+        """Return the output of one seed with what it copies: each sentence cites the first place that reads so."""
+        output, chosen = self.write(prompt_context, walk, seed)
+        texts = [walk.texts[index] for index in chosen]
+        return Sample(replace(output, citations=copied(texts, prompt_context.view, walk.truncated)), chosen)
+
 
 def spans_of(texts: Sequence[str]) -> list[Span]:
     """Return where each text stands when they are joined by single spaces."""
@@ -335,3 +342,23 @@ def places_of(texts: Sequence[str], view: View, cut: bool = False) -> list[tuple
         tuple(place for place, each in enumerate(shown) if each == text or (cut and each.startswith(text)))
         for text in texts
     ]
+
+
+def copied(texts: Sequence[str], view: View, cut: bool = False) -> tuple[Citation, ...]:
+    """Return a citation for each text, as they stand joined by single spaces, of the first sentence that reads so.
+
+    Where they were `cut`, of the first that begins so. What no sentence of the view reads is not cited.
+    """
+    places = [
+        (text, number, span)
+        for number, passage in enumerate(view.passages)
+        for text, span in zip(sentence_texts(passage.text), sentences(passage.text), strict=True)
+    ]
+    first = {text: (number, span) for text, number, span in reversed(places)}
+    found = (
+        next(((number, span) for each, number, span in places if each.startswith(text)), None)
+        if cut
+        else first.get(text)
+        for text in texts
+    )
+    return tuple(Citation(said, *read) for said, read in zip(spans_of(texts), found, strict=True) if read is not None)

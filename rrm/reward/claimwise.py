@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from math import lcm
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -467,6 +468,11 @@ def _weights(sources: Sequence[str], seen: Mapping[str, int], member: int, folds
     return torch.tensor([drawn[source] for source in sources], dtype=torch.float64)
 
 
+def _repeated(samples: Mapping[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
+    """Return samples [members, ...] by criterion, each repeated until there are so many."""
+    return {name: np.tile(each, (members // len(each), 1)) for name, each in samples.items()}
+
+
 class _Reader:
     """Reads claims with one encoder."""
 
@@ -526,14 +532,19 @@ class ClaimModel:
         return [self._joined(*each) for each in zip(groups, wholes, level, strict=True)]
 
     def _joined(self, group: Group, whole: str, level: Prediction) -> Prediction:
-        """Join the overall scores; by other criteria they are the level's."""
+        """Join the overall scores; by other criteria they are the level's.
+
+        Where there are other criteria, members are repeated until both have as many.
+        """
         own = self._stacked(self.logits(group, whole), level.rewards[OVERALL])
         said = self._prediction(group, own, shared=False)
-        same = [name for name, samples in level.rewards.items() if name != OVERALL and len(samples) == len(own)]
-        return Prediction(
-            {**{name: level.rewards[name] for name in same}, **said.rewards},
-            {**{name: level.acceptance[name] for name in same}, **said.acceptance},
-        )
+        others = {name: samples for name, samples in level.rewards.items() if name != OVERALL}
+        if not others:
+            return said
+        members = lcm(len(own), *map(len, others.values()))
+        rewards = {**{name: level.rewards[name] for name in others}, **said.rewards}
+        acceptance = {**{name: level.acceptance[name] for name in others}, **said.acceptance}
+        return Prediction(_repeated(rewards, members), _repeated(acceptance, members))
 
     def logits(self, group: Group, whole: str = "") -> np.ndarray:
         """Return the rewards of a group by the members that were not fitted on its source, [members, k]."""

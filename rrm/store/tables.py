@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0010"
+REVISION = "0011"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -108,6 +108,7 @@ class OutputRow(Value, table=True):
     context: Any = Field(sa_type=JSON)
     log_prob: float | None
     truncated: bool
+    citations: Any = Field(sa_type=JSON)
 
 
 class RequestRow(Value, table=True):

@@ -1,5 +1,7 @@
 """A run whose composer reads back to the source: what was made up below a root shows in its score, and where."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Start, Workspace
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Group, Output, Prediction
+from rrm.core.values import Feedback, Group, Output, Prediction, Request
 from rrm.files import read_json
-from tests.toys import TOYS, LengthModel, Lengths, Words, toys
+from tests.toys import TOYS, LengthModel, Lengths, Longer, Words, toys
 
 WITHOUT_CLAIMS = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
 
@@ -112,6 +114,32 @@ def test_a_model_of_claims_is_fitted_and_has_a_say_in_a_text_of_ones_own(tmp_pat
         said = run.score(target.chosen.text)
         assert said.composed.mean == pytest.approx(target.chosen.composed)  # by both models, as in the run
         assert said.composed.mean != pytest.approx(0.2)  # which the level's model says alone
+
+
+class ByTwoCriteria(Longer):
+    """Prefers and accepts by every criterion as it does overall."""
+
+    def rate(self, request: Request, seed: int) -> Feedback:
+        return replace(super().rate(request, seed), criterion=request.criterion)
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_by_every_criterion_of_raters_the_report_has_the_score_beside_the_source(claims: bool, tmp_path: Path) -> None:
+    rater = {"plugin": ByTwoCriteria(), "per_node": {"comparison": 2, "label": {"overall": 1, "accuracy": 1}}}
+    parts: dict[str, Any] = toys(
+        policy={"plugin": Inventing(False), "outputs": 2, "root_outputs": 2}, rater={**rater, "random_share": 0.0}
+    )
+    compose = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": claims}}
+    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": compose}, quiet=True)
+    [target] = report.targets
+    [accuracy] = target.criteria
+    # beside what the children say it is all so; beside the source one word was made up, whatever a model of claims says
+    assert (accuracy.name, accuracy.own, accuracy.composed) == ("accuracy", pytest.approx(0.8), pytest.approx(0.2))
+    assert (accuracy.interval.low, accuracy.interval.high) == pytest.approx((0.2, 0.2))
+    page = (tmp_path / "report.html").read_text("utf-8")
+    table = page[page.index("By criterion") :].split("</table>")[0]
+    shown = re.sub(r"<[^>]*>|\s+", " ", table).split()
+    assert "accuracy" in shown and shown[-2:] == ["0.20", "0.80"]
 
 
 def test_the_model_of_claims_has_a_say_about_new_sources_too(tmp_path: Path) -> None:

@@ -148,6 +148,20 @@ def test_the_stack_weighs_the_levels_model(model: ClaimModel) -> None:
     assert said.acceptance[OVERALL].mean(axis=0) == pytest.approx((1 / (1 + np.exp(-expected))).mean(axis=0))
 
 
+def test_other_criteria_stay_the_levels_however_many_members_it_has(model: ClaimModel) -> None:
+    good, bad = true_and_false()
+    shown = group("new", good, bad)
+    own = np.array([[0.6, 0.2], [0.7, 0.3], [0.8, 0.1]])
+    level = Prediction({OVERALL: own, "accuracy": own + 1}, {OVERALL: own, "accuracy": own / 2})
+    [said] = model.joined([shown], [""], [level])
+    [alone] = model.joined([shown], [""], [Prediction.overall(own, own)])
+    assert said.acceptance["accuracy"].shape == said.acceptance[OVERALL].shape == (12, 2)  # 3 and 4 members
+    assert np.array_equal(said.acceptance["accuracy"][:3], own / 2) and np.array_equal(
+        said.rewards["accuracy"][3:6], own + 1
+    )
+    assert np.array_equal(said.acceptance[OVERALL][:4], alone.acceptance[OVERALL])
+
+
 def test_without_labels_it_is_not_anchored_and_tells_preferences() -> None:
     found = fit(rows(labels=False), Vectors(), SMALL, 3, PLACE)
     good, bad = true_and_false()

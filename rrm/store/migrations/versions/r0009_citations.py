@@ -1,0 +1,11 @@
+"""Citations: what an output's author says that it rests on; those recorded before cite nothing."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    op.add_column("output", sa.Column("citations", sa.JSON, nullable=False, server_default=sa.text("'[]'")))
