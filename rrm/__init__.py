@@ -70,6 +70,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
     from rrm.core.protocols import (
         Assistant as Assistant,
         AsyncDecomposer as AsyncDecomposer,
+        AsyncGrounder as AsyncGrounder,
         AsyncGrowingDecomposer as AsyncGrowingDecomposer,
         AsyncPolicy as AsyncPolicy,
         AsyncRater as AsyncRater,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         Encoder as Encoder,
         Entry as Entry,
         GoldSet as GoldSet,
+        Grounder as Grounder,
         GrowingDecomposer as GrowingDecomposer,
         Improved as Improved,
         ImprovedSplits as ImprovedSplits,
@@ -214,6 +216,7 @@ _HOMES = {
     "rrm.core.protocols": (
         "Assistant",
         "AsyncDecomposer",
+        "AsyncGrounder",
         "AsyncGrowingDecomposer",
         "AsyncPolicy",
         "AsyncRater",
@@ -233,6 +236,7 @@ _HOMES = {
         "Encoder",
         "Entry",
         "GoldSet",
+        "Grounder",
         "GrowingDecomposer",
         "Improved",
         "ImprovedSplits",

@@ -29,6 +29,7 @@ from rrm.core.machine import MachineTime, ReadingLoad, TellsTime
 from rrm.core.place import Place
 from rrm.core.protocols import (
     Assistant,
+    AsyncGrounder,
     AsyncPolicy,
     AsyncRater,
     AsyncSheetRater,
@@ -39,7 +40,7 @@ from rrm.core.protocols import (
 )
 from rrm.core.task import Source
 from rrm.core.text import sentence_texts
-from rrm.core.values import Rated, Request, View
+from rrm.core.values import Critique, Feedback, Rated, Request, View
 from rrm.feedback.budget import Allowance, Budget
 from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count
 from rrm.pipeline.flat import flat_baseline
@@ -321,10 +322,15 @@ class Rehearsal:
         if len(sheet) == 1 or not isinstance(rater, AsyncSheetRater):
             return [await self._question(each, 1, part) for each in sheet]
         loads = await self._counted(part, lambda: rater.rate_sheet_async(sheet, 0), "")
-        return [self._sized_question(each, 1, {} if place else loads) for place, each in enumerate(sheet)]
+        grounding = [await self._grounded(each) for each in sheet]
+        return [
+            self._sized_question(each, 1, {**({} if place else loads), **grounding[place]})
+            for place, each in enumerate(sheet)
+        ]
 
     async def _question(self, request: Request, times: int, part: str) -> Question:
-        return self._sized_question(request, times, await self._rated(request, part))
+        loads = {**await self._rated(request, part), **await self._grounded(request)}
+        return self._sized_question(request, times, loads)
 
     def _sized_question(self, request: Request, times: int, loads: Mapping[Who, Load]) -> Question:
         tokens = view_size(request.view, self._size) + sum(self._size(shown.text) for shown in request.shown)
@@ -340,6 +346,19 @@ class Rehearsal:
         if named is None or not (isinstance(rater, AsyncRater) and takes_assistant(named, self._parts.run.folder)):
             return {}
         return await self._counted(part, lambda: rater.rate_async(request, 0), "")
+
+    async def _grounded(self, request: Request) -> Mapping[Who, Load]:
+        """Return what an assistant is asked to say what the critiques of all raters speak for."""
+        grounder, run = self._parts.grounder, self._parts.run
+        named = run.rater.critiques if run.rater else None
+        if request.kind != Critique.kind or named is None or not isinstance(grounder, AsyncGrounder):
+            return {}
+        if not takes_assistant(named, run.folder):
+            return {}
+        said = Critique(self._stand_in.text(request.view.max_tokens))
+        rated = Rated(request, Feedback(request.id, self._answers.rater(request), said))
+        loads = await self._counted("rater.critiques", lambda: grounder.ground_async(rated, 0), "")
+        return {who: Load(each.calls * self._raters, each.tokens * self._raters) for who, each in loads.items()}
 
     def _who_rates(self, part: str) -> tuple[Rater | AsyncRater | None, Part | None]:
         """Return a rater, where it is no people, and its part of the run file."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rrm.api.recorded import Trees
+from rrm.api.recorded import Trees, grounded
 from rrm.core.calls import Call
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
@@ -106,11 +106,12 @@ def rating_rows(record: SqlStore, trees: Trees) -> list[Row]:
     are the outputs' ids and `texts` their texts, in the order in which they were shown.
     """
     made = {each.value: each for each in reversed(record.made(Rated))}
+    spoken_for = grounded(record)
     rows = []
     for rated in record.load(Rated):
         if rated.id not in made:
             continue
-        request, feedback = rated.request, rated.feedback
+        request, feedback = rated.request, spoken_for.get(rated.feedback.id, rated.feedback)
         rows.append(
             {
                 **_where(trees, request.place, request.node, request.source),

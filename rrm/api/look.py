@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.api.calls import call_notes, calls_reports
+from rrm.api.recorded import grounded
 from rrm.api.runfile import RunFile, run_file
 from rrm.api.streams import written
 from rrm.api.terminal import bar
@@ -224,7 +225,9 @@ def export(directory: Path, form: str, out: Path | None) -> dict[str, Any]:
 
     with open_store(directory, "read") as store:
         requests = {request.id: request for request in store.load(Request)}
-        rated = [Rated(requests[each.request], each) for each in store.load(Feedback) if each.request in requests]
+        before = grounded(store)
+        given = [each for each in store.load(Feedback) if each.id not in before]
+        rated = [Rated(requests[each.request], each) for each in given if each.request in requests]
         why = _why(store.load(Asked), requests) or None
     if not rated:
         at_desk = ", but people's answers: give --answers as well" if _has_answers(directory) else ""

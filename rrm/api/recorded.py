@@ -8,10 +8,11 @@ from typing import Literal
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import advance
+from rrm.core.kinds.critique import is_ungrounded
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext, Seen
 from rrm.core.task import Source
-from rrm.core.values import Choice, Failure, Fitted, Improvement, Output, Request
+from rrm.core.values import Choice, Failure, Feedback, Fitted, Improvement, Output, Request
 from rrm.store.record import SqlStore
 
 SOURCES = "set of sources"
@@ -19,6 +20,14 @@ SOURCES = "set of sources"
 
 SourceRole = Literal["train", "select", "target"]
 """Of a source that is rated / that the judge of role select alone rates / that is only scored."""
+
+
+def grounded(record: SqlStore) -> dict[str, Feedback]:
+    """Return what a run's grounder made of critiques, by the ids of these."""
+    found: list[Feedback] = record.load(Feedback)
+    written = {(each.request, each.rater, each.criterion): each for each in found if is_ungrounded(each.answer)}
+    made = [(written.get((each.request, each.rater, each.criterion)), each) for each in found]
+    return {before.id: each for before, each in made if before is not None and not is_ungrounded(each.answer)}
 
 
 IMPROVED = "policies"

@@ -139,6 +139,7 @@ class RaterPart(Part):
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     From the second round on a `sampler` chooses the questions of all levels, of the kinds that a node gets.
     A language model is asked up to `sheet` questions about one view by one call.
+    `critiques` says which outputs what raters write about them speaks for; without it critiques teach nothing.
     """
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
@@ -147,6 +148,7 @@ class RaterPart(Part):
     budget: dict[str, Any] | None = None
     sampler: Part | None = None
     sheet: Count = 1
+    critiques: Part | None = None
 
 
 @dataclass(frozen=True)

@@ -274,6 +274,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         ratings=flattened(rater.per_node) if rater else {},
         root_ratings=flattened(rater.per_root) if rater and rater.per_root is not None else None,
         budget=budget,
+        grounder=parts.grounder.name if parts.grounder else None,
         overlap=raters_each(rater),
         sheet=rater.sheet if rater else 1,
         rates=rates_of(rater),

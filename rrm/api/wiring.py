@@ -21,6 +21,7 @@ from rrm.core.protocols import (
     REPLIES,
     Assistant,
     AsyncDecomposer,
+    AsyncGrounder,
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
@@ -30,6 +31,7 @@ from rrm.core.protocols import (
     ComposerLearner,
     Decomposer,
     GoldSet,
+    Grounder,
     GrowingDecomposer,
     NodeSampler,
     Optimiser,
@@ -226,6 +228,16 @@ class Parts:
         if isinstance(made, Rater | AsyncRater):
             return made
         raise _unfit(made, (Rater, AsyncRater), where)
+
+    @cached_property
+    def grounder(self) -> Grounder | AsyncGrounder | None:
+        """Who says which outputs critiques speak for; None where nobody does."""
+        if self.run.rater is None or self.run.rater.critiques is None:
+            return None
+        made = self.make(self.run.rater.critiques, "rater.critiques")
+        if isinstance(made, Grounder | AsyncGrounder):
+            return made
+        raise _unfit(made, (Grounder, AsyncGrounder), "rater.critiques")
 
     @cached_property
     def sampler(self) -> QuestionSampler | None:

@@ -28,6 +28,7 @@ from rrm.core.kinds import check_answer
 from rrm.core.place import Place
 from rrm.core.protocols import (
     AsyncDecomposer,
+    AsyncGrounder,
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
@@ -36,6 +37,7 @@ from rrm.core.protocols import (
     ClaimScores,
     Composer,
     Decomposer,
+    Grounder,
     GrowingDecomposer,
     Improved,
     JoinedRating,
@@ -55,12 +57,14 @@ from rrm.core.values import (
     OVERALL,
     Choice,
     Composed,
+    Critique,
     Feedback,
     Fitted,
     FittedComposer,
     Gold,
     Group,
     Improvement,
+    Label,
     Output,
     Prediction,
     Rated,
@@ -79,6 +83,7 @@ from rrm.pipeline.stages import (
     DecomposeJob,
     FitJob,
     GoldJob,
+    GroundJob,
     ImproveJob,
     LearnComposerJob,
     OutputsJob,
@@ -323,6 +328,7 @@ class RunWorker:
             "rate": self.parts.rater,
             "rate-select": self.parts.select_rater,
             "rate-splits": self.parts.split_rater,
+            "ground": self.parts.grounder,
         }.get(step)
         if part is None or not waits(part):
             return 0
@@ -379,6 +385,10 @@ class RunWorker:
             assert isinstance(rater, AsyncRater)
             asked = self._rated_on_sheet(rater, job) if job.sheet else rater.rate_async(job.request, job.seed)
             return (_checked_feedback(rater.name, job.request, await asked),)
+        if isinstance(job, GroundJob):
+            grounder = self.parts.grounder
+            assert isinstance(grounder, AsyncGrounder)
+            return (_checked_grounding(grounder.name, job.rated, await grounder.ground_async(job.rated, job.seed)),)
         part = self.parts.decomposer
         if isinstance(job, DecomposeJob):
             if isinstance(part, AsyncDecomposer):
@@ -581,6 +591,12 @@ class RunWorker:
             )
         return call.given[key.index(job.request.id)]
 
+    def _ground(self, action: AnyAction) -> tuple[Feedback]:
+        job: GroundJob = action.job
+        grounder = self.parts.grounder
+        assert isinstance(grounder, Grounder)
+        return (_checked_grounding(grounder.name, job.rated, grounder.ground(job.rated)),)
+
     # ---- asking ----
 
     def _ask(self, action: AnyAction) -> tuple[Asked | Outlook, ...]:
@@ -765,6 +781,20 @@ def _refuse_nothing(ask: ProposeJob) -> None:
     prompt_context = ask.prompt_context
     if not prompt_context.view.passages and prompt_context.task.span is not None:
         raise AssistantError("there is nothing to work on: the text is blank, or all of its parts failed")
+
+
+def _checked_grounding(name: str, rated: Rated, found: object) -> Feedback:
+    """Return what a grounder made of a critique; raise PluginError for anything but what its protocol says."""
+    if not isinstance(found, Rated):
+        raise PluginError(f"[rater.critiques] {name} must return Rated, got {type(found).__name__}")
+    answer, alone = found.feedback.answer, len(rated.request.shown) == 1
+    before = replace(answer, consistent=None) if isinstance(answer, Critique) else None
+    if replace(found.feedback, answer=rated.feedback.answer) != rated.feedback or not (
+        before == rated.feedback.answer or (alone and isinstance(answer, Label))
+    ):
+        raise PluginError(f"[rater.critiques] {name} changed a critique: it only says which outputs it speaks for")
+    answer.check([each.text for each in rated.request.shown])
+    return found.feedback
 
 
 def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:

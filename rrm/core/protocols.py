@@ -434,6 +434,30 @@ class AsyncRater(Protocol):
 
 
 @runtime_checkable
+class Grounder(Protocol):
+    """Says which of the outputs shown a critique speaks for; `name` covers every setting."""
+
+    @property
+    def name(self) -> str: ...
+
+    def ground(self, rated: Rated) -> Rated:
+        """Return a critique with the outputs that it speaks for, of one alone a label; as it was if it cannot tell."""
+        ...
+
+
+@runtime_checkable
+class AsyncGrounder(Protocol):
+    """A grounder that has to be waited for, such as a language model."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def ground_async(self, rated: Rated, seed: int) -> Rated:
+        """Return a critique with the outputs that it speaks for, of a single one a label, or raise AssistantError."""
+        ...
+
+
+@runtime_checkable
 class AsyncSheetRater(AsyncRater, Protocol):
     """A rater that is asked all questions about one view at once, as a language model by one call."""
 

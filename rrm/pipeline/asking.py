@@ -2,11 +2,13 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
+from rrm.core.kinds.critique import is_ungrounded
 from rrm.core.place import Place
 from rrm.core.roles import Role
-from rrm.core.values import Rated, Request
+from rrm.core.values import Failure, Feedback, Rated, Request
 from rrm.feedback.budget import Allowance, by_view, fitting
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
@@ -29,6 +31,7 @@ class Raters(NamedTuple):
 
     With `once` a place's questions are all laid before them together, as before people, who close it. `rates` say
     what their time comes to. Up to `sheet` questions about one view are put together.
+    `grounder` names who says which outputs their critiques speak for, if anybody does.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Raters(NamedTuple):
     once: bool = False
     rates: Currency = RATES
     sheet: int = 1
+    grounder: str | None = None
 
 
 def put(
@@ -61,4 +65,26 @@ def put(
             break
         took = minutes_of_raters([*before, *found.rows], raters.rates) - earlier
         left = replace(allowance, minutes=allowance.minutes - took)
+    if raters.grounder is not None:
+        found = found._replace(results=(yield from _grounded(place, found, raters, raters.grounder)))
     return Answered(by_view(found.asked), found.results)
+
+
+def _grounded(
+    place: Place, found: Answered, raters: Raters, grounder: str
+) -> Generator[AnyStage, AnyResults, Results[stages.RateJob, Rated]]:
+    """Return the results with every critique that speaks for nothing yet grounded; as it was where that failed."""
+    critiques = [row for row in found.rows if is_ungrounded(row.feedback.answer)]
+    done = yield from carried_out(stages.ground(place, critiques, raters.role, grounder, raters.seed))
+    said = {id_: each.values[0] for id_, each in done.items() if each.values}
+    return {
+        request: each._replace(
+            values=tuple(replace(row, feedback=said.get(row.feedback.id, row.feedback)) for row in each.values),
+            failures=each.failures + tuple(chain.from_iterable(_failures(done, row) for row in each.values)),
+        )
+        for request, each in found.results.items()
+    }
+
+
+def _failures(done: Results[stages.GroundJob, Feedback], row: Rated) -> tuple[Failure, ...]:
+    return done[row.feedback.id].failures if row.feedback.id in done else ()

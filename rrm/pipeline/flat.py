@@ -41,8 +41,8 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     whole = {source: whole_context(outcome, source) for source in roots}
     if plan.models:
         return None
-    once = not plan.repeats
-    raters = Raters(plan.rater, Train, plan.seed, plan.overlap, once=once, rates=plan.rates, sheet=plan.sheet)
+    once, who = not plan.repeats, (plan.rater, Train, plan.seed, plan.overlap)
+    raters = Raters(*who, once=once, rates=plan.rates, sheet=plan.sheet, grounder=plan.grounder)
     questions = _questions(outcome, place, roots, whole)
     found = yield from put(place, questions, allowance or Allowance(outcome.minutes), raters)
     rated = (*plan.given_at(place, forest.height), *found.rows)

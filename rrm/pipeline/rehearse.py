@@ -48,6 +48,7 @@ from rrm.pipeline.stages import (
     DecomposeJob,
     FitJob,
     GoldJob,
+    GroundJob,
     ImproveJob,
     LearnComposerJob,
     OutputsJob,
@@ -150,6 +151,8 @@ class StandIns:
                 return (
                     Rated(job.request, Feedback(job.request.id, self.rater(job.request), self._answer(job.request))),
                 )
+            case GroundJob():
+                return (replace(job.rated.feedback, answer=Label(True)),)
             case FitJob():
                 digest = content_id("stand-in", action.id)
                 return (Fitted(job.place, digest, digest, len(job.rated), job.root, job.role.name),)

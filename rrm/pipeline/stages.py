@@ -21,6 +21,7 @@ from rrm.core.task import Source, Span
 from rrm.core.values import (
     Choice,
     Composed,
+    Feedback,
     Fitted,
     FittedComposer,
     Gold,
@@ -90,6 +91,15 @@ class RateJob:
     role: type[Role]
     seed: int
     sheet: tuple[Request, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class GroundJob:
+    """Say which of the outputs shown a critique by a rater of a role speaks for."""
+
+    rated: Rated
+    role: type[Role]
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,6 +410,19 @@ def sheets_of(requests: Sequence[Request], most: int) -> list[tuple[Request, ...
         size = ceil(len(some) / ceil(len(some) / most))
         sheets += [tuple(some[start : start + size]) for start in range(0, len(some), size)]
     return sheets
+
+
+def ground(
+    place: Place, critiques: Sequence[Rated], role: type[Role], grounder: str, seed: int
+) -> Stage[GroundJob, Feedback]:
+    """Find out which outputs critiques speak for; `grounder` names who says so."""
+    by_id = {each.feedback.id: each for each in critiques}
+
+    def make(slot: str, _: Mapping[str, Done[GroundJob, Feedback]]) -> Action[GroundJob]:
+        job = GroundJob(by_id[slot], role, seed_for(seed, slot))
+        return _action("ground", _level(place), slot, job, grounder, job.seed, at=place)
+
+    return Stage("ground", place, tuple(by_id), make)
 
 
 def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlook]:

@@ -131,6 +131,7 @@ class Recursion:
     ratings: Wanted = field(default_factory=lambda: {"comparison": 3, "label": 2})
     root_ratings: Wanted | None = None  # None: like any other node
     budget: Budget | None = None
+    grounder: str | None = None  # who says which outputs raters' critiques speak for
     overlap: int = 1  # raters that answer each question
     sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
     rates: Currency = RATES  # what their time comes to
@@ -421,7 +422,8 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
         return run
     questions, wanted = _questions(run, place, role)
     overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
-    raters = Raters(rater, role, plan.seed, overlap, once=not plan.repeats, rates=plan.rates, sheet=sheet)
+    who = rater, role, plan.seed, overlap, not plan.repeats
+    raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder)
     before = run.answered.get(key, ())
     asked, answers = found = yield from put(place, questions, _allowance(run, place, role), raters, before)
     if wanted > len(asked):

@@ -1,21 +1,22 @@
 """Grounding critiques: which of the outputs shown a critique speaks for, by its tags or by an assistant.
 
 A critique is a text. It says something about rewards once it is known which outputs are as it would
-have them; then it is a choice among things to say (`rrm.feedback.critique`).
+have them; then it is a choice among things to say (`rrm.feedback.critique`). One of a single output has nothing beside
+it to speak for: it becomes a label, good where the critique speaks for the output.
 """
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rrm.core.errors import InputError, MalformedAnswerError
-from rrm.core.ids import seed_for
+from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Assistant, Prompt
 from rrm.core.replies import read
 from rrm.core.text import delimited
-from rrm.core.values import Critique, Rated
+from rrm.core.values import Critique, Label, Rated
 from rrm.raters.assistant import LETTERS
 
 _SYSTEM = """A reviewer said something about the answers to a task. You say which of the answers are as the reviewer \
@@ -27,13 +28,54 @@ Task, material, answers and remark stand in the user's message between the lines
 Name the options that the remark speaks for: all, some, or none of {letters}."""
 
 
+@dataclass(frozen=True)
+class ByTags:
+    """Grounds critiques by words and phrases that praise and that find fault, as `ground_by_tags` says."""
+
+    praise: Sequence[str] = ()
+    fault: Sequence[str] = ()
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        for which, tags in (("praise", self.praise), ("fault", self.fault)):
+            if isinstance(tags, str) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
+                raise InputError(f"{which} is a list of words and phrases, got {tags!r}")
+            object.__setattr__(self, which, tuple(tags))
+        both = {tag.lower() for tag in self.praise} & {tag.lower() for tag in self.fault}
+        if both or not (self.praise or self.fault):
+            told = f"got {', '.join(sorted(both))} as both" if both else "got none"
+            raise InputError(f"tags praise or find fault, each one of them: {told}")
+        object.__setattr__(self, "name", content_id("tags", self.praise, self.fault))
+
+    def ground(self, rated: Rated) -> Rated:
+        return ground_by_tags(rated, {**dict.fromkeys(self.praise, True), **dict.fromkeys(self.fault, False)})
+
+
+@dataclass(frozen=True)
+class ByAssistant:
+    """Grounds critiques by asking an assistant, as `ground_by_assistant` says."""
+
+    assistant: Assistant
+    attempts: int = 2
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise InputError(f"attempts must be 1 or more, got {self.attempts}")
+
+    @property
+    def name(self) -> str:
+        return content_id("grounding", self.assistant.name, _SYSTEM, self.attempts)
+
+    async def ground_async(self, rated: Rated, seed: int) -> Rated:
+        return await ground_by_assistant(rated, self.assistant, seed, self.attempts)
+
+
 def ground_by_tags(rated: Rated, tags: Mapping[str, bool]) -> Rated:
     """Return a critique of one or more outputs grounded by tags that its text contains.
 
     `tags` says of each word or phrase whether it praises; letter case does not count, and a tag is
-    found as a whole word. A critique of a single output speaks for it (praise), or for everything
-    else (fault), which nothing beside it tells: such a row stays ungrounded. Of several outputs, it
-    speaks for those whose letter (A, B, ...) or number stands in a sentence that praises, and against those in a
+    found as a whole word. Of a single output every sentence speaks. Of several, the critique speaks
+    for those whose letter (A, B, ...) or number stands in a sentence that praises, and against those in a
     sentence that faults; an output in neither is spoken for if others are faulted, and not if others are
     praised. Returned as it was where no tag is found, or where tags contradict each other.
     """
@@ -42,7 +84,7 @@ def ground_by_tags(rated: Rated, tags: Mapping[str, bool]) -> Rated:
     faulted: set[int] = set()
     for sentence in re.split(r"[.;!?\n]+", critique.text):
         found = {praises for tag, praises in tags.items() if _holds(sentence, tag)}
-        named = {place for place in range(count) if _names(sentence, place)}
+        named = {0} if count == 1 else {place for place in range(count) if _names(sentence, place)}
         if len(found) == 1:
             (praised if found.pop() else faulted).update(named)
     if praised & faulted or not praised | faulted:
@@ -84,7 +126,8 @@ def _critique(rated: Rated) -> Critique:
 
 
 def _grounded(rated: Rated, places: set[int]) -> Rated:
-    answer = replace(_critique(rated), consistent=tuple(sorted(places)))
+    alone = len(rated.request.shown) == 1
+    answer = Label(bool(places)) if alone else replace(_critique(rated), consistent=tuple(sorted(places)))
     return replace(rated, feedback=replace(rated.feedback, answer=answer))
 
 

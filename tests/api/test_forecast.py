@@ -117,6 +117,22 @@ def test_calls_and_tokens_of_models_are_within_the_forecast(tmp_path: Path) -> N
     assert any("asked again" in note for note in said["notes"])
 
 
+def test_calls_that_ground_critiques_are_forecast() -> None:
+    rater: dict[str, Any] = {"plugin": "rrm.raters.assistant:AssistantRater", "arguments": {"assistant": "judge"}}
+    rater["per_node"] = {"critique": 1}
+    plain, grounded = (
+        forecast(by_models(rater=rater | more))
+        for more in (
+            {},
+            {"critiques": {"plugin": "rrm.raters.critiques:ByAssistant", "arguments": {"assistant": "judge"}}},
+        )
+    )
+    assert set(plain["assistants"]["judge"]) == {"rater"}
+    of = grounded["assistants"]["judge"]
+    assert of["rater.critiques"]["calls"] == of["rater"]["calls"] == plain["assistants"]["judge"]["rater"]["calls"] > 0
+    assert grounded["model_calls"] == plain["model_calls"] + of["rater.critiques"]["calls"]
+
+
 def test_a_simulated_run_is_within_the_forecast_and_calls_nobody(tmp_path: Path) -> None:
     settings = run_file(SMALL)
     said = forecast(settings)

@@ -8,7 +8,7 @@ import torch
 from rrm.assistants.scripted import ScriptedAssistant
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.place import Place
-from rrm.core.values import Comparison, Critique, Feedback, Passage, Rated, Request, Shown, View
+from rrm.core.values import Comparison, Critique, Feedback, Label, Passage, Rated, Request, Shown, View
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import tabulate
@@ -45,6 +45,22 @@ def spoken_for(rated: Rated) -> tuple[int, ...] | None:
 )
 def test_tags_say_which_outputs_a_critique_speaks_for(text: str, places: tuple[int, ...] | None) -> None:
     assert spoken_for(ground_by_tags(critique(text), TAGS)) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [("It is clear.", True), ("Wrong. Leaves out the end.", False), ("Clear, but long. Wrong.", None), ("Hm.", None)],
+)
+def test_a_critique_of_a_single_output_becomes_a_label(text: str, good: bool | None) -> None:
+    answer = ground_by_tags(critique(text, 1), TAGS).feedback.answer
+    assert answer == (Critique(text) if good is None else Label(good))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("named", "good"), [(["A"], True), ([], False)])
+async def test_an_assistant_says_whether_a_critique_speaks_for_a_single_output(named: list[str], good: bool) -> None:
+    found = await ground_by_assistant(critique("Hm.", 1), ScriptedAssistant([json.dumps({"spoken_for": named})]))
+    assert found.feedback.answer == Label(good)
 
 
 @pytest.mark.asyncio

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from rrm.core.errors import InputError
-from rrm.core.kinds.answer import Written
+from rrm.core.kinds.answer import Answer, Written
 from rrm.core.kinds.parts import is_places, is_spans, part
 
 
@@ -59,3 +59,8 @@ class Critique(Written):
     def pairs(self, count: int) -> list[tuple[int, int]]:
         named = self.consistent or ()
         return [(place, other) for place in named for other in range(count) if other not in named]
+
+
+def is_ungrounded(answer: Answer) -> bool:
+    """Whether an answer is a critique of which nobody has said yet which outputs it speaks for."""
+    return isinstance(answer, Critique) and answer.consistent is None
