@@ -70,6 +70,7 @@ from rrm.core.values import (
     Rated,
     Request,
     Scored,
+    Supported,
 )
 from rrm.files import read_json, write_json
 from rrm.pipeline.driver import FATAL
@@ -91,6 +92,7 @@ from rrm.pipeline.stages import (
     ReadBack,
     ScoreJob,
     SplitJob,
+    SupportJob,
     TraceJob,
 )
 from rrm.policy.distance import Measured, measured, understated
@@ -105,6 +107,7 @@ _VITAL = frozenset(
         "ask",
         "fit",
         "score",
+        "support",
         "trace",
         "learn-composer",
         "compose",
@@ -639,6 +642,18 @@ class RunWorker:
         return [found[at] for at in range(len(actions))]
 
     # ---- claims ----
+
+    def _support(self, action: AnyAction) -> tuple[Supported, ...]:
+        """Say what raters are shown of claims: rounded to two digits, as evidence scores are."""
+        job: SupportJob = action.job
+        model = self.models.load(job.model)
+        assert isinstance(model, ClaimReader)
+        said = model.claim_scores(job.group, "")
+        return tuple(
+            Supported(output, job.model.id, tuple(round(each, 2) for each in scores.support))
+            for scores, outputs in zip(said, job.outputs, strict=True)
+            for output in outputs
+        )
 
     def _trace(self, action: AnyAction) -> tuple[Claims, ...]:
         job: TraceJob = action.job

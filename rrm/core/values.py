@@ -353,6 +353,19 @@ class Composed:
 
 
 @dataclass(frozen=True)
+class Supported:
+    """How probably each claim of an output is supported by what its author saw; `model` is the id of who says so."""
+
+    output: str
+    model: str
+    support: tuple[float, ...]
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("supported", self.output, self.model)
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A reward model that was fitted and saved: its place, where (relative to the run), and its digest.
 

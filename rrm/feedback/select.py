@@ -43,7 +43,8 @@ def _asked(kind: str, criterion: str) -> str:
     return kind if criterion == OVERALL else f"{kind}/{criterion}"
 
 
-def _parsed(asked: str) -> tuple[str, str]:
+def parsed(asked: str) -> tuple[str, str]:
+    """Return the kind and the criterion of what is asked."""
     kind, _, criterion = asked.partition("/")
     return kind, criterion or OVERALL
 
@@ -60,7 +61,7 @@ def select(
     """
     requests: list[Request] = []
     for asked, count in wanted.items():
-        kind, criterion = _parsed(asked)
+        kind, criterion = parsed(asked)
         questions = _shown(node, kind, outputs, seed)
         for number in range(count if questions else 0):
             copy, which = divmod(number, len(questions))
@@ -94,7 +95,7 @@ def select_new(
     seen = {shown.text for each in before for shown in each.shown}
     found: dict[str, list[Request]] = {}
     for each_asked in wanted:
-        kind, criterion = _parsed(each_asked)
+        kind, criterion = parsed(each_asked)
         requests = [
             Request(node, source, place, kind, view, shown, criterion=criterion)
             for shown in _shown(node, kind, outputs, seed)

@@ -54,6 +54,7 @@ from rrm.pipeline.stages import (
     OutputsJob,
     RateJob,
     ScoreJob,
+    SupportJob,
     TraceJob,
 )
 from rrm.pipeline.steps import Outcome, Recursion
@@ -158,7 +159,7 @@ class StandIns:
                 return (Fitted(job.place, digest, digest, len(job.rated), job.root, job.role.name),)
             case ScoreJob():
                 return tuple(_scored(job))
-            case TraceJob():
+            case SupportJob() | TraceJob():
                 return ()
             case LearnComposerJob():
                 return (FittedComposer(job.place, action.id, self.plan.composer),)

@@ -31,6 +31,7 @@ from rrm.core.values import (
     Rated,
     Request,
     Scored,
+    Supported,
     View,
 )
 from rrm.evaluate.holdout import Thresholdout
@@ -142,6 +143,18 @@ class FitJob:
 @dataclass(frozen=True, eq=False)
 class ScoreJob:
     """Score a node's distinct outputs; `outputs` holds for each text the ids of the outputs that say it."""
+
+    group: Group
+    outputs: tuple[tuple[str, ...], ...]
+    model: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class SupportJob:
+    """Say how probably the claims of a node's outputs are supported by what is shown there.
+
+    `outputs` holds for each text the ids of the outputs that say it, `model` is one of claims.
+    """
 
     group: Group
     outputs: tuple[tuple[str, ...], ...]
@@ -475,20 +488,42 @@ def score(
     """Score the outputs of nodes, each different text once; `nodes` gives each one's source."""
 
     def make(node: str, _: Mapping[str, Done[ScoreJob, Scored]]) -> Action[ScoreJob]:
-        prompt_context, outputs = groups[node]
-        ids_by_text: dict[str, list[str]] = {}
-        for output in outputs:
-            ids_by_text.setdefault(output.text, []).append(output.id)
-        job = ScoreJob(
-            Group(nodes[node], place, prompt_context.view, tuple(ids_by_text)),
-            tuple(map(tuple, ids_by_text.values())),
-            model,
-        )
-        return _action(
-            "score", _level(place), node, job, prompt_context.view.id, list(ids_by_text.items()), model.digest, at=place
-        )
+        job = ScoreJob(*_by_text(nodes[node], place, *groups[node]), model)
+        return _action("score", _level(place), node, job, *_asked_of(job), at=place)
 
     return Stage("score", place, tuple(nodes), make)
+
+
+def support(
+    place: Place,
+    nodes: Mapping[str, str],
+    groups: Mapping[str, tuple[PromptContext, tuple[Output, ...]]],
+    model: Fitted,
+) -> Stage[SupportJob, Supported]:
+    """Say how probably the claims of nodes' outputs are supported, each different text once; as `score`."""
+
+    def make(node: str, _: Mapping[str, Done[SupportJob, Supported]]) -> Action[SupportJob]:
+        job = SupportJob(*_by_text(nodes[node], place, *groups[node]), model)
+        return _action("support", _level(place), node, job, *_asked_of(job), at=place)
+
+    return Stage("support", place, tuple(nodes), make)
+
+
+def _by_text(
+    source: str, place: Place, prompt_context: PromptContext, outputs: Sequence[Output]
+) -> tuple[Group, tuple[tuple[str, ...], ...]]:
+    """Return a node's different texts beside its view, and for each the ids of the outputs that say it."""
+    ids_by_text: dict[str, list[str]] = {}
+    for output in outputs:
+        ids_by_text.setdefault(output.text, []).append(output.id)
+    group = Group(source, place, prompt_context.view, tuple(ids_by_text))
+    return group, tuple(map(tuple, ids_by_text.values()))
+
+
+def _asked_of(job: ScoreJob | SupportJob) -> list[object]:
+    """Return what determines what a model says of a node's outputs."""
+    said = [[text, list(ids)] for text, ids in zip(job.group.outputs, job.outputs, strict=True)]
+    return [job.group.view.id, said, job.model.digest]
 
 
 def learn_composer(

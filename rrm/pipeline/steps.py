@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import fsum
@@ -18,10 +18,23 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Seen
 from rrm.core.roles import Final, JudgeUse, Role, Select, Train
 from rrm.core.task import Source, Span
-from rrm.core.values import OVERALL, Choice, Composed, Fitted, FittedComposer, Improvement, Output, Rated, Request
+from rrm.core.values import (
+    OVERALL,
+    Choice,
+    ClaimMarks,
+    Composed,
+    Fitted,
+    FittedComposer,
+    Improvement,
+    Output,
+    Rated,
+    Request,
+    Shown,
+)
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
+from rrm.feedback.select import parsed
 from rrm.pipeline import stages
 from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
@@ -420,7 +433,8 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     rater = plan.rater if role is Train else plan.select.rater if plan.select else None
     if rater is None or plan.models or (role is Train and run.chosen_in == run.number):
         return run
-    questions, wanted = _questions(run, place, role)
+    support = yield from claims_support(run, place, role)
+    questions, wanted = _questions(run, place, role, support)
     overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
     who = rater, role, plan.seed, overlap, not plan.repeats
     raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder)
@@ -465,10 +479,43 @@ def _fewer_questions(run: Run, place: Place, put: int, fewer: int) -> str:
     )
 
 
-def _questions(run: Run, place: Place, role: type[Role]) -> tuple[list[Request], int]:
+def claims_support(run: Run, place: Place, role: type[Role]) -> Step[Mapping[str, tuple[float, ...]]]:
+    """Return how probably the claims of outputs are supported, by output id, where raters are asked to mark claims.
+
+    By a model of claims fitted to all ratings of the role so far, of levels below and earlier rounds; nothing
+    before there are any that say what is accepted. It is as the outputs' raters are shown it.
+    """
+    plan, top = run.plan, run.forest.height
+    nodes = {
+        node: tree.source
+        for tree, node in run.visit.visited(run.forest, place.level, run.order)
+        if role is Train and node in run.state.outputs and not run.forest.is_target(tree)
+        if any(parsed(asked)[0] == ClaimMarks.kind and many for asked, many in plan.wanted(tree, node).items())
+    }
+    rated = tuple(row for (name, _), rows in sorted(run.rated.items()) if name == role.name for row in rows)
+    if plan.checker is None or not nodes or not tells_acceptance(rated):
+        return {}
+    job = FitJob(Place(run.number, "claims", place.level), place.level == top, role, (), plan.seed, others=rated)
+    done = yield from carried_out(stages.fit(job, plan.checker))
+    [model] = next(iter(done.values())).values
+    groups = {node: (run.state.prompt_contexts[node], run.state.outputs[node]) for node in nodes}
+    found = yield from carried_out(stages.support(place, nodes, groups, model))
+    return {each.output: each.support for done_ in found.values() for each in done_.values}
+
+
+def tells_acceptance(rated: Iterable[Rated]) -> bool:
+    """Whether some overall rating says what is accepted, which anchors a model of claims."""
+    told = (row.feedback for row in rated)
+    return any(each.criterion == OVERALL and each.answer.accepted is not None for each in told)
+
+
+def _questions(
+    run: Run, place: Place, role: type[Role], support: Mapping[str, tuple[float, ...]]
+) -> tuple[list[Request], int]:
     """Return what raters of a role can be asked about a level's outputs, in the order in which it is asked.
 
-    With it, how many questions the round would put if raters could be asked again, 0 where they are.
+    Where claims are to be marked, they are shown with their `support`, by output id, as far as that is known.
+    With the requests, how many questions the round would put if raters could be asked again, 0 where they are.
     """
     plan, state = run.plan, run.state
     wanted = plan.wanted if role is Train else lambda tree, node: plan.select.ratings if plan.select else {}
@@ -482,14 +529,29 @@ def _questions(run: Run, place: Place, role: type[Role]) -> tuple[list[Request],
         node: Askable(tree.source, place, state.view(node), state.outputs[node], wanted(tree, node))
         for node, tree in nodes.items()
     }
-    before = [request for requests in run.asked.get((role.name, place.level), ()) for request in requests]
+    before = [_plain(request) for requests in run.asked.get((role.name, place.level), ()) for request in requests]
     about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
     stale = {each.node for each in before if each.node in at} - about_now
     order = [node for node in run.order if node in at]
     if plan.repeats or role is Select:
-        return list(drawn(order, at, plan.seed, asked=before, stale=stale)), 0
+        return _with_support(drawn(order, at, plan.seed, asked=before, stale=stale), support), 0
     new = drawn(order, at, plan.seed, asked=before, unanswered=run.unanswered, stale=stale, repeats=False)
-    return list(new), len(ask(order, at, _allowance(run, place, role), plan.seed, stale=stale))
+    return _with_support(new, support), len(ask(order, at, _allowance(run, place, role), plan.seed, stale=stale))
+
+
+def _plain(request: Request) -> Request:
+    """Return a request as it is drawn, without what is known of its claims."""
+    return replace(request, shown=tuple(Shown(each.output, each.text) for each in request.shown))
+
+
+def _with_support(requests: Iterable[Request], support: Mapping[str, tuple[float, ...]]) -> list[Request]:
+    """Return requests, those to mark claims with the claims' support."""
+    return [
+        replace(each, shown=tuple(replace(shown, support=support.get(shown.output, ())) for shown in each.shown))
+        if each.kind == ClaimMarks.kind and support
+        else each
+        for each in requests
+    ]
 
 
 def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:
@@ -663,8 +725,7 @@ def model_of_claims(run: Run) -> Step[Fitted | None]:
         return plan.claims
     root = run.models.get((Train.name, top))
     levels = {level: rows for (role, level), rows in sorted(run.rated.items()) if role == Train.name and rows}
-    told = (row.feedback for rows in levels.values() for row in rows)
-    anchored = run.anchored and any(each.criterion == OVERALL and each.answer.accepted is not None for each in told)
+    anchored = run.anchored and tells_acceptance(chain.from_iterable(levels.values()))
     if root is None or not anchored:
         return None
     others = tuple(row for level, rows in levels.items() if level != top for row in rows)

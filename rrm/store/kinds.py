@@ -32,6 +32,7 @@ from rrm.core.values import (
     Rated,
     Request,
     Scored,
+    Supported,
     View,
 )
 from rrm.files.faults import fault_in, sentence
@@ -248,6 +249,7 @@ KINDS: dict[type, Kind] = {
         Kind("scored", Scored),
         Kind("fittedcomposer", FittedComposer),
         Kind("claims", Claims),
+        Kind("supported", Supported),
         Kind("composed", Composed),
         Kind("improvement", Improvement),
         Kind("choice", Choice),

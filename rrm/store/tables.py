@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0011"
+REVISION = "0012"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -174,6 +174,12 @@ class FittedComposerRow(Value, table=True):
 class ClaimsRow(Value, table=True):
     output: str = Field(index=True)
     claims: Any = Field(sa_type=JSON)
+
+
+class SupportedRow(Value, table=True):
+    output: str = Field(index=True)
+    model: str
+    support: Any = Field(sa_type=JSON)
 
 
 class ComposedRow(Value, table=True):

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 import rrm.core
 from rrm.core.asking import Asked, Outlook
 from rrm.core.calls import Call
-from rrm.core.claims import Claim, Claims, Origin
+from rrm.core.claims import Citation, Claim, Claims, Origin
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.place import Place
@@ -54,6 +54,7 @@ from rrm.core.values import (
     Request,
     Scored,
     Shown,
+    Supported,
     View,
 )
 from rrm.store import SqlStore, StepCount, database, location, open_store
@@ -115,6 +116,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Output("node-1", PLAIN, "extractive", 2**63 - 1, ("output-8", "output-9"), ("output-7",), -5e-324, True),
         Output("node-2", "", "extractive", 0, log_prob=-1.7976931348623157e308),
         Output("node-3", "x", "extractive", -1),
+        Output("node-4", "x", "extractive", 0, citations=(Citation(Span(0, 1), 2, Span(3, 4)),)),
     ],
     Request: [
         REQUEST,
@@ -136,6 +138,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)),
         Scored("o", "m", (), (), "faithful"),
     ],
+    Supported: [Supported("output-1", "fitted-1", (0.25, 1 / 3)), Supported("o", "m", ())],
     Composed: [Composed("output-1", "basis-1", (0.25, 1 / 3)), Composed("output-1", "basis-1", (), "faithful")],
     Improvement: [
         Improvement(Place(1, "split", 2), "policies/1", "policy-1", "policy-0", "anchor", 0.1 + 0.2, 4.0, "exact"),
