@@ -24,7 +24,7 @@ from rrm.queue import SqlDesk
 ASKING = "asking"
 """The folder, in a run's, of what samplers keep of their waves."""
 
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 0.1
 """How long after one look at the answers the next one follows; an order that took longer is left as long again."""
 
 BY_ITSELF = "asking by value"
@@ -67,11 +67,11 @@ class Reordering:
     def look(self) -> bool:
         """Order what is open anew if anything has changed; return whether it was ordered."""
         changes, held = self._desk.answer_count(), self._desk.held_items()
-        open_ = self._desk.open_items()
-        now = changes, frozenset(held), frozenset(each.id for each in open_)
+        now = changes, frozenset(held)
         if now == self._seen:
             return False
         self._seen = now
+        open_ = self._desk.open_items()
         standing = self._of_open({each.id for each in open_})
         if standing is None:
             return False

@@ -130,6 +130,8 @@ class Answers:
         """Yield values, gains and the variances of what is read of single questions, [some] each, in order."""
         t, k = self.decision.scores.shape
         step = max(1, _NUMBERS // (t * k))
+        rows = np.array([row for row, _ in self._taken])
+        across = self._across - np.tensordot(rows.T, self.taken_moves, axes=1) if self._taken else self._across
         for start in range(0, len(self.questions), step):
             part = np.arange(start, min(start + step, len(self.questions)))
             first, second = self.questions.first[part], self.questions.second[part]
@@ -137,13 +139,10 @@ class Answers:
             diagonal = np.diagonal(self._covariance)
             variance = diagonal[first] + two * (diagonal[second] - 2 * self._covariance[first, second])
             mean = self._mean[first] - two * self._mean[second]
-            across = self._across[first] - two[:, None, None] * self._across[second]
             if self._taken:
-                rows = np.array([row[first] - two * row[second] for row, _ in self._taken])
-                variance = np.maximum(variance - np.square(rows).sum(axis=0), 0.0)
-                across = across - np.tensordot(rows.T, self.taken_moves, axes=1)
+                variance = np.maximum(variance - np.square(rows[:, first] - two * rows[:, second]).sum(axis=0), 0.0)
             scale = self._scale(mean, variance, part)
-            moves = across * scale[:, None, None]
+            moves = (across[first] - two[:, None, None] * across[second]) * scale[:, None, None]
             gain = envelope_gain(self.decision.scores, moves).mean(axis=1)
             yield gain + self._spread_weight * self.decision.spread_gain(self.decision.removed(moves)), gain, variance
 

@@ -16,10 +16,10 @@ from rrm.core.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
 
-_SETTLED = 8
+_SETTLED = 4
 """So many of the first bundles are certainly in their order; behind them bundles count as their questions' sum."""
 
-_MOST_SETTLED = 24
+_MOST_SETTLED = 12
 """Bundles whose worth is integrated at most, however close they are."""
 
 
