@@ -262,7 +262,7 @@ def found_chapters(folder: Path, quick: bool, asked: int) -> Iterator[Row]:
         print(f"skipped: {folder} has {len(paths)} novels, and chapters need four")
         return
     novels = [chapters.read_novel(path) for path in paths]
-    scores = chapters.compare(novels, 2 if quick else 4, 30 if quick else 60)
+    scores = chapters.compare(novels, folds=2, most_steps=30)
     ours = scores.pop("segmenter")
     yield from _chapter_rows("segmenter", ours)
     for name, theirs in scores.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nltk.tokenize.texttiling import TextTilingTokenizer
 
 from benchmarks import chapters
 from benchmarks.chapters import Novel, evenly, read_novel
@@ -57,29 +58,50 @@ def test_boundaries_are_found_within_two_sentences(novel: Novel) -> None:
     assert len(chapters.by_chance(novel, 0)) == 4
 
 
-def test_a_language_model_reads_on_and_says_after_which_paragraphs_a_heading_would_come(
+def test_texttiling_gives_the_scores_of_nltks_own() -> None:
+    words = np.random.default_rng(0).choice(["oak", "bell", "rain", "mill", "road", "lamp", "door"], (30, 40))
+    text = "\n\n".join(" ".join(paragraph) + "." for paragraph in words)
+    settings = {"w": 12, "k": 4, "stopwords": ["road"], "demo_mode": True}
+    ours, theirs = (kind(**settings).tokenize(text) for kind in (chapters.Tiling, TextTilingTokenizer))
+    assert len(ours[0]) > 50
+    assert ours[0] == pytest.approx(theirs[0], abs=1e-12)
+    assert ours[2] == pytest.approx(theirs[2], abs=1e-12)
+
+
+def test_a_language_model_reads_on_and_says_before_which_paragraphs_a_heading_would_stand(
     novel: Novel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Window by window it finds what it finds at every boundary alone, where windows show it as much of the text."""
+    """Window by window it finds what it finds token by token, where windows show it as much of the text."""
     monkeypatch.setattr(chapters, "_READ", 60)
     monkeypatch.setattr(chapters, "_OVERLAP", 20)
+    monkeypatch.setattr(chapters, "_BEGINNING", 5)
     writer = load_writer("tiny", "cpu", "float32")
-    text = [
-        novel.text.source.text[a:b].strip() + "\n\n" for a, b in zip(novel.text.starts, novel.text.ends, strict=True)
-    ]
-    running = [token for each in text for token in writer.tokenizer(each, add_special_tokens=False)["input_ids"]]
-    begins = {writer.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in ("CHAPTER", "Chapter")}
-    wanted, until = [], 0
-    for each in text[:-1]:
-        until += len(writer.tokenizer(each, add_special_tokens=False)["input_ids"])
-        first = 0 if until <= 60 else 40 * ((until - 21) // 40)
+
+    def ids(text: str) -> list[int]:
+        found: list[int] = writer.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    def log_prob(token: int, before: list[int]) -> float:
         with torch.inference_mode():
-            logits = writer.model(input_ids=torch.tensor([running[first:until]])).logits[0, -1]
-        wanted.append(float(logits.double().softmax(0)[sorted(begins)].sum().log()))
-    found = chapters._heading_next(writer, novel)
-    assert found == pytest.approx(wanted, abs=1e-4)
-    best = sorted(int(at) + 1 for at in np.argsort(-found)[:3])
-    assert chapters.by_language_model(writer)(novel) == (*best, 16)
+            logits = writer.model(input_ids=torch.tensor([before])).logits[0, -1]
+        return float(logits.double().log_softmax(0)[token])
+
+    text = [
+        ids(novel.text.source.text[a:b].strip() + "\n\n")
+        for a, b in zip(novel.text.starts, novel.text.ends, strict=True)
+    ]
+    running, heading = [token for each in text for token in each], ids("CHAPTER II\n\n")
+    wanted, start = [], 0
+    for each in text:
+        begins, terms = each[:5], []
+        for at, token in enumerate(begins, start=start):
+            first = 0 if at < 60 else 40 * ((at - 20) // 40)
+            terms.append(-log_prob(token, running[first:at]) if at else 0.0)
+            terms.append(log_prob(token, [*heading, *begins[: at - start]]))
+            terms.append(log_prob(heading[0], running[first:at]) if at == start > 0 else 0.0)
+        wanted.append(sum(terms))
+        start += len(each)
+    assert chapters._heading_before(writer, novel) == pytest.approx(wanted[1:], abs=1e-3)
 
 
 def test_a_row_keeps_its_line_or_not() -> None:
