@@ -35,7 +35,7 @@ def test_an_admin_opens_a_panel_with_signed_links_quota_and_exits(tmp_path: Path
         for _ in range(2):
             following = submit(client, claim(client)).json()["next"]
         assert following["lease"] is None
-        assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": URL}}
+        assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": URL}, "settled": False}
         [panel] = ada.get("/api/admin/panels").json()
         assert (panel["joined"], panel["quota"], panel["admits"]) == (1, 2, "signed")
         assert panel["screen_out"] == {"code": "OUT", "url": ""}

@@ -82,7 +82,7 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
         assert answered.json()["practice"] is None
         following = answered.json()["next"]
     assert set(leases) == set(ALL_KINDS)
-    assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": ""}}
+    assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": ""}, "settled": False}
     assert (following["progress"]["done"], following["progress"]["left"]) == (9, 0)
     given = {each.kind: each for each in given_of(counting)}
     for kind in ("comparison", "ranking"):
@@ -336,7 +336,7 @@ def test_practice_is_told_and_those_who_pass_go_on_to_the_end_with_its_code(scho
         "lease": None,
         "progress": last["next"]["progress"],
         "asks": None,
-        "done": {"outcome": "complete", "exit": {"code": "DONE-42", "url": ""}},
+        "done": {"outcome": "complete", "exit": {"code": "DONE-42", "url": ""}, "settled": False},
         "reason": None,
     }
     assert anna.get("/api/history").json()[0]["kind"] == "label"
@@ -346,7 +346,7 @@ def test_practice_is_told_and_those_who_pass_go_on_to_the_end_with_its_code(scho
 def test_those_who_fail_practice_get_no_items_and_no_code(schooled: House) -> None:
     told = practise(schooled, "ben", right=False)
     assert told["next"]["lease"] is None
-    assert told["next"]["done"] == {"outcome": "screened_out", "exit": {"code": "", "url": ""}}
+    assert told["next"]["done"] == {"outcome": "screened_out", "exit": {"code": "", "url": ""}, "settled": False}
     assert "DONE-42" not in schooled.clients["ben"].get("/api/me").text
     assert "DONE-42" not in schooled.clients["ben"].post("/api/claim", json={}).text
 
