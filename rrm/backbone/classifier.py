@@ -38,7 +38,8 @@ class Classifier:
     """A model for sequence classification and its tokenizer.
 
     `model.rrm_head` names its head, a `Head` with one output per member. `causal` says that it
-    reads packed rows. `positions` is the most tokens that it reads at once.
+    reads packed rows. `positions` is the most tokens that it reads at once. `drawn` names the parameters beside the
+    head that the checkpoint lacks, such as RoBERTa's dense layer before the head, so that they were drawn at random.
     """
 
     model: Any
@@ -46,6 +47,7 @@ class Classifier:
     causal: bool
     autocast: bool
     positions: int
+    drawn: tuple[str, ...] = ()
 
     def encode(
         self,
@@ -136,8 +138,8 @@ def load_classifier(
     """Load `minilm`, a folder or a Hugging Face name as a one-label classifier with a head of `members`.
 
     With `trained` the checkpoint must bring its head; without, a head that is missing is drawn, by
-    `seed`. Raises InputError for a checkpoint with several labels, custom code, pad = eos, no fast
-    tokenizer, or an architecture that cannot be read.
+    `seed`, and so are missing layers between trunk and head (`Classifier.drawn`). Raises InputError for a checkpoint
+    with several labels, custom code, pad = eos, no fast tokenizer, or an architecture that cannot be read.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -147,7 +149,7 @@ def load_classifier(
     with quiet():
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=1)
-            torch.manual_seed(seed)  # the head, where it is new; the generator is nobody else's concern
+            torch.manual_seed(seed)  # what is new, such as the head; the generator is nobody else's concern
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 folder, config=config, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
                 output_loading_info=True,
@@ -164,9 +166,10 @@ def load_classifier(
     if causal:
         share_source(model.base_model)
     without_dropout(model)
-    _widen(model, head, members, drawn=bool(missing), seed=seed)
+    _widen(model, head, members, drawn=f"{head}.weight" in missing, seed=seed)
+    drawn = tuple(name for name in missing if name.rpartition(".")[0] != head)
     model = model.to(place)
-    return Classifier(model, tokenizer, causal, autocast, positions(model))
+    return Classifier(model, tokenizer, causal, autocast, positions(model), drawn)
 
 
 def outline(name: str) -> Any:

@@ -15,7 +15,7 @@ from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Group, Prediction
 from rrm.files import digest_of, durable, read_json, write_json
-from rrm.reward.adapters import layers_of, scaled_product
+from rrm.reward.adapters import DRAWN, layers_of, put_drawn, scaled_product
 from rrm.reward.joint_model import JointModel, JointNet, Known, Progress, Reading
 
 FACTS, TENSORS = "adapted.json", "adapted.safetensors"
@@ -48,15 +48,15 @@ class Trunk:
             yield
 
     def _put_on(self, tensors: Mapping[str, Tensor]) -> None:
-        layers = layers_of(
-            self.net.model, {name: each for name, each in tensors.items() if not name.startswith((_HEAD, _OTHERS))}
-        )
+        adapters = {name: each for name, each in tensors.items() if not name.startswith((_HEAD, _OTHERS, DRAWN))}
+        layers = layers_of(self.net.model, adapters)
         for path, own in self._own.items():
             self.net.model.get_submodule(path).weight.copy_(own)
         for path, layer in layers.items():
             own = self._own.setdefault(path, layer.weight.detach().clone())
             added = scaled_product(tensors[f"{path}.A"].to(own), tensors[f"{path}.B"].to(own))
             layer.weight.copy_(own + (added if isinstance(layer, nn.Linear) else added.T))  # GPT-2 keeps [in, out]
+        put_drawn(self.net, tensors)
         for name, parameter in self.net.head.named_parameters():
             parameter.copy_(tensors[_HEAD + name])
 
@@ -67,7 +67,8 @@ class AdaptedModel:
 
     `joint` holds everything else that is known of it, and reads texts when the trunk wears `tensors`: `<layer>.A`,
     `<layer>.B`, and the head's `head.weight` [members, size] and maybe `head.bias` [members]. Where other levels'
-    ratings taught the trunk, too, what was their head beside it is `heads.<level>.weight`.
+    ratings taught the trunk, too, what was their head beside it is `heads.<level>.weight`. Parameters that the
+    backbone's checkpoint lacks are `drawn.<parameter>`.
     """
 
     joint: JointModel = field(repr=False)

@@ -1,4 +1,8 @@
-"""Which weights of a net learn: all of them, or low-rank adapters (Hu et al. 2021, arXiv:2106.09685) and the head."""
+"""Which weights of a net learn: all of them, or low-rank adapters (Hu et al. 2021, arXiv:2106.09685) and the head.
+
+With adapters, layers that the checkpoint lacks (`Classifier.drawn`) learn as a whole and are kept beside them: drawn
+again they would be others, for which the adapters were not made.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,22 +16,29 @@ from rrm.core.errors import InputError
 from rrm.reward.joint_model import JointNet
 from rrm.reward.train_config import TrainConfig
 
+DRAWN = "drawn."
+"""What the name of a parameter that the checkpoint lacks begins with, where it is kept beside adapters."""
 _NAME = "default"  # peft's, of the one adapter that a layer has
 
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """The adapters of a net's linear layers: to each weight W they add scale B A, with A [rank, in], B [out, rank]."""
+    """The adapters of a net's linear layers: to each weight W they add scale B A, with A [rank, in], B [out, rank].
+
+    Layers that the net's checkpoint lacks have none, and learn themselves.
+    """
 
     net: JointNet
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what was learned, float32 on the CPU: `<layer>.A` and `<layer>.B`."""
-        return {
-            f"{path}.{side}": weight.detach().float().cpu().clone().contiguous()
+        """Return what was learned, float32 on the CPU: `<layer>.A`, `<layer>.B`, `drawn.<parameter>`."""
+        learned = {
+            f"{path}.{side}": weight
             for path, layer in self._layers()
             for side, weight in (("A", layer.lora_A[_NAME].weight), ("B", layer.lora_B[_NAME].weight))
         }
+        learned |= {DRAWN + name: self.net.model.get_parameter(name) for name in self.net.drawn}
+        return {name: weight.detach().float().cpu().clone().contiguous() for name, weight in learned.items()}
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Begin where other adapters of the same net and rank ended."""
@@ -35,6 +46,7 @@ class LowRank:
             for path, layer in self._layers():
                 layer.lora_A[_NAME].weight.copy_(tensors[f"{path}.A"])
                 layer.lora_B[_NAME].weight.copy_(tensors[f"{path}.B"])
+            put_drawn(self.net, tensors)
 
     def merge(self) -> None:
         """Add the adapters to the weights, and leave an ordinary net behind."""
@@ -46,6 +58,14 @@ class LowRank:
         """Leave the net behind as it was without adapters, or, if they were merged, with its new weights."""
         for path, layer in list(self._layers()):
             self.net.model.set_submodule(path, layer.get_base_layer())
+
+    def spare_drawn(self) -> None:
+        """Let layers that the checkpoint lacks learn themselves, without adapters."""
+        for path, layer in list(self._layers()):
+            if f"{path}.weight" in self.net.drawn:
+                self.net.model.set_submodule(path, layer.get_base_layer())
+        for name in self.net.drawn:
+            self.net.model.get_parameter(name).requires_grad_(True)
 
     def _layers(self) -> Iterator[tuple[str, Any]]:
         from peft.tuners.tuners_utils import BaseTunerLayer
@@ -76,8 +96,10 @@ def make_trainable(net: JointNet, config: TrainConfig) -> LowRank | None:
         inject_adapter_in_model(adapters, net.model.base_model)
     except ValueError as error:  # such as modules of a kind that peft has no adapters for
         raise InputError(f"a {type(net.model).__name__} cannot be adapted: {error}; tune full") from error
+    made = LowRank(net)
+    made.spare_drawn()
     net.head.requires_grad_(True)
-    return LowRank(net)
+    return made
 
 
 def check_adaptable(model: Any, names: Sequence[str]) -> None:
@@ -108,6 +130,13 @@ LORA_SCALE = 2
 def scaled_product(a: Tensor, b: Tensor) -> Tensor:
     """Return what an adapter of factors A [rank, in] and B [out, rank] adds to a weight, [out, in]."""
     return LORA_SCALE * (b @ a)
+
+
+def put_drawn(net: JointNet, tensors: Mapping[str, Tensor]) -> None:
+    """Give a net the layers that its checkpoint lacks, as they are kept beside adapters."""
+    with torch.no_grad():
+        for name in net.drawn:
+            net.model.get_parameter(name).copy_(tensors[DRAWN + name])
 
 
 def layers_of(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class JointNet(nn.Module):
         self.model = classifier.model
         self.causal = classifier.causal
         self.autocast = classifier.autocast
+        self.drawn = classifier.drawn
 
     @property
     def head(self) -> nn.Linear:

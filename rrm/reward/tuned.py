@@ -122,14 +122,16 @@ class Tuned:
             return self.load(workspace.folder)
         name = self._start(first, workspace.folder)
         adapters = first if isinstance(first, AdaptedModel) else None
-        what = (
-            rows, name, workspace.folder, self.config, seed, self.reading, place, self.device, self.dtype,
-            Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line))), adapters, others,
-        )  # fmt: skip
+        events = Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line)))
+        what: dict[str, Any] = {
+            "rated": rows, "name": name, "folder": workspace.folder, "config": self.config, "seed": seed,
+            "reading": self.reading, "place": place, "device": self.device, "dtype": self.dtype, "events": events,
+            "start": adapters, "others": others,
+        }  # fmt: skip
         count = self.processes or processes_here(self.device)
         if count > 1:
-            train_in_processes(count, *what)
-        model = self._at_home(train(*what)) if count == 1 else self.load(workspace.folder)
+            train_in_processes(count, **what)
+        model = self._at_home(train(**what)) if count == 1 else self.load(workspace.folder)
         write_json(workspace.folder / _DONE, {"asked": asked})
         return model
 

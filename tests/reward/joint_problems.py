@@ -76,6 +76,23 @@ def save_encoder(folder: Path) -> Path:
     return folder
 
 
+def save_masked(folder: Path, family: str) -> Path:
+    """Write a tiny random "roberta" or "bert" as it was pretrained, without what is between its trunk and a head."""
+    import torch
+    from transformers import AutoModelForMaskedLM, BertConfig, RobertaConfig
+
+    save_encoder(folder)
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
+        "max_position_embeddings": 70, "pad_token_id": 3, "type_vocab_size": 2,
+    }  # fmt: skip
+    config = RobertaConfig(**sizes, bos_token_id=1, eos_token_id=2) if family == "roberta" else BertConfig(**sizes)
+    AutoModelForMaskedLM.from_config(config).save_pretrained(str(folder))
+    return folder
+
+
 def worth(text: str) -> int:
     """Return how many good words a text has."""
     return sum(word in GOOD for word in text.split())

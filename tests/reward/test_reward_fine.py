@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from rrm.backbone.classifier import load_classifier
 from rrm.core.errors import ConfigError, InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
@@ -29,7 +30,7 @@ from rrm.reward.joint_model import JointModel
 from rrm.reward.level_heads import by_head
 from rrm.reward.tuned import Tuned
 from rrm.verify.models import check_learner
-from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder, save_tokenizer
+from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder, save_masked, save_tokenizer
 
 QUICK: dict[str, Any] = {
     "members": 2, "epochs": 8, "learning_rate": 3e-3, "head_rate": 1.0, "rows_per_update": 24, "save_every": 0, **EXACT,
@@ -95,12 +96,12 @@ def test_a_source_keeps_its_fold_at_the_next_level_which_starts_from_the_same_fo
     begun: list[tuple[str, str | None]] = []
     train = training.train
 
-    def watched(rows: Sequence[Rated], name: str, folder: Path, *rest: Any) -> Any:
-        *_, start, others = rest
+    def watched(**what: Any) -> Any:
+        folder, start = what["folder"], what["start"]
         begun.append((folder.name, start and start.digest))
-        assert not others
-        assert not {row.request.source for row in rows} & held[int(folder.name[-1])]
-        return train(rows, name, folder, *rest)
+        assert not what["others"]
+        assert not {row.request.source for row in what["rated"]} & held[int(folder.name[-1])]
+        return train(**what)
 
     monkeypatch.setattr(tuned_room, "train", watched)
     held: list[set[str]] = [set(), set()]
@@ -121,7 +122,7 @@ def test_training_reads_every_row_of_the_folds_once_an_epoch(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
-    monkeypatch.setattr(tuned_room, "train", lambda rows, *rest: read.append(len(rows)) or training.train(rows, *rest))
+    monkeypatch.setattr(tuned_room, "train", lambda **what: read.append(len(what["rated"])) or training.train(**what))
     rows = judged(12, 1)
     fitted(Joint(str(decoder), **ONE), rows, tmp_path)
     assert sum(read) == len(rows)
@@ -190,6 +191,42 @@ def test_weights_with_adapters_apart_are_those_with_adapters_merged(tmp_path: Pa
         np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["roberta", "bert"])
+def test_layers_that_a_checkpoint_lacks_are_learned_served_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    """RoBERTa's dense layer before the head, and the pooler of a BERT that was saved as a masked language model."""
+    backbone = str(save_masked(tmp_path / "backbone", family))
+    rows, groups = judged(8, 1), [row.request.group for row in judged(3, 2)]
+    as_trained: list[list[Prediction]] = []
+
+    def watched(**what: Any) -> Any:
+        trained = training.train(**what)
+        as_trained.append(trained.model.predict(groups))
+        return trained
+
+    monkeypatch.setattr(tuned_room, "train", watched)
+    learner = Tuned(backbone, **{**ONE, "learning_rate": 1e-2})
+    ratings, leaf = Ratings(Train, tuple(rows)), Place()
+    model = learner.fit(ratings, Start(), leaf, 12345, Workspace(tmp_path / "leaf"))
+    assert isinstance(model, AdaptedModel)
+    drawn = {name.removeprefix("drawn."): each for name, each in model.tensors.items() if name.startswith("drawn.")}
+    layer = "classifier.dense" if family == "roberta" else "bert.pooler.dense"
+    assert drawn.keys() == {f"{layer}.weight", f"{layer}.bias"}
+    begun = load_classifier(backbone, 2, seed=12345, **EXACT).model
+    assert not any(torch.equal(each, begun.get_parameter(name)) for name, each in drawn.items())  # they learn
+    assert same(model.predict(groups), as_trained[0])
+    model.save(tmp_path / "saved")
+    again = Tuned(backbone, **{**ONE, "learning_rate": 1e-2}).load(tmp_path / "saved")
+    assert again.digest == model.digest and same(again.predict(groups), as_trained[0])
+
+    # another seed draws other layers, which do not matter to what goes on from there
+    barely = Tuned(backbone, **{**ONE, "learning_rate": 1e-9})
+    above = barely.fit(ratings, Start(model), Place(level=1), 6, Workspace(tmp_path / "above"))
+    for one, other in zip(above.predict(groups), as_trained[0], strict=True):
+        np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
+
+
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4])
 def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
@@ -209,7 +246,8 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(
     with pytest.raises(KeyboardInterrupt):
         learner.fit(Ratings(Train, tuple(rows)), Start(), Place(), 0, place)
     trained: list[str] = []
-    monkeypatch.setattr(tuned_room, "train", lambda *args: trained.append(args[2].name) or training.train(*args))
+    train = training.train
+    monkeypatch.setattr(tuned_room, "train", lambda **what: trained.append(what["folder"].name) or train(**what))
     again = fitted(Joint(str(decoder), **settings), rows, tmp_path / "killed")
     assert again.digest == expected.digest
     assert trained == (["fold-0", "fold-1"] if killed_at < 3 else ["fold-1"])  # what was done is not done again
@@ -246,10 +284,10 @@ def test_a_shared_trunk_goes_on_from_what_was_trained_last_until_nobody_rates_mo
 ) -> None:
     begun: list[tuple[str | None, int, int]] = []
 
-    def watched(rows: Sequence[Rated], *rest: Any) -> Any:
-        *_, start, others = rest
-        begun.append((start and start.digest, len(rows), len(others)))
-        return training.train(rows, *rest)
+    def watched(**what: Any) -> Any:
+        start = what["start"]
+        begun.append((start and start.digest, len(what["rated"]), len(what["others"])))
+        return training.train(**what)
 
     monkeypatch.setattr(tuned_room, "train", watched)
     learner = Tuned(str(decoder), **ONE, trunk="shared")
