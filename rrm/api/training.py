@@ -284,13 +284,14 @@ def _train_one(
     options: TrainOptions, reading: Reading, level: int, folder: Path, start: str, members: int, seed: int, what: str
 ) -> Found:
     from rrm.reward.joint_model import Reading as TextReading
-    from rrm.reward.train import train
+    from rrm.reward.train import refuse_ties, train
     from rrm.reward.train_config import TrainConfig
     from rrm.reward.train_log import Events
 
     given: dict[str, Any] = {"epochs": options.epochs, "learning_rate": options.learning_rate, "members": members}
     given |= {"tune": "lora" if options.tune == "lora" else "full"}
     given["batch_tokens"] = options.batch_tokens
+    refuse_ties(reading.rated, "the training data")
     config = TrainConfig(**{name: value for name, value in given.items() if value is not None})
     texts = TextReading(max_length=options.max_length, long_sources=options.long_sources or "refuse")
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from rrm.core.errors import InputError
-from rrm.files import durable, sync_folder
+from rrm.files import durable, read_json, sync_folder
 from rrm.reward.objective import learning
 from rrm.reward.processes import Accelerator, local
 from rrm.reward.validation import Validation
@@ -35,7 +36,7 @@ class TrainState:
         """Keep the weights if they are the best so far, else count how long that was not so."""
         if validation is None:
             return
-        if self.best is None or validation.loss < self.best:
+        if isfinite(validation.loss) and (self.best is None or validation.loss < self.best):
             self.best, self.waited = validation.loss, 0
             self.best_weights = {name: local(each).detach().cpu().clone() for name, each in learning(objective)}
         else:
@@ -51,12 +52,15 @@ class TrainState:
 class TrainCheckpoints:
     """The checkpoints in a folder: what learns, its optimiser, the best so far. Every process keeps its part.
 
-    `about` names all that the training depends on, `precision` is what it computes in.
+    `about` names all that the training depends on but how large its steps are (`pace`), `precision` is what it
+    computes in. Where the training diverged behind the last checkpoint, it may go on from there at another pace.
     """
 
-    def __init__(self, folder: Path, about: str, precision: str, accelerator: Accelerator) -> None:
+    def __init__(
+        self, folder: Path, about: str, pace: Mapping[str, float | None], precision: str, accelerator: Accelerator
+    ) -> None:
         self.place, self._accelerator = folder / STATE, accelerator
-        self._about, self._precision = about, precision
+        self._about, self._pace, self._precision = about, dict(pace), precision
         folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self, objective: nn.Module, optimiser: Optimizer) -> TrainState:
@@ -90,20 +94,34 @@ class TrainCheckpoints:
             facts = {"digest": self._about, "processes": self._accelerator.num_processes, "precision": self._precision}
             facts |= {"step": state.step, "best": state.best, "waited": state.waited, "log": state.log}
             sync_folder(file.parent)
-            durable(self.place / "state.json", json.dumps(facts).encode())
+            self._write({**facts, "pace": self._pace, "diverged": False})
             for old in self.place.glob("step-*"):
                 if old != file.parent:
                     shutil.rmtree(old, ignore_errors=True)
+
+    def diverged(self) -> int | None:
+        """Write that the training diverged behind the last checkpoint; return its step, None where there is none."""
+        if not (self.place / "state.json").is_file():
+            return None
+        facts = read_json(self.place / "state.json")
+        self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            self._write({**facts, "diverged": True})
+        return int(facts["step"])
 
     def remove(self) -> None:
         """Remove all checkpoints, once the model is saved."""
         shutil.rmtree(self.place, ignore_errors=True)
 
+    def _write(self, facts: Mapping[str, Any]) -> None:
+        durable(self.place / "state.json", json.dumps(facts).encode())
+
     def _file(self, step: int) -> Path:
         return self.place / f"step-{step}" / f"{self._accelerator.process_index}.safetensors"
 
     def _check(self, facts: Mapping[str, Any]) -> None:
-        if facts["digest"] != self._about or facts["processes"] != self._accelerator.num_processes:
+        other_pace = facts["pace"] != self._pace and not facts["diverged"]
+        if facts["digest"] != self._about or other_pace or facts["processes"] != self._accelerator.num_processes:
             raise InputError(
                 f"{self.place} is the state of a training with other data, settings or processes:"
                 " name another folder, or delete it"

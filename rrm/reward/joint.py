@@ -15,10 +15,11 @@ from rrm.core.errors import ConfigError
 from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
-from rrm.core.roles import R, Ratings
+from rrm.core.roles import R, Ratings, for_fitting
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
+from rrm.reward.train import refuse_ties
 from rrm.reward.tuned import Tuned
 
 
@@ -49,7 +50,12 @@ class Joint:
         return self._stack.name
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
-        """Fit the model of a place; without ratings that of the level below serves here, too."""
+        """Fit the model of a place; without ratings that of the level below serves here, too.
+
+        Raises InputError where no rating tells a better output from a worse one, and there is no earlier model.
+        """
+        if start.before is None and start.below is None:
+            refuse_ties(for_fitting(ratings).rows, place.title)
         return self._stack.fit(ratings, start, place, seed, workspace)
 
     def machine_time(self, load: ReadingLoad) -> MachineTime:

@@ -1,6 +1,6 @@
 """Training in one process or in several: what is asked of accelerate, and what each process reads and keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -47,7 +47,9 @@ class Accelerator(Protocol):
 
     def backward(self, loss: Tensor, /) -> None: ...
 
-    def clip_grad_norm_(self, parameters: object, most: float, /) -> object: ...
+    def clip_grad_norm_(self, parameters: Iterable[Tensor], most: float, /) -> Tensor:
+        """Return the norm of all gradients together, which are made shorter where it is more than so much."""
+        ...
 
     def reduce(self, tensor: Tensor, /) -> Tensor:
         """Return the sum over all processes."""
@@ -81,6 +83,11 @@ def local(tensor: Tensor) -> Tensor:
         part: Tensor = tensor.to_local()
         return part
     return tensor
+
+
+def number(tensor: Tensor) -> float:
+    """Return the one number that a tensor holds, of all processes together where it is sharded."""
+    return float(tensor.full_tensor() if isinstance(tensor, DTensor) else tensor)
 
 
 def gathered(

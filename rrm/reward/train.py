@@ -3,6 +3,9 @@
 Likelihoods of all kinds of feedback multiply, as everywhere (`rrm.feedback.likelihood`). Every update reads
 some blocks: the outputs of a view, each once, behind their source, which decoders read once for all.
 Left out of the usual recipes on purpose: dropout, which outputs of one source would have to share.
+
+No step is taken whose loss or gradient is not finite. Both depend on the weights and the data alone, so the weights
+before it are of no use at any learning rate: a checkpoint is written when the update behind it has proved it good.
 """
 
 import logging
@@ -33,10 +36,10 @@ from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
 from rrm.reward.joint_model import JointModel, JointNet, Reading, check_length, read_facts
 from rrm.reward.level_heads import LevelHeads
-from rrm.reward.objective import Objective, parameter_groups
-from rrm.reward.processes import Accelerator, gathered, make_accelerator, share_of
+from rrm.reward.objective import Objective, learning, parameter_groups
+from rrm.reward.processes import Accelerator, gathered, local, make_accelerator, number, share_of
 from rrm.reward.schedule import Update, member_weights, schedule, split
-from rrm.reward.train_config import TrainConfig
+from rrm.reward.train_config import PACE, TrainConfig
 from rrm.reward.train_log import Events, TrainLog, epoch_line, update_line
 from rrm.reward.validation import Validation, temperature, validate
 
@@ -95,7 +98,8 @@ def train(
     events = events or Events()
     place = place or Place()
     feedback, heads = tabulate([*rated, *others]), LevelHeads.of(place.level, rated, others)
-    _check(feedback)
+    if not feedback.rows:
+        raise InputError("there is no feedback to learn from: every row was unused")
     accelerator = make_accelerator(device)
 
     # the model, its objective, and what is learned from
@@ -115,17 +119,27 @@ def train(
     begun = start.digest if start else None
     learned_from = (rated_id(rated), rated_id(others))
     asked = asdict(replace(config, batch_tokens=table.sizes.batch_tokens))
+    pace = {each: asked.pop(each) for each in PACE}
     about = content_id("train", asked, seed, name, begun, asdict(model.reading), *learned_from)
-    checkpoints = TrainCheckpoints(Path(folder), about, precision_name(model.net.autocast), accelerator)
+    checkpoints = TrainCheckpoints(Path(folder), about, pace, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
 
     for update in plan.after(state.step):
+        if state.waited >= config.patience:
+            break
         objective.train()
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * update.rate
-        loss, table = _step(objective, optimiser, accelerator, table, update, len(learn), config.clip)
-        _check_loss(loss, update, checkpoints)
+        loss, table = _gradients(objective, optimiser, accelerator, table, update, len(learn))
+        norm = accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+        due = bool(config.save_every and state.step and state.step % config.save_every == 0)
+        wrong = _not_finite(loss, norm, objective if due else None, accelerator)
+        _refuse_diverged(wrong, update.step, plan.total, checkpoints)
+        if due:
+            checkpoints.save(state, objective, optimiser)
+        optimiser.step()
+        optimiser.zero_grad()
         line = update_line(update, loss, optimiser.param_groups[0]["lr"])
         if update.epoch is not None:
             validation = validate(objective, table, hold)
@@ -133,16 +147,16 @@ def train(
             line |= epoch_line(update.epoch, validation)
         state.step = update.step
         log.write(line)
-        stop = state.waited >= config.patience
-        if config.save_every and (stop or update.step % config.save_every == 0):
-            checkpoints.save(state, objective, optimiser)
         events.log(line)
         events.progress(update.step, plan.total)
-        if stop:
-            break
 
-    # the best weights, calibrated, whole and merged
+    # the best weights, proved good as if a further update came; calibrated, whole and merged
     state.restore_best(objective)
+    further = Update(plan.total + 1, table.micro_batches(plan.epochs[-1][-1])[:1], 0.0, None)
+    loss, table = _gradients(objective, optimiser, accelerator, table, further, len(learn))
+    norm = accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+    _refuse_diverged(_not_finite(loss, norm, objective, accelerator), further.step, plan.total, checkpoints)
+    optimiser.zero_grad()
     held = validate(objective, table, hold)
     calibration = temperature(objective, table, hold)
     whole, adapters = gathered(accelerator.unwrap_model(objective), adapters, feedback, name, config, len(heads.levels))
@@ -162,38 +176,33 @@ def train(
     return Trained(made, digest, feedback.rows, held, log.lines)
 
 
-def _step(
+def _gradients(
     objective: nn.Module,
     optimiser: Optimizer,
     accelerator: Accelerator,
     table: Table,
     update: Update,
     learning_rows: int,
-    clip: float,
 ) -> tuple[float, Table]:
-    """Take one step down the mean loss of an update's feedback; return the sum of their losses in nats, and the table.
+    """Find the gradients of an update's mean loss; return the sum of its rows' losses in nats, and the table.
 
     Where memory does not suffice, the update is begun again in smaller micro-batches, in which the table returned
     reads what follows, too.
     """
     while True:
         try:
-            loss = _gradients(objective, accelerator, table, update, learning_rows)
+            loss = _add_gradients(objective, accelerator, table, update, learning_rows)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             table = _smaller(table, update, accelerator, error)
         else:
-            break
+            return loss, table
         optimiser.zero_grad()
         release()  # here, where no traceback holds what was allocated
-    accelerator.clip_grad_norm_(objective.parameters(), clip)
-    optimiser.step()
-    optimiser.zero_grad()
-    return loss, table
 
 
-def _gradients(
+def _add_gradients(
     objective: nn.Module, accelerator: Accelerator, table: Table, update: Update, learning_rows: int
 ) -> float:
     """Add up the gradients of an update's mean loss; return the sum of its losses."""
@@ -236,20 +245,49 @@ def teaches(feedback: FeedbackTable) -> bool:
     return bool(feedback.rows) and (feedback.anchors or any(choice != 2 for _, _, choice, _ in feedback.pairs()))
 
 
-def _check(feedback: FeedbackTable) -> None:
-    if not feedback.rows:
-        raise InputError("there is no feedback to learn from: every row was unused")
-    if not teaches(feedback):
-        raise InputError("every comparison is a tie, which says nothing about which output is better")
-
-
-def _check_loss(loss: float, update: Update, checkpoints: TrainCheckpoints) -> None:
-    if not isfinite(loss):
-        kept = f"; the state before it is kept in {checkpoints.place}" if checkpoints.place.is_dir() else ""
+def refuse_ties(rated: Sequence[Rated], whose: str) -> None:
+    """Raise InputError, naming whose feedback it is, for rows that are ties alone."""
+    feedback = tabulate(rated)
+    if feedback.rows and not teaches(feedback):
         raise InputError(
-            f"the loss of update {update.step} is not finite, so the training has diverged: take a lower"
-            f" learning_rate or another backbone{kept}"
+            f"{whose}: every comparison is a tie, which says nothing about which output is better: have more outputs"
+            " compared"
         )
+
+
+def _not_finite(loss: float, norm: Tensor, objective: nn.Module | None, accelerator: Accelerator) -> str | None:
+    """Say what is not finite of an update's loss, the norm of its gradient, and the weights of an objective."""
+    if not isfinite(loss):
+        return "loss"
+    if not isfinite(number(norm)):
+        return "gradient"
+    if objective is not None:
+        wrong = [(~local(each.detach()).isfinite()).any() for _, each in learning(objective)]
+        if float(accelerator.reduce(torch.stack(wrong).sum())):
+            return "weights"
+    return None
+
+
+def _refuse_diverged(wrong: str | None, step: int, total: int, checkpoints: TrainCheckpoints) -> None:
+    """Raise InputError, with what is kept and what to do, where something is not finite at an update."""
+    if wrong is None:
+        return
+    if step == 1:
+        raise InputError(
+            f"the {wrong} of update 1 is not finite, before anything is learned: take another backbone, or the dtype"
+            " float32"
+        )
+    place = f"of update {step}" if step <= total else "after the last update"
+    kept = checkpoints.diverged()
+    raise InputError(
+        f"the {wrong} {place} {'are' if wrong == 'weights' else 'is'} not finite, so the training has diverged: take a"
+        " lower learning_rate or head_rate, or another backbone; "
+        + (
+            f"the state after update {kept} is kept in {checkpoints.place}, from where it goes on at a lower rate"
+            if kept
+            else "no state from before is kept, so it begins anew"
+        )
+    )
 
 
 def _initial(

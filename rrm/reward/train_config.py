@@ -7,6 +7,9 @@ from typing import Literal
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import is_count, number
 
+PACE = ("learning_rate", "head_rate", "warmup", "weight_decay", "clip")
+"""How large the steps of a training are: what may be changed where it diverged and goes on from its last good state."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -21,7 +24,8 @@ class TrainConfig:
     8,192, on a CPU 2,048), or more where a single judgement has more: that decides how much memory is held.
     `validation` is the share of sources that are held back to stop early after `patience` epochs without gain, and to
     fit the temperature.
-    `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none.
+    `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none. One is written
+    as soon as loss and gradient of the update behind it are known to be finite.
     Raises InputError for values out of range.
     """
 

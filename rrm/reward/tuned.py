@@ -98,7 +98,8 @@ class Tuned:
         """Train, starting from this level's model of the round before, or else from the one below.
 
         Without new ratings the model of the round before stays; without any, or ties alone, the one below serves here,
-        too, as may happen in a fold of a level with few ratings.
+        too, as may happen in a fold of a level with few ratings. With nothing below, ties are learned from: that
+        outputs are alike.
 
         What was killed goes on from the workspace's folder. Raises InputError where there is nothing to learn from,
         LimitError for texts that are too long.
@@ -106,12 +107,17 @@ class Tuned:
         rows = for_fitting(ratings).rows
         if not rows:
             return shared(start.below, place)
-        earlier = start.before or start.below
-        if earlier is not None and not teaches(tabulate(rows)):
+        earlier, feedback = start.before or start.below, tabulate(rows)
+        if not teaches(feedback) and earlier is not None:
             _log.warning(
                 "%s: %d ratings tell no output from another, so an earlier model serves", place.title, len(rows)
             )
             return earlier
+        if feedback.rows and not teaches(feedback):
+            _log.warning(
+                "%s: all %d ratings that a model learns from are ties, so it tells no output from another: rate more",
+                place.title, len(rows),
+            )  # fmt: skip
         others = start.others if self.shared else ()
         first = self._own((start.below or start.before) if self.shared else (start.before or start.below))
         rated = [rated_id(rows), rated_id(others)]

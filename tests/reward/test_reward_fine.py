@@ -24,6 +24,7 @@ from rrm.reward.batches import Table
 from rrm.reward.calibrated import CalibratedModel
 from rrm.reward.cross_fit import CrossFittedModel
 from rrm.reward.dispersed import DispersedModel
+from rrm.reward.fit import balanced_folds
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.joint_model import JointModel
@@ -347,7 +348,21 @@ def test_a_fold_whose_ratings_are_ties_alone_is_served_by_the_model_below(
     folds = [_cross_fitted(model).models for model in (leaf, root)]
     assert [above is below for below, above in zip(*folds, strict=True)].count(True) == 1
     assert "tell no output from another, so an earlier model serves" in caplog.text
-    with pytest.raises(InputError, match="every comparison is a tie"):
+
+
+def test_at_the_lowest_level_a_fold_of_ties_alone_is_learned_from_as_frozen_models_do(
+    decoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    learner, rows = Joint(str(decoder), **ONE), judged(10, 1)
+    tied = [Rated(row.request, Feedback(row.request.id, "r", Comparison(None))) for row in rows]
+    fold = balanced_folds(sorted({row.request.source for row in rows}), 0, 2)
+    some = [row if fold[row.request.source] else tie for row, tie in zip(rows, tied, strict=True)]
+    model = fitted(learner, some, tmp_path / "some")
+    assert all(model.fold(row.request.source) == fold[row.request.source] for row in rows)
+    count = sum(fold[row.request.source] == 0 for row in rows)
+    assert caplog.text.count("that a model learns from are ties") == 1
+    assert f"level 0: all {count} ratings that a model learns from are ties" in caplog.text
+    with pytest.raises(InputError, match=r"level 0: every comparison is a tie, .*: have more outputs compared"):
         fitted(learner, tied, tmp_path / "none")
 
 
@@ -392,23 +407,67 @@ def test_texts_that_are_too_long_are_cut_only_where_that_is_asked_for(decoder: P
     assert fitted(Joint(str(decoder), max_length=20, long_sources="truncate", **ONE), rows, tmp_path / "cut").digest
 
 
-def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_state_before(
+def test_a_loss_that_is_no_number_stops_at_its_step_and_the_state_before_is_gone_on_from_at_another_rate(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, steps = training._step, []
+    gradients, steps = training._gradients, []
 
     def diverging(*args: Any) -> tuple[float, Table]:
-        loss, table = step(*args)
-        steps.append(loss)
-        return (loss if len(steps) < 3 else float("nan")), table
+        loss, table = gradients(*args)
+        steps.append(args[4].step)
+        return (loss if steps[-1] != 3 else float("nan")), table
 
-    monkeypatch.setattr(training, "_step", diverging)
-    learner = Tuned(str(decoder), **{**ONE, "epochs": 3})
-    with pytest.raises(
-        InputError, match=r"the loss of update 3 is not finite, .* lower learning_rate .* is kept in .*state"
-    ):
+    rows, wild = judged(8, 1), {**ONE, "epochs": 4, "learning_rate": 1e-2}
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_gradients", diverging)
+        for _ in range(2):
+            with pytest.raises(
+                InputError,
+                match=r"loss of update 3 is not finite, .* lower learning_rate .* after update 1 is kept in .*state",
+            ):
+                fitted(Tuned(str(decoder), **wild), rows, tmp_path)
+    assert steps == [1, 2, 3, 2, 3]
+    assert json.loads((tmp_path / "state" / "state.json").read_text())["step"] == 1
+    with pytest.raises(InputError, match="is the state of a training with other data"):
+        fitted(Tuned(str(decoder), **{**wild, "lora_rank": 4}), rows, tmp_path)
+    tame = {**wild, "learning_rate": 1e-3}
+    model = fitted(Tuned(str(decoder), **tame), rows, tmp_path)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == list(range(1, 9))
+    assert [line["learning_rate"] <= 1e-3 for line in log] == [False, *[True] * 7]
+    assert model.digest != fitted(Tuned(str(decoder), **tame), rows, tmp_path / "anew").digest
+
+
+@pytest.mark.parametrize(("rows", "where"), [(24, "of update 2"), (1000, "after the last update")])
+def test_what_diverges_is_refused_with_nothing_kept_and_begun_anew(
+    decoder: Path, tmp_path: Path, rows: int, where: str
+) -> None:
+    wild = {**ONE, "epochs": 1, "head_rate": 1e30, "rows_per_update": rows}
+    message = rf"the (loss|gradient) {where} is not finite, .* no state from before is kept, so it begins anew"
+    for _ in range(2):
+        with pytest.raises(InputError, match=message):
+            fitted(Tuned(str(decoder), **wild), judged(8, 1), tmp_path)
+    assert not (tmp_path / "state").exists()
+    assert fitted(Tuned(str(decoder), **{**wild, "head_rate": 1.0}), judged(8, 1), tmp_path).digest
+
+
+def test_weights_that_are_not_finite_are_neither_kept_nor_served(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of words that no text has change no loss: each is infinite from the second update on."""
+    step, steps = torch.optim.AdamW.step, []
+
+    def overflowing(self: torch.optim.AdamW, closure: None = None) -> None:
+        step(self, closure)
+        steps.append(1)
+        if len(steps) == 2:
+            words = next(each for each in self.param_groups[0]["params"] if len(each) == 128)  # one row a word
+            words.data[1] = float("inf")  # the tokenizer begins no text with it
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", overflowing)
+    learner = Tuned(str(decoder), **{**ONE, "tune": "full", "epochs": 4})
+    with pytest.raises(InputError, match=r"the weights of update 3 are not finite, .* after update 1 is kept"):
         fitted(learner, judged(8, 1), tmp_path)
-    assert json.loads((tmp_path / "state" / "state.json").read_text())["step"] == 2
 
 
 @pytest.mark.parametrize(

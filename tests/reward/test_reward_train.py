@@ -20,7 +20,7 @@ from rrm.reward.batches import Batch, Sizes, Table, updates
 from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.objective import ForwardPass, Objective
 from rrm.reward.schedule import split
-from rrm.reward.train import train
+from rrm.reward.train import refuse_ties, train
 from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
 from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder
@@ -119,23 +119,26 @@ def test_a_training_killed_at_any_step_ends_with_the_same_weights(decoder: Path,
 
 def test_another_training_s_state_is_refused(decoder: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        if done == 2:
+            raise KeyboardInterrupt
 
-    config = TrainConfig(members=1, epochs=1, save_every=1)
+    config = TrainConfig(members=1, epochs=1, save_every=1, rows_per_update=8)
     with pytest.raises(KeyboardInterrupt):
         train(judged(8, 1), str(decoder), tmp_path, config, seed=0, **EXACT, events=Events(progress=stop))
     with pytest.raises(InputError, match="state of a training with other data"):
         train(judged(8, 2), str(decoder), tmp_path, config, seed=0, **EXACT)
+    with pytest.raises(InputError, match="state of a training with other data, settings"):
+        train(judged(8, 1), str(decoder), tmp_path, replace(config, learning_rate=1e-6), seed=0, **EXACT)
 
 
 def test_a_training_does_not_go_on_in_another_precision(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(done: int, total: int) -> None:
-        if done == 1:
+        if done == 2:
             raise KeyboardInterrupt
 
-    rows, config = judged(8, 1), TrainConfig(members=1, epochs=1, save_every=1)
+    rows, config = judged(8, 1), TrainConfig(members=1, epochs=1, save_every=1, rows_per_update=8)
     monkeypatch.setattr(load, "cpu_has_bfloat16", lambda: True)
     with pytest.raises(KeyboardInterrupt):
         train(rows, str(decoder), tmp_path, config, seed=0, device="cpu", events=Events(progress=stop))
@@ -252,8 +255,8 @@ def test_what_is_read_at_once_is_as_asked_or_as_the_device_has_room() -> None:
 
 def test_nothing_to_learn_is_said_before_anything_is_trained(decoder: Path, tmp_path: Path) -> None:
     ties = [Rated(r.request, Feedback(r.request.id, "r", Comparison(None))) for r in judged(3, 1)]
-    with pytest.raises(InputError, match="tie"):
-        train(ties, str(decoder), tmp_path, QUICK, seed=0, **EXACT)
+    with pytest.raises(InputError, match="rows: every comparison is a tie"):
+        refuse_ties(ties, "rows")
     words = [Rated(r.request, Feedback(r.request.id, "r", Critique("too long"))) for r in judged(3, 1)]
     with pytest.raises(InputError, match="no feedback to learn from"):
         train(words, str(decoder), tmp_path, QUICK, seed=0, **EXACT)
@@ -335,7 +338,7 @@ class Sharding(Accelerator):  # accelerate shards on accelerators alone; this do
         return nullcontext()
 
     def clip_grad_norm_(self, parameters, most):
-        torch.nn.utils.clip_grad_norm_(list(parameters), most)
+        return torch.nn.utils.clip_grad_norm_(list(parameters), most)
 
 rrm.reward.train.make_accelerator = lambda device: Sharding(cpu=True)
 """
