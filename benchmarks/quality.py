@@ -19,7 +19,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,10 +41,9 @@ from rrm.evaluate.metrics import accuracy, calibration, cluster_interval, folded
 from rrm.evaluate.outcomes import outcome_of, pairwise
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, balanced_folds, fit
-from rrm.reward.joint_model import Reading
 from rrm.reward.train import train
-from rrm.reward.train_config import TrainConfig
 from rrm.reward.train_log import Events
+from rrm.reward.tuned import Tuned
 
 SEED = 0
 SETS = {
@@ -162,16 +161,14 @@ def _groups(rows: Rows) -> list[Group]:
 
 def joint(part: Part, sizes: Amount, folder: Path) -> np.ndarray:
     """Train a joint model and return its probabilities, [test]."""
-    config = TrainConfig(
-        tune="lora", members=8, epochs=sizes.epochs, validation=sizes.held_back, rows_per_update=16, merge=False,
-        save_every=5, batch_tokens=sizes.batch_tokens,
-    )  # fmt: skip
+    learner = Tuned(sizes.backbone, epochs=sizes.epochs, batch_tokens=sizes.batch_tokens)
+    config = replace(learner.config, validation=sizes.held_back, save_every=5)
     began = time.perf_counter()
 
     def tell(line: object) -> None:
         print(f"{time.perf_counter() - began:6.0f} s {line}", flush=True)
 
-    reading = Reading(max_length=sizes.max_length + 2)  # with what begins and ends a text
+    reading = replace(learner.reading, max_length=sizes.max_length + 8)  # with what begins, parts and ends texts
     trained = train(part.train, sizes.backbone, folder, config, SEED, reading, events=Events(log=tell))
     return _first_better([said.rewards[OVERALL] for said in trained.model.predict(_groups(part.test))])
 

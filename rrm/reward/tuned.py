@@ -34,6 +34,8 @@ _DONE, _START = "done.json", "start"
 _IN_A_RUN: dict[str, Any] = {
     "tune": "lora", "members": 8, "epochs": 2, "validation": 0.0, "rows_per_update": 16, "head_rate": 50.0,
 }  # fmt: skip
+_BETWEEN = "\n\n"
+"""What parts a decoder's output from the instruction before it, so that no token is of both."""
 _log = logging.getLogger(__name__)
 
 Fine = AdaptedModel | JointModel
@@ -72,7 +74,7 @@ class Tuned:
             raise ConfigError(f"[reward] trunk is own (a model a level) or shared (a head a level), got {trunk!r}")
         self.shared = trunk == "shared"
         self.config = _config(settings)
-        self.reading = Reading(max_length=max_length, long_sources=long_sources, pooling=pooling)
+        self.reading = Reading(_BETWEEN, max_length, long_sources, pooling)
         self.backbone, self.device, self.dtype = backbone, device, dtype
         self.processes = check_processes(processes, device)
         self._refuse_unfit()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from rrm.backbone.classifier import load_classifier
+from rrm.backbone.layout import AVERAGED
 from rrm.core.errors import ConfigError, InputError, LimitError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
@@ -572,3 +573,15 @@ def test_full_models_are_whole_checkpoints_and_start_from_the_level_below(decode
     assert set(above.seen) == {row.request.source for row in [*judged(8, 1), *judged(8, 2)]}
     elsewhere = fitted(learner, judged(8, 2), tmp_path / "moved" / "above", leaf, level=1)
     assert elsewhere.digest == above.digest
+
+
+def test_no_token_is_of_the_instruction_and_of_the_output(decoder: Path) -> None:
+    learner = Tuned(str(decoder), **QUICK)
+    view = judged(1, 1)[0].request.view
+    view = replace(view, instruction=view.instruction + ".")
+    model = JointModel(learner.trunk.net, learner.trunk.classifier, learner.reading)
+    ((whole,),) = model.windows([(view, "... and so on")])
+    tokens = learner.trunk.classifier.tokenizer
+    asked, said = (tokens(text)["input_ids"] for text in (view.prompt, "... and so on"))
+    assert (whole & ~AVERAGED).tolist() == [*asked, *said, tokens.eos_token_id]
+    assert np.flatnonzero(whole & AVERAGED).tolist() == list(range(len(asked), len(whole)))
