@@ -6,6 +6,7 @@ Headings are removed, paragraphs stay; every method is told how many chapters th
 
 import gzip
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,12 @@ def by_texttiling(novel: Novel) -> Ends:
 
 
 class Tiling(TextTilingTokenizer):  # type: ignore[misc]  # nltk has no types
-    """nltk's TextTiling with its block comparison by sparse matrices: equal scores, novels in seconds."""
+    """nltk's TextTiling with its block comparison by sparse matrices: equal scores, novels in seconds.
+
+    nltk refuses texts of over a million letters, as its own comparison would take hours for them.
+    """
+
+    MAX_TEXT_LEN = sys.maxsize
 
     def _block_comparison(self, tokseqs: Sequence[Any], token_table: Mapping[str, Any]) -> list[float]:
         """Return the cosine of the words in the `k` sequences before and after each gap, fewer at the ends."""

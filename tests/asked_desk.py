@@ -78,7 +78,7 @@ class Chosen(NamedTuple):
 def chosen(folder: Path, worth: float = 0.0) -> Iterator[Chosen]:
     """Lay the wave before raters, in the order in which it was chosen."""
     known = standing(worth)
-    values = known.order(known.requests).values
+    values = known.next_sheets(known.requests).values
     asked = [
         Asked(
             each, BY_VALUE if number >= 0 else AT_RANDOM, POOL, 1.0, values[each] if number >= 0 else 0.0, int(number)

@@ -76,7 +76,7 @@ class Reordering:
         if standing is None:
             return False
         self._take_in(standing, changes)
-        order = standing.order([each.id for each in open_], held)
+        order = standing.next_sheets([each.id for each in open_], held)
         if not order.sheets:
             return False
         stopped = standing.worth > 0 and order.gain < standing.worth

@@ -103,7 +103,7 @@ class Standing:
     def forget(self, site: Site) -> None:
         self._answers.forget(site)
 
-    def order(self, open_: Collection[str], held: Collection[str] = ()) -> Order:
+    def next_sheets(self, open_: Collection[str], held: Collection[str] = ()) -> Order:
         """Return the order of open questions (ids of requests); those of other waves are left out.
 
         What raters hold counts as asked, its answer as what is expected of it.

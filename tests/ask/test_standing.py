@@ -13,7 +13,7 @@ _view = {each.id: view for view in range(4) for each in bundle(view)}
 
 
 def ordered(known: Standing, held: tuple[str, ...] = ()) -> list[int]:
-    return [_view[each.requests[0]] for each in known.order(known.requests, held).sheets if not each.drawn]
+    return [_view[each.requests[0]] for each in known.next_sheets(known.requests, held).sheets if not each.drawn]
 
 
 def test_an_answer_puts_what_it_told_already_behind_what_is_open() -> None:
@@ -22,14 +22,14 @@ def test_an_answer_puts_what_it_told_already_behind_what_is_open() -> None:
     for each in bundle(0):
         known.learn(each.id, True)
     left = [each for each in known.requests if _view.get(each) != 0]
-    assert [_view[each.requests[0]] for each in known.order(left).sheets if not each.drawn] == [2, 1, 3]
+    assert [_view[each.requests[0]] for each in known.next_sheets(left).sheets if not each.drawn] == [2, 1, 3]
 
 
 def test_what_a_rater_holds_counts_as_asked() -> None:
     known = standing()
     held = tuple(each.id for each in bundle(0))
     left = [each for each in known.requests if each not in held]
-    order = known.order(left, held)
+    order = known.next_sheets(left, held)
     assert [_view[each.requests[0]] for each in order.sheets if not each.drawn] == [2, 1, 3]
     assert order.expected == 0.5  # what it will be answered is not known yet
     assert ordered(known) == [0, 1, 2, 3]  # and it may be given back
@@ -37,19 +37,19 @@ def test_what_a_rater_holds_counts_as_asked() -> None:
 
 def test_questions_about_one_view_stay_together() -> None:
     known = standing()
-    sheets = [set(each.requests) for each in known.order(known.requests).sheets if not each.drawn]
+    sheets = [set(each.requests) for each in known.next_sheets(known.requests).sheets if not each.drawn]
     assert sheets == [{each.id for each in bundle(view)} for view in range(4)]
 
 
 def test_what_was_drawn_at_random_comes_when_its_share_of_the_minutes_does_and_picks_nothing() -> None:
     known = standing()
-    before = known.order(known.requests)
+    before = known.next_sheets(known.requests)
     places = [at for at, each in enumerate(before.sheets) if each.drawn]
     assert places == [1, 4]  # of two in the place of the second and the last of four, in the order drawn
     assert [before.sheets[at].requests[0] for at in places] == [each.id for each in DRAWN]
     assert all(each.gain == 0 for each in before.sheets if each.drawn)
     assert known.learn(DRAWN[0].id, True) is None
-    assert known.order(known.requests) == before
+    assert known.next_sheets(known.requests) == before
 
 
 def test_an_answer_moves_belief_and_decision_as_an_exact_belief_would() -> None:
@@ -92,7 +92,7 @@ def test_questions_of_other_waves_and_what_cannot_be_told_move_nothing() -> None
     known = standing()
     assert known.learn(request(9, "label", 0).id, True) is None
     assert known.minutes(request(9, "label", 0).id) == 0 and known.minutes(DRAWN[0].id) == 1.25
-    assert known.order([request(9, "label", 0).id]).sheets == ()
+    assert known.next_sheets([request(9, "label", 0).id]).sheets == ()
 
 
 def test_a_single_question_beside_what_was_taken_is_worth_what_its_bundle_is() -> None:
@@ -108,6 +108,6 @@ def test_what_is_kept_is_read_again_and_something_else_is_refused() -> None:
     known = standing(0.25)
     known.learn(bundle(0)[0].id, True)
     again = Standing.of(known.arrays())
-    assert again.worth == 0.25 and again.order(again.requests) == known.order(known.requests)
+    assert again.worth == 0.25 and again.next_sheets(again.requests) == known.next_sheets(known.requests)
     with pytest.raises(InputError, match="not what a sampler keeps of a wave"):
         Standing.of({"scores": np.zeros(1)})
