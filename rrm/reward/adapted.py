@@ -17,11 +17,11 @@ from rrm.core.values import Group, Prediction
 from rrm.files import digest_of, durable, read_json, write_json
 from rrm.reward.adapters import DRAWN, layers_of, put_drawn, scaled_product
 from rrm.reward.joint_model import JointModel, JointNet, Known, Progress, Reading
+from rrm.reward.level_heads import HEAD, OTHERS
 
 FACTS, TENSORS = "adapted.json", "adapted.safetensors"
 MOST_KNOWN = 100_000
 """Outputs whose rewards a model remembers at most: a few dozen megabytes."""
-_HEAD, _OTHERS = "head.", "heads."
 _KEPT = ("backbone", "reading", "place", "anchor", "anchored", "seen", "ratings", "settings", "digest")
 
 
@@ -48,7 +48,7 @@ class Trunk:
             yield
 
     def _put_on(self, tensors: Mapping[str, Tensor]) -> None:
-        adapters = {name: each for name, each in tensors.items() if not name.startswith((_HEAD, _OTHERS, DRAWN))}
+        adapters = {name: each for name, each in tensors.items() if not name.startswith((HEAD, OTHERS, DRAWN))}
         layers = layers_of(self.net.model, adapters)
         for path, own in self._own.items():
             self.net.model.get_submodule(path).weight.copy_(own)
@@ -58,7 +58,7 @@ class Trunk:
             layer.weight.copy_(own + (added if isinstance(layer, nn.Linear) else added.T))  # GPT-2 keeps [in, out]
         put_drawn(self.net, tensors)
         for name, parameter in self.net.head.named_parameters():
-            parameter.copy_(tensors[_HEAD + name])
+            parameter.copy_(tensors[HEAD + name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,20 +160,3 @@ class AdaptedModel:
         if model.digest != facts["digest"]:
             raise InputError(f"{place} was changed after it was written: its digest does not match")
         return model
-
-
-def head_of(tensors: Mapping[str, Tensor], level: int) -> dict[str, Tensor]:
-    """Return the parameters of a level's head by name; of a level that has no other, those of the model's own."""
-    other = f"{_OTHERS}{level}."
-    prefix = other if f"{other}weight" in tensors else _HEAD
-    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
-
-
-def head_tensors(net: JointNet, levels: Sequence[int]) -> dict[str, Tensor]:
-    """Return the heads of a net as they are kept beside adapters: of these levels, the model's own first."""
-    prefixes = [_HEAD, *(f"{_OTHERS}{level}." for level in levels[1:])]
-    return {
-        prefix + name: part.float().cpu().clone().contiguous()
-        for name, each in net.head.named_parameters()
-        for prefix, part in zip(prefixes, each.detach().chunk(len(levels)), strict=True)
-    }

@@ -1,7 +1,8 @@
 """Joint reward models: source and output read together by one fine-tuned backbone, with a linear head per member.
 
 On disk a model is an ordinary one-label checkpoint for sequence classification, whose head is the
-mean of the members'; theirs lie beside it, and what else we know in `rrm.json`.
+mean of the members'; theirs lie beside it, with those of other levels on the same trunk, and what else we know in
+`rrm.json`.
 """
 
 import json
@@ -25,10 +26,11 @@ from rrm.core.kinds.parts import is_count
 from rrm.core.place import Place
 from rrm.core.values import OVERALL, Group, Prediction, View
 from rrm.files import digest_of, durable, read_json, renamed
+from rrm.reward.level_heads import OTHERS, head_tensors, put_heads
 from rrm.reward.model import finite, preferred
 from rrm.reward.windows import Long, Windows, check_long, flattened, pooled, source_letters, windows_of_view
 
-FORMAT = 1
+FORMAT = 2
 FACTS, HEADS = "rrm.json", "heads.safetensors"
 ROW_TOKENS = 2048
 """Tokens of small groups that a CPU reads at once when it scores."""
@@ -126,7 +128,8 @@ class JointModel:
 
     `anchor` is added to a reward to give the logit of acceptance, where labels or ratings `anchored`
     the model. Rewards are calibrated: the logistic of a difference is the probability of being
-    preferred. `seen` are the sources that it was fitted, or chosen and calibrated, on.
+    preferred. `seen` are the sources that it was fitted, or chosen and calibrated, on. Where other levels' ratings
+    taught the trunk, too, their heads are `other_heads`: `heads.<level>.weight` [members, size], maybe `.bias`.
     """
 
     net: JointNet = field(repr=False)
@@ -139,6 +142,7 @@ class JointModel:
     ratings: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     batch_tokens: int = 8192
+    other_heads: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def members(self) -> int:
@@ -297,10 +301,7 @@ class JointModel:
         place.mkdir(parents=True, exist_ok=True)
         with renamed(place) as fresh:
             self.classifier.save(fresh)
-            head = self.net.head
-            state = {"weight": head.weight, "bias": head.bias}
-            state = {name: each.detach().float().cpu().contiguous() for name, each in state.items() if each is not None}
-            save_file(state, str(fresh / HEADS))
+            save_file(head_tensors(self.net.head, [self.place.level]) | dict(self.other_heads), str(fresh / HEADS))
             facts = self.facts() | {"files": {name: _digest(fresh / name) for name in ("model.safetensors", HEADS)}}
             facts["digest"] = digest_of(facts)
             durable(fresh / FACTS, json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False).encode())
@@ -310,7 +311,7 @@ class JointModel:
     def digest(self) -> str:
         """Names the settings and every weight, 32 hexadecimal digits; reads all weights each time."""
         weights = blake2b(digest_size=16)
-        for name, value in sorted(self.net.model.state_dict().items()):
+        for name, value in sorted({**self.net.model.state_dict(), **self.other_heads}.items()):
             weights.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest_of({**self.facts(), "weights": weights.hexdigest()})
@@ -328,23 +329,20 @@ class JointModel:
         Raises InputError for a checkpoint with another number of labels or without a head, for files
         that were changed after we wrote them, and for configs that ask for code.
         """
-        from safetensors.torch import load_file
-
         place = Path(folder)
         facts = read_facts(place)
-        heads = load_file(str(place / HEADS)) if facts else None
-        members = len(heads["weight"]) if heads else 1
+        members = facts["members"] if facts else 1
         classifier = load_classifier(str(place), members, device, dtype, trained=True)
         net = JointNet(classifier)
-        if heads:
-            with torch.no_grad():
-                for name, values in heads.items():
-                    getattr(net.head, name).copy_(values)
         if not facts:
             return cls(net, classifier, Reading())
+        heads = read_heads(place)
+        put_heads(net.head, heads, [Place.parse(facts["place"]).level], members)
+        others = {name: each for name, each in heads.items() if name.startswith(OTHERS)}
         kept = {name: facts[name] for name in ("anchor", "anchored", "ratings", "settings")}
         place_ = Place.parse(facts["place"])
-        return cls(net, classifier, Reading(**facts["reading"]), place_, seen=tuple(facts["seen"]), **kept)
+        reading, seen = Reading(**facts["reading"]), tuple(facts["seen"])
+        return cls(net, classifier, reading, place_, seen=seen, other_heads=others, **kept)
 
     def fold(self, source: str) -> int | None:
         """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""
@@ -417,6 +415,14 @@ def read_facts(place: Path) -> dict[str, Any] | None:
                 f"{place / name} is missing or was changed after it was written: its digest does not match"
             )
     return facts
+
+
+def read_heads(place: Path) -> dict[str, Tensor]:
+    """Return the heads of a saved model's members, as they are named in `rrm.reward.level_heads`."""
+    from safetensors.torch import load_file
+
+    heads: dict[str, Tensor] = load_file(str(place / HEADS))
+    return heads
 
 
 def _digest(file: Path) -> str:

@@ -29,13 +29,13 @@ from rrm.core.place import Place
 from rrm.core.values import Rated
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
-from rrm.reward.adapted import AdaptedModel, Trunk, head_of, head_tensors
+from rrm.reward.adapted import AdaptedModel, Trunk
 from rrm.reward.adapters import LowRank, make_trainable
 from rrm.reward.batches import Sizes, Table
 from rrm.reward.calibrate import Calibration
 from rrm.reward.checkpoint import TrainCheckpoints
-from rrm.reward.joint_model import JointModel, JointNet, Reading, check_length, read_facts
-from rrm.reward.level_heads import LevelHeads
+from rrm.reward.joint_model import JointModel, JointNet, Reading, check_length, read_facts, read_heads
+from rrm.reward.level_heads import HEAD, OTHERS, LevelHeads, head_tensors, put_heads
 from rrm.reward.objective import Objective, learning, parameter_groups
 from rrm.reward.processes import Accelerator, gathered, local, make_accelerator, number, share_of
 from rrm.reward.schedule import Update, member_weights, schedule, split
@@ -103,11 +103,11 @@ def train(
     accelerator = make_accelerator(device)
 
     # the model, its objective, and what is learned from
-    model = _initial(name, config, len(heads.levels), seed, reading or Reading(), place, str(accelerator.device), dtype)
+    model = _initial(name, config, heads, seed, reading or Reading(), place, str(accelerator.device), dtype)
     table = _table(feedback, heads, model, config, seed, accelerator.device)
     adapters = make_trainable(model.net, config)
     if start is not None:
-        _begin_from(start, model.net, adapters, heads)
+        _begin_from(start, model.net, adapters, heads, config.members)
     scales = Scales(feedback, config.members, config.reliability, dtype=torch.float32).to(accelerator.device)
     whole = Objective(model.net, scales)
     groups = parameter_groups(whole, config)
@@ -117,10 +117,11 @@ def train(
 
     # where an earlier call was cut off
     begun = start.digest if start else None
+    backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved, or written anew
     learned_from = (rated_id(rated), rated_id(others))
     asked = asdict(replace(config, batch_tokens=table.sizes.batch_tokens))
     pace = {each: asked.pop(each) for each in PACE}
-    about = content_id("train", asked, seed, name, begun, asdict(model.reading), *learned_from)
+    about = content_id("train", asked, seed, backbone, begun, asdict(model.reading), *learned_from)
     checkpoints = TrainCheckpoints(Path(folder), about, pace, precision_name(model.net.autocast), accelerator)
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
@@ -164,7 +165,6 @@ def train(
     own = tabulate(rated)
     model = _finished(model, whole.scales, feedback, own.anchors, min(own.rows, len(learn)), calibration)
     seen = tuple(sorted({*model.seen, *(start.seen if start else ())}))
-    backbone = find_checkpoint(name).digest if Path(name).is_dir() else name  # a folder may be moved
     settings = {**model.settings, **asdict(config), "seed": seed, "backbone": backbone, "rated": list(learned_from)}
     made = _made(replace(model, seen=seen, settings=settings), adapters, name, config.merge, heads)
     digest = ""
@@ -291,37 +291,50 @@ def _refuse_diverged(wrong: str | None, step: int, total: int, checkpoints: Trai
 
 
 def _initial(
-    name: str, config: TrainConfig, heads: int, seed: int, reading: Reading, place: Place, device: str, dtype: str
+    name: str,
+    config: TrainConfig,
+    heads: LevelHeads,
+    seed: int,
+    reading: Reading,
+    place: Place,
+    device: str,
+    dtype: str,
 ) -> JointModel:
-    """Return the model to train: a backbone with new heads, or an earlier model, whose sources stay seen."""
+    """Return the model to train: a backbone with new heads, or an earlier model, whose sources stay seen.
+
+    Each member goes on from its own head; of a checkpoint made elsewhere, which has one, all members start alike.
+    """
     before = read_facts(Path(name)) if Path(name).is_dir() else None
-    classifier = load_classifier(name, heads * config.members, device, dtype, seed=seed)
+    classifier = load_classifier(name, len(heads.levels) * config.members, device, dtype, seed=seed)
     check_length(reading, classifier.positions, name)
-    return JointModel(JointNet(classifier), classifier, reading, place, seen=tuple(before["seen"]) if before else ())
+    net = JointNet(classifier)
+    if before:
+        put_heads(net.head, read_heads(Path(name)), heads.levels, config.members)
+    return JointModel(net, classifier, reading, place, seen=tuple(before["seen"]) if before else ())
 
 
-def _begin_from(start: Adapters, net: JointNet, adapters: LowRank | None, heads: LevelHeads) -> None:
+def _begin_from(start: Adapters, net: JointNet, adapters: LowRank | None, heads: LevelHeads, members: int) -> None:
     """Put adapters and heads that were learned earlier on a net; raise InputError where they do not fit."""
-    first = [head_of(start.tensors, level) for level in heads.levels]
-    state = {name: torch.cat([each[name] for each in first]) for name in first[0]}
-    if adapters is None or state["weight"].shape != net.head.weight.shape:
+    if adapters is None or len(start.tensors[f"{HEAD}weight"]) != members:
         raise InputError("a training starts from adapters of its own kind: as many members, and low-rank adapters")
     adapters.start_from(start.tensors)
-    net.head.load_state_dict(state)
+    put_heads(net.head, start.tensors, heads.levels, members)
 
 
 def _made(
     model: JointModel, adapters: LowRank | None, name: str, merge: bool, heads: LevelHeads
 ) -> JointModel | AdaptedModel:
-    """Return the model with its own heads alone; adapters are merged into it, or kept apart from their backbone."""
+    """Return the model judging by its own heads; adapters are merged into it, or kept apart from their backbone.
+
+    Heads of other levels are kept beside, for what goes on from it.
+    """
     members = model.members // len(heads.levels)
-    tensors = head_tensors(model.net, heads.levels)
+    tensors = head_tensors(model.net.head, heads.levels)
     model.net.keep_head(members)
-    if adapters is None:
-        return model
-    if merge:
-        adapters.merge()
-        return model
+    if adapters is None or merge:
+        if adapters is not None:
+            adapters.merge()
+        return replace(model, other_heads={name: each for name, each in tensors.items() if name.startswith(OTHERS)})
     tensors = {**adapters.tensors(), **tensors}
     adapters.remove()
     return AdaptedModel(model, Trunk(model.classifier, find_checkpoint(name).digest), tensors)

@@ -20,7 +20,7 @@ from rrm.core.roles import Final, Ratings, Select, Train
 from rrm.core.values import OVERALL, Comparison, Feedback, Prediction, Rated
 from rrm.reward import train as training
 from rrm.reward import tuned as tuned_room
-from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel, head_of
+from rrm.reward.adapted import FACTS, TENSORS, AdaptedModel
 from rrm.reward.batches import Table
 from rrm.reward.calibrated import CalibratedModel
 from rrm.reward.cross_fit import CrossFittedModel
@@ -29,7 +29,7 @@ from rrm.reward.fit import balanced_folds
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.joint_model import JointModel
-from rrm.reward.level_heads import by_head
+from rrm.reward.level_heads import by_head, head_of, put_heads
 from rrm.reward.tuned import Tuned
 from rrm.verify.models import check_learner
 from tests.reward.joint_problems import EXACT, judged, save_decoder, save_encoder, save_masked, save_tokenizer
@@ -305,6 +305,51 @@ def test_a_shared_trunk_goes_on_from_what_was_trained_last_until_nobody_rates_mo
     assert learner.name != Tuned(str(decoder), **ONE).name
     with pytest.raises(ConfigError, match=r"trunk is own \(a model a level\) or shared"):
         Joint(str(decoder), trunk="one")
+
+
+@pytest.mark.parametrize("trunk", ["own", "shared"])
+def test_each_member_of_a_whole_model_goes_on_from_its_own_head(decoder: Path, tmp_path: Path, trunk: str) -> None:
+    settings = {**ONE, "tune": "full", "trunk": trunk, "epochs": 2}
+    leaves, above = at(0, judged(8, 1)), at(1, judged(8, 2), contrary=True)
+    leaf = fitted(Tuned(str(decoder), **settings), leaves, tmp_path / "leaf")
+    barely = Tuned(str(decoder), **{**settings, "learning_rate": 1e-12})
+    root = fitted(barely, above, tmp_path / "root", leaf, 1, others=leaves)
+    groups = [row.request.group for row in judged(3, 3)]
+    for one, other in zip(root.predict(groups), leaf.predict(groups), strict=True):
+        assert np.ptp(one.rewards[OVERALL], axis=0).min() > 1e-3  # members do not start alike
+        np.testing.assert_allclose(one.rewards[OVERALL], other.rewards[OVERALL], atol=1e-5)
+
+
+def test_whole_models_on_a_shared_trunk_keep_the_heads_of_all_levels(decoder: Path, tmp_path: Path) -> None:
+    settings = {**ONE, "tune": "full", "trunk": "shared", "epochs": 2}
+    leaves, above = at(0, judged(8, 1)), at(1, judged(8, 2), contrary=True)
+    leaf = fitted(Tuned(str(decoder), **settings), leaves, tmp_path / "leaf")
+    learner = Tuned(str(decoder), **settings)
+    root = fitted(learner, above, tmp_path / "root", leaf, 1, others=leaves)
+    assert isinstance(leaf, JointModel) and isinstance(root, JointModel)
+    own, other = root.net.head.weight.detach(), root.other_heads["heads.0.weight"]
+    assert leaf.other_heads == {} and root.other_heads.keys() == {"heads.0.weight"}
+    assert float((own - other).abs().max()) > 1e-3  # each level has taught its own
+    root.save(tmp_path / "saved")
+    again = learner.load(tmp_path / "saved")
+    assert isinstance(again, JointModel)
+    assert again.digest == root.digest and torch.equal(again.other_heads["heads.0.weight"], other)
+    assert replace(root, other_heads={}).digest != root.digest
+    barely = Tuned(str(decoder), **{**settings, "learning_rate": 1e-12})
+    later = fitted(barely, leaves, tmp_path / "later", before=again, others=above)
+    assert isinstance(later, JointModel)
+    torch.testing.assert_close(later.net.head.weight.detach(), other, atol=1e-6, rtol=0)
+    torch.testing.assert_close(later.other_heads["heads.1.weight"], own, atol=1e-6, rtol=0)
+
+
+def test_more_members_than_there_were_heads_take_turns_and_fewer_take_means() -> None:
+    head = torch.nn.Linear(1, 6, bias=False)
+    kept = {"head.weight": torch.tensor([[1.0], [2.0]]), "heads.0.weight": torch.tensor([[3.0], [4.0]])}
+    put_heads(head, kept, (1, 0), 3)
+    assert head.weight.flatten().tolist() == [1.0, 2.0, 1.0, 3.0, 4.0, 3.0]
+    fewer = torch.nn.Linear(1, 2, bias=False)
+    put_heads(fewer, kept, (1, 0), 1)
+    assert fewer.weight.flatten().tolist() == [1.5, 3.5]
 
 
 def test_what_its_own_head_says_of_each_item() -> None:
