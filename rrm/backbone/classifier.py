@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rrm.backbone.chat import TemplateMarks, template_marks
-from rrm.backbone.decoder import share_source, without_dropout
+from rrm.backbone.decoder import check_shareable, share_source, without_dropout
 from rrm.backbone.layout import AVERAGED, Tokens
 from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve, whole
 from rrm.backbone.tokens import valid
@@ -141,24 +141,11 @@ def load_classifier(
     `seed`, and so are missing layers between trunk and head (`Classifier.drawn`). Raises InputError for a checkpoint
     with several labels, custom code, pad = eos, no fast tokenizer, or an architecture that cannot be read.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
     place, autocast = resolve(device, dtype)
     checkpoint, tokenizer = _opened(name)
-    folder = str(checkpoint.folder)
-    with quiet():
-        try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=1)
-            torch.manual_seed(seed)  # what is new, such as the head; the generator is nobody else's concern
-            model, found = AutoModelForSequenceClassification.from_pretrained(
-                folder, config=config, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
-                output_loading_info=True,
-            )  # fmt: skip
-        except Exception as error:  # a damaged file fails in as many ways as there are libraries below
-            raise _unreadable(name, error) from error
+    torch.manual_seed(seed)  # what is new, such as the head; the generator is nobody else's concern
+    model, missing = _read(checkpoint)
     head = _head(name, model)
-    missing = sorted(key for key in found["missing_keys"] if not key.startswith("base_model"))
-    whole(name, [key for key in missing if key.startswith(f"{model.base_model_prefix}.")])
     if trained and missing:
         raise InputError(f"{name!r} is no trained reward model: it has no {', '.join(missing[:3])}")
     _set_pad(model, tokenizer)
@@ -175,19 +162,45 @@ def load_classifier(
 def outline(name: str) -> Any:
     """Return a checkpoint as a classifier without weights, which is made at once: its modules, on no device.
 
-    Raises InputError as `load_classifier` does, but for what weights alone tell.
+    Of the weights the names and shapes are read, and no more. Raises InputError as `load_classifier` does, but for
+    what a large decoder alone tells (`rrm.backbone.decoder.check_shareable`).
+    """
+    checkpoint, _ = _opened(name)
+    model, _ = _read(checkpoint, device_map="meta")
+    _head(name, model)
+    if is_decoder(checkpoint):
+        check_shareable(model)
+    return model
+
+
+def _read(checkpoint: Checkpoint, **options: Any) -> tuple[Any, list[str]]:
+    """Return a checkpoint as a one-label classifier, and which weights it lacks that are drawn, such as its head's.
+
+    Raises InputError for what cannot be read, and for weights that the config does not fit or that the trunk lacks.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    checkpoint, _ = _opened(name)
-    with quiet(), torch.device("meta"):
+    folder = str(checkpoint.folder)
+    with quiet():
         try:
-            config = AutoConfig.from_pretrained(str(checkpoint.folder), trust_remote_code=False, num_labels=1)
-            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
-        except Exception as error:
-            raise _unreadable(name, error) from error
-    _head(name, model)
-    return model
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=1)
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                folder, config=config, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
+                output_loading_info=True, ignore_mismatched_sizes=True, **options,
+            )  # fmt: skip
+        except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+            raise InputError(
+                f"{checkpoint.name!r} cannot be read as a one-label classifier: {first_line(error)}"
+            ) from error
+    if found["mismatched_keys"]:
+        key, kept, made = min(found["mismatched_keys"])
+        raise InputError(
+            f"{checkpoint.name!r} does not fit its config: {key} has the shape {list(kept)}, and {list(made)} by the"
+            " config"
+        )
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith("base_model"))
+    whole(checkpoint.name, [key for key in missing if key.startswith(f"{model.base_model_prefix}.")])
+    return model, missing
 
 
 def _opened(name: str) -> tuple[Checkpoint, Any]:
@@ -201,10 +214,6 @@ def _opened(name: str) -> tuple[Checkpoint, Any]:
             " last token that is not padding, read another than is trained: give its tokenizer a pad_token of its own"
         )
     return checkpoint, tokenizer
-
-
-def _unreadable(name: str, error: Exception) -> InputError:
-    return InputError(f"{name!r} cannot be read as a one-label classifier: {first_line(error)}")
 
 
 def positions(model: Any) -> int:

@@ -1,6 +1,7 @@
 """Causal backbones over packed rows: any Hugging Face decoder, made to read a shared source once."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ from torch import Tensor, nn
 
 from rrm.backbone.attention import NAME, register
 from rrm.backbone.layout import Layout, Row, Tokens, pack, pack_outputs, pack_source, shared_length
-from rrm.backbone.load import first_line
+from rrm.backbone.load import first_line, quiet
 from rrm.core.errors import InputError
 
 _ATTENTION = ("self_attn", "attn", "attention")
 _QUERIES = ("q_proj",)
 _OUTWARD = ("o_proj", "c_proj", "out_proj", "dense")
 _TOLERANCE = 1e-4  # of the states' mean size, in float32; other programs differ by about 1e-6
+_TRIED_WEIGHTS = 500_000_000  # 2 GB while it is tried; two layers of a model of 8 billion are fewer
 _MEND = "use another, or --tune frozen"
 OUTPUTS_A_ROW = 8
 """Outputs behind a cached source that are read at once: small rows stay in a CPU's cache."""
@@ -51,6 +53,30 @@ def share_source(model: Any) -> None:
     worst = float((together - alone).abs().max() / alone.abs().mean().clamp(min=1e-6))
     if not worst < _TOLERANCE:
         raise InputError(f"{type(model).__name__} reads differently behind a shared source (by {worst:.1e}): {_MEND}")
+
+
+def check_shareable(model: Any) -> None:
+    """Raise InputError as `share_source` does, for a classifier of a decoder without weights, by its config alone.
+
+    It is tried on a small one of the same kind with random weights: a few tokens, and as many layers as there are
+    kinds of them. One of more than `_TRIED_WEIGHTS` weights even so is let pass, and tried when it is loaded.
+    """
+    config = deepcopy(model.config)
+    kinds = list(getattr(config, "layer_types", None) or ())
+    layers = max([2, *(kinds.index(kind) + 1 for kind in set(kinds))])
+    config.vocab_size, config.num_hidden_layers = min(config.vocab_size, 64), min(config.num_hidden_layers, layers)
+    config.pad_token_id = None
+    if kinds:
+        config.layer_types = kinds[:layers]
+    try:
+        with quiet(), torch.device("meta"):
+            small = type(model)(config).base_model
+    except Exception:  # a config that cannot be made smaller: the whole model is tried when it is loaded
+        return
+    if sum(each.numel() for each in small.parameters()) <= _TRIED_WEIGHTS:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            share_source(type(model)(config).base_model)
 
 
 def without_dropout(model: nn.Module) -> None:

@@ -128,6 +128,8 @@ def resolve(device: str, dtype: str) -> tuple[str, bool]:
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {device!r} here: {first_line(error)}") from error
+    if kind == "meta":
+        raise InputError("device 'meta' holds no numbers, so nothing is computed there: name another, or auto")
     if dtype != "auto":
         return place, dtype == "bfloat16"
     return place, cpu_has_bfloat16() if kind == "cpu" else kind == "cuda"

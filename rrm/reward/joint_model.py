@@ -34,6 +34,8 @@ FORMAT = 2
 FACTS, HEADS = "rrm.json", "heads.safetensors"
 ROW_TOKENS = 2048
 """Tokens of small groups that a CPU reads at once when it scores."""
+LEAST_LENGTH = 8
+"""Fewer tokens hold no source with an output beside the tokens that begin, part and end them."""
 
 Pooling = Literal["last", "mean"]
 """Which of a decoder's states a head reads: that of the last token, or the mean over the output's."""
@@ -66,8 +68,10 @@ class Reading:
         check_long(self.long_sources)
         if self.pooling not in get_args(Pooling):
             raise ConfigError(f"pooling is one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
-        if self.max_length is not None and not is_count(self.max_length):
-            raise ConfigError(f"max_length is a whole number from 1 up, or left out, got {self.max_length!r}")
+        if self.max_length is not None and (not is_count(self.max_length) or self.max_length < LEAST_LENGTH):
+            raise ConfigError(
+                f"max_length is a whole number from {LEAST_LENGTH} up, or left out, got {self.max_length!r}"
+            )
 
 
 def check_length(reading: Reading, positions: int, backbone: str) -> None:

@@ -50,12 +50,20 @@ def processes_here(device: str) -> int:
 
 
 def check_processes(count: int | None, device: str) -> int | None:
-    """Return how many processes are asked for; raise ConfigError for none, or several on one GPU."""
+    """Return how many processes are asked for; raise ConfigError for none, too many, or several on one GPU."""
     if count is not None and not is_count(count):
         raise ConfigError(f"[reward] arguments: processes is 1 or more, got {count!r}")
+    if count is not None and count > (most := _most_processes(device)):
+        raise ConfigError(f"[reward] arguments: processes is at most {most} on this machine, got {count}")
     if count is not None and count > 1 and device.startswith("cuda:"):
         raise ConfigError(f"[reward] arguments: {count} processes cannot share {device}: let device be cuda or auto")
     return count
+
+
+def _most_processes(device: str) -> int:
+    """Return how many processes make sense: one for each GPU; on a CPU a few more than its cores do no harm."""
+    on_gpus = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return max(1, torch.cuda.device_count()) if on_gpus else max(8, os.cpu_count() or 1)
 
 
 def train_in_processes(

@@ -9,6 +9,10 @@ from rrm.core.kinds.parts import is_count, number
 
 PACE = ("learning_rate", "head_rate", "warmup", "weight_decay", "clip")
 """How large the steps of a training are: what may be changed where it diverged and goes on from its last good state."""
+_MOST = {"members": 1_000, "lora_rank": 1_024, "learning_rate": 1, "head_rate": 10_000, "weight_decay": 10}
+"""Beyond these memory does not suffice, or nothing is learned."""
+_LEAST_CLIP = 1e-4
+"""Clipped further, gradients are lost beside what Adam adds to their size, 1e-8."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,13 @@ class TrainConfig:
             raise InputError(f"validation and warmup lie from 0 up to, not including, 1, but {wrong[0]}")
         if wrong := [f"{name} is {value!r}" for name, value in self._rates.items() if not _known(value) > 0]:
             raise InputError(f"learning_rate, head_rate and clip are numbers above 0, but {wrong[0]}")
-        if self.learning_rate is not None and self.learning_rate > 1:
-            raise InputError(f"learning_rate is at most 1, or nothing is learned, got {self.learning_rate!r}")
         if not _known(self.weight_decay) >= 0:
             raise InputError(f"weight_decay is a number from 0 up, got {self.weight_decay!r}")
+        for name, most in _MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise InputError(f"{name} is at most {most:,}, got {getattr(self, name)!r}")
+        if self.clip < _LEAST_CLIP:
+            raise InputError(f"clip is at least {_LEAST_CLIP}, or nothing is learned, got {self.clip!r}")
         if self.save_every != 0 and not is_count(self.save_every):
             raise InputError(f"save_every is a whole number from 0 up, got {self.save_every!r}")
         flags = {"merge": self.merge, "reliability": self.reliability, "checkpointing": self.checkpointing}

@@ -164,6 +164,7 @@ class Tuned:
 
     def _refuse_unfit(self) -> None:
         """Raise InputError for a backbone that cannot be tuned so: here, before anybody rates, and not at the fit."""
+        resolve(self.device, self.dtype)
         model = outline(self.backbone)
         check_length(self.reading, positions(model), self.backbone)
         if self.config.tune == "lora":

@@ -110,6 +110,8 @@ def test_devices_and_dtypes_that_do_not_exist_are_refused() -> None:
         resolve("cpu", "float8")
     with pytest.raises(InputError, match="no device"):
         resolve("abacus", "auto")
+    with pytest.raises(InputError, match="device 'meta' holds no numbers"):
+        resolve("meta", "auto")
 
 
 def test_asking_for_a_dtype_decides_it() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rrm.backbone.classifier import load_classifier
 from rrm.backbone.layout import AVERAGED
@@ -529,7 +530,8 @@ def test_weights_that_are_not_finite_are_neither_kept_nor_served(
         ({"members": 0}, "members, epochs, .* are at least 1"),
         ({"epochs": True}, "are at least 1, but epochs is True"),
         ({"lora_rank": 2.5}, "are at least 1, but lora_rank is 2.5"),
-        ({"max_length": 0}, "max_length is a whole number from 1 up, or left out, got 0"),
+        ({"max_length": 0}, "max_length is a whole number from 8 up, or left out, got 0"),
+        ({"max_length": 7}, "max_length is a whole number from 8 up, or left out, got 7"),
         ({"max_length": 2.5}, "max_length is a whole number, got 2.5"),
         ({"max_length": 129}, r"max_length is 129, but '.*' reads at most 128 tokens"),
         ({"batch_tokens": 0}, "batch_tokens is a whole number from 1 up, or left out, got 0"),
@@ -552,7 +554,14 @@ def test_weights_that_are_not_finite_are_neither_kept_nor_served(
             "mlp of a Qwen3ForSequenceClassification is a module Qwen3MLP, and adapters are for",
         ),
         ({"lora_modules": ("embed_tokens",)}, "is a module Embedding, and adapters are for linear layers"),
-        ({"learning_rate": 1e300}, "learning_rate is at most 1, or nothing is learned, got 1e\\+300"),
+        ({"learning_rate": 1e300}, "learning_rate is at most 1, got 1e\\+300"),
+        ({"lora_rank": 10**9}, "lora_rank is at most 1,024, got 1000000000"),
+        ({"members": 10**6}, "members is at most 1,000, got 1000000"),
+        ({"head_rate": 1e30}, "head_rate is at most 10,000, got 1e\\+30"),
+        ({"weight_decay": 1e9}, "weight_decay is at most 10, got 1000000000.0"),
+        ({"clip": 1e-30}, "clip is at least 0.0001, or nothing is learned, got 1e-30"),
+        ({"device": "meta"}, "device 'meta' holds no numbers"),
+        ({"processes": 10**6}, r"processes is at most \d+ on this machine, got 1000000"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_rated(
@@ -571,6 +580,37 @@ def test_a_backbone_that_cannot_be_tuned_is_refused_before_anything_is_rated(tmp
         Joint(str(base))
     (base / "tokenizer.json").unlink()
     with pytest.raises(InputError, match="has no tokenizer that can be read"):
+        Joint(str(base))
+
+
+def _changed_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    file = save_decoder(folder) / "model.safetensors"
+    weights = load_file(file)
+    change(weights)
+    save_file(weights, file, metadata={"format": "pt"})
+    return folder
+
+
+def test_weights_that_cannot_be_loaded_are_refused_before_anything_is_rated(tmp_path: Path) -> None:
+    base = save_decoder(tmp_path / "text")
+    (base / "model.safetensors").write_text("hello")
+    with pytest.raises(InputError, match=r"text' cannot be read as a one-label classifier: .*header"):
+        Joint(str(base))
+    name = "model.layers.0.mlp.up_proj.weight"
+    base = _changed_weights(tmp_path / "lacks", lambda weights: weights.pop(name))
+    with pytest.raises(InputError, match=f"is no whole checkpoint: it has no {name}"):
+        Joint(str(base))
+    base = _changed_weights(tmp_path / "narrow", lambda weights: weights.update({name: torch.zeros(3, 32)}))
+    with pytest.raises(InputError, match=rf"{name} has the shape \[3, 32\], and \[64, 32\] by the config"):
+        Joint(str(base))
+
+
+def test_a_decoder_that_cannot_share_a_source_is_refused_before_anything_is_rated(tmp_path: Path) -> None:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    base = save_decoder(tmp_path / "bloom")
+    BloomForCausalLM(BloomConfig(vocab_size=128, hidden_size=32, n_layer=2, n_head=4)).save_pretrained(str(base))
+    with pytest.raises(InputError, match="BloomModel brings an attention of its own and cannot share a source"):
         Joint(str(base))
 
 
