@@ -138,6 +138,7 @@ class Writer:
         for ask in asks:
             parts.append(_Part(first, ask, self.check(ask)))
             first += len(ask.seeds)
+        asked = [part for part in parts if part.ask.seeds]
 
         def write(part: Sequence[_Part]) -> list[Sample]:
             first = part[0].first
@@ -145,7 +146,7 @@ class Writer:
             made = self._sampled([each.ask for each in part], [each.prompt for each in part], later)
             return [sample for samples in made for sample in samples]
 
-        written = in_memory([parts], write, _in_two, "prompts", self._too_large)
+        written = in_memory([asked] if asked else [], write, _in_two, "prompts", self._too_large)
         found = iter([sample for _, samples in written for sample in samples])
         return [[next(found) for _ in ask.seeds] for ask in asks]
 
@@ -156,7 +157,12 @@ class Writer:
         )
 
     def check(self, ask: Ask) -> list[int]:
-        """Return the tokens of a prompt; raise LimitError where it leaves no room for what is asked."""
+        """Return the tokens of a prompt; raise LimitError where it leaves no room for what is asked.
+
+        Raises InputError for no tokens to write, and for a prompt of none to go on from.
+        """
+        if ask.max_tokens < 1:
+            raise InputError(f"{self.checkpoint.name} is asked for 1 token or more, got max_tokens = {ask.max_tokens}")
         ids = self.prompt_ids(ask.chat)
         if len(ids) + ask.max_tokens > self.positions:
             raise LimitError(
@@ -254,9 +260,15 @@ class Writer:
             ) from error
 
     def prompt_ids(self, chat: Chat) -> list[int]:
-        """Return the tokens of a chat as the model was taught to read it."""
+        """Return the tokens of a chat as the model was taught to read it; raise InputError where there are none."""
         bare = not self.tokenizer.chat_template  # a template brings its own tokens to begin with
-        return list(self.tokenizer(self.prompt(chat), add_special_tokens=bare)["input_ids"])
+        ids = list(self.tokenizer(self.prompt(chat), add_special_tokens=bare)["input_ids"])
+        if not ids:
+            raise InputError(
+                f"{self.checkpoint.name} cannot go on from an empty prompt: its tokenizer has no token that begins a"
+                " text"
+            )
+        return ids
 
     def _sample(self, tokens: list[int], log_probs: list[float], prompt_tokens: int) -> Sample:
         ended = bool(tokens) and tokens[-1] in self._ends

@@ -159,6 +159,7 @@ class JointModel:
 
     @property
     def _limit(self) -> str:
+        """The most tokens of a row, as it is called in an error; `max_length` alone can be raised."""
         most = f"max_length = {self.reading.max_length} tokens"
         return most if self.reading.max_length else f"the {self.longest} tokens that the backbone reads"
 
@@ -175,10 +176,11 @@ class JointModel:
         average = self.reading.pooling == "mean"
         ids, sources = self.classifier.encode(texts, self.reading.separator, letters, average)
         limit, how = self.longest, self.reading.long_sources
+        raisable = limit < self.classifier.positions
         long = [place for place, each in enumerate(ids) if len(each) > limit]
         if long and how == "refuse":
             longest = max(len(ids[place]) for place in long)
-            ways = [*(["raise it"] if limit < self.classifier.positions else []), "shorten them"]
+            ways = [*(["raise it"] if raisable else []), "shorten them"]
             raise LimitError(
                 f"{len(long)} of {len(ids)} outputs with their sources have more than {self._limit} (the longest"
                 f" {longest}): {', '.join(ways)}, or ask for windows or truncation (long_sources)"
@@ -193,7 +195,10 @@ class JointModel:
                 )  # fmt: skip
             except LimitError as error:
                 size = len(ids[longest]) - sources[longest][1]
-                raise LimitError(f"an output of {size} tokens ({items[longest][1][:40]!r}...) {error}") from error
+                mend = f"{'raise it or ' if raisable else ''}shorten the output"
+                raise LimitError(
+                    f"an output of {size} tokens ({items[longest][1][:40]!r}...) {error} within {self._limit}: {mend}"
+                ) from error
             for place, windows in zip(at, cut, strict=True):
                 found[place] = windows[-1:] if how == "truncate" else windows
         return found

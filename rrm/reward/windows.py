@@ -46,7 +46,7 @@ def windows_of_view(ids: Sequence[Tokens], sources: Sequence[Span], limit: int, 
         return [[each] for each in ids]
     room = limit - (longest - size)
     if room < least:
-        raise LimitError(f"leaves no room for its source within max_length = {limit}: raise it or shorten the output")
+        raise LimitError("leaves no room for its source")
     overlap = room // 8
     count = ceil((size - overlap) / (room - overlap))
     starts = np.linspace(0, size - room, count).round().astype(int)

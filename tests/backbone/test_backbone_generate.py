@@ -278,3 +278,21 @@ def test_what_cannot_write_is_refused(tiny_base: Path, tiny_bert: Path) -> None:
         writer(tiny_base).sample([Ask(CHAT, [0], 60)])
     assert writer(tiny_base).sample([]) == []
     assert writer(tiny_base).log_prob(CHAT, []).shape == (0,)
+
+
+def test_an_ask_without_seeds_has_no_samples_and_one_without_tokens_is_refused(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    assert model.sample([Ask(CHAT, [], 3)]) == [[]]
+    beside = model.sample([Ask(LONGER, [], 3), Ask(CHAT, [1, 2], 3), Ask(CHAT, [], 3)])
+    assert [len(samples) for samples in beside] == [0, 2, 0]
+    with pytest.raises(InputError, match="is asked for 1 token or more, got max_tokens = 0"):
+        model.sample([Ask(CHAT, [0], 0)])
+
+
+def test_an_empty_prompt_without_a_token_that_begins_it_is_refused(tiny_base: Path) -> None:
+    model = writer(tiny_base)
+    model.tokenizer.chat_template = None
+    model.tokenizer.backend_tokenizer.post_processor = None
+    for ask in (lambda: model.sample([Ask(Chat("", ""), [0], 3)]), lambda: model.log_prob(Chat("", ""), ["cat"])):
+        with pytest.raises(InputError, match="cannot go on from an empty prompt: its tokenizer has no token"):
+            ask()

@@ -16,7 +16,7 @@ from rrm.reward.batches import Sizes, Table
 from rrm.reward.joint_model import JointModel, Reading
 from rrm.reward.train import train
 from rrm.reward.train_config import TrainConfig
-from rrm.reward.windows import pooled, windows_of_view
+from rrm.reward.windows import Long, pooled, windows_of_view
 from tests.reward.joint_problems import EXACT, WORDS, judged, save_decoder, save_encoder
 
 WINDOWS, CUT = Reading(max_length=24, long_sources="windows"), Reading(max_length=24, long_sources="truncate")
@@ -51,7 +51,7 @@ def test_windows_are_equal_overlapping_and_hold_all_of_the_source() -> None:
     assert all(each[[0, 5, 6, 7]].tolist() == [1, 7, 8, 9] for each in first)
     assert [each[:5].tolist() for each in second] == [each[:5].tolist() for each in first]
     assert [len(each) for each in windows_of_view(ids, [(1, 11), (1, 11)], limit=14, least=1)] == [1, 1]
-    with pytest.raises(LimitError, match="leaves no room for its source within max_length = 8"):
+    with pytest.raises(LimitError, match="leaves no room for its source"):
         windows_of_view(ids, [(1, 11), (1, 11)], limit=8, least=5)
 
 
@@ -130,6 +130,16 @@ def test_an_output_that_leaves_hardly_any_room_is_refused_by_name(model: JointMo
     windowed = replace(model, reading=WINDOWS)
     with pytest.raises(LimitError, match=r"an output of \d+ tokens \(' w3 w3 .* leaves no room for its source"):
         windowed.rewards([group(long_source(), [" w3" * 21])])
+
+
+@pytest.mark.parametrize("how", ["truncate", "windows"])
+def test_only_a_max_length_that_can_be_raised_is_said_to_be(model: JointModel, how: Long) -> None:
+    long = [group(long_source(), [" w3" * (model.classifier.positions + 10)])]
+    whole = rf"leaves no room for its source within the {model.classifier.positions} tokens that the backbone reads: "
+    for most, message in ((None, f"{whole}shorten the output"), (24, r"max_length = 24 tokens: raise it or shorten")):
+        reading = Reading(max_length=most, long_sources=how)
+        with pytest.raises(LimitError, match=message):
+            replace(model, reading=reading).rewards(long)
 
 
 def test_what_only_the_source_s_start_says_is_learned_through_windows_and_not_from_its_end(tmp_path: Path) -> None:
