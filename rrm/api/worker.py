@@ -1,10 +1,12 @@
 """Where a run's work is done: the parts of a run, opened in a folder, as the worker of an engine."""
 
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Generic, cast
+from typing import Generic, NamedTuple, cast
 
 import anyio
 import numpy as np
@@ -119,24 +121,55 @@ _VITAL = frozenset(
     }
 )
 
+MODEL_BYTES = 8 * 2**30
+"""Of so many bytes models are held in memory, by the size of their files, and of a third of the machine's at most."""
+
 Progress = Callable[[int, int], None]
 
 
-class Models:
-    """The run's reward models: saved under `folder`, loaded when they are first asked."""
+class _Held(NamedTuple):
+    """A model in memory, and the bytes of its files."""
 
-    def __init__(self, parts: Parts, folder: Path) -> None:
+    model: RewardModel
+    size: int
+
+
+class Models:
+    """The run's reward models: saved under `folder`, loaded when they are asked.
+
+    In memory are those that were used last, whose files have `most_bytes` together, and always the very last one.
+    """
+
+    def __init__(self, parts: Parts, folder: Path, most_bytes: int | None = None) -> None:
         self._parts, self.folder = parts, folder
-        self._loaded: dict[str, RewardModel] = {}
+        self._most_bytes = _room_for_models() if most_bytes is None else most_bytes
+        self._held: dict[str, _Held] = {}
+        self._turn = threading.Lock()
 
     def load(self, fitted: Fitted) -> RewardModel:
         """Return a model on record; raise StoreError if its files are gone or changed."""
-        if fitted.digest not in self._loaded:
-            model = self._learner(fitted.place).load(self.folder / MODELS / fitted.path)
+        with self._turn:
+            if (held := self._held.pop(fitted.digest, None)) is not None:
+                self._held[fitted.digest] = held
+                return held.model
+            folder = self.folder / MODELS / fitted.path
+            self._make_room(size := _size_of(folder))
+            model = self._learner(fitted.place).load(folder)
             if model.digest != fitted.digest:
-                raise StoreError(f"{self.folder / MODELS / fitted.path} does not hold the model that the record names")
-            self._loaded[fitted.digest] = model
-        return self._loaded[fitted.digest]
+                raise StoreError(f"{folder} does not hold the model that the record names")
+            self._held[fitted.digest] = _Held(model, size)
+            return model
+
+    def _hold(self, digest: str, model: RewardModel, folder: Path) -> None:
+        with self._turn:
+            self._held.pop(digest, None)
+            self._make_room(size := _size_of(folder))
+            self._held[digest] = _Held(model, size)
+
+    def _make_room(self, size: int) -> None:
+        """Let go of the models that were used longest ago, until another of so many bytes fits, or none is left."""
+        while self._held and size + sum(each.size for each in self._held.values()) > self._most_bytes:
+            del self._held[next(iter(self._held))]
 
     def _learner(self, place: Place) -> RewardLearner:
         if place.subject == "claims":
@@ -238,8 +271,16 @@ class Models:
         digest = model.digest
         path = f"{job.role.name}-{job.place.subject}-{job.place.level}-{digest[-12:]}"
         model.save(self.folder / MODELS / path)
-        self._loaded[digest] = model
+        self._hold(digest, model, self.folder / MODELS / path)
         return Fitted(job.place, path, digest, len(job.rated), job.root, job.role.name, model.anchored)
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _room_for_models() -> int:
+    return min(MODEL_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3)
 
 
 @dataclass(frozen=True, eq=False)
