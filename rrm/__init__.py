@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         SetupError as SetupError,
         ShapeError as ShapeError,
         StoreError as StoreError,
+        Terminated as Terminated,
         Waiting as Waiting,
     )
     from rrm.core.graph import (
@@ -194,6 +195,7 @@ _HOMES = {
         "SetupError",
         "ShapeError",
         "StoreError",
+        "Terminated",
         "Waiting",
     ),
     "rrm.core.graph": (

@@ -22,7 +22,7 @@ from sniffio import AsyncLibraryNotFoundError, current_async_library
 
 from rrm.api.options import Event, EventWatcher, Options
 from rrm.api.runfile import RunFile, read_run_file, run_file, run_of
-from rrm.core.errors import ConfigError, InputError, Interrupted
+from rrm.core.errors import ConfigError, InputError, Interrupted, Terminated
 from rrm.core.report import Report
 
 T = TypeVar("T")
@@ -70,8 +70,8 @@ def run(
     and all other keys of a run file as keywords. The folder then holds the record (unless `store` is the
     PostgreSQL URL that a new one has), the models, `report.json` and `report.html`. `on_event` is told how far it
     is; `quiet` prints nothing; `strict` makes every note on the sources an error. Raises Waiting where people have
-    yet to answer (unless `wait`), Interrupted after Ctrl-C, InputError if the folder holds another run. Works in
-    notebooks and threads too; where an event loop is running, `await run_async(...)` does not keep it waiting.
+    yet to answer (unless `wait`), Interrupted after Ctrl-C or SIGTERM, InputError if the folder holds another run.
+    Works in notebooks and threads too; where an event loop is running, `await run_async(...)` does not keep it waiting.
     """
     asked, options = _settings(settings, parts), Options(again, wait, retry_failed, store, strict)
     return _wait_for(_running(asked, Path(out), options), quiet, on_event, again)
@@ -174,6 +174,10 @@ def _wait_for(work: Work[T], quiet: bool, on_event: Callable[[Event], None] | No
     except KeyboardInterrupt:
         stop.now()
         raise Interrupted(f"stopped; nothing recorded is lost, resume with: {again}") from None
+    except SystemExit as error:
+        if error.code != Terminated.exit_code:
+            raise
+        raise Terminated(f"terminated; nothing recorded is lost, resume with: {again}") from None
 
 
 async def _beside(work: Work[T], on_event: Callable[[Event], None] | None) -> T:

@@ -55,7 +55,12 @@ def _sums(forecast: Mapping[str, Any]) -> list[str]:
     lines = [f"{forecast['outputs']} outputs at most, {_between(minutes)} minutes of {whose}{some}"]
     if forecast["machine_minutes"] is not None:
         tokens, took = forecast["machine_tokens"], forecast["machine_minutes"]
-        lines.append(f"{tokens:,} tokens for reward models to read, about {took} minutes on this machine")
+        lines.append(
+            f"{tokens:,} tokens for reward models to read, about {took} minutes on this machine; what policies and"
+            " raters compute comes on top"
+        )
+    if forecast["flat"] is not None and not forecast["flat"]["included"]:
+        lines.append("(flat) is what the flat baseline would take; this run leaves it out")
     for name, by_part in forecast["assistants"].items():
         for part, load in by_part.items():
             lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")

@@ -2,12 +2,15 @@
 
 import io
 import json
+import logging
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,11 +33,11 @@ from rrm.cli.rewards import (
     score_rows,
 )
 from rrm.cli.station import station
-from rrm.core.errors import ConfigError, ContractError, InputError, RrmError, Waiting
+from rrm.core.errors import ConfigError, ContractError, InputError, Interrupted, RrmError, Waiting
 
 EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
-5 a model call or the budget failed · 130 interrupted (the same command resumes).
+5 a model call or the budget failed · 130 interrupted, 143 terminated (the same command resumes).
 """
 
 app = typer.Typer(
@@ -501,10 +504,12 @@ def _quietly(command: Callable[[], Any]) -> None:
         command()
     except RrmError as error:
         console.print(f"rrm: {error}", soft_wrap=True)
+        if isinstance(error, Interrupted):
+            _end(error.exit_code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         console.print("rrm: interrupted", soft_wrap=True)
-        sys.exit(130)
+        _end(130)
     except MemoryError:
         console.print("rrm: the machine has too little memory for this; try a shorter source or smaller limits")
         sys.exit(1)
@@ -515,6 +520,19 @@ def _quietly(command: Callable[[], Any]) -> None:
         name = f"{type(error).__module__}.{type(error).__qualname__}"
         console.print(f"rrm: unexpected {name}: {error}; run again with --debug to see where", soft_wrap=True)
         sys.exit(1)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit after an interruption; where a thread is still at work, at once, without what Python does at its end.
+
+    It would end such a thread in the midst of C++ code, such as torch's, which then aborts the whole process.
+    """
+    if any(each.daemon and each.name.startswith("rrm ") for each in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _print(values: dict[str, Any], as_json: bool) -> None:

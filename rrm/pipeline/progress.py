@@ -65,7 +65,7 @@ class RichProgress:
             if self._running and not self._console.is_terminal and now >= self._next_line:
                 self._next_line = now + LINE_SECONDS
                 counted = f"{self._title}: {self._done} of {self._total}{self._under_way}"
-                self._console.print(f"{counted}, after {now - self._began:.0f} s", highlight=False)
+                self._print(f"{counted}, after {now - self._began:.0f} s")
 
     def finish(self) -> None:
         with self._turn:
@@ -76,7 +76,10 @@ class RichProgress:
                 self._bar = None
         before = f" ({self._before} on record before)" if self._before else ""
         took = f"{time.monotonic() - self._began:.1f} s"
-        self._console.print(f"{self._title}: {self._done} of {self._total}{before} in {took}", highlight=False)
+        self._print(f"{self._title}: {self._done} of {self._total}{before} in {took}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)  # a file has no width
 
     def _show(self) -> None:
         with self._turn:

@@ -9,7 +9,7 @@ from rrm.core.kinds.parts import is_count, number
 
 PACE = ("learning_rate", "head_rate", "warmup", "weight_decay", "clip")
 """How large the steps of a training are: what may be changed where it diverged and goes on from its last good state."""
-_MOST = {"members": 1_000, "lora_rank": 1_024, "learning_rate": 1, "head_rate": 10_000, "weight_decay": 10}
+MOST = {"members": 1_000, "lora_rank": 1_024, "learning_rate": 1, "head_rate": 10_000, "weight_decay": 10}
 """Beyond these memory does not suffice, or nothing is learned."""
 _LEAST_CLIP = 1e-4
 """Clipped further, gradients are lost beside what Adam adds to their size, 1e-8."""
@@ -66,7 +66,7 @@ class TrainConfig:
             raise InputError(f"learning_rate, head_rate and clip are numbers above 0, but {wrong[0]}")
         if not _known(self.weight_decay) >= 0:
             raise InputError(f"weight_decay is a number from 0 up, got {self.weight_decay!r}")
-        for name, most in _MOST.items():
+        for name, most in MOST.items():
             if (getattr(self, name) or 0) > most:
                 raise InputError(f"{name} is at most {most:,}, got {getattr(self, name)!r}")
         if self.clip < _LEAST_CLIP:

@@ -47,9 +47,9 @@ class Tuned:
     """Fine-tunes one model on all ratings of a place; implements `rrm.core.protocols.RewardLearner`.
 
     With `trunk = "shared"` all levels teach one trunk, on which each has a head: a model is trained on the ratings of
-    all levels that there are so far, from the model that was trained last. Otherwise each level has a trunk of its own.
-    It starts from the level's model of the round before, or else from that of the level below, or from `backbone`:
-    "smollm", or the name or folder of a Hugging Face model. `settings` are those of
+    all levels that there are so far, from that of the level below, or else its own of the round before. Otherwise each
+    level has a trunk of its own. It starts from the level's model of the round before, or else from that of the level
+    below, or from `backbone`: "smollm", or the name or folder of a Hugging Face model. `settings` are those of
     `rrm.reward.train_config.TrainConfig`, with adapters (`tune = "lora"`), 8 members, 2 epochs, heads that learn 50
     times as fast as the trunk, and nothing held back by default. Of rows of more than `max_length` tokens
     `long_sources` says what is done (`rrm.reward.joint_model.Reading`): "refuse", "truncate" or "windows". A decoder's

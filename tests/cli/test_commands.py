@@ -25,6 +25,7 @@ from rrm.core.errors import ConfigError, InputError, Waiting
 from rrm.core.values import Choice, Feedback, Fitted, Improvement, Label, Output, Request, Scored
 from rrm.store.record import open_store
 from tests.scenarios import OTHER_RATER, SMALL
+from tests.toys import TOYS
 
 
 def toml(table: dict[str, Any]) -> str:
@@ -573,3 +574,41 @@ def test_one_way_of_optimising_is_printed_kept_and_told_as_json(folder: Path, tm
     refused = command(*asked, "--set", "q=0.4").exception
     assert isinstance(refused, InputError) and "set q to at least 0.4966" in str(refused)
     assert command("optimize", str(folder), "--kl-budget", "1").exit_code == 2
+
+
+_MULTIPLYING = """
+import sys
+
+import torch
+
+from rrm.cli.main import main
+from rrm.pipeline import driver
+from tests.toys import Lengths
+
+def multiply(*_: object) -> None:
+    print("fitting", flush=True)
+    matrix = torch.eye(200)
+    while True:
+        matrix = matrix @ matrix
+
+driver.DRAIN_SECONDS = 0.2
+Lengths.fit = multiply
+sys.argv = ["rrm", "run", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_during_a_fit_ends_the_command_with_how_to_go_on(tmp_path: Path, number: int, code: int) -> None:
+    arguments = [str(tmp_path / "run.toml"), "--out", str(tmp_path / "run")]
+    (tmp_path / "run.toml").write_text(toml({**TOYS, "reward": {"plugin": "tests.toys:Lengths"}}))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", _MULTIPLYING, *arguments], stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "fitting\n"
+        process.send_signal(number)
+        said = process.stderr.read()
+    assert process.returncode == code, said
+    assert said.splitlines()[-1].endswith(f"nothing recorded is lost, resume with: rrm run {' '.join(arguments)}")

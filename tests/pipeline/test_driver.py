@@ -907,6 +907,18 @@ def test_away_from_a_terminal_a_stage_is_one_line() -> None:
     assert second.startswith("rate · level 1: 5 of 5 (2 on record before) in ")
 
 
+def test_away_from_a_terminal_no_line_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.pipeline.progress.LINE_SECONDS", 0.0)
+    written = io.StringIO()
+    progress = RichProgress(Console(file=written, width=40))
+    progress.start("fit · round 1, level 0, role select", 1, 0)
+    progress.within(7, 10)
+    progress.finish()
+    first, second = written.getvalue().splitlines()
+    assert first.startswith("fit · round 1, level 0, role select: 0 of 1, 70% of the one under way, after ")
+    assert second.startswith("fit · round 1, level 0, role select: 0 of 1 in ")
+
+
 def test_on_a_terminal_a_stage_that_takes_its_time_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rrm.pipeline.progress.SHOW_AFTER_SECONDS", 0.0)
     written = io.StringIO()
