@@ -114,7 +114,10 @@ def demo(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Run the main job on generated books whose true quality is known: no key, no network, about a minute."""
+    """Run the main job on generated books whose true quality is known: no key, no network.
+
+    Frozen models take about a minute, fine-tuned ones several, even `--backbone tiny`; fewer `--books` take less.
+    """
     from rrm.api import front as runs
 
     directory = out or Path(f"runs/demo-{seed}")
