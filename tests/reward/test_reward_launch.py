@@ -108,7 +108,7 @@ def test_a_fit_that_is_stopped_ends_its_processes_and_goes_on_from_its_checkpoin
     assert not alive(tmp_path)
     told: list[int] = []
     again = fitted(learner, rows, Workspace(tmp_path / "cut", lambda done, total: told.append(done)))
-    assert told[0] > 2
+    assert told[0] >= 2  # the state after the first update was written before the second step was taken
     np.testing.assert_allclose(losses(tmp_path / "cut"), losses(tmp_path / "whole"), atol=1e-6)
     assert again.ratings == whole.ratings
 
