@@ -619,6 +619,6 @@ def test_numbers_of_numpy_are_plain_ones_on_record() -> None:
     assert type(Label(np.bool_(True)).good) is bool  # type: ignore[arg-type]
     assert type(Comparison(np.int64(1)).better) is int  # type: ignore[arg-type]
     assert type(Rating(np.float64(3.5)).value) is float  # type: ignore[arg-type]
-    ranked = Ranking(tuple(np.argsort([2, 1, 3])))
-    assert [type(place) for (places,) in [vars(ranked).values()] for place in places] == [int, int, int]
+    ranked = Ranking(tuple(np.argsort([2, 1, 3])), tuple(np.array([0])))
+    assert [type(place) for place in (*ranked.best_first, *ranked.tied)] == [int, int, int, int]
     assert Feedback("request", "rater", Label(np.bool_(True))).id  # type: ignore[arg-type]

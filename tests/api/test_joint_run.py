@@ -41,6 +41,7 @@ def test_every_level_has_a_fine_tuned_model_of_its_own_that_held_its_sources_out
     assert not (tmp_path / "work").exists()  # what fits could have gone on from
 
 
+@pytest.mark.slow
 def test_levels_that_share_a_trunk_hold_the_same_sources_out_in_both_rounds(tmp_path: Path) -> None:
     report = rrm.run(small(rounds=2, trunk="shared"), tmp_path, quiet=True)
     loaded = rrm.load(tmp_path)
