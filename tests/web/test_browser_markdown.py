@@ -46,9 +46,16 @@ DRAWN = {
     "```python\nif a < b:\n    *x*\n```\nend": (
         '<pre tabindex="0" dir="ltr" data-language="python"><code>if a &lt; b:\n    *x*</code></pre><p>end</p>'
     ),
+    "```a`b\n``` js x": '<p>```a`b</p><pre tabindex="0" dir="ltr" data-language="js"><code></code></pre>',
     "~~~\nnever\n\nclosed": '<pre tabindex="0" dir="ltr"><code>never\n\nclosed</code></pre>',
 }
 LONG_ONES = [mark * 4_000 for mark in ("*a ", "**a", "`a``b", "> ", "- ", "_a_", "# \n", "\\*", "  - a\n", "***")]
+LONG_ONES += [
+    "```" + "a" * 400_000 + "`",
+    "`" * 400_000 + "a`",
+    "```" + " " * 400_000 + "`",
+    "` " + "a" * 400_000 + "`",
+]
 LISTED = "## Plot\n\n- a *mill* burns\n- **nobody** comes\n\n```\nx = " + "1 + " * 80 + "1\n```"
 
 

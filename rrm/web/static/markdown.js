@@ -5,7 +5,7 @@
 import { el } from "./common.js";
 
 const DEEPEST = 6; // blocks inside blocks
-const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*$/u;
+const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))(?![^`]*`)[ \t]*(\S*)/u;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(\S.*)$/u;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/u;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])([ \t]+)(?=\S)/u;
@@ -207,4 +207,4 @@ function closing(text, from, length) {
 
 /** Code as it is meant: the spaces that part it from backticks are no part of it.
  *  @param {string} code */
-const trimmed = (code) => (/^ .*\S.* $/su.test(code) ? code.slice(1, -1) : code);
+const trimmed = (code) => (code.startsWith(" ") && code.endsWith(" ") && code.trim() ? code.slice(1, -1) : code);
