@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
-from rrm.interchange.messages import Message, Render, calls, messages_of, plain, same, shared, words
+from rrm.interchange.messages import Message, Render, calls, messages_of, plain, present_in, same, shared, words
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row
 from rrm.interchange.tables import chat_in
@@ -212,7 +212,7 @@ def _replies(row: Row) -> dict[tuple[str, int | None], Told]:
         if chat is not None:
             found[column, None] = chat
         elif isinstance(value, list) and value:
-            found |= {(column, place): _told(each, f"{column}[{place}]") for place, each in enumerate(value)}
+            found |= {(column, place): _told(each, _named(column, place)) for place, each in _placed(value)}
         elif value is not None:
             found[column, None] = _told(value, column)
     return found
@@ -254,8 +254,13 @@ def _list_of_texts(told: Any) -> list[str] | None:
 def _listed(completions: Any) -> dict[tuple[str, int | None], Told]:
     if not isinstance(completions, list):
         return {}
-    told = {("completions", place): _reply_of(each) for place, each in enumerate(completions)}
+    told = {("completions", place): _reply_of(each) for place, each in _placed(completions)}
     return {key: _told(value, _named(*key)) for key, value in told.items()}
+
+
+def _placed(told: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return what a list holds with its places, without the nulls that pad it."""
+    return [(place, each) for place, each in enumerate(told) if each is not None]
 
 
 def _reply_of(told: Any) -> Any:
@@ -290,7 +295,7 @@ def _filled(row: Row, prompt: Told | None, replies: Mapping[tuple[str, int | Non
         else:
             listed.setdefault(column, []).append(text)
     for column, texts in listed.items():
-        known[column] = [_refilled(each, text) for each, text in zip(row[column], texts, strict=True)]
+        known[column] = [_refilled(each, text) for each, text in zip(present_in(row[column]), texts, strict=True)]
     return known
 
 

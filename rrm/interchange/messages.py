@@ -31,6 +31,11 @@ _ROLES |= {role: role for role in ("user", "assistant", "system", "tool")}  # in
 _WORDS_OF_PART = ("text", "refusal")
 
 
+def present_in(told: Sequence[Any]) -> list[Any]:
+    """Return what a list holds without its nulls, with which tables pad lists to one length."""
+    return [each for each in told if each is not None]
+
+
 def messages_of(value: Any, column: str) -> list[Message] | None:
     """Return the messages that a value is (one object is one message), None if it is no chat.
 
@@ -40,6 +45,7 @@ def messages_of(value: Any, column: str) -> list[Message] | None:
         if not isinstance(value, Mapping):
             return None
         value = [value]
+    value = present_in(value)
     named = False
     for each in value:
         if type(each) is not dict and not isinstance(each, Mapping):  # the second takes five times as long
@@ -111,7 +117,7 @@ def _content(told: Any, column: str) -> str:
         return ""
     if not isinstance(told, list):
         raise InputError(f"column {column!r}: a message's content must be a text, got {brief(told)}")
-    return "\n".join(_part(each, column) for each in told)
+    return "\n".join(_part(each, column) for each in present_in(told))
 
 
 def _part(told: Any, column: str) -> str:

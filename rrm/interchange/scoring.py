@@ -7,8 +7,9 @@
     candidate | completion | summary | response | output           one text           -> a number
     request, feedback                                              our own record     -> a list
 
-Texts stand beside the `source`, with the `prompt` as its instruction, or beside the `prompt` (or
-`context`) alone, just as `preferences.py` reads judgements about them.
+Nulls at the end of a list, with which tables pad it, are absent. Texts stand beside the `source`, with the
+`prompt` as its instruction, or beside the `prompt` (or `context`) alone, just as `preferences.py` reads judgements
+about them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from rrm.interchange.columns import name, place_of_others, text
 from rrm.interchange.dialogue import How, dialogue
 from rrm.interchange.export import record
 from rrm.interchange.joins import PROMPT, SOURCE
-from rrm.interchange.messages import Render
+from rrm.interchange.messages import Render, present_in
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row, located, present
 from rrm.interchange.survey import Survey
@@ -69,6 +70,7 @@ def unscored(row: Row, where: str, render: Render | None = None, known: Survey |
         if "request" in row and "feedback" in row:
             return Unscored((record(row).request.group,))
         row = known.read(row) if known else present(row)
+        _refuse_gaps(row)
         said = dialogue(row, known.texts_repeat_prompts if known else False)
         told = said.texts(row, render)
         if "completions" in told:
@@ -81,6 +83,16 @@ def unscored(row: Row, where: str, render: Render | None = None, known: Survey |
         raise InputError(located(where, error)) from error
 
 
+def _refuse_gaps(row: Row) -> None:
+    """Refuse a list with a null before a text: scores go back by places. Nulls at its end are absent."""
+    for column in (*output_columns(row), "completions"):
+        told = row.get(column)
+        if isinstance(told, list) and None in told and any(each is not None for each in told[told.index(None) :]):
+            raise InputError(
+                f"column {column!r} has a null before a text: leave it out, so that scores keep their places"
+            )
+
+
 def _by_column(row: Row, how: How) -> Unscored:
     columns = output_columns(row)
     if not columns:
@@ -89,8 +101,8 @@ def _by_column(row: Row, how: How) -> Unscored:
     for column in columns:
         told = row.get(column)
         listed = {f"{column}[{place}]": each for place, each in enumerate(told)} if isinstance(told, list) else None
-        if listed is not None and not listed:
-            raise InputError(f"column {column!r} is an empty list")
+        if listed is not None and not any(each is not None for each in listed.values()):
+            raise InputError(f"column {column!r} is a list without a text")
         texts += [text(row, column)] if listed is None else [text(listed, each) for each in listed]
         counts.append(None if listed is None else len(listed))
     group = _group(row, _view(row), texts)
@@ -108,10 +120,11 @@ def _steps(row: Row) -> tuple[Group, ...]:
 
 
 def _listed(completions: object) -> list[str]:
-    if not isinstance(completions, list) or not completions:
+    if not isinstance(completions, list) or not present_in(completions):
         raise InputError("completions must be a list of one text or more")
     named = [
-        each if isinstance(each, Mapping) and "completion" in each else {"completion": each} for each in completions
+        each if isinstance(each, Mapping) and "completion" in each else {"completion": each}
+        for each in present_in(completions)
     ]
     return [text(each, "completion") for each in named]
 

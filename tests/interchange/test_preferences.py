@@ -410,3 +410,35 @@ def test_squality_ratings_are_read_per_annotator():
     rated = recorded.rated()
     assert len(rated) == 405  # as the data's README says
     assert all(isinstance(each.feedback.answer, Rating) and each.feedback.answer.points == 101 for each in rated)
+
+
+ASKED = [{"role": "user", "content": "Say."}]
+
+
+def said(*parts: str | None) -> list[dict[str, object] | None]:
+    return [{"role": "assistant", "content": [part and {"type": "text", "text": part} for part in parts]}, None]
+
+
+RANKS = [{"rank": 0, "completion": "One."}, {"rank": 1, "completion": "Two."}]
+
+
+@pytest.mark.parametrize(
+    ("row", "texts"),
+    [
+        ({"chosen": ["One."], "rejected": ["Two.", "Three.", None]}, [{"One.", "Two."}, {"One.", "Three."}]),
+        ({"chosen": [None, "One."], "rejected": [None, None, "Two."]}, [{"One.", "Two."}]),
+        ({"prompt": [*ASKED, None], "chosen": said("One.", None), "rejected": said("Two.")}, [{"One.", "Two."}]),
+        ({"completions": [*RANKS, None]}, [{"One.", "Two."}]),
+        ({"completions": ["One.", "Two.", None], "labels": [True, False, None]}, [{"One."}, {"Two."}]),
+    ],
+)
+def test_nulls_that_pad_lists_are_absent(row, texts):
+    rated = RecordedPreferences([{"prompt": "Say.", **row}], 0).rated()
+    assert [{shown.text for shown in each.request.shown} for each in rated] == texts
+
+
+def test_a_list_of_nulls_alone_is_no_list_of_texts():
+    with pytest.raises(InputError, match="'rejected' is a list without a text"):
+        RecordedPreferences([{"prompt": "Say.", "chosen": ["One."], "rejected": [None, None]}], 0).rated()
+    with pytest.raises(InputError, match="a label for every step"):
+        RecordedPreferences([{"prompt": "Say.", "completions": [None], "labels": [None]}], 0).rated()

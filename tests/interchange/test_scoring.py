@@ -39,6 +39,17 @@ def test_a_list_has_a_list_in_its_order() -> None:
     assert unscored({"completions": ["One."]}, "rows").shaped([1.0]) == [1.0]
 
 
+def test_nulls_that_pad_a_list_are_absent() -> None:
+    found = unscored({"prompt": "Say.", "chosen": ["One."], "rejected": ["Two.", "Three.", None]}, "rows")
+    assert found.groups[0].outputs == ("One.", "Two.", "Three.")
+    assert found.shaped([1.0, 2.0, 3.0]) == {"chosen": [1.0], "rejected": [2.0, 3.0]}
+    assert unscored({"completions": ["One.", None]}, "rows").shaped([1.0]) == [1.0]
+    padded = {"prompt": "Say.", "completions": ["One.", "Two.", None], "labels": [True, False, None]}
+    assert [each.outputs for each in unscored(padded, "rows").groups] == [("One.",), ("Two.",)]
+    with pytest.raises(InputError, match="'rejected' has a null before a text"):
+        unscored({"prompt": "Say.", "chosen": ["One."], "rejected": [None, "Three."]}, "rows")
+
+
 def test_steps_with_labels_stand_behind_the_steps_before_them() -> None:
     found = unscored({"prompt": "Say.", "completions": ["One.", "Two.", "Three."], "labels": [True] * 3}, "rows")
     assert [each.outputs for each in found.groups] == [("One.",), ("Two.",), ("Three.",)]
@@ -109,10 +120,8 @@ def test_our_own_records_are_scored_as_they_were_shown(tmp_path: Any) -> None:
         ({"prompt": "Say.", "completion": 3}, "column 'completion' must be a text or chat messages, got 3"),
         ({"prompt": "", "completion": "One."}, "column 'prompt' is empty"),
         ({"prompt": "Say.", "completions": []}, "completions must be a list of one text or more"),
-        (
-            {"prompt": "Say.", "completions": ["One.", None]},
-            r"column 'completions\[1\]' must be a text or chat messages, got None",
-        ),
+        ({"prompt": "Say.", "completions": [None, "One."]}, "column 'completions' has a null before a text"),
+        ({"prompt": "Say.", "completions": [None]}, "completions must be a list of one text or more"),
         ({"prompt": "Say.", "completion": "One.", "source_id": [1]}, "'source_id' must be a name or a number"),
     ],
 )

@@ -13,6 +13,7 @@ from rrm.core.kinds.parts import brief, number
 from rrm.core.values import Comparison
 from rrm.interchange.columns import text, whole
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
+from rrm.interchange.messages import present_in
 from rrm.interchange.rows import Row
 
 
@@ -40,8 +41,8 @@ def _texts(row: Row, column: str) -> list[str]:
     value = row[column]
     if not isinstance(value, list):
         return [text(row, column)]
-    if not value:
-        raise InputError(f"column {column!r} is an empty list")
+    if not present_in(value):
+        raise InputError(f"column {column!r} is a list without a text")
     named = {f"{column}[{place}]": each for place, each in enumerate(value)}
     return list(dict.fromkeys(text(named, each) for each in named))
 

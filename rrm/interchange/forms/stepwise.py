@@ -10,12 +10,17 @@ from rrm.interchange.rows import Row
 
 
 def stepwise(row: Row, legend: Legend) -> list[Judged]:
-    """Read a label for every step; the steps before it, one a line, are its context."""
+    """Read a label for every step; the steps before it, one a line, are its context.
+
+    Where step and label are both null, both are absent.
+    """
     steps, labels = row["completions"], row["labels"]
-    if not is_list(steps) or not is_list(labels) or len(steps) != len(labels) or not len(steps):
+    equally_long = is_list(steps) and is_list(labels) and len(steps) == len(labels)
+    both = [pair for pair in zip(steps, labels, strict=True) if pair != (None, None)] if equally_long else []
+    if not both:
         raise InputError("completions and labels must be lists of one length, a label for every step")
-    texts = [text({f"completions[{place}]": step}, f"completions[{place}]") for place, step in enumerate(steps)]
+    texts = [text({f"completions[{place}]": step}, f"completions[{place}]") for place, (step, _) in enumerate(both)]
     return [
-        Judged((each,), label_of(labels[place], f"labels[{place}]"), "\n".join(texts[:place]))
-        for place, each in enumerate(texts)
+        Judged((texts[place],), label_of(label, f"labels[{place}]"), "\n".join(texts[:place]))
+        for place, (_, label) in enumerate(both)
     ]
