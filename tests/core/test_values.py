@@ -269,3 +269,11 @@ def test_what_stands_on_record_is_told_apart_by_round_role_level_and_basis() -> 
     assert made.id != replace(made, level=2).id != replace(made, place=Place(0, "answer", 2)).id
     choice = Choice(place, "new", "old", 0.1, 9, chosen=True)
     assert choice.id != replace(choice, gain=-0.1).id
+
+
+@pytest.mark.parametrize("best_first", [(), (0, 1.0), (0, True), (False, 1)])
+def test_a_ranking_names_whole_places(best_first):
+    with pytest.raises(InputError, match="names one place or more, whole numbers from 0"):
+        Ranking(best_first)
+    with pytest.raises(InputError, match="whole numbers from 0"):
+        Ranking((0, 1), (True,))

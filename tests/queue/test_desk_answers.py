@@ -81,7 +81,6 @@ def test_an_answer_that_fits_is_kept_as_it_was_given(either_desk: SqlDesk, kind:
         ("comparison", Comparison(0, float("nan"))),
         ("comparison", Label(True)),
         ("comparison", Comparison(True)),
-        ("ranking", Ranking(())),
         ("ranking", Ranking((0, 3))),
         ("rating", Rating(3, 5)),
         ("label", Comparison(0)),

@@ -31,6 +31,10 @@ class Ranking(Answer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not is_places([*self.best_first, *self.tied]) or not self.best_first:
+            raise InputError(
+                f"a ranking names one place or more, whole numbers from 0, got {self.best_first} and tied {self.tied}"
+            )
         if len(set(self.best_first)) != len(self.best_first) or min(self.best_first, default=0) < 0:
             raise InputError(f"a ranking names different positions from 0 up, got {self.best_first}")
         if len(set(self.tied)) != len(self.tied) or not set(self.tied) <= set(self.best_first[1:]):
