@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from rrm.backbone.alone import alone
 from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import check_shareable, share_source, without_dropout
 from rrm.backbone.layout import AVERAGED, Tokens
@@ -173,6 +174,7 @@ def outline(name: str) -> Any:
     return model
 
 
+@alone
 def _read(checkpoint: Checkpoint, **options: Any) -> tuple[Any, list[str]]:
     """Return a checkpoint as a one-label classifier, and which weights it lacks that are drawn, such as its head's.
 
@@ -273,6 +275,7 @@ def _one_label(name: str, folder: Path) -> None:
         )
 
 
+@alone
 def _tokenizer(name: str, folder: str) -> Any:
     from transformers import AutoTokenizer
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rrm.backbone.alone import alone
 from rrm.backbone.chat import takes_system
 from rrm.backbone.load import (
     Checkpoint,
@@ -351,6 +352,7 @@ def _without_habits(config: Any) -> Any:
     return GenerationConfig(**tokens, use_cache=True)
 
 
+@alone
 def load_writer(
     name: str, device: str = "auto", dtype: str = "auto", temperature: float = 1.0, four_bit: bool = False
 ) -> Writer:

@@ -9,6 +9,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
+from rrm.backbone.alone import alone
 from rrm.backbone.hub import model_folder
 from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
@@ -70,6 +71,7 @@ def find_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(name, folder, sizes[0])
 
 
+@alone
 def is_decoder(checkpoint: Checkpoint) -> bool:
     """Say whether a checkpoint is a causal model, which reads a text from one end; an encoder is none."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig
@@ -81,6 +83,7 @@ def is_decoder(checkpoint: Checkpoint) -> bool:
     return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and type(config) not in MODEL_FOR_MASKED_LM_MAPPING
 
 
+@alone
 def load_backbone(checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> Backbone:
     """Load the trunk (no head) of an encoder or a causal model; InputError if it cannot be read."""
     import torch

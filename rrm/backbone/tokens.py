@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rrm.backbone.alone import alone
 from rrm.backbone.hub import model_folder
 from rrm.backbone.offline import OFFLINE, is_offline
 from rrm.core.errors import InputError
@@ -41,6 +42,7 @@ class HuggingFaceTokenizer:
 
 
 @lru_cache(maxsize=8)
+@alone
 def load_tokenizer(name: str = "minilm") -> HuggingFaceTokenizer:
     """Load `minilm`, `smollm`, a tokenizer.json, or a Hugging Face name or folder.
 
