@@ -113,7 +113,7 @@ class _Asked(NamedTuple):
     lease: str
     submissions: Sequence[Submission]
     key: str
-    draft: str
+    drafts: Sequence[dict[str, Any]]  # the same, as a draft has them
 
 
 class _Kept(NamedTuple):
@@ -138,8 +138,9 @@ class Answers(Claims):
         AccessError for somebody who was paused in the meantime.
         """
         key = checked_key(key)
-        draft = draft_json(_as_draft([(each.answer, each.confidence, each.detail) for each in submissions]))
-        taken = self._do_together(self._take, _Asked(person, lease, submissions, key, draft))
+        drafts = [_drafted(each.shown, each.answer, each.confidence, each.detail) for each in submissions]
+        draft_json({"answers": drafts})  # which raises for what cannot be kept
+        taken = self._do_together(self._take, _Asked(person, lease, submissions, key, drafts))
         if isinstance(taken, _Kept):
             raise taken.why
         return taken
@@ -162,7 +163,7 @@ class Answers(Claims):
                 check_same(rows[0].lease, each.lease)
                 taken[each.lease] = list(map(as_annotation, rows))
             elif why := _late(connection, leases[each.lease], each, now) or out.get(each.person):
-                put_draft(connection, leases[each.lease][0], each.draft, now)
+                _put_drafts(connection, leases[each.lease], each.drafts, now)
                 taken[each.lease] = _Kept(why)
             else:
                 fit.append((each, leases[each.lease]))
@@ -236,10 +237,10 @@ class Answers(Claims):
         its sheet, those, if they are the last; if they were taken back just before, as by a request whose reply was
         lost, the lease that this made is returned again.
 
-        What was taken back is the new lease's draft, as {"answer": ..., "confidence": ..., "detail": ...}, of several
-        questions as {"answers": [such objects]}, places as shown. What the person holds goes back, its draft is
-        kept. Practice cannot be undone: its result was told. ConflictError if there is nothing to take back, or
-        another answer is the last.
+        What was taken back is the new lease's draft: {"answers": [{"item": ..., "shown": ..., "answer": ...,
+        "confidence": ..., "detail": ...}, ...]}, one a question, places as shown. `item` says of which question: the
+        new lease may have fewer. What the person holds goes back, its draft is kept. Practice cannot be undone: its
+        result was told. ConflictError if there is nothing to take back, or another answer is the last.
         """
 
         def take_back(connection: Connection) -> tuple[Lease, bool]:
@@ -264,8 +265,7 @@ class Answers(Claims):
             old = [row for row in own_lease(connection, person, lease) if row.id in back]
             end_questions(connection, list(back), "undone")
             recount(connection, {each.item: -1 for each in back.values() if each.purpose == "work"}, turn.now)
-            content = draft_json(_as_draft([_as_it_was(back[row.id]) for row in old]))
-            put_draft(connection, old[0], content, turn.now)
+            _put_drafts(connection, old, [_as_it_was(back[row.id]) for row in old], turn.now)
             again = self._lease_again(connection, old)
             record_audit(connection, turn.now, person, "undo", last.item, last.id, again.id, turn.guideline)
             return again, held.id is not None
@@ -422,17 +422,24 @@ def _undoable(connection: Connection, person: str, most: int) -> tuple[int, str 
     return len(ids), ids[0] if ids else None
 
 
-def _as_draft(given: Sequence[tuple[Answer, float | None, Any]]) -> dict[str, Any]:
-    """Return answers, places as shown, as a page's draft: one alone, or those of a sheet."""
-    drafts = [
-        {"answer": {"kind": answer.kind, **asdict(answer)}, "confidence": confidence, "detail": dict(detail)}
-        for answer, confidence, detail in given
-    ]
-    return drafts[0] if len(drafts) == 1 else {"answers": drafts}
+def _drafted(shown: str, answer: Answer, confidence: float | None, detail: Any) -> dict[str, Any]:
+    """Return an answer, places as shown, as a page's draft has it; `shown` is the hash of what its rater saw."""
+    told = {"kind": answer.kind, **asdict(answer)}
+    return {"shown": shown, "answer": told, "confidence": confidence, "detail": dict(detail)}
 
 
-def _as_it_was(annotation: Annotation) -> tuple[Answer, float | None, Any]:
-    return as_shown(annotation.answer, annotation.order), annotation.confidence, annotation.detail
+def _as_it_was(annotation: Annotation) -> dict[str, Any]:
+    answer = as_shown(annotation.answer, annotation.order)
+    return _drafted(annotation.shown, answer, annotation.confidence, annotation.detail)
+
+
+def _put_drafts(connection: Connection, rows: Sequence[Any], drafts: Sequence[dict[str, Any]], now: float) -> None:
+    """Keep answers to the questions of a lease, in its order, as the draft of its sheet.
+
+    Each is kept with its item, as questions of the sheet may be gone, or taken by others, when it comes back.
+    """
+    answers = [{"item": row.item, **draft} for row, draft in zip(rows, drafts, strict=False)]
+    put_draft(connection, rows[0], draft_json({"answers": answers}), now)
 
 
 def _late_words(connection: Connection, item: Any) -> str:

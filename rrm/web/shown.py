@@ -26,6 +26,7 @@ def lease_json(lease: Lease, now: float, wider: bool) -> dict[str, Any]:
         ],
         "questions": [
             {
+                "item": each.request.id,
                 **question_json(each.request),
                 "outputs": list(range(len(lease.outputs)))
                 if len(lease.questions) == 1

@@ -32,19 +32,20 @@ declare namespace Wire {
   /** What goes with an answer beside its lease: how sure the rater was, or else what is kept beside it. */
   interface More { confidence?: number; detail?: Record<string, Scalar> }
 
-  /** An answer in a draft; of one that was taken back only `answer`, `confidence` and `detail`. `open` says that a
-   *  question of a sheet is not decided yet. */
+  /** An answer in a draft, to the question of this item as it was `shown`. `open` says that a question of a sheet is
+   *  not decided yet, `spent` how many seconds its decision took; one that was taken back has neither. */
   interface Drafted {
+    item: string;
+    shown: string;
     answer: Answer | null;
     confidence: number | null;
-    shown?: string;
     detail?: { both_bad?: boolean; source_spans?: SourceSpan[] };
     open?: boolean;
+    spent?: number;
   }
-  /** What a page keeps of a lease under way: the answer, or those of a sheet, with the seconds spent on each. */
-  interface Draft extends Drafted {
-    answers?: (Drafted | null)[];
-    spent?: number[];
+  /** What a page keeps of a lease under way: answers to its questions, which may be fewer when it comes back. */
+  interface Draft {
+    answers?: Drafted[];
     at?: number;
     seconds?: number;
     text?: string | null;
@@ -76,7 +77,7 @@ declare namespace Wire {
   interface Asking { kind: Kind; criterion: string; max_tokens: number; answers: Kind[] }
   interface Item extends Beside, Asking {}
   /** A question of a lease, about some of its outputs, by their places. */
-  interface Question extends Asking { outputs: number[]; shown: string }
+  interface Question extends Asking { item: string; outputs: number[]; shown: string }
   interface Lease extends Beside {
     id: string;
     questions: Question[];

@@ -212,7 +212,8 @@ def test_undo_gives_the_item_back_with_what_was_answered_as_it_was_shown(either_
     assert again.id != lease.id
     assert again.expires == clock() + 900
     answer = {"kind": "comparison", "better": 1, "strength": 0.5}
-    assert again.draft == {"answer": answer, "confidence": 0.75, "detail": {"away": 1}}
+    of = {"item": lease.first.request.id, "shown": lease.first.shown}
+    assert again.draft == {"answers": [{**of, "answer": answer, "confidence": 0.75, "detail": {"away": 1}}]}
     assert either_desk.claim(bob) is None
     assert either_desk.claim(ann) == again
     assert [each.state for each in either_desk.answers()] == ["undone"]
@@ -313,7 +314,7 @@ def test_what_somebody_holds_who_is_paused_is_not_taken_and_kept_as_a_draft(eith
     desk.set_state(ann, "active", "test")
     again = claimed(desk, ann)
     assert again.first.request == held.first.request
-    assert again.draft is not None and again.draft["answer"]["better"] == 1
+    assert again.draft is not None and again.draft["answers"][0]["answer"]["better"] == 1
     assert submit(desk, again).state == "live"
 
 

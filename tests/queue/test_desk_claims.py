@@ -110,11 +110,14 @@ def test_a_late_answer_is_refused_and_kept_as_the_draft_of_the_next_lease(either
     assert list(either_desk.answers()) == []
     again = claimed(either_desk, ann)
     assert (again.first.request, again.first.order) == (lease.first.request, lease.first.order)
-    assert again.draft == {
+    drafted = {
+        "item": lease.first.request.id,
+        "shown": lease.first.shown,
         "answer": {"kind": "comparison", "better": 1, "strength": 0.5},
         "confidence": None,
         "detail": {},
     }
+    assert again.draft == {"answers": [drafted]}
 
 
 def test_an_open_item_with_an_own_draft_comes_first_and_in_the_same_order(desk: SqlDesk, clock: Clock) -> None:

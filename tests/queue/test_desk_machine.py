@@ -119,6 +119,12 @@ class Model:
         }
 
 
+def _draft(held: Held, answer: dict[str, Any]) -> dict[str, Any]:
+    [posed] = held.lease.questions
+    of = {"item": posed.request.id, "shown": posed.shown}
+    return {"answers": [{**of, "answer": answer, "confidence": None, "detail": {}}]}
+
+
 def question_of(asked: Any) -> str:
     return request(int(asked.node.removeprefix("node-")), level=asked.place.level).id
 
@@ -230,7 +236,7 @@ class Desks(RuleBasedStateMachine):
                     {"reason": answer.reason} if isinstance(answer, Reject) else {"better": better, "strength": None}
                 )
                 told = {"kind": answer.kind, **fields}
-                self.model.drafts[where] = {"answer": told, "confidence": None, "detail": {}}
+                self.model.drafts[where] = _draft(held, told)
             return
         [given] = self.desk.submit(held.lease.person, held.lease.id, [sent], f"key {self.keys}")
         assert given.answer == as_requested(answer, held.lease.first.order)
@@ -293,8 +299,10 @@ class Desks(RuleBasedStateMachine):
             holding.ended = "expired"
         last.state = last.held.ended = "undone"
         shown = as_shown(last.given.answer, last.given.order)
-        assert lease.draft["answer"]["kind"] == shown.kind
-        assert lease.draft["answer"].get("better") == getattr(shown, "better", None)
+        [drafted] = lease.draft["answers"]
+        assert (drafted["item"], drafted["shown"]) == (lease.first.request.id, last.held.lease.first.shown)
+        assert drafted["answer"]["kind"] == shown.kind
+        assert drafted["answer"].get("better") == getattr(shown, "better", None)
         self.model.drafts[person, lease.first.request.id] = lease.draft
         self.model.held[lease.id] = Held(lease, lease.expires)
 

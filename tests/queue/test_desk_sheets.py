@@ -1,8 +1,10 @@
 """Sheets: the questions about one view are leased, answered, passed on and taken back together."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from desk_house import Clock
@@ -366,3 +368,51 @@ def test_no_question_is_answered_more_often_than_it_wants_whatever_happens(
         assert all(live[each.request.id] <= each.wanted for each in items)
         by_rater = Counter((each.item, each.person) for each in desk.answers() if each.state == "live")
         assert max(by_rater.values(), default=1) == 1
+
+
+def by_item(draft: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {each["item"]: each["answer"] for each in (draft or {})["answers"]}
+
+
+def shown_by_item(draft: Mapping[str, Any] | None) -> dict[str, str]:
+    return {each["item"]: each["shown"] for each in (draft or {})["answers"]}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["undone", "late"])
+def test_a_draft_says_of_each_answer_which_question_it_is_to_also_once_one_of_them_is_retired(
+    either_desk: SqlDesk, clock: Clock, late: bool
+) -> None:
+    either_desk.add_items(items := sheet())
+    [ann] = raters(either_desk, 1)
+    lease = claimed(either_desk, ann)
+    if late:
+        clock.now = lease.expires
+        with pytest.raises(ConflictError, match="kept as a draft"):
+            answer(either_desk, lease)
+    else:
+        answer(either_desk, lease)
+        either_desk.undo(ann)
+    either_desk.retire([items[1].request.id], "test")
+    again = claimed(either_desk, ann)
+    left = [each.request.id for each in again.questions]
+    assert left == [items[at].request.id for at in (0, 2, 3)]
+    kinds = [by_item(again.draft)[each]["kind"] for each in left]
+    assert kinds == ["comparison", "rating", "rating"]
+    shown = shown_by_item(again.draft)
+    assert shown == {each.request.id: each.shown for each in lease.questions}
+    # The retired question alone was about C, so that the page is another: the page compares what it showed.
+    assert [shown[each.request.id] == each.shown for each in again.questions] == [False, False, False]
+
+
+def test_a_draft_of_an_undone_sheet_fits_the_questions_left_of_it_where_the_page_shows_the_same_outputs(
+    either_desk: SqlDesk,
+) -> None:
+    either_desk.add_items(items := sheet())
+    [ann] = raters(either_desk, 1)
+    answer(either_desk, claimed(either_desk, ann))
+    either_desk.undo(ann)
+    either_desk.retire([items[0].request.id], "test")
+    again = claimed(either_desk, ann)
+    assert [each.request.id for each in again.questions] == [items[at].request.id for at in (1, 2, 3)]
+    shown = shown_by_item(again.draft)
+    assert all(shown[each.request.id] == each.shown for each in again.questions)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from rrm.core.annotation import Item, Submission
+from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import KINDS, Passage, Reject, Request, Shown, View
@@ -211,6 +211,11 @@ def test_in_practice_s_expected_answers_and_explanations(tmp_path: Path, chromiu
             page.wait_for_selector(".verdict", state="detached")
 
 
+def _drafted(lease: Lease, answer: dict[str, Any]) -> dict[str, Any]:
+    of = {"item": lease.first.request.id, "shown": lease.first.shown}
+    return {"text": answer["text"], "answers": [{**of, "answer": answer, "confidence": None}]}
+
+
 @pytest.mark.parametrize("kind", ["correction", "critique", "demonstration"])
 def test_in_drafts_diffs_and_marks(kind: str, tmp_path: Path, chromium: Any) -> None:
     everything = "\n".join(payload.replace("\r\n", "\n").replace("\r", "\n") for payload in PAYLOADS)
@@ -218,7 +223,7 @@ def test_in_drafts_diffs_and_marks(kind: str, tmp_path: Path, chromium: Any) -> 
         person = come_in(page, at.desk, at.url)
         lease = at.desk.claim(person)
         written = {"kind": kind, "text": f"mine {everything}", "spans": [[0, len(everything)]], "source_spans": []}
-        at.desk.save_draft(person, lease.id, {"answer": written, "text": written["text"]})
+        at.desk.save_draft(person, lease.id, _drafted(lease, written))
         page.goto("/work")
         ready(page)
         assert page.input_value("#area") == f"mine {everything}"

@@ -132,6 +132,30 @@ def test_decisions_are_taken_back_within_the_sheet_and_a_draft_brings_them_again
         assert at.answers() == []
 
 
+def test_decisions_that_were_taken_back_stay_with_their_questions_when_one_of_them_is_retired(
+    tmp_path: Path, chromium: Any
+) -> None:
+    with scene(tmp_path, items := sheet(1)) as at, rating(at, chromium) as page:
+        fill(page)
+        press(page, "Enter")
+        page.wait_for_selector("text=U")
+        given = {each.item: each.answer for each in at.live()}
+        [person] = {each.person for each in at.live()}
+        at.desk.undo(person)
+        retired = items[3].request.id  # a rating for accuracy
+        at.desk.retire([retired], "test")
+        page.evaluate("localStorage.clear()")
+        page.reload()
+        ready(page)
+        page.wait_for_selector(".steps li:nth-child(6) .done")
+        assert page.locator(".steps li").count() == done(page) == 6
+        press(page, "Enter")
+        page.wait_for_selector(".steps", state="detached")
+        assert {each.item: each.answer for each in at.live()} == {
+            item: answer for item, answer in given.items() if item != retired
+        }
+
+
 def test_a_double_tap_decides_one_question(tmp_path: Path, chromium: Any) -> None:
     with scene(tmp_path, sheet(1)) as at, rating(at, chromium) as page:
         decide(page, "2", "1", "2", "3")

@@ -92,7 +92,9 @@ def seen_of(client: Any, number: int = NUMBER) -> Iterator[tuple[str, dict[str, 
                 for name in lease
                 if name not in ("id", "item", "questions", "passages", "outputs")
             },
-            "questions": str([{**each, "shown": len(each["shown"])} for each in lease["questions"]]),
+            "questions": str(
+                [{**each, "shown": len(each["shown"]), "item": len(each["item"])} for each in lease["questions"]]
+            ),
             "wider tells": client.get(f"/api/leases/{lease['id']}/wider").status_code,
             "left": progress["left"] - before.get("left", progress["left"] + 1),
             "sum": progress["left"] + progress["done"] - before.get("left", 0) - before.get("done", 0) if before else 0,

@@ -61,7 +61,7 @@ def test_a_lease_says_all_that_a_page_shows(counting: House) -> None:
         "points", "guideline", "expires_in", "draft", "wider",
     }  # fmt: skip
     [question] = lease["questions"]
-    assert set(question) == {"kind", "criterion", "max_tokens", "answers", "outputs", "shown"}
+    assert set(question) == {"item", "kind", "criterion", "max_tokens", "answers", "outputs", "shown"}
     assert question["outputs"] == list(range(len(lease["outputs"])))
     assert lease["passages"] == [{"text": SOURCE, "label": "source", "score": None}]
     assert lease["context"] == "A fable."
@@ -229,7 +229,7 @@ def test_a_late_answer_is_a_conflict_and_comes_back_as_the_draft(house: House, m
     assert house.desk.answer_count() == 0
     again = claim(anna)
     assert again["item"] == lease["item"]
-    assert again["draft"]["answer"]["kind"] == answer_for(lease)["kind"]
+    assert again["draft"]["answers"][0]["answer"]["kind"] == answer_for(lease)["kind"]
     assert submit(anna, again).status_code == 200
 
 
@@ -268,7 +268,7 @@ def test_undo_brings_the_item_back_as_it_was_shown_with_the_answer(house: House)
     assert (entry["item"], entry["kind"]) == (lease["item"], lease["questions"][0]["kind"])
     back = anna.post("/api/undo", json={}).json()["lease"]
     assert back["item"] == lease["item"]
-    assert back["draft"]["answer"]["kind"] == lease["questions"][0]["kind"]
+    assert back["draft"]["answers"][0]["answer"]["kind"] == lease["questions"][0]["kind"]
     assert given_of(house) == []
     assert anna.get("/api/history").json() == []
     assert submit(anna, back).status_code == 200

@@ -70,7 +70,7 @@ export function drafts(person, told) {
   function newest(lease) {
     const local = kept.get(name(lease));
     const remote = lease.draft;
-    const said = local?.answer || local?.answers || !(remote?.answer || remote?.answers);
+    const said = local?.answers?.some(({ answer }) => answer) || !remote?.answers?.some(({ answer }) => answer);
     return local && said && !((remote?.at ?? 0) > local.at) ? local : remote;
   }
 

@@ -19,7 +19,7 @@ const itemOf = (lease, question, { markdown }) => ({
 export const written = (answer) => (answer && "text" in answer ? answer.text : null);
 
 /** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it.
- *  @param {Wire.Drafted | null | undefined} draft
+ *  @param {Wire.Drafted | undefined} draft
  *  @returns {Wire.Answer | null} */
 function asSent(draft) {
   if (!draft?.answer) return null;
@@ -41,6 +41,12 @@ function asSent(draft) {
   }
 }
 
+/** A draft's answer to a question, if the page shows it as it was when the answer was decided.
+ *  @param {Wire.Draft | null} draft @param {Wire.Question} question @param {boolean} [written] whether it has no places
+ *  @returns {Wire.Drafted | undefined} */
+const draftOf = (draft, question, written = false) => draft?.answers?.find(({ item, shown }) =>
+  item === question.item && (written || shown === question.shown));
+
 /** The body of an item: its one question, or all of its sheet.
  *  @param {Wire.Lease} lease @param {Ui.Page} page
  *  @returns {Ui.Asked} */
@@ -49,7 +55,8 @@ export const asked = (lease, page) => (lease.questions.length > 1 ? several(leas
 /** @param {Wire.Lease} lease @param {Ui.Page} page
  *  @returns {Ui.Asked} */
 function alone(lease, page) {
-  const item = itemOf(lease, lease.questions[0], page);
+  const [question] = lease.questions;
+  const item = itemOf(lease, question, page);
   const part = kinds[item.kind](item, { ...page, send: (answer, more = {}) => page.send([{ answer, ...more }]) });
   return {
     title: words.question[item.kind], outputs: part.outputs, bar: part.bar, actions: part.actions,
@@ -58,15 +65,16 @@ function alone(lease, page) {
     rejects: item.kind !== "reject",
     kept() {
       const answer = part.read();
-      return { answer, text: written(answer), confidence: part.confidence?.() ?? null };
+      const { item: id, shown } = question;
+      return { text: written(answer), answers: [{ item: id, shown, answer, confidence: part.confidence?.() ?? null }] };
     },
     restore(draft) {
-      const answer = asSent(draft);
       // Places as shown mean something only while the same outputs stand in the same order.
-      const fits = !draft?.shown || draft.shown === lease.questions[0].shown || Boolean(part.area);
+      const before = draftOf(draft, question, Boolean(part.area));
+      const answer = asSent(before);
       const own = !answer || answer.kind === item.kind || item.kind === "reject";
-      if (fits && own && (answer || draft?.confidence)) part.restore(answer, draft?.confidence ?? null);
-      return fits && answer && (!own || part.read() === null) ? words.answer(answer) : "";
+      if (own && (answer || before?.confidence)) part.restore(answer, before?.confidence ?? null);
+      return answer && (!own || part.read() === null) ? words.answer(answer) : "";
     },
   };
 }
@@ -168,22 +176,23 @@ function several(lease, page) {
     kept() {
       const under = parts[at].read();
       return {
-        answer: null, confidence: null, text: written(under), spent: [...spent],
-        answers: decided.map((each, place) => {
-          if (each) return { answer: each.answer, confidence: each.more.confidence ?? null, shown: lease.questions[place].shown };
-          return place === at && under ? { answer: under, confidence: null, shown: lease.questions[place].shown, open: true } : null;
+        text: written(under),
+        answers: lease.questions.flatMap(({ item, shown }, place) => {
+          const [each, of] = [decided[place], { item, shown, spent: spent[place] }];
+          if (each) return [{ ...of, answer: each.answer, confidence: each.more.confidence ?? null }];
+          return place === at && under ? [{ ...of, answer: under, confidence: null, open: true }] : [];
         }),
       };
     },
     restore(draft) {
-      draft?.answers?.forEach((kept, place) => {
+      lease.questions.forEach((question, place) => {
+        const kept = draftOf(draft, question);
         const answer = asSent(kept);
-        const fits = !kept?.shown || kept.shown === lease.questions[place]?.shown;
-        if (!items[place] || !answer || !fits) return;
-        parts[place].restore(answer, kept?.confidence ?? null);
-        if (!kept?.open) decided[place] = { answer, more: kept?.confidence ? { confidence: kept.confidence } : {} };
+        if (!kept || !answer) return;
+        parts[place].restore(answer, kept.confidence);
+        if (!kept.open) decided[place] = { answer, more: kept.confidence ? { confidence: kept.confidence } : {} };
+        spent[place] = kept.spent ?? 0;
       });
-      draft?.spent?.forEach((seconds, place) => (spent[place] = seconds));
       before = page.seconds();
       const open = decided.findIndex((each) => !each);
       show(open < 0 ? items.length - 1 : open);

@@ -359,7 +359,7 @@ function keepDraft() {
   if (!lease || !body) return;
   now.changed = true;
   ownDrafts().keep(lease, {
-    at: Date.now(), shown: lease.questions[0].shown, seconds: clock.seconds(), ...body.kept(),
+    at: Date.now(), seconds: clock.seconds(), ...body.kept(),
   });
 }
 
