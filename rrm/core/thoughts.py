@@ -73,10 +73,12 @@ _TURN_ENDS = re.compile(
     r"|<(?:end_of_turn|start_of_turn|end_of_utterance)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>"
     r"|(?:</s>|<eos>|\[EOS\])\s*\Z"
 )
-_WRAPPER = "(?:answer|final|final_answer|final_response|response|output|solution|result|conclusion)"
+_WRAPPER = "(?:answer|final|final_answer|final_response|response|output|solution|summary|result|conclusion)"
 _PIPED_WRAPPER = "(?:start_|end_|begin_of_|end_of_)(?:response|solution|answer|box)"
 _WRAPPED_BEFORE = re.compile(
-    rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|-{{3,}}[^\S\n]*\n\s*|\**final answer\**:\**\s*", re.IGNORECASE
+    rf"<{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|-{{3,}}[^\S\n]*\n\s*"
+    r"|(?:#{1,6}[^\S\n]*)?\**final answer\**(?::\**\s*|[^\S\n]*\n\s*)",
+    re.IGNORECASE,
 )
 _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE

@@ -106,6 +106,8 @@ def _is_one_word(before: str, after: str, known: Counter[str], otherwise: bool) 
         return _by_the_book(before, after, known) or _by_the_book(part, rest, known) or False
     if (decided := _by_the_book(before, after, known)) is not None:
         return decided
+    if len(before) == 1:
+        return False  # "X-ray": nobody breaks a word behind its first letter
     first, last = before.casefold(), after.casefold()
     compound = first in _FIRST and len(last) > 3 and last not in _SUFFIXES
     compound |= last in _LAST and first not in _PREFIXES and len(first) > 1

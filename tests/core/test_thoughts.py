@@ -53,6 +53,9 @@ MARKED = [
     "<|startofthink|>hm<|endofthink|>The mill burns.",
     "<think>hm</think>\n\n---\n\nThe mill burns.",
     "<think>hm</think>**Final answer:** The mill burns.",
+    "<think>hm</think>\n\n**Final Answer**\nThe mill burns.",
+    "<think>hm</think>\n\n## Final answer\n\nThe mill burns.",
+    "<analysis>hm</analysis>\n<summary>\nThe mill burns.\n</summary>",
     "<think>hm</think><|begin_of_box|>The mill burns.<|end_of_box|>",
 ]
 

@@ -27,6 +27,7 @@ def text_of(folder: Path, text: str) -> str:
         # hyphens that belong to the word
         ("his well-\nknown sister", "his well-known sister"),
         ("a self-\nmade man", "a self-made man"),
+        ("an X-\nray of it", "an X-ray of it"),
         ("a good-\nnatured man", "a good-natured man"),
         ("the Anglo-\nSaxon kings", "the Anglo-Saxon kings"),
         ("from 1914-\n18 on", "from 1914-18 on"),
