@@ -209,10 +209,10 @@ def spans(graph: TaskGraph) -> set[tuple[int, Span | None]]:
 
 
 def test_by_outcome_trees_of_training_sources_are_drawn_and_targets_get_the_best_cut(tmp_path: Path) -> None:
-    rrm.run(out=tmp_path / "run", quiet=True, **{**OUTCOMES, "rounds": 1})
+    rrm.run(out=tmp_path / "run", quiet=True, **OUTCOMES)
     segmenter = Segmenter(leaf_tokens=60, fan_in=(6,), max_tokens=(9,))
     with open_store(tmp_path / "run", "read") as record:
-        trees = recorded_trees(record).trees
+        trees = [tree for tree in recorded_trees(record).every if tree.round == 0]
     assert Counter(tree.role for tree in trees) == {"train": 15, "target": 1}
     drawn_otherwise = 0
     for tree in trees:
