@@ -503,7 +503,7 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_ids_and_choices(
     ("table", "moments"),
     [
         (ROUNDS, ["improve/0/0", "fit/1/1"]),
-        (SELECTING, ["rate-select/0/0", "choose/0/0"]),
+        pytest.param(SELECTING, ["rate-select/0/0", "choose/0/0"], marks=pytest.mark.slow),
     ],
     ids=["improved", "selected"],
 )

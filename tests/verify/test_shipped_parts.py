@@ -58,6 +58,7 @@ from rrm.reward.criteria import ByCriterion
 from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.frozen import Frozen
+from rrm.reward.joint import Joint
 from rrm.reward.splits import OutlineHead, SplitRewards
 from rrm.reward.verifier import Verified
 from rrm.verify import made_up
@@ -205,7 +206,10 @@ SHIPPED = sorted(
 
 
 @pytest.mark.parametrize(
-    ("kind", "contract"), SHIPPED, ids=lambda each: each if isinstance(each, str) else each.__name__
+    ("kind", "contract"),
+    # Joint is Tuned in wrappers, each of which stands here by itself
+    [pytest.param(*each, marks=pytest.mark.slow if each[0] is Joint else ()) for each in SHIPPED],
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
 )
 def test_a_part_that_we_ship_keeps_its_contract(kind: type, contract: str) -> None:
     part = MADE.get(kind, kind)()
