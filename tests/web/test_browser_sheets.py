@@ -138,7 +138,7 @@ def test_decisions_that_were_taken_back_stay_with_their_questions_when_one_of_th
     with scene(tmp_path, items := sheet(1)) as at, rating(at, chromium) as page:
         fill(page)
         press(page, "Enter")
-        page.wait_for_selector("text=U")
+        page.wait_for_selector(".steps", state="detached")
         given = {each.item: each.answer for each in at.live()}
         [person] = {each.person for each in at.live()}
         at.desk.undo(person)
