@@ -68,11 +68,11 @@ def _checked_rule(name: str, rule: Mapping[str, Any]) -> dict[str, Any]:
             )
         checked["sources"] = list(sources)
     if (levels := rule.get("levels")) is not None:
-        if not (_is_list(levels) and levels and all(_is_whole(each) and each >= 0 for each in levels)):
+        if not (_is_list(levels) and levels and all(is_whole(each) and each >= 0 for each in levels)):
             raise InputError(f"takes as levels of the group {name} a list of whole numbers from 0, got {levels!r:.60}")
         checked["levels"] = list(levels)
     if (overlap := rule.get("overlap")) is not None:
-        if not (_is_whole(overlap) and 1 <= overlap <= 100):
+        if not (is_whole(overlap) and 1 <= overlap <= 100):
             raise InputError(f"takes as overlap of the group {name} a whole number from 1 to 100, got {overlap!r:.60}")
         checked["overlap"] = overlap
     return checked
@@ -82,5 +82,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether a setting is a whole number, which true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)

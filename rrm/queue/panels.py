@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from rrm.core.annotation import ANYBODY, Exit, Panel, PanelRules
 from rrm.core.errors import AccessError, InputError
-from rrm.queue.groups import group_name
+from rrm.queue.groups import group_name, is_whole
 from rrm.store.kinds import to_json
 from rrm.store.tables import table
 
@@ -33,9 +33,9 @@ _EXAMPLES = frozenset({"id", "participant", "participant_id", "participantid", "
 
 def checked_rules(places: int, rules: PanelRules) -> PanelRules:
     """Return a panel's rules; raise InputError for those that cannot be kept."""
-    if not (_is_whole(places) and 1 <= places <= MOST_PLACES):
+    if not (is_whole(places) and 1 <= places <= MOST_PLACES):
         raise InputError(f"a panel has 1 to {MOST_PLACES:,} places, got {places!r:.40}")
-    if not (_is_whole(rules.quota) and 0 <= rules.quota <= MOST_QUOTA):
+    if not (is_whole(rules.quota) and 0 <= rules.quota <= MOST_QUOTA):
         raise InputError(f"a participant's quota is 0 (none) to {MOST_QUOTA:,} answers, got {rules.quota!r:.40}")
     for way in (rules.completion, rules.screen_out):
         _check_exit(way)
@@ -189,10 +189,6 @@ def _is_safe(url: str) -> bool:
         return False
     whole = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and (port is None or port > 0)
     return bool(whole) and not any(each in " <>\"'\\`" for each in url)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _hash(text: str) -> str:
