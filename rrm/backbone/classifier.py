@@ -133,6 +133,7 @@ class Classifier:
         self.tokenizer.save_pretrained(str(folder))
 
 
+@alone
 def load_classifier(
     name: str, members: int = 1, device: str = "auto", dtype: str = "auto", trained: bool = False, seed: int = 0
 ) -> Classifier:
