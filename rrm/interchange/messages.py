@@ -45,13 +45,14 @@ def messages_of(value: Any, column: str) -> list[Message] | None:
         if not isinstance(value, Mapping):
             return None
         value = [value]
-    value = present_in(value)
     named = False
-    for each in value:
+    for each in present_in(value):
         if type(each) is not dict and not isinstance(each, Mapping):  # the second takes five times as long
             return None
         named = named or "role" in each or "from" in each
-    return [_message(each, column, place) for place, each in enumerate(value)] if named else None
+    if not named:
+        return None
+    return [_message(each, column, place) for place, each in enumerate(value) if each is not None]
 
 
 def words(message: Message) -> str:

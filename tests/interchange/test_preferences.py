@@ -437,6 +437,18 @@ def test_nulls_that_pad_lists_are_absent(row, texts):
     assert [{shown.text for shown in each.request.shown} for each in rated] == texts
 
 
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ({"prompt": "q", "completions": [None, "a", "b"], "labels": [None, True, "perhaps"]}, r"labels\[2\]"),
+        ({"prompt": "q", "chosen": [None, {"role": 7, "content": "a"}], "rejected": "b"}, r"chosen\[1\]"),
+    ],
+)
+def test_an_error_names_the_place_that_the_row_has(row, column):
+    with pytest.raises(InputError, match=column):
+        RecordedPreferences([row], 0).rated()
+
+
 def test_a_list_of_nulls_alone_is_no_list_of_texts():
     with pytest.raises(InputError, match="'rejected' is a list without a text"):
         RecordedPreferences([{"prompt": "Say.", "chosen": ["One."], "rejected": [None, None]}], 0).rated()

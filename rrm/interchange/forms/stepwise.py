@@ -16,11 +16,12 @@ def stepwise(row: Row, legend: Legend) -> list[Judged]:
     """
     steps, labels = row["completions"], row["labels"]
     equally_long = is_list(steps) and is_list(labels) and len(steps) == len(labels)
-    both = [pair for pair in zip(steps, labels, strict=True) if pair != (None, None)] if equally_long else []
-    if not both:
+    both = list(zip(steps, labels, strict=True)) if equally_long else []
+    told = [place for place, pair in enumerate(both) if pair != (None, None)]
+    if not told:
         raise InputError("completions and labels must be lists of one length, a label for every step")
-    texts = [text({f"completions[{place}]": step}, f"completions[{place}]") for place, (step, _) in enumerate(both)]
+    texts = [text({f"completions[{place}]": both[place][0]}, f"completions[{place}]") for place in told]
     return [
-        Judged((texts[place],), label_of(label, f"labels[{place}]"), "\n".join(texts[:place]))
-        for place, (_, label) in enumerate(both)
+        Judged((texts[at],), label_of(both[place][1], f"labels[{place}]"), "\n".join(texts[:at]))
+        for at, place in enumerate(told)
     ]
