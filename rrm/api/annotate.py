@@ -15,7 +15,7 @@ from rrm.api.people import write_guidelines
 from rrm.api.reordering import reordering
 from rrm.api.runfile import with_changes
 from rrm.core.annotation import ROLES, Exit, Item, PanelLinks, PanelRules, Person, Purpose, Role
-from rrm.core.desk import PlaceControl, RunDesk
+from rrm.core.desk import PlaceControl
 from rrm.core.errors import ConfigError, InputError, LockedError, MissingError, StoreError
 from rrm.core.place import Place
 from rrm.files.texts import decoded
@@ -226,7 +226,7 @@ def _exit(text: str) -> Exit:
 
 
 def add_items(
-    desk: RunDesk, file: Path, purpose: Purpose | None, wanted: int | None, strict: bool = False
+    desk: SqlDesk, file: Path, purpose: Purpose | None, wanted: int | None, strict: bool = False
 ) -> dict[str, Any]:
     """Lay a file's items before the raters; those that are there already stay as they are.
 
@@ -241,6 +241,8 @@ def add_items(
     new = desk.add_items(in_sheets(items, settings.sheet))
     if wanted is not None and new < len(items):
         notes.append(f"{len(items) - new} items are there already: rrm items DIR want --wanted N asks for more")
+    if idle := desk.idle_checks():
+        notes.append(f"known answers that are unlike all open questions, and so are not handed out: {idle:,}")
     return {"items": len(items), "new": new, "notes": notes}
 
 

@@ -29,6 +29,7 @@ from rrm.queue.claims import (
     end_questions,
     forget_drafts,
     is_live,
+    lost,
     own_lease,
     own_leases,
     put_draft,
@@ -405,8 +406,10 @@ def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float
     """Return what to say of answers whose lease ran out; raise ConflictError for those that come for nothing."""
     lease = rows[0]
     if not is_live(lease, now) and lease.state in ("live", "expired"):
-        return ConflictError(_late_words(connection, item_rows(connection, [lease.item])[lease.item]))
-    check_live(lease, now)
+        why, again = lost(connection, rows, now)
+        kept = "claim again to go on with it" if again else "it counts no more"
+        return ConflictError(f"{why}: your answer is kept as a draft, {kept}")
+    check_live(connection, rows, now)
     if len(asked.submissions) != len(rows):
         raise InputError(f"this sheet has {len(rows)} questions, and {len(asked.submissions)} answers came")
     if any(submission.shown != row.shown for submission, row in zip(asked.submissions, rows, strict=True)):
@@ -440,10 +443,3 @@ def _put_drafts(connection: Connection, rows: Sequence[Any], drafts: Sequence[di
     """
     answers = [{"item": row.item, **draft} for row, draft in zip(rows, drafts, strict=False)]
     put_draft(connection, rows[0], draft_json({"answers": answers}), now)
-
-
-def _late_words(connection: Connection, item: Any) -> str:
-    if item.closed:
-        where = in_words(connection, read_place(item.place))
-        return f"{where} was frozen in the meantime: your answer is kept as a draft and counts no more"
-    return "the lease of this item had run out: your answer is kept as a draft, claim again to go on with it"

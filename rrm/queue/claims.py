@@ -35,6 +35,7 @@ from rrm.queue.items import (
     ME,
     has_room,
     in_new_shape,
+    in_words,
     insert_items,
     is_for_me,
     is_held,
@@ -49,7 +50,7 @@ from rrm.queue.people import change_state
 from rrm.queue.practice import IS_CHECK, count_checks, leads_checks, next_practice_state, practice_items, practice_state
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
-from rrm.store.kinds import to_json
+from rrm.store.kinds import read_place, to_json
 from rrm.store.recent import Recent
 from rrm.store.record import chunks
 from rrm.store.tables import table
@@ -422,16 +423,15 @@ class Claims(Base):
         """Return a live lease of this person; ConflictError if it expired or was answered."""
         with self._read() as connection:
             rows = own_lease(connection, person, lease)
-            check_live(rows[0], self.clock())
+            check_live(connection, rows, self.clock())
             return self._as_lease(connection, rows)
 
     def renew(self, person: str, lease: str) -> float:
         """Put off a live lease's expiry; return the new one. ConflictError once it ran out, taken or not."""
 
         def put_off(connection: Connection) -> float:
-            [row, *_] = own_lease(connection, person, lease)
             now = self.clock()
-            check_live(row, now)
+            check_live(connection, own_lease(connection, person, lease), now)
             until = now + self._turn(connection).settings.lease_seconds
             connection.execute(_RENEW, {"one": lease, "until": until})
             return until
@@ -468,7 +468,7 @@ class Claims(Base):
                 return
             rows = own_lease(connection, person, lease)
             [row, *_] = rows
-            check_live(row, self.clock())
+            check_live(connection, rows, self.clock())
             places = {id_: item.place for id_, item in item_rows(connection, [each.item for each in rows]).items()}
             about = {"key": key, "person": person, "reason": kept, "at": self.clock()}
             each_about = [
@@ -502,8 +502,6 @@ class Claims(Base):
 # ---- for the desk's other parts, inside their transactions ----
 
 _ENDED = {
-    "live": "the lease of this item has run out: claim again",
-    "expired": "the lease of this item has run out: claim again",
     "answered": "this item was answered already: claim the next",
     "skipped": "this item was passed on already: claim the next",
     "undone": "this item was taken back and leased anew: claim again",
@@ -611,10 +609,38 @@ def is_live(row: Any, now: float) -> bool:
     return bool(row.state == "live" and row.expires > now)
 
 
-def check_live(row: Any, now: float) -> None:
-    """Raise ConflictError for a lease that has ended."""
-    if not is_live(row, now):
+def check_live(connection: Connection, rows: Sequence[Any], now: float) -> None:
+    """Raise ConflictError, which says why, for a lease that has ended."""
+    [row, *_] = rows
+    if is_live(row, now):
+        return
+    if row.state not in ("live", "expired"):
         raise ConflictError(_ENDED[row.state])
+    why, again = lost(connection, rows, now)
+    raise ConflictError(f"{why}: claim {'again' if again else 'the next'}")
+
+
+class Lost(NamedTuple):
+    """Why somebody holds a lease no more that was not answered, and whether it can be had again."""
+
+    why: str
+    again: bool
+
+
+def lost(connection: Connection, rows: Sequence[Any], now: float) -> Lost:
+    """Say what became of a lease, by all its rows: one question may have ended it for the others."""
+    items = item_rows(connection, [row.item for row in rows]).values()
+    closed = next((item for item in items if item.closed), None)
+    if closed is not None:
+        return Lost(f"{in_words(connection, read_place(closed.place))} was frozen in the meantime", False)
+    enough = sum(item.purpose == "work" and item.given >= item.wanted for item in items)
+    if enough == len(rows):
+        return Lost("no more answers are wanted here", False)
+    if enough:
+        return Lost(f"{enough} of these {len(rows)} questions want no more answers", True)
+    if rows[0].expires > now:
+        return Lost("this item went back in the meantime", True)
+    return Lost("the lease of this item had run out", True)
 
 
 def end_lease(connection: Connection, lease: str, state: str) -> None:

@@ -367,6 +367,13 @@ def test_items_that_ask_the_same_are_noted_and_refused_by_strict(tmp_path: Path)
     assert told("items", tmp_path / "new", "add", twice) == {"items": 2, "new": 1, "notes": [note]}
 
 
+def test_known_answers_that_no_rater_would_get_are_noted(folder: Path, tmp_path: Path) -> None:
+    fits, apart = (PRACTICE[0] | {"source": "D e f.", "criterion": criterion} for criterion in ("overall", "accuracy"))
+    gold = lines(tmp_path / "gold.jsonl", [fits, apart])
+    note = "known answers that are unlike all open questions, and so are not handed out: 1"
+    assert told("items", folder, "add", gold, "--as", "gold") == {"items": 2, "new": 2, "notes": [note]}
+
+
 def test_csv_opens_right_in_a_spreadsheet_and_says_what_no_cell_holds(tmp_path: Path) -> None:
     long = lines(tmp_path / "long.jsonl", [{**ITEMS[1], "outputs": ["é" * 33_000]}])
     told("items", tmp_path / "desk", "add", long)

@@ -252,7 +252,7 @@ def test_what_is_held_while_undoing_is_free_for_others_and_keeps_its_draft(desk:
     held = claimed(desk, ann)
     desk.save_draft(ann, held.id, {"note": "mine"})
     again = desk.undo(ann)
-    with pytest.raises(ConflictError, match="run out"):
+    with pytest.raises(ConflictError, match="went back in the meantime"):
         submit(desk, held, key="late")
     theirs = claimed(desk, bob)
     assert theirs.first.request == held.first.request

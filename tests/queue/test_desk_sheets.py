@@ -416,3 +416,28 @@ def test_a_draft_of_an_undone_sheet_fits_the_questions_left_of_it_where_the_page
     assert [each.request.id for each in again.questions] == [items[at].request.id for at in (1, 2, 3)]
     shown = shown_by_item(again.draft)
     assert all(shown[each.request.id] == each.shown for each in again.questions)
+
+
+# ---- no longer asked ----
+
+
+@pytest.mark.parametrize("later", [0, 10_000], ids=["at once", "after the lease would have run out"])
+def test_who_held_a_sheet_of_which_a_question_is_retired_is_told_that_and_goes_on_with_the_rest(
+    desk: SqlDesk, clock: Clock, later: float
+) -> None:
+    items = sheet()
+    desk.add_items(items)
+    [ann] = raters(desk, 1)
+    lease = claimed(desk, ann)
+    desk.retire([items[2].request.id], "test")
+    clock.now += later
+    with pytest.raises(ConflictError, match="1 of these 4 questions want no more answers: claim again"):
+        desk.renew(ann, lease.id)
+    with pytest.raises(ConflictError, match="1 of these 4 questions want no more answers: your answer is kept"):
+        answer(desk, lease)
+    rest = claimed(desk, ann)
+    assert [each.request for each in rest.questions] == [items[at].request for at in (0, 1, 3)]
+    assert rest.draft is not None
+    desk.retire([each.request.id for each in items], "test")
+    with pytest.raises(ConflictError, match="no more answers are wanted here"):
+        answer(desk, rest)

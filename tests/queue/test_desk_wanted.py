@@ -57,8 +57,12 @@ def test_a_retired_item_is_handed_out_no_more_and_its_answers_stand(either_desk:
     held = claimed(either_desk, bob)
     either_desk.save_draft(bob, held.id, {"text": "half"})
     assert either_desk.retire([held.first.request.id], "test") == 1
-    with pytest.raises(ConflictError):
+    with pytest.raises(
+        ConflictError, match="no more answers are wanted here: your answer is kept as a draft, it counts"
+    ):
         submit(either_desk, held)
+    with pytest.raises(ConflictError, match="no more answers are wanted here: claim the next"):
+        either_desk.renew(bob, held.id)
     assert either_desk.retire([held.first.request.id], "test") == 0
     other = claimed(either_desk, bob)
     assert other.first.request.id != held.first.request.id

@@ -248,7 +248,7 @@ export const de = {
   onlineAgain: "Wieder verbunden.",
   conflictTitle: "Ihre Antwort wurde nicht angenommen.",
   conflictText: "Was Sie geschrieben haben",
-  expired: "Sie hatten diese Aufgabe zu lange ohne ein Lebenszeichen, darum wurde sie neu vergeben.",
+  expired: "Sie haben diese Aufgabe nicht mehr: sie war zu lange ohne Lebenszeichen, oder danach wird nicht mehr gefragt.",
   elsewhere: "Sie haben diese Aufgabe in einem anderen Tab beantwortet.",
   breakTitle: "Zeit für eine Pause?",
   breakText: "Sie bewerten seit 45 Minuten. Ein paar Minuten ohne Bildschirm helfen; alles wartet auf Sie.",

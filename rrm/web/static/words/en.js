@@ -285,7 +285,7 @@ export const en = {
   onlineAgain: "Connected again.",
   conflictTitle: "Your answer was not taken.",
   conflictText: "What you wrote",
-  expired: "You held this item for too long without a sign of life, so it was handed out anew.",
+  expired: "You do not hold this item any more: there was no sign of life for too long, or it is not asked any more.",
   elsewhere: "You answered this item in another tab.",
   breakTitle: "Time for a break?",
   breakText: "You have been rating for 45 minutes. A few minutes away from the screen help; everything waits for you.",
