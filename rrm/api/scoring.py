@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,9 @@ from rrm.core.values import Group, Rated
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.rewards import pairwise, reward_report
 from rrm.files import durable, read_json
-from rrm.interchange.dialogue import How
+from rrm.interchange.dialogue import How, Thoughts
 from rrm.interchange.joins import Columns as Columns
-from rrm.interchange.notes import on_plain_calls, on_prompts, refuse_guesses
+from rrm.interchange.notes import on_plain_calls, on_prompts, on_thoughts, refuse_guesses
 from rrm.interchange.preferences import Reading, read_feedback
 from rrm.interchange.rows import Given, Row, name_of, read_rows, write_rows
 from rrm.interchange.scoring import Unscored, unscored
@@ -106,6 +106,7 @@ class _Scored:
     strict: bool
     how: Counter[How] = field(default_factory=Counter)
     plain_calls: int = 0
+    thoughts: Counter[Thoughts] = field(default_factory=Counter)
     own: tuple[str, ...] = ()
 
     def before(self) -> list[str]:
@@ -117,7 +118,11 @@ class _Scored:
     def after(self) -> list[str]:
         """Return notes on the rows that were read."""
         taken = [f"its own column {' and '.join(self.own)} gives way to the model's"] if self.own else []
-        return [*taken, *on_prompts(self.how), *on_plain_calls(self.plain_calls), *on_calls(self.render)]
+        return [*taken, *self._guesses(self.how, self.plain_calls, self.thoughts), *on_calls(self.render)]
+
+    def _guesses(self, how: Mapping[How, int], plain_calls: int, thoughts: Mapping[Thoughts, int]) -> list[str]:
+        told = on_thoughts(thoughts, self.render is not None)
+        return [*on_prompts(how), *on_plain_calls(plain_calls), *told]
 
     def rows(self) -> Iterator[Row]:
         done = 0
@@ -142,8 +147,10 @@ class _Scored:
             asked = unscored(row, where, self.render, self.known)
             self.how[asked.how] += 1
             self.plain_calls += asked.plain_calls
-            guesses = [*on_prompts({asked.how: 1}), *on_plain_calls(int(asked.plain_calls)), *on_calls(self.render)]
-            refuse_guesses(where, guesses, self.strict)
+            thoughts: Counter[Thoughts] = Counter([asked.thoughts] if asked.thoughts else [])
+            self.thoughts += thoughts
+            guesses = self._guesses({asked.how: 1}, int(asked.plain_calls), thoughts)
+            refuse_guesses(where, [*guesses, *on_calls(self.render)], self.strict)
             _check_prompt(self.model, asked, where)
             yield row, asked
 

@@ -114,6 +114,14 @@ def without_thoughts(text: str, cut_off: bool = False) -> Heard:
     return Heard(text if answer == text else answer.strip(), thoughts)
 
 
+_SIGNS = ("<", "[", "◁", "&lt;", "```", "assistantfinal", "done thinking.", "Here")  # one is in each of the marks
+
+
+def holds_thoughts(text: str) -> bool:
+    """Whether thoughts stand in a text, by the rules above."""
+    return any(sign in text for sign in _SIGNS) and without_thoughts(text).thoughts
+
+
 def goes_on(text: str, cut_off: bool = False) -> bool:
     """Say whether words stand behind the mark that ends the turn with the answer: they are left out of it."""
     return _TURN_ENDS.search(text) is not None and _without_marks(text, cut_off).turns

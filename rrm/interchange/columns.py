@@ -8,6 +8,7 @@ from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.place import SUBJECTS, Place
 from rrm.core.values import OVERALL
 from rrm.interchange.messages import messages_of, plain
+from rrm.interchange.near import missing
 from rrm.interchange.rows import Row
 
 _MOST = 10**6  # rounds, levels
@@ -91,7 +92,7 @@ def criterion(row: Row) -> str:
 
 def _value(row: Row, column: str) -> Any:
     if column not in row:
-        raise InputError(f"column {column!r} is missing; there are {', '.join(row) or 'none'}")
+        raise InputError(missing(column, row))
     return row[column]
 
 

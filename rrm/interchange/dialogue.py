@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
+from rrm.core.thoughts import holds_thoughts
 from rrm.interchange.messages import Message, Render, calls, messages_of, plain, present_in, same, shared, words
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row
@@ -29,6 +30,10 @@ Told = str | Chat
 How = Literal["apart", "implicit", "repeated"]
 """How a row has its prompt: in a column of its own, as the beginning of its replies, or both."""
 
+Thoughts = Literal["within", "apart"]
+"""Where a reply has the thoughts of a reasoning model: in its words, or in a field of its message."""
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thoughts")
 PROMPT = "prompt"
 _PROMPTS = (PROMPT, "context", "conversations")
 _REPLY_NAMES = ("completion", "response", "answer", "output", "text")
@@ -62,6 +67,17 @@ class Dialogue:
         """Whether a message calls a tool."""
         chats = (told for told in (self.prompt, *self.replies.values()) if isinstance(told, list))
         return any(calls(each) for chat in chats for each in chat if len(each) > 2)  # beside role and content
+
+    @property
+    def thoughts(self) -> Thoughts | None:
+        """Where a reply has thoughts of a reasoning model, None without any."""
+        apart = False
+        for told in self.replies.values():
+            for turn in [{"content": told}] if isinstance(told, str) else told:
+                if holds_thoughts(turn["content"]):
+                    return "within"
+                apart = apart or (len(turn) > 2 and any(turn.get(name) for name in _THOUGHTS))
+        return "apart" if apart else None
 
     @property
     def _has_chat(self) -> bool:

@@ -41,6 +41,7 @@ from rrm.core.values import (
 from rrm.interchange.annotations import Requests
 from rrm.interchange.columns import criterion, name, place, text, truth, whole
 from rrm.interchange.export import record, request_of
+from rrm.interchange.near import missing
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 
 POLICY = "imported"
@@ -217,7 +218,7 @@ def _rated(row: Row, known: Mapping[str, Request]) -> list[Rated]:
     if item not in known:
         raise InputError(f"column 'item': no item {item!r:.60} is on record")
     if "answer" not in row:
-        raise InputError(f"column 'answer' is missing; there are {', '.join(row)}")
+        raise InputError(missing("answer", row))
     request = known[item]
     try:
         answer = read_answer(row["answer"], request)

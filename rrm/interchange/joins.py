@@ -6,6 +6,7 @@ from functools import cached_property
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.interchange.columns import name, text
+from rrm.interchange.near import missing
 from rrm.interchange.rows import Row, located, read_rows
 
 PROMPT = "prompt"
@@ -65,7 +66,7 @@ class Columns:
 
     def _named(self, row: Row, column: str) -> object:
         if column not in row:
-            raise InputError(f"column {column!r} is missing; there are {', '.join(row) or 'none'}")
+            raise InputError(missing(column, row))
         return row[column]
 
     @cached_property

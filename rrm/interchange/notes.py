@@ -10,7 +10,7 @@ import networkx as nx
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
 from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating, View
-from rrm.interchange.dialogue import How
+from rrm.interchange.dialogue import How, Thoughts
 
 ANONYMOUS = "anonymous"
 """How the names of raters begin who were made up, because only counts of votes are known."""
@@ -43,6 +43,20 @@ def on_plain_calls(rows: int) -> list[str]:
     if not rows:
         return []
     return [f"rows with calls of tools: {rows:,}; the model has no chat template, so they are written as words"]
+
+
+def on_thoughts(where: Mapping[Thoughts, int], template: bool) -> list[str]:
+    """Say in how many rows replies have the thoughts of a reasoning model; `template` renders their messages."""
+    notes = []
+    if count := where.get("within", 0):
+        notes.append(
+            f"rows whose replies hold thoughts, before </think> or a mark like it: {count:,}; read as they stand, as"
+            " words of the reply: take them out if nobody who judged was shown them"
+        )
+    if count := where.get("apart", 0):
+        shown = "shown as the model's chat template shows them" if template else "not read"
+        notes.append(f"rows whose messages have thoughts in a field of their own: {count:,}; {shown}")
+    return notes
 
 
 class PlacedAnswer(NamedTuple):

@@ -1,12 +1,13 @@
 """People's recorded judgements as feedback that models can be fitted on; `forms.py` tells the forms of row."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from unicodedata import normalize
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
@@ -16,13 +17,21 @@ from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, S
 from rrm.files.folders import Folders
 from rrm.interchange.collecting import without_collecting
 from rrm.interchange.columns import criterion, name, place_of_others, says_level, text
-from rrm.interchange.dialogue import How, dialogue
+from rrm.interchange.dialogue import How, Thoughts, dialogue
 from rrm.interchange.export import record
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
 from rrm.interchange.forms.known import CALLED, READERS, RECORD, form_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
 from rrm.interchange.messages import Render
-from rrm.interchange.notes import PlacedAnswer, judgement_notes, nothing_to_learn, on_plain_calls, on_prompts
+from rrm.interchange.near import missing
+from rrm.interchange.notes import (
+    PlacedAnswer,
+    judgement_notes,
+    nothing_to_learn,
+    on_plain_calls,
+    on_prompts,
+    on_thoughts,
+)
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 from rrm.interchange.survey import Survey, survey
 
@@ -170,7 +179,7 @@ class RecordedPreferences:
         where = name_of(self._given)
         known = survey((row for _, row in self._rows()), self.columns, self.aspect)
         legend, guesses = self._legend(known)
-        seen = _Seen()
+        seen = _Seen(self.render is not None)
         for line, row in self._rows(again=True):
             if self.limit is not None and seen.rows >= self.limit:
                 break
@@ -186,7 +195,7 @@ class RecordedPreferences:
         elif seen.equal:
             guesses.append(f"rows left out: {len(seen.equal):,} of {known.rows:,}, which prefer a text to itself")
         guesses += [*known.guesses(), *seen.guesses(), *seen.on_raters(known.raters, self.annotator_column)]
-        guesses += known.on_levels() if self.level is None else []
+        guesses += [*known.on_verdicts(), *(known.on_levels() if self.level is None else [])]
         notes = [*guesses, *seen.notes(), *judgement_notes(seen.rated, seen.places)]
         read = f"read {known.rows:,} row{'' if known.rows == 1 else 's'} as {CALLED[seen.form or RECORD]}"
         return Reading(seen.rated, notes, read, tuple(guesses))
@@ -238,7 +247,7 @@ class RecordedPreferences:
         made = [self._rated(each, row, view, source, where) for each in judged]
         seen_at = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
         plain_calls = self.render is None and said.calls_tools
-        return _Row(made, seen_at, decided, tie=not judged, how=said.how, plain_calls=plain_calls)
+        return _Row(made, seen_at, decided, not judged, said.how, plain_calls, said.thoughts)
 
     def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
@@ -272,8 +281,8 @@ class RecordedPreferences:
             return text(row, "reference")
         if PROMPT not in row:
             raise InputError(
-                f"column 'prompt' is missing; there are {', '.join(row)}: name another with --prompt-column, or give"
-                " messages that all begin with the same prompt"
+                f"{missing(PROMPT, row)}; or name another with --prompt-column, or give messages that all begin with"
+                " the same prompt"
             )
         return text(row, PROMPT)
 
@@ -303,12 +312,14 @@ class _Row(NamedTuple):
     tie: bool = False
     how: How = "apart"
     plain_calls: bool = False
+    thoughts: Thoughts | None = None
 
 
 @dataclass
 class _Seen:
-    """What has been read so far."""
+    """What has been read so far; `template` says that messages are rendered by one."""
 
+    template: bool
     rated: list[Rated] = field(default_factory=list)
     places: list[PlacedAnswer] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
@@ -319,6 +330,9 @@ class _Seen:
     ties: int = 0
     others: int = 0
     plain_calls: int = 0
+    thoughts: Counter[Thoughts] = field(default_factory=Counter)
+    spelled: dict[int, str] = field(default_factory=dict)
+    alike: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def check_form(self, form: str) -> None:
         self.form = self.form or form
@@ -333,15 +347,35 @@ class _Seen:
             self.decided[row.decided] += 1
         self.how[row.how] += 1
         self.plain_calls += row.plain_calls
+        if row.thoughts:
+            self.thoughts[row.thoughts] += 1
+        if row.decided and row.rated:
+            self._add_spelling(row.rated[0].request)
         self.rated.extend(row.rated)
         self.places.extend([row.place] if row.place else [])
 
     def guesses(self) -> list[str]:
         """Return what was taken for something that the file does not tell, or left out."""
         guesses = [*on_prompts(self.how), *on_plain_calls(self.plain_calls)]
+        guesses += [*on_thoughts(self.thoughts, self.template), *self._on_spellings()]
         if self.ties:
             guesses.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
         return guesses
+
+    def _add_spelling(self, request: Request) -> None:
+        text = hash(_usual_spelling(request.view.text))
+        if (first := self.spelled.setdefault(text, request.source)) != request.source:
+            self.alike[text] |= {first, request.source}
+
+    def _on_spellings(self) -> list[str]:
+        """Say which sources are told apart by nothing but how their text is spelled."""
+        if not self.alike:
+            return []
+        return [
+            "sources whose texts differ in capitals, white space or forms of letters alone:"
+            f" {sum(map(len, self.alike.values())):,}, of {len(self.alike):,} texts; each is a source of its own, so"
+            " that splits may part them: spell them alike, or name sources in source_id"
+        ]
 
     def on_raters(self, told: Iterable[str], annotator_column: str) -> list[str]:
         """Say where somebody is named who judged, by a column that is not read."""
@@ -382,6 +416,11 @@ def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
     return tuple(
         sorted((Shown(Output(node, each, POLICY, 0).id, each) for each in texts), key=lambda each: each.output)
     )
+
+
+def _usual_spelling(text: str) -> str:
+    """Return what spellings of one text share: letters in their usual forms, all small, with single spaces."""
+    return " ".join((text if text.isascii() else normalize("NFKC", text)).casefold().split())
 
 
 def _turned(judged: Judged, order: list[str]) -> Answer:

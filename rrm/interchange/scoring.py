@@ -19,10 +19,11 @@ from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.values import Group, Passage, View
 from rrm.interchange.columns import name, place_of_others, text
-from rrm.interchange.dialogue import How, dialogue
+from rrm.interchange.dialogue import How, Thoughts, dialogue
 from rrm.interchange.export import record
 from rrm.interchange.joins import PROMPT, SOURCE
 from rrm.interchange.messages import Render, present_in
+from rrm.interchange.near import misspelt
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row, located, present
 from rrm.interchange.survey import Survey
@@ -39,7 +40,7 @@ class Unscored:
 
     `columns` name the texts of a pair, or the lists of texts, with how many there are; they are None for a list and
     for a `single` text. `how` says where the prompt was; with `plain_calls` calls of tools are written as
-    words.
+    words; `thoughts` says where replies have those of a reasoning model.
     """
 
     groups: tuple[Group, ...]
@@ -47,6 +48,7 @@ class Unscored:
     single: bool = False
     how: How = "apart"
     plain_calls: bool = False
+    thoughts: Thoughts | None = None
 
     def shaped(self, values: Sequence[float]) -> Shaped:
         """Return values, one a text, in the shape of the row: an object by column, a number, or a list."""
@@ -78,7 +80,7 @@ def unscored(row: Row, where: str, render: Render | None = None, known: Survey |
             found = Unscored(groups, how=said.how)
         else:
             found = _by_column(told, said.how)
-        return replace(found, plain_calls=True) if render is None and said.calls_tools else found
+        return replace(found, plain_calls=render is None and said.calls_tools, thoughts=said.thoughts)
     except InputError as error:
         raise InputError(located(where, error)) from error
 
@@ -96,7 +98,8 @@ def _refuse_gaps(row: Row) -> None:
 def _by_column(row: Row, how: How) -> Unscored:
     columns = output_columns(row)
     if not columns:
-        raise InputError(f"columns {', '.join(row) or '(none)'} have no text to score: name it completion")
+        hint = "".join(f"; did you mean to call {each!r} {ours!r}?" for each, ours in misspelt(row).items())
+        raise InputError(f"columns {', '.join(row) or '(none)'} have no text to score: name it completion{hint}")
     texts, counts = [], []
     for column in columns:
         told = row.get(column)

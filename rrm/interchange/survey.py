@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil, floor
 
 from rrm.core.errors import InputError
@@ -13,7 +14,9 @@ from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
+from rrm.interchange.near import bare, misspelt
 from rrm.interchange.pairs import output_columns
+from rrm.interchange.rivals import rivals
 from rrm.interchange.rows import Row, present
 
 LONGEST_LABEL = 80
@@ -26,8 +29,10 @@ BESIDE = (
 """Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
 PICTURES = ("images", "image", "videos", "audios")
-RATERS = ("rater", "rater_id", "annotator_id", "worker", "worker_id", "judge", "labeler", "evaluator")
-"""Columns in which others name who judged."""
+RATERS = (
+    "annotator", "rater", "rater_id", "annotator_id", "worker", "worker_id", "judge", "labeler", "evaluator",
+)  # fmt: skip
+"""Columns in which others name who judged, however they spell them; `annotator` itself is read."""
 
 NOTHINGS = frozenset(("nan", "NaN", "None", "null", "NULL", "<NA>", "undefined"))
 """What programs write in the place of a text that is missing."""
@@ -39,8 +44,9 @@ SCORED = tuple(
 )
 """Columns in which collections keep how good the two texts of a pair are."""
 
-_TELLING = frozenset((*PICTURES, *RATERS, *(column for pair in SCORED for column in pair)))
+_TELLING = frozenset((*PICTURES, *(column for pair in SCORED for column in pair)))
 
+_RATERS = frozenset(map(bare, RATERS))
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
@@ -69,6 +75,8 @@ class Survey:
     nothings: int = 0
     raters: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
+    misspelt: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rivals: Counter[str] = field(default_factory=Counter)
     broken: int = 0
     broken_word: str = ""
     drops_source: bool = False
@@ -87,6 +95,7 @@ class Survey:
         self.tools += bool(row.get("tools"))
         if _TELLING & row.keys():
             self._add_telling(row)
+        self._add_names(row)
         self._add_broken_words(row)
         self._add_nothings(row)
         self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
@@ -97,15 +106,21 @@ class Survey:
         repeats = repeats_prompt(row)
         self.repeating += repeats is True
         self.apart += repeats is False
-        if ("scores" in row or "score" in row) and form_of(row) == "rating":
+        if ("scores" in row or "score" in row) and _form(row) == "rating":
             self._add_score(*score_of(row, self.aspect))
 
     def _unread(self, row: Row) -> Iterator[str]:
         """Yield the columns beside the prompt that a row has and nobody reads."""
-        if form_of(row) == RECORD:
+        if _form(row) == RECORD:
             return
         read = {self.columns.prompt_column, self.columns.text_column, self.columns.source_column, prompt_column(row)}
         yield from (column for column in BESIDE if column in row and column not in read)
+
+    def _add_names(self, row: Row) -> None:
+        """Take into account columns whose names are nearly ours, and those that judge beside the one that is read."""
+        self.misspelt.update(_misspelt(tuple(row)))
+        self.rivals.update(rivals(row, _form(row), self.aspect))
+        self.raters.update(column for column in _who(tuple(row)) if isinstance(row[column], str | int | float))
 
     def _add_nothings(self, row: Row) -> None:
         """Count the rows with an output that says that it is missing."""
@@ -134,7 +149,6 @@ class Survey:
     def _add_telling(self, row: Row) -> None:
         """Take into account what columns say against the reading that follows."""
         self.pictures.update(column for column in PICTURES if row.get(column))
-        self.raters.update(column for column in RATERS if isinstance(row.get(column), str | int | float))
         self._add_contradictions(row)
 
     def _add_contradictions(self, row: Row) -> None:
@@ -214,6 +228,10 @@ class Survey:
         ]
         nothings = [f'texts that say "nan", "None" or the like: in {self.nothings:,} rows; read as words']
         tools += pictures + contradicted + (nothings if self.nothings else [])
+        tools += [
+            f"`{column}` is not read in {n:,} row{'s' if n > 1 else ''}: rename it `{ours}` if it is that, or remove it"
+            for (column, ours), n in self.misspelt.items()
+        ]
         return [*self._on_source(), *self._on_prompts(), *tools, *unread, *(broken if self.broken else [])]
 
     def on_levels(self) -> list[str]:
@@ -222,6 +240,10 @@ class Survey:
             return []
         some = ", ".join(map(brief, sorted(self.level_words)[:3]))
         return [f"`level` holds words ({some}), which say no level: rows are taken for level 0; --level settles it"]
+
+    def on_verdicts(self) -> list[str]:
+        """Say which columns judge rows beside the one that is read, and whether they say something else."""
+        return [f"{said}: in {n:,} of {self.rows:,} rows" for said, n in self.rivals.items()]
 
     def _on_source(self) -> list[str]:
         if self.columns.source_column is not None or self.columns.text_column is not None or not self.short:
@@ -267,6 +289,24 @@ def _prompt(row: Row) -> str:
     if (asked := row.get(PROMPT)) is None:
         asked = dialogue(row).prompt
     return asked if isinstance(asked, str) else "" if asked is None else repr(asked)
+
+
+def _form(row: Row) -> str:
+    """Return a row's form, nothing where it judges nothing: it may be there to be scored."""
+    try:
+        return form_of(row)
+    except InputError:
+        return ""
+
+
+@lru_cache(maxsize=1024)
+def _who(columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each for each in columns if each != RATERS[0] and bare(each) in _RATERS)
+
+
+@lru_cache(maxsize=1024)
+def _misspelt(columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(misspelt(columns).items())
 
 
 def _is_text(value: object) -> bool:

@@ -20,6 +20,7 @@ from rrm.interchange.forms.rating import rating
 from rrm.interchange.forms.stepwise import stepwise
 from rrm.interchange.forms.unpaired import unpaired
 from rrm.interchange.forms.vote import vote
+from rrm.interchange.near import misspelt
 from rrm.interchange.pairs import JUDGED, sides, verdicts
 from rrm.interchange.rows import Row
 
@@ -62,8 +63,10 @@ def form_of(row: Row) -> str:
         return "unpaired"
     if "scores" in row or "score" in row:
         return "rating"
+    meant = [f"{column!r} {ours!r}" for column, ours in misspelt(row).items()]
     raise InputError(
         f"columns {', '.join(row) or '(none)'} are no form that is known; there are prompt/chosen/rejected,"
         " prompt/completion_a/completion_b/vote, context/completions, prompt/completions/labels,"
-        " prompt/completion/label and source/candidate/scores"
+        f" prompt/completion/label and source/candidate/scores{'; did you mean to call ' if meant else ''}"
+        f"{', '.join(meant)}{'?' if meant else ''}"
     )

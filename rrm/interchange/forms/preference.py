@@ -14,6 +14,7 @@ from rrm.core.values import Comparison
 from rrm.interchange.columns import text, whole
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
 from rrm.interchange.messages import present_in
+from rrm.interchange.near import missing
 from rrm.interchange.rows import Row
 
 
@@ -35,8 +36,8 @@ def preference(row: Row, legend: Legend) -> list[Judged]:
 def _texts(row: Row, column: str) -> list[str]:
     if column not in row:
         raise InputError(
-            f"column {column!r} is missing or null; there are {', '.join(row) or 'none'}; null may stand for a draw:"
-            " give completion_a, completion_b and vote instead"
+            f"{missing(column, row)}, or null; null may stand for a draw: give completion_a, completion_b and vote"
+            " instead"
         )
     value = row[column]
     if not isinstance(value, list):

@@ -19,6 +19,7 @@ from rrm.core.kinds.parts import brief
 from rrm.core.values import Comparison
 from rrm.interchange.columns import text, truth, whole
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
+from rrm.interchange.near import missing
 from rrm.interchange.pairs import FLAGS, GRADES, sides, verdicts
 from rrm.interchange.rows import Row
 
@@ -59,8 +60,7 @@ def vote(row: Row, legend: Legend) -> list[Judged]:
     """Read one vote between two outputs."""
     pair = sides(row)
     if pair is None:
-        missing = next(column for column in ("completion_a", "completion_b") if column not in row)
-        raise InputError(f"column {missing!r} is missing; there are {', '.join(row)}")
+        raise InputError(missing(next(each for each in ("completion_a", "completion_b") if each not in row), row))
     texts = (text(row, pair[0]), text(row, pair[1]))
     answer = _said(row, pair)
     if texts[0] != texts[1]:
@@ -74,17 +74,18 @@ def _said(row: Row, pair: tuple[str, str]) -> Comparison:
     columns = verdicts(row)
     if not columns:
         raise InputError(f"{pair[0]} and {pair[1]} are there, but no vote: add a column vote with a, b or tie")
-    said = _by(columns[0], row, pair)
+    said = verdict_by(columns[0], row, pair)
     for other in columns[1:]:
         again = said
         with suppress(InputError):  # a column that says something else
-            again = _by(other, row, pair)
+            again = verdict_by(other, row, pair)
         if None not in (said.better, again.better) and said.better != again.better:
             raise InputError(f"columns {columns[0]!r} and {other!r} contradict each other: leave the wrong one out")
     return said
 
 
-def _by(column: str, row: Row, pair: tuple[str, str]) -> Comparison:
+def verdict_by(column: str, row: Row, pair: tuple[str, str]) -> Comparison:
+    """Return what a column says of two outputs side by side; raise InputError where it is no verdict."""
     if column in GRADES:
         return _grade(column, row[column])
     return _flagged(row) if column == FLAGS[0] else _word(column, row, pair)

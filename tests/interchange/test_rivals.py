@@ -1,0 +1,151 @@
+"""What rows hold beside what is read: second verdicts, names that are nearly ours, thoughts, texts spelled twice."""
+
+from typing import Any
+
+import pytest
+
+from rrm.core.errors import InputError
+from rrm.core.thoughts import holds_thoughts
+from rrm.interchange.preferences import read_feedback
+from rrm.interchange.scoring import unscored
+from rrm.interchange.survey import survey
+
+SIDES = {"prompt": "Who came?", "response_a": "A miller came.", "response_b": "Nobody came."}
+OTHER = {"prompt": "Who left?", "response_a": "A miller left.", "response_b": "Nobody left.", "winner": "b"}
+PAIR = {"prompt": "Who came?", "chosen": "A miller came.", "rejected": "Nobody came."}
+LABEL = {"prompt": "Who came?", "completion": "A miller came.", "label": True}
+BAD = {"prompt": "Who came?", "completion": "Nobody came.", "label": False}
+RATED = {"prompt": "Who came?", "completion": "A miller came.", "score": 1}
+RANKED = {"prompt": "Who came?", "completions": [
+    {"rank": 0, "completion": "A miller came."}, {"rank": 1, "completion": "Nobody came."}
+]}  # fmt: skip
+
+
+def ranked(*rewards: float) -> dict[str, Any]:
+    completions = [{**each, "reward": reward} for each, reward in zip(RANKED["completions"], rewards, strict=True)]
+    return {**RANKED, "completions": completions}
+
+
+OTHERWISE = "`{}` says otherwise than `{}`, which is read: in 1 of {} rows"
+UNREAD = "`{}` judges, too, and is not read beside `{}`: in 1 of {} rows"
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([{**SIDES, "winner": "a", "vote": "tie"}, OTHER], OTHERWISE.format("winner", "vote", 2)),
+        ([{**SIDES, "vote": "a", "winner": "the miller"}, OTHER], UNREAD.format("winner", "vote", 2)),
+        ([{**SIDES, "winner": "a", "chosen": "Nobody came."}, OTHER], OTHERWISE.format("chosen", "winner", 2)),
+        ([{**SIDES, "winner": "a", "rejected": "A miller came."}, OTHER], OTHERWISE.format("rejected", "winner", 2)),
+        ([{**SIDES, "winner": "tie", "chosen": "A miller came."}, OTHER], OTHERWISE.format("chosen", "winner", 2)),
+        ([{**SIDES, "winner": "a", "chosen": "It rained."}, OTHER], UNREAD.format("chosen", "winner", 2)),
+        ([{**PAIR, "winner": "b"}], UNREAD.format("winner", "chosen", 1)),
+        ([{**PAIR, "label": 0}], UNREAD.format("label", "chosen", 1)),
+        ([{**LABEL, "is_good": 0}, BAD], OTHERWISE.format("is_good", "label", 2)),
+        ([{**LABEL, "score": 0.1}, BAD], UNREAD.format("score", "label", 2)),
+        ([{**RATED, "scores": {"overall": 3}}, {**RATED, "score": 2}], OTHERWISE.format("score", "scores.overall", 2)),
+        ([{**RATED, "rating": 5}, {**RATED, "score": 2}], OTHERWISE.format("rating", "score", 2)),
+        ([{"prompt": "What is 2 + 3?", "completions": ["5.", "So 6."], "labels": [True, False], "label": False}],
+         UNREAD.format("label", "labels", 1)),
+        ([ranked(0.1, 0.9)], OTHERWISE.format("reward", "rank", 1)),
+    ],
+)  # fmt: skip
+def test_a_second_verdict_that_is_not_read_is_said(rows: list[dict[str, Any]], note: str) -> None:
+    assert note in read_feedback(rows).guesses
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**SIDES, "winner": "a", "vote": "a", "chosen": "A miller came.", "rejected": "Nobody came."}, OTHER],
+        [{**PAIR, "label": "history"}],
+        [{**LABEL, "good": 1}, BAD],
+        [ranked(0.9, 0.1)],
+        [ranked(0.5, 0.5)],
+        [{**RATED, "scores": {"overall": 1}}, {**RATED, "score": 2}],
+    ],
+)  # fmt: skip
+def test_verdicts_that_agree_and_labels_of_topics_are_read_without_a_word(rows: list[dict[str, Any]]) -> None:
+    assert not [note for note in read_feedback(rows).guesses if "says otherwise" in note or "judges, too" in note]
+
+
+@pytest.mark.parametrize(
+    ("row", "meant"),
+    [
+        ({"Prompt": "Who?", "CHOSEN": "A", "Rejected": "B"}, "mean to call 'Prompt' 'prompt', 'CHOSEN' 'chosen', 'Rej"),
+        ({"Prompt": "Who?", "chosen": "A", "rejected": "B"}, "column 'prompt' is missing.* did you mean 'Prompt'"),
+        ({"prompt": "Who?", "chosen": "A", "Rejected ": "B"}, "'rejected' is missing.* did you mean 'Rejected '"),
+        ({"prompt": "Who?", "Completion": "A", "label": True}, "'completion' is missing.* did you mean 'Completion'"),
+        ({"prompt": "Who?", "completion_a": "A", "Completion-B": "B", "vote": "a"}, "did you mean 'Completion-B'"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_missed_is_looked_for_under_other_spellings(row: dict[str, Any], meant: str) -> None:
+    with pytest.raises(InputError, match=meant):
+        read_feedback([row])
+
+
+def test_a_text_to_be_scored_is_looked_for_under_other_spellings() -> None:
+    with pytest.raises(InputError, match="name it completion; did you mean to call 'Completion' 'completion'"):
+        unscored({"prompt": "Who?", "Completion": "A"}, "rows, row 1")
+
+
+def test_columns_that_are_nearly_ours_are_said_to_be_unread() -> None:
+    rows = [{**PAIR, "Source ID": "s1", "Margin": 2}]
+    assert read_feedback(rows).guesses == (
+        "`Source ID` is not read in 1 row: rename it `source_id` if it is that, or remove it",
+        "`Margin` is not read in 1 row: rename it `margin` if it is that, or remove it",
+    )
+    named = [{"Prompt": "Who came?", "chosen": "A miller came.", "rejected": "Nobody.", "Annotator": "ann"}]
+    assert read_feedback(named, prompt_column="Prompt", annotator_column="Annotator").guesses == ()
+    assert read_feedback(named, prompt_column="Prompt").guesses[0].startswith("`Annotator` may name who judged")
+
+
+THOUGHTS = "rows whose replies hold thoughts, before </think> or a mark like it: 1"
+
+
+@pytest.mark.parametrize(
+    "reply", ["<think>Who?</think>A miller.", "Who was it?\n</think>\n\nA miller.", "[THINK]a[/THINK]b"]
+)
+def test_thoughts_within_replies_are_said_and_left_as_they_stand(reply: str) -> None:
+    for told in (reply, [{"role": "assistant", "content": reply}]):
+        found = read_feedback([{**PAIR, "rejected": told}, {**PAIR, "prompt": "And who left?"}])
+        assert [note[: len(THOUGHTS)] for note in found.guesses] == [THOUGHTS]
+        assert reply in {each.text for each in found.rated[0].request.shown}
+        assert unscored({**PAIR, "rejected": told}, "rows").thoughts == "within"
+
+
+def test_thoughts_in_a_field_of_a_message_are_said() -> None:
+    told = [{"role": "assistant", "content": "Nobody.", "reasoning_content": "Who was it?"}]
+    note = "rows whose messages have thoughts in a field of their own: 1; "
+    asked = [{"role": "user", "content": "Who came?"}]
+    row = {"prompt": asked, "chosen": [{"role": "assistant", "content": "A miller."}], "rejected": told}
+    assert read_feedback([row]).guesses == (f"{note}not read",)
+    shown = read_feedback([row], render=lambda chat: "".join(each["content"] for each in chat)).guesses
+    assert shown == (f"{note}shown as the model's chat template shows them",)
+    assert unscored(row, "rows").thoughts == "apart"
+
+
+@pytest.mark.parametrize(
+    "reply", ["A <b>miller</b>.", "`<think>` opens thoughts.", "I think a miller came.", "a[0] < b"]
+)
+def test_replies_without_thoughts_are_read_without_a_word(reply: str) -> None:
+    assert read_feedback([{**PAIR, "rejected": reply}]).guesses == ()
+    assert not holds_thoughts(reply)
+
+
+def test_sources_that_only_spelling_tells_apart_are_said() -> None:
+    spelled = ["Who came?", "who came?", "Who  came?\n", "Ｗho came?", "Who left?"]
+    found = read_feedback([{**PAIR, "prompt": each} for each in spelled])
+    assert len({each.request.source for each in found.rated}) == 5
+    (note,) = found.guesses
+    assert note.startswith(
+        "sources whose texts differ in capitals, white space or forms of letters alone: 4, of 1 texts"
+    )
+    assert read_feedback([{**PAIR, "prompt": each, "source_id": "s"} for each in spelled]).guesses == ()
+    assert read_feedback([{**PAIR, "prompt": each} for each in ("Who came?", "Who came?", "Who left?")]).guesses == ()
+
+
+def test_the_source_column_of_rows_without_a_verdict_is_surveyed() -> None:
+    rows = [{"source": "forum_mix", "prompt": f"Who came at {hour}?", "completion": "A miller."} for hour in range(6)]
+    assert survey(rows).source_is_label
+    assert unscored(rows[0], "rows", known=survey(rows)).groups[0].view.text == "Who came at 0?"
