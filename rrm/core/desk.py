@@ -249,7 +249,8 @@ class ProgressBoard(Protocol):
     def idle_checks(self) -> int:
         """Count the gold items and attention checks that nobody gets, since they fit no shape of the open work.
 
-        Known answers are asked only as the open work is: of its kind and criterion, about as many outputs.
+        Known answers are asked only as the open work is: of its kind and criterion, about as many outputs, beside as
+        many passages of the same labels, with scores and a context or without, to the same group.
         """
         ...
 

@@ -6,6 +6,7 @@ Answers are such values too, and are imported from here; each kind of them is a 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
@@ -80,6 +81,16 @@ class Passage:
     node: str | None = None
     output: str | None = None
     score: float | None = None
+
+    @property
+    def shown_score(self) -> float | None:
+        """The score as a page shows it, to the hundredth that a run rounds its own to; None where it has none."""
+        return round(self.score, 2) if self.score is not None and isfinite(self.score) else None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a page calls it a part and not the source: a child's output, or one of a file, with a score alone."""
+        return self.output is not None or self.shown_score is not None
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ A shape is what a page shows of a sheet besides the texts. A known answer to one
 of several by having the sheet's other questions asked about its own outputs, too, to which no answer is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from rrm.core.annotation import Item
-from rrm.core.kinds import KINDS
+from rrm.core.kinds import KINDS, ClaimMarks
 from rrm.core.values import Request, Shown
 
 
@@ -25,13 +25,29 @@ class AskedOf(NamedTuple):
     budget: int
 
 
-Shape = tuple[AskedOf, ...]
+class Around(NamedTuple):
+    """What else a page shows: of each passage whether it is a part and has a score, and whether there is a context.
+
+    And whose items they are: what is for a `group` of raters may be in its language.
+    """
+
+    passages: tuple[tuple[bool, bool], ...]
+    context: bool
+    group: str
 
 
-def shape_of(requests: Sequence[Request]) -> Shape:
-    """Return the shape of a sheet of these questions, or of one that is alone."""
+class Shape(NamedTuple):
+    """What a page shows of a sheet; `supported` says of which outputs, if claims are asked about, support is known."""
+
+    asked: tuple[AskedOf, ...]
+    around: Around
+    supported: tuple[bool, ...]
+
+
+def shape_of(requests: Sequence[Request], group: str = "") -> Shape:
+    """Return the shape of a sheet of these questions, or of one that is alone, for a group of raters."""
     numbers: dict[Shown, int] = {}
-    return tuple(
+    asked = tuple(
         AskedOf(
             request.kind,
             request.criterion,
@@ -40,21 +56,29 @@ def shape_of(requests: Sequence[Request]) -> Shape:
         )
         for request in requests
     )
+    return Shape(asked, _around(requests[0], group), _supported(asked, numbers))
 
 
 def in_shape(known: Item, shape: Shape, copy: int) -> list[Item] | None:
     """Return items with the known answer of one that together have a shape, as copies of this number.
 
-    None where no question of the shape is the item's own, about all outputs of the shape.
+    None where no question of the shape is the item's own, about all outputs of the shape, or where other things
+    stand around it.
     """
     request = known.request
-    outputs = {number for asked in shape for number in asked.outputs}
-    own = next((at for at, asked in enumerate(shape) if _asks(asked, request) and set(asked.outputs) == outputs), None)
+    if _around(request, known.group) != shape.around:
+        return None
+    outputs = {number for each in shape.asked for number in each.outputs}
+    own = next(
+        (at for at, each in enumerate(shape.asked) if _asks(each, request) and set(each.outputs) == outputs), None
+    )
     if own is None or len(set(request.shown)) < len(request.shown):
         return None
-    budget = max(asked.budget for asked in shape)
+    shown = dict(zip(shape.asked[own].outputs, request.shown, strict=True))
+    if _supported(shape.asked, [shown[number] for number in range(len(shown))]) != shape.supported:
+        return None
+    budget = max(each.budget for each in shape.asked)
     view = replace(request.view, max_tokens=budget) if budget else request.view
-    shown = dict(zip(shape[own].outputs, request.shown, strict=True))
     asked = [
         replace(
             request,
@@ -64,7 +88,7 @@ def in_shape(known: Item, shape: Shape, copy: int) -> list[Item] | None:
             shown=tuple(shown[number] for number in each.outputs),
             copy=copy,
         )
-        for each in shape
+        for each in shape.asked
     ]
     return [
         replace(
@@ -80,3 +104,13 @@ def in_shape(known: Item, shape: Shape, copy: int) -> list[Item] | None:
 def _asks(asked: AskedOf, request: Request) -> bool:
     mine = (request.kind, request.criterion, len(request.shown))
     return (asked.kind, asked.criterion, len(asked.outputs)) == mine
+
+
+def _around(request: Request, group: str) -> Around:
+    passages = tuple((each.is_part, each.shown_score is not None) for each in request.view.passages)
+    return Around(passages, bool(request.view.context), group)
+
+
+def _supported(asked: Sequence[AskedOf], outputs: Iterable[Shown]) -> tuple[bool, ...]:
+    claim_by_claim = any(each.kind == ClaimMarks.kind for each in asked)
+    return tuple(bool(each.support) for each in outputs) if claim_by_claim else ()

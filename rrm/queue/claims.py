@@ -83,7 +83,7 @@ def _take(place: "ScalarSelect[int]") -> "ReturningUpdate[tuple[str, str, str]]"
 
 _TAKE = {strategy: _take(place) for strategy, place in _FIRST.items()}
 _LOOK = {
-    strategy: select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question).where(ITEM.c.seq == place)
+    strategy: select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.group).where(ITEM.c.seq == place)
     for strategy, place in _FIRST.items()
 }
 _TAKE_ONE = (
@@ -296,19 +296,19 @@ class Claims(Base):
         if not (hit and some):
             return None
         work = connection.execute(_LOOK[turn.settings.strategy], {"me": person}).one_or_none()
-        return self._hidden(connection, person, some, shaped, Chosen(*work)) if work is not None else None
+        return self._hidden(connection, person, some, shaped, work) if work is not None else None
 
     def _hidden(
-        self, connection: Connection, person: str, checks: Sequence[Any], shaped: Mapping[str, _Shaped], work: Chosen
+        self, connection: Connection, person: str, checks: Sequence[Any], shaped: Mapping[str, _Shaped], work: Any
     ) -> Chosen | None:
         """Return one of these checks in the shape of the work in whose place it comes; None if none can have it."""
-        [sheet] = _gathered(connection, {person: work})[0].values()
+        [sheet] = _gathered(connection, {person: Chosen(work.id, work.sheet, work.question)})[0].values()
         requests = self._requests(connection, [each.item for each in sheet])
-        shape = shape_of([requests[each.item] for each in sheet])
+        shape = shape_of([requests[each.item] for each in sheet], work.group)
         for row in checks:
             check = Chosen(row.id, row.sheet, row.question, row.purpose)
             fits = shaped[row.sheet].shape == shape
-            if fits and len(_gathered(connection, {person: check})[0][person]) == len(shape):
+            if fits and len(_gathered(connection, {person: check})[0][person]) == len(sheet):
                 return check
         for row in checks:
             for known in shaped[row.sheet].known:
@@ -324,7 +324,7 @@ class Claims(Base):
         found = {each: shaped for each in sheets if (shaped := self._checks.get(each)) is not None}
         missing = [each for each in sheets if each not in found]
         for sheet, items in (items_on(connection, missing) if missing else {}).items():
-            shape = shape_of([each.request for each in items])
+            shape = shape_of([each.request for each in items], items[0].group)
             found[sheet] = _Shaped(shape, [each for each in items if each.expected is not None])
             self._checks.put(sheet, found[sheet])
         return found

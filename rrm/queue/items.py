@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 from random import Random
 from typing import Any, NamedTuple, get_args
@@ -146,11 +146,11 @@ class Items(Base):
             newest = connection.execute(_NEWEST_OPEN).scalars().all() if checks else ()
             if not newest:
                 return 0
-            shapes = {shape_of([each.request for each in sheet]) for sheet in items_on(connection, newest).values()}
+            shapes = set(map(_shape, items_on(connection, newest).values()))
             sheets = list(items_on(connection, checks).values())
         fitting: dict[tuple[object, ...], bool] = {}
         for sheet in sheets:
-            fits_whole = shape_of([each.request for each in sheet]) in shapes
+            fits_whole = _shape(sheet) in shapes
             for each in sheet:
                 if each.expected is not None:
                     fits = fits_whole or any(in_shape(each, shape, 0) for shape in shapes)
@@ -209,15 +209,20 @@ def shape_checks(connection: Connection, random: Random) -> None:
     if not checks:
         return
     newest = connection.execute(_NEWEST_OPEN).scalars().all()
-    usual = Counter(shape_of([each.request for each in sheet]) for sheet in items_on(connection, newest).values())
-    sheets = [(shape_of([each.request for each in sheet]), sheet) for sheet in items_on(connection, checks).values()]
+    usual = Counter(map(_shape, items_on(connection, newest).values()))
+    sheets = [(_shape(sheet), sheet) for sheet in items_on(connection, checks).values()]
     there = {(_asked(each), shape) for shape, sheet in sheets for each in sheet}
     known = {_asked(each): each for _, sheet in reversed(sheets) for each in sheet if each.expected is not None}
-    for shape, _ in usual.most_common(_SHAPES):
+    fitting = (shape for shape, _ in usual.most_common() if any(in_shape(each, shape, 0) for each in known.values()))
+    for shape in islice(fitting, _SHAPES):
         for asked, each in known.items():
             new = None if (asked, shape) in there else in_new_shape(connection, each, shape, random)
             if new is not None:
                 insert_items(connection, new)
+
+
+def _shape(sheet: Sequence[Item]) -> Shape:
+    return shape_of([each.request for each in sheet], sheet[0].group)
 
 
 def _asked(item: Item) -> tuple[object, ...]:

@@ -1,6 +1,5 @@
 """What a page shows of a sheet that is handed out: one view, and the questions about it."""
 
-from math import isfinite
 from typing import Any
 
 from rrm.core.annotation import Lease
@@ -75,6 +74,5 @@ def question_json(request: Request) -> dict[str, Any]:
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
-    score = passage.score if passage.score is not None and isfinite(passage.score) else None
-    part = passage.output is not None or score is not None  # a file's parts have scores alone
-    return {"text": passage.text, "label": "part" if part else "source", "score": score}
+    label = "part" if passage.is_part else "source"
+    return {"text": passage.text, "label": label, "score": passage.shown_score}

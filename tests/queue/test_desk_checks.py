@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from desk_problems import VIEW, claimed, raters
@@ -11,6 +12,7 @@ from rrm.core.place import Place
 from rrm.core.values import Answer, Comparison, Correction, Label, Passage, Ranking, Rating, Request, Shown
 from rrm.queue import SqlDesk
 from rrm.queue.checks import AskedOf, in_shape, shape_of
+from rrm.web.shown import view_json
 
 OVERALL, ACCURACY = "overall", "accuracy"
 ANSWERS: dict[str, Answer] = {
@@ -67,7 +69,7 @@ def answer(desk: SqlDesk, lease: Lease) -> list[bool | None]:
 
 def test_a_shape_numbers_outputs_as_they_first_come_and_tells_a_budget_only_where_something_is_written() -> None:
     asked = [request("one", "rating", "B"), request("one", "comparison", "AB"), request("one", "correction", "A")]
-    assert shape_of(asked) == (
+    assert shape_of(asked).asked == (
         AskedOf("rating", OVERALL, (0,), 0),
         AskedOf("comparison", OVERALL, (1, 0), 0),
         AskedOf("correction", OVERALL, (1,), 50),
@@ -94,6 +96,60 @@ def test_where_something_is_written_the_budget_is_that_of_the_work() -> None:
     made = in_shape(gold("known", "label", "X"), shape, 1)
     assert made is not None
     assert [each.request.view.max_tokens for each in made] == [9, 9]
+
+
+PART = Passage("A part.", "node", "output", 0.8)
+SCORED = Passage("A part of a file.", score=0.123)
+
+
+@pytest.mark.parametrize("passages", [(PART, SCORED), (SCORED, PART)])
+def test_parts_with_scores_are_alike_whether_they_are_of_a_run_or_of_a_file(passages: tuple[Passage, ...]) -> None:
+    work, known = (replace(each, view=replace(each.view, passages=passages[:1])) for each in both())
+    known = replace(known, view=replace(known.view, passages=passages[1:]))
+    assert in_shape(Item(known, "gold", expected=Comparison(0)), shape_of([work]), 1) is not None
+    assert {"part"} == {shown["label"] for each in (work, known) for shown in view_json(each.view)["passages"]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"passages": (PART,)},  # a part, and not the source
+        {"passages": (replace(PART, score=None),)},
+        {"passages": (Passage("One source."), Passage("Another."))},
+        {"passages": ()},
+        {"context": "A fable."},
+    ],
+)
+def test_what_stands_beside_other_things_than_the_work_is_none(changes: dict[str, Any]) -> None:
+    work, known = both()
+    other = replace(known, view=replace(known.view, **changes))
+    assert in_shape(Item(known, "gold", expected=Comparison(0)), shape_of([work]), 1) is not None
+    assert in_shape(Item(other, "gold", expected=Comparison(0)), shape_of([work]), 1) is None
+    assert shape_of([other]) != shape_of([work])
+
+
+def test_parts_without_and_with_scores_differ_and_so_do_the_groups() -> None:
+    work, known = (replace(each, view=replace(each.view, passages=(PART,))) for each in both())
+    bare = replace(known, view=replace(known.view, passages=(replace(PART, score=None),)))
+    assert in_shape(Item(bare, "gold", expected=Comparison(0)), shape_of([work]), 1) is None
+    for mine, theirs in (("", "de"), ("de", ""), ("de", "fr")):
+        assert in_shape(Item(known, "gold", expected=Comparison(0), group=mine), shape_of([work], theirs), 1) is None
+    made = in_shape(Item(known, "gold", expected=Comparison(0), group="de"), shape_of([work], "de"), 1)
+    assert made is not None and made[0].group == "de"
+
+
+def test_where_claims_are_shown_with_their_support_a_known_answer_has_it_too() -> None:
+    work, known = both()
+    marked = replace(work, kind="claims", shown=(replace(work.shown[0], support=(0.5,)), *work.shown[1:]))
+    shape = shape_of([work, replace(marked, shown=marked.shown[:1])])
+    plain = shape_of([work, replace(work, kind="claims", shown=work.shown[:1])])
+    assert in_shape(Item(known, "gold", expected=Comparison(0)), plain, 1) is not None
+    assert in_shape(Item(known, "gold", expected=Comparison(0)), shape, 1) is None
+
+
+def both() -> tuple[Request, Request]:
+    """A comparison of work, and one to which the answer is known."""
+    return request("work", "comparison", "AB"), request("known", "comparison", "XY")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +220,41 @@ def test_a_check_that_cannot_be_hidden_in_the_work_does_not_come(desk: SqlDesk) 
     assert {each.purpose for each in lease.questions} == {"work"}
     answer(desk, lease)
     assert desk.claim(person) is None
+
+
+def test_among_parts_with_scores_only_a_check_with_such_parts_comes_and_the_admin_is_told(desk: SqlDesk) -> None:
+    parts = tuple(Passage(f"Part {n}.", f"n-{n}", f"o-{n}", 0.5) for n in range(2))
+    whole = sheet("work", *FULL)
+    desk.add_items([replace(each, request=with_passages(each.request, parts)) for each in whole])
+    bare = gold("bare")
+    one = replace(gold("one"), request=with_passages(gold("one").request, parts[:1]))
+    desk.add_items([bare, one])
+    always_checked(desk)
+    ann, bob = raters(desk, 2)
+    lease = claimed(desk, ann)
+    assert {each.purpose for each in lease.questions} == {"work"}
+    assert desk.idle_checks() == 2
+    desk.add_items([replace(gold("two"), request=with_passages(gold("two").request, parts))])
+    assert desk.idle_checks() == 2
+    check = claimed(desk, bob)
+    assert {each.request.node for each in check.questions} == {"node-two"}
+
+
+def test_a_check_of_one_group_is_hidden_in_the_work_of_that_group_alone(desk: SqlDesk) -> None:
+    desk.add_items([replace(each, group="de") for each in sheet("work", *FULL)])
+    desk.add_items([gold("for all"), replace(gold("theirs"), group="de")])
+    always_checked(desk)
+    assert desk.idle_checks() == 1
+    [ann] = raters(desk, 1)
+    desk.set_group(ann, "de", "test")
+    check = claimed(desk, ann)
+    assert {each.request.node for each in check.questions} == {"node-theirs"}
+    answer(desk, check)
+    assert {each.purpose for each in claimed(desk, ann).questions} == {"work"}
+
+
+def with_passages(asked: Request, passages: tuple[Passage, ...]) -> Request:
+    return replace(asked, view=replace(asked.view, passages=passages))
 
 
 def test_a_known_question_of_a_sheet_of_checks_comes_alone_among_questions_alone(desk: SqlDesk) -> None:

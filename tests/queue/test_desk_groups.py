@@ -51,6 +51,7 @@ def test_so_it_is_where_several_ask_at_once(desk: SqlDesk) -> None:
 def test_practice_and_known_answers_are_of_groups_too(desk: SqlDesk) -> None:
     desk.change_settings({"gold_every": 2, "attention_every": 0, "practice_items": 5}, "test")
     desk.add_items([*of("de", known("practice", 1)), *of("de", known("gold", 2, 3)), *work(*range(10, 30), wanted=2)])
+    desk.add_items(of("de", work(*range(30, 50))))  # known answers of a group are hidden in the work of the group
     anna, zoe = person(desk, "Anna", "de"), person(desk, "Zoe")
     assert desk.person(anna).state == "practising" and desk.person(zoe).state == "active"
     assert {each.id: each.state for each in desk.persons()} == {anna: "practising", zoe: "active"}

@@ -29,7 +29,7 @@ function drawAlerts(alerts) {
 function drawIdleChecks(count) {
   const told = byId("idle-checks");
   told.hidden = count === 0;
-  told.textContent = `${many(count, "known answer is", "known answers are")} not handed out: no open item is of their kind and criterion, about as many outputs, so raters could tell them from work. Add known answers to questions like the open ones.`;
+  told.textContent = `${many(count, "known answer is", "known answers are")} not handed out: no open item is of their kind and criterion and for their group, with as many outputs, sources and parts, scores and a context or none, so raters could tell them from work. Add known answers to questions like the open ones.`;
 }
 
 /** @param {Wire.PlaceProgress[]} places @param {Wire.AtWork[]} working @param {Wire.RaterAlert[] | null} alerts */
