@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rrm.core.calls import ANSWER, TRUNCATED, CallCount
-from rrm.core.replies import LACKS, MORE_TURNS, THOUGHTS, UNKNOWN_STOP
+from rrm.core.replies import LACKS, MARKS_AS_WORDS, MORE_TURNS, THOUGHTS, UNKNOWN_STOP
 from rrm.core.report import CallsReport
 
 _REPLIED = frozenset({ANSWER, TRUNCATED, "malformed", *LACKS})
@@ -35,6 +35,8 @@ def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
                 yield f"{n:,} {of} held thoughts before </think> or a mark like it, which were left out"
             elif what == MORE_TURNS:
                 yield f"{n:,} {of} went on behind <|im_end|> or a mark like it, which ends a turn: that was left out"
+            elif what == MARKS_AS_WORDS:
+                yield f"{n:,} {of} have </think> or a mark like it within a sentence: read as a word of the answer"
             elif what.startswith(UNKNOWN_STOP):
                 yield f"{n:,} {of} ended for a reason that is not known, {what}: taken for whole answers"
             elif what.startswith(_BLOCK):

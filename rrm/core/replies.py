@@ -13,7 +13,14 @@ from typing import Literal, get_args
 
 from rrm.core.errors import NoAnswerError
 from rrm.core.protocols import Reply
-from rrm.core.thoughts import ends_whole, goes_on, is_blank, structured_without_thoughts, without_thoughts
+from rrm.core.thoughts import (
+    ends_whole,
+    goes_on,
+    is_blank,
+    speaks_of_marks,
+    structured_without_thoughts,
+    without_thoughts,
+)
 
 Stop = Literal["ended", "cut off", "refused", "filtered", "tool call", "broken"]
 """Why a reply ended: by itself, at a limit, in the model's refusal, by a filter, with a call of a tool, by a fault."""
@@ -27,6 +34,8 @@ THOUGHTS = "thoughts"
 """Among what was noticed of a reply: its text held thoughts, which were left out."""
 MORE_TURNS = "words behind the end of a turn"
 """Among what was noticed of a reply: a mark ended its turn, such as `<|im_end|>`, and what followed was left out."""
+MARKS_AS_WORDS = "marks of thoughts as words"
+"""Among what was noticed of a reply: a mark such as `</think>` stands within a sentence of its answer, as a word."""
 UNKNOWN_STOP = "stop reason "
 """Begins what was noticed of a reply that ended for a reason which `STOPS` does not know: taken for an answer."""
 
@@ -124,6 +133,7 @@ def read(reply: Reply, structured: bool = False) -> Reply:
     noticed = [
         *([THOUGHTS] if heard.thoughts else []),
         *([MORE_TURNS] if goes_on(reply.text, cut_off) else []),
+        *([MARKS_AS_WORDS] if not structured and speaks_of_marks(heard.text) else []),
         *([f"{UNKNOWN_STOP}{_shown(reply.stop)}"] if stop is None else []),
     ]
     return replace(

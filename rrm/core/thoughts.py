@@ -7,11 +7,15 @@ The rules, by which text and structured replies are read alike:
   thoughts that it closes are left out, and what stands before them is read by the same rules.
 - What stands behind an opening mark that is never closed is no part of it either. Such a mark counts only where it
   begins a line, or in a reply that was cut off: elsewhere prose may be about it.
+  Behind thoughts it counts wherever it is the mark that opened them: such a reply does think.
 - A mark in quotation marks or backticks, directly before and behind it, is a mention and stays. So do an opening mark
   and, behind it, a closing one within one block of code, one span of code or one quotation: an example of such marks.
+- Within a sentence, between a word and a comma, a stop or a word in small letters, a mark is a mention, too, unless it
+  closes what a mark before it opened: "a tag such as </think> ends them". Models end their thoughts as sentences end.
 - Of a reply in the channels of the harmony format only the last `final` one is the answer.
 - A turn's end mark, such as `<|im_end|>`, ends the answer, but not within code that shows how a turn begins before it.
-- Marks around an answer that came with thoughts (`<answer> ... </answer>`, `Final answer:`) are left out.
+- Marks around an answer that came with thoughts (`<answer> ... </answer>`, `Final answer:`) are left out. Such marks
+  with nothing between them are no answer, whether thoughts came with them or not.
 - In a reply that is to be JSON, marks within a whole object are text.
 
 A text without such marks comes back as it is, and reading a second time changes nothing.
@@ -83,7 +87,14 @@ _WRAPPED_BEFORE = re.compile(
 _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
 )
+_NOTHING = re.compile(
+    rf"(?:\s|</?{_WRAPPER}\s*/?>|<\|{_PIPED_WRAPPER}\|>|\[(?:BEGIN|END) FINAL RESPONSE\]|`{{3,}}+\w*"
+    r"|\**+final answer:?\**+:?)*",
+    re.IGNORECASE,
+)
+"""What may stand around an answer, with no answer in it."""
 _QUOTES = frozenset("`'\"“”‘’«»‹›")
+_BEHIND_WORDS = frozenset(",.;:!?)")
 _FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(rf"\s*```[ \t]*{_PIPED}[ \t]*\n", re.IGNORECASE)
 _IN_WORDS = (  # IBM's and ServiceNow's models say in words where thoughts and answers begin
@@ -98,6 +109,9 @@ _TURN_BEGINS = re.compile(
 )
 _MOST_STARTS = 64  # closing marks behind which a structured answer is looked for, so that many cost little
 
+Mark = re.Match[str]
+"""Where a mark stands in a text."""
+
 
 class Heard(NamedTuple):
     """What a reply says without its thoughts, and whether it held any."""
@@ -111,6 +125,8 @@ def without_thoughts(text: str, cut_off: bool = False) -> Heard:
     answer, thoughts, _ = _without_marks(text, cut_off)
     if thoughts and (unwrapped := _unwrapped(answer)) != answer:
         answer, *_ = _without_marks(unwrapped, cut_off)
+    if answer.strip() and _NOTHING.fullmatch(answer):
+        answer = ""
     return Heard(text if answer == text else answer.strip(), thoughts)
 
 
@@ -120,6 +136,12 @@ _SIGNS = ("<", "[", "◁", "&lt;", "```", "assistantfinal", "done thinking.", "H
 def holds_thoughts(text: str) -> bool:
     """Whether thoughts stand in a text, by the rules above."""
     return any(sign in text for sign in _SIGNS) and without_thoughts(text).thoughts
+
+
+def speaks_of_marks(text: str) -> bool:
+    """Whether marks stand in an answer that were taken for words of a sentence."""
+    examples = _examples(text, _OPENING, _CLOSING)
+    return any(_real(marks, text, examples) for marks in (_OPENING, _CLOSING))
 
 
 def goes_on(text: str, cut_off: bool = False) -> bool:
@@ -247,6 +269,7 @@ def _behind_the_last_mark(text: str, cut_off: bool) -> str:
     examples = _examples(text, _OPENING, _CLOSING)
     closings = _real(_CLOSING, text, examples)
     openings = _real(_OPENING, text, examples) if closings else []
+    closings = _no_words(text, openings, closings)
     starts = [mark.start() for mark in openings]
     begin, end = 0, len(text)
     while closings:
@@ -260,10 +283,37 @@ def _behind_the_last_mark(text: str, cut_off: bool) -> str:
         while closings and closings[-1].start() >= end:
             closings.pop()
     answer = text[begin:end]
+    opened_by = {mark.group().casefold() for mark in openings if mark.start() < begin}
     for mark in _real(_OPENING, answer, _examples(answer, _OPENING, _CLOSING)):
-        if cut_off or not answer[: mark.start()].rpartition("\n")[2].strip():
+        again = mark.group().casefold() in opened_by and not _is_in_a_sentence(answer, mark)
+        if cut_off or again or not answer[: mark.start()].rpartition("\n")[2].strip():
             return answer[: mark.start()]
     return answer
+
+
+def _no_words(text: str, openings: Sequence[Mark], closings: Sequence[Mark]) -> list[Mark]:
+    """Return the closing marks that are no words of a sentence, or close what one before them opened."""
+    found: list[Mark] = []
+    opened = 0
+    left = [mark.start() for mark in reversed(openings) if not _is_in_a_sentence(text, mark)]
+    for mark in closings:
+        while left and left[-1] < mark.start():
+            left.pop()
+            opened += 1
+        if opened or not _is_in_a_sentence(text, mark):
+            found.append(mark)
+            opened = max(0, opened - 1)
+    return found
+
+
+def _is_in_a_sentence(text: str, mark: Mark) -> bool:
+    """Whether a mark stands as a word does: behind a word, and before a comma, a stop or a word in small letters."""
+    before, behind = text[max(0, mark.start() - 2) : mark.start()], text[mark.end() : mark.end() + 2]
+    if len(before) < 2 or before[1] != " " or not (before[0].isalnum() or before[0] in ",;:("):
+        return False
+    if behind[:1] in _BEHIND_WORDS:
+        return not behind[1:].strip()
+    return behind[:1] == " " and behind[1:].isalpha() and not behind[1:].isupper()
 
 
 def _without_details(text: str) -> str:
@@ -289,7 +339,7 @@ Stretch = tuple[int, int]
 """Where a stretch of a text begins and ends."""
 
 
-def _real(marks: re.Pattern[str], text: str, examples: Sequence[Stretch]) -> list[re.Match[str]]:
+def _real(marks: re.Pattern[str], text: str, examples: Sequence[Stretch]) -> list[Mark]:
     """Return the marks that are neither mentions nor parts of examples."""
     return [mark for mark in marks.finditer(text) if not (_is_mention(text, mark) or _is_within(mark, examples))]
 
@@ -313,7 +363,7 @@ def _code(text: str) -> list[Stretch]:
     if "`" not in text and "~~~" not in text:
         return []
     found: list[Stretch] = []
-    begun: re.Match[str] | None = None
+    begun: Mark | None = None
     for fence in _FENCE.finditer(text):
         if begun is None:
             begun = fence
@@ -323,7 +373,7 @@ def _code(text: str) -> list[Stretch]:
     return [*found, *(each.span() for each in _CODE.finditer(text))]
 
 
-def _turn_end(text: str) -> re.Match[str] | None:
+def _turn_end(text: str) -> Mark | None:
     """Return the mark that ends a reply's turn: the first that is no mention and stands in no example of turns."""
     ends = _TURN_ENDS.finditer(text)
     first = next(ends, None)
@@ -338,12 +388,12 @@ def _turn_end(text: str) -> re.Match[str] | None:
     return next((mark for mark in real if mark.group().strip() != "</s>" or "<s>" not in text), None)
 
 
-def _is_within(mark: re.Match[str], stretches: Sequence[Stretch]) -> bool:
+def _is_within(mark: Mark, stretches: Sequence[Stretch]) -> bool:
     place = bisect_right(stretches, (mark.start(), len(mark.string) + 1)) - 1
     return place >= 0 and mark.end() <= stretches[place][1]
 
 
-def _is_mention(text: str, mark: re.Match[str]) -> bool:
+def _is_mention(text: str, mark: Mark) -> bool:
     return text[max(0, mark.start() - 1) : mark.start()] in _QUOTES and text[mark.end() : mark.end() + 1] in _QUOTES
 
 

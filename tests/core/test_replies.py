@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.protocols import Reply
-from rrm.core.replies import LACKS, MORE_TURNS, STOPS, THOUGHTS, read
+from rrm.core.replies import LACKS, MARKS_AS_WORDS, MORE_TURNS, STOPS, THOUGHTS, read
 
 LIMITS = {
     "OpenAI, DeepSeek, vLLM, Ollama, transformers serve": "length",
@@ -96,6 +96,17 @@ def test_a_reason_that_is_not_known_is_noticed():
 def test_thoughts_are_noticed_and_everything_else_is_kept():
     reply = Reply("hm</think>The mill burns.", 3, 4, cost=0.5, stop="stop", noticed=("block image",))
     assert read(reply) == replace(reply, text="The mill burns.", noticed=("block image", "thoughts"))
+
+
+def test_marks_that_are_words_of_the_answer_are_noticed():
+    reply = Reply("The tag </think> ends what <think> begins.", stop="stop")
+    assert (read(reply).text, read(reply).noticed) == (reply.text, (MARKS_AS_WORDS,))
+    assert read(Reply("The tag `</think>` too.", stop="stop")).noticed == ()
+
+
+def test_a_mark_around_an_answer_alone_is_an_empty_reply():
+    assert lack_of(Reply("<output>", stop="stop")) == "empty"
+    assert lack_of(Reply("<output>", stop="length")) == "cut off"
 
 
 def test_json_that_was_cut_off_is_an_answer_only_if_it_is_whole():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrm.core.thoughts import is_blank, structured_without_thoughts, without_thoughts
+from rrm.core.thoughts import is_blank, speaks_of_marks, structured_without_thoughts, without_thoughts
 
 MARKED = [
     "<think>\nA draft.\n</think>\n\nThe mill burns.",
@@ -110,8 +110,59 @@ def test_a_text_without_marks_is_unchanged(text):
     assert without_thoughts(text) == (text, False)
 
 
-def test_a_mention_without_quotation_marks_counts_as_a_mark():
-    assert without_thoughts("Behind </think> stands the answer.") == ("stands the answer.", True)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Behind </think> stands the answer.",
+        "Of the marks <think> and </think>, one is often swallowed.",
+        "Templates (those with </think>) differ. So do models.",
+        "Whoever writes </think> ends them.\n\nThat is all.",
+        "The last word is </think>.",
+        "用 </think> 标签结束。",
+    ],
+)
+def test_a_mark_within_a_sentence_is_a_word_of_it(text):
+    assert without_thoughts(text) == (text, False) and speaks_of_marks(text)
+    thought = f"<think>\nhm\n</think>\n\n{text}"
+    assert without_thoughts(thought) == (text, True) and without_thoughts(thought, True).thoughts
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It is all in the text </think> The mill burns.",  # a new sentence begins behind it
+        "It is all in the text. </think> the mill burns.",
+        "It is all in the text\n</think> the mill burns.",
+        "It is all in the text</think> the mill burns.",
+        "<think> it is all </think> the mill burns.",  # it was opened
+        "The tag </think> is a word here.\n</think>\nthe mill burns.",
+    ],
+)
+def test_a_mark_that_ends_a_sentence_or_what_was_opened_ends_thoughts(reply):
+    text, thoughts = without_thoughts(reply)
+    assert (text.lower(), thoughts) == ("the mill burns.", True) and not speaks_of_marks(text)
+
+
+@pytest.mark.parametrize("again", ["<think>was that", "<think> Was that", " <think>was that right? yes", "\n<think>so"])
+def test_thoughts_that_begin_again_behind_the_answer_are_none_of_it(again):
+    assert without_thoughts(f"<think>hm</think>The mill burns.{again}") == ("The mill burns.", True)
+
+
+def test_another_mark_behind_thoughts_is_left_where_it_begins_no_line():
+    assert without_thoughts("<think>hm</think>Use List<Thought> here.").text == "Use List<Thought> here."
+    assert without_thoughts("<think>hm</think>It opens with <think> in a line.").text.endswith("<think> in a line.")
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("<output>", "<output></output>", "<answer>\n\n</answer>", "</summary>", "<output/>", "**Final answer:**"),
+        *("```\n```", "<|begin_of_box|><|end_of_box|>", "<think>hm</think><answer></answer>", "```json\n"),
+    ],
+)
+def test_what_stands_around_an_answer_is_none(reply, cut_off):
+    assert without_thoughts(reply, cut_off).text == ""
 
 
 @pytest.mark.parametrize(
@@ -207,6 +258,11 @@ FRAGMENTS = [
         "~~~\n",
         "The mill burns.",
         "W",
+        "word ",
+        " word",
+        ", ",
+        "<output>",
+        "</output>",
     ),
 ]
 REPLIES = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map("".join)
