@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from rrm.ask.assistance import Game, Solved
+from rrm.ask.debate import Argument, Claim, Estimated
 from rrm.ask.finite import posteriors
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.unseen import Sight
 from rrm.ask.value import Pool, Roots
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.task import Task
@@ -307,6 +309,74 @@ def gain_of_the_steepest(intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarr
     return OURS.envelope_gain(intercepts[kept], slopes[kept])
 
 
+def attacked_at_random(claim: Claim, errs: float) -> float:
+    if not claim.ways:
+        return OURS.debated(claim, errs)
+    return max(float(np.mean([attacked_at_random(part, errs) for part in way])) for way in claim.ways)
+
+
+def argued_in_one_way(claim: Claim, errs: float) -> float:
+    if not claim.ways:
+        return OURS.debated(claim, errs)
+    return min(argued_in_one_way(part, errs) for part in claim.ways[0])
+
+
+def right_at_every_leaf(claim: Claim, errs: float) -> float:
+    return OURS.debated(claim, 0.0)
+
+
+def who_knows_the_flaw(argument: Argument) -> float:
+    return argument.sound
+
+
+def product_of_parts(argument: Argument) -> float:
+    return float(argument.parts.prod())
+
+
+def by_the_least_part(argument: Argument, stake: float) -> Estimated:
+    return Estimated(bool(argument.parts.min() >= 0.5), argument.parts, 0.0)
+
+
+def by_the_truth(argument: Argument, stake: float) -> Estimated:
+    return OURS.estimated(argument, stake)._replace(accepted=argument.sound >= 0.5)
+
+
+def off_in_sum(argument: Argument, stake: float) -> Estimated:
+    return OURS.estimated(argument, stake * len(argument.parts))
+
+
+def most_probable_world(sight: Sight) -> Sight:
+    return Sight(np.eye(sight.belief.shape[1])[sight.belief.argmax(axis=1)])
+
+
+def shown_for_the_case(
+    sight: Sight, pairs: np.ndarray, first: np.ndarray, rationality: float, prior_sd: float
+) -> np.ndarray:
+    return OURS.rewards_from(most_probable_world(sight), pairs, first, rationality, prior_sd)
+
+
+def kernel_of_the_belief(sight: Sight) -> np.ndarray:
+    _, values, vectors = np.linalg.svd(sight.belief)
+    return np.asarray(vectors[int((values > 1e-9).sum()) :])
+
+
+def kernel_with_the_constant(sight: Sight) -> np.ndarray:
+    constant = np.full((1, sight.belief.shape[1]), sight.belief.shape[1] ** -0.5)
+    return np.vstack([OURS.left_open(sight), constant])
+
+
+def between_free_rewards(
+    sight: Sight, rewards: np.ndarray, difference: np.ndarray, low: float, high: float
+) -> tuple[float, float]:
+    return OURS.between(Sight(sight.belief[:1]), rewards, difference, low, high)
+
+
+def between_as_fitted(
+    sight: Sight, rewards: np.ndarray, difference: np.ndarray, low: float, high: float
+) -> tuple[float, float]:
+    return float(difference @ rewards), float(difference @ rewards)
+
+
 def ignorant(game: Game) -> Solved:
     return OURS.apart(Game(game.person, game.agent.mean(axis=0, keepdims=True)))
 
@@ -437,5 +507,25 @@ BUGS: dict[str, Callable[[], Methods]] = {
         OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b) + max(m, 0.0) - m
     ),
     "erring twice as often": lambda: replace(OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b / 2 if b else b)),
+    "an attacker who picks at random": lambda: replace(OURS, debated=attacked_at_random),
+    "the first way to argue alone": lambda: replace(OURS, debated=argued_in_one_way),
+    "a judge who never errs": lambda: replace(OURS, debated=right_at_every_leaf),
+    "an attacker who knows where the flaw is": lambda: replace(OURS, attacked=who_knows_the_flaw),
+    "parts taken for independent": lambda: replace(OURS, attacked=product_of_parts),
+    "accepted by the least part": lambda: replace(OURS, estimated=by_the_least_part),
+    "accepted by what nobody knows": lambda: replace(OURS, estimated=by_the_truth),
+    "off in sum, not at most": lambda: replace(OURS, estimated=off_in_sum),
+    "raters who take the likeliest world for the case": lambda: replace(
+        OURS, first_better=lambda s, r, p, b: OURS.first_better(most_probable_world(s), r, p, b)
+    ),
+    "rationality forgotten": lambda: replace(OURS, first_better=lambda s, r, p, b: OURS.first_better(s, r, p, 1.0)),
+    "what is shown taken for the case": lambda: replace(OURS, rewards_from=shown_for_the_case),
+    "second for first": lambda: replace(
+        OURS, rewards_from=lambda s, p, f, b, sd: OURS.rewards_from(s, p[:, ::-1], f, b, sd)
+    ),
+    "kernel of beliefs, not of their contrasts": lambda: replace(OURS, left_open=kernel_of_the_belief),
+    "the constant told as left open": lambda: replace(OURS, left_open=kernel_with_the_constant),
+    "what raters said forgotten": lambda: replace(OURS, between=between_free_rewards),
+    "what is left open not told": lambda: replace(OURS, between=between_as_fitted),
 }
 """By name, what makes the methods with the bug."""

@@ -7,9 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from rrm.ask.assistance import Game, Solved, apart, deferring, together
+from rrm.ask.debate import Argument, Claim, Estimated, attacked, debated, estimated
 from rrm.ask.envelope import envelope_gain
 from rrm.ask.finite import decision_gain, information
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.unseen import Sight, between, first_better, left_open, rewards_from
 from rrm.ask.value import Pool, Roots, variance_removed
 from rrm.compose.composers import Join, Minimum, Product
 from rrm.core.graph import Proposal, TaskGraph
@@ -75,3 +77,10 @@ class Methods:
     together: Callable[[Game], Solved] = together
     apart: Callable[[Game], Solved] = apart
     deferring: Callable[[float, float, float | None], float] = deferring
+    debated: Callable[[Claim, float], float] = debated
+    attacked: Callable[[Argument], float] = attacked
+    estimated: Callable[[Argument, float], Estimated] = estimated
+    first_better: Callable[[Sight, np.ndarray, np.ndarray, float], np.ndarray] = first_better
+    rewards_from: Callable[[Sight, np.ndarray, np.ndarray, float, float], np.ndarray] = rewards_from
+    left_open: Callable[[Sight], np.ndarray] = left_open
+    between: Callable[[Sight, np.ndarray, np.ndarray, float, float], tuple[float, float]] = between

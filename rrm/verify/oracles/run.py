@@ -10,9 +10,12 @@ from rrm.verify.oracles.asking import ASKING
 from rrm.verify.oracles.judging import JUDGING
 from rrm.verify.oracles.methods import Methods
 from rrm.verify.oracles.oracle import Oracle
+from rrm.verify.oracles.seeing import SEEING
 from rrm.verify.oracles.selecting import SELECTING
 
-ORACLES: tuple[Oracle, ...] = tuple(sorted((*ANCHORED, *SELECTING, *JUDGING, *ASKING), key=lambda oracle: oracle.row))
+ORACLES: tuple[Oracle, ...] = tuple(
+    sorted((*ANCHORED, *SELECTING, *JUDGING, *ASKING, *SEEING), key=lambda oracle: oracle.row)
+)
 """All of them, by the row of the system; the ledger's first."""
 
 
