@@ -19,7 +19,7 @@ def bar(what: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(console=console, transient=True, disable=not (console.is_terminal and is_main())) as bars:
         task = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(

@@ -3,18 +3,22 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rrm.api.plugins import make, named, takes
+from rrm.api.plugins import load, make, named, takes
 from rrm.api.runfile import with_changes
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import ContractError, PluginError
 from rrm.core.protocols import Assistant, Policy, SplitSampler
 from rrm.verify.contracts import contracts_of
-from rrm.verify.oracles.run import Answered, ask
+from rrm.verify.oracles.run import Answered, ask, ask_about
 
 
-def oracles() -> Iterator[Answered]:
-    """Ask all oracles about the methods that are shipped, one after the other; takes seconds."""
-    return ask()
+def oracles(path: str | None = None, method: str = "") -> Iterator[Answered]:
+    """Ask all oracles about the methods that are shipped, one after the other; takes seconds.
+
+    With the import string of a function, ask those that look at the method of a name about it, in that method's place.
+    Raises InputError for a name of no method.
+    """
+    return ask() if path is None else ask_about(method, load(path))
 
 
 def verify(

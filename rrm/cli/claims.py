@@ -13,7 +13,7 @@ _WIDTH = 160
 
 def print_claims(chains: Sequence[Chain], console: Console | None = None) -> None:
     """Print each claim, and under it what it rests on, a step deeper each time, down to the source."""
-    console = console or Console(highlight=False, markup=False)
+    console = console or Console(highlight=False, markup=False, emoji=False)
     for number, chain in enumerate(chains, 1):
         told = "" if chain.support is None else f" [supported with probability {chain.support:.2f}]"
         console.print(f"{number}. {shorten(chain.text, _WIDTH)}{told}", soft_wrap=True)

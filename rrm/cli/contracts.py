@@ -21,10 +21,13 @@ def part(plugin: str, changes: tuple[str, ...], policy: str, decomposer: str, as
     return any(each["broken"] for each in found)
 
 
-def oracles(as_json: bool) -> bool:
-    """Print what each oracle found as it comes, or all as one line of JSON; return whether something is broken."""
-    console, found = Console(highlight=False, markup=False), []
-    for answer in verify.oracles():
+def oracles(as_json: bool, path: str | None = None, method: str = "") -> bool:
+    """Print what each oracle found as it comes, or all as one line of JSON; return whether something is broken.
+
+    They are asked about what is shipped, or about the function of an import string in place of a method.
+    """
+    console, found = Console(highlight=False, markup=False, emoji=False), []
+    for answer in verify.oracles(path, method):
         found.append(answer)
         if not as_json:
             holds, row = "yes" if answer.broken is None else "NO", f"row {answer.row}" if answer.row else "ledger"
@@ -45,7 +48,7 @@ def oracles(as_json: bool) -> bool:
 
 
 def _print_contracts(found: Sequence[dict[str, Any]]) -> None:
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     table = Table(box=None, pad_edge=False)
     for title in ("contract", "holds", "promise"):
         table.add_column(title)

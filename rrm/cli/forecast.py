@@ -9,7 +9,7 @@ from rich.table import Table
 
 def print_forecast(forecast: Mapping[str, Any]) -> None:
     """Print what `rrm.api.forecast.forecast` returned; of two numbers the first is expected, the other the most."""
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     sources = forecast["sources"]
     counted = [f"{sources['train']} training sources", f"{sources['target']} targets"]
     console.print(", ".join(each.removesuffix("s") if each.startswith("1 ") else each for each in counted))

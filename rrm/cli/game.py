@@ -9,7 +9,7 @@ from rrm.api.game import Plan, SolvedGame
 
 def print_game(game: SolvedGame, console: Console | None = None) -> None:
     """Print what a game is worth, who does what where, and what it costs to take a person for another kind."""
-    console = console or Console(highlight=False, markup=False)
+    console = console or Console(highlight=False, markup=False, emoji=False)
     for line in _lines(game):
         console.print(line, soft_wrap=True)
 

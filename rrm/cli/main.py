@@ -360,13 +360,18 @@ def verify(
     decomposer: Annotated[
         str, typer.Option(help="What an optimiser of decomposers improves, as package.module:Name.")
     ] = "decomposers.segmenter:Segmenter",
+    method: Annotated[
+        str | None, typer.Option("--as", metavar="METHOD", help="Ask the oracles about PLUGIN, a function, as METHOD.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check what is shipped against exact oracles; or a part of yours against what its protocol promises."""
     from rrm.cli import contracts
 
-    if plugin is None:
-        broken = contracts.oracles(as_json)
+    if plugin is None and method is not None:
+        raise InputError("--as goes with a function of yours: rrm verify package.module:function --as METHOD")
+    if plugin is None or method is not None:
+        broken = contracts.oracles(as_json, plugin, method or "")
     else:
         broken = contracts.part(plugin, tuple(changes or ()), policy, decomposer, as_json)
     if broken:
@@ -502,7 +507,7 @@ def main() -> None:
 
 
 def _quietly(command: Callable[[], Any]) -> None:
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     try:
         command()
     except RrmError as error:

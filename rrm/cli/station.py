@@ -275,4 +275,4 @@ def _rows(rows: list[dict[str, Any]], as_json: bool, otherwise: str) -> None:
     table = Table(*(name.replace("_", " ") for name in rows[0]), box=None)
     for row in rows:
         table.add_row(*("–" if each is None else str(each) for each in row.values()))
-    Console(markup=False, highlight=False).print(table)
+    Console(markup=False, highlight=False, emoji=False).print(table)

@@ -14,7 +14,7 @@ _SPENT = {"seconds": "s of work", "calls": "model calls", "tokens": "tokens", "m
 
 def print_status(found: Mapping[str, Any], directory: Path, console: Console | None = None) -> None:
     """Print what `rrm.api.look.status` returned."""
-    console = console or Console(highlight=False, markup=False)
+    console = console or Console(highlight=False, markup=False, emoji=False)
     end = "finished" if found["finished"] else "not finished"
     console.print(f"{found['name']}: {end}")
     if found["steps"]:

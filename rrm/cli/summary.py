@@ -15,7 +15,7 @@ LONELY = "needs two or more training sources"
 
 def print_summary(report: Report, directory: Path, console: Console | None = None) -> None:
     """Print the results of a run, and where to look further; 80 columns where that is no terminal."""
-    console = console or Console(highlight=False, markup=False)
+    console = console or Console(highlight=False, markup=False, emoji=False)
     nodes = ", ".join(f"{count:,} at level {level}" for level, count in enumerate(report.nodes_per_level))
     console.print(f"{_several(report.train_sources, 'training source')}, {_several(report.target_sources, 'target')}")
     console.print(f"nodes: {nodes}")

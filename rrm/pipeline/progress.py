@@ -39,7 +39,7 @@ class RichProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, emoji=False)
         self._turn = threading.Lock()
         self._bar: Progress | None = None
 

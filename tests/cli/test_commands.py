@@ -347,6 +347,7 @@ def cli(*arguments: str, cwd: Path | None = None, **variables: str) -> subproces
         (("run", "plugin.toml"), 2, "no.such"),
         (("run", "key.toml"), 2, "unknown key 'polciy'"),
         (("apply", "nowhere", "--source", "book.txt"), 4, "holds no run"),
+        (("verify", "no_such:One:"), 2, "'no_such:One:' cannot be imported"),  # which would be drawn as a keycap
     ],
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(

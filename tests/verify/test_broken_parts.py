@@ -71,7 +71,7 @@ _TICKS = count()
 def test_a_density_and_divergence_and_its_optimiser_keep_their_contracts() -> None:
     held = check_policy(OneSentence(0.2), others=[OneSentence(), OneSentence(-0.3)])
     assert {"has log-probabilities that sum to one", "is no distance from itself"} <= set(held.promises)
-    assert "is at a distance of 0 or more" in held.promises
+    assert {"is at a distance of 0 or more", "lies as far as its probabilities say"} <= set(held.promises)
     assert "says its exact distance" in check_optimiser(Steeper(), OneSentence()).promises
 
 
@@ -122,6 +122,14 @@ class Negative(OneSentence):
         return -super().kl(prompt_context, other)
 
 
+class Backwards(OneSentence):
+    """Tells the KL of the other policy from itself."""
+
+    def kl(self, prompt_context: PromptContext, other: Policy) -> float:
+        assert isinstance(other, OneSentence)
+        return OneSentence(other.slope).kl(prompt_context, OneSentence(self.slope))
+
+
 class Raising(OneSentence):
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
         raise KeyError("my table")
@@ -150,6 +158,11 @@ def test_a_broken_policy_is_found(part: Policy, sentence: str) -> None:
     assert "\n" not in str(error.value) and "has a name" in error.value.kept
 
 
+def test_a_kl_the_wrong_way_round_is_found() -> None:
+    with pytest.raises(ContractError, match="probabilities say at least"):
+        check_policy(Backwards(), others=[OneSentence(1.0)])
+
+
 # ---- optimisers ----
 
 
@@ -166,6 +179,29 @@ class Liar(Steeper):
 
     def distance(self, policy: OneSentence, anchor: Policy, seen: Sequence[Seen]) -> float:
         return 0.1
+
+
+class Unmeasured:
+    """A policy that knows how probable its outputs are, and not how far it lies from others."""
+
+    def __init__(self, slope: float) -> None:
+        self._inner = OneSentence(slope)
+        self.name, self.propose, self.log_prob = self._inner.name, self._inner.propose, self._inner.log_prob
+
+
+class Understating(Steeper):
+    """Tells less than it spent, of a policy that does not know its own distance."""
+
+    def improve(self, *given: Any) -> Improved:
+        found = super().improve(*given)
+        return Improved(Unmeasured(found.sampler.slope), found.kl / 100, "estimated")  # type: ignore[attr-defined]
+
+
+class Overspending(Understating):
+    """Spends more than the budget, and nobody but samples can tell."""
+
+    def within(self, anchor: Policy, seen: Sequence[Seen], kl_budget: float) -> OneSentence:
+        return OneSentence(20.0)
 
 
 class Restless(Steeper):
@@ -188,6 +224,8 @@ class Mute(Steeper):
     [
         (Spender(), "where 0.5 are allowed"),
         (Liar(), "nats a node from its anchor"),
+        (Understating(), "it says 0.00.* nats and lies .* as samples tell"),
+        (Overspending(), "as samples tell, where 0.5 are allowed"),
         (Restless(), "gave another policy"),
         (Absent(), "is not the one that was saved"),
         (Mute(), "improve must return Improved"),

@@ -10,21 +10,10 @@ from typer.testing import CliRunner
 
 from rrm.cli.main import app
 from rrm.verify.oracles.methods import Methods
-from rrm.verify.oracles.run import ORACLES, Answered, ask
+from rrm.verify.oracles.run import ORACLES, Answered, Watched, ask, ask_about
 from tests.verify.seeded_bugs import BUGS
 
 ROWS = {0, *range(2, 9), 14, 17, 18, 19, 21, 27, 28, 29, 32}
-
-
-class Watched:
-    """Our methods, and which of them were asked for."""
-
-    def __init__(self) -> None:
-        self.ours, self.used = Methods(), set[str]()
-
-    def __getattr__(self, name: str) -> object:
-        self.used.add(name)
-        return getattr(self.ours, name)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +21,7 @@ def uses() -> dict[str, set[str]]:
     """Which methods each oracle looks at; all hold for ours, or this fails."""
     found = {}
     for oracle in ORACLES:
-        watched = Watched()
+        watched = Watched(Methods())
         oracle.check(cast("Methods", watched))
         found[oracle.name] = watched.used
     return found
@@ -76,9 +65,24 @@ def test_a_method_that_raises_is_broken(monkeypatch: pytest.MonkeyPatch) -> None
     assert broken == {"log n - (n - 1) / n is a bound and no equality": "it raised ZeroDivisionError: division by zero"}
 
 
+def test_the_oracles_of_one_method_are_asked_about_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.verify.oracles.run.ORACLES", [each for each in ORACLES if each.row == 7])
+    shown = CliRunner().invoke(app, ["verify", "rrm.policy.quantilizer:quantilized", "--as", "quantilized", "--json"])
+    told = json.loads(shown.output)["oracles"]
+    assert shown.exit_code == 0 and told and {each["row"] for each in told} == {7}
+    of_bug = list(ask_about("quantilized", BUGS["quantile of q squared"]().quantilized))
+    assert len(of_bug) == len(told) and any(each.broken for each in of_bug)
+    for arguments, said in (
+        (["rrm.policy.quantilizer:quantilized", "--as", "quantile"], "no method 'quantile'"),
+        (["--as", "best_of"], "--as goes with"),
+    ):
+        refused = CliRunner().invoke(app, ["verify", *arguments])
+        assert refused.exit_code and said in f"{refused.output} {refused.exception}"
+
+
 def test_the_command_prints_a_row_an_oracle_and_one_line_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
     few = [Answered(2, "holds", None, 0.25), Answered(0, "does not", "0.5 must be 0.25", 0.5)]
-    monkeypatch.setattr("rrm.api.verify.oracles", lambda: iter(few))
+    monkeypatch.setattr("rrm.api.verify.oracles", lambda *_: iter(few))
     shown = CliRunner().invoke(app, ["verify"])
     assert shown.exit_code == 2
     assert "yes   0.25 s  row 2   holds" in shown.output and "NO    0.50 s  ledger  does not" in shown.output
@@ -92,5 +96,5 @@ def test_the_command_prints_a_row_an_oracle_and_one_line_of_json(monkeypatch: py
         ],
         "seconds": 0.75,
     }
-    monkeypatch.setattr("rrm.api.verify.oracles", lambda: iter(few[:1]))
+    monkeypatch.setattr("rrm.api.verify.oracles", lambda *_: iter(few[:1]))
     assert CliRunner().invoke(app, ["verify"]).exit_code == 0

@@ -1,10 +1,11 @@
 """All oracles, and asking them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
+from typing import cast
 
-from rrm.core.errors import ContractError
+from rrm.core.errors import ContractError, InputError
 from rrm.verify.oracles.anchored import ANCHORED
 from rrm.verify.oracles.asking import ASKING
 from rrm.verify.oracles.judging import JUDGING
@@ -29,6 +30,17 @@ class Answered:
     seconds: float
 
 
+class Watched:
+    """Stands for methods, and keeps the names of those that were looked at."""
+
+    def __init__(self, methods: Methods) -> None:
+        self.methods, self.used = methods, set[str]()
+
+    def __getattr__(self, name: str) -> object:
+        self.used.add(name)
+        return getattr(self.methods, name)
+
+
 def ask(methods: Methods | None = None, clock: Callable[[], float] = perf_counter) -> Iterator[Answered]:
     """Ask every oracle about methods, ours by default, one after the other.
 
@@ -38,6 +50,21 @@ def ask(methods: Methods | None = None, clock: Callable[[], float] = perf_counte
     for oracle in ORACLES:
         began = clock()
         yield Answered(oracle.row, oracle.name, _broken(oracle, looked_at), clock() - began)
+
+
+def ask_about(name: str, method: object, clock: Callable[[], float] = perf_counter) -> Iterator[Answered]:
+    """Ask the oracles that look at the method of a name about somebody else's in its place, the others being ours.
+
+    Raises InputError where `Methods` has none of that name.
+    """
+    known = [each.name for each in fields(Methods)]
+    if name not in known:
+        raise InputError(f"oracles look at no method {name!r}, but at {', '.join(known)}")
+    for oracle in ORACLES:
+        began, watched = clock(), Watched(replace(Methods(), **{name: method}))  # type: ignore[arg-type]
+        broken = _broken(oracle, cast("Methods", watched))
+        if name in watched.used:
+            yield Answered(oracle.row, oracle.name, broken, clock() - began)
 
 
 def _broken(oracle: Oracle, methods: Methods) -> str | None:
