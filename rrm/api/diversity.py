@@ -63,7 +63,7 @@ def _level(
         level=level,
         nodes=len(nodes),
         calibration_error=_calibration_error(known),
-        entropy=_entropy(policy, shown, outputs),
+        entropy=mean_entropy(policy, shown, outputs),
         distinct=float(np.mean([len({output.text for output in each}) / len(each) for each in outputs])),
         self_bleu=_mean([each for each in spoken if each is not None]),
         kl=0.0 if found is None else _kl(policy, first, shown),
@@ -93,7 +93,7 @@ def _calibration_error(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> float |
     return calibration_error(predicted, best)
 
 
-def _entropy(policy: object, shown: Sequence[PromptContext], outputs: Sequence[Sequence[Output]]) -> float | None:
+def mean_entropy(policy: object, shown: Sequence[PromptContext], outputs: Sequence[Sequence[Output]]) -> float | None:
     """Return the mean entropy in nats: exact where the policy knows it, else minus the mean log-probability."""
     exact = known_of(policy.entropy, shown) if isinstance(policy, Divergence) else []
     if exact:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rrm.api.diversity import mean_entropy
 from rrm.api.loaded import Loaded, load
 from rrm.api.plugins import make, named
 from rrm.api.recorded import seen_in_training
@@ -23,6 +25,7 @@ from rrm.core.values import OVERALL, Group, Output
 from rrm.evaluate.metrics import cluster_interval
 from rrm.evaluate.overoptimisation import choose_law
 from rrm.evaluate.stopping import EARLY, Rated, judged, stop
+from rrm.policy.distance import covered
 from rrm.report.frontier import FittedLaw, Frontier, Optimised, Stopping, write_frontier
 
 _ANCHORED: Mapping[str, Any] = {"optimiser": {"plugin": "rrm.policy.kl_anchored:KLAnchored"}}
@@ -196,12 +199,8 @@ class Setting:
         )
 
     def measured(self, name: str, found: Improved, budget: float) -> Measured:
-        """Return gold, proxy and diversity of a policy's outputs at the nodes that are measured at."""
-        jobs = [
-            ProposeJob(each.prompt_context, self.outputs, seed_for(self.seed, "measure", each.prompt_context.node))
-            for each in self.measuring
-        ]
-        made = found.sampler.propose(jobs)
+        """Return gold, proxy, entropy and coverage of a policy at the nodes that are measured at."""
+        made = self._anchors if found.sampler is self.anchor else found.sampler.propose(self._jobs)
         groups = [
             Group(each.source, each.prompt_context.place, each.prompt_context.view, tuple(o.text for o in outputs))
             for each, outputs in zip(self.measuring, made, strict=True)
@@ -222,9 +221,32 @@ class Setting:
             float(proxy.mean()),
             cluster_interval(proxy, sources, lambda rows: float(rows.mean()), seed=self.seed),
             distinct,
+            mean_entropy(found.sampler, [each.prompt_context for each in self.measuring], made),
+            self._covered(found.sampler),
             None if accepted is None else float(accepted.mean()),
         )
         return Measured(point, scores, accepted)
+
+    @property
+    def _jobs(self) -> list[ProposeJob]:
+        return [
+            ProposeJob(each.prompt_context, self.outputs, seed_for(self.seed, "measure", each.prompt_context.node))
+            for each in self.measuring
+        ]
+
+    @cached_property
+    def _anchors(self) -> Sequence[Sequence[Output]]:
+        """The anchor's outputs at each node that is measured at."""
+        return self.anchor.propose(self._jobs)
+
+    def _covered(self, policy: Policy) -> float | None:
+        """Return the share of the anchor's outputs that a policy covers; None where that is unknown at a node."""
+        at_nodes = [
+            covered(policy, self.anchor, each.prompt_context, outputs)
+            for each, outputs in zip(self.measuring, self._anchors, strict=True)
+        ]
+        known = [share for share in at_nodes if share is not None]
+        return float(np.mean(known)) if known and len(known) == len(at_nodes) else None
 
     def _gold(self, made: Sequence[Sequence[Output]]) -> np.ndarray | None:
         """Return the mean gold of each node's outputs, [nodes]; None where that of any output is not known."""

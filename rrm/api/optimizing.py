@@ -76,4 +76,7 @@ def optimize(
 
 
 def _figures(point: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: point[name] for name in ("gold", "gold_interval", "proxy", "proxy_interval", "distinct")}
+    return {
+        name: point[name]
+        for name in ("gold", "gold_interval", "proxy", "proxy_interval", "entropy", "covered", "distinct")
+    }

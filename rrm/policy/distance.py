@@ -1,7 +1,7 @@
 """How far a policy lies from another, measured and not taken on trust: exactly where it is known, else from samples."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import log, sqrt
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ MOST_NODES = 200
 """Nodes at which an exact KL is measured; of more, so many are drawn."""
 SAMPLED = (8, 4)
 """Nodes, and outputs at each, from which a KL is estimated that is not known exactly."""
+
+COVERED = 0.1
+"""A policy covers an output of its anchor that it writes at least so many times as probably."""
 
 
 class Measured(NamedTuple):
@@ -62,6 +65,16 @@ def log_ratio(policy: Policy, anchor: Policy, prompt_context: PromptContext, out
     except InputError:
         return None
     return None
+
+
+def covered(policy: Policy, anchor: Policy, prompt_context: PromptContext, outputs: Sequence[Output]) -> float | None:
+    """Return the share of an anchor's outputs that a policy writes at least `COVERED` times as probably as the anchor.
+
+    None where it is not known of one of them.
+    """
+    ratios = [log_ratio(anchor, policy, prompt_context, output) for output in outputs]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return float(np.mean([ratio <= -log(COVERED) for ratio in known])) if known and len(known) == len(ratios) else None
 
 
 def understated(told: float, truth: Measured) -> bool:

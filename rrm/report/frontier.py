@@ -19,8 +19,10 @@ class Optimised:
     """What one optimiser made of the anchor with a budget of KL, measured on sources that it did not learn from.
 
     `kl` is what it says it spent, in nats a node, and `how` it knows; `gold` and `proxy` are means over outputs, with
-    95 % intervals over sources; `distinct` is the share of a node's outputs that differ. `select` is mean acceptance
-    by the judge of role select, None in a run without one.
+    95 % intervals over sources; `distinct` is the share of a node's outputs that differ. `entropy` is in nats, and
+    `covered` the share of the anchor's outputs that the policy writes at least a tenth as probably as the anchor does;
+    either is None where the policy does not know. `select` is mean acceptance by the judge of role select, None in a
+    run without one.
     """
 
     method: str
@@ -32,6 +34,8 @@ class Optimised:
     proxy: float
     proxy_interval: Interval | None
     distinct: float
+    entropy: float | None
+    covered: float | None
     select: float | None = None
 
 
@@ -98,12 +102,14 @@ def write_frontier(frontier: Frontier, folder: Path) -> None:
 
 def frontier_text(frontier: Frontier) -> str:
     """Return the table as plain text, with what was learned and measured on in front."""
-    rows = [("method", "budget", "KL", "gold", "proxy", "select", "distinct")]
+    rows: list[tuple[str, ...]] = [
+        ("method", "budget", "KL", "gold", "proxy", "select", "entropy", "covered", "distinct")
+    ]
     for point in (frontier.anchor, *frontier.points):
         spent = "0" if point is frontier.anchor else f"{point.kl:.3f} {point.how}"
         budget = "" if point is frontier.anchor else f"{point.budget:g}"
         gold, proxy = _with(point.gold, point.gold_interval), _with(point.proxy, point.proxy_interval)
-        rows.append((point.method, budget, spent, gold, proxy, _with(point.select, None), f"{point.distinct:.2f}"))
+        rows.append((point.method, budget, spent, gold, proxy, *_plain(point)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([_headline(frontier), "", *lines, *_said(frontier)])
@@ -115,8 +121,8 @@ def frontier_html(frontier: Frontier) -> str:
     rows = "".join(
         f"<tr><td>{escape(point.method)}</td><td>{'' if point is frontier.anchor else f'{point.budget:g}'}</td>"
         f"<td>{point.kl:.3f}</td><td>{escape(point.how)}</td><td>{_with(point.gold, point.gold_interval)}</td>"
-        f"<td>{_with(point.proxy, point.proxy_interval)}</td><td>{_with(point.select, None)}</td>"
-        f"<td>{point.distinct:.2f}</td></tr>"
+        f"<td>{_with(point.proxy, point.proxy_interval)}</td>"
+        f"{''.join(f'<td>{each}</td>' for each in _plain(point))}</tr>"
         for point in (frontier.anchor, *frontier.points)
     )
     laws = "".join(f"<li>{escape(line)}</li>" for line in _said(frontier) if line)
@@ -158,6 +164,15 @@ def _said(frontier: Frontier) -> Sequence[str]:
     return lines if len(lines) > 1 else []
 
 
+def _plain(point: Optimised) -> tuple[str, ...]:
+    """Return the cells of what has no interval."""
+    select = _with(point.select, None)
+    return (
+        select,
+        *("–" if each is None else f"{each:.2f}" for each in (point.entropy, point.covered, point.distinct)),
+    )
+
+
 def _with(value: float | None, interval: Interval | None) -> str:
     if value is None:
         return "–"
@@ -179,5 +194,6 @@ td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(-
 <p>{head}. Gold reports; nothing was optimised against it or chosen by it. Intervals are over sources.</p>
 {figure}
 <div class="wide"><table><thead><tr><th>method</th><th>budget, nats</th><th>KL spent</th><th>known how</th><th>gold</th>
-<th>proxy</th><th>select</th><th>distinct</th></tr></thead><tbody>{rows}</tbody></table></div><ul>{laws}</ul></body></html>
+<th>proxy</th><th>select</th><th>entropy, nats</th><th>covered</th><th>distinct</th></tr></thead>
+<tbody>{rows}</tbody></table></div><ul>{laws}</ul></body></html>
 """

@@ -71,6 +71,16 @@ def test_gold_is_told_with_its_interval_and_a_law_fitted_to_it(found: Frontier) 
     assert set(found.laws) == {"quantilizer", "policy gradient"}  # below the best of 2 there is no best of n
 
 
+def test_entropy_and_what_is_left_of_the_anchors_modes_are_told_where_they_are_known(found: Frontier) -> None:
+    learned = found.of("policy gradient")
+    assert found.anchor.covered == 1 and found.anchor.entropy is not None
+    for point in learned:
+        assert point.entropy is not None and point.entropy > 0
+    shares = [point.covered for point in learned]
+    assert None not in shares and shares == sorted(shares, reverse=True) and shares[0] > shares[-1] > 0  # type: ignore[type-var]
+    assert {point.covered for point in found.of("best of n")} == {None}  # drawn: unknown
+
+
 def test_a_method_that_cannot_improve_the_policy_is_named_with_its_reason(found: Frontier) -> None:
     assert found.failed["Refuses"] == "it does not know how" and len(found.failed) == 2
     assert found.failed["best of n at 0.1 nats"].startswith("the best of 1 is the anchor itself: the best of 2 takes")
@@ -135,7 +145,7 @@ def test_the_adversary_of_a_run_finds_what_its_models_differ_about_and_asks_rate
 
 
 def optimised(method: str, kl: float, select: float | None) -> Optimised:
-    return Optimised(method, kl, kl, "exact", None, None, 0.5, None, 1.0, select)
+    return Optimised(method, kl, kl, "exact", None, None, 0.5, None, 1.0, None, None, select)
 
 
 def told(method: str, kl: float, judge: bool = True) -> Measured:
