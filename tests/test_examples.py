@@ -37,6 +37,14 @@ def test_an_example_runs_and_says_something(path: Path) -> None:
 OPTIMISING = sorted(path for path in (ROOT / "examples" / "optimising").glob("*.py") if path.stem != "world")
 
 
+def test_every_optimiser_of_the_page_has_an_example() -> None:
+    table = re.findall(
+        r"`rrm\.policy\.\w+:(\w+)`", (ROOT / "docs" / "optimising.md").read_text().split("\n\n[examples")[0]
+    )
+    used = "".join(path.read_text() for path in OPTIMISING)
+    assert len(table) >= 14 and [name for name in table if f"{name}(" not in used] == []
+
+
 @pytest.mark.parametrize("path", OPTIMISING, ids=lambda path: path.stem)
 def test_each_way_of_optimising_gains_within_its_budget(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
