@@ -14,8 +14,9 @@ import numpy as np
 
 from rrm.backbone.tune import learner
 from rrm.core.errors import InputError
+from rrm.policy.scoring import require_spread
 from rrm.policy.trl_trainers import arguments, dataset, quietly, require_plain, require_trl, trained
-from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, require_spread
+from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class DPO(Tuned):
         writer = lesson.start.writer
         require_plain("DPO", writer)
         candidates = lesson.candidates(self.samples)
-        require_spread(candidates)
+        require_spread([each.scores for each in candidates])
         rows = _pairs(lesson, candidates)
         longest = max(2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in rows)
         model = learner(writer, self.tuning, lesson.seed)

@@ -22,7 +22,7 @@ from rrm.policy.finite import Finite
 from rrm.policy.log_linear import LogLinear, names, weights_in
 from rrm.policy.quantilizer import Quantilizer
 from rrm.policy.reweighted import Reweighting
-from rrm.policy.scoring import check, group, scores
+from rrm.policy.scoring import check, group, require_spread, scores
 from rrm.policy.weights import NodeWalk, Problem, leashed, log_linear, pair, selecting, writing_by
 
 STATE = "imitation.json"
@@ -65,7 +65,7 @@ class Imitation:
         """Return the anchor with weights of its own best outputs; see `Optimiser`. The sampler is not asked.
 
         The KL is exact: its mean over the prompt contexts seen of the level where that is largest. Raises
-        InputError unless the anchor selects sentences.
+        InputError unless the anchor selects sentences, and where all candidates at each node score the same.
         """
         check(seen, kl_budget)
         scorer, rule = for_improving(score), self.of.rule(self.target_kl)
@@ -75,9 +75,11 @@ class Imitation:
         drawn = [policy.sample(at, self.samples, seed_for(seed, "imitate", at.node)) for at in asked]
         texts = [[sample.output.text for sample in samples] for samples in drawn]
         groups = [group(each.prompt_context, each.source, said) for each, said in zip(seen, texts, strict=True)]
+        got = scores(scorer, groups)
+        require_spread(got)
         kept = [
-            _Kept(place, [sample.chosen for sample in samples], rule(Finite.uniform(len(said)), got, said).probs)
-            for place, samples, said, got in zip(problem.places, drawn, texts, scores(scorer, groups), strict=True)
+            _Kept(place, [sample.chosen for sample in samples], rule(Finite.uniform(len(said)), each, said).probs)
+            for place, samples, said, each in zip(problem.places, drawn, texts, got, strict=True)
         ]
         weights = problem.within(self._fitted(kept, origin, workspace), kl_budget)
         writer = leashed(origin, weights, kl_budget)

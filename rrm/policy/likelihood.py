@@ -14,7 +14,8 @@ from rrm.core.errors import InputError
 from rrm.policy.finite import Finite
 from rrm.policy.quantilizer import Quantilizer
 from rrm.policy.reweighted import Reweighting
-from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, require_spread, writing
+from rrm.policy.scoring import require_spread
+from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, writing
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Likelihood(Tuned):
     def train(self, lesson: Lesson) -> Learned:
         """Return the start fitted to the weighted candidates."""
         candidates = lesson.candidates(self.samples)
-        require_spread(candidates)
+        require_spread([each.scores for each in candidates])
         writer = lesson.start.writer
         rows = self._rows(lesson, candidates)
         model = learner(writer, self.tuning, lesson.seed)

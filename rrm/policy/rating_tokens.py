@@ -17,7 +17,8 @@ from rrm.backbone.tune import Row, fit, learner
 from rrm.core.errors import InputError
 from rrm.policy.conditioning import bins
 from rrm.policy.finite import Finite
-from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, require_spread, writing
+from rrm.policy.scoring import require_spread
+from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, writing
 
 Loss = Literal["reply", "all"]
 
@@ -53,7 +54,7 @@ class RatingTokens(Tuned):
     def train(self, lesson: Lesson) -> Learned:
         """Return the start, trained on ratings and what was rated so; its notes are the ratings to ask for."""
         pool = lesson.candidates(self.samples)
-        require_spread(pool)
+        require_spread([each.scores for each in pool])
         writer, steps = lesson.start.writer, 0
         model = learner(writer, self.tuning, lesson.seed)
         for round_ in range(self.rounds):

@@ -13,8 +13,9 @@ from rrm.core.errors import InputError
 from rrm.policy.kl_anchored import REWARDS, Reward
 from rrm.policy.local import chat_of
 from rrm.policy.reward_function import RewardFunction
+from rrm.policy.scoring import require_spread
 from rrm.policy.trl_trainers import anchored_to, arguments, dataset, prompt_text, quietly, require_trl, trained
-from rrm.policy.tuned import Learned, Lesson, Tuned, require_spread
+from rrm.policy.tuned import Learned, Lesson, Tuned
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RLOO(Tuned):
 
     def train(self, lesson: Lesson) -> Learned:
         """Return the start trained by `trl.RLOOTrainer`."""
-        require_spread(lesson.candidates(self.samples))
+        require_spread([each.scores for each in lesson.candidates(self.samples)])
         writer, anchor = lesson.start.writer, lesson.anchor.writer
         reward = RewardFunction(lesson.scorer, lesson.seen, self.reward)
         chats = [chat_of(each.prompt_context) for each in lesson.seen]
@@ -65,9 +66,8 @@ class RLOO(Tuned):
                 train_dataset=dataset(rows),
                 processing_class=writer.tokenizer,
             )  # fmt: skip
-            if (
-                self.beta and trainer.ref_model is None
-            ):  # with adapters TRL anchors to the weights that they are added to
+            # with adapters TRL anchors to the weights that they are added to
+            if self.beta and trainer.ref_model is None:
                 _anchor(trainer, deepcopy(anchor.model), writer.temperature)
             steps = trained(trainer, len(rows), lesson, self.check_every, self.steps, writer)
         return Learned(trainer.model, ("",), steps)

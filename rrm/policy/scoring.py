@@ -36,3 +36,13 @@ def scores(scorer: Scorer[Train], groups: Sequence[Group]) -> list[np.ndarray]:
         if said.k != len(asked.outputs):
             raise ShapeError(f"the scorer {scorer.name} scored {said.k} outputs of {len(asked.outputs)}")
     return [said.acceptance[OVERALL].mean(axis=0) for said in found]
+
+
+def require_spread(scores: Sequence[np.ndarray]) -> None:
+    """Raise InputError where all candidates at each node score the same: nothing could be learned from them."""
+    if all(np.ptp(each) == 0 for each in scores):
+        n, value = sum(map(len, scores)), float(scores[0][0])
+        raise InputError(
+            f"all {n} candidates score as the others of their node do (the first {value:g}), so there is nothing to "
+            "learn: take another scorer, or a policy whose outputs differ"
+        )

@@ -14,8 +14,9 @@ from rrm.core.ids import generator
 from rrm.policy.finite import Finite
 from rrm.policy.quantilizer import Quantilizer
 from rrm.policy.reweighted import Reweighting
+from rrm.policy.scoring import require_spread
 from rrm.policy.trl_trainers import arguments, dataset, quietly, require_plain, require_trl, trained
-from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned, require_spread
+from rrm.policy.tuned import Candidates, Learned, Lesson, Tuned
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SFT(Tuned):
         writer = lesson.start.writer
         require_plain("SFT", writer)
         candidates = lesson.candidates(self.samples)
-        require_spread(candidates)
+        require_spread([each.scores for each in candidates])
         rows = self._rows(lesson, candidates)
         longest = max(len(row["input_ids"]) for row in rows)
         model = learner(writer, self.tuning, lesson.seed)

@@ -247,16 +247,6 @@ class Tuned(ABC):
         return Improved(policy, float(state["kl"]), "estimated")
 
 
-def require_spread(candidates: Sequence[Candidates]) -> None:
-    """Raise InputError where all candidates at each node score the same: nothing could be learned from them."""
-    if all(np.ptp(each.scores) == 0 for each in candidates):
-        n, value = sum(len(each.texts) for each in candidates), float(candidates[0].scores[0])
-        raise InputError(
-            f"all {n} candidates score as the others of their node do (the first {value:g}), so there is nothing to "
-            "learn: take another scorer, or a policy whose outputs differ"
-        )
-
-
 def writing(writer: Writer, model: Any) -> Writer:
     """Return a writer over a model that learns."""
     return replace(writer, model=bare(model))

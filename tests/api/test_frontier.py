@@ -76,8 +76,8 @@ def test_entropy_and_what_is_left_of_the_anchors_modes_are_told_where_they_are_k
     assert found.anchor.covered == 1 and found.anchor.entropy is not None
     for point in learned:
         assert point.entropy is not None and point.entropy > 0
-    shares = [point.covered for point in learned]
-    assert None not in shares and shares == sorted(shares, reverse=True) and shares[0] > shares[-1] > 0  # type: ignore[type-var]
+    shares = [point.covered or 0.0 for point in learned]
+    assert 1 >= shares[0] > shares[-1] > 0
     assert {point.covered for point in found.of("best of n")} == {None}  # drawn: unknown
 
 

@@ -208,6 +208,12 @@ def test_imitation_keeps_its_budget_and_careless_mistakes(tmp_path: Path) -> Non
         Imitation().improve(mixed, mixed, [seen(given)], Known(early), 0.1, 0, Workspace(tmp_path))
 
 
+def test_scores_that_do_not_differ_teach_imitation_nothing(tmp_path: Path) -> None:
+    alike = Known(lambda *_: 0.5)
+    with pytest.raises(InputError, match=r"all 16 candidates score as the others of their node do .* nothing to learn"):
+        Imitation().improve(LogLinear(), LogLinear(), [seen(small())], alike, 1.0, 0, Workspace(tmp_path))
+
+
 def test_a_tilt_by_a_set_beta_is_drawn_back_where_it_would_go_too_far(tmp_path: Path) -> None:
     given = small()
     far = KLAnchored(beta=1e-3).improve(

@@ -224,7 +224,7 @@ class Mute(Steeper):
     [
         (Spender(), "where 0.5 are allowed"),
         (Liar(), "nats a node from its anchor"),
-        (Understating(), "it says 0.00.* nats and lies .* as samples tell"),
+        (Understating(), "it says 0.00.* nats, and lies .* as samples tell"),
         (Overspending(), "as samples tell, where 0.5 are allowed"),
         (Restless(), "gave another policy"),
         (Absent(), "is not the one that was saved"),
