@@ -1,6 +1,7 @@
 """Loading Hugging Face checkpoints without running anybody's code: safetensors and plain configs only."""
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,14 +173,16 @@ def _keys(value: Any) -> Iterator[str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and reporting new heads while it loads or saves."""
+    """Keep transformers from drawing bars, reporting new heads, and warning of names that other libraries still use."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(before)
         logging.enable_progress_bar()

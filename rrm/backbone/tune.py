@@ -81,7 +81,7 @@ def learner(writer: Writer, tuning: Tuning, seed: int) -> Any:
     config = LoraConfig(
         r=tuning.rank, lora_alpha=2 * tuning.rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed % 2**63)
         return get_peft_model(model, config).eval()
 

@@ -55,6 +55,13 @@ def test_adapters_learn_as_well(method: str, tmp_path: Path) -> None:
     assert (after[:, 0] / after.sum(axis=1) > before[:, 0] / before.sum(axis=1) + 0.1).all()
 
 
+def test_no_library_is_heard_of_names_that_another_will_change(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    improved(METHODS["RLOO"](tune="lora", steps=1), tmp_path)
+    assert [str(each.message) for each in recwarn if issubclass(each.category, FutureWarning)] == []
+
+
 @pytest.mark.parametrize("tune", ["full", "lora"])
 @pytest.mark.parametrize("method", ["DPO", "RLOO"])
 def test_the_anchor_is_the_one_that_was_given_and_not_where_the_sampler_lies(
