@@ -10,10 +10,12 @@ open: it *waits* for their answers and is then asked again.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import product
 from math import floor, inf
+from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
@@ -279,12 +281,12 @@ class TaskGraph:
 
     def usage(self, node: str | None = None) -> Usage:
         """Return what the subtree below a node, or the whole graph, takes."""
-        return _usage(self._rows, self.open, self.refusals, node, Usage(0, 0, 0))
+        return _usage(self._rows, self.open, self.refusals, _inside(self._rows, node), Usage(0, 0, 0))
 
     def can_ask(self, node: str, budget: GrowthBudget) -> bool:
         """Whether the budget lets the decomposer be asked at an open node, whose refusals so far count."""
         return all(
-            _usage(self._rows, self.open, self.refusals, top, most).calls <= most.calls
+            _usage(self._rows, self.open, self.refusals, _inside(self._rows, top), most).calls <= most.calls
             for top, most in _limits(self._rows, node, budget)
         )
 
@@ -551,8 +553,8 @@ def _admitted(
         if part.node.task.rank >= parent.rank:
             ranks = f"rank {part.node.task.rank}, which must be lower than its parent's {parent.rank}"
             raise ProposalError(f"{node}: part {index} has {ranks}")
-        if part.node.id not in rows:
-            _check_new(rows, node, index, part.node.task)
+        below = _below(rows, part.node.id) if part.node.id in rows else []
+        _check_asks(rows, node, index, [rows[each].node.task for each in below] or [part.node.task])
     tasks = [rows[part].node.task for part in row.children] + [part.node.task for part in added]
     skipped = (*row.skipped, *proposal.skipped)
     if _covers_itself(parent, skipped):
@@ -561,29 +563,32 @@ def _admitted(
         _check_cover(node, parent, tasks, skipped, closing=not proposal.more)
     if budget is not None:
         new = [part.node.task for part in added if part.node.id not in rows]
+        known = [each for part in added if part.node.id in rows for each in _below(rows, part.node.id)]
         _check_budget(rows, node, proposal, new, budget)
-        _check_subtrees(rows, open_, refusals, node, Usage(*_taken(proposal, new)), budget)
+        _check_subtrees(rows, open_, refusals, node, _taken(proposal, new), known, budget)
     return added
 
 
-def _check_new(rows: Mapping[str, _Row], node: str, index: int, task: Task) -> None:
+def _check_asks(rows: Mapping[str, _Row], node: str, index: int, asked: Sequence[Task]) -> None:
     """Raise for a part that asks for nothing, or for the very thing that a node above it asks for.
 
-    A question that waits for its own answer has as many answers as one likes; ranks alone would let it be
-    asked again under another rank. A part about a text is compared with what is about the same text: the same
-    instruction for less of it is how a text is split. A part about no text makes nothing smaller by that, and is
-    compared with every node above it. What stands more than `_GENERATIONS` above is not compared.
+    `asked` are the part, and of one that the graph has already all that lies below it. A question that waits for its
+    own answer has as many answers as one likes; ranks alone would let it be asked again under another rank. A part
+    about a text is compared with what is about the same text: the same instruction for less of it is how a text is
+    split. A part about no text makes nothing smaller by that, and is compared with every node above it. What stands
+    more than `_GENERATIONS` above is not compared.
     """
-    if not task.instruction.strip():
+    if not asked[0].instruction.strip():
         raise ProposalError(f"{node}: part {index} is empty: it has no instruction")
-    above = {node}
+    above = [node]
     for _ in range(_GENERATIONS):
-        for each in above:
+        for each, task in product(above, asked):
             if _asks_for(task, rows[each].node.task):
-                what = "its parent" if each == node else f"the node {each} above it"
+                part = f"part {index}" if task == asked[0] else f"what lies below part {index}"
+                what = "its parent" if (each, task) == (node, asked[0]) else f"the node {each} above it"
                 begins = repr(" ".join(task.instruction.split())[:80])
-                raise ProposalError(f"{node}: part {index} asks for the same as {what}: {begins}")
-        above = {parent for each in above for parent in rows[each].parents}
+                raise ProposalError(f"{node}: {part} asks for the same as {what}: {begins}")
+        above = list(dict.fromkeys(parent for each in above for parent in rows[each].parents))
         if not above:
             return
 
@@ -713,9 +718,9 @@ def _check_budget(
         raise LimitError(f"{node}: its parts would lie deeper than max_depth = {budget.max_depth}")
 
 
-def _taken(proposal: Proposal, new: Sequence[Task]) -> tuple[int, int, int]:
-    """What a proposal takes: nodes, calls (the one that made it was counted while the node was open), tokens."""
-    return len(new), len(new) + proposal.more, sum(task.max_tokens for task in new)
+def _taken(proposal: Proposal, new: Sequence[Task]) -> Usage:
+    """Return what a proposal takes anew: the call that made it was counted while the node was open."""
+    return Usage(len(new), len(new) + proposal.more, sum(task.max_tokens for task in new))
 
 
 def _check_subtrees(
@@ -724,12 +729,18 @@ def _check_subtrees(
     refusals: Sequence[Refusal],
     node: str,
     taken: Usage,
+    known: Sequence[str],
     budget: GrowthBudget,
 ) -> None:
-    """Raise LimitError where a proposal takes more than a subtree that it stands in has left."""
-    for top, most in _limits(rows, node, budget) if any(taken) else ():
-        used = _usage(rows, open_, refusals, top, most)
-        for name, now, more, limit in zip(Usage._fields, used, taken, most, strict=True):
+    """Raise LimitError where a proposal takes more than a subtree that it stands in has left.
+
+    `known` are its parts that the graph has already, with all below them: a subtree takes those that it lacks.
+    """
+    for top, most in _limits(rows, node, budget) if known or any(taken) else ():
+        inside = _inside(rows, top)
+        used = _usage(rows, open_, refusals, inside, most)
+        joining = _usage(rows, open_, refusals, {each for each in known if each not in inside}, most)
+        for name, now, more, limit in zip(Usage._fields, used, map(add, taken, joining), most, strict=True):
             if more and now + more > limit:
                 where = "" if top is None else f" below {top}, its share of"
                 raise LimitError(f"{node}: its parts would take more than{where} max_{name} = {limit:g} {_WORDS[name]}")
@@ -753,10 +764,9 @@ def _limits(rows: Mapping[str, _Row], node: str, budget: GrowthBudget) -> list[t
 
 
 def _usage(
-    rows: Mapping[str, _Row], open_: Collection[str], refusals: Sequence[Refusal], top: str | None, most: Usage
+    rows: Mapping[str, _Row], open_: Collection[str], refusals: Sequence[Refusal], inside: Collection[str], most: Usage
 ) -> Usage:
-    """Return what the subtree below `top` (None: the whole graph) takes; what has no limit in `most` is not counted."""
-    inside = rows.keys() if top is None else _below(rows, top)
+    """Return what the nodes of a subtree take; what has no limit in `most` is not counted."""
     calls = tokens = 0
     if most.calls < inf:
         refused = sum(each.node in inside for each in refusals)
@@ -766,14 +776,19 @@ def _usage(
     return Usage(len(inside), calls, tokens)
 
 
-def _below(rows: Mapping[str, _Row], top: str) -> Set[str]:
-    """Return a node and all that lies below it."""
-    found, waiting = {top}, [top]
+def _inside(rows: Mapping[str, _Row], top: str | None) -> Collection[str]:
+    """Return the nodes of the subtree below `top`; None is the whole graph."""
+    return rows.keys() if top is None else _below(rows, top)
+
+
+def _below(rows: Mapping[str, _Row], top: str) -> Collection[str]:
+    """Return a node, first, and all that lies below it."""
+    found, waiting = {top: True}, [top]
     while waiting:
         fresh = [child for child in rows[waiting.pop()].children if child not in found]
-        found.update(fresh)
+        found.update(dict.fromkeys(fresh, True))
         waiting.extend(fresh)
-    return found
+    return found.keys()
 
 
 def _depth(rows: Mapping[str, _Row], node: str, most: int) -> int:

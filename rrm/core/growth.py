@@ -61,13 +61,15 @@ def grow(
     graph = checked_graph(decomposer.name, decomposer.start(source, seed), closed=False)
     answers: dict[str, Output] = {}
     while graph.open:
-        before = graph
-        for node in before.ready(answers):
+        before, ready = graph, graph.ready(answers)
+        for node in ready:
             seen = Answers(before, node, answers, decomposer.name)
             own = split_seed(before, node, seed)
             proposals = decomposer.split(source, before, before.node(node), seen, 1, own)
             graph = advance(graph, node, checked_proposals(decomposer.name, proposals), limits, decomposer.name, source)
-        for node in graph.wanted(answers):
+        wanted = graph.wanted(answers)
+        assert ready or wanted, "the gate admitted parts that wait for each other"
+        for node in wanted:
             answers[node] = answer(graph, graph.node(node), Answers(graph, node, answers, "the answerer"))
     return Grown(graph, answers)
 
