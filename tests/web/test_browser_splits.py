@@ -113,6 +113,30 @@ def test_a_person_compares_trees_side_by_side_and_the_run_goes_on_with_a_segment
     assert at_speech(learned) > at_speech(start) + 0.05
 
 
+def test_two_trees_stand_side_by_side_on_a_laptop_with_the_answers_below_them_on_one_screen(
+    tmp_path: Path, chromium: Any
+) -> None:
+    [source] = PlantedCuts(1, events=30, sign="speech", seed=23).sources()
+    trees = Segmenter(leaf_tokens=80, fan_in=(4, 3)).draw(source, 2, seed=1)
+    item = Item(question(source, [outline(tree, source) for tree in trees]))
+    with (
+        house_in(tmp_path / "run", [item]) as house,
+        serving(house.station) as url,
+        visiting(chromium, url) as page,
+    ):
+        come_in(page, house.desk, url, name="Anna")
+        page.goto("/work")
+        ready(page)
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.locator(".answering").scroll_into_view_if_needed()
+        first, second = (page.locator(".output .outline").nth(at).bounding_box() for at in (0, 1))
+        assert first["y"] == second["y"] and first["x"] + first["width"] < second["x"]
+        outputs, bar = (page.locator(each).bounding_box() for each in (".outputs", ".bar-answer"))
+        assert outputs["height"] > 320 and outputs["y"] >= 0 and bar["y"] + bar["height"] <= 800
+        assert_fits(page)
+        page.seen.assert_clean(page)
+
+
 def test_long_outlines_fit_a_telephone_and_texts_that_are_none_stay_texts(tmp_path: Path, chromium: Any) -> None:
     source = Source(
         "long", "\n\n".join(f"Word number {at} <b>stands</b> here. It is a long way home." for at in range(300))
