@@ -23,6 +23,8 @@ import networkx as nx
 from rrm.core.errors import InputError, LimitError, ProposalError
 from rrm.core.ids import content_id
 from rrm.core.task import Span, Task
+from rrm.core.text import visible
+from rrm.core.thoughts import is_blank
 
 Flow: TypeAlias = "nx.DiGraph[str]"
 
@@ -578,7 +580,7 @@ def _check_asks(rows: Mapping[str, _Row], node: str, index: int, asked: Sequence
     split. A part about no text makes nothing smaller by that, and is compared with every node above it. What stands
     more than `_GENERATIONS` above is not compared.
     """
-    if not asked[0].instruction.strip():
+    if is_blank(asked[0].instruction):
         raise ProposalError(f"{node}: part {index} is empty: it has no instruction")
     above = [node]
     for _ in range(_GENERATIONS):
@@ -594,13 +596,13 @@ def _check_asks(rows: Mapping[str, _Row], node: str, index: int, asked: Sequence
 
 
 def _asks_for(task: Task, above: Task) -> bool:
-    """Whether a task asks for what one above it asks for, whatever their white space, case and limits."""
+    """Whether a task asks for what one above it asks for, whatever their white space, unseen marks, case and limits."""
     same_text = task.span is None or (task.source, task.span) == (above.source, above.span)
     return same_text and _plain(task.instruction) == _plain(above.instruction)
 
 
 def _plain(instruction: str) -> str:
-    return " ".join(instruction.split()).casefold()
+    return " ".join(visible(instruction).split()).casefold()
 
 
 def _parts(rows: Mapping[str, _Row], node: str, parts: Sequence[Task | Part | str]) -> list[_Row]:
