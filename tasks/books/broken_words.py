@@ -7,16 +7,16 @@ most of the book's other line ends turned out to be.
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from rrm.core.text import INVISIBLE
-from tasks.books.text import Text, names, replaced, several
+from tasks.books.text import Text, names, replaced
 
 _LIGATURES = dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True))
 _LIGATURE = re.compile("[ﬀ-ﬆ]")
 _SOFT = re.compile(r"(?:-?\u00ad|(?<=[^\W\d_])¬)[ \t]*\n[ \t]*(?=[^\W\d_])")
 _WORD = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*")
-_LINE_END = re.compile(r"(?<=[^\W_])[-‐](?:[ \t]*\n[ \t]*|[ \t])(?=[^\W_])")
+_LINE_END = re.compile(r"(?<=[^\W_])[-‐](?:[ \t]*\n[ \t]*(?:\n[ \t]*)?|[ \t])(?=[^\W_])")
 _BEFORE = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*$")
 _AFTER = re.compile(r"[^\W_]+(?:['’‐-][^\W_]+)*")
 _LONGEST = 60  # characters of half a word
@@ -34,12 +34,6 @@ _SUFFIXES = names("ness less ship able ible ward wards some hood like ment ments
 _PREFIXES = names("re un ad ab de dis mis over under out fore in be con com per pre pro sub trans ac")
 
 
-@dataclass
-class _Counts:
-    joined: int = 0
-    kept: int = 0
-
-
 def with_whole_words(book: Text) -> Text:
     """Return a book with its broken words joined, and a note where hyphens at line ends had to be judged."""
     if not book.text.isascii():
@@ -53,38 +47,46 @@ def _unbroken(book: Text) -> Text:
     if _LINE_END.search(book.text) is None:
         return book
     known = Counter(word.casefold().replace("‐", "-") for word in _WORD.findall(book.text))
-    evidence = _Counts()
-    for match in _LINE_END.finditer(book.text):
-        halves = _halves(match)
-        decided = _by_the_book(*halves, known) if halves and "\n" in match.group() else None
-        evidence.joined += decided is True
-        evidence.kept += decided is False
-    hyphens_stay = evidence.kept >= 3 and evidence.kept > evidence.joined
-    counts, examples = _Counts(), dict[str, None]()
+    broken = [halves for match in _LINE_END.finditer(book.text) if "\n" in match.group() and (halves := _halves(match))]
+    decided = Counter(_by_the_book(*halves, known) for halves in broken)
+    hyphens_stay = decided[False] >= 3 and decided[False] > decided[True]
+    joined, kept, left = (dict[str, int]() for _ in range(3))
 
     def whole(match: re.Match[str]) -> str | None:
         halves = _halves(match)
         if halves is None:
             return None
         before, after = halves
-        if "\n" not in match.group():  # hyphen and space: a line end that a converter made a space
-            if not (after[0].islower() and known[(before + after).casefold()] > known[f"{before}-{after}".casefold()]):
-                return None
-            join = True
-        else:
+        if match.group().count("\n") == 1:
             join = _is_one_word(before, after, known, not hyphens_stay)
-        counts.joined += join
-        counts.kept += not join
-        if join:
-            examples[before + after] = None
+        else:  # a line end that a converter made a space or a paragraph's end, or a hyphen in the place of a dash
+            if not after[0].islower():
+                return None
+            one, hyphened = known[(before + after).casefold()], known[f"{before}-{after}".casefold()]
+            if one == hyphened or (one < hyphened and "\n" not in match.group()):
+                left[f"{before}- {after}"] = left.get(f"{before}- {after}", 0) + 1
+                return None
+            join = one > hyphened
+        word = before + after if join else f"{before}-{after}"
+        counted = joined if join else kept
+        counted[word] = counted.get(word, 0) + 1
         return "" if join else match.group()[0]
 
-    book = replaced(book, _LINE_END, whole)
-    if not counts.joined:
-        return book
-    shown = ", ".join(list(examples)[:3])
-    kept = f"; the hyphens of {several(counts.kept, 'word')} kept" if counts.kept else ""
-    return book.noted(f"{several(counts.joined, 'word')} broken at line ends joined (such as {shown}){kept}")
+    return _noted(replaced(book, _LINE_END, whole), joined, kept, left)
+
+
+def _noted(book: Text, joined: Mapping[str, int], kept: Mapping[str, int], left: Mapping[str, int]) -> Text:
+    """Return a book with a note of the words that were joined, those that kept their hyphens, and those left alone."""
+    said = [
+        f"{what}: {sum(words.values()):,} (such as {', '.join(list(words)[:3])})"
+        for what, words in (
+            ("words broken at line ends joined", joined),
+            ("hyphens at line ends kept", kept),
+            ("hyphens before spaces left as they stand", left),
+        )
+        if words
+    ]
+    return book.noted("; ".join(said)) if said else book
 
 
 def _halves(match: re.Match[str]) -> tuple[str, str] | None:

@@ -348,8 +348,7 @@ class _Spine:
             yield f"{several(found.again, 'entry', 'entries')} of the reading order that name a document again skipped"
         if found.lost:
             yield f"{several(found.lost, 'entry', 'entries')} of the reading order that name no document skipped"
-        if said := self._left_out.sentence():
-            yield said
+        yield from self._left_out.notes()
 
 
 def _tag(element: XmlElement) -> str:

@@ -16,4 +16,4 @@ def read_html(data: bytes, where: str, _: int) -> Text:
     if not page.blocks and page.pictures:
         raise InputError(f"{where}: holds pictures and no text: a scanned book needs OCR first")
     book = Text(*joined(page.blocks), page.title)
-    return book.noted(left_out.sentence()) if left_out.sentence() else book
+    return book.noted(*left_out.notes())

@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tasks.books.styles import Styles, makes_block
+from tasks.books.styles import Styles, floats_aside, makes_block, raises
 from tasks.books.text import Block, names, several
 from tasks.books.tree import BLOCKS, HEADINGS, Element
 
@@ -45,7 +45,21 @@ _MARK = re.compile(r"[\[({]?\s*(?:\d{1,3}|[*†‡§¶‖#]{1,4}|[a-zA-Z]|[ivx]{
 _BRACKETED_MARK = re.compile(r"[\[({]\s*(?:\d{1,3}|[*†‡§¶‖]{1,4}|[a-zA-Z]|注\s*\d{0,3})\s*[\])}]|[*†‡§¶‖]{1,4}|[①-⑳]")
 _NUMBER = re.compile(r"\d{1,3}")
 _BACK = re.compile(r"[\s↩︎↑⤴^←\ufe0e]+|\[?\s*(?:back|return|zurück|retour)\s*\]?", re.IGNORECASE)
-_AFTER_WORD = re.compile(r"(?:[^\W\d_]{4,}|[.,;:!?…\"'”’»)\]。、」』])$")
+_AFTER_WORD = re.compile(r"(?:[^\W\d_]{2,}|(?<!\d)(?:1\d|20)\d\d|[.,;:!?…\"'”’»)\]。、」』—–])$")  # "in 1815" is a year
+_LAST_WORD = re.compile(r"[^\W\d_]+$")
+_LETTER_MARK = re.compile(r"[b-np-z]|[ivx]{2,4}")  # "1.<sup>o</sup>", "D.<sup>a</sup>" are ordinals and titles
+_AFTER_SENTENCE = re.compile(r"[^\W\d_]{3,}[.,;:!?…\"'”’»)]+$")
+_SIGN = re.compile(r"[*†‡§¶‖]{1,4}")
+_POWERS = names(
+    "km hm dm cm mm nm um µm μm mi yd ft in hr min sec ms kg mg lb ha sq sin cos tan log ln exp dx dy"
+    " metre metres meter meters kilometre kilometres kilometer kilometers centimetre centimetres centimeter"
+    " centimeters millimetre millimetres millimeter millimeters foot feet inch inches yard yards mile miles"
+)
+"""Before a raised number: what it is a power of."""
+_FORMULA = re.compile(r"[b-df-hj-np-tv-xz]{2,3}", re.IGNORECASE)  # as in mc²: no word has so few letters and no vowel
+_RAISED_CLASSES = names("sup super superscript")
+_RAISED_DIGITS = str.maketrans("0123456789+-−()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾")
+_RAISED_NUMBER = re.compile(r"[+\-−]?\d[\d+\-−()]*|[+\-−]")
 
 _CAP_CLASS = re.compile(
     r"drop(?:ped|[-_]?letter)?|drop[-_]?cap[\w-]*|.*dropcap.*|l?ett?rines?|initials?|first-?letter|capital|versal|lettrine.*"
@@ -82,6 +96,13 @@ class LeftOut:
 
     times: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
+    folded: int = 0
+
+    def notes(self) -> list[str]:
+        """Return what was left out, and what is read though a page shows it only when it is asked for: sentences."""
+        said = self.sentence()
+        folded = f"read, though pages show it only when it is opened or searched for: {several(self.folded, 'passage')}"
+        return [*([said] if said else []), *([folded] if self.folded else [])]
 
     def add(self, kind: str, text: str) -> None:
         self.times[kind] += 1
@@ -138,6 +159,7 @@ class Page:
             elif kind == "mark":
                 self._words.append(_PARTING)
             return
+        self._left_out.folded += _is_folded(element)
         if tag in ("svg", "math", "img", "image"):
             self._draw(element)
         elif tag == "br":
@@ -148,6 +170,8 @@ class Page:
             self._read(Element("span", {}, ["“", *element.children, "”"]))
         elif self._is_cap(element):
             self._write_cap(element.text)
+        elif self._is_raised(element) and _RAISED_NUMBER.fullmatch(element.text) and "".join(self._words).strip():
+            self._write(element.text.translate(_RAISED_DIGITS))  # a power: "10⁶" is not 106
         elif tag in BLOCKS or self._is_block(element):
             self._end_block()
             before, self._pre = self._pre, self._pre or tag == "pre"
@@ -189,9 +213,11 @@ class Page:
     # ---- drop caps ----
 
     def _is_cap(self, element: Element) -> bool:
-        if element.tag in HEADINGS or not any(_CAP_CLASS.fullmatch(name) for name in element.classes):
+        if element.tag in HEADINGS or not _CAP.fullmatch(element.text):
             return False
-        return bool(_CAP.fullmatch(element.text))
+        if any(_CAP_CLASS.fullmatch(name) for name in element.classes):
+            return True
+        return element.text[-1:].isupper() and self._is(element, floats_aside, self._styles.floats)
 
     def _write_cap(self, letter: str) -> None:
         if "".join(self._words).strip():  # within a line it is no drop cap, or one that needs no care
@@ -314,9 +340,19 @@ class Page:
 
     def _is_block(self, element: Element) -> bool:
         """Say whether an element that stands within lines by itself is set in lines of its own."""
-        if makes_block(element.attributes.get("style", "")):
+        return self._is(element, makes_block, self._styles.blocks)
+
+    def _is_raised(self, element: Element) -> bool:
+        """Say whether an element stands above its line."""
+        if element.tag == "sup" or element.classes & _RAISED_CLASSES:
             return True
-        return bool(self._styles.blocks) and not element.selectors.isdisjoint(self._styles.blocks)
+        return element.tag == "span" and self._is(element, raises, self._styles.raised)
+
+    def _is(self, element: Element, says: Callable[[str], bool], selectors: frozenset[str]) -> bool:
+        """Say whether an element's own rules, or those of a style sheet for its selectors, say something of it."""
+        if (own := element.attributes.get("style")) and says(own):
+            return True
+        return bool(selectors) and not element.selectors.isdisjoint(selectors)
 
     def _is_mark(self, element: Element) -> bool:
         """Say whether an element is a reference to a note: a raised or bracketed number that leads somewhere."""
@@ -327,14 +363,11 @@ class Page:
         if not text or len(text) > 8:
             return False
         named = any(_MARK_CLASS.fullmatch(name) for name in element.classes)
-        if tag == "span":
-            return named and bool(_MARK.fullmatch(text))
         inner = [each.tag for each in element.elements()]
-        if tag == "sup":
-            if "a" in inner or named:
-                return bool(_MARK.fullmatch(text))
-            before = "".join(self._words[-3:]).rstrip(_PARTING)
-            return bool(_NUMBER.fullmatch(text) or _BRACKETED_MARK.fullmatch(text)) and bool(_AFTER_WORD.search(before))
+        if tag != "a" and self._is_raised(element):
+            return bool(_MARK.fullmatch(text)) if "a" in inner or named else self._is_bare_mark(text)
+        if tag != "a":
+            return named and bool(_MARK.fullmatch(text))
         target = element.attributes.get("href", "")
         if "#" not in target:
             return False
@@ -343,6 +376,25 @@ class Page:
         if "sup" in inner or named or _MARK_PLACE.search(target):
             return bool(_MARK.fullmatch(text))
         return bool(_BRACKETED_MARK.fullmatch(text))
+
+    def _is_bare_mark(self, text: str) -> bool:
+        """Say whether what is raised and leads nowhere is a note's mark: after a word, and no power of it."""
+        before = "".join(self._words[-3:]).rstrip(_PARTING)
+        if _SIGN.fullmatch(text):
+            return bool(before.strip()) and not before[-1:].isspace()
+        if _LETTER_MARK.fullmatch(text):
+            return bool(_AFTER_SENTENCE.search(before))
+        if not (_NUMBER.fullmatch(text) or _BRACKETED_MARK.fullmatch(text)) or not _AFTER_WORD.search(before):
+            return False
+        word = _LAST_WORD.search(before)
+        return word is None or not (_FORMULA.fullmatch(word.group()) or word.group().lower() in _POWERS)
+
+
+def _is_folded(element: Element) -> bool:
+    """Say whether a page shows what is in an element only to whoever opens it or searches for its words."""
+    attributes = element.attributes
+    closed = element.tag == "details" and "open" not in attributes
+    return closed or attributes.get("hidden", "").lower() == "until-found"
 
 
 def _shows_picture(element: Element) -> bool:

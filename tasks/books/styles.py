@@ -14,21 +14,27 @@ _BLOCK = re.compile(
 )
 _FLOATS = re.compile(r"(?:^|[;{\s])(?:float\s*:\s*(?:left|right)|position\s*:\s*(?:absolute|fixed))\b", re.IGNORECASE)
 
+_RAISED = re.compile(r"(?:^|[;{\s])vertical-align\s*:\s*(?:super|text-top)\b", re.IGNORECASE)
+
 
 class Styles(NamedTuple):
-    """The simple selectors (`p`, `.class`, `p.class`, `#id`) of what is hidden on every screen, and of blocks."""
+    """The simple selectors (`p`, `.class`, `p.class`, `#id`) of what is hidden on every screen, and the like."""
 
     hidden: frozenset[str] = frozenset()
     blocks: frozenset[str] = frozenset()
+    floats: frozenset[str] = frozenset()
+    raised: frozenset[str] = frozenset()
 
     def and_also(self, other: "Styles") -> "Styles":
-        return Styles(self.hidden | other.hidden, self.blocks | other.blocks)
+        return Styles(*(mine | others for mine, others in zip(self, other, strict=True)))
 
 
 def styles_of(sheet: str) -> Styles:
     """Return what a style sheet hides, and what it makes blocks of; what floats, as drop caps do, is none."""
     hidden: set[str] = set()
     blocks: set[str] = set()
+    floats: set[str] = set()
+    raised: set[str] = set()
     for selectors, body in _RULE.findall(_AT_RULE.sub("", _COMMENT.sub("", sheet))):
         simple = {name.strip().lower() for name in selectors.split(",") if _SIMPLE.fullmatch(name.strip())}
         if _HIDING.search(body):
@@ -39,9 +45,21 @@ def styles_of(sheet: str) -> Styles:
             blocks |= simple
         elif _SHOWING.search(body) or _FLOATS.search(body):
             blocks -= simple
-    return Styles(frozenset(hidden - {"html", "body"}), frozenset(blocks))
+        floats |= simple if floats_aside(body) else set()
+        raised |= simple if raises(body) else set()
+    return Styles(frozenset(hidden - {"html", "body"}), frozenset(blocks), frozenset(floats), frozenset(raised))
 
 
 def makes_block(rules: str) -> bool:
     """Say whether rules set what they are for in lines of its own."""
     return _BLOCK.search(rules) is not None and not _FLOATS.search(rules)
+
+
+def floats_aside(rules: str) -> bool:
+    """Say whether rules set what they are for beside the lines that follow, as drop caps are."""
+    return _FLOATS.search(rules) is not None
+
+
+def raises(rules: str) -> bool:
+    """Say whether rules raise what they are for above its line, as marks of notes are."""
+    return _RAISED.search(rules) is not None

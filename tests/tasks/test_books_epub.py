@@ -36,7 +36,12 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ('<p>She left.<span class="fnref">†</span></p>', "She left."),
         ("<p>She left them.<sup>4</sup> He stayed.</p>", "She left them. He stayed."),
         ('<p>See <a href="#c5">5</a> and <a href="#c6">the sixth</a>.</p>', "See 5 and the sixth."),
-        ("<p>A field of 3 km<sup>2</sup> on the 1<sup>st</sup>.</p>", "A field of 3 km2 on the 1st."),
+        ("<p>A field of 3 km<sup>2</sup> on the 1<sup>st</sup>.</p>", "A field of 3 km² on the 1st."),
+        ("<p>The cat<sup>1</sup> left in 1815<sup>2</sup> with it<sup>*</sup>.</p>", "The cat left in 1815 with it."),
+        ("<p>She left,<sup>b</sup> and M<sup>r</sup> D.<sup>a</sup> stayed.</p>", "She left, and Mr D.a stayed."),
+        ("<p>The 10<sup>6</sup> m<sup>2</sup> of mc<sup>2</sup> are x<sup>-1</sup>.</p>", "The 10⁶ m² of mc² are x⁻¹."),
+        ('<p>The cat<span style="vertical-align: super">1</span> left.</p>', "The cat left."),
+        ('<p>The cat<span class="up">1</span> left <span class="sup">3</span>.</p>', "The cat left ³."),
         # page marks
         ('<p>It <span epub:type="pagebreak" id="p">12</span>rained.</p>', "It rained."),
         ('<p>It <span role="doc-pagebreak" aria-label="12"/>rained.</p>', "It rained."),
@@ -50,12 +55,16 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ('<p>It <span style="visibility:hidden">never </span>rained.</p>', "It rained."),
         ('<p class="gone">No.</p><p class="there">It rained.</p>', "It rained."),
         ('<p>It <span class="sr-only">surely </span>rained.</p>', "It rained."),
+        ('<div hidden="until-found">It rained.</div>', "It rained."),
         ("<p>It <del>snowed</del><ins>rained</ins>.</p>", "It rained."),
         # drop caps
         ('<p><img src="o.png" alt="O"/>nce it rained.</p>', "Once it rained."),
         ('<p><span class="dropcap">O</span>nce it rained.</p>', "Once it rained."),
         ('<p><span class="drop-cap">T</span> he rain fell.</p>', "The rain fell."),
         ('<div class="dropcap">T</div><p>HE rain fell.</p>', "THE rain fell."),
+        ('<p style="float: left; font-size: 300%">T</p><p>he rain fell.</p>', "The rain fell."),
+        ('<p class="aside">T</p><p>HE rain fell.</p>', "THE rain fell."),
+        ('<p style="float: left">2</p><p>nights it rained.</p>', "2\n\nnights it rained."),
         ('<div class="drop">T</div><p>he rain fell.</p>', "The rain fell."),
         # notes known by their links alone
         (
@@ -126,7 +135,7 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
 def test_the_text_is_what_a_reader_reads(tmp_path: Path, body: str, text: str) -> None:
     head = (
         "<title>A page</title><style>@media print {.there {display: none}} p.gone, #x {display:none}"
-        " .line {display: block}</style>"
+        " .line {display: block} .aside {float:left} .up {vertical-align: super}</style>"
     )
     assert read_book(pages(tmp_path, body + "<p>The end.</p>", head=head)).text == f"{text}\n\nThe end."
 
@@ -154,6 +163,14 @@ def test_what_is_left_out_of_the_pages_is_said(tmp_path: Path) -> None:
         " 1 form control (2 words)",
     )
     assert read_book(pages(tmp_path, "<p>It rained.</p><nav/><audio src='a.mp3'/>")).notes == ()
+
+
+def test_what_a_page_shows_when_it_is_asked_for_is_read_and_said(tmp_path: Path) -> None:
+    body = "<p>It rained.</p><details><p>All night.</p></details><p hidden='until-found'>It stopped.</p>"
+    source = read_book(pages(tmp_path, body))
+    assert source.text == "It rained.\n\nAll night.\n\nIt stopped."
+    assert source.notes == ("tale.epub: read, though pages show it only when it is opened or searched for: 2 passages",)
+    assert read_book(pages(tmp_path, "<details open=''>It rained.</details>")).notes == ()
 
 
 def test_self_closed_elements_end_where_they_begin(tmp_path: Path) -> None:

@@ -75,8 +75,24 @@ def test_a_line_end_that_became_a_space_is_joined_where_the_book_knows_the_word(
 def test_what_was_joined_is_counted(tmp_path: Path) -> None:
     source = read_book(write(tmp_path, "a.txt", "The fer-\nryman and his well-\nknown don-\nkey."))
     assert source.notes == (
-        "a.txt: 2 words broken at line ends joined (such as ferryman, donkey); the hyphens of 1 word kept",
+        "a.txt: words broken at line ends joined: 2 (such as ferryman, donkey); hyphens at line ends kept: 1 (such as"
+        " well-known)",
     )
+
+
+def test_hyphens_that_are_kept_are_counted_where_no_word_was_joined(tmp_path: Path) -> None:
+    kept = read_book(write(tmp_path, "a.txt", "His well-\nknown sister, a self-\nmade woman."))
+    assert kept.notes == ("a.txt: hyphens at line ends kept: 2 (such as well-known, self-made)",)
+    left = read_book(write(tmp_path, "b.txt", "A bar- ge came, pre- and postwar."))
+    assert left.notes == ("b.txt: hyphens before spaces left as they stand: 1 (such as bar- ge)",)
+
+
+def test_a_word_that_a_page_broke_is_joined_where_the_book_knows_it(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "A ferryman. The fer-\n\nryman left.") == "A ferryman. The ferryman left."
+    assert text_of(tmp_path, "A tow-path. The tow-\n\npath ended.") == "A tow-path. The tow-path ended."
+    said = read_book(write(tmp_path, "a.txt", "And then he said-\n\nnothing at all. He said nothing."))
+    assert said.text == "And then he said-\n\nnothing at all. He said nothing."
+    assert said.notes == ("a.txt: hyphens before spaces left as they stand: 1 (such as said- nothing)",)
 
 
 def test_chapters_are_where_they_were_after_words_before_them_were_joined(tmp_path: Path) -> None:
