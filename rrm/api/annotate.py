@@ -21,7 +21,7 @@ from rrm.core.place import Place
 from rrm.files.texts import decoded
 from rrm.files.whole import durable
 from rrm.interchange.annotations import csv
-from rrm.interchange.items import item_notes, items_from, ratings_from
+from rrm.interchange.items import item_notes, items_from, items_read, read_ratings
 from rrm.interchange.notes import refuse_guesses
 from rrm.interchange.rows import read_rows
 from rrm.queue import SqlDesk, open_desk
@@ -243,7 +243,7 @@ def add_items(
         notes.append(f"{len(items) - new} items are there already: rrm items DIR want --wanted N asks for more")
     if idle := desk.idle_checks():
         notes.append(f"known answers that are unlike all open questions, and so are not handed out: {idle:,}")
-    return {"items": len(items), "new": new, "notes": notes}
+    return {"read": items_read(items), "items": len(items), "new": new, "notes": notes}
 
 
 def want_answers(desk: PlaceControl, answers: int, place: str | None, disputed: bool) -> dict[str, Any]:
@@ -260,14 +260,15 @@ def retire_items(desk: PlaceControl, which: Path) -> dict[str, Any]:
 
 def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:
     """Take ratings made elsewhere as answers to items, which are added where they are new."""
-    rated = list(ratings_from(file, desk.requests))
+    rated, read, notes = read_ratings(file, desk.requests)
     settings = desk.settings()
     requests = {each.request.id: each.request for each in rated}
     asked = [Item(request, wanted=settings.overlap) for request in requests.values()]
     items = desk.add_items(in_sheets(in_groups(asked, settings), settings.sheet))
     new = desk.enter(rated, COMMAND_LINE)
     raters = len({each.feedback.rater for each in rated})
-    return {"ratings": len(rated), "new": new, "new_items": items, "raters": raters}
+    counts = {"ratings": len(rated), "new": new, "new_items": items, "raters": raters}
+    return {"read": read, **counts, "notes": notes}
 
 
 # ---- the run beside the station ----

@@ -152,7 +152,7 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool, ev
     They are those that count, or of `every` state, as on the admin's page; as TRL's preference rows, those that
     count and prefer one output to another.
     """
-    from rrm.interchange.annotations import csv, exported, jsonl, parquet, rated, rows, trl
+    from rrm.interchange.annotations import csv, exported, groups_of, jsonl, parquet, rated, rows, trl
     from rrm.interchange.rows import replacing
     from rrm.queue import open_desk
 
@@ -161,14 +161,16 @@ def export_answers(directory: Path, form: str, out: Path | None, names: bool, ev
     writers = {"csv": csv, "jsonl": jsonl, "parquet": parquet, "trl": jsonl}
     path = out or directory / ("answers-trl.jsonl" if form == "trl" else f"answers.{form}")
     with open_desk(directory) as desk:
-        known = {each.id: each.name for each in desk.persons() if each.name} if names else None
+        people = desk.persons()
+        known = {each.id: each.name for each in people if each.name} if names else None
+        groups = groups_of(people)
         with bar("exporting", "answers") as progress, replacing(path) as file:
             if names:
                 os.fchmod(file.fileno(), 0o600)  # for its owner alone
             made = (
-                trl(rated(desk.answers(), desk.requests), desk.why() or None)
+                trl(rated(desk.answers(), desk.requests), desk.why() or None, groups)
                 if form == "trl"
-                else rows(exported(desk.answers(), every), desk.asked, known, desk.why())
+                else rows(exported(desk.answers(), every), desk.asked, known, desk.why(), groups)
             )
             counted = Counted(made, progress)
             for chunk in writers[form](counted):

@@ -257,9 +257,9 @@ def _values(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(values))
         return
-    for note in values.get("notes", ()):
+    for note in [*([values["read"]] if "read" in values else []), *values.get("notes", ())]:
         typer.echo(f"rrm: {note}", err=True)
-    typer.echo(lines({**values, "notes": None}))
+    typer.echo(lines({**values, "read": None, "notes": None}))
 
 
 def _rows(rows: list[dict[str, Any]], as_json: bool, otherwise: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from rrm.core.annotation import Annotation, ItemText
+from rrm.core.annotation import Annotation, ItemText, Person
 from rrm.core.asking import Asked
 from rrm.core.errors import MissingError
 from rrm.core.values import Answer, Comparison, Feedback, Ranking, Rated, Reject, Request
@@ -48,6 +48,7 @@ _TYPES = {
     "purpose": "string",
     "rater": "string",
     "name": "string",
+    "group": "string",
     "answer": "json",
     "better": "string",
     "strength": "float64",
@@ -93,6 +94,7 @@ MEANINGS = {
     "purpose": "work, or a known answer: gold, attention, practice",
     "rater": "the pseudonym of who answered",
     "name": "their name, where names were asked for",
+    "group": "their group of raters at the time of the export, where anybody is of one; empty for none",
     "answer": "the answer as recorded, an object with its kind; places count outputs in the item's own order, from 0",
     "better": "of a comparison, as shown: first, second, tie or neither",
     "strength": "of a comparison, how much better: 0 slightly, 0.5, 1 far; empty where none was said",
@@ -136,14 +138,24 @@ def rows(
     asked: Callable[[Sequence[str]], Mapping[str, ItemText]],
     names: Mapping[str, str] | None = None,
     why: Why | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every answer, whatever its state, with all `COLUMNS`; raise MissingError without its request.
 
     `asked` is a desk's, or as that, and `why` says of items by their ids why they were put. Raters stand under their
-    pseudonyms; `names`, by pseudonym, are added only where they are given.
+    pseudonyms; `names` and `groups`, by pseudonym, are added only where they are given.
     """
+    unknown = [column for column, told in (("name", names), ("group", groups)) if told is None]
     for annotation, request in _with_requests(annotations, asked):
-        yield _row(annotation, request, names, (why or {}).get(annotation.item))
+        row = _row(annotation, request, (why or {}).get(annotation.item), names or {}, groups or {})
+        for column in unknown:
+            del row[column]
+        yield row
+
+
+def groups_of(people: Iterable[Person]) -> dict[str, str] | None:
+    """Return the groups of raters by their pseudonyms, None where nobody is of any."""
+    return {person.id: person.group for person in people if person.group} or None
 
 
 def exported(annotations: Iterable[Annotation], every: bool) -> Iterator[Annotation]:
@@ -159,9 +171,12 @@ def rated(annotations: Iterable[Annotation], requests: Requests) -> Iterator[Rat
         yield Rated(request, Feedback(request.id, annotation.person, annotation.answer, *known, request.criterion))
 
 
-def trl(rated: Iterable[Rated], why: Why | None = None) -> Iterator[dict[str, Any]]:
-    """Yield TRL preference rows without margins, which TRL wants in all rows or in none."""
-    return to_trl(rated, margins=False, why=why)
+def trl(
+    rated: Iterable[Rated], why: Why | None = None, groups: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield TRL preference rows without margins, which TRL wants in all rows or in none, and `groups` as in `rows`."""
+    for row in to_trl(rated, margins=False, why=why):
+        yield row if groups is None else {**row, "group": groups.get(row["annotator"])}
 
 
 def _with_requests(
@@ -176,10 +191,12 @@ def _with_requests(
             yield annotation, known[annotation.item]
 
 
-def _row(annotation: Annotation, asked: ItemText, names: Mapping[str, str] | None, why: Asked | None) -> dict[str, Any]:
+def _row(
+    annotation: Annotation, asked: ItemText, why: Asked | None, names: Mapping[str, str], groups: Mapping[str, str]
+) -> dict[str, Any]:
     answer, order = annotation.answer, annotation.order
     told = vars(answer)
-    row = {
+    return {
         "id": annotation.id,
         "item": annotation.item,
         "sheet": annotation.sheet,
@@ -192,7 +209,8 @@ def _row(annotation: Annotation, asked: ItemText, names: Mapping[str, str] | Non
         "kind": annotation.kind,
         "purpose": annotation.purpose,
         "rater": annotation.person,
-        "name": None if names is None else names.get(annotation.person),
+        "name": names.get(annotation.person),
+        "group": groups.get(annotation.person),
         "answer": {"kind": answer.kind, **told},
         "better": _better(annotation),
         "strength": told.get("strength"),
@@ -220,9 +238,6 @@ def _row(annotation: Annotation, asked: ItemText, names: Mapping[str, str] | Non
         "asked_value": None if why is None else why.value,
         "asked_bundle": None if why is None else why.bundle,
     }
-    if names is None:
-        del row["name"]
-    return row
 
 
 def _better(annotation: Annotation) -> str | None:
@@ -282,7 +297,7 @@ def parquet(rows: Iterable[Row]) -> Iterator[bytes]:
 
     left = iter(rows)
     some = list(islice(left, 1))
-    columns = list(some[0]) if some else [name for name in COLUMNS if name != "name"]
+    columns = list(some[0]) if some else [name for name in COLUMNS if name not in ("name", "group")]
     kinds = {name: _TYPES.get(name, "string") for name in columns}
     schema = arrow.schema([(name, _arrow_type(arrow, kind)) for name, kind in kinds.items()])
     as_text = [name for name, kind in kinds.items() if kind == "json"]

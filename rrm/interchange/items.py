@@ -6,18 +6,27 @@ An item's row has `instruction`, `kind` and `outputs` (texts or {text, support})
 `explanation`, and the name of the `sheet` that it is on, together with other rows about the same view.
 In the place of what is shown it may have a `request`, as rrm's own records do.
 
-An answer is an object with its `kind` and {better, strength, both_bad} | {best_first} |
-{value, points} | {good} | {text} | {text, spans, consistent} | {unsupported, wrong, missing} | {reason}. Places count
-from 0.
+An answer is an object, whose `kind` may be left out where it is the item's. Places count from 0, in the order of the
+item's outputs.
+
+    {"kind": "comparison", "better": 0, "strength": 0.5}       better 0, 1 or null, a tie; strength 0 to 1, or none
+    {"kind": "comparison", "both_bad": true}                   neither will do
+    {"kind": "ranking", "best_first": [2, 0, 1], "tied": [1]}  tied: each that is level with the one before it
+    {"kind": "rating", "value": 4, "points": 5}                value from 1 to points, which are 7 unless told
+    {"kind": "label", "good": true}
+    {"kind": "correction", "text": "A mill burned."}           so is a demonstration
+    {"kind": "critique", "text": "Who?", "spans": [[0, 2]], "consistent": [0]}   characters; outputs it is for
+    {"kind": "claims", "unsupported": [[0, 4]], "wrong": [], "missing": ["The donkey."]}   characters of the output
+    {"kind": "reject", "reason": "It is cut off."}
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from rrm.core.annotation import BOTH_BAD, MOST_WANTED, Item, Purpose
 from rrm.core.claims import claim_spans
@@ -26,6 +35,7 @@ from rrm.core.ids import content_id
 from rrm.core.kinds import check_answer
 from rrm.core.kinds.parts import brief, is_share, number
 from rrm.core.kinds.parts import whole as exactly_whole
+from rrm.core.thoughts import holds_thoughts
 from rrm.core.values import (
     KINDS,
     Answer,
@@ -70,9 +80,50 @@ def items_from(file: Given, wanted: int = 1, purpose: Purpose | None = None) -> 
 
 def item_notes(items: Iterable[Item]) -> list[str]:
     """Return what is to be known of a file's items before they are laid before raters, one sentence each."""
+    items = list(items)
     asked = Counter(item.request.id for item in items)
     twice = sum(count - 1 for count in asked.values())
-    return [f"rows that ask what another row asks: {twice:,}; together they are one item each"] if twice else []
+    notes = [f"rows that ask what another row asks: {twice:,}; together they are one item each"] if twice else []
+    thinking = sum(any(holds_thoughts(each.text) for each in item.request.shown) for item in items)
+    if thinking:
+        notes.append(
+            f"rows whose outputs hold thoughts, before </think> or a mark like it: {thinking:,}; raters are shown them"
+            " as they stand: take them out if they are no part of what is judged"
+        )
+    return notes
+
+
+def items_read(items: Sequence[Item]) -> str:
+    """Return what a file's rows were read as, in one line."""
+    kinds = _counted(item.request.kind for item in items)
+    return f"read {_rows(len(items))} as items: {kinds}; for {_counted(item.purpose for item in items)}"
+
+
+class RatingsRead(NamedTuple):
+    """The ratings of a file, what its rows were read as in one line, and notes on them, one sentence each."""
+
+    rated: list[Rated]
+    read: str
+    notes: list[str]
+
+
+def read_ratings(file: Given, requests: Requests) -> RatingsRead:
+    """Return the ratings of a file as `ratings_from` reads them, with what is to be known of them."""
+    each_row = list(_each_rated(file, requests))
+    rated = [one for row in each_row for one in row]
+    over = sum(not row for row in each_row)
+    notes = [f"rows passed over: {over:,}, of answers that do not count or are to known answers"] if over else []
+    kinds = _counted(one.feedback.answer.kind for one in rated) or "none"
+    return RatingsRead(rated, f"read {_rows(len(each_row))} as ratings: {kinds}", notes)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _counted(names: Iterable[str]) -> str:
+    counts = sorted(Counter(names).items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in counts)
 
 
 def ratings_from(file: Given, requests: Requests) -> Iterator[Rated]:
@@ -82,6 +133,12 @@ def ratings_from(file: Given, requests: Requests) -> Iterator[Rated]:
     answers (`annotations.rows`) are such rows: those that do not count, by their columns `state` and
     `purpose`, are passed over. An answer to a comparison whose `both_bad` is true becomes a Reject.
     """
+    for each_row in _each_rated(file, requests):
+        yield from each_row
+
+
+def _each_rated(file: Given, requests: Requests) -> Iterator[list[Rated]]:
+    """Yield what each row of ratings says: nothing where its answer is passed over."""
     numbered = read_rows(file)
     while some := list(islice(numbered, _AT_ONCE)):
         simple = [row["item"] for _, row in some if isinstance(row.get("item"), str) and "request" not in row]
@@ -90,7 +147,7 @@ def ratings_from(file: Given, requests: Requests) -> Iterator[Rated]:
             try:
                 row = present(row)
                 _check_letters(row)
-                yield from _rated(row, known)
+                yield _rated(row, known)
             except InputError as error:
                 raise InputError(located(f"{name_of(file)}, row {line}", error)) from error
 

@@ -57,6 +57,10 @@ def told(*arguments: Any) -> Any:
     return json.loads(command(*arguments, "--json").stdout.splitlines()[-1])
 
 
+READ = "read 2 rows as items: comparison 1, label 1"
+"""What `ITEMS` are read as."""
+
+
 def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -66,14 +70,16 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 def folder(tmp_path: Path) -> Path:
     """A folder with two items to rate, and two to practise on."""
     place = tmp_path / "station"
-    assert told("items", place, "add", lines(tmp_path / "items.jsonl", ITEMS)) == {"items": 2, "new": 2, "notes": []}
+    added = told("items", place, "add", lines(tmp_path / "items.jsonl", ITEMS))
+    assert added == {"read": f"{READ}; for work 2", "items": 2, "new": 2, "notes": []}
     practice = lines(tmp_path / "practice.jsonl", PRACTICE)
-    assert told("items", place, "add", practice, "--as", "practice") == {"items": 2, "new": 2, "notes": []}
+    assert told("items", place, "add", practice, "--as", "practice")["new"] == 2
     return place
 
 
 def test_items_of_a_file_are_laid_in_a_new_folder_and_counted(folder: Path, tmp_path: Path) -> None:
-    assert told("items", folder, "add", tmp_path / "items.jsonl") == {"items": 2, "new": 0, "notes": []}
+    assert told("items", folder, "add", tmp_path / "items.jsonl")["new"] == 0
+    assert f"rrm: {READ}; for work 2\n" in command("items", folder, "add", tmp_path / "items.jsonl").stderr
     rows = told("items", folder)["rows"]
     assert [(row["kind"], row["items"], row["wanted"]) for row in rows] == [("comparison", 1, 2), ("label", 1, 1)]
     assert "comparison" in command("items", folder).stdout
@@ -159,7 +165,9 @@ def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder
     for number, file in enumerate((named, out)):  # what export wrote comes in, as JSON lines and as CSV
         other = tmp_path / f"other-{number}"
         told("items", other, "add", tmp_path / "items.jsonl")
-        assert told("ratings", other, "add", file) == {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
+        read = "read 2 rows as ratings: comparison 1, label 1"
+        counts = {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
+        assert told("ratings", other, "add", file) == {"read": read, **counts, "notes": []}
         assert told("ratings", other, "add", file)["new"] == 0
     assert isinstance(command("export", folder, "--names", fails=True).exception, ConfigError)
 
@@ -181,7 +189,7 @@ def test_answers_go_to_standard_output_with_one_set_of_rows_and_a_dictionary(fol
     assert sorted(json.loads(line)["state"] for line in all_) == ["live", "live", "undone"]
     assert not (folder / "-").exists() and not Path("-").exists()
     said = csv.DictReader(command("export", folder, "--dictionary").stdout.lstrip("\ufeff").splitlines())
-    assert [row["column"] for row in said if row["column"] != "name"] == list(rows[0])
+    assert [row["column"] for row in said if row["column"] not in ("name", "group")] == list(rows[0])
 
 
 def test_many_people_are_added_from_a_file_and_their_hours_leave_as_csv(folder: Path, tmp_path: Path) -> None:
@@ -333,6 +341,17 @@ def test_the_run_beside_a_station_is_told_apart_by_its_state(folder: Path) -> No
     assert beside.status()["state"] == "waiting"
 
 
+def test_exports_name_the_groups_of_raters_where_there_are_any(folder: Path) -> None:
+    told("raters", folder, "add", "Anna", "--role", "adjudicator", "--group", "de")
+    with open_desk(folder) as desk:
+        anna = desk.persons()[-1].id
+        while (lease := desk.claim(anna)) is not None:
+            given = Label(True) if lease.first.request.kind == "label" else Comparison(0)
+            desk.submit(anna, lease.id, [Submission(given, lease.first.shown)], key=lease.id)
+    rows = command("export", folder, "--answers", "--all", "--out", "-").stdout.splitlines()
+    assert rows and {json.loads(row)["group"] for row in rows} == {"de"}
+
+
 def test_answers_leave_as_rows_that_trl_trains_on(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "trl.jsonl"
     none = command("export", folder, "--answers", "--format", "trl", "--out", out, fails=True).exception
@@ -364,14 +383,16 @@ def test_items_that_ask_the_same_are_noted_and_refused_by_strict(tmp_path: Path)
     refusal = command("items", tmp_path / "new", "add", twice, "--strict", fails=True).exception
     note = "rows that ask what another row asks: 1; together they are one item each"
     assert isinstance(refusal, InputError) and str(refusal) == f"{twice}: {note}; refused by --strict"
-    assert told("items", tmp_path / "new", "add", twice) == {"items": 2, "new": 1, "notes": [note]}
+    added = told("items", tmp_path / "new", "add", twice)
+    assert (added["items"], added["new"], added["notes"]) == (2, 1, [note])
 
 
 def test_known_answers_that_no_rater_would_get_are_noted(folder: Path, tmp_path: Path) -> None:
     fits, apart = (PRACTICE[0] | {"source": "D e f.", "criterion": criterion} for criterion in ("overall", "accuracy"))
     gold = lines(tmp_path / "gold.jsonl", [fits, apart])
     note = "known answers that are unlike all open questions, and so are not handed out: 1"
-    assert told("items", folder, "add", gold, "--as", "gold") == {"items": 2, "new": 2, "notes": [note]}
+    added = told("items", folder, "add", gold, "--as", "gold")
+    assert (added["new"], added["notes"]) == (2, [note])
 
 
 def test_csv_opens_right_in_a_spreadsheet_and_says_what_no_cell_holds(tmp_path: Path) -> None:

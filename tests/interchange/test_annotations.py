@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rrm.core.annotation import Annotation, ItemText
+from rrm.core.annotation import Annotation, ItemText, Person
 from rrm.core.errors import MissingError
 from rrm.core.place import Place
 from rrm.core.values import (
@@ -190,10 +190,26 @@ def test_both_bad_reads_as_neither() -> None:
 def test_names_stand_in_rows_only_where_they_are_given() -> None:
     answers = [answered(PAIR, Comparison(0), (0, 1)), answered(PAIR, Comparison(0), (0, 1), person="p-2")]
     plain = list(annotations.rows(answers, texts_of(PAIR)))
-    named = list(annotations.rows(answers, texts_of(PAIR), {"p-1": "Ada"}))
+    named = list(annotations.rows(answers, texts_of(PAIR), {"p-1": "Ada"}, groups={}))
     assert all("name" not in row for row in plain)
     assert [(row["rater"], row["name"]) for row in named] == [("p-1", "Ada"), ("p-2", None)]
     assert list(named[0]) == list(annotations.COLUMNS)
+
+
+def test_groups_stand_in_rows_only_where_somebody_is_of_one() -> None:
+    answers = [answered(PAIR, Comparison(0), (0, 1)), answered(PAIR, Comparison(0), (0, 1), person="p-2")]
+    people = [Person("p-1", "Ada", group="de"), Person("p-2", "Bo")]
+    assert annotations.groups_of(people[1:]) is None
+    groups = annotations.groups_of(people)
+    told = list(annotations.rows(answers, texts_of(PAIR), groups=groups))
+    assert [(row["rater"], row["group"]) for row in told] == [("p-1", "de"), ("p-2", None)]
+    assert list(told[0]) == [column for column in annotations.COLUMNS if column != "name"]
+    assert all("group" not in row for row in annotations.rows(answers, texts_of(PAIR)))
+    rated = list(annotations.rated(answers, lambda ids: {PAIR.id: PAIR}))
+    assert [row["group"] for row in annotations.trl(rated, groups=groups)] == ["de", None]
+    assert all("group" not in row for row in annotations.trl(rated))
+    table = pyarrow.parquet.read_table(io.BytesIO(b"".join(annotations.parquet(told))))
+    assert table.column("group").to_pylist() == ["de", None]
 
 
 def test_requests_are_looked_up_many_at_once_and_each_once() -> None:
@@ -351,7 +367,10 @@ def test_the_apostrophe_comes_off_exactly(text: str) -> None:
 def test_no_rows_are_no_csv_and_an_empty_parquet_file() -> None:
     assert list(annotations.csv([])) == []
     table = pyarrow.parquet.read_table(io.BytesIO(b"".join(annotations.parquet([]))))
-    assert (table.num_rows, table.column_names) == (0, [name for name in annotations.COLUMNS if name != "name"])
+    assert (table.num_rows, table.column_names) == (
+        0,
+        [name for name in annotations.COLUMNS if name not in ("name", "group")],
+    )
 
 
 JSON_COLUMNS = ("answer", "detail")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+import rrm.interchange.items as items_module
 from rrm.core.annotation import Annotation, Item, ItemText
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import (
+    KINDS,
     Comparison,
     Critique,
     Feedback,
@@ -29,7 +32,7 @@ from rrm.core.values import (
 )
 from rrm.interchange import annotations
 from rrm.interchange.export import to_jsonl, to_records
-from rrm.interchange.items import item_notes, items_from, ratings_from
+from rrm.interchange.items import item_notes, items_from, items_read, ratings_from, read_answer, read_ratings
 
 PAIR = {
     "instruction": "Summarise.",
@@ -407,3 +410,42 @@ def test_rows_that_ask_the_same_are_noted() -> None:
     assert item_notes(list(items_from([row, row, row]))) == [
         "rows that ask what another row asks: 2; together they are one item each"
     ]
+
+
+def test_what_rows_were_read_as_is_one_line_and_thoughts_in_outputs_are_noted(tmp_path: Path) -> None:
+    label = {**PAIR, "kind": "label", "outputs": ["<think>hm</think>A mill burned."]}
+    practice = {**label, "purpose": "practice", "expected": {"good": 1}}
+    items = list(items_from([PAIR, {**PAIR, "outputs": ["C", "D"]}, practice]))
+    assert items_read(items) == "read 3 rows as items: comparison 2, label 1; for work 2, practice 1"
+    (note,) = item_notes(items)
+    assert note.startswith("rows whose outputs hold thoughts, before </think> or a mark like it: 1; raters are")
+    row = {"item": ASKED.id, "rater": "ann", "answer": {"better": 1}}
+    found = read_ratings([row, {**row, "state": "undone"}, {**row, "purpose": "gold"}], lookup(ASKED))
+    assert (len(found.rated), found.read) == (1, "read 3 rows as ratings: comparison 1")
+    assert found.notes == ["rows passed over: 2, of answers that do not count or are to known answers"]
+    assert read_ratings([row], lookup(ASKED)).notes == []
+
+
+SHAPES = re.compile(r"^    (\{\"kind\".*?\})(?= {2}|$)", re.MULTILINE)
+TABLE = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \| ((?:`\{[^`]*\}`(?:, )?)+) \|", re.MULTILINE)
+
+
+def documented() -> list[tuple[str, dict[str, Any]]]:
+    """The shapes of answers in the reader's docstring and on the page about annotators, with their kinds."""
+    shapes = [json.loads(each) for each in SHAPES.findall(items_module.__doc__ or "")]
+    page = (Path(__file__).parents[2] / "docs" / "annotators.md").read_text("utf-8")
+    rows = [(re.findall(r"\w+", kinds), re.findall(r"`(\{.*?\})`", told)) for kinds, told in TABLE.findall(page)]
+    return [
+        *((each["kind"], each) for each in shapes),
+        *((kind, json.loads(each)) for kinds, told in rows for kind in kinds for each in told),
+    ]
+
+
+def test_every_documented_shape_of_an_answer_is_read() -> None:
+    known = documented()
+    assert {kind for kind, _ in known} == set(KINDS) and len(known) == 2 * len(KINDS) + 1
+    for kind, told in known:
+        count = 3 if kind == "ranking" else max(1, KINDS[kind].shows[0])
+        shown = tuple(Shown(str(n), f"A mill burned at {n}.") for n in range(count))
+        answer = read_answer(told, Request("node", "book", Place(), kind, VIEW, shown))
+        assert answer.kind == kind or answer == Reject("both are bad")

@@ -52,8 +52,10 @@ def _chunks(desk: DeskReader, form: Form, every: bool, names: Mapping[str, str] 
     """Yield the file; "trl" holds what counts as feedback, whatever is asked for."""
     from rrm.interchange import annotations  # knows Parquet and rows of other trainers: only who exports needs it
 
+    groups = annotations.groups_of(desk.persons())
     if form == "trl":
-        return annotations.jsonl(annotations.trl(annotations.rated(desk.answers(), desk.requests), desk.why() or None))
+        rated = annotations.rated(desk.answers(), desk.requests)
+        return annotations.jsonl(annotations.trl(rated, desk.why() or None, groups))
     answers = annotations.exported(desk.answers(), every)
     write = {"jsonl": annotations.jsonl, "csv": annotations.csv, "parquet": annotations.parquet}[form]
-    return write(annotations.rows(answers, desk.asked, names, desk.why()))
+    return write(annotations.rows(answers, desk.asked, names, desk.why(), groups))
