@@ -18,20 +18,20 @@ from rrm.queue.audit import audit_row, record_audit, record_audits
 from rrm.queue.claims import (
     FLAG,
     SKIP,
-    Chosen,
     Claims,
     after_practice,
     check_live,
     check_same,
     checked_key,
+    chosen_again,
     draft_json,
-    end_lease,
     end_questions,
     forget_drafts,
     is_live,
     lost,
     own_lease,
     own_leases,
+    put_back,
     put_draft,
     quota_left,
     set_lease_state,
@@ -48,7 +48,7 @@ from rrm.queue.given import (
     retract,
 )
 from rrm.queue.guidelines import read_settings
-from rrm.queue.items import ITEM, LEASE, has_room, in_words, item_rows
+from rrm.queue.items import ITEM, LEASE, STANDING, has_room, in_words, item_rows
 from rrm.queue.panels import panel_of
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN, next_practice_state, practice_state
@@ -80,9 +80,12 @@ _MINE = (
 _MINE_CLOSED = _MINE.with_only_columns(
     GIVEN.c.id,
     RETRACTION.c.state.label("retracted"),
-    select(ITEM.c.closed).where(ITEM.c.id == GIVEN.c.item).scalar_subquery().label("closed"),
+    select(ITEM.c.closed)
+    .where(ITEM.c.id == select(STANDING).where(LEASE.c.id == GIVEN.c.lease).correlate(GIVEN).scalar_subquery())
+    .scalar_subquery()
+    .label("closed"),
 )
-_FIRST_LEASE = select(LEASE.c.first).where(LEASE.c.id == bindparam("one"))
+_LEASE_OF = select(LEASE.c.first, STANDING.label("standing")).where(LEASE.c.id == bindparam("one"))
 _DONE = EVERY.where(
     and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
     RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "adjudicated"),
@@ -254,15 +257,16 @@ class Answers(Claims):
             if last is None:
                 words = f"of the last {turn.settings.undo_limit} answers there is none left to take back"
                 raise ConflictError(words if mine else "there is no answer to take back")
-            if item_rows(connection, [last.item])[last.item].closed:
-                where = in_words(connection, read_place(last.place))
+            lease, standing = connection.execute(_LEASE_OF, {"one": last.lease}).one()
+            item = item_rows(connection, [standing])[standing]
+            if item.closed:
+                where = in_words(connection, read_place(item.place))
                 raise ConflictError(f"{where} is frozen: its answers cannot be taken back any more")
             if held.id is not None:
-                end_lease(connection, held.id, "expired")
+                put_back(connection, held.id, person, turn.settings.strategy)
             together = connection.execute(_BY_KEY, {"keys": [(person, last.key)]}).all()
             back = {row.lease: as_annotation(row) for row in together if row.state == "live"}
             retract(connection, [each.id for each in back.values()], "undone", turn.now, person)
-            lease = connection.execute(_FIRST_LEASE, {"one": last.lease}).scalar_one()
             old = [row for row in own_lease(connection, person, lease) if row.id in back]
             end_questions(connection, list(back), "undone")
             recount(connection, {each.item: -1 for each in back.values() if each.purpose == "work"}, turn.now)
@@ -284,8 +288,8 @@ class Answers(Claims):
 
     def _lease_again(self, connection: Connection, old: Sequence[Any]) -> Lease:
         """Lease the items of an old lease's rows to the same person; their places were never freed."""
-        chosen = [Chosen(row.item, row.sheet, row.question, row.purpose, row.attempt) for row in old]
-        return self._hand_out(connection, {old[0].person: chosen}, self._turn(connection))[old[0].person]
+        chosen = {old[0].person: chosen_again(old)}
+        return self._hand_out(connection, chosen, self._turn(connection))[old[0].person]
 
     # ---- telling ----
 

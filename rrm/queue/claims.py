@@ -9,6 +9,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     ScalarSelect,
+    and_,
     bindparam,
     delete,
     func,
@@ -43,11 +44,20 @@ from rrm.queue.items import (
     item_rows,
     items_on,
     not_touched,
+    went_back,
 )
 from rrm.queue.left import Left
 from rrm.queue.panels import PANEL
 from rrm.queue.people import change_state
-from rrm.queue.practice import IS_CHECK, count_checks, leads_checks, next_practice_state, practice_items, practice_state
+from rrm.queue.practice import (
+    IS_CHECK,
+    count_checks,
+    is_apart,
+    leads_checks,
+    next_practice_state,
+    practice_items,
+    practice_state,
+)
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
 from rrm.store.kinds import read_place, to_json
@@ -112,7 +122,7 @@ _WHO = (
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
 _STATES = select(PERSON.c.id, PERSON.c.role, PERSON.c.state).where(PERSON.c.id.in_(bindparam("us", expanding=True)))
-_EXPIRED = select(LEASE.c.first).distinct().where(is_held(), LEASE.c.expires <= bindparam("now"))
+_EXPIRED = select(LEASE.c.first, LEASE.c.person).distinct().where(is_held(), LEASE.c.expires <= bindparam("now"))
 _LEASES = (
     select(LEASE).where(LEASE.c.first.in_(bindparam("these", expanding=True))).order_by(LEASE.c.first, LEASE.c.position)
 )
@@ -138,16 +148,50 @@ _DRAFTS = select(DRAFT.c.person, DRAFT.c.sheet, DRAFT.c.content).where(
     DRAFT.c.person.in_(bindparam("us", expanding=True)), DRAFT.c.sheet.in_(bindparam("sheets", expanding=True))
 )
 _DRAFT = select(DRAFT.c.content).where(DRAFT.c.person == ME, DRAFT.c.sheet == bindparam("one"))
+_MINE, _INSTEAD = LEASE.alias("before"), ITEM.alias("instead")
+_LEFT = select(_MINE.c.first).where(_MINE.c.person == ME, went_back(_MINE))
+_STILL_OPEN = (
+    _LEFT.join(_INSTEAD, _INSTEAD.c.id == _MINE.c.stands_for)
+    .where(_MINE.c.sheet == ITEM.c.sheet, has_room(_INSTEAD), not_touched(_INSTEAD))
+    .exists()
+    .correlate(ITEM)
+)
+"""That the item is a check that the person let run out, and what it stood for then is open."""
+
 _DRAFTED = (
     select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose)
     .join_from(DRAFT, ITEM, DRAFT.c.sheet == ITEM.c.sheet)
-    .where(DRAFT.c.person == ME, has_room() | ITEM.c.purpose.in_(["gold", "attention"]), is_for_me(), not_touched())
+    .where(DRAFT.c.person == ME, has_room() | and_(leads_checks(), _STILL_OPEN), is_for_me(), not_touched())
     .order_by(DRAFT.c.at.desc(), ITEM.c.position)
     .limit(1)
 )
+_HAD = select(_MINE.c.id).where(_MINE.c.person == ME)
 _CHECKS = select(ITEM.c.id, ITEM.c.sheet, ITEM.c.question, ITEM.c.purpose).where(
-    IS_CHECK, ITEM.c.purpose == bindparam("purpose"), leads_checks(), is_for_me(), not_touched()
+    IS_CHECK,
+    ITEM.c.purpose == bindparam("purpose"),
+    leads_checks(),
+    is_for_me(),
+    not_touched(),
+    ~_HAD.where(_MINE.c.item == ITEM.c.id).exists().correlate(ITEM),
 )
+_HAS_HAD = _HAD.where(_MINE.c.item == bindparam("one")).limit(1)
+_WENT_BACK = (
+    select(LEASE.c.first, LEASE.c.stands_for)
+    .join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
+    .where(LEASE.c.person == ME, went_back(), is_apart(), is_for_me(), not_touched())
+    .order_by(
+        select(func.min(_MINE.c.at))
+        .where(_MINE.c.person == ME, _MINE.c.item == LEASE.c.item)
+        .correlate(LEASE)
+        .scalar_subquery()
+    )
+)
+"""The checks that the person let run out, those seen first in front, as the work would come again."""
+
+_LAST_LEFT = _LEFT.where(_MINE.c.sheet == bindparam("one")).order_by(_MINE.c.at.desc()).limit(1)
+_OPEN = select(ITEM.c.id).where(ITEM.c.id.in_(bindparam("ids", expanding=True)), has_room())
+_CHECKS_ALONE = select(func.count(LEASE.c.stands_for) == func.count()).where(LEASE.c.first == bindparam("one"))
+_STAND_FOR = update(LEASE).where(LEASE.c.first == bindparam("one")).values(stands_for=bindparam("work"))
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.first == bindparam("one")).values(expires=bindparam("until"))
 _FORGET_DRAFTS = delete(DRAFT).where(
@@ -167,7 +211,10 @@ class Turn(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """An item to lease; `fresh` if the rater surely never had its question in hand."""
+    """An item to lease; `fresh` if the rater surely never had its question in hand.
+
+    A check by itself `stands_for` an item of work.
+    """
 
     item: str
     sheet: str
@@ -175,6 +222,7 @@ class Chosen(NamedTuple):
     purpose: Purpose = "work"
     attempt: int = 0
     fresh: bool = False
+    stands_for: str | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -225,17 +273,19 @@ class Claims(Base):
                 chosen |= _with_sheets(connection, {person: practice})
             elif quota_left(connection, person, who.quota) == 0:
                 full.add(person)
-            elif one := self._choose(connection, person, who, turn):
-                chosen |= _with_sheets(connection, {person: one})
+            elif some := self._choose(connection, person, who, turn):
+                chosen[person] = some
         without = [each for each in leases if leases[each] is None and each not in chosen and each not in full]
         chosen |= self._work(connection, without, turn)
         leases |= self._hand_out(connection, chosen, turn)
         return [leases[person] for person in persons]
 
-    def _choose(self, connection: Connection, person: str, who: Any, turn: Turn) -> "Chosen | None":
-        """Choose what somebody who holds nothing gets before other work, and take a place of it."""
-        drafted = self._drafted(connection, person) if who.drafts else None
-        return drafted or self._checked(connection, person, turn)
+    def _choose(self, connection: Connection, person: str, who: Any, turn: Turn) -> list[Chosen]:
+        """Choose what somebody who holds nothing gets before other work, and take places of it."""
+        drafted = self._drafted(connection, person) if who.drafts else []
+        if drafted or not ("gold" in turn.checks or "attention" in turn.checks):
+            return drafted
+        return self._returned(connection, person, turn) or self._checked(connection, person, turn)
 
     def _who(self, connection: Connection, persons: Sequence[str]) -> dict[str, Any]:
         """Return who they are with their live leases, if any, in this order; AccessError for who gets no items."""
@@ -252,8 +302,8 @@ class Claims(Base):
         if self._last_turn is None or self._last_turn[0] is not transaction:
             checks = count_checks(connection)
             turn = Turn(self.clock(), read_settings(connection), latest_guideline(connection), checks)
-            for lease in connection.execute(_EXPIRED, {"now": turn.now}).scalars().all():
-                end_lease(connection, lease, "expired")
+            for lease, person in connection.execute(_EXPIRED, {"now": turn.now}).all():
+                put_back(connection, lease, person, turn.settings.strategy)
             self._last_turn = transaction, turn
         return self._last_turn[1]
 
@@ -269,24 +319,34 @@ class Claims(Base):
         begun = [each for each in left if each.sheet in drafts]
         return Chosen(*self.random.choice(begun or left), "practice", attempt)
 
-    def _drafted(self, connection: Connection, person: str) -> Chosen | None:
-        """Return the open item of the person's latest draft."""
+    def _drafted(self, connection: Connection, person: str) -> list[Chosen]:
+        """Return the open items of the sheet of the person's latest draft."""
         found = connection.execute(_DRAFTED, {"me": person}).one_or_none()
         if found is None:
-            return None
-        if found.purpose == "work":
-            connection.execute(_TAKE_ONE, {"one": found.id})
-        return Chosen(*found)
+            return []
+        if found.purpose != "work":
+            left = connection.execute(_LAST_LEFT, {"me": person, "one": found.sheet}).scalar_one()
+            return _left_open(connection, left)
+        connection.execute(_TAKE_ONE, {"one": found.id})
+        return _with_sheets(connection, {person: Chosen(*found)})[person]
 
-    def _checked(self, connection: Connection, person: str, turn: Turn) -> Chosen | None:
+    def _returned(self, connection: Connection, person: str, turn: Turn) -> list[Chosen]:
+        """Return a check that went back, where what it stands for would come now: work that went back comes again."""
+        left = connection.execute(_WENT_BACK, {"me": person}).all()
+        work = connection.execute(_LOOK[turn.settings.strategy], {"me": person}).one_or_none() if left else None
+        lease = next((row.first for row in left if work is not None and row.stands_for == work.id), None)
+        return [] if lease is None else _left_open(connection, lease)
+
+    def _checked(self, connection: Connection, person: str, turn: Turn) -> list[Chosen]:
         """Return a gold item or attention check if chance has it, and there is one to be hidden in the work.
 
-        Checks are looked up whether or not chance has it: what takes longer for a check would give it away.
+        Checks are looked up whether or not chance has it: what takes longer for a check would give it away. None comes
+        before work that the person had in hand already, which would be missed.
         """
         every: dict[Purpose, int] = {"gold": turn.settings.gold_every, "attention": turn.settings.attention_every}
         shares = {purpose: 1 / every[purpose] for purpose in every if every[purpose] and purpose in turn.checks}
         if not shares:
-            return None
+            return []
         drawn = self.random.random()
         hit = drawn < sum(shares.values())
         purpose = next(iter(shares)) if drawn < next(iter(shares.values())) or not hit else list(shares)[-1]
@@ -294,30 +354,34 @@ class Claims(Base):
         some = self.random.sample(checks, min(len(checks), _MOST_CHECKS))
         shaped = self._shaped(connection, [row.sheet for row in some])
         if not (hit and some):
-            return None
+            return []
         work = connection.execute(_LOOK[turn.settings.strategy], {"me": person}).one_or_none()
-        return self._hidden(connection, person, some, shaped, work) if work is not None else None
+        if work is None or connection.execute(_HAS_HAD, {"me": person, "one": work.id}).first():
+            return []
+        return self._hidden(connection, person, some, shaped, work)
 
     def _hidden(
         self, connection: Connection, person: str, checks: Sequence[Any], shaped: Mapping[str, _Shaped], work: Any
-    ) -> Chosen | None:
-        """Return one of these checks in the shape of the work in whose place it comes; None if none can have it."""
+    ) -> list[Chosen]:
+        """Return one of these checks in the shape of the work in whose place it comes; none if none can have it."""
         [sheet] = _gathered(connection, {person: Chosen(work.id, work.sheet, work.question)})[0].values()
         requests = self._requests(connection, [each.item for each in sheet])
         shape = shape_of([requests[each.item] for each in sheet], work.group)
         for row in checks:
+            if shaped[row.sheet].shape != shape:
+                continue
             check = Chosen(row.id, row.sheet, row.question, row.purpose)
-            fits = shaped[row.sheet].shape == shape
-            if fits and len(_gathered(connection, {person: check})[0][person]) == len(sheet):
-                return check
+            found = _gathered(connection, {person: check})[0][person]
+            if len(found) == len(sheet):
+                return _instead_of(sheet, found)
         for row in checks:
             for known in shaped[row.sheet].known:
                 new = in_new_shape(connection, known, shape, self.random)
                 if new and not _has_touched(connection, person, [each["question"] for each in new.rows]):
                     insert_items(connection, new)
-                    first = new.rows[0]
-                    return Chosen(first["id"], first["sheet"], first["question"], first["purpose"])
-        return None
+                    keys = ("id", "sheet", "question", "purpose")
+                    return _instead_of(sheet, [Chosen(*(each[key] for key in keys)) for each in new.rows])
+        return []
 
     def _shaped(self, connection: Connection, sheets: Sequence[str]) -> dict[str, _Shaped]:
         """Return the shapes of sheets of checks, which never change, and what is known of them."""
@@ -383,6 +447,7 @@ class Claims(Base):
         return leases
 
     def _lease_rows(self, lease: Lease, chosen: Sequence[Chosen], now: float) -> list[dict[str, Any]]:
+        beside = next((each.item for each in chosen if each.purpose == "work"), None)  # whose fate its sheet shares
         return [
             {
                 "id": self._new_id("lease") if position else lease.id,
@@ -401,6 +466,7 @@ class Claims(Base):
                 "at": now,
                 "expires": lease.expires,
                 "state": "live",
+                "stands_for": None if each.purpose == "work" else each.stands_for or beside,
             }
             for position, (each, posed) in enumerate(zip(chosen, lease.questions, strict=True))
         ]
@@ -548,6 +614,25 @@ def _gathered(connection: Connection, chosen: Mapping[str, Chosen]) -> tuple[dic
     return found, taken
 
 
+def _instead_of(work: Sequence[Chosen], checks: Sequence[Chosen]) -> list[Chosen]:
+    """Have checks stand for work, question by question."""
+    return [check._replace(stands_for=each.item) for check, each in zip(checks, work, strict=True)]
+
+
+def chosen_again(rows: Sequence[Any]) -> list[Chosen]:
+    """Return what the rows of a lease that ended are of, to lease it again."""
+    return [
+        Chosen(row.item, row.sheet, row.question, row.purpose, row.attempt, stands_for=row.stands_for) for row in rows
+    ]
+
+
+def _left_open(connection: Connection, lease: str) -> list[Chosen]:
+    """Return those checks of a lease that went back for which they stand is open."""
+    rows = connection.execute(_LEASES, {"these": [lease]}).all()
+    open_ = set(connection.execute(_OPEN, {"ids": [row.stands_for for row in rows]}).scalars())
+    return chosen_again([row for row in rows if row.stands_for in open_])
+
+
 def _has_touched(connection: Connection, person: str, questions: Sequence[str]) -> bool:
     return connection.execute(_TOUCHED_OF, {"us": [person], "questions": questions}).first() is not None
 
@@ -629,12 +714,14 @@ class Lost(NamedTuple):
 
 def lost(connection: Connection, rows: Sequence[Any], now: float) -> Lost:
     """Say what became of a lease, by all its rows: one question may have ended it for the others."""
-    items = item_rows(connection, [row.item for row in rows]).values()
+    if rows[0].state == "live":
+        return Lost("the lease of this item had run out", True)
+    items = list(item_rows(connection, [row.stands_for or row.item for row in rows]).values())
     closed = next((item for item in items if item.closed), None)
     if closed is not None:
         return Lost(f"{in_words(connection, read_place(closed.place))} was frozen in the meantime", False)
-    enough = sum(item.purpose == "work" and item.given >= item.wanted for item in items)
-    if enough == len(rows):
+    enough = sum(item.given >= item.wanted for item in items)
+    if enough == len(items):
         return Lost("no more answers are wanted here", False)
     if enough:
         return Lost(f"{enough} of these {len(rows)} questions want no more answers", True)
@@ -647,6 +734,15 @@ def end_lease(connection: Connection, lease: str, state: str) -> None:
     """End a live lease that brought no answer, and free its places."""
     connection.execute(_FREE, {"one": lease})
     set_lease_state(connection, [lease], state)
+
+
+def put_back(connection: Connection, lease: str, person: str, strategy: Strategy) -> None:
+    """End a live lease that ran out or was left; checks then stand for what comes next, as the work left would."""
+    end_lease(connection, lease, "expired")
+    if connection.execute(_CHECKS_ALONE, {"one": lease}).scalar_one():
+        work = connection.execute(_LOOK[strategy], {"me": person}).one_or_none()
+        if work is not None:
+            connection.execute(_STAND_FOR, {"one": lease, "work": work.id})
 
 
 def set_lease_state(connection: Connection, leases: Sequence[str], state: str) -> None:

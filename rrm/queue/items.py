@@ -43,6 +43,9 @@ from rrm.store.record import chunks
 from rrm.store.tables import table
 
 ITEM, LEASE, PLACE, _PERSON = (table(name) for name in ("item", "lease", "place", "person"))
+STANDING = func.coalesce(LEASE.c.stands_for, LEASE.c.item)
+"""The item whose fate a lease shares: a check's is that of the work for which it stands."""
+
 ME: "BindParameter[str]" = bindparam("me")
 """The person that a statement is about."""
 
@@ -247,6 +250,11 @@ def is_touched(lease: Any = LEASE) -> ColumnElement[bool]:
     """What `tables.TOUCHED` says."""
     ended: ColumnElement[bool] = lease.c.state.not_in([literal_column("'expired'"), literal_column("'undone'")])
     return ended
+
+
+def went_back(lease: Any = LEASE) -> ColumnElement[bool]:
+    """What `tables.WENT_BACK` says."""
+    return and_(lease.c.state == literal_column("'expired'"), lease.c.stands_for.is_not(None))
 
 
 def is_held() -> ColumnElement[bool]:

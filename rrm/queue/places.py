@@ -27,7 +27,7 @@ from rrm.queue.given import (
     retract,
 )
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
-from rrm.queue.items import ITEM, LEASE, PLACE, frozen_places, in_words, is_held, item_rows
+from rrm.queue.items import ITEM, LEASE, PLACE, STANDING, frozen_places, in_words, is_held, item_rows
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN
 from rrm.queue.requests import (
@@ -168,6 +168,9 @@ class Places(Answers):
             if place not in frozen_places(connection):
                 if not connection.execute(_ABOUT_PLACE, {"here": str(place)}).one()[0]:
                     raise MissingError(f"{in_words(connection, place)} has no items")
+                held = select(LEASE.c.first).distinct().join_from(LEASE, ITEM, ITEM.c.id == STANDING)
+                for lease in connection.execute(held.where(is_held(), _HERE), {"here": str(place)}).scalars().all():
+                    end_lease(connection, lease, "expired")
                 self._freeze(connection, place, by)
             return _standing(connection, place)
 
@@ -175,9 +178,6 @@ class Places(Answers):
 
     def _freeze(self, connection: Connection, place: Place, by: str) -> None:
         now = self.clock()
-        held = select(LEASE.c.first).distinct().join_from(LEASE, ITEM, LEASE.c.item == ITEM.c.id)
-        for lease in connection.execute(held.where(is_held(), _HERE), {"here": str(place)}).scalars().all():
-            end_lease(connection, lease, "expired")
         connection.execute(update(ITEM).where(_HERE).values(closed=True), {"here": str(place)})
         known = connection.execute(select(PLACE.c.place).where(PLACE.c.place == str(place))).scalar()
         if known is None:
@@ -193,7 +193,8 @@ class Places(Answers):
         """Freeze a place if all its items are complete; return whether it is frozen.
 
         If it must be `quiet`, only once nothing has changed there for `grace_seconds`. Without the setting
-        `auto_freeze`, and where there are no items, nothing is frozen.
+        `auto_freeze`, and where there are no items, nothing is frozen. Nobody holds any of the items then; a check that
+        stands for one stays in its rater's hands, as the last item of work would.
         """
         with self._read() as connection:  # which is asked often, and seldom has anything to write
             if place in frozen_places(connection):
@@ -295,18 +296,21 @@ class Places(Answers):
     def requeue(self, person: str, by: str) -> int:
         """Take back all of a rater's answers at unfrozen places, so that others rate the items; return how many.
 
-        Answers to gold, attention and practice items stay, for they tell of the rater, and so do decisions and
-        what a decision has adjudicated. The rater gets none of the items again.
+        Practice stays, and so do decisions and what a decision has adjudicated. Answers to checks that stood for open
+        work are taken back with it, or they alone would be left to their rater; they tell of the rater all the same.
+        Only those to work are counted. The rater gets none of the items again.
         """
 
         def take_back(connection: Connection) -> int:
             find_person(connection, person)
-            mine = and_(GIVEN.c.person == person, GIVEN.c.purpose == "work", ~GIVEN.c.adjudication, IS_LIVE)
-            asked = EVERY.join(ITEM, ITEM.c.id == GIVEN.c.item).where(mine, ~ITEM.c.closed)
-            rows = connection.execute(asked.with_only_columns(GIVEN.c.id, GIVEN.c.item, GIVEN.c.lease)).all()
+            mine = and_(GIVEN.c.person == person, GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication, IS_LIVE)
+            asked = EVERY.join(LEASE, LEASE.c.id == GIVEN.c.lease).join(ITEM, ITEM.c.id == STANDING)
+            columns = (GIVEN.c.id, GIVEN.c.item, GIVEN.c.lease, GIVEN.c.purpose)
+            taken = connection.execute(asked.where(mine, ~ITEM.c.closed).with_only_columns(*columns)).all()
             now = self.clock()
-            retract(connection, [row.id for row in rows], "requeued", now, by)
-            end_questions(connection, [row.lease for row in rows if row.lease is not None], "requeued")
+            retract(connection, [row.id for row in taken], "requeued", now, by)
+            end_questions(connection, [row.lease for row in taken], "requeued")
+            rows = [row for row in taken if row.purpose == "work"]
             gone = Counter(row.item for row in rows)
             recount(connection, {item: -count for item, count in gone.items()}, now, frees=True)
             version = latest_guideline(connection)

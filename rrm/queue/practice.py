@@ -84,9 +84,14 @@ def next_practice_state(state: PracticeState) -> PracticeState:
 
 def leads_checks() -> ColumnElement[bool]:
     """That the item is the first of a sheet without work: one that is mixed in by itself."""
+    return and_(ITEM.c.position == 0, is_apart())
+
+
+def is_apart() -> ColumnElement[bool]:
+    """That the item, which is no work, is on a sheet without work."""
     beside = ITEM.alias("beside")
     work = select(beside.c.seq).where(beside.c.sheet == ITEM.c.sheet, beside.c.purpose == "work")
-    return and_(ITEM.c.position == 0, or_(ITEM.c.sheet == ITEM.c.id, ~work.exists().correlate(ITEM)))
+    return or_(ITEM.c.sheet == ITEM.c.id, ~work.exists().correlate(ITEM))
 
 
 class PracticeItem(NamedTuple):

@@ -15,6 +15,9 @@ TOUCHED = "state NOT IN ('expired', 'undone')"
 
 HELD = "state = 'live'"
 
+WENT_BACK = "state = 'expired' AND stands_for IS NOT NULL"
+"""The leases of checks that ran out, or were put back when their rater took an answer back."""
+
 
 def where(condition: str) -> dict[str, Any]:
     """Return what makes an index hold only the rows that meet a condition."""
@@ -71,7 +74,9 @@ class LeaseRow(Row, table=True):
 
     Items of one `sheet` are leased together, and end together but for answers that are taken back: `first` is the
     id of the lease whose `position` is 0, by which people know it. `attempt` tells tries at practice apart, from 1;
-    it is 0 for all else. `order`, `guideline`, `points` and `shown` are how the item is shown.
+    it is 0 for all else. `order`, `guideline`, `points` and `shown` are how the item is shown. A gold item or attention
+    check `stands_for` the work in whose place it came, and once it went back for what its rater would have got next:
+    when that is closed or retired, so is the check, or it could be told.
     """
 
     __table_args__ = (
@@ -81,6 +86,7 @@ class LeaseRow(Row, table=True):
         Index("ix_lease_person", "person", "item"),
         Index("ix_lease_item", "item", **where(HELD)),
         Index("ix_lease_first", "first"),
+        Index("ix_lease_went_back", "person", **where(WENT_BACK)),
     )
     id: str = Field(primary_key=True)
     first: str
@@ -98,6 +104,7 @@ class LeaseRow(Row, table=True):
     at: float
     expires: float
     state: str
+    stands_for: str | None = None
 
 
 class DraftRow(Row, table=True):

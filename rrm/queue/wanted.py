@@ -11,7 +11,7 @@ from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.claims import end_lease
 from rrm.queue.guidelines import latest_guideline
-from rrm.queue.items import ITEM, LEASE, is_held, item_rows
+from rrm.queue.items import ITEM, LEASE, STANDING, is_held, item_rows
 from rrm.store.record import chunks
 
 _OPEN = and_(ITEM.c.purpose == "work", ~ITEM.c.closed, ~ITEM.c.settled)
@@ -66,7 +66,7 @@ class Wanted(Base):
             open_ = [id for id, row in rows.items() if not row.closed and row.given < row.wanted]
             now = self.clock()
             for some in chunks(open_):
-                held = select(LEASE.c.first).distinct().where(LEASE.c.item.in_(some), is_held())
+                held = select(LEASE.c.first).distinct().where(STANDING.in_(some), is_held())
                 for lease in connection.execute(held).scalars().all():
                     end_lease(connection, lease, "expired")
                 connection.execute(update(ITEM).where(ITEM.c.id.in_(some)).values(wanted=ITEM.c.given, changed=now))

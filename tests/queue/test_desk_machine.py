@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import select
 
 from rrm.core.annotation import Annotation, Item, Lease, Submission
 from rrm.core.errors import ConflictError
@@ -34,6 +35,7 @@ from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Reject
 from rrm.queue import SqlDesk, as_requested, as_shown, open_desk
 from rrm.queue.disagreement import disagreement
+from rrm.queue.items import LEASE
 from rrm.store import open_store
 
 ITEMS = [
@@ -286,7 +288,7 @@ class Desks(RuleBasedStateMachine):
         person, now = self.raters[who], self.clock()
         mine = [each for each in self.model.kept if each.given.person == person][-3:]
         last = next((each for each in reversed(mine) if each.state == "live"), None)
-        if last is None or (last.given.purpose == "work" and last.given.place in self.model.frozen):
+        if last is None or self._place(last.held) in self.model.frozen:
             with pytest.raises(ConflictError):
                 self.desk.undo(person)
             return
@@ -344,6 +346,10 @@ class Desks(RuleBasedStateMachine):
             return  # or there would be little but frozen places
         count = self.desk.freeze(place, "boss")
         assert count == len(self._standing(place))
+        if place not in self.model.frozen:
+            for held in self.model.held.values():
+                if self._is_live(held) and self._place(held) == place:
+                    held.ended = "expired"
         self._froze(place)
 
     @rule(place=st.sampled_from(PLACES))
@@ -359,11 +365,15 @@ class Desks(RuleBasedStateMachine):
         if place in self.model.frozen:
             return
         self.model.frozen.add(place)
-        for held in self.model.held.values():
-            work_here = held.lease.first.purpose == "work" and held.lease.first.request.place == place
-            if work_here and self._is_live(held):
-                held.ended = "expired"
         self.frozen_view[place] = self._view(place)
+
+    def _place(self, held: Held | None) -> Place:
+        """Where the item of a lease is, or, of a check, the work for which it stands."""
+        assert held is not None
+        asked = select(LEASE.c.stands_for).where(LEASE.c.id == held.lease.id)
+        with self.desk._read() as connection:
+            stands_for = connection.execute(asked).scalar_one()
+        return self.model.items[stands_for or held.lease.first.request.id].request.place
 
     def _view(self, place: Place) -> list[tuple[str, str]]:
         return [(each.id, each.state) for each in self.desk.answers(place=place) if each.purpose == "work"]
@@ -402,10 +412,10 @@ class Desks(RuleBasedStateMachine):
             for each in self.model.kept
             if each.given.person == person
             and each.state == "live"
-            and each.given.purpose == "work"
-            and each.given.place not in self.model.frozen
+            and each.held is not None
+            and self._place(each.held) not in self.model.frozen
         ]
-        assert self.desk.requeue(person, "boss") == len(mine)
+        assert self.desk.requeue(person, "boss") == sum(each.given.purpose == "work" for each in mine)
         for each in mine:
             assert each.held is not None
             each.state = each.held.ended = "requeued"
