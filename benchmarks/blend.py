@@ -1,11 +1,10 @@
-"""Whether a sum of both kinds of model is better: frozen and joint models of a run, alone and calibrated together.
+"""Whether a sum of both kinds of model is better: frozen and joint models of a run, alone and added up by `Blend`.
 
     python -m benchmarks.blend --only squality --out runs/blend
 
-Both learners are those of a run: every training row is predicted by models that never saw its source. On these
-predictions two weights are fitted, one for each model's difference in reward between two outputs, by maximum
-likelihood under a wide prior around their mean; new rows are predicted by the weighted sum. Sets, draws of rows, and
-what is kept in `--out`, are those of `benchmarks.quality`.
+One fit gives all three: the parts of a `Blend` are what `Frozen` and `Joint` fit by themselves, with the same seed. All
+are those of a run, so weights and temperatures were fitted to what was said of sources that were held out. Sets, draws
+of rows, and what is kept in `--out`, are those of `benchmarks.quality`.
 """
 
 import argparse
@@ -15,104 +14,89 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from benchmarks.people import DATA, Rows, number
 from benchmarks.quality import SEED, SETS, Amount, Kept, Part, Predicted, between, joined, parts, show
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
+from rrm.core.protocols import RewardModel, Start, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.values import OVERALL
 from rrm.evaluate.metrics import accuracy, cluster_interval, nll, share_interval
 from rrm.evaluate.outcomes import outcome_of
-from rrm.reward.frozen import Frozen
-from rrm.reward.joint import Joint
+from rrm.reward.blend import Blend
+from rrm.reward.calibrated import CalibratedModel
+from rrm.reward.dispersed import DispersedModel
+from rrm.reward.summed import SummedModel
 
 HEAD = (
     "| set | model | rows to learn from | evaluated | accuracy | 95 % interval | NLL | weights |\n"
     "|---|---|---|---|---|---|---|---|"
 )
-PRIOR_SD = 1.0
-"""Of each weight, around one half: with no rows to tell otherwise the sum is the mean."""
+MODELS = ("frozen", "joint", "sum")
 
 
-def margins(model: RewardModel, rows: Rows) -> np.ndarray:
-    """Return by how much the first output's mean reward is above the second's, [rows], in logits."""
+def first_better(model: RewardModel, rows: Rows) -> list[float]:
+    """Return how probably the first output of each row is better, [rows]."""
     said = model.predict([row.request.group for row in rows])
-    rewards = [each.rewards[OVERALL].mean(axis=0) for each in said]
-    return np.array([float(each[0] - each[1]) for each in rewards])
+    rewards = [each.rewards[OVERALL] for each in said]
+    return [float(expit(each[:, 0] - each[:, 1]).mean()) for each in rewards]
 
 
-def outcomes(rows: Rows) -> np.ndarray:
-    """Return 1 where the first output was preferred, 0 where the second, .5 for a tie, [rows]."""
-    return np.array([outcome if (outcome := outcome_of(row)) is not None else 0.5 for row in rows])
-
-
-def weights(held: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """Return how much each model's margins count, [models], fitted to held-out margins [models, rows]."""
-
-    def loss(weight: np.ndarray) -> tuple[float, np.ndarray]:
-        logit = weight @ held
-        value = float(np.sum(np.logaddexp(0, logit) - outcome * logit))
-        off = (weight - 0.5) / PRIOR_SD**2
-        return value + 0.5 * float(off @ (weight - 0.5)), held @ (expit(logit) - outcome) + off
-
-    return np.asarray(minimize(loss, np.full(len(held), 0.5), jac=True, method="L-BFGS-B").x)
-
-
-def fitted(learner: RewardLearner, part: Part, folder: Path) -> list[list[float]]:
-    """Return a learner's margins on the rows that it is fitted to, each held out, and on new ones."""
+def fitted(learner: Blend, part: Part, folder: Path) -> dict[str, list[float]]:
+    """Return each part's and the sum's probabilities on new rows, and the weights of the sum."""
 
     def tell(done: int, total: int) -> None:
         print(f"{folder.name}: {done} of {total}", flush=True)
 
     model = learner.fit(Ratings(Train, tuple(part.train)), Start(), Place(), SEED, Workspace(folder, tell))
-    return [margins(model, rows).tolist() for rows in part]
+    assert isinstance(model, DispersedModel) and isinstance(model.inner, CalibratedModel)
+    added = model.inner.inner
+    assert isinstance(added, SummedModel)
+    models = zip(MODELS, (*added.parts, model), strict=True)
+    slope = model.inner.calibrations[None].slope
+    weights = [slope * weight for weight in added.terms[None].weights]
+    return {name: first_better(each, part.test) for name, each in models} | {"weights": weights}
 
 
-def predictions(name: str, at: int, part: Part, amount: Amount, kept: Kept) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return each model's and the sum's probabilities on new rows, and the weights of the sum."""
-    learners: dict[str, RewardLearner] = {
-        "frozen": Frozen(),
-        "joint": Joint(
-            amount.backbone,
-            epochs=amount.epochs,
-            max_length=amount.max_length + 2,
-            batch_tokens=amount.batch_tokens,
-        ),
-    }
+def predictions(name: str, at: int, part: Part, amount: Amount, kept: Kept) -> dict[str, list[float]]:
+    """Return what `fitted` does, from the folder where it is kept there."""
+    learner = Blend(
+        backbone=amount.backbone,
+        epochs=amount.epochs,
+        max_length=amount.max_length + 2,
+        batch_tokens=amount.batch_tokens,
+    )
     told = [[row.request.id, row.feedback.id] for side in part for row in side]
-    found: dict[str, list[list[float]]] = {}
-    for model, learner in learners.items():
-        key = content_id("blend", learner.name, told)
-        folder = kept.folder / f"{name}-{at}-{model}-{key[-12:]}"
+    key = content_id("blend", learner.name, told)
+    folder = kept.folder / f"{name}-{at}-{key[-12:]}"
+    found: dict[str, list[float]] = kept.get(key, [name, at, asdict(amount)], lambda: fitted(learner, part, folder))
+    return found
 
-        def make(learner: RewardLearner = learner, folder: Path = folder) -> object:
-            return fitted(learner, part, folder)
 
-        found[model] = kept.get(key, [name, at, model, asdict(amount)], make)
-    held, new = (np.array([each[side] for each in found.values()]) for side in (0, 1))
-    weight = weights(held, outcomes(part.train))
-    return {"frozen": expit(new[0]), "joint": expit(new[1]), "sum": expit(weight @ new)}, weight
+def outcomes(rows: Rows) -> list[float]:
+    """Return 1 where the first output was preferred, 0 where the second, .5 for a tie, [rows]."""
+    return [outcome if (outcome := outcome_of(row)) is not None else 0.5 for row in rows]
 
 
 def table(name: str, amount: Amount, kept: Kept) -> Iterator[str]:
     """Yield the rows of a set's table, and how far the sum is from each model alone, paired by source."""
     made = parts(SETS[name], amount)
-    by_model: dict[str, list[Predicted]] = {"frozen": [], "joint": [], "sum": []}
-    every: list[np.ndarray] = []
-    for at, part in enumerate(made):
-        found, weight = predictions(name, at, part, amount, kept)
-        every.append(weight)
-        sources = [row.request.source for row in part.test]
-        for model, probability in found.items():
-            by_model[model].append(Predicted(sources, outcomes(part.test).tolist(), probability.tolist()))
-    together = {model: joined(each) for model, each in by_model.items()}
+    found = [predictions(name, at, part, amount, kept) for at, part in enumerate(made)]
+    together = {
+        model: joined(
+            [
+                Predicted([row.request.source for row in part.test], outcomes(part.test), each[model])
+                for part, each in zip(made, found, strict=True)
+            ]
+        )
+        for model in MODELS
+    }
+    weights = np.mean([each["weights"] for each in found], axis=0)
     learned = sum(len(part.train) for part in made) // len(made)
     for model, each in together.items():
-        told = " and ".join(number(float(each)) for each in np.mean(every, axis=0)) if model == "sum" else "–"
+        told = " and ".join(number(float(weight)) for weight in weights) if model == "sum" else "–"
         yield line(SETS[name].name, model, learned, each, told)
     for model in ("frozen", "joint"):
         yield difference(SETS[name].name, model, together["sum"], together[model])

@@ -93,8 +93,9 @@ def forecast(settings: RunFile, *, strict: bool = False) -> dict[str, Any]:
     usual = Rehearsal(parts, parts.decomposer, USUAL)
     full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
     prices = PriceRange(anyio.run(usual.prices), anyio.run(full.prices))
-    machine = _machine_json(_machine_time(parts, full, sources))
-    return forecast_json | _prices_json(parts, full, prices) | machine | {"notes": _notes(parts, full, prices)}
+    machine = _machine_time(parts, full, sources)
+    notes = {"notes": _notes(parts, full, prices, machine is not None)}
+    return forecast_json | _prices_json(parts, full, prices) | _machine_json(machine) | notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -536,7 +537,8 @@ def _assistants_json(expected: Stage, most: Stage) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
+def _notes(parts: Parts, full: Rehearsal, prices: PriceRange, told: bool) -> list[str]:
+    """Return what a forecast leaves out; `told` says whether it has the machine's time."""
     run, notes = parts.run, [*parts.notes, *full.notes]
     if isinstance(parts.policy, AsyncPolicy) and not takes_assistant(run.policy, run.folder):
         notes.append(_ELSEWHERE.format(who="policy"))
@@ -555,7 +557,7 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange) -> list[str]:
         notes.append(_SPLITS)
     if run.rater is not None and run.rater.sampler is not None:
         notes.append(_CHOSEN)
-    if not isinstance(_learner(parts), TellsTime):
+    if not told:
         notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes
 

@@ -34,15 +34,20 @@ Work = Callable[[ModuleType, Any], Awaitable[T]]
 def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, books: int | None = None) -> RunFile:
     """Return the settings of `rrm demo`: the seed makes the books, too.
 
-    `reward` is "frozen" or "joint", a fine-tuned model a level; `backbone` is what either reads with; `books` are
-    learned from. Raises ConfigError for any other `reward`, and for fewer than 4 books: of one alone, once the judge of
-    role select has its share, nothing could be held out.
+    `reward` is "frozen", "joint", a fine-tuned model a level, or "blend", the sum of both; `backbone` is what frozen or
+    fine-tuned models read with, of a sum the fine-tuned ones; `books` are learned from. Raises ConfigError for any
+    other `reward`, and for fewer than 4 books: of one alone, once the judge of role select has its share, nothing could
+    be held out.
     """
     table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
-    plugins = {"frozen": "rrm.reward.frozen:Frozen", "joint": "rrm.reward.joint:Joint"}
+    plugins = {
+        "frozen": "rrm.reward.frozen:Frozen",
+        "joint": "rrm.reward.joint:Joint",
+        "blend": "rrm.reward.blend:Blend",
+    }
     if reward not in plugins:
-        raise ConfigError(f"--reward is {' or '.join(plugins)}, got {reward!r}")
-    if reward == "joint" or backbone is not None:
+        raise ConfigError(f"--reward is {', '.join(plugins)}, got {reward!r}")
+    if reward != "frozen" or backbone is not None:
         table["reward"] = {"plugin": plugins[reward], "arguments": {"backbone": backbone} if backbone else {}}
     changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
     if books is not None and books < 4:

@@ -51,8 +51,9 @@ def make(
     """Call what an import string names with its arguments, and with those offered parts that it asks for.
 
     An argument `learner` that is an import string, and any argument that is a table with a `plugin` and its
-    `arguments`, is a part itself, and is made first in the same way. `where` names the run file's table in
-    messages, `folder` is the run file's. Raises ConfigError for arguments that do not fit.
+    `arguments`, is a part itself, and is made first in the same way; so is each in a list of these, as `learners` is
+    one. `where` names the run file's table in messages, `folder` is the run file's. Raises ConfigError for arguments
+    that do not fit.
     """
     plugin = load(path, folder)
     arguments = {key: _inner(key, value, offered, where, folder) for key, value in arguments.items()}
@@ -79,8 +80,10 @@ def make(
 
 
 def _inner(key: str, value: Any, offered: Mapping[str, Any], where: str, folder: Path | None) -> Any:
-    """Return an argument, or the part that it names."""
-    table: Any = {"plugin": value} if key == "learner" and isinstance(value, str) else value
+    """Return an argument, or the part that it names, or the parts in a list of them."""
+    if isinstance(value, list):
+        return [_inner(key, each, offered, where, folder) for each in value]
+    table: Any = {"plugin": value} if key in ("learner", "learners") and isinstance(value, str) else value
     if not isinstance(table, Mapping) or not isinstance(table.get("plugin"), str):
         return value
     if unknown := table.keys() - {"plugin", "arguments"}:

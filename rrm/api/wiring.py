@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 PRECISION = "precision"
 """Under this name a record says in which precision, float32 or bfloat16, the run's vectors are computed."""
 
+_BLEND = "rrm.reward.blend:Blend"
+
 AnyDecomposer = Decomposer | AsyncDecomposer | GrowingDecomposer | AsyncGrowingDecomposer
 
 
@@ -289,7 +291,8 @@ class Parts:
 
     def _reliable(self, reward: RewardPart) -> Part:
         """Return the learner's part; where people rate they differ, and each sees an order of its own."""
-        if by_people(self.run.rater) and reward.made is None and reward.plugin == RewardPart.plugin:
+        frozen = reward.plugin == RewardPart.plugin or (reward.plugin == _BLEND and "learners" not in reward.arguments)
+        if by_people(self.run.rater) and reward.made is None and frozen:
             return replace(reward, arguments={"reliability": True, **reward.arguments})
         return reward
 

@@ -105,7 +105,7 @@ def top(version: Version = False) -> None:
 def demo(
     seed: Annotated[int, typer.Option(help="Makes the books and all that is random.")] = 0,
     reward: Annotated[
-        str, typer.Option(help="frozen: heads on vectors; joint: a fine-tuned model a level.")
+        str, typer.Option(help="frozen: heads on vectors; joint: a fine-tuned model a level; blend: both.")
     ] = "frozen",
     backbone: Annotated[
         str | None, typer.Option(help="What it reads with: minilm, smollm, tiny, a folder, a name.")

@@ -34,6 +34,9 @@ class MachineTime(NamedTuple):
 class TellsTime(Protocol):
     """A reward learner that can measure beforehand what a run takes it."""
 
-    def machine_time(self, load: ReadingLoad) -> MachineTime:
-        """Return what a run's fits and scores take, at the speed at which the sample is read now."""
+    def machine_time(self, load: ReadingLoad) -> MachineTime | None:
+        """Return what a run's fits and scores take, at the speed at which the sample is read now.
+
+        None where it hangs on a learner that cannot tell.
+        """
         ...

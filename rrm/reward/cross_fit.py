@@ -7,7 +7,7 @@ Wrappers are learners, so they nest: `Dispersed(Calibrated(CrossFitted(Mine())))
     arguments = { learner = "mine:Mine", folds = 4 }
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,9 +22,7 @@ from rrm.core.roles import R, Ratings, for_fitting
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL
-from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, shared
-
-Progress = Callable[[int, int], None]
+from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, share_of, shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +107,7 @@ class CrossFitted:
                 tuple(row for row in part if seen[row.request.source] != fold) for part in (rows, start.others)
             )
             begin = Start(below and below.models[fold], before and before.models[fold], others)
-            progress = _part(workspace.progress, fold, count)
+            progress = share_of(workspace.progress, fold, count)
             inside = replace(workspace, folder=workspace.folder / _folder(fold), progress=progress)
             # all of a level's sources may lie in one fold: then its model is the one before, or below
             model = (begin.before or begin.below) if not kept else None
@@ -133,11 +131,6 @@ def _together(said: Sequence[Prediction]) -> Prediction:
         np.concatenate([each.rewards[OVERALL] for each in said]),
         np.concatenate([each.acceptance[OVERALL] for each in said]),
     )
-
-
-def _part(progress: Progress, fold: int, folds: int) -> Progress:
-    """Return who is told how far a fold's fit is, and tells how far all of them are together."""
-    return lambda done, total: progress(fold * total + done, folds * total)
 
 
 def _folder(fold: int) -> str:

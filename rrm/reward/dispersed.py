@@ -1,7 +1,7 @@
 """Intervals for any learner: as wide as held-out ratings show that outputs differ from what its model says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, mean_probability
 from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
 from rrm.reward.held import acceptance_logits, held_logits
-from rrm.reward.model import preferred
+from rrm.reward.model import LevelModel, preferred
 from rrm.reward.wrap import (
     INNER,
     by_fold,
@@ -81,6 +81,15 @@ class DispersedModel:
         self.inner.save(folder / INNER)
         facts = {"dispersions": by_fold(self.dispersions), "members": self.members}
         return saved(folder, self.digest, facts)
+
+
+def undispersed(model: RewardModel) -> RewardModel:
+    """Return a model without its own dispersion: its members differ by what they were fitted to alone."""
+    if isinstance(model, DispersedModel):
+        return undispersed(model.inner)
+    if isinstance(model, LevelModel):
+        return replace(model, dispersion=np.zeros_like(model.dispersion))
+    return model
 
 
 @plain_arguments

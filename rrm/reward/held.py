@@ -17,7 +17,7 @@ EDGE = 1e-6
 """Acceptance is kept this far from 0 and 1 where its logit is taken."""
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
     """Rewards and logits of acceptance of all items, [items, members]; NaN where nobody who may speak knows."""
 
     rewards: np.ndarray
@@ -31,7 +31,7 @@ def held_logits(model: RewardModel, rated: Sequence[Rated]) -> HeldLogits:
     of acceptance. Where a source has fewer members than another the rest is NaN.
     """
     feedback = tabulate(rated)
-    said = _said(model, feedback)
+    said = said_of(model, feedback)
     rows = [(pair.first, pair.second, (1.0, 0.0, 0.5)[pair.choice], pair.source) for pair in feedback.pairs()]
     if model.anchored:
         rows += [(item, -1, good, source) for item, good, source in feedback.valued()]
@@ -57,8 +57,8 @@ def _fold(model: RewardModel, source: str) -> int:
     return fold if fold is not None and model.holds_out(source) else -1
 
 
-def _said(model: RewardModel, feedback: FeedbackTable) -> _Said:
-    """Ask a model once about every item of a table whose source is held out."""
+def said_of(model: RewardModel, feedback: FeedbackTable) -> Said:
+    """Ask a model once about every item of a table whose source it holds out."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for at, item in enumerate(feedback.items):
         source = feedback.sources[feedback.item_source[at]]
@@ -76,4 +76,4 @@ def _said(model: RewardModel, feedback: FeedbackTable) -> _Said:
         own = each.rewards[OVERALL].shape[0]
         rewards[places, :own] = each.rewards[OVERALL].T
         acceptance[places, :own] = acceptance_logits(each).T
-    return _Said(rewards, acceptance)
+    return Said(rewards, acceptance)

@@ -1,6 +1,6 @@
 """What the wrappers of learners share: the model below, their facts on disk, and numbers by fold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -55,6 +55,11 @@ def unwrapped(kind: type[_Wrapper], start: Start) -> Start:
 def inside(workspace: Workspace) -> Workspace:
     """Return the workspace of the learner that is wrapped."""
     return replace(workspace, folder=workspace.folder / INNER)
+
+
+def share_of(progress: Callable[[int, int], None], at: int, count: int) -> Callable[[int, int], None]:
+    """Return what is told how far one of several fits is, and tells how far all of them are together."""
+    return lambda done, total: progress(at * total + done, count * total)
 
 
 # ---- numbers by fold ----

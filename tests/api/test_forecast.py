@@ -333,6 +333,20 @@ def test_a_fine_tuned_model_s_time_is_its_own(tmp_path: Path) -> None:
     assert forecast(run_file(table | {"reward": joint}))["machine_tokens"] == two["machine_tokens"]
 
 
+def test_a_sum_s_time_is_that_of_its_parts_and_unknown_where_one_tells_none() -> None:
+    def said(**arguments: Any) -> dict[str, Any]:
+        reward = {"plugin": "rrm.reward.blend:Blend", "arguments": arguments}
+        return forecast(run_file(deepcopy(SMALL) | {"reward": reward}))
+
+    tiny = {"plugin": "rrm.reward.joint:Joint", "arguments": {"backbone": "tiny"}}
+    alone = [forecast(run_file(deepcopy(SMALL) | each))["machine_tokens"] for each in ({}, {"reward": tiny})]
+    assert said(backbone="tiny")["machine_tokens"] == sum(alone)
+    wrapped = {"plugin": "rrm.reward.cross_fit:CrossFitted", "arguments": {"learner": "rrm.reward.frozen:Frozen"}}
+    untold = said(learners=["rrm.reward.frozen:Frozen", wrapped])
+    assert untold["machine_tokens"] is None
+    assert any("does not say how long it computes" in note for note in untold["notes"])
+
+
 def test_on_a_shared_trunk_a_level_s_ratings_are_learned_from_again_at_the_levels_above() -> None:
     def tokens(epochs: int, trunk: str) -> int:
         arguments = {"backbone": "tiny", "epochs": epochs, "trunk": trunk}

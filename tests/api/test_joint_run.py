@@ -5,23 +5,27 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rrm
 from rrm.api.front import demo_file
 from rrm.api.runfile import RunFile
 from rrm.core.errors import ConfigError
+from rrm.reward.dispersed import DispersedModel
+from rrm.reward.model import LevelModel
+from rrm.reward.summed import SummedModel
 
 
-def small(rounds: int = 1, trunk: str = "own") -> RunFile:
-    run = demo_file(0, "joint", "tiny")
-    reward = {**run.reward.arguments, "members": 4, "epochs": 1, "trunk": trunk}
+def small(rounds: int = 1, trunk: str = "own", reward: str = "joint") -> RunFile:
+    run = demo_file(0, reward, "tiny")
+    arguments = {**run.reward.arguments, "members": 4, "epochs": 1, "trunk": trunk}
     return replace(
         run,
         rounds=rounds, select=None, improve=None, flat=False,
         train=replace(run.train, arguments={**run.train.arguments, "count": 4, "words": 500}, trees=1),
         target=replace(run.target, arguments={**run.target.arguments, "words": 500}, trees=1),
-        reward=replace(run.reward, arguments=reward, dtype="float32"),
+        reward=replace(run.reward, arguments=arguments, dtype="float32"),
     )  # fmt: skip
 
 
@@ -55,8 +59,23 @@ def test_levels_that_share_a_trunk_hold_the_same_sources_out_in_both_rounds(tmp_
     assert all(each == folds[0] for each in folds)
 
 
+def test_every_level_has_a_sum_of_frozen_heads_and_a_fine_tuned_model(tmp_path: Path) -> None:
+    report = rrm.run(small(reward="blend"), tmp_path, quiet=True)
+    assert all(level.n_train > 0 and level.accuracy is not None for level in report.levels)
+    loaded = rrm.load(tmp_path)
+    assert loaded.scores["mean"].between(0, 1).all()
+    sources = {node.source for node in loaded.nodes.itertuples() if node.role == "train"}
+    for level in range(3):
+        sum_ = loaded.model(rrm.Place(level=level)).reward_model.inner.inner
+        assert isinstance(sum_, SummedModel) and all(sum_.holds_out(source) for source in sources)
+        frozen, joint = sum_.parts
+        assert isinstance(frozen, LevelModel) and isinstance(joint, DispersedModel)
+        assert np.isfinite(sum_.terms[None].weights).all()
+    assert 0 < loaded.score("Anna went to the mill.").own.mean < 1
+
+
 def test_another_way_to_judge_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--reward is frozen or joint, got 'both'"):
+    with pytest.raises(ConfigError, match="--reward is frozen, joint, blend, got 'both'"):
         demo_file(0, "both")
 
 

@@ -31,6 +31,7 @@ from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
+from rrm.reward.blend import Blend
 from rrm.reward.criteria import ByCriterion
 from rrm.reward.frozen import Frozen
 from rrm.store.record import open_store
@@ -197,6 +198,21 @@ def test_several_people_are_told_apart_by_the_fit_unless_the_run_file_says_other
     assert reliability(rrm.run_file(SMALL)) is False
     told = deepcopy(SMALL) | {"rater": {"plugin": "people"}, "reward": {"arguments": {"reliability": False}}}
     assert reliability(rrm.run_file(told)) is False
+
+
+def test_frozen_heads_in_a_sum_tell_people_apart_too() -> None:
+    def frozen(**arguments: Any) -> Frozen:
+        reward = {"plugin": "rrm.reward.blend:Blend", "arguments": arguments}
+        learner = Parts(rrm.run_file(deepcopy(SMALL) | {"rater": {"plugin": "people"}, "reward": reward})).learner
+        assert isinstance(learner, ByCriterion) and isinstance(learner.learner, Blend)
+        first = learner.learner.learners[0]
+        assert isinstance(first, Frozen)
+        return first
+
+    assert frozen(backbone="tiny").config.reliability is True
+    assert frozen(backbone="tiny", reliability=False).config.reliability is False
+    others = ["rrm.reward.frozen:Frozen", {"plugin": "rrm.reward.frozen:Frozen", "arguments": {"members": 8}}]
+    assert frozen(learners=others).config.reliability is False
 
 
 def test_status_and_resume_work_from_the_folder_alone(waiting: tuple[Path, SqlDesk]) -> None:

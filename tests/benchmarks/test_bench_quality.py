@@ -1,17 +1,20 @@
 """The quality tables draw the same rows for all models, do nothing twice, and say by how much models differ."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks import blend, quality_books
 from benchmarks.people import Set
-from benchmarks.quality import Amount, Kept, Part, Predicted, both, differences, evaluate, line, parts
+from benchmarks.quality import SEED, Amount, Kept, Part, Predicted, both, differences, evaluate, line, parts
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel, Start, Workspace
-from rrm.core.roles import R, Ratings
+from rrm.core.roles import R, Ratings, Train
 from rrm.core.values import Rated
 from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.frozen import Frozen
 from tests.reward.reward_problems import rate_length
 
 AMOUNT = Amount(max_length=10_000, backbone="tiny")
@@ -67,14 +70,22 @@ def test_both_are_the_mean_of_log_odds() -> None:
     ]
 
 
-def test_a_sum_weighs_each_model_by_what_it_says_of_held_out_rows() -> None:
-    random = np.random.default_rng(0)
-    told, noise = random.normal(0, 2, 20_000), random.normal(0, 2, 20_000)
-    outcome = (random.random(20_000) < 1 / (1 + np.exp(-told))).astype(float)
-    # standard error of a weight: 1 / sqrt(sum of p (1 - p) margin²) < .03
-    np.testing.assert_allclose(blend.weights(np.array([told, noise]), outcome), [1, 0], atol=0.1)
-    np.testing.assert_allclose(blend.weights(np.array([told, told]), outcome), [0.5, 0.5], atol=0.1)
-    np.testing.assert_allclose(blend.weights(np.zeros((2, 0)), np.zeros(0)), [0.5, 0.5])
+def test_a_sum_is_told_beside_its_parts_and_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(blend.SETS, "x", Set("x", read))
+    told = list(blend.table("x", AMOUNT, Kept(tmp_path)))
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in told[:3]]
+    assert [row[:4] for row in cells] == [["x", model, "30", "30"] for model in ("frozen", "joint", "sum")]
+    assert [len(row[-1].split(" and ")) for row in cells] == [1, 1, 2] and cells[2][-1] != "–"
+    assert [line.partition(":")[2].partition(":")[0] for line in told[3:]] == [
+        " the sum less frozen",
+        " the sum less joint",
+    ]
+    [part] = parts(blend.SETS["x"], AMOUNT)
+    [found] = [each["value"] for each in map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())]
+    alone = Frozen().fit(Ratings(Train, tuple(part.train)), Start(), Place(), SEED, Workspace(tmp_path / "alone"))
+    np.testing.assert_allclose(found["frozen"], blend.first_better(alone, part.test))
+    monkeypatch.setattr(blend, "fitted", lambda *asked: pytest.fail("it was kept"))
+    assert list(blend.table("x", AMOUNT, Kept(tmp_path))) == told
 
 
 class _Noting:

@@ -18,6 +18,7 @@ from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrated import Calibrated, CalibratedModel
 from rrm.reward.cross_fit import CrossFitted, CrossFittedModel
 from rrm.reward.dispersed import Dispersed, DispersedModel
+from rrm.reward.summed import Summed
 from tests.reward.reward_problems import output, rate, rated, view
 from tests.reward.wrapper_problems import Remembering, SharedWords, fitted
 
@@ -26,6 +27,7 @@ MADE = {
     "cross-fitted": CrossFitted(SharedWords()),
     "calibrated": Calibrated(CrossFitted(SharedWords(3.0))),
     "dispersed": Dispersed(Calibrated(CrossFitted(SharedWords()))),
+    "summed": Summed((CrossFitted(SharedWords()), CrossFitted(SharedWords(3.0), 2))),
 }
 RNG = np.random.default_rng(7)
 NEW = [Group("new", Place(), view("new"), tuple(output("new", good, RNG) for good in range(5)))]

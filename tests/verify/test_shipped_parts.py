@@ -53,6 +53,7 @@ from rrm.policy.sft import SFT
 from rrm.policy.tuned import Tuned
 from rrm.raters.assistant import AssistantRater
 from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.blend import Blend
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.criteria import ByCriterion
 from rrm.reward.cross_fit import CrossFitted
@@ -60,6 +61,7 @@ from rrm.reward.dispersed import Dispersed
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.splits import OutlineHead, SplitRewards
+from rrm.reward.summed import Summed
 from rrm.reward.verifier import Verified
 from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
@@ -126,10 +128,12 @@ MADE: dict[type, Callable[[], Any]] = {
     Interpolation: lambda: Interpolation(Quantilizer()),
     Mixed: lambda: Mixed(Careless(), Extractive(), 0.5),
     Reweighted: lambda: Reweighted(Careless(), Known(early), Tilted(0.1), 2, 9),
+    Blend: lambda: Blend([Frozen(), CrossFitted(Frozen(members=2, folds=2))]),
     ByCriterion: lambda: ByCriterion(Frozen()),
     Calibrated: lambda: Calibrated(Frozen()),
     CrossFitted: lambda: CrossFitted(Frozen()),
     Dispersed: lambda: Dispersed(Frozen()),
+    Summed: lambda: Summed((Frozen(), CrossFitted(Frozen(members=2, folds=2)))),
     Verified: lambda: Verified(Frozen(), Aligner(least=0.0)),
     LogLinear: lambda: LogLinear(0.7, 0.3, 0.2, -0.1),
     BookFiles: books,
