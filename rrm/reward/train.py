@@ -126,6 +126,7 @@ def train(
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
 
+    every = min(config.save_every, max(1, plan.total // 4))  # a short training keeps states, too
     for update in plan.after(state.step):
         if state.waited >= config.patience:
             break
@@ -134,7 +135,7 @@ def train(
             group["lr"] = group["base"] * update.rate
         loss, table = _gradients(objective, optimiser, accelerator, table, update, len(learn))
         norm = accelerator.clip_grad_norm_(objective.parameters(), config.clip)
-        due = bool(config.save_every and state.step and state.step % config.save_every == 0)
+        due = bool(every and state.step and state.step % every == 0)
         wrong = _not_finite(loss, norm, objective if due else None, accelerator)
         _refuse_diverged(wrong, update.step, plan.total, checkpoints)
         if due:

@@ -28,8 +28,9 @@ class TrainConfig:
     8,192, on a CPU 2,048), or more where a single judgement has more: that decides how much memory is held.
     `validation` is the share of sources that are held back to stop early after `patience` epochs without gain, and to
     fit the temperature.
-    `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none. One is written
-    as soon as loss and gradient of the update behind it are known to be finite.
+    `save_every` counts updates between checkpoints from which a killed training goes on; 0 keeps none. A training of
+    fewer than four times as many has one at each quarter. One is written as soon as loss and gradient of the update
+    behind it are known to be finite.
     Raises InputError for values out of range.
     """
 

@@ -486,6 +486,28 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_the_state_before_is_gone
     assert model.digest != fitted(Tuned(str(decoder), **tame), rows, tmp_path / "anew").digest
 
 
+def test_a_fit_shorter_than_what_lies_between_checkpoints_keeps_a_state_of_each_quarter(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients = training._gradients
+
+    def diverging(*args: Any) -> tuple[float, Table]:
+        loss, table = gradients(*args)
+        return (loss if args[4].step != 7 else float("nan")), table
+
+    rows, usual = judged(8, 1), {name: value for name, value in ONE.items() if name != "save_every"}
+    learner = Tuned(str(decoder), **{**usual, "epochs": 4})
+    assert learner.config.save_every == 50
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_gradients", diverging)
+        with pytest.raises(InputError, match=r"loss of update 7 is not finite, .* the state after update 4 is kept"):
+            fitted(learner, rows, tmp_path / "diverged")
+        with pytest.raises(InputError, match="no state from before is kept, so it begins anew"):
+            fitted(Tuned(str(decoder), **{**usual, "epochs": 4, "save_every": 0}), rows, tmp_path / "none")
+    tame = Tuned(str(decoder), **{**usual, "epochs": 4, "learning_rate": 1e-4})
+    assert fitted(tame, rows, tmp_path / "diverged").digest != fitted(tame, rows, tmp_path / "anew").digest
+
+
 @pytest.mark.parametrize(("rows", "where"), [(24, "of update 2"), (1000, "after the last update")])
 def test_what_diverges_is_refused_with_nothing_kept_and_begun_anew(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, where: str
