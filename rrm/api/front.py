@@ -31,13 +31,17 @@ Work = Callable[[ModuleType, Any], Awaitable[T]]
 """Given the module `rrm.api.runs` and a watcher, does a run's work in the event loop of its thread."""
 
 
+SMALLER_DEMO = {"count": 4, "words": 1000, "trees": 1}
+"""Books to learn from, words of a book, and trees of each, where a demo fine-tunes a model of every level."""
+
+
 def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, books: int | None = None) -> RunFile:
     """Return the settings of `rrm demo`: the seed makes the books, too.
 
     `reward` is "frozen", "joint", a fine-tuned model a level, or "blend", the sum of both; `backbone` is what frozen or
-    fine-tuned models read with, of a sum the fine-tuned ones; `books` are learned from. Raises ConfigError for any
-    other `reward`, and for fewer than 4 books: of one alone, once the judge of role select has its share, nothing could
-    be held out.
+    fine-tuned models read with, of a sum the fine-tuned ones; `books` are learned from. With fine-tuned models it is
+    smaller (`SMALLER_DEMO`). Raises ConfigError for any other `reward`, and for fewer than 4 books: of one alone, once
+    the judge of role select has its share, nothing could be held out.
     """
     table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
     plugins = {
@@ -49,6 +53,10 @@ def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, bo
         raise ConfigError(f"--reward is {', '.join(plugins)}, got {reward!r}")
     if reward != "frozen" or backbone is not None:
         table["reward"] = {"plugin": plugins[reward], "arguments": {"backbone": backbone} if backbone else {}}
+    if reward != "frozen":
+        for part in (table["train"], table["target"]):
+            part["arguments"]["words"], part["trees"] = SMALLER_DEMO["words"], SMALLER_DEMO["trees"]
+        books = SMALLER_DEMO["count"] if books is None else books
     changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
     if books is not None and books < 4:
         raise ConfigError(f"--books must be 4 or more, got {books}: some are held out, and some are another judge's")

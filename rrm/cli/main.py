@@ -110,13 +110,15 @@ def demo(
     backbone: Annotated[
         str | None, typer.Option(help="What it reads with: minilm, smollm, tiny, a folder, a name.")
     ] = None,
-    books: Annotated[int | None, typer.Option(help="How many books are learned from; 10 unless told.")] = None,
+    books: Annotated[
+        int | None, typer.Option(help="How many books are learned from: 10 with frozen models, 4 with others.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Run the main job on generated books whose true quality is known: no key, no network.
 
-    Frozen models take about a minute, fine-tuned ones several, even `--backbone tiny`; fewer `--books` take less.
+    Frozen models take about a minute, fine-tuned ones several, of fewer and shorter books.
     """
     from rrm.api import front as runs
 
@@ -125,6 +127,13 @@ def demo(
     chosen += f" --backbone {backbone}" if backbone else ""
     chosen += "" if books is None else f" --books {books}"
     again = f"rrm demo --seed {seed}{chosen} --out {directory}"
+    if reward in ("joint", "blend"):
+        size = runs.SMALLER_DEMO
+        count = size["count"] if books is None else books
+        told = (
+            f"{count} books of {size['words']:,} words, for fine-tuned models take long; --books N changes their number"
+        )
+        typer.echo(f"rrm: a smaller demo, of {told}", err=True)
     _tell(runs.run(runs.demo_file(seed, reward, backbone, books), directory, again=again), directory, as_json)
 
 

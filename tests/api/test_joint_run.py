@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import rrm
+from rrm.api import front
 from rrm.api.front import demo_file
 from rrm.api.runfile import RunFile
+from rrm.cli.main import app
 from rrm.core.errors import ConfigError
 from rrm.reward.dispersed import DispersedModel
 from rrm.reward.model import LevelModel
@@ -80,10 +83,30 @@ def test_another_way_to_judge_is_refused() -> None:
 
 
 def test_a_demo_of_few_books_learns_from_so_many_and_of_too_few_is_refused() -> None:
-    run = demo_file(3, "joint", "tiny", books=4)
-    assert run.train is not None and run.train.arguments["count"] == 4
+    run = demo_file(3, "joint", "tiny", books=5)
+    assert run.train is not None and run.train.arguments["count"] == 5
     with pytest.raises(ConfigError, match="--books must be 4 or more, got 3"):
         demo_file(3, books=3)
+
+
+def test_a_demo_with_fine_tuned_models_is_smaller_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[RunFile] = []
+
+    def refusing(run: RunFile, directory: Path, again: str) -> None:
+        ran.append(run)
+        raise ConfigError(again)
+
+    monkeypatch.setattr(front, "run", refusing)
+    for reward, told in (("frozen", ""), ("joint", "4 books of 1,000 words"), ("blend", "4 books of 1,000 words")):
+        chosen = [] if reward == "frozen" else ["--reward", reward, "--backbone", "tiny"]
+        said = CliRunner().invoke(app, ["demo", *chosen, "--out", "d"])
+        assert isinstance(said.exception, ConfigError)
+        assert str(said.exception) == " ".join(["rrm demo --seed 0", *chosen, "--out d"])
+        assert told in said.stderr and ("smaller" in said.stderr) == (reward != "frozen")
+    sizes = [(run.train.arguments["count"], run.train.arguments["words"], run.train.trees) for run in ran if run.train]
+    assert sizes == [(10, 2000, 2), (4, 1000, 1), (4, 1000, 1)]
+    targets = [(run.target.arguments["words"], run.target.trees) for run in ran if run.target]
+    assert targets == [(2000, 4), (1000, 1), (1000, 1)]
 
 
 @pytest.mark.slow
