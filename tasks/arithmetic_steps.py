@@ -15,7 +15,8 @@ from rrm.core.errors import InputError
 _MARK = re.compile(r"<<([^<>=]*)=([^<>]*)>>")
 _DIGITS = r"(?:\d(?:[\d,.]*\d)?(?:\s?[¼-¾⅐-⅞])?|\.\d+|[¼-¾⅐-⅞])%?"  # 3,4 too, which `evaluate` refuses
 _NUMBER = re.compile(rf"(?<![\w.])[-−]?[$€£]?{_DIGITS}")
-_FINAL = re.compile(rf"{_NUMBER.pattern}(?:[/⁄]{_DIGITS})?")
+_FINAL = re.compile(rf"{_NUMBER.pattern}(?:[/⁄]{_DIGITS}|(?P<part> \d+[/⁄]\d+))?")
+_SPACED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f]\d{3})+(?![\d/⁄,.]*\d|[\w/⁄])")
 _LITERAL = re.compile(_DIGITS)
 _CLOSE = Fraction(1, 10**9)
 
@@ -65,12 +66,18 @@ def numbers(text: str, signs: bool = True) -> list[Fraction]:
 
 
 def final_number(text: str) -> Fraction | None:
-    """Return the last number in a text, which an answer to a word problem gives, `1/2` among them.
+    """Return the last number in a text, which an answer to a word problem gives, `1/2`, `3 1/2` and `5 000` among them.
 
     None where there is none, and where the last one has two readings, such as `3,4`: no earlier one stands in for it.
     """
-    found = _FINAL.findall(text)
-    return _value(found[-1]) if found else None
+    found = list(_FINAL.finditer(_SPACED.sub(lambda match: re.sub(r"\s", "", match[0]), text)))
+    if not found:
+        return None
+    number, part = found[-1][0], found[-1]["part"]
+    if part is None:
+        return _value(number)
+    whole = number.removesuffix(part)
+    return _value(f"{whole}-({part})" if whole[0] in "-−" else f"{whole}+({part})")
 
 
 def percent_last(text: str) -> bool:

@@ -26,8 +26,9 @@ _SIGNS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "∙": "*", "−": "-"
 _BRACKETS = str.maketrans("[]{}", "()()")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")  # 0,500 is a half to some: no thousands
 _TIMES = re.compile(r"(?<=[\d)%])(?<!\b0)\s*[xX]\s*(?=[\d(.])")  # 0x10 is no product
-_VULGAR = re.compile(r"(\d+)?\s*([¼-¾⅐-⅞])")
-_PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*%(?!\s*[\d(.])")
+# The look-behinds let a run of digits be tried once, not from each of its digits.
+_VULGAR = re.compile(r"(?:(?<!\d)(\d++)\s*+)?([¼-¾⅐-⅞])")
+_PERCENT = re.compile(r"(?<!\d)(\d++(?:\.\d*+)?|\.\d++)\s*+%(?!\s*[\d(.])")
 _PERCENT_OF_ALL = re.compile(r"\)\s*%(?!\s*[\d(.])")
 _CURRENCY = re.compile(r"[$€£](?=\s*[\d.(-])")
 _ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
