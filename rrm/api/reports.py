@@ -28,6 +28,7 @@ from rrm.core.report import (
     Nats,
     Report,
     RoundReport,
+    SplitsReport,
     StageCost,
     TargetReport,
     Use,
@@ -40,6 +41,7 @@ from rrm.evaluate.doubts import beaten, one_sided
 from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
+from rrm.evaluate.splits import splits_report
 from rrm.feedback.minutes import PUBLISHED, RATES, Currency, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat, root_outputs, whole_context
 from rrm.pipeline.reporting import made_of_parts, round_reports, target_reports
@@ -116,6 +118,7 @@ def build_report(finished: FinishedRun) -> Report:
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
         asking=asking_report(outcome, sum(level.n_test for level in levels)),
+        splits=_splits(finished),
     )
 
 
@@ -147,7 +150,7 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
         len(rated) or fitted.ratings,
         rated,
         folds,
-        (lambda request: float(truth.probability(request)[0])) if truth else None,
+        _ceiling(rater),
         finished.parts.run.seed,
         estimated=_estimated(finished, level, fitted, model, rated, truth) if truth and model.anchored else (),
         shared_head=shared,
@@ -155,6 +158,21 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
     )
     criteria = by_criterion(predicted, finished.parts.run.seed)
     return replace(found, subject=fitted.place.subject, criteria=criteria)
+
+
+def _splits(finished: FinishedRun) -> SplitsReport | None:
+    """Evaluate the last reward model of decompositions, None where there is none."""
+    splits = finished.outcome.run.splits
+    if splits.model is None:
+        return None
+    predicted = held_out(splits.rated, finished.worker.models.load(splits.model))
+    rows = [HeldOut(row.probability, row.rated) for row in predicted if row.kind == "comparison"]
+    return splits_report(rows, len(splits.rated), _ceiling(finished.parts.split_rater), finished.parts.run.seed)
+
+
+def _ceiling(rater: object) -> Callable[[Request], float] | None:
+    """Return how likely a rater was to choose the first output shown, where it is a simulation that knows it."""
+    return (lambda request: float(rater.probability(request)[0])) if isinstance(rater, KnownRater) else None
 
 
 def _own(model: RewardModel, shared: bool) -> float | None:

@@ -28,7 +28,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
     if len(report.rounds) > 1:
         console.print(_rounds(report))
     targets = (each for target in report.targets for each in _target(target))
-    for line in (*_ledger(report), *_choices(report), *_raters(report), *_asking(report), *targets):
+    for line in (*_ledger(report), *_choices(report), *_splits(report), *_raters(report), *_asking(report), *targets):
         console.print(line)
     for line in (*report.notes, *report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
@@ -91,6 +91,15 @@ def _choices(report: Report) -> Iterator[str]:
             asked = f"{_several(choice.nodes, 'node')} of {_several(choice.sources, 'source')}"
             done = "kept" if choice.kept else "not kept"
             yield f"round {each.round + 1}{at}: new policy {done}, gain {choice.gain:+.3f} ({sure}; {asked})"
+
+
+def _splits(report: Report) -> Iterator[str]:
+    """Say how well the reward model of decompositions does on sources held out, and two plain rules."""
+    if report.splits is not None:
+        splits, found = report.splits, report.splits.figures
+        sure = f" (95 % {found.interval.low:.2f}-{found.interval.high:.2f})" if found.interval else ""
+        rules = f"more even wins {_number(splits.more_even_wins)}, fewer parts win {_number(splits.fewer_parts_win)}"
+        yield f"decompositions: accuracy {_number(found.accuracy)}{sure}, {rules}, on {found.n:,} held-out comparisons"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -97,6 +97,27 @@ class RewardReport:
 
 
 @dataclass(frozen=True)
+class SplitsReport:
+    """How well a reward model of decompositions predicts comparisons of outlines of sources that it was not fitted on.
+
+    `n_train` counts the ratings that it was fitted on. `more_even_wins` and `fewer_parts_win` are baselines over the
+    rows of `figures`: how often the decomposition with parts of more even sizes, or with fewer parts, was preferred.
+    """
+
+    n_train: int
+    figures: Figures
+    more_even_wins: float | None = None
+    fewer_parts_win: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what stands under `splits` in the summary object of a run."""
+        names = ("n", "accuracy", "ties", "interval", "nll", "ece", "noise_ceiling", "agreement", "best_possible")
+        told = self.figures.to_json()
+        rules = {"more_even_wins": self.more_even_wins, "fewer_parts_win": self.fewer_parts_win}
+        return {"n_train": self.n_train, **{name: told[name] for name in names}, **rules}
+
+
+@dataclass(frozen=True)
 class HeldOutShare:
     """The `share` of `rows` that a model told right, with its 95 % interval over sources, None below three."""
 
@@ -637,6 +658,7 @@ class Report:
     notes: tuple[str, ...] = ()
     choosing: Choosing | None = None
     asking: AskingReport | None = None
+    splits: SplitsReport | None = None
 
     @property
     def select_ratings(self) -> int:
@@ -669,6 +691,7 @@ class Report:
             "ratings": self.ratings,
             "levels": [_level_json(level) for level in self.levels],
             "flat": {"accuracy": self.flat.accuracy if self.flat else None},
+            "splits": self.splits.to_json() if self.splits else None,
             "root": {
                 "score": chosen.composed if chosen else None,
                 "low": chosen.composed_interval.low if chosen and chosen.composed_interval else None,

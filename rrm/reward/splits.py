@@ -1,4 +1,4 @@
-"""Reward models of decompositions: a linear head on what their outlines say, and the baselines beside it."""
+"""Reward models of decompositions: a linear head on what their outlines say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from rrm.core.roles import R, Ratings
 from rrm.core.splits import begins_anew, leaves_of, outline, points_back, read_outline, split_group
 from rrm.core.task import Source
 from rrm.core.text import words
-from rrm.core.values import OVERALL, Group, Rated, Request
+from rrm.core.values import OVERALL, Group, Rated
 from rrm.feedback.table import tabulate
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
@@ -73,16 +73,6 @@ def outline_features(text: str) -> tuple[float, ...]:
         share([_shared(after.about, before.about) for before, after in pairs]),
         share([_shared(_telling(after.first), _telling(before.last)) for before, after in pairs]),
     )
-
-
-def more_even_wins(requests: Sequence[Request]) -> np.ndarray:
-    """Return 1 where the first decomposition shown has parts of more even sizes, 0 if less, 0.5 if alike, [n]."""
-    return _smaller_wins(requests, FEATURES.index("uneven"))
-
-
-def fewer_parts_win(requests: Sequence[Request]) -> np.ndarray:
-    """Return 1 where the first decomposition shown has fewer parts, 0 if more, 0.5 if as many, [n]."""
-    return _smaller_wins(requests, FEATURES.index("parts"))
 
 
 @dataclass(frozen=True)
@@ -170,12 +160,6 @@ class FittedSplits:
         [found] = self._model.predict([group])
         means: list[float] = found.acceptance[OVERALL].mean(axis=0).tolist()
         return means
-
-
-def _smaller_wins(requests: Sequence[Request], feature: int) -> np.ndarray:
-    pairs = [[outline_features(shown.text)[feature] for shown in request.shown[:2]] for request in requests]
-    table = np.array(pairs).reshape(-1, 2)
-    return np.asarray((1 + np.sign(np.round(table[:, 1] - table[:, 0], 9))) / 2)
 
 
 def _shared(ours: Sequence[str], theirs: Sequence[str]) -> float:

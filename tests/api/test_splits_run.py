@@ -1,6 +1,7 @@
 """A run whose decomposer learns between its rounds from comparisons of decompositions."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from rrm.core.protocols import TreeOutcome
 from rrm.core.splits import read_outline
 from rrm.core.task import Span
 from rrm.core.values import Composed, Fitted, Improvement, Output, Rated
+from rrm.evaluate.outcomes import outcome_of
+from rrm.evaluate.splits import fewer_parts_win
 from rrm.feedback.minutes import minutes_of_raters
 from rrm.pipeline.stages import tree_seed
 from rrm.store.record import SqlStore, open_store
@@ -130,6 +133,29 @@ def test_the_minutes_of_comparing_decompositions_are_in_the_runs_totals(out: Pat
     assert cost.minutes == pytest.approx(sum(level.minutes for level in cost.levels) + cost.splits.minutes)
     assert cost.flat is not None
     assert cost.minutes - 3 < cost.flat.minutes <= cost.minutes  # the flat baseline has as many
+
+
+def test_the_report_says_how_well_preferences_of_decompositions_are_told_on_sources_held_out(out: Path) -> None:
+    from rrm.api import look
+    from rrm.cli.summary import _splits
+    from rrm.report.html import report_html
+
+    with open_store(out, "read") as record:
+        rated = [each for each in record.load(Rated) if each.request.place.subject == "split"]
+    report = look.finished(out)
+    assert report.splits is not None
+    found = report.splits.figures
+    assert report.splits.n_train == found.n == len(rated)  # all sources are held out in turn
+    assert found.accuracy is not None and found.noise_ceiling is not None and 0.5 < found.noise_ceiling <= 1
+    decided = [row for row in rated if outcome_of(row) != 0.5]
+    fewer = [fewer_parts_win([row.request])[0] for row in decided]
+    agreed = [0.5 if said == 0.5 else said == outcome_of(row) for said, row in zip(fewer, decided, strict=True)]
+    assert report.splits.fewer_parts_win == pytest.approx(np.mean(agreed))
+    assert report.to_json()["splits"]["more_even_wins"] == report.splits.more_even_wins
+    [line] = _splits(report)
+    assert line.startswith(f"decompositions: accuracy {found.accuracy:.2f}")
+    assert "<h2>Decompositions</h2>" in report_html(report)
+    assert "<h2>Decompositions</h2>" not in report_html(replace(report, splits=None))
 
 
 def test_a_forecast_prices_the_questions_about_decompositions_as_the_run_spends_on_them(out: Path) -> None:

@@ -11,8 +11,9 @@ from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD, split_group, split_node, split_output, split_view
 from rrm.core.values import OVERALL, Rated, Request, Shown
 from rrm.evaluate.outcomes import outcome_of
+from rrm.evaluate.splits import fewer_parts_win, more_even_wins
 from rrm.raters.simulated import SimulatedRaters
-from rrm.reward.splits import FEATURES, FittedSplits, SplitRewards, fewer_parts_win, more_even_wins, outline_features
+from rrm.reward.splits import FEATURES, FittedSplits, SplitRewards, outline_features
 from tasks.planted_cuts import PlantedCuts, outline_quality
 
 PLACE = Place(0, "split", 2)
