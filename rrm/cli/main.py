@@ -51,6 +51,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The run's folder; the same folder resumes.")]
+OutFile = Annotated[Path | None, typer.Option("--out", help="The file to write to.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the run file: key=value, keys dotted.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
@@ -233,7 +234,7 @@ def compare(
 
 
 @app.command()
-def report(directory: Directory, out: Out = None, as_json: Json = False) -> None:
+def report(directory: Directory, out: OutFile = None, as_json: Json = False) -> None:
     """Write the run's report: one HTML page with the tree, the scores, the plots and the cost."""
     from rrm.api import look
     from rrm.report.html import write_report
@@ -257,11 +258,12 @@ def decompose(
     seed: Annotated[int, typer.Option(help="Another seed may give another tree.")] = 0,
     shape: Annotated[Shape, typer.Option("--format", help="Text, JSON or a drawing.")] = Shape.text,
     strict: StrictSources = False,
-    out: Out = None,
+    out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Split a book, or a question in a file, into its tree of subtasks and show it."""
     from rrm.api import look, splitting
+    from rrm.report.html import write_whole
 
     drawn, notes, refusals = splitting.decompose(
         source,
@@ -277,11 +279,9 @@ def decompose(
     for note in (*notes, *refusals):
         typer.echo(f"! {note}", err=True)
     if out is not None:
-        out.write_text(drawn, encoding="utf-8")
-    elif shape is Shape.svg:  # the same drawing, whatever the terminal's encoding
-        typer.echo(drawn.encode("ascii", "xmlcharrefreplace").decode())
-    else:
-        typer.echo(drawn)
+        write_whole(out, drawn)
+    if as_json or out is None:  # a drawing is the same, whatever the terminal's encoding
+        typer.echo(drawn.encode("ascii", "xmlcharrefreplace").decode() if shape is Shape.svg else drawn)
 
 
 @app.command()
@@ -474,7 +474,7 @@ def export(
         bool, typer.Option("--dictionary", help="Say what each column of exported answers means, as CSV.")
     ] = False,
     names: Annotated[bool, typer.Option("--names", help="Add the raters' names to their answers.")] = False,
-    out: Out = None,
+    out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Write the recorded ratings in a form that other tools read."""

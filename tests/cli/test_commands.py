@@ -213,6 +213,10 @@ def test_a_tree_is_shown_as_text_json_and_a_drawing(tmp_path: Path) -> None:
     assert len(graph.leaves) > 3
     command(*arguments, "--format", "svg", "--out", str(tmp_path / "tree.svg"))
     assert (tmp_path / "tree.svg").read_text().lstrip().startswith("<svg")
+    tree = tmp_path / "new" / "tree.json"
+    done = command(*arguments, "--json", "--out", str(tree))
+    assert json.loads(done.stdout) == json.loads(tree.read_text())
+    assert command(*arguments, "--out", str(tree)).stdout == "" and tree.read_text().startswith("level")
 
 
 DECOMPOSERS = """
