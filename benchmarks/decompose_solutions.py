@@ -24,8 +24,9 @@ from scipy.special import expit, log_expit
 
 from rrm.core.ids import generator
 from rrm.core.text import words
-from tasks.arithmetic_steps import Calculation, calculations, final_number, known_operands, label, numbers, reads
+from tasks.arithmetic_steps import Calculation, calculations, final_number, known_operands, numbers, reads
 from tasks.recorded_rows import json_rows
+from tasks.word_problems import labelled
 
 STEP_FEATURES = 20
 RIDGE = 1.0
@@ -121,7 +122,7 @@ def read_solutions(folder: Path) -> list[Solution]:
         question, text = row["question"], row["solution"]
         steps = calculations(text)
         features = step_features(question, text, steps)
-        right = np.array(label(steps, calculations(human[question])), dtype=bool)
+        right = np.array([row.right for row in labelled(question, text, human[question])], dtype=bool)
         whole = whole_features(question, text, steps, features)
         found.append(Solution(question, text, bool(row["is_correct"]), features, right, whole))
     return found
