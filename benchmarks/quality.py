@@ -354,7 +354,9 @@ def table(name: str, models: Sequence[str], sizes: Amount, kept: Kept) -> Iterat
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = argparse.ArgumentParser(prog="benchmarks.quality")
     asked.add_argument("--only", choices=[*SETS, SYNTHETIC], help="one set (default: all)")
-    asked.add_argument("--models", default="longer,words,frozen,joint", help="which, with commas")
+    asked.add_argument(
+        "--models", default="longer,words,frozen,joint", help="which, with commas; sum: of generated books alone"
+    )
     asked.add_argument("--out", type=Path, default=Path("runs/quality"), help="what is finished is kept here")
     asked.add_argument("--rows", type=int, default=0, help="rows to learn from, drawn (default: all)")
     asked.add_argument("--sources", type=int, default=0, help="sources of a file, drawn (default: all)")

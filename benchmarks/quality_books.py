@@ -30,6 +30,7 @@ from rrm.evaluate.held_out import held_out
 from rrm.evaluate.levels import HeldOut, level_report
 from rrm.evaluate.metrics import cluster_interval, hits
 from rrm.evaluate.outcomes import outcome_of
+from rrm.reward.blend import Blend
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.store.record import open_store
@@ -132,9 +133,11 @@ def report(level: int, model: RewardModel, ratings: Rating, seconds: float, cpu_
 def table(models: Sequence[str], sizes: BookSizes, kept: Results) -> Iterator[str]:
     """Yield the rows of the table and by how much the models differ, level by level."""
     ratings = rate(sizes, kept.folder / f"books-{sizes.books}")
+    settings = {"folds": sizes.folds, "epochs": sizes.epochs, "batch_tokens": sizes.batch_tokens}
     learners: dict[str, RewardLearner] = {
         "frozen": Frozen(),
-        "joint": Joint(sizes.backbone, sizes.folds, epochs=sizes.epochs, batch_tokens=sizes.batch_tokens),
+        "joint": Joint(sizes.backbone, **settings),
+        "sum": Blend(backbone=sizes.backbone, **settings),
     }
     right: dict[str, dict[int, tuple[np.ndarray, list[str]]]] = defaultdict(dict)
     for name in (each for each in learners if each in models):
@@ -152,11 +155,13 @@ def table(models: Sequence[str], sizes: BookSizes, kept: Results) -> Iterator[st
         for each in kept.get(key, ["synthetic", name, asdict(sizes)], make):
             right[name][each["level"]] = np.array(each["right"]), each["sources"]
             yield line(name, each)
-    for level, (joint, sources) in right["joint"].items():
-        off = joint - right["frozen"][level][0] if level in right["frozen"] else np.zeros(0)
-        found = cluster_interval(off, sources, lambda rows: float(rows.mean())) if len(off) else None
-        if found is not None:
-            yield f"level {level}: joint less frozen {off.mean():+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    for one, other in (("joint", "frozen"), ("sum", "frozen"), ("sum", "joint")):
+        for level in sorted(right[one].keys() & right[other].keys()):
+            hits_of, sources = right[one][level]
+            off = hits_of - right[other][level][0]
+            found = cluster_interval(off, sources, lambda rows: float(rows.mean()))
+            if found is not None:
+                yield f"level {level}: {one} less {other} {off.mean():+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def line(model: str, each: dict[str, Any]) -> str:

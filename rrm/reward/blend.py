@@ -36,8 +36,9 @@ class Blend:
 
     How much each counts is fitted to what they say of sources that they hold out (`rrm.reward.summed.Summed`); the sum
     is calibrated and dispersed as one model. Without `learners` they are a `Frozen`, which fits raters' `reliability`
-    if it is told to, and a `Joint` with the `settings` of one: `backbone`, `epochs`, ... Raises ConfigError for fewer
-    than two learners, for one that stands there twice, and for settings beside `learners`.
+    if it is told to, and a `Joint` with the `settings` of one: `backbone`, `epochs`, ...; `device`, `dtype` and `cache`
+    are of these, too. Raises ConfigError for fewer than two learners, for one that stands there twice, and for settings
+    beside `learners`.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Blend:
                 f"[reward] arguments: {beside[0]} is a setting of the learners that Blend makes itself: where learners"
                 " are named, it belongs among the arguments of one of them"
             )
+        if not isinstance(learners, list | tuple):
+            raise ConfigError(f"[reward] learners is a list of two learners or more, got one {type(learners).__name__}")
         self.learners = tuple(learners)
         self._stack = Dispersed(Calibrated(Summed(self.learners)))
 

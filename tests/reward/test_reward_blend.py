@@ -358,6 +358,7 @@ def test_it_is_named_in_a_run_file_by_settings_of_the_fine_tuned_part_or_by_lear
         ([SharedWords(), SharedWords()], {}, r"learners that differ, but shared-words\(1, 0\) stands there twice"),
         ([SharedWords(), 3], {}, "wraps a reward learner .* got int"),
         ([SharedWords(), SharedWords(2.0)], {"epochs": 2}, "epochs is a setting of the learners that Blend makes"),
+        (SharedWords(), {}, "learners is a list of two learners or more, got one SharedWords"),
         (None, {"backbone": "tiny", "epoch": 2}, "there is no 'epoch'"),
     ],
 )
