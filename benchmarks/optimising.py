@@ -153,6 +153,8 @@ OUTPUTS = 2**15
 FEATURES = 8
 RATINGS = 1000
 """Ratings of role select at each checkpoint."""
+RATED_N = (2, 4, 8, 16, 32, *range(50, 65))
+"""Of how many the best are rated: what is to be forecast is how good rare scores are, and near the last n most are."""
 WIDTHS, ROWS = (4, 16, 64), (300, 1000, 4000, 16_000)
 
 
@@ -243,10 +245,12 @@ def forecasting(quick: bool, seeds: int) -> list[Row]:
         _mark(right, f"other: published laws, KL-anchored, {noise}", truth, _published(told))
         every = [best_of(base, found.proxy, n) for n in _powers(2**13)]
         truth = [(0.0, 0.0), *((each.kl(base), each.mean(found.gold)) for each in every)]
-        told = rated(found, every[: len(_powers(64))], base, flipped, seed)
+        told = rated(found, [best_of(base, found.proxy, n) for n in RATED_N], base, flipped, seed)
         _mark(right, f"best of n, n to 64, {noise}", truth, stop(found.proxy, told, "best of n").kl)
         _mark(right, f"other: a cubic through means, n to 64, {noise}", truth, _cubic(told))
         _mark(right, f"other: published laws, n to 64, {noise}", truth, _published(told))
+        told = rated(found, every[: len(_powers(64))], base, flipped, seed)
+        _mark(right, f"other: rated evenly, n to 64, {noise}", truth, stop(found.proxy, told, "best of n").kl)
     rows_ = []
     for name, marks in right.items():
         line = None if name.startswith("other") else ">= 0.90"
