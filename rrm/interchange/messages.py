@@ -28,6 +28,7 @@ CALLS = ("tool_calls", "function_call")
 _SHARE_GPT = ("from", "value")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant"}
 _ROLES |= {role: role for role in ("user", "assistant", "system", "tool")}  # in capitals, too
+_PLAIN_ROLES = ("user", "assistant", "system")
 _WORDS_OF_PART = ("text", "refusal")
 
 
@@ -92,6 +93,8 @@ def shared(chats: Sequence[Sequence[Message]]) -> int:
 
 def _message(told: Mapping[str, Any], column: str, place: int) -> Message:
     role = told.get("role", told.get("from"))
+    if len(told) == 2 and role in _PLAIN_ROLES and type(content := told.get("content")) is str:
+        return {"role": role, "content": content}
     if not isinstance(role, str) or not role.strip():
         raise InputError(f"column '{column}[{place}]': a message's role must be a name, got {brief(role)}")
     content = told.get("content", told.get("value"))

@@ -1,5 +1,7 @@
 """Columns that hold outputs, under the names that collections of judgements give them, and those that judge a pair."""
 
+from functools import lru_cache
+
 from rrm.interchange.rows import Row
 
 JUDGED = ("chosen", "rejected")
@@ -18,13 +20,15 @@ _ENDS = (("_a", "_b"), ("_0", "_1"), ("_1", "_2"), ("0", "1"), ("1", "2"))
 SIDES = tuple((f"{stem}{first}", f"{stem}{second}") for stem in _STEMS for first, second in _ENDS)
 """Two outputs side by side: completion_a and completion_b, response_1 and response_2, and the like."""
 
-_SECOND = dict(SIDES)
-
 
 def sides(row: Row) -> tuple[str, str] | None:
     """Return the columns of two outputs side by side that a row has, None if it has none."""
-    pairs = [(first, _SECOND[first]) for first in _SECOND.keys() & row.keys() if _SECOND[first] in row]
-    return min(pairs, key=SIDES.index) if pairs else None
+    return _sides(tuple(row))
+
+
+@lru_cache(maxsize=1024)
+def _sides(columns: tuple[str, ...]) -> tuple[str, str] | None:
+    return next((pair for pair in SIDES if set(pair) <= set(columns)), None)
 
 
 def verdicts(row: Row) -> list[str]:
@@ -34,6 +38,12 @@ def verdicts(row: Row) -> list[str]:
 
 def output_columns(row: Row) -> tuple[str, ...]:
     """Return the columns whose outputs a row is about: a pair, or one; none for lists and records."""
+    return _output_columns(tuple(row))
+
+
+@lru_cache(maxsize=1024)
+def _output_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+    row = dict.fromkeys(columns)
     pair = sides(row)
     if pair is not None and (verdicts(row) or not any(column in row for column in JUDGED)):
         return pair

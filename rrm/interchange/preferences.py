@@ -425,7 +425,8 @@ def _usual_spelling(text: str) -> str:
 
 def _turned(judged: Judged, order: list[str]) -> Answer:
     """Return the answer about the texts in this order."""
-    return judged.answer.permuted([order.index(text) for text in judged.texts])
+    places = [order.index(text) for text in judged.texts]
+    return judged.answer if places == sorted(places) else judged.answer.permuted(places)
 
 
 def _confidence(row: Row) -> float | None:

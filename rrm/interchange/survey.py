@@ -98,7 +98,9 @@ class Survey:
         self._add_names(row)
         self._add_broken_words(row)
         self._add_nothings(row)
-        self.unread.update(column for column in self._unread(row) if _is_text(row[column]))
+        for column in self._unread(row):
+            if _is_text(row[column]):
+                self.unread[column] += 1
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
         if SOURCE in row:
@@ -118,9 +120,14 @@ class Survey:
 
     def _add_names(self, row: Row) -> None:
         """Take into account columns whose names are nearly ours, and those that judge beside the one that is read."""
-        self.misspelt.update(_misspelt(tuple(row)))
-        self.rivals.update(rivals(row, _form(row), self.aspect))
-        self.raters.update(column for column in _who(tuple(row)) if isinstance(row[column], str | int | float))
+        columns = tuple(row)
+        for each in _misspelt(columns):
+            self.misspelt[each] += 1
+        for column in _who(columns):
+            if isinstance(row[column], str | int | float):
+                self.raters[column] += 1
+        for said in rivals(row, _form(row), self.aspect):
+            self.rivals[said] += 1
 
     def _add_nothings(self, row: Row) -> None:
         """Count the rows with an output that says that it is missing."""

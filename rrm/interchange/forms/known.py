@@ -12,6 +12,8 @@ Each reader takes a row of texts and the legend, and returns what the row says o
 about what is the same in every form, and read elsewhere.
 """
 
+from functools import lru_cache
+
 from rrm.core.errors import InputError
 from rrm.interchange.forms.form import Reader
 from rrm.interchange.forms.preference import preference
@@ -47,6 +49,12 @@ def form_of(row: Row) -> str:
 
     The row has no null columns: `rows.present`.
     """
+    return _form_of(tuple(row))
+
+
+@lru_cache(maxsize=1024)
+def _form_of(columns: tuple[str, ...]) -> str:
+    row = dict.fromkeys(columns)
     if "request" in row and "feedback" in row:
         return RECORD
     judged = any(column in row for column in JUDGED)
