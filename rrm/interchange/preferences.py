@@ -13,6 +13,7 @@ from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.kinds.parts import number
 from rrm.core.place import Place
+from rrm.core.text import visible
 from rrm.core.values import Answer, Feedback, Output, Passage, Rated, Request, Shown, View
 from rrm.files.folders import Folders
 from rrm.interchange.collecting import without_collecting
@@ -419,8 +420,12 @@ def _shown(node: str, texts: tuple[str, ...]) -> tuple[Shown, ...]:
 
 
 def _usual_spelling(text: str) -> str:
-    """Return what spellings of one text share: letters in their usual forms, all small, with single spaces."""
-    return " ".join((text if text.isascii() else normalize("NFKC", text)).casefold().split())
+    """Return what spellings of one text share: letters and signs in their usual forms, all small, single spaces."""
+    plain = text if text.isascii() else normalize("NFKC", visible(text)).translate(_STRAIGHT)
+    return " ".join(plain.casefold().split())
+
+
+_STRAIGHT = str.maketrans("‘’‚‛“”„‟–—−", "''''\"\"\"\"---")
 
 
 def _turned(judged: Judged, order: list[str]) -> Answer:

@@ -21,8 +21,11 @@ LABELS = (
 NUMBERS = ("score", "rating", "reward", "overall", "overall_score")
 """Columns that say how good a text is, other than those of pairs."""
 
+TIES = ("tie", "is_tie", "equal")
+"""Columns that say that neither of two texts is better."""
+
 _BESIDE: Mapping[str, frozenset[str]] = {
-    "preference": frozenset((*VERDICTS, FLAGS[0], "label")),
+    "preference": frozenset((*VERDICTS, FLAGS[0], "label", *TIES)),
     "vote": frozenset((*VERDICTS, FLAGS[0], *JUDGED)),
     "unpaired": frozenset((*LABELS, *NUMBERS, "scores")),
     "rating": frozenset(NUMBERS),
@@ -48,7 +51,10 @@ def rivals(row: Row, form: str, aspect: str | None) -> Iterator[str]:
         yield from _beside_ranks(row)
     else:
         read = "chosen" if form == "preference" else "labels"
-        yield from (_unread(column, read) for column in sorted(_BESIDE[form] & row.keys()) if _judges(column, row))
+        yield from (_otherwise(column, read) for column in TIES if truth(row.get(column)))
+        yield from (
+            _unread(column, read) for column in sorted(_BESIDE[form] & row.keys() - set(TIES)) if _judges(column, row)
+        )
 
 
 def _beside_vote(row: Row) -> Iterator[str]:

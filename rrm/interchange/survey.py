@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, floor
@@ -10,11 +10,12 @@ from math import ceil, floor
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.interchange.columns import says_level
+from rrm.interchange.damage import NOTHINGS, READ_AS, damage
 from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
 from rrm.interchange.joins import PROMPT, SOURCE, Columns
-from rrm.interchange.near import bare, misspelt
+from rrm.interchange.near import OURS, bare, misspelt
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rivals import rivals
 from rrm.interchange.rows import Row, present
@@ -24,7 +25,7 @@ LONGEST_LABEL = 80
 
 BESIDE = (
     "context", "system", "system_prompt", "instruction", "input", "question", "history", "passage", "document",
-    "article", "background", "post",
+    "article", "background", "post", "reference",
 )  # fmt: skip
 """Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
@@ -34,8 +35,13 @@ RATERS = (
 )  # fmt: skip
 """Columns in which others name who judged, however they spell them; `annotator` itself is read."""
 
-NOTHINGS = frozenset(("nan", "NaN", "None", "null", "NULL", "<NA>", "undefined"))
-"""What programs write in the place of a text that is missing."""
+SPLITS = ("split", "fold", "partition", "subset")
+"""Columns that say which rows are for training."""
+
+WEIGHTS = ("weight", "sample_weight", "importance")
+
+NAMES = ("source_id", "annotator", "criterion")
+"""Columns whose names tell rows apart."""
 
 SCORED = tuple(
     pair
@@ -47,7 +53,12 @@ SCORED = tuple(
 _TELLING = frozenset((*PICTURES, *(column for pair in SCORED for column in pair)))
 
 _RATERS = frozenset(map(bare, RATERS))
-_BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
+_OUTPUT = re.compile(
+    r"(?:completion|response|answer|output|conversation|candidate|summary|generation|text)_?(?:[a-h]|\d)?"
+)
+_TELLS = re.compile(
+    r"chosen|rejected|reason|rationale|explanation|critique|comment|justification|feedback|note|url|meta"
+)
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
 
@@ -77,8 +88,13 @@ class Survey:
     unread: Counter[str] = field(default_factory=Counter)
     misspelt: Counter[tuple[str, str]] = field(default_factory=Counter)
     rivals: Counter[str] = field(default_factory=Counter)
-    broken: int = 0
-    broken_word: str = ""
+    damaged: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    values: dict[str, set[str]] = field(default_factory=dict)
+    weights: Counter[str] = field(default_factory=Counter)
+    spelled: dict[tuple[str, str], str] = field(default_factory=dict)
+    alike: dict[str, tuple[str, str]] = field(default_factory=dict)
+    spaced: int = 0
     drops_source: bool = False
 
     def add(self, row: Row) -> None:
@@ -96,11 +112,8 @@ class Survey:
         if _TELLING & row.keys():
             self._add_telling(row)
         self._add_names(row)
-        self._add_broken_words(row)
-        self._add_nothings(row)
-        for column in self._unread(row):
-            if _is_text(row[column]):
-                self.unread[column] += 1
+        self._add_texts(row)
+        self._add_unread(row)
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
         if SOURCE in row:
@@ -111,12 +124,25 @@ class Survey:
         if ("scores" in row or "score" in row) and _form(row) == "rating":
             self._add_score(*score_of(row, self.aspect))
 
-    def _unread(self, row: Row) -> Iterator[str]:
-        """Yield the columns beside the prompt that a row has and nobody reads."""
-        if _form(row) == RECORD:
+    def _add_unread(self, row: Row) -> None:
+        """Take into account the columns that a row has, that may hold what was judged or how, and nobody reads."""
+        if (form := _form(row)) == RECORD:
             return
-        read = {self.columns.prompt_column, self.columns.text_column, self.columns.source_column, prompt_column(row)}
-        yield from (column for column in BESIDE if column in row and column not in read)
+        for column in _beside(tuple(row)):
+            if _may_be_judged(column, row[column]) and column not in self._read_of(row, form):
+                self.unread[column] += 1
+        for column in WEIGHTS:
+            if column in row and row[column] != 1:
+                self.weights[column] += 1
+        for column in SPLITS:
+            if column in row and isinstance(row[column], str):
+                self.values.setdefault(column, set()).add(row[column])
+
+    def _read_of(self, row: Row, form: str) -> set[str | None]:
+        """Return the columns of a row that say what its outputs are about."""
+        about = self.columns
+        reference = "reference" if form in ("rating", "") and PROMPT not in row and SOURCE not in row else None
+        return {about.prompt_column, about.text_column, about.source_column, prompt_column(row), reference}
 
     def _add_names(self, row: Row) -> None:
         """Take into account columns whose names are nearly ours, and those that judge beside the one that is read."""
@@ -128,19 +154,21 @@ class Survey:
                 self.raters[column] += 1
         for said in rivals(row, _form(row), self.aspect):
             self.rivals[said] += 1
+        for column in NAMES:
+            if isinstance(name := row.get(column), str):
+                first = self.spelled.setdefault((column, " ".join(name.casefold().split())), name)
+                if first != name:
+                    self.alike.setdefault(column, (first, name))
 
-    def _add_nothings(self, row: Row) -> None:
-        """Count the rows with an output that says that it is missing."""
-        said = {column for column, told in row.items() if isinstance(told, str) and told in NOTHINGS}
-        self.nothings += bool(said) and not said.isdisjoint(output_columns(row))
-
-    def _add_broken_words(self, row: Row) -> None:
-        """Count the rows with a text whose words are broken at line ends, as those of scans are."""
-        for told in row.values():
-            if isinstance(told, str) and "-\n" in told and (found := _BROKEN_WORD.search(told)) is not None:
-                self.broken += 1
-                self.broken_word = self.broken_word or found.group()
-                return
+    def _add_texts(self, row: Row) -> None:
+        """Count the rows with an output that says that it is missing, with two that spaces tell apart, with damage."""
+        outputs = [told for column in output_columns(row) if isinstance(told := row.get(column), str)]
+        self.nothings += any(told.strip() in NOTHINGS for told in outputs)
+        if len(outputs) == 2 and outputs[0] != outputs[1] and outputs[0].lstrip()[:8] == outputs[1].lstrip()[:8]:
+            self.spaced += outputs[0].split() == outputs[1].split()
+        for kind, example in dict(damage(row)).items():
+            self.damaged[kind] += 1
+            self.examples.setdefault(kind, example)
 
     def _add_source(self, row: Row) -> None:
         source = row[SOURCE]
@@ -220,10 +248,8 @@ class Survey:
             " --prompt-column names one column that is"
             for column, rows in self.unread.items()
         ]
-        rows = f"{self.broken:,} row{'s' if self.broken > 1 else ''}"
-        broken = [
-            f"texts with words broken at line ends, such as {brief(self.broken_word)}, in {rows}: read as they stand,"
-            " each half as a word"
+        damaged = [
+            READ_AS[kind].format(brief(self.examples[kind]), _rows(count)) for kind, count in self.damaged.items()
         ]
         pictures = [
             f"`{column}` holds media in {n:,} row{'s' if n > 1 else ''}: not shown to the model"
@@ -233,13 +259,13 @@ class Survey:
             f"{said} in {n:,} of {self.rows:,} rows: chosen is taken for the better all the same"
             for said, n in self.contradicted.items()
         ]
-        nothings = [f'texts that say "nan", "None" or the like: in {self.nothings:,} rows; read as words']
+        nothings = [f'texts that say "nan", "[deleted]" or the like: in {_rows(self.nothings)}; read as words']
         tools += pictures + contradicted + (nothings if self.nothings else [])
         tools += [
             f"`{column}` is not read in {n:,} row{'s' if n > 1 else ''}: rename it `{ours}` if it is that, or remove it"
             for (column, ours), n in self.misspelt.items()
         ]
-        return [*self._on_source(), *self._on_prompts(), *tools, *unread, *(broken if self.broken else [])]
+        return [*self._on_source(), *self._on_prompts(), *tools, *unread, *damaged]
 
     def on_levels(self) -> list[str]:
         """Say which levels are words, and so say no level."""
@@ -250,7 +276,23 @@ class Survey:
 
     def on_verdicts(self) -> list[str]:
         """Say which columns judge rows beside the one that is read, and whether they say something else."""
-        return [f"{said}: in {n:,} of {self.rows:,} rows" for said, n in self.rivals.items()]
+        said = [f"{said}: in {n:,} of {self.rows:,} rows" for said, n in self.rivals.items()]
+        said += [
+            f"`{column}` weighs {_rows(count)}, and is not read: each counts as one"
+            for column, count in self.weights.items()
+        ]
+        for column, parts in self.values.items():
+            if len(parts) > 1:
+                some = ", ".join(map(brief, sorted(parts)[:3]))
+                said.append(f"`{column}` names {len(parts):,} parts ({some}), and is not read: rows of all are one set")
+        for column, (one, other) in self.alike.items():
+            said.append(
+                f"`{column}` has names that capitals or white space alone tell apart, such as {brief(one)} and"
+                f" {brief(other)}: read as two; spell them alike"
+            )
+        if self.spaced:
+            said.append(f"pairs of texts that white space alone tells apart: {self.spaced:,}; read as two outputs")
+        return said
 
     def _on_source(self) -> list[str]:
         if self.columns.source_column is not None or self.columns.text_column is not None or not self.short:
@@ -296,6 +338,32 @@ def _prompt(row: Row) -> str:
     if (asked := row.get(PROMPT)) is None:
         asked = dialogue(row).prompt
     return asked if isinstance(asked, str) else "" if asked is None else repr(asked)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+@lru_cache(maxsize=1024)
+def _beside(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of a row's columns no form reads, without those that only tell of texts."""
+    outputs = output_columns(dict.fromkeys(columns))
+    return tuple(
+        each
+        for each in columns
+        if each in BESIDE
+        or (_OUTPUT.fullmatch(each) and each not in outputs)
+        or not (each in OURS or each in _TELLING or each in NAMES or _TELLS.match(each))
+    )
+
+
+def _may_be_judged(column: str, value: object) -> bool:
+    """Whether a column may hold what raters saw or judged: by its name, or by its length."""
+    if column in BESIDE:
+        return _is_text(value)
+    if _OUTPUT.fullmatch(column):
+        return isinstance(value, str | list) and bool(value)
+    return isinstance(value, str) and len(value) > LONGEST_LABEL
 
 
 def _form(row: Row) -> str:

@@ -149,3 +149,61 @@ def test_the_source_column_of_rows_without_a_verdict_is_surveyed() -> None:
     rows = [{"source": "forum_mix", "prompt": f"Who came at {hour}?", "completion": "A miller."} for hour in range(6)]
     assert survey(rows).source_is_label
     assert unscored(rows[0], "rows", known=survey(rows)).groups[0].view.text == "Who came at 0?"
+
+
+LONG = "A mill stood by the river, and whoever came there heard it all night long, and in winter, too."
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ({"rejected": "A miller came. "}, "pairs of texts that white space alone tells apart: 1; read as two outputs"),
+        ({"split": "test"}, "`split` names 2 parts ('test', 'train'), and is not read: rows of all are one set"),
+        ({"weight": 0.5}, "`weight` weighs 1 row, and is not read: each counts as one"),
+        ({"annotator": "ann "}, "`annotator` has names that capitals or white space alone tell apart, such as 'ann '"),
+        ({"criterion": "Overall"}, "`criterion` has names that capitals or white space alone tell apart"),
+        ({"source_id": "S"}, "`source_id` has names that capitals or white space alone tell apart, such as 'S'"),
+        ({"tie": True}, "`tie` says otherwise than `chosen`, which is read: in 1 of 2 rows"),
+        ({"reference": "A miller came."}, "`reference` holds texts in 1 row, which are not read"),
+        ({"response": "It rained."}, "`response` holds texts in 1 row, which are not read"),
+        ({"tale": LONG}, "`tale` holds texts in 1 row, which are not read"),
+        ({"rejected": "[deleted]"}, "texts that say \"nan\", \"[deleted]\" or the like: in 1 row; read as words"),
+        ({"rejected": "x" * 32_767}, "texts as long as a spreadsheet's cell may be, ending in 'xxxx"),
+        ({"rejected": "ZoÃ« came."}, "texts with letters that were lost or read in a wrong encoding, such as 'Ã«'"),
+        ({"rejected": "Zo\ufffd came."}, "texts with letters that were lost or read in a wrong encoding"),
+        ({"rejected": "Nobody.\\n\\nIt rained.\\nNobody."}, "texts with line ends written as \\n, such as"),
+        ({"rejected": "A fer-\nryman came."}, "texts with words broken at line ends, such as 'fer-\\nryman', in 1 row"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_or_may_be_damaged_is_said(row: dict[str, Any], note: str) -> None:
+    usual = {"annotator": "ann", "criterion": "overall", "source_id": "s", "split": "train", "weight": 1}
+    other = {**PAIR, "prompt": "Who left?", **usual}
+    (said,) = read_feedback([{**PAIR, **usual, **row}, other]).guesses
+    assert said.startswith(note)
+
+
+def test_rows_that_hold_no_more_than_is_read_are_read_without_a_word() -> None:
+    more = {
+        "tie": False,
+        "split": "train",
+        "weight": 1,
+        "model": "m",
+        "url": LONG,
+        "reason": LONG,
+        "chosen_model": LONG,
+    }
+    texts = {
+        "chosen": "§ 3 à la carte: \\nabla f, \\nu and \\neq; Zoë’s café — “so”.",
+        "rejected": "Nobody.",
+        "prompt": "Who?",
+    }
+    assert read_feedback([PAIR | more, {**more, **texts}]).guesses == ()
+    rated = [{"reference": "A mill burned.", "summary": "It burned.", "score": n} for n in range(2)]
+    assert read_feedback(rated, scale=(0, 1)).guesses == ()
+
+
+def test_sources_told_apart_by_signs_that_nobody_sees_are_said() -> None:
+    for other in ("Who\u200b came?", "Who came?\ufeff", "Who\u00a0came?"):
+        assert len(read_feedback([PAIR, {**PAIR, "prompt": other}]).guesses) == 1
+    straight, curly = ({**PAIR, "prompt": f"Who{sign}s there?"} for sign in "'’")
+    assert len(read_feedback([straight, curly]).guesses) == 1

@@ -1,0 +1,43 @@
+"""What texts of rows show of their way here: placeholders of what is gone, cells cut short, letters read wrongly."""
+
+import re
+from collections.abc import Iterator
+
+from rrm.interchange.rows import Row
+
+NOTHINGS = frozenset((
+    "nan", "NaN", "None", "null", "NULL", "<NA>", "undefined", "N/A", "n/a", "#N/A", "nil", "[deleted]", "[removed]",
+    "(empty)", "<empty>", "$ERROR$", "#REF!", "#NAME?", "#VALUE!",
+))  # fmt: skip
+"""What programs and collections write in the place of a text that is missing."""
+
+LONGEST_CELL = 32_767
+"""Letters that a cell of a spreadsheet holds: what is longer is cut there."""
+
+_BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
+_MISREAD = re.compile("[ÃÂ][\u0080-\u00bf]|â€[\u0080-\u00bf™œ\u009d\u201c\u201d˜¦]|Ã[ƒ†‡…]")  # UTF-8 read as cp1252
+_LINE_ENDS = re.compile(r"\\n(?![a-z])")  # not \nabla
+
+
+def damage(row: Row) -> Iterator[tuple[str, str]]:
+    """Yield what the texts of a row show, each kind with an example; how it is read is said in `READ_AS`."""
+    for told in row.values():
+        if not isinstance(told, str) or len(told) < 2:
+            continue
+        if "-\n" in told and (found := _BROKEN_WORD.search(told)) is not None:
+            yield "broken words", found.group()
+        if len(told) == LONGEST_CELL:
+            yield "cut", told[-20:]
+        if "\\n" in told and "\n" not in told and len(_LINE_ENDS.findall(told)) > 1:
+            yield "line ends", told[:40]
+        if not told.isascii() and ("\ufffd" in told or (found := _MISREAD.search(told)) is not None):
+            yield "misread", "\ufffd" if "\ufffd" in told else str(found and found.group())
+
+
+READ_AS = {
+    "broken words": "texts with words broken at line ends, such as {}, in {}: read as they stand, each half as a word",
+    "cut": "texts as long as a spreadsheet's cell may be, ending in {}, in {}: perhaps cut, and read as they stand",
+    "line ends": "texts with line ends written as \\n, such as {}, in {}: read as two letters each",
+    "misread": "texts with letters that were lost or read in a wrong encoding, such as {}, in {}: read as they stand",
+}
+"""Of each kind of damage how such texts are read, with an example and in how many rows."""
