@@ -27,6 +27,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 INVISIBLE = re.compile(  # soft hyphens and marks of no width, but not where they part words: Thai, Lao, Burmese, Khmer
     "[\u00ad\u2060\ufeff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
 )
+_MISREAD = re.compile("\ufffd|[ÃÂ][\u0080-\u00bf]|â€[\u0080-\u00bf™œ\u201c\u201d˜¦]|Ã[ƒ†‡…]")  # UTF-8 read as cp1252
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 
 
@@ -104,6 +105,11 @@ def words(text: str) -> list[str]:
 def visible(text: str) -> str:
     """Return a text without the characters that nobody sees and that part words for a program: soft hyphens and kin."""
     return text if text.isascii() else INVISIBLE.sub("", text)
+
+
+def misread(text: str) -> list[str]:
+    """Return the letters of a text that were lost, or read in a wrong encoding: `Ã«` for `ë`."""
+    return [] if text.isascii() else _MISREAD.findall(text)
 
 
 def delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from rrm.core.text import misread
 from rrm.interchange.rows import Row
 
 NOTHINGS = frozenset((
@@ -15,7 +16,6 @@ LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet holds: what is longer is cut there."""
 
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
-_MISREAD = re.compile("[ÃÂ][\u0080-\u00bf]|â€[\u0080-\u00bf™œ\u009d\u201c\u201d˜¦]|Ã[ƒ†‡…]")  # UTF-8 read as cp1252
 _LINE_ENDS = re.compile(r"\\n(?![a-z])")  # not \nabla
 
 
@@ -30,8 +30,8 @@ def damage(row: Row) -> Iterator[tuple[str, str]]:
             yield "cut", told[-20:]
         if "\\n" in told and "\n" not in told and len(_LINE_ENDS.findall(told)) > 1:
             yield "line ends", told[:40]
-        if not told.isascii() and ("\ufffd" in told or (found := _MISREAD.search(told)) is not None):
-            yield "misread", "\ufffd" if "\ufffd" in told else str(found and found.group())
+        if letters := misread(told):
+            yield "misread", letters[0]
 
 
 READ_AS = {

@@ -1,7 +1,7 @@
 """Books in files: one reader a form, and what all books have in common once they are text."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import content_id
 from rrm.core.task import Source
+from rrm.core.text import misread
 from rrm.files.folders import Folders
 from tasks.books.boilerplate import NOTHING, skipped
 from tasks.books.broken_words import with_whole_words
@@ -16,7 +17,7 @@ from tasks.books.epub import read_epub
 from tasks.books.headings import chapter_lines, lines_like
 from tasks.books.html import read_html
 from tasks.books.json_lines import read_json_lines
-from tasks.books.kinds import is_archive, is_html, refuse_other_kinds
+from tasks.books.kinds import is_archive, is_html, is_json, refuse_other_kinds
 from tasks.books.markdown import read_markdown
 from tasks.books.pages import without_page_marks
 from tasks.books.plain import read_plain
@@ -24,6 +25,9 @@ from tasks.books.text import Text, several
 
 MAX_BYTES = 50_000_000
 MAX_WORDS = 2_000_000
+_ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{2,5}|#x[\da-f]{2,5});", re.IGNORECASE)
+_LINE_END = re.compile(r"\\n(?![a-z])")  # not \nabla
+_LEAST = 3  # signs of damage that one or two may be by intention
 _SHORT = 3000  # characters; a shorter text needs no chapters
 
 Reader = Callable[[bytes, str, int], Text]
@@ -120,7 +124,7 @@ def _source(book: Text, name: str, whole_file: bool, chapters: str | None) -> So
     book = with_whole_words(book)
     text = book.text
     spans, said = skipped(text) if whole_file else NOTHING
-    book = book.noted(*said)
+    book = book.noted(*said, *_damage(text))
     if chapters is not None:
         found: Sequence[int] = lines_like(text, chapters, name)
     elif book.breaks:
@@ -135,6 +139,17 @@ def _source(book: Text, name: str, whole_file: bool, chapters: str | None) -> So
         book = book.noted("no chapter headings were found, so it is cut by length alone")
     title = book.title or re.sub(r"(\.jsonl)?\.\w+$", "", name)
     return Source(title, text, breaks, spans, book.notes)
+
+
+def _damage(text: str) -> Iterator[str]:
+    """Say what shows that a text was damaged on its way: it is read as it stands."""
+    for what, least, found in (
+        ("letters that were lost or read in a wrong encoding", 1, misread(text)),
+        ("characters written as HTML writes them", _LEAST, _ENTITY.findall(text)),
+        ("line ends written as \\n", _LEAST, _LINE_END.findall(text)),
+    ):
+        if len(found) >= least:
+            yield f"{what}: {len(found):,} (such as {found[0]}), read as they stand"
 
 
 def _bytes(path: Path, max_bytes: int) -> bytes:
@@ -161,6 +176,10 @@ def _reader(path: Path, data: bytes) -> tuple[Reader, tuple[str, ...]]:
         raise InputError(f"{path.name}: no known kind of book; the name must end in one of {known}")
     if read in (read_plain, read_markdown, read_html) and is_archive(data):
         return read_epub, ("it is an EPUB by what it holds, and read as one",)
+    if read in (read_plain, read_markdown) and is_json(data):
+        raise InputError(
+            f"{path.name}: this is JSON; save its words as plain text, or chapters as .jsonl with lists of `paragraphs`"
+        )
     if read is read_plain and is_html(data):
         return read_html, ("it is HTML by what it holds, and read as that",)
     return read, ()

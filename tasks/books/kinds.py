@@ -25,6 +25,16 @@ _BEGINNINGS = (
     (rb"L\0R\0F\0", "a Sony book (LRF)", _CONVERT),
     (rb"AT&TFORM", "a DjVu file", "extract its text first (`djvutxt book.djvu book.txt`; one without text needs OCR)"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|BM.{4}\0{4}|RIFF.{4}WEBP", "a picture", _SCAN),
+    (
+        rb"\s*(?:%[^\n]*\n\s*)*\\documentclass\b",
+        "a LaTeX document",
+        "make plain text of it first (`pandoc -t plain`)",
+    ),
+    (
+        rb"(?:\xef\xbb\xbf)?\s*(?:WEBVTT\b|\d+\s*\n\d\d:\d\d:\d\d[,.]\d{3} -->)",
+        "a file of subtitles",
+        "save its words alone as plain text",
+    ),
     (rb"Rar!|7z\xbc\xaf", "a packed archive", "unpack it, and name the book in it"),
     (rb"\s*<\?xml[^>]*\?>\s*(?:<!--.*?-->\s*)*<FictionBook", "a FictionBook (FB2)", _CONVERT),
     (rb"\s*<\?xml[^>]*\?>\s*(?:<[?!][^>]*>\s*)*<(?:TEI|TEI\.2|teiCorpus)\b", "a TEI document", _SAVE),
@@ -39,6 +49,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", 
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])", re.I | re.S
 )
+_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*"[^"\n]{1,60}"\s*:')
 _PICTURE = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|RIFF....WEBP|BM....\0\0\0\0", re.DOTALL)
 
 
@@ -49,6 +60,10 @@ def refuse_other_kinds(data: bytes, where: str) -> None:
             raise InputError(f"{where}: this is {what}; {remedy}")
     if data.startswith(b"PK\3\4"):
         _refuse_archives(data, where)
+
+
+def is_json(data: bytes) -> bool:
+    return _JSON.match(data[:4000]) is not None
 
 
 def is_html(data: bytes) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tasks.books.styles import Styles, floats_aside, makes_block, raises
+from tasks.books.styles import OFF_SCREEN, Styles, floats_aside, makes_block, raises
 from tasks.books.text import Block, names, several
 from tasks.books.tree import BLOCKS, HEADINGS, Element
 
@@ -18,7 +18,7 @@ _CONTROLS = names("select textarea button")
 
 _STYLE_HIDES = re.compile(
     r"(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])"
-    r"|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$))",
+    rf"|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)|{OFF_SCREEN})",
     re.IGNORECASE,
 )
 _HIDDEN_CLASSES = names("sr-only visually-hidden visuallyhidden screen-reader-text screenreader")
@@ -31,7 +31,7 @@ _EDITION_CLASSES = names("pg-boilerplate pgheader pgfooter")
 _EDITION_IDS = names("pg-header pg-footer pg-machine-header")
 _PARAGRAPHS = names("p li dd div aside")
 _PAGE_TYPES = names("pagebreak")
-_PAGE_CLASS = re.compile(r"page(?:[-_]?(?:break|num(?:ber)?|no)s?)?|pgnum|pgno|pagination|pn")
+_PAGE_CLASS = re.compile(r"page(?:[-_]?(?:break|num(?:ber)?|no)s?)?|pgnum|pgno|pagination|pn|line-?num(?:ber)?|lnum")
 _PAGE = re.compile(
     r"[\[({|\s]*(?:(?:p(?:g|p|age|ágina|agina)?|s(?:eite)?|стр)\b\.?\s*)?[\divxlcdm]{1,7}[a-z]?[\])}|\s]*",
     re.IGNORECASE,
@@ -97,12 +97,15 @@ class LeftOut:
     times: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     folded: int = 0
+    perhaps: int = 0
 
     def notes(self) -> list[str]:
         """Return what was left out, and what is read though a page shows it only when it is asked for: sentences."""
         said = self.sentence()
         folded = f"read, though pages show it only when it is opened or searched for: {several(self.folded, 'passage')}"
-        return [*([said] if said else []), *([folded] if self.folded else [])]
+        perhaps = f"read, though a style sheet may hide it: {several(self.perhaps, 'passage')}"
+        notes = ((said, bool(said)), (folded, self.folded), (perhaps, self.perhaps))
+        return [note for note, count in notes if count]
 
     def add(self, kind: str, text: str) -> None:
         self.times[kind] += 1
@@ -160,6 +163,8 @@ class Page:
                 self._words.append(_PARTING)
             return
         self._left_out.folded += _is_folded(element)
+        if self._styles.perhaps and element.text and not element.selectors.isdisjoint(self._styles.perhaps):
+            self._left_out.perhaps += 1
         if tag in ("svg", "math", "img", "image"):
             self._draw(element)
         elif tag == "br":
@@ -170,7 +175,7 @@ class Page:
             self._read(Element("span", {}, ["“", *element.children, "”"]))
         elif self._is_cap(element):
             self._write_cap(element.text)
-        elif self._is_raised(element) and _RAISED_NUMBER.fullmatch(element.text) and "".join(self._words).strip():
+        elif self._is_raised(element) and _RAISED_NUMBER.fullmatch(element.text):
             self._write(element.text.translate(_RAISED_DIGITS))  # a power: "10⁶" is not 106
         elif tag in BLOCKS or self._is_block(element):
             self._end_block()

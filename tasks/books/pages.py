@@ -3,13 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
-from tasks.books.headings import MAX_HEADING, counted
+from tasks.books.headings import MAX_HEADING, chapter_lines, counted
 from tasks.books.text import Edit, Line, Text, edited, lines, replaced, several
 
 _BRACKETED = re.compile(
     r"(?P<before>\s?)(?:\[(?:Pg|Page|p\.|S\.|стр\.)\s?[\divxlc]{1,6}\]|\{(?:Pg |p\. ?)?\d{1,4}\})(?P<after>\s?)", re.I
 )
+_MARKED = re.compile(
+    r"[-–—][ ]?(\d{1,4})[ ]?[-–—]|(?:page|pg\.?|p\.|seite|página|стр\.)[ ]?(\d{1,4})(?:[ ](?:of|von|de)[ ]\d{1,4})?"
+    r"|(\S.{1,60}?)(?:[ ]{2,}|\t)(\d{1,4})|(\d{1,4})(?:[ ]{2,}|\t)(\S.{1,60})",
+    re.IGNORECASE,
+)
+_PLACES = ((1, 0), (2, 0), (4, 3), (5, 6))  # where a match has its number and its title
 _LEAST = 3  # a mark that stands only once or twice may be part of the text
 _BROKEN_OFF = frozenset(",;-‐—")
 
@@ -20,6 +27,7 @@ def without_page_marks(book: Text) -> Text:
     if len(found) >= _LEAST:
         book = replaced(book, _BRACKETED, lambda match: _wider(match["before"], match["after"]))
         book = book.noted(f"{several(len(found), 'page number')} in brackets left out")
+    book = _without_marked_pages(book)
     pages = counted(book.text).pages
     if not pages:
         return book
@@ -27,6 +35,30 @@ def without_page_marks(book: Text) -> Text:
     book = _without_lines(book, frozenset(line.start for line in (*pages, *titles)))
     beside = f" and {several(len(titles), 'running title')}" if titles else ""
     return book.noted(f"{several(len(pages), 'page number')}{beside} in lines of their own left out")
+
+
+def _without_marked_pages(book: Text) -> Text:
+    """Return a book without lines that are a page's number in dashes or words, or beside a running title.
+
+    A title has to be the same at three pages or more, and what heads a chapter is none.
+    """
+    heads = frozenset(chapter_lines(book.text).starts)
+    found: dict[str, list[tuple[int, Line]]] = {}
+    for line in lines(book.text):
+        short = 0 < len(line.text) <= MAX_HEADING and line.start not in heads
+        if short and (marked := _MARKED.fullmatch(line.text)):
+            number, title = next((marked[n], marked[t] if t else "") for n, t in _PLACES if marked[n])
+            found.setdefault(title.casefold(), []).append((int(number), line))
+    gone = [
+        line
+        for pages in found.values()
+        if len(pages) >= _LEAST and all(one[0] < other[0] for one, other in pairwise(pages))
+        for _, line in pages
+    ]
+    if not gone:
+        return book
+    book = _without_lines(book, frozenset(line.start for line in gone))
+    return book.noted(f"{several(len(gone), 'page number')} with dashes, words or running titles left out")
 
 
 def _wider(before: str, after: str) -> str:

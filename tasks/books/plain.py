@@ -16,12 +16,40 @@ _READING = re.compile(r"《[^》\n]{1,40}》|｜")
 _EDITORS = re.compile(r"※?［＃[^］\n]{1,200}］")
 _FOOTNOTE = re.compile(r"\s*\[(?:Footnote|Fußnote|Note)\s+(?P<label>\w{1,4}|[*†‡§]+)\s*:(?:[^\[\]]|\[[^\[\]]*\])*\]")
 
+_ILLUSTRATION = re.compile(r"\[(?:Illustration|Abbildung|Illustrazione|Ilustración)(?::[^\[\]]*)?\]", re.IGNORECASE)
+_NOTE_MARK = re.compile(r"(?<=[^\s\[])\[(?P<label>\d{1,3})\]")
+_LISTED_NOTE = re.compile(r"^[ \t]*\[(?P<label>\d{1,3})\][ \t]+(?:[^\n]+(?:\n|\Z))+", re.MULTILINE)
+
 
 def read_plain(data: bytes, where: str, _: int) -> Text:
     book = Text(lined(decode(data, where)))
     if _AOZORA.search(book.text):
         book = _without_aozora_marks(book)
-    return _without_footnotes(book)
+    return _without_illustrations(_without_listed_notes(_without_footnotes(book)))
+
+
+def _without_illustrations(book: Text) -> Text:
+    """Return a book without the marks that say where its pictures were, with what stood below them."""
+    pictures = len(_ILLUSTRATION.findall(book.text))
+    if not pictures:
+        return book
+    return replaced(book, _ILLUSTRATION, lambda match: "").noted(f"left out: {several(pictures, 'picture')}")
+
+
+def _without_listed_notes(book: Text) -> Text:
+    """Return a book without paragraphs that begin with a number in brackets, and the marks that lead to them."""
+    first = {match["label"]: match.start() for match in reversed(list(_NOTE_MARK.finditer(book.text)))}
+    notes = [
+        match for match in _LISTED_NOTE.finditer(book.text) if first.get(match["label"], len(book.text)) < match.start()
+    ]
+    if not notes:
+        return book
+    known = {match["label"] for match in notes}
+    words = sum(len(match.group().split()) for match in notes)
+    starts = {match.start() for match in notes}
+    book = replaced(book, _LISTED_NOTE, lambda match: "" if match.start() in starts else None)
+    book = replaced(book, _NOTE_MARK, lambda match: "" if match["label"] in known else None)
+    return book.noted(f"left out: {several(len(notes), 'note')} ({several(words, 'word')}) and their marks")
 
 
 def _without_aozora_marks(book: Text) -> Text:

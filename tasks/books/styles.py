@@ -3,11 +3,19 @@
 import re
 from typing import NamedTuple
 
-_HIDING = re.compile(r"(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
+OFF_SCREEN = (
+    r"(?:left|right|top|text-indent)\s*:\s*-\d{3,}(?:\.\d+)?\s*(?:px|pt|em|rem|%)"
+    r"|clip\s*:\s*rect\((?:\s*[01](?:px)?[\s,]*){4}\)"
+)
+"""How pages put words for screen readers where nobody sees them."""
+_HIDING = re.compile(
+    rf"(?:^|[;{{\s])(?:(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b|{OFF_SCREEN})", re.IGNORECASE
+)
 _SHOWING = re.compile(r"(?:^|[;{\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
 _RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
+_END = re.compile(r"(?<=[\s>+~])(?:\w+)?(?:[.#][\w-]+)$|(?<=[\s>+~])\w+$|^(?:\w*[.#][\w-]+|\w+)(?=[\[:.])")
 _SIMPLE = re.compile(r"(?:\w+)?(?:[.#][\w-]+)|\w+")
 _BLOCK = re.compile(
     r"(?:^|[;{\s])display\s*:\s*(?:block|list-item|table(?:-\w+)*|flex|grid|flow-root)\b", re.IGNORECASE
@@ -18,12 +26,16 @@ _RAISED = re.compile(r"(?:^|[;{\s])vertical-align\s*:\s*(?:super|text-top)\b", r
 
 
 class Styles(NamedTuple):
-    """The simple selectors (`p`, `.class`, `p.class`, `#id`) of what is hidden on every screen, and the like."""
+    """The simple selectors (`p`, `.class`, `p.class`, `#id`) of what is hidden on every screen, and the like.
+
+    `perhaps` are the ends of those that are not simple, such as `.class` of `div > .class`, and hide something.
+    """
 
     hidden: frozenset[str] = frozenset()
     blocks: frozenset[str] = frozenset()
     floats: frozenset[str] = frozenset()
     raised: frozenset[str] = frozenset()
+    perhaps: frozenset[str] = frozenset()
 
     def and_also(self, other: "Styles") -> "Styles":
         return Styles(*(mine | others for mine, others in zip(self, other, strict=True)))
@@ -35,10 +47,12 @@ def styles_of(sheet: str) -> Styles:
     blocks: set[str] = set()
     floats: set[str] = set()
     raised: set[str] = set()
+    perhaps: set[str] = set()
     for selectors, body in _RULE.findall(_AT_RULE.sub("", _COMMENT.sub("", sheet))):
         simple = {name.strip().lower() for name in selectors.split(",") if _SIMPLE.fullmatch(name.strip())}
         if _HIDING.search(body):
             hidden |= simple
+            perhaps |= {end[0].lower() for name in selectors.split(",") if (end := _END.search(name.strip()))} - simple
         elif _SHOWING.search(body):
             hidden -= simple
         if makes_block(body):
@@ -47,7 +61,7 @@ def styles_of(sheet: str) -> Styles:
             blocks -= simple
         floats |= simple if floats_aside(body) else set()
         raised |= simple if raises(body) else set()
-    return Styles(frozenset(hidden - {"html", "body"}), frozenset(blocks), frozenset(floats), frozenset(raised))
+    return Styles(*map(frozenset, (hidden - {"html", "body"}, blocks, floats, raised, perhaps - {"html", "body"})))
 
 
 def makes_block(rules: str) -> bool:
