@@ -4,11 +4,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rrm.core.calls import ANSWER, TRUNCATED, CallCount
-from rrm.core.replies import LACKS, MARKS_AS_WORDS, MORE_TURNS, THOUGHTS, UNKNOWN_STOP
+from rrm.core.replies import (
+    LACKS,
+    LIKE_REFUSAL,
+    MARKS_AS_WORDS,
+    MORE_IN_WORDS,
+    MORE_TURNS,
+    THOUGHTS,
+    UNKNOWN_STOP,
+    WRAPPED,
+)
 from rrm.core.report import CallsReport
 
 _REPLIED = frozenset({ANSWER, TRUNCATED, "malformed", *LACKS})
 _BLOCK = "block "
+_READ_AS = {
+    THOUGHTS: "held thoughts before </think> or a mark like it, which were left out",
+    MORE_TURNS: "went on behind <|im_end|> or a mark like it, which ends a turn: that was left out",
+    WRAPPED: "stood in <answer> or marks like it, in a fence, or below a role: that was left out",
+    MARKS_AS_WORDS: "have </think> or a mark like it within a sentence: read as a word of the answer",
+    MORE_IN_WORDS: "go on as a talk, with User: or a word like it: read as part of the answer",
+    LIKE_REFUSAL: "begin as refusals do: read as answers all the same",
+}
+"""What was noticed of replies, in words."""
 
 
 def calls_reports(counts: Iterable[CallCount]) -> tuple[CallsReport, ...]:
@@ -31,12 +49,8 @@ def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
         replies = sum(n for ending, n in report.endings.items() if ending in _REPLIED)
         of = f"of {_several(replies, 'reply', 'replies')} to the {report.asker or 'run'}"
         for what, n in report.noticed.items():
-            if what == THOUGHTS:
-                yield f"{n:,} {of} held thoughts before </think> or a mark like it, which were left out"
-            elif what == MORE_TURNS:
-                yield f"{n:,} {of} went on behind <|im_end|> or a mark like it, which ends a turn: that was left out"
-            elif what == MARKS_AS_WORDS:
-                yield f"{n:,} {of} have </think> or a mark like it within a sentence: read as a word of the answer"
+            if what in _READ_AS:
+                yield f"{n:,} {of} {_READ_AS[what]}"
             elif what.startswith(UNKNOWN_STOP):
                 yield f"{n:,} {of} ended for a reason that is not known, {what}: taken for whole answers"
             elif what.startswith(_BLOCK):

@@ -19,6 +19,7 @@ from rrm.core.thoughts import (
     is_blank,
     speaks_of_marks,
     structured_without_thoughts,
+    unwrapped,
     without_thoughts,
 )
 
@@ -36,6 +37,12 @@ MORE_TURNS = "words behind the end of a turn"
 """Among what was noticed of a reply: a mark ended its turn, such as `<|im_end|>`, and what followed was left out."""
 MARKS_AS_WORDS = "marks of thoughts as words"
 """Among what was noticed of a reply: a mark such as `</think>` stands within a sentence of its answer, as a word."""
+WRAPPED = "marks around the answer"
+"""Among what was noticed of a reply: its answer stood whole between marks, in a fence or below a role, left out."""
+MORE_IN_WORDS = "further turns in words"
+"""Among what was noticed of a reply: its answer goes on as a talk, such as with `User:`, which is part of it."""
+LIKE_REFUSAL = "words of a refusal"
+"""Among what was noticed of a reply: its answer begins as refusals do, and is an answer all the same."""
 UNKNOWN_STOP = "stop reason "
 """Begins what was noticed of a reply that ended for a reason which `STOPS` does not know: taken for an answer."""
 
@@ -94,6 +101,18 @@ _CALL_IN_WORDS = re.compile(
 )
 """How the templates of open models begin a call of a tool, which a server that reads none leaves in the text."""
 
+_ERROR = re.compile(r"\s*(?:<!doctype html|<html[\s>]|\{\s*\"(?:error|detail)\"\s*:)", re.IGNORECASE)
+"""How the error begins that a server or a proxy in front of it sent in the place of an answer."""
+_NO_WORDS = frozenset(("null", "undefined", "NaN", '""', "''", "[]", "{}"))
+_ROLE = re.compile(r"\A\s*assistant[ \t]*\n+\s*")
+_TURN_IN_WORDS = re.compile(r"^(?:Human|User|USER|### (?:Instruction|Human|User|Input)):", re.MULTILINE)
+_REFUSES = re.compile(
+    r"\s*(?:(?:I['’]m|I am) (?:very |so |really )?sorry|Sorry|Unfortunately|I apologi[sz]e|As an AI\b)?.{0,60}?"
+    r"\bI(?:['’]m| am)? (?:cannot|can['’]t|can not|unable to|not able to|won['’]t|will not)"
+    r" (?:be able to )?(?:assist|help|provide|fulfil|comply|create|write|generate|summari[sz]e|answer|engage|do that)",
+    re.IGNORECASE,
+)
+
 _REMEDIES: Mapping[Lack, str] = {
     "cut off": "let it write more (max_tokens, reply_tokens), or think less",
     "refused": "change the text or the model",
@@ -121,27 +140,42 @@ def read(reply: Reply, structured: bool = False) -> Reply:
         raise _none(reply, "broken", "broke off by a fault of its own")
     cut_off = stop == "cut off"
     heard = (structured_without_thoughts if structured else without_thoughts)(reply.text, cut_off)
-    if is_blank(heard.text):
+    text = heard.text if structured else _without_role(unwrapped(heard.text))
+    if not structured and _ERROR.match(text):
+        raise _none(reply, "broken", f"answered with an error of its server's{_quoted(text)}")
+    if is_blank(text) or (not structured and text.strip() in _NO_WORDS):
         if cut_off:
             raise _none(reply, "cut off", "was cut off before it answered")
         alone = "thoughts alone, never closed or nothing behind them" if heard.thoughts else "an empty text"
         raise _none(reply, "empty", f"answered with {alone}")
-    if not structured and _CALL_IN_WORDS.match(heard.text):
+    if not structured and _CALL_IN_WORDS.match(text):
         raise _none(reply, "tool call", "called a tool in its text instead of answering")
     if structured and cut_off and not ends_whole(heard.text):
         raise _none(reply, "cut off", "was cut off before its JSON was whole")
     noticed = [
         *([THOUGHTS] if heard.thoughts else []),
         *([MORE_TURNS] if goes_on(reply.text, cut_off) else []),
-        *([MARKS_AS_WORDS] if not structured and speaks_of_marks(heard.text) else []),
+        *([] if structured else _noticed_in(text)),
+        *([WRAPPED] if text != heard.text else []),
         *([f"{UNKNOWN_STOP}{_shown(reply.stop)}"] if stop is None else []),
     ]
     return replace(
         reply,
-        text=heard.text,
+        text=text,
         truncated=reply.truncated or (cut_off and not structured),
         noticed=tuple(dict.fromkeys((*reply.noticed, *noticed))),
     )
+
+
+def _without_role(text: str) -> str:
+    """Return an answer without the role in front of it, whose marks a tokenizer dropped."""
+    return _ROLE.sub("", text, count=1)
+
+
+def _noticed_in(text: str) -> list[str]:
+    """Return what is to be noticed of the words of an answer, which are read as they stand."""
+    signs = ((MARKS_AS_WORDS, speaks_of_marks(text)), (MORE_IN_WORDS, _TURN_IN_WORDS.search(text)))
+    return [what for what, found in (*signs, (LIKE_REFUSAL, _REFUSES.match(text))) if found]
 
 
 def _meaning(word: str) -> Stop | None:

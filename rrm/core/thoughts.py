@@ -87,6 +87,11 @@ _WRAPPED_BEFORE = re.compile(
 _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
 )
+_WHOLE = re.compile(
+    rf"<(?P<name>{_WRAPPER})>(?P<marked>(?:(?!</?(?P=name)>)[\s\S])*)</(?P=name)>"
+    r"|```(?:text|txt|plaintext|markdown|md)?[ \t]*\n(?P<fenced>(?:(?!```)[\s\S])*)\n```",
+    re.IGNORECASE,
+)
 _NOTHING = re.compile(
     rf"(?:\s|</?{_WRAPPER}\s*/?>|<\|{_PIPED_WRAPPER}\|>|\[(?:BEGIN|END) FINAL RESPONSE\]|`{{3,}}+\w*"
     r"|\**+final answer:?\**+:?)*",
@@ -137,6 +142,13 @@ def holds_thoughts(text: str) -> bool:
         or "assistantfinal" in text or "done thinking." in text
     )  # fmt: skip
     return signs and without_thoughts(text).thoughts
+
+
+def unwrapped(text: str) -> str:
+    """Return an answer without a pair of marks, or a fence for text, that holds the whole of it."""
+    while (found := _WHOLE.fullmatch(text.strip())) is not None:
+        text = (found["marked"] or found["fenced"] or "").strip()
+    return text
 
 
 def speaks_of_marks(text: str) -> bool:

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.protocols import Reply
-from rrm.core.replies import LACKS, MARKS_AS_WORDS, MORE_TURNS, STOPS, THOUGHTS, read
+from rrm.core.replies import (
+    LACKS,
+    LIKE_REFUSAL,
+    MARKS_AS_WORDS,
+    MORE_IN_WORDS,
+    MORE_TURNS,
+    STOPS,
+    THOUGHTS,
+    WRAPPED,
+    read,
+)
 
 LIMITS = {
     "OpenAI, DeepSeek, vLLM, Ollama, transformers serve": "length",
@@ -102,6 +112,62 @@ def test_marks_that_are_words_of_the_answer_are_noticed():
     reply = Reply("The tag </think> ends what <think> begins.", stop="stop")
     assert (read(reply).text, read(reply).noticed) == (reply.text, (MARKS_AS_WORDS,))
     assert read(Reply("The tag `</think>` too.", stop="stop")).noticed == ()
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        *("<output>{}</output>", "<answer>\n{}\n</answer>", "```\n{}\n```", "```text\n{}\n```", "assistant\n\n{}"),
+        "<response><summary>{}</summary></response>",
+    ],
+)
+def test_an_answer_that_stands_whole_in_marks_is_read_without_them(wrapped: str) -> None:
+    found = read(Reply(wrapped.format("The mill burned."), stop="stop"))
+    assert (found.text, found.noticed) == ("The mill burned.", (WRAPPED,))
+    assert read(found).text == found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<output>The mill</output> burned in <output>May</output>",
+        "```python\nprint(1)\n```",
+        "```\nThe mill\n```\nburned.\n```\nIt did.\n```",
+        "assistant pilots left.",
+        "The user said so: nobody came.",
+        "I'm sorry that the mill burned; I cannot sleep.",
+        "Nothing, null and void.",
+    ],
+)
+def test_what_is_part_of_an_answer_stays_without_a_word(text: str) -> None:
+    assert (read(Reply(text, stop="stop")).text, read(Reply(text, stop="stop")).noticed) == (text, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "noticed"),
+    [
+        ("The mill burned.\n\nUser: And then?\nAssistant: It fell.", MORE_IN_WORDS),
+        ("The mill burned.\n\n### Instruction:\nNext", MORE_IN_WORDS),
+        ("I'm sorry, but I can't assist with that.", LIKE_REFUSAL),
+        ("As an AI language model, I cannot summarize this text.", LIKE_REFUSAL),
+        ("Unfortunately, I’m unable to help with this request.", LIKE_REFUSAL),
+    ],
+)
+def test_what_may_be_no_part_of_an_answer_is_read_and_noticed(text: str, noticed: str) -> None:
+    assert (read(Reply(text, stop="stop")).text, read(Reply(text, stop="stop")).noticed) == (text, (noticed,))
+
+
+@pytest.mark.parametrize(
+    ("text", "lack"),
+    [
+        ('{"error": {"message": "Rate limit reached"}}', "broken"),
+        ("<html><head><title>502 Bad Gateway</title></head></html>", "broken"),
+        ('{"detail": "Not authenticated"}', "broken"),
+        *((text, "empty") for text in ("null", '""', "{}", "```\n[]\n```", "<answer>null</answer>")),
+    ],
+)
+def test_errors_and_nothings_in_the_place_of_a_text_are_no_answer(text: str, lack: str) -> None:
+    assert lack_of(Reply(text, stop="stop")) == lack
 
 
 def test_a_mark_around_an_answer_alone_is_an_empty_reply():
