@@ -74,6 +74,7 @@ def rows_alone(folder: Path, raters: int) -> float:
             "guideline": 0,
             "points": 7,
             "state": "live",
+            "stands_for": None,
         }
         about |= {"at": time.time(), "expires": time.time() + 600, "position": 0}
         each = [{**about, "item": id_, "sheet": id_, "question": asked, "shown": id_} for id_, asked in free]

@@ -20,15 +20,12 @@ from rrm.queue.claims import (
     SKIP,
     Claims,
     after_practice,
-    check_live,
     check_same,
     checked_key,
     chosen_again,
     draft_json,
     end_questions,
     forget_drafts,
-    is_live,
-    lost,
     own_lease,
     own_leases,
     put_back,
@@ -37,6 +34,7 @@ from rrm.queue.claims import (
     set_lease_state,
     shut_out,
 )
+from rrm.queue.ended import check_live, is_live, lost
 from rrm.queue.given import (
     EVERY,
     RESTORATION,

@@ -28,6 +28,7 @@ from rrm.queue.allot import ORDER, Allotted, allot, take_more
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
 from rrm.queue.checks import Shape, shape_of
+from rrm.queue.ended import ENDED, check_live
 from rrm.queue.given import done_so_far
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import (
@@ -36,7 +37,6 @@ from rrm.queue.items import (
     ME,
     has_room,
     in_new_shape,
-    in_words,
     insert_items,
     is_for_me,
     is_held,
@@ -60,7 +60,7 @@ from rrm.queue.practice import (
 )
 from rrm.store.database import Opened
 from rrm.store.database import insert as insert_or_update
-from rrm.store.kinds import read_place, to_json
+from rrm.store.kinds import to_json
 from rrm.store.recent import Recent
 from rrm.store.record import chunks
 from rrm.store.tables import table
@@ -514,7 +514,7 @@ class Claims(Base):
         def save(connection: Connection) -> None:
             [row, *_] = own_lease(connection, person, lease)
             if row.state not in ("live", "expired"):
-                raise ConflictError(_ENDED[row.state])
+                raise ConflictError(ENDED[row.state])
             if not _is_older(draft, connection.execute(_DRAFT, {"me": row.person, "one": row.sheet}).scalar()):
                 put_draft(connection, row, content, self.clock())
 
@@ -566,13 +566,6 @@ class Claims(Base):
 
 
 # ---- for the desk's other parts, inside their transactions ----
-
-_ENDED = {
-    "answered": "this item was answered already: claim the next",
-    "skipped": "this item was passed on already: claim the next",
-    "undone": "this item was taken back and leased anew: claim again",
-    "requeued": "this answer was taken back by an admin: claim the next",
-}
 
 
 def _with_sheets(connection: Connection, chosen: Mapping[str, Chosen]) -> dict[str, list[Chosen]]:
@@ -688,46 +681,6 @@ def own_leases(connection: Connection, persons: Mapping[str, str]) -> dict[str, 
         if rows[lease][0].person != person:
             raise AccessError("this item was leased to somebody else")
     return rows
-
-
-def is_live(row: Any, now: float) -> bool:
-    return bool(row.state == "live" and row.expires > now)
-
-
-def check_live(connection: Connection, rows: Sequence[Any], now: float) -> None:
-    """Raise ConflictError, which says why, for a lease that has ended."""
-    [row, *_] = rows
-    if is_live(row, now):
-        return
-    if row.state not in ("live", "expired"):
-        raise ConflictError(_ENDED[row.state])
-    why, again = lost(connection, rows, now)
-    raise ConflictError(f"{why}: claim {'again' if again else 'the next'}")
-
-
-class Lost(NamedTuple):
-    """Why somebody holds a lease no more that was not answered, and whether it can be had again."""
-
-    why: str
-    again: bool
-
-
-def lost(connection: Connection, rows: Sequence[Any], now: float) -> Lost:
-    """Say what became of a lease, by all its rows: one question may have ended it for the others."""
-    if rows[0].state == "live":
-        return Lost("the lease of this item had run out", True)
-    items = list(item_rows(connection, [row.stands_for or row.item for row in rows]).values())
-    closed = next((item for item in items if item.closed), None)
-    if closed is not None:
-        return Lost(f"{in_words(connection, read_place(closed.place))} was frozen in the meantime", False)
-    enough = sum(item.given >= item.wanted for item in items)
-    if enough == len(items):
-        return Lost("no more answers are wanted here", False)
-    if enough:
-        return Lost(f"{enough} of these {len(rows)} questions want no more answers", True)
-    if rows[0].expires > now:
-        return Lost("this item went back in the meantime", True)
-    return Lost("the lease of this item had run out", True)
 
 
 def end_lease(connection: Connection, lease: str, state: str) -> None:

@@ -72,9 +72,11 @@ class Scene:
 
     def fate(self) -> list[object]:
         """What can be seen of what was held, whatever became of it."""
-        renewed = said(lambda: self.desk.renew(self.ann, self.held.id))
         progress = self.desk.own_progress(self.ann)
-        return [renewed, self.answer(self.held), progress.undoable, progress.done]
+        return [self.renewed(), self.answer(self.held), progress.undoable, progress.done]
+
+    def renewed(self) -> str:
+        return said(lambda: self.desk.renew(self.ann, self.held.id))
 
 
 def said(act: Callable[[], object]) -> str:
@@ -114,7 +116,7 @@ def frozen_after_it_was_taken_back(scene: Scene) -> list[object]:
 
 def put_back_by_an_undo(scene: Scene) -> list[object]:
     again = scene.undo()
-    return [scene.fate(), scene.answer(again), scene.come()]
+    return [scene.renewed(), scene.answer(again), scene.come()]
 
 
 def put_back_by_two(scene: Scene) -> list[object]:
@@ -137,7 +139,7 @@ def put_back_and_taken_by_others(scene: Scene) -> list[object]:
 
 def run_out(scene: Scene) -> list[object]:
     scene.lapse()
-    return [scene.fate()[:1], scene.come()]
+    return [scene.renewed(), scene.come()]
 
 
 def run_out_with_a_draft(scene: Scene) -> list[object]:

@@ -182,6 +182,7 @@ def test_five_hundred_guesses_from_page_and_traffic_are_at_chance(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sheets", [False, True], ids=["alone", "sheets"])
+@pytest.mark.timeout(1_200)
 def test_five_hundred_guesses_from_undo_drafts_lapses_and_frozen_rounds_are_at_chance(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sheets: bool
 ) -> None:

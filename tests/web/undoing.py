@@ -82,13 +82,12 @@ class Prober:
             item = lease["item"]
             self.note(item, "renewed at the end", said(self.post(f"/api/leases/{lease['id']}/renew")))
             self.note(item, "answered at the end", said(self.sent(lease)))
-        for at, item in enumerate(reversed(self.answered)):
-            self.note(item, f"undoable at the end, {at}", progress["undoable"])
         if self.answered:
+            self.note(self.answered[-1], "undoable at the end", progress["undoable"])
             self.note(self.answered[-1], "taken back at the end", said(self.post("/api/undo")))
         left = self.claim()
-        for item in [*self.answered, *([lease["item"]] if lease is not None else [])]:
-            self.note(item, "left at the end", left is not None)
+        if lease is not None:
+            self.note(lease["item"], "comes at the end", left is not None)
         if left is not None:
             self.answer(left)
 
