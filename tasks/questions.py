@@ -20,7 +20,7 @@ from rrm.files.folders import Folders
 from tasks.arithmetic_steps import calculations, final_number, percent_last
 from tasks.recorded_rows import Question, read_questions
 
-_YES_NO = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
+_YES_NO = re.compile(r"\b(yes|no(?! (?:idea|clue|answer|information)\b)|true|false)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,7 @@ def test_a_last_number_with_two_readings_is_no_answer_and_no_earlier_one_stands_
 ) -> None:
     assert final_number(text) == value
     assert (yes_or_no("Well, NO way"), yes_or_no("nothing")) == ("no", None)
+    assert (yes_or_no("I have no idea."), yes_or_no("No information, so: yes")) == (None, "yes")
 
 
 def test_steps_are_labelled_by_the_human_solution_and_their_operands_by_the_question() -> None:
