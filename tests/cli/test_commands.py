@@ -71,7 +71,7 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
     assert sqlite3.connect(folder / "record.db").execute("select count(*) from action").fetchone() == before
     summary = json.loads(done.stdout.splitlines()[-1])
     assert list(summary) == [
-        *("sources", "nodes_per_level", "outputs", "ratings", "levels", "flat", "root", "seconds", "rounds"),
+        *("sources", "nodes_per_level", "outputs", "ratings", "levels", "flat", "splits", "root", "seconds", "rounds"),
         *("calls", "notes"),
     ]
     assert summary["sources"] == {"train": 3, "target": 1}
