@@ -1,10 +1,9 @@
 """What texts of rows show of their way here: placeholders of what is gone, cells cut short, letters read wrongly."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rrm.core.text import misread
-from rrm.interchange.rows import Row
 
 NOTHINGS = frozenset((
     "nan", "NaN", "None", "null", "NULL", "<NA>", "undefined", "N/A", "n/a", "#N/A", "nil", "[deleted]", "[removed]",
@@ -19,9 +18,9 @@ _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
 _LINE_ENDS = re.compile(r"\\n(?![a-z])")  # not \nabla
 
 
-def damage(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield what the texts of a row show, each kind with an example; how it is read is said in `READ_AS`."""
-    for told in row.values():
+def damage(values: Iterable[object]) -> Iterator[tuple[str, str]]:
+    """Yield what texts among values show, each kind with an example; how it is read is said in `READ_AS`."""
+    for told in values:
         if not isinstance(told, str) or len(told) < 2:
             continue
         if "-\n" in told and (found := _BROKEN_WORD.search(told)) is not None:

@@ -50,12 +50,14 @@ from rrm.core.values import (
 )
 from rrm.interchange.annotations import Requests
 from rrm.interchange.columns import criterion, name, place, text, truth, whole
+from rrm.interchange.damage import NOTHINGS, READ_AS, damage
 from rrm.interchange.export import record, request_of
 from rrm.interchange.near import missing
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
 
 POLICY = "imported"
 MAX_TOKENS = 128
+_NAME = re.compile(r"[!-~]{2,80}")  # one word of ASCII: a file, an address, a collection
 _HALF = re.compile(r"[\ud800-\udfff]")
 _WHOLE_PARTS = ("better", "best_first", "tied", "points", "value", "spans", "unsupported", "wrong")
 _AT_ONCE = 500  # rows whose requests are looked up together
@@ -90,7 +92,28 @@ def item_notes(items: Iterable[Item]) -> list[str]:
             f"rows whose outputs hold thoughts, before </think> or a mark like it: {thinking:,}; raters are shown them"
             " as they stand: take them out if they are no part of what is judged"
         )
-    return notes
+    return [*notes, *_on_texts(items)]
+
+
+def _on_texts(items: Sequence[Item]) -> Iterator[str]:
+    """Say of the texts that raters are shown what shows that they are none, or were damaged on their way."""
+    names = [item.request.view.text for item in items if _NAME.fullmatch(item.request.view.text)]
+    if names:
+        yield (
+            f"rows whose source is a name and no text, such as {brief(names[0])}: {len(names):,}; raters are shown it:"
+            " give the text itself"
+        )
+    nothings = sum(any(each.text.strip() in NOTHINGS for each in item.request.shown) for item in items)
+    if nothings:
+        yield f'rows whose outputs say "nan", "[deleted]" or the like: {nothings:,}; raters are shown them'
+    counts, examples = Counter[str](), dict[str, str]()
+    for item in items:
+        shown = (item.request.view.text, *(each.text for each in item.request.shown))
+        for kind, example in dict(damage(shown)).items():
+            counts[kind] += 1
+            examples.setdefault(kind, example)
+    for kind, count in counts.items():
+        yield READ_AS[kind].format(brief(examples[kind]), _rows(count))
 
 
 def items_read(items: Sequence[Item]) -> str:

@@ -166,7 +166,7 @@ class Survey:
         self.nothings += any(told.strip() in NOTHINGS for told in outputs)
         if len(outputs) == 2 and outputs[0] != outputs[1] and outputs[0].lstrip()[:8] == outputs[1].lstrip()[:8]:
             self.spaced += outputs[0].split() == outputs[1].split()
-        for kind, example in dict(damage(row)).items():
+        for kind, example in dict(damage(row.values())).items():
             self.damaged[kind] += 1
             self.examples.setdefault(kind, example)
 

@@ -449,3 +449,17 @@ def test_every_documented_shape_of_an_answer_is_read() -> None:
         shown = tuple(Shown(str(n), f"A mill burned at {n}.") for n in range(count))
         answer = read_answer(told, Request("node", "book", Place(), kind, VIEW, shown))
         assert answer.kind == kind or answer == Reject("both are bad")
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ({"source": "books/mill.txt"}, "rows whose source is a name and no text, such as 'books/mill.txt': 1; "),
+        ({"outputs": ["A", "[removed]"]}, "rows whose outputs say \"nan\", \"[deleted]\" or the like: 1; "),
+        ({"outputs": ["A", "ZoÃ«"]}, "texts with letters that were lost or read in a wrong encoding, such as 'Ã«'"),
+        ({"source": "A fer-\nryman left."}, "texts with words broken at line ends, such as 'fer-\\nryman', in 1 row"),
+    ],
+)  # fmt: skip
+def test_what_raters_are_shown_that_may_be_no_text_is_noted(row: dict[str, Any], note: str) -> None:
+    (said,) = item_notes(list(items_from([PAIR, {**PAIR, **row}])))
+    assert said.startswith(note)
