@@ -32,6 +32,7 @@ from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.backbone.units import units
+from rrm.core.task import Source
 from rrm.core.values import Output, View
 from rrm.engines.local import Local
 from rrm.pipeline.driver import drive
@@ -109,9 +110,12 @@ def rrm(threads: int, *arguments: str) -> Used:
 
 
 def sentences_of(folder: Path, encoder: FrozenEncoder) -> list[str]:
-    """Return the distinct sentences of all that a run showed and proposed, as they are encoded."""
+    """Return the distinct sentences of all that a run read and proposed, as they are encoded.
+
+    Views that nobody rated are not on record; what they show is of the sources and of outputs.
+    """
     with open_store(folder, "read") as record:
-        texts = {output.text for output in record.load(Output)}
+        texts = {each.text for kind in (Source, Output) for each in record.load(kind)}
         for view in record.load(View):
             texts |= {view.instruction, *(passage.text for passage in view.passages)}
     return sorted({unit for text in texts for unit in units(text, encoder.tokenizer)})

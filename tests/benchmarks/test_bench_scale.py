@@ -7,6 +7,7 @@ import pytest
 from benchmarks import scale
 from benchmarks.scale import Row, bound, measure_driver, sentences_of
 from rrm.backbone.encoder import FrozenEncoder
+from rrm.core.task import Source
 from rrm.core.values import Output, Passage, View
 from rrm.store import open_store
 
@@ -24,16 +25,17 @@ def test_the_driver_is_measured_on_all_nodes_without_what_its_stand_ins_take(tmp
     assert driven.value > 0 and resumed.value > 0 and driven.limit == scale.DRIVER
 
 
-def test_the_bound_is_of_every_distinct_sentence_of_outputs_and_views(tmp_path: Path) -> None:
+def test_the_bound_is_of_every_distinct_sentence_of_sources_outputs_and_views(tmp_path: Path) -> None:
     encoder = FrozenEncoder(device="cpu", dtype="float32")
     with open_store(tmp_path / "run") as record:
         record.append(
             [
+                Source("A book", "Five. Two."),
                 Output("node", "One. Two.", "policy", 1),
                 View("Say it.", (Passage("Two. Three."),), 40, context="One.\n\nFour."),
             ]
         )
-    assert sentences_of(tmp_path / "run", encoder) == ["One.", "Say it.", "Three.", "Two."]
+    assert sentences_of(tmp_path / "run", encoder) == ["Five.", "One.", "Say it.", "Three.", "Two."]
 
 
 def test_the_fastest_way_encodes_all(monkeypatch: pytest.MonkeyPatch) -> None:
