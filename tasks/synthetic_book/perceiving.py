@@ -62,25 +62,30 @@ def take_in(view: View, read: float, seed: int, told_by: Callable[[str], Sequenc
 
     `told_by` says which events a sentence tells.
     """
-    shown = [
-        (told_by(passage.text[start:end]), 1.0 if passage.score is None else passage.score)
-        for passage in view.passages
-        for start, end in sentences(passage.text)
-    ]
-    taken_in = np.ones(len(shown)) if read == 1 else generator("reading", view.id, read, seed).random(len(shown)) < read
-    every = [(event, sure, kept) for (events, sure), kept in zip(shown, taken_in, strict=True) for event in events]
+    many, every = _shown(view, told_by)
+    taken_in = np.ones(many) if read == 1 else generator("reading", view.id, read, seed).random(many) < read
     told: dict[Event, float] = {}
-    for event, certainty in [(event, sure) for event, sure, kept in every if kept] or [each[:2] for each in every[:1]]:
+    for _, event, certainty in [each for each in every if taken_in[each[0]]] or every[:1]:
         told[event] = max(certainty, told.get(event, 0.0))
     taken_back = frozenset(core for event in told if (core := event.takes_back))
     return TakenIn({event: sure for event, sure in told.items() if event.core not in taken_back}, taken_back)
 
 
+@lru_cache(maxsize=256)
+def _shown(view: View, told_by: Callable[[str], Sequence[Event]]) -> tuple[int, list[tuple[int, Event, float]]]:
+    """Return how many sentences a view shows, and the events that they tell: in which sentence, how certainly."""
+    sentences_shown = [
+        (passage.text[start:end], 1.0 if passage.score is None else passage.score)
+        for passage in view.passages
+        for start, end in sentences(passage.text)
+    ]
+    told = [(at, event, sure) for at, (text, sure) in enumerate(sentences_shown) for event in told_by(text)]
+    return len(sentences_shown), told
+
+
 @lru_cache(maxsize=2048)
 def _seen(view: View, read: float, seed: int) -> Known:
-    certainty, taken_back = take_in(
-        view, read, seed, lambda sentence: [told] if (told := read_sentence(sentence)[0]) else []
-    )
+    certainty, taken_back = take_in(view, read, seed, _event)
     refuted = taken_back | {event.core for event in certainty}
     before = set(recognise(view.context))
 
@@ -90,3 +95,8 @@ def _seen(view: View, read: float, seed: int) -> Known:
         return Credit(0.0) if read == 1 or event.core in refuted else Credit(0.5, 0.5)
 
     return Known(list(certainty), list(certainty.values()), other)
+
+
+def _event(sentence: str) -> list[Event]:
+    told, _ = read_sentence(sentence)
+    return [told] if told else []
