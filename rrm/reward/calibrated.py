@@ -96,9 +96,10 @@ class Calibrated:
         lower = of_kind(CalibratedModel, start.below)
         inner = self.learner.fit(ratings, unwrapped(CalibratedModel, start), place, seed, inside(workspace))
         held = held_logits(inner, ratings.rows)
+        known: Mapping[int | None, Calibration] = lower.calibrations if lower else {None: IDENTITY}
         found: dict[int | None, Calibration] = {}
-        for fold, rows in by_others(held):
-            prior = lower.calibrations.get(fold, IDENTITY) if lower else IDENTITY
+        for fold, rows in by_others(held, known):
+            prior = known.get(fold, known[None])
             found[fold] = calibrate(rows, np.ones(rows.logits.shape, dtype=bool), prior)
         return CalibratedModel(inner, found)
 

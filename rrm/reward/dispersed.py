@@ -118,11 +118,11 @@ class Dispersed:
             return shared(start.below, place)
         lower = of_kind(DispersedModel, start.below)
         inner = self.learner.fit(ratings, unwrapped(DispersedModel, start), place, seed, inside(workspace))
+        known: Mapping[int | None, Dispersion] = lower.dispersions if lower else {None: PRIOR}
         found: dict[int | None, Dispersion] = {}
-        for fold, rows in by_others(held_logits(inner, ratings.rows)):
-            prior = lower.dispersions.get(fold, PRIOR) if lower else PRIOR
-            known, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
-            found[fold] = disperse(rows.where(known), probability, prior)
+        for fold, rows in by_others(held_logits(inner, ratings.rows), known):
+            told, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
+            found[fold] = disperse(rows.where(told), probability, known.get(fold, known[None]))
         return DispersedModel(inner, found, self.members)
 
     def load(self, folder: Path) -> DispersedModel:

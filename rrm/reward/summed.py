@@ -29,6 +29,7 @@ from rrm.reward.wrap import (
     checked,
     entry,
     fold_of,
+    folds_to_fit,
     of_kind,
     read_facts,
     saved,
@@ -162,7 +163,7 @@ class Summed:
     def _weighed(self, parts: tuple[RewardModel, ...], rows: Sequence[Rated], below: SummedModel | None) -> SummedModel:
         """Return the sum, with weights fitted to what the parts say of ratings whose sources they hold out."""
         equal = Terms((1 / len(parts),) * len(parts), 0.0)
-        known = {None: equal} if below is None else below.terms
+        known: Mapping[Fold, Terms] = {None: equal} if below is None else below.terms
         anchor_sd = ANCHOR_SD if below is not None and below.anchored else None
         model, feedback = SummedModel(parts, {None: equal}), tabulate(rows)
         folds = np.array([_held_fold(model, source) for source in feedback.sources], dtype=np.int64)
@@ -171,8 +172,8 @@ class Summed:
         # what is said of an output alone tells nothing where parts have no common zero
         used = (fold >= 0) & np.array([model.anchored or answer.accepted is None for answer in feedback.answers])
         found: dict[Fold, Terms] = {}
-        for out in [*sorted(set(folds[folds >= 0].tolist())), None]:
-            prior = known.get(out, equal)
+        for out in folds_to_fit(folds[folds >= 0].tolist(), known):
+            prior = known.get(out, known[None])  # no source below was in a fold that is not known there
             kept = np.flatnonzero(used if out is None else used & (fold != out))
             found[out] = _fitted(*feedback.take(kept), columns, prior, anchor_sd) if len(kept) else prior
         return SummedModel(parts, found)

@@ -1,6 +1,6 @@
 """What the wrappers of learners share: the model below, their facts on disk, and numbers by fold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -65,10 +65,18 @@ def share_of(progress: Callable[[int, int], None], at: int, count: int) -> Calla
 # ---- numbers by fold ----
 
 
-def by_others(held: HeldLogits) -> list[tuple[Fold, HeldLogits]]:
-    """Return for each fold the rows of all others, and for new sources all rows."""
-    folds = sorted(set(held.fold.tolist()))
-    return [*((fold, held.where(held.fold != fold)) for fold in folds), (None, held)]
+def folds_to_fit(folds: Iterable[int], below: Iterable[Fold]) -> list[Fold]:
+    """Return the folds that have numbers of their own, None last: those of a level's rows, and those known below.
+
+    Numbers for new sources are fitted around those below, and so to the ratings that a source may have there alone.
+    """
+    return [*sorted({*folds, *(fold for fold in below if fold is not None)}), None]
+
+
+def by_others(held: HeldLogits, below: Iterable[Fold]) -> list[tuple[Fold, HeldLogits]]:
+    """Return for each fold, also those known below, the rows of all others, and for new sources all rows."""
+    folds = folds_to_fit(held.fold.tolist(), below)
+    return [(fold, held if fold is None else held.where(held.fold != fold)) for fold in folds]
 
 
 def entry(model: RewardModel, source: str, known: Mapping[Fold, T]) -> T:

@@ -196,6 +196,38 @@ def _with_lies(about: str) -> list[Rated]:
     ]
 
 
+@pytest.mark.parametrize(
+    "learner",
+    [Summed(parts()), Calibrated(CrossFitted(Reads(0))), Dispersed(CrossFitted(Reads(0)))],
+    ids=["summed", "calibrated", "dispersed"],
+)
+def test_what_is_said_of_a_source_hangs_on_none_of_its_ratings_at_levels_below(
+    learner: RewardLearner, workspace: Workspace
+) -> None:
+    """At the level above nobody rates sources of its fold, so it has no numbers of its own but those below."""
+    belows = [fitted(learner, _with_lies(about), workspace) for about in ("", "s3")]
+    own = belows[0].fold("s3")
+    rows = [row for row in asked(People(seed=1).label, each=4) if belows[0].fold(row.request.source) != own]
+    one, other = (fitted(learner, rows, workspace, below) for below in belows)
+    group = rows[0].request.group
+    for source, alike in (("s3", True), (group.source, False)):
+        said = [each.predict([replace(group, source=source)])[0].acceptance[OVERALL] for each in (one, other)]
+        assert np.array_equal(*said) == alike
+
+
+def test_weights_of_folds_that_the_level_below_had_not_start_from_its_own(workspace: Workspace) -> None:
+    learner = Summed((CrossFitted(Reads(0), 3), CrossFitted(Reads(1), 2)))
+    below = fitted(learner, asked(People().compare, sources=3, each=150), workspace)
+    others = [
+        replace(row, request=replace(row.request, source=f"other {row.request.source}"))
+        for row in asked(People(seed=1).compare, sources=6, each=1)
+    ]
+    above = fitted(learner, others, workspace, below)
+    assert isinstance(below, SummedModel) and isinstance(above, SummedModel)
+    assert set(above.terms) - set(below.terms)
+    assert min(weights[0] for weights, _ in above.terms.values()) > 0.8  # .5 are equal shares
+
+
 def test_sources_are_in_one_fold_that_are_in_one_fold_of_every_part(workspace: Workspace) -> None:
     model = fitted(Summed((CrossFitted(Reads(0), 3), CrossFitted(Reads(1), 2))), asked(People().label, 9), workspace)
     assert isinstance(model, SummedModel)
