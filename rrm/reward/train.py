@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -126,7 +126,7 @@ def train(
     state = checkpoints.resume(objective, optimiser)
     log = TrainLog(Path(folder), state.log, accelerator.is_main_process)
 
-    every = min(config.save_every, max(1, plan.total // 4))  # a short training keeps states, too
+    every = min(config.save_every, ceil(plan.total / 4))  # a short training keeps states, too
     for update in plan.after(state.step):
         if state.waited >= config.patience:
             break

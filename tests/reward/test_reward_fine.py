@@ -508,6 +508,17 @@ def test_a_fit_shorter_than_what_lies_between_checkpoints_keeps_a_state_of_each_
     assert fitted(tame, rows, tmp_path / "diverged").digest != fitted(tame, rows, tmp_path / "anew").digest
 
 
+@pytest.mark.parametrize(("epochs", "kept"), [(1, [1]), (3, [2, 4]), (4, [2, 4, 6])])
+def test_a_short_fit_keeps_three_states_at_most(
+    epochs: int, kept: list[int], decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(training.TrainCheckpoints, "save", lambda self, state, *rest: saved.append(state.step))
+    usual = {name: value for name, value in ONE.items() if name != "save_every"}
+    fitted(Tuned(str(decoder), **{**usual, "epochs": epochs}), judged(8, 1), tmp_path)
+    assert saved == kept
+
+
 @pytest.mark.parametrize(("rows", "where"), [(24, "of update 2"), (1000, "after the last update")])
 def test_what_diverges_is_refused_with_nothing_kept_and_begun_anew(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, where: str
