@@ -122,7 +122,11 @@ _WHO = (
     .where(PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
 _STATES = select(PERSON.c.id, PERSON.c.role, PERSON.c.state).where(PERSON.c.id.in_(bindparam("us", expanding=True)))
-_EXPIRED = select(LEASE.c.first, LEASE.c.person).distinct().where(is_held(), LEASE.c.expires <= bindparam("now"))
+_EXPIRED = (
+    select(LEASE.c.first, LEASE.c.person)
+    .where(is_held(), LEASE.c.position == 0, LEASE.c.expires <= bindparam("now"))
+    .order_by(LEASE.c.stands_for.is_not(None))  # checks last: what they stand for may be free again by then
+)
 _LEASES = (
     select(LEASE).where(LEASE.c.first.in_(bindparam("these", expanding=True))).order_by(LEASE.c.first, LEASE.c.position)
 )
@@ -189,8 +193,7 @@ _WENT_BACK = (
 """The checks that the person let run out, those seen first in front, as the work would come again."""
 
 _LAST_LEFT = _LEFT.where(_MINE.c.sheet == bindparam("one")).order_by(_MINE.c.at.desc()).limit(1)
-_OPEN = select(ITEM.c.id).where(ITEM.c.id.in_(bindparam("ids", expanding=True)), has_room())
-_CHECKS_ALONE = select(func.count(LEASE.c.stands_for) == func.count()).where(LEASE.c.first == bindparam("one"))
+_OPEN = select(ITEM.c.id).where(ITEM.c.id.in_(bindparam("ids", expanding=True)), has_room(), not_touched())
 _STAND_FOR = update(LEASE).where(LEASE.c.first == bindparam("one")).values(stands_for=bindparam("work"))
 _NEW_LEASE = insert(LEASE).returning(LEASE.c.id)  # which makes it one statement for many rows
 _RENEW = update(LEASE).where(LEASE.c.first == bindparam("one")).values(expires=bindparam("until"))
@@ -622,8 +625,14 @@ def chosen_again(rows: Sequence[Any]) -> list[Chosen]:
 def _left_open(connection: Connection, lease: str) -> list[Chosen]:
     """Return those checks of a lease that went back for which they stand is open."""
     rows = connection.execute(_LEASES, {"these": [lease]}).all()
-    open_ = set(connection.execute(_OPEN, {"ids": [row.stands_for for row in rows]}).scalars())
+    open_ = _open_of(connection, rows)
     return chosen_again([row for row in rows if row.stands_for in open_])
+
+
+def _open_of(connection: Connection, rows: Sequence[Any]) -> set[str]:
+    """Return what is open to its rater of the work for which the rows of a lease stand."""
+    asked = {"me": rows[0].person, "ids": [row.stands_for for row in rows]}
+    return set(connection.execute(_OPEN, asked).scalars())
 
 
 def _has_touched(connection: Connection, person: str, questions: Sequence[str]) -> bool:
@@ -690,9 +699,14 @@ def end_lease(connection: Connection, lease: str, state: str) -> None:
 
 
 def put_back(connection: Connection, lease: str, person: str, strategy: Strategy) -> None:
-    """End a live lease that ran out or was left; checks then stand for what comes next, as the work left would."""
+    """End a live lease that ran out or was left.
+
+    Where others have taken the work for which checks stood, these then stand for what comes next, as work that was
+    kept for its rater would.
+    """
     end_lease(connection, lease, "expired")
-    if connection.execute(_CHECKS_ALONE, {"one": lease}).scalar_one():
+    rows = connection.execute(_LEASES, {"these": [lease]}).all()
+    if all(row.stands_for is not None for row in rows) and not _open_of(connection, rows):
         work = connection.execute(_LOOK[strategy], {"me": person}).one_or_none()
         if work is not None:
             connection.execute(_STAND_FOR, {"one": lease, "work": work.id})

@@ -75,8 +75,8 @@ class LeaseRow(Row, table=True):
     Items of one `sheet` are leased together, and end together but for answers that are taken back: `first` is the
     id of the lease whose `position` is 0, by which people know it. `attempt` tells tries at practice apart, from 1;
     it is 0 for all else. `order`, `guideline`, `points` and `shown` are how the item is shown. A gold item or attention
-    check `stands_for` the work in whose place it came, and once it went back for what its rater would have got next:
-    when that is closed or retired, so is the check, or it could be told.
+    check `stands_for` the work in whose place it came or, if it went back when others had taken that, for what was
+    next: when that is closed or retired, so is the check, or it could be told.
     """
 
     __table_args__ = (

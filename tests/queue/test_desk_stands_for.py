@@ -34,14 +34,19 @@ def sheet(number: int) -> list[Item]:
 
 
 class Scene:
-    """Ann has answered an item of work and holds the next, which is a known answer or is not; Bob rates, too."""
+    """Ann has answered an item of work and holds the next, which is a known answer or is not; Bob rates, too.
 
-    def __init__(self, desk: SqlDesk, clock: Clock, sheets: bool, checked: bool) -> None:
+    He may hold what is in front.
+    """
+
+    def __init__(self, desk: SqlDesk, clock: Clock, sheets: bool, checked: bool, front: bool = False) -> None:
         self.desk, self.clock = desk, clock
         items = [item for number in range(8) for item in (sheet(number) if sheets else work(number))]
         desk.add_items([*items, *known("gold", 90)])
         desk.change_settings({"gold_every": 0, "attention_every": 0}, "test")
         self.ann, self.bob = raters(desk, 2)
+        if front:
+            claimed(desk, self.bob)
         self.answer(claimed(desk, self.ann))
         desk.random = Drawn(1)  # no id twice
         desk.change_settings({"gold_every": 2 if checked else 0}, "test")
@@ -156,6 +161,12 @@ def run_out_while_another_works(scene: Scene) -> list[object]:
     return [scene.come()]
 
 
+def run_out_with_what_another_holds(scene: Scene) -> list[object]:
+    claimed(scene.desk, scene.bob)
+    scene.lapse()
+    return [scene.come()]
+
+
 def run_out_and_taken_by_another(scene: Scene) -> list[object]:
     scene.desk.save_draft(scene.ann, scene.held.id, {"text": "half"})
     scene.lapse()
@@ -207,6 +218,7 @@ TRIED = [
     run_out,
     run_out_with_a_draft,
     run_out_while_another_works,
+    run_out_with_what_another_holds,
     run_out_and_taken_by_another,
     the_level_freezes_once_all_else_is_done,
     taken_back_and_run_out,
@@ -227,6 +239,18 @@ def test_a_known_answer_fares_as_the_work_in_whose_place_it_comes(
         with new_desk(tmp_path / str(checked), clock) as desk:
             found.append(tried(Scene(desk, clock, sheets, checked)))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("sheets", [False, True], ids=["alone", "sheets"])
+def test_behind_what_another_let_run_out_both_come_second(tmp_path: Path, sheets: bool) -> None:
+    for checked in (False, True):
+        clock = Clock()
+        with new_desk(tmp_path / str(checked), clock) as desk:
+            scene = Scene(desk, clock, sheets, checked, front=True)
+            scene.lapse()
+            assert not scene.come()[0]
+            scene.answer(claimed(desk, scene.ann))
+            assert scene.come()[0]
 
 
 # ---- what would tell by itself ----
