@@ -160,7 +160,7 @@ class Basis(NamedTuple):
     def of(cls, vectors: np.ndarray, components: int) -> "Basis":
         centre = vectors.mean(axis=0)
         _, _, rows = np.linalg.svd(vectors - centre, full_matrices=False)
-        directions = rows[:components].T
+        directions = np.ascontiguousarray(rows[:components].T)  # as when it is loaded: layout decides the last bits
         along = (vectors - centre) @ directions
         spread = along.std(axis=0).max(initial=0.0)
         return cls(centre, directions, np.array(max(float(spread), 1e-6)))

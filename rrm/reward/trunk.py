@@ -62,6 +62,6 @@ def fit_trunk(features: Features, components: int, weight: float, length_weight:
         scale=np.where(scale > 1e-6, scale, 1.0),
         weights=weights,
         centre=centre,
-        directions=directions * signs,
+        directions=np.ascontiguousarray(directions * signs),  # as when it is loaded: layout decides the last bits
         spread=np.array([spread / weight]),
     )
