@@ -29,7 +29,7 @@ from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.errors import ConfigError, ConflictError, InputError, Waiting
 from rrm.core.place import Place
 from rrm.core.report import Report
-from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown, View
+from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown
 from rrm.queue import SqlDesk, open_desk
 from rrm.reward.blend import Blend
 from rrm.reward.criteria import ByCriterion
@@ -241,9 +241,10 @@ def test_answers_of_a_rater_who_fails_checks_count_for_less(tmp_path: Path) -> N
     out = tmp_path / "run"
     with pytest.raises(Waiting):
         go_on(out, overlap=2, gold_every=3, attention_every=0)
+    with open_store(out, "read") as store:  # checks look like work, or they are not handed out
+        like = next(request for request in store.load(Request) if request.kind == "label")
     with open_desk(out, random=Random(0)) as desk:
-        text = Request("check", "check", Place(), "label", View("Is it good?", (), 10), (Shown("check", "anything"),))
-        requests = [replace(text, copy=0, node=f"check-{number}") for number in range(6)]
+        requests = [replace(like, node=f"check-{at}", shown=(Shown("check", "anything"),)) for at in range(6)]
         desk.add_items([Item(each, "gold", expected=Label(True)) for each in requests])
         careful, careless = (desk.add_person(name, by="test").id for name in ("careful", "careless"))
         rate_all(desk, careful, says=lambda lease: Label(True) if lease.first.purpose == "gold" else says(lease))
