@@ -129,13 +129,14 @@ def cases(world: str, books: int, seed: int) -> list[Case]:
             passage = tuple(sentences[start : start + PASSAGE])
             rng = generator("planted flaws", world, book.id, start)
             kept = sorted(int(at) for at in rng.choice(PASSAGE, SENTENCES, replace=False))
-            claims = [_told(passage[at], " ".join(passage), tell, rng) for at in kept]
+            claims = [claim_from(passage[at], " ".join(passage), tell, FLAWED, rng) for at in kept]
             found.append(Case(book.id, passage, tuple(claims)))
     return [case for case in found if len(claim_spans(case.text)) == len(case.claims)]
 
 
-def _told(sentence: str, read: str, tell: Telling, rng: np.random.Generator) -> Told:
-    wrong = mistake(sentence, read) if rng.random() < FLAWED else ()
+def claim_from(sentence: str, read: str, tell: Telling, flawed: float, rng: np.random.Generator) -> Told:
+    """Tell a sentence in one of its ways, with a mistake with probability `flawed`, where it offers one."""
+    wrong = mistake(sentence, read) if rng.random() < flawed else ()
     said = str(rng.choice(list(wrong))) if wrong else sentence
     ways = tell(said, read)
     return Told(ways[int(rng.integers(len(ways)))] if len(ways) else said, sentence, bool(wrong))

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
-from benchmarks.assisted import PASSAGE, SENTENCES, Case, Telling, Told, answer
+from benchmarks.assisted import PASSAGE, SENTENCES, Case, Telling, Told, answer, claim_from
+from benchmarks.claims import area
 from rrm.compose.align import Aligner
 from rrm.core.ids import generator
 from rrm.core.place import Place
@@ -33,7 +33,6 @@ from rrm.core.text import sentence_texts, words
 from rrm.raters.simulated import MINUTES_A_DECISION, WORDS_A_MINUTE
 from rrm.reward.frozen import Frozen
 from rrm.reward.verifier import Verified
-from tasks.synthetic_book.mistakes import mistake
 from tasks.synthetic_book.reading import recognise
 from tasks.synthetic_book.rewording import reframe, retell
 from tasks.synthetic_book.sources import SyntheticBooks
@@ -97,16 +96,9 @@ def _stated(world: str, seed: int, number: int, passages: Sequence[tuple[str, ..
     for place, passage in enumerate(passages):
         worth = np.exp([taste * importance(Told("", sentence, False)) for sentence in passage])
         kept = sorted(int(at) for at in rng.choice(PASSAGE, SENTENCES, replace=False, p=worth / worth.sum()))
-        claims = tuple(_told(passage[at], " ".join(passage), TELLINGS[world], rate, rng) for at in kept)
+        claims = tuple(claim_from(passage[at], " ".join(passage), TELLINGS[world], rate, rng) for at in kept)
         cases.append(Case(f"passage {place}", passage, claims))  # no verifier judges the passages that it learned from
     return Stated(inflates, tuple(cases))
-
-
-def _told(sentence: str, read: str, tell: Telling, rate: float, rng: np.random.Generator) -> Told:
-    wrong = list(mistake(sentence, read)) if rng.random() < rate else []
-    said = wrong[int(rng.integers(len(wrong)))] if wrong else sentence
-    ways = tell(said, read)
-    return Told(ways[int(rng.integers(len(ways)))] if len(ways) else said, sentence, bool(wrong))
 
 
 def measure(world: str, seed: int) -> Row:
@@ -138,9 +130,11 @@ def measure(world: str, seed: int) -> Row:
     true = np.where(false, -1.0, worth).mean(axis=1)
     said = np.stack(support)
     naive, aware = int(worth.mean(axis=1).argmax()), int((said * worth - (1 - said)).mean(axis=1).argmax())
+    by_policy = area(np.stack([1 - said.mean(axis=1), inflates], axis=1))
+    by_claim = area(np.stack([1 - said.ravel(), false.ravel()], axis=1))
     return Row(
-        world, seed, false.shape[1], len(rows), spent / (total + spent), auc(1 - said.mean(axis=1), inflates),
-        auc(1 - said.ravel(), false.ravel()), bool(inflates[naive]), float(true.max() - true[naive]),
+        world, seed, false.shape[1], len(rows), spent / (total + spent), by_policy,
+        by_claim, bool(inflates[naive]), float(true.max() - true[naive]),
         bool(inflates[aware]), float(true.max() - true[aware]),
     )  # fmt: skip
 
@@ -156,12 +150,6 @@ def _beside(verified: Verified, policy: Stated) -> list[ClaimBeside]:
 
 def _minutes(texts: Sequence[str]) -> float:
     return sum(len(words(text)) for text in texts) / WORDS_A_MINUTE + MINUTES_A_DECISION
-
-
-def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Return how probably a positive has a higher score than a negative, ties by half."""
-    ranks, many, few = rankdata(scores), int(positive.sum()), int((~positive).sum())
-    return float((ranks[positive].sum() - many * (many + 1) / 2) / (many * few))
 
 
 def line(world: str, rows: Sequence[Row]) -> str:

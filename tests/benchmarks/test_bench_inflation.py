@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks import inflation
 from benchmarks.assisted import Told
-from benchmarks.inflation import HONEST, INFLATING, auc, importance, measure, stated
+from benchmarks.claims import area
+from benchmarks.inflation import HONEST, INFLATING, importance, measure, stated
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +31,9 @@ def test_what_tells_no_event_matters_nothing() -> None:
 
 def test_the_area_under_the_curve_counts_ties_by_half() -> None:
     positive = np.array([True, False, True, False])
-    assert auc(np.array([2.0, 1, 3, 0]), positive) == 1
-    assert auc(np.array([1.0, 1, 1, 1]), positive) == 0.5
-    assert auc(np.array([0.0, 1, 2, 1]), positive) == 0.5
+    assert area(np.stack([np.array([2.0, 1, 3, 0]), positive], axis=1)) == 1
+    assert area(np.stack([np.array([1.0, 1, 1, 1]), positive], axis=1)) == 0.5
+    assert area(np.stack([np.array([0.0, 1, 2, 1]), positive], axis=1)) == 0.5
 
 
 def test_peeks_take_their_share_of_the_minutes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
