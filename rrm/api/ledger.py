@@ -194,13 +194,13 @@ def understatements(outcome: Outcome, worker: RunWorker) -> Iterator[str]:
     if run.plan.improve is None:
         return
     for each in run.improvements:
-        current = run.rounds[each.place.round]
-        seen = learned_from(run.plan.improve, run.plan.rounds[current.number], current.forest, current.state)
+        number = each.place.round
+        seen = learned_from(run.plan.improve, run.plan.rounds[number], run.rounds[: number + 1])
         policy, anchor = worker.policy(each), worker.policy(worker.improvement(each.anchor))
         truth = measured(policy, anchor, seen[each.level], seed_for(run.plan.seed, "distance", each.policy))
         if truth is not None and understated(each.kl, truth):
             level = "" if each.level is None else f", level {each.level}"
             yield (
-                f"round {each.place.round + 1}{level}: the optimiser says that it spent {each.kl:.3f} nats a node, and "
+                f"round {number + 1}{level}: the optimiser says that it spent {each.kl:.3f} nats a node, and "
                 f"its policy lies {truth.nats:.3f} from its anchor ({truth.how}): the ledger counts what was measured"
             )

@@ -44,6 +44,12 @@ def _level(level: object) -> object:
     raise PydanticCustomError("level", SHOULD + 'a number from 0 up or "root"')
 
 
+def _rounds(data: object) -> object:
+    if data in ("round", "all") or (isinstance(data, int) and not isinstance(data, bool) and data >= 1):
+        return data
+    raise PydanticCustomError("rounds", SHOULD + '"round", "all" or a number of rounds from 1 up')
+
+
 def _questions(count: object) -> object:
     counts = count.values() if isinstance(count, dict) else [count]
     if all(isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in counts):
@@ -76,6 +82,9 @@ PerNode = Annotated[
 PerSource = Annotated[dict[str, Count], BeforeValidator(_by_kind)]
 Level = Annotated[int | Literal["root"], BeforeValidator(_level)]
 """A number from 0 (leaves) up, or "root": that of all roots, whatever their height."""
+
+Rounds = Annotated[int | Literal["round", "all"], BeforeValidator(_rounds)]
+"""This round, all rounds so far, or the last so many, this one with them."""
 
 
 @dataclass(frozen=True)
@@ -188,13 +197,15 @@ class ImprovePart(Part):
     """The optimiser that improves policies after a round, within `kl_budget` nats a node of the anchor.
 
     `score` says against what: an output's score by its level's model, or composed with what was read below it.
-    With `budget_of` "tree", which needs `per_level`, `kl_budget` is in nats a tree.
+    With `budget_of` "tree", which needs `per_level`, `kl_budget` is in nats a tree. `data` says whose outputs it may
+    learn from: this "round"'s, those of "all" rounds so far, or of the last so many, this one with them.
     """
 
     kl_budget: Annotated[StrictFloat, Field(gt=0)] = 1.0
     per_level: StrictBool = False
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
+    data: Rounds = "round"
     score: Literal["level", "composed"] = "level"
     budget_of: Literal["node", "tree"] = "node"
 

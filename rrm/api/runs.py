@@ -242,7 +242,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
                 'improve.budget_of = "tree" gives each level a budget of its own, and so a policy: set '
                 "improve.per_level = true"
             )
-        how = (part.per_level, part.start, part.anchor, part.score, part.budget_of)
+        how = (part.per_level, part.start, part.anchor, part.data, part.score, part.budget_of)
         improving = Improving(parts.optimiser.name, part.kl_budget, *how)
     splitting = None
     if run.splits is not None and not earlier.models:

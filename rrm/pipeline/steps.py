@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import fsum
@@ -69,14 +69,26 @@ class Selecting:
     reuse: Thresholdout | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class RoundOutcome:
+    """What stood at a round's end: the trees, the state of their nodes, and the policies that had proposed."""
+
+    number: int
+    forest: Forest
+    state: State
+    policies: Mapping[int | None, Improvement]
+
+
 @dataclass(frozen=True)
 class Improving:
     """How policies are improved after a round, within `kl_budget` nats a node of the anchor.
 
     With `per_level` each level has a policy of its own, else one serves all. `start` and `anchor` say whether a
-    round starts from, and is anchored to, the run's first policy or that of the round before. `score` says what an
-    output is worth: what its level's model says of it, or what is composed of that and of what was read below. With
-    `budget_of` "tree" `kl_budget` is in nats a tree, and shared among levels by what they are expected to gain.
+    round starts from, and is anchored to, the run's first policy or that of the round before. `data` says whose
+    outputs it learns from: those that stand at the round's end, those of all rounds so far, or of the last so many.
+    `score` says what an output is worth: what its level's model says of it, or what is composed of that and of what was
+    read below. With `budget_of` "tree" `kl_budget` is in nats a tree, and shared among levels by what they are expected
+    to gain.
     """
 
     optimiser: str
@@ -84,8 +96,15 @@ class Improving:
     per_level: bool = False
     start: Literal["last", "first"] = "last"
     anchor: Literal["first", "last"] = "first"
+    data: Literal["round", "all"] | int = "round"
     score: Literal["level", "composed"] = "level"
     budget_of: Literal["node", "tree"] = "node"
+
+    def learned_rounds(self, rounds: Sequence[RoundOutcome]) -> Sequence[RoundOutcome]:
+        """Return those of the rounds so far, oldest first, whose outputs are learned from after the last of them."""
+        if self.data == "all":
+            return rounds
+        return rounds[-1:] if self.data == "round" else rounds[-self.data :]
 
 
 @dataclass(frozen=True)
@@ -188,16 +207,6 @@ class Level:
     place: Place
     rated: tuple[Rated, ...]
     model: Fitted
-
-
-@dataclass(frozen=True, eq=False)
-class RoundOutcome:
-    """What stood at a round's end: the trees, the state of their nodes, and the policies that had proposed."""
-
-    number: int
-    forest: Forest
-    state: State
-    policies: Mapping[int | None, Improvement]
 
 
 _NEVER_IMPROVED = (
@@ -766,22 +775,35 @@ def _read_back(run: Run, trees: Mapping[str, Sequence[Tree]], claims: Fitted | N
 # ---- improve ----
 
 
-def learned_from(improving: Improving, visit: Round, forest: Forest, state: State) -> dict[int | None, list[Seen]]:
-    """Return the training nodes that a round's policies are improved on, by their level (None: one policy for all).
+def learned_from(improving: Improving, visit: Round, rounds: Sequence[RoundOutcome]) -> dict[int | None, list[Seen]]:
+    """Return the training nodes that policies are improved on after a round, by their level (None: one for all).
 
-    Those of sources held apart are left out; of policies for one level, only the visited levels are improved.
+    `rounds` are those so far, the last one `visit`'s. Those of sources held apart are left out; of policies for one
+    level, only the visited levels are improved. What was shown the same view in several rounds is one node, with the
+    latest round's outputs first.
     """
-    visited = visit.levels_of(forest) if improving.per_level else range(forest.height + 1)
-    seen: dict[int | None, list[Seen]] = defaultdict(list)
+    last = rounds[-1].forest
+    visited = visit.levels_of(last) if improving.per_level else range(last.height + 1)
+    seen: dict[int | None, dict[tuple[str, str], Seen]] = defaultdict(dict)
+    for outcome in improving.learned_rounds(rounds):
+        for level, shown in _judged(outcome, last.apart):
+            if level in visited:
+                here = seen[level if improving.per_level else None]
+                key = (shown.prompt_context.node, shown.prompt_context.view.id)
+                before = here.pop(key).outputs if key in here else ()
+                here[key] = replace(shown, outputs=tuple(dict.fromkeys((*shown.outputs, *before))))
+    return {level: list(here.values()) for level, here in seen.items()}
+
+
+def _judged(outcome: RoundOutcome, apart: Collection[str]) -> Iterator[tuple[int, Seen]]:
+    """Yield the training nodes that stood judged at a round's end with their levels, but of sources held apart."""
+    forest, state = outcome.forest, outcome.state
     for tree in forest.trees:
-        if not forest.is_target(tree) and tree.source not in forest.apart:
+        if not forest.is_target(tree) and tree.source not in apart:
             for node in tree.graph:
-                at = forest.level_of(tree, node)
-                if node in state.predictions and at in visited:
-                    seen[at if improving.per_level else None].append(
-                        Seen(tree.source, state.prompt_contexts[node], state.outputs[node])
-                    )
-    return seen
+                if node in state.predictions:
+                    shown = Seen(tree.source, state.prompt_contexts[node], state.outputs[node])
+                    yield forest.level_of(tree, node), shown
 
 
 def improve(run: Run) -> Step[Run]:
@@ -793,7 +815,7 @@ def improve(run: Run) -> Step[Run]:
     plan = run.plan
     assert plan.improve is not None
     place = Place(run.number, "answer", max(0, run.forest.height))
-    seen = learned_from(plan.improve, run.visit, run.forest, run.state)
+    seen = learned_from(plan.improve, run.visit, run.rounds)
     models = tuple(model for (role, _), model in sorted(run.models.items()) if role == Train.name)
     composed = composed_by(run, "improving by composed scores") if plan.improve.score == "composed" and seen else None
     tree = tree_budget(run) if plan.improve.budget_of == "tree" and seen else None

@@ -14,9 +14,10 @@ from rrm.compose.composers import Mean
 from rrm.core.errors import InputError
 from rrm.core.graph import Node
 from rrm.core.place import Place
-from rrm.core.protocols import ScoredPart, Start, Workspace
-from rrm.core.roles import R, Ratings
+from rrm.core.protocols import Improved, Policy, ScoredPart, Seen, Start, Workspace
+from rrm.core.roles import R, Ratings, Scorer, Train
 from rrm.core.values import OVERALL, Composed, Group, Improvement, Output, Prediction
+from rrm.policy.best_of_n import BestOfN
 from rrm.store.record import open_store
 from tests.scenarios import SMALL
 from tests.toys import TOYS, LengthModel, Lengths
@@ -78,6 +79,38 @@ def test_a_run_over_its_record_changes_nothing_and_the_policy_is_found_again(tmp
         assert {each.id for each in record.load(Output)} == outputs and record.load(Improvement) == made
     with rrm.load(tmp_path / "run") as run:
         assert run.policy("2/answer/0").name == made[-1].policy
+
+
+SEEN: dict[int, list[Seen]] = {}
+
+
+class Noting(BestOfN):
+    """Best of n that notes what each round's policy may learn from."""
+
+    def improve(
+        self,
+        sampler: Policy,
+        anchor: Policy,
+        seen: Sequence[Seen],
+        score: Scorer[Train],
+        kl_budget: float,
+        seed: int,
+        workspace: Workspace,
+    ) -> Improved:
+        said = score.score([each.group for each in seen])
+        assert all(np.isfinite(each.acceptance[OVERALL]).all() for each in said)
+        SEEN[len(SEEN)] = list(seen)
+        return super().improve(sampler, anchor, seen, score, kl_budget, seed, workspace)
+
+
+def test_outputs_of_earlier_rounds_are_scored_by_this_rounds_models_and_learned_from(tmp_path: Path) -> None:
+    SEEN.clear()
+    noting = {"plugin": f"{__name__}:Noting", "score": "composed", "data": "all"}
+    rrm.run(out=tmp_path / "run", quiet=True, **toys("composed", rounds=3) | {"improve": noting})
+    policies = [{output.policy for seen in found for output in seen.outputs} for found in SEEN.values()]
+    assert [len(each) for each in policies] == [1, 2] and policies[0] < policies[1]
+    shown = [{(each.prompt_context.node, each.prompt_context.view.id) for each in found} for found in SEEN.values()]
+    assert shown[0] < shown[1] and len(shown[1]) == len(SEEN[1])
 
 
 def test_what_is_scored_is_what_the_run_composes(tmp_path: Path) -> None:

@@ -162,6 +162,13 @@ def test_settings_survive_json() -> None:
         ({"reward": {"stale_weight": 0}}, "reward.stale_weight must be greater than 0, got 0"),
         ({"improve": {"plugin": "k:L", "kl_budget": 0}}, "improve.kl_budget must be greater than 0, got 0"),
         ({"improve": {"plugin": "k:L", "anchor": "second"}}, "improve.anchor must be 'first' or 'last', got 'second'"),
+        *(
+            (
+                {"improve": {"plugin": "k:L", "data": data}},
+                f'improve.data must be "round", "all" or a number of rounds from 1 up, got {data!r}',
+            )
+            for data in ("last", 0, -2, 1.5, True)
+        ),
         ({"improve": {}}, "improve.plugin is missing"),
         ({"select": {"plugin": "i:J", "share": 1}}, "select.share must be less than 1, got 1"),
         ({"growth": {"max_nodes": 0}}, "growth.max_nodes must be greater than or equal to 1, got 0"),

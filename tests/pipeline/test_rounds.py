@@ -561,6 +561,41 @@ def test_a_policy_starts_from_and_is_anchored_to_the_first_one_or_the_last(
     assert [(each.policy, each.anchor) for each in outcome.run.improvements] == made
 
 
+@pytest.mark.parametrize(
+    ("data", "learned"),
+    [
+        ("round", ["one", "ONE"]),
+        (1, ["one", "ONE"]),
+        (2, ["one", "ONE one", "ONE+ ONE"]),
+        ("all", ["one", "ONE one", "ONE+ ONE one"]),
+    ],
+)
+def test_a_policy_learns_from_the_outputs_of_this_round_of_the_last_so_many_or_of_all(
+    data: Any, learned: list[str]
+) -> None:
+    class Marking(World):
+        """Every improved policy after the first says so behind its word."""
+
+        def propose(self, action: AnyAction) -> Sequence[Any]:
+            made = super().propose(action)
+            later = action.job.policy is not None and action.job.policy.policy.count("+") > 1
+            return [replace(each, text=each.text.replace(" ", "+ ") + "+") for each in made] if later else made
+
+    rounds = THREE if len(learned) == 2 else (Round(),) * 4
+    world = Marking()
+    go(recursion(replace(IMPROVING, rounds=rounds, improve=Improving("optimiser", data=data))), world)
+    jobs = [action.job for action in world.actions("improve")]
+    firsts = []
+    for job in jobs:
+        [leaf] = [each for each in job.seen if each.prompt_context.view.text == "one."]
+        firsts.append(" ".join(each.text for each in leaf.outputs if " " not in each.text))
+        assert len({(each.prompt_context.node, each.prompt_context.view.id) for each in job.seen}) == len(job.seen)
+    assert firsts == learned
+    roots = [sum(each.prompt_context.place.level == 2 for each in job.seen) for job in jobs]
+    # one of the source, and one of the other; their views change with what is written below
+    assert roots == [2 * len(each.split()) for each in learned]
+
+
 def test_a_policy_that_is_not_preferred_gives_way_to_the_one_before() -> None:
     world = World(prefers_new=False)
     outcome = go(recursion(replace(WITH_JUDGE, rounds=THREE)), world)
