@@ -101,7 +101,7 @@ def _total(scores: Tensor, cut: Ends) -> Tensor:
 
 
 def speed(novels: Path, quick: bool) -> list[Row]:
-    """Time 10,000 sentences with parts of up to 400, and a novel, per 200,000 words."""
+    """Time 10,000 sentences with parts of up to 400, and the longest novel (`quick`: the shortest), per 200,000 words."""
     scores = torch.randn(1, 10_000, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     scores -= 6.0  # parts cost, so that there are as few as in a text
     learned = scores.clone().requires_grad_()
@@ -117,11 +117,11 @@ def speed(novels: Path, quick: bool) -> list[Row]:
             "speed", "one exact sample, s", _least(lambda: Cuts(scores).sample(1, np.random.default_rng(0))), "<= 0.4"
         ),
     ]
-    path = novels / ("ENG18652_Carroll.jsonl.gz" if quick else "ENG18911_Gissing.jsonl.gz")
-    if not path.exists():
-        print(f"skipped: there is no {path}")
+    paths = _by_size(novels)
+    if not paths:
+        print(f"skipped: there is no novel in {novels}")
         return rows
-    return rows + _novel(path)
+    return rows + _novel(paths[0 if quick else -1])
 
 
 def _novel(path: Path) -> list[Row]:
@@ -255,9 +255,8 @@ def found_chapters(folder: Path, quick: bool, asked: int) -> Iterator[Row]:
 
     A language model finds those of the `asked` shortest novels, and is compared with the segmenter on these alone.
     """
-    paths = sorted(path for path in folder.glob("*.jsonl.gz") if not path.name.startswith("index"))
-    by_size = sorted(paths, key=lambda path: path.stat().st_size)
-    paths = sorted(by_size[:10]) if quick else paths
+    by_size = _by_size(folder)
+    paths = sorted(by_size[:10] if quick else by_size)
     if len(paths) < 4:
         print(f"skipped: {folder} has {len(paths)} novels, and chapters need four")
         return
@@ -273,6 +272,12 @@ def found_chapters(folder: Path, quick: bool, asked: int) -> Iterator[Row]:
         theirs = [novels[at].scores(cut(novels[at])) for at in few]
         yield from _chapter_rows(_SMOLLM, theirs)
         yield from _chapter_gains(_SMOLLM, [ours[at] for at in few], theirs)
+
+
+def _by_size(folder: Path) -> list[Path]:
+    """Return the novels of a folder, the shortest first."""
+    paths = (path for path in folder.glob("*.jsonl.gz") if not path.name.startswith("index"))
+    return sorted(paths, key=lambda path: path.stat().st_size)
 
 
 _SMOLLM = "language model (SmolLM2)"

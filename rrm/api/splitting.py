@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -48,18 +48,19 @@ def decompose(
     shape: str = "text",
     *,
     assistant: str = SCRIPTED,
+    assistant_changes: Sequence[str] = (),
     answers: str = EXTRACTIVE,
 ) -> Drawn:
     """Return a source's tree as text, JSON or SVG, the notes on the source, and the proposals that were refused.
 
     A decomposer or policy that takes an `assistant` is given the one that `assistant` names, a chat model or an
-    assistant. What a growing decomposer waits for is answered by the policy `answers`, one output a node.
+    assistant; `assistant_changes` are arguments of it, as `changes` are of the decomposer. What a growing decomposer waits for is answered by the policy `answers`, one output a node.
     """
     from rrm.report.tree import tree_svg, tree_text
 
     source: Source = make("tasks.books:read_book", {"path": path}, {}, "source")
-    offered = {"assistant": _assistant(assistant)}
-    arguments = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])["arguments"]
+    offered = {"assistant": _assistant(assistant, _arguments(assistant_changes))}
+    arguments = _arguments(changes)
     decomposer = named(make(plugin, arguments, offered, "decomposer"), plugin, arguments)
     policy = named(make(answers, {}, offered, "answers"), answers, {})
     try:
@@ -74,15 +75,21 @@ def decompose(
     return Drawn(tree_svg(graph) if shape == "svg" else tree_text(graph, source), source.notes, refused)
 
 
-def _assistant(path: str) -> Assistant:
+def _arguments(changes: Sequence[str]) -> dict[str, Any]:
+    """Return arguments that were given as key=value."""
+    arguments: dict[str, Any] = with_changes({"arguments": {}}, [f"arguments.{change}" for change in changes])
+    return dict(arguments["arguments"])
+
+
+def _assistant(path: str, arguments: Mapping[str, Any]) -> Assistant:
     """Return the assistant of an import string, or LangChain's chat model of one as an assistant, with a cache."""
     from rrm.assistants.langchain import LangChainAssistant, make_chat_model
     from rrm.assistants.stack import stacked
 
     kind = load(path)
     if isinstance(kind, type) and hasattr(kind, "ask"):
-        return stacked(make(path, {}, {}, "assistant"))
-    return stacked(LangChainAssistant(make_chat_model(kind, path, {})))
+        return stacked(make(path, arguments, {}, "assistant"))
+    return stacked(LangChainAssistant(make_chat_model(kind, path, arguments)))
 
 
 def _split(decomposer: object, plugin: str, source: Source, seed: int, policy: object) -> TaskGraph:

@@ -252,6 +252,9 @@ def decompose(
     assistant: Annotated[
         str, typer.Option(help="Who is asked: a chat model or an assistant, as package.module:Name.")
     ] = "rrm.assistants.scripted_model:ScriptedChatModel",
+    assistant_changes: Annotated[
+        list[str] | None, typer.Option("--assistant-set", help="An argument of the assistant: key=value.")
+    ] = None,
     answers: Annotated[
         str, typer.Option(help="The policy that answers what a growing decomposer waits for, as package.module:Name.")
     ] = "rrm.policy.extractive:Extractive",
@@ -272,6 +275,7 @@ def decompose(
         seed,
         "json" if as_json else shape.value,
         assistant=assistant,
+        assistant_changes=tuple(assistant_changes or ()),
         answers=answers,
     )
     if strict:

@@ -149,6 +149,24 @@ def test_a_bad_plan_is_refused_with_its_reason_and_the_task_stands_as_it_is(
     assert drawn.text.startswith("level 0") and drawn.text.count("\n") == 1
 
 
+class Given(Says):
+    """The same with words that it is given as an argument."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+
+def test_an_assistant_is_given_its_arguments(scenes: Path) -> None:
+    changes = ("max_depth=1", 'task="Tell it all."')
+    planner, given = "decomposers.plans:LanguageModelPlanner", f"{__name__}:Given"
+    drawn = decompose(scenes, planner, changes, assistant=given, assistant_changes=("said=no plan",))
+    assert len(drawn.refusals) == 3 and "'no plan'" in drawn.refusals[0]
+    with pytest.raises(ConfigError, match="it takes said"):
+        decompose(scenes, planner, changes, assistant=given, assistant_changes=("words=no plan",))
+    with pytest.raises(PluginError, match="takes no argument 'words'"):
+        decompose(scenes, planner, changes, assistant_changes=("words=no plan",))
+
+
 SPLIT_AT_ONCE = (
     "decomposers.chunks:Chunks",
     "decomposers.segmenter:Segmenter",
