@@ -261,7 +261,12 @@ class Parts:
         """The learner, as one that says what is believed; raise PluginError where it does not."""
         if isinstance(self._own_learner, BelievingLearner):
             return self._own_learner
-        raise _unfit(self._own_learner, (BelievingLearner,), "reward")
+        learner = type(self._own_learner)
+        raise PluginError(
+            f"[rater.sampler] a sampler chooses by what is believed of rewards, which {learner.__module__}:"
+            f"{learner.__qualname__} does not say (it has no believe): take rrm.reward.frozen:Frozen as [reward] plugin,"
+            " or leave the sampler out, and questions are drawn evenly"
+        )
 
     @cached_property
     def learner(self) -> RewardLearner:

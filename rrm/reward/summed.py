@@ -44,6 +44,9 @@ In simulations with 10 to 300 comparisons, and true weights of two calibrated pa
 and 2 were higher, or as high.
 """
 
+MOST_MEMBERS = 240
+"""Of a sum; so all pairs of members of the usual parts are in it, and several large parts make none of thousands."""
+
 
 class Terms(NamedTuple):
     """How much each part counts, and what is added to their sum for the logit of acceptance."""
@@ -58,7 +61,8 @@ class SummedModel:
 
     `terms` by fold: those of a source's fold were fitted without it; None is for new sources. Sources are in one fold
     that all parts have in one fold each. What parts say of their own dispersion is left out. Members of the parts are
-    taken in turn, each part's as often as the other members of it.
+    taken in turn, each part's as often as the other members of it, or one time fewer where that made more than
+    `MOST_MEMBERS` sums.
     """
 
     parts: tuple[RewardModel, ...] = field(repr=False)
@@ -119,7 +123,7 @@ class Summed:
 
     def __post_init__(self) -> None:
         for learner in self.learners:
-            check_learner(learner, "Summed")
+            check_learner(learner, "Blend")  # as users call a sum
         names = [learner.name for learner in self.learners]
         if len(names) < 2:
             raise ConfigError(f"a sum of models is one of two learners or more, got {len(names)}")
@@ -212,10 +216,11 @@ def _held_fold(model: SummedModel, source: str) -> int:
 
 
 def _added(weights: Sequence[float], values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the weighted sum of arrays [members, k], whose members are repeated until all have as many."""
-    count = lcm(*(len(each) for each in values))
-    repeated = [np.tile(each, (count // len(each), 1)) for each in values]
-    return np.asarray(sum(weight * each for weight, each in zip(weights, repeated, strict=True)))
+    """Return the weighted sum of arrays [members, k], whose members are taken in turn until all have as many."""
+    sizes = [len(each) for each in values]
+    turns = np.arange(min(lcm(*sizes), max(MOST_MEMBERS, *sizes)))
+    taken = [each[turns % size] for each, size in zip(values, sizes, strict=True)]
+    return np.asarray(sum(weight * each for weight, each in zip(weights, taken, strict=True)))
 
 
 def _paired(one: int, other: int) -> int:

@@ -307,6 +307,22 @@ def test_members_of_parts_are_taken_in_turn_until_all_were_taken_equally_often(w
     np.testing.assert_allclose(said.mean(0), weights[0] * one.mean(0) + weights[1] * other.mean(0))
 
 
+def test_parts_of_many_members_make_no_thousands_of_sums(workspace: Workspace) -> None:
+    rows = rate(sources=11, labels=4)
+    learners = tuple(CrossFitted(SharedWords(factor), folds) for factor, folds in ((1.0, 5), (2.0, 7), (3.0, 11)))
+    model = fitted(Summed(learners), rows, workspace)
+    assert isinstance(model, SummedModel)
+    group = replace(rows[0].request.group, source="new")
+    said, *parts = (each.predict([group])[0].rewards[OVERALL] for each in (model, *model.parts))
+    assert [len(each) for each in parts] == [5, 7, 11]
+    assert said.shape == (240, 2)  # of 385 that differ
+    weights = model.terms[None].weights
+    taken = [weight * each[239 % len(each)] for weight, each in zip(weights, parts, strict=True)]
+    np.testing.assert_allclose(said[239], sum(taken))
+    mean = sum(weight * each.mean(0) for weight, each in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(said.mean(0), mean, atol=0.05 * float(said.std()))
+
+
 def test_frozen_heads_are_a_part_whose_own_spread_is_left_out(workspace: Workspace) -> None:
     rows = rate(sources=4, comparisons=4, labels=4)
     model = fitted(Summed((Frozen(members=4), CrossFitted(SharedWords()))), rows, workspace)
@@ -388,7 +404,7 @@ def test_it_is_named_in_a_run_file_by_settings_of_the_fine_tuned_part_or_by_lear
         ([], {}, "two learners or more, got 0"),
         ([SharedWords()], {}, "two learners or more, got 1"),
         ([SharedWords(), SharedWords()], {}, r"learners that differ, but shared-words\(1, 0\) stands there twice"),
-        ([SharedWords(), 3], {}, "wraps a reward learner .* got int"),
+        ([SharedWords(), 3], {}, "^Blend wraps a reward learner .* got int"),
         ([SharedWords(), SharedWords(2.0)], {"epochs": 2}, "epochs is a setting of the learners that Blend makes"),
         (SharedWords(), {}, "learners is a list of two learners or more, got one SharedWords"),
         (None, {"backbone": "tiny", "epoch": 2}, "there is no 'epoch'"),
