@@ -1,8 +1,9 @@
 """What fine-tuned reward models cost within a run, beside the same work alone: scoring, fitting, cross-fitting.
 
 The backbone is a decoder of random weights, so figures are of speed and of tokens only. Ways take turns; a ratio is the
-median of the rounds' own ratios. Tokens are counted in the model: what its embedding was given, so a source that all
-outputs of a view share counts once.
+median of the rounds' own ratios, of tokens a processor second: those are a way's own, and what else the machine does is
+not in them. Tokens are counted in the model: what its embedding was given, so a source that all outputs of a view share
+counts once.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import numpy as np
@@ -30,7 +31,7 @@ from rrm.backbone.layout import pack, packed_tokens
 from rrm.backbone.load import precision_name, quiet, resolve
 from rrm.backbone.offline import tiny_path
 from rrm.core.place import Place
-from rrm.core.protocols import Workspace
+from rrm.core.protocols import Start, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.values import Comparison, Feedback, Fitted, Group, Passage, Rated, Request, Shown, View
 from rrm.engines.local import InThread
@@ -42,6 +43,8 @@ from rrm.reward.joint_model import ROW_TOKENS
 from rrm.reward.train import train
 from rrm.reward.tuned import Tuned
 from rrm.store import open_store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -152,29 +155,40 @@ def counted() -> Iterator[Counts]:
         handle.remove()
 
 
+class Seconds(NamedTuple):
+    """What passed, and what processors worked, in all threads of this process."""
+
+    passed: float
+    worked: float
+
+    @classmethod
+    def now(cls) -> "Seconds":
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self) -> "Seconds":
+        now = Seconds.now()
+        return Seconds(now.passed - self.passed, now.worked - self.worked)
+
+
 class Took(NamedTuple):
     """Seconds, and the tokens forwarded in them."""
 
-    seconds: float
+    seconds: Seconds
     trained: int
     scored: int
 
     @property
     def speed(self) -> float:
-        """Tokens a second; one that is trained counts three times, for its way back."""
-        return (3 * self.trained + self.scored) / self.seconds
+        """Tokens a processor second; one that is trained counts three times, for its way back."""
+        return (3 * self.trained + self.scored) / self.seconds.worked
 
 
-def timed(work: Callable[[], float]) -> Took:
-    """Return what some work took that says its seconds."""
+def measured(work: Callable[[], T]) -> tuple[Took, T]:
+    """Return what some work took, and what it made."""
     with counted() as counts:
-        return Took(work(), counts.trained, counts.scored)
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+        began = Seconds.now()
+        made = work()
+        return Took(began.since(), counts.trained, counts.scored), made
 
 
 # ---- the loop ----
@@ -188,8 +202,8 @@ def worker_of(plugin: str, settings: dict[str, Any], folder: Path) -> RunWorker:
     return RunWorker(Parts(replace(run, reward=reward)), folder)
 
 
-def through_the_loop(worker: RunWorker, step: str, jobs: Sequence[Any]) -> tuple[float, list[Any]]:
-    """Carry out jobs as a run does: batches by the engine, results in a record; return seconds and values.
+def through_the_loop(worker: RunWorker, step: str, jobs: Sequence[Any]) -> tuple[Took, list[Any]]:
+    """Carry out jobs as a run does: batches by the engine, results in a record; return what it took, and values.
 
     A run opens its record once, so that is not counted.
     """
@@ -204,13 +218,12 @@ def through_the_loop(worker: RunWorker, step: str, jobs: Sequence[Any]) -> tuple
 
     folder = Path(tempfile.mkdtemp(dir=worker.folder))
     with open_store(folder) as store:
-        began = time.perf_counter()
-        made: list[Any] = anyio.run(drive, process(), Executors({step: InThread(worker)}), store)
-        return time.perf_counter() - began, made
+        engine = Executors({step: InThread(worker)})
+        return measured(lambda: anyio.run(drive, process(), engine, store))
 
 
 def fit_job(rows: Sequence[Rated]) -> FitJob:
-    return FitJob(Place(), False, Train, tuple(rows), None, 0)
+    return FitJob(Place(), False, Train, tuple(rows), seed=0)
 
 
 def score_jobs(groups: Sequence[Group], fitted: Fitted) -> list[ScoreJob]:
@@ -238,29 +251,31 @@ def plain_forward(model: AdaptedModel, groups: Sequence[Group]) -> None:
 # ---- what is compared ----
 
 
-def interleaved(ways: dict[str, Callable[[], float]], times: int) -> dict[str, list[Took]]:
+def interleaved(ways: dict[str, Callable[[], Took]], times: int) -> dict[str, list[Took]]:
     """Time every way so many times, in turns."""
     taken: dict[str, list[Took]] = {way: [] for way in ways}
     for turn in range(times):
         for way in ways if turn % 2 == 0 else reversed(ways):
-            taken[way].append(timed(ways[way]))
+            taken[way].append(ways[way]())
     return taken
 
 
 def table(taken: dict[str, list[Took]], base: str) -> None:
     """Print each way's seconds and speed, and its speed in those of the base."""
-    print("| way | seconds, median (least to most) | tokens trained | scored | thousand tokens a second | ratio |")
-    print("|---|---|---|---|---|---|")
+    columns = "processor seconds, median (least to most) | seconds | tokens trained | scored"
+    print(f"| way | {columns} | thousand tokens a processor second | ratio |")
+    print("|---|---|---|---|---|---|---|")
     for way, rows in taken.items():
-        seconds = [each.seconds for each in rows]
-        spread = f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+        worked = [each.seconds.worked for each in rows]
+        spread = f"{median(worked):.2f} ({min(worked):.2f} to {max(worked):.2f})"
+        passed = f"{median(each.seconds.passed for each in rows):.2f}"
         ratio = median(mine.speed / theirs.speed for mine, theirs in zip(rows, taken[base], strict=True))
         speed = median(each.speed for each in rows) / 1000
-        cells = [way, spread, f"{rows[0].trained:,}", f"{rows[0].scored:,}", f"{speed:.2f}", f"{ratio:.2f}"]
+        cells = [way, spread, passed, f"{rows[0].trained:,}", f"{rows[0].scored:,}", f"{speed:.2f}", f"{ratio:.2f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def scoring(plan: Plan, folder: Path, settings: dict[str, Any]) -> None:
+def scoring(plan: Plan, folder: Path, settings: dict[str, Any]) -> dict[str, list[Took]]:
     texts = Texts(settings["backbone"], 1)
     worker = worker_of("rrm.reward.tuned:Tuned", settings, folder / "scoring")
     _, (fitted,) = through_the_loop(worker, "fit", [fit_job(judged(texts.groups(plan, 4, "few")))])
@@ -271,46 +286,50 @@ def scoring(plan: Plan, folder: Path, settings: dict[str, Any]) -> None:
     print(f"\n### Scoring a level: {level}\n")
     jobs = score_jobs(groups, fitted)
 
-    def within() -> float:
+    def within() -> Took:
         opened = worker_of("rrm.reward.tuned:Tuned", settings, folder / "scoring")
         opened.models.load(fitted)  # another copy, which remembers nothing
         return through_the_loop(opened, "score", jobs)[0]
 
-    ways: dict[str, Callable[[], float]] = {
-        "plain batched forward": lambda: seconds_of(lambda: plain_forward(model, groups)),
+    ways: dict[str, Callable[[], Took]] = {
+        "plain batched forward": lambda: measured(lambda: plain_forward(model, groups))[0],
         "through the loop": within,
     }
-    table(interleaved(ways, plan.times), "plain batched forward")
+    taken = interleaved(ways, plan.times)
+    table(taken, "plain batched forward")
+    return taken
 
 
-def fitting(plan: Plan, folder: Path, settings: dict[str, Any]) -> None:
+def fitting(plan: Plan, folder: Path, settings: dict[str, Any]) -> dict[str, list[Took]]:
     rows = judged(Texts(settings["backbone"], 2).groups(plan, plan.fitted, "fitted"))
     work = folder / "fitting"
     learner = Tuned(**settings)
 
-    def alone() -> float:
+    def alone() -> Took:
         shutil.rmtree(work / "alone", ignore_errors=True)
-        return seconds_of(
-            lambda: train(rows, settings["backbone"], work / "alone", learner.config, 0, learner.reading, device="cpu")
-        )
+        name = settings["backbone"]
+        return measured(lambda: train(rows, name, work / "alone", learner.config, 0, learner.reading, device="cpu"))[0]
 
-    def within(plugin: str, name: str) -> Callable[[], float]:
-        def fit() -> float:
+    def within(plugin: str, name: str) -> Callable[[], Took]:
+        def fit() -> Took:
             shutil.rmtree(work / name, ignore_errors=True)
             return through_the_loop(worker_of(plugin, settings, work / name), "fit", [fit_job(rows)])[0]
 
         return fit
 
     print(f"\n### Fitting a level: {len(rows)} comparisons on {plan.fitted} sources, {plan.epochs} epochs\n")
-    ways: dict[str, Callable[[], float]] = {
+    ways: dict[str, Callable[[], Took]] = {
         "rrm.reward.train alone": alone,
         "through the loop, one model": within("rrm.reward.tuned:Tuned", "tuned"),
         "through the loop, cross-fitted": within("rrm.reward.joint:Joint", "joint"),
     }
-    table(interleaved(ways, plan.times), "rrm.reward.train alone")
+    taken = interleaved(ways, plan.times)
+    table(taken, "rrm.reward.train alone")
+    return taken
 
 
-def cross_fitting(plan: Plan, folder: Path, settings: dict[str, Any]) -> None:
+def cross_fitting(plan: Plan, folder: Path, settings: dict[str, Any]) -> dict[str, float]:
+    """Print and return how many tokens cross-fitting takes, in those of one model."""
     from rrm.reward.joint import Joint
 
     texts = Texts(settings["backbone"], 3)
@@ -318,27 +337,29 @@ def cross_fitting(plan: Plan, folder: Path, settings: dict[str, Any]) -> None:
     ratings = Ratings(Train, tuple(judged(seen)))
     one, several = Tuned(**settings), Joint(**settings)
     with counted() as alone:
-        single = one.fit(ratings, None, Place(), 0, Workspace(folder / "one"))
+        single = one.fit(ratings, Start(), Place(), 0, Workspace(folder / "one"))
     with counted() as crossed:
-        model = several.fit(ratings, None, Place(), 0, Workspace(folder / "several"))
+        model = several.fit(ratings, Start(), Place(), 0, Workspace(folder / "several"))
     for name, made in (("one", single), ("several", model)):
         made.save(folder / f"saved-{name}")
     single, model = one.load(folder / "saved-one"), several.load(folder / "saved-several")  # which remember nothing
     print("\n### Cross-fitting with two folds: tokens, in those of one model\n")
-    print(
-        f"training: {crossed.trained:,} of {alone.trained:,}, {crossed.trained / alone.trained:.2f} (aim: 1.1 at most)"
-    )
+    ratios = {"training": crossed.trained / alone.trained}
+    print(f"training: {crossed.trained:,} of {alone.trained:,}, {ratios['training']:.2f} (aim: 1.1 at most)")
     print(f"held-out predictions while fitting: {crossed.scored:,}")
     for name, groups, aim in (("training sources", seen, 1.1), ("targets", new, 2.2)):
         with counted() as base:
             single.predict(groups)
         with counted() as found:
             model.predict(groups)
-        ratio = found.scored / base.scored
-        print(f"scoring {name}: {found.scored:,} of {base.scored:,}, {ratio:.2f} (aim: {aim} at most)")
+        ratios[name] = found.scored / base.scored
+        print(f"scoring {name}: {found.scored:,} of {base.scored:,}, {ratios[name]:.2f} (aim: {aim} at most)")
+    return ratios
 
 
-PARTS = {"scoring": scoring, "fitting": fitting, "cross-fitting": cross_fitting}
+PARTS: dict[str, Callable[[Plan, Path, dict[str, Any]], object]] = {
+    "scoring": scoring, "fitting": fitting, "cross-fitting": cross_fitting,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -264,8 +264,8 @@ class Parts:
         learner = type(self._own_learner)
         raise PluginError(
             f"[rater.sampler] a sampler chooses by what is believed of rewards, which {learner.__module__}:"
-            f"{learner.__qualname__} does not say (it has no believe): take rrm.reward.frozen:Frozen as [reward] plugin,"
-            " or leave the sampler out, and questions are drawn evenly"
+            f"{learner.__qualname__} does not say (it has no believe): take rrm.reward.frozen:Frozen as [reward]"
+            " plugin, or leave the sampler out, and questions are drawn evenly"
         )
 
     @cached_property

@@ -115,7 +115,9 @@ def test_other_parts_must_fit_a_sampler(tmp_path: Path) -> None:
     rater = {"plugin": toys()["rater"]["plugin"], "sampler": Value()}
     with pytest.raises(ConfigError, match="chooses from the second round on, and the run has one"):
         rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, reward={"plugin": Believing()}))
-    with pytest.raises(PluginError, match=r"has no believe\): take rrm.reward.frozen:Frozen .* or leave the sampler out"):
+    with pytest.raises(
+        PluginError, match=r"has no believe\): take rrm.reward.frozen:Frozen .* or leave the sampler out"
+    ):
         rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, rounds=2))
 
 
