@@ -7,6 +7,7 @@ Headings are removed, paragraphs stay; every method is told how many chapters th
 import gzip
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ _LARGEST = 3.2  # times the mean chapter; a novel with a larger one teaches noth
 _DRAWS = 20
 _HEADING = "CHAPTER II\n\n"
 _BEGINNING = 32  # tokens of a paragraph, one sentence or two
+_SIDE_BY_SIDE = 32  # beginnings that it reads at once
 _READ, _OVERLAP = 512, 128  # tokens that a language model reads at once, and how many of them it has read before
 _STOPS = {".", "!", "?", '"', "”", "’", "'", "…", ":", ";", ",", ")", "—"}
 
@@ -197,13 +199,32 @@ def _heading_before(writer: Writer, novel: Novel) -> np.ndarray:
     tokens: list[list[int]] = writer.tokenizer(paragraphs, add_special_tokens=False)["input_ids"]
     heading: list[int] = writer.tokenizer(_HEADING, add_special_tokens=False)["input_ids"]
     own, headed = _log_probs(writer, [token for each in tokens for token in each], heading[0])
-    found, start = [], 0
-    for each in tokens:
-        begins = each[:_BEGINNING]
-        alone, _ = _log_probs(writer, [*heading, *begins], heading[0])
-        found.append(headed[start] + alone[len(heading) :].sum() - own[start : start + len(begins)].sum())
-        start += len(each)
-    return np.array(found[1:])
+    after = _after_heading(writer, heading, [each[:_BEGINNING] for each in tokens])
+    starts = np.cumsum([0, *(len(each) for each in tokens[:-1])])
+    lengths = [min(len(each), _BEGINNING) for each in tokens]
+    before = [own[start : start + length].sum() for start, length in zip(starts, lengths, strict=True)]
+    return np.asarray((headed[starts] + after - before)[1:])
+
+
+def _after_heading(writer: Writer, heading: Sequence[int], beginnings: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return log P(beginning | heading) of each, in nats; those of one length are read side by side."""
+    found, by_length = np.zeros(len(beginnings)), defaultdict(list)
+    for at, each in enumerate(beginnings):
+        by_length[len(each)].append(at)
+    for those in by_length.values():
+        for some in (those[first : first + _SIDE_BY_SIDE] for first in range(0, len(those), _SIDE_BY_SIDE)):
+            ids = torch.tensor([[*heading, *beginnings[at]] for at in some], device=writer.model.device)
+            with torch.inference_mode():
+                logits = writer.model(input_ids=ids).logits[:, len(heading) - 1 : -1]
+            found[some] = _chosen(logits, ids[:, len(heading) :]).sum(-1)
+    return found
+
+
+def _chosen(logits: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
+    """Return log P of `ids` [...] under `logits` [..., vocabulary], in nats."""
+    logits = logits.float()
+    found = logits.gather(-1, ids[..., None]).squeeze(-1) - logits.logsumexp(-1)
+    return np.asarray(found.double().cpu().numpy())
 
 
 def _log_probs(writer: Writer, tokens: Sequence[int], other: int) -> tuple[np.ndarray, np.ndarray]:
@@ -213,11 +234,11 @@ def _log_probs(writer: Writer, tokens: Sequence[int], other: int) -> tuple[np.nd
         ids, new = list(tokens[first : first + _READ]), _OVERLAP if first else 1
         if len(ids) <= new:
             break
+        read = torch.tensor(ids, device=writer.model.device)
         with torch.inference_mode():
-            logits = writer.model(input_ids=torch.tensor([ids], device=writer.model.device)).logits[0, new - 1 : -1]
-            log_probs = logits.float().log_softmax(-1).double().cpu().numpy()
+            logits = writer.model(input_ids=read[None]).logits[0, new - 1 : -1]
         inside = slice(first + new, first + len(ids))
-        own[inside], others[inside] = log_probs[np.arange(len(ids) - new), ids[new:]], log_probs[:, other]
+        own[inside], others[inside] = _chosen(logits, read[new:]), _chosen(logits, torch.full_like(read[new:], other))
     return own, others
 
 
@@ -228,21 +249,25 @@ def by_chance(novel: Novel, seed: int) -> Ends:
 
 
 def compare(novels: Sequence[Novel], folds: int, most_steps: int) -> dict[str, list[Scores]]:
-    """Return every method's scores of every novel; each is cut by a segmenter taught on the novels of other folds."""
-    found: dict[str, list[Scores]] = {}
-    for fold in range(folds):
-        weights = taught([each for at, each in enumerate(novels) if at % folds != fold], most_steps)
-        for novel in novels[fold::folds]:
-            methods: dict[str, Cutter] = {
-                "segmenter": by_segmenter(weights),
-                "even spacing": evenly,
-                "TextTiling": by_texttiling,
-            }
-            for name, cutter in methods.items():
-                found.setdefault(name, []).append(novel.scores(cutter(novel)))
-            chance = np.mean([novel.scores(by_chance(novel, seed)) for seed in range(_DRAWS)], axis=0)
-            found.setdefault("chance", []).append(Scores(*map(float, chance)))
-    return found
+    """Return every method's scores of the novels, in their order.
+
+    Each is cut by a segmenter that was taught on the novels of other folds.
+    """
+    learned = [
+        by_segmenter(taught([each for at, each in enumerate(novels) if at % folds != fold], most_steps))
+        for fold in range(folds)
+    ]
+    return {
+        "segmenter": [novel.scores(learned[at % folds](novel)) for at, novel in enumerate(novels)],
+        "even spacing": [novel.scores(evenly(novel)) for novel in novels],
+        "TextTiling": [novel.scores(by_texttiling(novel)) for novel in novels],
+        "chance": [_of_chance(novel) for novel in novels],
+    }
+
+
+def _of_chance(novel: Novel) -> Scores:
+    mean = np.mean([novel.scores(by_chance(novel, seed)) for seed in range(_DRAWS)], axis=0)
+    return Scores(*map(float, mean))
 
 
 def _f1(true: Sequence[int], found: Sequence[int]) -> float:

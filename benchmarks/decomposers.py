@@ -101,7 +101,7 @@ def _total(scores: Tensor, cut: Ends) -> Tensor:
 
 
 def speed(novels: Path, quick: bool) -> list[Row]:
-    """Time 10,000 sentences with parts of up to 400, and the longest novel (`quick`: the shortest), per 200,000 words."""
+    """Time 10,000 sentences with parts of up to 400; and the longest novel, or the shortest, per 200,000 words."""
     scores = torch.randn(1, 10_000, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     scores -= 6.0  # parts cost, so that there are as few as in a text
     learned = scores.clone().requires_grad_()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_boundaries_are_found_within_two_sentences(novel: Novel) -> None:
     assert evenly(novel) == (4, 8, 12, 16)
     assert len(chapters.by_texttiling(novel)) == 4
     assert len(chapters.by_chance(novel, 0)) == 4
+
+
+def test_scores_come_in_the_order_of_the_novels(novel: Novel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a language model's are compared with those of other novels."""
+    others = [replace(novel, chapters=ends) for ends in ((3, 16), (2, 9, 12, 16), (8, 13, 16))]
+    monkeypatch.setattr(chapters, "taught", lambda novels, most_steps: None)
+    monkeypatch.setattr(chapters, "by_segmenter", lambda weights: evenly)
+    found = chapters.compare([novel, *others], folds=2, most_steps=1)
+    assert found["segmenter"] == found["even spacing"] == [each.scores(evenly(each)) for each in (novel, *others)]
+    assert len(set(found["segmenter"])) == 4
 
 
 def test_texttiling_gives_the_scores_of_nltks_own() -> None:
