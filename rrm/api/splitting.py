@@ -54,7 +54,8 @@ def decompose(
     """Return a source's tree as text, JSON or SVG, the notes on the source, and the proposals that were refused.
 
     A decomposer or policy that takes an `assistant` is given the one that `assistant` names, a chat model or an
-    assistant; `assistant_changes` are arguments of it, as `changes` are of the decomposer. What a growing decomposer waits for is answered by the policy `answers`, one output a node.
+    assistant; `assistant_changes` are arguments of it, as `changes` are of the decomposer. What a growing decomposer
+    waits for is answered by the policy `answers`, one output a node.
     """
     from rrm.report.tree import tree_svg, tree_text
 

@@ -244,7 +244,7 @@ def test_a_script_that_guesses_from_all_that_it_is_told_is_at_chance(station: Ho
 def test_checks_take_as_long_as_work_counted_in_what_the_record_is_asked_for(
     station: House, statements: list[str]
 ) -> None:
-    """Both when they come and when they are answered; that is 76 for work, and two more or less cannot be told by a clock."""
+    """Both when they come and when they are answered; of the 76 for work a clock does not tell one or two."""
     coming, afterwards = defaultdict(list), defaultdict(list)
     before = None
     for item, _ in seen_of(station.add("anna")):
