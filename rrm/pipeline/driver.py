@@ -131,21 +131,26 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """
     terminated = False
 
-    def terminate() -> None:
+    def terminate(task: asyncio.Task[object]) -> None:
+        # Not by way of SIGINT, which a shell lets its background commands ignore.
         nonlocal terminated
+        if terminated:
+            raise KeyboardInterrupt
         terminated = True
-        signal.raise_signal(signal.SIGINT)  # by now handled by the event loop
+        task.cancel()
 
     async def listening() -> T:
         # With a handler of its own the loop is woken by every signal, SIGINT too: the system may give one to a thread
         # that is at work, and the loop, which waits for that thread, would not see it before the action is done.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate, task)
         return await main()
 
     before = signal.getsignal(signal.SIGTERM)
     try:
         return anyio.run(listening)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         if terminated:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise

@@ -709,13 +709,15 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def signalled(directory: Path, signals: Sequence[int], actions: int) -> tuple[int, list[str]]:
+def signalled(
+    directory: Path, signals: Sequence[int], actions: int, launch: Sequence[str] = ()
+) -> tuple[int, list[str]]:
     """Run in a process of its own, signal it while it does the last of so many actions; return exit code and output.
 
     Each action waits until it is let go on: the last one until all signals were given. The second comes when the
     first had its effect.
     """
-    command = [sys.executable, "-c", RUN, str(directory)]
+    command = [*launch, sys.executable, "-c", RUN, str(directory)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -741,6 +743,14 @@ def test_a_signal_ends_a_run_with_everything_recorded_that_was_begun(
     assert signalled(tmp_path, [number], actions=3) == (code, [*begun, "stopping", *said])
     with open_store(tmp_path) as store:
         assert list(store.results("propose", Place())) == begun
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]])
+def test_a_run_in_the_background_of_a_script_ends_by_sigterm(tmp_path: Path, signals: list[int]) -> None:
+    launch = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # a shell lets what it starts with & ignore Ctrl-C
+    assert signalled(tmp_path, signals, 1, launch) == (143, ["node-0", "stopping"])
+    with open_store(tmp_path) as store:
+        assert len(store.results("propose", Place())) == 2 - len(signals)
 
 
 def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
