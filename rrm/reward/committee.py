@@ -14,6 +14,7 @@ from rrm.core.values import OVERALL, Group, Prediction
 from rrm.files import durable, read_json
 from rrm.reward.joint_model import JointModel, Progress
 from rrm.reward.windows import Long
+from rrm.reward.wrap import together
 
 MEMBERS = "members.json"
 
@@ -68,13 +69,7 @@ class Committee:
     def predict(self, groups: Sequence[Group], progress: Progress | None = None) -> list[Prediction]:
         """Return for each group what all members say, in one pass of each model."""
         found = [each.predict(groups, self._part(at, progress)) for at, each in enumerate(self.models)]
-        return [
-            Prediction.overall(
-                np.concatenate([each.rewards[OVERALL] for each in parts]),
-                np.concatenate([each.acceptance[OVERALL] for each in parts]),
-            )
-            for parts in zip(*found, strict=True)
-        ]
+        return [together(parts) for parts in zip(*found, strict=True)]
 
     def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Return for each group the probabilities of acceptance by all members, float64 [members, k]."""

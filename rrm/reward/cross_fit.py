@@ -11,18 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
-from rrm.core.values import OVERALL, Group, Prediction
+from rrm.core.values import Group, Prediction
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL
-from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, share_of, shared
+from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, share_of, shared, together
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +54,7 @@ class CrossFittedModel:
             places = [at for at, group in enumerate(groups) if self.seen.get(group.source, fold) in (fold, SEEN_BY_ALL)]
             for at, said in zip(places, model.predict([groups[at] for at in places]) if places else [], strict=True):
                 found[at].append(said)
-        return [_together(each) for each in found]
+        return [together(each) for each in found]
 
     def save(self, folder: Path) -> str:
         for fold, model in enumerate(self.models):
@@ -123,14 +121,6 @@ class CrossFitted:
 def _agree(before: CrossFittedModel, known: Mapping[str, int], count: int) -> bool:
     """Say whether a model has as many folds, and held out in each what is held out there now."""
     return len(before.models) == count > 1 and all(known.get(source, at) == at for source, at in before.seen.items())
-
-
-def _together(said: Sequence[Prediction]) -> Prediction:
-    """Return one prediction by the members of several."""
-    return Prediction.overall(
-        np.concatenate([each.rewards[OVERALL] for each in said]),
-        np.concatenate([each.acceptance[OVERALL] for each in said]),
-    )
 
 
 def _folder(fold: int) -> str:

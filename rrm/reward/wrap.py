@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
+from rrm.core.values import OVERALL, Prediction
 from rrm.files import read_json, write_json
 from rrm.reward.calibrate import HeldLogits
 from rrm.reward.model import nothing_to_fit
@@ -55,6 +58,14 @@ def unwrapped(kind: type[_Wrapper], start: Start) -> Start:
 def inside(workspace: Workspace) -> Workspace:
     """Return the workspace of the learner that is wrapped."""
     return replace(workspace, folder=workspace.folder / INNER)
+
+
+def together(said: Sequence[Prediction]) -> Prediction:
+    """Return one prediction by the members of several."""
+    return Prediction.overall(
+        np.concatenate([each.rewards[OVERALL] for each in said]),
+        np.concatenate([each.acceptance[OVERALL] for each in said]),
+    )
 
 
 def share_of(progress: Callable[[int, int], None], at: int, count: int) -> Callable[[int, int], None]:
