@@ -11,6 +11,14 @@ from json.encoder import (  # type: ignore[attr-defined]  # the first is there, 
 from typing import Any
 
 import numpy as np
+import orjson
+
+_AS_PYTHON = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 def content_id(kind: str, *parts: Any) -> str:
@@ -19,9 +27,20 @@ def content_id(kind: str, *parts: Any) -> str:
     Parts are JSON values or dataclasses of them. Raises TypeError for anything else, because
     a value without a stable text has no stable name.
     """
-    text = _encode(parts)
-    digest = blake2b(text.encode(), digest_size=10, person=kind.encode()[:16]).hexdigest()
-    return f"{kind}-{digest}"
+    return _named(kind, _encode(parts).encode())
+
+
+def exact_id(kind: str, *parts: Any) -> str:
+    """Return `content_id` of parts in which no number is a float, several times as fast.
+
+    orjson writes floats otherwise than Python does, and without a word; all else it writes alike, but for characters
+    that are no printable ASCII, and for what it refuses.
+    """
+    try:
+        text = orjson.dumps(parts, _plain, _AS_PYTHON)
+    except orjson.JSONEncodeError:
+        return content_id(kind, *parts)
+    return _named(kind, text) if text.isascii() and b"\x7f" not in text else content_id(kind, *parts)
 
 
 def seed_for(*parts: Any) -> int:
@@ -32,6 +51,10 @@ def seed_for(*parts: Any) -> int:
 def generator(*parts: Any) -> np.random.Generator:
     """Make the random generator that belongs to these values (see `seed_for`)."""
     return np.random.default_rng(seed_for(*parts))
+
+
+def _named(kind: str, text: bytes) -> str:
+    return f"{kind}-{blake2b(text, digest_size=10, person=kind.encode()[:16]).hexdigest()}"
 
 
 @cache

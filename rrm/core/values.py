@@ -12,7 +12,7 @@ import numpy as np
 
 from rrm.core.claims import Citation
 from rrm.core.errors import InputError, ShapeError
-from rrm.core.ids import content_id
+from rrm.core.ids import content_id, exact_id
 from rrm.core.kinds import KINDS as KINDS
 from rrm.core.kinds import Answer as Answer
 from rrm.core.kinds import ClaimMarks as ClaimMarks
@@ -53,7 +53,7 @@ class Output:
     @cached_property
     def id(self) -> str:
         cited = [self.citations] if self.citations else []
-        return content_id("output", self.node, self.text, self.policy, self.seed, self.inputs, self.context, *cited)
+        return exact_id("output", self.node, self.text, self.policy, self.seed, self.inputs, self.context, *cited)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class View:
 
     @cached_property
     def id(self) -> str:
-        return content_id("view", self)
+        named = content_id if any(each.score is not None for each in self.passages) else exact_id
+        return named("view", self)
 
     @cached_property
     def text(self) -> str:
@@ -177,9 +178,8 @@ class Request:
     @cached_property
     def id(self) -> str:
         shown = [each.known for each in self.shown]
-        return content_id(
-            "request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion
-        )
+        named = content_id if any(each.support for each in self.shown) else exact_id
+        return named("request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion)
 
     @cached_property
     def question(self) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrm.core.ids import content_id, generator, seed_for
+from rrm.core.ids import content_id, exact_id, generator, seed_for
+from rrm.core.place import Place
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Output, Passage, Request, Shown, View
 
@@ -131,3 +132,34 @@ def test_an_id_is_of_the_json_text_of_its_parts(parts: list[object]) -> None:
     text = json.dumps([_as_json_has_it(each) for each in parts], sort_keys=True, separators=(",", ":"))
     digest = hashlib.blake2b(text.encode(), digest_size=10, person=b"x").hexdigest()
     assert content_id("x", *parts) == f"x-{digest}"
+
+
+UNLIKE_ASCII = ["", "plain", 'quoted "\\/"', "\x00\x1f\x7f\n\t\b\f\r", "é\u2028", "\ud800", "a" * 700, "😀"]
+EXACT = st.recursive(
+    st.text(st.characters()) | st.sampled_from(UNLIKE_ASCII) | st.integers() | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(EXACT, max_size=4))
+def test_an_exact_id_is_the_content_id_wherever_no_number_is_a_float(parts: list[object]) -> None:
+    assert exact_id("x", *parts) == content_id("x", *parts)
+
+
+@pytest.mark.parametrize("text", UNLIKE_ASCII)
+@pytest.mark.parametrize("scores", [(), (0.1,), (1e-5, 1e16, 123.0)])
+def test_ids_of_what_passes_between_steps_are_content_ids(text: str, scores: tuple[float, ...]) -> None:
+    view = View(text, (Passage(text), *(Passage(text, score=score) for score in scores)), 128, text)
+    output = Output("node", text, "policy", 2**70, ("a",), (text,))
+    shown = [Shown(output.id, text, scores), Shown("other", "b")]
+    request = Request("node", "source", Place(), "comparison", view, tuple(shown))
+    assert view.id == content_id("view", view)
+    assert output.id == content_id("output", "node", text, "policy", 2**70, ("a",), (text,))
+    said = [[output.id, text, *([scores] if scores else [])], ["other", "b"]]
+    assert request.id == content_id("request", "node", "comparison", view.id, said, "v1", 0, "overall")
+
+
+def test_what_has_no_stable_text_has_no_exact_id() -> None:
+    with pytest.raises(TypeError, match="object"):
+        exact_id("x", object())
