@@ -66,7 +66,7 @@ class Dialogue:
     def calls_tools(self) -> bool:
         """Whether a message calls a tool."""
         chats = (told for told in (self.prompt, *self.replies.values()) if isinstance(told, list))
-        return any(calls(each) for chat in chats for each in chat if len(each) > 2)  # beside role and content
+        return any(calls(each) for chat in chats for each in chat)
 
     @property
     def thoughts(self) -> Thoughts | None:
@@ -129,9 +129,12 @@ def dialogue(row: Row, repeats: bool = False) -> Dialogue:
 
 def repeats_prompt(row: Row) -> bool | None:
     """Whether all replies of a row of texts begin with its prompt and go on behind it; None if it has no such texts."""
-    prompt, replies = row.get(PROMPT), [row.get(column) for column in output_columns(row)]
+    prompt = row.get(PROMPT)
+    if not isinstance(prompt, str) or not prompt.strip():
+        return None
+    replies = [row.get(column) for column in output_columns(row)]
     texts = [each for each in replies if isinstance(each, str)]
-    if not isinstance(prompt, str) or not prompt.strip() or not texts or len(texts) < len(replies):
+    if not texts or len(texts) < len(replies):
         return None
     return all(_begins_with(each, prompt) for each in texts)
 
@@ -262,7 +265,7 @@ def _list_of_texts(told: Any) -> list[str] | None:
             told = json.loads(told)
         except (ValueError, RecursionError):
             return None
-    if not isinstance(told, list) or not told or not all(isinstance(each, str | None) for each in told):
+    if not isinstance(told, list) or not told or not all(each is None or isinstance(each, str) for each in told):
         return None
     return [each or "" for each in told]
 

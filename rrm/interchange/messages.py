@@ -42,6 +42,8 @@ def messages_of(value: Any, column: str) -> list[Message] | None:
 
     Raises InputError naming column and message for a role or a part that cannot be read.
     """
+    if type(value) is list and all(map(_is_plain, value)) and value:
+        return value  # as most are: nothing to clean
     if not isinstance(value, list):
         if not isinstance(value, Mapping):
             return None
@@ -65,6 +67,8 @@ def words(message: Message) -> str:
 
 def calls(message: Message) -> list[str]:
     """Return a message's calls of tools, each in words."""
+    if len(message) == 2:  # a role and content
+        return []
     told = message.get("tool_calls") or message.get("function_call")
     return [_call(each) for each in (told if isinstance(told, list) else [told])] if told else []
 
@@ -91,10 +95,15 @@ def shared(chats: Sequence[Sequence[Message]]) -> int:
     return count
 
 
+def _is_plain(told: Any) -> bool:
+    """Whether a message has a usual role, words, and nothing else."""
+    return (
+        type(told) is dict and len(told) == 2 and type(told.get("content")) is str and told.get("role") in _PLAIN_ROLES
+    )
+
+
 def _message(told: Mapping[str, Any], column: str, place: int) -> Message:
     role = told.get("role", told.get("from"))
-    if len(told) == 2 and role in _PLAIN_ROLES and type(content := told.get("content")) is str:
-        return {"role": role, "content": content}
     if not isinstance(role, str) or not role.strip():
         raise InputError(f"column '{column}[{place}]': a message's role must be a name, got {brief(role)}")
     content = told.get("content", told.get("value"))

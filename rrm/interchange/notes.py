@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from math import comb
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import networkx as nx
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
-from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating, View
+from rrm.core.values import Answer, Comparison, Label, Ranking, Rated, Rating
 from rrm.interchange.dialogue import How, Thoughts
 
 ANONYMOUS = "anonymous"
@@ -94,11 +95,7 @@ def judgement_notes(rated: Sequence[Rated], places: Sequence[PlacedAnswer]) -> l
 
 def _repeats(rated: Iterable[Rated]) -> list[str]:
     """Note judgements that say once more what their rater said of the same texts, or something else of them."""
-    said: dict[tuple[str, str], list[Rated]] = defaultdict(list)
-    for each in rated:
-        if not each.feedback.rater.startswith(ANONYMOUS):
-            said[each.feedback.rater, each.request.id].append(each)
-    several = [given for given in said.values() if len(given) > 1]
+    several = _by_one_rater((each, each.request.id) for each in rated)
     if not several:
         return []
     again = sum(len(given) - len({each.feedback.answer for each in given}) for given in several)
@@ -117,6 +114,19 @@ def _repeats(rated: Iterable[Rated]) -> list[str]:
     return notes
 
 
+def _by_one_rater(asked: Iterable[tuple[Rated, str]]) -> list[list[Rated]]:
+    """Return the judgements that one rater, whom we know, gave about one thing, where they are several."""
+    first: dict[tuple[str, str], Rated] = {}
+    several: dict[tuple[str, str], list[Rated]] = {}
+    for rated, about in asked:
+        if rated.feedback.rater.startswith(ANONYMOUS):
+            continue
+        before = first.setdefault(key := (rated.feedback.rater, about), rated)
+        if before is not rated:
+            several.setdefault(key, [before]).append(rated)
+    return list(several.values())
+
+
 def _verdict(rated: Rated) -> object:
     """Return what an answer says apart from how strongly; preferences one against the other are said as circles."""
     answer = rated.feedback.answer
@@ -127,21 +137,17 @@ def _verdict(rated: Rated) -> object:
 
 def _circles(rated: Iterable[Rated]) -> list[str]:
     """Note how often one rater's preferences on one prompt contradict each other or go round in a circle."""
-    preferred: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    views: dict[str, View] = {}
-    for each in rated:
-        if not each.feedback.rater.startswith(ANONYMOUS):
-            view = each.request.view
-            views[view.id] = view
-            preferred[each.feedback.rater, view.id] += _preferred(each)
-    circles = [(key, circle) for key, edges in preferred.items() if len(edges) > 1 and (circle := _circle(edges))]
+    several = _by_one_rater((each, each.request.view.id) for each in rated)
+    circles = [
+        (given[0], circle) for given in several if (circle := _circle(chain.from_iterable(map(_preferred, given))))
+    ]
     if not circles:
         return []
-    (rater, view_id), circle = circles[0]
-    chain = " over ".join([brief(text) for text in circle[:_MOST]] + (["..."] if len(circle) > _MOST else []))
+    first, circle = circles[0]
+    way = " over ".join([brief(text) for text in circle[:_MOST]] + (["..."] if len(circle) > _MOST else []))
     return [
         f"contradictions or circles in one rater's preferences on one prompt: {len(circles):,},"
-        f" for example rater {brief(rater)} on {brief(views[view_id].prompt)}: {chain}"
+        f" for example rater {brief(first.feedback.rater)} on {brief(first.request.view.prompt)}: {way}"
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from unicodedata import normalize
 
 from rrm.core.errors import ConfigError, InputError
-from rrm.core.ids import content_id
+from rrm.core.ids import content_id, exact_id
 from rrm.core.kinds.parts import number
 from rrm.core.place import Place
 from rrm.core.text import visible
@@ -253,7 +253,7 @@ class RecordedPreferences:
     def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
             view = View(view.instruction, view.passages, view.max_tokens, judged.context)
-        node = content_id("node", POLICY, source, where.level, view.id)
+        node = exact_id("node", POLICY, source, where.level, view.id)
         shown = _shown(node, tuple(sorted(judged.texts)))
         answer = _turned(judged, [each.text for each in shown])
         by = criterion(row)
@@ -272,7 +272,7 @@ class RecordedPreferences:
         view = _beside(instruction, passage if passage is not None else prompt or "", self.max_tokens)
         if "source_id" in row:
             return view, name(row, "source_id"), None
-        return view, content_id("source", view.text), PROMPT if passage is None else SOURCE
+        return view, exact_id("source", view.text), PROMPT if passage is None else SOURCE
 
     def _prompt(self, row: Row, form: str) -> str | None:
         """Return the row's prompt; ratings may have only a source, or if not that a reference, beside the text."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, floor
+from typing import NamedTuple
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
@@ -109,11 +110,13 @@ class Survey:
         if isinstance(level := row.get("level"), str) and not says_level(row):
             self.level_words.add(level)
         self.tools += bool(row.get("tools"))
-        if _TELLING & row.keys():
+        form, watched = _form(row), _watched(tuple(row))
+        if watched.telling:
             self._add_telling(row)
-        self._add_names(row)
+        self._add_names(row, form, watched)
         self._add_texts(row)
-        self._add_unread(row)
+        if form != RECORD:
+            self._add_unread(row, form, watched)
         if (margin := number(row.get("margin"))) is not None:
             self.margin = max(margin, self.margin or 0.0)
         if SOURCE in row:
@@ -121,21 +124,19 @@ class Survey:
         repeats = repeats_prompt(row)
         self.repeating += repeats is True
         self.apart += repeats is False
-        if ("scores" in row or "score" in row) and _form(row) == "rating":
+        if form == "rating":
             self._add_score(*score_of(row, self.aspect))
 
-    def _add_unread(self, row: Row) -> None:
+    def _add_unread(self, row: Row, form: str, watched: "_Watched") -> None:
         """Take into account the columns that a row has, that may hold what was judged or how, and nobody reads."""
-        if (form := _form(row)) == RECORD:
-            return
-        for column in _beside(tuple(row)):
+        for column in watched.beside:
             if _may_be_judged(column, row[column]) and column not in self._read_of(row, form):
                 self.unread[column] += 1
-        for column in WEIGHTS:
-            if column in row and row[column] != 1:
+        for column in watched.weights:
+            if row[column] != 1:
                 self.weights[column] += 1
-        for column in SPLITS:
-            if column in row and isinstance(row[column], str):
+        for column in watched.parts:
+            if isinstance(row[column], str):
                 self.values.setdefault(column, set()).add(row[column])
 
     def _read_of(self, row: Row, form: str) -> set[str | None]:
@@ -144,18 +145,17 @@ class Survey:
         reference = "reference" if form in ("rating", "") and PROMPT not in row and SOURCE not in row else None
         return {about.prompt_column, about.text_column, about.source_column, prompt_column(row), reference}
 
-    def _add_names(self, row: Row) -> None:
+    def _add_names(self, row: Row, form: str, watched: "_Watched") -> None:
         """Take into account columns whose names are nearly ours, and those that judge beside the one that is read."""
-        columns = tuple(row)
-        for each in _misspelt(columns):
+        for each in watched.misspelt:
             self.misspelt[each] += 1
-        for column in _who(columns):
+        for column in watched.who:
             if isinstance(row[column], str | int | float):
                 self.raters[column] += 1
-        for said in rivals(row, _form(row), self.aspect):
+        for said in rivals(row, form, self.aspect):
             self.rivals[said] += 1
-        for column in NAMES:
-            if isinstance(name := row.get(column), str):
+        for column in watched.names:
+            if isinstance(name := row[column], str):
                 first = self.spelled.setdefault((column, " ".join(name.casefold().split())), name)
                 if first != name:
                     self.alike.setdefault(column, (first, name))
@@ -344,7 +344,26 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
+class _Watched(NamedTuple):
+    """Which columns of a row are looked at, and what for; `beside` are those that may hold what was judged."""
+
+    misspelt: tuple[tuple[str, str], ...]
+    who: tuple[str, ...]
+    names: tuple[str, ...]
+    beside: tuple[str, ...]
+    weights: tuple[str, ...]
+    parts: tuple[str, ...]
+    telling: bool
+
+
 @lru_cache(maxsize=1024)
+def _watched(columns: tuple[str, ...]) -> _Watched:
+    names, weights, parts = (tuple(each for each in some if each in columns) for some in (NAMES, WEIGHTS, SPLITS))
+    who = tuple(each for each in columns if each != RATERS[0] and bare(each) in _RATERS)
+    nearly = tuple(misspelt(columns).items())
+    return _Watched(nearly, who, names, _beside(columns), weights, parts, not _TELLING.isdisjoint(columns))
+
+
 def _beside(columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return which of a row's columns no form reads, without those that only tell of texts."""
     outputs = output_columns(dict.fromkeys(columns))
@@ -372,16 +391,6 @@ def _form(row: Row) -> str:
         return form_of(row)
     except InputError:
         return ""
-
-
-@lru_cache(maxsize=1024)
-def _who(columns: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(each for each in columns if each != RATERS[0] and bare(each) in _RATERS)
-
-
-@lru_cache(maxsize=1024)
-def _misspelt(columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(misspelt(columns).items())
 
 
 def _is_text(value: object) -> bool:

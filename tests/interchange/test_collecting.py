@@ -32,3 +32,21 @@ def test_it_works_again_where_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="chosen"):
         read_feedback(tmp_path / "rows.jsonl")
     assert gc.isenabled()
+
+
+def test_what_was_made_within_is_old_behind_and_is_not_looked_through_at_once() -> None:
+    with without_collecting():
+        made = [[] for _ in range(1000)]
+    young = {id(each) for generation in (0, 1) for each in gc.get_objects(generation)}
+    assert not young & {id(each) for each in made}
+
+
+def test_what_somebody_froze_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        before = gc.get_freeze_count()
+        with without_collecting():
+            pass
+        assert gc.get_freeze_count() == before > 0
+    finally:
+        gc.unfreeze()

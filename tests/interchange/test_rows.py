@@ -103,6 +103,7 @@ def test_objects_over_several_lines_that_are_none_are_named(tmp_path: Path, text
         '{"chosen": "a", "rejected": "b", "chosen": "c"}',
         '{"chosen":"a","rejected":"b","chosen":"a"}',
         '{"chosen" : "a", "chosen" : "c"}',
+        '{"chosen"  : "a", "chosen"\t: "c"}',
         '{"prompt": [{"role": "user", "content": "a", "content": "b"}]}',
         '{"\\u0063hosen": "a", "chosen": "c"}',
         '{"a": "he said \\u0022:", "chosen": "a", "chosen": "c"}',
