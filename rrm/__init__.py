@@ -69,6 +69,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         Place as Place,
     )
     from rrm.core.protocols import (
+        Along as Along,
         Assistant as Assistant,
         AsyncDecomposer as AsyncDecomposer,
         AsyncGrounder as AsyncGrounder,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         Decomposer as Decomposer,
         Density as Density,
         Divergence as Divergence,
+        DivergenceAlong as DivergenceAlong,
         DrawnNode as DrawnNode,
         Encoder as Encoder,
         Entry as Entry,
@@ -216,6 +218,7 @@ _HOMES = {
     "rrm.core.kinds.reject": ("Reject",),
     "rrm.core.place": ("Place",),
     "rrm.core.protocols": (
+        "Along",
         "Assistant",
         "AsyncDecomposer",
         "AsyncGrounder",
@@ -234,6 +237,7 @@ _HOMES = {
         "Decomposer",
         "Density",
         "Divergence",
+        "DivergenceAlong",
         "DrawnNode",
         "Encoder",
         "Entry",

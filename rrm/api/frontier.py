@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rrm.api.diversity import mean_entropy
+from rrm.api.diversity import entropy_of, mean_self_bleu
 from rrm.api.loaded import Loaded, load
 from rrm.api.plugins import make, named
 from rrm.api.recorded import seen_in_training
@@ -211,6 +211,8 @@ class Setting:
         proxy = scores.mean(axis=1)
         gold = self._gold(made)
         distinct = float(np.mean([len({output.text for output in outputs}) / len(outputs) for outputs in made]))
+        shown = [each.prompt_context for each in self.measuring]
+        entropy = entropy_of(found.sampler, self.anchor, list(zip(shown, made, strict=True)), self.seed)
         point = Optimised(
             name,
             budget,
@@ -221,9 +223,11 @@ class Setting:
             float(proxy.mean()),
             cluster_interval(proxy, sources, lambda rows: float(rows.mean()), seed=self.seed),
             distinct,
-            mean_entropy(found.sampler, [each.prompt_context for each in self.measuring], made),
+            entropy.value,
             self._covered(found.sampler),
             None if accepted is None else float(accepted.mean()),
+            mean_self_bleu(made),
+            entropy.basis,
         )
         return Measured(point, scores, accepted)
 

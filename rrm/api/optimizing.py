@@ -75,8 +75,11 @@ def optimize(
     return made
 
 
+_FIGURES = (
+    *("gold", "gold_interval", "proxy", "proxy_interval"),
+    *("entropy", "entropy_from", "covered", "distinct", "self_bleu"),
+)
+
+
 def _figures(point: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: point[name]
-        for name in ("gold", "gold_interval", "proxy", "proxy_interval", "entropy", "covered", "distinct")
-    }
+    return {name: point[name] for name in _FIGURES}

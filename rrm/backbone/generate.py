@@ -33,6 +33,7 @@ from rrm.backbone.memory import in_memory
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import generator
+from rrm.core.protocols import Along
 from rrm.core.thoughts import is_mark
 
 OnText = Callable[[int, str], None]
@@ -219,14 +220,24 @@ class Writer:
         do not have the same tokens.
         """
         [samples] = self.sample([ask])
+        return np.array([each.kl for each in self.along(ask.chat, [sample.ids for sample in samples], other, chat)])
+
+    def along(self, chat: Chat, replies: Sequence[Sequence[int]], other: "Writer", other_chat: Chat) -> list[Along]:
+        """Return what replies of a token or more each tell of this writer beside another one, read and not written.
+
+        The other is asked `other_chat`. Raises InputError where the two do not have the same tokens.
+        """
         found = []
-        for sample in samples:  # one after the other: logits of whole vocabularies are large
-            ours = self.next_log_probs(ask.chat, [sample.ids]).double()
-            theirs = other.next_log_probs(chat, [sample.ids]).double().to(ours.device)
+        for reply in replies:  # one after the other: logits of whole vocabularies are large
+            ours = self.next_log_probs(chat, [reply])[0].double()
+            same = other is self and other_chat == chat
+            theirs = ours if same else other.next_log_probs(other_chat, [reply])[0].double().to(ours.device)
             if ours.shape != theirs.shape:
                 raise InputError(f"{self.name} and {other.name} do not have the same tokens")
-            found.append(float((ours.exp() * (ours - theirs)).sum()))
-        return np.array(found)
+            p, chosen = ours.exp(), torch.tensor([list(reply)], device=ours.device).T
+            ratio = (ours - theirs).gather(1, chosen).sum()
+            found.append(Along(*map(float, ((p * (ours - theirs)).sum(), -(p * ours).sum(), ratio))))
+        return found
 
     def _side_by_side(self, replies: Sequence[Sequence[int]]) -> Tensor:
         ids = torch.full((len(replies), max(map(len, replies))), self.pad, dtype=torch.long)
@@ -239,6 +250,11 @@ class Writer:
         return [*self.tokenizer(self._plain(text), add_special_tokens=False)["input_ids"], self._ends[0]]
 
     # ---- texts and tokens ----
+
+    @cached_property
+    def thinks(self) -> bool:
+        """Whether the model has marks for thoughts, so that a text may not be all that was written."""
+        return any(is_mark(str(mark)) for mark in self.tokenizer.get_vocab())
 
     @cached_property
     def _takes_system(self) -> bool:

@@ -59,10 +59,11 @@ def _rounds(report: Report) -> Table:
 
 
 def _round(level: RoundLevel) -> list[str]:
-    numbers = (level.gold_mean, level.proxy_mean, level.kl)
+    signs = {name: basis.sign for name, basis in level.estimated.items()}
+    kl, entropy = (signs.get(name, "") + _number(getattr(level, name)) for name in ("kl", "entropy"))
     spent = f"{level.spent.nats:.2f} {level.spent.how}" if level.spent else "-"
     budget = f"{_share(level.of_budget)} of {level.kl_budget:.2f}" if level.spent and level.kl_budget else "-"
-    return [*map(_number, numbers), spent, budget, _number(level.entropy), _share(level.moved)]
+    return [_number(level.gold_mean), _number(level.proxy_mean), kl, spent, budget, entropy, _share(level.moved)]
 
 
 def _ledger(report: Report) -> Iterator[str]:

@@ -262,6 +262,31 @@ class Divergence(Protocol):
         ...
 
 
+class Along(NamedTuple):
+    """What a policy's own output tells of it, summed over the output's steps, in nats: a sample of each mean.
+
+    `kl` is the divergence from another policy of what comes next, `entropy` that of what comes next, and `log_ratio` is
+    log p(output) - log q(output). Where the output was cut off (`Output.truncated`), divergence and entropy are at most
+    what they would have come to, and the log-ratio is that of beginning so.
+    """
+
+    kl: float
+    entropy: float
+    log_ratio: float
+
+
+@runtime_checkable
+class DivergenceAlong(Protocol):
+    """A policy that can read its outputs again, without writing any, for what they tell of its distances."""
+
+    def along(self, prompt_context: PromptContext, other: Policy, outputs: Sequence[Output]) -> list[Along]:
+        """Return what each of its own outputs at a node tells of it beside another policy.
+
+        Raises InputError where that is not known.
+        """
+        ...
+
+
 @runtime_checkable
 class SampledDivergence(Protocol):
     """A policy whose distance from another can be estimated without bias from its own outputs at a node."""

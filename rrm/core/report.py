@@ -3,10 +3,10 @@
 None stands for "undefined here" everywhere: no gold, too few rows, not estimable.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import fsum, sqrt
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rrm.core.claims import Chain
 from rrm.core.notebook import html_of, text_of
@@ -219,6 +219,29 @@ class Nats(NamedTuple):
     how: str
 
 
+@dataclass(frozen=True)
+class FromOutputs:
+    """What a figure that is not exact rests on: `outputs` at `nodes` nodes, and its standard error (None at one node).
+
+    `whole` is the share of these outputs that ended by themselves. What was cut off is known as far as it goes, so
+    where that is below 1 the figure is a lower bound, `how` "at least", and else "estimated".
+    """
+
+    how: Literal["estimated", "at least"]
+    outputs: int
+    nodes: int
+    error: float | None
+    whole: float
+
+    @property
+    def sign(self) -> str:
+        return "\N{ALMOST EQUAL TO}" if self.how == "estimated" else "\N{GREATER-THAN OR EQUAL TO}"
+
+
+def _estimated_json(estimated: Mapping[str, FromOutputs]) -> dict[str, Any]:
+    return {name: asdict(each) for name, each in estimated.items()}
+
+
 def added(parts: Sequence[Nats | None]) -> Nats | None:
     """Return the sum, None where a part is unknown.
 
@@ -279,11 +302,11 @@ class Spent(NamedTuple):
 class RoundLevel:
     """One level in one round, over the outputs proposed for targets: mean gold, mean acceptance, and the policy.
 
-    `kl` and `entropy` are in nats a node, exact where the policy knows them and None elsewhere; `kl` is from the policy
-    that the run began with. `proxy_interval` is a 95 % bootstrap interval over these nodes, which takes the round's
-    models as given; other rounds are judged by other models, fitted anew. `spent` is the optimiser's own figure, which
-    `kl_budget` limits, None for a policy that was not improved. `moved` is the share of all nodes, training ones too,
-    whose view is another than in the round before.
+    `kl` and `entropy` are in nats a node, exact where the policy knows them, else as `estimated` says, and None where
+    nothing is known; `kl` is from the policy that the run began with. `proxy_interval` is a 95 % bootstrap interval
+    over these nodes, which takes the round's models as given; other rounds are judged by other models, fitted anew.
+    `spent` is the optimiser's own figure, which `kl_budget` limits, None for a policy that was not improved. `moved` is
+    the share of all nodes, training ones too, whose view is another than in the round before.
     """
 
     level: int
@@ -295,6 +318,7 @@ class RoundLevel:
     moved: float | None = None
     spent: Spent | None = None
     proxy_interval: Interval | None = None
+    estimated: Mapping[str, FromOutputs] = field(default_factory=dict)
 
     @property
     def of_budget(self) -> float | None:
@@ -305,7 +329,8 @@ class RoundLevel:
         names = ("level", "gold_mean", "proxy_mean", "kl", "kl_budget", "entropy")
         row = {name: getattr(self, name) for name in names}
         row["proxy_interval"] = list(self.proxy_interval) if self.proxy_interval else None
-        return row | {"spent": self.spent._asdict() if self.spent else None}
+        row["spent"] = self.spent._asdict() if self.spent else None
+        return row | {"estimated": _estimated_json(self.estimated)}
 
 
 @dataclass(frozen=True)
@@ -397,6 +422,7 @@ class DiversityLevel:
     where gold is not known. `entropy`, `kl` from the run's first policy and `reverse_kl` (the first policy's from this
     one) are in nats a node. `distinct` is the share of a node's outputs that differ, and `self_bleu` how much they
     repeat each other, in [0, 1]. `tilt` says how far the policy is a conditional of the first one: None for that one.
+    `estimated` says by name which of entropy and KLs are not exact, and what they rest on.
     """
 
     level: int
@@ -408,10 +434,12 @@ class DiversityLevel:
     kl: float | None
     reverse_kl: float | None
     tilt: NearestTilt | None = None
+    estimated: Mapping[str, FromOutputs] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         names = ("level", "nodes", "calibration_error", "entropy", "distinct", "self_bleu", "kl", "reverse_kl")
-        return {name: getattr(self, name) for name in names} | {"tilt": self.tilt and self.tilt._asdict()}
+        row = {name: getattr(self, name) for name in names} | {"tilt": self.tilt and self.tilt._asdict()}
+        return row | {"estimated": _estimated_json(self.estimated)}
 
 
 @dataclass(frozen=True)

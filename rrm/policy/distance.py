@@ -9,7 +9,16 @@ from scipy.stats import t as student
 
 from rrm.core.errors import InputError
 from rrm.core.ids import generator, seed_for
-from rrm.core.protocols import Density, Divergence, Policy, PromptContext, ProposeJob, SampledDivergence, Seen
+from rrm.core.protocols import (
+    Density,
+    Divergence,
+    DivergenceAlong,
+    Policy,
+    PromptContext,
+    ProposeJob,
+    SampledDivergence,
+    Seen,
+)
 from rrm.core.values import Output
 from rrm.policy.careless import Careless
 
@@ -17,6 +26,8 @@ MOST_NODES = 200
 """Nodes at which an exact KL is measured; of more, so many are drawn."""
 SAMPLED = (8, 4)
 """Nodes, and outputs at each, from which a KL is estimated that is not known exactly."""
+READ = 8
+"""Nodes whose outputs are read again for what they tell of entropy and KL; of more, so many are drawn."""
 
 COVERED = 0.1
 """A policy covers an output of its anchor that it writes at least so many times as probably."""
@@ -67,12 +78,51 @@ def log_ratio(policy: Policy, anchor: Policy, prompt_context: PromptContext, out
     return None
 
 
+class Reread(NamedTuple):
+    """What a policy's outputs tell of it, in nats: each node's mean KL from another and mean entropy, [nodes].
+
+    They are of `outputs` outputs, of which the share `whole` was not cut off.
+    """
+
+    kl: np.ndarray
+    entropy: np.ndarray
+    outputs: int
+    whole: float
+
+
+def reread(
+    policy: object, other: object, proposed: Sequence[tuple[PromptContext, Sequence[Output]]], seed: int = 0
+) -> Reread | None:
+    """Return what outputs of a policy at nodes tell of it beside another; None where that is not known.
+
+    Outputs are read again, at `READ` nodes at most, and nothing is sampled.
+    """
+    nodes = [(context, outputs) for context, outputs in proposed if outputs]
+    if not nodes or not isinstance(policy, DivergenceAlong) or not isinstance(other, Policy):
+        return None
+    drawn = sorted(nodes, key=lambda each: seed_for(seed, "reread", each[0].node))[:READ]
+    try:
+        means = [np.mean(policy.along(context, other, outputs), axis=0) for context, outputs in drawn]
+    except InputError:
+        return None
+    kl, entropy, _ = np.stack(means).T
+    every = [output for _, outputs in drawn for output in outputs]
+    return Reread(kl, entropy, len(every), float(np.mean([not output.truncated for output in every])))
+
+
 def covered(policy: Policy, anchor: Policy, prompt_context: PromptContext, outputs: Sequence[Output]) -> float | None:
     """Return the share of an anchor's outputs that a policy writes at least `COVERED` times as probably as the anchor.
 
-    None where it is not known of one of them.
+    Of one that was cut off it is how probably each begins so. None where it is not known of one of them.
     """
-    ratios = [log_ratio(anchor, policy, prompt_context, output) for output in outputs]
+    ratios: Sequence[float | None]
+    try:
+        if isinstance(anchor, DivergenceAlong):
+            ratios = [each.log_ratio for each in anchor.along(prompt_context, policy, outputs)]
+        else:
+            ratios = [log_ratio(anchor, policy, prompt_context, output) for output in outputs]
+    except InputError:
+        return None
     known = [ratio for ratio in ratios if ratio is not None]
     return float(np.mean([ratio <= -log(COVERED) for ratio in known])) if known and len(known) == len(ratios) else None
 

@@ -11,7 +11,7 @@ from rrm.backbone.tokens import load_tokenizer
 from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError, NoAnswerError
 from rrm.core.ids import content_id, seed_for
-from rrm.core.protocols import Policy, PromptContext, ProposeJob, Tokenizer
+from rrm.core.protocols import Along, Policy, PromptContext, ProposeJob, Tokenizer
 from rrm.core.text import whole_sentences
 from rrm.core.thoughts import without_thoughts
 from rrm.core.values import Output
@@ -29,7 +29,8 @@ _WORDING = content_id("prompt", _RULE, _BEFORE, _ASKED, WORDS_PER_TOKEN)
 @plain_arguments
 @dataclass(frozen=True, eq=False)
 class LocalPolicy:
-    """Samples outputs of a causal language model; implements `Policy`, `Density`, `SampledDivergence`.
+    """Samples outputs of a causal language model; is a `Density`, a `SampledDivergence`
+    and a `DivergenceAlong`.
 
     It is shown the previous context, the passages' texts and then the task, in the user's turn and without the
     marks by which `LanguageModelPolicy` tells material from instructions: small models repeat those. `model` is
@@ -99,6 +100,21 @@ class LocalPolicy:
             raise InputError(f"the KL from {other.name} is not known: it is no language model in this process")
         ask = Ask(chat_of(prompt_context, self.note), seeds, prompt_context.task.max_tokens)
         return self.writer.kl(ask, other.writer, chat_of(prompt_context, other.note))
+
+    def along(self, prompt_context: PromptContext, other: Policy, outputs: Sequence[Output]) -> list[Along]:
+        """Return what its outputs at a node tell of it beside another local policy; see `DivergenceAlong`.
+
+        Each is read as the usual tokens of its text and, where it was not cut off, the end: nothing is sampled. Raises
+        InputError for a model that thinks before it writes.
+        """
+        if not isinstance(other, LocalPolicy):
+            raise InputError(f"the KL from {other.name} is not known: it is no language model in this process")
+        if self.writer.thinks:
+            raise InputError(f"how {self.name} came to its outputs is not known: thoughts are left out of them")
+        replies = [self.writer.reply(output.text)[: -1 if output.truncated else None] for output in outputs]
+        chats = chat_of(prompt_context, self.note), chat_of(prompt_context, other.note)
+        read = iter(self.writer.along(chats[0], [reply for reply in replies if reply], other.writer, chats[1]))
+        return [next(read) if reply else Along(0.0, 0.0, 0.0) for reply in replies]
 
     def _ask(self, job: ProposeJob) -> "Ask":
         from rrm.backbone.generate import Ask

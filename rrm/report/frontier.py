@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rrm.core.report import Interval
+from rrm.core.report import FromOutputs, Interval
 from rrm.files import write_json
 from rrm.report.html import write_whole
 from rrm.report.plots import frontier_plot
@@ -21,8 +21,9 @@ class Optimised:
     `kl` is what it says it spent, in nats a node, and `how` it knows; `gold` and `proxy` are means over outputs, with
     95 % intervals over sources; `distinct` is the share of a node's outputs that differ. `entropy` is in nats, and
     `covered` the share of the anchor's outputs that the policy writes at least a tenth as probably as the anchor does;
-    either is None where the policy does not know. `select` is mean acceptance by the judge of role select, None in a
-    run without one.
+    either is None where the policy does not know, and `entropy_from` says what an entropy that is not exact rests on.
+    `select` is mean acceptance by the judge of role select, None in a run without one; `self_bleu` is how much a node's
+    outputs repeat each other, in [0, 1], None where there is one.
     """
 
     method: str
@@ -37,6 +38,8 @@ class Optimised:
     entropy: float | None
     covered: float | None
     select: float | None = None
+    self_bleu: float | None = None
+    entropy_from: FromOutputs | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def write_frontier(frontier: Frontier, folder: Path) -> None:
 def frontier_text(frontier: Frontier) -> str:
     """Return the table as plain text, with what was learned and measured on in front."""
     rows: list[tuple[str, ...]] = [
-        ("method", "budget", "KL", "gold", "proxy", "select", "entropy", "covered", "distinct")
+        ("method", "budget", "KL", "gold", "proxy", "select", "entropy", "covered", "distinct", "self-BLEU")
     ]
     for point in (frontier.anchor, *frontier.points):
         spent = "0" if point is frontier.anchor else f"{point.kl:.3f} {point.how}"
@@ -166,11 +169,10 @@ def _said(frontier: Frontier) -> Sequence[str]:
 
 def _plain(point: Optimised) -> tuple[str, ...]:
     """Return the cells of what has no interval."""
-    select = _with(point.select, None)
-    return (
-        select,
-        *("–" if each is None else f"{each:.2f}" for each in (point.entropy, point.covered, point.distinct)),
-    )
+    sign = point.entropy_from.sign if point.entropy_from else ""
+    entropy = "–" if point.entropy is None else f"{sign}{point.entropy:.2f}"
+    others = (point.covered, point.distinct, point.self_bleu)
+    return _with(point.select, None), entropy, *("–" if each is None else f"{each:.2f}" for each in others)
 
 
 def _with(value: float | None, interval: Interval | None) -> str:
@@ -194,6 +196,6 @@ td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(-
 <p>{head}. Gold reports; nothing was optimised against it or chosen by it. Intervals are over sources.</p>
 {figure}
 <div class="wide"><table><thead><tr><th>method</th><th>budget, nats</th><th>KL spent</th><th>known how</th><th>gold</th>
-<th>proxy</th><th>select</th><th>entropy, nats</th><th>covered</th><th>distinct</th></tr></thead>
+<th>proxy</th><th>select</th><th>entropy, nats</th><th>covered</th><th>distinct</th><th>self-BLEU</th></tr></thead>
 <tbody>{rows}</tbody></table></div><ul>{laws}</ul></body></html>
 """

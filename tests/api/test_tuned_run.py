@@ -8,6 +8,7 @@ import pytest
 import rrm
 from rrm.api.optimizing import REPORT
 from rrm.policy.local import LocalPolicy
+from rrm.report.html import report_html
 from tests.toys import TOYS
 
 BRIEF: dict[str, Any] = {
@@ -42,6 +43,30 @@ def test_the_model_that_learned_proposes_in_the_next_round(folder: Path) -> None
         assert len({run.policy(f"1/answer/{level}").name for level in range(3)}) == 3
 
 
+def test_entropy_and_both_kls_of_a_language_model_are_estimated_from_what_it_wrote(folder: Path) -> None:
+    with rrm.load(folder) as run:
+        before, after = run.report.rounds
+        outputs = run.outputs
+    for level in before.diversity:
+        assert set(level.estimated) == {"entropy"} and level.entropy is not None and level.entropy > 0
+        assert level.kl == level.reverse_kl == 0
+    for various, told in zip(after.diversity, after.levels, strict=True):
+        assert set(various.estimated) == {"entropy", "kl", "reverse_kl"}
+        assert various.kl is not None and various.kl > 0 and various.reverse_kl is not None and various.reverse_kl > 0
+        assert various.self_bleu is not None and various.distinct > 0
+        assert (told.kl, told.entropy) == (various.kl, various.entropy)
+        assert set(told.estimated) == {"kl", "entropy"}
+        basis = told.estimated["entropy"]
+        assert basis.nodes == min(8, various.nodes) and basis.outputs == 3 * basis.nodes
+        assert basis.how == ("estimated" if basis.whole == 1 else "at least")
+        assert (basis.error is None) == (basis.nodes == 1)
+    assert outputs.truncated.any()  # so that some of it is a lower bound
+    leaves = after.to_json()["levels"][0]
+    assert leaves["estimated"]["kl"]["how"] == "at least" and leaves["estimated"]["kl"]["outputs"] > 0
+    with rrm.load(folder) as run:
+        assert "\N{GREATER-THAN OR EQUAL TO}" in report_html(run.report)
+
+
 def test_a_moved_run_finds_its_model_under_its_name(folder: Path, tmp_path: Path) -> None:
     with rrm.load(folder) as run:
         name = run.policy("1/answer/0").name
@@ -62,6 +87,11 @@ def test_a_finished_run_is_optimised_against_either_score(folder: Path, by: Any,
     told = found.to_json()
     assert (told["method"], told["how"], told["score"]) == ("rating tokens", "estimated", by)
     assert 0 < told["kl"] <= 2.0 and (tmp_path / REPORT).is_file()
+    for side in ("anchor", "optimized"):
+        figures = told[side]
+        assert figures["entropy"] > 0 and figures["entropy_from"]["outputs"] > 0 and 0 <= figures["covered"] <= 1
+        assert 0 <= figures["self_bleu"] <= 1
+    assert told["anchor"]["covered"] == 1
     assert isinstance(found.policy, LocalPolicy) and found.policy.note.startswith(" (Rating: ")
 
 

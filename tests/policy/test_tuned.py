@@ -14,7 +14,7 @@ from rrm.backbone.generate import Chat
 from rrm.backbone.tune import Row, Tuning, bare, between, fit, fresh, learner, merged, reply_log_probs
 from rrm.core.errors import InputError, RoleError
 from rrm.core.ids import seed_for
-from rrm.core.protocols import Improved, Optimiser, Workspace
+from rrm.core.protocols import Along, Improved, Optimiser, Workspace
 from rrm.core.roles import Select
 from rrm.policy.careless import Careless
 from rrm.policy.conditioning import Conditioning
@@ -134,6 +134,40 @@ def test_the_kl_is_exact_where_a_reply_is_one_token() -> None:
     np.testing.assert_allclose(np.array(own).mean(axis=1), by_hand, rtol=1e-4)
     with pytest.raises(InputError, match=r"the KL from .* is not known: it is no language model in this process"):
         other.sampled_kl(seen[0].prompt_context, Careless(), [1])
+
+
+def test_outputs_read_again_tell_the_kl_and_the_entropy_that_their_samples_told() -> None:
+    anchor, other, [seen] = policy(0.5), policy(0.8), nodes(1, limit=4)
+    given, count = seen.prompt_context, 24
+    outputs = proposed(other, given, count, 5)
+    sampled = other.sampled_kl(given, anchor, [seed_for(5, at) for at in range(count)])
+    read = other.along(given, anchor, outputs)
+    whole = [at for at, output in enumerate(outputs) if output.log_prob is not None]
+    assert len(whole) > 5
+    for at in whole:
+        assert read[at].kl == pytest.approx(sampled[at], rel=1e-4)
+        [theirs] = anchor.log_prob(given, [outputs[at].text])
+        assert read[at].log_ratio == pytest.approx(outputs[at].log_prob - theirs, abs=1e-4)
+    # what was cut off has come as far as it has come
+    assert all(each.kl <= told * 1.0001 for each, told in zip(read, sampled, strict=True))
+    prompt, reply = other.writer.prompt_ids(chat_of(given)), other.writer.reply(outputs[whole[0]].text)
+    with torch.no_grad():
+        logits = other.writer.model(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -2]
+    logs = logits.double().log_softmax(1)
+    by_hand = -float((logs.exp() * logs).sum())
+    [short] = other.along(given, other, [replace(outputs[whole[0]], truncated=True)])
+    assert short.kl == short.log_ratio == 0 and short.entropy == pytest.approx(by_hand, rel=1e-4)
+    assert other.along(given, anchor, [replace(outputs[0], text="", truncated=True)]) == [Along(0.0, 0.0, 0.0)]
+    with pytest.raises(InputError, match="it is no language model in this process"):
+        other.along(given, Careless(), outputs)
+
+
+def test_outputs_of_a_model_that_thinks_first_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    local, [seen] = policy(0.5), nodes(1)
+    known = local.writer.tokenizer.get_vocab()
+    monkeypatch.setattr(type(local.writer.tokenizer), "get_vocab", lambda self: {**known, "<think>": 9})
+    with pytest.raises(InputError, match="thoughts are left out of them"):
+        local.along(seen.prompt_context, local, proposed(local, seen.prompt_context, 1, 0))
 
 
 def test_at_one_node_the_error_of_the_kl_is_that_of_its_replies() -> None:
