@@ -232,7 +232,7 @@ def tilts(found: Pair, base: Finite, kls: Sequence[float]) -> list[Finite]:
 def forecasting(quick: bool, seeds: int) -> list[Row]:
     cells = [(width, rows, flipped) for width in WIDTHS for rows in ROWS for flipped in (0.0, 0.25)]
     right: dict[str, list[tuple[bool, bool]]] = {}
-    for at in range(12 if quick else 100):
+    for at in range(12 if quick else 200):
         width, rows, flipped = cells[at % len(cells)]
         seed = seeds + 1000 + at
         found, base = pair(seed, width, rows, flipped), Finite.uniform(OUTPUTS)

@@ -21,9 +21,12 @@ from rrm.core.values import OVERALL, Group
 EARLY = 6.0
 """Nats up to which what was seen is used for a forecast."""
 FURTHEST = 12.0
-"""Nats up to which a peak is looked for, or the best of as many as have one of the anchor's highest score, if less.
+"""Nats up to which a peak is looked for, if `FEWEST` scores go so far; beyond, it is said to be out of sight."""
+FEWEST = 10
+"""Of N scores of the anchor a policy rests, in effect, on N exp(-KL). What rests on fewer than these is chance.
 
-Beyond, it is said to be out of sight."""
+It hangs on which of its rarest outputs the anchor happened to write.
+"""
 FURTHEST_N = 1e6
 """The best of so many takes 12.8 nats."""
 KNOTS = 6
@@ -92,8 +95,7 @@ def forecast(anchor: np.ndarray, rated: Sequence[Rated], way: Way = "tilt") -> F
     gain = _spline(base.rarity_of(scores), quality)(base.rarity)
     curve = list(base.tilts() if way == "tilt" else base.bests())
     kls, gains, means = (np.array([0.0, *found]) for found in zip(*(base.point(q, gain) for q in curve), strict=True))
-    top = float(base.shares[-1])
-    within = kls <= min(FURTHEST, top - 1 - log(top))
+    within = kls <= max(0.0, min(FURTHEST, log(len(anchor) / FEWEST)))
     price = _price(early, base, kls, means) if way == "tilt" else 1.0
     return Forecast(kls[within] * price, gains[within])
 

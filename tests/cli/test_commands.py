@@ -93,6 +93,7 @@ def test_a_finished_run_started_again_does_nothing_and_prints_the_summary_object
         "entropy",
         "proxy_interval",
         "spent",
+        "estimated",
     ]
     # over all root outputs, as the report's own mean is
     assert only["levels"][2]["gold_mean"] == pytest.approx(summary["root"]["gold_mean"])

@@ -11,7 +11,7 @@ from rrm.core.errors import InputError, RoleError
 from rrm.core.place import Place
 from rrm.core.roles import Final, Role, Select, Train
 from rrm.core.values import Group, Passage, Prediction, View
-from rrm.evaluate.stopping import EARLY, Rated, Stop, forecast, judged, stop
+from rrm.evaluate.stopping import EARLY, FEWEST, Rated, Stop, forecast, judged, stop
 
 NORMAL = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
 """Scores of an anchor that are normal: a tilt moves them by d = sqrt(2 KL) and leaves their variance as it is."""
@@ -58,9 +58,19 @@ def test_what_only_rises_has_its_peak_out_of_sight_and_what_only_falls_none() ->
     rising = [each._replace(judged=each.scores) for each in moved(0.0, (0.0, 0.5, 1.5))]
     found = stop(NORMAL, rising)
     assert found.forecast.peak == inf and not found.passed
-    assert found.kl == pytest.approx(log(20_000) - 1, rel=0.05)  # as far as 20,000 scores tell
+    assert found.kl == pytest.approx(log(20_000 / FEWEST), rel=0.05)  # as far as 20,000 scores tell
     falling = [each._replace(judged=-each.scores) for each in rising]
     assert stop(NORMAL, falling)[:2] == (0.0, True)
+
+
+def test_what_rests_on_a_handful_of_the_anchors_scores_is_out_of_sight() -> None:
+    """The best of as many as there are scores is the highest one by 1 - 1/e: its quality says nothing of rare ones."""
+    scores = np.arange(20_000.0)
+    rated = [Rated(log(n) - 1 + 1 / n, scores[:: 20 // n], np.log1p(scores[:: 20 // n])) for n in (2, 4)]
+    found = forecast(scores, rated, "best of n")
+    assert found.kls[-1] == pytest.approx(log(20_000 / FEWEST), abs=0.1) and found.peak == inf
+    few = [each._replace(scores=each.scores % FEWEST) for each in rated]
+    assert forecast(np.arange(float(FEWEST)), few, "best of n").kls.tolist() == [0.0]
 
 
 def test_only_the_early_part_is_used_and_a_peak_that_was_passed_is_said_to_be() -> None:
