@@ -8,10 +8,11 @@ import torch
 
 from rrm.backbone.generate import Sample
 from rrm.core.errors import InputError, LimitError, NoAnswerError
-from rrm.core.protocols import Density, Policy, ProposeJob, Seen, Workspace
+from rrm.core.protocols import Density, Optimiser, Policy, ProposeJob, Seen, Workspace
 from rrm.core.values import Output
 from rrm.policy.best_of_n import BestOfN
 from rrm.policy.local import LocalPolicy
+from rrm.policy.quantilizer import Quantilizer
 from rrm.verify.contracts import check_policy
 from tests.policy.policy_scenes import Known, prompt_context, proposed
 
@@ -83,12 +84,13 @@ def test_thoughts_are_left_out_and_thoughts_alone_are_no_output(monkeypatch: pyt
         assert none.value.lack == lack
 
 
-def test_best_of_n_improves_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimiser", [BestOfN(n=4), Quantilizer(q=0.25, samples=8)], ids=["best of n", "quantilizer"])
+def test_what_is_chosen_among_its_samples_is_better_within_the_budget(optimiser: Optimiser, tmp_path: Path) -> None:
     policy = local()
     given = prompt_context(limit=8)
     seen = [Seen("source", given, tuple(proposed(policy, given, 2, 0)))]
     better = Known(lambda group, text: float(sum(map(str.isalpha, text))) / 400)
-    found = BestOfN(n=4).improve(policy, policy, seen, better, 2.0, 0, Workspace(tmp_path))
+    found = optimiser.improve(policy, policy, seen, better, 2.0, 0, Workspace(tmp_path))
     mean = np.mean([better.of(seen[0].group, each.text) for each in proposed(policy, given, 16, 1)])
     best = np.mean([better.of(seen[0].group, each.text) for each in proposed(found.sampler, given, 16, 1)])
     assert best > mean and 0 < found.kl <= 2.0
