@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from rrm.core.roles import Role, Train
 from rrm.core.values import Group, Prediction
 from rrm.evaluate.holdout import Thresholdout
 from rrm.evaluate.overoptimisation import choose_law
-from rrm.evaluate.stopping import EARLY, FURTHEST, Rated, stop
+from rrm.evaluate.stopping import EARLY, FEWEST, FURTHEST, Rated, stop
 from rrm.pipeline.forest import Forest, State, Tree, prompt_context_at
 from rrm.policy.best_of_n import best_of, expected_best, largest_n
 from rrm.policy.careless import Careless
@@ -237,7 +238,7 @@ def forecasting(quick: bool, seeds: int) -> list[Row]:
         seed = seeds + 1000 + at
         found, base = pair(seed, width, rows, flipped), Finite.uniform(OUTPUTS)
         noise = "labels flipped" if flipped else "no label noise"
-        whole = tilts(found, base, np.linspace(0.2, 9.8, 33).tolist())
+        whole = tilts(found, base, [kl for kl in np.linspace(0.2, 9.8, 33).tolist() if kl <= log(OUTPUTS / FEWEST)])
         truth = [(0.0, 0.0), *((each.kl(base), each.mean(found.gold)) for each in whole)]
         told = rated(found, [each for each in whole if each.kl(base) <= EARLY + 1e-6], base, flipped, seed)
         _mark(right, f"KL-anchored to {EARLY:g} nats, {noise}", truth, stop(found.proxy, told).kl)
