@@ -7,6 +7,7 @@ from rrm.core.calls import ANSWER, TRUNCATED, CallCount
 from rrm.core.replies import (
     LACKS,
     LIKE_REFUSAL,
+    LOOPS,
     MARKS_AS_WORDS,
     MORE_IN_WORDS,
     MORE_TURNS,
@@ -24,6 +25,7 @@ _READ_AS = {
     WRAPPED: "stood in <answer> or marks like it, in a fence, or below a role: that was left out",
     MARKS_AS_WORDS: "have </think> or a mark like it within a sentence: read as a word of the answer",
     MORE_IN_WORDS: "go on as a talk, with User: or a word like it: read as part of the answer",
+    LOOPS: "end in the same words over and over: read as they stand",
     LIKE_REFUSAL: "begin as refusals do: read as answers all the same",
 }
 """What was noticed of replies, in words."""

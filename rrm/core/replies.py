@@ -43,6 +43,8 @@ MORE_IN_WORDS = "further turns in words"
 """Among what was noticed of a reply: its answer goes on as a talk, such as with `User:`, which is part of it."""
 LIKE_REFUSAL = "words of a refusal"
 """Among what was noticed of a reply: its answer begins as refusals do, and is an answer all the same."""
+LOOPS = "the same words over and over"
+"""Among what was noticed of a reply: its answer ends in a loop, which is part of it."""
 UNKNOWN_STOP = "stop reason "
 """Begins what was noticed of a reply that ended for a reason which `STOPS` does not know: taken for an answer."""
 
@@ -174,8 +176,31 @@ def _without_role(text: str) -> str:
 
 def _noticed_in(text: str) -> list[str]:
     """Return what is to be noticed of the words of an answer, which are read as they stand."""
-    signs = ((MARKS_AS_WORDS, speaks_of_marks(text)), (MORE_IN_WORDS, _TURN_IN_WORDS.search(text)))
-    return [what for what, found in (*signs, (LIKE_REFUSAL, _REFUSES.match(text))) if found]
+    signs = (
+        (MARKS_AS_WORDS, speaks_of_marks(text)),
+        (MORE_IN_WORDS, _TURN_IN_WORDS.search(text)),
+        (LIKE_REFUSAL, _REFUSES.match(text)),
+        (LOOPS, _ends_in_a_loop(text)),
+    )
+    return [what for what, found in signs if found]
+
+
+def _ends_in_a_loop(text: str) -> bool:
+    """Whether a text ends in words that are said four times or more one behind the other, the last time maybe in part.
+
+    Such an end equals what stands a word, a sentence or more before it, wherever the text was cut off. A loop that
+    counts as it goes, or that the model left by itself, is not found.
+    """
+    told = " ".join(text[-4 * _LONGEST_LOOP :].split())
+    before = told.rfind(told[-_SHORTEST_LOOP:], 0, len(told) - 1)
+    period = len(told) - _SHORTEST_LOOP - before
+    length = max(3 * period - 1, _SHORTEST_LOOP)  # the last time without the space behind it
+    again = before >= 0 and told[-length:] == told[-length - period : -period]
+    return again and any(map(str.isalpha, told[-period:]))
+
+
+_LONGEST_LOOP = 1_000  # characters
+_SHORTEST_LOOP = 60  # characters that are said again: "ha ha ha" is no loop
 
 
 def _meaning(word: str) -> Stop | None:

@@ -27,7 +27,12 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 INVISIBLE = re.compile(  # soft hyphens and marks of no width, but not where they part words: Thai, Lao, Burmese, Khmer
     "[\u00ad\u2060\ufeff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
 )
-_MISREAD = re.compile("\ufffd|[ÃÂ][\u0080-\u00bf]|â€[\u0080-\u00bf™œ\u201c\u201d˜¦]|Ã[ƒ†‡…]")  # UTF-8 read as cp1252
+_MISREAD = re.compile(  # UTF-8 read as cp1252; punctuation behind capitals may as well follow a word such as IRMÃ
+    "\ufffd|[ÃÂ][\u0080-\u009f\u00a1-\u00aa\u00ac-\u00ba\u00bc-\u00bf]|Ã[€ƒ†‡ˆ‰ŠŒŽ˜™šœžŸ•]"
+    "|(?<![A-ZÀ-Þ«])(?:[ÃÂ][\u00a0«»]|Ã[„…‘’“”–—‹›])|â€[\u0080-\u00bf™œ\u201c\u201d˜¦]"
+)
+_SPACED = re.compile(" [^\\W\\d_] [^\\W\\d_] [^\\W\\d_]")  # first, for it is quickly looked for
+_SPACED_WORD = re.compile("(?<![^\\s\"'“‘«(])[A-Za-zÀ-ɏͰ-ӿ](?: [A-Za-zÀ-ɏͰ-ӿ]){3,}(?![^\\s.,;:!?…\"'”’»)])")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 
 
@@ -110,6 +115,21 @@ def visible(text: str) -> str:
 def misread(text: str) -> list[str]:
     """Return the letters of a text that were lost, or read in a wrong encoding: `Ã«` for `ë`."""
     return [] if text.isascii() else _MISREAD.findall(text)
+
+
+def spaced_words(text: str) -> list[str]:
+    """Return the words of a text whose letters stand apart: `l i k e`.
+
+    Not in capitals, as titles are set (`T H E  E N D`), nor letters of the alphabet in turn (`a b c d`).
+    """
+    if not _SPACED.search(text):
+        return []
+    return [each for each in _SPACED_WORD.findall(text) if _is_spaced_word(each.split())]
+
+
+def _is_spaced_word(letters: Sequence[str]) -> bool:
+    in_turn = sum(ord(other) - ord(one) == 1 for one, other in pairwise(letters))
+    return 2 * in_turn < len(letters) and all(map(str.islower, letters[1:])) and len(set(letters)) > 2
 
 
 def delimited(blocks: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:

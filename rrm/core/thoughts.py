@@ -33,9 +33,13 @@ _NAME = (
     "|(?:inner_|internal_)?monologue|chain_of_thought|cot)"
 )
 _PIPED = "(?:think|thinking|thoughts?|reasoning)"
+_ESCAPED = tuple(  # as pages, JSON and Markdown write < and >, and as East Asian keyboards do
+    rf"(?:{wide}|\\+{sign}|\\u00{code}|&(?:amp;)*(?:{name}|#0*{number}|#x0*{code});)"
+    for sign, wide, name, number, code in (("<", "＜", "lt", 60, "3c"), (">", "＞", "gt", 62, "3e"))
+)
 _OPENING = re.compile(
     rf"<\s*(?:\w+:)?{_NAME}(?:\s[^<>/]{{0,200}})?>"  # <think>, <seed:think>, <thinking budget="low">
-    rf"|&lt;{_NAME}&gt;"
+    rf"|{_ESCAPED[0]}{_NAME}{_ESCAPED[1]}"
     rf"|<\|(?:(?:begin|start)_?(?:of)?_?)?{_PIPED}(?:_start|_begin)?\|>"  # <|START_THINKING|>
     r"|\[(?-i:(?:BEGIN_|START_)?(?:THINK|THINKING|REASONING))\]"
     r"|◁think▷"
@@ -46,7 +50,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    rf"<\s*/\s*(?:\w+:)?{_NAME}\s*>|<\s*(?:\w+:)?{_NAME}\s*/\s*>|&lt;/{_NAME}&gt;"
+    rf"<\s*/\s*(?:\w+:)?{_NAME}\s*>|<\s*(?:\w+:)?{_NAME}\s*/\s*>|{_ESCAPED[0]}\\?[/／]{_NAME}{_ESCAPED[1]}"
     rf"|<\|(?:/|end_?(?:of)?_?){_PIPED}\|>|<\|{_PIPED}_end\|>"
     r"|\[(?:/|(?-i:END_))(?-i:THINK|THINKING|REASONING)\]"
     r"|◁/think▷"
@@ -138,8 +142,8 @@ def without_thoughts(text: str, cut_off: bool = False) -> Heard:
 def holds_thoughts(text: str) -> bool:
     """Whether thoughts stand in a text, by the rules above."""
     signs = (  # one is in each of the marks; many texts are looked at
-        "<" in text or "[" in text or "Here" in text or "```" in text or "&lt;" in text or "◁" in text
-        or "assistantfinal" in text or "done thinking." in text
+        "<" in text or "[" in text or "Here" in text or "```" in text or "&" in text or "\\u003" in text
+        or "◁" in text or "＜" in text or "assistantfinal" in text or "done thinking." in text
     )  # fmt: skip
     return signs and without_thoughts(text).thoughts
 

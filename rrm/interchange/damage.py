@@ -3,13 +3,21 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from rrm.core.text import misread
+from rrm.core.text import misread, spaced_words
 
 NOTHINGS = frozenset((
     "nan", "NaN", "None", "null", "NULL", "<NA>", "undefined", "N/A", "n/a", "#N/A", "nil", "[deleted]", "[removed]",
     "(empty)", "<empty>", "$ERROR$", "#REF!", "#NAME?", "#VALUE!",
 ))  # fmt: skip
 """What programs and collections write in the place of a text that is missing."""
+
+_LIST_MARK = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-z]|[ivx]{1,4})[.)]|[-*•–—#]+)\s*")
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text stands in the place of one that is missing, or is the number or mark of a list alone: `2.`."""
+    return text.strip() in NOTHINGS or _LIST_MARK.fullmatch(text) is not None
+
 
 LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet holds: what is longer is cut there."""
@@ -29,6 +37,8 @@ def damage(values: Iterable[object]) -> Iterator[tuple[str, str]]:
             yield "cut", told[-20:]
         if "\\n" in told and "\n" not in told and len(_LINE_ENDS.findall(told)) > 1:
             yield "line ends", told[:40]
+        if apart := spaced_words(told):
+            yield "spaced", apart[0]
         if letters := misread(told):
             yield "misread", letters[0]
 
@@ -37,6 +47,7 @@ READ_AS = {
     "broken words": "texts with words broken at line ends, such as {}, in {}: read as they stand, each half as a word",
     "cut": "texts as long as a spreadsheet's cell may be, ending in {}, in {}: perhaps cut, and read as they stand",
     "line ends": "texts with line ends written as \\n, such as {}, in {}: read as two letters each",
+    "spaced": "texts with words whose letters stand apart, such as {}, in {}: each letter is read as a word",
     "misread": "texts with letters that were lost or read in a wrong encoding, such as {}, in {}: read as they stand",
 }
 """Of each kind of damage how such texts are read, with an example and in how many rows."""

@@ -50,7 +50,7 @@ from rrm.core.values import (
 )
 from rrm.interchange.annotations import Requests
 from rrm.interchange.columns import criterion, name, place, text, truth, whole
-from rrm.interchange.damage import NOTHINGS, READ_AS, damage
+from rrm.interchange.damage import READ_AS, damage, says_nothing
 from rrm.interchange.export import record, request_of
 from rrm.interchange.near import missing
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
@@ -103,9 +103,9 @@ def _on_texts(items: Sequence[Item]) -> Iterator[str]:
             f"rows whose source is a name and no text, such as {brief(names[0])}: {len(names):,}; raters are shown it:"
             " give the text itself"
         )
-    nothings = sum(any(each.text.strip() in NOTHINGS for each in item.request.shown) for item in items)
+    nothings = sum(any(says_nothing(each.text) for each in item.request.shown) for item in items)
     if nothings:
-        yield f'rows whose outputs say "nan", "[deleted]" or the like: {nothings:,}; raters are shown them'
+        yield f'rows whose outputs say "nan", "[deleted]", "2." or the like: {nothings:,}; raters are shown them'
     counts, examples = Counter[str](), dict[str, str]()
     for item in items:
         shown = (item.request.view.text, *(each.text for each in item.request.shown))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.interchange.columns import says_level
-from rrm.interchange.damage import NOTHINGS, READ_AS, damage
+from rrm.interchange.damage import READ_AS, damage, says_nothing
 from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
@@ -40,6 +40,9 @@ SPLITS = ("split", "fold", "partition", "subset")
 """Columns that say which rows are for training."""
 
 WEIGHTS = ("weight", "sample_weight", "importance")
+
+MOST_LOOKED_INTO = 1_000
+"""Rows in whose messages signs of damage are looked for, as in all texts: what damages one mostly damages all."""
 
 NAMES = ("source_id", "annotator", "criterion")
 """Columns whose names tell rows apart."""
@@ -163,10 +166,14 @@ class Survey:
     def _add_texts(self, row: Row) -> None:
         """Count the rows with an output that says that it is missing, with two that spaces tell apart, with damage."""
         outputs = [told for column in output_columns(row) if isinstance(told := row.get(column), str)]
-        self.nothings += any(told.strip() in NOTHINGS for told in outputs)
+        self.nothings += any(map(says_nothing, outputs))
         if len(outputs) == 2 and outputs[0] != outputs[1] and outputs[0].lstrip()[:8] == outputs[1].lstrip()[:8]:
             self.spaced += outputs[0].split() == outputs[1].split()
-        for kind, example in dict(damage(row.values())).items():
+        told = list(row.values())
+        if self.rows <= MOST_LOOKED_INTO:
+            messages = [each for value in told if isinstance(value, list) for each in value if isinstance(each, dict)]
+            told += [each.get("content") for each in messages]
+        for kind, example in dict(damage(told)).items():
             self.damaged[kind] += 1
             self.examples.setdefault(kind, example)
 
@@ -259,7 +266,7 @@ class Survey:
             f"{said} in {n:,} of {self.rows:,} rows: chosen is taken for the better all the same"
             for said, n in self.contradicted.items()
         ]
-        nothings = [f'texts that say "nan", "[deleted]" or the like: in {_rows(self.nothings)}; read as words']
+        nothings = [f'texts that say "nan", "[deleted]", "2." or the like: in {_rows(self.nothings)}; read as words']
         tools += pictures + contradicted + (nothings if self.nothings else [])
         tools += [
             f"`{column}` is not read in {n:,} row{'s' if n > 1 else ''}: rename it `{ours}` if it is that, or remove it"

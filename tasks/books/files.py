@@ -9,7 +9,7 @@ from pathlib import Path
 from rrm.core.errors import InputError, LimitError
 from rrm.core.ids import content_id
 from rrm.core.task import Source
-from rrm.core.text import misread
+from rrm.core.text import misread, spaced_words
 from rrm.files.folders import Folders
 from tasks.books.boilerplate import NOTHING, skipped
 from tasks.books.broken_words import with_whole_words
@@ -145,6 +145,7 @@ def _damage(text: str) -> Iterator[str]:
     """Say what shows that a text was damaged on its way: it is read as it stands."""
     for what, least, found in (
         ("letters that were lost or read in a wrong encoding", 1, misread(text)),
+        ("words whose letters stand apart", _LEAST, spaced_words(text)),
         ("characters written as HTML writes them", _LEAST, _ENTITY.findall(text)),
         ("line ends written as \\n", _LEAST, _LINE_END.findall(text)),
     ):

@@ -11,6 +11,7 @@ from rrm.core.protocols import Reply
 from rrm.core.replies import (
     LACKS,
     LIKE_REFUSAL,
+    LOOPS,
     MARKS_AS_WORDS,
     MORE_IN_WORDS,
     MORE_TURNS,
@@ -137,6 +138,10 @@ def test_an_answer_that_stands_whole_in_marks_is_read_without_them(wrapped: str)
         "The user said so: nobody came.",
         "I'm sorry that the mill burned; I cannot sleep.",
         "Nothing, null and void.",
+        "It rained. " + " ".join(["The mill burned and nobody came."] * 3),
+        "The miller said: ha ha ha ha ha ha.",
+        "They left.\n\n" + "| --- " * 40 + "|",
+        "\n".join(f"{n}. The mill burned and nobody came." for n in range(1, 9)),
     ],
 )
 def test_what_is_part_of_an_answer_stays_without_a_word(text: str) -> None:
@@ -151,6 +156,10 @@ def test_what_is_part_of_an_answer_stays_without_a_word(text: str) -> None:
         ("I'm sorry, but I can't assist with that.", LIKE_REFUSAL),
         ("As an AI language model, I cannot summarize this text.", LIKE_REFUSAL),
         ("Unfortunately, I’m unable to help with this request.", LIKE_REFUSAL),
+        ("It rained. " + " ".join(["The mill burned and nobody came."] * 4), LOOPS),
+        ("It rained. " + "The mill burned and nobody came.\n" * 9 + "The mill bu", LOOPS),
+        ("The miller " + "and the miller " * 12 + "and", LOOPS),
+        ("水车" + "水车烧毁了。" * 20, LOOPS),
     ],
 )
 def test_what_may_be_no_part_of_an_answer_is_read_and_noticed(text: str, noticed: str) -> None:

@@ -455,7 +455,9 @@ def test_every_documented_shape_of_an_answer_is_read() -> None:
     ("row", "note"),
     [
         ({"source": "books/mill.txt"}, "rows whose source is a name and no text, such as 'books/mill.txt': 1; "),
-        ({"outputs": ["A", "[removed]"]}, "rows whose outputs say \"nan\", \"[deleted]\" or the like: 1; "),
+        ({"outputs": ["A", "[removed]"]}, "rows whose outputs say \"nan\", \"[deleted]\", \"2.\" or the like: 1; "),
+        ({"outputs": ["A", "1)"]}, "rows whose outputs say \"nan\", \"[deleted]\", \"2.\" or the like: 1; "),
+        ({"outputs": ["A", "a l i k e"]}, "texts with words whose letters stand apart, such as 'a l i k e'"),
         ({"outputs": ["A", "ZoÃ«"]}, "texts with letters that were lost or read in a wrong encoding, such as 'Ã«'"),
         ({"source": "A fer-\nryman left."}, "texts with words broken at line ends, such as 'fer-\\nryman', in 1 row"),
     ],

@@ -446,7 +446,7 @@ def test_roles_in_capitals_are_the_same_roles(tmp_path):
     [
         ({"score_chosen": 1, "score_rejected": 2.5}, "`score_chosen` is below `score_rejected` in 1 of 1 rows"),
         ({"images": ["a.png"]}, "`images` holds media in 1 row: not shown"),
-        ({"rejected": "nan"}, 'texts that say "nan", "[deleted]" or the like: in 1 row'),
+        ({"rejected": "nan"}, 'texts that say "nan", "[deleted]", "2." or the like: in 1 row'),
         ({"rater": "r7"}, "`rater` may name who judged, but is not read"),
     ],
 )

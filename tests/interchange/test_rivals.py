@@ -167,7 +167,14 @@ LONG = "A mill stood by the river, and whoever came there heard it all night lon
         ({"reference": "A miller came."}, "`reference` holds texts in 1 row, which are not read"),
         ({"response": "It rained."}, "`response` holds texts in 1 row, which are not read"),
         ({"tale": LONG}, "`tale` holds texts in 1 row, which are not read"),
-        ({"rejected": "[deleted]"}, "texts that say \"nan\", \"[deleted]\" or the like: in 1 row; read as words"),
+        ({"rejected": "[deleted]"}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
+        ({"rejected": "2."}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
+        ({"rejected": " (b) "}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
+        ({"rejected": "Some n e v e r ending rain."}, "texts with words whose letters stand apart, such as 'n e v"),
+        (
+            {"rejected": [{"role": "assistant", "content": "ZoÃ« came."}]},
+            "texts with letters that were lost or read in a wrong encoding, such as 'Ã«', in 1 row",
+        ),
         ({"rejected": "x" * 32_767}, "texts as long as a spreadsheet's cell may be, ending in 'xxxx"),
         ({"rejected": "ZoÃ« came."}, "texts with letters that were lost or read in a wrong encoding, such as 'Ã«'"),
         ({"rejected": "Zo\ufffd came."}, "texts with letters that were lost or read in a wrong encoding"),
@@ -194,8 +201,8 @@ def test_rows_that_hold_no_more_than_is_read_are_read_without_a_word() -> None:
     }
     texts = {
         "chosen": "§ 3 à la carte: \\nabla f, \\nu and \\neq; Zoë’s café — “so”.",
-        "rejected": "Nobody.",
-        "prompt": "Who?",
+        "rejected": "42",
+        "prompt": "Who? a b c d, THE  E N D, A C B D or «IRMÃ»",
     }
     assert read_feedback([PAIR | more, {**more, **texts}]).guesses == ()
     rated = [{"reference": "A mill burned.", "summary": "It burned.", "score": n} for n in range(2)]

@@ -86,6 +86,10 @@ def test_headings_and_lists_are_no_pages(tmp_path: Path) -> None:
             "A &amp; B &mdash; C &#8212; D",
             "characters written as HTML writes them: 3 (such as &amp;)",
         ),
+        (
+            "It l o o k e d o l d. S e h r alt, v e r y.",
+            "words whose letters stand apart: 3 (such as l o o k e d o l d)",
+        ),
         ("A.\\nB.\\n\\nC.", "line ends written as \\n: 3 (such as \\n)"),
     ],
 )
@@ -95,6 +99,9 @@ def test_what_was_damaged_on_its_way_is_said(tmp_path: Path, text: str, note: st
 
 def test_letters_of_other_languages_are_not_taken_for_misread_ones() -> None:
     assert misread("Âge, Ân, SÃO, “so” — Zoë’s café, naïve, ÃO, Àé, â la carte, 10 €") == []
+    assert misread("IRMÃ\u00a0! «IRMÃ», NGÃ» e IRMÃ… «Ã» IRMÃ—disse") == []
+    for letters in ("û plaît", "à la", "sûr", "ÉTÉ", "Österreich", "« oui »", "30 °C", "Åland"):
+        assert misread(letters.encode().decode("cp1252")), letters
     assert misread("It’s".encode().decode("cp1252")) and misread("Zoë".encode().decode("cp1252"))
 
 
