@@ -77,12 +77,19 @@ _MINE = (
 )
 _MINE_CLOSED = _MINE.with_only_columns(
     GIVEN.c.id,
+    GIVEN.c.lease,
     RETRACTION.c.state.label("retracted"),
     select(ITEM.c.closed)
     .where(ITEM.c.id == select(STANDING).where(LEASE.c.id == GIVEN.c.lease).correlate(GIVEN).scalar_subquery())
     .scalar_subquery()
     .label("closed"),
 )
+_DECIDED = (
+    select(LEASE.c.id)
+    .join_from(LEASE, ITEM, ITEM.c.id == STANDING)
+    .where(LEASE.c.id.in_(bindparam("leases", expanding=True)), ITEM.c.settled)
+)
+"""Leases whose answers are past taking back, because somebody decided: of a check, on the work for which it stood."""
 _LEASE_OF = select(LEASE.c.first, STANDING.label("standing")).where(LEASE.c.id == bindparam("one"))
 _DONE = EVERY.where(
     and_(GIVEN.c.person == bindparam("me"), GIVEN.c.purpose != "practice", ~GIVEN.c.adjudication),
@@ -249,7 +256,8 @@ class Answers(Claims):
             turn = self._turn(connection)
             held = self._who(connection, [person])[person]
             mine = connection.execute(_MINE, {"me": person, "most": turn.settings.undo_limit}).all()
-            last = next((row for row in mine if row.state == "live"), None)
+            decided = _decided(connection, mine)
+            last = next((row for row in mine if row.state == "live" and row.lease not in decided), None)
             if answer is not None and (last is None or last.id != answer):
                 return self._taken_back_before(connection, answer, mine, held), True
             if last is None:
@@ -263,7 +271,9 @@ class Answers(Claims):
             if held.id is not None:
                 put_back(connection, held.id, person, turn.settings.strategy)
             together = connection.execute(_BY_KEY, {"keys": [(person, last.key)]}).all()
-            back = {row.lease: as_annotation(row) for row in together if row.state == "live"}
+            decided = _decided(connection, together)
+            live = (row for row in together if row.state == "live" and row.lease not in decided)
+            back = {row.lease: as_annotation(row) for row in live}
             retract(connection, [each.id for each in back.values()], "undone", turn.now, person)
             old = [row for row in own_lease(connection, person, lease) if row.id in back]
             end_questions(connection, list(back), "undone")
@@ -421,10 +431,15 @@ def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float
 
 def _undoable(connection: Connection, person: str, most: int) -> tuple[int, str | None]:
     """Return how many answers `undo` would take back, one after another, and which is the first."""
-    mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most})
-    live = [row for row in mine if row.retracted is None]
+    mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most}).all()
+    decided = _decided(connection, mine)
+    live = [row for row in mine if row.retracted is None and row.lease not in decided]
     ids = [row.id for row in takewhile(lambda row: not row.closed, live)]
     return len(ids), ids[0] if ids else None
+
+
+def _decided(connection: Connection, mine: Sequence[Any]) -> set[str]:
+    return set(connection.execute(_DECIDED, {"leases": [row.lease for row in mine]}).scalars())
 
 
 def _drafted(shown: str, answer: Answer, confidence: float | None, detail: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -208,7 +209,19 @@ def requeued(scene: Scene) -> list[object]:
     return [[each.state for each in answers], progress.done, progress.undoable, said(scene.undo)]
 
 
+def decided_on(scene: Scene) -> list[object]:
+    scene.answer(scene.held)
+    scene.bob_takes_all()
+    dee = scene.desk.add_person("Dee", "adjudicator", by="test").id
+    for row in scene.desk.search_items():
+        sent = Submission(ANSWERS[row.kind], "")
+        assert row.purpose != "work" or not said(partial(scene.desk.adjudicate, dee, row.id, sent, row.id))
+    progress = scene.desk.own_progress(scene.ann)
+    return [progress.done, progress.undoable, said(scene.undo)]
+
+
 TRIED = [
+    decided_on,
     frozen_in_hand,
     frozen_after_the_answer,
     frozen_after_it_was_taken_back,

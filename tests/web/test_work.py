@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rrm.core.annotation import Item
+from rrm.core.annotation import Item, Submission
 from rrm.core.values import ClaimMarks, Comparison, Correction, Critique, Label, Ranking, Rating, Reject
 from rrm.web.station import Station
 from tests.web.stations import (
@@ -286,6 +286,16 @@ def test_history_tells_the_last_ten_newest_first_with_letters_as_shown(tmp_path:
         told = anna.get("/api/history").json()
         assert [each["item"] for each in told] == items[:1:-1]
         assert [each["answer"]["better"] for each in told[:2]] == [1, 0]
+
+
+def test_an_answer_stays_in_its_raters_history_whatever_is_decided_since(tmp_path: Path) -> None:
+    with house_in(tmp_path, items_of(["comparison"], each=1)) as house:
+        anna, dee = house.add("anna"), house.desk.add_person("Dee", "adjudicator", by="test").id
+        lease = claim(anna)
+        submit(anna, lease)
+        before = anna.get("/api/history").json()
+        house.desk.adjudicate(dee, lease["item"], Submission(Comparison(1), ""), new_key())
+        assert anna.get("/api/history").json() == before != []
 
 
 # ---- practice and the end ----

@@ -88,4 +88,6 @@ def _sheets(answers: Iterable[Annotation]) -> Iterator[list[Annotation]]:
 
 
 def _remembered(annotation: Annotation) -> bool:
-    return annotation.state == "live" and annotation.purpose != "practice" and not annotation.adjudication
+    """Whether a rater sees an answer: whatever was decided since, for no decision is about a known answer."""
+    stands = annotation.state in ("live", "adjudicated")
+    return stands and annotation.purpose != "practice" and not annotation.adjudication
