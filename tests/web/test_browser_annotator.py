@@ -899,7 +899,7 @@ def test_who_does_not_pass_practice_is_told_what_is_left(tmp_path: Path, chromiu
 # ---- for everybody ----
 
 
-RARE_SIGHTS = [(WIDE, "light", 0), (WIDE, "dark", 1), (NARROW, "light", 0)]
+RARE_SIGHTS = [(WIDE, "light", 0), (WIDE, "dark", 1), (1366, "light", 1), (NARROW, "light", 0)]
 SIGHTS = [(NARROW, "dark", 1), *(pytest.param(*each, marks=pytest.mark.slow) for each in RARE_SIGHTS)]
 
 

@@ -186,20 +186,22 @@ def test_a_sheet_for_practice_tells_what_was_known(tmp_path: Path, chromium: Any
 
 @pytest.mark.parametrize("width", [1280, 1366, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_sheet_fits_and_can_be_read_by_everybody(width: int, scheme: str, tmp_path: Path, chromium: Any) -> None:
+def test_a_sheet_fits_and_can_be_read_by_everybody(
+    width: int, scheme: str, tmp_path: Path, chromium: Any, pictures: Path
+) -> None:
     items = sheet(1, long=True)
     with scene(tmp_path, items) as at, rating(at, chromium, width=width, scheme=scheme) as page:
         assert_accessible(page)
         assert_fits(page)
-        picture(page, tmp_path, f"sheet-compare-{width}-{scheme}")
+        picture(page, pictures, f"sheet-compare-{width}-{scheme}")
         decide(page, "2", "1", "2", "3", "5")
         assert_accessible(page)
         assert_fits(page)
-        picture(page, tmp_path, f"sheet-rate-{width}-{scheme}")
+        picture(page, pictures, f"sheet-rate-{width}-{scheme}")
         decide(page, "6", "2", "4")
         assert_accessible(page)
         assert_fits(page)
-        picture(page, tmp_path, f"sheet-critique-{width}-{scheme}")
+        picture(page, pictures, f"sheet-critique-{width}-{scheme}")
 
 
 def test_a_changed_view_is_another_sheet(tmp_path: Path, chromium: Any) -> None:
