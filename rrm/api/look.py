@@ -1,9 +1,11 @@
 """Looking at runs and trees without carrying anything out: quick commands that load no model."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from rrm.core.report import Report
 from rrm.core.roles import Select, Train
 from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
 from rrm.report.record import report_from_json
+from rrm.reward.train_log import DONE, LOG
 from rrm.store.record import SqlStore, open_store
 
 LONGEST_CELL = 32_767
 """Characters that a cell of a spreadsheet holds; of more the rest is cut where the file is opened there."""
 
-REPORT = "report.json"
+REPORT, WORK = "report.json", "work"
 FOLDER = "folder"
 """Under this name a record says where the run file lay when the run was begun."""
 BEGAN = "began"
@@ -68,6 +71,7 @@ def finished(directory: str | Path) -> Report:
 def status(directory: str | Path) -> dict[str, Any]:
     """Return what is on record, as `rrm status --json` prints it: steps, ratings, what is waited for, what was spent.
 
+    `under_way` is how far a training is that has begun and not ended, in a sentence; None without one.
     `ratings` counts those that the levels learn from, as the report does, with those recorded elsewhere once a level
     has learned from them; those for the flat baseline and of the judge of role select stand apart.
     """
@@ -95,12 +99,27 @@ def status(directory: str | Path) -> dict[str, Any]:
             "ratings": ratings[Train.name, "answer"],
             "flat_ratings": ratings[Train.name, "whole"],
             "select_ratings": ratings[Select.name, "answer"],
+            "under_way": _training(Path(directory)),
             "waiting_for": {place.words(several): count for place, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
             "calls": {each.asker: {"endings": each.endings, "noticed": each.noticed} for each in calls},
             "notes": list(call_notes(calls)),
         }
+
+
+def _training(directory: Path) -> str | None:
+    """Say how far the training is whose log was written last, unless it has ended."""
+    log = max((directory / WORK).rglob(LOG), key=lambda each: each.stat().st_mtime, default=None)
+    if log is None or (log.parent / DONE).is_file():
+        return None
+    lines = log.read_text(encoding="utf-8").splitlines()
+    try:
+        last = json.loads(lines[-1])
+    except (IndexError, ValueError):  # the line is just being written
+        return None
+    at = datetime.fromtimestamp(log.stat().st_mtime).astimezone()
+    return f"a training is under way: update {last['step']}, loss {last['loss']:.3f}, at {at:%H:%M:%S}"
 
 
 def _ratings(store: SqlStore) -> Counter[tuple[str, str]]:

@@ -47,6 +47,9 @@ class EventWatcher:
     def within(self, done: int, total: int) -> None:
         """Events tell what is on record alone."""
 
+    def say(self, words: str) -> None:
+        """Nor do they tell how what is under way goes."""
+
     def finish(self) -> None:
         self._say(Event(self._event.stage, self._event.done, self._event.total, finished=True))
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any, NamedTuple
 
-from rrm.api.look import refuse_notes, remember_folder, settings_of
+from rrm.api.look import WORK, refuse_notes, remember_folder, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
 from rrm.api.wiring import PRECISION, Parts
-from rrm.api.worker import COMPOSERS, MODELS, POLICIES, WORK, RunWorker
+from rrm.api.worker import COMPOSERS, MODELS, POLICIES, RunWorker
 from rrm.core.errors import ConfigError, InputError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.protocols import OutcomeOptimiser
@@ -145,7 +145,7 @@ class OpenRun:
 
     @cached_property
     def worker(self) -> RunWorker:
-        return RunWorker(self.parts, self.out, None if self.watcher is None else self.watcher.within)
+        return RunWorker(self.parts, self.out, self.watcher)
 
     @cached_property
     def people(self) -> People | None:

@@ -14,6 +14,7 @@ import numpy as np
 from rrm.api.allotting import allotted
 from rrm.api.composed import ComposedScorer
 from rrm.api.deciding import alternatives
+from rrm.api.look import WORK
 from rrm.api.plugins import path_of, stays_alive, waits
 from rrm.api.reordering import keep_standing
 from rrm.api.runfile import Part, by_people
@@ -78,6 +79,7 @@ from rrm.files import read_json, write_json
 from rrm.pipeline.driver import FATAL
 from rrm.pipeline.forest import State, Tree, compose_unanchored
 from rrm.pipeline.plan import AnyAction, Values
+from rrm.pipeline.progress import Watcher
 from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
     AskJob,
@@ -102,7 +104,7 @@ from rrm.reward.criteria import overall
 
 _log = logging.getLogger("rrm.api")
 
-MODELS, POLICIES, COMPOSERS, WORK = "models", "policies", "composers", "work"
+MODELS, POLICIES, COMPOSERS = "models", "policies", "composers"
 _SCORER = "scorer.json"
 _VITAL = frozenset(
     {
@@ -123,8 +125,6 @@ _VITAL = frozenset(
 
 MODEL_BYTES = 8 * 2**30
 """Of so many bytes models are held in memory, by the size of their files, and of a third of the machine's at most."""
-
-Progress = Callable[[int, int], None]
 
 
 class _Held(NamedTuple):
@@ -356,10 +356,10 @@ class _SheetCall:
 class RunWorker:
     """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`."""
 
-    def __init__(self, parts: Parts, folder: Path, progress: Progress | None = None) -> None:
+    def __init__(self, parts: Parts, folder: Path, watcher: Watcher | None = None) -> None:
         self.parts, self.folder = parts, folder
         self.models = Models(parts, folder)
-        self._progress = progress or (lambda done, total: None)
+        self._watcher = watcher
         self._policies: dict[str, Policy] = {}
         self._splitters: dict[str, SplitSampler] = {}
         self._sheets: dict[tuple[str, ...], _SheetCall] = {}
@@ -811,7 +811,9 @@ class RunWorker:
 
     def _workspace(self, action: AnyAction) -> Workspace:
         folder = self.folder / WORK / action.id
-        return Workspace(folder, self._progress, self.parts.cache)
+        if self._watcher is None:
+            return Workspace(folder, cache=self.parts.cache)
+        return Workspace(folder, self._watcher.within, self.parts.cache, self._watcher.say)
 
 
 def _cause(error: Exception) -> str:

@@ -20,6 +20,8 @@ def print_status(found: Mapping[str, Any], directory: Path, console: Console | N
     if found["steps"]:
         console.print(_steps(found["steps"]))
     console.print(_ratings(found))
+    if found["under_way"]:
+        console.print(found["under_way"])
     if found["waiting_for"]:
         owed = ", ".join(f"{count:,} answers about {place}" for place, count in found["waiting_for"].items())
         console.print(f"waiting for {owed}")

@@ -168,12 +168,13 @@ class Workspace:
     """Where a part works: a folder that survives a kill, whom to tell how far it is, and the run's cache.
 
     The folder is the same when the same work is begun again. `progress` is told what is done and what there
-    is in all (0: nobody knows).
+    is in all (0: nobody knows), and `say` in a few words how it goes, such as a training's loss.
     """
 
     folder: Path
     progress: Callable[[int, int], None] = lambda done, total: None
     cache: "Cache | None" = None
+    say: Callable[[str], None] = lambda words: None
 
 
 # ---- proposing and improving ----

@@ -27,6 +27,10 @@ class Watcher(Protocol):
         """So much of the action under way is done, in units of its own (total 0: unknown); from any thread."""
         ...
 
+    def say(self, words: str) -> None:
+        """How the action under way goes, such as a training's loss; from any thread."""
+        ...
+
     def finish(self) -> None:
         """The stage has ended, completed or not."""
         ...
@@ -35,7 +39,8 @@ class Watcher(Protocol):
 class RichProgress:
     """A line on stderr for each stage when it ends; on a terminal, a bar until then if it takes a second.
 
-    How far a long action says it is, such as a fit, is told, too: beside the bar, or now and then in a line of its own.
+    How far a long action says it is and how it goes, such as a fit, is told, too: beside the bar, or now and then in a
+    line of its own.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -45,6 +50,7 @@ class RichProgress:
 
     def start(self, title: str, total: int, done: int) -> None:
         self._title, self._total, self._done, self._before, self._within = title, total, done, done, 0.0
+        self._said = ""
         self._began, self._running = time.monotonic(), True
         self._next_line = self._began + LINE_SECONDS
         self._timer = threading.Timer(SHOW_AFTER_SECONDS, self._show)
@@ -54,7 +60,7 @@ class RichProgress:
 
     def advance(self, n: int) -> None:
         with self._turn:
-            self._done, self._within = self._done + n, 0.0
+            self._done, self._within, self._said = self._done + n, 0.0, ""
             self._update()
 
     def within(self, done: int, total: int) -> None:
@@ -66,6 +72,10 @@ class RichProgress:
                 self._next_line = now + LINE_SECONDS
                 counted = f"{self._title}: {self._done} of {self._total}{self._under_way}"
                 self._print(f"{counted}, after {now - self._began:.0f} s")
+
+    def say(self, words: str) -> None:
+        with self._turn:
+            self._said = words
 
     def finish(self) -> None:
         with self._turn:
@@ -98,4 +108,5 @@ class RichProgress:
 
     @property
     def _under_way(self) -> str:
-        return f", {self._within:.0%} of the one under way" if self._within else ""
+        how = f" ({self._said})" if self._said else ""
+        return f", {self._within:.0%} of the one under way{how}" if self._within else ""

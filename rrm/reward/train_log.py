@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rrm.files import durable
-from rrm.reward.schedule import Update
-from rrm.reward.validation import Validation
 
-LOG = "log.jsonl"
+if TYPE_CHECKING:  # what follows a training without taking part needs no torch
+    from rrm.reward.schedule import Update
+    from rrm.reward.validation import Validation
+
+LOG, DONE = "log.jsonl", "done.json"
+"""The log of a training, and what stands beside it once its model is saved."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,12 @@ class TrainLog:
         durable(self._file, "".join(json.dumps(line) + "\n" for line in self.lines).encode())
 
 
-def update_line(update: Update, loss: float, rate: float) -> dict[str, Any]:
+def update_line(update: "Update", loss: float, rate: float) -> dict[str, Any]:
     """Return what is logged of an update: the mean loss of its judgements in nats, and the trunk's learning rate."""
     return {"step": update.step, "loss": loss / update.rows, "rows": update.rows, "learning_rate": rate}
 
 
-def epoch_line(epoch: int, validation: Validation | None) -> dict[str, Any]:
+def epoch_line(epoch: int, validation: "Validation | None") -> dict[str, Any]:
     """Return what is logged beside it at the end of an epoch."""
     held = {"held_loss": validation.loss, "held_accuracy": validation.accuracy} if validation else {}
     return {"epoch": epoch, **held}

@@ -26,11 +26,11 @@ from rrm.reward.joint_model import JointModel, Pooling, Reading, check_length
 from rrm.reward.launch import check_processes, processes_here, train_in_processes
 from rrm.reward.train import Trained, rated_id, teaches, train
 from rrm.reward.train_config import TrainConfig
-from rrm.reward.train_log import Events
+from rrm.reward.train_log import DONE, Events
 from rrm.reward.windows import Long
 from rrm.reward.wrap import shared
 
-_DONE, _START = "done.json", "start"
+_START = "start"
 _IN_A_RUN: dict[str, Any] = {
     "tune": "lora", "members": 8, "epochs": 2, "validation": 0.0, "rows_per_update": 16, "head_rate": 50.0,
 }  # fmt: skip
@@ -130,7 +130,7 @@ class Tuned:
             return self.load(workspace.folder)
         name = self._start(first, workspace.folder)
         adapters = first if isinstance(first, AdaptedModel) else None
-        events = Events(workspace.progress, lambda line: _log.info("%s: %s", place.title, _told(line)))
+        events = Events(workspace.progress, lambda line: _tell(place, line, workspace))
         what: dict[str, Any] = {
             "rated": rows, "name": name, "folder": workspace.folder, "config": self.config, "seed": seed,
             "reading": self.reading, "place": place, "device": self.device, "dtype": self.dtype, "events": events,
@@ -140,7 +140,7 @@ class Tuned:
         if count > 1:
             train_in_processes(count, **what)
         model = self._at_home(train(**what)) if count == 1 else self.load(workspace.folder)
-        write_json(workspace.folder / _DONE, {"asked": asked})
+        write_json(workspace.folder / DONE, {"asked": asked})
         return model
 
     def seconds_to_read(self, texts: Sequence[str]) -> float:
@@ -207,10 +207,11 @@ def _facts(model: Fine) -> Mapping[str, Any]:
 
 def _done(folder: Path) -> object:
     """Return what a finished training in this folder was asked, None where there is none."""
-    return read_json(folder / _DONE).get("asked") if (folder / _DONE).is_file() else None
+    return read_json(folder / DONE).get("asked") if (folder / DONE).is_file() else None
 
 
-def _told(line: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
-    )
+def _tell(place: Place, line: Mapping[str, Any], workspace: Workspace) -> None:
+    """Pass on a line of a training's log: the loss to who follows the run, all of it to `logging`."""
+    workspace.say(f"loss {line['loss']:.3f}")
+    told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items())
+    _log.info("%s: %s", place.title, ", ".join(told))

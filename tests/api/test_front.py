@@ -201,14 +201,15 @@ def test_a_run_of_objects_is_resumed_with_the_objects_alone(tmp_path: Path) -> N
 def test_long_work_says_how_far_it_is_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Lengths):
         def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
+            workspace.say(f"loss {place.level}")
             workspace.progress(place.level, 7)
             return super().fit(ratings, start, place, seed, workspace)
 
     class Watching(RichProgress):
         def within(self, done: int, total: int) -> None:
-            told.append((self._title, done, total))
+            told.append((self._title, done, total, self._said))
 
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[str, int, int, str]] = []
     monkeypatch.setattr("rrm.api.runs.RichProgress", Watching)
     rrm.run(out=tmp_path / "run", **toys(reward={"plugin": Slow()}))
-    assert told == [(f"fit · round 1, level {level}", level, 7) for level in range(3)]
+    assert told == [(f"fit · round 1, level {level}", level, 7, f"loss {level}") for level in range(3)]

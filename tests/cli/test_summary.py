@@ -1,6 +1,7 @@
 """What the terminal is told of runs, finished and not, where it is 80 columns wide and no terminal."""
 
 import json
+import os
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -31,6 +32,7 @@ from rrm.core.report import (
     Use,
 )
 from rrm.core.values import Feedback, Output, Request
+from rrm.reward.train_log import TrainLog
 from rrm.store.record import open_store
 from tests.toys import Longer, Texts, toys
 
@@ -166,6 +168,22 @@ def test_status_is_a_table_whose_counts_are_the_reports(tmp_path: Path) -> None:
     # three trees with 9, 3 and 1 nodes; of two sources three ratings a node in each round
     assert "1 splits decompose 3 level 0 propose 27 · rate 54 · fit 1 · score 27" in text
     assert not {"{", "}"} & set(done.output) and "level -1" not in text
+
+
+def test_status_tells_how_far_a_training_is_until_it_has_ended(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **toys())
+    assert look.status(tmp_path / "run")["under_way"] is None
+    for fold, losses in enumerate(([0.7, 0.65], [0.693, 0.5124])):
+        folder = tmp_path / "run" / "work" / "fit" / f"fold-{fold}"
+        folder.mkdir(parents=True)
+        log = TrainLog(folder, [], main=True)
+        for step, loss in enumerate(losses, 1):
+            log.write({"step": step, "loss": loss})
+        os.utime(folder / "log.jsonl", (fold, fold))
+    done = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
+    assert "a training is under way: update 2, loss 0.512, at " in done.output
+    (folder / "done.json").write_text("{}")
+    assert look.status(tmp_path / "run")["under_way"] is None
 
 
 def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:

@@ -891,6 +891,9 @@ class Told:
     def within(self, done: int, total: int) -> None:
         self.said.append((done, total))
 
+    def say(self, words: str) -> None:
+        self.said.append(words)
+
     def finish(self) -> None:
         self.said.append("finish")
 
@@ -965,11 +968,12 @@ def test_how_far_a_long_action_is_can_be_read(monkeypatch: pytest.MonkeyPatch) -
     ):
         progress.start("fit · level 0", 1, 0)
         progress._timer.join(1.0) if progress._timer.is_alive() else None
+        progress.say("loss 0.512")
         progress.within(12, 48)
         progress.finish()
-    assert "25% of the one under way" in terminal.getvalue()
+    assert "25% of the one under way (loss 0.512)" in terminal.getvalue()
     told, ended = file.getvalue().splitlines()
-    assert told.startswith("fit · level 0: 0 of 1, 25% of the one under way, after 0 s")
+    assert told.startswith("fit · level 0: 0 of 1, 25% of the one under way (loss 0.512), after 0 s")
     assert ended.startswith("fit · level 0: 0 of 1 in")
 
 

@@ -132,6 +132,15 @@ def test_training_reads_every_row_of_the_folds_once_an_epoch(
     assert sum(read) == len(rows)
 
 
+def test_who_follows_a_fit_is_told_how_far_it_is_and_its_loss(decoder: Path, tmp_path: Path) -> None:
+    said: list[object] = []
+    workspace = Workspace(tmp_path, lambda done, total: said.append((done, total)), say=said.append)
+    Joint(str(decoder), **ONE).fit(Ratings(Train, tuple(judged(8, 1))), Start(), Place(), 0, workspace)
+    losses = [json.loads(line)["loss"] for log in sorted(tmp_path.rglob("log.jsonl")) for line in log.open()]
+    assert len(losses) >= 2 and said[::2] == [f"loss {loss:.3f}" for loss in losses]
+    assert said[-1] == (len(losses), len(losses))
+
+
 def test_adapters_share_one_trunk_and_what_is_saved_is_small(decoder: Path, tmp_path: Path) -> None:
     learner = Tuned(str(decoder), **ONE)
     one, two = (fitted(learner, judged(8, seed), tmp_path / f"{seed}") for seed in (1, 2))
