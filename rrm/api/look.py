@@ -30,17 +30,25 @@ LONGEST_CELL = 32_767
 REPORT, WORK = "report.json", "work"
 FOLDER = "folder"
 """Under this name a record says where the run file lay when the run was begun."""
+SETTINGS = "settings"
+"""Under this name a record keeps, as the run was last begun, its settings."""
 BEGAN = "began"
 """Under this name a record says in which folder the run was begun."""
 _ROLES = {"rate": Train.name, "rate-select": Select.name}
 
 
 def settings_of(record: SqlStore, directory: Path) -> RunFile:
-    """Return the settings with which a folder's run was begun, and with them where its run file lay."""
-    table = record.setting("run")
-    if table is None:
+    """Return the settings with which a folder's run was begun or last went on, and with them where its run file lay."""
+    begun = record.setting("run")
+    if begun is None:
         raise StoreError(f"{directory} holds a record without a run")
-    return replace(run_file(table, learns=False), folder=folder_of(record))
+    last = record.get_many(SETTINGS, ["run"]).get("run")
+    return replace(run_file(begun if last is None else json.loads(last), learns=False), folder=folder_of(record))
+
+
+def remember_settings(record: SqlStore, settings: RunFile) -> None:
+    """Keep all settings: those that may change when a run goes on, such as its limits, hold until others are given."""
+    record.put_many(SETTINGS, {"run": json.dumps(settings.to_json()).encode()})
 
 
 def remember_folder(record: SqlStore, settings: RunFile) -> None:

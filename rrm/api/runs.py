@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any, NamedTuple
 
-from rrm.api.look import WORK, refuse_notes, remember_folder, settings_of
+from rrm.api.look import WORK, refuse_notes, remember_folder, remember_settings, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
@@ -165,6 +165,7 @@ class OpenRun:
             refuse_notes(self.parts.notes)
         self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
+        remember_settings(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
             self._refuse_other_texts()
@@ -305,7 +306,7 @@ def _process(plan: Recursion, flat: bool) -> Generator[AnyStage, AnyResults, tup
 
 
 def _identity(settings: RunFile) -> dict[str, Any]:
-    """Return what makes a run this run; all else may change when it goes on.
+    """Return what makes a run this run; all else may change when it goes on, and is remembered as it was last given.
 
     `dtype` is left out, as `auto` and a precision may mean the same: the precision has a record of its own.
     """

@@ -187,6 +187,19 @@ def test_a_run_file_is_named_by_its_path(tmp_path: Path) -> None:
         rrm.run(str(tmp_path / "run.toml"), str(tmp_path / "run"))
 
 
+def test_a_run_is_resumed_and_applied_with_the_composer_and_the_limits_that_it_was_last_given(tmp_path: Path) -> None:
+    out, book = tmp_path / "run", tmp_path / "book.txt"
+    mean = {"plugin": "rrm.compose.composers:Mean", "arguments": {"own_weight": 0.25}}
+    rrm.run(rrm.run_file({**TOYS, "compose": {"plugin": "rrm.compose.composers:Minimum"}}), out, quiet=True)
+    report = rrm.run(rrm.run_file({**TOYS, "compose": mean, "limits": {"max_calls": 7}}), out, quiet=True)
+    again = rrm.resume(out, quiet=True)
+    assert again.composer == report.composer == "mean(own_weight=0.25)"
+    assert again.settings["limits"]["max_calls"] == 7
+    assert again.targets == report.targets
+    book.write_text("ein. zwei. drei. vier. elf. sieben. acht. neun. zehn.")
+    assert rrm.apply(out, [book], tmp_path / "applied", quiet=True).composer == report.composer
+
+
 def test_a_run_of_objects_is_resumed_with_the_objects_alone(tmp_path: Path) -> None:
     rrm.run(out=tmp_path / "run", quiet=True, **toys())
     with pytest.raises(InputError, match=r"was given as an object, .* which no record holds: give it again"):
