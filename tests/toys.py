@@ -179,6 +179,7 @@ TOYS: dict[str, Any] = {
     "policy": {"plugin": "tests.toys:Words", "outputs": 4, "root_outputs": 5},
     "rater": {"plugin": "tests.toys:Longer", "per_node": {"comparison": 2, "label": 1}, "random_share": 0.0},
     "reward": {"plugin": "tests.toys:Lengths"},
+    "compose": {"plugin": "rrm.compose.composers:Mean"},
     "flat": False,
 }
 """A run of the parts above, by import string: two training texts and a target, of 9, 3 and 1 nodes each."""
@@ -193,6 +194,7 @@ def toys(**changes: Any) -> dict[str, Any]:
         "policy": {"plugin": Words(), "outputs": 4, "root_outputs": 5},
         "rater": {"plugin": Longer(), "per_node": {"comparison": 2, "label": 1}, "random_share": 0.0},
         "reward": {"plugin": Lengths()},
+        "compose": {"plugin": "rrm.compose.composers:Mean"},
         "flat": False,
     }
     return {**parts, **changes}

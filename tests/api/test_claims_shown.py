@@ -9,6 +9,8 @@ from rrm.core.values import ClaimMarks, Feedback, Fitted, Label, Request, Suppor
 from rrm.store.record import open_store
 from tests.toys import Longer, toys
 
+INFORMED = {"plugin": "rrm.compose.composers:Informed"}
+
 
 class Marking(Longer):
     """Marks no claim, and accepts what has two words or more."""
@@ -20,7 +22,7 @@ class Marking(Longer):
 
 def asked(out: Path, **changes: object) -> list[Request]:
     rater = {"plugin": Marking(), "per_node": {"claims": 1, "label": 2}, "random_share": 0.0}
-    rrm.run(out=out, quiet=True, **{**toys(rater=rater), **changes})
+    rrm.run(out=out, quiet=True, **{**toys(rater=rater, compose=INFORMED), **changes})
     with open_store(out, "read") as store:
         return [request for request in store.load(Request) if request.kind == "claims"]
 
@@ -47,5 +49,5 @@ def test_from_the_second_level_on_claims_are_shown_with_their_support(tmp_path: 
 
 
 def test_where_no_model_of_claims_is_asked_nothing_is_shown(tmp_path: Path) -> None:
-    compose = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
+    compose = {**INFORMED, "arguments": {"claims": False}}
     assert not any(shown.support for request in asked(tmp_path, compose=compose) for shown in request.shown)

@@ -17,7 +17,8 @@ from rrm.core.values import Feedback, Group, Output, Prediction, Request
 from rrm.files import read_json
 from tests.toys import TOYS, LengthModel, Lengths, Longer, Words, toys
 
-WITHOUT_CLAIMS = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": False}}
+INFORMED = {"plugin": "rrm.compose.composers:Informed"}
+WITHOUT_CLAIMS = {**INFORMED, "arguments": {"claims": False}}
 
 
 class Faithful(LengthModel):
@@ -97,7 +98,8 @@ def test_a_text_of_ones_own_is_scored_beside_the_source(tmp_path: Path) -> None:
 
 def test_a_model_of_claims_is_fitted_and_has_a_say_in_a_text_of_ones_own(tmp_path: Path) -> None:
     parts: dict[str, Any] = toys(policy={"plugin": Inventing(False), "outputs": 2, "root_outputs": 2})
-    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}}, quiet=True)  # by default
+    del parts["compose"]  # by default
+    report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}}, quiet=True)
     assert report.composer == "informed"
     [target] = report.targets
     assert target.chosen is not None
@@ -129,7 +131,7 @@ def test_by_every_criterion_of_raters_the_report_has_the_score_beside_the_source
     parts: dict[str, Any] = toys(
         policy={"plugin": Inventing(False), "outputs": 2, "root_outputs": 2}, rater={**rater, "random_share": 0.0}
     )
-    compose = {"plugin": "rrm.compose.composers:Informed", "arguments": {"claims": claims}}
+    compose = {**INFORMED, "arguments": {"claims": claims}}
     report = rrm.run(out=tmp_path, **{**parts, "reward": {"plugin": LearnsNothing()}, "compose": compose}, quiet=True)
     [target] = report.targets
     [accuracy] = target.criteria
@@ -143,7 +145,7 @@ def test_by_every_criterion_of_raters_the_report_has_the_score_beside_the_source
 
 
 def test_the_model_of_claims_has_a_say_about_new_sources_too(tmp_path: Path) -> None:
-    rrm.run(out=tmp_path / "run", quiet=True, **TOYS)
+    rrm.run(out=tmp_path / "run", quiet=True, **{**TOYS, "compose": INFORMED})
     book = tmp_path / "book.txt"
     book.write_text(" ".join(f"word{at}." for at in range(9)))
     [target] = rrm.apply(tmp_path / "run", [book], tmp_path / "applied", quiet=True).targets
@@ -156,7 +158,7 @@ def test_the_model_of_claims_has_a_say_about_new_sources_too(tmp_path: Path) -> 
 
 
 def test_a_root_that_reads_the_text_itself_is_not_said_to_lead_nowhere(tmp_path: Path) -> None:
-    rrm.run(out=tmp_path / "run", quiet=True, **TOYS)
+    rrm.run(out=tmp_path / "run", quiet=True, **{**TOYS, "compose": INFORMED})
     book = tmp_path / "book.txt"
     book.write_text("word.")
     report = rrm.apply(tmp_path / "run", [book], tmp_path / "applied", quiet=True)

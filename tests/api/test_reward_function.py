@@ -22,7 +22,7 @@ from tests.toys import TOYS, LengthModel
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("rewards") / "run"
-    rrm.run(rrm.run_file(TOYS), place, quiet=True)
+    rrm.run(rrm.run_file({**TOYS, "compose": {"plugin": "rrm.compose.composers:Informed"}}), place, quiet=True)
     return place
 
 

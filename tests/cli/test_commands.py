@@ -157,7 +157,9 @@ def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_
     assert other["composed"]["score"] < said["composed"]["score"]
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cp437", "latin-1"))]
+)
 def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "mill.txt").write_text("Ночь в городе.\n", encoding="utf-8")
     done = cli("decompose", "mill.txt", cwd=tmp_path, PYTHONIOENCODING=encoding)
@@ -246,11 +248,18 @@ class Open:
         ("Open", "rrm: tests_slips:Open returned a graph with 1 open, "),
     ],
 )
-def test_a_decomposer_that_goes_wrong_is_named(tmp_path: Path, name: str, says: str) -> None:
+def test_a_decomposer_that_goes_wrong_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
     (tmp_path / "tests_slips.py").write_text(DECOMPOSERS)
     (tmp_path / "book.txt").write_text("The ferry left. It sank.")
-    done = cli("decompose", "book.txt", "--decomposer", f"tests_slips:{name}", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith(says) and done.stderr.count("\n") == 1
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["decompose", str(tmp_path / "book.txt"), "--decomposer", f"tests_slips:{name}"]
+    monkeypatch.setattr(sys, "argv", ["rrm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "") and said.err.startswith(says) and said.err.count("\n") == 1
 
 
 def test_what_was_left_out_of_a_book_is_said_and_with_strict_an_error(tmp_path: Path) -> None:
@@ -414,6 +423,7 @@ ROUNDS: dict[str, Any] = SMALL | {
     "train": {**SMALL["train"], "arguments": {"count": 3, "words": 500, "seed": 31}},
     "target": {**SMALL["target"], "arguments": {"count": 1, "words": 500, "seed": 32}, "trees": 1},
     "reward": {"plugin": "rrm.reward.frozen:Frozen", "arguments": {"members": 4, "folds": 2, "components": 8}},
+    "compose": {"plugin": "rrm.compose.composers:Mean"},
     "flat": False,
     "rounds": 2,
     "improve": GRADIENT,
@@ -466,36 +476,52 @@ def killed_and_resumed(run_toml: Path, out: Path, moments: list[float]) -> None:
 
 DYING = """
 import os, signal, sys
+import torch, transformers.models.bert.modeling_bert
+import rrm.api.front, rrm.api.reports, rrm.api.worker, rrm.reward.frozen
 from rrm.cli.main import main
 from rrm.store.record import SqlStore
 
-complete, (step, round, commits) = SqlStore.complete, sys.argv.pop(1).split("/")
-left = int(commits)
+complete = SqlStore.complete
 
-def complete_or_die(store, results):
-    global left
-    left -= any(action.step == step and action.place.round == int(round) for action, _ in results)
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    complete(store, results)
+def die_at(step, round, commits):
+    left = int(commits)
 
-SqlStore.complete = complete_or_die
-main()
+    def complete_or_die(store, results):
+        nonlocal left
+        left -= any(action.step == step and action.place.round == int(round) for action, _ in results)
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        complete(store, results)
+
+    SqlStore.complete = complete_or_die
+
+moments = sys.argv.pop(1).split(",")
+for moment in [*moments, ""]:  # all is imported already, so that the next program is there at once
+    program = os.fork()
+    if program == 0:
+        if moment:
+            die_at(*moment.split("/"))
+        main()
+        os._exit(0)
+    _, status = os.waitpid(program, 0)
+    if status != (signal.SIGKILL if moment else 0):
+        sys.exit(f"the program that was to end at {moment or 'its end'} ended with {status}")
+    print("ended", moment, flush=True)
 """
-"""The program, which is killed when so many batches of a step of a round are on record and the next is about to be."""
+"""One program after another, each killed when so many batches of a step of a round are on record and the next is about
+to be; the last goes on to its end."""
 
 
 def killed_at(moments: Sequence[str], run_toml: Path, out: Path) -> None:
     """Start the run and kill it at each of these moments, "step/round/batches" as above; then let it end."""
-    arguments = ["run", str(run_toml), "--out", str(out), "--json"]
-    for moment in moments:
-        command = [sys.executable, "-c", DYING, moment, *arguments]
-        killed = subprocess.run(command, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-        assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
-        with open_store(out, "read") as store:
-            assert sum(each.done for each in store.counts()) > 0
-    done = cli(*arguments)
+    arguments = [",".join(moments), "run", str(run_toml), "--out", str(out), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DYING, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("ended")] == [
+        f"ended {moment}" for moment in [*moments, ""]
+    ]
 
 
 def test_a_run_killed_twice_and_resumed_ends_with_the_same_ids_and_choices(

@@ -63,41 +63,49 @@ def alive(folder: Path) -> list[int]:
     return [process for process in found if process != os.getpid()]
 
 
-def test_two_processes_fit_what_one_does_and_tell_how_far_they_are(decoder: Path, tmp_path: Path) -> None:
-    rows, unseen = judged(12, 1), [row.request.group for row in judged(4, 2)]
+@pytest.fixture(scope="module")
+def shared(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[AdaptedModel, Path, list[tuple[int, int]]]:
+    """What two processes fitted to twelve rows, where they did, and what they told of how far they were."""
     told: list[tuple[int, int]] = []
+    folder = tmp_path_factory.mktemp("shared") / "two"
+    work = Workspace(folder, lambda done, total: told.append((done, total)))
+    return fitted(Tuned(str(decoder), processes=2, **ONE), judged(12, 1), work), folder, told
+
+
+def test_two_processes_fit_what_one_does_and_tell_how_far_they_are(
+    decoder: Path, shared: tuple[AdaptedModel, Path, list[tuple[int, int]]], tmp_path: Path
+) -> None:
+    rows, unseen = judged(12, 1), [row.request.group for row in judged(4, 2)]
+    model, folder, told = shared
     one, two = Tuned(str(decoder), **ONE), Tuned(str(decoder), processes=2, **ONE)
     assert one.name == two.name
     alone = fitted(one, rows, Workspace(tmp_path / "one"))
-    shared = fitted(two, rows, Workspace(tmp_path / "two", lambda done, total: told.append((done, total))))
-    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), atol=1e-5)
+    np.testing.assert_allclose(losses(folder), losses(tmp_path / "one"), atol=1e-5)
     count = len(losses(tmp_path / "one"))
     assert told == [(step, count) for step in range(1, count + 1)]
-    for a, b in zip(alone.predict(unseen), shared.predict(unseen), strict=True):
+    for a, b in zip(alone.predict(unseen), model.predict(unseen), strict=True):
         np.testing.assert_allclose(a.rewards[OVERALL], b.rewards[OVERALL], atol=1e-3)
-    assert shared.ratings == alone.ratings and shared.trunk is two.trunk
-    # what was done is not done again, and the next level starts from it
-    assert fitted(two, rows, Workspace(tmp_path / "two")).digest == shared.digest
-    above = fitted(two, judged(8, 3), Workspace(tmp_path / "above"), shared)
-    expected = fitted(one, judged(8, 3), Workspace(tmp_path / "alone"), shared)
-    np.testing.assert_allclose(losses(tmp_path / "above"), losses(tmp_path / "alone"), atol=1e-5)
-    assert above.seen == expected.seen and not alive(tmp_path)
+    assert model.ratings == alone.ratings and not alive(folder)
+    assert fitted(two, rows, Workspace(folder)).digest == model.digest  # what was done is not done again
 
 
-def test_ratings_of_other_levels_reach_the_processes(decoder: Path, tmp_path: Path) -> None:
+def test_the_level_below_and_ratings_of_other_levels_reach_the_processes(
+    decoder: Path, shared: tuple[AdaptedModel, Path, list[tuple[int, int]]], tmp_path: Path
+) -> None:
     others = tuple(replace(row, request=replace(row.request, place=Place(level=1))) for row in judged(6, 2))
     one, two = (Tuned(str(decoder), trunk="shared", processes=count, **ONE) for count in (1, 2))
-    alone = fitted(one, judged(6, 1), Workspace(tmp_path / "one"), others=others)
-    shared = fitted(two, judged(6, 1), Workspace(tmp_path / "two"), others=others)
+    below = fitted(one, judged(8, 3), Workspace(tmp_path / "below"))
+    alone = fitted(one, judged(6, 1), Workspace(tmp_path / "one"), below, others)
+    told = fitted(two, judged(6, 1), Workspace(tmp_path / "two"), below, others)
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), atol=1e-5)
-    assert shared.tensors.keys() == alone.tensors.keys() >= {"heads.1.weight"}
+    assert told.tensors.keys() == alone.tensors.keys() >= {"heads.1.weight"}
+    assert told.seen == alone.seen and not alive(tmp_path)
 
 
 def test_a_fit_that_is_stopped_ends_its_processes_and_goes_on_from_its_checkpoint(
-    decoder: Path, tmp_path: Path
+    decoder: Path, shared: tuple[AdaptedModel, Path, list[tuple[int, int]]], tmp_path: Path
 ) -> None:
     rows, learner = judged(12, 1), Tuned(str(decoder), processes=2, **ONE)
-    whole = fitted(learner, rows, Workspace(tmp_path / "whole"))
 
     def stop(done: int, total: int) -> None:
         if done == 2:
@@ -109,7 +117,8 @@ def test_a_fit_that_is_stopped_ends_its_processes_and_goes_on_from_its_checkpoin
     told: list[int] = []
     again = fitted(learner, rows, Workspace(tmp_path / "cut", lambda done, total: told.append(done)))
     assert told[0] >= 2  # the state after the first update was written before the second step was taken
-    np.testing.assert_allclose(losses(tmp_path / "cut"), losses(tmp_path / "whole"), atol=1e-6)
+    whole, folder, _ = shared
+    np.testing.assert_allclose(losses(tmp_path / "cut"), losses(folder), atol=1e-6)
     assert again.ratings == whole.ratings
 
 

@@ -866,9 +866,12 @@ class Asks(Value):
     ],
 )
 def test_a_broken_sampler_of_questions_is_found(how: str, sentence: str) -> None:
-    assert check_question_sampler(Asks()).promises
     with pytest.raises(ContractError, match=sentence):
         check_question_sampler(Asks(how=how))
+
+
+def test_a_sampler_of_questions_with_nothing_wrong_keeps_its_contract() -> None:
+    assert check_question_sampler(Asks()).promises
 
 
 @dataclass

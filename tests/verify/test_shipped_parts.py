@@ -62,6 +62,7 @@ from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
 from rrm.reward.splits import OutlineHead, SplitRewards
 from rrm.reward.summed import Summed
+from rrm.reward.tuned import Tuned as TunedModels
 from rrm.reward.verifier import Verified
 from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
@@ -132,6 +133,7 @@ MADE: dict[type, Callable[[], Any]] = {
     ByCriterion: lambda: ByCriterion(Frozen()),
     Calibrated: lambda: Calibrated(Frozen()),
     CrossFitted: lambda: CrossFitted(Frozen()),
+    TunedModels: lambda: TunedModels("tiny", members=2, epochs=1, dtype="float32"),
     Dispersed: lambda: Dispersed(Frozen()),
     Summed: lambda: Summed((Frozen(), CrossFitted(Frozen(members=2, folds=2)))),
     Verified: lambda: Verified(Frozen(), Aligner(least=0.0)),
