@@ -32,6 +32,9 @@ SMALL: dict[str, Any] = {
 }
 """A run of three small training books and one target with two trees; a few seconds."""
 
+MEAN: dict[str, Any] = {"plugin": "rrm.compose.composers:Mean"}
+"""A composer that fits no model of claims, which takes longer than all the rest of a run as small as these."""
+
 OTHER_RATER: dict[str, Any] = {**SMALL["rater"], "arguments": {**SMALL["rater"]["arguments"], "seed": 1000}}
 """A rater with other errors, such as a judge of role select has to be."""
 
@@ -51,7 +54,10 @@ def assisted(model: type, **arguments: Any) -> dict[str, Any]:
         "per_node": {"comparison": 1, "rating": 1},
     }
     named = f"{model.__module__}:{model.__name__}"
-    return table | {"assistants": {"model": {"model": named, "arguments": {"vary": 0.3, **arguments}}}}
+    return table | {
+        "compose": MEAN,
+        "assistants": {"model": {"model": named, "arguments": {"vary": 0.3, **arguments}}},
+    }
 
 
 class CallMemory:

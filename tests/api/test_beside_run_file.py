@@ -21,7 +21,7 @@ from rrm.core.errors import ConfigError, InputError
 from rrm.core.task import Source
 from rrm.store.record import open_store
 from tests.cli.test_commands import toml
-from tests.scenarios import SMALL
+from tests.scenarios import MEAN, SMALL
 from tests.toys import TOYS
 
 MODULE = """
@@ -40,6 +40,7 @@ def table(assistants: int) -> dict[str, Any]:
     changed = deepcopy(SMALL)
     changed["train"]["arguments"] |= {"count": 2, "words": 500}
     changed["target"]["trees"] = 1
+    changed["compose"] = MEAN
     changed["policy"] = {"plugin": "tests_own_parts:Policy", "outputs": 2, "root_outputs": 2}
     changed["rater"] = {
         "plugin": "rrm.raters.assistant:AssistantRater",

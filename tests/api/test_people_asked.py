@@ -17,7 +17,7 @@ from rrm.core.values import Answer, Comparison, Label, Rated
 from rrm.interchange.rows import read_rows
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import MEAN, SMALL
 
 KEYS = (f"key-{number}" for number in count())
 
@@ -29,7 +29,13 @@ def table() -> dict[str, Any]:
         "budget": {"questions": 120},
         "sampler": {"plugin": "rrm.ask:Value", "arguments": {"waves": 1}},
     }
-    return {**SMALL, "train": {**SMALL["train"], "arguments": {"count": 3}}, "rater": rater, "rounds": 2}
+    return {
+        **SMALL,
+        "train": {**SMALL["train"], "arguments": {"count": 3}},
+        "rater": rater,
+        "rounds": 2,
+        "compose": MEAN,
+    }
 
 
 def go_on(out: Path) -> Report:

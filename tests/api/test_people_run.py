@@ -35,13 +35,13 @@ from rrm.reward.blend import Blend
 from rrm.reward.criteria import ByCriterion
 from rrm.reward.frozen import Frozen
 from rrm.store.record import open_store
-from tests.scenarios import SMALL
+from tests.scenarios import MEAN, SMALL
 
 KEYS = (f"key-{number}" for number in count())
 
 
 def settings(**arguments: Any) -> Any:
-    table = deepcopy(SMALL)
+    table = deepcopy(SMALL) | {"compose": MEAN}
     table["train"]["arguments"] |= {"count": 2}
     table["rater"] = {"plugin": "people", "arguments": arguments, "per_node": {"comparison": 1, "label": 1}}
     table.pop("flat", None)
@@ -308,7 +308,7 @@ def test_as_many_raters_as_answer_a_question_rate_two_rounds_and_none_meets_a_qu
 
 
 def test_a_round_with_nothing_new_to_ask_says_so_and_waits_for_nobody(tmp_path: Path) -> None:
-    table = deepcopy(SMALL)
+    table = deepcopy(SMALL) | {"compose": MEAN}
     table["train"]["arguments"] |= {"count": 2}
     table["rater"] = {"plugin": "people", "per_node": {"label": 9}}
     run = replace(rrm.run_file(table), rounds=3)
@@ -325,7 +325,7 @@ def test_a_round_with_nothing_new_to_ask_says_so_and_waits_for_nobody(tmp_path: 
 
 
 def test_what_nobody_answered_before_a_level_was_closed_is_laid_again(tmp_path: Path) -> None:
-    table = deepcopy(SMALL)
+    table = deepcopy(SMALL) | {"compose": MEAN}
     table["train"]["arguments"] |= {"count": 2}
     table["rater"] = {"plugin": "people", "per_node": {"label": 9}}
     out, run = tmp_path / "run", replace(rrm.run_file(table), rounds=2)
