@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 # Before torch is imported, here and in the processes that tests start: on tensors as small as theirs, and beside
@@ -18,6 +19,26 @@ pytest_plugins = ["tests.postgres"]
 
 # A shell starts what runs in its background with interrupts ignored; so would be what tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes is the machine's affair: beside other programs some take longer than the default of 0.2 s.
+hypothesis.settings.register_profile("rrm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("rrm")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-bfloat16", action="store_true", help="take this processor for one without bfloat16")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --no-bfloat16, `auto` comes to float32 here, as on processors without the instructions."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--no-bfloat16"):
+            import torch
+
+            patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
