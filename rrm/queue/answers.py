@@ -77,12 +77,14 @@ _MINE = (
 )
 _MINE_CLOSED = _MINE.with_only_columns(
     GIVEN.c.id,
-    GIVEN.c.lease,
     RETRACTION.c.state.label("retracted"),
-    select(ITEM.c.closed)
-    .where(ITEM.c.id == select(STANDING).where(LEASE.c.id == GIVEN.c.lease).correlate(GIVEN).scalar_subquery())
-    .scalar_subquery()
-    .label("closed"),
+    *(
+        select(column)
+        .where(ITEM.c.id == select(STANDING).where(LEASE.c.id == GIVEN.c.lease).correlate(GIVEN).scalar_subquery())
+        .scalar_subquery()
+        .label(column.name)
+        for column in (ITEM.c.closed, ITEM.c.settled)
+    ),
 )
 _DECIDED = (
     select(LEASE.c.id)
@@ -431,9 +433,8 @@ def _late(connection: Connection, rows: Sequence[Any], asked: _Asked, now: float
 
 def _undoable(connection: Connection, person: str, most: int) -> tuple[int, str | None]:
     """Return how many answers `undo` would take back, one after another, and which is the first."""
-    mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most}).all()
-    decided = _decided(connection, mine)
-    live = [row for row in mine if row.retracted is None and row.lease not in decided]
+    mine = connection.execute(_MINE_CLOSED, {"me": person, "most": most})
+    live = [row for row in mine if row.retracted is None and not row.settled]
     ids = [row.id for row in takewhile(lambda row: not row.closed, live)]
     return len(ids), ids[0] if ids else None
 
