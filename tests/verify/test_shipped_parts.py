@@ -53,6 +53,7 @@ from rrm.policy.sft import SFT
 from rrm.policy.tuned import Tuned
 from rrm.raters.assistant import AssistantRater
 from rrm.raters.simulated import SimulatedRaters
+from rrm.reward.apart import Apart
 from rrm.reward.blend import Blend
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.criteria import ByCriterion
@@ -132,6 +133,7 @@ MADE: dict[type, Callable[[], Any]] = {
     Blend: lambda: Blend([Frozen(), CrossFitted(Frozen(members=2, folds=2))]),
     ByCriterion: lambda: ByCriterion(Frozen()),
     Calibrated: lambda: Calibrated(Frozen()),
+    Apart: lambda: Apart(Frozen(), 2),
     CrossFitted: lambda: CrossFitted(Frozen()),
     TunedModels: lambda: TunedModels("tiny", members=2, epochs=1, dtype="float32"),
     Dispersed: lambda: Dispersed(Frozen()),
