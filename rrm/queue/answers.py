@@ -15,25 +15,8 @@ from rrm.core.kinds import is_right
 from rrm.core.place import Place
 from rrm.core.values import Answer, Request
 from rrm.queue.audit import audit_row, record_audit, record_audits
-from rrm.queue.claims import (
-    FLAG,
-    SKIP,
-    Claims,
-    after_practice,
-    check_same,
-    checked_key,
-    chosen_again,
-    draft_json,
-    end_questions,
-    forget_drafts,
-    own_lease,
-    own_leases,
-    put_back,
-    put_draft,
-    quota_left,
-    set_lease_state,
-    shut_out,
-)
+from rrm.queue.claims import Claims
+from rrm.queue.drafts import draft_json, forget_drafts, put_draft
 from rrm.queue.ended import check_live, is_live, lost
 from rrm.queue.given import (
     EVERY,
@@ -47,9 +30,13 @@ from rrm.queue.given import (
 )
 from rrm.queue.guidelines import read_settings
 from rrm.queue.items import ITEM, LEASE, STANDING, has_room, in_words, item_rows
+from rrm.queue.keys import check_same, checked_key
+from rrm.queue.leases import end_questions, own_lease, own_leases, set_lease_state
 from rrm.queue.panels import panel_of
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN, next_practice_state, practice_state
+from rrm.queue.returned import chosen_again, put_back
+from rrm.queue.rights import after_practice, quota_left, shut_out, who_asks
 from rrm.queue.shown import as_requested, as_shown, check
 from rrm.store.kinds import answer_from, read_place
 from rrm.store.tables import table
@@ -109,7 +96,7 @@ _DONE_LATELY = (
 )
 
 
-_VALUATION = table("valuation")
+_FLAG, _SKIP, _VALUATION = table("flag"), table("skip"), table("valuation")
 _STOPPED = (
     select(and_(_VALUATION.c.stopped, ~select(ITEM.c.seq).where(has_room()).exists()))
     .order_by(_VALUATION.c.seq.desc())
@@ -256,7 +243,7 @@ class Answers(Claims):
 
         def take_back(connection: Connection) -> tuple[Lease, bool]:
             turn = self._turn(connection)
-            held = self._who(connection, [person])[person]
+            held = who_asks(connection, [person])[person]
             mine = connection.execute(_MINE, {"me": person, "most": turn.settings.undo_limit}).all()
             decided = _decided(connection, mine)
             last = next((row for row in mine if row.state == "live" and row.lease not in decided), None)
@@ -332,17 +319,17 @@ class Answers(Claims):
             return [as_annotation(row) for row in connection.execute(_OF_ITEM, {"one": item})]
 
     def skips(self) -> list[Skipped]:
-        columns = (SKIP.c.item, SKIP.c.person, SKIP.c.reason, SKIP.c.at, SKIP.c.place, LEASE.c.at.label("since"))
+        columns = (_SKIP.c.item, _SKIP.c.person, _SKIP.c.reason, _SKIP.c.at, _SKIP.c.place, LEASE.c.at.label("since"))
 
         def skipped(item: str, person: str, reason: str, at: float, place: str, since: float) -> Skipped:
             return Skipped(item, person, reason, at, read_place(place), max(0.0, at - since))
 
-        asked = select(*columns).join_from(SKIP, LEASE, SKIP.c.lease == LEASE.c.id)
-        return self._all(asked.order_by(SKIP.c.seq), skipped)
+        asked = select(*columns).join_from(_SKIP, LEASE, _SKIP.c.lease == LEASE.c.id)
+        return self._all(asked.order_by(_SKIP.c.seq), skipped)
 
     def flags(self) -> list[Flag]:
-        columns = (FLAG.c.item, FLAG.c.person, FLAG.c.text, FLAG.c.at, FLAG.c.seq)
-        return self._all(select(*columns).order_by(FLAG.c.seq), Flag)
+        columns = (_FLAG.c.item, _FLAG.c.person, _FLAG.c.text, _FLAG.c.at, _FLAG.c.seq)
+        return self._all(select(*columns).order_by(_FLAG.c.seq), Flag)
 
     def _all(self, asked: "Select[Any]", value: Callable[..., Any]) -> list[Any]:
         with self._read() as connection:

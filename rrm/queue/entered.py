@@ -10,13 +10,15 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from rrm.core.annotation import Annotation
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.values import Answer, Rated
-from rrm.queue.claims import PERSON
 from rrm.queue.disagreement import disagreement
 from rrm.queue.given import annotation_row, insert_annotations, live_answers
 from rrm.queue.items import ITEM, LEASE, in_words, is_touched, item_rows
 from rrm.queue.people import free_id
 from rrm.store.kinds import read_place
 from rrm.store.record import chunks
+from rrm.store.tables import table
+
+_PERSON = table("person")
 
 _FROM = "elsewhere: "
 """What stands before a rater's label of elsewhere in the place of a participant id, so that no panel's id is equal."""
@@ -83,25 +85,25 @@ def _under_pseudonyms(connection: Connection, rated: Sequence[Rated], now: float
     """
     pseudonyms: dict[str, str] = {}
     for some in chunks(sorted({each.feedback.rater for each in rated})):
-        pseudonyms |= {id_: id_ for id_ in _there(connection, PERSON.c.id, some)}
-        before = _there(connection, PERSON.c.participant, [_FROM + label for label in some])
+        pseudonyms |= {id_: id_ for id_ in _there(connection, _PERSON.c.id, some)}
+        before = _there(connection, _PERSON.c.participant, [_FROM + label for label in some])
         pseudonyms |= {label.removeprefix(_FROM): id_ for label, id_ in before.items()}
-        taken = _there(connection, PERSON.c.name, some)
-        new = {label: free_id(connection, PERSON.c.id, "p") for label in some if label not in pseudonyms}
+        taken = _there(connection, _PERSON.c.name, some)
+        new = {label: free_id(connection, _PERSON.c.id, "p") for label in some if label not in pseudonyms}
         about = {"role": "annotator", "kind": "person", "state": "paused", "password": None, "created": now}
         rows = [
             {"id": id_, "name": None if label in taken else label, "participant": _FROM + label, **about}
             for label, id_ in new.items()
         ]
         if rows:
-            connection.execute(insert(PERSON), rows)
+            connection.execute(insert(_PERSON), rows)
         pseudonyms |= new
     return [_of(each, pseudonyms[each.feedback.rater]) for each in rated]
 
 
 def _there(connection: Connection, column: Any, labels: Sequence[str]) -> dict[str, str]:
     """Return the pseudonyms of those whose column holds one of these labels."""
-    rows = connection.execute(select(column.label("known"), PERSON.c.id).where(column.in_(labels)))
+    rows = connection.execute(select(column.label("known"), _PERSON.c.id).where(column.in_(labels)))
     return {row.known: row.id for row in rows}
 
 

@@ -13,7 +13,6 @@ from rrm.core.place import Place
 from rrm.core.values import Feedback, Rated, Request
 from rrm.queue.answers import Answers
 from rrm.queue.audit import record_audit
-from rrm.queue.claims import PERSON, check_same, checked_key, end_lease, end_questions
 from rrm.queue.entered import record_entered
 from rrm.queue.given import (
     EVERY,
@@ -28,6 +27,8 @@ from rrm.queue.given import (
 )
 from rrm.queue.guidelines import latest_guideline, read_settings, storable
 from rrm.queue.items import ITEM, LEASE, PLACE, STANDING, frozen_places, in_words, is_held, item_rows
+from rrm.queue.keys import check_same, checked_key
+from rrm.queue.leases import end_lease, end_questions
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN
 from rrm.queue.requests import (
@@ -42,9 +43,11 @@ from rrm.queue.shown import as_shown, check, check_fits
 from rrm.queue.wanted import is_disputed
 from rrm.store.kinds import read_place
 from rrm.store.record import chunks
+from rrm.store.tables import table
 
 _AT_ONCE = 5_000  # answers made feedback at a time
 
+_PERSON = table("person")
 _WORK = ITEM.c.purpose == literal_column("'work'")
 _HERE = and_(_WORK, ITEM.c.place == bindparam("here"))
 _STAND = and_(GIVEN.c.place == bindparam("here"), GIVEN.c.purpose == "work", IS_LIVE)
@@ -63,8 +66,8 @@ _RATED = EVERY.with_only_columns(GIVEN.c.item).where(
     ~GIVEN.c.adjudication,
     RETRACTION.c.state.is_(None) | (RETRACTION.c.state == "adjudicated"),
 )
-_OTHER_JUDGES = select(PERSON.c.id).where(
-    PERSON.c.id != bindparam("me"), PERSON.c.role.in_(["adjudicator", "admin"]), PERSON.c.state != "paused"
+_OTHER_JUDGES = select(_PERSON.c.id).where(
+    _PERSON.c.id != bindparam("me"), _PERSON.c.role.in_(["adjudicator", "admin"]), _PERSON.c.state != "paused"
 )
 
 

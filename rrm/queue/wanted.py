@@ -9,9 +9,9 @@ from rrm.core.errors import InputError, MissingError
 from rrm.core.place import Place
 from rrm.queue.audit import record_audit
 from rrm.queue.base import Base
-from rrm.queue.claims import end_lease
 from rrm.queue.guidelines import latest_guideline
 from rrm.queue.items import ITEM, LEASE, STANDING, is_held, item_rows
+from rrm.queue.leases import end_lease
 from rrm.store.record import chunks
 
 _OPEN = and_(ITEM.c.purpose == "work", ~ITEM.c.closed, ~ITEM.c.settled)

@@ -14,7 +14,7 @@ from rrm.core.desk import Desk
 from rrm.core.errors import AccessError, ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
 from rrm.core.values import Comparison
-from rrm.queue import SqlDesk, claims, open_desk
+from rrm.queue import SqlDesk, next_work, open_desk
 
 
 def test_a_desk_of_a_record_is_a_desk(desk: SqlDesk) -> None:
@@ -186,7 +186,7 @@ def test_among_equals_chance_decides(tmp_path: Path, clock: Clock) -> None:
 @pytest.mark.parametrize("strategy", ["valuable", "least-done", "disagreement"])
 def test_a_claim_walks_along_an_index_and_never_through_all_items(desk: SqlDesk, strategy: Strategy) -> None:
     with desk._read() as connection:
-        statement = str(claims._TAKE[strategy].compile(connection.engine))
+        statement = str(next_work._TAKE[strategy].compile(connection.engine))
         values = (1,) * statement.count("?")  # which do not change the plan
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
     steps = [row[3] for row in plan]
