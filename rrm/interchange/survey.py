@@ -41,6 +41,12 @@ SPLITS = ("split", "fold", "partition", "subset")
 
 WEIGHTS = ("weight", "sample_weight", "importance")
 
+STRENGTHS = ("margin", "strength")
+"""Columns that say how much better a text is; `margin` is read beside chosen and rejected."""
+
+COMPARED = ("preference", "vote", "ranked")
+"""Forms whose rows say which text is better."""
+
 MOST_LOOKED_INTO = 1_000
 """Rows in whose messages signs of damage are looked for, as in all texts: what damages one mostly damages all."""
 
@@ -96,6 +102,7 @@ class Survey:
     examples: dict[str, str] = field(default_factory=dict)
     values: dict[str, set[str]] = field(default_factory=dict)
     weights: Counter[str] = field(default_factory=Counter)
+    strengths: Counter[str] = field(default_factory=Counter)
     spelled: dict[tuple[str, str], str] = field(default_factory=dict)
     alike: dict[str, tuple[str, str]] = field(default_factory=dict)
     spaced: int = 0
@@ -138,6 +145,9 @@ class Survey:
         for column in watched.weights:
             if row[column] != 1:
                 self.weights[column] += 1
+        for column in watched.strengths if form in COMPARED else ():
+            if (column, form) != ("margin", "preference") and number(row[column]) is not None:
+                self.strengths[column] += 1
         for column in watched.parts:
             if isinstance(row[column], str):
                 self.values.setdefault(column, set()).add(row[column])
@@ -288,6 +298,11 @@ class Survey:
             f"`{column}` weighs {_rows(count)}, and is not read: each counts as one"
             for column, count in self.weights.items()
         ]
+        said += [
+            f"`{column}` may say how much better a text is in {_rows(count)}, and is not read: `margin` beside chosen"
+            " and rejected is"
+            for column, count in self.strengths.items()
+        ]
         for column, parts in self.values.items():
             if len(parts) > 1:
                 some = ", ".join(map(brief, sorted(parts)[:3]))
@@ -359,16 +374,19 @@ class _Watched(NamedTuple):
     names: tuple[str, ...]
     beside: tuple[str, ...]
     weights: tuple[str, ...]
+    strengths: tuple[str, ...]
     parts: tuple[str, ...]
     telling: bool
 
 
 @lru_cache(maxsize=1024)
 def _watched(columns: tuple[str, ...]) -> _Watched:
-    names, weights, parts = (tuple(each for each in some if each in columns) for some in (NAMES, WEIGHTS, SPLITS))
+    names, weights, strengths, parts = (
+        tuple(each for each in some if each in columns) for some in (NAMES, WEIGHTS, STRENGTHS, SPLITS)
+    )
     who = tuple(each for each in columns if each != RATERS[0] and bare(each) in _RATERS)
     nearly = tuple(misspelt(columns).items())
-    return _Watched(nearly, who, names, _beside(columns), weights, parts, not _TELLING.isdisjoint(columns))
+    return _Watched(nearly, who, names, _beside(columns), weights, strengths, parts, not _TELLING.isdisjoint(columns))
 
 
 def _beside(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -209,6 +209,26 @@ def test_rows_that_hold_no_more_than_is_read_are_read_without_a_word() -> None:
     assert read_feedback(rated, scale=(0, 1)).guesses == ()
 
 
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ({**PAIR, "strength": 0.5}, "strength"),
+        ({**SIDES, "winner": "a", "strength": 1}, "strength"),
+        ({**SIDES, "winner": "a", "margin": 2.0}, "margin"),
+        ({**RANKED, "margin": 2}, "margin"),
+    ],
+)
+def test_how_much_better_a_text_is_where_that_is_not_read_is_said(row: dict[str, Any], column: str) -> None:
+    assert read_feedback([row]).guesses == (
+        f"`{column}` may say how much better a text is in 1 row, and is not read: `margin` beside chosen and rejected"
+        " is",
+    )
+
+
+def test_how_much_better_a_text_is_where_that_is_read_is_no_guess() -> None:
+    assert read_feedback([{**PAIR, "margin": 2}, {**PAIR, "prompt": "Who left?", "strength": "strong"}]).guesses == ()
+
+
 def test_sources_told_apart_by_signs_that_nobody_sees_are_said() -> None:
     for other in ("Who\u200b came?", "Who came?\ufeff", "Who\u00a0came?"):
         assert len(read_feedback([PAIR, {**PAIR, "prompt": other}]).guesses) == 1
