@@ -6,7 +6,7 @@ from statistics import fmean
 
 from rrm.core.errors import InputError
 from rrm.core.graph import TaskGraph
-from rrm.core.task import Source
+from rrm.core.task import Source, Span
 
 _LEVEL_HEIGHT, _MARGIN, _LEGEND = 90, 48, 44  # pixels
 _LABEL_WIDTH = 78  # pixels for the names of the levels
@@ -74,7 +74,8 @@ def _described(graph: TaskGraph, node: str, source: Source | None, width: int) -
     if task.span is not None:
         about.append(f"{task.span.end - task.span.start:,} characters")
     about.append(f"≤ {task.max_tokens:,} tokens")
-    text = source.text[task.span.start : task.span.start + 2 * width] if source and task.span else ""
+    start = _first_kept(graph, node, task.span) if task.span else 0
+    text = source.text[start : start + 2 * width] if source and task.span else ""
     words = f"  “{_printable(text)}”" if text.strip() else ""
     if source and (task.span is None or _has_instruction_of_its_own(graph, node)):
         words = f"  {_printable(task.instruction)}"
@@ -86,6 +87,14 @@ def _has_instruction_of_its_own(graph: TaskGraph, node: str) -> bool:
     parents = graph.parents(node)
     among = graph.children(parents[0] if parents else node)
     return len({graph.task(each).instruction for each in among}) > 1
+
+
+def _first_kept(graph: TaskGraph, node: str, span: Span) -> int:
+    """Return where the text begins that a node is about: after a licence, say, which it skips."""
+    start = span.start
+    for skipped in sorted(graph.skipped(node)):
+        start = skipped.end if skipped.start == start else start
+    return start
 
 
 def _short(node: str) -> str:

@@ -48,6 +48,16 @@ def test_the_text_shows_every_node_under_its_parent_with_level_id_size_and_first
     assert lines[2] == f"└─ level 0  {second[5:13]}  16 characters, ≤ 128 tokens  “Then it stopped.”"
 
 
+def test_the_first_words_of_a_node_are_none_that_it_skips() -> None:
+    source = Source("rain", TEXT)
+    at, cut = TEXT.index("rain"), TEXT.index("Then")
+    graph = TaskGraph.start(Task("sum up", source.id, Span(0, len(TEXT))), "by hand", 0)
+    part = Task("sum up", source.id, Span(cut, len(TEXT)))
+    skipped = (Span(0, at), Span(at, cut))
+    graph = graph.grow(graph.root, Proposal((part,), skipped=skipped))
+    assert "“Then it stopped.”" in tree_text(graph, source).splitlines()[0]
+
+
 def test_no_line_is_wider_than_asked_and_none_moves_the_cursor() -> None:
     graph, source = small()
     text = tree_text(graph, source, width=50)
