@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,6 +70,7 @@ def open_database(directory: Path, access: Access, busy_seconds: float, url: str
         elif not exists(location):
             raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
         elif _outdated(location, busy_seconds):
+            _refuse_unwritable(location, directory)
             with RunLock(directory), _dialect(location).lock(location):
                 _prepare(location, busy_seconds)
         return Opened(connect(location, access, busy_seconds), location, held)
@@ -152,6 +154,15 @@ def _outdated(location: Location, busy_seconds: float) -> bool:
         return revision(engine, location) != REVISION
     finally:
         engine.dispose()
+
+
+def _refuse_unwritable(location: Location, directory: Path) -> None:
+    """Raise StoreError where a record cannot be brought up to date, as nothing may be written beside it."""
+    if not os.access(directory, os.W_OK):
+        raise StoreError(
+            f"{location}: another version of rrm made it, and it is brought up to date only where its folder may be"
+            f" written; copy {directory} to where you may write, and look at the copy"
+        )
 
 
 def _prepare(location: Location, busy_seconds: float) -> None:

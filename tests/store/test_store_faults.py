@@ -319,6 +319,17 @@ def test_an_older_file_is_copied_before_its_upgrade(tmp_path: Path, next_version
         assert raw.execute("SELECT count(*) FROM output").fetchone() == (5,)
 
 
+def test_an_older_record_that_may_only_be_read_says_why_it_cannot_be_and_what_to_do(
+    tmp_path: Path, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    open_store(run).close()
+    next_version()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(StoreError, match=f"only where its folder may be written; copy {run} to where you may write"):
+        open_store(run, "read")
+
+
 def test_a_newer_record_is_refused_and_left_as_it_is(
     tmp_path: Path, url: str | None, next_version: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
