@@ -8,7 +8,7 @@ from itertools import count
 from math import log, log2, sqrt
 from pathlib import Path
 from random import Random
-from statistics import mean
+from statistics import median
 from typing import Any
 
 import pytest
@@ -241,13 +241,17 @@ def test_a_script_that_guesses_from_all_that_it_is_told_is_at_chance(station: Ho
         assert sum(guessed) <= expected + 3 * spread + 1, (name, sum(guessed), len(guessed))
 
 
+@pytest.mark.parametrize("station", [0.0], indirect=True)
 def test_checks_take_as_long_as_work_counted_in_what_the_record_is_asked_for(
     station: House, statements: list[str]
 ) -> None:
-    """Both when they come and when they are answered; of the 76 for work a clock does not tell one or two."""
+    """Both when they come and when they are answered; of the 76 for work a clock does not tell one or two.
+
+    Medians, for now and then an answer is taken back, which takes more.
+    """
     coming, afterwards = defaultdict(list), defaultdict(list)
     before = None
-    for item, _ in seen_of(station.add("anna")):
+    for item, _ in seen_of(station.add("anna"), 160):
         gold = station.desk.item(item).purpose == "gold"
         if before is not None:
             coming[gold].append(len(statements))
@@ -255,8 +259,9 @@ def test_checks_take_as_long_as_work_counted_in_what_the_record_is_asked_for(
         before = gold
         statements.clear()
     for counts in (coming, afterwards):
-        assert mean(counts[False]) > 50
-        assert mean(counts[True]) == pytest.approx(mean(counts[False]), rel=0.05)
+        assert len(counts[True]) > 10
+        assert median(counts[False]) > 50
+        assert median(counts[True]) == pytest.approx(median(counts[False]), rel=0.05)
 
 
 def test_a_check_without_wider_context_hides_it_from_all_items_and_one_with_it_from_none(tmp_path: Path) -> None:
