@@ -62,16 +62,15 @@ _MINE = (
     .order_by(GIVEN.c.seq.desc())
     .limit(bindparam("most"))
 )
-_MINE_CLOSED = _MINE.with_only_columns(
-    GIVEN.c.id,
-    RETRACTION.c.state.label("retracted"),
-    *(
-        select(column)
-        .where(ITEM.c.id == select(STANDING).where(LEASE.c.id == GIVEN.c.lease).correlate(GIVEN).scalar_subquery())
-        .scalar_subquery()
-        .label(column.name)
-        for column in (ITEM.c.closed, ITEM.c.settled)
-    ),
+_MINE_CLOSED = (
+    _MINE.with_only_columns(
+        GIVEN.c.id,
+        RETRACTION.c.state.label("retracted"),
+        ITEM.c.closed,
+        ITEM.c.settled,
+    )
+    .outerjoin(LEASE, LEASE.c.id == GIVEN.c.lease)
+    .outerjoin(ITEM, ITEM.c.id == STANDING)
 )
 _DECIDED = (
     select(LEASE.c.id)
