@@ -154,9 +154,10 @@ def _beside(policy: object, first: object, proposed: Proposed, before: Proposed,
     }
     if found["entropy"].value is None or found["kl"].value is None:
         read = reread(policy, first, proposed, seed)
-        for name, at_nodes in () if read is None else (("entropy", read.entropy), ("kl", read.kl)):
-            if found[name].value is None and read is not None:
-                found[name] = Known.over(at_nodes, read.outputs, read.whole)
+        if read is not None:
+            estimated = {"entropy": read.entropy, "kl": read.kl}
+            for name in (name for name in estimated if found[name].value is None):
+                found[name] = Known.over(estimated[name], read.outputs, read.whole)
     if found["reverse_kl"].value is None:
         read = reread(first, policy, before, seed)
         found["reverse_kl"] = Known() if read is None else Known.over(read.kl, read.outputs, read.whole)

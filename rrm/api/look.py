@@ -118,15 +118,14 @@ def status(directory: str | Path) -> dict[str, Any]:
 
 def _training(directory: Path) -> str | None:
     """Say how far the training is whose log was written last, unless it has ended."""
-    log = max((directory / WORK).rglob(LOG), key=lambda each: each.stat().st_mtime, default=None)
-    if log is None or (log.parent / DONE).is_file():
-        return None
-    lines = log.read_text(encoding="utf-8").splitlines()
     try:
-        last = json.loads(lines[-1])
-    except (IndexError, ValueError):  # the line is just being written
+        log = max((directory / WORK).rglob(LOG), key=lambda each: each.stat().st_mtime, default=None)
+        if log is None or (log.parent / DONE).is_file():
+            return None
+        last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        at = datetime.fromtimestamp(log.stat().st_mtime).astimezone()
+    except (IndexError, ValueError, FileNotFoundError):  # the line is just being written, or the run has just ended
         return None
-    at = datetime.fromtimestamp(log.stat().st_mtime).astimezone()
     return f"a training is under way: update {last['step']}, loss {last['loss']:.3f}, at {at:%H:%M:%S}"
 
 

@@ -12,6 +12,7 @@ from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
+from rrm.api.look import REPORT
 from rrm.api.people import rates_of
 from rrm.api.reach import reaches_gold
 from rrm.api.wiring import Parts
@@ -53,8 +54,6 @@ from rrm.reward.model import LevelModel
 
 MOST_INTERVALS = 200
 """Outputs per level, evenly spaced over all, on which coverage is measured where the truth is known."""
-
-REPORT = "report.json"
 
 
 @dataclass(frozen=True, eq=False)
