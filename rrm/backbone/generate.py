@@ -39,6 +39,9 @@ from rrm.core.thoughts import is_mark
 OnText = Callable[[int, str], None]
 """Called with the number of a sample and a piece of its text, while it is written."""
 
+FOUR_BIT = "4bit-"
+"""Stands before the precision of what is not in four bits: norms and embeddings tell models apart, too."""
+
 
 class Chat(NamedTuple):
     """A system text, which may be empty, and what the user says."""
@@ -399,7 +402,7 @@ def load_writer(
     whole(name, found["missing_keys"])
     model.generation_config = _without_habits(model.generation_config)
     model = (model if four_bit else model.to(place)).eval().requires_grad_(False)
-    precision = "4bit" if four_bit else precision_name(half)
+    precision = f"{FOUR_BIT if four_bit else ''}{precision_name(half)}"
     return Writer(checkpoint, model, tokenizer, precision, temperature)
 
 

