@@ -14,6 +14,10 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         run as run,
         run_async as run_async,
     )
+    from rrm.api.library import (
+        Applied as Applied,
+        apply_each as apply_each,
+    )
     from rrm.api.loaded import (
         Loaded as Loaded,
         load as load,
@@ -166,6 +170,10 @@ _HOMES = {
         "resume",
         "run",
         "run_async",
+    ),
+    "rrm.api.library": (
+        "Applied",
+        "apply_each",
     ),
     "rrm.api.loaded": (
         "Loaded",

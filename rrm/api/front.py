@@ -137,9 +137,9 @@ def apply(
     again: str = "the same call",
     quiet: bool = False,
 ) -> Report:
-    """Propose, score, choose and compose on new sources (book files) with a finished run's models.
+    """Propose, score, choose and compose on new sources (book files) with a finished run's models: one run of them all.
 
-    The models are copied, so the new folder stands by itself.
+    The new folder has the models, too, and stands by itself. `apply_each` takes many sources one after another.
     """
     options, paths = Options(again), [Path(source) for source in sources]
 

@@ -1,12 +1,13 @@
 """A run in its folder: begun, driven to its end or as far as it goes, resumed, and applied to new sources."""
 
 import logging
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from shutil import copytree, rmtree
+from shutil import copy2, copytree, rmtree
 from typing import Any, NamedTuple
 
 from rrm.api.look import WORK, refuse_notes, remember_folder, remember_settings, settings_of
@@ -72,7 +73,8 @@ async def apply_in_loop(
 ) -> Report:
     """Propose, score, choose and compose on new sources (book files) with a finished run's models and policies.
 
-    Models and policies are copied, so the new folder stands by itself.
+    The new folder stands by itself: it has the files of models and policies, too, as links to what the disk holds once
+    where that is possible. A file of theirs is replaced and never written to.
     """
     with open_store(directory, "read") as record:
         settings = settings_of(record, directory)
@@ -100,9 +102,18 @@ async def apply_in_loop(
         paths = [*(Path(MODELS, each.path) for each in needed), *(Path(POLICIES, each.path) for each in improvements)]
         paths += [Path(COMPOSERS, each.path) for each in composers]
         for path in paths:
-            copytree(directory / path, out / path, dirs_exist_ok=True)
+            copytree(directory / path, out / path, dirs_exist_ok=True, copy_function=_linked)
         opened = OpenRun(Parts(settings, store), store, out, earlier, options, watcher)
         return await opened.carry_out()
+
+
+def _linked(source: str, target: str) -> None:
+    """Give a file a second name, or copy it to another disk; one of the target's name is replaced."""
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        copy2(source, target)
 
 
 class Earlier(NamedTuple):

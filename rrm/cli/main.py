@@ -194,16 +194,38 @@ def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False
 @app.command()
 def apply(
     directory: Directory,
-    source: Annotated[list[Path], typer.Option("--source", help="A book to score; may be given several times.")],
+    source: Annotated[
+        list[Path], typer.Option("--source", help="A book, or a folder of books; may be given several times.")
+    ],
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Propose, score, choose and compose on new sources with a finished run's models and policies."""
-    from rrm.api import front as runs
+    """Propose, score, choose and compose on new sources with a finished run's models and policies.
 
+    Several sources are done one after another, each in a folder of its own, and a row of each is told as it ends.
+    """
     folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
     again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
+    if len(source) > 1 or source[0].is_dir():
+        _apply_each(directory, source, folder, again, as_json)
+        return
+    from rrm.api import front as runs
+
     _tell(runs.apply(directory, source, folder, again=again), folder, as_json)
+
+
+def _apply_each(directory: Path, sources: list[Path], folder: Path, again: str, as_json: bool) -> None:
+    """Apply a run to a library: a line of each source as it ends, and at the end how many there were and failed."""
+    from rrm.api.library import ROWS, apply_each
+    from rrm.cli.summary import told_of
+
+    done = failed = 0
+    for row in apply_each(directory, sources, folder, again=again):
+        done, failed = done + 1, failed + (row.failure is not None)
+        typer.echo(json.dumps(row.to_json()) if as_json else told_of(row))
+    _print({"results": str(folder / ROWS), "sources": done, "failed": failed}, as_json)
+    if failed:
+        raise InputError(f"{failed} of {done} sources failed, and their rows say why; try them again with: {again}")
 
 
 @app.command()

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from rrm.core.place import level_name
 from rrm.core.report import Interval, LevelReport, Nats, Report, RoundLevel, TargetReport, Use
+
+if TYPE_CHECKING:
+    from rrm.api.library import Applied
 
 LONELY = "needs two or more training sources"
 
@@ -135,6 +139,16 @@ def _asking(report: Report) -> Iterator[str]:
 
 def _uses(role: str, uses: Sequence[Use]) -> str:
     return f"{role} to {', '.join(f'{use.purpose} {use.outputs:,}' for use in uses if use.role == role)}"
+
+
+def told_of(row: "Applied") -> str:
+    """Return what came of one source of a library, in a line or two."""
+    name = Path(row.source).name
+    if row.failure is not None:
+        return f"{name}: failed: {row.failure}"
+    failed = f", {_several(row.failed_parts, 'part')} failed" if row.failed_parts else ""
+    between = f" (90 % interval {row.low:.3f} to {row.high:.3f})" if row.low is not None else ""
+    return f"{name}: {row.score:.3f}{between}{failed}\n  {shorten(row.text or '', 160)}"
 
 
 def _target(target: TargetReport) -> Iterator[str]:

@@ -201,6 +201,23 @@ def test_a_finished_runs_models_score_a_new_book_without_rating_anything(folder:
     with open_store(out, "read") as store:
         assert store.load(Feedback) == []
         assert not [count for count in store.counts() if count.step in ("rate", "fit")]
+    (tmp_path / "library").mkdir()
+    book.rename(tmp_path / "library" / "new.txt")
+    (tmp_path / "library" / "empty.txt").write_text("")
+    done = command(
+        "apply", str(folder), "--source", str(tmp_path / "library"), "--out", str(tmp_path / "rows"), "--json"
+    )
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception).startswith(
+        "1 of 2 sources failed, and their rows say why; try them again with: rrm apply"
+    )
+    empty, new, last = map(json.loads, done.stdout.splitlines())
+    assert empty["failure"] == "empty.txt: the file is empty"
+    assert (new["score"], new["text"]) == (summary["root"]["score"], summary["root"]["text"])
+    assert last == {"results": str(tmp_path / "rows" / "results.jsonl"), "sources": 2, "failed": 1}
+    said = command("apply", str(folder), "--source", str(tmp_path / "library"), "--out", str(tmp_path / "rows")).stdout
+    assert "empty.txt: failed: empty.txt: the file is empty" in said
+    assert f"new.txt: {new['score']:.3f} (90 % interval {new['low']:.3f} to {new['high']:.3f})" in said
     own = tmp_path / "own.txt"
     own.write_text(summary["root"]["text"])
     said = json.loads(command("score", str(out), "--text", str(own), "--json").stdout)
