@@ -44,7 +44,8 @@ def seconds_to_reorder(answers: int = 3) -> float:
         np.full(OPEN, 0.3),
     )
     scores = 0.5 + 0.01 * random.normal(size=(TARGETS, CANDIDATES))
-    decision = Decision(scores, np.ones((TARGETS, CANDIDATES), dtype=bool), np.full(TARGETS, 0.1))
+    present, weights = np.ones((TARGETS, CANDIDATES), dtype=bool), np.full(TARGETS, 1 / TARGETS)
+    decision = Decision(scores, present, np.full(TARGETS, 0.1), weights)
     covariance = outputs @ outputs.T + 0.1 * np.eye(len(outputs))
     across = np.einsum("nd,tkd->ntk", outputs, toward)
     known = Answers(decision, questions, np.zeros(len(outputs)), covariance, across, 3)

@@ -50,7 +50,7 @@ def standing(worth: float = 0.0) -> Standing:
     covariance, toward = along @ along.T, along[:, :3].sum(axis=1) * _RISE
     across = np.stack([toward, np.zeros(8)], axis=1)[:, None, :]
     spread = 3 * _RISE**2
-    decision = Decision(np.array([[0.5, 0.5]]), np.ones((1, 2), dtype=bool), np.array([spread]))
+    decision = Decision(np.array([[0.5, 0.5]]), np.ones((1, 2), dtype=bool), np.array([spread]), np.ones(1))
     first = [2 * int(each.node[-1]) + int(each.shown[0].output[-1]) for each in requests]
     second = [2 * int(each.node[-1]) + 1 if each.kind == "comparison" else -1 for each in requests]
     q = len(requests)

@@ -1,15 +1,19 @@
 """What a report says of questions that a sampler chose, and the rows that it may take figures from."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import fsum
 
 import numpy as np
 
 from rrm.core.asking import AT_RANDOM, BY_VALUE
-from rrm.core.report import AskedWave, AskingReport
+from rrm.core.report import AskedMinutes, AskedWave, AskingReport
 from rrm.core.roles import Train
 from rrm.core.values import Rated
-from rrm.pipeline.steps import Outcome
+from rrm.feedback.pace import Timed
+from rrm.pipeline.pacing import timed
+from rrm.pipeline.steps import Outcome, Run
 
 LEAST_AT_RANDOM = 200
 """So many questions drawn at random are wanted, or a tenth of all where that is more."""
@@ -32,7 +36,8 @@ def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:
     waves = []
     for minutes, each in run.outlooks:
         gold = [outcome.gold[id_] for id_ in each.best if id_ in outcome.gold]
-        known = float(np.mean(gold)) if gold and len(gold) == len(each.best) else None
+        counts = each.weights or None  # a sampler that says nothing of weights has targets count the same
+        known = float(np.average(gold, weights=counts)) if gold and len(gold) == len(each.best) else None
         waves.append(AskedWave(each.place.round, minutes, each.expected, each.gain, each.hour, known))
     streams, put = _streams(outcome)
     return AskingReport(
@@ -42,7 +47,37 @@ def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:
         evenly=put - streams.total(),
         honest=honest,
         stopped=run.outlooks[-1][1].stopped,
+        minutes=_minutes(run),
     )
+
+
+def _minutes(run: Run) -> tuple[AskedMinutes, ...]:
+    """Return minutes predicted beside those paid, of chosen questions whose answers were all timed and predicted."""
+    answers: dict[str, list[Timed]] = defaultdict(list)
+    for of, row in timed(run):
+        answers[row.request.question].append(of)
+    given = Counter(
+        row.request.question for (role, _), rows in run.answered.items() if role == Train.name for row in rows
+    )
+    chosen = [
+        each
+        for (role, _), rounds in run.asked.items()
+        if role == Train.name
+        for each in chain.from_iterable(rounds)
+        if each.question in run.why and run.why[each.question].minutes > 0
+    ]
+    found = []
+    for kind, level in sorted({(each.kind, each.place.level) for each in chosen}):
+        put = [each for each in chosen if (each.kind, each.place.level) == (kind, level)]
+        whole = [each.question for each in put if 0 < given[each.question] == len(answers[each.question])]
+        took = [of for question in whole for of in answers[question]]
+        skipped = sum(each.id in run.unanswered for each in put)
+        if took or skipped:
+            predicted = fsum(run.why[question].minutes for question in whole)
+            paid = fsum(of.took for of in took)
+            counted = fsum(of.counted for of in took)
+            found.append(AskedMinutes(kind, level, len(whole), predicted, counted, paid, skipped))
+    return tuple(found)
 
 
 def too_few_at_random(outcome: Outcome) -> Iterator[str]:

@@ -10,7 +10,7 @@ import anyio
 
 from rrm.api.annotate import COMMAND_LINE
 from rrm.api.look import folder_of, settings_of
-from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Sources, with_changes
+from rrm.api.runfile import AssistantPart, Part, PolicyPart, RunFile, Targets, with_changes
 from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
 from rrm.core.annotation import Lease, Person, Posed, Submission
@@ -47,7 +47,7 @@ def _settings(record: SqlStore, directory: Path, model: str | None, arguments: d
     if model is None and record.setting("run") is not None:
         return settings_of(record, directory)
     assistants = {} if model is None else {"model": AssistantPart(model, arguments)}
-    none = (Sources("none:none"), Part("none:none"), PolicyPart("none:none"))
+    none = (Targets("none:none"), Part("none:none"), PolicyPart("none:none"))
     return RunFile(*none, assistants=assistants, folder=folder_of(record))
 
 

@@ -1,6 +1,7 @@
 """What a run decides: of every target one of its root candidates, by scores that the composer joins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -24,7 +25,10 @@ def alternatives(belief: Belief, job: AskJob, composer: Composer) -> tuple[Alter
     beside the source's words are believed beside these; what a model of claims would say of them is left out.
     """
     made = _anchored if job.anchored else _compared
-    return tuple(made(belief, trees, job, composer) for trees in by_source(job.trees).values())
+    return tuple(
+        replace(made(belief, trees, job, composer), weight=job.weights.get(source, 1.0))
+        for source, trees in by_source(job.trees).items()
+    )
 
 
 def _anchored(belief: Belief, trees: Sequence[Tree], job: AskJob, composer: Composer) -> Alternatives:

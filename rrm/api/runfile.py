@@ -105,7 +105,11 @@ class Part:
     def _table(cls, given: Any) -> Any:
         """Return a part's table, where the part itself, its import string or a list of sources was given instead."""
         plugin = given.get("plugin") if isinstance(given, Mapping) else given
-        if cls is Sources and isinstance(plugin, list | tuple) and all(isinstance(each, Source) for each in plugin):
+        if (
+            issubclass(cls, Sources)
+            and isinstance(plugin, list | tuple)
+            and all(isinstance(each, Source) for each in plugin)
+        ):
             plugin = SourceList(tuple(plugin))
         if isinstance(plugin, str) and not isinstance(given, Mapping):
             return {"plugin": plugin}
@@ -129,6 +133,13 @@ class Sources(Part):
     """Where sources come from, and how many trees each gets."""
 
     trees: Count = 1
+
+
+@dataclass(frozen=True)
+class Targets(Sources):
+    """Sources that are decided on; `weights` say by title how much each counts where questions are chosen, 1 else."""
+
+    weights: dict[StrictStr, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -283,7 +294,7 @@ class Limits:
 class RunFile:
     """A run, as its file says it; `folder` is where that file lies, None where there is none."""
 
-    target: Sources
+    target: Targets
     decomposer: Part
     policy: PolicyPart
     name: StrictStr = "run"

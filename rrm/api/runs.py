@@ -15,7 +15,7 @@ from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
-from rrm.api.runfile import PEOPLE, RunFile, Sources, by_people
+from rrm.api.runfile import PEOPLE, RunFile, Targets, by_people
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES, RunWorker
 from rrm.core.errors import ConfigError, InputError, Waiting
@@ -85,7 +85,7 @@ async def apply_in_loop(
         composers: list[FittedComposer] = record.load(FittedComposer) if taken else []
     if not earlier.models:
         raise InputError(f"{directory} holds no fitted models yet: let its run finish first")
-    files = Sources(
+    files = Targets(
         "tasks.books:BookFiles",
         {"paths": [str(path.expanduser().absolute()) for path in sources]},
         trees=settings.target.trees,
@@ -272,6 +272,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
     return Recursion(
         train=tuple((source, run.train.trees if run.train else 1) for source in parts.train),
         target=tuple((source, run.target.trees) for source in parts.target),
+        weights=parts.weights,
         decomposer=parts.decomposer.name,
         policy=parts.policy.name,
         rater=parts.rater_name,

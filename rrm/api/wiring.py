@@ -1,5 +1,6 @@
 """From a run file to working parts: loads plug-ins, stacks assistants, hands the driver its executors."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -454,6 +455,27 @@ class Parts:
     @cached_property
     def target(self) -> list[Source]:
         return self._sources(self.target_set, "target")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How much targets count where questions are chosen, by their ids: those that are not named count 1.
+
+        Raises ConfigError for titles that no target has or several have, and where no target counts.
+        """
+        given = self.run.target.weights
+        if given and (self.run.rater is None or self.run.rater.sampler is None):
+            raise ConfigError("target.weights say what [rater] sampler asks for, and there is none: leave them out")
+        ids: dict[str, set[str]] = defaultdict(set)
+        for source in self.target:
+            ids[source.title].add(source.id)
+        for title in given:
+            if len(ids.get(title, ())) != 1:
+                known = "several targets are" if title in ids else "no target is"
+                raise ConfigError(f"target.weights: {known} called {title!r}; there are {', '.join(ids)}")
+        found = {id_: weight for title, weight in given.items() for id_ in ids[title]}
+        if given and not any(found.get(source.id, 1.0) for source in self.target):
+            raise ConfigError("target.weights: no target counts; give one of them a weight above 0")
+        return found
 
     def _sources(self, found: SourceSet, where: str) -> list[Source]:
         try:

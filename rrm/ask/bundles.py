@@ -7,7 +7,7 @@ the quantity that would remove as much as is expected of it, so that the worth o
 import heapq
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,16 +27,18 @@ class Decision:
     """Scores of root candidates, [t, k], of which one a target is chosen; `present` says which are there.
 
     Where a target has fewer than k its first one is repeated. `spread` [t] is the mean square difference between two.
+    `weights` [t] say how much each target counts, and sum to one.
     """
 
     scores: np.ndarray = field(repr=False)
     present: np.ndarray = field(repr=False)
     spread: np.ndarray = field(repr=False)
+    weights: np.ndarray = field(repr=False)
 
     @property
     def expected(self) -> float:
         """The mean over targets of the best score."""
-        return float(self.scores.max(axis=1).mean())
+        return float(self.weights @ self.scores.max(axis=1))
 
     def removed(self, moves: np.ndarray) -> np.ndarray:
         """Return the mean square difference that moves [..., t, k] take from targets' candidates, [..., t]."""
@@ -48,7 +50,11 @@ class Decision:
     def spread_gain(self, removed: np.ndarray) -> np.ndarray:
         """Return by how much the root of the mean square difference falls, the mean over targets, [...]."""
         after = np.sqrt(np.maximum(self.spread - removed, 0.0))
-        return np.asarray((np.sqrt(self.spread) - after).mean(axis=-1))
+        return np.asarray((np.sqrt(self.spread) - after) @ self.weights)
+
+    def single_gains(self, moves: np.ndarray) -> np.ndarray:
+        """Return the expected rise of the best score, the mean over targets, by one answer that moves [..., t, k]."""
+        return np.asarray(envelope_gain(self.scores, moves) @ self.weights)
 
     def gain(self, moves: np.ndarray) -> float:
         """Return the expected rise of the best score, the mean over targets, by answers that move [b, t, k] each.
@@ -57,13 +63,13 @@ class Decision:
         never negative.
         """
         if len(moves) == 1:
-            return float(envelope_gain(self.scores, moves[0]).mean())
+            return float(self.single_gains(moves[0]))
         covariance = np.einsum("btk,btj->tkj", moves, moves)
         values, vectors = np.linalg.eigh(covariance)
         factor = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
         moved = np.einsum("tkj,dj->dtk", factor, _draws(factor.shape[-1]))
-        best = ((self.scores + moved).max(axis=2) + (self.scores - moved).max(axis=2)).mean() / 2
-        return max(0.0, float(best) - self.expected)
+        best = ((self.scores + moved).max(axis=2) + (self.scores - moved).max(axis=2)).mean(axis=0) / 2
+        return max(0.0, float(self.weights @ best) - self.expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +149,7 @@ class Answers:
                 variance = np.maximum(variance - np.square(rows[:, first] - two * rows[:, second]).sum(axis=0), 0.0)
             scale = self._scale(mean, variance, part)
             moves = (across[first] - two[:, None, None] * across[second]) * scale[:, None, None]
-            gain = envelope_gain(self.decision.scores, moves).mean(axis=1)
+            gain = self.decision.single_gains(moves)
             yield gain + self._spread_weight * self.decision.spread_gain(self.decision.removed(moves)), gain, variance
 
     def bundle(self, view: Sequence[int], whole: bool = False) -> Bundle:
@@ -170,7 +176,7 @@ class Answers:
             price = q.deciding[at] + (q.reading[at] if len(chosen) % self._readings == 0 else 0.0)
             removed = self.decision.removed(moves)
             more = self.decision.spread_gain(before + removed) - self.decision.spread_gain(before)
-            worth = (envelope_gain(self.decision.scores, moves).mean(axis=1) + self._spread_weight * more) / price
+            worth = (self.decision.single_gains(moves) + self._spread_weight * more) / price
             worth[chosen] = -np.inf
             place = int(worth.argmax())
             chosen.append(place)
@@ -226,7 +232,7 @@ class Answers:
         decision = self.decision
         scores = decision.scores + step * across
         spread = decision.spread - np.sign(shrink) * decision.removed(np.sqrt(abs(shrink)) * across)
-        self.decision = Decision(scores, decision.present, np.maximum(spread, 0.0))
+        self.decision = replace(decision, scores=scores, spread=np.maximum(spread, 0.0))
         self._mean = self._mean + step * row
         self._covariance = self._covariance - shrink * np.outer(row, row)
         self._across = self._across - shrink * row[:, None, None] * across

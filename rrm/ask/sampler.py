@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -82,8 +81,13 @@ class Value:
         if outlook.stopped:
             return Chosen((), outlook)
         chosen = [
-            _Timed(
-                Asked(rest[at].request.id, BY_VALUE, asking.pool, 1.0, each.value / each.minutes, number),
+            Asked(
+                rest[at].request.id,
+                BY_VALUE,
+                asking.pool,
+                1.0,
+                each.value / each.minutes,
+                number,
                 each.minutes / len(each.questions),
             )
             for number, each in enumerate(bundles)
@@ -149,18 +153,18 @@ class Value:
             hour=hour,
             stopped=stopped,
             best=tuple(each.outputs[int(each.scores.argmax())] for each in asking.targets),
+            weights=tuple(decision.weights.tolist()),
         )
         return chosen, outlook
-
-
-class _Timed(NamedTuple):
-    asked: Asked
-    minutes: float
 
 
 def _check(asking: Asking) -> None:
     if not asking.targets or not all(len(each.scores) for each in asking.targets):
         raise InputError("there is no target with a root output: there is nothing to decide, so nothing to ask for it")
+    if not (
+        np.isfinite(weights := [each.weight for each in asking.targets]).all() and min(weights) >= 0 < sum(weights)
+    ):
+        raise InputError(f"targets' weights are numbers from 0 up, one of them above 0, got {weights}")
     for each in asking.questions:
         if not (each.deciding >= 0 and 0 < each.reading + each.deciding < np.inf):
             raise InputError(
@@ -231,7 +235,8 @@ def _decision(belief: Belief, groups: Sequence[Group], targets: Sequence[Alterna
         k = len(covariance)
         between = 2 * (k * np.trace(covariance) - covariance.sum()) / (k * (k - 1)) if k > 1 else 0.0
         spread.append(max(0.0, float(between)))
-    return Decision(scores, present, np.array(spread)), np.stack(across, axis=1)
+    weights = np.array([each.weight for each in targets], dtype=np.float64)
+    return Decision(scores, present, np.array(spread), weights / weights.sum()), np.stack(across, axis=1)
 
 
 def _by_variance(
@@ -249,7 +254,7 @@ def _by_variance(
         yield Bundle((int(left[at]),), 0.0, 0.0, float(price[at]))
 
 
-def _drawn(questions: Sequence[Question], asking: Asking, share: float) -> Iterator[_Timed]:
+def _drawn(questions: Sequence[Question], asking: Asking, share: float) -> Iterator[Asked]:
     """Yield questions drawn at random, each of a level as often as targets have nodes of it, none twice."""
     random = generator(asking.seed, "random stream", asking.place.round, asking.wave)
     open_: dict[int, list[Question]] = defaultdict(list)
@@ -261,19 +266,19 @@ def _drawn(questions: Sequence[Question], asking: Asking, share: float) -> Itera
         level = levels[int(random.choice(len(levels), p=weights / weights.sum()))]
         propensity = asking.levels[level] / weights.sum() / len(open_[level])
         question = open_[level].pop(int(random.integers(len(open_[level]))))
-        minutes -= question.reading + question.deciding
+        price = question.reading + question.deciding
+        minutes -= price
         many = None if many is None else many - 1
         if minutes < 0 or (many is not None and many < 0):
             return
-        asked = Asked(question.request.id, AT_RANDOM, asking.pool, float(propensity))
-        yield _Timed(asked, question.reading + question.deciding)
+        yield Asked(question.request.id, AT_RANDOM, asking.pool, float(propensity), minutes=price)
 
 
-def _interleaved(chosen: Sequence[_Timed], random: Sequence[_Timed]) -> tuple[Asked, ...]:
+def _interleaved(chosen: Sequence[Asked], random: Sequence[Asked]) -> tuple[Asked, ...]:
     """Return both in their order, so that however much of the whole is put, each stream has its share of it."""
     found: list[tuple[float, int, int, Asked]] = []
-    for stream, timed in enumerate((chosen, random)):
-        ends = np.cumsum([each.minutes for each in timed])
-        for at, each in enumerate(timed):
-            found.append((float(ends[at] / ends[-1]), stream, at, each.asked))
-    return tuple(asked for *_, asked in sorted(found, key=lambda each: each[:3]))
+    for stream, asked in enumerate((chosen, random)):
+        ends = np.cumsum([each.minutes for each in asked])
+        for at, each in enumerate(asked):
+            found.append((float(ends[at] / ends[-1]), stream, at, each))
+    return tuple(each for *_, each in sorted(found, key=lambda each: each[:3]))

@@ -50,13 +50,14 @@ class Alternatives:
     """What is decided of one target: one of its k root `outputs` (ids) is chosen, by `scores` [k] of acceptance.
 
     `slopes` [k, n] say by how much each score rises per logit of reward of the outputs of `groups`, root candidates
-    and what they were made of, all that the composer joins.
+    and what they were made of, all that the composer joins. `weight`, from 0 up, is how much the target counts.
     """
 
     outputs: tuple[str, ...]
     scores: np.ndarray = field(repr=False)
     groups: tuple[Group, ...] = field(repr=False)
     slopes: np.ndarray = field(repr=False)
+    weight: float = 1.0
 
 
 class Question(NamedTuple):
@@ -104,6 +105,8 @@ BY_VALUE, AT_RANDOM = "value", "random"
 class Asked:
     """Why a question was put: which `stream` it is of, out of which `pool`, with which `propensity`.
 
+    `minutes` are those that it was expected to take all who answer it, its share of the reading included.
+
     Of the stream `value` it was in the bundle (numbered from 0) of the greatest `value`, in acceptance probability
     a minute, and nothing was left to chance. Of the stream `random` the propensity is the probability with which it
     was drawn next; its answer never picks another question.
@@ -115,17 +118,20 @@ class Asked:
     propensity: float
     value: float = 0.0
     bundle: int = 0
+    minutes: float = 0.0
 
     @cached_property
     def id(self) -> str:
-        return content_id("asked", self.request, self.stream, self.pool, self.propensity, self.value, self.bundle)
+        said = (self.stream, self.pool, self.propensity, self.value, self.bundle, self.minutes)
+        return content_id("asked", self.request, *said)
 
 
 @dataclass(frozen=True)
 class Outlook:
     """How it stands before a wave of questions, by what is believed then.
 
-    `best` are the root outputs (ids) that would be chosen now, one a target, and `expected` their mean acceptance;
+    `best` are the root outputs (ids) that would be chosen now, one a target, and `expected` their mean acceptance,
+    each target counting by its share of `weights`, which sum to one;
     `hour` is by how much the next hour of the best questions would raise it, `gain` what the best bundle would, a
     minute of it. `stopped` says that this is less than a minute is worth. `questions` could be put, `drawn` were drawn
     at random so far.
@@ -141,6 +147,7 @@ class Outlook:
     hour: float
     stopped: bool = False
     best: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @cached_property
     def id(self) -> str:

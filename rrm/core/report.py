@@ -635,12 +635,28 @@ class AskedWave(NamedTuple):
     gold: float | None = None
 
 
+class AskedMinutes(NamedTuple):
+    """Minutes of raters for chosen questions of a kind and level, where every answer was timed.
+
+    `predicted` when they were chosen, `counted` as budgets count them, and `paid`; of all that were put, `skipped`
+    questions got no answer.
+    """
+
+    kind: str
+    level: int
+    questions: int
+    predicted: float
+    counted: float
+    paid: float
+    skipped: int
+
+
 @dataclass(frozen=True)
 class AskingReport:
     """What asking by value did: its waves, and how many questions were put by value, at random beside, and evenly.
 
     `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
-    the end no question was worth its minutes.
+    the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level.
     """
 
     waves: tuple[AskedWave, ...]
@@ -649,6 +665,7 @@ class AskingReport:
     evenly: int
     honest: int
     stopped: bool = False
+    minutes: tuple[AskedMinutes, ...] = ()
 
     @property
     def power(self) -> float | None:

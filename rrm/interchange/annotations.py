@@ -75,6 +75,7 @@ _TYPES = {
     "asked_propensity": "float64",
     "asked_value": "float64",
     "asked_bundle": "int64",
+    "asked_minutes": "float64",
 }
 """The columns in their order, with pyarrow's types; "json" ones are objects, which Parquet holds as JSON text."""
 
@@ -121,6 +122,7 @@ MEANINGS = {
     "asked_propensity": "the probability with which it was drawn next; 1 where it was chosen",
     "asked_value": "what its bundle was worth, in acceptance probability a minute; 0 of the stream random",
     "asked_bundle": "the bundle that it was chosen in, from 0, within its pool",
+    "asked_minutes": "the minutes that it was expected to take, all its raters together",
 }
 """What each column means: the data dictionary."""
 
@@ -237,6 +239,7 @@ def _row(
         "asked_propensity": None if why is None else why.propensity,
         "asked_value": None if why is None else why.value,
         "asked_bundle": None if why is None else why.bundle,
+        "asked_minutes": None if why is None else why.minutes,
     }
 
 

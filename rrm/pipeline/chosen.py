@@ -17,8 +17,10 @@ from rrm.core.roles import Train
 from rrm.core.values import Fitted, Rated, Request
 from rrm.feedback.budget import Allowance, Askable, by_view, drawn, fitting
 from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
+from rrm.feedback.pace import Pace
 from rrm.feedback.select import select_new
 from rrm.pipeline import stages
+from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
 from rrm.pipeline.steps import Run, Sampling, Step
 
@@ -34,13 +36,14 @@ def ask(run: Run) -> Step[Run]:
     if reason is not None:
         return run.noted(reason)
     run = replace(run, chosen_in=run.number)
+    pace = pace_of(run)
     questions = _open(run)
     whole = left = _allowance(run, questions)
     wave = 0
     while True:
         enough = _share_left(left, whole) > _LEAST
         waves = max(1, sampling.waves - wave)
-        asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave)
+        asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave, pace)
         asked, outlook = yield from _choose(run, asking, sampling)
         spent = _spent(run)
         run = replace(run, outlooks=(*run.outlooks, (spent, outlook)))
@@ -121,14 +124,24 @@ def _allowance(run: Run, questions: Sequence[Question]) -> Allowance:
     return Allowance(questions=max(0, due.questions - _put_so_far(run)))
 
 
-def _asking(run: Run, questions: Sequence[Question], left: Allowance, waves: int, wave: int) -> Asking:
+def _at_pace(run: Run, question: Question, pace: Pace) -> Question:
+    """Return a question at the minutes that raters are expected to take, in the place of those that are counted."""
+    request = question.request
+    factor = pace.factor(request.kind, request.place.level, closeness(run, request))
+    return Question(request, factor * question.reading, factor * question.deciding)
+
+
+def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, wave: int, pace: Pace) -> Asking:
+    """Return what may be asked, at the raters' pace; what it may take in counted minutes is turned into theirs."""
     plan, now = run.plan, _part(left, waves)
+    questions = [_at_pace(run, each, pace) for each in counted]
+    slower = _sum_of(questions) / _sum_of(counted) if counted else 1.0
     targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
     levels = Counter(run.forest.level_of(tree, node) for tree in targets for node in tree.graph)
     drawn_so_far = sum(each.stream == AT_RANDOM for each in run.why.values())
     rounds_left = len(plan.rounds) - run.number
-    price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in questions)
-    mean = price / len(questions) if questions else inf
+    price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in counted)
+    mean = price / len(counted) if counted else inf
     a_round = left.questions if left.minutes is None else int(left.minutes / mean)
     return Asking(
         questions=tuple(questions),
@@ -136,7 +149,7 @@ def _asking(run: Run, questions: Sequence[Question], left: Allowance, waves: int
         levels=dict(levels),
         place=Place(run.number, "answer", run.forest.height),
         wave=wave,
-        minutes=inf if now.minutes is None else now.minutes,
+        minutes=inf if now.minutes is None else slower * now.minutes,
         many=now.questions,
         decisions_a_reading=plan.rates.decisions_a_reading,
         overlap=plan.overlap,
@@ -144,6 +157,10 @@ def _asking(run: Run, questions: Sequence[Question], left: Allowance, waves: int
         expected=(a_round or 0) * rounds_left,
         seed=plan.seed,
     )
+
+
+def _sum_of(questions: Sequence[Question]) -> float:
+    return fsum(each.reading + each.deciding for each in questions)
 
 
 class _Chosen(NamedTuple):
@@ -156,7 +173,7 @@ def _choose(run: Run, asking: Asking, sampling: Sampling) -> Step[_Chosen]:
         tree for tree in run.forest.trees if run.forest.is_target(tree) and tree.graph.root in run.state.predictions
     )
     views = {node: back.view for node, back in run.informed.items()}
-    job = stages.AskJob(asking, _believed(run), trees, run.state, run.anchored, run.learned, views)
+    job = stages.AskJob(asking, _believed(run), trees, run.state, run.anchored, run.learned, views, run.plan.weights)
     composer = run.learned.composer if run.learned else run.plan.composer
     done = yield from carried_out(stages.ask(job, sampling.sampler, composer))
     values = next(iter(done.values())).values

@@ -109,7 +109,8 @@ class AskJob:
 
     `believed` are the models of levels, lowest first, with the ratings to believe; `asking` has all but the targets,
     which `state`, composed with the run's composer or the one that was `learned`, decides between. `views` are those of
-    nodes that were composed with beside another view than raters saw.
+    nodes that were composed with beside another view than raters saw; `weights` those of targets, by source, 1 where
+    none is named.
     """
 
     asking: Asking
@@ -119,6 +120,7 @@ class AskJob:
     anchored: bool
     learned: FittedComposer | None = None
     views: Mapping[str, View] = field(default_factory=dict, repr=False)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -458,6 +460,7 @@ def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlo
             views,
             sampler,
             composer,
+            sorted(job.weights.items()),
         )
         return _action("ask", asking.place, slot, job, *known, _standing(job.trees, job.state), at=asking.place)
 

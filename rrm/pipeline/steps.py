@@ -170,6 +170,7 @@ class Recursion:
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
     sampling: Sampling | None = None  # None: questions are drawn evenly
+    weights: Mapping[str, float] = field(default_factory=dict)  # of targets, by source: how much each counts, 1 else
     data: Literal["all", "round"] = "all"
     stale_weight: float = 0.5
     composer_learns: bool = False

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0013"
+REVISION = "0014"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -218,6 +218,7 @@ class AskedRow(Value, table=True):
     propensity: float
     value: float
     bundle: int = Field(sa_type=WHOLE)
+    minutes: float
 
 
 class OutlookRow(Value, table=True):
@@ -231,6 +232,7 @@ class OutlookRow(Value, table=True):
     hour: float
     stopped: bool
     best: Any = Field(sa_type=JSON)
+    weights: Any = Field(sa_type=JSON)
 
 
 class GoldRow(Value, table=True):

@@ -1,6 +1,7 @@
 """Runs that choose their questions: what the report and exports say, that accuracy is honest, what is refused."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.core.protocols import RewardModel
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Group, Request
+from rrm.core.values import Feedback, Group, Request
 from rrm.interchange.rows import read_rows
 from rrm.report.record import report_from_json, report_to_json
 from rrm.store.record import open_store
-from tests.toys import Lengths, toys
+from tests.toys import Lengths, Longer, Texts, toys
 
 
 class LengthBelief:
@@ -89,6 +90,56 @@ def test_accuracy_is_of_questions_that_were_not_chosen(tmp_path: Path) -> None:
     assert 0 < told <= report.asking.evenly + report.asking.at_random < report.ratings
     assert report.asking.honest == told
     assert report.asking.power == pytest.approx(196 * np.sqrt(0.1875 / told))
+
+
+class Timely(Longer):
+    """Takes a minute for a comparison, and a tenth for a label, whatever is shown."""
+
+    def rate(self, request: Request, seed: int) -> Feedback:
+        return replace(super().rate(request, seed), seconds=60.0 if request.kind == "comparison" else 6.0)
+
+
+def test_minutes_are_predicted_from_what_answers_took_and_told_beside_those_paid(tmp_path: Path) -> None:
+    report = ran(tmp_path, plugin=Timely(), budget={"questions": 120})
+    assert report.asking is not None
+    by_kind = {(row.kind, row.level): row for row in report.asking.minutes}
+    assert sum(row.questions for row in by_kind.values()) == report.asking.by_value + report.asking.at_random
+    paid = {"comparison": 1.0, "label": 0.1}
+    assert all(row.paid == pytest.approx(paid[row.kind] * row.questions) for row in by_kind.values())
+    for kind in paid:
+        predicted, counted, took = (sum(row[at] for row in by_kind.values() if row.kind == kind) for at in (3, 4, 5))
+        assert abs(np.log(predicted / took)) < 0.7 * abs(np.log(counted / took))
+    assert all(row.skipped == 0 for row in by_kind.values())
+    page = (tmp_path / "report.html").read_text()
+    assert "Minutes, as predicted and as paid" in page
+    assert report_from_json(report_to_json(report)) == report
+    with open_store(tmp_path, "read") as store:
+        assert all(each.minutes > 0 for each in store.load(Asked))
+    assert not ran(tmp_path / "untimed").asking.minutes  # type: ignore[union-attr]
+
+
+def test_targets_are_weighed_by_their_titles(tmp_path: Path) -> None:
+    def weighed(**weights: float) -> Report:
+        parts: dict[str, Any] = toys(reward={"plugin": Believing()}, rounds=2)
+        parts["rater"] = {**parts["rater"], "sampler": Value(waves=2), "budget": {"questions": 60}}
+        parts["target"] = {"plugin": Texts(["target", "third"]), "weights": weights}
+        return rrm.run(out=tmp_path / str(weights), quiet=True, **parts)
+
+    alone, both, even = weighed(third=0.0), weighed(target=3.0, third=1.0), weighed()
+    one, mixed, plain = (each.asking.waves[0] for each in (alone, both, even) if each.asking is not None)
+    golds = {target.title: target.gold_of_chosen for target in even.targets}
+    assert one.gold == golds["target"] and plain.gold == pytest.approx(np.mean(list(golds.values())))  # type: ignore[arg-type]
+    assert mixed.expected == pytest.approx(one.expected + 0.5 * (plain.expected - one.expected))
+    for wrong, message in (
+        ({"nobody": 1.0}, "no target is called 'nobody'; there are target, third"),
+        ({"target": 0.0, "third": 0.0}, "no target counts"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            weighed(**wrong)
+    with pytest.raises(ConfigError, match=r"say what \[rater\] sampler asks for, and there is none"):
+        rrm.run(
+            out=tmp_path / "none", quiet=True, **toys(target={"plugin": Texts(["target"]), "weights": {"target": 2.0}})
+        )
 
 
 def test_a_run_resumed_after_its_end_asks_the_same(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def answers(
     belief: Table, asked: Sequence[tuple[int, int]], choice: bool, scores: Sequence[float], overlap: int = 1
 ) -> Answers:
     roots = len(scores)
-    decision = Decision(np.array([scores]), np.ones((1, roots), dtype=bool), np.array([_spread(belief, roots)]))
+    spread = np.array([_spread(belief, roots)])
+    decision = Decision(np.array([scores]), np.ones((1, roots), dtype=bool), spread, np.ones(1))
     q = len(asked)
     questions = Questions(
         np.array([each[0] for each in asked]),
@@ -247,6 +248,43 @@ def test_a_worth_of_zero_asks_to_the_end_of_the_budget_even_where_nothing_is_gai
     assert chosen.outlook.gain == 0 and not chosen.outlook.stopped
     assert {each.request for each in chosen.asked} == {each.request.id for each in questions}
     assert Value(worth=1e-12).choose(belief, asking(questions, target(0, 1))).outlook.stopped
+
+
+def test_targets_count_by_their_weights() -> None:
+    n = 40
+    belief = Table(np.zeros(n + 4), np.eye(n + 4))
+    for at in range(n):  # even numbers tell of the first target, odd ones as much of the second
+        belief.spread[at + 4, 2 * (at % 2)] = belief.spread[2 * (at % 2), at + 4] = 0.2
+    questions = [question("label", at + 4, at=at) for at in range(n)]
+    first, second = target(0, 1), replace(target(2, 3), weight=0.0)
+    of = {each.request.id: at % 2 for at, each in enumerate(questions)}
+
+    def asked(*targets: Alternatives) -> set[int]:
+        return {of[each.request] for each in Value().choose(belief, asking(questions, *targets)).asked if each.value}
+
+    assert asked(first, replace(second, weight=1.0)) == {0, 1}
+    assert asked(first, second) == {0} and asked(replace(first, weight=0.0), replace(second, weight=2.0)) == {1}
+    told = (
+        Value()
+        .choose(
+            Table(np.r_[1.0, 0.0, 3.0, np.zeros(n + 1)], belief.spread),
+            asking(questions, target(0, 1, scores=[1.0, 0.0]), replace(target(2, 3, scores=[3.0, 0.0]), weight=3.0)),
+        )
+        .outlook
+    )
+    assert told.expected == pytest.approx(0.25 * 1 + 0.75 * 3) and told.weights == (0.25, 0.75)
+    for wrong in (-1.0, 0.0, np.nan):
+        with pytest.raises(InputError, match="targets' weights are numbers from 0 up, one of them above 0"):
+            Value().choose(belief, asking(questions, replace(first, weight=wrong)))
+
+
+def test_predicted_minutes_are_those_of_the_bundle_shared_and_of_the_drawn_one_alone() -> None:
+    belief, questions, root = world(200)
+    asked = Value().choose(belief, asking(questions, root, minutes=200.0)).asked
+    assert {each.minutes for each in asked if each.stream == AT_RANDOM} == {1.5}
+    bundles = {each.bundle: each.minutes for each in asked if each.stream == BY_VALUE}
+    put = {number: sum(each.bundle == number for each in asked if each.stream == BY_VALUE) for number in bundles}
+    assert all(bundles[number] * put[number] == pytest.approx(1.0 + 0.5 * put[number]) for number in bundles)
 
 
 def test_bad_input_is_refused_in_one_sentence() -> None:

@@ -83,7 +83,7 @@ def row_of(request: Request, answer: Answer, order: tuple[int, ...] = (0,), **kn
     return next(annotations.rows([answered(request, answer, order, **known)], texts_of(request)))
 
 
-ASKED = ("asked_stream", "asked_pool", "asked_propensity", "asked_value", "asked_bundle")
+ASKED = ("asked_stream", "asked_pool", "asked_propensity", "asked_value", "asked_bundle", "asked_minutes")
 
 PAIR = asked("comparison", "short", "long")
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from rrm.core.asking import AT_RANDOM, BY_VALUE
-from rrm.core.values import Failure
+from rrm.core.values import Failure, Shown
 from rrm.feedback.budget import Budget
 from rrm.feedback.minutes import minutes_of_raters
+from rrm.pipeline.pacing import closeness
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
@@ -99,6 +100,47 @@ def test_raters_who_always_skip_are_asked_each_question_once_a_round() -> None:
     assert outcome.run.unanswered >= set(put)
     before, after = outcome.run.outlooks[0][0], outcome.run.outlooks[-1][0]
     assert before == after  # nothing was answered, so nothing is known to have been paid
+
+
+class Slow(World):
+    """A world whose raters take three minutes for a label about leaves, and half a minute for any other question."""
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        [row] = super().rate(action)
+        slow = row.request.kind == "label" and row.request.place.level == 0
+        return [replace(row, feedback=replace(row.feedback, seconds=180.0 if slow else 30.0))]
+
+
+def test_prices_are_those_that_raters_were_found_to_take_and_the_budget_is_as_counted() -> None:
+    plan = replace(CHOSEN, budget=Budget(minutes=20.0))
+    counted, world = World(), Slow()
+    go(recursion(plan), counted)
+    outcome = go(recursion(plan), world)
+    plain, slow = (each.actions("ask")[0].job.asking for each in (counted, world))
+    price = {each.request.id: each.deciding for each in plain.questions}
+    dearer = {
+        (each.request.kind, each.request.place.level): each.deciding / price[each.request.id]
+        for each in slow.questions
+        if each.request.id in price
+    }
+    assert dearer["label", 0] > 2 * dearer["label", 1] > 0
+    totals = [sum(each.reading + each.deciding for each in asking.questions) for asking in (plain, slow)]
+    assert slow.minutes / plain.minutes == pytest.approx(totals[1] / totals[0])
+    rows = [row for rows in outcome.run.answered.values() for row in rows]
+    assert minutes_of_raters(rows, plan.rates) <= 20
+
+
+def test_questions_whose_outputs_are_close_are_known_to_be() -> None:
+    _, outcome = done()
+    run = outcome.run
+    for request in outcome.questions[0]:
+        accepted = run.state.predictions[request.node].acceptance["overall"].mean(axis=0)
+        texts = [each.text for each in run.state.outputs[request.node]]
+        at = [texts.index(shown.text) for shown in request.shown]
+        apart = abs(accepted[at[0]] - accepted[at[1]]) if len(at) == 2 else abs(2 * accepted[at[0]] - 1)
+        assert closeness(run, request) == pytest.approx(1 - apart)
+    gone = replace(request, shown=(Shown("output-0", "what nobody wrote"),))
+    assert closeness(run, gone) is None
 
 
 def test_questions_are_drawn_evenly_where_policies_are_new_or_no_target_was_judged() -> None:

@@ -149,9 +149,9 @@ EXAMPLES: dict[type, list[Any]] = {
         Choice(LATER, "policy-1", "policy-0", -0.25, 2, False, (("a", -(0.1 + 0.2)), ("b", -0.2))),
         Choice(HERE, PLAIN, "p", 0.0, 0, True),
     ],
-    Asked: [Asked("request-1", "random", "pool-1", 1 / 3), Asked(PLAIN, "value", "pool-1", 1.0, 5e-324, 7)],
+    Asked: [Asked("request-1", "random", "pool-1", 1 / 3), Asked(PLAIN, "value", "pool-1", 1.0, 5e-324, 7, 1 / 3)],
     Outlook: [
-        Outlook(LATER, 2, "pool-1", 400, 12, 1 / 3, 5e-324, 0.25, True, ("output-1", "output-2")),
+        Outlook(LATER, 2, "pool-1", 400, 12, 1 / 3, 5e-324, 0.25, True, ("output-1", "output-2"), (1 / 3, 2 / 3)),
         Outlook(HERE, 0, PLAIN, 0, 0, 0.0, 0.0, 0.0),
     ],
     Gold: [Gold("output-1", 1 / 3)],
