@@ -472,6 +472,7 @@ class DeskSettings:
     auto_freeze: bool = True  # a complete place freezes when the run looks; else only an admin freezes it
     rating_points: int = 7
     markdown: bool = True  # in outputs is shown as such, not as it is written
+    rater_share: float = 1.0  # of all answers that work wants, at most so many come from one rater
     sheet: int = 1  # questions about one view that are laid together on one screen, at most
     consent: str = ""  # shown before the first item; a rater must agree
     completion_code: str = ""  # shown when nothing is left to those who came by no panel

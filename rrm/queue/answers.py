@@ -36,7 +36,7 @@ from rrm.queue.panels import panel_of
 from rrm.queue.people import find_person
 from rrm.queue.practice import GIVEN, next_practice_state, practice_state
 from rrm.queue.returned import chosen_again, put_back
-from rrm.queue.rights import after_practice, quota_left, shut_out, who_asks
+from rrm.queue.rights import after_practice, may_answer, shut_out, who_asks
 from rrm.queue.shown import as_requested, as_shown, check
 from rrm.store.kinds import answer_from, read_place
 from rrm.store.tables import table
@@ -355,7 +355,7 @@ class Answers(Claims):
                 lately[key] += took
             left = self._left.count(connection, person, self.clock(), settings)
             panel = panel_of(connection, person)
-            most = quota_left(connection, person, panel.quota if panel is not None else 0)
+            most = may_answer(connection, person, panel.quota if panel is not None else 0, settings)
             done = OwnProgress(
                 count,
                 left if most is None else min(left, most),

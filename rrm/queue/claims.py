@@ -24,7 +24,7 @@ from rrm.queue.left import Left
 from rrm.queue.next_work import Chosen, choose_work, with_sheets
 from rrm.queue.practice import next_practice_state, practice_items, practice_state
 from rrm.queue.returned import drafted, returned
-from rrm.queue.rights import after_practice, quota_left, who_asks
+from rrm.queue.rights import after_practice, may_answer, who_asks
 from rrm.queue.turns import Turn, Turns
 from rrm.store.database import Opened
 from rrm.store.tables import table
@@ -50,7 +50,8 @@ class Claims(Turns, HiddenChecks, HandingOut):
         """Return the person's live lease, or lease the next sheet; None when there is none for this person.
 
         Never more leases and live answers than an item wants; never an item whose question the person has
-        answered, skipped or holds: of a sheet, only those that are neither; none once a panel's quota is reached.
+        answered, skipped or holds: of a sheet, only those that are neither; none once a panel's quota or the setting
+        `rater_share` is reached.
         Practice comes first; an own draft comes before other items; gold and attention checks are mixed in while
         there is work. AccessError for somebody who gets no items.
         """
@@ -63,14 +64,14 @@ class Claims(Turns, HiddenChecks, HandingOut):
         turn = self._turn(connection)
         leases: dict[str, Lease | None] = {}
         chosen: dict[str, list[Chosen]] = {}
-        full: set[str] = set()  # whose quota is reached
+        full: set[str] = set()  # who may answer no more
         for person, who in who_asks(connection, persons).items():
             leases[person] = None
             if who.id is not None:
                 leases[person] = self._as_lease(connection, own_lease(connection, person, who.id))
             elif practice := self._practice(connection, person, turn) if who.person_state == "practising" else None:
                 chosen |= with_sheets(connection, {person: practice})
-            elif quota_left(connection, person, who.quota) == 0:
+            elif may_answer(connection, person, who.quota, turn.settings) == 0:
                 full.add(person)
             elif some := self._choose(connection, person, who, turn):
                 chosen[person] = some

@@ -177,6 +177,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "auto_freeze": _truth,
     "rating_points": _whole(2, 10),
     "markdown": _truth,
+    "rater_share": _number(0.01, 1),
     "sheet": _whole(1, MOST_QUESTIONS),
     "consent": _consent,
     "completion_code": _completion_code,

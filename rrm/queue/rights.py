@@ -3,17 +3,17 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
-from rrm.core.annotation import PersonState, Role
+from rrm.core.annotation import DeskSettings, PersonState, Role
 from rrm.core.errors import AccessError, MissingError
 from rrm.queue.drafts import DRAFT
-from rrm.queue.given import done_so_far
+from rrm.queue.given import EVERY, IS_LIVE, done_so_far
 from rrm.queue.guidelines import read_settings
-from rrm.queue.items import LEASE, is_held
+from rrm.queue.items import ITEM, LEASE, ME, is_for_me, is_held
 from rrm.queue.panels import PANEL
 from rrm.queue.people import change_state
-from rrm.queue.practice import practice_state
+from rrm.queue.practice import GIVEN, practice_state
 from rrm.store.tables import table
 
 _PERSON = table("person")
@@ -32,6 +32,8 @@ _WHO = (
     .join(PANEL, _PERSON.c.panel == PANEL.c.id, isouter=True)
     .where(_PERSON.c.id.in_(bindparam("us", expanding=True)))
 )
+_WANTED = select(func.sum(ITEM.c.wanted)).where(ITEM.c.purpose == "work", is_for_me())
+_GIVEN_BY = EVERY.where(GIVEN.c.person == ME, GIVEN.c.purpose == "work", IS_LIVE).with_only_columns(func.count())
 _STATES = select(_PERSON.c.id, _PERSON.c.role, _PERSON.c.state).where(_PERSON.c.id.in_(bindparam("us", expanding=True)))
 
 
@@ -65,9 +67,18 @@ def _check_may_rate(role: Role, state: PersonState) -> None:
         raise AccessError("practice was not passed, so there are no items: ask an admin")
 
 
-def quota_left(connection: Connection, person: str, quota: int | None) -> int | None:
-    """Return how many more sheets a panel's participant may answer; None where there is no quota."""
-    return max(0, quota - done_so_far(connection, person)) if quota else None
+def may_answer(connection: Connection, person: str, quota: int | None, settings: DeskSettings) -> int | None:
+    """Return how many more sheets somebody may answer, at most; None where nothing limits that.
+
+    A panel's participant gives no more than its quota, and nobody more than `rater_share` of all answers that the work
+    open to them wants; the sheet that reaches the share is whole.
+    """
+    limits = [max(0, quota - done_so_far(connection, person))] if quota else []
+    if settings.rater_share < 1:
+        wanted = connection.execute(_WANTED, {"me": person}).scalar() or 0
+        given = connection.execute(_GIVEN_BY, {"me": person}).scalar_one()
+        limits.append(max(0, max(1, int(settings.rater_share * wanted + 1e-9)) - given))
+    return min(limits, default=None)
 
 
 def after_practice(connection: Connection, lease: Any) -> dict[str, Any]:

@@ -297,6 +297,7 @@ declare namespace Wire {
     grace_seconds: number;
     auto_freeze: boolean;
     rating_points: number;
+    rater_share: number;
     markdown: boolean;
     sheet: number;
     consent: string;

@@ -298,6 +298,29 @@ def test_checks_come_only_while_there_is_work_to_hide_them_in(desk: SqlDesk) -> 
     assert {each.purpose for each in desk.answers()} == {"gold", "attention", "work"}
 
 
+# ---- how much one rater gives ----
+
+
+def test_nobody_gives_more_than_a_share_of_all_answers(either_desk: SqlDesk) -> None:
+    either_desk.change_settings({"rater_share": 0.3}, "test")
+    either_desk.add_items(work(*range(10)))
+    persons = raters(either_desk, 4)
+    assert either_desk.own_progress(persons[0]).left == 3
+    assert [answer_all(either_desk, person) for person in persons] == [3, 3, 3, 1]
+    assert either_desk.own_progress(persons[0]).left == 0
+    either_desk.undo(persons[0])  # what was taken back may be given again, and no more
+    assert answer_all(either_desk, persons[0]) == 1
+    either_desk.add_items(work(*range(10, 20)))
+    assert [answer_all(either_desk, person) for person in persons] == [3, 3, 3, 1]
+
+
+def test_of_one_answer_in_all_somebody_gives_it_however_small_the_share(desk: SqlDesk) -> None:
+    desk.change_settings({"rater_share": 0.01}, "test")
+    desk.add_items(work(1))
+    ann, bob = raters(desk, 2)
+    assert answer_all(desk, ann) == 1 and answer_all(desk, bob) == 0
+
+
 # ---- two desks ----
 
 

@@ -102,6 +102,7 @@ FALSE = {
     "practice_pass": [-0.1, 1.1, float("nan"), True],
     "practice_tries": [0, 101, None],
     "undo_limit": [-1, 101, "10"],
+    "rater_share": [0, 1.5, -0.1, "0.5", None, float("nan")],
     "grace_seconds": [-1, 1e309, None],
     "auto_freeze": [0, 1, "yes", None],
     "rating_points": [1, 11, 7.0],
