@@ -27,6 +27,9 @@ ASKING = "asking"
 PAUSE_SECONDS = 0.1
 """How long after one look at the answers the next one follows; an order that took longer is left as long again."""
 
+TOGETHER_EVERY = 20
+"""After so many new answers all are taken in together again, once what is open stands in its order."""
+
 BY_ITSELF = "asking by value"
 """Who retires what is not worth a minute any more, in the audit."""
 
@@ -42,8 +45,10 @@ def keep_standing(folder: Path, pool: str, arrays: Mapping[str, np.ndarray]) -> 
 
 
 class _Taken(NamedTuple):
-    """An answer that was taken in: what it told, its minutes as measured, and as predicted."""
+    """An answer that was taken in: what was said to which item, what that told, its minutes measured and predicted."""
 
+    item: str
+    first: bool | None
     site: Site | None
     minutes: float | None
     predicted: float
@@ -53,7 +58,9 @@ class Reordering:
     """Orders a desk's open questions by value whenever an answer, a lease or an undone answer has changed it.
 
     What a rater holds stays as it is: it counts as asked, and the others are ordered around it. Where the best of
-    what is open gains less than `worth` a minute, the rest is retired, and the run goes on with what there is.
+    what is open gains less than `worth` a minute, the rest is retired, and the run goes on with what there is. Answers
+    are taken in as they come; now and then, between two orders, all of them together, so that it does not matter when
+    each of them came.
     """
 
     def __init__(self, desk: SqlDesk, directory: Path) -> None:
@@ -62,7 +69,7 @@ class Reordering:
         self._pool = ""
         self._standing: Standing | None = None
         self._answers: dict[str, _Taken] = {}
-        self._read, self._changes = 0, 0
+        self._read, self._changes, self._since = 0, 0, 0
 
     def look(self) -> bool:
         """Order what is open anew if anything has changed; return whether it was ordered."""
@@ -100,7 +107,16 @@ class Reordering:
             left = sorted(set(values) - set(held))
             _log.info("the best open question gains %.2g a minute: %d are retired", order.gain, len(left))
             self._desk.retire(left, BY_ITSELF)
+        if self._since >= TOGETHER_EVERY:
+            self._take_together(standing)
         return True
+
+    def _take_together(self, standing: Standing) -> None:
+        """Take all answers in anew, and have what is open ordered by that at the next look."""
+        sites = standing.learn_together([(each.item, each.first) for each in self._answers.values()])
+        known = zip(self._answers.items(), sites, strict=True)
+        self._answers = {id_: each._replace(site=site) for (id_, each), site in known}
+        self._since, self._seen = 0, None
 
     def _of_open(self, open_: set[str]) -> Standing | None:
         """Return what is believed of the wave that is open; None where nothing is, or nothing was kept of it."""
@@ -113,7 +129,7 @@ class Reordering:
             if path.exists():
                 with np.load(path, allow_pickle=False) as arrays:
                     self._standing = Standing.of(dict(arrays))
-                self._pool, self._answers, self._read, self._changes = pool, {}, 0, 0
+                self._pool, self._answers, self._read, self._changes, self._since = pool, {}, 0, 0, 0
                 return self._standing
         return None
 
@@ -132,11 +148,13 @@ class Reordering:
         for each in new:
             if each.state == "live" and each.purpose == "work" and each.id not in self._answers:
                 self._answers[each.id] = _taken(standing, each)
+                self._since += 1
 
 
 def _taken(standing: Standing, given: Annotation) -> _Taken:
-    site = standing.learn(given.item, _first(given.answer))
-    return _Taken(site, None if given.seconds is None else given.seconds / 60, standing.minutes(given.item))
+    first = _first(given.answer)
+    minutes = None if given.seconds is None else given.seconds / 60
+    return _Taken(given.item, first, standing.learn(given.item, first), minutes, standing.minutes(given.item))
 
 
 def _first(answer: Answer) -> bool | None:

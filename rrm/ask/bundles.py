@@ -14,6 +14,7 @@ import numpy as np
 
 from rrm.ask.envelope import envelope_gain
 from rrm.ask.gaussian import choice_moments, choices
+from rrm.ask.propagation import propagated
 
 MOST = 6
 """As many questions as are put about one view in one sitting."""
@@ -212,15 +213,42 @@ class Answers:
         moments of what is read are matched (assumed density filtering), so the order of answers matters a little.
         """
         row, across, mean, variance = self._read(question)
+        site = self._site(question, first, mean, variance)
+        self._shift(row, across, mean, variance, site)
+        return site
+
+    def together(self, told: Sequence[tuple[int, bool | None]]) -> tuple["Answers", list[Site]]:
+        """Return this with all these answers taken in, each as in `learn`, and a site each; this one stays.
+
+        Unlike one after another, they come to the same in whatever order (`rrm.ask.propagation`). Nothing may be taken
+        as asked.
+        """
+        questions = [question for question, _ in told]
+        readings = [self._read(question) for question in questions]
+        first, second = (each[questions] for each in (self.questions.first, self.questions.second))
+        rows = np.array([row for row, *_ in readings]).reshape(len(told), len(self._mean))
+        covariance = rows[:, first] - np.where(second >= 0, rows[:, second], 0.0)
+
+        def site_of(at: int, mean: float, variance: float) -> tuple[float, float]:
+            site = self._site(questions[at], told[at][1], mean, variance)
+            return site.precision, site.pull
+
+        found = propagated(np.array([mean for _, _, mean, _ in readings]), covariance, site_of)
+        sites = [Site(*each) for each in zip(questions, found.precision.tolist(), found.pull.tolist(), strict=True)]
+        whole = copy(self)
+        for site in sites:
+            whole._shift(*whole._read(site.question), site)
+        return whole, sites
+
+    def _site(self, question: int, first: bool | None, mean: float, variance: float) -> Site:
+        """Return what an answer tells where the reading has this mean and variance without it."""
         scale = float(self._scale(np.array([mean]), np.array([variance]), np.array([question]))[0])
         step, left = 0.0, variance - (variance * scale) ** 2
         if first is not None and variance > 0:
             step, left = choice_moments(mean, variance, first)
         if not 0 < left < variance:
             return Site(question, 0.0, 0.0)
-        site = Site(question, 1 / left - 1 / variance, (mean + step) / left - mean / variance)
-        self._shift(row, across, mean, variance, site)
-        return site
+        return Site(question, 1 / left - 1 / variance, (mean + step) / left - mean / variance)
 
     def forget(self, site: Site) -> None:
         """Take back what an answer told, in whatever order they came."""

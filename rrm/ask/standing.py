@@ -6,6 +6,7 @@ What was believed when they were chosen is kept as arrays; each answer moves it 
 import heapq
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ class Standing:
     def __init__(self, requests: Sequence[str], bundles: np.ndarray, answers: Answers, worth: float = 0.0) -> None:
         self.requests, self.bundles, self.worth = tuple(requests), bundles, worth
         self._answers = answers
+        self._before = copy(answers)
         self._at = {request: at for at, request in enumerate(self.requests)}
 
     @classmethod
@@ -102,6 +104,19 @@ class Standing:
 
     def forget(self, site: Site) -> None:
         self._answers.forget(site)
+
+    def learn_together(self, told: Sequence[tuple[str, bool | None]]) -> list[Site | None]:
+        """Take all answers so far in anew, each as in `learn`, so that their order does not matter any more.
+
+        Returns their sites, as `learn` does, in the place of those that it gave.
+        """
+        known = [
+            at if at is not None and self.bundles[at] >= 0 else None for at in map(self._at.get, (r for r, _ in told))
+        ]
+        answered = [(at, first) for at, (_, first) in zip(known, told, strict=True) if at is not None]
+        self._answers, sites = self._before.together(answered)
+        left = iter(sites)
+        return [None if at is None else next(left) for at in known]
 
     def next_sheets(self, open_: Collection[str], held: Collection[str] = ()) -> Order:
         """Return the order of open questions (ids of requests); those of other waves are left out.

@@ -10,7 +10,7 @@ from rrm.core.annotation import Lease, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.kinds import Comparison, Label
 from rrm.queue import SqlDesk, open_desk
-from tests.asked_desk import POOL, chosen
+from tests.asked_desk import POOL, chosen, standing
 
 KEYS = (f"key-{number}" for number in count())
 
@@ -108,6 +108,29 @@ def test_an_answer_that_comes_twice_counts_once_and_one_after_a_freeze_not_at_al
         order.look()
         assert desk.valuations()[-1].expected == before.expected
         assert work_left(desk) == [1, 3]
+
+
+def test_now_and_then_all_answers_are_taken_in_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rrm.api.reordering.TOGETHER_EVERY", 4)
+    with chosen(tmp_path / "run") as (desk, folder):
+        order, anna = Reordering(desk, folder), desk.add_person("anna", by="test").id
+        told = []
+        for _ in range(2):
+            lease = desk.claim(anna)
+            assert lease is not None
+            told += [(each.request.id, True) for each in lease.questions]
+            answer(desk, lease)
+            assert order.look()
+        assert order.look() and not order.look()  # in the order of what they tell together, once
+        together = standing()
+        together.learn_together(told)
+        assert order._standing is not None
+        assert order._standing.arrays()["mean"] == pytest.approx(together.arrays()["mean"], abs=1e-9)
+        desk.undo(anna)
+        assert order.look()
+        left = standing()
+        left.learn_together(told[:2])
+        assert order._standing.arrays()["mean"] == pytest.approx(left.arrays()["mean"], abs=0.05)
 
 
 def test_answers_in_another_order_come_to_nearly_the_same(tmp_path: Path) -> None:

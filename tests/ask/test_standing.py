@@ -88,6 +88,55 @@ def test_an_answer_taken_back_is_as_if_it_had_never_been_whatever_came_since(tol
             assert each == pytest.approx(other.arrays()[name], abs=1e-9), name
 
 
+def test_answers_taken_in_together_come_to_the_same_in_whatever_order() -> None:
+    told = [(each.id, at != 1) for view in (0, 2) for at, each in enumerate((*bundle(view), *bundle(view)))]
+    one, other, after = standing(), standing(), standing()
+    for request_, first in told:  # one after another, these depend on the order
+        after.learn(request_, first)
+    one.learn_together(told)
+    other.learn(told[-1][0], told[-1][1])  # what was learned before is learned anew
+    other.learn_together(told[::-1])
+    for name in ("mean", "covariance", "across", "scores", "spread"):
+        assert one.arrays()[name] == pytest.approx(other.arrays()[name], abs=1e-9), name
+    assert np.abs(one.arrays()["mean"] - after.arrays()["mean"]).max() > 1e-4
+
+
+def test_answers_taken_in_together_are_nearer_to_the_truth_and_can_be_taken_back() -> None:
+    """Of two questions that read two correlated outputs, the posterior mean by a grid."""
+    known = standing()
+    arrays = known.arrays()
+    first, second = (known.requests.index(each.id) for each in bundle(0))
+    design = np.zeros((2, 8))
+    for row, at in enumerate((first, second)):
+        design[row, arrays["first"][at]] = 1
+        if arrays["second"][at] >= 0:
+            design[row, arrays["second"][at]] = -1
+    covariance = design @ arrays["covariance"] @ design.T
+    values, vectors = np.linalg.eigh(covariance)
+    grid = np.linspace(-8, 8, 401)
+    standard = np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = standard @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    weight = np.exp(-0.5 * np.square(standard).sum(axis=1))
+    weight *= 1 / (1 + np.exp(-points[:, 0])) / (1 + np.exp(points[:, 1]))
+    exact = (weight / weight.sum()) @ points
+    told = [(known.requests[first], True), (known.requests[second], False)]
+    sites = known.learn_together(told)
+    assert design @ known.arrays()["mean"] == pytest.approx(exact, abs=0.01)
+    for site in sites:
+        assert site is not None
+        known.forget(site)
+    for name in ("mean", "covariance", "scores"):
+        assert known.arrays()[name] == pytest.approx(arrays[name], abs=1e-9), name
+
+
+def test_drawn_answers_and_those_of_other_waves_are_left_out_of_what_is_taken_in_together() -> None:
+    known = standing()
+    before = known.arrays()
+    assert known.learn_together([(DRAWN[0].id, True), (request(9, "label", 0).id, True)]) == [None, None]
+    assert known.arrays()["mean"] == pytest.approx(before["mean"], abs=0)
+    assert known.learn_together([]) == []
+
+
 def test_questions_of_other_waves_and_what_cannot_be_told_move_nothing() -> None:
     known = standing()
     assert known.learn(request(9, "label", 0).id, True) is None
