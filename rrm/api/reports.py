@@ -13,6 +13,7 @@ from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.look import REPORT
+from rrm.api.peeked import peeks_report
 from rrm.api.people import rates_of
 from rrm.api.reach import reaches_gold
 from rrm.api.wiring import Parts
@@ -85,6 +86,10 @@ def build_report(finished: FinishedRun) -> Report:
     rated = [row for level in outcome.levels for row in level.rated]
     cost, proposers = _cost(finished), _proposers(finished)
     pressure = by_node(outcome, proposers)
+    targets = tuple(
+        _with_pressure(_with_gold(finished, _with_support(finished, _with_blame(finished, target))), pressure)
+        for target in target_reports(outcome, finished.composer)
+    )
     return Report(
         name=parts.run.name,
         train_sources=len(parts.train) or len({row.request.source for row in rated}),
@@ -95,10 +100,7 @@ def build_report(finished: FinishedRun) -> Report:
         composer=finished.composer.name,
         levels=levels,
         flat=flat,
-        targets=tuple(
-            _with_pressure(_with_gold(finished, _with_support(finished, _with_blame(finished, target))), pressure)
-            for target in target_reports(outcome, finished.composer)
-        ),
+        targets=targets,
         cost=cost,
         seconds=finished.seconds,
         anchored=outcome.run.anchored,
@@ -117,6 +119,7 @@ def build_report(finished: FinishedRun) -> Report:
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
         asking=asking_report(outcome, sum(level.n_test for level in levels)),
+        peeks=peeks_report(outcome.run, targets, cost.peeks.minutes if cost.peeks else 0.0),
         splits=_splits(finished),
     )
 
@@ -316,8 +319,10 @@ def _cost(finished: FinishedRun) -> Cost:
     splits = None
     if run.plan.splits is not None and run.splits.rated:
         splits = _stage_cost(finished.outcome.forest.height, run.splits.rated, count, run.plan.splits.rates)
+    looked = [each.rated for each in run.peeks]
+    peeks = _stage_cost(finished.outcome.forest.height, looked, count, rates) if looked else None
     calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
-    return Cost(spent.calls, spent.tokens, levels, flat, select, splits, calls)
+    return Cost(spent.calls, spent.tokens, levels, flat, select, splits, peeks, calls)
 
 
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int], rates: Currency) -> StageCost:

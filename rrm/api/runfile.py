@@ -158,7 +158,8 @@ class RaterPart(Part):
 
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     From the second round on a `sampler` chooses the questions of all levels, of the kinds that a node gets.
-    A language model is asked up to `sheet` questions about one view by one call.
+    A language model is asked up to `sheet` questions about one view by one call. `peeks` is the share of raters'
+    minutes, beside the budget, that goes to looks at what outputs of roots claim in the source.
     `critiques` says which outputs what raters write about them speaks for; without it critiques teach nothing.
     """
 
@@ -169,6 +170,7 @@ class RaterPart(Part):
     sampler: Part | None = None
     sheet: Count = 1
     critiques: Part | None = None
+    peeks: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True)

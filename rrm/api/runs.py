@@ -290,6 +290,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         grounder=parts.grounder.name if parts.grounder else None,
         overlap=raters_each(rater),
         sheet=rater.sheet if rater else 1,
+        peeks=rater.peeks if rater else 0.0,
         rates=rates_of(rater),
         repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,

@@ -585,9 +585,9 @@ class Cost:
     """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
 
     All are over every restart of the run; what came from the call cache costs nothing. The properties
-    are sums over the levels and `splits`, which is what was rated of decompositions, without the flat baseline and
-    without `select`, which is all that the judge of role select rated, at any level. `by_asker` says what the calls
-    came to, by the part of the run that made them.
+    are sums over the levels, `splits`, which is what was rated of decompositions, and `peeks`, without the flat
+    baseline and without `select`, which is all that the judge of role select rated, at any level. `by_asker` says what
+    the calls came to, by the part of the run that made them.
     """
 
     calls: int = 0
@@ -596,6 +596,7 @@ class Cost:
     flat: StageCost | None = None
     select: StageCost | None = None
     splits: StageCost | None = None
+    peeks: StageCost | None = None
     by_asker: tuple[CallsReport, ...] = ()
 
     @property
@@ -616,7 +617,7 @@ class Cost:
 
     @property
     def _learned_from(self) -> tuple[StageCost, ...]:
-        return self.levels if self.splits is None else (*self.levels, self.splits)
+        return (*self.levels, *(each for each in (self.splits, self.peeks) if each is not None))
 
 
 class AskedWave(NamedTuple):
@@ -649,6 +650,47 @@ class AskedMinutes(NamedTuple):
     counted: float
     paid: float
     skipped: int
+
+
+class PeekedClaims(NamedTuple):
+    """Claims of training roots' outputs whose way to the source is as sure as `low` to `high`, and what peeks found.
+
+    Of `claims` in all, `peeked` answers said that so many were `wrong`. `share` is the share that is wrong, by the mean
+    and the central 90 % of a beta distribution, (1/2, 1/2) before any peek. `chosen` counts such claims in the outputs
+    chosen for targets.
+    """
+
+    low: float
+    high: float
+    claims: int
+    peeked: int
+    wrong: int
+    share: float
+    share_low: float
+    share_high: float
+    chosen: int
+
+
+@dataclass(frozen=True)
+class PeeksReport:
+    """What looks at the source told of claims that raters above the leaves cannot check, by how sure their ways are.
+
+    `unseen` claims of training roots lead to no words of the source, and `unseen_chosen` of outputs chosen for targets:
+    no peek tells anything of these.
+    """
+
+    claims: tuple[PeekedClaims, ...]
+    unseen: int
+    unseen_chosen: int
+    minutes: float
+
+    @property
+    def wrong_chosen(self) -> tuple[float, float, float]:
+        """How many claims of the chosen outputs are expected to be wrong, with what the shares' limits come to."""
+        shares = ((each.share, each.share_low, each.share_high) for each in self.claims)
+        ways = zip(shares, (each.chosen for each in self.claims), strict=True)
+        expected, low, high = (fsum(each) for each in zip(*([s * n for s in share] for share, n in ways), strict=True))
+        return expected, low, high
 
 
 @dataclass(frozen=True)
@@ -703,6 +745,7 @@ class Report:
     notes: tuple[str, ...] = ()
     choosing: Choosing | None = None
     asking: AskingReport | None = None
+    peeks: PeeksReport | None = None
     splits: SplitsReport | None = None
 
     @property

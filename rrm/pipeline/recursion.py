@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from rrm.core.place import Place
 from rrm.core.roles import Select, Train
-from rrm.pipeline import chosen, splits, steps
+from rrm.pipeline import chosen, peeks, splits, steps
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.steps import Outcome, Recursion, Run
 
@@ -31,6 +31,7 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
         for level in visit.levels_of(run.forest):
             run = yield from judge(run, Place(number, "answer", level))
         run = yield from steps.trace(run)
+        run = yield from peeks.peek(run)
         run = yield from steps.compose(run)
         run = run.remembered()
         if number + 1 < len(plan.rounds):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import fsum
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from rrm.compose.provenance import read_back
 from rrm.core.asking import Asked, Outlook
@@ -166,6 +166,7 @@ class Recursion:
     grounder: str | None = None  # who says which outputs raters' critiques speak for
     overlap: int = 1  # raters that answer each question
     sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
+    peeks: float = 0.0  # of their minutes, beside the budget, for looks at the source: see `rrm.pipeline.peeks`
     rates: Currency = RATES  # what their time comes to
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
@@ -226,6 +227,13 @@ class Splits:
     model: Fitted | None = None
 
 
+class Peek(NamedTuple):
+    """A look at a claim in the source: how sure the way there is, above 0 up to 1, and what the rater said."""
+
+    surety: float
+    rated: Rated
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run as it stands, between two steps.
@@ -236,7 +244,8 @@ class Run:
     by level (None: all levels); `informed` the views read back to the source that were composed with last, with
     their models; `rounds` what stood at the end of each. Where a sampler chooses questions, `chosen_in` is the last
     round whose questions it chose, `why` says of each, by its `question`, why it was put, and `outlooks` how it stood
-    before every wave, with the minutes of raters until then.
+    before every wave, with the minutes of raters until then. `peeks` are looks at claims in the source, `peeked` the
+    questions that asked for them.
     """
 
     plan: Recursion
@@ -261,6 +270,8 @@ class Run:
     chosen_in: int | None = None
     why: Mapping[str, Asked] = field(default_factory=dict, repr=False)
     outlooks: tuple[tuple[float, Outlook], ...] = ()
+    peeks: tuple[Peek, ...] = ()
+    peeked: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -324,9 +335,10 @@ class Outcome:
 
     @property
     def minutes(self) -> float:
-        """The minutes of all raters of role train, of decompositions too, each of whom reads for themselves."""
+        """The minutes of all raters of role train, decompositions and peeks among them; each reads for themselves."""
         plan = self.run.plan
         rated = [rows for (role, _), rows in self.run.answered.items() if role == Train.name]
+        rated.append(tuple(each.rated for each in self.run.peeks))
         of_splits = minutes_of_raters(self.run.splits.rated, plan.splits.rates) if plan.splits else 0.0
         return fsum([*(minutes_of_raters(rows, plan.rates) for rows in rated), of_splits])
 
@@ -503,6 +515,7 @@ def claims_support(run: Run, place: Place, role: type[Role]) -> Step[Mapping[str
         if any(parsed(asked)[0] == ClaimMarks.kind and many for asked, many in plan.wanted(tree, node).items())
     }
     rated = tuple(row for (name, _), rows in sorted(run.rated.items()) if name == role.name for row in rows)
+    rated += tuple(each.rated for each in run.peeks)
     if plan.checker is None or not nodes or not tells_acceptance(rated):
         return {}
     job = FitJob(Place(run.number, "claims", place.level), place.level == top, role, (), plan.seed, others=rated)
@@ -739,6 +752,7 @@ def model_of_claims(run: Run) -> Step[Fitted | None]:
     if root is None or not anchored:
         return None
     others = tuple(row for level, rows in levels.items() if level != top for row in rows)
+    others += tuple(each.rated for each in run.peeks)
     job = FitJob(Place(run.number, "claims", top), True, Train, levels.get(top, ()), plan.seed, root, None, others)
     done = yield from carried_out(stages.fit(job, plan.checker))
     [fitted] = next(iter(done.values())).values
