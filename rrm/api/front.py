@@ -82,8 +82,8 @@ def run(
     `run(out=..., train=sources, target=sources, decomposer=Mine(), policy=..., rater=...)`, with `outputs`, `rounds`
     and all other keys of a run file as keywords. The folder then holds the record (unless `store` is the
     PostgreSQL URL that a new one has), the models, `report.json` and `report.html`. `on_event` is told how far it
-    is; `quiet` prints nothing; `strict` makes every note on the sources an error. Raises Waiting where people have
-    yet to answer (unless `wait`), Interrupted after Ctrl-C or SIGTERM, InputError if the folder holds another run.
+    is; `quiet` prints nothing; `strict` makes every note on the sources an error. Raises Waiting where people have yet
+    to answer (unless `wait`), Interrupted after Ctrl-C, SIGTERM or SIGUSR1, InputError if the folder holds another run.
     Works in notebooks and threads too; where an event loop is running, `await run_async(...)` does not keep it waiting.
     """
     asked, options = _settings(settings, parts), Options(again, wait, retry_failed, store, strict)

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -33,11 +34,11 @@ from rrm.cli.rewards import (
     score_rows,
 )
 from rrm.cli.station import station
-from rrm.core.errors import ConfigError, ContractError, InputError, Interrupted, RrmError, Waiting
+from rrm.core.errors import ConfigError, ContractError, InputError, Interrupted, RrmError, Terminated, Waiting
 
 EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected · 2 bad input · 3 waiting for people · 4 the record cannot be read or written ·
-5 a model call or the budget failed · 130 interrupted, 143 terminated (the same command resumes).
+5 a model call or the budget failed · 130 interrupted, 143 terminated by SIGTERM or SIGUSR1 (the same command resumes).
 """
 
 app = typer.Typer(
@@ -530,6 +531,7 @@ app.add_typer(station)
 
 def main() -> None:
     """Run the command line; `--debug` anywhere shows tracebacks."""
+    signal.signal(signal.SIGUSR1, _terminated)  # until a run listens for it
     debug = "--debug" in sys.argv
     sys.argv = [each for each in sys.argv if each != "--debug"]
     for stream in (sys.stdout, sys.stderr):
@@ -539,6 +541,10 @@ def main() -> None:
         app()
     else:
         _quietly(app)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    sys.exit(Terminated.exit_code)
 
 
 def _quietly(command: Callable[[], Any]) -> None:

@@ -23,7 +23,7 @@
         NoAnswerError               a reply without an answer: cut off among thoughts, refused, filtered, empty
       Waiting                       not a fault: people have yet to answer                exit 3
       Interrupted                   not a fault: somebody pressed Ctrl-C                  exit 130
-        Terminated                  not a fault: the process was sent SIGTERM             exit 143
+        Terminated                  not a fault: it was sent SIGTERM or SIGUSR1           exit 143
 
 A message is one sentence: what was wrong, where, and how to mend it.
 """
@@ -148,7 +148,7 @@ class Interrupted(RrmError):
 
 
 class Terminated(Interrupted):
-    """The run was stopped by SIGTERM; the message says how to go on."""
+    """The run was stopped by SIGTERM or SIGUSR1; the message says how to go on."""
 
     exit_code = 143
 

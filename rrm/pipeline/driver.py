@@ -33,6 +33,9 @@ Recorded = tuple[AnyAction, Values]
 DRAIN_SECONDS = 10.0
 """How long an interrupted run waits for what is being worked on."""
 
+TERMINATING = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals after which a run ends, to go on later; a cluster's queue gives the second when a job's time is nearly up."""
+
 CAUSE_CHARS = 1000
 """As much of an exception's message as a failure keeps; a model's answer may be quoted in it whole."""
 
@@ -125,9 +128,9 @@ async def drive(
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run in a new event loop, where Ctrl-C and SIGTERM cancel `main`, and a second one ends it at once.
+    """Run in a new event loop, where Ctrl-C and signals of TERMINATING cancel `main`, and a second one ends it at once.
 
-    Raises KeyboardInterrupt after Ctrl-C, SystemExit(143) after SIGTERM. Call it from the main thread.
+    Raises KeyboardInterrupt after Ctrl-C, SystemExit(143) after those signals. Call it from the main thread.
     """
     terminated = False
 
@@ -144,10 +147,11 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
         # that is at work, and the loop, which waits for that thread, would not see it before the action is done.
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate, task)
+        for number in TERMINATING:
+            asyncio.get_running_loop().add_signal_handler(number, terminate, task)
         return await main()
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in TERMINATING}
     try:
         return anyio.run(listening)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -155,7 +159,8 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def failed(values: Values) -> bool:

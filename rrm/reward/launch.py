@@ -252,4 +252,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGUSR1, signal.SIG_IGN
+    )  # a queue may tell all processes of a job, and ours answers to its parent
     work(Path(sys.argv[1]))

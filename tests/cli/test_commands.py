@@ -647,7 +647,7 @@ main()
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)])
 def test_a_signal_during_a_fit_ends_the_command_with_how_to_go_on(tmp_path: Path, number: int, code: int) -> None:
     arguments = [str(tmp_path / "run.toml"), "--out", str(tmp_path / "run")]
     (tmp_path / "run.toml").write_text(toml({**TOYS, "reward": {"plugin": "tests.toys:Lengths"}}))

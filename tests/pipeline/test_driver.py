@@ -735,7 +735,10 @@ def signalled(
     return process.returncode, lines
 
 
-@pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGINT, 130, ["interrupted"]), (signal.SIGTERM, 143, [])])
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, ["interrupted"]), (signal.SIGTERM, 143, []), (signal.SIGUSR1, 143, [])],
+)
 def test_a_signal_ends_a_run_with_everything_recorded_that_was_begun(
     tmp_path: Path, number: int, code: int, said: list[str]
 ) -> None:
