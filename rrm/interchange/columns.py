@@ -6,6 +6,7 @@ from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
 from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.place import SUBJECTS, Place
+from rrm.core.thoughts import is_blank
 from rrm.core.values import OVERALL
 from rrm.interchange.messages import messages_of, plain
 from rrm.interchange.near import missing
@@ -37,9 +38,11 @@ def whole(value: Any) -> int | None:
 
 
 def truth(value: Any) -> bool | None:
-    """Return a truth value, written as such or as 1 or 0; None for anything else."""
+    """Return a truth value, written as such, as its word or as 1 or 0; None for anything else."""
     if isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return {"false": False, "true": True}.get(value.strip().lower())
     return {0: False, 1: True}.get(whole(value))  # type: ignore[arg-type]  # None is no key
 
 
@@ -99,6 +102,6 @@ def _value(row: Row, column: str) -> Any:
 def _checked(value: Any, column: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"column {column!r} must be a text, got {brief(value)}")
-    if not value.strip():
+    if is_blank(value):
         raise InputError(f"column {column!r} is empty")
     return value

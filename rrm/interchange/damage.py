@@ -23,6 +23,10 @@ LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet holds: what is longer is cut there."""
 
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
+_TURN_MARK = re.compile(
+    r"<\|(?:im_start|im_end|eot_id|end_of_text|endoftext|start_header_id|begin_of_text|user|assistant|end|eos)\|>"
+    r"|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<[｜|](?:User|Assistant|end▁of▁sentence)[｜|]>|<eos>|\[EOS\]"
+)
 _LINE_ENDS = re.compile(r"\\n(?![a-z])")  # not \nabla
 
 
@@ -33,6 +37,8 @@ def damage(values: Iterable[object]) -> Iterator[tuple[str, str]]:
             continue
         if "-\n" in told and (found := _BROKEN_WORD.search(told)) is not None:
             yield "broken words", found.group()
+        if ("<" in told or "[" in told) and (found := _TURN_MARK.search(told)) is not None:
+            yield "marks of turns", found.group()
         if len(told) == LONGEST_CELL:
             yield "cut", told[-20:]
         if "\\n" in told and "\n" not in told and len(_LINE_ENDS.findall(told)) > 1:
@@ -45,6 +51,7 @@ def damage(values: Iterable[object]) -> Iterator[tuple[str, str]]:
 
 READ_AS = {
     "broken words": "texts with words broken at line ends, such as {}, in {}: read as they stand, each half as a word",
+    "marks of turns": "texts with marks of chat templates, such as {}, in {}: read as they stand",
     "cut": "texts as long as a spreadsheet's cell may be, ending in {}, in {}: perhaps cut, and read as they stand",
     "line ends": "texts with line ends written as \\n, such as {}, in {}: read as two letters each",
     "spaced": "texts with words whose letters stand apart, such as {}, in {}: each letter is read as a word",

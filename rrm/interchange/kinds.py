@@ -12,7 +12,7 @@ _BEGINNINGS = (
     (rb"\xfd7zXZ\x00", "packed with xz", _PACKED),
     (rb"BZh\d", "packed with bzip2", _PACKED),
     (rb"SQLite format 3\x00", "a database", "export its table as CSV or JSON lines"),
-    (rb"ARROW1|FEA1", "an Arrow or Feather file", "save it as Parquet"),
+    (rb"ARROW1|FEA1|\xff{4}", "an Arrow or Feather file", "save it as Parquet"),
     (rb"\x80[\x02-\x05].{0,12}[\x8c\x95c]", "a pickle", "save it as JSON lines or Parquet"),
     (rb"version https://git-lfs", "a pointer to a file in Git LFS", "fetch the file itself (`git lfs pull`)"),
     (rb"(?i:<!doctype html|<html)", "a web page", "download the file itself, not the page that shows it"),

@@ -1,7 +1,9 @@
 """Columns that judge a row beside the one that is read: whether they say something else."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from itertools import pairwise
 
 from rrm.core.errors import InputError
@@ -9,7 +11,7 @@ from rrm.core.kinds.parts import number
 from rrm.interchange.columns import truth
 from rrm.interchange.forms.rating import score_of
 from rrm.interchange.forms.vote import verdict_by
-from rrm.interchange.pairs import FLAGS, JUDGED, VERDICTS, sides, verdicts
+from rrm.interchange.pairs import FLAGS, JUDGED, SIDES, VERDICTS, sides, verdicts
 from rrm.interchange.rows import Row
 
 LABELS = (
@@ -23,6 +25,12 @@ NUMBERS = ("score", "rating", "reward", "overall", "overall_score")
 
 TIES = ("tie", "is_tie", "equal")
 """Columns that say that neither of two texts is better."""
+
+VERDICT = re.compile(
+    r"(?!(?:preference|vote|choice)_?id$)(?:\w+_)?(?:preferences?|preferred|winner|choice|verdict|vote|safer|better|best)"
+    r"(?:_\w+)?"
+)
+"""What columns are called that say which of two texts is better, by whatever criterion."""
 
 _BESIDE: Mapping[str, frozenset[str]] = {
     "preference": frozenset((*VERDICTS, FLAGS[0], "label", *TIES)),
@@ -39,6 +47,9 @@ def rivals(row: Row, form: str, aspect: str | None) -> Iterator[str]:
 
     A column that agrees is passed over; one that cannot be compared is said not to be read.
     """
+    if form in ("preference", "vote"):
+        read = "chosen" if form == "preference" else next(iter(verdicts(row)), "")
+        yield from (_unread(column, read) for column in _verdicts_unknown(tuple(row)) if _says_which(row[column]))
     if not _BESIDE.get(form, frozenset()) & row.keys():
         return
     if form == "vote":
@@ -55,6 +66,18 @@ def rivals(row: Row, form: str, aspect: str | None) -> Iterator[str]:
         yield from (
             _unread(column, read) for column in sorted(_BESIDE[form] & row.keys() - set(TIES)) if _judges(column, row)
         )
+
+
+@lru_cache(maxsize=1024)
+def _verdicts_unknown(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that by their names say which of two texts is better, and that no form reads or compares."""
+    known = {*VERDICTS, *FLAGS, *JUDGED, *(side for pair in SIDES for side in pair)}
+    return tuple(each for each in columns if each not in known and VERDICT.fullmatch(each.lower()))
+
+
+def _says_which(value: object) -> bool:
+    """Whether a value may name one of two texts, or say so of several raters or criteria; a sentence does not."""
+    return len(value.split()) in (1, 2) if isinstance(value, str) else isinstance(value, bool | int | list | Mapping)
 
 
 def _beside_vote(row: Row) -> Iterator[str]:

@@ -225,6 +225,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"{path}: not UTF-16, as it begins (byte {error.start}); save the file as UTF-8") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is not a whole gzip file: fetch it again") from error
+    except IsADirectoryError as error:
+        raise InputError(
+            f"{path} cannot be read: it is a folder; name a file in it (a data set that was saved to disk: save it as"
+            " Parquet)"
+        ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 

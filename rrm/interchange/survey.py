@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
-from rrm.interchange.columns import says_level
+from rrm.interchange.columns import says_level, truth
 from rrm.interchange.damage import READ_AS, damage, says_nothing
 from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
@@ -30,7 +30,7 @@ BESIDE = (
 )  # fmt: skip
 """Columns in which collections keep what a rater saw beside the prompt; a name or a number in them is no text."""
 
-PICTURES = ("images", "image", "videos", "audios")
+PICTURES = ("images", "image", "videos", "video", "audios", "audio")
 RATERS = (
     "annotator", "rater", "rater_id", "annotator_id", "worker", "worker_id", "judge", "labeler", "evaluator",
 )  # fmt: skip
@@ -43,6 +43,14 @@ WEIGHTS = ("weight", "sample_weight", "importance")
 
 STRENGTHS = ("margin", "strength")
 """Columns that say how much better a text is; `margin` is read beside chosen and rejected."""
+
+TURNED = frozenset(
+    f"{before}{word}{after}"
+    for word in ("swap", "swapped", "flip", "flipped", "reverse", "reversed", "invert", "inverted")
+    for before in ("", "is", "was", "order", "label", "labels", "position", "positions", "ab")
+    for after in ("", "order", "label", "labels", "position", "positions")
+)
+"""Columns, by their letters alone, that say that a row's two texts or its verdict are turned round."""
 
 COMPARED = ("preference", "vote", "ranked")
 """Forms whose rows say which text is better."""
@@ -69,6 +77,7 @@ _OUTPUT = re.compile(
 _TELLS = re.compile(
     r"chosen|rejected|reason|rationale|explanation|critique|comment|justification|feedback|note|url|meta"
 )
+_CALLED = re.compile(r"[A-Z]|\d|(?=.*\d)(?=.*[-_/])[\w./-]{3,40}")  # A, 1, gpt-4, response_1
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
 
@@ -106,6 +115,9 @@ class Survey:
     spelled: dict[tuple[str, str], str] = field(default_factory=dict)
     alike: dict[str, tuple[str, str]] = field(default_factory=dict)
     spaced: int = 0
+    turned: Counter[str] = field(default_factory=Counter)
+    called: int = 0
+    name: str = ""
     drops_source: bool = False
 
     def add(self, row: Row) -> None:
@@ -165,6 +177,7 @@ class Survey:
         for column in watched.who:
             if isinstance(row[column], str | int | float):
                 self.raters[column] += 1
+        self.turned.update(column for column in watched.turned if truth(row[column]))
         for said in rivals(row, form, self.aspect):
             self.rivals[said] += 1
         for column in watched.names:
@@ -177,6 +190,8 @@ class Survey:
         """Count the rows with an output that says that it is missing, with two that spaces tell apart, with damage."""
         outputs = [told for column in output_columns(row) if isinstance(told := row.get(column), str)]
         self.nothings += any(map(says_nothing, outputs))
+        if len(outputs) > 1 and all(map(_CALLED.fullmatch, outputs)):
+            self.called, self.name = self.called + 1, self.name or outputs[0]
         if len(outputs) == 2 and outputs[0] != outputs[1] and outputs[0].lstrip()[:8] == outputs[1].lstrip()[:8]:
             self.spaced += outputs[0].split() == outputs[1].split()
         told = list(row.values())
@@ -312,6 +327,16 @@ class Survey:
                 f"`{column}` has names that capitals or white space alone tell apart, such as {brief(one)} and"
                 f" {brief(other)}: read as two; spell them alike"
             )
+        said += [
+            f"`{column}` is set in {_rows(count)}, and is not read: what was judged is taken as it stands; turn it"
+            " round there, or remove the column"
+            for column, count in self.turned.items()
+        ]
+        if 0 < self.called == self.rows:
+            said.append(
+                f"all replies are letters, numbers or names, such as {brief(self.name)}: read as the texts themselves,"
+                " not as the names of texts or models"
+            )
         if self.spaced:
             said.append(f"pairs of texts that white space alone tells apart: {self.spaced:,}; read as two outputs")
         return said
@@ -372,6 +397,7 @@ class _Watched(NamedTuple):
     misspelt: tuple[tuple[str, str], ...]
     who: tuple[str, ...]
     names: tuple[str, ...]
+    turned: tuple[str, ...]
     beside: tuple[str, ...]
     weights: tuple[str, ...]
     strengths: tuple[str, ...]
@@ -386,7 +412,10 @@ def _watched(columns: tuple[str, ...]) -> _Watched:
     )
     who = tuple(each for each in columns if each != RATERS[0] and bare(each) in _RATERS)
     nearly = tuple(misspelt(columns).items())
-    return _Watched(nearly, who, names, _beside(columns), weights, strengths, parts, not _TELLING.isdisjoint(columns))
+    turned = tuple(each for each in columns if bare(each) in TURNED)
+    return _Watched(
+        nearly, who, names, turned, _beside(columns), weights, strengths, parts, not _TELLING.isdisjoint(columns)
+    )
 
 
 def _beside(columns: tuple[str, ...]) -> tuple[str, ...]:

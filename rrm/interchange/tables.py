@@ -60,7 +60,8 @@ def csv_rows(text: str, where: str, most: int) -> Iterator[tuple[int, Row]]:
     delimiter = told or _delimiter(text)
     before = csv.field_size_limit(most)  # of the whole process: 131,072 letters, which a story has
     try:
-        cells = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        spaced = _has_space_behind(delimiter, text)
+        cells = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced)
         yield from _named(cells, where)
     except csv.Error as error:
         if "field limit" in str(error):
@@ -80,9 +81,23 @@ def _without_hint(text: str) -> tuple[str, str | None]:
 
 def _delimiter(text: str) -> str:
     """Return what divides the header into most names, the comma if nothing does."""
-    header = re.sub(r'"(?:[^"]|"")*"', "", text[:100_000])
-    line = re.split(r"[\r\n]", header, maxsplit=1)[0]
+    line = _header(text)
     return max(_DELIMITERS, key=line.count)
+
+
+def _header(text: str) -> str:
+    """Return the first line, without what stands in quotes."""
+    header = re.sub(r'"(?:[^"]|"")*"', "", text[:100_000].lstrip("\r\n"))
+    return re.split(r"[\r\n]", header, maxsplit=1)[0]
+
+
+def _has_space_behind(delimiter: str, text: str) -> bool:
+    """Say whether spaces behind delimiters are no part of cells: `prompt, chosen`, or quotes that stand behind them."""
+    names = _header(text).split(delimiter)[1:]
+    if names and all(name.startswith(" ") for name in names):
+        return True
+    sign = re.escape(delimiter)
+    return re.search(rf'{sign} +"(?![{sign}\r\n"]|\Z)', text) is not None  # within quotes one is doubled, or the last
 
 
 def _named(cells: Iterator[list[str]], where: str) -> Iterator[tuple[int, Row]]:

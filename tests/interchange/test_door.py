@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rrm.core.errors import InputError
+from rrm.core.thoughts import is_blank
 from rrm.interchange.dialogue import dialogue
 from rrm.interchange.export import to_records, to_trl
 from rrm.interchange.items import items_from, ratings_from
@@ -79,7 +80,9 @@ def test_any_rows_are_read_or_refused_in_one_sentence(told: list[dict[str, Any]]
             assert str(error).startswith("the data set given, row ")
 
 
-said = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(str.strip)
+said = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda text: not is_blank(text)
+)
 
 
 @st.composite

@@ -217,6 +217,8 @@ def test_whole_floats_are_whole_numbers_everywhere() -> None:
     assert (rated.request.place.level, rated.request.place.round) == (2, 1)
     assert rated == read({**base, **{k: int(v) for k, v in told.items()}, "votes_equal": 0})[0]
     assert len(read({**base, **told, "votes_equal": 0.0}, votes="each")) == 3
+    words = [{"prompt": "Where?", "response": word, "label": word} for word in ("true", "False")]
+    assert [each.feedback.answer for each in read(*words)] == [Label(True), Label(False)]
     steps = read(JUDGED["stepwise"])
     assert [each.feedback.answer for each in steps] == [Label(True), Label(False)]
 

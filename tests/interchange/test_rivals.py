@@ -164,6 +164,13 @@ LONG = "A mill stood by the river, and whoever came there heard it all night lon
         ({"criterion": "Overall"}, "`criterion` has names that capitals or white space alone tell apart"),
         ({"source_id": "S"}, "`source_id` has names that capitals or white space alone tell apart, such as 'S'"),
         ({"tie": True}, "`tie` says otherwise than `chosen`, which is read: in 1 of 2 rows"),
+        ({"is_flipped": 1}, "`is_flipped` is set in 1 row, and is not read: what was judged is taken as it stands"),
+        ({"Labels swapped": "true"}, "`Labels swapped` is set in 1 row, and is not read"),
+        ({"safer_response_id": 1}, "`safer_response_id` judges, too, and is not read beside `chosen`: in 1 of 2 rows"),
+        ({"rater_preferences": [1, 0]}, "`rater_preferences` judges, too, and is not read beside `chosen`"),
+        ({"audio": "a.wav"}, "`audio` holds media in 1 row: not shown to the model"),
+        ({"rejected": "Nobody came.</s>"}, "texts with marks of chat templates, such as"),
+        ({"prompt": "<|im_start|>user\nWho?"}, "texts with marks of chat templates"),
         ({"reference": "A miller came."}, "`reference` holds texts in 1 row, which are not read"),
         ({"response": "It rained."}, "`response` holds texts in 1 row, which are not read"),
         ({"tale": LONG}, "`tale` holds texts in 1 row, which are not read"),
@@ -198,6 +205,9 @@ def test_rows_that_hold_no_more_than_is_read_are_read_without_a_word() -> None:
         "url": LONG,
         "reason": LONG,
         "chosen_model": LONG,
+        "swapped": False,
+        "best_of": "a sentence about what is best",
+        "preference_id": 7,
     }
     texts = {
         "chosen": "§ 3 à la carte: \\nabla f, \\nu and \\neq; Zoë’s café — “so”.",
@@ -207,6 +217,21 @@ def test_rows_that_hold_no_more_than_is_read_are_read_without_a_word() -> None:
     assert read_feedback([PAIR | more, {**more, **texts}]).guesses == ()
     rated = [{"reference": "A mill burned.", "summary": "It burned.", "score": n} for n in range(2)]
     assert read_feedback(rated, scale=(0, 1)).guesses == ()
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "B"), ("1", "2"), ("gpt-4", "claude-3")])
+def test_replies_that_may_be_names_of_texts_are_said_where_all_are(one: str, other: str) -> None:
+    named = [{"prompt": f"Who came at {n}?", "chosen": one, "rejected": other} for n in range(2)]
+    (said,) = read_feedback(named).guesses
+    assert said.startswith(f"all replies are letters, numbers or names, such as {one!r}: read as the texts themselves")
+    assert read_feedback([*named, PAIR]).guesses == ()
+
+
+@pytest.mark.parametrize("chosen", ["A", "response_a", "first", "tie"])
+def test_a_chosen_text_that_names_an_output_beside_it_is_refused(chosen: str) -> None:
+    with pytest.raises(InputError, match=f"row 1: column 'chosen' is '{chosen}', which names (response_a|neither) and"):
+        read_feedback([{**SIDES, "chosen": chosen, "rejected": "B"}])
+    assert read_feedback([{**SIDES, "chosen": "A miller came.", "rejected": "It rained."}]).rated
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,26 @@ def test_csv_is_read_whatever_divides_it(tmp_path: Path, delimiter: str, quoting
         assert rows_of(tmp_path / "rows.csv") == ROWS
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("header", "row", "chosen"),
+    [
+        ("prompt~ chosen", '"a"~ "b  c"', "b  c"),
+        ("prompt~chosen", '"a"~  "b~ ""c"""', 'b~ "c"'),
+        ("prompt~ chosen", "a~ b", "b"),
+        ("prompt~chosen", "a~ b", " b"),
+        ("prompt~chosen", '"a"~" ""b"" c"', ' "b" c'),
+        ("prompt~chosen", '"a~ "~"b~ "', "b~ "),
+    ],
+)
+def test_space_behind_a_delimiter_is_no_part_of_a_cell_where_quotes_or_names_stand_behind_it(
+    tmp_path: Path, delimiter: str, header: str, row: str, chosen: str
+) -> None:
+    (tmp_path / "rows.csv").write_text(f"{header}\n{row}\n".replace("~", delimiter))
+    (read,) = rows_of(tmp_path / "rows.csv")
+    assert read["chosen"] == chosen.replace("~", delimiter)
+
+
 def test_an_index_without_a_name_a_hint_and_packing_are_no_fault(tmp_path: Path) -> None:
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"sep=;\r\n;prompt;chosen\r\n0;a;b\r\n\r\n1;c;d\r\n"))
     assert rows_of(tmp_path / "rows.csv.gz") == [{"prompt": "a", "chosen": "b"}, {"prompt": "c", "chosen": "d"}]
@@ -249,6 +269,7 @@ def test_the_case_of_a_name_says_nothing(tmp_path: Path, name: str) -> None:
         (b"BZh91AY", "this is packed with bzip2"),
         (b"SQLite format 3\x00", "this is a database"),
         (b"ARROW1\x00\x00", "this is an Arrow or Feather file; save it as Parquet"),
+        (b"\xff\xff\xff\xff\x10\x00\x00\x00", "this is an Arrow or Feather file; save it as Parquet"),
         (b"\x80\x04\x95\x10\x00", "this is a pickle"),
         (b"version https://git-lfs.example/spec/v1\n", "this is a pointer to a file in Git LFS"),
         (b"<!DOCTYPE html>\n<html>", "this is a web page; download the file itself"),
@@ -343,3 +364,8 @@ def test_what_is_no_rows_is_refused_by_its_place() -> None:
         read_feedback([ROWS[0], "prompt"])
     with pytest.raises(InputError, match="the data set given, row 2: column 'chosen' is empty"):
         read_feedback([ROWS[0], {**ROWS[1], "chosen": " "}])
+
+
+def test_a_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"it is a folder; name a file in it \(a data set that was saved"):
+        rows_of(tmp_path)

@@ -13,8 +13,10 @@ from rrm.core.kinds.parts import brief, number
 from rrm.core.values import Comparison
 from rrm.interchange.columns import text, whole
 from rrm.interchange.forms.form import EqualTexts, Judged, Legend
+from rrm.interchange.forms.vote import verdict_by
 from rrm.interchange.messages import present_in
 from rrm.interchange.near import missing
+from rrm.interchange.pairs import sides
 from rrm.interchange.rows import Row
 
 
@@ -23,6 +25,7 @@ def preference(row: Row, legend: Legend) -> list[Judged]:
 
     Of several chosen or rejected texts each chosen one is preferred to each rejected one.
     """
+    _refuse_names(row)
     pairs = list(product(_texts(row, "chosen"), _texts(row, "rejected")))
     equal = [chosen for chosen, rejected in pairs if chosen == rejected]
     if equal:
@@ -31,6 +34,22 @@ def preference(row: Row, legend: Legend) -> list[Judged]:
         return [judged for pair in pairs for judged in _each_vote(row, pair)]
     strength = _strength(row, legend.margin_scale)
     return [Judged(pair, Comparison(0, strength)) for pair in pairs]
+
+
+def _refuse_names(row: Row) -> None:
+    """Refuse a chosen text that is the name of an output beside it: `A`, `response_a`."""
+    pair = sides(row)
+    if pair is None or row.get("chosen") in (row[pair[0]], row[pair[1]]):
+        return
+    try:
+        better = verdict_by("chosen", row, pair).better
+    except InputError:
+        return  # a text
+    named = "neither" if better is None else pair[better]
+    raise InputError(
+        f"column 'chosen' is {brief(row['chosen'])}, which names {named} and is no text: call it winner, and remove"
+        " rejected"
+    )
 
 
 def _texts(row: Row, column: str) -> list[str]:

@@ -5,9 +5,11 @@
 
 from rrm.interchange.columns import text
 from rrm.interchange.forms.form import Judged, Legend, label_of
+from rrm.interchange.pairs import SINGLE
 from rrm.interchange.rows import Row
 
 
 def unpaired(row: Row, legend: Legend) -> list[Judged]:
-    """Read whether the completion is accepted."""
-    return [Judged((text(row, "completion"),), label_of(row["label"], "label"))]
+    """Read whether the text is accepted."""
+    column = next((each for each in ("completion", *SINGLE) if each in row), "completion")
+    return [Judged((text(row, column),), label_of(row["label"], "label"))]
