@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         ShapeError as ShapeError,
         StoreError as StoreError,
         Terminated as Terminated,
+        UnreachableError as UnreachableError,
         Waiting as Waiting,
     )
     from rrm.core.graph import (
@@ -206,6 +207,7 @@ _HOMES = {
         "ShapeError",
         "StoreError",
         "Terminated",
+        "UnreachableError",
         "Waiting",
     ),
     "rrm.core.graph": (

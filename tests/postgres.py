@@ -108,6 +108,47 @@ def running(folder: Path | None = None, port: int | None = None) -> Iterator[Ser
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def pooled(server: Server, database: str, sessions: int) -> Iterator[str]:
+    """Put PgBouncer before a database and yield its URL: each transaction gets one of so many sessions.
+
+    Skips where it is not installed.
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("NOTHING IS TESTED BEHIND A POOLER: no pgbouncer is installed (on Debian: apt install pgbouncer)")
+    account = _account()
+    folder = Path(tempfile.mkdtemp(prefix="rrm-pgbouncer-"))
+    try:
+        port = _free_port()
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": sessions,
+        }
+        lines = ["[databases]", f"* = host=127.0.0.1 port={server.port} user={ROLE}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
+        (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        if account:
+            os.chown(folder, account["user"], account["group"])
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [program, folder / "pgbouncer.ini"], stdout=log, stderr=log, preexec_fn=_end_with_parent, **account
+            )
+        try:
+            pooler = Server(folder, port, process)
+            assert _answers(pooler), (folder / "log").read_text()
+            yield pooler.url(database)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def stop(server: Server, how: int = signal.SIGINT) -> None:
     """Stop a server: at once but orderly (SIGINT), or as a crash would (SIGQUIT)."""
     if server.process.poll() is None:

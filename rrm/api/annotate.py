@@ -28,6 +28,7 @@ from rrm.queue import SqlDesk, open_desk
 from rrm.queue.groups import in_groups
 from rrm.queue.sheets import in_sheets
 from rrm.store.lock import RunLock
+from rrm.store.outage import PATIENCE_SECONDS
 from rrm.store.record import open_store
 
 ADDRESS = "station.json"
@@ -41,15 +42,18 @@ COMMAND_LINE = "command line"
 
 
 @contextmanager
-def station_desk(directory: Path, url: str | None = None) -> Iterator[SqlDesk]:
-    """Open the desk of a folder; one without a record gets an empty one, so that any items can be rated."""
+def station_desk(directory: Path, url: str | None = None, waits: bool = False) -> Iterator[SqlDesk]:
+    """Open the desk of a folder; one without a record gets an empty one, so that any items can be rated.
+
+    Who `waits` for a database that goes away does so for minutes; others are told at once.
+    """
     try:
         open_store(directory, "read").close()
     except StoreError:
         if directory.exists() and not directory.is_dir():
             raise
         open_store(directory, "run", url=url).close()
-    with open_desk(directory) as desk:
+    with open_desk(directory, patience=PATIENCE_SECONDS if waits else 0.0) as desk:
         yield desk
 
 

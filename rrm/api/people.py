@@ -54,7 +54,7 @@ class People:
 
     @cached_property
     def desk(self) -> SqlDesk:
-        desk = open_desk(self._directory)
+        desk = open_desk(self._directory, driver=self._store)
         if self._store.setting("desk") is None:  # later an admin's changes stand
             settle(desk, self._arguments, self._folders)
             self._store.settle("desk", self._arguments)

@@ -230,7 +230,7 @@ def assist(
     from rrm.api.annotate import station_desk
 
     told = (plugin, tuple(arguments or ()), model, tuple(model_arguments or ()))
-    with station_desk(directory) as desk, work.rater_of(directory, *told) as rater:
+    with station_desk(directory, waits=True) as desk, work.rater_of(directory, *told) as rater:
         _values(work.rate_items(desk, name, rater, limit), as_json)
 
 

@@ -16,6 +16,7 @@
       StoreError (OSError)          the record cannot be read or written                  exit 4
         LockedError                 another process writes to this run directory
         NewerStoreError             the record was made by a newer rrm
+        UnreachableError            its database cannot be reached just now, which may be over in a moment
       AssistantError (RuntimeError) a model call failed for good                          exit 5
         BudgetError                 calls, tokens or money are used up
         SetupError                  every call would fail: a wrong key, an unknown model; the run stops
@@ -103,6 +104,10 @@ class LockedError(StoreError):
 
 class NewerStoreError(StoreError):
     """The record was written by a newer version of rrm."""
+
+
+class UnreachableError(StoreError):
+    """The database of the record cannot be reached just now; nothing is known of what was about to be committed."""
 
 
 class AssistantError(RrmError, RuntimeError):

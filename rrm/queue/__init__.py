@@ -17,6 +17,7 @@ from rrm.queue.shown import as_requested, as_shown
 from rrm.queue.valued import Valued
 from rrm.queue.wanted import Wanted
 from rrm.store.database import open_database
+from rrm.store.record import SqlStore
 
 __all__ = ["SqlDesk", "as_requested", "as_shown", "open_desk"]
 
@@ -39,12 +40,16 @@ def open_desk(
     clock: Callable[[], float] = time.time,
     random: Random | None = None,
     busy_seconds: float = 30.0,
+    patience: float = 0.0,
+    driver: SqlStore | None = None,
 ) -> SqlDesk:
-    """Open the desk of a record that is there.
+    """Open the desk of a record that is there, on its own or for the driver of a run.
 
     `clock` returns seconds since 1970. `random` draws orders, gold items and ids; by default it is the
-    system's own, which nobody can foresee. `busy_seconds` is how long to wait for another program's write.
+    system's own, which nobody can foresee. `busy_seconds` is how long to wait for another program's write,
+    `patience` how many seconds a database that was there may be away before that is an error.
     Raises StoreError where there is no record, and what `rrm.store.open_store` raises.
     """
-    opened = open_database(Path(directory), "append", busy_seconds)
+    by = driver.opened if driver else None
+    opened = open_database(Path(directory), "append", busy_seconds, patience=patience, driver=by)
     return SqlDesk(opened, clock, random or SystemRandom())

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from rrm.core.values import Request
 from rrm.queue.requests import load_requests
 from rrm.queue.writer import Writer
-from rrm.store.database import Opened, transaction
+from rrm.store.database import Opened
 from rrm.store.recent import Recent
 
 _REQUESTS_KEPT = 500  # somebody is about to answer what was just leased
@@ -25,14 +25,13 @@ class Base:
     def __init__(self, opened: Opened, clock: Callable[[], float], random: Random) -> None:
         self.clock, self.random = clock, random
         self._opened = opened
-        self._writer = Writer(opened.engine, opened.location)
+        self._writer = Writer(opened)
         self._recent: Recent[Request] = Recent(_REQUESTS_KEPT)
 
     def close(self) -> None:
         """Finish what waits to be written, and close the record."""
         self._writer.close()
-        self._opened.engine.dispose()
-        self._opened.held.close()
+        self._opened.close()
 
     def _do(self, operation: Callable[[Connection], T], durable: bool = True) -> T:
         """Return what the operation returns, once it is committed; raise what it raises, and then nothing is.
@@ -51,7 +50,7 @@ class Base:
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         """A transaction that only reads, of one moment of the record."""
-        with transaction(self._opened.engine, self._opened.location) as connection:
+        with self._opened.reading() as connection:
             yield connection
 
     def _requests(self, connection: Connection, ids: Sequence[str]) -> dict[str, Request]:

@@ -20,7 +20,7 @@ from rrm.core.nodes import CallPage, CallSums, NodeMark, NodeRecord, Traced, Tre
 from rrm.core.task import Source, Span
 from rrm.core.values import OVERALL, Composed, Failure, Feedback, Fitted, Output, Request, Scored
 from rrm.queue.given import IS_RETRACTED
-from rrm.store.database import Opened, open_database, transaction
+from rrm.store.database import Opened, open_database
 from rrm.store.kinds import KINDS, read_place
 from rrm.store.recent import Recent
 from rrm.store.record import chunks, load_values
@@ -79,8 +79,7 @@ class NodeReader:
 
     def close(self) -> None:
         """Close the record."""
-        self._opened.engine.dispose()
-        self._opened.held.close()
+        self._opened.close()
 
     @property
     def directory(self) -> Path:
@@ -271,7 +270,7 @@ class NodeReader:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with transaction(self._opened.engine, self._opened.location) as connection:
+        with self._opened.reading() as connection:
             yield connection
 
     def _roles(self, connection: Connection) -> "Roles":

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from rrm.core.errors import StoreError
-from rrm.store.database import errors_in_words, transaction
+from rrm.store.database import Opened, errors_in_words
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -66,8 +66,8 @@ class Writer:
     processes take turns by the database's own lock.
     """
 
-    def __init__(self, engine: Engine, place: object) -> None:
-        self._engine, self._place = engine, place
+    def __init__(self, opened: Opened) -> None:
+        self._opened, self._place = opened, opened.location
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
         self._gate = threading.Lock()
@@ -153,8 +153,7 @@ class Writer:
     def _transaction(
         self, jobs: Sequence[Job], durable: bool, carry_out: Callable[[Connection, Sequence[Job]], list[Any]]
     ) -> list[Any]:
-        with transaction(self._engine, self._place, writes=True, durable=durable) as connection:
-            return carry_out(connection, jobs)
+        return self._opened.write(lambda connection: carry_out(connection, jobs), durable)
 
     def _carry_out(self, connection: Connection, jobs: Sequence[Job]) -> list[Any]:
         try:

@@ -8,9 +8,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects.sqlite import Insert
@@ -19,8 +20,10 @@ from sqlalchemy.exc import DBAPIError
 
 from rrm.core.errors import InputError, NewerStoreError, RrmError, StoreError
 from rrm.store import postgres, sqlite
+from rrm.store.hold import Marks, beating, claim, refuse_driven, release
 from rrm.store.location import FILE, Location, exists, keep, locate
 from rrm.store.lock import RunLock
+from rrm.store.outage import Outage
 from rrm.store.tables import REVISION
 
 if TYPE_CHECKING:
@@ -31,30 +34,78 @@ Access = Literal["run", "append", "read"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+T = TypeVar("T")
+
 _log = logging.getLogger("rrm.store")
 _ONE_UPGRADE = threading.Lock()  # alembic knows one connection at a time in a process, whatever the thread
 
 
-class Opened(NamedTuple):
-    """An open database, where it is, and the locks to free at the end."""
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """An open database, where it is, and the locks to free at the end; any thread may use it.
+
+    `marks` number what is written in a database that a network lies before.
+    """
 
     engine: Engine
     location: Location
     held: ExitStack
+    outage: Outage
+    marks: Marks | None = None
+    gate: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, work: Callable[[Connection], T], durable: bool = True) -> T:
+        """Return what `work` returns, once what it wrote in one transaction (see `transaction`) is committed.
+
+        While the database is away it is tried again, as long as the outage may last: `work` may be carried out twice,
+        with the first time undone, but never committed twice, also where the answer to a commit was lost.
+        """
+        made: list[T] = []
+        with self.gate:
+            turn = self.marks.next() if self.marks else 0
+
+            def once() -> T:
+                with transaction(self.engine, self.location, writes=True, durable=durable) as connection:
+                    if self.marks is None or self.marks.mark(connection, turn):
+                        made[:] = [work(connection)]
+                    return made[0]  # where the mark was there, what the transaction returned that left it
+
+            return self.outage.ride(once)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, of one moment of the record; begun once the database can be reached."""
+        with ExitStack() as begun:
+            yield self.outage.ride(lambda: begun.enter_context(transaction(self.engine, self.location)))
+
+    def close(self) -> None:
+        """Free the locks, and let go of the database."""
+        self.outage.close()
+        self.held.close()
+        self.engine.dispose()
 
 
 class _Dialect(Protocol):
     """What `rrm.store.sqlite` and `rrm.store.postgres` have in common."""
 
     def connect(self, location: Location, access: str, busy_seconds: float) -> Engine: ...
-    def lock(self, location: Location) -> AbstractContextManager[None]: ...
     def revision(self, connection: Connection, location: Location) -> str | None: ...
     def save(self, location: Location, found: str | None) -> None: ...
     def make(self, connection: Connection, location: Location) -> None: ...
 
 
-def open_database(directory: Path, access: Access, busy_seconds: float, url: str | None = None) -> Opened:
-    """Open the database of the record in a run's directory, as `rrm.store.open_store` says."""
+def open_database(
+    directory: Path,
+    access: Access,
+    busy_seconds: float,
+    url: str | None = None,
+    patience: float = 0.0,
+    driver: Opened | None = None,
+) -> Opened:
+    """Open the database of the record in a run's directory, as `rrm.store.open_store` says.
+
+    What is written on behalf of a `driver` is refused once another has taken its run over, and waits as it does.
+    """
     held = ExitStack()
     if access == "run":
         try:
@@ -65,18 +116,44 @@ def open_database(directory: Path, access: Access, busy_seconds: float, url: str
     try:
         location = locate(directory, url)
         if access == "run":
-            held.enter_context(_dialect(location).lock(location))
             _prepare(location, busy_seconds)
         elif not exists(location):
             raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
         elif _outdated(location, busy_seconds):
             _refuse_unwritable(location, directory)
-            with RunLock(directory), _dialect(location).lock(location):
+            with RunLock(directory):
                 _prepare(location, busy_seconds)
-        return Opened(connect(location, access, busy_seconds), location, held)
+        engine = connect(location, access, busy_seconds)
+        outage = driver.outage if driver else Outage(patience)
+        if location.url is None:
+            return Opened(engine, location, held, outage)
+        if access == "run":
+            held.callback(engine.dispose)
+            return _driving(engine, location, held, outage)
+        epoch = driver.marks.epoch if driver and driver.marks else None
+        return Opened(engine, location, held, outage, Marks.beside(location, epoch))
     except BaseException:
         held.close()
         raise
+
+
+def _driving(engine: Engine, location: Location, held: ExitStack, outage: Outage) -> Opened:
+    """Become the driver of the run, as other machines see it, too, and be heard of until the end.
+
+    Raises LockedError where another is at work.
+    """
+    with transaction(engine, location, writes=True) as connection:
+        marks = claim(connection, location)
+
+    def leave() -> None:
+        # a server that is away is told nothing: others see by themselves
+        with suppress(StoreError), transaction(engine, location, writes=True) as connection:
+            release(connection, marks.epoch)
+
+    opened = Opened(engine, location, held, outage, marks)
+    held.callback(leave)
+    held.enter_context(beating(lambda: opened.write(lambda _: None, durable=False)))
+    return opened
 
 
 def connect(location: Location, access: Access, busy_seconds: float) -> Engine:
@@ -103,6 +180,10 @@ _SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ"},
     "sqlite": {},  # which shows one moment to every transaction
 }
+_WRITES: Mapping[str, Mapping[str, Any]] = {
+    "postgresql": {"isolation_level": "READ COMMITTED"},  # so that who waited for a turn sees what was done before it
+    "sqlite": {},
+}
 
 
 @contextmanager
@@ -112,7 +193,8 @@ def transaction(engine: Engine, place: object, writes: bool = False, durable: bo
     Those that only read see one moment of the record. Those that write take turns with all other
     programs, and wait for no disk at the end if not `durable`: a power cut (no kill) may then undo them.
     """
-    options = {"writes": True, "durable": durable} if writes else _SNAPSHOT[engine.dialect.name]
+    own = _WRITES if writes else _SNAPSHOT
+    options = {**own[engine.dialect.name], "writes": writes, "durable": durable}
     with errors_in_words(place), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
@@ -200,6 +282,8 @@ def bring_up_to_date(engine: Engine, location: Location) -> None:
     with transaction(engine, location, writes=True) as connection:
         if found is None:
             _dialect(location).make(connection, location)
+        elif location.url is not None and postgres.has_table(connection, "writer"):
+            refuse_driven(connection, location)
         config.attributes["connection"] = connection
         with _ONE_UPGRADE:
             command.upgrade(config, "head")

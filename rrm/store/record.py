@@ -1,14 +1,12 @@
 """The record of a run: actions, their results and their cost, appended and read."""
 
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Insert, Integer, Select, bindparam, cast, func, select
 
@@ -17,9 +15,13 @@ from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.protocols import REPLIES, Entry
 from rrm.core.values import Failure, Feedback
-from rrm.store.database import Access, Opened, insert, open_database, refuse_nul, transaction
+from rrm.store.database import Access, Opened, insert, open_database, refuse_nul
 from rrm.store.kinds import KINDS, Kind, kind_of, read_place, to_json
+from rrm.store.outage import PATIENCE_SECONDS
 from rrm.store.tables import table
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _AT_ONCE = 10_000  # values in one IN (...); SQLite takes 32,766
 
@@ -65,13 +67,18 @@ class Made(NamedTuple):
 
 
 def open_store(
-    directory: Path | str, access: Access = "run", busy_seconds: float = 30.0, url: str | None = None
+    directory: Path | str,
+    access: Access = "run",
+    busy_seconds: float = 30.0,
+    url: str | None = None,
+    patience: float | None = None,
 ) -> "SqlStore":
     """Open the record in a run's directory.
 
     "run" makes it where there is none, upgrades an older one (a file after a backup beside it, a PostgreSQL
     database without: `pg_dump` is the way) and holds the lock until closed; "append" adds answers beside a
-    running run; "read" only looks. `busy_seconds` is how long to wait for another program's write.
+    running run; "read" only looks. `busy_seconds` is how long to wait for another program's write, `patience` how many
+    seconds a database that was there may be away before that is an error: by default five minutes, or none to look.
 
     A new record is a file of the directory or, with `url` (postgresql://user@host/database), a schema of its
     own in that database; the directory then says where, and nobody need give the URL again. A password in
@@ -80,7 +87,18 @@ def open_store(
     Raises LockedError if another process carries the run on, NewerStoreError, InputError for a URL that does
     not fit, and StoreError for a missing, foreign or damaged record or a database out of reach.
     """
-    return SqlStore(open_database(Path(directory), access, busy_seconds, url))
+    waits = (0.0 if access == "read" else PATIENCE_SECONDS) if patience is None else patience
+    return SqlStore(open_database(Path(directory), access, busy_seconds, url, waits))
+
+
+def _again(reads: Callable[Concatenate["SqlStore", P], T]) -> Callable[Concatenate["SqlStore", P], T]:
+    """Have a method that only reads begin anew where its connection is lost."""
+
+    @wraps(reads)
+    def ridden(store: "SqlStore", /, *args: P.args, **named: P.kwargs) -> T:
+        return store.opened.outage.ride(lambda: reads(store, *args, **named))
+
+    return ridden
 
 
 class SqlStore:
@@ -89,14 +107,15 @@ class SqlStore:
     Whatever a method wrote is on the disk when it returns, all of it or none. Nothing recorded is
     ever changed: recording a value that is there changes nothing. Also an `rrm.core.protocols.Store`,
     `Cache` and `CallRecord`. Every method raises StoreError when the record cannot be read or written, InputError
-    for a value that could not be read back as it is. `path` is the file that is the record or says where it is.
+    for a value that could not be read back as it is. `path` is the file that is the record or says where it is,
+    `opened` its database.
     """
 
     def __init__(self, opened: Opened) -> None:
         self.path = opened.location.path
-        self._engine, self._held = opened.engine, opened.held
+        self.opened = opened
+        self._engine = opened.engine
         self._new = _statements(opened.engine.dialect.name)
-        self._turn = threading.Lock()
 
     def __enter__(self) -> "SqlStore":
         return self
@@ -108,8 +127,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Close the record and free the lock."""
-        self._engine.dispose()
-        self._held.close()
+        self.opened.close()
 
     # ---- actions and what they made ----
 
@@ -120,7 +138,8 @@ class SqlStore:
         by another attempt, and then the latest stands.
         """
         rows = [(action, [_row(value) for value in values]) for action, values in results]
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             self._insert(connection, (row for _, made in rows for row in made))
             attempts = _attempts(connection, [action.id for action, _ in rows])
             seq = connection.execute(_LAST).scalar() or 0
@@ -141,17 +160,20 @@ class SqlStore:
             self._add(connection, "action", actions)
             self._add(connection, "link", links)
 
+        self.opened.write(write)
+
     def check(self, values: Sequence[Any]) -> None:
         """Record nothing; raise InputError for values that could not be recorded."""
         for value in values:
             kind, row, _ = _row(value)
             refuse_nul(self._engine, kind.name, [row])
 
+    @_again
     def results(self, step: str, place: Place) -> dict[str, tuple[Any, ...]]:
         """Return the values of all finished actions of a step at a place, in whatever round, by action id, in order."""
         action, link = table("action"), table("link")
         here = (action.c.step == step, action.c.place.endswith(f"/{place.subject}/{place.level}"))
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             finished = connection.execute(select(action.c.id, action.c.seq).where(*here).order_by(action.c.seq))
             latest = dict(finished.all())
             links = select(link).join(action).where(*here)
@@ -167,25 +189,27 @@ class SqlStore:
             made[seq].append(values[name][value])
         return {id_: tuple(made[seq]) for id_, seq in latest.items()}
 
+    @_again
     def counts(self) -> list[StepCount]:
         """Return how many actions of each step are done at each place, in the order in which they began."""
         step, place, failed = _ACTION.c.step, _ACTION.c.place, _ALL_FAILED
         last = select(step, place, failed.label("failed"), func.min(_ACTION.c.seq).label("first"))
         each = last.group_by(_ACTION.c.id, step, place).subquery().c
         counted = select(each.step, each.place, func.count(), func.sum(each.failed, type_=Integer))
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             grouped = counted.group_by(each.step, each.place).order_by(func.min(each.first))
             return [
                 StepCount(done_step, read_place(where), done, failures)
                 for done_step, where, done, failures in connection.execute(grouped)
             ]
 
+    @_again
     def made(self, kind: type) -> list[Made]:
         """Return which actions made the values of a kind, in the order of recording; several may have made one."""
         action, link = table("action"), table("link")
         columns = (action.c.id, action.c.step, action.c.place, action.c.slot, link.c.value)
         asked = select(*columns).join(link, link.c.action == action.c.seq).where(link.c.kind == _held(kind).name)
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             rows = connection.execute(asked.order_by(action.c.seq, link.c.position))
             return [Made(id_, step, read_place(where), slot, value) for id_, step, where, slot, value in rows]
 
@@ -194,22 +218,23 @@ class SqlStore:
     def append(self, values: Sequence[Any]) -> None:
         """Record values that no action made, such as the sources, the requests to people, their answers."""
         rows = [_row(value) for value in values]
-        with self._write() as connection:
-            self._insert(connection, rows)
+        self.opened.write(lambda connection: self._insert(connection, rows))
 
     def load(self, kind: type) -> list[Any]:
         """Return all recorded values of a kind, in the order of recording."""
         return list(self.by_id(kind).values())
 
+    @_again
     def by_id(self, kind: type) -> dict[str, Any]:
         """Return what `load` does, by the ids under which the values stand on record."""
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             return load_values(connection, _held(kind))
 
+    @_again
     def load_where(self, kind: type, column: str, values: Sequence[str]) -> list[Any]:
         """Return the recorded values of a kind that have one of these in a column (`id` is one), as `load` does."""
         rows = table(_held(kind).name)
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             return [
                 value
                 for some in chunks(values)
@@ -218,11 +243,12 @@ class SqlStore:
                 ).values()
             ]
 
+    @_again
     def answers(self, requests: Sequence[str]) -> dict[str, list[Feedback]]:
         """Return the feedback to those of these requests that have any, each in the order of recording."""
         feedback = table("feedback")
         found: dict[str, list[Feedback]] = defaultdict(list)
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             for some in chunks(requests):
                 ids = select(feedback.c.id).where(feedback.c.request.in_(some))
                 for value in load_values(connection, KINDS[Feedback], ids).values():
@@ -234,14 +260,14 @@ class SqlStore:
     def add_event(self, kind: str, data: Any) -> None:
         """Append an event with JSON data, at the present time."""
         row = {"at": time.time(), "kind": kind, "data": _json(data, f"event {kind}")}
-        with self._write() as connection:
-            self._add(connection, "event", [row])
+        self.opened.write(lambda connection: self._add(connection, "event", [row]))
 
+    @_again
     def events(self, kind: str | None = None) -> list[Event]:
         """Return the events of a kind, or all, in the order of recording."""
         event = table("event")
         asked = select(event.c.at, event.c.kind, event.c.data).order_by(event.c.seq)
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             found = connection.execute(asked if kind is None else asked.where(event.c.kind == kind))
             return [Event(*row) for row in found]
 
@@ -250,8 +276,7 @@ class SqlStore:
         now = time.time()
         rows = [{"at": now, "kind": kind, "amount": amount} for kind, amount in amounts.items()]
         if rows:
-            with self._write() as connection:
-                self._add(connection, "spent", rows)
+            self.opened.write(lambda connection: self._add(connection, "spent", rows))
 
     def enter(self, entries: Sequence[Entry]) -> None:
         """Append what model calls used and how they went, and keep their replies, all or none."""
@@ -262,46 +287,56 @@ class SqlStore:
         spent = [{"at": now, "kind": kind, "amount": amount} for kind, amount in amounts.items() if amount]
         replies = {key: value for entry in entries for key, value in entry.replies.items()}
         calls = [_row(call) for entry in entries for call in entry.calls]
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             self._insert(connection, calls)
             self._add(connection, "spent", spent)
             self._add(connection, "cache", _cache_rows(REPLIES, replies))
 
+        self.opened.write(write)
+
+    @_again
     def call_counts(self) -> list[CallCount]:
         """Return how many model calls each part of the run made, by what they came to, those of the cache left out."""
         call = table("call").c
         kinds = (call.asker, call.ending, call.noticed)
         asked = select(*kinds, func.count()).where(~call.cached).group_by(*kinds).order_by(func.min(call.seq))
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             return [CallCount(*row) for row in connection.execute(asked)]
 
+    @_again
     def spent(self) -> dict[str, float]:
         """Return the sum of what was ever used, by kind, over all restarts."""
         spent = table("spent")
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             sums = select(spent.c.kind, func.sum(spent.c.amount)).group_by(spent.c.kind)
             return dict(sorted(connection.execute(sums).all()))
 
     def settle(self, name: str, value: Any) -> None:
         """Set once and for all; setting the same again is fine, another value raises InputError."""
         text = _json(value, name)
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             self._add(connection, "meta", [{"name": name, "value": text}])
             if to_json(_setting(connection, name)) != text:
                 raise InputError(f"{self.path.parent} was begun with another {name}: use a new directory")
 
+        self.opened.write(write)
+
+    @_again
     def setting(self, name: str) -> Any:
         """Return what was set under a name, None if nothing was."""
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             return _setting(connection, name)
 
     # ---- the cache ----
 
+    @_again
     def get_many(self, table_name: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Return those of the keys that are there with their values."""
         cache = table("cache")
         found: dict[str, bytes] = {}
-        with self._read() as connection:
+        with self.opened.reading() as connection:
             for some in chunks(keys):
                 asked = select(cache.c.key, cache.c.value).where(cache.c.table_name == table_name)
                 found.update(connection.execute(asked.where(cache.c.key.in_(some))).all())
@@ -310,20 +345,10 @@ class SqlStore:
     def put_many(self, table_name: str, items: Mapping[str, bytes]) -> None:
         """Keep values by key; a later value takes the place of an earlier one."""
         if items:
-            with self._write() as connection:
-                self._add(connection, "cache", _cache_rows(table_name, items))
+            rows = _cache_rows(table_name, items)
+            self.opened.write(lambda connection: self._add(connection, "cache", rows))
 
-    # ---- transactions ----
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._turn, transaction(self._engine, self.path, writes=True) as connection:
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with transaction(self._engine, self.path) as connection:
-            yield connection
+    # ---- within ----
 
     def _add(self, connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,11 +58,6 @@ def _begin(connection: Connection) -> None:
             connection.exec_driver_sql(f"PRAGMA synchronous = {level}")  # SQLite takes it only here
             connection.info["synchronous"] = level
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
-
-
-def lock(location: Location) -> AbstractContextManager[None]:
-    """Hold nothing: the lock on the run's folder is enough for a file in it."""
-    return nullcontext()
 
 
 def revision(connection: Connection, location: Location) -> str | None:

@@ -6,14 +6,14 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0014"
+REVISION = "0015"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
 """Stands in the header of every SQLite file that is a record of rrm ("RRM1")."""
 
 MUTABLE = frozenset(
-    {"cache", "alembic_version"}
+    {"cache", "writer", "alembic_version"}
     | {"item", "lease", "draft", "place"}
     | {"person", "invitation", "panel", "session", "setting"}
 )
@@ -287,6 +287,20 @@ class MetaRow(Row, table=True):
 
     name: str = Field(primary_key=True)
     value: Any = Field(sa_type=JSON)
+
+
+class WriterRow(Row, table=True):
+    """Who writes a record in a database: `turn` is the number of the writer's last transaction.
+
+    `epoch` counts who carried the run on, in the row of its driver, whose name is "run"; `holder` is that process,
+    "" once it ended, and `seen` when it was heard of, in seconds since 1970 by the database's clock.
+    """
+
+    name: str = Field(primary_key=True)
+    epoch: int = Field(sa_type=WHOLE)
+    turn: int = Field(sa_type=WHOLE)
+    holder: str
+    seen: float
 
 
 class CacheRow(Row, table=True):

@@ -22,13 +22,12 @@ def opened(tmp_path: Path, url: str | None) -> Iterator[Opened]:
         connection.execution_options(writes=True)
         connection.execute(text("CREATE TABLE tally (name TEXT PRIMARY KEY)"))
     yield made
-    made.engine.dispose()
-    made.held.close()
+    made.close()
 
 
 @pytest.fixture
 def writer(opened: Opened) -> Iterator[Writer]:
-    made = Writer(opened.engine, "the record")
+    made = Writer(opened)
     yield made
     made.close()
 
