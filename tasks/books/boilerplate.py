@@ -40,7 +40,8 @@ def skipped(text: str) -> Skipped:
     for contents in _tables(text, start, end):
         if not any(a < contents.end and contents.start < b for a, b in spans):
             spans.append(contents)
-            entries = sum(1 for line in lines(text[contents.start : contents.end]) if line.text) - 1
+            entries = sum(1 for line in lines(text[contents.start : contents.end]) if line.text)
+            entries -= _CONTENTS.match(text, contents.start) is not None
             notes.append(f"table of contents of {several(entries, 'line')} skipped")
     if end < len(text):
         spans.append(Span(end, len(text)))
@@ -215,9 +216,32 @@ def _tables(text: str, start: int, end: int) -> Iterator[Span]:
     early = _contents(text, start, min(end, start + max(20_000, int(_EARLIEST_SHARE * (end - start)))), end)
     if early:
         yield early
+        return
     late = start + int(_LAST_SHARE * (end - start))
-    if not early and (found := _contents(text, late, end, end)):
+    found = _contents(text, late, end, end) or _unheaded(text, start, min(end, start + _FRONT), end)
+    if found:
         yield found
+
+
+def _unheaded(text: str, first: int, latest: int, end: int) -> Span | None:
+    """Return a table of contents without a heading: three headings or more in turn, which all stand again behind it."""
+    keys: list[str] = []
+    begin = last = first
+    for at, line in lines(text[first:latest]):
+        if not line:
+            continue
+        key = heading_key(line) if len(line) <= MAX_HEADING + 20 else None
+        if key and key not in keys:
+            begin = begin if keys else first + at
+            keys, last = [*keys, key], first + at + len(line)
+        elif len(keys) >= 3:
+            break
+        else:
+            keys = []
+    if len(keys) < 3:
+        return None
+    again = {heading_key(line) for _, line in lines(text[last:end]) if 0 < len(line) <= MAX_HEADING}
+    return Span(max(first, begin - 1), last) if again.issuperset(keys) else None  # no chapter begins with it
 
 
 def _contents(text: str, first: int, latest: int, end: int) -> Span | None:

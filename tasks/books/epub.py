@@ -7,6 +7,7 @@ import posixpath
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.ElementTree import fromstring
 
 from rrm.core.errors import InputError, LimitError
-from tasks.books.encodings import decode
+from tasks.books.encodings import decode, guess_note
 from tasks.books.kinds import is_html, is_picture
 from tasks.books.page import LeftOut, Page
 from tasks.books.styles import Styles, styles_of
@@ -179,7 +180,7 @@ class _Found:
     aside: int = 0
     lost: int = 0
     again: int = 0
-    contents: int = 0
+    guessed: Counter[str] = field(default_factory=Counter)
     blocks: list[Block] = field(default_factory=list)
 
 
@@ -258,9 +259,12 @@ class _Spine:
         if not data.strip():
             return (), False
         if media.lower() == "text/plain" and not is_html(data):
-            text = lined(decode(data, f"{self._where}/{name}"))
+            text, guessed = decode(data, f"{self._where}/{name}")
+            self._found.guessed[guessed] += 1
+            text = lined(text)
             return [Block(False, each.strip()) for each in re.split(r"\n\s*\n", text) if each.strip()], False
         root = parsed(data, f"{self._where}/{name}")
+        self._found.guessed[root.attributes.get("encoding", "")] += 1
         base = posixpath.dirname(name)
         if (guided := self._guide.get(name)) is not None:
             self._left_out.add(guided, root.text)
@@ -268,10 +272,12 @@ class _Spine:
         if self._is_contents(root, name, base):
             self._left_out.add("contents", root.text)
             return None, False
-        before = self._left_out.times.total()
+        before, notes = self._left_out.times.total(), self._left_out.times["note"]
         page = Page(root, self._left_out, self._styles(root, base))
         if not page.blocks and self._left_out.times.total() > before:
             return None, False
+        if self._left_out.times["note"] > notes and all(block.begins for block in page.blocks):
+            return None, False  # "Notes", and no more than notes below it
         return page.blocks, page.pictures > 0
 
     @cached_property
@@ -348,6 +354,7 @@ class _Spine:
             yield f"{several(found.again, 'entry', 'entries')} of the reading order that name a document again skipped"
         if found.lost:
             yield f"{several(found.lost, 'entry', 'entries')} of the reading order that name no document skipped"
+        yield from (guess_note(name, several(n, "document")) for name, n in found.guessed.items() if name)
         yield from self._left_out.notes()
 
 

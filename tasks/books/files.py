@@ -26,6 +26,11 @@ from tasks.books.text import Text, several
 MAX_BYTES = 50_000_000
 MAX_WORDS = 2_000_000
 _ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{2,5}|#x[\da-f]{2,5});", re.IGNORECASE)
+_TAG = re.compile(
+    r"</?(?:p|i|b|u|s|em|strong|br|hr|div|span|h[1-6]|a|img|font|center|blockquote|sup|sub|small|big|tt|[uo]l|li|table|tr|td"
+    r"|pb|lb|hi|note|page)(?:\s[^<>\n]{0,200})?/?>",
+    re.IGNORECASE,
+)
 _LINE_END = re.compile(r"\\n(?![a-z])")  # not \nabla
 _LEAST = 3  # signs of damage that one or two may be by intention
 _SHORT = 3000  # characters; a shorter text needs no chapters
@@ -147,6 +152,7 @@ def _damage(text: str) -> Iterator[str]:
         ("letters that were lost or read in a wrong encoding", 1, misread(text)),
         ("words whose letters stand apart", _LEAST, spaced_words(text)),
         ("characters written as HTML writes them", _LEAST, _ENTITY.findall(text)),
+        ("tags as pages have them", _LEAST, _TAG.findall(text)),
         ("line ends written as \\n", _LEAST, _LINE_END.findall(text)),
     ):
         if len(found) >= least:

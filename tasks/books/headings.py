@@ -350,12 +350,16 @@ def _spacing(run: Sequence[_Numbered]) -> float:
 
 def _interrupts(text: str, run: Sequence[_Numbered]) -> bool:
     """Say whether lone numbers are those of pages: every fifth or more interrupts a sentence."""
-    broken = sum(_is_within_sentence(text, each) for each in run)
-    return len(run) > 2 and broken >= max(2, len(run) / 5)
+    return len(run) > 2 and interrupts(text, [Line(each.start, each.text) for each in run])
 
 
-def _is_within_sentence(text: str, number: _Numbered) -> bool:
-    """Say whether a sentence goes on behind a number, in the next line or behind a running title."""
+def interrupts(text: str, run: Sequence[Line]) -> bool:
+    """Say whether lines stand within sentences: two or more of them, and every fifth."""
+    return sum(_is_within_sentence(text, each) for each in run) >= max(2, len(run) / 5)
+
+
+def _is_within_sentence(text: str, number: Line) -> bool:
+    """Say whether a sentence goes on behind a line, in the next line or behind a running title."""
     end = text[max(0, number.start - 200) : number.start].rstrip()[-1:]
     if not end or not (end.isalnum() or end in ",;-—‐"):
         return False

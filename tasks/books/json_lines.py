@@ -35,7 +35,10 @@ def read_json_lines(data: bytes, where: str, max_bytes: int) -> Text:
 def _json_lines(data: bytes, where: str, max_bytes: int) -> Iterator[tuple[int, str]]:
     if data.startswith(b"\x1f\x8b"):
         data = _unpacked(data, where, max_bytes)
-    for number, line in enumerate(decode(data, where).split("\n"), start=1):
+    decoded = decode(data, where)
+    if decoded.guessed:
+        raise InputError(f"{where}: not UTF-8, as JSON is; save it as UTF-8")
+    for number, line in enumerate(decoded.text.split("\n"), start=1):
         if line.strip():
             yield number, line
 

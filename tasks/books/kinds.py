@@ -49,6 +49,11 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", 
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])", re.I | re.S
 )
+_PIECE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(p|div|h[1-6]|body|head|title|center|article|section|main|blockquote|table|ul"
+    rb"|ol)(?:\s[^<>]{0,300})?>",
+    re.I | re.S,
+)
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*"[^"\n]{1,60}"\s*:')
 _PICTURE = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|RIFF....WEBP|BM....\0\0\0\0", re.DOTALL)
 
@@ -67,7 +72,11 @@ def is_json(data: bytes) -> bool:
 
 
 def is_html(data: bytes) -> bool:
-    return _HTML.match(data[:4000]) is not None
+    """Say whether bytes begin as a page does, or as a piece of one whose first element is closed."""
+    if _HTML.match(data[:4000]) is not None:
+        return True
+    piece = _PIECE.match(data[:4000])
+    return piece is not None and re.search(rb"</" + piece[1] + rb"\s*>", data, re.IGNORECASE) is not None
 
 
 def is_picture(data: bytes) -> bool:

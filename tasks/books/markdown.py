@@ -22,12 +22,14 @@ _LEFT_OUT = ((_COMMENT, "comment"), (_PICTURE, "picture"), (_NOTE, "note"), (_NO
 
 
 def read_markdown(data: bytes, where: str, _: int) -> Text:
-    text = lined(decode(data, where))
+    decoded = decode(data, where)
+    text = lined(decoded.text)
     front = _FRONT.match(text)
     fields = front["fields"] if front and ":" in front["fields"] else ""
     book = _chapters(text[front.end() :] if front and fields else text)
     named = _TITLE.search(fields)
-    return _without_marks(book._replace(title=named["title"] if named else book.title), bool(fields))
+    book = book._replace(title=named["title"] if named else book.title).noted(*decoded.notes)
+    return _without_marks(book, bool(fields))
 
 
 def _without_marks(book: Text, fields: bool) -> Text:

@@ -10,7 +10,7 @@ from tasks.books.styles import OFF_SCREEN, Styles, floats_aside, makes_block, ra
 from tasks.books.text import Block, names, several
 from tasks.books.tree import BLOCKS, HEADINGS, Element
 
-_DROPPED = names("script style template head title rp")
+DROPPED = names("script style template head title rp")
 _STAND_INS = names("audio video canvas iframe noscript")  # what they hold is for where media or scripts do not run
 _CONTROLS = names("select textarea button")
 
@@ -26,6 +26,7 @@ _MARK_TYPES = names("noteref annoref")
 _NOTE_TYPES = names("footnote footnotes endnote endnotes rearnote rearnotes")
 _NOTE_CLASSES = _NOTE_TYPES | names("footnote-text footnotetext footnotebody fnote")
 _CONTENTS_TYPES = names("toc toc-brief landmarks page-list pagelist loi lot lov loa")
+_INDEX_TYPES = names("index index-entry-list")
 _EDITION_TYPES = names("copyright-page imprint colophon other-credits")
 _EDITION_CLASSES = names("pg-boilerplate pgheader pgfooter")
 _EDITION_IDS = names("pg-header pg-footer pg-machine-header")
@@ -83,6 +84,8 @@ _LEFT_OUT = {
     "hidden": "hidden passage",
     "note": "note",
     "contents": "list of contents",
+    "index": "index",
+    "frame": "frame of a page",
     "stand-in": "text for where media or scripts do not run",
     "control": "form control",
     "edition": "page about the edition",
@@ -122,8 +125,9 @@ class LeftOut:
         return f"left out of the pages: {', '.join(counted)}" if counted else ""
 
 
-_WORDY = names("note edition hidden stand-in control")
+_WORDY = names("note edition hidden stand-in control index frame")
 _PLURALS = {"stand-in": "texts for where media or scripts do not run", "contents": "lists of contents",
+            "index": "indexes", "frame": "frames of pages",
             "edition": "pages about the edition"}  # fmt: skip
 
 
@@ -153,7 +157,7 @@ class Page:
 
     def _enter(self, element: Element) -> None:
         tag = element.tag
-        if tag in _DROPPED:
+        if tag in DROPPED:
             return
         if (kind := self._kind(element)) is not None:
             self._left_out.add(kind, element.text)
@@ -301,6 +305,8 @@ class Page:
             return "note"
         if types & _CONTENTS_TYPES or tag == "nav":
             return "contents" if element.text else None
+        if types & _INDEX_TYPES:
+            return "index" if element.text else None
         if types & _EDITION_TYPES or classes & _EDITION_CLASSES or attributes.get("id", "").lower() in _EDITION_IDS:
             return "edition"
         return None
@@ -312,15 +318,19 @@ class Page:
         return named and bool(element.text) and _PAGE.fullmatch(element.text) is not None
 
     def _is_note(self, element: Element) -> bool:
-        """Say whether a paragraph is a note by its links: its mark leads to the mark that leads to it."""
+        """Say whether a paragraph is a note by its links: its mark leads to the mark that leads to it.
+
+        So does one that can be led to, and whose mark leads into another document.
+        """
         first = next((each for each in element.children if not isinstance(each, str) or each.strip()), None)
         while isinstance(first, Element) and first.tag in ("sup", "span", "p"):
             first = next((each for each in first.children if not isinstance(each, str) or each.strip()), None)
         if not isinstance(first, Element) or first.tag != "a" or not _MARK.fullmatch(first.text):
             return False
         here = {element.attributes.get("id"), first.attributes.get("id")} - {None}
-        back = self._marks.get(first.attributes.get("href", "").partition("#")[2])
-        return back in here and len(element.text) > len(first.text)
+        document, _, place = first.attributes.get("href", "").partition("#")
+        leads_back = bool(here and place) if document else self._marks.get(place) in here
+        return leads_back and len(element.text) > len(first.text)
 
     @cached_property
     def _marks(self) -> Mapping[str, str]:
@@ -380,7 +390,7 @@ class Page:
             return True
         if "sup" in inner or named or _MARK_PLACE.search(target):
             return bool(_MARK.fullmatch(text))
-        return bool(_BRACKETED_MARK.fullmatch(text))
+        return bool(_BRACKETED_MARK.fullmatch(text) or (_NUMBER.fullmatch(text) and self._is_bare_mark(text)))
 
     def _is_bare_mark(self, text: str) -> bool:
         """Say whether what is raised and leads nowhere is a note's mark: after a word, and no power of it."""

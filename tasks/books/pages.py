@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tasks.books.headings import MAX_HEADING, chapter_lines, counted
+from tasks.books.headings import MAX_HEADING, chapter_lines, counted, interrupts
 from tasks.books.text import Edit, Line, Text, edited, lines, replaced, several
 
 _BRACKETED = re.compile(
@@ -13,9 +13,10 @@ _BRACKETED = re.compile(
 )
 _MARKED = re.compile(
     r"[-–—][ ]?(\d{1,4})[ ]?[-–—]|(?:page|pg\.?|p\.|seite|página|стр\.)[ ]?(\d{1,4})(?:[ ](?:of|von|de)[ ]\d{1,4})?"
-    r"|(\S.{1,60}?)(?:[ ]{2,}|\t)(\d{1,4})|(\d{1,4})(?:[ ]{2,}|\t)(\S.{1,60})",
+    r"|(\S.{1,60}?)(?:[ ]+|\t)(\d{1,4})|(\d{1,4})(?:[ ]+|\t)(\S.{1,60})",
     re.IGNORECASE,
 )
+_WIDE = re.compile(r"\S(?:[ ]{2,}|\t)\S")
 _PLACES = ((1, 0), (2, 0), (4, 3), (5, 6))  # where a match has its number and its title
 _LEAST = 3  # a mark that stands only once or twice may be part of the text
 _BROKEN_OFF = frozenset(",;-‐—")
@@ -40,7 +41,8 @@ def without_page_marks(book: Text) -> Text:
 def _without_marked_pages(book: Text) -> Text:
     """Return a book without lines that are a page's number in dashes or words, or beside a running title.
 
-    A title has to be the same at three pages or more, and what heads a chapter is none.
+    A title has to be the same at three pages or more, and what heads a chapter is none. Where one space alone parts it
+    from the number, the lines have to stand within sentences: "Night 1" may be a heading.
     """
     heads = frozenset(chapter_lines(book.text).starts)
     found: dict[str, list[tuple[int, Line]]] = {}
@@ -51,8 +53,14 @@ def _without_marked_pages(book: Text) -> Text:
             found.setdefault(title.casefold(), []).append((int(number), line))
     gone = [
         line
-        for pages in found.values()
-        if len(pages) >= _LEAST and all(one[0] < other[0] for one, other in pairwise(pages))
+        for title, pages in found.items()
+        if len(pages) >= _LEAST
+        and all(one[0] < other[0] for one, other in pairwise(pages))
+        and (
+            not title
+            or all(_WIDE.search(line.text) for _, line in pages)
+            or interrupts(book.text, [x for _, x in pages])
+        )
         for _, line in pages
     ]
     if not gone:

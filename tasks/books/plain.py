@@ -22,7 +22,8 @@ _LISTED_NOTE = re.compile(r"^[ \t]*\[(?P<label>\d{1,3})\][ \t]+(?:[^\n]+(?:\n|\Z
 
 
 def read_plain(data: bytes, where: str, _: int) -> Text:
-    book = Text(lined(decode(data, where)))
+    decoded = decode(data, where)
+    book = Text(lined(decoded.text)).noted(*decoded.notes)
     if _AOZORA.search(book.text):
         book = _without_aozora_marks(book)
     return _without_illustrations(_without_listed_notes(_without_footnotes(book)))

@@ -26,7 +26,7 @@ _VOID = names("area base br col embed hr img input link meta param source track 
 _CLOSES = {  # an element's start ends one of these that is open, up to one of the others
     **dict.fromkeys(
         BLOCKS - names("caption tbody td tfoot th thead tr body"),
-        (names("p"), names("td th caption body html button object")),
+        (names("p"), names("td th caption body html button object math")),
     ),
     "li": (names("li p"), names("ul ol body td th")),
     "dt": (names("dt dd p"), names("dl body td th")),
@@ -93,9 +93,9 @@ class Element:
 
 
 class _Builder(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.root = Element("", {})
+        self.root = Element("", {"encoding": encoding} if encoding else {})
         self._open = [self.root]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -151,13 +151,17 @@ _CHARSET = re.compile(
 
 
 def parsed(data: bytes, where: str) -> Element:
-    """Return a page's tree; raise InputError where the bytes are no text."""
+    """Return a page's tree; raise InputError where the bytes are no text.
+
+    The root's attribute `encoding` names an encoding that was guessed.
+    """
     declared = _CHARSET.search(data[:2048])
     name = (declared.group(1) or declared.group(2)).decode() if declared else None
-    text = lined(decode(data, where, name))
+    decoded = decode(data, where, name)
+    text = lined(decoded.text)
     if "<![CDATA[" in text:
         text = _CDATA.sub(lambda match: match[1].replace("&", "&amp;").replace("<", "&lt;"), text)
-    builder = _Builder()
+    builder = _Builder(decoded.guessed)
     builder.feed(text)
     builder.close()
     return builder.root

@@ -32,6 +32,7 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ('<p>She left.<sup><a href="#n">12</a></sup> He stayed.</p>', "She left. He stayed."),
         ('<p>She left.<a href="x.xhtml#n"><sup>[a]</sup></a></p>', "She left."),
         ('<p>She left<a href="#n">[12]</a>.</p>', "She left."),
+        ('<p>She left<a href="x.xhtml#n">12</a>, and he stayed.<a href="#n2">13</a></p>', "She left, and he stayed."),
         ('<p>She left.<a class="footnote-ref" href="#n">12</a></p>', "She left."),
         ('<p>She left.<span class="fnref">†</span></p>', "She left."),
         ("<p>She left them.<sup>4</sup> He stayed.</p>", "She left them. He stayed."),
@@ -85,10 +86,12 @@ def read(folder: Path, items: list[Item], members: dict[str, str | bytes], guide
         ("<p><ruby>雨<rp>(</rp><rt>あめ</rt><rp>)</rp></ruby>が降った。</p>", "雨が降った。"),
         ("<p>It was rain&shy;ing&#x200b; and Wil&shy;hel&shy;mina left.</p>", "It was raining and Wilhelmina left."),
         ('<svg xmlns="http://www.w3.org/2000/svg"><text x="1">It rained.</text></svg>', "It rained."),
+        ("<p>If <math><mi>x</mi><annotation>x_0</annotation></math> is <b>so</b>.</p>", "If x is so."),
         ('<p>If <math alttext="x = 2"><mi>x</mi><mo>=</mo><mn>2</mn></math>.</p>', "If x = 2."),
         # notes, contents and what is said of the edition
         ('<p>It rained.</p><aside epub:type="footnote"><p>1. Hard.</p></aside>', "It rained."),
         ('<p>It rained.</p><div class="footnotes"><p>1. Hard.</p></div>', "It rained."),
+        ('<p>It rained.</p><section epub:type="index"><p>Rain, 12</p></section>', "It rained."),
         ('<p>It rained.</p><section role="doc-endnotes"><p>1. Hard.</p></section>', "It rained."),
         ('<section epub:type="copyright-page"><p>Mine.</p></section><p>It rained.</p>', "It rained."),
         ('<section class="pg-boilerplate"><p>Licence.</p></section><p>It rained.</p>', "It rained."),
@@ -247,6 +250,14 @@ def test_a_picture_in_the_spine_is_skipped_and_counted(tmp_path: Path, media: st
     assert source.text == BOTH
     assert chapters(source) == ["Two"]
     assert source.notes == ("tale.epub: 1 of 3 documents holds no text and was skipped",)
+
+
+def test_notes_in_a_document_of_their_own_are_left_out(tmp_path: Path) -> None:
+    notes = "".join(f'<p id="n{n}"><a href="0.xhtml#r{n}">{n}</a>. A heavy rain.</p>' for n in (1, 2))
+    story = '<p>It rained<a id="r1" href="1.xhtml#n1">1</a> and rained.<a id="r2" href="1.xhtml#n2">2</a></p>'
+    book = read_book(pages(tmp_path, story, f"<h1>Notes</h1>{notes}", "<p>It stopped.</p>"))
+    assert book.text == "It rained and rained.\n\nIt stopped."
+    assert book.notes == ("tale.epub: left out of the pages: 2 note marks, 2 notes (8 words)",)
 
 
 def test_what_the_reading_order_leaves_out_is_counted(tmp_path: Path) -> None:

@@ -136,6 +136,18 @@ def test_a_table_of_contents_is_skipped_in_every_language(tmp_path: Path, headin
     assert source.notes == ("a.txt: table of contents of 4 lines skipped",)
 
 
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_a_table_without_a_heading_is_skipped_where_all_that_it_lists_follows(tmp_path: Path, gap: str) -> None:
+    heads = [f"CHAPTER {n}. Of ferries" for n in ("I", "II", "III")]
+    story = "\n\n".join(f"{head}\n\n{STORY}" for head in heads)
+    source = read_book(write(tmp_path, "a.txt", f"THE FERRY\n\n{gap.join(heads)}\n\n\n{story}"))
+    assert left(source).replace("\n", "") == f"THE FERRY{story}".replace("\n", "")
+    assert [source.text[at:][: len(head)] for at, head in zip(source.breaks, heads, strict=True)] == heads
+    assert source.notes == ("a.txt: table of contents of 3 lines skipped",)
+    for text in (f"{gap.join(heads)}\n\n{STORY}", f"PART I{gap}BOOK I{gap}{heads[0]}\n\n{story[30:]}\n\nBOOK II"):
+        assert kept(tmp_path, text) == text
+
+
 def test_a_table_at_the_end_is_skipped_too(tmp_path: Path) -> None:
     story = "\n\n".join(f"Chapitre {n}\n\n{STORY}\n\n{STORY}" for n in range(1, 6))
     table = "TABLE DES MATIÈRES\n\n" + "\n".join(f"Chapitre {n}. Le bac . . . {n}2" for n in range(1, 6))

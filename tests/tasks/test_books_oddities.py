@@ -7,7 +7,7 @@ import pytest
 from rrm.core.errors import InputError
 from rrm.core.text import misread
 from tasks.books import read_book
-from tests.tasks.book_files import pages, write
+from tests.tasks.book_files import Item, packed, pages, write, xhtml
 
 
 def read(folder: Path, name: str, text: str) -> tuple[str, tuple[str, ...]]:
@@ -57,8 +57,12 @@ def test_a_link_is_read_as_its_words_and_the_title_in_front_is_the_books(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "mark", ["- {} -", "Page {} of 20", "p. {}", "THE FERRY   {}", "{}   THE FERRY", "The Ferry\t{}", "— {} —"]
-)
+    "mark",
+    [
+        "- {} -", "Page {} of 20", "p. {}", "THE FERRY   {}", "{}   THE FERRY", "The Ferry\t{}", "— {} —",
+        "THE FERRY {}", "{} A. Nobody",
+    ],
+)  # fmt: skip
 def test_page_numbers_beside_titles_or_words_are_left_out(tmp_path: Path, mark: str) -> None:
     sheets = [f"It rained on pier {n}, and the\n\n{mark.format(n)}\n\nferry left." for n in range(12, 16)]
     source = read_book(write(tmp_path, "a.txt", "\n\n".join(sheets)))
@@ -90,6 +94,7 @@ def test_headings_and_lists_are_no_pages(tmp_path: Path) -> None:
             "It l o o k e d o l d. S e h r alt, v e r y.",
             "words whose letters stand apart: 3 (such as l o o k e d o l d)",
         ),
+        ("It <i>rained</i> <b>hard.", "tags as pages have them: 3 (such as <i>)"),
         ("A.\\nB.\\n\\nC.", "line ends written as \\n: 3 (such as \\n)"),
     ],
 )
@@ -103,6 +108,40 @@ def test_letters_of_other_languages_are_not_taken_for_misread_ones() -> None:
     for letters in ("û plaît", "à la", "sûr", "ÉTÉ", "Österreich", "« oui »", "30 °C", "Åland"):
         assert misread(letters.encode().decode("cp1252")), letters
     assert misread("It’s".encode().decode("cp1252")) and misread("Zoë".encode().decode("cp1252"))
+
+
+def test_a_piece_of_a_page_is_read_as_one_and_tags_within_a_text_are_not(tmp_path: Path) -> None:
+    words, notes = read(tmp_path, "a.txt", "<p>It <i>rained</i>.</p>\n<p>So.</p>")
+    assert (words, notes) == ("It rained.\nSo.", ("it is HTML by what it holds, and read as that",))
+    for text in ("<p>It rained.", "<poem>It rained.</poem>", "It rained.<p>So.</p>"):
+        assert read(tmp_path, "a.txt", text) == (text, ())
+
+
+def test_what_a_site_sets_around_the_main_part_of_a_page_is_its_frame(tmp_path: Path) -> None:
+    for part in ("main", "article"):
+        page = f"<body><header>News</header><{part}><h2>One</h2><p>It rained.</p></{part}><p>Accept all</p>"
+        page += "<script>var a, b, c, d, e, f, g, h, i;</script></body>"
+        said = ("left out of the pages: 1 frame of a page (3 words)",)
+        assert read(tmp_path, "a.html", f"<title>Rain</title>{page}") == ("One\nIt rained.", said)
+        assert read_book(tmp_path / "a.html").title == "Rain"
+    several = "<article><p>It rained.</p></article><article><p>It stopped.</p></article><p>So.</p>"
+    assert read(tmp_path, "a.html", several) == ("It rained.\nIt stopped.\nSo.", ())
+    short = "<main><p>Rain.</p></main><p>It rained all night.</p>"
+    assert read(tmp_path, "a.html", short) == ("Rain.\nIt rained all night.", ())
+
+
+def test_an_encoding_that_was_guessed_is_said(tmp_path: Path) -> None:
+    words = "Паром ушёл в полночь, и на борту никого не было, кроме собаки. " * 9
+    said = "neither UTF-8 nor of a named encoding: read as koi8_r, which fits best"
+    for name, text in (("a.txt", words), ("a.md", words), ("a.html", f"<p>{words}</p>")):
+        source = read_book(write(tmp_path, name, text.encode("koi8-r")))
+        assert source.notes == (f"{name}: the file, {said}",)
+        assert not read_book(write(tmp_path, name, text)).notes
+    page = xhtml(f"<p>{words}</p>").encode("koi8-r")
+    book = packed([Item("a.xhtml"), Item("b.xhtml")], {"OEBPS/a.xhtml": page, "OEBPS/b.xhtml": page})
+    assert read_book(write(tmp_path, "b.epub", book)).notes == (f"b.epub: 2 documents, {said}",)
+    with pytest.raises(InputError, match=r"a\.jsonl: not UTF-8, as JSON is; save it as UTF-8"):
+        read_book(write(tmp_path, "a.jsonl", f'{{"paragraphs": ["{words}"]}}'.encode("koi8-r")))
 
 
 @pytest.mark.parametrize(
