@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -34,7 +35,10 @@ class Value:
     change what they are drawn from. Asking stops where the best bundle gains less than `worth`, in acceptance
     probability a minute; with 0 it never does.
 
-    Raises ConfigError for numbers that are no shares, no weights or no counts.
+    `decision` says what answers are for: to "choose" the best root candidate of each target, or to "improve" a policy
+    that proposed them all alike, within `nats` of KL.
+
+    Raises ConfigError for numbers that are no shares, no weights or no counts, and for another decision.
     """
 
     worth: float = 0.0
@@ -43,8 +47,14 @@ class Value:
     random: float = 0.1
     least_random: int = 200
     most_random: float = 0.25
+    decision: Literal["choose", "improve"] = "choose"
+    nats: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.decision not in ("choose", "improve"):
+            raise ConfigError(f"[rater] sampler: decision is choose or improve, got {self.decision!r}")
+        if not 0 < self.nats < np.inf:
+            raise ConfigError(f"[rater] sampler: nats are a number above 0, got {self.nats}")
         if not 0 < self.random <= self.most_random < 1:
             raise ConfigError(
                 "[rater] sampler: random and most_random lie between 0 and 1, the first not above the second, got"
@@ -58,7 +68,8 @@ class Value:
     @property
     def name(self) -> str:
         shares = (self.random, self.least_random, self.most_random)
-        return content_id("value", self.worth, self.waves, self.spread_weight, *shares)
+        improved = [self.decision, self.nats] if self.decision == "improve" else []
+        return content_id("value", self.worth, self.waves, self.spread_weight, *shares, *improved)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -76,7 +87,7 @@ class Value:
         for_random = [each for each, drawn in zip(asking.questions, aside, strict=True) if drawn]
         rest = _at_most([each for each, drawn in zip(asking.questions, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
-        answers = _answers(belief, rest, asking, self.spread_weight)
+        answers = self._answers(belief, rest, asking)
         bundles, outlook = self._by_value(answers, rest, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
@@ -107,8 +118,12 @@ class Value:
             for each in asked
         ]
         bundles = np.array([each.bundle if each.stream == BY_VALUE else -1 for each in asked], dtype=np.int64)
-        answers = _answers(belief, questions, replace(asking, overlap=1), self.spread_weight)
+        answers = self._answers(belief, questions, replace(asking, overlap=1))
         return Standing([each.request for each in asked], bundles, answers, self.worth).arrays()
+
+    def _answers(self, belief: Belief, questions: Sequence[Question], asking: Asking) -> Answers:
+        nats = self.nats if self.decision == "improve" else np.inf
+        return _answers(belief, questions, asking, self.spread_weight, nats)
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""
@@ -142,6 +157,12 @@ class Value:
             chosen += _by_variance(ranked, answers.questions, asking, pays - minutes, many and many - put)
         decision = answers.decision
         hour = decision.gain(answers.taken_moves[:within]) if within else 0.0
+        had = [
+            (output, float(weight * share))
+            for target, weight, shares in zip(asking.targets, decision.weights, decision.shares, strict=True)
+            for output, share in zip(target.outputs, shares, strict=False)
+            if share > 0
+        ]
         outlook = Outlook(
             place=asking.place,
             wave=asking.wave,
@@ -152,8 +173,8 @@ class Value:
             gain=best,
             hour=hour,
             stopped=stopped,
-            best=tuple(each.outputs[int(each.scores.argmax())] for each in asking.targets),
-            weights=tuple(decision.weights.tolist()),
+            best=tuple(output for output, _ in had),
+            weights=tuple(share for _, share in had),
         )
         return chosen, outlook
 
@@ -192,7 +213,9 @@ def _at_most(questions: list[Question], seed: int) -> list[Question]:
     return [each for each in questions if each.request.view.id in kept]
 
 
-def _answers(belief: Belief, questions: Sequence[Question], asking: Asking, spread_weight: float) -> Answers:
+def _answers(
+    belief: Belief, questions: Sequence[Question], asking: Asking, spread_weight: float, nats: float
+) -> Answers:
     """Return what answers to questions would do, by what is believed."""
     places: dict[str, dict[str, int]] = defaultdict(dict)
     requests = [each.request for each in questions]
@@ -213,7 +236,7 @@ def _answers(belief: Belief, questions: Sequence[Question], asking: Asking, spre
         reading=np.array([each.reading for each in questions], dtype=np.float64),
         deciding=np.array([each.deciding for each in questions], dtype=np.float64),
     )
-    decision, across = _decision(belief, groups, asking.targets)
+    decision, across = _decision(belief, groups, asking.targets, nats)
     mean, covariance = belief.means(groups), belief.covariance(groups, groups)
     if not all(np.isfinite(each).all() for each in (mean, covariance, across, decision.scores)):
         raise InputError("what is believed is not finite: a model's weights are damaged, or its rewards diverged")
@@ -222,7 +245,9 @@ def _answers(belief: Belief, questions: Sequence[Question], asking: Asking, spre
     return Answers(decision, table, mean, covariance, across, asking.decisions_a_reading, asking.overlap, spread_weight)
 
 
-def _decision(belief: Belief, groups: Sequence[Group], targets: Sequence[Alternatives]) -> tuple[Decision, np.ndarray]:
+def _decision(
+    belief: Belief, groups: Sequence[Group], targets: Sequence[Alternatives], nats: float
+) -> tuple[Decision, np.ndarray]:
     """Return the decision, and the covariances [n, t, k] of the groups' outputs with its candidates' scores."""
     most = max(len(each.scores) for each in targets)
     at = [np.r_[np.arange(len(each.scores)), np.zeros(most - len(each.scores), dtype=np.int64)] for each in targets]
@@ -236,7 +261,8 @@ def _decision(belief: Belief, groups: Sequence[Group], targets: Sequence[Alterna
         between = 2 * (k * np.trace(covariance) - covariance.sum()) / (k * (k - 1)) if k > 1 else 0.0
         spread.append(max(0.0, float(between)))
     weights = np.array([each.weight for each in targets], dtype=np.float64)
-    return Decision(scores, present, np.array(spread), weights / weights.sum()), np.stack(across, axis=1)
+    decision = Decision(scores, present, np.array(spread), weights / weights.sum(), np.array(nats))
+    return decision, np.stack(across, axis=1)
 
 
 def _by_variance(

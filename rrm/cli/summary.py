@@ -32,7 +32,15 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
     if len(report.rounds) > 1:
         console.print(_rounds(report))
     targets = (each for target in report.targets for each in _target(target))
-    for line in (*_ledger(report), *_choices(report), *_splits(report), *_raters(report), *_asking(report), *targets):
+    for line in (
+        *_ledger(report),
+        *_choices(report),
+        *_splits(report),
+        *_raters(report),
+        *_asking(report),
+        *_peeks(report),
+        *targets,
+    ):
         console.print(line)
     for line in (*report.notes, *report.warnings, *report.failures[:5]):
         console.print(f"! {line}")
@@ -135,6 +143,18 @@ def _asking(report: Report) -> Iterator[str]:
         power = "" if asking.power is None else f" (accuracy to ±{asking.power:.1f} points)"
         drawn = f"{asking.at_random} at random, {asking.evenly} evenly{power}"
         yield f"questions: {asking.by_value} by value, {drawn}; the next hour would add {last.hour:+.2g} acceptance"
+
+
+def _peeks(report: Report) -> Iterator[str]:
+    """Say how much of what raters could not see was found wrong."""
+    if report.peeks is not None:
+        answers, wrong = (sum(row[at] for row in report.peeks.claims) for at in (3, 4))
+        expected, low, high = report.peeks.wrong_chosen
+        chosen = sum(row.chosen for row in report.peeks.claims)
+        yield (
+            f"peeks: {wrong} of {answers} answers found a claim wrong; of {chosen} claims of the chosen outputs"
+            f" {expected:.1f} are expected to be ({low:.1f} to {high:.1f})"
+        )
 
 
 def _uses(role: str, uses: Sequence[Use]) -> str:

@@ -130,8 +130,9 @@ class Asked:
 class Outlook:
     """How it stands before a wave of questions, by what is believed then.
 
-    `best` are the root outputs (ids) that would be chosen now, one a target, and `expected` their mean acceptance,
-    each target counting by its share of `weights`, which sum to one;
+    `best` are the root outputs (ids) that would be had now, and `expected` their mean acceptance, each counting by its
+    share of `weights`, which sum to one: one a target where one is chosen, all that an improved policy would propose
+    otherwise;
     `hour` is by how much the next hour of the best questions would raise it, `gain` what the best bundle would, a
     minute of it. `stopped` says that this is less than a minute is worth. `questions` could be put, `drawn` were drawn
     at random so far.

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from rrm.ask import Value
 from rrm.ask.bundles import Answers, Decision, Questions, Ranked
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.tilt import best_mean, tilted
 from rrm.ask.value import Pool, Roots, decision_gain, spread_removed
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asking, Belief, Question, QuestionSampler
 from rrm.core.errors import ConfigError, InputError
@@ -276,6 +279,61 @@ def test_targets_count_by_their_weights() -> None:
     for wrong in (-1.0, 0.0, np.nan):
         with pytest.raises(InputError, match="targets' weights are numbers from 0 up, one of them above 0"):
             Value().choose(belief, asking(questions, replace(first, weight=wrong)))
+
+
+def test_a_policy_is_improved_within_its_nats_as_the_dual_says() -> None:
+    """The best mean within so many nats is the least over l of (nats + log mean exp(l s)) / l: Donsker and Varadhan."""
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        scores, nats = rng.uniform(size=6), float(rng.uniform(0.05, 1.2))
+        shares = tilted(scores, np.ones(6, dtype=bool), nats)
+        assert float((shares * np.log(6 * shares)).sum()) == pytest.approx(nats, abs=1e-6)
+
+        def dual(log: float, s: np.ndarray = scores, nats: float = nats) -> float:
+            return float((nats + logsumexp(np.exp(log) * s) - np.log(6)) / np.exp(log))
+
+        assert shares @ scores == pytest.approx(
+            minimize_scalar(dual, bounds=(-5, 8), method="bounded", options={"xatol": 1e-9}).fun, abs=1e-8
+        )
+
+
+def test_of_few_candidates_and_equal_ones_the_best_is_had() -> None:
+    there = np.array([[True, True, False], [True, True, True], [True, False, False]])
+    scores = np.array([[0.2, 0.8, 0.9], [0.5, 0.5, 0.5], [0.3, 0.9, 0.9]])
+    assert tilted(scores, there, 5.0) == pytest.approx(np.array([[0, 1, 0], [1 / 3] * 3, [1, 0, 0]]), abs=1e-9)
+    assert best_mean(scores, there, np.inf) == pytest.approx([0.8, 0.5, 0.3])
+    assert best_mean(scores, there, 1e-9) == pytest.approx([0.5, 0.5, 0.3], abs=1e-3)
+
+
+def test_answers_gain_an_improved_policy_what_many_draws_say_and_never_less_than_nothing() -> None:
+    rng = np.random.default_rng(4)
+    scores, moves = rng.uniform(size=(2, 4)), 0.2 * rng.normal(size=(5, 2, 4))
+    present = np.ones((2, 4), dtype=bool)
+    improved = Decision(scores, present, np.ones(2), np.array([0.75, 0.25]), np.array(0.4))
+    chosen = replace(improved, nats=np.array(np.inf))
+    gains = improved.single_gains(moves)
+    draws = rng.normal(size=(4000, 1, 1, 1))
+    drawn = (best_mean(scores + draws * moves, present, 0.4) @ improved.weights).mean(axis=0) - improved.expected
+    assert gains == pytest.approx(drawn, abs=0.004) and (gains >= 0).all()
+    assert improved.expected < chosen.expected and improved.gain(moves) > max(gains)
+    assert replace(improved, nats=np.array(50.0)).single_gains(moves) == pytest.approx(
+        chosen.single_gains(moves), abs=0.02
+    )
+    assert chosen.shares == pytest.approx(np.eye(4)[scores.argmax(axis=1)])
+
+
+def test_a_run_that_improves_asks_for_that_and_says_what_would_be_had() -> None:
+    belief, questions, root = world()
+    improving = Value(decision="improve", nats=0.2).choose(belief, asking(questions, root))
+    choosing = Value().choose(belief, asking(questions, root))
+    assert improving.asked and improving.outlook.gain < choosing.outlook.gain
+    assert set(improving.outlook.best) == {"o0", "o1"} and sum(improving.outlook.weights) == pytest.approx(1)
+    assert Value(decision="improve").name != Value().name == Value(nats=2.0).name
+    with pytest.raises(ConfigError, match="decision is choose or improve, got 'guess'"):
+        Value(decision="guess")  # type: ignore[arg-type]
+    for nats in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(ConfigError, match="nats are a number above 0"):
+            Value(decision="improve", nats=nats)
 
 
 def test_predicted_minutes_are_those_of_the_bundle_shared_and_of_the_drawn_one_alone() -> None:
