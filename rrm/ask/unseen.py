@@ -54,6 +54,35 @@ class Sight:
             raise InputError("every thing that is shown needs a world that it may be: a peek, or a prior above 0")
         return cls(total / total.sum(axis=1, keepdims=True))
 
+    def wrong_by(self, amount: float, instead: np.ndarray | None = None) -> "Sight":
+        """Return a belief that is off by this share of the probability, which goes to what is believed `instead`.
+
+        By default to all worlds evenly; else to those of a table of the same shape. Raises InputError unless the share
+        lies in [0, 1].
+        """
+        if not 0 <= amount <= 1:
+            raise InputError(f"a belief is wrong by a share in [0, 1] of its probability, got {amount}")
+        other = np.full(self.belief.shape, 1 / self.belief.shape[1]) if instead is None else Sight(instead).belief
+        if other.shape != self.belief.shape:
+            raise ShapeError(f"what is believed instead is of the shape {self.belief.shape}, got {other.shape}")
+        return Sight((1 - amount) * self.belief + amount * other)
+
+    def after(self, outcomes: np.ndarray) -> "Sight":
+        """Return what is believed in hindsight: once it is shown, too, what comes of it, by Bayes' rule.
+
+        `outcomes` [worlds, outcomes] say how probably a world comes to what, as raters think. What is shown then is a
+        pair, [shown x outcomes, worlds], the outcomes of what is shown first before those of the next; a pair that is
+        held for impossible leaves the belief as it was. Raises ShapeError unless there is a row for each world,
+        InputError unless it is a distribution.
+        """
+        table = Sight(outcomes).belief
+        if len(table) != self.belief.shape[1]:
+            raise ShapeError(f"what comes of {self.belief.shape[1]} worlds is a row each, got {len(table)}")
+        joint = self.belief[:, None, :] * table.T[None, :, :]
+        total = joint.sum(axis=2, keepdims=True)
+        found = np.where(total > 0, joint / np.where(total > 0, total, 1.0), self.belief[:, None, :])
+        return Sight(found.reshape(-1, self.belief.shape[1]))
+
     def expected(self, rewards: np.ndarray) -> np.ndarray:
         """Return what each thing that is shown is worth to a rater, [shown], where worlds are worth `rewards`."""
         rewards = np.asarray(rewards, dtype=np.float64)
@@ -75,6 +104,19 @@ def first_better(sight: Sight, rewards: np.ndarray, pairs: np.ndarray, rationali
     worth = sight.expected(rewards)
     first, second = _places(sight, pairs).T
     return np.asarray(expit(rationality * (worth[first] - worth[second])))
+
+
+def shown_after(shown: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
+    """Return how probably each world is shown as what with what outcome, [worlds, shown x outcomes].
+
+    `shown` [worlds, shown] and `outcomes` [worlds, outcomes] are each world's own: those of rollouts by a model, which
+    may be wrong, where raters are shown these (Liang et al. 2025, arXiv:2501.08617). Raises ShapeError unless both are
+    of the same worlds.
+    """
+    before, later = Sight(shown).belief, Sight(outcomes).belief
+    if len(before) != len(later):
+        raise ShapeError(f"what is shown and what comes of it are of the same worlds, got {len(before)}, {len(later)}")
+    return np.asarray((before[:, :, None] * later[:, None, :]).reshape(len(before), -1))
 
 
 def rewards_from(
