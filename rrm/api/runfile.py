@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, get_args, get_type_hints
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     StrictBool,
@@ -283,6 +284,17 @@ class AssistantPart:
     attempts: Count = 4
 
 
+ENGINES = {"local": "rrm.engines.local:Local"}
+"""The engines that have a short name."""
+
+
+@dataclass(frozen=True)
+class EnginePart(Part):
+    """Who does the run's work: an import string, or the short name of one of `ENGINES`. It changes no result."""
+
+    plugin: Annotated[StrictStr, AfterValidator(lambda name: ENGINES.get(name, name))] = ENGINES["local"]
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the run may spend in all; None is no limit."""
@@ -315,6 +327,7 @@ class RunFile:
     flat: StrictBool | None = None  # None: only where raters cost neither money nor people's time
     assistants: dict[str, AssistantPart] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    engine: EnginePart = field(default_factory=EnginePart)
     folder: Annotated[Path | None, BeforeValidator(_no_key), Field(exclude=True)] = field(default=None, compare=False)
 
     @property

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +17,21 @@ from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, RunFile, Targets, by_people
+from rrm.api.supplies import RunSupplies
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES, RunWorker
-from rrm.core.errors import ConfigError, InputError, Waiting
+from rrm.core.errors import ConfigError, InputError, PluginError, Waiting
 from rrm.core.graph import GrowthBudget
 from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.core.values import Fitted, FittedComposer, Improvement
-from rrm.engines.local import FromPeople, Local
+from rrm.engines.local import FromPeople
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import read_budget
 from rrm.feedback.select import flattened
 from rrm.pipeline import driver
+from rrm.pipeline.driver import Engine
 from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.progress import RichProgress, Watcher
@@ -176,13 +179,14 @@ class OpenRun:
             refuse_notes(self.parts.notes)
         self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
-        remember_settings(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
             self._refuse_other_texts()
             self.store.append([*self.parts.train, *self.parts.target])
             self.store.settle(SOURCES, self._roles())
-            outcome, flat = await self.outcome(plan)
+            with closing(self.engine()) as engine:
+                remember_settings(self.store, self.parts.run)
+                outcome, flat = await self.outcome(plan, engine)
             finished = FinishedRun(self.parts, self.worker, outcome, flat, self._seconds(began))
             report = build_report(finished)
         except Waiting as error:
@@ -221,15 +225,23 @@ class OpenRun:
             "target": [source.id for source in self.parts.target],
         }
 
-    async def outcome(self, plan: Recursion) -> tuple[Outcome, Flat | None]:
-        """Return where the run ends, doing only what is not on record."""
+    def engine(self) -> Engine:
+        """Return who does the run's work; raise InputError where the run file names nobody who can."""
         raters = {"rate": self.parts.run.rater, "rate-splits": self.parts.run.split_rater}
         others = {
             step: FromPeople(self.people, self.options.wait)
             for step, rater in raters.items()
             if by_people(rater) and self.people is not None
         }
-        engine = Local(self.worker, others)
+        supplies = RunSupplies(self.parts, self.worker, self.store)
+        offered = {"worker": self.worker, "others": others, "supplies": supplies}
+        made = self.parts.make(self.parts.run.engine, "engine", **offered)
+        if isinstance(made, Engine):
+            return made
+        raise PluginError(f"[engine] {self.parts.run.engine.plugin} is no engine: it needs executor(step) and close()")
+
+    async def outcome(self, plan: Recursion, engine: Engine) -> tuple[Outcome, Flat | None]:
+        """Return where the run ends, doing only what is not on record."""
         process = _process(plan, self.parts.flat)
         return await driver.drive(process, engine, self.store, self.watcher, self.options.retry_failed)
 
@@ -324,7 +336,7 @@ def _identity(settings: RunFile) -> dict[str, Any]:
     `dtype` is left out, as `auto` and a precision may mean the same: the precision has a record of its own.
     """
     kept = settings.to_json()
-    for free in ("limits", "compose"):
+    for free in ("limits", "compose", "engine"):
         del kept[free]
     del kept["reward"]["device"], kept["reward"]["dtype"]
     for assistant in kept["assistants"].values():

@@ -9,6 +9,7 @@ from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import ContractError, PluginError
 from rrm.core.protocols import Assistant, Policy, SplitSampler
 from rrm.verify.contracts import contracts_of
+from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from rrm.verify.oracles.run import Answered, ask, ask_about
 
 
@@ -33,8 +34,9 @@ def verify(
     what an optimiser improves, and `decomposer` what one of decomposers does. Raises PluginError, ConfigError
     for a part that cannot be made.
     """
-    part = _made(plugin, changes)
-    given: dict[str, dict[str, Any]] = {"policy": {"count": load_tokenizer().count}}
+    worker = MadeUpWorker()
+    part = _made(plugin, changes, worker=worker, others={}, supplies=MadeUpSupplies())
+    given: dict[str, dict[str, Any]] = {"policy": {"count": load_tokenizer().count}, "engine": {"worker": worker}}
     found = []
     for contract, check in contracts_of(part).items():
         if contract == "optimiser":
@@ -65,9 +67,9 @@ def _sampler(path: str) -> SplitSampler:
     return sampler
 
 
-def _made(plugin: str, changes: tuple[str, ...]) -> Any:
+def _made(plugin: str, changes: tuple[str, ...], **offered: Any) -> Any:
     arguments = with_changes({}, changes)
-    offered = {"assistant": _assistant()}
+    offered["assistant"] = _assistant()
     return named(make(plugin, arguments, offered, "verify"), plugin, arguments)
 
 

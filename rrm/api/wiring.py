@@ -114,6 +114,7 @@ class Parts:
     run: RunFile
     store: SqlStore | None = None
     looking: bool = False  # nothing is written to the store
+    brought: Mapping[str, Source] | None = None  # sources that are not read here, but come by and by
     _made: "dict[str, tuple[Assistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -502,7 +503,9 @@ class Parts:
         return sources
 
     @cached_property
-    def sources(self) -> dict[str, Source]:
+    def sources(self) -> Mapping[str, Source]:
+        if self.brought is not None:
+            return self.brought
         return {source.id: source for source in (*self.train, *self.target)}
 
     @property

@@ -523,8 +523,20 @@ class RunWorker:
 
     def scorer(self, improved: Improvement) -> Scorer[Train]:
         """Return the scores that a policy was improved against."""
-        facts = ScoredBy(**read_json(self.folder / POLICIES / improved.path / _SCORER))
+        facts = self._scored_by(improved)
         return self._scorer(tuple(map(self._fitted, facts.models)), facts)
+
+    def models_behind(self, improved: Improvement) -> tuple[Fitted, ...]:
+        """Return the models that a policy was improved against; none for a decomposer, which asks none."""
+        asked = (self.folder / POLICIES / improved.path / _SCORER).is_file()
+        return tuple(map(self._fitted, self._scored_by(improved).models)) if asked else ()
+
+    def asks_composed(self, improved: Improvement) -> bool:
+        """Whether a policy was improved against composed scores, for which it reads the record."""
+        return self._scored_by(improved).composed
+
+    def _scored_by(self, improved: Improvement) -> ScoredBy:
+        return ScoredBy(**read_json(self.folder / POLICIES / improved.path / _SCORER))
 
     def _scorer(self, fitted: tuple[Fitted, ...], facts: "ScoredBy") -> Scorer[Train]:
         own = for_improving(ModelScorer[Train](fitted, self.models))

@@ -55,6 +55,8 @@ class Worker(Protocol):
 class Local:
     """Does the work of a run in this process, with one worker; `others` do the steps that they are named for."""
 
+    name = "rrm.engines.local:Local"
+
     def __init__(self, worker: Worker, others: Mapping[str, Executor] | None = None) -> None:
         self._worker, self._others = worker, others or {}
 
@@ -63,6 +65,9 @@ class Local:
             return self._others[step]
         limit = self._worker.limit(step)
         return Concurrently(self._worker, limit) if limit else InThread(self._worker)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class InThread:
@@ -78,7 +83,7 @@ class InThread:
         self._worker = worker
 
     async def execute(self, work: Work) -> None:
-        thread = _Thread()
+        thread = CallThread()
         size = 1
         try:
             while batch := await work.take(size):
@@ -106,15 +111,21 @@ class InThread:
         return results, None
 
     def _compute(self, batch: Sequence[AnyAction]) -> tuple[list[Result], Exception | None]:
-        """Return what can go on record, and what ends the run."""
-        results: list[Result] = []
-        ended: Exception | None = None
-        for action, values in zip(batch, self._worker.compute(batch), strict=True):
-            if isinstance(values, FATAL) or (isinstance(values, Exception) and self._worker.vital(action.step)):
-                ended = ended or values
-            else:
-                results.append((action, values))
-        return results, ended
+        return recordable(self._worker, batch, self._worker.compute(batch))
+
+
+def recordable(
+    worker: Worker, batch: Sequence[AnyAction], made: Sequence[Values | Exception]
+) -> tuple[list[Result], Exception | None]:
+    """Return what of a batch can go on record, and what ends the run."""
+    results: list[Result] = []
+    ended: Exception | None = None
+    for action, values in zip(batch, made, strict=True):
+        if isinstance(values, FATAL) or (isinstance(values, Exception) and worker.vital(action.step)):
+            ended = ended or values
+        else:
+            results.append((action, values))
+    return results, ended
 
 
 class Concurrently:
@@ -201,7 +212,7 @@ def _waiting_for(plan: Plan) -> str:
     )
 
 
-class _Thread:
+class CallThread:
     """A thread that makes one call after another. A daemon, so that a second Ctrl-C need not wait for it."""
 
     def __init__(self) -> None:

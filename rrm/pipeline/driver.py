@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import anyio
 import anyio.lowlevel
@@ -67,21 +67,39 @@ class Executor(Protocol):
     async def execute(self, work: "Work") -> None: ...
 
 
+@runtime_checkable
 class Engine(Protocol):
-    """Who does the work of a run: one executor for each step. `rrm.engines.local.Local` is one."""
+    """Who does the work of a run: one executor for each step. `rrm.engines.local.Local` is one.
+
+    A run file names a class that is made with its arguments and, by these names, with what it takes of the run's
+    `worker`, the executors of steps that `others` do, and the `supplies` of workers elsewhere. Its `name` is for
+    messages, and stands in no id.
+    """
+
+    @property
+    def name(self) -> str: ...
 
     def executor(self, step: str) -> Executor:
         """Return who does a step's actions; raise InputError where nobody does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of whatever is held; called once, however the run ends."""
         ...
 
 
 class Executors(dict[str, Executor]):
     """An engine that is a table of executors by step."""
 
+    name = "executors"
+
     def executor(self, step: str) -> Executor:
         if step not in self:
             raise InputError(f"nobody carries out the step {step}: there are {', '.join(self)}")
         return self[step]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 async def drive(

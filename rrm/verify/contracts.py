@@ -26,8 +26,10 @@ from rrm.core.protocols import (
     SplitSampler,
     VerifierLearner,
 )
+from rrm.pipeline.driver import Engine
 from rrm.verify.asking import check_question_sampler
 from rrm.verify.decomposers import check_decomposer, check_growing_decomposer
+from rrm.verify.engines import check_engine
 from rrm.verify.held import Held
 from rrm.verify.models import check_composer, check_composer_learner, check_learner, check_verifier_learner
 from rrm.verify.policies import check_optimiser, check_policy
@@ -41,6 +43,7 @@ __all__ = [
     "check_composer",
     "check_composer_learner",
     "check_decomposer",
+    "check_engine",
     "check_growing_decomposer",
     "check_learner",
     "check_optimiser",
@@ -75,6 +78,7 @@ CONTRACTS: Mapping[str, tuple[tuple[type, ...], Check]] = {
     "node sampler": ((NodeSampler,), check_sampler),
     "question sampler": ((QuestionSampler,), check_question_sampler),
     "source set": ((SourceSet,), check_source_set),
+    "engine": ((Engine,), check_engine),
 }
 """By its name, the protocols that a contract is about, and how it is checked."""
 

@@ -105,7 +105,7 @@ def test_settings_survive_json() -> None:
     [
         ({"polcy": {}}, "unknown key 'polcy' at the top of the run file; did you mean 'policy'. there are target, "),
         ({"policy": {"plugn": "e:F"}}, r"unknown key 'plugn' in \[policy\]; did you mean 'plugin'"),
-        ({"folder": "/tmp"}, "unknown key 'folder' at the top .*, limits$"),
+        ({"folder": "/tmp"}, "unknown key 'folder' at the top .*, engine$"),
         ({"policy": {"plugin": "e:F", "output": 3}}, r"unknown key 'output' in \[policy\]"),
         ({"policy": {"plugin": "e:F", "outputs": "many"}}, "policy.outputs must be a valid integer, got 'many'"),
         ({"policy": {"plugin": "e:F", "outputs": True}}, "policy.outputs must be a valid integer, got True"),

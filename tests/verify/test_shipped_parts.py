@@ -14,6 +14,7 @@ import pytest
 import decomposers
 import rrm.ask
 import rrm.compose
+import rrm.engines
 import rrm.feedback
 import rrm.policy
 import rrm.raters
@@ -35,6 +36,8 @@ from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD
 from rrm.core.task import Source
 from rrm.core.values import Rated, Request, Shown, View
+from rrm.engines.local import Local
+from rrm.engines.remote import Remote
 from rrm.policy.careless import Careless
 from rrm.policy.conservative import Conservative
 from rrm.policy.distil import Distilled
@@ -67,16 +70,28 @@ from rrm.reward.tuned import Tuned as TunedModels
 from rrm.reward.verifier import Verified
 from rrm.verify import made_up
 from rrm.verify.contracts import CONTRACTS, contracts_of
+from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from tasks.books import BookFiles
 from tasks.fact_chains import FactChains
 from tasks.free_reader import FreelyReadBooks
 from tasks.powering import Beginner, Powers, PowersKey
 from tasks.questions import AnswerKey, Questions, RecordedPlans
 from tasks.synthetic_book import SyntheticBooks
+from tests.engines.fake import Fake
 from tests.policy.policy_scenes import Known, early
 
 RECORDED = (str(Path(__file__).parents[2] / "examples" / "recorded" / "questions.jsonl"),)
-PACKAGES = (rrm.ask, rrm.policy, rrm.raters, rrm.reward, rrm.compose, rrm.feedback, decomposers, tasks)
+PACKAGES = (
+    rrm.ask,
+    rrm.policy,
+    rrm.raters,
+    rrm.reward,
+    rrm.compose,
+    rrm.feedback,
+    rrm.engines,
+    decomposers,
+    tasks,
+)
 
 
 def assistant() -> LangChainAssistant:
@@ -117,6 +132,9 @@ def about_outlines() -> dict[str, Any]:
 BRIEF = {"tune": "full", "learning_rate": 1e-3, "steps": 2, "kl_nodes": 2, "kl_samples": 2}
 """Trainings of a language model that are over soon."""
 
+WORKER = MadeUpWorker()
+"""Whose work engines do."""
+
 MADE: dict[type, Callable[[], Any]] = {
     Segmenter: lambda: Segmenter(leaf_tokens=8, fan_in=(2, 2)),
     Chunks: lambda: Chunks(leaf_tokens=60),
@@ -148,6 +166,8 @@ MADE: dict[type, Callable[[], Any]] = {
     AnswerKey: lambda: AnswerKey(RECORDED),
     RecordedSteps: lambda: RecordedSteps(RecordedPlans(RECORDED)),
     Distilled: lambda: Distilled(Beginner(), {"Say it.": "1"}),
+    Local: lambda: Local(WORKER),
+    Remote: lambda: Fake(WORKER, {}, MadeUpSupplies()),
     **{kind: lambda kind=kind: kind(samples=4, **BRIEF) for kind in (Likelihood, RatingTokens, SFT, DPO, RLOO)},
 }
 """How those are made that need arguments."""
@@ -178,6 +198,7 @@ GIVEN: dict[str, Callable[[type], dict[str, Any]]] = {
     "outcome optimiser": lambda kind: {"sampler": Segmenter(leaf_tokens=60, fan_in=(4, 3))},
     "growing decomposer": lambda kind: {"source": sources_of()[kind]} if kind in sources_of() else {},
     "rater": lambda kind: {"requests": requests_of()[kind]} if kind in requests_of() else {},
+    "engine": lambda kind: {"worker": WORKER},
     "learner": lambda kind: about_outlines() if kind in (OutlineHead, SplitRewards) else {},
 }
 """What a contract is checked with, beside the part."""

@@ -1,0 +1,179 @@
+"""What workers elsewhere are told of a run, and what they must be made of; the other end is `rrm.api.elsewhere`."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping
+from functools import cache
+from hashlib import blake2b
+from inspect import getmodule
+from itertools import chain
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from rrm.api.look import BEGAN
+from rrm.api.plugins import load, takes
+from rrm.api.runfile import Part, RunFile
+from rrm.api.wiring import PRECISION, Parts
+from rrm.api.worker import MODELS, POLICIES, RunWorker
+from rrm.core.errors import InputError, MissingError
+from rrm.core.task import Source
+from rrm.core.values import Fitted, Improvement
+from rrm.engines.crossing import STEPS, message
+from rrm.pipeline.plan import AnyAction
+from rrm.pipeline.splits import DrawJob
+from rrm.pipeline.stages import DecomposeJob, OutputsJob, ScoreJob, SplitJob, SupportJob
+from rrm.store.record import SqlStore
+
+PART_BYTES = 8 * 2**20
+"""Files cross in parts of at most so many bytes, so that no store of messages must hold a model whole."""
+
+_HOME = Path(__file__).resolve().parents[2]
+_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+
+
+def needed(action: AnyAction) -> list[str]:
+    """Return the names of what an action needs beside its job; `RunSupplies.parts` has what they name."""
+    job = action.job
+    if isinstance(job, ScoreJob | SupportJob):
+        return [f"model/{job.model.path}"]
+    if isinstance(job, SplitJob):
+        return [f"source/{job.source}"]
+    assert isinstance(job, OutputsJob | DecomposeJob | DrawJob)
+    improved = job.policy if isinstance(job, OutputsJob) else job.decomposer
+    return [] if improved is None else [f"policy/{improved.id}"]
+
+
+def made_of(run: RunFile) -> dict[str, str]:
+    """Return what a process that does a run's work is made of: versions, and digests of code, by name."""
+    found = {"Python": ".".join(platform.python_version_tuple()[:2])}
+    found |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    found["rrm"] = _digest_of_rrm()
+    for part in _computing(run):
+        if part.made is None:
+            file = getattr(getmodule(load(part.plugin, run.folder)), "__file__", None)
+            if file is not None and _HOME not in Path(file).parents:
+                found[part.plugin] = blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
+    return found
+
+
+@cache
+def _digest_of_rrm() -> str:
+    """Return a digest of all code of this installation's rooms and plug-ins."""
+    digest = blake2b(digest_size=8)
+    for file in sorted(chain.from_iterable((_HOME / name).rglob("*.py") for name in ("rrm", "decomposers", "tasks"))):
+        digest.update(str(file.relative_to(_HOME)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+class RunSupplies:
+    """What workers elsewhere need of a run in its folder; implements `rrm.engines.remote.Supplies`.
+
+    Only what computes can be done elsewhere, by parts that are named and ask no model: an object, or a part that asks
+    one of the run's assistants, is in this process alone.
+    """
+
+    worker = "rrm.api.elsewhere:Elsewhere"
+
+    def __init__(self, parts: Parts, worker: RunWorker, store: SqlStore) -> None:
+        self._parts, self._worker, self._store = parts, worker, store
+        self.steps = frozenset(step for step in STEPS if all(map(self._crosses, self._parts_of(step))))
+
+    def opening(self, threads: int) -> bytes:
+        run = self._parts.run
+        settings = {**run.to_json(), "assistants": {}}
+        spec = {
+            "run": settings,
+            "folder": None if run.folder is None else str(run.folder),
+            "began": self._store.setting(BEGAN),
+            "precision": self._store.setting(PRECISION),
+        }
+        return message({"open": threads}, dumps(spec).encode())
+
+    def check(self, seat: str, facts: Mapping[str, str]) -> None:
+        own = made_of(self._parts.run)
+        name = next((name for name in own if own[name] != facts.get(name)), None)
+        if name is not None:
+            which = f"{name} {facts.get(name, 'none')}, and this process {name} {own[name]}"
+            raise InputError(f"[engine] {seat} has {which}: results would differ, so install the same on both")
+
+    def stays(self, action: AnyAction) -> bool:
+        """Say whether an action asks a policy that was improved against composed scores, which reads the record."""
+        job = action.job
+        return isinstance(job, OutputsJob) and job.policy is not None and self._worker.asks_composed(job.policy)
+
+    def parts(self, name: str) -> Iterator[bytes]:
+        kind, _, which = name.partition("/")
+        if kind == "source":
+            yield message({"source": which}, _SOURCE.dump_json(self._parts.sources[which]))
+        elif kind == "model":
+            yield from self._files(Path(MODELS, which))
+        else:
+            yield from self._policy(self._improvement(which))
+        yield message({"has": name})
+
+    def _policy(self, improved: Improvement) -> Iterator[bytes]:
+        """Yield a policy's files and those of the models that it was improved against, and its anchor's likewise."""
+        yield from self._files(Path(POLICIES, improved.path))
+        fitted = list(self._worker.models_behind(improved))
+        yield message({"rows": "improvement"}, _IMPROVED.dump_json([improved]))
+        yield message({"rows": "fitted"}, _FITTED.dump_json(fitted))
+        for each in fitted:
+            yield from self._files(Path(MODELS, each.path))
+        anchor = self._worker.improvement(improved.anchor)
+        if anchor is not None:
+            yield from self._policy(anchor)
+
+    def _files(self, folder: Path) -> Iterator[bytes]:
+        """Yield the files of a folder of the run's, part by part, and last that it is whole."""
+        here = self._worker.folder / folder
+        for file in sorted(each for each in here.rglob("*") if each.is_file()):
+            head = {"keep": str(folder), "file": str(file.relative_to(here))}
+            with file.open("rb") as opened:
+                at = 0
+                while (part := opened.read(PART_BYTES)) or at == 0:
+                    yield message({**head, "at": at}, part)
+                    at += max(1, len(part))
+        yield message({"whole": str(folder)})
+
+    def _improvement(self, id_: str) -> Improvement:
+        found = next((each for each in self._store.load(Improvement) if each.id == id_), None)
+        if found is None:
+            raise MissingError(f"the record names no policy {id_}")
+        improved: Improvement = found
+        return improved
+
+    def _parts_of(self, step: str) -> list[Part]:
+        """Return the parts that do a step."""
+        run = self._parts.run
+        splits = [run.decomposer, *([run.splits, run.splits.reward] if run.splits else [])]
+        if step in ("decompose", "split", "draw"):
+            return splits
+        if step == "propose":
+            return [run.policy, run.reward, *([run.improve] if run.improve else [])]
+        return [run.reward, *splits[2:]]
+
+    def _crosses(self, part: Part) -> bool:
+        if part.made is not None or part.object is not None:
+            return False
+        alone = len(self._parts.run.assistants) == 1 and takes(part.plugin, "assistant", self._parts.run.folder)
+        return not alone and not _names_assistant(part.arguments)
+
+
+def _names_assistant(arguments: Any) -> bool:
+    if isinstance(arguments, Mapping):
+        return "assistant" in arguments or any(map(_names_assistant, arguments.values()))
+    return isinstance(arguments, list | tuple) and any(map(_names_assistant, arguments))
+
+
+def _computing(run: RunFile) -> list[Part]:
+    """Return the parts of a run that compute what workers elsewhere do."""
+    parts = [run.decomposer, run.policy, run.reward, run.improve, run.splits, run.splits and run.splits.reward]
+    return [part for part in parts if part is not None]
+
+
+_SOURCE = TypeAdapter(Source)
+_FITTED = TypeAdapter(list[Fitted])
+_IMPROVED = TypeAdapter(list[Improvement])

@@ -1,0 +1,118 @@
+"""A cluster of threads, whose messages and workers fare as a seed says."""
+
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from importlib import import_module
+
+from rrm.engines.local import Worker
+from rrm.engines.remote import Remote, Seat, Supplies
+from rrm.pipeline.driver import Executor
+
+LEASE = 0.25
+"""Seconds after which a worker in these tests is lost; tests wait that long, and measure nothing."""
+
+WELL: Mapping[str, float] = {"answer": 1}
+BADLY: Mapping[str, float] = {"answer": 60, "double": 8, "delay": 8, "swap": 4, "lose": 1, "fail": 2, "die": 1}
+"""How messages fare, by weight."""
+
+
+class FakeSeat:
+    """A worker in threads of this process."""
+
+    threads = 1
+
+    def __init__(self, number: int, worker: str, steps: frozenset[str], fates: Mapping[str, float], seed: str) -> None:
+        module, _, name = worker.partition(":")
+        self.name, self.number, self.steps = f"worker {number}", number, steps
+        self.fared: list[str] = []
+        self._worker = getattr(import_module(module), name)()
+        self._fates, self._random = dict(fates), random.Random(seed)
+        self._late: list[tuple[Future[bytes], bytes]] = []
+        self._turn = threading.Lock()
+        self._busy = self._gone = False
+
+    def submit(self, message: bytes) -> "Future[bytes]":
+        answered: Future[bytes] = Future()
+        threading.Thread(target=self._answer, args=(answered, message), daemon=True).start()
+        return answered
+
+    def beat(self) -> "Future[bytes]":
+        sign: Future[bytes] = Future()
+        if not self._gone:
+            sign.set_result(b"busy" if self._busy else b"")
+        return sign
+
+    def end(self) -> None:
+        self._gone = True
+
+    def _answer(self, answered: "Future[bytes]", asked: bytes) -> None:
+        with self._turn:
+            fate = self._random.choices(list(self._fates), list(self._fates.values()))[0]
+            self.fared.append(fate)
+            self._busy = True
+            for _ in range(2 if fate == "double" else 1):
+                answer = self._worker.answer(asked)
+            self._busy = False
+            if fate == "delay":
+                time.sleep(0.02)
+            if fate == "die":
+                self._gone = True
+            if self._gone or fate == "lose":
+                return
+            if fate == "fail":
+                answered.set_exception(RuntimeError("the wire is cut"))
+                return
+            if fate == "swap" and not self._late:
+                self._late.append((answered, answer))  # comes with the next one's
+                return
+            pairs = [(answered, answer), *self._late]
+            self._late = []
+            for (future, _), (_, said) in zip(pairs, reversed(pairs), strict=True):
+                future.set_result(said)
+
+
+class FakeCluster:
+    """Workers in threads; implements `rrm.engines.remote.Cluster`."""
+
+    def __init__(self, supplies: Supplies, count: int, fates: Mapping[str, float], seed: int = 0) -> None:
+        self._supplies, self._count, self._fates, self._seed = supplies, count, fates, seed
+        self.seats: list[FakeSeat] = []
+        self.closed = 0
+
+    def start(self) -> Sequence[Seat]:
+        return [self._seat(number) for number in range(self._count)]
+
+    def replace(self, seat: Seat) -> Seat:
+        assert isinstance(seat, FakeSeat)
+        seat.end()
+        return self._seat(seat.number)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def _seat(self, number: int) -> FakeSeat:
+        seed = f"{self._seed} {len(self.seats)}"
+        self.seats.append(FakeSeat(number, self._supplies.worker, self._supplies.steps, self._fates, seed))
+        return self.seats[-1]
+
+
+class Fake(Remote):
+    """An engine on such a cluster; `clusters` are all that were made."""
+
+    clusters: list[FakeCluster] = []  # noqa: RUF012
+
+    def __init__(
+        self,
+        worker: Worker,
+        others: Mapping[str, Executor],
+        supplies: Supplies,
+        count: int = 2,
+        badly: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.cluster = FakeCluster(supplies, count, BADLY if badly else WELL, seed)
+        self.clusters.append(self.cluster)
+        super().__init__(worker, others, supplies, self.cluster, LEASE if badly else 60)

@@ -1,0 +1,79 @@
+"""Whole runs whose computing is done elsewhere: what is on record is what this process alone would have made."""
+
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rrm
+from rrm.core.calls import Call
+from rrm.store import open_store
+from rrm.store.kinds import KINDS
+from tests.engines.fake import Fake
+from tests.scenarios import MEAN, SMALL
+from tests.toys import TOYS
+
+FAKE = {"plugin": "tests.engines.fake:Fake"}
+IMPROVED: dict[str, Any] = {
+    "rounds": 2,
+    "improve": {"plugin": "rrm.policy.best_of_n:BestOfN", "kl_budget": 0.5},
+}
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Fake, "clusters", [])
+
+
+def on_record(folder: Path) -> dict[str, Any]:
+    """Return all values of a record by kind, and which action made which."""
+    with open_store(folder, "read") as record:
+        found: dict[str, Any] = {}
+        for kind in KINDS:
+            if kind is not Call:
+                found[kind.__name__] = {id_: repr(value) for id_, value in record.by_id(kind).items()}
+                found[f"{kind.__name__} made"] = sorted(record.made(kind))
+        return found
+
+
+def done_elsewhere() -> int:
+    return sum(len(seat.fared) for cluster in Fake.clusters for seat in cluster.seats)
+
+
+def run(table: dict[str, Any], out: Path, engine: dict[str, Any] | None = None) -> dict[str, Any]:
+    rrm.run(rrm.run_file({**table, **({"engine": engine} if engine else {})}), out, quiet=True)
+    return on_record(out)
+
+
+def test_a_run_with_models_and_improved_policies_is_the_same_elsewhere(tmp_path: Path) -> None:
+    table = deepcopy(SMALL) | IMPROVED | {"compose": MEAN, "flat": False}
+    table["train"]["arguments"] |= {"count": 2, "words": 500}
+    table["target"] = {**table["target"], "trees": 1}
+    here = run(table, tmp_path / "here")
+    away = run(table, tmp_path / "away", {**FAKE, "arguments": {"count": 3}})
+    assert done_elsewhere() > 30
+    for kind, values in here.items():
+        assert away[kind] == values, kind
+
+
+def test_a_run_goes_on_with_another_engine_and_back(tmp_path: Path) -> None:
+    table = {**TOYS, "decomposer": {"plugin": "tests.toys:Growing"}}
+    here = run(table, tmp_path / "here")
+    stuck = {**table, "policy": {**TOYS["policy"], "plugin": "tests.toys:Words"}}
+    assert run(stuck, tmp_path / "away", FAKE) == here
+    before = done_elsewhere()
+    assert before > 5
+    rrm.run(rrm.run_file(table), tmp_path / "away", quiet=True)
+    rrm.run(rrm.run_file({**table, "engine": FAKE}), tmp_path / "away", quiet=True)
+    assert on_record(tmp_path / "away") == here
+    assert done_elsewhere() == before, "a finished run needs no workers"
+
+
+def test_a_run_on_a_bad_cluster_is_the_same(tmp_path: Path) -> None:
+    here = run(TOYS, tmp_path / "here")
+    for seed in range(2):
+        badly = {**FAKE, "arguments": {"count": 2, "badly": True, "seed": seed}}
+        assert run(TOYS, tmp_path / f"away-{seed}", badly) == here
