@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from rrm.core.calls import ANSWER, TRUNCATED, CallCount
 from rrm.core.replies import (
     LACKS,
-    LIKE_REFUSAL,
-    LOOPS,
     MARKS_AS_WORDS,
-    MORE_IN_WORDS,
     MORE_TURNS,
     THOUGHTS,
     UNKNOWN_STOP,
     WRAPPED,
 )
+from rrm.core.reply_signs import AS_JSON, LIKE_REFUSAL, LOOPS, MORE_IN_WORDS, PREFACED, QUOTED, THINKS_ALOUD
 from rrm.core.report import CallsReport
 
 _REPLIED = frozenset({ANSWER, TRUNCATED, "malformed", *LACKS})
@@ -27,6 +25,10 @@ _READ_AS = {
     MORE_IN_WORDS: "go on as a talk, with User: or a word like it: read as part of the answer",
     LOOPS: "end in the same words over and over: read as they stand",
     LIKE_REFUSAL: "begin as refusals do: read as answers all the same",
+    PREFACED: "begin with a label or a line that says that the answer comes: read as part of it",
+    THINKS_ALOUD: "begin as a model thinks aloud: read as part of the answer",
+    AS_JSON: "are JSON in the place of a text: read as they stand",
+    QUOTED: "stand whole in quotation marks: read with them",
 }
 """What was noticed of replies, in words."""
 

@@ -6,6 +6,7 @@ DeepSeek, xAI, Groq, OpenRouter, Zhipu, watsonx, Ollama, vLLM, SGLang, llama.cpp
 `transformers serve`.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,9 @@ from typing import Literal, get_args
 
 from rrm.core.errors import NoAnswerError
 from rrm.core.protocols import Reply
+from rrm.core.reply_signs import signs_in
 from rrm.core.thoughts import (
+    Heard,
     ends_whole,
     goes_on,
     is_blank,
@@ -39,12 +42,6 @@ MARKS_AS_WORDS = "marks of thoughts as words"
 """Among what was noticed of a reply: a mark such as `</think>` stands within a sentence of its answer, as a word."""
 WRAPPED = "marks around the answer"
 """Among what was noticed of a reply: its answer stood whole between marks, in a fence or below a role, left out."""
-MORE_IN_WORDS = "further turns in words"
-"""Among what was noticed of a reply: its answer goes on as a talk, such as with `User:`, which is part of it."""
-LIKE_REFUSAL = "words of a refusal"
-"""Among what was noticed of a reply: its answer begins as refusals do, and is an answer all the same."""
-LOOPS = "the same words over and over"
-"""Among what was noticed of a reply: its answer ends in a loop, which is part of it."""
 UNKNOWN_STOP = "stop reason "
 """Begins what was noticed of a reply that ended for a reason which `STOPS` does not know: taken for an answer."""
 
@@ -88,13 +85,13 @@ _LONGEST = 60
 _UNTOLD = frozenset(("", "none", "null", "unknown", "unspecified", "finishreasonunspecified"))
 
 
-def _bare(word: str) -> str:
+def _letters(word: str) -> str:
     """Return what the spellings of a stop reason share: `FinishReason.MAX_TOKENS`, `max_tokens`, `maxTokens`."""
     word = re.sub(r"[^a-z0-9]", "", word.rpartition(".")[2].lower())
     return word if word in _UNTOLD else word.removeprefix("finishreason").removeprefix("alternativestatus")
 
 
-STOPS: Mapping[str, Stop] = {_bare(word): stop for stop, words in _WORDS.items() for word in words.split(", ")}
+STOPS: Mapping[str, Stop] = {_letters(word): stop for stop, words in _WORDS.items() for word in words.split(", ")}
 """Stop reasons in small letters and digits alone, and what each means."""
 
 _CALL_IN_WORDS = re.compile(
@@ -103,18 +100,26 @@ _CALL_IN_WORDS = re.compile(
 )
 """How the templates of open models begin a call of a tool, which a server that reads none leaves in the text."""
 
-_ERROR = re.compile(r"\s*(?:<!doctype html|<html[\s>]|\{\s*\"(?:error|detail)\"\s*:)", re.IGNORECASE)
+_CALL_BEHIND_WORDS = re.compile(
+    r"^[ \t]*(?:<tool_call>|<\|tool_call(?:s_begin|s_section_begin)?\|>|<｜tool▁calls▁begin｜>|\[TOOL_CALLS\]"
+    r"|<\|python_tag\|>)\s*[\[{][^`]*[\]}]\s*(?:</tool_call>|<\|tool_call\w*\|>|<｜tool▁calls▁end｜>)?\s*\Z"
+    r"|^[ \t]*<function=[\w.-]+>[^`]*</function>\s*\Z",
+    re.MULTILINE,
+)
+"""A whole call of a tool at the end of what a model said of it."""
+
+_CALL_KEYS = (frozenset(("name", "parameters")), frozenset(("name", "arguments")))
+_ERROR = re.compile(
+    r"\s*(?:<!doctype html|<html[\s>]|\{\s*\"(?:error|detail)\"\s*:|\{[^{}]{0,300}\"(?:type|object)\"\s*:\s*\"error\""
+    r"|data:\s*\{\s*\"|<\?xml[^>]*>\s*<error>|upstream (?:connect error|request timeout)|no healthy upstream"
+    r"|(?:error(?: code)?:?\s*)?(?:http\S*\s*)?(?:[45]\d\d[\s:-]+)?(?:bad gateway|service (?:temporarily )?unavailable"
+    r"|gateway time-?out|internal server error|too many requests|stream timeout)\W*\Z"
+    r"|error(?: code)?:?\s*(?:[45]\d\d\b|model\b.{0,40}\boverloaded|rate limit|cuda\b|out of memory))",
+    re.IGNORECASE,
+)
 """How the error begins that a server or a proxy in front of it sent in the place of an answer."""
 _NO_WORDS = frozenset(("null", "undefined", "NaN", '""', "''", "[]", "{}"))
 _ROLE = re.compile(r"\A\s*assistant[ \t]*\n+\s*")
-_TURN_IN_WORDS = re.compile(r"^(?:Human|User|USER|### (?:Instruction|Human|User|Input)):", re.MULTILINE)
-_REFUSES = re.compile(
-    r"\s*(?:(?:I['’]m|I am) (?:very |so |really )?sorry|Sorry|Unfortunately|I apologi[sz]e|As an AI\b)?.{0,60}?"
-    r"\bI(?:['’]m| am)? (?:cannot|can['’]t|can not|unable to|not able to|won['’]t|will not)"
-    r" (?:be able to )?(?:assist|help|provide|fulfil|comply|create|write|generate|summari[sz]e|answer|engage|do that)",
-    re.IGNORECASE,
-)
-
 _REMEDIES: Mapping[Lack, str] = {
     "cut off": "let it write more (max_tokens, reply_tokens), or think less",
     "refused": "change the text or the model",
@@ -142,22 +147,23 @@ def read(reply: Reply, structured: bool = False) -> Reply:
         raise _none(reply, "broken", "broke off by a fault of its own")
     cut_off = stop == "cut off"
     heard = (structured_without_thoughts if structured else without_thoughts)(reply.text, cut_off)
-    text = heard.text if structured else _without_role(unwrapped(heard.text))
+    text, thoughts = heard if structured else _bare(heard, cut_off)
     if not structured and _ERROR.match(text):
         raise _none(reply, "broken", f"answered with an error of its server's{_quoted(text)}")
     if is_blank(text) or (not structured and text.strip() in _NO_WORDS):
         if cut_off:
             raise _none(reply, "cut off", "was cut off before it answered")
-        alone = "thoughts alone, never closed or nothing behind them" if heard.thoughts else "an empty text"
+        alone = "thoughts alone, never closed or nothing behind them" if thoughts else "an empty text"
         raise _none(reply, "empty", f"answered with {alone}")
-    if not structured and _CALL_IN_WORDS.match(text):
+    if not structured and (_CALL_IN_WORDS.match(text) or _CALL_BEHIND_WORDS.search(text) or _is_call(text)):
         raise _none(reply, "tool call", "called a tool in its text instead of answering")
     if structured and cut_off and not ends_whole(heard.text):
         raise _none(reply, "cut off", "was cut off before its JSON was whole")
     noticed = [
-        *([THOUGHTS] if heard.thoughts else []),
+        *([THOUGHTS] if thoughts else []),
         *([MORE_TURNS] if goes_on(reply.text, cut_off) else []),
-        *([] if structured else _noticed_in(text)),
+        *([MARKS_AS_WORDS] if not structured and speaks_of_marks(text) else []),
+        *([] if structured else signs_in(text)),
         *([WRAPPED] if text != heard.text else []),
         *([f"{UNKNOWN_STOP}{_shown(reply.stop)}"] if stop is None else []),
     ]
@@ -169,43 +175,28 @@ def read(reply: Reply, structured: bool = False) -> Reply:
     )
 
 
-def _without_role(text: str) -> str:
-    """Return an answer without the role in front of it, whose marks a tokenizer dropped."""
-    return _ROLE.sub("", text, count=1)
+def _bare(heard: Heard, cut_off: bool) -> Heard:
+    """Return an answer without marks around the whole of it, nor the role in front, whose marks a tokenizer dropped."""
+    while (bare := _ROLE.sub("", unwrapped(heard.text), count=1)) != heard.text:
+        within = without_thoughts(bare, cut_off)
+        heard = Heard(within.text, heard.thoughts or within.thoughts)
+    return heard
 
 
-def _noticed_in(text: str) -> list[str]:
-    """Return what is to be noticed of the words of an answer, which are read as they stand."""
-    signs = (
-        (MARKS_AS_WORDS, speaks_of_marks(text)),
-        (MORE_IN_WORDS, _TURN_IN_WORDS.search(text)),
-        (LIKE_REFUSAL, _REFUSES.match(text)),
-        (LOOPS, _ends_in_a_loop(text)),
-    )
-    return [what for what, found in signs if found]
-
-
-def _ends_in_a_loop(text: str) -> bool:
-    """Whether a text ends in words that are said four times or more one behind the other, the last time maybe in part.
-
-    Such an end equals what stands a word, a sentence or more before it, wherever the text was cut off. A loop that
-    counts as it goes, or that the model left by itself, is not found.
-    """
-    told = " ".join(text[-4 * _LONGEST_LOOP :].split())
-    before = told.rfind(told[-_SHORTEST_LOOP:], 0, len(told) - 1)
-    period = len(told) - _SHORTEST_LOOP - before
-    length = max(3 * period - 1, _SHORTEST_LOOP)  # the last time without the space behind it
-    again = before >= 0 and told[-length:] == told[-length - period : -period]
-    return again and any(map(str.isalpha, told[-period:]))
-
-
-_LONGEST_LOOP = 1_000  # characters
-_SHORTEST_LOOP = 60  # characters that are said again: "ha ha ha" is no loop
+def _is_call(text: str) -> bool:
+    """Whether a text is one object of the form of a call: a tool's name, and arguments or parameters."""
+    if not text.startswith("{"):
+        return False
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.keys() - {"type", "id"} in _CALL_KEYS
 
 
 def _meaning(word: str) -> Stop | None:
     """Return what a stop reason means, None for one that is not known; where none is told, a reply ended by itself."""
-    bare = _bare(word)
+    bare = _letters(word)
     if bare in _UNTOLD:
         return "ended"
     doubled = re.fullmatch(r"(.+?)\1+", bare[:_LONGEST])  # streamed pieces of a reply that were joined

@@ -60,7 +60,11 @@ _CLOSING = re.compile(
     r"|(?m:^)[^\S\n]*\.\.\.done thinking\.(?=\s)",  # as Ollama's command line shows it
     re.IGNORECASE,
 )
-_DETAILS = re.compile(r"<details\b[^<>]*\btype=[\"']reasoning[\"'][^<>]*>", re.IGNORECASE)
+_DETAILS = re.compile(
+    r"<details\b[^<>]*(?:\btype=[\"']reasoning[\"'][^<>]*>"
+    r"|>\s*<summary>[^<>]{0,20}\b(?:thinking|thoughts?|reasoning)\b[^<>]{0,60}</summary>)",
+    re.IGNORECASE,
+)
 
 # The channels of the harmony format, as they are and with their special tokens dropped by a tokenizer.
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary|final)\b")
@@ -79,7 +83,7 @@ _TURN_ENDS = re.compile(
     r"<\|(?:im_end|im_start|eot_id|eom_id|eot|eom|EOT|eos|end_of_text|endoftext|endofassistant|end_of_turn|end_of_role"
     r"|end_of_box|end|return|call|start|channel|header_start|user|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
     r"|<(?:end_of_turn|start_of_turn|end_of_utterance)>|<turn\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>"
-    r"|(?:</s>|<eos>|\[EOS\])\s*\Z"
+    r"|(?:</s>|<(?:\w+:)?eos>|\[EOS\]|(?:data: *)?\[DONE\])\s*\Z"
 )
 _WRAPPER = "(?:answer|final|final_answer|final_response|response|output|solution|summary|result|conclusion)"
 _PIPED_WRAPPER = "(?:start_|end_|begin_of_|end_of_)(?:response|solution|answer|box)"
@@ -92,10 +96,13 @@ _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
 )
 _WHOLE = re.compile(
-    rf"<(?P<name>{_WRAPPER})>(?P<marked>(?:(?!</?(?P=name)>)[\s\S])*)</(?P=name)>"
-    r"|```(?:text|txt|plaintext|markdown|md)?[ \t]*\n(?P<fenced>(?:(?!```)[\s\S])*)\n```",
+    rf"(?:(?P<said>[^\n<>]{{1,200}}:)\s*\n\s*)?<(?P<name>{_WRAPPER}|assistant)(?:\s[^<>/]{{0,200}})?>"
+    r"(?P<marked>(?:(?!</?(?P=name)>)[\s\S])*)</(?P=name)>"
+    r"|(?P<fence>```|~~~)(?:text|txt|plaintext|plain|markdown|md|answer|output|response|summary)?[ \t]*\n"
+    r"(?P<fenced>(?:(?!(?P=fence))[\s\S])*)\n(?P=fence)",
     re.IGNORECASE,
 )
+_HALF = re.compile(rf"<(?P<opened>{_WRAPPER})>|</(?P<closed>{_WRAPPER})>", re.IGNORECASE)
 _NOTHING = re.compile(
     rf"(?:\s|</?{_WRAPPER}\s*/?>|<\|{_PIPED_WRAPPER}\|>|\[(?:BEGIN|END) FINAL RESPONSE\]|`{{3,}}+\w*"
     r"|\**+final answer:?\**+:?)*",
@@ -106,9 +113,24 @@ _QUOTES = frozenset("`'\"“”‘’«»‹›")
 _BEHIND_WORDS = frozenset(",.;:!?)")
 _FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(rf"\s*```[ \t]*{_PIPED}[ \t]*\n", re.IGNORECASE)
+_LABEL = r"(?:(?:my |the )?(?:thoughts?|thinking|reasoning)(?: process| steps)?|chain[- ]of[- ]thought|scratchpad)"
+_LABELLED = re.compile(rf"\s*(?:[#*_ ]*{_LABEL}[*_]*:|(?:#{{1,4}} +|\*\*){_LABEL}\**[ \t]*\n)", re.IGNORECASE)
+
+
+def _answer_label(name: str) -> re.Pattern[str]:
+    """Return the pattern of a line, or its beginning, that says that the answer follows."""
+    said = rf"{name}(?:answer|response|summary|output)"
+    return re.compile(
+        rf"^(?:[#*_ ]*{said}[*_]*:[*_]*|(?:#{{1,4}} +|\*\*){said}\**[ \t]*$)\s*", re.MULTILINE | re.IGNORECASE
+    )
+
+
 _IN_WORDS = (  # IBM's and ServiceNow's models say in words where thoughts and answers begin
     (re.compile(r"\s*Here(?:'s| is) my thought process:"), re.compile(r"^Here(?:'s| is) my response:", re.MULTILINE)),
     (re.compile(r"\s*Here are my reasoning steps:"), re.compile(r"^\[BEGIN FINAL RESPONSE\]", re.MULTILINE)),
+    # "Thought: ... Final Answer: ...", as agents are asked for, and "**Reasoning:** ... **Answer:** ..."
+    (_LABELLED, _answer_label("final ")),
+    (_LABELLED, _answer_label("")),
 )
 _CODE = re.compile(r"(?<!`)`[^`\n]+`(?!`)|(?<!`)``(?!`)[^\n]+?``(?!`)")
 _QUOTATION = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|„[^„“”\n]*[“”]")
@@ -144,14 +166,23 @@ def holds_thoughts(text: str) -> bool:
     signs = (  # one is in each of the marks; many texts are looked at
         "<" in text or "[" in text or "Here" in text or "```" in text or "&" in text or "\\u003" in text
         or "◁" in text or "＜" in text or "assistantfinal" in text or "done thinking." in text
+        or _LABELLED.match(text) is not None
     )  # fmt: skip
     return signs and without_thoughts(text).thoughts
 
 
 def unwrapped(text: str) -> str:
-    """Return an answer without a pair of marks, or a fence for text, that holds the whole of it."""
+    """Return an answer without a pair of marks, or a fence for text, that holds the whole of it.
+
+    A line before them that only says what comes is left out, too, and so is a mark of a pair whose other is missing.
+    """
     while (found := _WHOLE.fullmatch(text.strip())) is not None:
         text = (found["marked"] or found["fenced"] or "").strip()
+    halves = list(_HALF.finditer(text))
+    if len(halves) == 1:
+        before, behind = text[: halves[0].start()].strip(), text[halves[0].end() :].strip()
+        if not (before if halves[0]["opened"] else behind):
+            return unwrapped(before + behind)
     return text
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rrm.assistants.answers import asked_for_json, checked, parse_json
 from rrm.core.errors import InputError, MalformedAnswerError
 from rrm.core.protocols import Prompt, Reply
+from rrm.core.reply_signs import AS_JSON
 
 SCHEMA = {
     "type": "object",
@@ -137,6 +138,7 @@ def test_an_answer_is_passed_on_as_json_alone_or_refused():
 
 
 def test_plain_text_is_left_alone_except_for_a_megabyte():
-    assert checked(Reply(' {"lc": 1}'), Prompt("", "")) == Reply(' {"lc": 1}')
+    assert checked(Reply(' {"lc": 1}'), Prompt("", "")) == Reply(' {"lc": 1}', noticed=(AS_JSON,))
+    assert checked(Reply(" {lc: 1} so"), Prompt("", "")) == Reply(" {lc: 1} so")
     with pytest.raises(MalformedAnswerError, match="1000001 characters"):
         checked(Reply("y" * 1_000_001), Prompt("", ""))

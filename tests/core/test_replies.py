@@ -10,16 +10,14 @@ from rrm.core.errors import AssistantError, NoAnswerError
 from rrm.core.protocols import Reply
 from rrm.core.replies import (
     LACKS,
-    LIKE_REFUSAL,
-    LOOPS,
     MARKS_AS_WORDS,
-    MORE_IN_WORDS,
     MORE_TURNS,
     STOPS,
     THOUGHTS,
     WRAPPED,
     read,
 )
+from rrm.core.reply_signs import AS_JSON, LIKE_REFUSAL, LOOPS, MORE_IN_WORDS, PREFACED, QUOTED, THINKS_ALOUD
 
 LIMITS = {
     "OpenAI, DeepSeek, vLLM, Ollama, transformers serve": "length",
@@ -120,12 +118,19 @@ def test_marks_that_are_words_of_the_answer_are_noticed():
     [
         *("<output>{}</output>", "<answer>\n{}\n</answer>", "```\n{}\n```", "```text\n{}\n```", "assistant\n\n{}"),
         "<response><summary>{}</summary></response>",
+        *("~~~\n{}\n~~~", "```summary\n{}\n```", "<assistant>{}</assistant>", "<summary lang='en'>{}</summary>"),
+        *("Here you go:\n<summary>\n{}\n</summary>", "<summary>\n{}", "{}</answer>"),
     ],
 )
 def test_an_answer_that_stands_whole_in_marks_is_read_without_them(wrapped: str) -> None:
     found = read(Reply(wrapped.format("The mill burned."), stop="stop"))
     assert (found.text, found.noticed) == ("The mill burned.", (WRAPPED,))
     assert read(found).text == found.text
+
+
+def test_thoughts_within_a_fence_are_left_out() -> None:
+    found = read(Reply("```\n<think>So?</think>\nThe mill burned.\n```", stop="stop"))
+    assert (found.text, found.noticed) == ("The mill burned.", (THOUGHTS, WRAPPED))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,12 @@ def test_an_answer_that_stands_whole_in_marks_is_read_without_them(wrapped: str)
         "```python\nprint(1)\n```",
         "```\nThe mill\n```\nburned.\n```\nIt did.\n```",
         "assistant pilots left.",
+        "The answer: nobody came.",
+        "Sure enough, the miller came: he had a donkey.",
+        "Let me go, said the miller.",
+        '"Go!" said the miller. "Now!"',
+        "{so} he said",
+        "Use <output> for it.",
         "The user said so: nobody came.",
         "I'm sorry that the mill burned; I cannot sleep.",
         "Nothing, null and void.",
@@ -153,6 +164,18 @@ def test_what_is_part_of_an_answer_stays_without_a_word(text: str) -> None:
     [
         ("The mill burned.\n\nUser: And then?\nAssistant: It fell.", MORE_IN_WORDS),
         ("The mill burned.\n\n### Instruction:\nNext", MORE_IN_WORDS),
+        ("Sure! Here is a summary of the passage:\n\nThe mill burned.", PREFACED),
+        ("**Summary:** The mill burned.", PREFACED),
+        ("Hier ist die Zusammenfassung:\n\nDie Mühle brannte.", PREFACED),
+        ("Assistant: The mill burned.", PREFACED),
+        ("Okay, so I need to summarize this. The mill burned.", THINKS_ALOUD),
+        ("The user wants a summary. The mill burned.", THINKS_ALOUD),
+        ('{"summary": "The mill burned."}', AS_JSON),
+        ('["The mill burned."]', AS_JSON),
+        ('```json\n{"summary": "The mill burned."}\n```', AS_JSON),
+        ("Reasoning: a mill burns.\n\nSo the mill burned.", THINKS_ALOUD),
+        ('"The mill burned."', QUOTED),
+        ("«The mill burned.»", QUOTED),
         ("I'm sorry, but I can't assist with that.", LIKE_REFUSAL),
         ("As an AI language model, I cannot summarize this text.", LIKE_REFUSAL),
         ("Unfortunately, I’m unable to help with this request.", LIKE_REFUSAL),
@@ -172,6 +195,15 @@ def test_what_may_be_no_part_of_an_answer_is_read_and_noticed(text: str, noticed
         ('{"error": {"message": "Rate limit reached"}}', "broken"),
         ("<html><head><title>502 Bad Gateway</title></head></html>", "broken"),
         ('{"detail": "Not authenticated"}', "broken"),
+        ('{"object": "error", "message": "Too long", "code": 400}', "broken"),
+        ('{"message": "Rate limit exceeded", "type": "error"}', "broken"),
+        ('data: {"choices": [{"delta": {"content": "The"}}]}\n\ndata: [DONE]', "broken"),
+        ("502 Bad Gateway", "broken"),
+        ("Internal Server Error", "broken"),
+        ("upstream connect error or disconnect/reset before headers", "broken"),
+        ("Error: 429 Too Many Requests", "broken"),
+        ("Error code: 503 - the model is overloaded", "broken"),
+        ("Error: model m is currently overloaded", "broken"),
         *((text, "empty") for text in ("null", '""', "{}", "```\n[]\n```", "<answer>null</answer>")),
     ],
 )
@@ -234,6 +266,8 @@ def test_words_behind_the_end_of_a_turn_are_left_out_and_noticed(mark: str) -> N
     assert read(found) == found
     assert read(Reply(f"The mill burned.{mark}\n")).noticed == ()
     assert read(Reply(f"The mark `{mark}` ends a turn.")).noticed == ()
+    for end in ("<seed:eos>", "[DONE]", "\n\ndata: [DONE]\n\n"):
+        assert read(Reply(f"The mill burned.{end}")).text == "The mill burned."
     harmony = (
         "<|channel|>analysis<|message|>So.<|end|><|start|>assistant<|channel|>final<|message|>It burned.<|return|>"
     )
@@ -247,6 +281,10 @@ def test_words_behind_the_end_of_a_turn_are_left_out_and_noticed(mark: str) -> N
         "<think>I need the weather.</think>\n<function=weather>{}</function>",
         '[TOOL_CALLS][{"name": "weather"}]',
         '<|python_tag|>{"name": "weather"}',
+        'Let me look.\n<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>',
+        "I look.\n<function=weather>{}</function>\n",
+        '{"name": "weather", "parameters": {"town": "Oslo"}}',
+        '{"type": "function", "name": "weather", "arguments": "{}"}',
     ],
 )
 def test_a_call_of_a_tool_in_the_text_is_no_answer(text: str) -> None:
@@ -254,5 +292,9 @@ def test_a_call_of_a_tool_in_the_text_is_no_answer(text: str) -> None:
 
 
 def test_a_text_that_speaks_of_such_a_call_is_an_answer() -> None:
-    text = "The mark <tool_call> begins a call of a tool."
-    assert read(Reply(text)).text == text
+    for text in (
+        "The mark <tool_call> begins a call of a tool.",
+        "So:\n```\n<tool_call>\n{}\n</tool_call>\n```",
+        '{"name": "Anna", "age": 3}',
+    ):
+        assert read(Reply(text)).text == text
