@@ -165,6 +165,11 @@ def add_raters(desk: SqlDesk, file: Path, role: Role, address: str, group: str =
     several: list[tuple[str, Role, str]] = []
     for line, row in read_rows(file):
         name, own = row.get("name"), row.get("role") or role
+        if unknown := [each for each in row if each not in ("name", "role", "group")]:
+            raise InputError(
+                f"{file}: there is no column {unknown[0]!r:.40} in a list of people: there are name, role and group;"
+                " rename or remove it"
+            )
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"{file}, row {line}: a person has a name, in the column name")
         if own not in ROLES:

@@ -50,7 +50,7 @@ from rrm.core.values import (
 )
 from rrm.interchange.annotations import Requests
 from rrm.interchange.columns import criterion, name, place, text, truth, whole
-from rrm.interchange.damage import READ_AS, damage, says_nothing
+from rrm.interchange.damage import READ_AS, damage, says_nothing, spaces_tell_apart
 from rrm.interchange.export import record, request_of
 from rrm.interchange.near import missing
 from rrm.interchange.rows import Given, Row, located, name_of, present, read_rows
@@ -86,6 +86,11 @@ def item_notes(items: Iterable[Item]) -> list[str]:
     asked = Counter(item.request.id for item in items)
     twice = sum(count - 1 for count in asked.values())
     notes = [f"rows that ask what another row asks: {twice:,}; together they are one item each"] if twice else []
+    turned = len(asked) - len({_question(item.request) for item in items})
+    if turned:
+        notes.append(
+            f"rows that ask what another row asks, with the outputs in another order: {turned:,}; an item each"
+        )
     thinking = sum(any(holds_thoughts(each.text) for each in item.request.shown) for item in items)
     if thinking:
         notes.append(
@@ -93,6 +98,12 @@ def item_notes(items: Iterable[Item]) -> list[str]:
             " as they stand: take them out if they are no part of what is judged"
         )
     return [*notes, *_on_texts(items)]
+
+
+def _question(request: Request) -> object:
+    """Return what questions about the same outputs have in common, in whatever order these stand."""
+    outputs = frozenset(each.text for each in request.shown)
+    return request.kind, request.view.id, request.place, request.criterion, request.copy, outputs
 
 
 def _on_texts(items: Sequence[Item]) -> Iterator[str]:
@@ -106,6 +117,8 @@ def _on_texts(items: Sequence[Item]) -> Iterator[str]:
     nothings = sum(any(says_nothing(each.text) for each in item.request.shown) for item in items)
     if nothings:
         yield f'rows whose outputs say "nan", "[deleted]", "2." or the like: {nothings:,}; raters are shown them'
+    if spaced := sum(spaces_tell_apart([each.text for each in item.request.shown]) for item in items):
+        yield f"rows whose outputs white space alone tells apart: {spaced:,}; raters are shown both"
     counts, examples = Counter[str](), dict[str, str]()
     for item in items:
         shown = (item.request.view.text, *(each.text for each in item.request.shown))

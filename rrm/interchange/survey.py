@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.interchange.columns import says_level, truth
-from rrm.interchange.damage import READ_AS, damage, says_nothing
+from rrm.interchange.damage import READ_AS, damage, may_be_a_name, says_nothing, spaces_tell_apart
 from rrm.interchange.dialogue import dialogue, prompt_column, repeats_prompt
 from rrm.interchange.forms.known import RECORD, form_of
 from rrm.interchange.forms.rating import score_of
@@ -77,7 +77,6 @@ _OUTPUT = re.compile(
 _TELLS = re.compile(
     r"chosen|rejected|reason|rationale|explanation|critique|comment|justification|feedback|note|url|meta"
 )
-_CALLED = re.compile(r"[A-Z]|\d|(?=.*\d)(?=.*[-_/])[\w./-]{3,40}")  # A, 1, gpt-4, response_1
 _NAME = re.compile(r"[!-~]+")  # one word of ASCII: a name, a number, a file or an address
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’»)")
 
@@ -190,10 +189,9 @@ class Survey:
         """Count the rows with an output that says that it is missing, with two that spaces tell apart, with damage."""
         outputs = [told for column in output_columns(row) if isinstance(told := row.get(column), str)]
         self.nothings += any(map(says_nothing, outputs))
-        if len(outputs) > 1 and all(map(_CALLED.fullmatch, outputs)):
+        if len(outputs) > 1 and all(map(may_be_a_name, outputs)):
             self.called, self.name = self.called + 1, self.name or outputs[0]
-        if len(outputs) == 2 and outputs[0] != outputs[1] and outputs[0].lstrip()[:8] == outputs[1].lstrip()[:8]:
-            self.spaced += outputs[0].split() == outputs[1].split()
+        self.spaced += spaces_tell_apart(outputs)
         told = list(row.values())
         if self.rows <= MOST_LOOKED_INTO:
             messages = [each for value in told if isinstance(value, list) for each in value if isinstance(each, dict)]

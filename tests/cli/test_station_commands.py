@@ -208,6 +208,9 @@ def test_many_people_are_added_from_a_file_and_their_hours_leave_as_csv(folder: 
     assert (row["name"], row["skipped"], row["answers"]) == ("Ben", 1, 0)
     people.write_text("name\nCarl\nBen\n")
     assert isinstance(command("raters", folder, "add", "--from", people, fails=True).exception, InputError)
+    people.write_text("name,Role\nDora,adjudicator\n")
+    fault = command("raters", folder, "add", "--from", people, fails=True).exception
+    assert "there is no column 'Role' in a list of people: there are name, role and group" in str(fault)
     told("raters", folder, "group", "Anna", "--group", "fr")
     assert {row["name"]: row["group"] for row in told("raters", folder)["rows"]} == {"Anna": "fr", "Ben": "de"}
     told("raters", folder, "announce", "No work on Friday.")

@@ -410,6 +410,10 @@ def test_rows_that_ask_the_same_are_noted() -> None:
     assert item_notes(list(items_from([row, row, row]))) == [
         "rows that ask what another row asks: 2; together they are one item each"
     ]
+    turned = [row, {**row, "outputs": row["outputs"][::-1]}, {**row, "outputs": ["One.", "Three."]}]
+    assert item_notes(list(items_from(turned))) == [
+        "rows that ask what another row asks, with the outputs in another order: 1; an item each"
+    ]
 
 
 def test_what_rows_were_read_as_is_one_line_and_thoughts_in_outputs_are_noted(tmp_path: Path) -> None:
@@ -457,6 +461,8 @@ def test_every_documented_shape_of_an_answer_is_read() -> None:
         ({"source": "books/mill.txt"}, "rows whose source is a name and no text, such as 'books/mill.txt': 1; "),
         ({"outputs": ["A", "[removed]"]}, "rows whose outputs say \"nan\", \"[deleted]\", \"2.\" or the like: 1; "),
         ({"outputs": ["A", "1)"]}, "rows whose outputs say \"nan\", \"[deleted]\", \"2.\" or the like: 1; "),
+        ({"outputs": ["So it is.", "So  it is. "]}, "rows whose outputs white space alone tells apart: 1; raters are"),
+        ({"outputs": ["A", "Q &amp; A"]}, "texts with characters written as HTML writes them, such as '&amp;', in 1"),
         ({"outputs": ["A", "a l i k e"]}, "texts with words whose letters stand apart, such as 'a l i k e'"),
         ({"outputs": ["A", "ZoÃ«"]}, "texts with letters that were lost or read in a wrong encoding, such as 'Ã«'"),
         ({"source": "A fer-\nryman left."}, "texts with words broken at line ends, such as 'fer-\\nryman', in 1 row"),

@@ -169,6 +169,7 @@ LONG = "A mill stood by the river, and whoever came there heard it all night lon
         ({"safer_response_id": 1}, "`safer_response_id` judges, too, and is not read beside `chosen`: in 1 of 2 rows"),
         ({"rater_preferences": [1, 0]}, "`rater_preferences` judges, too, and is not read beside `chosen`"),
         ({"audio": "a.wav"}, "`audio` holds media in 1 row: not shown to the model"),
+        ({"rejected": "A dog &amp; a miller."}, "texts with characters written as HTML writes them, such as"),
         ({"rejected": "Nobody came.</s>"}, "texts with marks of chat templates, such as"),
         ({"prompt": "<|im_start|>user\nWho?"}, "texts with marks of chat templates"),
         ({"reference": "A miller came."}, "`reference` holds texts in 1 row, which are not read"),
