@@ -8,6 +8,7 @@ NAMES = (
     "demo",
     "driver",
     "scale",
+    "fleet",
     "novel",
     "doors",
     "targets",
