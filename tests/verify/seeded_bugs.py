@@ -12,6 +12,7 @@ from rrm.ask.assistance import Game, Solved
 from rrm.ask.debate import Argument, Claim, Estimated
 from rrm.ask.finite import posteriors
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.propagation import SiteOf, Told
 from rrm.ask.unseen import Sight
 from rrm.ask.value import Pool, Roots
 from rrm.core.graph import Proposal, TaskGraph
@@ -309,6 +310,17 @@ def gain_of_the_steepest(intercepts: np.ndarray, slopes: np.ndarray) -> np.ndarr
     return OURS.envelope_gain(intercepts[kept], slopes[kept])
 
 
+def one_after_another(mean: np.ndarray, covariance: np.ndarray, site_of: SiteOf) -> Told:
+    mean, covariance, found = mean.copy(), covariance.copy(), []
+    for at in range(len(mean)):
+        precision, pull = site_of(at, float(mean[at]), float(covariance[at, at]))
+        row, whole = covariance[at].copy(), 1 + precision * covariance[at, at]
+        mean += (pull - precision * mean[at]) / whole * row
+        covariance -= precision / whole * np.outer(row, row)
+        found.append((precision, pull))
+    return Told(*np.array(found).T)
+
+
 def attacked_at_random(claim: Claim, errs: float) -> float:
     if not claim.ways:
         return OURS.debated(claim, errs)
@@ -500,6 +512,20 @@ BUGS: dict[str, Callable[[], Methods]] = {
     ),
     "envelope in 15 points": lambda: replace(OURS, envelope_gain=envelope_in_fifteen_points),
     "gain of the largest slope alone": lambda: replace(OURS, envelope_gain=gain_of_the_steepest),
+    "the best, whatever the nats": lambda: replace(OURS, best_within=lambda s, p, n: OURS.best_within(s, p, np.inf)),
+    "candidates that are not there counted": lambda: replace(
+        OURS, best_within=lambda s, p, n: OURS.best_within(np.where(p, s, s.min()), np.ones_like(p), n)
+    ),
+    "answers one after another": lambda: replace(OURS, propagated=one_after_another),
+    "readings taken for independent": lambda: replace(
+        OURS, propagated=lambda m, c, s: OURS.propagated(m, np.diag(np.diag(c)), s)
+    ),
+    "outcomes that tell nothing": lambda: replace(
+        OURS, hindsight=lambda s, o: Sight(np.repeat(s.belief, o.shape[1], axis=0))
+    ),
+    "hindsight that forgets what was shown": lambda: replace(
+        OURS, hindsight=lambda s, o: OURS.hindsight(Sight(np.full(s.belief.shape, 1 / s.belief.shape[1])), o)
+    ),
     "a pair that acts as if alone": lambda: replace(OURS, together=OURS.apart),
     "an agent that knows nothing": lambda: replace(OURS, apart=ignorant),
     "a person who never errs": lambda: replace(OURS, deferring=lambda m, s, b: OURS.deferring(m, s, None)),

@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
 from scipy.stats import norm
 
 from rrm.ask.assistance import Game
-from rrm.ask.gaussian import Gaussian
+from rrm.ask.gaussian import Gaussian, choice_moments
 from rrm.ask.value import Pool, Roots
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Rated, Request, Shown, View
@@ -97,6 +99,51 @@ def _lines(of: Methods) -> None:
     equal(of.envelope_gain(a, b), summed, 1e-8, "the gain of six lines")
 
 
+def _improved(of: Methods) -> None:
+    """The best mean within so many nats is the least over l of (nats + log mean exp(l s)) / l (Donsker, Varadhan)."""
+    for seed in range(4):
+        random = np.random.default_rng([20, seed])
+        scores, nats = random.uniform(size=7), float(random.uniform(0.05, 1.0))
+        there = np.arange(7) != seed
+
+        def dual(log: float, s: np.ndarray = scores[there], nats: float = nats) -> float:
+            return float((nats + logsumexp(np.exp(log) * s) - np.log(len(s))) / np.exp(log))
+
+        least = minimize_scalar(dual, bounds=(-5, 8), method="bounded", options={"xatol": 1e-10}).fun
+        equal(of.best_within(scores, there, nats), least, 1e-8, "the best mean within so many nats")
+        equal(of.best_within(scores, there, 50.0), scores[there].max(), 1e-9, "the best mean that nothing limits")
+
+
+def _together(of: Methods) -> None:
+    """Quantities by Bayes' rule; choices in both orders alike, and near their mean on a grid."""
+    random = np.random.default_rng(22)
+    factor = random.normal(size=(3, 3))
+    mean, covariance, told, noise = random.normal(size=3), factor @ factor.T, random.normal(size=3), 0.7
+    found = of.propagated(mean, covariance, lambda at, m, v: (1 / noise**2, float(told[at]) / noise**2))
+    equal(found.precision, np.full(3, 1 / noise**2), 1e-9, "how precisely quantities tell")
+    equal(found.pull, told / noise**2, 1e-9, "what quantities tell")
+    first = np.array([True, False, True])
+
+    def choices_of(order: list[int]) -> np.ndarray:
+        def site_of(at: int, m: float, v: float) -> tuple[float, float]:
+            step, left = choice_moments(m, v, bool(first[order[at]]))
+            return 1 / left - 1 / v, (m + step) / left - m / v
+
+        sites = of.propagated(mean[order], covariance[np.ix_(order, order)], site_of)
+        precision, pull = (each[np.argsort(order)] for each in sites)
+        return np.asarray(
+            np.linalg.solve(np.linalg.inv(covariance) + np.diag(precision), np.linalg.solve(covariance, mean) + pull)
+        )
+
+    forward = choices_of([0, 1, 2])
+    equal(choices_of([2, 1, 0]), forward, 1e-7, "what choices tell together, in another order")
+    grid = np.linspace(-5, 5, 41)
+    standard = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = mean + standard @ factor.T
+    log = -0.5 * np.square(standard).sum(axis=1) - np.logaddexp(0, np.where(first, -points, points)).sum(axis=1)
+    equal(forward, softmax(log) @ points, 5e-3, "the mean after choices, by a grid")
+
+
 ASKING = (
     Oracle(18, "paperclips: the pair's value, and where one of each is made", _pair),
     Oracle(18, "paperclips: a demonstrator and a Bayesian agent", _demonstrator),
@@ -105,4 +152,6 @@ ASKING = (
     Oracle(19, "EVOI by enumeration, never negative", _enumerated),
     Oracle(19, "linear-Gaussian root: variance removed by node", _root_variance),
     Oracle(19, "EVOI of quantities: the upper envelope of lines", _lines),
+    Oracle(19, "what improving within a KL budget would give, by the dual", _improved),
+    Oracle(19, "answers taken in together: exact for quantities, in whatever order for choices", _together),
 )

@@ -11,6 +11,8 @@ from rrm.ask.debate import Argument, Claim, Estimated, attacked, debated, estima
 from rrm.ask.envelope import envelope_gain
 from rrm.ask.finite import decision_gain, information
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.propagation import SiteOf, Told, propagated
+from rrm.ask.tilt import best_mean
 from rrm.ask.unseen import Sight, between, first_better, left_open, rewards_from
 from rrm.ask.value import Pool, Roots, variance_removed
 from rrm.compose.composers import Join, Minimum, Product
@@ -74,6 +76,8 @@ class Methods:
     decision_gain: Callable[[Finite, np.ndarray, np.ndarray], float] = decision_gain
     variance_removed: Callable[[Gaussian, Pool, Roots], np.ndarray] = variance_removed
     envelope_gain: Callable[[np.ndarray, np.ndarray], np.ndarray] = envelope_gain
+    best_within: Callable[[np.ndarray, np.ndarray, float], np.ndarray] = best_mean
+    propagated: Callable[[np.ndarray, np.ndarray, SiteOf], Told] = propagated
     together: Callable[[Game], Solved] = together
     apart: Callable[[Game], Solved] = apart
     deferring: Callable[[float, float, float | None], float] = deferring
@@ -84,3 +88,4 @@ class Methods:
     rewards_from: Callable[[Sight, np.ndarray, np.ndarray, float, float], np.ndarray] = rewards_from
     left_open: Callable[[Sight], np.ndarray] = left_open
     between: Callable[[Sight, np.ndarray, np.ndarray, float, float], tuple[float, float]] = between
+    hindsight: Callable[[Sight, np.ndarray], Sight] = Sight.after

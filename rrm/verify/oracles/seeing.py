@@ -1,9 +1,9 @@
-"""Debate (row 21), and raters who cannot see (row 27)."""
+"""Debate (row 21), ratings in hindsight (row 26), and raters who cannot see (row 27)."""
 
 import numpy as np
 
 from rrm.ask.debate import Argument, Claim
-from rrm.ask.unseen import Sight
+from rrm.ask.unseen import Sight, shown_after
 from rrm.verify.oracles.methods import Methods
 from rrm.verify.oracles.oracle import Oracle, equal, require
 
@@ -104,9 +104,29 @@ def _bounds(of: Methods) -> None:
     equal(told, [0.7, 0.7], 1e-9, "the same where raters see everything")
 
 
+# ---- row 26: ratings in hindsight ----
+
+
+def _hindsight(of: Methods) -> None:
+    """Who is shown the claim alone prefers the seller who promises too much; who is shown what came does not."""
+    rewards, shown = np.array([1.0, 0.0, -1.0]), np.array([[1.0, 0], [0, 1], [1, 0]])  # has it, says no, only claims
+    sight, came = Sight(np.array([[0.8, 0.0, 0.2], [0.0, 1.0, 0.0]])), np.array([[1.0, 0], [0, 1], [0, 1]])
+    honest, inflating = np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.0, 0.5])
+    before = shown @ sight.expected(rewards)
+    require(inflating @ before > honest @ before, "raters who see claims alone must prefer who promises too much")
+    after = shown_after(shown, came) @ of.hindsight(sight, came).expected(rewards)
+    equal(after, rewards, 1e-12, "what raters say in hindsight, where what comes tells everything")
+    random = np.random.default_rng(26)
+    sight, outcomes = Sight(random.dirichlet(np.ones(4), size=3)), random.dirichlet(np.ones(2), size=4)
+    joint = sight.belief[:, :, None] * outcomes[None]
+    told = np.stack([joint[o, :, z] / joint[o, :, z].sum() for o in range(3) for z in range(2)])
+    equal(of.hindsight(sight, outcomes).belief, told, 1e-12, "what is believed once an outcome is shown, too")
+
+
 SEEING = (
     Oracle(21, "debate by minimax: what holds stands where it is argued for honestly", _honest_wins),
     Oracle(21, "an obfuscated argument: an attacker fails, prover and estimator do not", _obfuscated),
+    Oracle(26, "in hindsight raters do not prefer who promises too much", _hindsight),
     Oracle(27, "comparisons of what is shown go by expected rewards", _by_expectation),
     Oracle(27, "deceptive inflation: the naive learner picks it, who knows the belief does not", _inflation),
     Oracle(27, "what no comparison of what is shown can tell", _kernel),
