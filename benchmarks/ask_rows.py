@@ -23,7 +23,7 @@ from rrm.ask.gaussian import Gaussian
 from rrm.ask.value import Pool, Roots, information, next_question, value
 from rrm.backbone.encoder import FrozenEncoder
 from rrm.core.ids import generator, seed_for
-from rrm.core.values import Comparison, Group
+from rrm.core.values import Comparison, Group, Rated
 from rrm.evaluate.outcomes import pairwise
 from rrm.feedback.minutes import RATES, Tally, word_count
 from rrm.reward.features import FeatureReader
@@ -40,6 +40,9 @@ COMPONENTS = 24
 """Directions of the encoder's vectors that are features, beside the reader's numbers."""
 MARGIN_SD = 1.5
 """Of the logit of a preference between two train texts, before anything was said."""
+FURTHEST = 2.0
+"""Features that are so many standard deviations off count as if they were this far, or few pairs would tell most."""
+
 MINUTES = (25.0, 50.0, 100.0)
 
 Way = Callable[[Gaussian, Pool, Roots], np.ndarray]
@@ -100,11 +103,14 @@ def read(name: str) -> tuple[Pairs, Pairs]:
         found[split] = Pairs(along, won, minutes)
     scale = np.sqrt(np.square(found["train"].along).mean(axis=0))
     kept = scale > 1e-9
-    return tuple(found[split]._replace(along=found[split].along[:, kept] / scale[kept]) for split in rows)  # type: ignore[return-value]
+    train, validation = (
+        each._replace(along=np.clip(each.along[:, kept] / scale[kept], -FURTHEST, FURTHEST)) for each in found.values()
+    )
+    return train, validation
 
 
-def _better(row: object) -> int | None:
-    answer = row.feedback.answer  # type: ignore[attr-defined]
+def _better(row: Rated) -> int | None:
+    answer = row.feedback.answer
     return answer.better if isinstance(answer, Comparison) else None
 
 
