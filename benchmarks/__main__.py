@@ -9,6 +9,7 @@ NAMES = (
     "driver",
     "scale",
     "fleet",
+    "engines",
     "novel",
     "doors",
     "targets",

@@ -21,7 +21,7 @@ from anyio import CancelScope, RunFinishedError, from_thread
 from sniffio import AsyncLibraryNotFoundError, current_async_library
 
 from rrm.api.options import Event, EventWatcher, Options
-from rrm.api.runfile import RunFile, read_run_file, run_file, run_of
+from rrm.api.runfile import RunFile, read_run_file, run_file, run_of, with_engine
 from rrm.core.errors import ConfigError, InputError, Interrupted, Terminated
 from rrm.core.report import Report
 
@@ -35,13 +35,19 @@ SMALLER_DEMO = {"count": 4, "words": 1000, "trees": 1}
 """Books to learn from, words of a book, and trees of each, where a demo fine-tunes a model of every level."""
 
 
-def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, books: int | None = None) -> RunFile:
+def demo_file(
+    seed: int,
+    reward: str = "frozen",
+    backbone: str | None = None,
+    books: int | None = None,
+    engine: str | None = None,
+) -> RunFile:
     """Return the settings of `rrm demo`: the seed makes the books, too.
 
     `reward` is "frozen", "joint", a fine-tuned model a level, or "blend", the sum of both; `backbone` is what frozen or
-    fine-tuned models read with, of a sum the fine-tuned ones; `books` are learned from. With fine-tuned models it is
-    smaller (`SMALLER_DEMO`). Raises ConfigError for any other `reward`, and for fewer than 4 books: of one alone, once
-    the judge of role select has its share, nothing could be held out.
+    fine-tuned models read with, of a sum the fine-tuned ones; `books` are learned from; `engine`, by name, does the
+    work. With fine-tuned models it is smaller (`SMALLER_DEMO`). Raises ConfigError for any other `reward`, and for
+    fewer than 4 books: of one alone, once the judge of role select has its share, nothing could be held out.
     """
     table = tomllib.loads(resources.files("rrm.api").joinpath("demo.toml").read_text("utf-8"))
     plugins = {
@@ -60,7 +66,8 @@ def demo_file(seed: int, reward: str = "frozen", backbone: str | None = None, bo
     changes = (f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}")
     if books is not None and books < 4:
         raise ConfigError(f"--books must be 4 or more, got {books}: some are held out, and some are another judge's")
-    return run_file(table, (*changes, *([] if books is None else [f"train.arguments.count={books}"])))
+    settings = run_file(table, (*changes, *([] if books is None else [f"train.arguments.count={books}"])))
+    return with_engine(settings, engine)
 
 
 def run(
@@ -117,12 +124,16 @@ def resume(
     wait: bool = False,
     retry_failed: bool = False,
     quiet: bool = False,
+    engine: str | None = None,
 ) -> Report:
-    """Go on with the run in a folder, as its record says it was begun; raises what `run` raises."""
+    """Go on with the run in a folder, as its record says it was begun; raises what `run` raises.
+
+    An `engine`, by its short name or import string, does the work in the place of the one that did it last.
+    """
     options = Options(again, wait, retry_failed)
 
     async def go(runs: ModuleType, watcher: Any) -> Report:
-        settings = runs.settings_on_record(Path(directory))
+        settings = with_engine(runs.settings_on_record(Path(directory)), engine)
         report: Report = await runs.run_in_loop(settings, Path(directory), options, watcher)
         return report
 

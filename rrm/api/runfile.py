@@ -284,7 +284,7 @@ class AssistantPart:
     attempts: Count = 4
 
 
-ENGINES = {"local": "rrm.engines.local:Local"}
+ENGINES = {"local": "rrm.engines.local:Local", "ray": "rrm.engines.ray:Ray"}
 """The engines that have a short name."""
 
 
@@ -481,6 +481,13 @@ def with_objects(run: RunFile, parts: Mapping[str, Any]) -> RunFile:
             raise InputError(f"the run's {key} is {part.object}, and this one is {name}")
         given[key] = replace(part, made=made)
     return replace(run, **given)
+
+
+def with_engine(run: RunFile, name: str | None) -> RunFile:
+    """Return settings with another engine, by its short name or import string; the same one keeps its arguments."""
+    if name is None or ENGINES.get(name, name) == run.engine.plugin:
+        return run
+    return replace(run, engine=EnginePart(ENGINES.get(name, name)))
 
 
 def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ OutFile = Annotated[Path | None, typer.Option("--out", help="The file to write t
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the run file: key=value, keys dotted.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
+Engine = Annotated[str | None, typer.Option(help="Who does the work: local, ray, or package.module:Engine.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try what is recorded as failed again.")]
 
 StrictSources = Annotated[
@@ -115,6 +116,7 @@ def demo(
     books: Annotated[
         int | None, typer.Option(help="How many books are learned from: 10 with frozen models, 4 with others.")
     ] = None,
+    engine: Engine = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -128,6 +130,7 @@ def demo(
     chosen = "" if reward == "frozen" else f" --reward {reward}"
     chosen += f" --backbone {backbone}" if backbone else ""
     chosen += "" if books is None else f" --books {books}"
+    chosen += f" --engine {engine}" if engine else ""
     again = f"rrm demo --seed {seed}{chosen} --out {directory}"
     if reward in ("joint", "blend"):
         size = runs.SMALLER_DEMO
@@ -136,7 +139,8 @@ def demo(
             f"{count} books of {size['words']:,} words, for fine-tuned models take long; --books N changes their number"
         )
         typer.echo(f"rrm: a smaller demo, of {told}", err=True)
-    _tell(runs.run(runs.demo_file(seed, reward, backbone, books), directory, again=again), directory, as_json)
+    settings = runs.demo_file(seed, reward, backbone, books, engine)
+    _tell(runs.run(settings, directory, again=again), directory, as_json)
 
 
 @app.command()
@@ -151,14 +155,15 @@ def run(
     strict: StrictSources = False,
     device: Annotated[str | None, typer.Option(help="Where the backbone runs: auto, cpu, cuda, cuda:1.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Its precision: auto, float32, bfloat16.")] = None,
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
     """Run a run file, or go on with it where it stopped."""
-    from rrm.api.runfile import read_run_file
+    from rrm.api.runfile import read_run_file, with_engine
 
     changes = list(changes or ())
     changes += [f"reward.{key}={value}" for key, value in (("device", device), ("dtype", dtype)) if value]
-    settings = read_run_file(file, tuple(changes))
+    settings = with_engine(read_run_file(file, tuple(changes)), engine)
     if dry_run:
         from rrm.api.forecast import forecast
         from rrm.cli.forecast import print_forecast
@@ -173,7 +178,7 @@ def run(
 
     directory = out or Path("runs") / settings.name
     again = f"rrm run {file}" + "".join(f" --set {each}" for each in changes) + f" --out {directory}"
-    again += " --strict" if strict else ""
+    again += (" --strict" if strict else "") + (f" --engine {engine}" if engine else "")
     with _waiting_told(directory, again, as_json):
         report = runs.run(
             settings, directory, again=again, wait=wait, retry_failed=retry_failed, store=store, strict=strict
@@ -182,13 +187,19 @@ def run(
 
 
 @app.command()
-def resume(directory: Directory, wait: Wait = False, retry_failed: Retry = False, as_json: Json = False) -> None:
+def resume(
+    directory: Directory,
+    wait: Wait = False,
+    retry_failed: Retry = False,
+    engine: Engine = None,
+    as_json: Json = False,
+) -> None:
     """Go on with the run in a folder, as its record says it was begun."""
     from rrm.api import front as runs
 
-    again = f"rrm resume {directory}"
+    again = f"rrm resume {directory}" + (f" --engine {engine}" if engine else "")
     with _waiting_told(directory, again, as_json):
-        report = runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed)
+        report = runs.resume(directory, again=again, wait=wait, retry_failed=retry_failed, engine=engine)
     _tell(report, directory, as_json)
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 import rrm
+from rrm.api import elsewhere
+from rrm.api.plugins import load
+from rrm.api.runfile import RunFile
+from rrm.api.supplies import made_of
 from rrm.core.calls import Call
+from rrm.core.errors import InputError
 from rrm.store import open_store
 from rrm.store.kinds import KINDS
 from tests.engines.fake import Fake
@@ -77,3 +82,27 @@ def test_a_run_on_a_bad_cluster_is_the_same(tmp_path: Path) -> None:
     for seed in range(2):
         badly = {**FAKE, "arguments": {"count": 2, "badly": True, "seed": seed}}
         assert run(TOYS, tmp_path / f"away-{seed}", badly) == here
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"torch": "2.12.0"}, r"worker \d has torch 2\.12\.0, and this process torch .*: results would differ"),
+        ({"tests.toys:Words": "0"}, r"worker \d has tests\.toys:Words 0, and this process tests\.toys:Words \w+"),
+    ],
+)
+def test_a_worker_made_of_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], sentence: str
+) -> None:
+    monkeypatch.setattr(elsewhere, "made_of", lambda settings: {**made_of(settings), **changed})
+    with pytest.raises(InputError, match=sentence):
+        run(TOYS, tmp_path / "away", FAKE)
+
+
+def test_a_worker_without_a_plug_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(settings: RunFile) -> dict[str, str]:
+        return {"tests.nowhere:Words": str(load("tests.nowhere:Words"))}
+
+    monkeypatch.setattr(elsewhere, "made_of", lacking)
+    with pytest.raises(InputError, match=r"cannot do this run's work: 'tests\.nowhere:Words' cannot be imported"):
+        run(TOYS, tmp_path / "away", FAKE)

@@ -1,0 +1,111 @@
+"""Workers elsewhere beside this process: when Ray is ready, what a piece of work costs, and calls side by side.
+
+    python -m benchmarks.engines --json rows.json
+
+All on one machine, on the loopback interface. *Ready* is the time until every worker has answered its first message,
+with workers that load no model. *Instant actions* are made-up proposals whose worker answers at once, with their codec
+and an SQLite record, a second: in this process, and by two of Ray's workers; medians, side by side. *Calls* of 50 ms
+wait in the run's process, as those of language models do, 64 at once; the ideal is their time over 64. Rows are name,
+value, limit, passed.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+
+import anyio
+
+from benchmarks.scale import Row
+from rrm.core.ids import content_id
+from rrm.engines.local import Local
+from rrm.engines.ray import Ray
+from rrm.pipeline.driver import Engine, drive
+from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Values
+from rrm.store import open_store
+from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, made_of, stage_of
+
+READY, SHARE, CALLS = 10.0, 0.7, 1.35
+"""Most seconds until Ray is ready, least share of this process's actions a second, most of the ideal time of calls."""
+
+CALL_SECONDS, AT_ONCE = 0.05, 64
+
+
+class Calling(MadeUpWorker):
+    """A worker whose proposals wait for somebody."""
+
+    def limit(self, step: str) -> int:
+        return AT_ONCE
+
+    async def call(self, action: AnyAction) -> Values:
+        await anyio.sleep(CALL_SECONDS)
+        made = made_of(action)
+        assert not isinstance(made, Exception)
+        return made
+
+
+def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
+    return (yield stage)
+
+
+def seconds(engine: Engine, place: Path, count: int, level: int) -> float:
+    """Return how long a stage of so many made-up actions takes on a record of its own."""
+    stage = stage_of([content_id("node", number) for number in range(count)], level=level)
+    with open_store(place) as record:
+        began = time.perf_counter()
+        anyio.run(drive, only(stage), engine, record)
+        return time.perf_counter() - began
+
+
+def measure(place: Path, count: int, repeats: int, workers: int, calls: int) -> list[Row]:
+    """Measure on a cluster that is begun once."""
+    engine = Ray(MadeUpWorker(), {}, MadeUpSupplies(), workers=[{"count": workers}])
+    here, calling = Local(MadeUpWorker()), Ray(Calling(), {}, MadeUpSupplies())
+    try:
+        ready = seconds(engine, place / "ready", 64, 0)  # a piece of one action for every worker, and more
+        took: dict[str, list[float]] = {"here": [], "away": []}
+        for number in range(repeats):
+            took["here"].append(seconds(here, place / f"here-{number}", count, 1))
+            took["away"].append(seconds(engine, place / f"away-{number}", count, 1))
+        waited = median(seconds(calling, place / f"calls-{number}", calls, 2) for number in range(repeats))
+    finally:
+        engine.close()
+    a_second = {name: count / median(each) for name, each in took.items()}
+    share, ideal = a_second["away"] / a_second["here"], waited / (calls * CALL_SECONDS / AT_ONCE)
+    return [
+        Row.of("Ray: seconds until ready", ready, READY),
+        Row.of(f"{count} instant actions a second, this process", a_second["here"]),
+        Row.of(f"{count} instant actions a second, {workers} of Ray's workers", a_second["away"]),
+        replace(Row.of("Ray's share of this process's", share, SHARE), passed=share >= SHARE),
+        Row.of(f"{calls} calls of 50 ms, {AT_ONCE} at once: times the ideal", ideal, CALLS),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--actions", type=int, default=20_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--calls", type=int, default=1_000)
+    parser.add_argument("--json", type=Path, help="where to write the rows")
+    parser.add_argument("--quick", action="store_true", help="1,000 actions, 200 calls, once")
+    options = parser.parse_args()
+    count, repeats, calls = (1_000, 1, 200) if options.quick else (options.actions, options.repeats, options.calls)
+    print(f"python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as name:
+        rows = measure(Path(name), count, repeats, options.workers, calls)
+    for row in rows:
+        verdict = "" if row.limit is None else f"   line {row.limit:g}: {'passed' if row.passed else 'FAILED'}"
+        print(f"{row.name:64} {row.value:10.3f}{verdict}")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
