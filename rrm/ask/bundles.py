@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from rrm.ask.envelope import envelope_gain
 from rrm.ask.gaussian import choice_moments, choices
-from rrm.ask.propagation import propagated
+from rrm.ask.propagation import Told, propagated
 from rrm.ask.tilt import best_mean, tilted
 
 MOST = 6
@@ -249,6 +250,8 @@ class Answers:
         Unlike one after another, they come to the same in whatever order (`rrm.ask.propagation`). Nothing may be taken
         as asked.
         """
+        if not told:
+            return copy(self), []
         questions = [question for question, _ in told]
         readings = [self._read(question) for question in questions]
         first, second = (each[questions] for each in (self.questions.first, self.questions.second))
@@ -259,12 +262,34 @@ class Answers:
             site = self._site(questions[at], told[at][1], mean, variance)
             return site.precision, site.pull
 
-        found = propagated(np.array([mean for _, _, mean, _ in readings]), covariance, site_of)
+        means = np.array([mean for _, _, mean, _ in readings])
+        found = propagated(means, covariance, site_of)
         sites = [Site(*each) for each in zip(questions, found.precision.tolist(), found.pull.tolist(), strict=True)]
+        across = np.array([move for _, move, *_ in readings]).reshape(len(told), *self.decision.scores.shape)
+        return self._shifted(rows, across, means, covariance, found), sites
+
+    def _shifted(
+        self, rows: np.ndarray, across: np.ndarray, means: np.ndarray, covariance: np.ndarray, told: Told
+    ) -> "Answers":
+        """Return what `_shift` comes to for m answers at once, whose readings have this mean [m] and covariance [m, m].
+
+        `rows` [m, n] and `across` [m, t, k] are the readings' covariances with all else.
+        """
+        narrow = np.sqrt(told.precision)
+        factor = np.linalg.cholesky(np.eye(len(means)) + narrow[:, None] * covariance * narrow)
+        moves = solve_triangular(factor, narrow[:, None] * rows, lower=True)
+        across_moves = solve_triangular(factor, narrow[:, None] * across.reshape(len(means), -1), lower=True)
+        after = np.linalg.solve(np.eye(len(means)) + covariance * told.precision, means + covariance @ told.pull)
+        step = told.pull - told.precision * after
+        decision, moved = self.decision, across_moves.reshape(across.shape)
+        scores = decision.scores + np.tensordot(step, across, axes=1)
+        spread = np.maximum(decision.spread - decision.removed(moved).sum(axis=0), 0.0)
         whole = copy(self)
-        for site in sites:
-            whole._shift(*whole._read(site.question), site)
-        return whole, sites
+        whole.decision = replace(decision, scores=scores, spread=spread)
+        whole._mean = self._mean + step @ rows
+        whole._covariance = self._covariance - moves.T @ moves
+        whole._across = self._across - np.tensordot(moves.T, moved, axes=1)
+        return whole
 
     def _site(self, question: int, first: bool | None, mean: float, variance: float) -> Site:
         """Return what an answer tells where the reading has this mean and variance without it."""

@@ -129,6 +129,16 @@ def test_answers_taken_in_together_are_nearer_to_the_truth_and_can_be_taken_back
         assert known.arrays()[name] == pytest.approx(arrays[name], abs=1e-9), name
 
 
+def test_answers_taken_in_at_once_come_to_what_their_parts_do_one_by_one() -> None:
+    known, other = standing(), standing()
+    sites = known.learn_together([(each.id, at == 0) for view in (0, 2, 3) for at, each in enumerate(bundle(view))])
+    for site in sites:
+        assert site is not None
+        other._answers._shift(*other._answers._read(site.question), site)
+    for name in ("mean", "covariance", "across", "scores", "spread"):
+        assert known.arrays()[name] == pytest.approx(other.arrays()[name], abs=1e-10), name
+
+
 def test_drawn_answers_and_those_of_other_waves_are_left_out_of_what_is_taken_in_together() -> None:
     known = standing()
     before = known.arrays()
