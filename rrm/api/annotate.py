@@ -267,9 +267,13 @@ def retire_items(desk: PlaceControl, which: Path) -> dict[str, Any]:
     return {"items": len(items), "retired": desk.retire(items, COMMAND_LINE)}
 
 
-def add_ratings(desk: SqlDesk, file: Path) -> dict[str, Any]:
-    """Take ratings made elsewhere as answers to items, which are added where they are new."""
+def add_ratings(desk: SqlDesk, file: Path, strict: bool = False) -> dict[str, Any]:
+    """Take ratings made elsewhere as answers to items, which are added where they are new.
+
+    `strict` raises InputError for what there is to note of the rows.
+    """
     rated, read, notes = read_ratings(file, desk.requests)
+    refuse_guesses(str(file), notes, strict)
     settings = desk.settings()
     requests = {each.request.id: each.request for each in rated}
     asked = [Item(request, wanted=settings.overlap) for request in requests.values()]

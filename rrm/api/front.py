@@ -147,12 +147,14 @@ def apply(
     *,
     again: str = "the same call",
     quiet: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Propose, score, choose and compose on new sources (book files) with a finished run's models: one run of them all.
 
     The new folder has the models, too, and stands by itself. `apply_each` takes many sources one after another.
+    `strict` makes every note on the sources an error.
     """
-    options, paths = Options(again), [Path(source) for source in sources]
+    options, paths = Options(again, strict=strict), [Path(source) for source in sources]
 
     def go(runs: ModuleType, watcher: Any) -> Awaitable[Report]:
         work: Awaitable[Report] = runs.apply_in_loop(Path(directory), paths, Path(out), options, watcher)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.api.front import apply
+from rrm.api.look import refuse_notes
 from rrm.api.plugins import load
 from rrm.api.runs import Earlier
 from rrm.core.errors import BudgetError, InputError, Interrupted, SetupError, StoreError, in_one_line
@@ -31,7 +32,7 @@ class Applied:
     """What came of a source: its chosen output with composed score and 90 % interval, or why there is none.
 
     `folder` holds its record and report; `failed_parts` counts what failed on the way without ending it. `digest` is of
-    what the row follows from: the file and the models.
+    what the row follows from: the file and the models. `notes` say what was left out of the source or read otherwise.
     """
 
     source: str
@@ -44,10 +45,11 @@ class Applied:
     failed_parts: int = 0
     seconds: float | None = None
     failure: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as it stands in the file of rows."""
-        return asdict(self)
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 def apply_each(
@@ -57,12 +59,14 @@ def apply_each(
     *,
     again: str = "the same call",
     quiet: bool = False,
+    strict: bool = False,
 ) -> Iterator[Applied]:
     """Apply a finished run to many sources one after another, and yield a row of each as it ends.
 
     A folder stands for the books in it. Each source has a folder of its own in `out`, and its row goes into
     `out/results.jsonl` before it is yielded. A source that fails is a row that says why. The same call goes on where it
     stopped: sources that have a row are not done again unless they failed, or their file or the models are others.
+    With `strict` a source that there is a note on fails.
     Raises what would meet every source: InputError without any, StoreError, BudgetError, SetupError, Interrupted.
     """
     run, library = Path(directory), Path(out)
@@ -75,10 +79,11 @@ def apply_each(
         folder = library / _folder_name(book)
         digest = _digest(book, models)
         before = known.get(str(book))
-        if before is not None and before.failure is None and before.digest == digest and folder.is_dir():
+        done = before is not None and before.failure is None and before.digest == digest and folder.is_dir()
+        if before is not None and done and not (strict and before.notes):
             yield before
             continue
-        row = _applied(run, book, folder, digest, again, quiet)
+        row = _applied(run, book, Applied(str(book), str(folder), digest), again, quiet, strict)
         _append(library / ROWS, row)
         yield row
 
@@ -108,25 +113,27 @@ def read_rows(library: Path) -> list[Applied]:
     rows: dict[str, Applied] = {}
     for at, line in enumerate(path.read_bytes().decode().splitlines() if path.exists() else (), 1):
         try:
-            row = Applied(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            told = json.loads(line)
+            row = Applied(**{**told, "notes": tuple(told["notes"])})
+        except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}, line {at}, is no row of a library: take it out, or use a new folder") from error
         rows[row.source] = row
     return list(rows.values())
 
 
-def _applied(run: Path, book: Path, folder: Path, digest: str, again: str, quiet: bool) -> Applied:
-    """Apply a run to one book; return its row, which says why where there is no score."""
-    nothing = Applied(str(book), str(folder), digest)
+def _applied(run: Path, book: Path, nothing: Applied, again: str, quiet: bool, strict: bool) -> Applied:
+    """Apply a run to one book; return its row, made of one of `nothing`, which says why where there is no score."""
     try:
-        load("tasks.books:read_book")(book)  # first, so that what is no book leaves no folder
-        report = apply(run, [book], folder, again=again, quiet=quiet)
+        source = load("tasks.books:read_book")(book)  # first, so that what is no book leaves no folder
+        if strict:
+            refuse_notes(source.notes)
+        report = apply(run, [book], nothing.folder, again=again, quiet=quiet)
     except _FOR_ALL:
         raise
     except Exception as error:  # a plug-in may raise anything, and the next source may be spared it
         _log.debug("%s failed", book, exc_info=True)
         return replace(nothing, failure=in_one_line(error))
-    return _row(nothing, report)
+    return _row(replace(nothing, notes=tuple(source.notes)), report)
 
 
 def _row(nothing: Applied, report: Report) -> Applied:

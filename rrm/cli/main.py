@@ -210,6 +210,7 @@ def apply(
         list[Path], typer.Option("--source", help="A book, or a folder of books; may be given several times.")
     ],
     out: Out = None,
+    strict: StrictSources = False,
     as_json: Json = False,
 ) -> None:
     """Propose, score, choose and compose on new sources with a finished run's models and policies.
@@ -218,21 +219,22 @@ def apply(
     """
     folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
     again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
+    again += " --strict" if strict else ""
     if len(source) > 1 or source[0].is_dir():
-        _apply_each(directory, source, folder, again, as_json)
+        _apply_each(directory, source, folder, again, strict, as_json)
         return
     from rrm.api import front as runs
 
-    _tell(runs.apply(directory, source, folder, again=again), folder, as_json)
+    _tell(runs.apply(directory, source, folder, again=again, strict=strict), folder, as_json)
 
 
-def _apply_each(directory: Path, sources: list[Path], folder: Path, again: str, as_json: bool) -> None:
+def _apply_each(directory: Path, sources: list[Path], folder: Path, again: str, strict: bool, as_json: bool) -> None:
     """Apply a run to a library: a line of each source as it ends, and at the end how many there were and failed."""
     from rrm.api.library import ROWS, apply_each
     from rrm.cli.summary import told_of
 
     done = failed = 0
-    for row in apply_each(directory, sources, folder, again=again):
+    for row in apply_each(directory, sources, folder, again=again, strict=strict):
         done, failed = done + 1, failed + (row.failure is not None)
         typer.echo(json.dumps(row.to_json()) if as_json else told_of(row))
     _print({"results": str(folder / ROWS), "sources": done, "failed": failed}, as_json)

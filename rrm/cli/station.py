@@ -201,6 +201,9 @@ def ratings(
     directory: Directory,
     verb: Annotated[FileVerb, typer.Argument(help="add: take the file's ratings as answers.")],
     file: Annotated[Path, typer.Argument(help="Ratings made elsewhere: .jsonl, .json, .csv or .parquet.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse ratings of which there is anything to note.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take ratings made elsewhere as answers to items; those that are on record already change nothing."""
@@ -209,7 +212,7 @@ def ratings(
     if verb is not FileVerb.add:
         raise ConfigError("rrm ratings DIR add FILE is all there is; rrm export DIR writes those on record")
     with work.station_desk(directory) as desk:
-        _values(work.add_ratings(desk, file), as_json)
+        _values(work.add_ratings(desk, file, strict), as_json)
 
 
 @station.command()

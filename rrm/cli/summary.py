@@ -168,7 +168,8 @@ def told_of(row: "Applied") -> str:
         return f"{name}: failed: {row.failure}"
     failed = f", {_several(row.failed_parts, 'part')} failed" if row.failed_parts else ""
     between = f" (90 % interval {row.low:.3f} to {row.high:.3f})" if row.low is not None else ""
-    return f"{name}: {row.score:.3f}{between}{failed}\n  {shorten(row.text or '', 160)}"
+    notes = "".join(f"\n  note: {note}" for note in row.notes)
+    return f"{name}: {row.score:.3f}{between}{failed}\n  {shorten(row.text or '', 160)}{notes}"
 
 
 def _target(target: TargetReport) -> Iterator[str]:

@@ -149,8 +149,31 @@ def read_ratings(file: Given, requests: Requests) -> RatingsRead:
     rated = [one for row in each_row for one in row]
     over = sum(not row for row in each_row)
     notes = [f"rows passed over: {over:,}, of answers that do not count or are to known answers"] if over else []
+    notes += _on_raters(rated)
     kinds = _counted(one.feedback.answer.kind for one in rated) or "none"
     return RatingsRead(rated, f"read {_rows(len(each_row))} as ratings: {kinds}", notes)
+
+
+def _on_raters(rated: Sequence[Rated]) -> Iterator[str]:
+    """Say which raters may be one, and how many ratings are by a rater who has rated the same item before."""
+    first: dict[tuple[str, str], Answer] = {}
+    again = [
+        first.setdefault((one.feedback.request, one.feedback.rater), one.feedback.answer) == one.feedback.answer
+        for one in rated
+    ]
+    alike: dict[str, list[str]] = {}
+    for rater in dict.fromkeys(one.feedback.rater for one in rated):
+        alike.setdefault(" ".join(rater.casefold().split()), []).append(rater)
+    if several := next((raters for raters in alike.values() if len(raters) > 1), None):
+        one, other = map(brief, several[:2])
+        yield (
+            f"raters whom capitals or white space alone tell apart, such as {one} and {other}: read as two; spell them"
+            " alike"
+        )
+    repeated, others = len(rated) - len(first), again.count(False)
+    if repeated:
+        unlike = f", {others:,} of them another answer" if others else ""
+        yield f"ratings of an item that its rater has rated before: {repeated:,}{unlike}; the first is taken"
 
 
 def _rows(count: int) -> str:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from rrm.interchange.rows import Row
 
 JUDGED = ("chosen", "rejected")
-SINGLE = ("candidate", "completion", "summary", "response", "output")
+SINGLE = ("completion", "candidate", "summary", "response", "output")
 """The columns that hold one text by itself, the first that a row has."""
 
 GRADES = ("overall_preference", "preference_strength")

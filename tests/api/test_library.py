@@ -75,6 +75,21 @@ def test_what_is_done_is_not_done_again_and_what_failed_is(
     assert "is another text than when the run in" in str(rows(fitted, [books], tmp_path / "out")[2].failure)
 
 
+def test_what_was_left_out_of_a_source_stands_in_its_row_and_is_its_failure_if_nothing_may_be(
+    fitted: Path, books: Path, tmp_path: Path
+) -> None:
+    (books / "second.txt").write_text("A broken wo-\nrd. And. more.")
+    sources, out = [books / "first.txt", books / "second.txt"], tmp_path / "out"
+    first, second = rows(fitted, sources, out)
+    assert first.notes == () and second.failure is None
+    assert second.notes == ("second.txt: words broken at line ends joined: 1 (such as word)",)
+    assert rows(fitted, sources, out) == [first, second]
+    again, strict = apply_each(fitted, sources, out, quiet=True, strict=True)
+    assert again == first and str(strict.failure).startswith("with --strict every note is an error: second.txt: words")
+    with pytest.raises(InputError, match="with --strict every note is an error"):
+        rrm.apply(fitted, sources[1:], tmp_path / "alone", quiet=True, strict=True)
+
+
 def test_what_a_kill_left_of_a_row_is_done_again(fitted: Path, books: Path, tmp_path: Path) -> None:
     before = rows(fitted, [books / "first.txt", books / "second.txt"], tmp_path / "out")
     file = tmp_path / "out" / ROWS

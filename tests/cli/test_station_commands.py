@@ -169,6 +169,14 @@ def test_answers_leave_with_times_and_without_names_and_come_in_elsewhere(folder
         counts = {"ratings": 2, "new": 2, "new_items": 0, "raters": 1}
         assert told("ratings", other, "add", file) == {"read": read, **counts, "notes": []}
         assert told("ratings", other, "add", file)["new"] == 0
+    both = [json.loads(line) for line in named.open()]
+    both.append({**next(row for row in both if row["kind"] == "label"), "answer": {"kind": "label", "good": False}})
+    named.write_text("".join(json.dumps(row) + "\n" for row in [*both, {**both[0], "state": "undone"}, both[0]]))
+    fault = command("ratings", tmp_path / "other-0", "add", named, "--strict", fails=True).exception
+    assert "rows passed over: 1" in str(fault) and "(and 1 more); refused by --strict" in str(fault)
+    assert told("ratings", tmp_path / "other-0", "add", named)["notes"][1] == (
+        "ratings of an item that its rater has rated before: 2, 1 of them another answer; the first is taken"
+    )
     assert isinstance(command("export", folder, "--names", fails=True).exception, ConfigError)
 
 

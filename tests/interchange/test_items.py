@@ -292,6 +292,18 @@ def test_ratings_made_elsewhere_are_read_by_their_items(tmp_path: Path) -> None:
     assert fourth.feedback.answer == Critique("Too long.", ((0, 5),))
 
 
+def test_raters_who_may_be_one_and_ratings_that_stand_twice_are_noted() -> None:
+    (item,) = items_from([PAIR])
+    known = {item.request.id: item.request}
+    row = {"item": item.request.id, "answer": {"better": 0}}
+    given = [{**row, "rater": "ann"}, {**row, "rater": "Ann "}, {**row, "rater": "ann", "answer": {"better": 1}}]
+    assert read_ratings(given, lambda ids: known).notes == [
+        "raters whom capitals or white space alone tell apart, such as 'ann' and 'Ann ': read as two; spell them alike",
+        "ratings of an item that its rater has rated before: 1, 1 of them another answer; the first is taken",
+    ]
+    assert read_ratings(given[:1], lambda ids: known).notes == []
+
+
 def test_our_own_records_need_no_look_up(tmp_path: Path) -> None:
     rated = [Rated(ASKED, Feedback(ASKED.id, "ann", Comparison(1, 0.5), 2.5, 0.75))]
     file = tmp_path / "records.jsonl"

@@ -23,7 +23,7 @@ def rating(row: Row, legend: Legend) -> list[Judged]:
     lowest, highest = legend.scale
     if not lowest <= score <= highest:
         raise InputError(f"{column} must be a number from {lowest} to {highest}, got {brief(score)}")
-    rated = next((each for each in SINGLE if each in row), SINGLE[0])
+    rated = next((each for each in SINGLE if each in row), "candidate")
     value = score - lowest + 1
     points = highest - lowest + 1
     return [Judged((text(row, rated),), Rating(int(value) if value == int(value) else value, points))]

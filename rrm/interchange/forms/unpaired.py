@@ -11,5 +11,5 @@ from rrm.interchange.rows import Row
 
 def unpaired(row: Row, legend: Legend) -> list[Judged]:
     """Read whether the text is accepted."""
-    column = next((each for each in ("completion", *SINGLE) if each in row), "completion")
+    column = next((each for each in SINGLE if each in row), SINGLE[0])
     return [Judged((text(row, column),), label_of(row["label"], "label"))]
