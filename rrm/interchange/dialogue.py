@@ -69,6 +69,11 @@ class Dialogue:
         return any(calls(each) for chat in chats for each in chat)
 
     @property
+    def ends_asking(self) -> bool:
+        """Whether a reply ends with a turn of the user."""
+        return any(isinstance(told, list) and told[-1]["role"] == "user" for told in self.replies.values())
+
+    @property
     def thoughts(self) -> Thoughts | None:
         """Where a reply has thoughts of a reasoning model, None without any."""
         apart = False

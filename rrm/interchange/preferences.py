@@ -196,7 +196,8 @@ class RecordedPreferences:
         elif seen.equal:
             guesses.append(f"rows left out: {len(seen.equal):,} of {known.rows:,}, which prefer a text to itself")
         guesses += [*known.guesses(), *seen.guesses(), *seen.on_raters(known.raters, self.annotator_column)]
-        guesses += [*known.on_verdicts(), *(known.on_levels() if self.level is None else [])]
+        guesses += [*known.on_verdicts(), *(known.on_votes() if self.votes == "consensus" else [])]
+        guesses += [*(known.on_levels() if self.level is None else [])]
         notes = [*guesses, *seen.notes(), *judgement_notes(seen.rated, seen.places)]
         read = f"read {known.rows:,} row{'' if known.rows == 1 else 's'} as {CALLED[seen.form or RECORD]}"
         return Reading(seen.rated, notes, read, tuple(guesses))
@@ -248,7 +249,7 @@ class RecordedPreferences:
         made = [self._rated(each, row, view, source, where) for each in judged]
         seen_at = PlacedAnswer(made[0].feedback.rater, judged[0].answer) if made and form == "vote" else None
         plain_calls = self.render is None and said.calls_tools
-        return _Row(made, seen_at, decided, not judged, said.how, plain_calls, said.thoughts)
+        return _Row(made, seen_at, decided, not judged, said.how, plain_calls, said.thoughts, said.ends_asking)
 
     def _rated(self, judged: Judged, row: Row, view: View, source: str, where: Place) -> Rated:
         if judged.context:
@@ -314,6 +315,7 @@ class _Row(NamedTuple):
     how: How = "apart"
     plain_calls: bool = False
     thoughts: Thoughts | None = None
+    asking: bool = False
 
 
 @dataclass
@@ -331,6 +333,7 @@ class _Seen:
     ties: int = 0
     others: int = 0
     plain_calls: int = 0
+    asking: int = 0
     thoughts: Counter[Thoughts] = field(default_factory=Counter)
     spelled: dict[int, str] = field(default_factory=dict)
     alike: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -348,6 +351,7 @@ class _Seen:
             self.decided[row.decided] += 1
         self.how[row.how] += 1
         self.plain_calls += row.plain_calls
+        self.asking += row.asking
         if row.thoughts:
             self.thoughts[row.thoughts] += 1
         if row.decided and row.rated:
@@ -359,6 +363,10 @@ class _Seen:
         """Return what was taken for something that the file does not tell, or left out."""
         guesses = [*on_prompts(self.how), *on_plain_calls(self.plain_calls)]
         guesses += [*on_thoughts(self.thoughts, self.template), *self._on_spellings()]
+        if self.asking:
+            guesses.append(
+                f"rows whose replies end with a turn of the user: {self.asking:,}; read as part of the reply"
+            )
         if self.ties:
             guesses.append(f"rows left out: {self.ties:,}, as ties between equal texts, which say nothing")
         return guesses

@@ -6,11 +6,11 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import orjson
 
 from rrm.core.errors import InputError, LimitError, RrmError
@@ -135,8 +135,19 @@ def _rows_in_memory(given: Iterable[Row]) -> Iterator[tuple[int, Row]]:
         yield number, {str(column): _python(value) for column, value in row.items()}
 
 
+_PLAIN = frozenset((str, bool, int, float, list, dict, type(None)))
+
+
 def _python(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    """Return a value as Python has it: lists and numbers of arrays and tensors, floats of decimals, None of NA."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    told = getattr(value, "tolist", None)
+    return told() if callable(told) else value
 
 
 def _json_lines(path: Path, max_row_bytes: int, max_file_bytes: int, again: bool) -> Iterator[tuple[int, Row]]:

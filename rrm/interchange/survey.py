@@ -68,7 +68,10 @@ SCORED = tuple(
 )
 """Columns in which collections keep how good the two texts of a pair are."""
 
-_TELLING = frozenset((*PICTURES, *(column for pair in SCORED for column in pair)))
+VOTED = ("votes_for", "votes_against")
+"""Columns that count who was for the chosen text, and who for the rejected."""
+
+_TELLING = frozenset((*PICTURES, *VOTED, *(column for pair in SCORED for column in pair)))
 
 _RATERS = frozenset(map(bare, RATERS))
 _OUTPUT = re.compile(
@@ -115,6 +118,7 @@ class Survey:
     alike: dict[str, tuple[str, str]] = field(default_factory=dict)
     spaced: int = 0
     turned: Counter[str] = field(default_factory=Counter)
+    outvoted: int = 0
     called: int = 0
     name: str = ""
     drops_source: bool = False
@@ -220,9 +224,9 @@ class Survey:
         """Count the rows in which the chosen text has the lower score, by the columns that say so."""
         if "chosen" not in row:
             return
+        self.outvoted += _is_below(row, *VOTED)
         for better, worse in SCORED:
-            chosen, rejected = number(row.get(better)), number(row.get(worse))
-            if chosen is not None and rejected is not None and chosen < rejected:
+            if _is_below(row, better, worse):
                 self.contradicted[f"`{better}` is below `{worse}`"] += 1
 
     def _add_score(self, named: str, score: float) -> None:
@@ -296,6 +300,15 @@ class Survey:
             for (column, ours), n in self.misspelt.items()
         ]
         return [*self._on_source(), *self._on_prompts(), *tools, *unread, *damaged]
+
+    def on_votes(self) -> list[str]:
+        """Say in how many rows most votes were for the rejected text, where votes are not read one by one."""
+        if not self.outvoted:
+            return []
+        return [
+            f"`votes_for` is below `votes_against` in {self.outvoted:,} of {self.rows:,} rows: chosen is taken for the"
+            " better all the same"
+        ]
 
     def on_levels(self) -> list[str]:
         """Say which levels are words, and so say no level."""
@@ -376,6 +389,11 @@ def survey(rows: Iterable[Row], columns: Columns | None = None, aspect: str | No
         found.add(row)
     found.drops_source = found.source_is_label
     return found
+
+
+def _is_below(row: Row, better: str, worse: str) -> bool:
+    one, other = number(row.get(better)), number(row.get(worse))
+    return one is not None and other is not None and one < other
 
 
 def _prompt(row: Row) -> str:

@@ -250,6 +250,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
             raise InputError(f"{path}: column {twice[0]!r} stands twice: rename one")
         batches = file.iter_batches(batch_size=1000)
         rows = (row for batch in batches for row in batch.to_pylist())
+        if decimals := [each.name for each in file.schema_arrow if pyarrow().types.is_decimal(each.type)]:
+            rows = ({**row, **{name: row[name] and float(row[name]) for name in decimals}} for row in rows)
         yield from enumerate(rows, start=1)
     except (OSError, pyarrow().ArrowException) as error:
         raise InputError(f"{path} cannot be read as Parquet: {str(error)[:120]}") from error

@@ -255,6 +255,24 @@ def test_how_much_better_a_text_is_where_that_is_read_is_no_guess() -> None:
     assert read_feedback([{**PAIR, "margin": 2}, {**PAIR, "prompt": "Who left?", "strength": "strong"}]).guesses == ()
 
 
+def test_a_chosen_text_that_most_voted_against_is_said_unless_votes_are_read_one_by_one() -> None:
+    rows = [{**PAIR, "votes_for": 1, "votes_against": 4, "votes_equal": 0}]
+    (said,) = read_feedback(rows).guesses
+    assert said.startswith("`votes_for` is below `votes_against` in 1 of 1 rows: chosen is taken for the better")
+    assert read_feedback(rows, votes="each").guesses == ()
+    assert read_feedback([{**rows[0], "votes_against": 1}]).guesses == ()
+
+
+def test_replies_that_end_with_a_turn_of_the_user_are_said() -> None:
+    asked = [{"role": "user", "content": "Who came?"}]
+    talks = [[{"role": "assistant", "content": text}, {"role": "user", "content": "So?"}] for text in ("A", "Nobody.")]
+    row = {"prompt": asked, "chosen": talks[0], "rejected": talks[1][:1]}
+    assert read_feedback([row]).guesses == (
+        "rows whose replies end with a turn of the user: 1; read as part of the reply",
+    )
+    assert read_feedback([{**row, "chosen": talks[0][:1]}]).guesses == ()
+
+
 def test_sources_told_apart_by_signs_that_nobody_sees_are_said() -> None:
     for other in ("Who\u200b came?", "Who came?\ufeff", "Who\u00a0came?"):
         assert len(read_feedback([PAIR, {**PAIR, "prompt": other}]).guesses) == 1

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,13 @@ def test_our_own_answers_as_csv_come_back_without_the_marks_against_formulas(tmp
     assert rows_of(tmp_path / "answers.csv") == [row]
 
 
+def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"prompt": ["a", "b"], "margin": pyarrow.array([Decimal("1.5"), None])})
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    assert rows_of(tmp_path / "rows.parquet") == [{"prompt": "a", "margin": 1.5}, {"prompt": "b", "margin": None}]
+
+
 # ---- rows in memory ----
 
 
@@ -355,6 +363,8 @@ def test_a_hugging_face_data_set_is_read() -> None:
 
 
 def test_values_of_numpy_are_those_of_python() -> None:
+    nothing = type("NAType", (), {"__eq__": lambda *_: 1 / 0, "__hash__": None})()  # as pandas' refuses to be compared
+    assert list(read_rows([{"a": Decimal("1.5"), "b": nothing, "c": None}])) == [(1, {"a": 1.5, "b": None, "c": None})]
     told = {"a": np.int64(3), "b": np.float32(0.5), "c": np.array([1, 2]), "d": np.bool_(True)}
     assert list(read_rows([told])) == [(1, {"a": 3, "b": 0.5, "c": [1, 2], "d": True})]
 
