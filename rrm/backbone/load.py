@@ -72,9 +72,15 @@ def find_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(name, folder, sizes[0])
 
 
+ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2", "modernbert"})
+"""Kinds of models that are known not to be causal without asking transformers, whose import takes seconds."""
+
+
 @alone
 def is_decoder(checkpoint: Checkpoint) -> bool:
     """Say whether a checkpoint is a causal model, which reads a text from one end; an encoder is none."""
+    if _config(checkpoint.name, checkpoint.folder).get("model_type") in ENCODERS:
+        return False
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig
 
     try:

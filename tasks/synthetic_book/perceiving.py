@@ -87,7 +87,7 @@ def _shown(view: View, told_by: Callable[[str], Sequence[Event]]) -> tuple[int, 
 def _seen(view: View, read: float, seed: int) -> Known:
     certainty, taken_back = take_in(view, read, seed, _event)
     refuted = taken_back | {event.core for event in certainty}
-    before = set(recognise(view.context))
+    before = _told_before(view.context)
 
     def other(event: Event) -> Credit:
         if event in before:
@@ -95,6 +95,11 @@ def _seen(view: View, read: float, seed: int) -> Known:
         return Credit(0.0) if read == 1 or event.core in refuted else Credit(0.5, 0.5)
 
     return Known(list(certainty), list(certainty.values()), other)
+
+
+@lru_cache(maxsize=256)
+def _told_before(context: str) -> frozenset[Event]:
+    return frozenset(recognise(context))
 
 
 def _event(sentence: str) -> list[Event]:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from rrm.backbone import load
 from rrm.backbone.encoder import FrozenEncoder
-from rrm.backbone.load import find_checkpoint, is_decoder, load_backbone, resolve
+from rrm.backbone.load import ENCODERS, find_checkpoint, is_decoder, load_backbone, resolve
 from rrm.core.errors import InputError
 
 
@@ -96,6 +96,14 @@ def test_the_digest_changes_with_a_single_weight(tiny_bert: Path, tmp_path: Path
 def test_causal_models_are_told_from_encoders(tiny_bert: Path, tiny_llama: Path) -> None:
     assert is_decoder(find_checkpoint(str(tiny_llama)))
     assert not is_decoder(find_checkpoint(str(tiny_bert)))
+
+
+def test_the_encoders_known_by_name_are_those_that_transformers_takes_for_no_causal_models() -> None:
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    for kind in ENCODERS:
+        config = CONFIG_MAPPING[kind]
+        assert config in MODEL_FOR_MASKED_LM_MAPPING or config not in MODEL_FOR_CAUSAL_LM_MAPPING, kind
 
 
 def test_a_model_of_an_unknown_kind_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
