@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from json.encoder import (  # type: ignore[attr-defined]  # the first is there, but in no stub
+    c_make_encoder,
+    encode_basestring,
+)
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -63,10 +67,16 @@ class Kind:
         self._read = {name: _reader(hint) for name, hint in hints.items()}
         for column in self.references:
             self._write[column], self._read[column] = _id, _same
+        plain = {name: _types_as_they_are(hint) for name, hint in hints.items() if name not in self.references}
+        self._columns = [(name, plain.get(name, ()), write) for name, write in self._write.items()]
 
     def row(self, value: Any) -> dict[str, Any]:
         """Return the columns of a value; raise InputError for what would not come back as it is."""
-        return {"id": value.id, **{name: write(getattr(value, name)) for name, write in self._write.items()}}
+        row = {"id": value.id}
+        for name, plain, write in self._columns:
+            held = getattr(value, name)
+            row[name] = held if type(held) in plain and _is_as_it_is(held) else write(held)
+        return row
 
     def value(self, id_: str, row: Sequence[Any], referred: Mapping[str, Mapping[str, Any]]) -> Any:
         """Make the value of a row's `columns`; `referred` holds, by column, the values stored by id."""
@@ -149,8 +159,9 @@ def read_place(text: str) -> Place:
 
 def to_json(value: Any) -> str:
     """Return JSON that UTF-8 can hold; raise TypeError or ValueError for what has none."""
-    text = _ENCODER.encode(value)
-    text.encode()
+    text = "".join(_PIECES(value, 0)) if _PIECES is not None else _ENCODER.encode(value)
+    if not text.isascii():
+        text.encode()
     return text
 
 
@@ -165,8 +176,21 @@ def _fields(value: Any) -> dict[str, Any]:
     raise TypeError(f"a {_name(value)} has no JSON")
 
 
-# made once: json.dumps and json.loads would make them anew for every value
-_ENCODER = json.JSONEncoder(default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# made once: json.dumps and json.loads would make them anew for every value, and so would the encoder its part in C
+_ENCODER = json.JSONEncoder(
+    default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
+)
+_PIECES = c_make_encoder and c_make_encoder(
+    None,
+    _ENCODER.default,
+    encode_basestring,
+    None,
+    _ENCODER.key_separator,
+    _ENCODER.item_separator,
+    _ENCODER.sort_keys,
+    _ENCODER.skipkeys,
+    _ENCODER.allow_nan,
+)
 _DECODER = json.JSONDecoder()
 
 
@@ -179,7 +203,7 @@ def _writer(hint: Any, where: str) -> Convert:
     write: Convert = to_json
     if hint is Place:
         write = _place
-    elif any(each in PLAIN for each in alternatives):
+    elif _is_plain(alternatives):
         column: Any = Union[tuple(COLUMNS.get(each, each) for each in alternatives)]  # noqa: UP007
         write = TypeAdapter(column, config=_EXACT).validate_python
 
@@ -192,6 +216,23 @@ def _writer(hint: Any, where: str) -> Convert:
             raise InputError(f"{where} cannot be recorded: {error}") from error
 
     return checked
+
+
+def _types_as_they_are(hint: Any) -> tuple[type, ...]:
+    """Return the types of a field whose values, where `_is_as_it_is`, go into their column without another look."""
+    alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return tuple(each for each in alternatives if each in (*PLAIN, type(None))) if _is_plain(alternatives) else ()
+
+
+def _is_plain(alternatives: Sequence[Any]) -> bool:
+    return any(each in PLAIN for each in alternatives)
+
+
+def _is_as_it_is(held: Any) -> bool:
+    """Whether a value of a plain type is one that every database holds: most are, and need no validator."""
+    if type(held) is str:
+        return held.isascii()
+    return held is None or -(2.0**62) < held < 2.0**62  # NaN is not, nor are the infinities
 
 
 def _place(held: Any) -> str:
@@ -216,7 +257,7 @@ def _reader(hint: Any) -> Convert:
     if hint is Place:
         return read_place
     alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return _same if any(each in PLAIN for each in alternatives) else TypeAdapter(hint).validate_python
+    return _same if _is_plain(alternatives) else TypeAdapter(hint).validate_python
 
 
 def _same(held: Any) -> Any:
