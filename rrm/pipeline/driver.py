@@ -51,7 +51,7 @@ class Record(Protocol):
 
     `complete` is durable on return, all or none; it raises InputError for values that cannot be recorded,
     and so does `check`, which records nothing. `results` returns the values of all finished actions of a
-    step at a place, in whatever round, by action id.
+    step at a place, in whatever round, by action id. `hasten` says that nobody wants to wait for a record that is away.
     """
 
     def complete(self, results: Sequence[Recorded]) -> None: ...
@@ -59,6 +59,8 @@ class Record(Protocol):
     def check(self, values: Sequence[Any]) -> None: ...
 
     def results(self, step: str, place: Place) -> dict[str, Values]: ...
+
+    def hasten(self) -> None: ...
 
 
 class Executor(Protocol):
@@ -299,6 +301,10 @@ class Work:
         self._stopped.set()
         self._put.close()
 
+    def hasten(self) -> None:
+        """Wait no more for a record that cannot be reached just now."""
+        self._record.hasten()
+
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until nothing more is handed out."""
         with move_on_after(seconds):
@@ -392,6 +398,7 @@ async def _carry_out(work: Work, executor: Executor) -> AnyResults:
                 await ended.wait()
             except anyio.get_cancelled_exc_class():
                 work.stop()
+                work.hasten()
                 draining.deadline = anyio.current_time() + DRAIN_SECONDS
                 with CancelScope(shield=True):
                     await ended.wait()

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rrm.core.errors import InputError, NewerStoreError, RrmError, StoreError
 from rrm.store import postgres, sqlite
-from rrm.store.hold import Marks, beating, claim, refuse_driven, release
+from rrm.store.hold import Marks, claim, driving, refuse_driven, release
 from rrm.store.location import FILE, Location, exists, keep, locate
 from rrm.store.lock import RunLock
 from rrm.store.outage import Outage
@@ -80,7 +80,7 @@ class Opened:
 
     def close(self) -> None:
         """Free the locks, and let go of the database."""
-        self.outage.close()
+        self.outage.hasten()
         self.held.close()
         self.engine.dispose()
 
@@ -116,6 +116,7 @@ def open_database(
     try:
         location = locate(directory, url)
         if access == "run":
+            _warn_of_network(location)
             _prepare(location, busy_seconds)
         elif not exists(location):
             raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
@@ -137,6 +138,17 @@ def open_database(
         raise
 
 
+def _warn_of_network(location: Location) -> None:
+    kind = sqlite.network_file_system(location.path.parent) if location.url is None else None
+    if kind is not None:
+        _log.warning(
+            "%s lies on a network file system (%s), where its locks hold on one machine only: let no other machine"
+            " run, rate or look there at the same time, or keep the record in a database (--store postgresql://...)",
+            location,
+            kind,
+        )
+
+
 def _driving(engine: Engine, location: Location, held: ExitStack, outage: Outage) -> Opened:
     """Become the driver of the run, as other machines see it, too, and be heard of until the end.
 
@@ -144,6 +156,13 @@ def _driving(engine: Engine, location: Location, held: ExitStack, outage: Outage
     """
     with transaction(engine, location, writes=True) as connection:
         marks = claim(connection, location)
+        synchronous = connection.exec_driver_sql("SHOW synchronous_standby_names").scalar()
+    if location.has_standby and not synchronous:
+        _log.warning(
+            "%s: the database has no synchronous standby: one that takes over may lack what was committed last, which"
+            " the run then does again",
+            location,
+        )
 
     def leave() -> None:
         # a server that is away is told nothing: others see by themselves
@@ -152,7 +171,7 @@ def _driving(engine: Engine, location: Location, held: ExitStack, outage: Outage
 
     opened = Opened(engine, location, held, outage, marks)
     held.callback(leave)
-    held.enter_context(beating(lambda: opened.write(lambda _: None, durable=False)))
+    held.enter_context(driving(location, marks, lambda: opened.write(lambda _: None, durable=False)))
     return opened
 
 

@@ -103,7 +103,7 @@ def claim(connection: Connection, location: Location) -> Marks:
     refuse_driven(connection, location)
     found = connection.execute(_STANDING).one_or_none()
     epoch = 1 if found is None else found[0] + 1
-    row = {"epoch": epoch, "turn": 0, "holder": _Holder.own().text(), "seen": _NOW}
+    row = {"epoch": epoch, "turn": 0, "holder": _Holder.own(location, epoch).text(), "seen": _NOW}
     new = _insert().values(name=_RUN, **row)
     connection.execute(new.on_conflict_do_update(index_elements=["name"], set_=row))
     return Marks(location, _RUN, epoch)
@@ -115,9 +115,14 @@ def release(connection: Connection, epoch: int | None) -> None:
 
 
 @contextmanager
-def beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Call `beat` every few seconds in a thread, until it raises StoreError, which the run's next write meets too."""
+def driving(location: Location, marks: Marks, beat: Callable[[], None]) -> Iterator[None]:
+    """Be the driver that `claim` made, and call `beat` every few seconds in a thread.
+
+    It ends with StoreError, which the run's next write meets too.
+    """
     ended = threading.Event()
+    opening = _opening(location, marks.epoch)
+    _DRIVING.add(opening)
 
     def go_on() -> None:
         with suppress(StoreError):
@@ -130,6 +135,15 @@ def beating(beat: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+        _DRIVING.discard(opening)
+
+
+_DRIVING: set[str] = set()
+"""The openings that this process drives, for one that could not tell the database that it ended."""
+
+
+def _opening(location: Location, epoch: int | None) -> str:
+    return f"{location.schema} {epoch}"
 
 
 def _insert() -> Any:
@@ -139,20 +153,24 @@ def _insert() -> Any:
 
 
 class _Holder(NamedTuple):
-    """A process: its number, host, when it started, and where these numbers mean something; pid 0 is nobody."""
+    """A process: its number, host, when it started, where these numbers mean something, and what it opened.
+
+    Nobody has the number 0.
+    """
 
     pid: int = 0
     host: str = ""
     started: str = ""
     space: str = ""
+    opening: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" if self.pid else "another process"
 
     @classmethod
-    def own(cls) -> "_Holder":
+    def own(cls, location: Location, epoch: int) -> "_Holder":
         pid = os.getpid()
-        return cls(pid, socket.gethostname(), _started(pid), _space())
+        return cls(pid, socket.gethostname(), _started(pid), _space(), _opening(location, epoch))
 
     @classmethod
     def read(cls, text: str) -> "_Holder":
@@ -165,6 +183,8 @@ class _Holder(NamedTuple):
         """Whether the process is there: as this machine knows, or by when it was heard of last."""
         if not self.pid:
             return False
+        if self.space == _space() and self.pid == os.getpid():
+            return self.opening in _DRIVING
         if self.space == _space():
             return _is_there(self.pid) and _started(self.pid) == self.started
         return silent < SILENT_SECONDS

@@ -38,6 +38,11 @@ class Location:
     def __str__(self) -> str:
         return str(self.path)
 
+    @property
+    def has_standby(self) -> bool:
+        """Whether the URL names several hosts, of which one takes writes at a time."""
+        return self.url is not None and isinstance(self.url.query.get("host"), tuple)
+
 
 def locate(directory: Path, url: str | None = None) -> Location:
     """Return where the record of a run's folder is, or, where there is none yet, where it shall be.
@@ -91,9 +96,19 @@ def _read_file(file: Path) -> Location:
         raise StoreError(f"{file} is damaged: {error}") from error
 
 
+_SEVERAL = re.compile(
+    r"(?P<user>postgresql://(?:[^@/?]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<base>/[^?]*)?(?:\?(?P<rest>.*))?"
+)
+
+
 def _read_url(text: str) -> URL:
+    text = re.sub(r"^postgres(ql\+psycopg)?://", "postgresql://", text)
+    if several := _SEVERAL.fullmatch(text):  # as libpq writes them, where SQLAlchemy knows one host a parameter
+        options = [f"host={host}" for host in several["hosts"].split(",")]
+        options += [several["rest"]] if several["rest"] else []
+        text = f"{several['user']}{several['base'] or '/'}?{'&'.join(options)}"
     try:
-        url = make_url(re.sub(r"^postgres(ql\+psycopg)?://", "postgresql://", text))
+        url = make_url(text)
     except (ArgumentError, ValueError):  # their text may hold a password
         raise InputError("the database's URL cannot be read: write postgresql://user@host/database") from None
     if url.drivername != "postgresql":

@@ -27,7 +27,7 @@ class Outage:
         self._patience = patience
         self._since: float | None = None
         self._gate = threading.Lock()
-        self._closed = threading.Event()
+        self._hastened = threading.Event()
 
     def ride(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, doing it again while the database cannot be reached.
@@ -39,16 +39,16 @@ class Outage:
             try:
                 result = work()
             except UnreachableError as error:
-                if not self._waits(error) or self._closed.wait(pause):
+                if not self._waits(error) or self._hastened.wait(pause):
                     raise
                 pause = min(2 * pause, longest)
             else:
                 self._end()
                 return result
 
-    def close(self) -> None:
+    def hasten(self) -> None:
         """Let nobody wait any more."""
-        self._closed.set()
+        self._hastened.set()
 
     def _waits(self, error: UnreachableError) -> bool:
         """Note that the database is away, and return whether it is worth waiting."""

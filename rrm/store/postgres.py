@@ -39,6 +39,9 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
     url = location.secret or location.url
     assert url is not None
     usual = {name: value for name, value in _ALIVE.items() if name not in url.query}
+    if location.has_standby and access != "read" and "target_session_attrs" not in url.query:
+        usual["target_session_attrs"] = "read-write"
+    reading = {"postgresql_readonly": True} if access == "read" else {}
     kept, more = (1, 4) if access == "run" else (8, 0)
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -46,10 +49,7 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
         pool_size=kept,
         max_overflow=more,
         pool_pre_ping=True,
-        execution_options={
-            "schema_translate_map": {None: location.schema},
-            "postgresql_readonly": access == "read",
-        },
+        execution_options={"schema_translate_map": {None: location.schema}, **reading},
         json_serializer=lambda held: held if isinstance(held, str) else to_json(held),  # as on SQLite
         json_deserializer=lambda raw: from_json(raw if isinstance(raw, str) else str(raw, "utf-8")),
     )

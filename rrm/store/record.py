@@ -116,6 +116,7 @@ class SqlStore:
         self.opened = opened
         self._engine = opened.engine
         self._new = _statements(opened.engine.dialect.name)
+        self._checked: dict[int, Columns] = {}  # by the identity of values, which the columns hold
 
     def __enter__(self) -> "SqlStore":
         return self
@@ -124,6 +125,10 @@ class SqlStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def hasten(self) -> None:
+        """Wait no more for a database that is away: what asks it raises UnreachableError at once."""
+        self.opened.outage.hasten()
 
     def close(self) -> None:
         """Close the record and free the lock."""
@@ -137,7 +142,7 @@ class SqlStore:
         The first result of an action stands; one that holds nothing but failures may be followed
         by another attempt, and then the latest stands.
         """
-        rows = [(action, [_row(value) for value in values]) for action, values in results]
+        rows = [(action, [self._row(value) for value in values]) for action, values in results]
 
         def write(connection: Connection) -> None:
             self._insert(connection, (row for _, made in rows for row in made))
@@ -163,10 +168,11 @@ class SqlStore:
         self.opened.write(write)
 
     def check(self, values: Sequence[Any]) -> None:
-        """Record nothing; raise InputError for values that could not be recorded."""
-        for value in values:
-            kind, row, _ = _row(value)
+        """Record nothing; raise InputError for values that could not be recorded. They are about to be completed."""
+        rows = [_row(value) for value in values]
+        for kind, row, _ in rows:
             refuse_nul(self._engine, kind.name, [row])
+        self._checked.update((id(columns[2]), columns) for columns in rows)
 
     @_again
     def results(self, step: str, place: Place) -> dict[str, tuple[Any, ...]]:
@@ -355,6 +361,10 @@ class SqlStore:
             refuse_nul(self._engine, name, rows)
             connection.execute(self._new[name], rows)
 
+    def _row(self, value: Any) -> "Columns":
+        """Return the columns of a value, those that `check` made where it did."""
+        return self._checked.pop(id(value)) if id(value) in self._checked else _row(value)
+
     def _insert(self, connection: Connection, rows: Iterable["Columns"]) -> None:
         """Insert the rows that are not there yet, and first the values that they refer to."""
         new: dict[str, dict[str, dict[str, Any]]] = {kind.name: {} for kind in KINDS.values()}
@@ -363,7 +373,10 @@ class SqlStore:
             kind, row, value = waiting.pop()
             if row["id"] not in new[kind.name]:
                 new[kind.name][row["id"]] = row
-                waiting += [_row(getattr(value, column)) for column in kind.references]
+                for column, type_ in kind.references.items():
+                    referred = getattr(value, column)
+                    if referred.id not in new[KINDS[type_].name]:
+                        waiting.append(_row(referred))
         for name, by_id in new.items():
             self._add(connection, name, list(by_id.values()))
 
@@ -448,7 +461,7 @@ def _setting(connection: Connection, name: str) -> Any:
 def _json(value: Any, what: str) -> str:
     try:
         return to_json(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{what} cannot be recorded: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """A record in an SQLite file: pragmas, turns, backups, and what SQLite says in words."""
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -47,6 +48,28 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
     )
     event.listen(engine, "begin", _begin)
     return engine
+
+
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "fuse.glusterfs"}
+    | {"fuse.sshfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs"}
+)
+
+
+def network_file_system(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Return the kind of the network file system that a folder lies on, None where it lies on none or nobody knows."""
+    try:
+        lines = [line.split() for line in mounts.read_text("utf-8", "surrogateescape").splitlines()]
+    except OSError:  # no Linux
+        return None
+    # the point of a mount is the fifth word, spaces and the like as octal numbers; its kind stands behind a dash
+    points = [(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line[4]), line) for line in lines]
+    above = [(Path(point), line) for point, line in points if directory.resolve().is_relative_to(point)]
+    if not above:
+        return None
+    _, line = max(enumerate(above), key=lambda each: (len(each[1][0].parts), each[0]))[1]  # the deepest, and the last
+    kind = line[line.index("-") + 1]
+    return kind if kind in _NETWORK else None
 
 
 def _begin(connection: Connection) -> None:

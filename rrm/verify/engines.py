@@ -135,6 +135,9 @@ class Kept:
     def results(self, step: str, place: Place) -> dict[str, Values]:
         return dict(self.values.get((step, place), {}))
 
+    def hasten(self) -> None:
+        """Memory is never away."""
+
 
 def check_engine(engine: Engine, worker: MadeUpWorker, nodes: int = 150) -> Held:
     """Check an engine that was made for a made-up `worker` and, where it has workers elsewhere, `MadeUpSupplies`.

@@ -229,6 +229,9 @@ class Recorder:
     def results(self, step: str, place: Place) -> dict[str, Values]:
         return self.store.results(step, place)
 
+    def hasten(self) -> None:
+        self.store.hasten()
+
 
 class Clock:
     """A clock that every action moves on by so many seconds."""

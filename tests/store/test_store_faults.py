@@ -21,7 +21,7 @@ import rrm.store
 from rrm.core.errors import LockedError, NewerStoreError, StoreError
 from rrm.core.place import Place
 from rrm.core.values import Fitted, Output
-from rrm.store import SqlStore, open_store
+from rrm.store import SqlStore, open_store, sqlite
 from rrm.store.database import MIGRATIONS, transaction
 from rrm.store.location import FILE
 from rrm.store.lock import RunLock
@@ -179,6 +179,34 @@ def test_a_run_in_a_directory_that_cannot_be_written_can_be_read(
     with open_store(tmp_path, "read") as reader:
         assert reader.load(Output) == outputs(2)
         assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+MOUNTS = """
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:50 / {home} rw shared:2 master:1 - nfs4 server:/home rw
+31 30 8:2 / {home}/local\\040disk rw - xfs /dev/sdb rw
+32 22 0:51 / {home}sick rw - tmpfs tmpfs rw
+"""
+
+
+def test_a_record_on_a_network_file_system_is_told_with_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, mounts = tmp_path / "home", tmp_path / "mounts"
+    mounts.write_text(MOUNTS.format(home=home).strip())
+    kinds = [
+        sqlite.network_file_system(each, mounts)
+        for each in (home / "run", home / "local disk" / "run", tmp_path / "homesick", tmp_path, home)
+    ]
+    assert kinds == ["nfs4", None, None, None, "nfs4"]
+    assert sqlite.network_file_system(home, tmp_path / "no Linux") is None
+    found = sqlite.network_file_system
+    monkeypatch.setattr(sqlite, "network_file_system", lambda directory: found(directory, mounts))
+    open_store(home / "run").close()
+    assert "lies on a network file system (nfs4), where its locks hold on one machine only" in caplog.text
+    caplog.clear()
+    open_store(tmp_path / "run").close()
+    assert not caplog.text
 
 
 def text_file(path: Path) -> None:

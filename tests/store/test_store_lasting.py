@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +15,16 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from rrm.core.errors import LockedError, UnreachableError
+from rrm.core.errors import LockedError, StoreError, UnreachableError
+from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
 from rrm.core.values import Failure, Output
 from rrm.queue import open_desk
 from rrm.store import SqlStore, hold, open_store
 from rrm.store.database import Opened
-from tests.postgres import Server, pooled, running, stop
+from rrm.store.kinds import KINDS
+from tests.postgres import ROLE, Server, pooled, running, stop
+from tests.scenarios import MEAN, SMALL
 
 TURNS = 60
 
@@ -302,3 +307,86 @@ def test_as_many_readers_as_there_are_share_a_few_connections(
         for reader in readers:
             reader.join()
         assert postgres_server.execute(asked)[0][0] - before <= 8
+
+
+def test_a_database_that_is_open_for_reading_only_is_named_and_not_waited_for(
+    tmp_path: Path, postgres_server: Server
+) -> None:
+    name = postgres_server.new_database()
+    with open_store(tmp_path, url=postgres_server.url(name)) as store:
+        postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        with pytest.raises(StoreError, match=r"record\.url: it is read-only; open it for writing, or name the server"):
+            store.append(outputs(1))
+        assert store.load(Output) == []
+    with pytest.raises(StoreError, match=r"record\.url: it is read-only"):
+        open_store(tmp_path)
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used_and_what_a_failover_may_lose_is_said(
+    tmp_path: Path, postgres_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running() as server, running() as other:
+        other.execute("ALTER SYSTEM SET default_transaction_read_only = on")  # as a standby is
+        other.execute("SELECT pg_reload_conf()")
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in (other, server))
+        with open_store(tmp_path, url=f"postgresql://{ROLE}@{hosts}/postgres") as store:
+            store.append(outputs(1))
+        assert "has no synchronous standby: one that takes over may lack what was committed last" in caplog.text
+        assert server.execute(f"SELECT count(*) FROM {schema_of(tmp_path)}.output") == [(1,)]
+        stop(other)
+        with open_store(tmp_path) as store:
+            assert store.load(Output) == outputs(1)
+
+
+# ---- whole runs ----
+
+
+def whole(folder: Path, url: str | None) -> "subprocess.Popen[str]":
+    """Start a run in a process of its own, with its record in a file or in a database."""
+    settings = folder.with_suffix(".json")
+    settings.write_text(json.dumps({**SMALL, "compose": MEAN}))
+    code = "import json, sys, rrm; rrm.run(rrm.run_file(json.load(open(sys.argv[1]))), sys.argv[2], quiet=True)"
+    open_store(folder, url=url).close()
+    return subprocess.Popen([sys.executable, "-c", code, settings, folder], stderr=subprocess.PIPE, text=True)
+
+
+def ended(run: "subprocess.Popen[str]") -> str:
+    """Wait for a run and return what it said."""
+    _, said = run.communicate(timeout=240)
+    assert run.returncode == 0, said
+    return said
+
+
+def everything(folder: Path) -> dict[str, Any]:
+    """All that a record holds, but for times and what was spent."""
+    with open_store(folder, "read") as store:
+        found: dict[str, Any] = {kind.name: [repr(each) for each in store.load(kind.type)] for kind in KINDS.values()}
+        found["tree"] = [graph.to_json() for graph in store.load(TaskGraph)]
+        return found | {"counts": store.counts(), "run": store.setting("run")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_whole_runs_behind_a_pooler_and_through_a_kill_of_the_database_end_as_one_on_sqlite(
+    tmp_path: Path, postgres_server: Server
+) -> None:
+    alone = whole(tmp_path / "file", None)
+    with running() as server, pooled(server, "postgres", sessions=2) as url:
+        runs = [whole(tmp_path / name, url) for name in ("a", "b")]
+        asked = f"SELECT count(*) FROM {schema_of(tmp_path / 'a')}.action"
+        while server.execute(asked)[0][0] < 20:
+            assert runs[0].poll() is None
+            time.sleep(0.1)
+        stop(server, signal.SIGKILL)
+        time.sleep(2)
+        with running(server.folder, server.port):
+            said = [ended(run) for run in runs]
+            ended(alone)
+            file = everything(tmp_path / "file")
+            assert len(file["output"]) > 100
+            for name in ("a", "b"):
+                found = everything(tmp_path / name)
+                assert {each: found[each] == file[each] for each in file} == dict.fromkeys(file, True)
+    for each in said:
+        assert each.count("(trying again for up to 300 s)") == each.count("the database answers again after") == 1
