@@ -29,7 +29,7 @@ def peek(run: Run) -> Step[Run]:
     plan = run.plan
     if not plan.peeks or plan.models or run.visit.levels is not None:
         return run
-    found = {request.id: (chain_.score, request) for chain_, request in _open(run)}
+    found = {request.question: (chain_.score, request) for chain_, request in _open(run)}
     if not found:
         return run.noted(
             f"round {run.number + 1}: no claim of a training root leads to words of the source, so there is nothing to"
@@ -41,11 +41,11 @@ def peek(run: Run) -> Step[Run]:
     place = Place(run.number, "claims", run.forest.height)
     raters = Raters(plan.rater, Train, plan.seed, plan.overlap, not plan.repeats, plan.rates, plan.sheet)
     asked, results = answered = yield from put(place, questions, Allowance(_left(run, before)), raters, before)
-    peeks = [Peek(found[row.request.id][0], row) for row in answered.rows if row.request.id in found]
+    peeks = [Peek(found[row.request.question][0], row) for row in answered.rows]
     return replace(
         run,
         peeks=(*run.peeks, *peeks),
-        peeked=run.peeked | {each.id for each in asked},
+        peeked=run.peeked | {each.question for each in asked},
         state=run.state.failed(results),
     )
 
@@ -81,8 +81,8 @@ def _open(run: Run) -> Iterator[tuple[Chain, Request]]:
             view = View(QUESTION, tuple(Passage(quote.text) for quote in quotes), _MOST_TOKENS)
             shown = (Shown(content_id("claim", tree.source, each.text), each.text),)
             request = Request(tree.graph.root, tree.source, place, Label.kind, view, shown)
-            if request.id not in seen:
-                seen.add(request.id)
+            if request.question not in seen:
+                seen.add(request.question)
                 yield each, request
 
 

@@ -105,6 +105,11 @@ def test_what_is_worth_most_comes_first_one_bundle_a_sheet_and_every_answer_says
     assert max(len(lease.questions) for lease in leases) > 1
     report = go_on(out)
     assert report.asking is not None and report.asking.by_value > 0 < report.asking.at_random
+    timed, chosen = report.asking.minutes, report.asking.by_value + report.asking.at_random
+    assert sum(each.questions for each in timed) == chosen
+    assert sum(each.paid for each in timed) == pytest.approx(0.5 * chosen)  # half a minute an answer
+    off = [abs(sum(each[at] for each in timed) - 0.5 * chosen) for at in (3, 4)]  # as predicted, and as counted
+    assert off[0] < off[1]
     rows = exported(out, lambda path: export_answers(out, "jsonl", path, names=False))
     streams = [row["asked_stream"] for row in rows]
     assert streams.count(BY_VALUE) == report.asking.by_value and streams.count(None) == report.asking.evenly
