@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
@@ -97,7 +97,8 @@ class RayCluster:
     def __init__(
         self, at: ray_address.Address | None, worker: str, steps: frozenset[str], wanted: Sequence[Wanted] = ()
     ) -> None:
-        self._at, self._worker, self._steps, self._wanted = at, worker, steps, wanted
+        self._at, self._worker, self._wanted = at, worker, wanted
+        self.steps = frozenset[str]().union(*(each.steps for each in wanted)) if wanted else steps
         self._seats: dict[RaySeat, Wanted] = {}
         self._folder: Path | None = None
         self._wire: Wire | None = None
@@ -114,7 +115,7 @@ class RayCluster:
         gpus = max((each.gpus for each in self._wanted), default=0)
         if gpus > resources.get("GPU", 0):
             raise InputError(f"[engine] workers ask for {gpus:g} GPUs each, and the cluster has fewer: leave gpus out")
-        for wanted in self._wanted or [Wanted(self._steps, count=max(1, int(resources["CPU"])))]:
+        for wanted in self._wanted or [Wanted(self.steps, count=max(1, int(resources["CPU"])))]:
             for _ in range(wanted.count):
                 self._seat(wanted, len(self._seats) + 1)
         return list(self._seats)
@@ -258,8 +259,9 @@ def _own_folder() -> Path:
 
 def _require_ray() -> None:
     """Raise SetupError where there is no Ray, or one that is too old."""
-    if find_spec("ray") is None:
-        raise SetupError("[engine] Ray is not installed: pip install 'rrm[ray]'")
-    version = importlib.metadata.version("ray")
+    try:
+        version = importlib.metadata.version("ray")  # a folder of that name would pass for a package
+    except PackageNotFoundError:
+        raise SetupError("[engine] Ray is not installed: pip install 'rrm[ray]'") from None
     if tuple(int(each) for each in version.split(".")[:2]) < OLDEST:
         raise SetupError(f"[engine] Ray is {version}, and {'.'.join(map(str, OLDEST))} or newer is needed")

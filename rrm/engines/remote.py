@@ -62,7 +62,9 @@ class Seat(Protocol):
 
 
 class Cluster(Protocol):
-    """Where seats are. All calls may take their time, and are made in a thread."""
+    """Where seats are; `steps` are those that any of them does. Calls may take their time, and are made in a thread."""
+
+    steps: frozenset[str]
 
     def start(self) -> Sequence[Seat]:
         """Return the seats, each with a process that knows nothing yet; raise RrmError where there are none."""
@@ -132,7 +134,8 @@ class Remote:
 
     def executor(self, step: str) -> Executor:
         here = self._local.executor(step)
-        return Away(self, self._worker) if step in self._supplies.steps and isinstance(here, InThread) else here
+        away = step in self._supplies.steps & self._cluster.steps and isinstance(here, InThread)
+        return Away(self, self._worker) if away else here
 
     def close(self) -> None:
         self._cluster.close()
@@ -292,7 +295,7 @@ class _Chair:
         """Ask for signs of life, for ever."""
         while True:
             seat = self.seat
-            beat = asyncio.wrap_future(seat.beat())
+            beat = _awaited(seat.beat())
             while not beat.done() and self.seat is seat:
                 await asyncio.wait([beat], timeout=self._lease / BEATS)
             if beat.done() and beat.exception() is None and (beat.result() or self._living is not seat):
@@ -369,7 +372,7 @@ class _Chair:
             self._renewed = time.monotonic()
         self._owed += 1
         try:
-            answer = asyncio.wrap_future(seat.submit(asked))
+            answer = _awaited(seat.submit(asked))
             while not answer.done():
                 await asyncio.wait([answer], timeout=self._lease / BEATS)
                 if not answer.done() and (self._silent or self.seat is not seat):
@@ -383,6 +386,13 @@ class _Chair:
             self._owed -= 1
         self._renewed = time.monotonic()
         return found
+
+
+def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":
+    """Return an answer to be waited for; nothing is said of one that fails when nobody waits for it any more."""
+    waited = asyncio.wrap_future(answer)
+    waited.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return waited
 
 
 def _tell(lines: Iterable[tuple[str, int, str]]) -> None:

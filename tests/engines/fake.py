@@ -77,8 +77,11 @@ class FakeSeat:
 class FakeCluster:
     """Workers in threads; implements `rrm.engines.remote.Cluster`."""
 
-    def __init__(self, supplies: Supplies, count: int, fates: Mapping[str, float], seed: int = 0) -> None:
+    def __init__(
+        self, supplies: Supplies, steps: frozenset[str], count: int, fates: Mapping[str, float], seed: int
+    ) -> None:
         self._supplies, self._count, self._fates, self._seed = supplies, count, fates, seed
+        self.steps = steps
         self.seats: list[FakeSeat] = []
         self.closed = 0
 
@@ -95,7 +98,7 @@ class FakeCluster:
 
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"
-        self.seats.append(FakeSeat(number, self._supplies.worker, self._supplies.steps, self._fates, seed))
+        self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
         return self.seats[-1]
 
 
@@ -112,7 +115,9 @@ class Fake(Remote):
         count: int = 2,
         badly: bool = False,
         seed: int = 0,
+        steps: Sequence[str] = (),
     ) -> None:
-        self.cluster = FakeCluster(supplies, count, BADLY if badly else WELL, seed)
+        done = frozenset(steps) or supplies.steps
+        self.cluster = FakeCluster(supplies, done, count, BADLY if badly else WELL, seed)
         self.clusters.append(self.cluster)
         super().__init__(worker, others, supplies, self.cluster, LEASE if badly else 60)

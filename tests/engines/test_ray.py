@@ -7,6 +7,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import pytest
 import rrm
 from rrm.api.options import Event
 from rrm.core.errors import ConfigError, InputError, SetupError
-from rrm.engines import ray as ray_engine
 from rrm.engines import ray_address
-from rrm.engines.ray import RayCluster, Wanted
+from rrm.engines.ray import Ray, RayCluster, Wanted
 from rrm.engines.ray_process import Process
+from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from tests.engines.test_remote_runs import on_record
 from tests.toys import TOYS
 
@@ -161,10 +162,19 @@ def test_ray_pickles_nothing_of_ours_but_the_name_of_a_class(seen: Seen) -> None
 # ---- without Ray ----
 
 
-def test_without_ray_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+def test_without_ray_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
     with pytest.raises(SetupError, match=r"Ray is not installed: pip install 'rrm\[ray\]'"):
-        rrm.run(rrm.run_file(ON_RAY), tmp_path / "run", quiet=True)
+        Ray(MadeUpWorker(), {}, MadeUpSupplies())
+
+
+def test_an_old_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.9.3")
+    with pytest.raises(SetupError, match=r"Ray is 2\.9\.3, and 2\.60 or newer is needed"):
+        Ray(MadeUpWorker(), {}, MadeUpSupplies())
 
 
 @pytest.mark.parametrize(

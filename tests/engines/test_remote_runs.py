@@ -77,6 +77,13 @@ def test_a_run_goes_on_with_another_engine_and_back(tmp_path: Path) -> None:
     assert done_elsewhere() == before, "a finished run needs no workers"
 
 
+@pytest.mark.timeout(100)
+def test_steps_that_no_worker_does_are_done_here(tmp_path: Path) -> None:
+    here = run(TOYS, tmp_path / "here")
+    assert run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1, "steps": ["score"]}}) == here
+    assert done_elsewhere() > 3
+
+
 def test_a_run_on_a_bad_cluster_is_the_same(tmp_path: Path) -> None:
     here = run(TOYS, tmp_path / "here")
     for seed in range(2):
