@@ -69,6 +69,10 @@ _CHOSEN = (
     "questions are chosen by what they are worth, which is not known before: from the second round on the levels that"
     " they fall to are a guess, and where asking stops before the budget ends is not foreseen"
 )
+_PEEKS = (
+    "looks at claims in the source are not foreseen: with their share of {share:.0%} they take up to {minutes:,.0f}"
+    " minutes of raters beside these"
+)
 _OPTIMISER = "what the optimiser samples and scores while it improves a policy is not in the machine's minutes"
 _UNTOLD = "the reward learner {learner} does not say how long it computes, so the machine's minutes are not known"
 
@@ -557,6 +561,9 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange, told: bool) -> lis
         notes.append(_SPLITS)
     if run.rater is not None and run.rater.sampler is not None:
         notes.append(_CHOSEN)
+    if run.rater is not None and run.rater.peeks:
+        most = prices.at_most.all_levels.minutes * run.rater.peeks / (1 - run.rater.peeks)
+        notes.append(_PEEKS.format(share=run.rater.peeks, minutes=most))
     if not told:
         notes.append(_UNTOLD.format(learner=_learner(parts).name))
     return [*notes, _REPEATS] if prices.at_most.total(parts.flat).load.calls else notes

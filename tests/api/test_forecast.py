@@ -213,6 +213,14 @@ def test_the_judge_of_role_select_and_new_policies_are_counted() -> None:
     assert both["machine_tokens"] > alone["machine_tokens"]
 
 
+def test_what_peeks_take_at_most_is_told() -> None:
+    table = deepcopy(SMALL) | {"flat": False}
+    peeking = forecast(run_file(table | {"rater": {**table["rater"], "peeks": 0.2}}))
+    [note] = [each for each in peeking["notes"] if "looks at claims" in each]
+    assert f"share of 20% they take up to {peeking['rater_minutes']['at_most'] / 4:,.0f} minutes" in note
+    assert not any("looks at claims" in each for each in forecast(run_file(table))["notes"])
+
+
 def test_a_schedule_visits_what_it_says() -> None:
     table = deepcopy(SMALL)
     table["schedule"] = [
