@@ -67,14 +67,22 @@ def test_a_run_with_models_and_improved_policies_is_the_same_elsewhere(tmp_path:
 def test_a_run_goes_on_with_another_engine_and_back(tmp_path: Path) -> None:
     table = {**TOYS, "decomposer": {"plugin": "tests.toys:Growing"}}
     here = run(table, tmp_path / "here")
-    stuck = {**table, "policy": {**TOYS["policy"], "plugin": "tests.toys:Words"}}
-    assert run(stuck, tmp_path / "away", FAKE) == here
+    assert run(table, tmp_path / "away", FAKE) == here
     before = done_elsewhere()
     assert before > 5
     rrm.run(rrm.run_file(table), tmp_path / "away", quiet=True)
     rrm.run(rrm.run_file({**table, "engine": FAKE}), tmp_path / "away", quiet=True)
+    rrm.resume(tmp_path / "away", engine="local", quiet=True)
     assert on_record(tmp_path / "away") == here
     assert done_elsewhere() == before, "a finished run needs no workers"
+
+
+def test_a_run_is_resumed_with_the_engine_that_it_last_had_or_another(tmp_path: Path) -> None:
+    run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
+    for engine, clusters in ((None, 2), ("local", 2), (None, 2), (FAKE["plugin"], 3)):
+        rrm.resume(tmp_path / "away", engine=engine, quiet=True)
+        assert len(Fake.clusters) == clusters
+    assert [cluster._count for cluster in Fake.clusters] == [1, 1, 2], "another engine's arguments are not kept"
 
 
 @pytest.mark.timeout(100)
