@@ -166,6 +166,22 @@ def _owed(directory: Path) -> Counter[Place]:
     return owed
 
 
+def own_text(path: Path) -> tuple[str, list[str]]:
+    """Return the text of somebody's own output in a file, and what shows that some of it may be no part of it."""
+    from rrm.core.thoughts import holds_thoughts
+    from rrm.files.texts import decoded
+    from rrm.interchange.damage import READ_AS, damage
+
+    try:
+        text = decoded(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    said = [READ_AS[kind].format(repr(example), "it") for kind, example in damage([text])]
+    if holds_thoughts(text):
+        said.append("thoughts before </think> or a mark like it: read as they stand")
+    return text, [f"{path.name}: {each}" for each in said]
+
+
 def refuse_notes(notes: Sequence[str]) -> None:
     """Raise InputError where anything was left out of what came in, or taken for something else."""
     if notes:

@@ -455,14 +455,16 @@ def score(
         score_rows(model, data, output, long_sources, device, dtype, columns, strict, as_json)
         return
     from rrm.api.loaded import load
-    from rrm.files.texts import decoded
+    from rrm.api.look import own_text, refuse_notes
 
-    try:
-        said = decoded(text.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{text} cannot be read as UTF-8 text: {error}") from error
+    said, notes = own_text(text)
+    if strict:
+        refuse_notes(notes)
+    for note in notes:
+        typer.echo(f"! {note}", err=True)
     with load(directory) as run:
-        _print(run.score(said, target).to_json(), as_json)
+        scored = run.score(said, target).to_json()
+    _print({**scored, "notes": notes} if as_json else scored, as_json)
 
 
 @app.command()

@@ -21,7 +21,7 @@ def says_nothing(text: str) -> bool:
 
 def may_be_a_name(text: str) -> bool:
     """Whether a text may be what a text or a model is called: `A`, `1`, `gpt-4`, `response_1`."""
-    return _CALLED.fullmatch(text) is not None
+    return len(text) <= _LONGEST_NAME and _CALLED.fullmatch(text) is not None
 
 
 def spaces_tell_apart(texts: Sequence[str]) -> bool:
@@ -35,7 +35,8 @@ LONGEST_CELL = 32_767
 """Letters that a cell of a spreadsheet holds: what is longer is cut there."""
 
 _BROKEN_WORD = re.compile(r"[^\W\d_]{2,}-\n[^\W\d_A-ZÀ-ÞА-ЯΑ-Ω]\w*")
-_CALLED = re.compile(r"[A-Z]|\d|(?=.*\d)(?=.*[-_/])[\w./-]{3,40}")
+_CALLED = re.compile(r"[A-Z]|\d|(?=.*\d)(?=.*[-_/])[\w./-]{3,}")
+_LONGEST_NAME = 40
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[\da-f]{2,5});", re.IGNORECASE)
 _TURN_MARK = re.compile(
     r"<\|(?:im_start|im_end|eot_id|end_of_text|endoftext|start_header_id|begin_of_text|user|assistant|end|eos)\|>"

@@ -152,9 +152,23 @@ def test_somebodys_own_text_is_scored_over_the_recorded_parts(folder: Path, tmp_
     said = json.loads(command("score", str(folder), "--text", str(tmp_path / "own.txt"), "--json").stdout)
     assert said["own"]["score"] == pytest.approx(chosen.own, abs=1e-6)
     assert said["composed"]["score"] == pytest.approx(chosen.composed, abs=1e-6)
-    (tmp_path / "other.txt").write_text("Nothing of the sort happened anywhere.")
+    (tmp_path / "other.txt").write_text("Nothing of the sort happened any-\nwhere.")
     other = json.loads(command("score", str(folder), "--text", str(tmp_path / "other.txt"), "--json").stdout)
     assert other["composed"]["score"] < said["composed"]["score"]
+    assert said["notes"] == [] and other["notes"][0].startswith("other.txt: texts with words broken at line ends")
+
+
+def test_what_may_be_no_part_of_somebodys_own_text_is_told(tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text("<think>So?</think>\nNothing of the sort &amp; no more.")
+    entity = "own.txt: texts with characters written as HTML writes them, such as '&amp;', in it: read as they stand"
+    thoughts = "own.txt: thoughts before </think> or a mark like it: read as they stand"
+    assert command("score", str(tmp_path), "--text", str(own)).stderr.splitlines() == [f"! {entity}", f"! {thoughts}"]
+    strict = command("score", str(tmp_path), "--text", str(own), "--strict")
+    assert str(strict.exception) == f"with --strict every note is an error: {entity}; {thoughts}"
+    own.write_bytes(b"%PDF-1.4")
+    pdf = command("score", str(tmp_path), "--text", str(own))
+    assert "own.txt cannot be read as UTF-8 text: it is a PDF: save its words" in str(pdf.exception)
 
 
 @pytest.mark.parametrize(
