@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 import rrm
 from rrm.api.forecast import forecast
-from rrm.api.runfile import run_file
+from rrm.api.runfile import read_run_file, run_file
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.protocols import ProposeJob
@@ -376,3 +376,8 @@ def test_nothing_is_claimed_for_a_learner_that_says_nothing_of_its_time() -> Non
     said = forecast(run_file(deepcopy(SMALL) | {"reward": wrapped}))
     assert said["machine_tokens"] is None and said["machine_minutes"] is None
     assert any("does not say how long it computes" in note for note in said["notes"])
+
+
+def test_nothing_more_is_expected_than_a_budget_allows() -> None:
+    said = forecast(read_run_file(Path(__file__).parents[2] / "examples" / "asking.toml"))
+    assert said["rater_minutes"] == {"expected": 150.0, "at_most": 150.0}
