@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rrm.core.errors import InputError, NewerStoreError, RrmError, StoreError
 from rrm.store import postgres, sqlite
@@ -227,6 +228,10 @@ def errors_in_words(place: object) -> Iterator[None]:
         raise _in_words(place, error) from error
     except sqlite3.Error as error:
         raise sqlite.in_words(place, error) from error
+    except PoolTimeout as error:
+        raise StoreError(
+            f"{place}: all connections to the database that a process keeps are in use; try again"
+        ) from error
 
 
 def _in_words(place: object, error: DBAPIError) -> RrmError:
