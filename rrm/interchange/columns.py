@@ -6,7 +6,6 @@ from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
 from rrm.core.kinds.parts import whole as exactly_whole
 from rrm.core.place import SUBJECTS, Place
-from rrm.core.thoughts import is_blank
 from rrm.core.values import OVERALL
 from rrm.interchange.messages import messages_of, plain
 from rrm.interchange.near import missing
@@ -102,6 +101,6 @@ def _value(row: Row, column: str) -> Any:
 def _checked(value: Any, column: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"column {column!r} must be a text, got {brief(value)}")
-    if is_blank(value):
+    if not value.strip():
         raise InputError(f"column {column!r} is empty")
     return value

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rrm.core.text import misread, spaced_words
+from rrm.core.thoughts import is_blank
 
 NOTHINGS = frozenset((
     "nan", "NaN", "None", "null", "NULL", "<NA>", "undefined", "N/A", "n/a", "#N/A", "nil", "[deleted]", "[removed]",
@@ -15,8 +16,8 @@ _LIST_MARK = re.compile(r"\s*(?:\(?(?:\d{1,3}|[a-z]|[ivx]{1,4})[.)]|[-*•–—
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a text stands in the place of one that is missing, or is the number or mark of a list alone: `2.`."""
-    return text.strip() in NOTHINGS or _LIST_MARK.fullmatch(text) is not None
+    """Whether a text stands in the place of a missing one, is the mark of a list alone (`2.`), or none one sees."""
+    return text.strip() in NOTHINGS or _LIST_MARK.fullmatch(text) is not None or is_blank(text)
 
 
 def may_be_a_name(text: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief
-from rrm.core.thoughts import holds_thoughts, is_blank
+from rrm.core.thoughts import holds_thoughts
 from rrm.interchange.messages import Message, Render, calls, messages_of, plain, present_in, same, shared, words
 from rrm.interchange.pairs import output_columns
 from rrm.interchange.rows import Row
@@ -57,7 +57,7 @@ class Dialogue:
         Raises InputError for a reply that says nothing, and for messages that the template cannot show.
         """
         for (column, place), told in self.replies.items():
-            if is_blank(told) if isinstance(told, str) else all(is_blank(words(each)) for each in told):
+            if not (told.strip() if isinstance(told, str) else any(words(each).strip() for each in told)):
                 raise InputError(f"column {_named(column, place)!r} is empty")
         prompt, replies = self._rendered(render) if self._has_chat else (self.prompt, list(self.replies.values()))
         return _filled(row, prompt, dict(zip(self.replies, replies, strict=True)))

@@ -203,8 +203,6 @@ FAULTY = [
     (GOOD, {**GOOD, "rejected": "Fine."}, "chosen and rejected are the same text: mend or remove the row"),
     (GOOD, {**GOOD, "chosen": ""}, "column 'chosen' is empty"),
     (GOOD, {**GOOD, "rejected": " "}, "column 'rejected' is empty"),
-    (GOOD, {**GOOD, "rejected": "\u200b\ufeff"}, "column 'rejected' is empty"),
-    (GOOD, {**GOOD, "prompt": "\u00ad"}, "column 'prompt' is empty"),
     (GOOD, {**GOOD, "prompt": " \n"}, "column 'prompt' is empty"),
     (GOOD, {**GOOD, "source": ""}, "column 'source' is empty"),
     (GOOD, {**GOOD, "chosen": 5}, "column 'chosen' must be a text or chat messages, got 5"),

@@ -177,6 +177,7 @@ LONG = "A mill stood by the river, and whoever came there heard it all night lon
         ({"tale": LONG}, "`tale` holds texts in 1 row, which are not read"),
         ({"rejected": "[deleted]"}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
         ({"rejected": "2."}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
+        ({"rejected": "\u200b"}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
         ({"rejected": " (b) "}, "texts that say \"nan\", \"[deleted]\", \"2.\" or the like: in 1 row; read"),
         ({"rejected": "Some n e v e r ending rain."}, "texts with words whose letters stand apart, such as 'n e v"),
         (
