@@ -387,10 +387,11 @@ def test_whole_runs_behind_a_pooler_and_through_a_kill_of_the_database_end_as_on
     alone = whole(tmp_path / "file", None)
     with running() as server, pooled(server, "postgres", sessions=2) as url:
         runs = [whole(tmp_path / name, url) for name in ("a", "b")]
-        asked = f"SELECT count(*) FROM {schema_of(tmp_path / 'a')}.action"
-        while server.execute(asked)[0][0] < 20:
-            assert runs[0].poll() is None
-            time.sleep(0.1)
+        for name in ("a", "b"):
+            asked = f"SELECT count(*) FROM {schema_of(tmp_path / name)}.action"
+            while server.execute(asked)[0][0] < 20:
+                assert [run.poll() for run in runs] == [None, None]
+                time.sleep(0.1)
         stop(server, signal.SIGKILL)
         time.sleep(2)
         with running(server.folder, server.port):
