@@ -100,8 +100,8 @@ class People(Base):
     ) -> Person:
         """Return a new person under a random pseudonym; an annotator starts with practice.
 
-        Raises InputError for a name that is not 1 to 80 printable characters or that somebody has, or a group's
-        that is none.
+        Raises InputError for a name that is not 1 to 80 printable characters or that somebody has, capitals or not, or
+        a group's that is none.
         """
         called, group = _name(name), group_name(group)
         if role not in ROLES:
@@ -111,8 +111,8 @@ class People(Base):
         known_as = None if participant is None else participant_id(participant)
 
         def add(connection: Connection) -> Person:
-            if _is_there(connection, _PERSON.c.name, called):
-                raise InputError("somebody has this name already: choose another")
+            if (taken := _names(connection).get(called.casefold())) is not None:
+                raise InputError(_taken(called, taken, "choose another"))
             if known_as is not None and _is_there(connection, _PERSON.c.participant, known_as):
                 raise InputError("somebody has this participant id already: choose another")
             person = _insert_person(connection, called, role, kind, known_as, self.clock(), group)
@@ -125,13 +125,14 @@ class People(Base):
         """Add people by name, role and group: all, or none; InputError naming the first who cannot be added."""
 
         def add(connection: Connection) -> list[Person]:
-            added = []
+            added, names = [], _names(connection)
             for name, role, group in several:
                 called = _name(name)
                 if role not in ROLES:
                     raise InputError(f"{called}: there is no role {role!r:.40}; there are {', '.join(ROLES)}")
-                if _is_there(connection, _PERSON.c.name, called):
-                    raise InputError(f"somebody is called {called} already: nobody was added")
+                if (taken := names.get(called.casefold())) is not None:
+                    raise InputError(f"{called}: {_taken(called, taken, 'nobody was added')}")
+                names[called.casefold()] = called
                 person = _insert_person(connection, called, role, "person", None, self.clock(), group_name(group))
                 self._note(connection, by, "add person", person.id, new=_public(person))
                 added.append(_as_there_is(connection, person))
@@ -449,6 +450,17 @@ def _known_by_name(connection: Connection, person: str) -> Person:
     if found.name is None:
         raise ConflictError(f"{person} was forgotten: add the person anew")
     return found
+
+
+def _names(connection: Connection) -> dict[str, str]:
+    """Return everybody's name by what it is without regard to capitals, which nobody tells apart by ear."""
+    names = connection.execute(select(_PERSON.c.name).where(_PERSON.c.name.is_not(None))).scalars()
+    return {name.casefold(): name for name in names}
+
+
+def _taken(name: str, taken: str, so: str) -> str:
+    told = "" if name == taken else f", but for capitals: {taken}"
+    return f"somebody has this name already{told}; {so}"
 
 
 def _is_there(connection: Connection, column: Any, value: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
 from rrm.core.annotation import MOST_WANTED
 from rrm.core.errors import InputError, MissingError
@@ -29,7 +29,7 @@ class Wanted(Base):
         """Have open work items want so many answers, where they want fewer; return how many items changed.
 
         Those of one `place`, or of all; with `disputed` only those that are complete and on which raters differ.
-        What is frozen or adjudicated stays as it is. InputError for a number that cannot be.
+        What is frozen or adjudicated stays as it is. InputError for a number that cannot be, or a place without items.
         """
         if isinstance(answers, bool) or not isinstance(answers, int) or not 1 <= answers <= MOST_WANTED:
             raise InputError(f"an item wants 1 to {MOST_WANTED:,} answers, got {answers!r:.40}")
@@ -39,6 +39,11 @@ class Wanted(Base):
 
         def ask(connection: Connection) -> int:
             now = self.clock()
+            if (
+                place is not None
+                and not connection.execute(select(exists().where(ITEM.c.place == str(place)))).scalar()
+            ):
+                raise InputError(f"no item is of place {place}: `rrm items DIR list` names those that there are")
             count = connection.execute(select(func.count()).select_from(ITEM).where(which)).scalar_one()
             connection.execute(update(ITEM).where(which).values(wanted=answers, changed=now))
             told = {"answers": answers, "items": count, "disputed": disputed}

@@ -74,8 +74,15 @@ def test_a_name_of_80_characters_in_any_script_is_kept(house: House) -> None:
 def test_a_name_is_given_once_however_it_is_written(house: House) -> None:
     house.add_person("Zoë", by="system")
     for name in ("Zoë", " Zoe\u0308 "):  # the second is made of e and a combining diaeresis
-        with pytest.raises(InputError, match="has this name already"):
+        with pytest.raises(InputError, match="has this name already; choose another"):
             house.add_person(name, by="system")
+    with pytest.raises(InputError, match="has this name already, but for capitals: Zoë; choose another"):
+        house.add_person("zoË", by="system")
+    with pytest.raises(
+        InputError, match="ada: somebody has this name already, but for capitals: Ada; nobody was added"
+    ):
+        house.add_persons([("Ada", "annotator", ""), ("ada", "annotator", "")], by="system")
+    assert [person.name for person in house.persons()] == ["Zoë"]
 
 
 @pytest.mark.parametrize(("role", "kind"), [("owner", "person"), ("annotator", "robot"), (None, "person")])

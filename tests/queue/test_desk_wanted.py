@@ -18,6 +18,8 @@ def test_all_open_items_ask_for_more_answers_and_get_them(either_desk: SqlDesk) 
     assert answer_all(either_desk, ann) == 4
     assert answer_all(either_desk, bob) == 1
     assert either_desk.want(2, "test", place=Place(level=0)) == 2
+    with pytest.raises(InputError, match="no item is of place 0/answer/7: `rrm items DIR list` names those that there"):
+        either_desk.want(2, "test", place=Place(level=7))
     assert wanted(either_desk) == {"node-1": 2, "node-2": 2, "node-3": 1, "node-4": 4}
     assert answer_all(either_desk, bob) == 2
     assert either_desk.want(2, "test") == 1
