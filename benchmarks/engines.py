@@ -10,19 +10,18 @@ value, limit, passed.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Generator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import anyio
 
-from benchmarks.scale import Row
+from benchmarks.scale import Row, tell
 from rrm.core.ids import content_id
 from rrm.engines.local import Local
 from rrm.engines.ray import Ray
@@ -100,11 +99,7 @@ def main() -> None:
     print(f"python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
     with tempfile.TemporaryDirectory() as name:
         rows = measure(Path(name), count, repeats, options.workers, calls)
-    for row in rows:
-        verdict = "" if row.limit is None else f"   line {row.limit:g}: {'passed' if row.passed else 'FAILED'}"
-        print(f"{row.name:64} {row.value:10.3f}{verdict}")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ shared evenly. That a stage waits for another is part of the method: a level's m
 
 import argparse
 import heapq
-import json
 import math
 import os
 import sys
@@ -21,14 +20,14 @@ import tempfile
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
 
-from benchmarks.scale import Row
+from benchmarks.scale import Row, tell
 from rrm.api.runfile import run_file
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
@@ -286,11 +285,7 @@ def main() -> None:
         print(f"python {sys.version.split()[0]}, {load}; {workers:,} simulated workers", file=sys.stderr)
         for context in contexts:
             rows += measure(Path(name), Library(novels, options.leaves, context), workers, options.lost)
-    for row in rows:
-        verdict = "" if row.limit is None else f"   {row.limit:g}: {'passed' if row.passed else 'FAILED'}"
-        print(f"{row.name:64} {row.value:12.3f}{verdict}")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,15 @@ class Row:
         return cls(name, value, limit, None if limit is None else value <= limit)
 
 
+def tell(rows: Sequence[Row], file: Path | None) -> None:
+    """Print rows with their verdicts, and write them as JSON where a file is named."""
+    for row in rows:
+        verdict = "" if row.limit is None else f"   line {row.limit:g}: {'passed' if row.passed else 'FAILED'}"
+        print(f"{row.name:64} {row.value:12.3f}{verdict}")
+    if file:
+        file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
 class Used(NamedTuple):
     """What a process took: seconds, processor seconds, and the most memory that it held, in gigabytes."""
 
@@ -254,11 +263,7 @@ def main() -> None:
             rows += measure_driver(place, many)
         for many in words:
             rows += measure_run(place, many, options.dtype, options.threads)
-    for row in rows:
-        verdict = "" if row.limit is None else f"   <= {row.limit:g}: {'passed' if row.passed else 'FAILED'}"
-        print(f"{row.name:48} {row.value:10.3f}{verdict}")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -351,9 +351,9 @@ def test_a_text_with_nul_is_refused_by_name_and_nothing_of_its_batch_is_recorded
 
 
 def everything(folder: Path) -> dict[str, Any]:
-    """All that a record holds, in words, but for times and what was spent."""
+    """All that a record holds, but for times, what was spent, and what went on record first within a stage."""
     with open_store(folder, "read") as store:
-        found: dict[str, Any] = {kind.name: [repr(each) for each in store.load(kind.type)] for kind in KINDS.values()}
+        found: dict[str, Any] = {kind.name: sorted(map(repr, store.load(kind.type))) for kind in KINDS.values()}
         found["tree"] = [graph.to_json() for graph in store.load(rrm.TaskGraph)]
         return found | {"counts": store.counts(), "run": store.setting("run")}
 
