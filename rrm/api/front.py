@@ -148,16 +148,18 @@ def apply(
     again: str = "the same call",
     quiet: bool = False,
     strict: bool = False,
+    engine: str | None = None,
 ) -> Report:
     """Propose, score, choose and compose on new sources (book files) with a finished run's models: one run of them all.
 
     The new folder has the models, too, and stands by itself. `apply_each` takes many sources one after another.
-    `strict` makes every note on the sources an error.
+    `strict` makes every note on the sources an error. What computes is done here, wherever the run was, or by an
+    `engine`, by its short name or import string.
     """
     options, paths = Options(again, strict=strict), [Path(source) for source in sources]
 
     def go(runs: ModuleType, watcher: Any) -> Awaitable[Report]:
-        work: Awaitable[Report] = runs.apply_in_loop(Path(directory), paths, Path(out), options, watcher)
+        work: Awaitable[Report] = runs.apply_in_loop(Path(directory), paths, Path(out), options, watcher, engine)
         return work
 
     return _wait_for(go, quiet, None, again)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rrm.api.front import apply
-from rrm.api.look import refuse_notes
+from rrm.api.look import refuse_notes, settings_of
 from rrm.api.plugins import load
 from rrm.api.runs import Earlier
 from rrm.core.errors import BudgetError, InputError, Interrupted, SetupError, StoreError, in_one_line
 from rrm.core.report import Report
+from rrm.core.values import FittedComposer
 from rrm.files.whole import digest_of, sync_folder
 from rrm.store.record import open_store
 
@@ -32,7 +33,8 @@ class Applied:
     """What came of a source: its chosen output with composed score and 90 % interval, or why there is none.
 
     `folder` holds its record and report; `failed_parts` counts what failed on the way without ending it. `digest` is of
-    what the row follows from: the file and the models. `notes` say what was left out of the source or read otherwise.
+    what the row follows from: the file, the models and how they are composed. `notes` say what was left out of the
+    source or read otherwise.
     """
 
     source: str
@@ -60,13 +62,15 @@ def apply_each(
     again: str = "the same call",
     quiet: bool = False,
     strict: bool = False,
+    engine: str | None = None,
 ) -> Iterator[Applied]:
     """Apply a finished run to many sources one after another, and yield a row of each as it ends.
 
     A folder stands for the books in it. Each source has a folder of its own in `out`, and its row goes into
     `out/results.jsonl` before it is yielded. A source that fails is a row that says why. The same call goes on where it
-    stopped: sources that have a row are not done again unless they failed, or their file or the models are others.
-    With `strict` a source that there is a note on fails.
+    stopped: sources that have a row are not done again unless they failed, or unless their file, the models or what
+    composes are others; then they get a folder and a row anew, which counts. With `strict` a source that there is a
+    note on fails; `engine` is as for `apply`.
     Raises what would meet every source: InputError without any, StoreError, BudgetError, SetupError, Interrupted.
     """
     run, library = Path(directory), Path(out)
@@ -76,14 +80,15 @@ def apply_each(
     _cut_short_line_off(library / ROWS)
     known = {row.source: row for row in read_rows(library)}
     for book in books:
-        folder = library / _folder_name(book)
         digest = _digest(book, models)
+        folder = library / _folder_name(book, digest)
         before = known.get(str(book))
         done = before is not None and before.failure is None and before.digest == digest and folder.is_dir()
         if before is not None and done and not (strict and before.notes):
             yield before
             continue
-        row = _applied(run, book, Applied(str(book), str(folder), digest), again, quiet, strict)
+        nothing = Applied(str(book), str(folder), digest)
+        row = _applied(run, book, nothing, strict, again=again, quiet=quiet, engine=engine)
         _append(library / ROWS, row)
         yield row
 
@@ -96,7 +101,7 @@ def books_of(sources: Sequence[str | Path]) -> list[Path]:
     endings = tuple(ending for each in load("tasks.books:READERS") for ending in each)
     found: dict[Path, None] = {}
     for source in sources:
-        path = Path(source).expanduser().absolute()
+        path = _absolute(source)
         inside = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
         books = [each for each in inside if not path.is_dir() or each.name.lower().endswith(endings)]
         if not books:
@@ -107,11 +112,18 @@ def books_of(sources: Sequence[str | Path]) -> list[Path]:
     return list(found)
 
 
+def _absolute(source: str | Path) -> Path:
+    try:
+        return Path(source).expanduser().absolute()
+    except RuntimeError as error:  # ~ of somebody who is not there
+        raise InputError(f"{source}: {in_one_line(error)}") from error
+
+
 def read_rows(library: Path) -> list[Applied]:
     """Return the last row of each source on file; raise InputError for a line that is none."""
     path = library / ROWS
     rows: dict[str, Applied] = {}
-    for at, line in enumerate(path.read_bytes().decode().splitlines() if path.exists() else (), 1):
+    for at, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
         try:
             told = json.loads(line)
             row = Applied(**{**told, "notes": tuple(told["notes"])})
@@ -121,13 +133,13 @@ def read_rows(library: Path) -> list[Applied]:
     return list(rows.values())
 
 
-def _applied(run: Path, book: Path, nothing: Applied, again: str, quiet: bool, strict: bool) -> Applied:
+def _applied(run: Path, book: Path, nothing: Applied, strict: bool, **how: Any) -> Applied:
     """Apply a run to one book; return its row, made of one of `nothing`, which says why where there is no score."""
     try:
         source = load("tasks.books:read_book")(book)  # first, so that what is no book leaves no folder
         if strict:
             refuse_notes(source.notes)
-        report = apply(run, [book], nothing.folder, again=again, quiet=quiet)
+        report = apply(run, [book], nothing.folder, **how)
     except _FOR_ALL:
         raise
     except Exception as error:  # a plug-in may raise anything, and the next source may be spared it
@@ -155,13 +167,18 @@ def _row(nothing: Applied, report: Report) -> Applied:
 
 
 def _models(run: Path) -> list[str]:
-    """Return what identifies all that a run judges and proposes with; raise InputError where it has no models yet."""
+    """Return what identifies all that a run judges, proposes and composes with.
+
+    Raises InputError where it has no models yet.
+    """
     with open_store(run, "read") as record:
-        earlier = Earlier.of(record)
+        earlier, compose = Earlier.of(record), settings_of(record, run).to_json()["compose"]
+        composers = [each.id for each in record.load(FittedComposer)]
     if not earlier.models:
         raise InputError(f"{run} holds no fitted models yet: let its run finish first")
     splitter = [earlier.splitter] if earlier.splitter else []
-    return [*(model.digest for model in earlier.needed), *(each.id for each in [*earlier.policies, *splitter])]
+    learned = [*(model.digest for model in earlier.needed), *(each.id for each in [*earlier.policies, *splitter])]
+    return [*learned, *composers, digest_of(compose)]
 
 
 def _digest(book: Path, models: Sequence[str]) -> str:
@@ -173,9 +190,10 @@ def _digest(book: Path, models: Sequence[str]) -> str:
     return digest_of({"content": content, "models": list(models)})
 
 
-def _folder_name(book: Path) -> str:
-    """Return a folder's name that books of one name in two places do not share."""
-    return f"{book.name.partition('.')[0][:60]}-{blake2b(str(book).encode(), digest_size=4).hexdigest()}"
+def _folder_name(book: Path, digest: str) -> str:
+    """Return a folder's name that books of one name in two places do not share, nor a book and what it was before."""
+    named = book.name.partition(".")[0][:60].encode(errors="replace").decode().replace("?", "_")
+    return f"{named}-{blake2b(os.fsencode(book) + digest.encode(), digest_size=4).hexdigest()}"
 
 
 def _cut_short_line_off(path: Path) -> None:
@@ -189,7 +207,7 @@ def _append(path: Path, row: Applied) -> None:
     """Add a row, on the disk when this returns."""
     fresh = not path.exists()
     with path.open("ab") as file:
-        file.write(json.dumps(row.to_json(), ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        file.write(json.dumps(row.to_json(), allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     if fresh:

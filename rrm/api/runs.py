@@ -16,7 +16,7 @@ from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
-from rrm.api.runfile import PEOPLE, RunFile, Targets, by_people
+from rrm.api.runfile import PEOPLE, EnginePart, RunFile, Targets, by_people, with_engine
 from rrm.api.supplies import RunSupplies
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES, RunWorker
@@ -72,13 +72,21 @@ def settings_on_record(directory: Path) -> RunFile:
 
 
 async def apply_in_loop(
-    directory: Path, sources: Sequence[Path], out: Path, options: Options, watcher: Watcher | None = None
+    directory: Path,
+    sources: Sequence[Path],
+    out: Path,
+    options: Options,
+    watcher: Watcher | None = None,
+    engine: str | None = None,
 ) -> Report:
     """Propose, score, choose and compose on new sources (book files) with a finished run's models and policies.
 
+    What computes is done here, wherever the run itself was done, or by an `engine` of this name.
     The new folder stands by itself: it has the files of models and policies, too, as links to what the disk holds once
     where that is possible. A file of theirs is replaced and never written to.
     """
+    if out.resolve() == directory.resolve():
+        raise InputError(f"{out} holds the models that are applied: name another folder for what comes of it")
     with open_store(directory, "read") as record:
         settings = settings_of(record, directory)
         precision, earlier = record.setting(PRECISION), Earlier.of(record)
@@ -96,6 +104,7 @@ async def apply_in_loop(
     kept = {"train": None, "rater": None, "recorded": (), "rounds": 1, "schedule": (), "select": None}
     improve = settings.improve if earlier.policies else None
     settings = replace(settings, name=out.name, target=files, flat=False, improve=improve, **kept)  # type: ignore[arg-type]
+    settings = with_engine(replace(settings, engine=EnginePart()), engine)
     with open_store(out) as store:
         refuse_other_run(store, settings)
         store.settle("models", [model.digest for model in earlier.models])
@@ -112,6 +121,8 @@ async def apply_in_loop(
 
 def _linked(source: str, target: str) -> None:
     """Give a file a second name, or copy it to another disk; one of the target's name is replaced."""
+    if Path(target).exists() and Path(target).samefile(source):
+        return
     Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)

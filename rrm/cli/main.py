@@ -211,34 +211,41 @@ def apply(
     ],
     out: Out = None,
     strict: StrictSources = False,
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
     """Propose, score, choose and compose on new sources with a finished run's models and policies.
 
     Several sources are done one after another, each in a folder of its own, and a row of each is told as it ends.
     """
-    folder = out or directory / "applied" / "-".join(path.name.partition(".")[0] for path in source)[:80]
+    names = (path.expanduser().resolve().name.partition(".")[0] for path in source)
+    folder = out or directory / "applied" / "-".join(names)[:80]
     again = f"rrm apply {directory} " + " ".join(f"--source {path}" for path in source) + f" --out {folder}"
-    again += " --strict" if strict else ""
+    again += (" --strict" if strict else "") + (f" --engine {engine}" if engine else "")
+    how: dict[str, Any] = {"again": again, "strict": strict, "engine": engine}
     if len(source) > 1 or source[0].is_dir():
-        _apply_each(directory, source, folder, again, strict, as_json)
+        _apply_each(directory, source, folder, how, as_json)
         return
     from rrm.api import front as runs
 
-    _tell(runs.apply(directory, source, folder, again=again, strict=strict), folder, as_json)
+    _tell(runs.apply(directory, source, folder, **how), folder, as_json)
 
 
-def _apply_each(directory: Path, sources: list[Path], folder: Path, again: str, strict: bool, as_json: bool) -> None:
+def _apply_each(directory: Path, sources: list[Path], folder: Path, how: dict[str, Any], as_json: bool) -> None:
     """Apply a run to a library: a line of each source as it ends, and at the end how many there were and failed."""
     from rrm.api.library import ROWS, apply_each
-    from rrm.cli.summary import told_of
+    from rrm.cli.summary import tell_row
 
     done = failed = 0
-    for row in apply_each(directory, sources, folder, again=again, strict=strict):
+    for row in apply_each(directory, sources, folder, **how):
         done, failed = done + 1, failed + (row.failure is not None)
-        typer.echo(json.dumps(row.to_json()) if as_json else told_of(row))
+        if as_json:
+            typer.echo(json.dumps(row.to_json()))
+        else:
+            tell_row(row)
     _print({"results": str(folder / ROWS), "sources": done, "failed": failed}, as_json)
     if failed:
+        again = how["again"]
         raise InputError(f"{failed} of {done} sources failed, and their rows say why; try them again with: {again}")
 
 

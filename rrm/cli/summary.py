@@ -161,15 +161,18 @@ def _uses(role: str, uses: Sequence[Use]) -> str:
     return f"{role} to {', '.join(f'{use.purpose} {use.outputs:,}' for use in uses if use.role == role)}"
 
 
-def told_of(row: "Applied") -> str:
-    """Return what came of one source of a library, in a line or two."""
+def tell_row(row: "Applied") -> None:
+    """Print what came of one source of a library, in a line or two; what would steer a terminal is left out."""
+    console = Console(highlight=False, markup=False, emoji=False)
     name = Path(row.source).name
     if row.failure is not None:
-        return f"{name}: failed: {row.failure}"
+        console.print(f"{name}: failed: {row.failure}", soft_wrap=True)
+        return
     failed = f", {_several(row.failed_parts, 'part')} failed" if row.failed_parts else ""
     between = f" (90 % interval {row.low:.3f} to {row.high:.3f})" if row.low is not None else ""
-    notes = "".join(f"\n  note: {note}" for note in row.notes)
-    return f"{name}: {row.score:.3f}{between}{failed}\n  {shorten(row.text or '', 160)}{notes}"
+    console.print(f"{name}: {row.score:.3f}{between}{failed}", soft_wrap=True)
+    for line in (shorten(row.text or "", 160), *(f"note: {note}" for note in row.notes)):
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _target(target: TargetReport) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Many sources, one after another, with a finished run's models: a row of each, failures among them, and going on."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,19 @@ import rrm
 from rrm.api import library
 from rrm.api.library import ROWS, Applied, apply_each, books_of
 from rrm.core.errors import BudgetError, InputError
+from rrm.engines.local import Local, Worker
+from rrm.pipeline.driver import Executor
 from tests.toys import TOYS
+
+
+class Counting(Local):
+    """The engine of this process, and how often one was made."""
+
+    made = 0
+
+    def __init__(self, worker: Worker, others: Mapping[str, Executor]) -> None:
+        super().__init__(worker, others)
+        Counting.made += 1
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +84,51 @@ def test_what_is_done_is_not_done_again_and_what_failed_is(
     again = rows(fitted, [books], tmp_path / "out")
     assert asked == ["empty.txt"]
     assert again[0].failure is None and again[1:] == first[1:]
-    (books / "second.txt").write_text("another. text.")
-    assert "is another text than when the run in" in str(rows(fitted, [books], tmp_path / "out")[2].failure)
+    (books / "second.txt").write_text("another. text. is. here.")
+    changed = rows(fitted, [books], tmp_path / "out")[2]
+    assert asked == ["empty.txt", "second.txt"]
+    assert changed.failure is None and changed.folder != first[2].folder
+
+
+def test_what_composes_otherwise_does_all_again(books: Path, tmp_path: Path) -> None:
+    table = {**TOYS, "compose": {"plugin": "rrm.compose.composers:Mean"}}
+    rrm.run(out=tmp_path / "run", quiet=True, **table)
+    book = books / "first.txt"
+    [mean] = rows(tmp_path / "run", [book], tmp_path / "out")
+    rrm.run(out=tmp_path / "run", quiet=True, **{**table, "compose": {"plugin": "rrm.compose.composers:Product"}})
+    [product] = rows(tmp_path / "run", [book], tmp_path / "out")
+    assert product.score != mean.score
+    assert [product.score] == [row.score for row in rows(tmp_path / "run", [book], tmp_path / "anew")]
+
+
+def test_the_folder_that_has_the_models_is_not_written_over(fitted: Path, books: Path, tmp_path: Path) -> None:
+    rrm.apply(fitted, [books / "first.txt"], tmp_path / "applied", quiet=True)
+    files = sorted(path for path in (tmp_path / "applied" / "models").rglob("*") if path.is_file())
+    with pytest.raises(InputError, match="holds the models that are applied: name another folder for what comes of it"):
+        rrm.apply(tmp_path / "applied", [books / "first.txt"], tmp_path / "x" / ".." / "applied", quiet=True)
+    assert sorted(path for path in (tmp_path / "applied" / "models").rglob("*") if path.is_file()) == files
+
+
+@pytest.mark.parametrize("name", ["line\u2028break", "caf\udce9", "書", "a\x1b[31mb"])
+def test_a_book_may_be_called_as_files_may_be(fitted: Path, books: Path, tmp_path: Path, name: str) -> None:
+    book = books / f"{name}.txt"
+    book.write_text("one. two. three. four.")
+    sources = [book, books / "first.txt"]
+    told = rows(fitted, sources, tmp_path / "out")
+    assert [row.failure is None for row in told] == [name != "caf\udce9", True]
+    assert rows(fitted, sources[1:], tmp_path / "out") == told[1:]
+    assert [row.source for row in library.read_rows(tmp_path / "out")] == [row.source for row in told]
+
+
+def test_a_run_done_elsewhere_is_applied_here(books: Path, tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **TOYS, engine={"plugin": f"{__name__}:Counting"})
+    assert Counting.made == 1
+    [row] = rows(tmp_path / "run", [books / "first.txt"], tmp_path / "out")
+    assert row.failure is None and Counting.made == 1
+    [row] = apply_each(
+        tmp_path / "run", [books / "first.txt"], tmp_path / "other", quiet=True, engine=f"{__name__}:Counting"
+    )
+    assert row.failure is None and Counting.made == 2
 
 
 def test_what_was_left_out_of_a_source_stands_in_its_row_and_is_its_failure_if_nothing_may_be(
@@ -137,6 +193,8 @@ def test_bad_input_is_one_sentence_before_anything_is_done(fitted: Path, tmp_pat
     (tmp_path / "bare").mkdir()
     with pytest.raises(InputError, match=r"bare: no file in this folder ends in one of \.txt"):
         books_of([tmp_path / "bare"])
+    with pytest.raises(InputError, match="~nobody-here/book: "):
+        books_of(["~nobody-here/book"])
     with pytest.raises(InputError, match="no source was named"):
         rows(fitted, [], tmp_path / "out")
     with pytest.raises(rrm.StoreError, match="holds no run"):

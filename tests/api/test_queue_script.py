@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_commands import toml
 from tests.toys import TOYS
 
@@ -46,7 +48,10 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_a_job_whose_time_is_up_is_queued_again_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "queued"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)], ids=["time", "cancelled"]
+)
+def test_a_job_whose_time_is_up_is_queued_again_and_goes_on(tmp_path: Path, number: int, queued: bool) -> None:
     [script] = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
     (tmp_path / "job.sh").write_text(script)
     (tmp_path / "waiting.py").write_text(WAITING)
@@ -57,14 +62,14 @@ def test_a_job_whose_time_is_up_is_queued_again_and_goes_on(tmp_path: Path) -> N
         while not (tmp_path / "began").exists():
             assert first.poll() is None, first.communicate()
             time.sleep(0.05)
-        first.send_signal(signal.SIGUSR1)
+        first.send_signal(number)
         said = first.communicate()[1]
     assert first.returncode == 143, said
     assert "terminated; nothing recorded is lost, resume with: rrm run run.toml --out runs/mine" in said
-    assert (tmp_path / "queued").read_text() == "requeue 17\n"
+    assert (tmp_path / "queued").exists() == queued
     (tmp_path / "go").touch()
     with job(tmp_path) as second:
         said = second.communicate()[1]
     assert second.returncode == 0, said
-    assert (tmp_path / "queued").read_text() == "requeue 17\n"
+    assert not queued or (tmp_path / "queued").read_text() == "requeue 17\n"
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
