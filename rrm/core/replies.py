@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rrm.core.errors import NoAnswerError
 from rrm.core.protocols import Reply
@@ -109,15 +109,24 @@ _CALL_BEHIND_WORDS = re.compile(
 """A whole call of a tool at the end of what a model said of it."""
 
 _CALL_KEYS = (frozenset(("name", "parameters")), frozenset(("name", "arguments")))
-_ERROR = re.compile(
-    r"\s*(?:<!doctype html|<html[\s>]|\{\s*\"(?:error|detail)\"\s*:|\{[^{}]{0,300}\"(?:type|object)\"\s*:\s*\"error\""
-    r"|data:\s*\{\s*\"|<\?xml[^>]*>\s*<error>|upstream (?:connect error|request timeout)|no healthy upstream"
-    r"|(?:error(?: code)?:?\s*)?(?:http\S*\s*)?(?:[45]\d\d[\s:-]+)?(?:bad gateway|service (?:temporarily )?unavailable"
-    r"|gateway time-?out|internal server error|too many requests|stream timeout)\W*\Z"
-    r"|error(?: code)?:?\s*(?:[45]\d\d\b|model\b.{0,40}\boverloaded|rate limit|cuda\b|out of memory))",
+_ERROR_PAGE = re.compile(
+    r"\s*(?:(?:<!doctype html|<html\b)[^<>]*>\s*<|<html>.*</html>\s*\Z|data:\s*\{\s*\"|<\?xml[^>]*>\s*<error>"
+    r"|error(?: code)?:?\s*[45]\d\d[\s:-]+\{\s*['\"].*\}\s*\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A page, a raw stream, a document or a number with an object, which a server or a proxy sent in place of an answer."""
+_ERROR_LINE = re.compile(
+    r"(?:error(?: code)?:?\s*)?(?:http\S*\s*)?(?:[45]\d\d[\s:-]+)?(?:bad gateway|service (?:temporarily )?unavailable"
+    r"|gateway time-?out|internal server error|too many requests|stream timeout)\W*"
+    r"|upstream connect error or disconnect/reset before headers.*|upstream request timeout\W*|no healthy upstream\W*"
+    r"|error(?: code)?:?\s*(?:http\S*\s*)?(?:[45]\d\d(?:[\s:-]+(?:bad request|unauthorized|payment required|forbidden"
+    r"|not found|request timeout|(?:payload|content|request entity) too large|overloaded))?\W*"
+    r"|(?:[45]\d\d[\s:-]+)?(?:(?:the |that )?model\b(?: \S+)? is (?:currently |temporarily )?overloaded"
+    r"|rate limit (?:exceeded|reached|hit)|cuda (?:error|out of memory)|out of memory\W*\Z).*)",
     re.IGNORECASE,
 )
-"""How the error begins that a server or a proxy in front of it sent in the place of an answer."""
+"""The one line that a server or a proxy in front of it sent in the place of an answer, as a whole."""
+_LONGEST_ERROR = 500  # characters
 _NO_WORDS = frozenset(("null", "undefined", "NaN", '""', "''", "[]", "{}"))
 _ROLE = re.compile(r"\A\s*assistant[ \t]*\n+\s*")
 _REMEDIES: Mapping[Lack, str] = {
@@ -148,7 +157,7 @@ def read(reply: Reply, structured: bool = False) -> Reply:
     cut_off = stop == "cut off"
     heard = (structured_without_thoughts if structured else without_thoughts)(reply.text, cut_off)
     text, thoughts = heard if structured else _bare(heard, cut_off)
-    if not structured and _ERROR.match(text):
+    if not structured and _is_error(text):
         raise _none(reply, "broken", f"answered with an error of its server's{_quoted(text)}")
     if is_blank(text) or (not structured and text.strip() in _NO_WORDS):
         if cut_off:
@@ -185,13 +194,27 @@ def _bare(heard: Heard, cut_off: bool) -> Heard:
 
 def _is_call(text: str) -> bool:
     """Whether a text is one object of the form of a call: a tool's name, and arguments or parameters."""
+    return _object(text).keys() - {"type", "id"} in _CALL_KEYS
+
+
+def _is_error(text: str) -> bool:
+    """Whether the whole of a text is the error of a server or of a proxy in front of it, and no prose about one."""
+    text = text.strip()
+    told = _object(text)
+    if next(iter(told), None) in ("error", "detail") or "error" in (told.get("type"), told.get("object")):
+        return True
+    line = len(text) < _LONGEST_ERROR and _ERROR_LINE.fullmatch(text) is not None
+    return line or _ERROR_PAGE.match(text) is not None
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is as a whole, an empty one where it is none."""
     if not text.startswith("{"):
-        return False
+        return {}
     try:
-        told = json.loads(text)
+        return dict(json.loads(text))
     except (ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and told.keys() - {"type", "id"} in _CALL_KEYS
+        return {}
 
 
 def _meaning(word: str) -> Stop | None:

@@ -3,6 +3,8 @@
 import json
 import re
 
+from rrm.core.thoughts import LABELLED
+
 MORE_IN_WORDS = "further turns in words"
 """An answer goes on as a talk, such as with `User:`."""
 LIKE_REFUSAL = "words of a refusal"
@@ -26,7 +28,7 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 _PREFACE = re.compile(
-    r"\s*(?:(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:['’]s| is| are| you go)|below is"
+    r"\s*(?:(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:['’]s| is| are| it is| you go)|below is"
     r"|the following is|voici|hier ist|aqu[íi] (?:está|tienes)|ecco|вот|好的|以下是|こちら)[^\n]{0,200}[:：]\**[ \t]*\n"
     r"|[#*_ ]*(?:(?:final )?(?:answer|summary|response|output)|assistant|ai|antwort|zusammenfassung|résumé|resumen"
     r"|摘要)[*_]*[:：])",
@@ -36,8 +38,7 @@ _THINKS = re.compile(
     r"\s*(?:(?:okay|ok|alright|all right|hmm+|well|so|first)[,.…]* (?:so,? |then,? )?)?"
     r"(?:let me (?:think|see|look|read|start|break|analy[sz]e|re-?read|try)|let['’]s (?:think|see|look|break)"
     r"|(?:i|we) (?:need|have|should) (?:to )?(?:summari[sz]e|write|figure|analy[sz]e|produce|output)"
-    r"|(?:the )?user (?:wants|is asking|asks|asked|has given))\b"
-    r"|[#*_ ]*(?:(?:my )?(?:thoughts?|thinking|reasoning)(?: process| steps)?|chain of thought)[*_]*:",
+    r"|(?:the )?user (?:wants|is asking|asks|asked|has given))\b",
     re.IGNORECASE,
 )
 _QUOTES = (('"', '"'), ("“", "”"), ("«", "»"), ("„", "“"))
@@ -50,7 +51,7 @@ def signs_in(text: str) -> list[str]:
         (LIKE_REFUSAL, _REFUSES.match(text)),
         (LOOPS, _ends_in_a_loop(text)),
         (PREFACED, _PREFACE.match(text)),
-        (THINKS_ALOUD, _THINKS.match(text)),
+        (THINKS_ALOUD, _THINKS.match(text) or LABELLED.match(text)),
         (AS_JSON, _is_json(text)),
         (QUOTED, _is_quoted(text)),
     )

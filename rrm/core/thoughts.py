@@ -95,10 +95,15 @@ _WRAPPED_BEFORE = re.compile(
 _WRAPPED_BEHIND = re.compile(
     rf"(?:</{_WRAPPER}>|<\|{_PIPED_WRAPPER}\|>|\[END FINAL RESPONSE\](?:\s*<\|end\|>)?)\Z", re.IGNORECASE
 )
+_COMES = (  # in front of a fence: other lines may say what it is that it shows
+    r"(?:(?:sure|certainly|of course|absolutely|okay|ok|great)\b[^\n\w]{1,4})?"
+    r"(?:here(?:['’]s| is| are| it is| you go)|below is|the following is)\b[^\n`~]{0,200}:\**"
+)
 _WHOLE = re.compile(
-    rf"(?:(?P<said>[^\n<>]{{1,200}}:)\s*\n\s*)?<(?P<name>{_WRAPPER}|assistant)(?:\s[^<>/]{{0,200}})?>"
+    rf"(?:[^\n<>]{{1,200}}:\s*\n\s*)?<(?P<name>{_WRAPPER}|assistant)(?:\s[^<>/]{{0,200}})?>"
     r"(?P<marked>(?:(?!</?(?P=name)>)[\s\S])*)</(?P=name)>"
-    r"|(?P<fence>```|~~~)(?:text|txt|plaintext|plain|markdown|md|answer|output|response|summary)?[ \t]*\n"
+    rf"|(?:{_COMES}\s*\n\s*)?(?P<fence>```|~~~)"
+    r"(?:text|txt|plaintext|plain|markdown|md|answer|output|response|summary)?[ \t]*\n"
     r"(?P<fenced>(?:(?!(?P=fence))[\s\S])*)\n(?P=fence)",
     re.IGNORECASE,
 )
@@ -114,14 +119,14 @@ _BEHIND_WORDS = frozenset(",.;:!?)")
 _FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(rf"\s*```[ \t]*{_PIPED}[ \t]*\n", re.IGNORECASE)
 _LABEL = r"(?:(?:my |the )?(?:thoughts?|thinking|reasoning)(?: process| steps)?|chain[- ]of[- ]thought|scratchpad)"
-_LABELLED = re.compile(rf"\s*(?:[#*_ ]*{_LABEL}[*_]*:|(?:#{{1,4}} +|\*\*){_LABEL}\**[ \t]*\n)", re.IGNORECASE)
+LABELLED = re.compile(rf"\s*(?:[#*_ ]*{_LABEL}[*_]*:|(?:#{{1,4}} +|\*\*){_LABEL}\**[ \t]*\n)", re.IGNORECASE)
+"""How a text begins that calls itself thoughts: `Reasoning:`, `## Thinking process`."""
 
 
 def _answer_label(name: str) -> re.Pattern[str]:
     """Return the pattern of a line, or its beginning, that says that the answer follows."""
-    said = rf"{name}(?:answer|response|summary|output)"
     return re.compile(
-        rf"^(?:[#*_ ]*{said}[*_]*:[*_]*|(?:#{{1,4}} +|\*\*){said}\**[ \t]*$)\s*", re.MULTILINE | re.IGNORECASE
+        rf"^(?:[#*_ ]*{name}[*_]*:[*_]*|(?:#{{1,4}} +|\*\*){name}\**[ \t]*$)\s*", re.MULTILINE | re.IGNORECASE
     )
 
 
@@ -129,8 +134,8 @@ _IN_WORDS = (  # IBM's and ServiceNow's models say in words where thoughts and a
     (re.compile(r"\s*Here(?:'s| is) my thought process:"), re.compile(r"^Here(?:'s| is) my response:", re.MULTILINE)),
     (re.compile(r"\s*Here are my reasoning steps:"), re.compile(r"^\[BEGIN FINAL RESPONSE\]", re.MULTILINE)),
     # "Thought: ... Final Answer: ...", as agents are asked for, and "**Reasoning:** ... **Answer:** ..."
-    (_LABELLED, _answer_label("final ")),
-    (_LABELLED, _answer_label("")),
+    (LABELLED, _answer_label("final (?:answer|response|summary|output)")),
+    (LABELLED, _answer_label("answer")),  # but a text may well have a part "Reasoning" and a part "Summary"
 )
 _CODE = re.compile(r"(?<!`)`[^`\n]+`(?!`)|(?<!`)``(?!`)[^\n]+?``(?!`)")
 _QUOTATION = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|„[^„“”\n]*[“”]")
@@ -166,7 +171,7 @@ def holds_thoughts(text: str) -> bool:
     signs = (  # one is in each of the marks; many texts are looked at
         "<" in text or "[" in text or "Here" in text or "```" in text or "&" in text or "\\u003" in text
         or "◁" in text or "＜" in text or "assistantfinal" in text or "done thinking." in text
-        or _LABELLED.match(text) is not None
+        or LABELLED.match(text) is not None
     )  # fmt: skip
     return signs and without_thoughts(text).thoughts
 

@@ -17,7 +17,7 @@ from rrm.core.errors import InputError, LimitError, RrmError
 from rrm.core.kinds.parts import brief
 from rrm.files.texts import marked
 from rrm.interchange.kinds import refuse_other_kinds
-from rrm.interchange.tables import KeyTwice, array_rows, csv_rows, decoder, parquet_rows
+from rrm.interchange.tables import KeyTwice, array_rows, csv_rows, decoder, parquet_rows, with_floats
 from rrm.interchange.tables import pyarrow as pyarrow
 
 MAX_ROW_BYTES = 64 * 2**20
@@ -135,15 +135,15 @@ def _rows_in_memory(given: Iterable[Row]) -> Iterator[tuple[int, Row]]:
         yield number, {str(column): _python(value) for column, value in row.items()}
 
 
-_PLAIN = frozenset((str, bool, int, float, list, dict, type(None)))
+_PLAIN = frozenset((str, bool, int, float, type(None)))
 
 
 def _python(value: Any) -> Any:
     """Return a value as Python has it: lists and numbers of arrays and tensors, floats of decimals, None of NA."""
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, Decimal):
-        return float(value)
+    if isinstance(value, Decimal | list | dict | tuple):
+        return with_floats(value)
     if type(value).__name__ in ("NAType", "NaTType"):
         return None
     told = getattr(value, "tolist", None)

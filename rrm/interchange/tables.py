@@ -13,6 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,7 @@ def csv_rows(text: str, where: str, most: int) -> Iterator[tuple[int, Row]]:
     before = csv.field_size_limit(most)  # of the whole process: 131,072 letters, which a story has
     try:
         spaced = _has_space_behind(delimiter, text)
-        cells = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced)
-        yield from _named(cells, where)
+        yield from _named(_cells(text, delimiter, spaced), where)
     except csv.Error as error:
         if "field limit" in str(error):
             raise LimitError(f"{where}: a cell is longer than max_row_bytes = {most}") from error
@@ -71,6 +71,10 @@ def csv_rows(text: str, where: str, most: int) -> Iterator[tuple[int, Row]]:
         ) from error
     finally:
         csv.field_size_limit(before)
+
+
+def _cells(text: str, delimiter: str, spaced: bool) -> Iterator[list[str]]:
+    return csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced)
 
 
 def _without_hint(text: str) -> tuple[str, str | None]:
@@ -92,12 +96,32 @@ def _header(text: str) -> str:
 
 
 def _has_space_behind(delimiter: str, text: str) -> bool:
-    """Say whether spaces behind delimiters are no part of cells: `prompt, chosen`, or quotes that stand behind them."""
+    """Say whether spaces behind delimiters are no part of cells: `prompt, chosen`, or quotes that stand behind them.
+
+    They are part of cells where the table cannot be read as far without them: `"Hello," she said` is a cell that no
+    quotes stand around. Where it can be read both ways, a tab and a quote behind a space are taken as they stand.
+    """
     names = _header(text).split(delimiter)[1:]
-    if names and all(name.startswith(" ") for name in names):
-        return True
-    sign = re.escape(delimiter)
-    return re.search(rf'{sign} +"(?![{sign}\r\n"]|\Z)', text) is not None  # within quotes one is doubled, or the last
+    named = bool(names) and all(name.startswith(" ") for name in names)
+    sign = re.escape(delimiter)  # within quotes a quote is doubled, or the last
+    if not named and re.search(rf'{sign} +"(?![{sign}\r\n"]|\Z)', text) is None:
+        return False
+    left_out, kept = (_rows_that_fit(_cells(text, delimiter, spaced)) for spaced in (True, False))
+    return left_out > kept or (left_out == kept and (named or delimiter != "\t"))
+
+
+def _rows_that_fit(cells: Iterator[list[str]]) -> int:
+    """Return how many rows, from the first on, have as many cells as it and can be read."""
+    count, wanted = 0, 0
+    try:
+        for row in filter(None, cells):
+            wanted = wanted or len(row)
+            if len(row) != wanted:
+                break
+            count += 1
+    except csv.Error:
+        pass
+    return count
 
 
 def _named(cells: Iterator[list[str]], where: str) -> Iterator[tuple[int, Row]]:
@@ -250,11 +274,22 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
             raise InputError(f"{path}: column {twice[0]!r} stands twice: rename one")
         batches = file.iter_batches(batch_size=1000)
         rows = (row for batch in batches for row in batch.to_pylist())
-        if decimals := [each.name for each in file.schema_arrow if pyarrow().types.is_decimal(each.type)]:
-            rows = ({**row, **{name: row[name] and float(row[name]) for name in decimals}} for row in rows)
+        if decimals := [each.name for each in file.schema_arrow if "decimal" in str(each.type)]:
+            rows = ({**row, **{name: with_floats(row[name]) for name in decimals}} for row in rows)
         yield from enumerate(rows, start=1)
     except (OSError, pyarrow().ArrowException) as error:
         raise InputError(f"{path} cannot be read as Parquet: {str(error)[:120]}") from error
+
+
+def with_floats(value: Any) -> Any:
+    """Return a value with floats in the place of decimals, also within objects, lists and tuples (then lists, too)."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: with_floats(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_floats(each) for each in value]
+    return value
 
 
 def pyarrow() -> Any:

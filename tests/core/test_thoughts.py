@@ -43,7 +43,7 @@ MARKED = [
     "Here is my thought process:\nhm\nHere is my response:\nThe mill burns.",
     "Thought: hm\nAnswer: or so?\nFinal Answer: The mill burns.",
     "**Thinking:**\nhm\n\n**Answer:**\nThe mill burns.",
-    "Reasoning: hm\n\nSummary: The mill burns.",
+    "Reasoning: hm\n\nSummary: hm\n\nFinal summary: The mill burns.",
     "<details><summary>💭 Thinking</summary>hm</details>\n\nThe mill burns.",
     "## Thinking process\n\nhm\n\n## Final answer\n\nThe mill burns.",
     "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nThe mill burns.\n[END FINAL RESPONSE]",
@@ -115,6 +115,8 @@ def test_thoughts_alone_are_no_answer(reply, cut_off):
         "A talk looks so:\n```\n<|im_start|>user\nHello.<|im_end|>\n```\nThat is all.",
         "A turn is `<|start_header_id|>user<|end_header_id|>Hello.<|eot_id|>` there.",
         "Here is my thought process: the mill burns.",
+        "Reasoning: Darwin argues by analogy.\nSummary: the book ends there.",
+        "# Reasoning\n\nDarwin argues by analogy.\n\n## Summary\n\nThe book ends there.",
     ],
 )
 def test_a_text_without_marks_is_unchanged(text):

@@ -215,6 +215,19 @@ def test_space_behind_a_delimiter_is_no_part_of_a_cell_where_quotes_or_names_sta
     assert read["chosen"] == chosen.replace("~", delimiter)
 
 
+@pytest.mark.parametrize("header", ["prompt\tchosen\tnote", "prompt\t chosen\t note"])
+def test_a_quotation_behind_a_space_is_a_cell_of_a_table_without_quotes(tmp_path: Path, header: str) -> None:
+    (tmp_path / "rows.tsv").write_text(f'{header}\na\tb\tc\nd\t "Hello," she said\te\nf\t "Go."\tg\n')
+    assert [row["chosen"] for row in rows_of(tmp_path / "rows.tsv")] == ["b", ' "Hello," she said', ' "Go."']
+
+
+def test_quotes_behind_spaces_stand_around_cells_though_a_table_could_be_read_with_them(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('prompt,chosen\n"a", "b"\n')
+    (tmp_path / "rows.tsv").write_text('prompt\tchosen\n1\t "b" \n2\t "c"\n')
+    assert [row["chosen"] for row in rows_of(tmp_path / "rows.csv")] == ["b"]
+    assert [row["chosen"] for row in rows_of(tmp_path / "rows.tsv")] == [' "b" ', ' "c"']
+
+
 def test_an_index_without_a_name_a_hint_and_packing_are_no_fault(tmp_path: Path) -> None:
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"sep=;\r\n;prompt;chosen\r\n0;a;b\r\n\r\n1;c;d\r\n"))
     assert rows_of(tmp_path / "rows.csv.gz") == [{"prompt": "a", "chosen": "b"}, {"prompt": "c", "chosen": "d"}]
@@ -329,9 +342,22 @@ def test_our_own_answers_as_csv_come_back_without_the_marks_against_formulas(tmp
 
 def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    table = pyarrow.table({"prompt": ["a", "b"], "margin": pyarrow.array([Decimal("1.5"), None])})
-    parquet.write_table(table, tmp_path / "rows.parquet")
-    assert rows_of(tmp_path / "rows.parquet") == [{"prompt": "a", "margin": 1.5}, {"prompt": "b", "margin": None}]
+    told: dict[str, list[Any]] = {
+        "prompt": ["a", "b", "c"],
+        "margin": [Decimal("1.5"), None, Decimal("0.00")],
+        "scores": [[Decimal("0.00"), None], None, []],
+        "more": [{"by": [{"score": Decimal("0.00")}], "n": 1}, None, {"by": None, "n": 2}],
+    }
+    parquet.write_table(pyarrow.table(told), tmp_path / "rows.parquet")
+    rows = rows_of(tmp_path / "rows.parquet")
+    assert rows == [
+        {"prompt": "a", "margin": 1.5, "scores": [0.0, None], "more": {"by": [{"score": 0.0}], "n": 1}},
+        {"prompt": "b", "margin": None, "scores": None, "more": None},
+        {"prompt": "c", "margin": 0.0, "scores": [], "more": {"by": None, "n": 2}},
+    ]
+    kept = json.dumps(rows)  # which knows no decimals
+    in_memory = [dict(zip(told, cells, strict=True)) for cells in zip(*told.values(), strict=True)]
+    assert json.dumps([row for _, row in read_rows(in_memory)]) == kept
 
 
 # ---- rows in memory ----
