@@ -66,11 +66,14 @@ def ask(run: Run) -> Step[Run]:
 
 def _not_chosen(run: Run) -> str | None:
     """Say why a round's questions cannot be chosen, None where they can."""
-    targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
-    if not any(tree.graph.root in run.state.predictions for tree in targets):
-        return f"round {run.number + 1}: questions are drawn evenly, as no target was judged to its root yet"
+    evenly = f"round {run.number + 1}: questions are drawn evenly, as"
+    counting = [
+        tree for tree in run.forest.trees if run.forest.is_target(tree) and run.plan.weights.get(tree.source, 1.0) > 0
+    ]
+    if not any(tree.graph.root in run.state.predictions for tree in counting):
+        return f"{evenly} no target that counts was judged to its root yet"
     if run.rounds and run.policies != run.rounds[-1].policies:
-        return f"round {run.number + 1}: questions are drawn evenly, as policies are new and their outputs unknown"
+        return f"{evenly} policies are new and their outputs unknown"
     return None
 
 

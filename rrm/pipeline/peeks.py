@@ -29,12 +29,15 @@ def peek(run: Run) -> Step[Run]:
     plan = run.plan
     if not plan.peeks or plan.models or run.visit.levels is not None:
         return run
-    found = {request.question: (chain_.score, request) for chain_, request in _open(run)}
+    leading = {request.question: (chain_.score, request) for chain_, request in _leading(run)}
+    found = {question: each for question, each in leading.items() if question not in run.peeked}
     if not found:
-        return run.noted(
-            f"round {run.number + 1}: no claim of a training root leads to words of the source, so there is nothing to"
-            " peek at"
+        why = (
+            "every claim of a training root that leads to words of the source was looked at"
+            if leading
+            else "no claim of a training root leads to words of the source"
         )
+        return run.noted(f"round {run.number + 1}: {why}, so there is nothing to peek at")
     order = generator("peeks", plan.seed, run.number).permutation(len(found))
     questions = [list(found.values())[at][1] for at in order]
     before = [each.rated for each in run.peeks]
@@ -70,9 +73,9 @@ def peeked_trees(run: Run) -> list[Tree]:
     ]
 
 
-def _open(run: Run) -> Iterator[tuple[Chain, Request]]:
-    """Yield the claims that lead to the source and were not looked at yet, each once, with the question about it."""
-    place, seen = Place(run.number, "claims", run.forest.height), set(run.peeked)
+def _leading(run: Run) -> Iterator[tuple[Chain, Request]]:
+    """Yield the claims that lead to the source, each once, with the question about it."""
+    place, seen = Place(run.number, "claims", run.forest.height), set[str]()
     for tree in peeked_trees(run):
         for each in claims_of(run, tree):
             quotes = each.reaches()

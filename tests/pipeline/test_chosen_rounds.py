@@ -16,7 +16,7 @@ from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
 from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling
-from tests.pipeline.hand_world import RUN, World, go
+from tests.pipeline.hand_world import RUN, TARGET, World, go
 
 CHOSEN = replace(RUN, rounds=(Round(), Round()), sampling=Sampling("thirds", 2), budget=Budget(questions=80))
 
@@ -151,4 +151,7 @@ def test_questions_are_drawn_evenly_where_policies_are_new_or_no_target_was_judg
     leaves = replace(CHOSEN, rounds=(Round((0,), targets=False), Round()))
     world, outcome = done(leaves)
     assert not world.actions("ask")
-    assert any("as no target was judged to its root yet" in note for note in outcome.run.notes)
+    assert any("as no target that counts was judged to its root yet" in note for note in outcome.run.notes)
+    world, outcome = done(replace(CHOSEN, weights={TARGET.id: 0.0}))
+    assert not world.actions("ask")
+    assert any("as no target that counts was judged" in note for note in outcome.run.notes)

@@ -79,6 +79,12 @@ def test_a_resumed_run_looks_at_the_same_claims() -> None:
     assert again.done == [] and second.run.peeks == first.run.peeks
 
 
+def test_it_is_said_that_all_claims_were_looked_at() -> None:
+    _, outcome = done(replace(PEEKED, rounds=(Round(),) * 3, peeks=0.9))
+    assert any("that leads to words of the source was looked at, so" in note for note in outcome.run.notes)
+    assert not any("no claim of a training root" in note for note in outcome.run.notes)
+
+
 class Blind(World):
     """A world whose raters skip every peek."""
 
