@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -66,8 +66,8 @@ class Elsewhere:
                 self._opened[1].append(_ROWS[kind].validate_json(body))
             case {"keep": str(folder), "file": str(name), "at": int(at)}:
                 self._keep(folder, name, at, body)
-            case {"whole": str(folder)}:
-                self._finish(folder)
+            case {"whole": str(folder), "sizes": dict(sizes)}:
+                self._finish(folder, sizes)
             case {"has": str(name)}:
                 self._has.add(name)
             case _:
@@ -118,12 +118,19 @@ class Elsewhere:
         file = _inside(self._partial(folder), name)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("r+b" if at else "wb") as opened:
+            if opened.seek(0, os.SEEK_END) < at:
+                raise InputError(f"what stands in {folder}/{name} before its byte {at} did not arrive")
             opened.seek(at)
             opened.write(part)
 
-    def _finish(self, folder: str) -> None:
+    def _finish(self, folder: str, sizes: Mapping[str, int]) -> None:
         """Have a folder appear, whole; where another worker of the machine was first, its own is as good."""
         whole, partial = _inside(self._opened[0].folder, folder), self._partial(folder)
+        if not whole.is_dir():
+            files = {name: _inside(partial, name) for name in sizes}
+            lacking = [name for name, file in files.items() if not file.is_file() or file.stat().st_size != sizes[name]]
+            if lacking:
+                raise InputError(f"{folder} did not arrive whole: {', '.join(lacking)}")
         whole.parent.mkdir(exist_ok=True)
         try:
             partial.rename(whole)

@@ -81,6 +81,7 @@ class RunSupplies:
 
     def __init__(self, parts: Parts, worker: RunWorker, store: SqlStore) -> None:
         self._parts, self._worker, self._store = parts, worker, store
+        self._composed: dict[str, bool] = {}
         self.steps = frozenset(step for step in STEPS if all(map(self._crosses, self._parts_of(step))))
 
     def opening(self, threads: int) -> bytes:
@@ -104,7 +105,11 @@ class RunSupplies:
     def stays(self, action: AnyAction) -> bool:
         """Say whether an action asks a policy that was improved against composed scores, which reads the record."""
         job = action.job
-        return isinstance(job, OutputsJob) and job.policy is not None and self._worker.asks_composed(job.policy)
+        if not isinstance(job, OutputsJob) or job.policy is None:
+            return False
+        if job.policy.id not in self._composed:  # a file tells, which is read once and not for each proposal
+            self._composed[job.policy.id] = self._worker.asks_composed(job.policy)
+        return self._composed[job.policy.id]
 
     def parts(self, name: str) -> Iterator[bytes]:
         kind, _, which = name.partition("/")
@@ -131,14 +136,17 @@ class RunSupplies:
     def _files(self, folder: Path) -> Iterator[bytes]:
         """Yield the files of a folder of the run's, part by part, and last that it is whole."""
         here = self._worker.folder / folder
+        sizes: dict[str, int] = {}
         for file in sorted(each for each in here.rglob("*") if each.is_file()):
-            head = {"keep": str(folder), "file": str(file.relative_to(here))}
+            name = str(file.relative_to(here))
+            head = {"keep": str(folder), "file": name}
             with file.open("rb") as opened:
                 at = 0
                 while (part := opened.read(PART_BYTES)) or at == 0:
                     yield message({**head, "at": at}, part)
                     at += max(1, len(part))
-        yield message({"whole": str(folder)})
+                sizes[name] = opened.tell()
+        yield message({"whole": str(folder), "sizes": sizes})
 
     def _improvement(self, id_: str) -> Improvement:
         found = next((each for each in self._store.load(Improvement) if each.id == id_), None)
@@ -160,8 +168,22 @@ class RunSupplies:
     def _crosses(self, part: Part) -> bool:
         if part.made is not None or part.object is not None:
             return False
-        alone = len(self._parts.run.assistants) == 1 and takes(part.plugin, "assistant", self._parts.run.folder)
+        run, plugins = self._parts.run, _plugins("", {"plugin": part.plugin, "arguments": part.arguments})
+        alone = len(run.assistants) == 1 and any(takes(each, "assistant", run.folder) for each in plugins)
         return not alone and not _names_assistant(part.arguments)
+
+
+def _plugins(key: str, value: Any) -> Iterator[str]:
+    """Yield the import strings of a part and of those among its arguments, as `rrm.api.plugins.make` finds them."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _plugins(key, each)
+    elif isinstance(value, str) and key in ("learner", "learners"):
+        yield value
+    elif isinstance(value, Mapping) and isinstance(value.get("plugin"), str):
+        yield value["plugin"]
+        for name, each in value.get("arguments", {}).items():
+            yield from _plugins(name, each)
 
 
 def _names_assistant(arguments: Any) -> bool:

@@ -1,1 +1,1 @@
-"""Who does the work of a run: `Local` in this process."""
+"""Who does the work of a run: `Local` in this process; `Remote`, of which `Ray` is one, a cluster's workers."""

@@ -112,10 +112,9 @@ class RayCluster:
         self._wire = Wire(environment)
         asked = {"address": self._at and str(self._at), "folder": self._folder and str(self._folder)}
         resources = self._wire.begin(asked)
-        gpus = max((each.gpus for each in self._wanted), default=0)
-        if gpus > resources.get("GPU", 0):
-            raise InputError(f"[engine] workers ask for {gpus:g} GPUs each, and the cluster has fewer: leave gpus out")
-        for wanted in self._wanted or [Wanted(self.steps, count=max(1, int(resources["CPU"])))]:
+        all_wanted = self._wanted or [Wanted(self.steps, count=max(1, int(resources.get("CPU", 0))))]
+        _require_enough(all_wanted, resources)
+        for wanted in all_wanted:
             for _ in range(wanted.count):
                 self._seat(wanted, len(self._seats) + 1)
         return list(self._seats)
@@ -189,9 +188,9 @@ class Wire:
             why = head.get("error") or f"its process ended with code {self._process.wait()}"
             raise SetupError(f"[engine] Ray cannot be started: {why}")
         threading.Thread(target=self._listen, name="rrm ray", daemon=True).start()
-        _log.info("Ray at %s has %g processors and %g GPUs", head["at"], head["has"]["CPU"], head["has"].get("GPU", 0))
-        self.at = head["at"]
         resources: dict[str, float] = head["has"]
+        self.at = head["at"]
+        _log.info("Ray at %s has %g processors and %g GPUs", self.at, resources.get("CPU", 0), resources.get("GPU", 0))
         return resources
 
     def tell(self, head: Mapping[str, Any], body: bytes = b"") -> None:
@@ -211,8 +210,8 @@ class Wire:
             if self._ended:
                 raise SetupError("[engine] Ray has ended; give the same command again to go on")
         except SetupError as error:
-            self._asked.pop(number, None)
-            answered.set_exception(error)
+            if self._asked.pop(number, None) is not None:  # else the listener has said so
+                answered.set_exception(error)
         return answered
 
     def close(self) -> None:
@@ -227,15 +226,17 @@ class Wire:
     def _listen(self) -> None:
         while (received := receive(self._from)) is not None:
             head, body = received
-            answered = self._asked.pop(head["number"])
+            answered = self._asked.pop(head["number"], None)
+            if answered is None:
+                continue
             if "failed" in head:
                 answered.set_exception(ConnectionError(f"Ray lost it ({head['failed']})"))
             else:
                 answered.set_result(body)
         self._ended = True
-        while self._asked:
-            _, answered = self._asked.popitem()
-            answered.set_exception(ConnectionError("Ray has ended"))
+        for number in list(self._asked):
+            if (answered := self._asked.pop(number, None)) is not None:
+                answered.set_exception(ConnectionError("Ray has ended"))
 
     @property
     def _to(self) -> IO[bytes]:
@@ -246,6 +247,18 @@ class Wire:
     def _from(self) -> IO[bytes]:
         assert self._process.stdout is not None
         return self._process.stdout
+
+
+def _require_enough(wanted: Sequence[Wanted], resources: Mapping[str, float]) -> None:
+    """Raise InputError where a cluster has not what all workers together ask for, who would wait for ever."""
+    cpus = sum(each.cpus * each.count for each in wanted)
+    gpus = round(sum(each.gpus * each.count for each in wanted), 4)  # as fine as Ray counts
+    has_cpus, has_gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+    if cpus > has_cpus or gpus > has_gpus:
+        raise InputError(
+            f"[engine] workers ask for {cpus:g} processors and {gpus:g} GPUs in all, and the cluster has {has_cpus:g}"
+            f" and {has_gpus:g}: ask for fewer, or add machines to it"
+        )
 
 
 def _own_folder() -> Path:

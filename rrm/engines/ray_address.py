@@ -46,7 +46,7 @@ class Address(NamedTuple):
     loopback: bool
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def find(address: str) -> Address | None:
@@ -116,7 +116,12 @@ def _require_fit(at: Address) -> None:
             " the file of the cluster's, of mode 0600"
         )
     probes = [_ask(at, bool(shown)), *([] if at.loopback else [_ask(at, False)])]
-    told = [_told(at, probe) for probe in probes]
+    try:
+        told = [_told(at, probe) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.kill()
+            probe.wait()
     if told[0].get("refused"):
         why = f"does not accept the token of {shown}" if shown else "asks for a token, and there is none here"
         raise InputError(f"[engine] the Ray cluster at {at} {why}: set RAY_AUTH_TOKEN_PATH to the file of its token")
@@ -147,6 +152,3 @@ def _told(at: Address, probe: "subprocess.Popen[str]") -> dict[str, object]:
         return told
     except (subprocess.TimeoutExpired, ValueError) as error:
         raise SetupError(f"[engine] what answers at {at} is no Ray cluster, or one that does not work") from error
-    finally:
-        probe.kill()
-        probe.wait()

@@ -72,21 +72,27 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what Ray prints is no message
     asked, _ = receive(sys.stdin.buffer) or ({}, b"")
     try:
+        _serve(out, asked)
+    finally:  # also where the run ended while Ray began, so that nobody takes what is sent
+        if asked.get("folder") is not None:
+            rmtree(asked["folder"], ignore_errors=True)
+
+
+def _serve(out: IO[bytes], asked: Mapping[str, Any]) -> None:
+    try:
         begun = _begin(**asked)
     except Exception as error:
         send(out, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"})
         return
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(each, signal.SIG_IGN)  # they are for the run
-    send(out, begun)
     try:
+        send(out, begun)
         _pass_on(out)
     finally:
         import ray
 
         ray.shutdown()
-        if asked["folder"] is not None:
-            rmtree(asked["folder"], ignore_errors=True)
 
 
 def _begin(address: str | None, folder: str | None) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def _begin(address: str | None, folder: str | None) -> dict[str, Any]:
     else:
         ray.init(
             address="local",
-            num_cpus=len(os.sched_getaffinity(0)),
+            num_cpus=_processors(),
             include_dashboard=False,
             object_store_memory=STORE_BYTES,
             _node_ip_address="127.0.0.1",
@@ -115,6 +121,11 @@ def _begin(address: str | None, folder: str | None) -> dict[str, Any]:
             **quiet,
         )
     return {"at": ray.get_runtime_context().gcs_address, "has": ray.cluster_resources()}
+
+
+def _processors() -> int:
+    """Return how many processors this process may use, or all where a system, such as macOS, does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pass_on(out: IO[bytes]) -> None:

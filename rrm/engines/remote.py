@@ -304,9 +304,9 @@ class _Chair:
             await anyio.sleep(self._lease / BEATS)
 
     @property
-    def _silent(self) -> bool:
-        lease = self._lease if self._living is self.seat else STARTS * self._lease
-        return time.monotonic() - self._renewed > lease
+    def _patience(self) -> float:
+        """The seconds for which the process may be silent, more of them until it first lives."""
+        return self._lease if self._living is self.seat else STARTS * self._lease
 
     async def do(self, piece: Piece) -> list[Values | Exception]:
         """Have a piece done, and return what its actions made; raise LostError where nothing comes of it."""
@@ -362,8 +362,14 @@ class _Chair:
             for name in head["needs"]:
                 parts = self._supplies.parts(name)
                 while (part := await to_thread.run_sync(next, parts, None)) is not None:
-                    await self._ask(part)
+                    self._require_kept((await self._ask(part))[0])
         raise LostError(f"{self.seat.name} asks for what it was given: {', '.join(head['needs'])}")
+
+    def _require_kept(self, head: Mapping[str, Any]) -> None:
+        if "error" in head:
+            raise SetupError(f"[engine] {self.seat.name} cannot keep it: {head['error']['said']}")
+        if not head.get("kept"):
+            raise LostError(f"{self.seat.name} answers what it was not asked")
 
     async def _ask(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
         """Return the answer to a message; raise LostError for a worker that is gone, or silent for a lease."""
@@ -375,8 +381,10 @@ class _Chair:
             answer = _awaited(seat.submit(asked))
             while not answer.done():
                 await asyncio.wait([answer], timeout=self._lease / BEATS)
-                if not answer.done() and (self._silent or self.seat is not seat):
-                    raise LostError(f"it gave no sign of working for {self._lease:g} seconds")
+                if not answer.done() and self.seat is not seat:
+                    raise LostError("another took its place meanwhile")
+                if not answer.done() and time.monotonic() - self._renewed > self._patience:
+                    raise LostError(f"it gave no sign of working for {self._patience:g} seconds")
             found = read_message(answer.result())
         except LostError:
             raise

@@ -1,16 +1,19 @@
 """Every engine keeps the contract, on a cluster that loses, doubles, delays and reorders, too."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from rrm.core.errors import ContractError
 from rrm.engines.local import Local
+from rrm.engines.remote import LostError, _Chair
 from rrm.pipeline.driver import Executor, Result, Work
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
-from tests.engines.fake import Fake
+from tests.engines.fake import Fake, FakeCluster
 
 
 def fake(worker: MadeUpWorker, **settings: Any) -> Fake:
@@ -93,3 +96,22 @@ def test_what_breaks_the_contract_is_found(change: Callable[[Work], None], sente
     worker = MadeUpWorker()
     with pytest.raises(ContractError, match=sentence):
         check_engine(Changing(worker, change), worker, 20)
+
+
+class Unborn:
+    """A worker whose process never begins."""
+
+    name, steps, threads = "worker 1", frozenset[str](), 1
+
+    def submit(self, message: bytes) -> "Future[bytes]":
+        return Future()
+
+    def beat(self) -> "Future[bytes]":
+        return Future()
+
+
+def test_the_time_that_was_really_waited_is_said() -> None:
+    nobody = FakeCluster(MadeUpSupplies(), frozenset(), 0, {}, 0)
+    chair = _Chair(Unborn(), nobody, MadeUpSupplies(), lease=0.05)
+    with pytest.raises(LostError, match=r"no sign of working for 0\.2 seconds"):
+        anyio.run(chair._ask, b"")

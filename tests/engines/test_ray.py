@@ -5,9 +5,14 @@ import pickletools
 import platform
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +21,9 @@ import pytest
 import rrm
 from rrm.api.options import Event
 from rrm.core.errors import ConfigError, InputError, SetupError
-from rrm.engines import ray_address
-from rrm.engines.ray import Ray, RayCluster, Wanted
-from rrm.engines.ray_process import Process
+from rrm.engines import ray_address, ray_process
+from rrm.engines.ray import Ray, RayCluster, Wanted, Wire, _require_enough
+from rrm.engines.ray_process import Process, send
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from tests.engines.test_remote_runs import on_record
 from tests.toys import TOYS
@@ -68,6 +73,7 @@ def let_in(at: str, seen: Seen, case: str, **environment: str) -> None:
         for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
             patch.delenv(name, raising=False)
         patch.setenv("HOME", "/nonexistent")
+        patch.setattr(ray_address, "PROBE_SECONDS", 30)  # on a busy machine, too
         for name, value in environment.items():
             patch.setenv(name, value)
         if case == "another Python":
@@ -215,3 +221,80 @@ def test_beyond_this_machine_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) 
 def test_workers_that_cannot_be_are_refused(table: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Wanted.of(table, frozenset({"propose", "score"}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "sentence"),
+    [
+        ({}, {}, "for 1 processors and 0 GPUs in all, and the cluster has 0 and 0: ask for fewer, or add machines"),
+        ({"cpus": 3, "count": 2}, {"CPU": 4.0}, "for 6 processors and 0 GPUs in all, and the cluster has 4 and 0"),
+        ({"gpus": 1, "count": 3}, {"CPU": 8.0, "GPU": 2.0}, "for 3 processors and 3 GPUs in all, and .* 8 and 2"),
+        ({"gpus": 0.1, "count": 10}, {"CPU": 10.0, "GPU": 1.0}, ""),
+    ],
+)
+def test_workers_for_whom_a_cluster_has_no_room_are_refused(
+    asked: dict[str, Any], has: dict[str, float], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence) if sentence else nullcontext():
+        _require_enough([Wanted(frozenset(), **asked)], has)
+
+
+BEGUN_TOO_LATE = """
+import sys, types
+from rrm.engines import ray_process
+sys.modules["ray"] = types.SimpleNamespace(shutdown=lambda: None)
+ray_process._begin = lambda **_: {"at": "", "has": {}}
+ray_process.main()
+"""
+
+
+def test_a_ray_that_has_begun_when_its_run_is_gone_leaves_no_folder(tmp_path: Path) -> None:
+    folder, asked, (read, write) = tmp_path / "rrm-ray", BytesIO(), os.pipe()
+    folder.mkdir()
+    (folder / "token").touch()
+    send(asked, {"address": None, "folder": str(folder)})
+    os.close(read)  # nobody takes what it says
+    command = [sys.executable, "-c", BEGUN_TOO_LATE]
+    done = subprocess.run(command, input=asked.getvalue(), stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert b"BrokenPipeError" in done.stderr
+    assert not folder.exists()
+
+
+def test_processors_are_counted_where_a_system_does_not_say_which_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert ray_process._processors() == os.cpu_count()
+
+
+def test_a_host_of_colons_stands_in_brackets() -> None:
+    for told in ("[::1]:6379", "127.0.0.1:6379"):
+        assert str(ray_address._parsed(told)) == told
+
+
+def test_no_probe_is_left_where_the_first_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    probes: list[subprocess.Popen[str]] = []
+
+    def ask(at: ray_address.Address, with_token: bool) -> "subprocess.Popen[str]":
+        said = "pass" if with_token else "import time; time.sleep(600)"
+        probes.append(subprocess.Popen([sys.executable, "-c", said], stdout=subprocess.PIPE, text=True))
+        return probes[-1]
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123")
+    monkeypatch.setattr(ray_address, "_ask", ask)
+    with pytest.raises(SetupError, match="is no Ray cluster"):
+        ray_address._require_fit(ray_address.Address("10.1.2.3", 6379, loopback=False))
+    left = [probe for probe in probes if probe.returncode is None]
+    for probe in probes:
+        probe.kill()
+    assert len(probes) == 2 and not left
+
+
+def test_what_the_listener_gave_up_is_not_given_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(wire: Wire, head: dict[str, Any], body: bytes = b"") -> None:
+        wire._asked.pop(head["number"]).set_exception(ConnectionError("Ray has ended"))
+        raise SetupError("[engine] Ray has ended")
+
+    monkeypatch.setattr(Wire, "tell", ended)
+    wire = object.__new__(Wire)
+    wire._numbers, wire._asked = count(), {}
+    assert isinstance(wire.ask({}).exception(), ConnectionError)

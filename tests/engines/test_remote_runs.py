@@ -1,19 +1,24 @@
 """Whole runs whose computing is done elsewhere: what is on record is what this process alone would have made."""
 
+import errno
 import tempfile
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import rrm
-from rrm.api import elsewhere
+from rrm.api import elsewhere, supplies
 from rrm.api.plugins import load
-from rrm.api.runfile import RunFile
-from rrm.api.supplies import made_of
+from rrm.api.runfile import Part, RunFile
+from rrm.api.supplies import RunSupplies, made_of
 from rrm.core.calls import Call
-from rrm.core.errors import InputError
+from rrm.core.errors import InputError, SetupError
+from rrm.core.place import Place
+from rrm.pipeline.plan import Action
+from rrm.pipeline.stages import OutputsJob
 from rrm.store import open_store
 from rrm.store.kinds import KINDS
 from tests.engines.fake import Fake
@@ -121,3 +126,53 @@ def test_a_worker_without_a_plug_in_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(elsewhere, "made_of", lacking)
     with pytest.raises(InputError, match=r"cannot do this run's work: 'tests\.nowhere:Words' cannot be imported"):
         run(TOYS, tmp_path / "away", FAKE)
+
+
+@pytest.mark.parametrize(
+    ("lost", "sentence"),
+    [
+        ("all", r"\[engine\] worker 0 cannot keep it: .*No space left on device"),
+        ("middle", r"worker 0 cannot keep it: what stands in models/\S+ before its byte 16 did not arrive"),
+        ("end", r"worker 0 cannot keep it: models/\S+ did not arrive whole: "),
+    ],
+)
+def test_a_model_that_did_not_arrive_whole_is_never_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, sentence: str
+) -> None:
+    keep = elsewhere.Elsewhere._keep
+
+    def losing(self: elsewhere.Elsewhere, folder: str, name: str, at: int, part: bytes) -> None:
+        if lost == "all":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if at == 0 or (lost == "middle" and at > 8):
+            keep(self, folder, name, at, part)
+
+    monkeypatch.setattr(supplies, "PART_BYTES", 8)
+    monkeypatch.setattr(elsewhere.Elsewhere, "_keep", losing)
+    with pytest.raises(SetupError, match=sentence):
+        run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
+    assert not list(tmp_path.glob("rrm-workers-*/*/models/*"))
+
+
+def test_a_part_whose_inner_part_is_given_the_only_assistant_stays() -> None:
+    held = object.__new__(RunSupplies)
+    held._parts = SimpleNamespace(run=SimpleNamespace(assistants={"only": None}, folder=None))  # type: ignore[assignment]
+    asking, plain = "rrm.policy.language_model:LanguageModelPolicy", "tests.toys:Words"
+    for arguments, crosses in (
+        ({}, True),
+        ({"inner": {"plugin": plain}}, True),
+        ({"inner": {"plugin": plain, "arguments": {"parts": [{"plugin": asking}]}}}, False),
+        ({"learner": asking}, False),
+    ):
+        assert held._crosses(Part(plain, arguments)) == crosses, arguments
+
+
+def test_what_a_policy_was_improved_against_is_read_once() -> None:
+    asked: list[Any] = []
+    held = object.__new__(RunSupplies)
+    held._composed = {}
+    held._worker = SimpleNamespace(asks_composed=lambda policy: not asked.append(policy))  # type: ignore[assignment]
+    job = OutputsJob(SimpleNamespace(), SimpleNamespace(id="policy"))  # type: ignore[arg-type]
+    action = Action("id", "propose", "slot", Place(), job)
+    assert held.stays(action) and held.stays(action)
+    assert len(asked) == 1
