@@ -319,7 +319,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
-    whole = gzip.compress(os.urandom(5000) + b"\n" + b"{}\n")
+    whole = gzip.compress(b"\xff" + os.urandom(5000) + b"\n" + b"{}\n")  # whatever the rest is, it is not UTF-8
     faults = {
         "missing.jsonl": (None, "cannot be read"),
         "cut.jsonl.gz": (whole[:-20], "not a whole gzip file|not UTF-8"),

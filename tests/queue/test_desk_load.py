@@ -158,10 +158,14 @@ def test_no_item_is_in_too_many_hands_with_32_raters_in_four_programs(tmp_path: 
 
 
 def test_a_naive_claim_does_not_pass_this_test(tmp_path: Path, url: str | None) -> None:
-    persons, wanted = prepared(tmp_path, url, 8, 200, 2)
-    with open_naive_desk(tmp_path) as desk:
-        faults = faults_in(rate_together(desk, persons, 0, patience=3.0), wanted)  # it may never come to an end
-    assert [fault for fault in faults if "at once and wants 2" in fault]
+    for number in range(5):  # on a busy machine raters may happen to come one after another
+        folder = tmp_path / str(number)
+        persons, wanted = prepared(folder, url, 8, 200, 2)
+        with open_naive_desk(folder) as desk:
+            faults = faults_in(rate_together(desk, persons, 0, patience=3.0), wanted)  # it may never come to an end
+        if [fault for fault in faults if "at once and wants 2" in fault]:
+            return
+    pytest.fail("nobody had what two others had")
 
 
 def tenure(person: str, since: float, until: float, how: str) -> Tenure:
