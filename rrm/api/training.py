@@ -127,6 +127,11 @@ def _check(options: TrainOptions, tune: Tune) -> None:
     if idle:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
         raise ConfigError(f"{flags} would do nothing with a frozen backbone: leave it out, or --tune lora or full")
+    if tune == "frozen" and is_decoder(find_checkpoint(options.model)):
+        raise ConfigError(
+            f"--model {options.model} is a causal language model, which makes poor sentence vectors: name an encoder"
+            " such as minilm, or --tune lora or full"
+        )
     if tune == "frozen" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("a frozen backbone is fitted by one process: run it without accelerate launch")
     if options.output.exists() and not options.output.is_dir():

@@ -16,7 +16,7 @@ from rrm.backbone.alone import alone
 from rrm.backbone.chat import TemplateMarks, template_marks
 from rrm.backbone.decoder import check_shareable, share_source, without_dropout
 from rrm.backbone.layout import AVERAGED, Tokens
-from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, is_decoder, quiet, resolve, whole
+from rrm.backbone.load import Checkpoint, find_checkpoint, first_line, fitting, is_decoder, quiet, resolve, whole
 from rrm.backbone.tokens import valid
 from rrm.core.errors import InputError
 
@@ -195,12 +195,7 @@ def _read(checkpoint: Checkpoint, **options: Any) -> tuple[Any, list[str]]:
             raise InputError(
                 f"{checkpoint.name!r} cannot be read as a one-label classifier: {first_line(error)}"
             ) from error
-    if found["mismatched_keys"]:
-        key, kept, made = min(found["mismatched_keys"])
-        raise InputError(
-            f"{checkpoint.name!r} does not fit its config: {key} has the shape {list(kept)}, and {list(made)} by the"
-            " config"
-        )
+    fitting(checkpoint.name, found["mismatched_keys"])
     missing = sorted(key for key in found["missing_keys"] if not key.startswith("base_model"))
     whole(checkpoint.name, [key for key in missing if key.startswith(f"{model.base_model_prefix}.")])
     return model, missing

@@ -18,7 +18,7 @@ _QUERIES = ("q_proj",)
 _OUTWARD = ("o_proj", "c_proj", "out_proj", "dense")
 _TOLERANCE = 1e-4  # of the states' mean size, in float32; other programs differ by about 1e-6
 _TRIED_WEIGHTS = 500_000_000  # 2 GB while it is tried; two layers of a model of 8 billion are fewer
-_MEND = "use another, or --tune frozen"
+_MEND = "use another, or heads on an encoder (--tune frozen, in a run rrm.reward.frozen:Frozen)"
 OUTPUTS_A_ROW = 8
 """Outputs behind a cached source that are read at once: small rows stay in a CPU's cache."""
 
@@ -36,6 +36,8 @@ def share_source(model: Any) -> None:
     sample = _sample(model.config.vocab_size)
     with torch.inference_mode():
         alone = torch.stack([_read_alone(model, each) for each in sample])
+        if not alone.isfinite().all():
+            raise InputError(f"{type(model).__name__} reads a text as what is not finite: its weights are broken")
         model.set_attn_implementation(NAME)
         if model.config._attn_implementation != NAME:
             raise InputError(

@@ -23,6 +23,7 @@ from rrm.backbone.load import (
     Checkpoint,
     find_checkpoint,
     first_line,
+    fitting,
     is_decoder,
     precision_name,
     quiet,
@@ -395,10 +396,11 @@ def load_writer(
             tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder), trust_remote_code=False)
             model, found = AutoModelForCausalLM.from_pretrained(
                 str(checkpoint.folder), trust_remote_code=False, use_safetensors=True, output_loading_info=True,
-                **settings,
+                ignore_mismatched_sizes=True, **settings,
             )  # fmt: skip
         except Exception as error:  # a damaged file fails in as many ways as there are libraries below
             raise InputError(f"{name!r} cannot be read as a language model: {first_line(error)}") from error
+    fitting(name, found["mismatched_keys"])
     whole(name, found["missing_keys"])
     model.generation_config = _without_habits(model.generation_config)
     model = (model if four_bit else model.to(place)).eval().requires_grad_(False)

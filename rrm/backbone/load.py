@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,6 +120,15 @@ def whole(name: str, missing: Iterable[str]) -> None:
     """
     if lacks := sorted(key for key in missing if "pooler" not in key):
         raise InputError(f"{name!r} is no whole checkpoint: it has no {', '.join(lacks[:3])}")
+
+
+def fitting(name: str, mismatched: Collection[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """Raise InputError for weights of a checkpoint that have other shapes than its config says."""
+    if mismatched:
+        key, kept, made = min(mismatched)
+        raise InputError(
+            f"{name!r} does not fit its config: {key} has the shape {list(kept)}, and {list(made)} by the config"
+        )
 
 
 def resolve(device: str, dtype: str) -> tuple[str, bool]:

@@ -80,6 +80,8 @@ class TrainConfig:
         modules = self.lora_modules
         if not isinstance(modules, tuple | list) or not all(isinstance(name, str) for name in modules):
             raise InputError(f"lora_modules is a list of names, got {self.lora_modules!r}")
+        if modules and self.tune == "full":
+            raise InputError("lora_modules would do nothing where all weights learn: leave it out, or tune lora")
 
     @property
     def _shares(self) -> dict[str, float]:

@@ -331,6 +331,16 @@ def test_experts_see_all_rows_since_their_routes_are_counted(rows: Callable[[nn.
 # ---- refusals ----
 
 
+def test_broken_weights_are_not_taken_for_an_attention_that_differs() -> None:
+    from transformers import LlamaConfig, LlamaModel
+
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = LlamaModel(LlamaConfig(vocab_size=100, **size))
+    model.embed_tokens.weight.data[:] = float("nan")
+    with pytest.raises(InputError, match="LlamaModel reads a text as what is not finite: its weights are broken"):
+        share_source(model)
+
+
 def test_an_attention_of_its_own_is_refused_in_one_sentence() -> None:
     from transformers import BloomConfig, BloomModel
 

@@ -282,7 +282,9 @@ def test_models_in_four_bits_write_and_are_told_apart() -> None:
         )
 
 
-def test_what_cannot_write_is_refused(tiny_base: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_write_is_refused(
+    tiny_base: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rrm.backbone.generate.find_spec", lambda name: None)  # where bitsandbytes is installed, too
     with pytest.raises(InputError, match="is an encoder, which writes nothing"):
         load_writer(str(tiny_bert))
@@ -292,6 +294,11 @@ def test_what_cannot_write_is_refused(tiny_base: Path, tiny_bert: Path, monkeypa
         load_writer(str(tiny_base), four_bit=True)
     with pytest.raises(LimitError, match=r"reads 64 tokens at once, and a prompt of .* leaves no room for 60 more"):
         writer(tiny_base).sample([Ask(CHAT, [0], 60)])
+    wider = shutil.copytree(tiny_base, tmp_path / "wider")
+    config = json.loads((wider / "config.json").read_text())
+    (wider / "config.json").write_text(json.dumps({**config, "hidden_size": 2 * config["hidden_size"]}))
+    with pytest.raises(InputError, match=r"wider' does not fit its config: .* has the shape \[.*\], and \[.*\] by the"):
+        load_writer(str(wider))
     assert writer(tiny_base).sample([]) == []
     assert writer(tiny_base).log_prob(CHAT, []).shape == (0,)
 

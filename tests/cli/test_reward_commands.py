@@ -364,6 +364,13 @@ def test_options_that_a_frozen_backbone_does_not_heed_are_refused(
     assert f"{option[0]} would do nothing with a frozen backbone" in said
 
 
+def test_heads_on_a_frozen_language_model_are_refused(place: Path, tmp_path: Path) -> None:
+    command = ("train-reward", "--data", place / "train.jsonl", "--model", place / "decoder", "--tune", "frozen")
+    said = refused(*command, "--output", tmp_path / "x")
+    assert "is a causal language model, which makes poor sentence vectors: name an encoder such as minilm" in said
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_level_is_taken_from_the_rows_or_from_the_option(place: Path, tmp_path: Path) -> None:
     both = write(tmp_path / "both.jsonl", preferences(3, 5, level=0) + preferences(3, 6, level=2))
     command = ("train-reward", "--data", both, "--model", place / "decoder", *FAST, "--json", "--output")

@@ -590,6 +590,7 @@ def test_weights_that_are_not_finite_are_neither_kept_nor_served(
         ({"save_every": 1.5}, "save_every is a whole number from 0 up, got 1.5"),
         ({"checkpointing": "yes"}, "are true or false, but checkpointing is 'yes'"),
         ({"lora_modules": "q_proj"}, "lora_modules is a list of names, got 'q_proj'"),
+        ({"lora_modules": ("q_proj",), "tune": "full"}, "lora_modules would do nothing where all weights learn"),
         ({"lora_modules": ("nothing",)}, "there are no modules nothing to adapt in a Qwen3ForSequenceClassification"),
         ({"lora_modules": ("q_proj", "score")}, "there are no modules score to adapt"),
         ({"lora_modules": ("",)}, "there are no modules '' to adapt"),
