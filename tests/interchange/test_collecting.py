@@ -10,6 +10,11 @@ from rrm.interchange.collecting import without_collecting
 from rrm.interchange.preferences import read_feedback
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_frozen() -> None:
+    gc.unfreeze()  # a server that ran in this process froze what it had
+
+
 def test_the_collector_rests_within_and_works_again_behind() -> None:
     assert gc.isenabled()
     with without_collecting():
