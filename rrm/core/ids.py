@@ -4,14 +4,12 @@ import json
 from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
-from json.encoder import (  # type: ignore[attr-defined]  # the first is there, but in no stub
-    c_make_encoder,
-    encode_basestring_ascii,
-)
 from typing import Any
 
 import numpy as np
 import orjson
+
+from rrm.core.json_text import writer
 
 _AS_PYTHON = (
     orjson.OPT_SORT_KEYS
@@ -70,24 +68,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no stable text for a {kind.__name__}")
 
 
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain, check_circular=False
-)
-
-
-def _encode(parts: Any) -> str:
-    """Return the JSON of parts as `_ENCODER` writes it, by the encoder in C that it would make anew for every id."""
-    return "".join(_PIECES(parts, 0)) if _PIECES is not None else _ENCODER.encode(parts)
-
-
-_PIECES = c_make_encoder and c_make_encoder(
-    None,
-    _ENCODER.default,
-    encode_basestring_ascii,
-    None,
-    _ENCODER.key_separator,
-    _ENCODER.item_separator,
-    _ENCODER.sort_keys,
-    _ENCODER.skipkeys,
-    _ENCODER.allow_nan,
+_encode = writer(
+    json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain, check_circular=False)
 )

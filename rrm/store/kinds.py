@@ -4,10 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from json.encoder import (  # type: ignore[attr-defined]  # the first is there, but in no stub
-    c_make_encoder,
-    encode_basestring,
-)
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -19,6 +15,7 @@ from rrm.core.claims import Claims
 from rrm.core.errors import InputError
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
+from rrm.core.json_text import writer
 from rrm.core.place import Place
 from rrm.core.task import Source
 from rrm.core.values import KINDS as ANSWERS
@@ -159,7 +156,7 @@ def read_place(text: str) -> Place:
 
 def to_json(value: Any) -> str:
     """Return JSON that UTF-8 can hold; raise TypeError or ValueError for what has none."""
-    text = "".join(_PIECES(value, 0)) if _PIECES is not None else _ENCODER.encode(value)
+    text = _encode(value)
     if not text.isascii():
         text.encode()
     return text
@@ -176,20 +173,9 @@ def _fields(value: Any) -> dict[str, Any]:
     raise TypeError(f"a {_name(value)} has no JSON")
 
 
-# made once: json.dumps and json.loads would make them anew for every value, and so would the encoder its part in C
-_ENCODER = json.JSONEncoder(
-    default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
-)
-_PIECES = c_make_encoder and c_make_encoder(
-    None,
-    _ENCODER.default,
-    encode_basestring,
-    None,
-    _ENCODER.key_separator,
-    _ENCODER.item_separator,
-    _ENCODER.sort_keys,
-    _ENCODER.skipkeys,
-    _ENCODER.allow_nan,
+# made once: json.dumps and json.loads would make them anew for every value
+_encode = writer(
+    json.JSONEncoder(default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
 )
 _DECODER = json.JSONDecoder()
 
