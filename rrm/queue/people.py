@@ -437,8 +437,8 @@ def _participating(connection: Connection, panel: Any, known_as: str, device: st
             raise AccessError("a panel's link is for annotators only: use the own invitation")
         return str(known.id)
     check_first_time(connection, panel, device)
-    name = f"{panel.name} {take_place(connection, panel)}"
-    while _is_there(connection, _PERSON.c.name, name):
+    name, names = f"{panel.name} {take_place(connection, panel)}", _names(connection)
+    while name.casefold() in names:
         name += "+"
     person = _insert_person(connection, name, "annotator", "person", known_as, now, panel.group).id
     remember_arrival(connection, person, panel, device)
