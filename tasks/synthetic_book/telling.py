@@ -193,7 +193,7 @@ class _Teller:
     def _bury(self, name: str) -> None:
         self.cast = [each for each in self.cast if each != name]
         self.present = [each for each in self.present if each != name]
-        while len(self.present) < 5:
+        while len(self.present) < min(5, len(self.cast)):
             self._join(self.rng.choice([each for each in self.cast if each not in self.present]))
 
     def _join(self, name: str) -> None:

@@ -398,3 +398,8 @@ def test_what_readers_see_in_leaves_agrees_with_gold(books: SyntheticBooks, read
             gold += [books.gold(source.id, span, text) for text in texts]
             seen += judged(shown(source.read(span)), *texts, read=read)
     assert np.corrcoef(gold, seen)[0, 1] > least
+
+
+def test_a_book_in_which_hardly_anybody_is_left_alive_is_written_to_its_end() -> None:
+    [*_, book] = SyntheticBooks(count=4, words=2000, seed=9_101_000).books
+    assert 2000 <= len(book.source.text.split()) < 2100
