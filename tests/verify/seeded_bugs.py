@@ -12,6 +12,7 @@ from rrm.ask.assistance import Game, Solved
 from rrm.ask.debate import Argument, Claim, Estimated
 from rrm.ask.finite import posteriors
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.lookahead import Plan, Prospects
 from rrm.ask.propagation import SiteOf, Told
 from rrm.ask.unseen import Sight
 from rrm.ask.value import Pool, Roots
@@ -393,6 +394,18 @@ def ignorant(game: Game) -> Solved:
     return OURS.apart(Game(game.person, game.agent.mean(axis=0, keepdims=True)))
 
 
+def heard_and_not_heeded(belief: Finite, prospects: Prospects, price: float) -> Plan:
+    """Delivers what was best before the answer."""
+    return OURS.look_ahead(belief, replace(prospects, answers=np.zeros((1, 1, len(belief)))), price)
+
+
+def taken_for_rational(belief: Finite, prospects: Prospects, price: float) -> Plan:
+    person = prospects.person
+    if person is not None:
+        person = (prospects.worth == prospects.worth.max(axis=0)).astype(np.float64)
+    return OURS.look_ahead(belief, replace(prospects, person=person), price)
+
+
 BUGS: dict[str, Callable[[], Methods]] = {
     "forward for reverse KL": lambda: replace(OURS, kl=lambda p, q: q.kl(p)),
     "KL in bits": lambda: replace(OURS, kl=lambda p, q: p.kl(q) / log(2)),
@@ -532,6 +545,9 @@ BUGS: dict[str, Callable[[], Methods]] = {
     "deferring against acting alone": lambda: replace(
         OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b) + max(m, 0.0) - m
     ),
+    "an answer that changes nothing": lambda: replace(OURS, look_ahead=heard_and_not_heeded),
+    "a choice left to who never errs": lambda: replace(OURS, look_ahead=taken_for_rational),
+    "minutes for nothing": lambda: replace(OURS, look_ahead=lambda b, p, price: OURS.look_ahead(b, p, 0.0)),
     "erring twice as often": lambda: replace(OURS, deferring=lambda m, s, b: OURS.deferring(m, s, b / 2 if b else b)),
     "an attacker who picks at random": lambda: replace(OURS, debated=attacked_at_random),
     "the first way to argue alone": lambda: replace(OURS, debated=argued_in_one_way),

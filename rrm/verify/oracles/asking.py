@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import expit, logsumexp, softmax
 from scipy.stats import norm
 
 from rrm.ask.assistance import Game
 from rrm.ask.gaussian import Gaussian, choice_moments
+from rrm.ask.lookahead import Prospects
 from rrm.ask.value import Pool, Roots
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Rated, Request, Shown, View
@@ -37,6 +38,26 @@ def _off_switch(of: Methods) -> None:
     errs = [of.deferring(1.0, 1.0, beta) for beta in (1.0, 0.5)]
     equal(errs, [-0.12532195, -0.27206055], 1e-8, "what deferring to a person who errs loses")
     equal(of.deferring(2.0, 3.0, 1e4), of.deferring(2.0, 3.0, None), 2e-2, "who hardly errs")
+
+
+def _looked_ahead(of: Methods) -> None:
+    """Games of one act, as what can be left to a person, and as a question whose answer is the person's act."""
+    points, mass = np.polynomial.hermite_e.hermegauss(151)
+    acting, belief = 0.3 + points, Finite.weighted(np.log(mass))
+    person = np.stack([expit(4 * acting), expit(-4 * acting)])
+    worth = np.stack([acting, np.zeros(len(points))])
+    left = Prospects(worth, np.empty((0, 2, len(points))), np.empty(0), person, 0.1)
+    expected = 0.3 + of.deferring(0.3, 1.0, 4.0)
+    plan = of.look_ahead(belief, left, 0.5)
+    equal([plan.value, plan.minutes], [expected, 0.1], 1e-9, "what is left to a person who errs, and its minutes")
+    require(of.look_ahead(belief, left, 5.0).act.kind == "deliver", "a person whose time is too dear must not be asked")
+    theta = (np.arange(4600) + 0.5) / 4600  # the person's acts change at 1/2, and no other place
+    rises = _PAPERCLIPS.agent[:, 1] - _PAPERCLIPS.agent[:, 0]
+    with np.errstate(divide="ignore"):
+        acts = np.log(np.stack([theta > 0.5, theta < 0.5]).astype(np.float64))
+    asked = Prospects(_PAPERCLIPS.agent[:, :1] + rises[:, None] * theta, acts[None], np.zeros(1))
+    plan = of.look_ahead(Finite.uniform(len(theta)), asked, 0.0)
+    equal(plan.value, of.apart(_PAPERCLIPS).value - 1.5, 1e-8, "what an agent makes of a demonstrator's act")
 
 
 # ---- row 19: the value of a question ----
@@ -148,6 +169,7 @@ ASKING = (
     Oracle(18, "paperclips: the pair's value, and where one of each is made", _pair),
     Oracle(18, "paperclips: a demonstrator and a Bayesian agent", _demonstrator),
     Oracle(18, "off-switch: deferring to who is rational, and to who errs", _off_switch),
+    Oracle(18, "looking an answer ahead: who errs, and a demonstrator's act", _looked_ahead),
     Oracle(19, "BALD is the mean KL of posterior from prior", _bald),
     Oracle(19, "EVOI by enumeration, never negative", _enumerated),
     Oracle(19, "linear-Gaussian root: variance removed by node", _root_variance),

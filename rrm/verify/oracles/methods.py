@@ -11,6 +11,7 @@ from rrm.ask.debate import Argument, Claim, Estimated, attacked, debated, estima
 from rrm.ask.envelope import envelope_gain
 from rrm.ask.finite import decision_gain, information
 from rrm.ask.gaussian import Gaussian
+from rrm.ask.lookahead import Plan, Prospects, look_ahead
 from rrm.ask.propagation import SiteOf, Told, propagated
 from rrm.ask.tilt import best_mean
 from rrm.ask.unseen import Sight, between, first_better, left_open, rewards_from
@@ -81,6 +82,7 @@ class Methods:
     together: Callable[[Game], Solved] = together
     apart: Callable[[Game], Solved] = apart
     deferring: Callable[[float, float, float | None], float] = deferring
+    look_ahead: Callable[[Finite, Prospects, float], Plan] = look_ahead
     debated: Callable[[Claim, float], float] = debated
     attacked: Callable[[Argument], float] = attacked
     estimated: Callable[[Argument, float], Estimated] = estimated
