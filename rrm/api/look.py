@@ -27,7 +27,7 @@ from rrm.store.record import SqlStore, open_store
 LONGEST_CELL = 32_767
 """Characters that a cell of a spreadsheet holds; of more the rest is cut where the file is opened there."""
 
-REPORT, WORK = "report.json", "work"
+REPORT, PAGE, WORK = "report.json", "report.html", "work"
 FOLDER = "folder"
 """Under this name a record says where the run file lay when the run was begun."""
 SETTINGS = "settings"

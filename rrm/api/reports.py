@@ -12,7 +12,7 @@ from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
-from rrm.api.look import REPORT
+from rrm.api.look import PAGE, REPORT
 from rrm.api.peeked import peeks_report
 from rrm.api.people import rates_of
 from rrm.api.reach import reaches_gold
@@ -134,7 +134,7 @@ def _outputs(outcome: Outcome) -> int:
 def save_report(report: Report, directory: Path) -> None:
     """Write report.json and report.html, each whole or not at all."""
     write_whole(directory / REPORT, report_to_json(report))
-    write_report(report, directory / "report.html")
+    write_report(report, directory / PAGE)
 
 
 def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fitted) -> LevelReport:

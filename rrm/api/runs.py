@@ -18,6 +18,7 @@ from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improv
 from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, EnginePart, RunFile, Targets, by_people, with_engine
 from rrm.api.supplies import RunSupplies
+from rrm.api.unchanged import remember_end, standing_report
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES, RunWorker
 from rrm.core.errors import ConfigError, InputError, PluginError, Waiting
@@ -195,6 +196,8 @@ class OpenRun:
             self._refuse_other_texts()
             self.store.append([*self.parts.train, *self.parts.target])
             self.store.settle(SOURCES, self._roles())
+            if (ended := self._ended(plan)) is not None:
+                return ended
             with closing(self.engine()) as engine:
                 remember_settings(self.store, self.parts.run)
                 outcome, flat = await self.outcome(plan, engine)
@@ -210,8 +213,18 @@ class OpenRun:
                 self.people.close()
             self.store.spend({"seconds": time.monotonic() - began})
         save_report(report, self.out)
+        remember_end(self.store, self.out, self.parts.run, plan)
         rmtree(self.out / WORK, ignore_errors=True)  # what fits would have resumed from
         _log.info("%s: finished in %.0f s, all restarts counted", report.name, report.seconds)
+        return report
+
+    def _ended(self, plan: Recursion) -> Report | None:
+        """Return the report of the run where it ended and nothing has changed since, None where there may be work."""
+        if self.options.retry_failed:
+            return None
+        report = standing_report(self.store, self.out, self.parts.run, plan)
+        if report is not None:
+            _log.info("%s: ended before, and nothing has changed since: its report stands", report.name)
         return report
 
     def _refuse_other_texts(self) -> None:

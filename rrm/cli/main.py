@@ -282,7 +282,7 @@ def report(directory: Directory, out: OutFile = None, as_json: Json = False) -> 
     from rrm.api import look
     from rrm.report.html import write_report
 
-    path = out or directory / "report.html"
+    path = out or directory / look.PAGE
     write_report(look.finished(directory), path)
     _print({"report": str(path)}, as_json)
 

@@ -210,6 +210,13 @@ class SqlStore:
             ]
 
     @_again
+    def sizes(self) -> dict[str, int]:
+        """Return how many rows each table of actions and values holds: it grows with all that a run does or is told."""
+        counted = {each: select(func.count()).select_from(table(each)) for each in _GROWING}
+        with self.opened.reading() as connection:
+            return {name: connection.execute(count).scalar_one() for name, count in counted.items()}
+
+    @_again
     def made(self, kind: type) -> list[Made]:
         """Return which actions made the values of a kind, in the order of recording; several may have made one."""
         action, link = table("action"), table("link")
@@ -399,6 +406,7 @@ def _statements(dialect: str) -> dict[str, Insert]:
 
 
 _ACTION = table("action")
+_GROWING = ("action", "link", *(kind.name for kind in KINDS.values()))
 _ALL_FAILED = func.min(cast(_ACTION.c.failed, Integer))  # PostgreSQL has no least truth value
 _LAST = select(func.max(_ACTION.c.seq))
 _ATTEMPTS = (

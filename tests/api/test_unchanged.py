@@ -1,0 +1,105 @@
+"""A run that ended and is given again stands as it is, and goes on where anything may have changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rrm
+from rrm.api import unchanged
+from rrm.api.look import PAGE, REPORT
+from rrm.api.options import Event
+from rrm.api.runfile import run_file
+from rrm.core.report import Report
+from rrm.core.task import Source
+from rrm.store.record import open_store
+from tests.toys import TOYS, toys
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the tests' own parts for this installation's."""
+    monkeypatch.setattr(unchanged, "_OURS", ("rrm", "decomposers", "tasks", "tests"))
+
+
+def given_again(out: Path, settings: Any = None, **parts: Any) -> tuple[Report, bool]:
+    """Return the report, and whether any stage of the run was gone through."""
+    stages: list[Event] = []
+    asked = None if parts else run_file(TOYS) if settings is None else settings
+    return rrm.run(asked, out, quiet=True, on_event=stages.append, **parts), bool(stages)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_that_ended_stands(tmp_path: Path) -> None:
+    first, began = given_again(tmp_path / "run")
+    page = (tmp_path / "run" / PAGE).stat().st_mtime_ns
+    assert began
+    assert given_again(tmp_path / "run") == (first, False) == given_again(tmp_path / "run")
+    assert (tmp_path / "run" / PAGE).stat().st_mtime_ns == page
+    assert rrm.resume(tmp_path / "run", quiet=True) == first
+
+
+def row_more(out: Path, patch: pytest.MonkeyPatch) -> None:
+    with open_store(out) as store:
+        store.append([Source("One more", "A text that was not there.")])
+
+
+def report_changed(out: Path, patch: pytest.MonkeyPatch) -> None:
+    text = (out / REPORT).read_text()
+    (out / REPORT).write_text(text.replace('"toys"', '"joys"', 1))
+
+
+def code_changed(out: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(unchanged, "made_of", lambda run: {"rrm": "another"})
+
+
+@pytest.mark.parametrize(
+    "change", [row_more, report_changed, code_changed, lambda out, patch: (out / PAGE).unlink()], ids=range(4)
+)
+@pytest.mark.usefixtures("ours")
+def test_a_run_goes_on_where_something_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    first, _ = given_again(tmp_path / "run")
+    change(tmp_path / "run", monkeypatch)
+    again, went_on = given_again(tmp_path / "run")
+    assert went_on
+    assert (again.name, again.targets, again.levels) == (first.name, first.targets, first.levels)
+    assert given_again(tmp_path / "run") == (again, False)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_goes_on_with_other_limits_and_where_failures_are_tried_again(tmp_path: Path) -> None:
+    given_again(tmp_path / "run")
+    assert given_again(tmp_path / "run", run_file(TOYS, ("limits.max_calls=9",)))[1]
+    stages: list[Event] = []
+    rrm.run(run_file(TOYS), tmp_path / "run", quiet=True, retry_failed=True, on_event=stages.append)
+    assert stages
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_goes_on_where_a_file_that_it_names_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("first").write_text("what a part may read")  # the title of a text, as it happens
+    given_again(tmp_path / "run")
+    assert not given_again(tmp_path / "run")[1]
+    os.utime("first", ns=(1, 1))
+    assert given_again(tmp_path / "run")[1]
+
+
+def test_parts_from_elsewhere_and_objects_are_gone_through_again(tmp_path: Path) -> None:
+    given_again(tmp_path / "named")
+    assert given_again(tmp_path / "named")[1]
+    given_again(tmp_path / "objects", **toys())
+    assert given_again(tmp_path / "objects", **toys())[1]
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_whose_model_is_gone_does_not_stand(tmp_path: Path) -> None:
+    given_again(tmp_path / "run")
+    [model, *_] = (tmp_path / "run" / "models").iterdir()
+    model.rename(tmp_path / "taken away")
+    with pytest.raises(rrm.RrmError):
+        given_again(tmp_path / "run")
