@@ -261,14 +261,20 @@ class Parts:
     @property
     def believer(self) -> BelievingLearner:
         """The learner, as one that says what is believed; raise PluginError where it does not."""
-        if isinstance(self._own_learner, BelievingLearner):
-            return self._own_learner
-        learner = type(self._own_learner)
-        raise PluginError(
-            f"[rater.sampler] a sampler chooses by what is believed of rewards, which {learner.__module__}:"
-            f"{learner.__qualname__} does not say (it has no believe): take rrm.reward.frozen:Frozen as [reward]"
-            " plugin, or leave the sampler out, and questions are drawn evenly"
-        )
+        learner = self._own_learner
+        name = f"{type(learner).__module__}:{type(learner).__qualname__}"
+        if not isinstance(learner, BelievingLearner):
+            raise PluginError(
+                f"[rater.sampler] a sampler chooses by what is believed of rewards, which {name} does not say (it has"
+                " no believe and no_belief): take rrm.reward.frozen:Frozen, rrm.reward.joint:Joint or"
+                " rrm.reward.blend:Blend as [reward] plugin, or leave the sampler out, and questions are drawn evenly"
+            )
+        if learner.no_belief is not None:
+            raise ConfigError(
+                f"[rater.sampler] nothing can be believed of what {name} fits: {learner.no_belief}, or leave the"
+                " sampler out, and questions are drawn evenly"
+            )
+        return learner
 
     @cached_property
     def learner(self) -> RewardLearner:

@@ -37,6 +37,11 @@ class Belief(Protocol):
 class BelievingLearner(RewardLearner, Protocol):
     """A learner that says what is believed once its models are fitted."""
 
+    @property
+    def no_belief(self) -> str | None:
+        """Why nothing could be believed of its models as it is set, with what to change; None where it can."""
+        ...
+
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Belief:
         """Return the belief over all levels, from each level's model, lowest first, and the ratings to believe.
 

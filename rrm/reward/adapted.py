@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from threading import RLock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from rrm.reward.level_heads import HEAD, OTHERS
 FACTS, TENSORS = "adapted.json", "adapted.safetensors"
 MOST_KNOWN = 100_000
 """Outputs whose rewards a model remembers at most: a few dozen megabytes."""
+MOST_NUMBERS = 20_000_000
+"""Of states that a model remembers at most: 160 megabytes."""
 _KEPT = ("backbone", "reading", "place", "anchor", "anchored", "seen", "ratings", "settings", "digest")
 
 
@@ -76,6 +79,7 @@ class AdaptedModel:
     tensors: Mapping[str, Tensor] = field(repr=False)
     _digest: str = field(init=False, repr=False)
     _known: Known = field(init=False, repr=False, default_factory=dict)
+    _states: Known = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         weights = blake2b(digest_size=16)
@@ -113,6 +117,16 @@ class AdaptedModel:
             if len(self._known) > MOST_KNOWN:
                 self._known.clear()
             return self.joint.predict(groups, progress, self._known)
+
+    def states(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Return for each group what the heads read of its outputs, float64 [k, size]; nothing is read again."""
+        with self.trunk.wearing(self):
+            if len(self._states) * self.joint.net.head.in_features > MOST_NUMBERS:
+                self._states.clear()
+            found = self.joint.states(groups, self._states)
+            members = self.joint.members
+            self._known.update({name: each[:members] for name, each in self._states.items()})
+            return found
 
     def fold(self, source: str) -> int | None:
         """Return -1 for a source that was fitted on, None for any other: nothing is held out within."""

@@ -5,7 +5,7 @@ Heads of neighbouring levels are drawn to each other, so an answer about leaves 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 
 from rrm.core.errors import InputError
+from rrm.core.place import Place
 from rrm.core.values import Group, Rated
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
@@ -21,15 +22,34 @@ from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.calibrate import Calibration
 from rrm.reward.disperse import Dispersion, steepness
 from rrm.reward.evidence import shrinkages
-from rrm.reward.features import FeatureReader
-from rrm.reward.fit import ANCHOR_SD, FitConfig, item_features
+from rrm.reward.fit import ANCHOR_SD
 from rrm.reward.heads import Heads, fit_heads
-from rrm.reward.model import LevelModel
 
 _STEPS = 3  # of Newton's method from the heads' mode; the third moves no reward by a hundredth
 
 ViewAt = tuple[int, str]
 """The number of a level's heads, and the id of a view."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What a level's head weighs, and what is believed of its weights before any rating.
+
+    `read` gives the columns [k, columns] of each group's outputs. Weights are drawn to the head of the level below
+    where they `follow` it, or else to `centre` [columns], with this `precision` (None: as strong as ratings say).
+    The acceptance is what the head says where ratings `anchored` the model, but for an intercept of standard deviation
+    `anchor_sd` (None: wide open). `calibration` turns that into logits, and `dispersion` is what columns do not tell.
+    """
+
+    level: int
+    read: Callable[[Sequence[Group]], list[np.ndarray]]
+    centre: np.ndarray
+    follows: bool
+    precision: float | None
+    anchored: bool
+    anchor_sd: float | None
+    calibration: Calibration
+    dispersion: Dispersion
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +60,6 @@ class HeadsBelief:
     variances that the level's model found held-out ratings to show (`Dispersion`).
     """
 
-    reader: FeatureReader = field(repr=False)
     heads: tuple["_Fitted", ...] = field(repr=False)
     head_of: Mapping[int, int] = field(repr=False)
     mean: np.ndarray = field(repr=False)
@@ -66,14 +85,11 @@ class HeadsBelief:
         return np.asarray(found)
 
     def _outputs(self, groups: Sequence[Group]) -> Iterator["_Outputs"]:
-        for group, features in zip(groups, self.reader.read(groups), strict=True):
-            number = self.head_of.get(group.place.level)
-            if number is None:
-                number = self.head_of[min(self.head_of, key=lambda level: (abs(level - group.place.level), -level))]
+        numbers = [self._head_of(group.place.level) for group in groups]
+        for group, number, columns in zip(groups, numbers, self._columns(groups, numbers), strict=True):
             head = self.heads[number]
-            columns = head.model.trunk(features)
             along = np.zeros((len(columns), len(self.mean)))
-            start = number * head.model.trunk.columns
+            start = number * columns.shape[1]
             along[:, start : start + columns.shape[1]] = columns
             view = (number, group.view.id)
             known = self.told.get(view)
@@ -85,16 +101,29 @@ class HeadsBelief:
             mean = head.unit * (along @ self.mean + constant + head.anchor) + head.shift
             yield _Outputs(view, group.outputs, np.asarray(mean), head.unit * along)
 
+    def _head_of(self, level: int) -> int:
+        """Return the number of a level's head; of one without, that of the level nearest to it."""
+        nearest = min(self.head_of, key=lambda other: (abs(other - level), -other))
+        return self.head_of[nearest]
+
+    def _columns(self, groups: Sequence[Group], numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return the columns of groups, read by the heads of these numbers, each head's in one call."""
+        found: dict[int, np.ndarray] = {}
+        for number in sorted(set(numbers)):
+            places = [at for at, other in enumerate(numbers) if other == number]
+            found |= zip(places, self.heads[number].layer.read([groups[at] for at in places]), strict=True)
+        return [found[at] for at in range(len(groups))]
+
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """Heads of one level: the model, the mode of one head on all ratings, and their units.
+    """Heads of one level: what they weigh, the mode of one head on all ratings, and their units.
 
     `unit` turns a raw reward into logits of the very output, `shift` is added to that; `effects` are variances of what
     features do not tell, in raw units.
     """
 
-    model: LevelModel
+    layer: Layer
     columns: np.ndarray
     feedback: FeedbackTable
     mode: Heads
@@ -142,32 +171,30 @@ class _Told:
         return np.asarray(np.linalg.solve(np.eye(len(own)) + own @ self.hessian, across.T).T)
 
 
-def believe(
-    models: Sequence[LevelModel], rated: Sequence[Sequence[Rated]], reader: FeatureReader, config: FitConfig
-) -> HeadsBelief:
-    """Return the belief that models of levels, lowest first, and all ratings of each lead to.
+def believe(layers: Sequence[Layer], rated: Sequence[Sequence[Rated]], reliability: bool = False) -> HeadsBelief:
+    """Return the belief that last layers of levels, lowest first, and all ratings of each lead to.
 
-    One head a level is fitted to all its ratings, under the prior that its model was fitted with; around these the
-    posterior of all heads together, with the effects of outputs and views, is taken as Gaussian (Laplace). The other
-    parameters of the likelihood, such as thresholds, are held where that fit put them, and units are the models'
-    calibrations. Levels that share another's heads count as that level. Raises InputError without a usable rating.
+    One head a level is fitted to all its ratings, under the layer's prior, with raters' `reliability` if it is asked
+    for; around these the posterior of all heads together, with the effects of outputs and views, is taken as Gaussian
+    (Laplace). The other parameters of the likelihood, such as thresholds, are held where that fit put them. Levels
+    without ratings count as the level below. Raises InputError without a usable rating, and for layers of several
+    widths.
     """
     heads: list[_Fitted] = []
     head_of: dict[int, int] = {}
-    for model, rows in zip(models, rated, strict=True):
+    for layer, rows in zip(layers, rated, strict=True):
         feedback = tabulate(rows)
         if feedback.rows:
-            heads.append(_fitted(model, feedback, reader, config, heads))
+            heads.append(_fitted(layer, feedback, reliability, heads))
         if heads:
-            head_of[model.place.level] = len(heads) - 1
+            head_of[layer.level] = len(heads) - 1
     if not heads:
         raise InputError("nothing is believed yet: no rating says anything about rewards")
-    width = heads[0].model.trunk.columns
-    if any(each.model.trunk.columns != width for each in heads):
-        raise InputError(
-            "levels fitted apart, each with a trunk of its own, have no common belief: leave out `separate`"
-        )
+    width = len(heads[0].layer.centre)
+    if any(len(each.layer.centre) != width for each in heads):
+        raise InputError("levels whose heads weigh different columns have no common belief")
     prior = _prior_precision(heads, width)
+    centre = prior @ np.concatenate([each.layer.centre for each in heads])
     mean = np.concatenate([each.mode.heads[0] for each in heads])
     rewards = [each.columns @ each.mode.heads[0] for each in heads]
     for _ in range(_STEPS):
@@ -176,7 +203,7 @@ def believe(
             for number, each in enumerate(heads)
             for view, found in _told(each, number, rewards[number], len(mean)).items()
         }
-        information, pull = prior.copy(), np.zeros(len(mean))
+        information, pull = prior.copy(), centre.copy()
         for (number, _), each in told.items():
             own = _effects(each.texts, each.texts, heads[number].effects)
             seen = np.linalg.solve(np.eye(len(own)) + each.hessian @ own, np.column_stack([each.hessian, each.pull]))
@@ -186,42 +213,57 @@ def believe(
         mean = cho_solve(factor, pull)
         rewards = [_rewards(each, number, told, mean) for number, each in enumerate(heads)]
     covariance = cho_solve(factor, np.eye(len(mean)))
-    return HeadsBelief(reader, tuple(heads), head_of, mean, (covariance + covariance.T) / 2, told)
+    return HeadsBelief(tuple(heads), head_of, mean, (covariance + covariance.T) / 2, told)
 
 
-def _fitted(
-    model: LevelModel, feedback: FeedbackTable, reader: FeatureReader, config: FitConfig, lower: Sequence[_Fitted]
-) -> _Fitted:
-    columns = model.trunk(item_features(feedback.items, reader))
+def _fitted(layer: Layer, feedback: FeedbackTable, reliability: bool, lower: Sequence[_Fitted]) -> _Fitted:
+    columns = _item_columns(layer, feedback)
     everything = np.ones((1, len(feedback.sources)))
-    below = len(lower) - 1 if lower and model.shrinkage is not None else None
-    prior, anchor_prior, anchor_sd = np.zeros((1, columns.shape[1])), np.zeros(1), None
+    below = len(lower) - 1 if lower and layer.follows else None
+    prior, anchor_prior, anchor_sd = layer.centre[None, :], np.zeros(1), layer.anchor_sd
     if below is not None:
         prior, anchor_prior = lower[below].mode.heads, lower[below].mode.anchor
-        anchor_sd = ANCHOR_SD if lower[below].model.anchored else None
-    if model.shrinkage is not None:
-        precision = model.shrinkage.precision
-    elif config.l2 is not None:
-        precision = config.l2
-    else:
-        found = shrinkages(columns, feedback, everything, prior, anchor_prior, config.reliability, anchor_sd)
+        anchor_sd = ANCHOR_SD if lower[below].layer.anchored else layer.anchor_sd
+    precision = layer.precision
+    if precision is None:
+        found = shrinkages(columns, feedback, everything, prior, anchor_prior, reliability, anchor_sd)
         precision = found[0].precision
-    mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, config.reliability, anchor_sd)
-    calibration, dispersion = Calibration(*model.calibration[-1]), Dispersion(*model.dispersion[-1])
+    mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, reliability, anchor_sd)
+    calibration, dispersion = layer.calibration, layer.dispersion
     steep = steepness(dispersion.total)
     unit = steep * calibration.slope
     return _Fitted(
-        model=model,
+        layer=layer,
         columns=columns,
         feedback=feedback,
         mode=mode,
         precision=precision,
         below=below,
-        anchor=float(mode.anchor[0]) if model.anchored else 0.0,
+        anchor=float(mode.anchor[0]) if layer.anchored else 0.0,
         unit=unit,
-        shift=steep * calibration.intercept if model.anchored else 0.0,
+        shift=steep * calibration.intercept if layer.anchored else 0.0,
         effects=Dispersion(dispersion.output / unit**2, dispersion.view / unit**2),
     )
+
+
+def item_groups(feedback: FeedbackTable) -> list[tuple[Group, list[int]]]:
+    """Return a table's items as groups of one source and view each, with the items' places in the table."""
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, item in enumerate(feedback.items):
+        places[feedback.sources[feedback.item_source[at]], item.view.id].append(at)
+    return [
+        (Group(source, Place(), feedback.items[at[0]].view, tuple(feedback.items[each].text for each in at)), at)
+        for (source, _), at in places.items()
+    ]
+
+
+def _item_columns(layer: Layer, feedback: FeedbackTable) -> np.ndarray:
+    """Return the columns of a table's items, [items, columns]."""
+    groups = item_groups(feedback)
+    found = np.empty((len(feedback.items), len(layer.centre)))
+    for (_, places), columns in zip(groups, layer.read([group for group, _ in groups]), strict=True):
+        found[places] = columns
+    return found
 
 
 def _prior_precision(heads: Sequence[_Fitted], width: int) -> np.ndarray:

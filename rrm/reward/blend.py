@@ -22,11 +22,13 @@ from rrm.core.errors import ConfigError
 from rrm.core.machine import MachineTime, ReadingLoad, TellsTime
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, RewardLearner, RewardModel, Start, Workspace
-from rrm.core.roles import R, Ratings
+from rrm.core.roles import R, Ratings, for_fitting
+from rrm.reward.belief import HeadsBelief
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.dispersed import Dispersed
 from rrm.reward.frozen import Frozen
 from rrm.reward.joint import Joint
+from rrm.reward.last_layer import believe_models
 from rrm.reward.summed import Summed
 
 
@@ -71,6 +73,20 @@ class Blend:
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Fit all parts and their sum; without ratings the sum of the level below serves here, too."""
         return self._stack.fit(ratings, start, place, seed, workspace)
+
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
+        """Return the belief of `rrm.reward.last_layer`: implements `rrm.core.asking.BelievingLearner`.
+
+        What parts without a last layer say is in what the sum says; the belief's states are those of the others.
+        """
+        return believe_models(models, [for_fitting(each).rows for each in ratings])
+
+    @property
+    def no_belief(self) -> str | None:
+        layered = [each for each in self.learners if isinstance(each, Frozen | Joint)]
+        if not layered:
+            return "none of its learners has a last layer on a trunk: make rrm.reward.frozen:Frozen one of them"
+        return next((each.no_belief for each in layered if each.no_belief), None)
 
     def machine_time(self, load: ReadingLoad) -> MachineTime | None:
         """Return what all parts together take; None where one of them cannot say."""

@@ -7,9 +7,10 @@ Wrappers are learners, so they nest: `Dispersed(Calibrated(CrossFitted(Mine())))
     arguments = { learner = "mine:Mine", folds = 4 }
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from rrm.core.arguments import plain_arguments
 from rrm.core.errors import ConfigError
@@ -21,6 +22,8 @@ from rrm.core.values import Group, Prediction
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL
 from rrm.reward.wrap import check_learner, checked, of_kind, read_facts, saved, share_of, shared, together
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,18 @@ class CrossFittedModel:
 
     def predict(self, groups: Sequence[Group]) -> list[Prediction]:
         """Return what the model of its source's fold says of each group; of a new source, what all say together."""
-        found: list[list[Prediction]] = [[] for _ in groups]
+        return [together(each) for each in self.each(groups, lambda model, some: model.predict(some))]
+
+    def each(
+        self, groups: Sequence[Group], of: Callable[[RewardModel, Sequence[Group]], Sequence[Told]]
+    ) -> list[list[Told]]:
+        """Return of every group what each model tells that may speak of its source, in one call a model."""
+        found: list[list[Told]] = [[] for _ in groups]
         for fold, model in enumerate(self.models):
             places = [at for at, group in enumerate(groups) if self.seen.get(group.source, fold) in (fold, SEEN_BY_ALL)]
-            for at, said in zip(places, model.predict([groups[at] for at in places]) if places else [], strict=True):
-                found[at].append(said)
-        return [together(each) for each in found]
+            for at, told in zip(places, of(model, [groups[at] for at in places]) if places else [], strict=True):
+                found[at].append(told)
+        return found
 
     def save(self, folder: Path) -> str:
         for fold, model in enumerate(self.models):

@@ -6,6 +6,8 @@ from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from rrm.backbone.encoder import CachedEncoder, FrozenEncoder, Progress
 from rrm.backbone.load import find_checkpoint, is_decoder
 from rrm.core.arguments import plain_arguments
@@ -15,7 +17,9 @@ from rrm.core.machine import MachineTime, ReadingLoad
 from rrm.core.place import Place
 from rrm.core.protocols import Cache, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
-from rrm.reward.belief import HeadsBelief, believe
+from rrm.reward.belief import HeadsBelief, Layer, believe
+from rrm.reward.calibrate import Calibration
+from rrm.reward.disperse import Dispersion
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
 from rrm.reward.model import LevelModel
@@ -75,8 +79,28 @@ class Frozen:
 
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
         """Return the belief of `rrm.reward.belief.believe`: implements `rrm.core.asking.BelievingLearner`."""
-        own = [each for each in map(_own, models) if each is not None]
-        return believe(own, [for_fitting(each).rows for each in ratings], self.reader, self.config)
+        layers = [self._layer(each) for each in map(_own, models) if each is not None]
+        return believe(layers, [for_fitting(each).rows for each in ratings], self.config.reliability)
+
+    @property
+    def no_belief(self) -> str | None:
+        if self.config.separate:
+            return "its levels are fitted apart, each with a trunk of its own: leave out `separate`"
+        return None
+
+    def _layer(self, model: LevelModel) -> Layer:
+        drawn = model.shrinkage
+        return Layer(
+            level=model.place.level,
+            read=lambda groups: [model.trunk(each) for each in self.reader.read(groups)],
+            centre=np.zeros(model.trunk.columns),
+            follows=drawn is not None,
+            precision=self.config.l2 if drawn is None else drawn.precision,
+            anchored=model.anchored,
+            anchor_sd=None,
+            calibration=Calibration(*model.calibration[-1]),
+            dispersion=Dispersion(*model.dispersion[-1]),
+        )
 
     def load(self, folder: Path) -> LevelModel:
         """Return a saved model; raise InputError if files are missing, changed, or of another encoder."""

@@ -7,7 +7,7 @@ In a run file:
     arguments = { backbone = "smollm", tune = "lora" }
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,9 +19,11 @@ from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings, for_fitting
 from rrm.reward.apart import Apart
+from rrm.reward.belief import HeadsBelief
 from rrm.reward.calibrated import Calibrated
 from rrm.reward.cross_fit import CrossFitted
 from rrm.reward.dispersed import Dispersed
+from rrm.reward.last_layer import believe_models
 from rrm.reward.train import refuse_ties
 from rrm.reward.tuned import Tuned
 
@@ -79,6 +81,14 @@ class Joint:
         if start.before is None and start.below is None:
             refuse_ties(for_fitting(ratings).rows, place.title)
         return self._stack.fit(ratings, start, place, seed, workspace)
+
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
+        """Return the belief of `rrm.reward.last_layer`: implements `rrm.core.asking.BelievingLearner`."""
+        return believe_models(models, [for_fitting(each).rows for each in ratings])
+
+    @property
+    def no_belief(self) -> None:
+        return None
 
     def machine_time(self, load: ReadingLoad) -> MachineTime:
         """Return what the trainings of all folds and the models' scores take.

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
 Known = dict[bytes, np.ndarray]
-"""The rewards, float64 [members], of what was read, by the digest of its tokens."""
+"""The rewards, float64 [members], of what was read, by the digest of its tokens; or these with its state behind."""
 
 
 @dataclass(frozen=True)
@@ -213,15 +213,28 @@ class JointModel:
         Equal texts beside one view are read once, sources once for all outputs of a view. What is in `known` is not
         read again, and what is read is put there.
         """
-        place: dict[tuple[str, str], int] = {}
-        items: list[tuple[View, str]] = []
-        for group in groups:
-            for text in group.outputs:
-                if (group.view.id, text) not in place:
-                    place[group.view.id, text] = len(items)
-                    items.append((group.view, text))
-        found = self._score(items, progress, {} if known is None else known)
-        return [found[:, [place[group.view.id, text] for text in group.outputs]] for group in groups]
+        items, places = _distinct(groups)
+        read, windows = self._read_once(items, self._read, progress, {} if known is None else known, self.members)
+        found = pooled(torch.from_numpy(read), torch.from_numpy(windows)).numpy()
+        return [found[:, each] for each in places]
+
+    def states(self, groups: Sequence[Group], known: Known | None = None) -> list[np.ndarray]:
+        """Return for each group what the heads read of its outputs, float64 [k, size].
+
+        Of an output that is read with several windows of its source, the mean of theirs, each as much as the pooled
+        reward follows it: with that a head's gradient is a state, too. What is in `known` is not read again, and what
+        is read is put there: rewards, and its state behind them.
+        """
+        items, places = _distinct(groups)
+        size = self.net.head.in_features
+        kept = {} if known is None else known
+        read, windows = self._read_once(items, self._read_states, None, kept, self.members + size)
+        there = windows >= 0
+        follows = np.where(there, read[: self.members].mean(axis=0)[windows], -np.inf)
+        shares = np.exp(follows - follows.max(axis=1, keepdims=True, initial=-np.inf))
+        shares /= shares.sum(axis=1, keepdims=True)
+        found = np.einsum("ow,sow->os", shares, read[self.members :][:, windows])
+        return [found[each] for each in places]
 
     def acceptance(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Return for each group, float64 [members, k], the probability that a rater accepts each output.
@@ -241,7 +254,15 @@ class JointModel:
             for each in finite(self.rewards(groups, progress, known))
         ]
 
-    def _score(self, items: list[tuple[View, str]], progress: Progress | None, known: Known) -> np.ndarray:
+    def _read_once(
+        self,
+        items: list[tuple[View, str]],
+        read: Callable[[list[list[Tokens]]], np.ndarray],
+        progress: Progress | None,
+        known: Known,
+        height: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `read` says of every window of every item, [height, windows], and where each item's stand."""
         windows = self.windows(items)
         tokens, place = flattened(windows)
         names = [blake2b(each.tobytes(), digest_size=16).digest() for each in tokens]
@@ -252,16 +273,15 @@ class JointModel:
         with torch.inference_mode():
             batches = in_memory(
                 self._batches(groups, tokens),
-                lambda groups: self._read([[tokens[at] for at in group] for group in groups]),
+                lambda groups: read([[tokens[at] for at in group] for group in groups]),
                 _in_two, "sources" if self.net.causal else "outputs", lambda group: _too_large(tokens[group[0]]),
             )  # fmt: skip
-            for batch, read in batches:
-                known.update(zip((names[at] for group in batch for at in group), read.T, strict=True))
+            for batch, found in batches:
+                known.update(zip((names[at] for group in batch for at in group), found.T, strict=True))
                 done += sum(map(len, batch))
                 if progress is not None:
                     progress(done * len(items) // len(tokens), len(items))
-        found = np.stack([known[name] for name in names], axis=1) if names else np.zeros((self.members, 0))
-        return pooled(torch.from_numpy(found), torch.from_numpy(place)).numpy()
+        return np.stack([known[name] for name in names], axis=1) if names else np.zeros((height, 0)), place
 
     def _batches(self, groups: list[list[int]], tokens: list[Tokens]) -> list[list[list[int]]]:
         """Return what is read at once: for an encoder outputs of like length, for a decoder `groups` of one source.
@@ -286,6 +306,22 @@ class JointModel:
     def _read(self, groups: list[list[Tokens]]) -> np.ndarray:
         """Return the rewards, float64 [members, outputs], of groups read at once."""
         return self._rewards(groups).double().cpu().numpy()
+
+    def _read_states(self, groups: list[list[Tokens]]) -> np.ndarray:
+        """Return rewards, and behind them what the heads read, float64 [members + size, outputs]."""
+        taken: list[Tensor] = []
+        handle = self.net.head.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
+        try:
+            rewards = self._rewards(groups)
+        finally:
+            handle.remove()
+        states = torch.cat([each.flatten(0, -2) for each in taken])
+        if len(states) != rewards.shape[1]:
+            raise InputError(
+                f"{type(self.net.model).__name__} has its head read more than one state an output, so nothing can be"
+                " believed of its last layer: take another backbone, or leave out [rater] sampler"
+            )
+        return torch.cat([rewards.double(), states.double().T]).cpu().numpy()
 
     def _rewards(self, groups: list[list[Tokens]]) -> Tensor:
         device = self.net.head.weight.device
@@ -364,6 +400,18 @@ class JointModel:
     def reading_long(self, how: Long) -> "JointModel":
         """Return the same model that reads sources which are too long in another way."""
         return replace(self, reading=replace(self.reading, long_sources=how))
+
+
+def _distinct(groups: Sequence[Group]) -> tuple[list[tuple[View, str]], list[list[int]]]:
+    """Return every view with every output once, and where each group's outputs are among them."""
+    place: dict[tuple[str, str], int] = {}
+    items: list[tuple[View, str]] = []
+    for group in groups:
+        for text in group.outputs:
+            if (group.view.id, text) not in place:
+                place[group.view.id, text] = len(items)
+                items.append((group.view, text))
+    return items, [[place[group.view.id, text] for text in group.outputs] for group in groups]
 
 
 def _by_view(items: Sequence[tuple[View, str]], some: Sequence[int]) -> dict[str, list[int]]:

@@ -41,6 +41,7 @@ class LengthBelief:
 
 class Believing(Lengths):
     name = "believing lengths"
+    no_belief = None
 
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Belief:
         return LengthBelief(sum(map(len, ratings)))
@@ -167,7 +168,7 @@ def test_other_parts_must_fit_a_sampler(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="chooses from the second round on, and the run has one"):
         rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, reward={"plugin": Believing()}))
     with pytest.raises(
-        PluginError, match=r"has no believe\): take rrm.reward.frozen:Frozen .* or leave the sampler out"
+        PluginError, match=r"has no believe and no_belief\): take rrm.reward.frozen:Frozen, .* or leave the sampler out"
     ):
         rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, rounds=2))
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from typer.testing import CliRunner
 import rrm
 from rrm.api import front
 from rrm.api.front import demo_file
-from rrm.api.runfile import RunFile
+from rrm.api.runfile import Part, RewardPart, RunFile
 from rrm.cli.main import app
-from rrm.core.errors import ConfigError
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief
+from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.reward.dispersed import DispersedModel
+from rrm.reward.joint import Joint
 from rrm.reward.model import LevelModel
 from rrm.reward.summed import SummedModel
+from rrm.store.record import open_store
+from tests.reward.wrapper_problems import SharedWords
 
 
 def small(rounds: int = 1, trunk: str = "own", reward: str = "joint") -> RunFile:
@@ -75,6 +80,67 @@ def test_every_level_has_a_sum_of_frozen_heads_and_a_fine_tuned_model(tmp_path: 
         assert isinstance(frozen, LevelModel) and isinstance(joint, DispersedModel)
         assert np.isfinite(sum_.terms[None].weights).all()
     assert 0 < loaded.score("Anna went to the mill.").own.mean < 1
+
+
+def asking(reward: str = "joint") -> RunFile:
+    run = small(rounds=2, reward=reward)
+    assert run.rater is not None
+    part, mean = Part("rrm.ask:Value", {"waves": 2}), Part("rrm.compose.composers:Mean")
+    return replace(run, rater=replace(run.rater, sampler=part, budget={"minutes": 40.0}), compose=mean)
+
+
+def test_a_run_asks_by_what_fine_tuned_models_leave_open_and_killed_in_a_wave_goes_on_with_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    believe, calls = Joint.believe, list[int]()
+
+    def killed(self: Joint, *of: Any) -> Belief:
+        calls.append(1)
+        if len(calls) == 2:  # when the second wave is chosen, the first one is on record
+            raise InputError("no more today")
+        return believe(self, *of)
+
+    monkeypatch.setattr(Joint, "believe", killed)
+    with pytest.raises(InputError, match="no more today"):
+        rrm.run(asking(), tmp_path / "killed", quiet=True)
+    with open_store(tmp_path / "killed", "read") as store:
+        first = store.load(Asked)
+    assert first and {each.stream for each in first} == {BY_VALUE, AT_RANDOM}
+    resumed = rrm.run(asking(), tmp_path / "killed", quiet=True).asking
+    later = len(calls) - 2
+    whole = rrm.run(asking(), tmp_path / "whole", quiet=True).asking
+    assert later == len(calls) - 2 - later - 1  # what was chosen is not chosen again
+    assert resumed is not None and whole is not None and resumed.by_value == whole.by_value > 0
+    for one, other in zip(resumed.waves, whole.waves, strict=True):
+        assert (one.minutes, one.gold) == (other.minutes, other.gold)
+        assert (one.expected, one.gain, one.hour) == pytest.approx((other.expected, other.gain, other.hour), abs=1e-6)
+    chosen = []
+    for folder in ("killed", "whole"):
+        with open_store(tmp_path / folder, "read") as store:
+            chosen.append(store.load(Asked))
+    assert [each.request for each in chosen[0]] == [each.request for each in chosen[1]]
+    assert chosen[0][: len(first)] == first
+
+
+@pytest.mark.parametrize(
+    ("reward", "told"),
+    [
+        (Part("rrm.reward.tuned:Tuned", {"backbone": "tiny"}), r"which rrm.reward.tuned:Tuned does not say"),
+        (Part("rrm.reward.claimwise:Claimwise"), "which rrm.reward.claimwise:Claimwise does not say"),
+        (Part("rrm.reward.frozen:Frozen", {"separate": True}), "fitted apart, .*: leave out `separate`, or leave the"),
+        (
+            Part("rrm.reward.blend:Blend", {"learners": [SharedWords(), SharedWords(2.0)]}),
+            "none of its learners has a last layer on a trunk: make rrm.reward.frozen:Frozen one of them, or leave",
+        ),
+    ],
+)
+def test_who_leaves_nothing_to_ask_for_is_refused_before_anybody_is_asked(
+    tmp_path: Path, reward: Part, told: str
+) -> None:
+    run = asking()
+    with pytest.raises((ConfigError, PluginError), match=told):
+        rrm.run(replace(run, reward=RewardPart(reward.plugin, reward.arguments)), tmp_path, quiet=True)
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_another_way_to_judge_is_refused() -> None:
