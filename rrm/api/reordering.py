@@ -15,9 +15,8 @@ from rrm.ask.bundles import Site
 from rrm.ask.standing import Standing
 from rrm.core.annotation import Annotation, Valuation
 from rrm.core.asking import Asked
+from rrm.core.draws import first_chosen
 from rrm.core.errors import RrmError
-from rrm.core.kinds import Comparison, Label
-from rrm.core.values import Answer
 from rrm.files.whole import durable
 from rrm.queue import SqlDesk
 
@@ -70,6 +69,7 @@ class Reordering:
         self._standing: Standing | None = None
         self._answers: dict[str, _Taken] = {}
         self._read, self._changes, self._since = 0, 0, 0
+        self._refit = False
 
     def look(self) -> bool:
         """Order what is open anew if anything has changed; return whether it was ordered."""
@@ -86,7 +86,7 @@ class Reordering:
         order = standing.next_sheets([each.id for each in open_], held)
         if not order.sheets:
             return False
-        stopped = standing.worth > 0 and order.gain < standing.worth
+        stopped = order.told and standing.worth > 0 and order.gain < standing.worth
         values = order.values
         changed = {each.id: values[each.id] for each in open_ if each.id in values and each.value != values[each.id]}
         timed = [each for each in self._answers.values() if each.minutes is not None]
@@ -101,8 +101,12 @@ class Reordering:
                 expected=order.expected,
                 gain=order.gain,
                 stopped=stopped,
+                refit=order.refit,
             ),
         )
+        if order.refit and not self._refit:
+            _log.info("few draws have what was answered as it was: models are fitted anew once this wave is answered")
+        self._refit = order.refit
         if stopped:
             left = sorted(set(values) - set(held))
             _log.info("the best open question gains %.2g a minute: %d are retired", order.gain, len(left))
@@ -152,16 +156,9 @@ class Reordering:
 
 
 def _taken(standing: Standing, given: Annotation) -> _Taken:
-    first = _first(given.answer)
+    first = first_chosen(given.answer)
     minutes = None if given.seconds is None else given.seconds / 60
     return _Taken(given.item, first, standing.learn(given.item, first), minutes, standing.minutes(given.item))
-
-
-def _first(answer: Answer) -> bool | None:
-    """Return whether the first of two was chosen, or the output found good; None where it was neither."""
-    if isinstance(answer, Comparison) and answer.better is not None:
-        return answer.better == 0
-    return answer.good if isinstance(answer, Label) else None
 
 
 @contextmanager

@@ -267,7 +267,8 @@ class Parts:
             raise PluginError(
                 f"[rater.sampler] a sampler chooses by what is believed of rewards, which {name} does not say (it has"
                 " no believe and no_belief): take rrm.reward.frozen:Frozen, rrm.reward.joint:Joint or"
-                " rrm.reward.blend:Blend as [reward] plugin, or leave the sampler out, and questions are drawn evenly"
+                " rrm.reward.blend:Blend as [reward] plugin, put rrm.reward.drawn:Drawn around a PlainLearner, or leave"
+                " the sampler out, and questions are drawn evenly"
             )
         if learner.no_belief is not None:
             raise ConfigError(

@@ -35,7 +35,8 @@ class Decision:
     With `nats` that are finite none is: a policy that proposed them all alike is improved by so many nats of KL.
 
     Where a target has fewer than k its first one is repeated. `spread` [t] is the mean square difference between two.
-    `weights` [t] say how much each target counts, and sum to one.
+    `weights` [t] say how much each target counts, and sum to one. Where gains are not `told`, as of few draws, they
+    count as zero.
     """
 
     scores: np.ndarray = field(repr=False)
@@ -43,6 +44,7 @@ class Decision:
     spread: np.ndarray = field(repr=False)
     weights: np.ndarray = field(repr=False)
     nats: np.ndarray = field(default_factory=lambda: np.array(np.inf))
+    told: np.ndarray = field(default_factory=lambda: np.array(True))
 
     @property
     def expected(self) -> float:
@@ -74,6 +76,8 @@ class Decision:
         By the envelope of lines, exactly, where one candidate is chosen; else by 11 points, as it then bends nowhere
         sharply.
         """
+        if not self.told:
+            return np.zeros(moves.shape[:-2])
         if np.isinf(self.nats):
             return np.asarray(envelope_gain(self.scores, moves) @ self.weights)
         found = sum(
@@ -88,7 +92,7 @@ class Decision:
         One answer as in `single_gains`; several by 1,024 draws, each with its opposite, so that it is never negative
         (128, where a policy would be improved).
         """
-        if len(moves) == 1:
+        if len(moves) == 1 or not self.told:
             return float(self.single_gains(moves[0]))
         covariance = np.einsum("btk,btj->tkj", moves, moves)
         values, vectors = np.linalg.eigh(covariance)
@@ -130,7 +134,11 @@ class Bundle(NamedTuple):
 
 
 class Site(NamedTuple):
-    """What an answer told of the reward that its question reads: exp(pull r - precision r^2 / 2)."""
+    """What an answer told of the reward that its question reads: exp(pull r - precision r^2 / 2).
+
+    Where a belief is made of draws the precision is 0, and the pull 1 where the first of two was chosen, -1 where the
+    other was, and 0 where that is not told.
+    """
 
     question: int
     precision: float
@@ -159,6 +167,11 @@ class Answers:
         self._mean, self._covariance, self._across = mean, covariance, across
         self._readings, self._overlap, self._spread_weight = readings, overlap, spread_weight
         self._taken: list[tuple[np.ndarray, np.ndarray]] = []  # each one's [n] and [t, k], as chosen
+
+    @property
+    def refit(self) -> bool:
+        """Whether so few draws are left that models are to be fitted anew; beliefs of other kinds hold as they are."""
+        return False
 
     def singles(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield values, gains and the variances of what is read of single questions, [some] each, in order."""

@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 
 from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
+from rrm.ask.drawn import DrawnAnswers
 from rrm.ask.standing import Standing
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
+from rrm.core.draws import Draws
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.values import Group, Request
@@ -78,9 +80,10 @@ class Value:
     def choose(self, belief: Belief, asking: Asking) -> Chosen:
         """Return bundles by value a minute with random questions among them, and how it stands before they are put.
 
-        Where no question moves any root, those that are least known come first, then the seed decides. Raises
-        InputError without a target, for a belief without spread or that is not finite, and for questions without a
-        price.
+        Where no question moves any root, those that are least known come first, then the seed decides. Of a belief that
+        is made of fewer draws than tell a gain, it goes by what is removed of differences alone, and never stops.
+        Raises InputError without a target, for a belief without spread or that is not finite, and for questions without
+        a price.
         """
         _check(asking)
         aside = [_set_aside(each.request, asking.seed) < self.most_random for each in asking.questions]
@@ -88,7 +91,7 @@ class Value:
         rest = _at_most([each for each, drawn in zip(asking.questions, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
         answers = self._answers(belief, rest, asking)
-        bundles, outlook = self._by_value(answers, rest, asking, 1 - share)
+        bundles, outlook = self._by_value(belief, answers, rest, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
         chosen = [
@@ -131,14 +134,15 @@ class Value:
         return float(np.clip(wanted, self.random, self.most_random))
 
     def _by_value(
-        self, answers: Answers, questions: Sequence[Question], asking: Asking, share: float
+        self, belief: Belief, answers: Answers, questions: Sequence[Question], asking: Asking, share: float
     ) -> tuple[list[Bundle], Outlook]:
         """Return the bundles that a share of the minutes pays for, and the outlook; an hour is looked ahead."""
         ranked = Ranked(answers)
         ranked.next()
-        best = max(ranked.best_gain.values(), default=0.0)
+        best, told = max(ranked.best_gain.values(), default=0.0), bool(answers.decision.told)
+        worth = self.worth if told else 0.0
         pays, many = share * asking.minutes, None if asking.many is None else round(share * asking.many)
-        stopped = bool(best < self.worth)
+        stopped = bool(best < worth)
         chosen: list[Bundle] = []
         within, taken, minutes, put = 0, 0, 0.0, 0
         open_ = not stopped
@@ -146,7 +150,7 @@ class Value:
             minutes += bundle.minutes
             put += len(bundle.questions)
             ends = minutes > pays or (many is not None and put > many)
-            open_ = open_ and not ends and max(ranked.best_gain.values()) >= self.worth
+            open_ = open_ and not ends and max(ranked.best_gain.values()) >= worth
             if open_:
                 chosen.append(bundle)
             ranked.take()
@@ -175,6 +179,8 @@ class Value:
             stopped=stopped,
             best=tuple(output for output, _ in had),
             weights=tuple(share for _, share in had),
+            draws=len(belief) if isinstance(belief, Draws) else 0,
+            effective=belief.effective if isinstance(belief, Draws) else 0.0,
         )
         return chosen, outlook
 
@@ -236,33 +242,65 @@ def _answers(
         reading=np.array([each.reading for each in questions], dtype=np.float64),
         deciding=np.array([each.deciding for each in questions], dtype=np.float64),
     )
+    rest = asking.decisions_a_reading, asking.overlap, spread_weight
+    if isinstance(belief, Draws):
+        return _drawn_answers(belief, groups, asking.targets, nats, table, *rest)
     decision, across = _decision(belief, groups, asking.targets, nats)
     mean, covariance = belief.means(groups), belief.covariance(groups, groups)
     if not all(np.isfinite(each).all() for each in (mean, covariance, across, decision.scores)):
         raise InputError("what is believed is not finite: a model's weights are damaged, or its rewards diverged")
     if len(mean) and not np.diagonal(covariance).max() > 0:
         raise InputError("the belief has no spread: who is certain has nothing to ask")
-    return Answers(decision, table, mean, covariance, across, asking.decisions_a_reading, asking.overlap, spread_weight)
+    return Answers(decision, table, mean, covariance, across, *rest)
 
 
 def _decision(
     belief: Belief, groups: Sequence[Group], targets: Sequence[Alternatives], nats: float
 ) -> tuple[Decision, np.ndarray]:
     """Return the decision, and the covariances [n, t, k] of the groups' outputs with its candidates' scores."""
-    most = max(len(each.scores) for each in targets)
-    at = [np.r_[np.arange(len(each.scores)), np.zeros(most - len(each.scores), dtype=np.int64)] for each in targets]
-    present = np.array([np.arange(most) < len(each.scores) for each in targets])
-    scores = np.array([each.scores[own] for each, own in zip(targets, at, strict=True)])
     across, spread = [], []
+    undecided, at = _undecided(targets, nats)
     for each, own in zip(targets, at, strict=True):
         across.append((belief.covariance(groups, each.groups) @ each.slopes.T)[:, own])
         covariance = each.slopes @ belief.covariance(each.groups, each.groups) @ each.slopes.T
         k = len(covariance)
         between = 2 * (k * np.trace(covariance) - covariance.sum()) / (k * (k - 1)) if k > 1 else 0.0
         spread.append(max(0.0, float(between)))
+    return replace(undecided, spread=np.array(spread)), np.stack(across, axis=1)
+
+
+def _drawn_answers(
+    belief: Draws,
+    groups: Sequence[Group],
+    targets: Sequence[Alternatives],
+    nats: float,
+    table: Questions,
+    readings: int,
+    overlap: int,
+    spread_weight: float,
+) -> DrawnAnswers:
+    """Return what answers would do where the belief is made of draws, each of which has scores of its own."""
+    decision, at = _undecided(targets, nats)
+    rewards, scores = belief.drawn(groups), []
+    for each, own in zip(targets, at, strict=True):
+        drawn = belief.drawn(each.groups)
+        scores.append((each.scores + (drawn - belief.weights @ drawn) @ each.slopes.T)[:, own])
+    moved = np.stack(scores, axis=1)
+    if not np.isfinite(moved).all():
+        raise InputError("what is believed is not finite: a composer's scores are damaged")
+    if len(table) and not np.ptp(rewards, axis=0).max() > 0:
+        raise InputError("the belief has no spread: who is certain has nothing to ask")
+    return DrawnAnswers(decision, table, rewards, moved, belief.log_weights, readings, overlap, spread_weight)
+
+
+def _undecided(targets: Sequence[Alternatives], nats: float) -> tuple[Decision, list[np.ndarray]]:
+    """Return the decision but for its spread, and which of its candidates stands in each of a target's k places."""
+    most = max(len(each.scores) for each in targets)
+    at = [np.r_[np.arange(len(each.scores)), np.zeros(most - len(each.scores), dtype=np.int64)] for each in targets]
+    present = np.array([np.arange(most) < len(each.scores) for each in targets])
+    scores = np.array([each.scores[own] for each, own in zip(targets, at, strict=True)])
     weights = np.array([each.weight for each in targets], dtype=np.float64)
-    decision = Decision(scores, present, np.array(spread), weights / weights.sum(), np.array(nats))
-    return decision, np.stack(across, axis=1)
+    return Decision(scores, present, np.zeros(len(targets)), weights / weights.sum(), np.array(nats)), at
 
 
 def _by_variance(

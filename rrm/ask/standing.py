@@ -13,9 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rrm.ask.bundles import Answers, Decision, Questions, Site
+from rrm.ask.drawn import DrawnAnswers
 from rrm.core.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
+
+_MOMENTS = ("mean", "covariance", "across")
+_DRAWS = ("draws", "drawn_scores", "logs")
 
 _SETTLED = 4
 """So many of the first bundles are certainly in their order; behind them bundles count as their questions' sum."""
@@ -39,11 +43,16 @@ class Sheet(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The open sheets, first those worth most a minute, and the mean acceptance of what would be chosen now."""
+    """The open sheets, first those worth most a minute, and the mean acceptance of what would be chosen now.
+
+    `told` says whether gains are known, and `refit` that models are to be fitted anew before more is made of answers.
+    """
 
     sheets: tuple[Sheet, ...]
     expected: float
     gain: float
+    told: bool = True
+    refit: bool = False
 
     @property
     def values(self) -> dict[str, float]:
@@ -71,8 +80,9 @@ class Standing:
             decision = Decision(*(arrays[each.name] for each in fields(Decision)))
             questions = Questions(*(arrays[each.name] for each in fields(Questions)))
             readings, overlap, weight = (arrays[name].item() for name in ("readings", "overlap", "spread_weight"))
-            mean, covariance, across = (arrays[name] for name in ("mean", "covariance", "across"))
-            answers = Answers(decision, questions, mean, covariance, across, readings, overlap, weight)
+            made: type[Answers] | type[DrawnAnswers] = DrawnAnswers if "draws" in arrays else Answers
+            one, two, three = (arrays[name] for name in (_DRAWS if "draws" in arrays else _MOMENTS))
+            answers = made(decision, questions, one, two, three, readings, overlap, weight)
             return cls([str(each) for each in arrays["requests"]], arrays["bundles"], answers, arrays["worth"].item())
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not what a sampler keeps of a wave ({type(error).__name__}: {error})") from error
@@ -137,7 +147,9 @@ class Standing:
         sheets = [self._sheet(ats, float(value[ats].sum()), float(gain[ats].sum())) for ats in bundles.values()]
         ordered = self._settled(sheets, answers)
         best = max((each.gain for each in ordered), default=0.0)
-        return Order(tuple(self._with_drawn(ordered, drawn)), self._answers.decision.expected, best)
+        decision = self._answers.decision
+        every = tuple(self._with_drawn(ordered, drawn))
+        return Order(every, decision.expected, best, bool(decision.told), self._answers.refit)
 
     def _settled(self, sheets: Sequence[Sheet], answers: Answers) -> list[Sheet]:
         """Return sheets in their order: those that come first by what their answers are worth together."""

@@ -368,7 +368,8 @@ class Valuation:
     `at` is in seconds since 1970, `answers` the changes that it knew of (as `answer_count` counts them), `open` how
     many items. The wave's answers so far took `minutes` of active time, where it was measured, and were `predicted`
     to take so many; `expected` is the mean acceptance of what would be chosen, `gain` what the best sheet adds to it a
-    minute. It `stopped` where that was less than a minute is worth: then nothing is open any more.
+    minute. It `stopped` where that was less than a minute is worth: then nothing is open any more. With `refit` few of
+    the draws that the belief is made of have what was answered, and models are to be fitted anew.
     """
 
     at: float
@@ -379,6 +380,7 @@ class Valuation:
     expected: float
     gain: float
     stopped: bool = False
+    refit: bool = False
 
 
 @dataclass(frozen=True)

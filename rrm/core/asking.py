@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from rrm.core.draws import LEAST, LEAST_SHARE
 from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel
@@ -140,7 +141,7 @@ class Outlook:
     otherwise;
     `hour` is by how much the next hour of the best questions would raise it, `gain` what the best bundle would, a
     minute of it. `stopped` says that this is less than a minute is worth. `questions` could be put, `drawn` were drawn
-    at random so far.
+    at random so far. A belief that is made of `draws` (0: it is not) counts as so many `effective` ones.
     """
 
     place: Place
@@ -154,6 +155,18 @@ class Outlook:
     stopped: bool = False
     best: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    draws: int = 0
+    effective: float = 0.0
+
+    @property
+    def told(self) -> bool:
+        """Whether gains are known: of too few draws they are not, and nothing stops for want of them."""
+        return not self.draws or self.effective >= LEAST
+
+    @property
+    def refit(self) -> bool:
+        """Whether so few draws count by now that models are to be fitted anew."""
+        return self.effective < LEAST_SHARE * self.draws
 
     @cached_property
     def id(self) -> str:

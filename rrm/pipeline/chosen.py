@@ -4,6 +4,7 @@ Questions about the outputs of all levels, as they stand from the round before, 
 decide what the next one asks. Then the round goes up level by level as any other, and fits what was said.
 """
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from math import fsum, inf
 from typing import NamedTuple
 
 from rrm.core.asking import AT_RANDOM, Asked, Asking, Outlook, Question
+from rrm.core.draws import LEAST
 from rrm.core.place import Place
 from rrm.core.roles import Train
 from rrm.core.values import Fitted, Rated, Request
@@ -22,7 +24,9 @@ from rrm.feedback.select import select_new
 from rrm.pipeline import stages
 from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
-from rrm.pipeline.steps import Run, Sampling, Step
+from rrm.pipeline.steps import Run, Sampling, Step, fit
+
+_log = logging.getLogger(__name__)
 
 _LEAST = 0.05
 """So small a share of a round's allowance is left for the next round, rather than chosen over once more."""
@@ -45,22 +49,39 @@ def ask(run: Run) -> Step[Run]:
         waves = max(1, sampling.waves - wave)
         asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave, pace)
         asked, outlook = yield from _choose(run, asking, sampling)
+        if outlook.refit and enough:
+            run = yield from _fitted_anew(run, outlook)
+            asked, outlook = yield from _choose(run, asking, sampling)
+        if not outlook.told and asked:
+            run = run.noted(
+                f"round {run.number + 1}: {outlook.effective:.0f} of {outlook.draws} draws count, and {LEAST} must to"
+                " tell what an answer gains: questions were chosen by how much of the differences between root outputs"
+                " they leave open, and none was too little worth"
+            )
         spent = _spent(run)
         run = replace(run, outlooks=(*run.outlooks, (spent, outlook)))
         found = {each.request.id: each.request for each in questions}
         order = [found[each.request] for each in asked]
-        fit = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates) if enough else []
-        if not fit:
+        put = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates) if enough else []
+        if not put:
             break
         why = {each.request: each for each in asked}
-        run = yield from _put(replace(run, why={**run.why, **{each.question: why[each.id] for each in fit}}), fit)
-        gone = {each.id for each in fit}
+        run = yield from _put(replace(run, why={**run.why, **{each.question: why[each.id] for each in put}}), put)
+        gone = {each.id for each in put}
         questions = [each for each in questions if each.request.id not in gone]
-        left = _less(left, _spent(run) - spent, len(fit))
+        left = _less(left, _spent(run) - spent, len(put))
         wave += 1
     if outlook.stopped:
         worth = f"no question is worth its minutes any more: the best bundle gains {outlook.gain:.2g} a minute"
         run = run.noted(f"round {run.number + 1}: {worth}")
+    return run
+
+
+def _fitted_anew(run: Run, outlook: Outlook) -> Step[Run]:
+    """Fit the levels' models to all that was said, in the middle of a round: few draws have it as it was said."""
+    _log.info("%.0f of %d draws count after what was said: models are fitted anew", outlook.effective, outlook.draws)
+    for level in run.visit.levels_of(run.forest):
+        run = yield from fit(run, Place(run.number, "answer", level), Train)
     return run
 
 

@@ -231,6 +231,7 @@ class ValuationRow(Row, table=True):
     expected: float
     gain: float
     stopped: bool
+    refit: bool
 
 
 class FlagRow(Row, table=True):

@@ -37,6 +37,10 @@ class PlainLearner(ABC):
     def rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
         """Return the reward of each of a group's outputs, in logits, [k]."""
 
+    def drawn_rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
+        """Return what each of several weights [draws, ...] gives, [draws, k]; a subclass may be quicker."""
+        return np.array([self.rewards(each, group) for each in weights], dtype=np.float64)
+
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Return a model of the ratings; without any, the model below."""
         rows = for_fitting(ratings).rows

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0015"
+REVISION = "0016"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -233,6 +233,8 @@ class OutlookRow(Value, table=True):
     stopped: bool
     best: Any = Field(sa_type=JSON)
     weights: Any = Field(sa_type=JSON)
+    draws: int = Field(sa_type=WHOLE)
+    effective: float
 
 
 class GoldRow(Value, table=True):

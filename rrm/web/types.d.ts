@@ -199,7 +199,7 @@ declare namespace Wire {
   /** How it stood when open items were ordered by value; `behind` counts answers and changes since. */
   interface Valuation {
     at: number; answers: number; open: number; minutes: number; predicted: number;
-    expected: number; gain: number; stopped: boolean; behind: number;
+    expected: number; gain: number; stopped: boolean; refit: boolean; behind: number;
   }
   interface NextItem extends Placed {
     seq: number; id: string; kind: Kind; node: string; sheet: string; value: number; held: number;

@@ -12,13 +12,16 @@ import rrm
 from rrm.api.look import export
 from rrm.ask import Value
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
+from rrm.core.draws import first_chosen
 from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.core.protocols import RewardModel
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Feedback, Group, Request
+from rrm.core.values import Feedback, Group, Rated, Request
 from rrm.interchange.rows import read_rows
 from rrm.report.record import report_from_json, report_to_json
+from rrm.reward.drawn import Drawn
+from rrm.reward.plain import PlainLearner
 from rrm.store.record import open_store
 from tests.toys import Lengths, Longer, Texts, toys
 
@@ -197,3 +200,68 @@ def test_a_belief_that_is_not_finite_ends_the_run_in_one_sentence(tmp_path: Path
     parts["rater"] = {**parts["rater"], "sampler": Value()}
     with pytest.raises(InputError, match="must be finite"):
         rrm.run(out=tmp_path, quiet=True, **parts)
+
+
+class ByWords(PlainLearner):
+    """Logistic regression on the number of words, by Newton's steps."""
+
+    name = "by words"
+
+    def learned(self, rated: Sequence[Rated], seed: int) -> np.ndarray:
+        told = [(_words(row), first) for row in rated if (first := first_chosen(row.feedback.answer)) is not None]
+        along = np.array([words for words, _ in told]).reshape(-1, 2)
+        won, weights = np.array([first for _, first in told], dtype=float), np.zeros(2)
+        for _ in range(8):
+            p = 1 / (1 + np.exp(-along @ weights))
+            hessian = (along.T * (p * (1 - p))) @ along + np.eye(2)
+            weights = weights + np.linalg.solve(hessian, along.T @ (won - p) - weights)
+        return weights
+
+    def rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
+        return np.array([weights[0] * len(text.split()) / 5 + weights[1] for text in group.outputs])
+
+    def drawn_rewards(self, weights: np.ndarray, group: Group) -> np.ndarray:
+        return weights @ np.array([[len(text.split()) / 5, 1.0] for text in group.outputs]).T
+
+
+def _words(row: Rated) -> tuple[float, float]:
+    words = [len(shown.text.split()) / 5 for shown in row.request.shown]
+    return (words[0], 1.0) if len(words) == 1 else (words[0] - words[1], 0.0)
+
+
+def drawn(out: Path, draws: int, waves: int = 3) -> Report:
+    parts: dict[str, Any] = toys(reward={"plugin": Drawn(ByWords(), draws, folds=2)}, rounds=2)
+    parts["rater"] = {**parts["rater"], "sampler": Value(waves=waves), "budget": {"questions": 60}}
+    return rrm.run(out=out, quiet=True, **parts)
+
+
+def outlooks(out: Path) -> list[Outlook]:
+    with open_store(out, "read") as store:
+        return list(store.load(Outlook))
+
+
+def test_a_run_asks_by_draws_weighs_them_by_answers_and_fits_anew_once_few_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "rrm.pipeline.chosen")
+    report = drawn(tmp_path, 1200)
+    assert report.asking is not None and report.asking.by_value > 0 < report.asking.at_random
+    stood = outlooks(tmp_path)
+    first, weighed, anew = stood[:3]
+    assert {each.draws for each in stood} == {1200} and first.effective == anew.effective == pytest.approx(1200)
+    assert weighed.refit and weighed.effective < 300 and weighed.wave == anew.wave == 1  # chosen over once fitted
+    told = [each for each in caplog.messages if "models are fitted anew" in each]
+    assert told == [f"{weighed.effective:.0f} of 1200 draws count after what was said: models are fitted anew"]
+    assert len(report.asking.waves) == len(stood) - 1  # what was chosen before the fit was not put
+    short = next(each for each in stood[3:] if not each.told)
+    assert any(
+        f"{short.effective:.0f} of 1200 draws count, and 500 must to tell what" in each for each in report.warnings
+    )
+    assert drawn(tmp_path, 1200).asking == report.asking and outlooks(tmp_path) == stood  # from the record
+
+
+def test_of_few_draws_questions_go_by_what_they_leave_open_and_the_report_says_so(tmp_path: Path) -> None:
+    report = drawn(tmp_path, 60)
+    assert report.asking is not None and report.asking.by_value > 0
+    assert any("60 of 60 draws count, and 500 must to tell what an answer gains" in each for each in report.warnings)
+    assert not any(each.told or each.stopped for each in outlooks(tmp_path))

@@ -3,9 +3,12 @@
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rrm.api.reordering import ASKING, Reordering
+from rrm.api.reordering import ASKING, Reordering, keep_standing
+from rrm.ask.drawn import DrawnAnswers
+from rrm.ask.standing import Standing
 from rrm.core.annotation import Lease, Submission
 from rrm.core.errors import ConflictError
 from rrm.core.kinds import Comparison, Label
@@ -155,3 +158,34 @@ def test_an_open_wave_of_which_nothing_was_kept_stays_in_the_order_in_which_it_w
         answer(desk, desk.claim(anna))
         assert not Reordering(desk, folder).look()
         assert work_left(desk) == [1, 2, 3] and desk.valuations() == []
+
+
+def test_a_wave_of_draws_asks_for_a_fit_once_few_have_what_was_answered_and_goes_on_in_its_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "rrm.asking")
+    with chosen(tmp_path / "run", worth=1e-6) as (desk, folder):
+        keep_standing(folder, POOL, drawn_standing(1e-6).arrays())
+        order, anna = Reordering(desk, folder), desk.add_person("anna", by="test").id
+        assert order.look() and not desk.valuations()[-1].refit and desk.valuations()[-1].gain > 0
+        for _ in range(2):
+            answer(desk, desk.claim(anna))
+            assert order.look()
+        stood = desk.valuations()[-1]
+        assert stood.refit and stood.gain == 0 and not stood.stopped and len(work_left(desk)) == 2
+        told = "few draws have what was answered as it was: models are fitted anew once this wave is answered"
+        assert caplog.messages.count(told) == 1
+        desk.undo(anna)
+        assert order.look() and not desk.valuations()[-1].refit  # as if it had never been said
+
+
+def drawn_standing(worth: float) -> Standing:
+    """Return the same wave by 700 draws of what is believed."""
+    known, rng = standing(worth), np.random.default_rng(5)
+    arrays = known.arrays()
+    across = arrays["across"].reshape(8, 2)
+    whole = np.block([[arrays["covariance"], across], [across.T, np.diag([float(arrays["spread"][0]), 0.0])]])
+    draws = rng.multivariate_normal(np.zeros(10), whole, size=700, check_valid="ignore")
+    answers = known._answers
+    made = DrawnAnswers(answers.decision, answers.questions, draws[:, :8], 0.5 + draws[:, None, 8:], np.zeros(700), 3)
+    return Standing(known.requests, known.bundles, made, worth)

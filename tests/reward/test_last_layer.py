@@ -225,7 +225,7 @@ def test_every_learner_of_the_house_says_what_is_believed_or_is_known_not_to() -
         and {"fit", "load"} <= vars(each).keys()
     }  # fmt: skip
     believing = {name for name, each in found.items() if hasattr(each, "believe")}
-    assert believing == {"Frozen", "Joint", "Blend"}
+    assert believing == {"Frozen", "Joint", "Blend", "Drawn"}
     assert found.keys() - believing == {
         "Apart", "ByCriterion", "Calibrated", "Claimwise", "CrossFitted", "Dispersed", "PlainLearner", "Summed",
         "SplitRewards", "Tuned",

@@ -125,7 +125,8 @@ function standingWords(now) {
   const gain = now.stopped
     ? "Asking stopped: the best question left gained less than a minute is worth. Raters are told so, and the run goes on."
     : `The best question adds ${points(now.gain)} points a minute; what it is worth counts what it makes surer, too.`;
-  return [`What would be chosen now is expected to be accepted in ${percent(now.expected, 1)}. ${gain} Ordered `, ago(now.at), `. ${stale}${paid}`];
+  const refit = now.refit ? " What was answered has made most of what was believed unlikely: finish this round of questions, and models are fitted anew." : "";
+  return [`What would be chosen now is expected to be accepted in ${percent(now.expected, 1)}. ${gain} Ordered `, ago(now.at), `. ${stale}${paid}${refit}`];
 }
 
 /** @param {Wire.NextItem} each */
