@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -94,11 +95,9 @@ class Decision:
         """
         if len(moves) == 1 or not self.told:
             return float(self.single_gains(moves[0]))
-        covariance = np.einsum("btk,btj->tkj", moves, moves)
-        values, vectors = np.linalg.eigh(covariance)
-        factor = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        draws = _draws(factor.shape[-1])
-        moved = np.einsum("tkj,dj->dtk", factor, draws if np.isinf(self.nats) else draws[:_FEWER_DRAWS])
+        draws = _draws(len(moves))
+        draws = draws if np.isinf(self.nats) else draws[:_FEWER_DRAWS]
+        moved = (draws @ moves.reshape(len(moves), -1)).reshape(len(draws), *self.scores.shape)
         up, down = (best_mean(self.scores + each, self.present, float(self.nats)) for each in (moved, -moved))
         best = (up + down).mean(axis=0) / 2
         return max(0.0, float(self.weights @ best) - self.expected)
@@ -442,5 +441,7 @@ def _grouped(keys: np.ndarray, values: np.ndarray) -> tuple[list[int], list[np.n
     return names.tolist(), np.split(values, starts[1:]) if len(names) else []
 
 
-def _draws(k: int) -> np.ndarray:
-    return np.random.default_rng(k).normal(size=(_DRAWS // 2, k))
+@lru_cache(maxsize=16)
+def _draws(b: int) -> np.ndarray:
+    """Return draws [draws, b]; those of fewer are the first of these, so that bundles are compared by the same ones."""
+    return np.random.default_rng(0).normal(size=(b, _DRAWS // 2)).T
