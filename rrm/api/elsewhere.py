@@ -4,7 +4,6 @@ It is told of the run by its settings. Whatever else an action needs, a model or
 for and keeps in a folder that all workers of a machine share, so that a model comes to each machine once.
 """
 
-import atexit
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 from typing import Any
+from weakref import finalize
 
 from pydantic import TypeAdapter
 
@@ -90,7 +90,7 @@ class Elsewhere:
         settings = run_file(spec["run"], learns=False)
         run = replace(settings, folder=None if spec["folder"] is None else Path(spec["folder"]))
         scratch = mkdtemp(prefix="scratch-", dir=folder)
-        atexit.register(rmtree, scratch, ignore_errors=True)
+        finalize(self, rmtree, scratch, ignore_errors=True)
         self._store = open_store(scratch)
         for name, value in ((BEGAN, spec["began"]), (PRECISION, spec["precision"])):
             if value is not None:

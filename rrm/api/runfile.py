@@ -284,7 +284,7 @@ class AssistantPart:
     attempts: Count = 4
 
 
-ENGINES = {"local": "rrm.engines.local:Local", "ray": "rrm.engines.ray:Ray"}
+ENGINES = {"local": "rrm.engines.local:Local", "ray": "rrm.engines.ray:Ray", "dask": "rrm.engines.dask:Dask"}
 """The engines that have a short name."""
 
 

@@ -56,7 +56,7 @@ OutFile = Annotated[Path | None, typer.Option("--out", help="The file to write t
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the run file: key=value, keys dotted.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Keep waiting for people's ratings instead of exiting with 3.")]
-Engine = Annotated[str | None, typer.Option(help="Who does the work: local, ray, or package.module:Engine.")]
+Engine = Annotated[str | None, typer.Option(help="Who does the work: local, ray, dask, or package.module:Engine.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try what is recorded as failed again.")]
 
 StrictSources = Annotated[

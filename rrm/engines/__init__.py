@@ -1,1 +1,1 @@
-"""Who does the work of a run: `Local` in this process; `Remote`, of which `Ray` is one, a cluster's workers."""
+"""Who does the work of a run: `Local` in this process; `Remote`, of which `Ray` and `Dask` are, a cluster's workers."""

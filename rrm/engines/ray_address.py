@@ -1,27 +1,15 @@
-"""Which Ray cluster an address names, and whether this process may and can use it, found out within seconds.
-
-Ray itself waits for minutes where nobody answers, and says why it was refused on a stream of its own.
-"""
+"""Which Ray cluster an address names, and whether this process may and can use it."""
 
 import importlib.metadata
-import ipaddress
-import json
 import os
 import platform
 import re
-import socket
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from rrm.core.errors import ConfigError, InputError, SetupError
-
-CONNECT_SECONDS = 2.0
-PROBE_SECONDS = 3
-"""So long a cluster may take to answer; to import Ray takes longer on a busy machine, which says nothing of it."""
-IMPORT_SECONDS = 60.0
+from rrm.core.errors import ConfigError, InputError
+from rrm.engines.address import Address, probe, require_answer, require_same, told
 
 _PROBE = """
 import json, signal, sys
@@ -35,28 +23,16 @@ except AuthenticationError:
 else:
     print(json.dumps({"Ray": told.get("ray_version"), "Python": told.get("python_version")}))
 """
-"""Asks a cluster what it is made of, in a process of its own, which can be ended."""
 
 
-class Address(NamedTuple):
-    """A cluster's host and port, and whether that is on this machine's loopback interface alone."""
-
-    host: str
-    port: int
-    loopback: bool
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def find(address: str) -> Address | None:
+def find(address: str) -> str | None:
     """Return where a cluster is, None for "local", one of its own; raise InputError where there is none to be used."""
     if address == "local":
         return None
     at = _parsed(_started_here() if address == "auto" else address)
-    _require_answer(at)
+    require_answer(at, "Ray", "ray start --head")
     _require_fit(at)
-    return at
+    return str(at)
 
 
 def token() -> str | None:
@@ -87,24 +63,7 @@ def _parsed(address: str) -> Address:
         raise ConfigError(
             f'[engine] address is "local", "auto" or a cluster\'s host:port, such as 10.0.0.5:6379, got {address!r:.80}'
         )
-    host = match["host"].strip("[]")
-    try:
-        found = {each[4][0] for each in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise InputError(f"[engine] there is no machine {host}: {error.strerror}") from error
-    return Address(host, int(match["port"]), all(ipaddress.ip_address(each).is_loopback for each in found))
-
-
-def _require_answer(at: Address) -> None:
-    """Raise InputError where nobody listens."""
-    try:
-        socket.create_connection((at.host, at.port), CONNECT_SECONDS).close()
-    except OSError as error:
-        why = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
-        raise InputError(
-            f"[engine] no Ray cluster can be reached at {at}: {why}; begin it with `ray start --head`, or mend the"
-            " address"
-        ) from error
+    return Address.of(match["host"], int(match["port"]))
 
 
 def _require_fit(at: Address) -> None:
@@ -117,38 +76,23 @@ def _require_fit(at: Address) -> None:
         )
     probes = [_ask(at, bool(shown)), *([] if at.loopback else [_ask(at, False)])]
     try:
-        told = [_told(at, probe) for probe in probes]
+        found = [told("Ray", str(at), each) for each in probes]
     finally:
-        for probe in probes:
-            probe.kill()
-            probe.wait()
-    if told[0].get("refused"):
+        for each in probes:
+            each.kill()
+            each.wait()
+    if found[0].get("refused"):
         why = f"does not accept the token of {shown}" if shown else "asks for a token, and there is none here"
         raise InputError(f"[engine] the Ray cluster at {at} {why}: set RAY_AUTH_TOKEN_PATH to the file of its token")
-    if not at.loopback and not told[1].get("refused"):
+    if not at.loopback and not found[1].get("refused"):
         raise InputError(
             f"[engine] the Ray cluster at {at} asks for no token, so that anyone who reaches it could run code: start"
             " it with RAY_AUTH_MODE=token"
         )
     own = {"Ray": importlib.metadata.version("ray"), "Python": platform.python_version()}
-    for name, version in own.items():
-        there = told[0].get(name)
-        same = there == version if name == "Ray" else str(there).split(".")[:2] == version.split(".")[:2]
-        if there is not None and not same:
-            raise InputError(f"[engine] the cluster at {at} has {name} {there}, and this process {name} {version}")
+    require_same(str(at), found[0], own)
 
 
 def _ask(at: Address, with_token: bool) -> "subprocess.Popen[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH") or with_token}
-    environment = {**kept, "RAY_AUTH_MODE": "token" if with_token else "disabled"}
-    command = [sys.executable, "-c", _PROBE, str(at), str(PROBE_SECONDS)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
-
-
-def _told(at: Address, probe: "subprocess.Popen[str]") -> dict[str, object]:
-    try:
-        said, _ = probe.communicate(timeout=IMPORT_SECONDS)
-        told: dict[str, object] = json.loads(said)
-        return told
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        raise SetupError(f"[engine] what answers at {at} is no Ray cluster, or one that does not work") from error
+    return probe(_PROBE, str(at), {**kept, "RAY_AUTH_MODE": "token" if with_token else "disabled"})

@@ -1,7 +1,8 @@
 """The engine whose computing is done elsewhere: pieces of work leased to a cluster's workers, by what they are.
 
-All that can be seen of a cluster is behind two small protocols, `Cluster` and `Seat`; `rrm.engines.ray` is one. The
-record is the only state: a piece whose worker is gone or silent is given to another, and what comes late is dropped.
+All that can be seen of a cluster is behind two small protocols, `Cluster` and `Seat`; `rrm.engines.apart` has those of
+Ray and Dask. The record is the only state: a piece whose worker is gone or silent is given to another, and what comes
+late is dropped.
 """
 
 import asyncio

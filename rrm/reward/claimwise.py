@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -413,29 +414,50 @@ def _by_view(told: FeedbackTable) -> dict[str, tuple[View, list[int]]]:
     return found
 
 
+class _Weighed(NamedTuple):
+    """Held-out answers of a level beside what the joined logits say of them: their `weights`, and `probability`."""
+
+    weights: np.ndarray
+    held: HeldLogits
+    probability: np.ndarray
+
+
 def _stacked(model: "ClaimModel", rated: Sequence[Rated], level: RewardModel | None) -> "ClaimModel":
     """Return the model with the weight of its level's model beside it, and with the dispersion of outputs.
 
-    Both are fitted to the ratings of the place's level, by members that were not fitted on their sources; the
-    prior of the weights is centred on `STACK`.
+    The weights are fitted to the ratings of the place's level, by members that were not fitted on their sources. As
+    the law is one for all levels, so is the dispersion: the ratings of each level count beside what is told of them.
     """
-    here = [row for row in rated if row.request.place.level == model.place.level]
-    here = [row for row in here if row.feedback.criterion == OVERALL and model.holds_out(row.request.source)]
-    told = tabulate(here)
+    heard = [row for row in rated if row.feedback.criterion == OVERALL and model.holds_out(row.request.source)]
+    levels = sorted({row.request.place.level for row in heard})
+    found = {
+        each: _weighed(
+            model,
+            tabulate([row for row in heard if row.request.place.level == each]),
+            level if each == model.place.level else None,
+        )
+        for each in levels
+    }
+    told = [each for each in found.values() if each is not None]
+    if not told:
+        return model
+    dispersion = disperse(_together([each.held for each in told]), np.concatenate([each.probability for each in told]))
+    here = found.get(model.place.level)
+    if here is None:
+        return replace(model, dispersion=dispersion)
+    intercept, own, other = map(float, here.weights)
+    return replace(model, stack=(intercept, own, other), dispersion=dispersion)
+
+
+def _weighed(model: "ClaimModel", told: FeedbackTable, level: RewardModel | None) -> _Weighed | None:
+    """Weigh a model's logits, and those of its level's model if there is one, as answers say; None without any.
+
+    The prior of the weights is centred on `STACK`.
+    """
     asked = list(_asked(told))
     if not asked:
-        return model
-    texts = _by_view(told)
-    groups = [
-        Group(told.sources[told.item_source[at[0]]], model.place, view, tuple(told.items[each].text for each in at))
-        for view, at in texts.values()
-    ]
-    logits = np.zeros((len(told.items), 2))
-    for (_, at), group in zip(texts.values(), groups, strict=True):
-        logits[at, 0] = model.logits(group).mean(axis=0)
-    if level is not None:
-        for (_, at), said in zip(texts.values(), level.predict(groups), strict=True):
-            logits[at, 1] = said.rewards[OVERALL].mean(axis=0)
+        return None
+    logits, views = _said(model, told, level)
     first, second = (np.array([each[at] for each in asked]) for at in (0, 1))
     alone = second < 0
     margin = logits[first] - np.where(alone[:, None], 0.0, logits[second])
@@ -449,12 +471,38 @@ def _stacked(model: "ClaimModel", rated: Sequence[Rated], level: RewardModel | N
         return float((weight * missed).sum() + (((weights - centre) / STACK_SD) ** 2).sum() / 2)
 
     most = 4.0 if level is not None else 0.0
-    found = minimize(loss, centre, method="L-BFGS-B", bounds=[(-4, 4), (0, 4), (0, most)]).x
-    number = {id_: at for at, id_ in enumerate(texts)}
-    views = np.array([number[told.items[at].view.id] for at in first], dtype=np.int64)
-    held = HeldLogits(np.zeros((len(asked), 1)), outcome, design[:, 0], np.zeros(len(asked)), first, second, views)
-    dispersion = disperse(held, 1 / (1 + np.exp(-(design @ found))))
-    return replace(model, stack=(float(found[0]), float(found[1]), float(found[2])), dispersion=dispersion)
+    weights = minimize(loss, centre, method="L-BFGS-B", bounds=[(-4, 4), (0, 4), (0, most)]).x
+    none = np.zeros(len(asked))
+    held = HeldLogits(none[:, None], outcome, design[:, 0], none, first, second, views[first])
+    return _Weighed(weights, held, expit(design @ weights))
+
+
+def _said(model: "ClaimModel", told: FeedbackTable, level: RewardModel | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits of a table's items by the model and by its level's, [items, 2], and each item's view."""
+    texts = _by_view(told)
+    groups = [
+        Group(told.sources[told.item_source[at[0]]], model.place, view, tuple(told.items[each].text for each in at))
+        for view, at in texts.values()
+    ]
+    logits, views = np.zeros((len(told.items), 2)), np.zeros(len(told.items), dtype=np.int64)
+    for number, ((_, at), group) in enumerate(zip(texts.values(), groups, strict=True)):
+        logits[at, 0], views[at] = model.logits(group).mean(axis=0), number
+    if level is not None:
+        for (_, at), said in zip(texts.values(), level.predict(groups), strict=True):
+            logits[at, 1] = said.rewards[OVERALL].mean(axis=0)
+    return logits, views
+
+
+def _together(tables: Sequence[HeldLogits]) -> HeldLogits:
+    """Return tables that share no output and no view as one."""
+    numbered: list[HeldLogits] = []
+    outputs = views = 0
+    for each in tables:
+        second = np.where(each.second < 0, -1, each.second + outputs)
+        numbered.append(each._replace(first=each.first + outputs, second=second, view=each.view + views))
+        outputs = 1 + int(max(numbered[-1].first.max(), second.max()))
+        views = 1 + int(numbered[-1].view.max())
+    return HeldLogits(*map(np.concatenate, zip(*numbered, strict=True)))
 
 
 def _weights(sources: Sequence[str], seen: Mapping[str, int], member: int, folds: int, seed: int) -> Tensor:
@@ -537,7 +585,7 @@ class ClaimModel:
         Where there are other criteria, members are repeated until both have as many.
         """
         own = self._stacked(self.logits(group, whole), level.rewards[OVERALL])
-        said = self._prediction(group, own, shared=False)
+        said = self._prediction(group, own, group.source)
         others = {name: samples for name, samples in level.rewards.items() if name != OVERALL}
         if not others:
             return said
@@ -558,17 +606,20 @@ class ClaimModel:
         beside = level if len(level) == len(own) else level.mean(axis=0)
         return np.asarray(intercept + weight * own + other * beside)
 
-    def _prediction(self, group: Group, logits: np.ndarray, shared: bool = True) -> Prediction:
-        """Return the prediction of logits, spread by what is not told: of outputs and, if `shared`, of their view.
+    def _prediction(self, group: Group, logits: np.ndarray, shared: str = "") -> Prediction:
+        """Return the prediction of logits, spread by what is not told: of outputs, and of what they stand beside.
 
-        What all outputs beside a view share is above all how much it holds of what matters, which is known of wholes.
+        All outputs beside what is `shared`, by name, lie off together; without a name each output by itself, as far.
         """
         noise = effects(group.view.id, group.outputs, len(logits))
+        own, beside = self.dispersion
         if not self.anchored:
-            variance = self.dispersion.output
-            return Prediction.overall(logits, preferred(logits, np.sqrt(variance) * noise, 2 * variance))
-        variance = self.dispersion.total if shared else self.dispersion.output
-        return Prediction.overall(logits, spread(logits, np.sqrt(variance) * noise, variance))
+            return Prediction.overall(logits, preferred(logits, np.sqrt(own) * noise, 2 * own))
+        total = self.dispersion.total
+        off = np.sqrt(total) * noise
+        if shared:
+            off = np.sqrt(own) * noise + np.sqrt(beside) * effects(shared, ("",), len(logits))
+        return Prediction.overall(logits, spread(logits, off, total))
 
     def claim_scores(self, group: Group, whole: str) -> list[ClaimScores]:
         """Return each output's support, in the mean over members that were not fitted on its source, and its parts."""

@@ -27,6 +27,7 @@ from rrm.core.values import (
 )
 from rrm.reward.claim_reading import DEFICITS, Beside, Told
 from rrm.reward.claimwise import Basis, ClaimModel, ClaimwiseConfig, Table, _prior, fit, rewards, support
+from rrm.reward.disperse import Dispersion
 from rrm.reward.features import parse
 
 PLACE = Place(0, "claims", 1)
@@ -146,6 +147,35 @@ def test_the_stack_weighs_the_levels_model(model: ClaimModel) -> None:
     assert said.rewards[OVERALL] == pytest.approx(expected)
     # the spread keeps the mean over members
     assert said.acceptance[OVERALL].mean(axis=0) == pytest.approx((1 / (1 + np.exp(-expected))).mean(axis=0))
+
+
+def test_what_is_not_told_of_a_source_moves_all_outputs_beside_it_together(model: ClaimModel) -> None:
+    good, bad = true_and_false()
+    blind = replace(model, stack=(0.5, 0.0, 0.0))
+    shown, another = group("new", good, bad), group("new", bad)
+    another = replace(another, view=replace(another.view, instruction="Tell more."))
+    level = [Prediction.overall(np.zeros((1, count)), np.full((1, count), 0.5)) for count in (2, 1)]
+
+    def samples(output: float, view: float) -> np.ndarray:
+        found = replace(blind, dispersion=Dispersion(output, view)).joined([shown, another], ["", ""], level)
+        return np.concatenate([said.acceptance[OVERALL] for said in found], axis=1)
+
+    together, apart = samples(0.0, 1.0), samples(1.0, 0.0)
+    assert together.std(axis=0).min() > 0.1 and np.allclose(together, together[:, :1])
+    assert apart.std(axis=0).min() > 0.1 and not np.allclose(apart, apart[:, :1])
+
+
+def test_dispersion_is_told_by_the_ratings_of_all_levels(model: ClaimModel) -> None:
+    """Below the model's own level raters accept all that stands beside one view, or nothing of it."""
+    moody = []
+    for row in rows():
+        view, request = row.request.view, replace(row.request, place=replace(row.request.place, level=0))
+        request = replace(request, view=replace(view, instruction=f"Mood {len(moody) // 6}."), shown=request.shown[:1])
+        moody.append(replace(row, request=replace(request, kind="label"), feedback=replace(
+            row.feedback, request=request.id, answer=Label(len(moody) // 6 % 2 == 0))))  # fmt: skip
+    assert model.place.level == 1
+    found = fit([*rows(), *moody], Vectors(), SMALL, 3, PLACE)
+    assert found.dispersion.view > model.dispersion.view + 1
 
 
 def test_other_criteria_stay_the_levels_however_many_members_it_has(model: ClaimModel) -> None:

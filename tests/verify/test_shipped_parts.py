@@ -36,6 +36,7 @@ from rrm.core.roles import Ratings, Train
 from rrm.core.splits import HEAD
 from rrm.core.task import Source
 from rrm.core.values import Rated, Request, Shown, View
+from rrm.engines.dask import Dask
 from rrm.engines.local import Local
 from rrm.engines.ray import Ray
 from rrm.engines.remote import Remote
@@ -80,7 +81,7 @@ from tasks.powering import Beginner, Powers, PowersKey
 from tasks.questions import AnswerKey, Questions, RecordedPlans
 from tasks.synthetic_book import SyntheticBooks
 from tests.engines.fake import Fake
-from tests.engines.test_ray import ABSENT
+from tests.engines.test_apart import ABSENT
 from tests.policy.policy_scenes import Known, early
 from tests.reward.wrapper_problems import SharedWords
 
@@ -173,6 +174,7 @@ MADE: dict[type, Callable[[], Any]] = {
     Distilled: lambda: Distilled(Beginner(), {"Say it.": "1"}),
     Local: lambda: Local(WORKER),
     Ray: lambda: Ray(WORKER, {}, MadeUpSupplies()),
+    Dask: lambda: Dask(WORKER, {}, MadeUpSupplies()),
     Remote: lambda: Fake(WORKER, {}, MadeUpSupplies()),
     **{kind: lambda kind=kind: kind(samples=4, **BRIEF) for kind in (Likelihood, RatingTokens, SFT, DPO, RLOO)},
 }
@@ -242,13 +244,15 @@ SHIPPED = sorted(
 
 @pytest.mark.parametrize(
     ("kind", "contract"),
-    # Joint is Tuned in wrappers, each of which stands here by itself; Ray begins once in the default tests, elsewhere
-    [pytest.param(*each, marks=pytest.mark.slow if each[0] in (Joint, Ray) else ()) for each in SHIPPED],
+    # Joint is Tuned in wrappers, each of which stands here by itself; Ray and Dask begin in the default tests elsewhere
+    [pytest.param(*each, marks=pytest.mark.slow if each[0] in (Joint, Ray, Dask) else ()) for each in SHIPPED],
     ids=lambda each: each if isinstance(each, str) else each.__name__,
 )
 def test_a_part_that_we_ship_keeps_its_contract(kind: type, contract: str) -> None:
-    if kind is Ray:
-        pytest.importorskip("ray", reason=ABSENT)
+    if kind in (Ray, Dask):
+        pytest.importorskip(
+            "ray" if kind is Ray else "distributed", reason=ABSENT.format(kind.__name__.upper(), kind.__name__.lower())
+        )
     part = MADE.get(kind, kind)()
     held = contracts_of(part)[contract](part, **GIVEN.get(contract, lambda _: {})(kind))
     assert held.contract == contract and len(held.promises) > 3

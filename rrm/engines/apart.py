@@ -1,0 +1,260 @@
+"""Clusters whose library lives in a process apart: what all of them share, on the run's side.
+
+A library moves bytes and keeps processes alive; what they mean, what is done again and what is on record is decided by
+`rrm.engines.remote`. The other end of the wire is `rrm.engines.apart_process`. A cluster that is the run's own has a
+folder of mode 0700.
+"""
+
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from itertools import count
+from pathlib import Path
+from shutil import rmtree
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import IO, Any
+
+from rrm.core.errors import ConfigError, InputError, SetupError
+from rrm.engines.apart_process import receive, send
+from rrm.engines.remote import Seat
+
+_log = logging.getLogger("rrm.engines")
+
+END_SECONDS = 20.0
+"""So long a cluster may take to end."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Workers as a run file asks for them: `count` processes with so many processors and GPUs each, for `steps`."""
+
+    steps: frozenset[str]
+    cpus: int = 1
+    gpus: float = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, table: object, known: frozenset[str]) -> "Wanted":
+        """Read an entry of `workers`; raise ConfigError for one that asks for nothing that there is."""
+        if not isinstance(table, Mapping) or not {*table} <= {"cpus", "gpus", "count", "steps"}:
+            raise ConfigError(f"[engine] workers are tables of cpus, gpus, count and steps, got {table!r:.80}")
+        for name in ("cpus", "count"):
+            if type(table.get(name, 1)) is not int or table.get(name, 1) < 1:
+                raise ConfigError(f"[engine] workers: {name} is a whole number from 1 up, got {table[name]!r}")
+        gpus = table.get("gpus", 0)
+        if isinstance(gpus, bool) or not isinstance(gpus, int | float) or gpus < 0:
+            raise ConfigError(f"[engine] workers: gpus is a number from 0 up, got {gpus!r}")
+        steps = table.get("steps", sorted(known))
+        if not isinstance(steps, list | tuple) or not {*steps} <= known:
+            can = ", ".join(sorted(known)) or "none of this run's"
+            raise ConfigError(f"[engine] workers: steps that workers can do are {can}, got {steps!r}")
+        return cls(frozenset(steps), table.get("cpus", 1), gpus, table.get("count", 1))
+
+
+class ApartCluster(ABC):
+    """Workers of a library that lives in a process apart; implements `rrm.engines.remote.Cluster`.
+
+    `library` is its name, and `process` the module whose `begin` begins it. The address is None for a cluster of its
+    own. Steps are all that there are, or those of the workers that are `wanted`.
+    """
+
+    library: str
+    process: str
+
+    def __init__(self, at: str | None, worker: str, steps: frozenset[str], wanted: Sequence[Wanted] = ()) -> None:
+        self._at, self._worker, self._wanted = at, worker, wanted
+        self.steps = frozenset[str]().union(*(each.steps for each in wanted)) if wanted else steps
+        self._seats: dict[ApartSeat, Wanted] = {}
+        self._folder: Path | None = None
+        self._wire: Wire | None = None
+
+    def start(self) -> Sequence["ApartSeat"]:
+        asked = self.asked()
+        if self._at is None:
+            self._folder = Path(tempfile.mkdtemp(prefix=f"rrm-{self.library.lower()}-"))  # of mode 0700
+            (self._folder / "workers").mkdir()
+            self.furnish(self._folder)
+        self._wire = Wire(self.library, self.process, self.environment())
+        facts = self._wire.begin({"address": self._at, "folder": self._folder and str(self._folder), **asked})
+        for wanted in self.workers(facts):
+            for _ in range(wanted.count):
+                self._seat(wanted, len(self._seats) + 1)
+        return list(self._seats)
+
+    def replace(self, seat: Seat) -> "ApartSeat":
+        assert isinstance(seat, ApartSeat)
+        seat.end()
+        return self._seat(self._seats.pop(seat), seat.number)
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+        if self._folder is not None:
+            rmtree(self._folder, ignore_errors=True)
+
+    def asked(self) -> Mapping[str, Any]:
+        """Return what `begin` is told beside the address and the folder; raise InputError for what cannot be."""
+        return {}
+
+    def furnish(self, folder: Path) -> None:  # noqa: B027
+        """Lay what a cluster of its own needs into its folder."""
+
+    def environment(self) -> Mapping[str, str]:
+        return os.environ
+
+    @abstractmethod
+    def workers(self, facts: Mapping[str, Any]) -> Sequence[Wanted]:
+        """Return the workers to begin, those wanted or all that there is room for; raise InputError for want of it."""
+
+    def _seat(self, wanted: Wanted, number: int) -> "ApartSeat":
+        assert self._wire is not None
+        seat = ApartSeat(self._wire, number, wanted.steps, wanted.cpus)
+        seat.begin(self._worker, wanted)
+        self._seats[seat] = wanted
+        return seat
+
+
+class ApartSeat:
+    """A worker's process, by a library that lives in a process apart; implements `rrm.engines.remote.Seat`."""
+
+    _keys = count()
+
+    def __init__(self, wire: "Wire", number: int, steps: frozenset[str], threads: int) -> None:
+        self.name, self.number = f"worker {number}", number
+        self.steps, self.threads = steps, threads
+        self._wire, self._key = wire, next(self._keys)
+
+    def begin(self, worker: str, wanted: Wanted) -> None:
+        self._wire.tell({"do": "begin", "seat": self._key, "cpus": wanted.cpus, "gpus": wanted.gpus}, worker.encode())
+
+    def submit(self, message: bytes) -> "Future[bytes]":
+        return self._wire.ask({"do": "answer", "seat": self._key}, message)
+
+    def beat(self) -> "Future[bytes]":
+        return self._wire.ask({"do": "beat", "seat": self._key})
+
+    def end(self) -> None:
+        with suppress(SetupError):
+            self._wire.tell({"do": "end", "seat": self._key})
+
+
+class Wire:
+    """The way to the process that a library lives in: what is asked, and a future for each answer."""
+
+    def __init__(self, library: str, module: str, environment: Mapping[str, str]) -> None:
+        said = f"from rrm.engines.apart_process import serve; from {module} import begin; serve(begin)"
+        self._library = library
+        self._process = Popen(  # noqa: S603
+            [sys.executable, "-c", said],
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        self._turn = threading.Lock()
+        self._numbers = count()
+        self._asked: dict[int, Future[bytes]] = {}
+        self._ended = False
+        self.at = ""  # the cluster's address
+
+    def begin(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the cluster begin, and return what is told of it; raise SetupError where it cannot."""
+        self.tell(asked)
+        head, _ = receive(self._from) or ({}, b"")
+        if "at" not in head:
+            why = head.get("error") or f"its process ended with code {self._process.wait()}"
+            raise SetupError(f"[engine] {self._library} cannot be started: {why}")
+        threading.Thread(target=self._listen, name=f"rrm {self._library}", daemon=True).start()
+        self.at = head["at"]
+        _log.info("%s is at %s", self._library, self.at)
+        return head
+
+    def tell(self, head: Mapping[str, Any], body: bytes = b"") -> None:
+        """Send what has no answer; raise SetupError once the process has ended."""
+        with self._turn:
+            try:
+                send(self._to, head, body)
+            except (OSError, ValueError) as error:
+                raise self._over() from error
+
+    def ask(self, head: Mapping[str, Any], body: bytes = b"") -> "Future[bytes]":
+        answered: Future[bytes] = Future()
+        number = next(self._numbers)
+        self._asked[number] = answered
+        try:
+            self.tell({**head, "number": number}, body)
+            if self._ended:
+                raise self._over()
+        except SetupError as error:
+            if self._asked.pop(number, None) is not None:  # else the listener has said so
+                answered.set_exception(error)
+        return answered
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._to.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _over(self) -> SetupError:
+        return SetupError(f"[engine] {self._library} has ended; give the same command again to go on")
+
+    def _listen(self) -> None:
+        while (received := receive(self._from)) is not None:
+            head, body = received
+            answered = self._asked.pop(head["number"], None)
+            if answered is None:
+                continue
+            if "failed" in head:
+                answered.set_exception(ConnectionError(f"{self._library} lost it ({head['failed']})"))
+            else:
+                answered.set_result(body)
+        self._ended = True
+        for number in list(self._asked):
+            if (answered := self._asked.pop(number, None)) is not None:
+                answered.set_exception(ConnectionError(f"{self._library} has ended"))
+
+    @property
+    def _to(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def _from(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+
+def require_room(wanted: Sequence[Wanted], cpus: float, gpus: float) -> None:
+    """Raise InputError where a cluster has not what all workers together ask for, who would wait for ever."""
+    asked_cpus = sum(each.cpus * each.count for each in wanted)
+    asked_gpus = round(sum(each.gpus * each.count for each in wanted), 4)  # as fine as Ray counts
+    if asked_cpus > cpus or asked_gpus > gpus:
+        raise InputError(
+            f"[engine] workers ask for {asked_cpus:g} processors and {asked_gpus:g} GPUs in all, and the cluster has"
+            f" {cpus:g} and {gpus:g}: ask for fewer, or add machines to it"
+        )
+
+
+def require_installed(library: str, package: str, oldest: tuple[int, int]) -> None:
+    """Raise SetupError where a library is missing, or older than one whose listeners were looked at."""
+    try:
+        version = importlib.metadata.version(package)  # a folder of that name would pass for a package
+    except PackageNotFoundError:
+        raise SetupError(f"[engine] {library} is not installed: pip install 'rrm[{library.lower()}]'") from None
+    if tuple(int(each) for each in version.split(".")[:2]) < oldest:
+        raise SetupError(f"[engine] {library} is {version}, and {'.'.join(map(str, oldest))} or newer is needed")

@@ -1,0 +1,184 @@
+"""Which Dask cluster an address names and who may use it, and a run on one that somebody else began."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rrm
+from rrm.api.options import Event
+from rrm.core.errors import InputError, RrmError
+from rrm.engines import dask
+from rrm.engines.apart import Wanted
+from tests.engines.test_apart import ABSENT, below
+from tests.engines.test_remote_runs import on_record
+from tests.toys import TOYS
+
+ABSENT_DASK = ABSENT.format("DASK", "dask")
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("tcp://127.0.0.1:1", r"no Dask cluster can be reached at 127\.0\.0\.1:1: connection refused; begin it with"),
+        ("tls://[::1]:1", r"no Dask cluster can be reached at \[::1\]:1: "),
+        ("127.0.0.1:8786", r"address is \"local\" or a scheduler's tls://host:port"),
+        ("tls://127.0.0.1:70000", r"address is \"local\" or a scheduler's tls://host:port"),
+        ("tls://nobody.invalid:8786", r"there is no machine nobody\.invalid"),
+        ("tcp://10.1.2.3:8786", r"tcp://10\.1\.2\.3:8786 is beyond this machine, where Dask is used with TLS alone"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused(address: str, sentence: str) -> None:
+    with pytest.raises(RrmError, match=sentence):
+        dask.find(address)
+
+
+@pytest.mark.parametrize(
+    ("listens", "covered"),
+    [
+        (["tls://10.1.2.3:8786", "tls://10.1.2.4:40000"], True),
+        (["tcp://127.0.0.1:8786", "tcp://[::1]:40000"], True),
+        (["tcp://10.1.2.3:8786"], False),
+        (["tcp://127.0.0.1:8786", "tcp://10.1.2.4:40000"], False),
+        (["ws://127.0.0.1:8786"], False),
+    ],
+)
+def test_a_cluster_that_listens_beyond_this_machine_in_the_clear_is_refused(
+    monkeypatch: pytest.MonkeyPatch, listens: list[str], covered: bool
+) -> None:
+    monkeypatch.setattr(dask, "require_answer", lambda *_: None)
+    monkeypatch.setattr(dask, "probe", lambda *_: None)
+    monkeypatch.setattr(dask, "told", lambda *_: {"listens": listens})
+    with nullcontext() if covered else pytest.raises(InputError, match="is beyond this machine, where Dask is used"):
+        assert dask.find("tcp://127.0.0.1:8786") == "tcp://127.0.0.1:8786"
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ({"Dask": "2026.9.0"}, r"has Dask 2026\.9\.0, and this process Dask \d"),
+        ({"Python": "3.9.1.final.0"}, r"has Python 3\.9\.1\.final\.0, and this process Python \d"),
+    ],
+)
+def test_a_cluster_of_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], sentence: str
+) -> None:
+    pytest.importorskip("distributed", reason=ABSENT_DASK)
+    monkeypatch.setattr(dask, "require_answer", lambda *_: None)
+    monkeypatch.setattr(dask, "probe", lambda *_: None)
+    monkeypatch.setattr(dask, "told", lambda *_: {"Python": f"{platform.python_version()}.final.0", **found})
+    with pytest.raises(InputError, match=sentence):
+        dask.find("tcp://127.0.0.1:8786")
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ([{"count": 3}], False),
+        ([{}, {"cpus": 4}, {"gpus": 1}], False),
+        ([{"count": 4}], True),
+        ([{"cpus": 4, "count": 2}], True),
+        ([{"gpus": 2}], True),
+    ],
+)
+def test_each_worker_must_be_one_of_the_clusters(asked: list[dict[str, Any]], refused: bool) -> None:
+    wanted = [Wanted(frozenset(), **each) for each in asked]
+    with pytest.raises(InputError, match="are left for that: ask for fewer") if refused else nullcontext():
+        dask.require_each(wanted, [[4, 0], [1, 0], [2, 1]])  # type: ignore[list-item]
+
+
+def test_a_cluster_without_workers_is_refused() -> None:
+    cluster = dask.DaskCluster("tls://10.1.2.3:8786", "", frozenset())
+    with pytest.raises(InputError, match="has no workers: begin them with `dask worker`"):
+        cluster.workers({"has": []})
+
+
+def test_more_workers_than_processors_are_refused_before_anything_begins() -> None:
+    cluster = dask.DaskCluster(None, "", frozenset(), [Wanted(frozenset(), cpus=10_000)])
+    with pytest.raises(InputError, match="ask for 10000 processors and 0 GPUs in all, and the cluster has"):
+        cluster.start()
+    cluster.close()
+
+
+# ---- a cluster that somebody else began ----
+
+
+@contextmanager
+def begun(*command: str) -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def until(there: Callable[[], bool]) -> None:
+    while not there():
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Dask's options for credentials; this process has the same."""
+    pytest.importorskip("distributed", reason=ABSENT_DASK)
+    from distributed.security import Security
+
+    made, options = Security.temporary(), []
+    for name in ("ca_file", "client_cert", "client_key"):
+        file = tmp_path / name
+        file.touch(0o600)
+        file.write_text(getattr(made, f"tls_{name}"))
+        options += [f"--tls-{name.removeprefix('client_').replace('_', '-')}", str(file)]
+        setting = "CA_FILE" if name == "ca_file" else name.upper().replace("_", "__")
+        monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{setting}", str(file))
+    return options
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
+def test_a_run_goes_on_on_a_cluster_with_tls_and_back_though_a_worker_is_killed(
+    tmp_path: Path, credentials: list[str], nanny: str
+) -> None:
+    rrm.run(rrm.run_file(TOYS), tmp_path / "here", quiet=True)
+    told, killed = tmp_path / "scheduler", list[int]()
+    known = ["--scheduler-file", str(told), *credentials]
+
+    def on_event(event: Event) -> None:
+        if event.stage.startswith("propose") and event.finished and not killed:
+            family = [process for pid in pids for process in (pid, *below(pid))]
+            at_work = [each for each in family if "libtorch" in Path(f"/proc/{each}/maps").read_text()]
+            assert len(at_work) == 2
+            killed.append(at_work[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with ExitStack() as stack:
+        begin = lambda *command: stack.enter_context(begun(*command))  # noqa: E731
+        begin("scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", *known)
+        until(told.exists)
+        worker = ["worker", *known, "--host", "127.0.0.1", "--no-dashboard", nanny, "--nthreads", "1"]
+        pids = [begin(*worker, "--local-directory", str(tmp_path / f"worker-{number}")) for number in range(3)]
+        address = json.loads(told.read_text())["address"]
+        assert dask.find(address) == address
+        until(lambda: len(json.loads(_workers(address))) == 3)
+        engine = {"plugin": "dask", "arguments": {"address": address, "workers": [{"count": 2}]}}
+        rrm.run(rrm.run_file({**TOYS, "engine": engine}), tmp_path / "there", on_event=on_event)
+        rrm.resume(tmp_path / "there", engine="local", quiet=True)
+    assert killed
+    assert on_record(tmp_path / "there") == on_record(tmp_path / "here")
+
+
+def _workers(address: str) -> str:
+    """Return the workers of a cluster, found in a process of its own, which leaves no loop in this one."""
+    code = f"import json; from distributed import Client; c = Client({address!r}); print(json.dumps([*c.scheduler_info(n_workers=-1)['workers']]))"  # noqa: E501
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
