@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
     from rrm.core.kinds.claims import ClaimMarks as ClaimMarks
     from rrm.core.kinds.critique import Critique as Critique
     from rrm.core.kinds.demonstration import Demonstration as Demonstration
+    from rrm.core.kinds.hindsight import Hindsight as Hindsight
     from rrm.core.kinds.label import Label as Label
     from rrm.core.kinds.ranking import Ranking as Ranking
     from rrm.core.kinds.rating import Rating as Rating
@@ -81,6 +82,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         AsyncGrowingDecomposer as AsyncGrowingDecomposer,
         AsyncPolicy as AsyncPolicy,
         AsyncRater as AsyncRater,
+        AsyncRollout as AsyncRollout,
         AsyncSheetRater as AsyncSheetRater,
         Cache as Cache,
         CallRecord as CallRecord,
@@ -118,6 +120,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         RecordedStep as RecordedStep,
         RewardLearner as RewardLearner,
         RewardModel as RewardModel,
+        Rollout as Rollout,
         SampledDivergence as SampledDivergence,
         ScoredPart as ScoredPart,
         Seen as Seen,
@@ -150,6 +153,7 @@ if TYPE_CHECKING:  # the homes below once more, for programs that check types
         Task as Task,
     )
     from rrm.core.values import (
+        Consequence as Consequence,
         Failure as Failure,
         Feedback as Feedback,
         Group as Group,
@@ -222,6 +226,7 @@ _HOMES = {
     "rrm.core.kinds.claims": ("ClaimMarks",),
     "rrm.core.kinds.critique": ("Critique",),
     "rrm.core.kinds.demonstration": ("Demonstration",),
+    "rrm.core.kinds.hindsight": ("Hindsight",),
     "rrm.core.kinds.label": ("Label",),
     "rrm.core.kinds.ranking": ("Ranking",),
     "rrm.core.kinds.rating": ("Rating",),
@@ -235,6 +240,7 @@ _HOMES = {
         "AsyncGrowingDecomposer",
         "AsyncPolicy",
         "AsyncRater",
+        "AsyncRollout",
         "AsyncSheetRater",
         "Cache",
         "CallRecord",
@@ -272,6 +278,7 @@ _HOMES = {
         "RecordedStep",
         "RewardLearner",
         "RewardModel",
+        "Rollout",
         "SampledDivergence",
         "ScoredPart",
         "Seen",
@@ -302,6 +309,7 @@ _HOMES = {
         "Task",
     ),
     "rrm.core.values": (
+        "Consequence",
         "Failure",
         "Feedback",
         "Group",

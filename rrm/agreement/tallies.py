@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rrm.agreement.answer_table import NOTHING, AnswerTable
+from rrm.core.kinds import KINDS, Comparison
 
 LEAST_OTHERS = 20
 """With fewer answers by others to items of a place and kind, they are no measure for one rater's."""
@@ -105,7 +106,7 @@ def run_probability(share: float, run: int, answers: int) -> float:
 
 def _sides(table: AnswerTable) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows chose the output shown first, and which chose a side at all, of comparisons."""
-    compared = np.array([kind == "comparison" for _, kind, _ in table.groups], dtype=bool)[table.group]
+    compared = np.array([issubclass(KINDS[kind], Comparison) for _, kind, _ in table.groups], dtype=bool)[table.group]
     first, second = (compared & _is(table, table.pick, side) for side in (0, 1))
     return first, first | second
 

@@ -11,7 +11,14 @@ from rrm.api.modules import beside, find_module
 from rrm.core.arguments import misfits
 from rrm.core.errors import ConfigError, PluginError, RrmError, in_one_line
 from rrm.core.ids import content_id
-from rrm.core.protocols import AsyncDecomposer, AsyncGrounder, AsyncGrowingDecomposer, AsyncPolicy, AsyncRater
+from rrm.core.protocols import (
+    AsyncDecomposer,
+    AsyncGrounder,
+    AsyncGrowingDecomposer,
+    AsyncPolicy,
+    AsyncRater,
+    AsyncRollout,
+)
 
 DATA = "../shared/data"
 """Where real data lie unless the environment variable RRM_DATA says so."""
@@ -94,7 +101,10 @@ def _inner(key: str, value: Any, offered: Mapping[str, Any], where: str, folder:
 
 def waits(part: object) -> bool:
     """Say whether a part waits for somebody, such as a language model, and is asked about many things at once."""
-    return isinstance(part, AsyncDecomposer | AsyncGrounder | AsyncGrowingDecomposer | AsyncPolicy | AsyncRater)
+    return isinstance(
+        part,
+        AsyncDecomposer | AsyncGrounder | AsyncGrowingDecomposer | AsyncPolicy | AsyncRater | AsyncRollout,
+    )
 
 
 def named(part: object, path: str, arguments: Mapping[str, Any]) -> Any:

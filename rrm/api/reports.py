@@ -11,6 +11,7 @@ import numpy as np
 from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
+from rrm.api.hindsight import hindsight_report
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.look import PAGE, REPORT
 from rrm.api.peeked import peeks_report
@@ -120,6 +121,7 @@ def build_report(finished: FinishedRun) -> Report:
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
         asking=asking_report(outcome, sum(level.n_test for level in levels)),
         peeks=peeks_report(outcome.run, targets, cost.peeks.minutes if cost.peeks else 0.0),
+        hindsight=hindsight_report(outcome.run),
         splits=_splits(finished),
     )
 

@@ -30,7 +30,7 @@ from rrm.api.plugins import expand, named, path_of
 from rrm.assistants.secrets import without_secret_arguments
 from rrm.core.errors import ConfigError, InputError, RrmError
 from rrm.core.ids import content_id
-from rrm.core.kinds import KINDS
+from rrm.core.kinds import KINDS, Hindsight
 from rrm.core.task import Source
 from rrm.files.faults import SHOULD, UNKNOWN, dotted, fault_in, sentence
 from rrm.files.texts import decoded
@@ -162,6 +162,7 @@ class RaterPart(Part):
     A language model is asked up to `sheet` questions about one view by one call. `peeks` is the share of raters'
     minutes, beside the budget, that goes to looks at what outputs of roots claim in the source.
     `critiques` says which outputs what raters write about them speaks for; without it critiques teach nothing.
+    `hindsight` says what comes of outputs, for questions of that kind.
     """
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
@@ -171,6 +172,7 @@ class RaterPart(Part):
     sampler: Part | None = None
     sheet: Count = 1
     critiques: Part | None = None
+    hindsight: Part | None = None
     peeks: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
 
 
@@ -405,6 +407,7 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
         raise ConfigError("[rater] per_node and per_root ask no question: give a kind of feedback a number above 0")
     if run.splits is not None and not run.splits.per_source:
         raise ConfigError("[splits] per_source asks no question: give a kind of feedback a number above 0")
+    _check_hindsight(run)
     if run.rater is not None and run.rater.sheet > 1 and by_people(run.rater):
         raise ConfigError("[rater] sheet is for language models: people's sheets are a setting, rater.arguments.sheet")
     desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]
@@ -415,6 +418,27 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
     if learns:
         _check_learns_between(run)
     return run
+
+
+def _check_hindsight(run: RunFile) -> None:
+    """Raise ConfigError for questions in hindsight without somebody who says what comes of outputs, or the reverse."""
+    kind = Hindsight.kind
+    if run.splits is not None and kind in run.splits.per_source:
+        raise ConfigError(f"[splits] per_source: nothing comes of a decomposition to be shown: leave {kind} out")
+    tables = {"[rater] per_node": run.rater.per_node, "[rater] per_root": run.rater.per_root} if run.rater else {}
+    tables |= {"[select] per_node": run.select.per_node} if run.select else {}
+    asking = [where for where, table in tables.items() if table and _asks({kind: table.get(kind, 0)})]
+    told = run.rater is not None and run.rater.hindsight is not None
+    if asking and not told:
+        raise ConfigError(
+            f"{asking[0]} asks for {kind}, and nobody says what comes of outputs: set [rater] hindsight ="
+            ' { plugin = "rrm.raters.rollouts:Cloze" }, or leave the kind out'
+        )
+    if told and not asking:
+        raise ConfigError(
+            f"[rater] hindsight says what comes of outputs, and nobody is shown it: ask for the kind, per_node ="
+            f" {{ comparison = 3, {kind} = 2 }}, or leave it out"
+        )
 
 
 def _check_learns_between(run: RunFile) -> None:

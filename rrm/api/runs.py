@@ -324,6 +324,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         root_ratings=flattened(rater.per_root) if rater and rater.per_root is not None else None,
         budget=budget,
         grounder=parts.grounder.name if parts.grounder else None,
+        rollout=parts.rollout.name if parts.rollout and not earlier.models else None,
         overlap=raters_each(rater),
         sheet=rater.sheet if rater else 1,
         peeks=rater.peeks if rater else 0.0,

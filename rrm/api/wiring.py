@@ -26,6 +26,7 @@ from rrm.core.protocols import (
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
+    AsyncRollout,
     AsyncSheetRater,
     Cache,
     Composer,
@@ -41,6 +42,7 @@ from rrm.core.protocols import (
     Rater,
     RecordedRatings,
     RewardLearner,
+    Rollout,
     SourceSet,
     SplitOptimiser,
     SplitSampler,
@@ -242,6 +244,16 @@ class Parts:
         if isinstance(made, Grounder | AsyncGrounder):
             return made
         raise _unfit(made, (Grounder, AsyncGrounder), "rater.critiques")
+
+    @cached_property
+    def rollout(self) -> Rollout | AsyncRollout | None:
+        """Who says what comes of outputs, for raters in hindsight; None where nobody does."""
+        if self.run.rater is None or self.run.rater.hindsight is None:
+            return None
+        made = self.make(self.run.rater.hindsight, "rater.hindsight")
+        if isinstance(made, Rollout | AsyncRollout):
+            return made
+        raise _unfit(made, (Rollout, AsyncRollout), "rater.hindsight")
 
     @cached_property
     def sampler(self) -> QuestionSampler | None:

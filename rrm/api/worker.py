@@ -35,6 +35,7 @@ from rrm.core.protocols import (
     AsyncGrowingDecomposer,
     AsyncPolicy,
     AsyncRater,
+    AsyncRollout,
     AsyncSheetRater,
     ClaimReader,
     ClaimScores,
@@ -50,6 +51,7 @@ from rrm.core.protocols import (
     Rater,
     RewardLearner,
     RewardModel,
+    Rollout,
     SplitSampler,
     Start,
     Workspace,
@@ -60,6 +62,7 @@ from rrm.core.values import (
     OVERALL,
     Choice,
     Composed,
+    Consequence,
     Critique,
     Feedback,
     Fitted,
@@ -72,6 +75,7 @@ from rrm.core.values import (
     Prediction,
     Rated,
     Request,
+    RolledOut,
     Scored,
     Supported,
 )
@@ -94,6 +98,7 @@ from rrm.pipeline.stages import (
     OutputsJob,
     RateJob,
     ReadBack,
+    RollOutJob,
     ScoreJob,
     SplitJob,
     SupportJob,
@@ -373,6 +378,7 @@ class RunWorker:
             "rate-select": self.parts.select_rater,
             "rate-splits": self.parts.split_rater,
             "ground": self.parts.grounder,
+            "roll-out": self.parts.rollout,
         }.get(step)
         if part is None or not waits(part):
             return 0
@@ -433,6 +439,10 @@ class RunWorker:
             grounder = self.parts.grounder
             assert isinstance(grounder, AsyncGrounder)
             return (_checked_grounding(grounder.name, job.rated, await grounder.ground_async(job.rated, job.seed)),)
+        if isinstance(job, RollOutJob):
+            rollout = self.parts.rollout
+            assert isinstance(rollout, AsyncRollout)
+            return _rolled_out(rollout.name, job, await rollout.roll_out_async(job.text, job.outputs, job.seed))
         part = self.parts.decomposer
         if isinstance(job, DecomposeJob):
             if isinstance(part, AsyncDecomposer):
@@ -653,6 +663,12 @@ class RunWorker:
         assert isinstance(grounder, Grounder)
         return (_checked_grounding(grounder.name, job.rated, grounder.ground(job.rated)),)
 
+    def _roll_out(self, action: AnyAction) -> tuple[RolledOut, ...]:
+        job: RollOutJob = action.job
+        rollout = self.parts.rollout
+        assert isinstance(rollout, Rollout)
+        return _rolled_out(rollout.name, job, rollout.roll_out(job.text, job.outputs, job.seed))
+
     # ---- asking ----
 
     def _ask(self, action: AnyAction) -> tuple[Asked | Outlook, ...]:
@@ -865,6 +881,21 @@ def _checked_grounding(name: str, rated: Rated, found: object) -> Feedback:
         raise PluginError(f"[rater.critiques] {name} changed a critique: it only says which outputs it speaks for")
     answer.check([each.text for each in rated.request.shown])
     return found.feedback
+
+
+def _rolled_out(name: str, job: RollOutJob, found: object) -> tuple[RolledOut, ...]:
+    """Return what a rollout says of outputs; raise PluginError for anything but what its protocol says."""
+    where = f"[rater] hindsight: {name}"
+    if not isinstance(found, Sequence) or not all(each is None or isinstance(each, Consequence) for each in found):
+        raise PluginError(f"{where} must return a list of Consequences")
+    if len(found) != len(job.outputs):
+        raise PluginError(f"{where} said what comes of {len(found)} outputs of {len(job.outputs)}")
+    return tuple(
+        RolledOut(output, name, each)
+        for each, outputs in zip(found, job.ids, strict=True)
+        if each is not None
+        for output in outputs
+    )
 
 
 def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:

@@ -108,7 +108,8 @@ class Questions:
     """What q questions read: the reward of output `first`, less that of `second` where there is one (-1: none).
 
     `choice` says that one of two answers is given, with the logistic probability of what is read; otherwise a quantity
-    is told with this `noise` (sd, logits). `view` numbers the views; `reading` and `deciding` are minutes.
+    is told with this `noise` (sd, logits). `view` numbers the views, one in hindsight
+    apart from the same without; `reading` and `deciding` are minutes.
     """
 
     first: np.ndarray

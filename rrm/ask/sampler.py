@@ -75,7 +75,7 @@ class Value:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset({"comparison", "label", "rating"})
+        return frozenset({"comparison", "hindsight", "label", "rating"})
 
     def choose(self, belief: Belief, asking: Asking) -> Chosen:
         """Return bundles by value a minute with random questions among them, and how it stands before they are put.
@@ -238,7 +238,7 @@ def _answers(
         second=np.array([each[1] if len(each) > 1 else -1 for each in at], dtype=np.int64),
         choice=np.array([each.kind != "rating" for each in requests], dtype=bool),
         noise=np.full(len(requests), _RATING_NOISE),
-        view=np.array([starts[each.view.id] for each in requests], dtype=np.int64),
+        view=np.array([2 * starts[each.view.id] + each.in_hindsight for each in requests], dtype=np.int64),
         reading=np.array([each.reading for each in questions], dtype=np.float64),
         deciding=np.array([each.deciding for each in questions], dtype=np.float64),
     )

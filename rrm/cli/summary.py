@@ -39,6 +39,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
         *_raters(report),
         *_asking(report),
         *_peeks(report),
+        *_hindsight(report),
         *targets,
     ):
         console.print(line)
@@ -155,6 +156,13 @@ def _peeks(report: Report) -> Iterator[str]:
             f"peeks: {wrong} of {answers} answers found a claim wrong; of {chosen} claims of the chosen outputs"
             f" {expected:.1f} are expected to be ({low:.1f} to {high:.1f})"
         )
+
+
+def _hindsight(report: Report) -> Iterator[str]:
+    """Say how many preferences turned round once raters saw what came of outputs."""
+    if (told := report.hindsight) is not None:
+        share = "" if told.interval is None else f" (90 %: {told.interval.low:.0%} to {told.interval.high:.0%})"
+        yield f"hindsight: {told.turned} of {told.pairs} preferences turned round{share}"
 
 
 def _uses(role: str, uses: Sequence[Use]) -> str:

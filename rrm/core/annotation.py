@@ -527,4 +527,6 @@ def shown_hash(request: Request, order: Sequence[int], guideline: int, points: i
 
 
 def _seen(shown: Shown) -> object:
+    if shown.consequence is not None:
+        return [shown.text, shown.support, shown.consequence.known]
     return (shown.text, shown.support) if shown.support else shown.text

@@ -13,7 +13,7 @@ from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.place import Place
 from rrm.core.roles import R, Ratings, Scorer, Train
 from rrm.core.task import Source, Span, Task
-from rrm.core.values import Feedback, Group, Output, Prediction, Rated, Request, Score, View
+from rrm.core.values import Consequence, Feedback, Group, Output, Prediction, Rated, Request, Score, View
 
 
 @runtime_checkable
@@ -480,6 +480,34 @@ class AsyncGrounder(Protocol):
 
     async def ground_async(self, rated: Rated, seed: int) -> Rated:
         """Return a critique with the outputs that it speaks for, of a single one a label, or raise AssistantError."""
+        ...
+
+
+@runtime_checkable
+class Rollout(Protocol):
+    """Says what comes of outputs, for raters in hindsight; `name` covers every setting."""
+
+    @property
+    def name(self) -> str: ...
+
+    def roll_out(self, text: str, outputs: Sequence[str], seed: int) -> Sequence[Consequence | None]:
+        """Return what comes of each of a node's outputs, of which no two are equal; None where nothing is known to.
+
+        `text` is what they are about: the source's, where the node is about some of it. Equal arguments give equal
+        consequences.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncRollout(Protocol):
+    """A rollout that has to be waited for, such as a language model's."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def roll_out_async(self, text: str, outputs: Sequence[str], seed: int) -> Sequence[Consequence | None]:
+        """Return what `Rollout.roll_out` does, or raise AssistantError."""
         ...
 
 

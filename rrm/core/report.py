@@ -694,6 +694,32 @@ class PeeksReport:
 
 
 @dataclass(frozen=True)
+class HindsightReport:
+    """What comparisons by raters who saw what came of outputs changed.
+
+    There are so many `answers`, without which raters would have taken so many `minutes` less. Of `pairs` that were
+    decided either way `turned` were decided the other way in hindsight (a share with its 90 % `interval`, None where
+    there are none). Beside that, of pairs that were judged `twice` without hindsight `otherwise` were decided otherwise
+    the second time. `foresaw` of `foresights` answers preferred the output that more came of, and `saw` of `hindsights`
+    in hindsight. Rollouts were `wrong` in so many of `checked` cases.
+    """
+
+    answers: int
+    minutes: float
+    pairs: int
+    turned: int
+    interval: Interval | None
+    twice: int
+    otherwise: int
+    foresights: int
+    foresaw: int
+    hindsights: int
+    saw: int
+    checked: int
+    wrong: int
+
+
+@dataclass(frozen=True)
 class AskingReport:
     """What asking by value did: its waves, and how many questions were put by value, at random beside, and evenly.
 
@@ -746,6 +772,7 @@ class Report:
     choosing: Choosing | None = None
     asking: AskingReport | None = None
     peeks: PeeksReport | None = None
+    hindsight: HindsightReport | None = None
     splits: SplitsReport | None = None
 
     @property

@@ -20,6 +20,7 @@ from rrm.core.kinds import Comparison as Comparison
 from rrm.core.kinds import Correction as Correction
 from rrm.core.kinds import Critique as Critique
 from rrm.core.kinds import Demonstration as Demonstration
+from rrm.core.kinds import Hindsight as Hindsight
 from rrm.core.kinds import Label as Label
 from rrm.core.kinds import Ranking as Ranking
 from rrm.core.kinds import Rating as Rating
@@ -136,20 +137,53 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Consequence:
+    """What came of an output, as a rollout has it: `text` is what a rater reads, `worth` how well it went, 0 to 1.
+
+    A rollout may be wrong: it was `wrong` in so many of `checked` cases in which it is known what is right.
+    """
+
+    text: str
+    worth: float
+    checked: int = 0
+    wrong: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError("what came of an output is told in words, got an empty text")
+        if not 0 <= self.worth <= 1:
+            raise InputError(f"what came of an output is worth something from 0 to 1, got {self.worth!r}")
+        if not 0 <= self.wrong <= self.checked:
+            raise InputError(f"a rollout was wrong in some of the cases checked, got {self.wrong} of {self.checked}")
+
+    @property
+    def known(self) -> list[object]:
+        """All of it, as ids cover it."""
+        return [self.text, self.worth, self.checked, self.wrong]
+
+
+@dataclass(frozen=True)
 class Shown:
     """An output as a request shows it; `support` are probabilities that its claims are supported, in their order.
 
-    Where nothing is known of them it is empty.
+    Where nothing is known of them it is empty. `consequence` is what came of it, where raters are shown that.
     """
 
     output: str
     text: str
     support: tuple[float, ...] = ()
+    consequence: Consequence | None = None
 
     @property
     def known(self) -> list[object]:
         """All that is shown, as ids cover it."""
-        return [self.output, self.text, *([self.support] if self.support else [])]
+        support = [self.support] if self.support else []
+        return [self.output, self.text, *support, *([self.consequence.known] if self.consequence else [])]
+
+    @property
+    def read(self) -> str:
+        """All that is read of it: the output, and what came of it."""
+        return self.text if self.consequence is None else f"{self.text}\n{self.consequence.text}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +212,7 @@ class Request:
     @cached_property
     def id(self) -> str:
         shown = [each.known for each in self.shown]
-        named = content_id if any(each.support for each in self.shown) else exact_id
+        named = content_id if any(each.support or each.consequence for each in self.shown) else exact_id
         return named("request", self.node, self.kind, self.view.id, shown, self.guideline, self.copy, self.criterion)
 
     @cached_property
@@ -186,6 +220,11 @@ class Request:
         """Names what is asked, in whatever order outputs are shown and under whatever version of the guidelines."""
         shown = sorted(each.known for each in self.shown)
         return content_id("question", self.node, self.kind, self.view.id, shown, self.copy, self.criterion)
+
+    @property
+    def in_hindsight(self) -> bool:
+        """Whether it shows what came of its outputs, so that nothing to be judged without may stand beside it."""
+        return bool(self.shown) and all(each.consequence is not None for each in self.shown)
 
     @property
     def group(self) -> Group:
@@ -374,6 +413,19 @@ class Supported:
     @cached_property
     def id(self) -> str:
         return content_id("supported", self.output, self.model)
+
+
+@dataclass(frozen=True)
+class RolledOut:
+    """What came of an output, as a rater in hindsight is shown it; `rollout` names who says so."""
+
+    output: str
+    rollout: str
+    consequence: Consequence
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("rolledout", self.output, self.rollout, self.consequence.known)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from rrm.core.errors import ShapeError
-from rrm.feedback import claims, comparison, correction, critique, demonstration, label, ranking, rating, reject
+from rrm.feedback import (
+    claims,
+    comparison,
+    correction,
+    critique,
+    demonstration,
+    hindsight,
+    label,
+    ranking,
+    rating,
+    reject,
+)
 from rrm.feedback.rows import RewardedRows
 from rrm.feedback.scales import Scales
 from rrm.feedback.shapes import at_least_float32
@@ -19,6 +30,7 @@ from rrm.feedback.table import FeedbackTable
 
 LIKELIHOODS: dict[str, Callable[[RewardedRows], Tensor]] = {
     "comparison": comparison.of_rows,
+    "hindsight": hindsight.of_rows,
     "ranking": ranking.of_rows,
     "rating": rating.of_rows,
     "label": label.of_rows,

@@ -2,7 +2,7 @@
 
 One rater reads a view (passages and context, without the instruction, which a rater knows) once for
 every few decisions about it, as many as stand on a sheet where there are sheets, and at each decision the outputs
-shown: once for the same question by several criteria. Words are those of
+shown, with what came of them where that is shown: once for the same question by several criteria. Words are those of
 `rrm.core.text.words`. What is counted are integers, so a sum of minutes does not depend on the order
 of the questions.
 """
@@ -114,7 +114,7 @@ class Counted:
             self._views[view.id] = view_size(view, self._size)
         reads = self._decided[view.id] % self._decisions_a_reading == 0
         read = self._judged[_judgement(request), request.criterion] < self._read[_judgement(request)]
-        outputs = 0 if read and self._shares else sum(self._size(shown.text) for shown in request.shown)
+        outputs = 0 if read and self._shares else sum(self._size(shown.read) for shown in request.shown)
         return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1)
 
     def add(self, request: Request) -> None:

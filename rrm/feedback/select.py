@@ -14,7 +14,7 @@ import numpy as np
 from rrm.core.errors import ConfigError
 from rrm.core.ids import generator
 from rrm.core.place import Place
-from rrm.core.values import KINDS, OVERALL, Output, Request, Shown, View
+from rrm.core.values import KINDS, OVERALL, Comparison, Output, Request, Shown, View
 
 
 def flattened(per_node: Mapping[str, int | Mapping[str, int]]) -> dict[str, int]:
@@ -111,12 +111,16 @@ def _question(request: Request) -> tuple[str, frozenset[str]]:
 
 
 def _shown(node: str, kind: str, outputs: Sequence[Output], seed: int) -> list[tuple[Shown, ...]]:
-    """Return what each different question of a kind shows, in random order; raise ConfigError for no kind."""
+    """Return what each different question of a kind shows, in random order; raise ConfigError for no kind.
+
+    Comparisons in hindsight come in the order of the others, so that the same pairs are judged either way.
+    """
     if kind not in KINDS:
         raise ConfigError(f"no kind of feedback called {kind!r}; there are {', '.join(KINDS)}")
     first = {output.text: output.id for output in reversed(outputs)}
     distinct = [Shown(output, text) for text, output in reversed(first.items())]
-    questions = _questions(kind, len(distinct), generator("select", seed, node, kind))
+    drawn_as = Comparison.kind if issubclass(KINDS[kind], Comparison) else kind
+    questions = _questions(kind, len(distinct), generator("select", seed, node, drawn_as))
     return [tuple(distinct[position] for position in positions) for positions in questions]
 
 

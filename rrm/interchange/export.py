@@ -17,6 +17,7 @@ from rrm.core.values import (
     OVERALL,
     Answer,
     Comparison,
+    Consequence,
     Feedback,
     Label,
     Passage,
@@ -127,9 +128,16 @@ def request_of(row: Mapping[str, Any]) -> Request:
     """
     view = row["view"]
     passages = tuple(Passage(**passage) for passage in view["passages"])
-    shown = tuple(Shown(each["output"], each["text"], tuple(each.get("support", ()))) for each in row["shown"])
+    shown = tuple(
+        Shown(each["output"], each["text"], tuple(each.get("support", ())), _consequence(each.get("consequence")))
+        for each in row["shown"]
+    )
     known = {"place": place(row.get("place", {})), "criterion": row.get("criterion", OVERALL)}
     return Request(**{**row, **known, "view": View(**{**view, "passages": passages}), "shown": shown})
+
+
+def _consequence(told: Mapping[str, Any] | None) -> Consequence | None:
+    return None if told is None else Consequence(**told)
 
 
 def answer_of(row: dict[str, Any]) -> Answer:

@@ -1,7 +1,7 @@
 """Items to be rated, and ratings made elsewhere, from files of rows; every fault names file, row and column.
 
-An item's row has `instruction`, `kind` and `outputs` (texts or {text, support}), and may have `source` (a text) or
-`passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
+An item's row has `instruction`, `kind` and `outputs` (texts or {text, support, consequence}), and may have `source`
+(a text) or `passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
 `node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order),
 `explanation`, and the name of the `sheet` that it is on, together with other rows about the same view.
 In the place of what is shown it may have a `request`, as rrm's own records do.
@@ -11,6 +11,7 @@ item's outputs.
 
     {"kind": "comparison", "better": 0, "strength": 0.5}       better 0, 1 or null, a tie; strength 0 to 1, or none
     {"kind": "comparison", "both_bad": true}                   neither will do
+    {"kind": "hindsight", "better": 0}                         as a comparison, of outputs with a consequence each
     {"kind": "ranking", "best_first": [2, 0, 1], "tied": [1]}  tied: each that is level with the one before it
     {"kind": "rating", "value": 4, "points": 5}                value from 1 to points, which are 7 unless told
     {"kind": "label", "good": true}
@@ -39,7 +40,9 @@ from rrm.core.thoughts import holds_thoughts
 from rrm.core.values import (
     KINDS,
     Answer,
+    Consequence,
     Feedback,
+    Hindsight,
     Output,
     Passage,
     Rated,
@@ -259,6 +262,7 @@ def _item(row: Row, wanted: int) -> Item:
         several = f"{low} outputs" if low == high else f"{low} to {high} outputs"
         raise InputError(f"column 'outputs': a {request.kind} shows {several}, got {len(request.shown)}")
     _check_apart(request)
+    _check_consequences(request)
     purpose = _choice(row, "purpose", get_args(Purpose), "work")
     return Item(
         request,
@@ -281,7 +285,7 @@ def _asked(row: Row) -> Request:
     source = name(row, "source_id") if "source_id" in row else content_id("source", view.text or view.instruction)
     where = place(row)
     node = name(row, "node") if "node" in row else content_id("node", POLICY, source, where.level, view.id)
-    shown = tuple(Shown(Output(node, text_, POLICY, 0).id, text_, support) for text_, support in _outputs(row))
+    shown = tuple(Shown(Output(node, each.text, POLICY, 0).id, *each) for each in _outputs(row))
     return Request(node, source, where, kind, view, shown, criterion=criterion(row))
 
 
@@ -404,17 +408,25 @@ def _passage(told: Any, column: str) -> Passage:
     return Passage(text({column: told.get("text")}, column), node, output, score)
 
 
-def _outputs(row: Row) -> list[tuple[str, tuple[float, ...]]]:
+class _Told(NamedTuple):
+    """An output as a row tells it."""
+
+    text: str
+    support: tuple[float, ...] = ()
+    consequence: Consequence | None = None
+
+
+def _outputs(row: Row) -> list[_Told]:
     if not isinstance(row.get("outputs", []), list):
         raise InputError(f"column 'outputs' must be a list of texts, got {brief(row['outputs'])}")
     return [_output(each, f"outputs[{place}]") for place, each in enumerate(row.get("outputs", []))]
 
 
-def _output(told: Any, column: str) -> tuple[str, tuple[float, ...]]:
+def _output(told: Any, column: str) -> _Told:
     if not isinstance(told, Mapping):
-        return text({column: told}, column), ()
-    if set(told) - {"text", "support"}:
-        raise InputError(f"column {column!r} has text and support, got {', '.join(told)}")
+        return _Told(text({column: told}, column))
+    if set(told) - {"text", "support", "consequence"}:
+        raise InputError(f"column {column!r} has text, support and consequence, got {', '.join(told)}")
     said, support = text({column: told.get("text")}, column), told.get("support") or []
     if not isinstance(support, list) or not all(map(is_share, support)):
         raise InputError(f"column {column!r}: support is a list of probabilities from 0 to 1, got {brief(support)}")
@@ -423,7 +435,37 @@ def _output(told: Any, column: str) -> tuple[str, tuple[float, ...]]:
             f"column {column!r}: support is a number for each of its {claims} claims (`rrm.core.claims.claim_spans`),"
             f" got {len(support)}"
         )
-    return said, tuple(map(float, support))
+    return _Told(said, tuple(map(float, support)), _consequence(told.get("consequence"), column))
+
+
+def _consequence(told: Any, column: str) -> Consequence | None:
+    """Return what came of an output: a text, what it is worth, and how often such outcomes were found wrong."""
+    if told is None:
+        return None
+    where = f"column {column!r}: a consequence"
+    if not isinstance(told, Mapping) or not {"text", "worth"} <= set(told) <= {"text", "worth", "checked", "wrong"}:
+        raise InputError(f"{where} has text and worth, and may have checked and wrong, got {brief(told)}")
+    worth = number(told["worth"])
+    counts = [whole(told.get(name_, 0)) for name_ in ("checked", "wrong")]
+    if worth is None or None in counts:
+        raise InputError(f"{where} has a number from 0 to 1 for worth, and whole numbers for checked and wrong")
+    said = text({column: told["text"]}, column)
+    try:
+        return Consequence(said, worth, *(each for each in counts if each is not None))
+    except InputError as error:
+        raise InputError(f"column {column!r}: {error}") from error
+
+
+def _check_consequences(request: Request) -> None:
+    """Refuse a comparison in hindsight that does not say what came of both, and any other that does of one."""
+    told = [each.consequence is not None for each in request.shown]
+    if request.kind == Hindsight.kind and not all(told):
+        raise InputError("column 'outputs': in hindsight each output has a consequence: {text, consequence}")
+    if request.kind != Hindsight.kind and any(told):
+        raise InputError(
+            f"column 'outputs': what came of outputs is shown in hindsight alone, not for a {request.kind}:"
+            " set kind to hindsight, or leave the consequence out"
+        )
 
 
 def _check_apart(request: Request) -> None:

@@ -24,7 +24,7 @@ from rrm.feedback.select import select_new
 from rrm.pipeline import stages
 from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
-from rrm.pipeline.steps import Run, Sampling, Step, fit
+from rrm.pipeline.steps import Run, Sampling, Step, fit, in_hindsight
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def ask(run: Run) -> Step[Run]:
         return run.noted(reason)
     run = replace(run, chosen_in=run.number)
     pace = pace_of(run)
-    questions = _open(run)
+    run, questions = yield from _open(run)
     whole = left = _allowance(run, questions)
     wave = 0
     while True:
@@ -98,7 +98,7 @@ def _not_chosen(run: Run) -> str | None:
     return None
 
 
-def _open(run: Run) -> list[Question]:
+def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
     """Return every question about a training node's outputs as they stand that has no answer yet."""
     plan, state = run.plan, run.state
     before: dict[str, list[Request]] = defaultdict(list)
@@ -113,9 +113,10 @@ def _open(run: Run) -> list[Question]:
                 continue
             about = (tree.source, place, state.view(node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
-            found += chain.from_iterable(by_kind.values())
+            run, here = yield from in_hindsight(run, place, list(chain.from_iterable(by_kind.values())))
+            found += here
     counted = Counted(plan.rates.decisions_a_reading)
-    return [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
+    return run, [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
 
 
 def _priced(request: Request, shown: Tally, rates: Currency, overlap: int) -> Question:

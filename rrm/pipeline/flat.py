@@ -7,14 +7,15 @@ from rrm.core.place import Place
 from rrm.core.protocols import PromptContext
 from rrm.core.roles import Train
 from rrm.core.task import Span
-from rrm.core.values import OVERALL, Fitted, Output, Passage, Prediction, Rated, Request, View
+from rrm.core.values import OVERALL, Comparison, Fitted, Hindsight, Output, Passage, Prediction, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, drawn
+from rrm.feedback.select import parsed
 from rrm.pipeline import stages
 from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import by_source, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, carried_out
 from rrm.pipeline.stages import FitJob
-from rrm.pipeline.steps import Outcome
+from rrm.pipeline.steps import Outcome, Wanted
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # asyncio writes out a task's result where it handles signals
@@ -74,12 +75,19 @@ def _questions(
     questions = outcome.questions
     if not sources or not any(questions):
         return []
+    wanted = _beside_the_whole(plan.ratings)
     at = {
-        f"flat/{source}": Askable(source, place, whole[source].view, tuple(roots[source]), plan.ratings)
-        for source in sources
+        f"flat/{source}": Askable(source, place, whole[source].view, tuple(roots[source]), wanted) for source in sources
     }
-    visits = 1 + sum(map(len, questions)) // (len(sources) * max(1, sum(plan.ratings.values())))
+    visits = 1 + sum(map(len, questions)) // (len(sources) * max(1, sum(wanted.values())))
     return list(drawn(list(at) * visits, at, plan.seed, repeats=plan.repeats))
+
+
+def _beside_the_whole(wanted: Wanted) -> Wanted:
+    """Return what is asked where raters see the whole source: what came of outputs would tell them nothing more."""
+    found = {asked: many for asked, many in wanted.items() if parsed(asked)[0] != Hindsight.kind}
+    after = sum(many for asked, many in wanted.items() if asked == Hindsight.kind)
+    return {**found, Comparison.kind: found.get(Comparison.kind, 0) + after} if after else found
 
 
 def root_outputs(outcome: Outcome) -> dict[str, list[Output]]:

@@ -22,6 +22,7 @@ from rrm.core.values import (
     ClaimMarks,
     Comparison,
     Composed,
+    Consequence,
     Correction,
     Critique,
     Demonstration,
@@ -29,6 +30,7 @@ from rrm.core.values import (
     Fitted,
     FittedComposer,
     Gold,
+    Hindsight,
     Improvement,
     Label,
     Output,
@@ -37,6 +39,7 @@ from rrm.core.values import (
     Rating,
     Reject,
     Request,
+    RolledOut,
     Scored,
 )
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Plan, Values
@@ -53,6 +56,7 @@ from rrm.pipeline.stages import (
     LearnComposerJob,
     OutputsJob,
     RateJob,
+    RollOutJob,
     ScoreJob,
     SupportJob,
     TraceJob,
@@ -96,6 +100,10 @@ FULL = StandIn(1.0, 4)
 
 USUAL = StandIn(0.75, 3)
 """Three quarters of the limit, in prose: demonstrations were to have half to all of it (arXiv:2109.10862)."""
+
+CONSEQUENCE_WORDS = 100
+_CONSEQUENCE = " ".join(islice(_digits(0), CONSEQUENCE_WORDS))
+"""Stands for what comes of an output, of which nothing is known but that it is some lines."""
 
 
 def rehearsed(
@@ -159,6 +167,12 @@ class StandIns:
                 return (Fitted(job.place, digest, digest, len(job.rated), job.root, job.role.name),)
             case ScoreJob():
                 return tuple(_scored(job))
+            case RollOutJob():
+                return tuple(
+                    RolledOut(each, str(self.plan.rollout), Consequence(_CONSEQUENCE, 0.5))
+                    for ids in job.ids
+                    for each in ids
+                )
             case SupportJob() | TraceJob():
                 return ()
             case LearnComposerJob():
@@ -223,6 +237,7 @@ class StandIns:
         written = self.stand_in.text(request.view.max_tokens)
         answers: dict[str, Answer] = {
             "comparison": Comparison(0),
+            "hindsight": Hindsight(0),
             "ranking": Ranking(tuple(range(len(request.shown)))),
             "rating": Rating(4),
             "label": Label(True),

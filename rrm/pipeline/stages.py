@@ -30,6 +30,7 @@ from rrm.core.values import (
     Output,
     Rated,
     Request,
+    RolledOut,
     Scored,
     Supported,
     View,
@@ -161,6 +162,16 @@ class SupportJob:
     group: Group
     outputs: tuple[tuple[str, ...], ...]
     model: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class RollOutJob:
+    """Say what comes of a node's distinct outputs, which are about `text`; `ids` are those of who says each text."""
+
+    text: str
+    outputs: tuple[str, ...]
+    ids: tuple[tuple[str, ...], ...]
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,10 +427,14 @@ def rate(
 
 
 def sheets_of(requests: Sequence[Request], most: int) -> list[tuple[Request, ...]]:
-    """Return questions by sheets of up to `most` about one view, as even as can be; no sheet has two copies of one."""
+    """Return questions by sheets of up to `most` about one view, as even as can be; no sheet has two copies of one.
+
+    What shows what came of outputs is on sheets of its own.
+    """
     together: dict[tuple[object, ...], list[Request]] = {}
     for request in requests:
-        together.setdefault((request.node, request.view.id, request.place, request.copy), []).append(request)
+        about = (request.node, request.view.id, request.place, request.copy, request.in_hindsight)
+        together.setdefault(about, []).append(request)
     sheets = []
     for some in together.values():
         size = ceil(len(some) / ceil(len(some) / most))
@@ -512,13 +527,38 @@ def support(
     return Stage("support", place, tuple(nodes), make)
 
 
+def roll_out(
+    place: Place, texts: Mapping[str, str], outputs: Mapping[str, Sequence[Output]], rollout: str, seed: int
+) -> Stage[RollOutJob, RolledOut]:
+    """Say what comes of the outputs of nodes, each different text once; `texts` are what the nodes are about.
+
+    The slots are not the nodes themselves: one whose rollout failed has not failed.
+    """
+    nodes = {f"hindsight/{node}": node for node in texts}
+
+    def make(slot: str, _: Mapping[str, Done[RollOutJob, RolledOut]]) -> Action[RollOutJob]:
+        node = nodes[slot]
+        ids_by_text = _ids_by_text(outputs[node])
+        ids = tuple(map(tuple, ids_by_text.values()))
+        job = RollOutJob(texts[node], tuple(ids_by_text), ids, seed_for(seed, "roll-out", node))
+        about = (rollout, content_id("text", job.text), list(ids_by_text), [list(each) for each in ids], job.seed)
+        return _action("roll-out", _level(place), slot, job, *about, at=place)
+
+    return Stage("roll-out", place, tuple(nodes), make)
+
+
+def _ids_by_text(outputs: Iterable[Output]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for output in outputs:
+        found.setdefault(output.text, []).append(output.id)
+    return found
+
+
 def _by_text(
     source: str, place: Place, prompt_context: PromptContext, outputs: Sequence[Output]
 ) -> tuple[Group, tuple[tuple[str, ...], ...]]:
     """Return a node's different texts beside its view, and for each the ids of the outputs that say it."""
-    ids_by_text: dict[str, list[str]] = {}
-    for output in outputs:
-        ids_by_text.setdefault(output.text, []).append(output.id)
+    ids_by_text = _ids_by_text(outputs)
     group = Group(source, place, prompt_context.view, tuple(ids_by_text))
     return group, tuple(map(tuple, ids_by_text.values()))
 

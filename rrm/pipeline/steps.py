@@ -23,8 +23,10 @@ from rrm.core.values import (
     Choice,
     ClaimMarks,
     Composed,
+    Consequence,
     Fitted,
     FittedComposer,
+    Hindsight,
     Improvement,
     Output,
     Rated,
@@ -164,6 +166,7 @@ class Recursion:
     root_ratings: Wanted | None = None  # None: like any other node
     budget: Budget | None = None
     grounder: str | None = None  # who says which outputs raters' critiques speak for
+    rollout: str | None = None  # who says what comes of outputs, for raters in hindsight
     overlap: int = 1  # raters that answer each question
     sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
     peeks: float = 0.0  # of their minutes, beside the budget, for looks at the source: see `rrm.pipeline.peeks`
@@ -457,6 +460,7 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
         return run
     support = yield from claims_support(run, place, role)
     questions, wanted = _questions(run, place, role, support)
+    run, questions = yield from in_hindsight(run, place, questions)
     overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
     who = rater, role, plan.seed, overlap, not plan.repeats
     raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder)
@@ -552,18 +556,20 @@ def _questions(
         node: Askable(tree.source, place, state.view(node), state.outputs[node], wanted(tree, node))
         for node, tree in nodes.items()
     }
-    before = [_plain(request) for requests in run.asked.get((role.name, place.level), ()) for request in requests]
+    earlier = list(chain.from_iterable(run.asked.get((role.name, place.level), ())))
+    before = [_plain(request) for request in earlier]
+    unanswered = {_plain(request).id for request in earlier if request.id in run.unanswered}
     about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
     stale = {each.node for each in before if each.node in at} - about_now
     order = [node for node in run.order if node in at]
     if plan.repeats or role is Select:
         return _with_support(drawn(order, at, plan.seed, asked=before, stale=stale), support), 0
-    new = drawn(order, at, plan.seed, asked=before, unanswered=run.unanswered, stale=stale, repeats=False)
+    new = drawn(order, at, plan.seed, asked=before, unanswered=unanswered, stale=stale, repeats=False)
     return _with_support(new, support), len(ask(order, at, _allowance(run, place, role), plan.seed, stale=stale))
 
 
 def _plain(request: Request) -> Request:
-    """Return a request as it is drawn, without what is known of its claims."""
+    """Return a request as it is drawn, without what is known of its claims, and of what came of its outputs."""
     return replace(request, shown=tuple(Shown(each.output, each.text) for each in request.shown))
 
 
@@ -575,6 +581,39 @@ def _with_support(requests: Iterable[Request], support: Mapping[str, tuple[float
         else each
         for each in requests
     ]
+
+
+def in_hindsight(run: Run, place: Place, questions: Sequence[Request]) -> Step[tuple[Run, list[Request]]]:
+    """Return the questions, those in hindsight with what came of their outputs, as the run's rollout has it.
+
+    Those about outputs of which nothing is known to come are left out, and that is noted.
+    """
+    nodes = dict.fromkeys(each.node for each in questions if each.kind == Hindsight.kind)
+    if run.plan.rollout is None or not nodes:
+        return run, list(questions)
+    texts = {node: _about(run, node) for node in nodes}
+    stage = stages.roll_out(place, texts, run.state.outputs, run.plan.rollout, run.plan.seed)
+    done = yield from carried_out(stage)
+    known = {each.output: each.consequence for found in done.values() for each in found.values}
+    shown = [_with_consequences(each, known) if each.kind == Hindsight.kind else each for each in questions]
+    kept = [each for each in shown if each.kind != Hindsight.kind or all(one.consequence for one in each.shown)]
+    if len(kept) < len(shown):
+        left_out = (
+            f"{len(shown) - len(kept)} questions in hindsight are not asked: nothing is known to come of an output"
+        )
+        run = run.noted(f"{place.words(len(run.plan.rounds) > 1)}: {left_out}")
+    return run.failed(done), kept
+
+
+def _about(run: Run, node: str) -> str:
+    """Return what a node's outputs are about: the text of its span, or all that its raters are shown."""
+    tree = run.forest.tree_of[node]
+    span = tree.graph.task(node).span
+    return run.state.view(node).text if span is None else run.forest.sources[tree.source].read(span)
+
+
+def _with_consequences(request: Request, known: Mapping[str, Consequence]) -> Request:
+    return replace(request, shown=tuple(replace(each, consequence=known.get(each.output)) for each in request.shown))
 
 
 def _allowance(run: Run, place: Place, role: type[Role]) -> Allowance:

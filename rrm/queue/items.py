@@ -27,7 +27,7 @@ from sqlalchemy.sql import ColumnElement
 from rrm.core.annotation import MOST_QUESTIONS, MOST_WANTED, Item, PlaceProgress, Purpose
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
-from rrm.core.kinds import KINDS
+from rrm.core.kinds import KINDS, Hindsight
 from rrm.core.place import Place
 from rrm.core.values import Request
 from rrm.queue import people_tables, tables  # noqa: F401  (makes the tables known)
@@ -374,6 +374,10 @@ def _check_sheet(name: str, items: Sequence[Item]) -> None:
     practice = [item for item in items if item.purpose == "practice"]
     if practice and len(practice) < len(items):
         raise InputError(f"{name} mixes practice with other questions: let all of a sheet be practice, or none")
+    if len({item.request.in_hindsight for item in items}) > 1:
+        raise InputError(
+            f"{name} shows what came of outputs beside questions that are to be answered without: make it two sheets"
+        )
     for item in items:
         if len(set(item.request.shown)) < len(item.request.shown):
             raise InputError(f"{name}: {item.request.id} shows one output twice")
@@ -406,6 +410,9 @@ def _check(item: Item) -> None:
         raise InputError(f"{name}: an item's value is a finite number, got {item.value!r}")
     if not item.request.shown and KINDS[item.request.kind].shows[0]:
         raise InputError(f"{name}: a {item.request.kind} needs an output that is shown")
+    told = {each.consequence is not None for each in item.request.shown}
+    if (item.request.kind == Hindsight.kind) in {not each for each in told}:
+        raise InputError(f"{name}: what came of outputs is shown in hindsight, and there of each output")
     if item.expected is not None:
         try:
             check_fits(item.expected, item.request)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from rrm.core.errors import InputError, MalformedAnswerError
@@ -10,7 +10,20 @@ from rrm.core.ids import content_id, generator, seed_for
 from rrm.core.protocols import Assistant, Prompt
 from rrm.core.replies import read
 from rrm.core.text import delimited
-from rrm.core.values import OVERALL, Answer, Comparison, Critique, Feedback, Label, Ranking, Rating, Request, Shown
+from rrm.core.values import (
+    OVERALL,
+    Answer,
+    Comparison,
+    Consequence,
+    Critique,
+    Feedback,
+    Hindsight,
+    Label,
+    Ranking,
+    Rating,
+    Request,
+    Shown,
+)
 
 CRITERIA = (
     "coverage of what matters in the material, accuracy (nothing that it does not say), coherence,"
@@ -98,7 +111,7 @@ class AssistantRater:
     def prompt(self, request: Request, sample: int) -> Prompt:
         """Return what the assistant is asked about a request."""
         form = _form(request, self.points)
-        options = [(letter, request.shown[place].text) for letter, place in zip(LETTERS, order_shown(request))]  # noqa: B905
+        options = list(zip(LETTERS, (request.shown[place] for place in order_shown(request)), strict=False))
         counts = self.criteria if request.criterion == OVERALL else f"{request.criterion}, and nothing else"
         return self._prompt(request, options, counts, form.question, form.schema, sample)
 
@@ -110,7 +123,7 @@ class AssistantRater:
     def _prompt(
         self,
         request: Request,
-        options: Iterable[tuple[str, str]],
+        options: Iterable[tuple[str, Shown]],
         counts: str,
         question: str,
         schema: Mapping[str, Any],
@@ -123,10 +136,15 @@ class AssistantRater:
         for number, passage in enumerate(view.passages, start=1):
             scored = "" if passage.score is None else f", reviewers' acceptance {passage.score:.2f}"
             blocks.append((f"part {number}{scored}" if passage.output else "text", passage.text))
-        blocks += [(f"option {letter}", text) for letter, text in options]
-        mark, shown = delimited(blocks)
+        for letter, shown in options:
+            blocks.append((f"option {letter}", shown.text))
+            if shown.consequence is not None:
+                blocks.append(
+                    (f"what came of option {letter}{_often_wrong(shown.consequence)}", shown.consequence.text)
+                )
+        mark, parts = delimited(blocks)
         system = _SYSTEM.format(criteria=counts, mark=mark, tokens=view.max_tokens, question=question)
-        return Prompt(system, "\n\n".join(shown), schema, sample, about=request.id)
+        return Prompt(system, "\n\n".join(parts), schema, sample, about=request.id)
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,7 @@ class Lettered(NamedTuple):
 class _Sheet(NamedTuple):
     """The questions of a sheet as an assistant is asked them: options by letter, and a form for each question."""
 
-    options: list[tuple[str, str]]
+    options: list[tuple[str, Shown]]
     forms: dict[str, Form]
     letters: dict[str, tuple[str, ...]]
 
@@ -172,7 +190,7 @@ class _Sheet(NamedTuple):
             names = tuple(LETTERS[page.index(request.shown[place])] for place in order)
             forms[f"q{number}"] = _form(request, points, Lettered(order, names))
             letters[f"q{number}"] = names
-        return cls(list(zip(LETTERS, (shown.text for shown in page), strict=False)), forms, letters)
+        return cls(list(zip(LETTERS, page, strict=False)), forms, letters)
 
     def question(self, requests: Sequence[Request]) -> str:
         """Return the questions, each with what it is about and the criterion where that is not the whole."""
@@ -210,11 +228,20 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _form(request: Request, points: int, options: Lettered | None = None) -> Form:
-    forms = {"comparison": _comparison, "ranking": _ranking, "rating": _rating, "label": _label, "critique": _critique}
+    forms = {
+        "comparison": _comparison,
+        "hindsight": _hindsight,
+        "ranking": _ranking,
+        "rating": _rating,
+        "label": _label,
+        "critique": _critique,
+    }
     if request.kind not in forms:
         raise InputError(f"an assistant rater gives {', '.join(forms)}, not {request.kind}")
     count = len(request.shown)
-    lowest, highest = {"comparison": (2, 2), "ranking": (2, len(LETTERS))}.get(request.kind, (1, 1))
+    lowest, highest = {"comparison": (2, 2), "hindsight": (2, 2), "ranking": (2, len(LETTERS))}.get(
+        request.kind, (1, 1)
+    )
     if not lowest <= count <= highest:
         raise InputError(f"a {request.kind} is about {lowest} to {highest} outputs, the request shows {count}")
     alone = Lettered(order_shown(request), tuple(LETTERS[:count]))
@@ -235,6 +262,23 @@ def _comparison(request: Request, points: int, options: Lettered) -> Form:
     return Form(
         f"Which option is the better answer, {first} or {second}?", _schema(better=verdict, strength=strength), read
     )
+
+
+def _hindsight(request: Request, points: int, options: Lettered) -> Form:
+    form = _comparison(request, points, options)
+
+    def read(answer: Mapping[str, Any]) -> Hindsight:
+        return Hindsight(**asdict(form.read(answer)))
+
+    first, second = options.letters
+    question = f"Seeing what came of each, which option is the better answer, {first} or {second}?"
+    return replace(form, question=question, read=read)
+
+
+def _often_wrong(consequence: Consequence) -> str:
+    """Say how often such an outcome is wrong, where that is known."""
+    known = consequence.checked
+    return f", told by a reader who was wrong in {consequence.wrong} of {known} cases" if known else ""
 
 
 def _ranking(request: Request, points: int, options: Lettered) -> Form:

@@ -10,7 +10,19 @@ import numpy as np
 from rrm.core.errors import InputError, PluginError, ShapeError
 from rrm.core.ids import generator, seed_for
 from rrm.core.text import words
-from rrm.core.values import OVERALL, Answer, Comparison, Feedback, Label, Ranking, Rating, Request, View
+from rrm.core.values import (
+    KINDS,
+    OVERALL,
+    Answer,
+    Comparison,
+    Feedback,
+    Hindsight,
+    Label,
+    Ranking,
+    Rating,
+    Request,
+    View,
+)
 
 QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 """(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
@@ -18,7 +30,7 @@ QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 WORDS_A_MINUTE = 250
 MINUTES_A_DECISION = 0.2
 POINTS = 7
-_LEAST_SHOWN = {"comparison": 2, "ranking": 2, "rating": 1, "label": 1}
+_LEAST_SHOWN = {"comparison": 2, "hindsight": 2, "ranking": 2, "rating": 1, "label": 1}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,9 @@ class SimulatedRaters:
     - ratings of 1 to 7 by an ordered logit whose thresholds divide the qualities from 0 to 1 evenly;
     - labels: good with probability sigmoid((quality - accept_at) / temperature + leniency);
 
-    or, with probability `lapse`, at random. People differ: their temperatures scatter by about 20 %
+    or, with probability `lapse`, at random. Where they are shown what came of outputs they judge by that, too: the
+    quality is then what they see in the output less a share `hindsight` of it, and that share of what the outcome is
+    worth. People differ: their temperatures scatter by about 20 %
     around `temperature`, their leaning to the first shown by 0.15 logits, their leniency by 0.5
     logits, and `lapse` and `read` likewise.
 
@@ -69,6 +83,7 @@ class SimulatedRaters:
         read: float = 0.9,
         tie_width: float = 0.0,
         accept_at: float = 0.25,
+        hindsight: float = 0.5,
         readings: int = 4,
         criteria: Mapping[str, QualityOf | str] | None = None,
         seed: int = 0,
@@ -81,9 +96,12 @@ class SimulatedRaters:
             )
         if not 0 <= lapse <= 1 or not 0 < read <= 1:
             raise InputError(f"simulated raters: lapse lies in [0, 1] and read in (0, 1], got {lapse} and {read}")
+        if not 0 <= hindsight <= 1:
+            raise InputError(f"simulated raters: hindsight is a share of the judgement from 0 to 1, got {hindsight}")
         qualities = {OVERALL: quality, **(criteria or {})}
         self._qualities = {name: _load(each) if isinstance(each, str) else each for name, each in qualities.items()}
         self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
+        self._hindsight = hindsight
         self.people = tuple(_person(number, temperature, lapse, read, seed) for number in range(1, people + 1))
 
     def rate(self, request: Request, seed: int) -> Feedback:
@@ -110,11 +128,11 @@ class SimulatedRaters:
         for person, reading in product(self.people, range(self._readings)):
             answers = answers + self._probability(request, person, self._rewards(request, person, reading))
         many = len(self.people) * self._readings
-        return answers / (answers.sum() if request.kind == "comparison" else many)
+        return answers / (answers.sum() if _compares(request) else many)
 
     def minutes(self, request: Request) -> float:
         """Return the time that a person needs: reading at 250 words a minute, and 0.2 minutes to decide."""
-        texts = (request.view.text, request.view.context, *(shown.text for shown in request.shown))
+        texts = (request.view.text, request.view.context, *(shown.read for shown in request.shown))
         return sum(len(words(text)) for text in texts) / WORDS_A_MINUTE + MINUTES_A_DECISION
 
     def _rewards(self, request: Request, person: Person, reading: int) -> np.ndarray:
@@ -130,20 +148,24 @@ class SimulatedRaters:
         quality = np.asarray(quality_of(request.view, texts, person.read, at), dtype=np.float64)
         if quality.shape != (len(texts),):
             raise ShapeError(f"the quality of {len(texts)} texts must be an array of as many, got {quality.shape}")
+        worth = [each.consequence and each.consequence.worth for each in request.shown]
+        if (after := np.array([one is not None for one in worth])).any():
+            came = np.array([0.0 if one is None else one for one in worth])
+            quality = np.where(after, (1 - self._hindsight) * quality + self._hindsight * came, quality)
         return (quality - self.accept_at) / person.temperature
 
     def _probability(self, request: Request, person: Person, rewards: np.ndarray) -> np.ndarray:
-        attentive = self._attentive(request.kind, person, rewards)
+        attentive = self._attentive(request, person, rewards)
         at_random = 1 / len(attentive) if request.kind != "label" else 0.5
         return (1 - person.lapse) * attentive + person.lapse * at_random
 
-    def _attentive(self, kind: str, person: Person, rewards: np.ndarray) -> np.ndarray:
-        if kind == "comparison":
+    def _attentive(self, request: Request, person: Person, rewards: np.ndarray) -> np.ndarray:
+        if _compares(request):
             margin = rewards[0] - rewards[1] + person.side
             return _sigmoid(np.array([margin, -margin]) - self.tie_width)
-        if kind == "label":
+        if request.kind == "label":
             return _sigmoid(rewards[:1] + person.leniency)
-        if kind == "rating":
+        if request.kind == "rating":
             return self._rating(person, float(rewards[0]))
         worth = np.exp(rewards - rewards.max())
         first: np.ndarray = worth / worth.sum()
@@ -162,8 +184,9 @@ class SimulatedRaters:
             return Ranking(tuple(int(position) for position in np.argsort(-noisy)))
         chances = self._probability(request, person, rewards)
         chosen = int(np.searchsorted(np.cumsum(chances), rng.random(), side="right"))
-        if request.kind == "comparison":
-            return Comparison(None if chosen > 1 and self.tie_width > 0 else min(chosen, 1))
+        if _compares(request):
+            kind = Hindsight if request.kind == Hindsight.kind else Comparison
+            return kind(None if chosen > 1 and self.tie_width > 0 else min(chosen, 1))
         if request.kind == "label":
             return Label(good=chosen == 0)
         return Rating(min(chosen, POINTS - 1) + 1, POINTS)
@@ -184,6 +207,10 @@ def _person(number: int, temperature: float, lapse: float, read: float, seed: in
 
 def _check(request: Request) -> None:
     least = _LEAST_SHOWN.get(request.kind)
+    if request.kind == Hindsight.kind and not request.in_hindsight:
+        raise InputError(
+            "simulated raters: a comparison in hindsight shows what came of outputs, and this one does not"
+        )
     if least is None:
         raise InputError(f"simulated raters cannot give a {request.kind}; ask for a {', '.join(_LEAST_SHOWN)}")
     shown = len(request.shown)
@@ -191,6 +218,10 @@ def _check(request: Request) -> None:
         raise InputError(
             f"a {request.kind} needs {least} outputs{' or more' * (request.kind == 'ranking')}, got {shown}"
         )
+
+
+def _compares(request: Request) -> bool:
+    return issubclass(KINDS[request.kind], Comparison)
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0016"
+REVISION = "0017"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
@@ -180,6 +180,12 @@ class SupportedRow(Value, table=True):
     output: str = Field(index=True)
     model: str
     support: Any = Field(sa_type=JSON)
+
+
+class RolledoutRow(Value, table=True):
+    output: str = Field(index=True)
+    rollout: str
+    consequence: Any = Field(sa_type=JSON)
 
 
 class ComposedRow(Value, table=True):

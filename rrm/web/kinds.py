@@ -17,6 +17,7 @@ from rrm.core.values import (
     Correction,
     Critique,
     Demonstration,
+    Hindsight,
     Label,
     Ranking,
     Rating,
@@ -87,6 +88,16 @@ class ComparisonBody(AnswerForm):
         if self.better is None and self.strength is not None and not self.both_bad:
             raise InputError("a tie has no strength")
         return self.made(question.points)
+
+
+class HindsightBody(ComparisonBody):
+    kind: Literal["hindsight"]  # type: ignore[assignment]  # another value of what tells the forms apart
+
+    def made(self, points: int) -> Made:
+        made = super().made(points)
+        if not isinstance(made.answer, Comparison):
+            return made
+        return made._replace(answer=Hindsight(made.answer.better, made.answer.strength))
 
 
 class RankingBody(AnswerForm):
@@ -215,6 +226,7 @@ class RejectBody(AnswerForm):
 
 AnswerBody = Annotated[
     ComparisonBody
+    | HindsightBody
     | RankingBody
     | RatingBody
     | LabelBody

@@ -52,7 +52,13 @@ def view_json(view: View) -> dict[str, Any]:
 
 
 def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
-    """Return an output, claim by claim where its claims are asked about, with what is known of their support."""
+    """Return an output, claim by claim where its claims are asked about, with what is known of their support.
+
+    Where it is shown, with what came of it, and how often that is wrong.
+    """
+    if shown.consequence is not None:
+        came = shown.consequence
+        return {"text": shown.text, "came": {"text": came.text, "checked": came.checked, "wrong": came.wrong}}
     if not claim_by_claim:
         return {"text": shown.text}
     support = shown.support or None

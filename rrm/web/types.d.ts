@@ -2,7 +2,7 @@
 
 /** What pages and server send each other as JSON; the server's side stands in kinds.py, shown.py, figures.py, rater/ and admin/. */
 declare namespace Wire {
-  type Kind = "comparison" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "claims" | "reject";
+  type Kind = "comparison" | "hindsight" | "ranking" | "rating" | "label" | "correction" | "demonstration" | "critique" | "claims" | "reject";
   type Role = "annotator" | "adjudicator" | "admin" | "reader";
   type PersonState = "practising" | "active" | "paused" | "refused";
   type Purpose = "work" | "gold" | "attention" | "practice";
@@ -18,7 +18,7 @@ declare namespace Wire {
 
   // ---- answers (kinds.py), places as shown ----
 
-  interface Comparison { kind: "comparison"; better: number | null; strength: number | null; both_bad: boolean }
+  interface Comparison { kind: "comparison" | "hindsight"; better: number | null; strength: number | null; both_bad: boolean }
   interface Ranking { kind: "ranking"; best_first: number[]; tied?: number[] }
   interface Rating { kind: "rating"; value: number }
   interface Label { kind: "label"; good: boolean }
@@ -69,8 +69,10 @@ declare namespace Wire {
     outputs: Output[];
     points: number;
   }
-  /** An output, with its claims where they are asked about. */
-  interface Output { text: string; claims?: Claim[] }
+  /** An output, with its claims where they are asked about, and with what came of it where that is shown. */
+  interface Output { text: string; claims?: Claim[]; came?: Came }
+  /** What came of an output, as a rollout has it, which was wrong in some of the cases that were checked. */
+  interface Came { text: string; checked: number; wrong: number }
   /** A claim's place in its output, and the probability that it is supported, where that is known. */
   interface Claim { span: Span; support: number | null }
   /** What is asked of an item. */

@@ -16,7 +16,7 @@ from rrm.ask.value import Pool, Roots, decision_gain, spread_removed
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asking, Belief, Question, QuestionSampler
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
-from rrm.core.values import Group, Request, Shown, View
+from rrm.core.values import Consequence, Group, Request, Shown, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,3 +375,27 @@ def test_what_is_ranked_first_is_the_best_of_all_bundles() -> None:
     assert ranked.next() == best
     ranked.take()
     assert set(ranked.left) == set(range(12)) - set(best.questions)
+
+
+def test_questions_in_hindsight_are_bundled_apart_from_those_without() -> None:
+    belief, asked, decided = world()
+    came = Consequence("So it went.", 0.5)
+    again = [
+        each._replace(
+            request=replace(
+                each.request,
+                kind="hindsight",
+                shown=tuple(replace(one, consequence=came) for one in each.request.shown),
+            )
+        )
+        for each in asked
+        if each.request.kind == "comparison"
+    ]
+    assert "hindsight" in Value().kinds
+    chosen = Value().choose(belief, asking([*asked, *again], decided, minutes=200.0)).asked
+    kinds: dict[int, set[bool]] = {}
+    hindsight = {each.request.id for each in again}
+    for each in chosen:
+        if each.stream == BY_VALUE:
+            kinds.setdefault(each.bundle, set()).add(each.request in hindsight)
+    assert len(kinds) > 2 and all(len(each) == 1 for each in kinds.values()) and {True} in kinds.values()

@@ -115,7 +115,8 @@ def test_a_request_asks_for_a_kind_that_exists() -> None:
 def test_every_kind_of_feedback_is_listed_under_its_own_name() -> None:
     assert all(answer.kind == name for name, answer in KINDS.items())
     assert set(KINDS) == {
-        "comparison", "ranking", "rating", "label", "correction", "demonstration", "critique", "claims", "reject",
+        "comparison", "hindsight", "ranking", "rating", "label", "correction", "demonstration", "critique", "claims",
+        "reject",
     }  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def rejections(temperature: Tensor, lapse: Tensor) -> Tensor:
 
 ANSWERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "comparison": comparisons,
+    "hindsight": comparisons,
     "ranking": rankings,
     "rating": ratings,
     "label": labels,

@@ -22,6 +22,7 @@ from rrm.core.values import (
     Correction,
     Critique,
     Demonstration,
+    Hindsight,
     Label,
     Ranking,
     Rating,
@@ -44,6 +45,7 @@ PART_OF = {
 
 EXAMPLES: list[Answer] = [
     Comparison(1, 0.5),
+    Hindsight(0, 1.0),
     Ranking((2, 0, 1)),
     Rating(3, 7),
     Label(True),

@@ -171,6 +171,7 @@ def test_each_kind_has_a_column_to_read(answer: Answer, column: str, value: obje
 def test_no_kind_is_without_an_example_here() -> None:
     assert set(KINDS) == {
         "comparison",
+        "hindsight",
         "ranking",
         "rating",
         "label",

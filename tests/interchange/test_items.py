@@ -18,6 +18,7 @@ from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     Comparison,
+    Consequence,
     Critique,
     Feedback,
     Label,
@@ -465,6 +466,36 @@ def test_every_documented_shape_of_an_answer_is_read() -> None:
         shown = tuple(Shown(str(n), f"A mill burned at {n}.") for n in range(count))
         answer = read_answer(told, Request("node", "book", Place(), kind, VIEW, shown))
         assert answer.kind == kind or answer == Reject("both are bad")
+
+
+CAME = {"text": "Right: A ____ burned – mill.", "worth": 0.5, "checked": 4, "wrong": 1}
+
+
+def test_what_came_of_outputs_is_read_and_shown_in_hindsight_alone() -> None:
+    outputs = [{"text": text, "consequence": CAME} for text in ("A mill burned.", "A barn burned.")]
+    [item] = items_from([{**PAIR, "kind": "hindsight", "outputs": outputs}])
+    assert [each.consequence for each in item.request.shown] == [Consequence(CAME["text"], 0.5, 4, 1)] * 2
+    with pytest.raises(InputError, match=r"column 'outputs': in hindsight each output has a consequence"):
+        list(items_from([{**PAIR, "kind": "hindsight", "outputs": [outputs[0], "A barn burned."]}]))
+    with pytest.raises(InputError, match=r"column 'outputs': what came of outputs is shown in hindsight alone"):
+        list(items_from([{**PAIR, "outputs": outputs}]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"worth": 2}, "from 0 to 1, got 2"),
+        ({"worth": "much"}, "a number from 0 to 1 for worth"),
+        ({"wrong": 9}, "got 9 of 4"),
+        ({"wrong": 0.5}, "whole numbers"),
+        ({"text": " "}, "is empty"),
+        ({"said": 1}, "has text and worth"),
+    ],
+)
+def test_a_consequence_that_is_none_is_refused_by_its_column(changes: dict[str, Any], why: str) -> None:
+    outputs = [{"text": "A mill burned.", "consequence": {**CAME, **changes}}, "A barn burned."]
+    with pytest.raises(InputError, match=rf"row 1: column 'outputs\[0\]'.*{why}"):
+        list(items_from([{**PAIR, "kind": "hindsight", "outputs": outputs}]))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from desk_house import Clock
 
 from rrm.core.annotation import Annotation, Item, Lease, Purpose, Submission
 from rrm.core.place import Place
-from rrm.core.values import Answer, Comparison, Passage, Rating, Request, Shown, View
+from rrm.core.values import Answer, Comparison, Consequence, Passage, Rating, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store import open_store
 
@@ -16,7 +16,8 @@ VIEW = View("Judge how well it sums up.", (Passage("The source."),), 100)
 
 def request(number: int, kind: str = "comparison", *, outputs: int = 2, level: int = 0, copy: int = 0) -> Request:
     """A question that differs from those with other numbers; its outputs are called A, B, C, ..."""
-    shown = tuple(Shown(f"output-{number}-{place}", "ABCDEFGH"[place]) for place in range(outputs))
+    came = Consequence("It was read.", 0.5, 4, 1) if kind == "hindsight" else None
+    shown = tuple(Shown(f"output-{number}-{place}", "ABCDEFGH"[place], (), came) for place in range(outputs))
     return Request(f"node-{number}", "source-1", Place(level=level), kind, VIEW, shown, copy=copy)
 
 

@@ -21,6 +21,7 @@ from rrm.core.values import (
     Correction,
     Critique,
     Demonstration,
+    Hindsight,
     Label,
     Ranking,
     Rating,
@@ -34,6 +35,7 @@ ABOVE = Place(level=1)
 
 FITTING: dict[str, list[Answer]] = {
     "comparison": [Comparison(0), Comparison(1, 1.0), Comparison(None), Reject("both are bad")],
+    "hindsight": [Hindsight(0), Hindsight(1, 1.0), Hindsight(None), Reject("both are bad")],
     "ranking": [Ranking((0,)), Ranking((2, 0, 1)), Reject("no language of mine")],
     "rating": [Rating(1), Rating(7), Reject("")],
     "label": [Label(True), Label(False), Reject("\x00 is allowed in JSON")],
@@ -43,7 +45,7 @@ FITTING: dict[str, list[Answer]] = {
     "claims": [ClaimMarks(((0, 1),), (), ("the fire",)), ClaimMarks(), Reject("r")],
     "reject": [Reject("broken"), Label(True)],
 }
-OUTPUTS = {"comparison": 2, "ranking": 3, "demonstration": 0}
+OUTPUTS = {"comparison": 2, "hindsight": 2, "ranking": 3, "demonstration": 0}
 
 
 def test_every_kind_is_tried() -> None:

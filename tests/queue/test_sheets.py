@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from desk_problems import VIEW
 
 from rrm.core.annotation import Item
+from rrm.core.errors import InputError
 from rrm.core.place import Place
-from rrm.core.values import Request, Shown
+from rrm.core.values import Consequence, Request, Shown
+from rrm.queue.items import check_sheets
 from rrm.queue.sheets import in_sheets
 
 A, B, C = (Shown(f"output-{letter}", letter) for letter in "ABC")
@@ -48,6 +51,15 @@ def test_a_sheet_has_so_many_questions_at_most_and_all_are_about_alike() -> None
     assert [len(each) for each in names(in_sheets(ASKED, 5))] == [4, 3]
     assert [len(each) for each in names(in_sheets(ASKED, 2))] == [2, 2, 2, 1]
     assert in_sheets(ASKED, 1) == ASKED
+
+
+def test_questions_in_hindsight_are_on_sheets_of_their_own() -> None:
+    a, b = (replace(each, consequence=Consequence("It was believed.", 0.5)) for each in (A, B))
+    after = [item("hindsight", a, b), item("hindsight", a, b, criterion="accuracy")]
+    assert sorted(len(each) for each in names(in_sheets([*ASKED, *after], 9))) == [2, 7]
+    mixed = [replace(each, sheet="one") for each in (ASKED[2], after[0])]
+    with pytest.raises(InputError, match="what came of outputs beside questions that are to be answered without"):
+        check_sheets(mixed)
 
 
 def test_copies_other_nodes_and_practice_are_on_sheets_of_their_own() -> None:

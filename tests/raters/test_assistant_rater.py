@@ -14,7 +14,19 @@ from rrm.assistants.stack import stacked
 from rrm.core.errors import AssistantError, InputError, MalformedAnswerError
 from rrm.core.place import Place
 from rrm.core.protocols import AsyncRater, Prompt
-from rrm.core.values import Comparison, Critique, Label, Passage, Ranking, Rating, Request, Shown, View
+from rrm.core.values import (
+    Comparison,
+    Consequence,
+    Critique,
+    Hindsight,
+    Label,
+    Passage,
+    Ranking,
+    Rating,
+    Request,
+    Shown,
+    View,
+)
 from rrm.raters.assistant import AssistantRater, order_shown
 
 BLOCK = re.compile(r"^<<<([^<>\n]*) ([0-9a-f]{16})>>>\n(.*?)\n<<<end \2>>>$", re.M | re.S)
@@ -293,6 +305,25 @@ async def test_the_scripted_chat_model_answers_every_kind():
     labels = [(await judge.rate_async(request("label", each, passage=source), 0)).answer.good for each in (bad, good)]
     assert labels == [False, True]
     assert (await judge.rate_async(request("critique", good, passage=source), 0)).answer.text
+
+
+def in_hindsight(*texts: str) -> Request:
+    came = [Consequence(f"{text} was believed.", 0.5, 8 * at, at) for at, text in enumerate(texts)]
+    asked = request("hindsight", *texts)
+    return replace(asked, shown=tuple(replace(each, consequence=came[at]) for at, each in enumerate(asked.shown)))
+
+
+@pytest.mark.asyncio
+async def test_in_hindsight_what_came_of_each_stands_behind_it_with_how_often_that_is_wrong():
+    model = ScriptedAssistant(picks("second"))
+    asked = in_hindsight("first", "second")
+    assert (await AssistantRater(model).rate_async(asked, 0)).answer == Hindsight(1, 0.5)
+    found = blocks(model.prompts[-1])
+    letters = {found[f"option {letter}"]: letter for letter in "AB"}
+    assert found[f"what came of option {letters['first']}"] == "first was believed."
+    wrong = f"what came of option {letters['second']}, told by a reader who was wrong in 1 of 8 cases"
+    assert found[wrong] == "second was believed."
+    assert "Seeing what came of each" in model.prompts[-1].system
 
 
 # ---- sheets ----

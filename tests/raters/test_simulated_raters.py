@@ -11,7 +11,7 @@ import pytest
 from rrm.core.errors import InputError, PluginError, ShapeError
 from rrm.core.place import Place
 from rrm.core.protocols import Rater
-from rrm.core.values import Comparison, Label, Passage, Ranking, Rating, Request, Shown, View
+from rrm.core.values import Comparison, Consequence, Hindsight, Label, Passage, Ranking, Rating, Request, Shown, View
 from rrm.raters.simulated import SimulatedRaters
 
 VIEW = View("Summarise.", (Passage("Marin stole the brass key that belonged to Clara."),), 50)
@@ -213,3 +213,30 @@ def test_each_criterion_has_a_quality_of_its_own_and_stands_in_the_answer() -> N
     assert {each.criterion for each in found} == {"shortness"} and {each.answer for each in found} == {Comparison(1)}
     with pytest.raises(InputError, match="judge by overall, shortness, not by rhyme"):
         raters.rate(replace(asked, criterion="rhyme"), 0)
+
+
+def in_hindsight(first: float, second: float, texts: tuple[str, str] = ("xxxx", "xx")) -> Request:
+    came = [Consequence("So it went.", worth) for worth in (first, second)]
+    shown = tuple(Shown(f"output-{at}", text, (), came[at]) for at, text in enumerate(texts))
+    return replace(request("hindsight", *texts), shown=shown)
+
+
+def test_in_hindsight_raters_judge_by_what_came_of_outputs_as_far_as_they_mind_it() -> None:
+    minding = {
+        share: SimulatedRaters(length, lapse=0.0, hindsight=share, seed=2).probability(in_hindsight(0.0, 1.0))[0]
+        for share in (0.0, 0.5, 1.0)
+    }
+    before = SimulatedRaters(length, lapse=0.0, seed=2).probability(request("comparison", "xxxx", "xx"))[0]
+    assert minding[0.0] == pytest.approx(before, abs=1e-12) and before > 0.9
+    assert minding[1.0] < minding[0.5] < 0.1  # of the worse output more came
+    given = SimulatedRaters(length, lapse=0.0, seed=2).rate(in_hindsight(0.0, 1.0), 0).answer
+    assert given == Hindsight(1)
+    raters = SimulatedRaters(length)
+    assert raters.minutes(in_hindsight(0.0, 1.0)) == raters.minutes(request("comparison", "xxxx", "xx")) + 6 / 250
+
+
+def test_a_question_in_hindsight_that_shows_no_outcome_is_refused() -> None:
+    with pytest.raises(InputError, match="shows what came of outputs"):
+        SimulatedRaters(length).rate(request("hindsight", "xx", "x"), 0)
+    with pytest.raises(InputError, match="hindsight is a share"):
+        SimulatedRaters(length, hindsight=1.5)

@@ -35,6 +35,7 @@ from rrm.core.values import (
     ClaimMarks,
     Comparison,
     Composed,
+    Consequence,
     Correction,
     Critique,
     Demonstration,
@@ -52,6 +53,7 @@ from rrm.core.values import (
     Rating,
     Reject,
     Request,
+    RolledOut,
     Scored,
     Shown,
     Supported,
@@ -138,6 +140,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)),
         Scored("o", "m", (), (), "faithful"),
     ],
+    RolledOut: [RolledOut("output-1", "cloze", Consequence("Right: A ____ burned – mill.", 1 / 3, 4, 1))],
     Supported: [Supported("output-1", "fitted-1", (0.25, 1 / 3)), Supported("o", "m", ())],
     Composed: [Composed("output-1", "basis-1", (0.25, 1 / 3)), Composed("output-1", "basis-1", (), "faithful")],
     Improvement: [

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from rrm.core.annotation import Item, Person, Purpose, Role
 from rrm.core.place import Place
-from rrm.core.values import KINDS, Passage, Request, Shown, View
+from rrm.core.values import KINDS, Consequence, Passage, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
 from rrm.web.app import application
@@ -25,7 +25,7 @@ PLENTY = WebSettings(attempts_a_minute=10**6, answers_a_minute=10**6, requests_a
 """Limits that no test of something else runs into."""
 
 PASSWORD = "correct horse battery staple"
-OUTPUTS = {"comparison": 2, "ranking": 4, "demonstration": 0}
+OUTPUTS = {"comparison": 2, "hindsight": 2, "ranking": 4, "demonstration": 0}
 """How many outputs an item of a kind shows, 1 where it does not stand here."""
 
 SOURCE = "The fox ran over the hill, and the dog slept in the sun."
@@ -39,7 +39,9 @@ def new_key() -> str:
 def request_of(kind: str, number: int = 0, level: int = 0, text: str = "output", source: str = SOURCE) -> Request:
     """An item of a kind; `number` makes it another question."""
     view = View(f"Summarise. ({number})", (Passage(source),), max_tokens=40, context="A fable.")
-    shown = tuple(Shown(f"output-{number}-{i}", f"{text} {i} of {number}") for i in range(OUTPUTS.get(kind, 1)))
+    came = Consequence("Right: a fox ran.", 0.5, 4, 1) if kind == "hindsight" else None
+    texts = [f"{text} {i} of {number}" for i in range(OUTPUTS.get(kind, 1))]
+    shown = tuple(Shown(f"output-{number}-{i}", each, (), came) for i, each in enumerate(texts))
     return Request(f"node-{number}", "source-1", Place(level=level), kind, view, shown)
 
 
@@ -128,6 +130,7 @@ def answer_to(question: Mapping[str, Any]) -> dict[str, Any]:
     places = list(range(len(question["outputs"])))
     return {
         "comparison": {"kind": "comparison", "better": 1, "strength": 0.5, "both_bad": False},
+        "hindsight": {"kind": "hindsight", "better": 1, "strength": 0.5, "both_bad": False},
         "ranking": {"kind": "ranking", "best_first": places[::-1]},
         "rating": {"kind": "rating", "value": 5},
         "label": {"kind": "label", "good": True},

@@ -12,7 +12,7 @@ import pytest
 
 from rrm.core.annotation import Annotation, Item
 from rrm.core.place import Place
-from rrm.core.values import KINDS, Comparison, Passage, Reject, Request, Shown, View
+from rrm.core.values import KINDS, Comparison, Consequence, Passage, Reject, Request, Shown, View
 from rrm.web.station import Station
 from tests.web.browser import (
     NARROW,
@@ -56,7 +56,10 @@ Read the **source** first. An output is better when it
 If one is *truer* and the other *nicer*, take the truer one.
 """
 WRITTEN = ("correction", "demonstration", "critique")
-SHOWN = {"comparison": 2, "ranking": 4, "demonstration": 0}
+SHOWN = {"comparison": 2, "hindsight": 2, "ranking": 4, "demonstration": 0}
+CAME = Consequence(
+    "Who reads this alone answers 1 of 2 questions rightly.\nRight: He waits for the ____ – boat.", 0.5, 8, 1
+)
 WIDER = ("The island had been bought by the state in 1868. ", SOURCE, " In February the ice came.")
 
 
@@ -68,7 +71,8 @@ def request(kind: str, number: int, level: int = 0) -> Request:
         )
     context = "The first chapter ends with the storm." if number % 2 else ""
     view = View(f"Summarise the passage in at most three sentences ({number}).", passages, 60, context)
-    shown = tuple(Shown(f"output-{number}-{i}", OUTPUTS[i]) for i in range(SHOWN.get(kind, 1)))
+    came = CAME if kind == "hindsight" else None
+    shown = tuple(Shown(f"output-{number}-{i}", OUTPUTS[i], (), came) for i in range(SHOWN.get(kind, 1)))
     return Request(f"node-{number}", "tale", Place(level=level), kind, view, shown)
 
 
@@ -145,7 +149,15 @@ def answer_by_keyboard(page: Any, kind: str) -> None:
     else:
         press(
             page,
-            *{"comparison": "2", "ranking": "3142", "rating": "x5", "label": "n", "claims": "1", "reject": "y"}[kind],
+            *{
+                "comparison": "2",
+                "hindsight": "2",
+                "ranking": "3142",
+                "rating": "x5",
+                "label": "n",
+                "claims": "1",
+                "reject": "y",
+            }[kind],
         )
         if kind in ("ranking", "claims"):
             press(page, "Enter")
@@ -155,6 +167,7 @@ def answer_by_keyboard(page: Any, kind: str) -> None:
 
 EXPECTED = {
     "comparison": {"better": (0, 1), "strength": 0.5},
+    "hindsight": {"better": (0, 1), "strength": 0.5},
     "rating": {"value": 5},
     "label": {"good": False},
     "demonstration": {"text": " It is quiet."},
@@ -1005,7 +1018,7 @@ def test_keys_of_the_kinds_never_clash_with_each_other_or_with_those_that_mean_t
         found = page.evaluate("""async () => {
           const base = document.querySelector("script[src*='/frame.js']").src.replace("frame.js", "");
           const [{ kinds }, { ALWAYS }] = await Promise.all([import(base + "kinds.js"), import(base + "keys.js")]);
-          const outputs = (kind) => Array(kind === "comparison" ? 2 : 6).fill({ text: "x" });
+          const outputs = (kind) => Array(kind === "comparison" || kind === "hindsight" ? 2 : 6).fill({ text: "x" });
           const item = (kind) => ({ outputs: outputs(kind), points: 10, max_tokens: 9 });
           const reject = { key: "r", label: "Reject", press() {} };
           const page = { send() {}, changed() {}, say() {}, passages: [], reject };

@@ -19,6 +19,7 @@ from rrm.core.values import (
     Correction,
     Critique,
     Demonstration,
+    Hindsight,
     Label,
     Passage,
     Ranking,
@@ -77,6 +78,8 @@ def test_every_kind_of_feedback_has_a_body_and_its_allowed_answers() -> None:
         ("comparison", "ab", {"better": 0, "strength": 1}, Comparison(0, 1.0), {}),
         ("comparison", "ab", {"better": None}, Comparison(None), {}),
         ("comparison", "ab", {"better": None, "both_bad": True}, Reject("both are bad"), {"both_bad": True}),
+        ("hindsight", "ab", {"better": 1, "strength": 0.5}, Hindsight(1, 0.5), {}),
+        ("hindsight", "ab", {"better": None, "both_bad": True}, Reject("both are bad"), {"both_bad": True}),
         ("ranking", "abc", {"best_first": [2, 0, 1]}, Ranking((2, 0, 1)), {}),
         ("ranking", "abc", {"best_first": [2, 0, 1], "tied": [0]}, Ranking((2, 0, 1), (0,)), {}),
         ("rating", "a", {"value": 7}, Rating(7, 7), {}),
@@ -220,9 +223,12 @@ def test_a_body_of_another_shape_is_refused(body: Any) -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_an_answer_to_an_item_no_longer_at_hand_is_the_same_value(kind: str) -> None:
-    texts = {"comparison": ["a", "b"], "ranking": ["a", "b", "c"], "demonstration": []}.get(kind, ["abcd"])
+    texts = {"comparison": ["a", "b"], "hindsight": ["a", "b"], "ranking": ["a", "b", "c"], "demonstration": []}.get(
+        kind, ["abcd"]
+    )
     body = {
         "comparison": {"better": 1, "strength": 0.5},
+        "hindsight": {"better": 1, "strength": 0.5},
         "ranking": {"best_first": [2, 1, 0]},
         "rating": {"value": 3},
         "label": {"good": True},

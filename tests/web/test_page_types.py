@@ -54,6 +54,7 @@ PLACED = {"place", "where", *(each.name for each in fields(Place))}
     ("interface", "expected"),
     [
         ("Comparison", held(kinds.ComparisonBody)),
+        ("Comparison", held(kinds.HindsightBody)),
         ("Ranking", held(kinds.RankingBody)),
         ("Rating", held(kinds.RatingBody)),
         ("Label", held(kinds.LabelBody)),

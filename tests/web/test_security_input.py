@@ -63,6 +63,7 @@ FIELDS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
 }
 BY_KIND = {
     "comparison": [("better", "number"), ("strength", "number"), ("both_bad", "number")],
+    "hindsight": [("better", "number"), ("strength", "number"), ("both_bad", "number")],
     "ranking": [("best_first", "text"), ("best_first.0", "number")],
     "rating": [("value", "number")],
     "label": [("good", "number")],

@@ -9,6 +9,7 @@ from rrm.core.kinds.comparison import Comparison
 from rrm.core.kinds.correction import Correction
 from rrm.core.kinds.critique import Critique
 from rrm.core.kinds.demonstration import Demonstration
+from rrm.core.kinds.hindsight import Hindsight
 from rrm.core.kinds.label import Label
 from rrm.core.kinds.ranking import Ranking
 from rrm.core.kinds.rating import Rating
@@ -22,6 +23,7 @@ __all__ = [
     "Correction",
     "Critique",
     "Demonstration",
+    "Hindsight",
     "Label",
     "Ranking",
     "Rating",
@@ -34,7 +36,18 @@ __all__ = [
 
 KINDS: dict[str, type[Answer]] = {
     answer.kind: answer
-    for answer in (Comparison, Ranking, Rating, Label, Correction, Demonstration, Critique, ClaimMarks, Reject)
+    for answer in (
+        Comparison,
+        Hindsight,
+        Ranking,
+        Rating,
+        Label,
+        Correction,
+        Demonstration,
+        Critique,
+        ClaimMarks,
+        Reject,
+    )
 }
 """Every kind by its name in records, in the order in which they are listed to people."""
 

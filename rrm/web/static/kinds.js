@@ -35,6 +35,12 @@ const card = (name, content, ...more) =>
 const drawn = (item, content) =>
   item.kind === "critique" || item.kind === "claims" ? plainText(content) : outputText(content, item.markdown);
 
+/** What came of an output, where that is shown, and how often such outcomes are wrong, where that is known.
+ *  @param {Wire.Output} output
+ *  @returns {Ui.Child} */
+export const cameOf = ({ came }) => came && el("div", { class: "came" }, el("h3", {}, words.came.title), plainText(came.text),
+  came.checked > 0 && el("p", { class: "muted small" }, words.came.wrong(came.wrong, came.checked)));
+
 /** The outputs of an item, each with more below it; of a sheet only that.
  *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more
  *  @returns {HTMLElement[]} */
@@ -43,7 +49,7 @@ const cards = (item, more = () => null) => {
   return item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
     output.text ? drawn(item, output.text) : el("p", { class: "muted" }, words.emptyOutput),
-    more(place),
+    cameOf(output), more(place),
   ));
 };
 
@@ -125,8 +131,9 @@ function writing(item, page, { label, value = "", limited = true, why, made, ref
 
 /** @type {Kind} */
 function comparison(item, page) {
+  const kind = item.kind === "hindsight" ? item.kind : "comparison";
   /** @type {(better: number | null, strength: number | null, both_bad?: boolean) => Wire.Comparison} */
-  const answer = (better, strength, both_bad = false) => ({ kind: "comparison", better, strength, both_bad });
+  const answer = (better, strength, both_bad = false) => ({ kind, better, strength, both_bad });
   const graded = [0, 1].map((better) => words.comparison.strengths(lettered(item, better)).map((label, step) =>
     choice(page, String(better ? 7 - step : 1 + step), label, answer(better, [1, 0.5, 0][step]))));
   const plain = [0, 1].map((better) => {
@@ -138,14 +145,18 @@ function comparison(item, page) {
     choice(page, "4", words.comparison.tie, answer(null, null)),
     choice(page, "0", words.comparison.bothBad, answer(null, null, true)),
   ];
+  const chosen = choosing([...plain, ...graded.flat(), ...middle]);
   return {
-    ...choosing([...plain, ...graded.flat(), ...middle]),
+    ...chosen,
+    restore: (given) => chosen.restore(given && "better" in given ? { ...given, kind } : given), // "both bad" names no kind
     outputs: cards(item, (place) => keyButton(plain[place])),
     bar: el("div", { class: "scale" },
       group(words.lettered(lettered(item, 0)), graded[0]), group(words.actions, middle),
       group(words.lettered(lettered(item, 1)), graded[1].reverse())),
   };
 }
+
+const hindsight = comparison; // of outputs that show what came of them
 
 /** @type {Kind} */
 function ranking(item, page) {
@@ -541,4 +552,4 @@ function reject(item, page) {
   return { ...choosing(fine), outputs: cards(item), bar };
 }
 
-export const kinds = { comparison, ranking, rating, label, correction, demonstration, critique, claims, reject };
+export const kinds = { comparison, hindsight, ranking, rating, label, correction, demonstration, critique, claims, reject };

@@ -261,8 +261,8 @@ export function copyable(label, text) {
 
 /** @type {Record<Wire.Kind, string>} */
 const KIND_NAMES = {
-  comparison: "Comparison", ranking: "Ranking", rating: "Rating", label: "Good or bad", correction: "Correction",
-  demonstration: "Demonstration", critique: "Critique", claims: "Claim marks", reject: "Check for rejection",
+  comparison: "Comparison", hindsight: "Comparison in hindsight", ranking: "Ranking", rating: "Rating", label: "Good or bad",
+  correction: "Correction", demonstration: "Demonstration", critique: "Critique", claims: "Claim marks", reject: "Check for rejection",
 };
 /** @param {Wire.Kind} kind */
 export const kindName = (kind) => KIND_NAMES[kind];

@@ -1,7 +1,7 @@
 // What a lease asks: one question, drawn as its kind is, or several about one view, decided one after another.
 import { button, el, flat } from "../common.js";
 import { buttonOf, keyButton, relabel } from "../keys.js";
-import { kinds } from "../kinds.js";
+import { cameOf, kinds } from "../kinds.js";
 import { outputText, plainText } from "../outline.js";
 import { letter, words } from "../words.js";
 
@@ -19,13 +19,13 @@ const itemOf = (lease, question, { markdown }) => ({
 export const written = (answer) => (answer && "text" in answer ? answer.text : null);
 
 /** A draft's answer as a page sends it: one that was taken back has its spans and "both bad" beside it.
- *  @param {Wire.Drafted | undefined} draft
+ *  @param {Wire.Drafted | undefined} draft @param {Wire.Kind} kind of the question
  *  @returns {Wire.Answer | null} */
-function asSent(draft) {
+function asSent(draft, kind) {
   if (!draft?.answer) return null;
   const { answer, detail } = draft;
-  const both_bad = detail?.both_bad || (answer.kind === "comparison" && answer.both_bad);
-  if (both_bad) return { kind: "comparison", better: null, strength: null, both_bad: true };
+  const both_bad = detail?.both_bad || ("both_bad" in answer && answer.both_bad);
+  if (both_bad) return { kind: kind === "hindsight" ? kind : "comparison", better: null, strength: null, both_bad: true };
   switch (answer.kind) { // the desk's own have more in them than pages send
     case "rating": return { kind: "rating", value: answer.value };
     case "critique": {
@@ -71,7 +71,7 @@ function alone(lease, page) {
     restore(draft) {
       // Places as shown mean something only while the same outputs stand in the same order.
       const before = draftOf(draft, question, Boolean(part.area));
-      const answer = asSent(before);
+      const answer = asSent(before, item.kind);
       const own = !answer || answer.kind === item.kind || item.kind === "reject";
       if (own && (answer || before?.confidence)) part.restore(answer, before?.confidence ?? null);
       return answer && (!own || part.read() === null) ? words.answer(answer) : "";
@@ -95,7 +95,7 @@ function several(lease, page) {
   const texts = lease.outputs.map(({ text }) =>
     text ? (marked ? plainText(text) : outputText(text, page.markdown)) : el("p", { class: "muted" }, words.emptyOutput));
   const outputs = texts.map((text, place) =>
-    el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text));
+    el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text, cameOf(lease.outputs[place])));
   const parts = items.map((item, place) => kinds[item.kind](item, {
     ...page,
     texts: item.outputs.length === 1 ? [texts[lease.questions[place].outputs[0]]] : [],
@@ -187,7 +187,7 @@ function several(lease, page) {
     restore(draft) {
       lease.questions.forEach((question, place) => {
         const kept = draftOf(draft, question);
-        const answer = asSent(kept);
+        const answer = asSent(kept, question.kind);
         if (!kept || !answer) return;
         parts[place].restore(answer, kept.confidence);
         if (!kept.open) decided[place] = { answer, more: kept.confidence ? { confidence: kept.confidence } : {} };

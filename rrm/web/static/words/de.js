@@ -104,6 +104,7 @@ export const de = {
 
   question: {
     comparison: "Welcher Text ist besser?",
+    hindsight: "Was wurde daraus: welcher Text ist besser?",
     ranking: "Ordnen Sie die Texte, den besten zuerst.",
     rating: "Wie gut ist dieser Text?",
     label: "Ist dieser Text gut?",
@@ -113,6 +114,10 @@ export const de = {
     claims: "Welche Aussagen stimmen nicht mit der Quelle überein?",
     reject: "Ist diese Aufgabe in Ordnung, oder soll sie verworfen werden?",
   },
+  came: {
+    title: "Was daraus wurde",
+    wrong: (wrong, checked) => `Das kann falsch sein: Von ${checked}, die sich hier prüfen ließen, waren es ${wrong}.`,
+  },
   itemNumber: (n) => `Aufgabe ${n}`,
 
   sheet: {
@@ -120,10 +125,11 @@ export const de = {
     steps: "Die Fragen",
     where: (place, n) => `Frage ${place + 1} von ${n}`,
     question({ kind, criterion, letters = [] }) {
-      const about = letters.join(kind === "comparison" ? " oder " : ", ");
+      const about = letters.join(kind === "comparison" || kind === "hindsight" ? " oder " : ", ");
       const by = criterion === "overall" ? "insgesamt" : (means.get(criterion) ?? criterion);
       switch (kind) {
         case "comparison": return `${about}: was ist besser? – ${by}`;
+        case "hindsight": return `${about}: was ist nach dem, was daraus wurde, besser? – ${by}`;
         case "ranking": return `${about}: das beste zuerst – ${by}`;
         case "rating": return `${about}: wie gut? – ${by}`;
         case "label": return `${about}: gut? – ${by}`;
@@ -131,7 +137,7 @@ export const de = {
       }
     },
     step: ({ kind, criterion, letters = [] }) => {
-      const joined = letters.join({ comparison: " oder ", ranking: ", " }[kind] ?? "");
+      const joined = letters.join({ comparison: " oder ", hindsight: " oder ", ranking: ", " }[kind] ?? "");
       const what = { critique: "Anmerkungen", claims: "Aussagen", correction: "Verbesserung", demonstration: "eigener Text" }[kind] ?? criterion;
       return joined ? `${joined} · ${what}` : what;
     },

@@ -117,6 +117,7 @@ export const en = {
 
   question: {
     comparison: "Which output is better?",
+    hindsight: "Seeing what came of each: which output is better?",
     ranking: "Put the outputs in order, best first.",
     rating: "How good is this output?",
     label: "Is this output good?",
@@ -125,6 +126,11 @@ export const en = {
     critique: "What is wrong or right with this output?",
     claims: "Which claims are not as the source says?",
     reject: "Is this item fine, or should it be rejected?",
+  },
+  came: {
+    title: "What came of it",
+    /** @param {number} wrong @param {number} checked */
+    wrong: (wrong, checked) => `Such outcomes can be wrong: ${wrong} of ${checked} that could be checked here were.`,
   },
   /** @param {number} n */
   itemNumber: (n) => `Item ${n}`,
@@ -138,10 +144,11 @@ export const en = {
     /** One question in a sentence.
      *  @param {{kind: string, criterion: string, letters?: string[]}} item */
     question({ kind, criterion, letters = [] }) {
-      const about = letters.join(kind === "comparison" ? " or " : ", ");
+      const about = letters.join(kind === "comparison" || kind === "hindsight" ? " or " : ", ");
       const by = criterion === "overall" ? "overall" : (means.get(criterion) ?? criterion);
       switch (kind) {
         case "comparison": return `${about}: which is better? – ${by}`;
+        case "hindsight": return `${about}: which is better, by what came of it? – ${by}`;
         case "ranking": return `${about}: best first – ${by}`;
         case "rating": return `${about}: how good? – ${by}`;
         case "label": return `${about}: good? – ${by}`;
@@ -151,7 +158,7 @@ export const en = {
     /** One question in as few words as there are.
      *  @param {{kind: string, criterion: string, letters?: string[]}} item */
     step: ({ kind, criterion, letters = [] }) => {
-      const joined = letters.join({ comparison: " or ", ranking: ", " }[kind] ?? "");
+      const joined = letters.join({ comparison: " or ", hindsight: " or ", ranking: ", " }[kind] ?? "");
       const what = { critique: "remarks", claims: "claims", correction: "correction", demonstration: "own text" }[kind] ?? criterion;
       return joined ? `${joined} · ${what}` : what;
     },

@@ -20,7 +20,8 @@ export function said(words, given, letters = undefined) {
   /** @param {number} place */
   const name = (place) => letters?.[place] ?? letter(place);
   switch (given.kind) {
-    case "comparison": return compared(words.comparison, given, name);
+    case "comparison":
+    case "hindsight": return compared(words.comparison, given, name);
     case "ranking": return ranked(given.best_first.map(name), given, " > ");
     case "rating": return `${given.value}`;
     case "label": return given.good ? words.label.good : words.label.bad;
