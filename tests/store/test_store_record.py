@@ -44,6 +44,7 @@ from rrm.core.values import (
     Fitted,
     FittedComposer,
     Gold,
+    Hindsight,
     Improvement,
     Label,
     Output,
@@ -85,6 +86,7 @@ ANSWERS: list[Answer] = [
     Comparison(0),
     Comparison(1, 1 / 3),
     Comparison(None, 0.0),
+    Hindsight(1, 1 / 3),
     Ranking((2, 0, 1)),
     Rating(6, 9),
     Rating(2 + 1 / 3, 5),
@@ -101,6 +103,7 @@ ANSWERS: list[Answer] = [
 HERE, ABOVE, LATER = Place(), Place(0, "answer", 1), Place(1, "answer", 0)
 
 BOTH = (Shown("output-1", TEXT), Shown("output-2", ""))
+CAME = Consequence("Right: A ____ burned – mill.", 1 / 3, 4, 1)
 REQUEST = Request("node-1", SOURCE.id, Place(3, "split", 2), "comparison", VIEW, BOTH, "v2", 4, "faithful")
 
 EXAMPLES: dict[type, list[Any]] = {
@@ -124,6 +127,7 @@ EXAMPLES: dict[type, list[Any]] = {
         REQUEST,
         replace(REQUEST, copy=5),
         replace(REQUEST, kind="claims", shown=(Shown("output-1", "It ran. It slept.", (0.25, 1 / 3)),)),
+        replace(REQUEST, kind="hindsight", shown=tuple(replace(each, consequence=CAME) for each in BOTH)),
         Request("node-2", SOURCE.id, HERE, "demonstration", View("", (), 0), ()),
     ],
     Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]
@@ -140,7 +144,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)),
         Scored("o", "m", (), (), "faithful"),
     ],
-    RolledOut: [RolledOut("output-1", "cloze", Consequence("Right: A ____ burned – mill.", 1 / 3, 4, 1))],
+    RolledOut: [RolledOut("output-1", "cloze", CAME)],
     Supported: [Supported("output-1", "fitted-1", (0.25, 1 / 3)), Supported("o", "m", ())],
     Composed: [Composed("output-1", "basis-1", (0.25, 1 / 3)), Composed("output-1", "basis-1", (), "faithful")],
     Improvement: [

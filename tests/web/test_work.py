@@ -83,9 +83,9 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
         following = answered.json()["next"]
     assert set(leases) == set(ALL_KINDS)
     assert following["done"] == {"outcome": "complete", "exit": {"code": "", "url": ""}, "settled": False}
-    assert (following["progress"]["done"], following["progress"]["left"]) == (9, 0)
+    assert (following["progress"]["done"], following["progress"]["left"]) == (len(ALL_KINDS), 0)
     given = {each.kind: each for each in given_of(counting)}
-    for kind in ("comparison", "ranking"):
+    for kind in ("comparison", "hindsight", "ranking"):
         texts = [each.text for each in counting.desk.item(given[kind].item).request.shown]
         shown = [each["text"] for each in leases[kind]["outputs"]]
         answer = given[kind].answer
@@ -104,7 +104,7 @@ def test_each_kind_is_answered_and_recorded_with_places_in_the_requests_order(co
     assert given["critique"].detail["source_spans"] == [[0, 4, 7]]
     assert given["claims"].answer == ClaimMarks(((0, 3),), (), ("fox",))
     assert given["claims"].detail["source_spans"] == [[0, 4, 7]]
-    assert leases["claims"]["outputs"] == [{"text": "output 0 of 700", "claims": [{"span": [0, 15], "support": None}]}]
+    assert leases["claims"]["outputs"] == [{"text": "output 0 of 800", "claims": [{"span": [0, 15], "support": None}]}]
     assert given["reject"].answer == Reject("not a summary")
     assert {each.seconds for each in given.values()} == {4.5}
 
