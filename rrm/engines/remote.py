@@ -34,7 +34,7 @@ BEATS = 15
 STARTS = 4
 """So many leases a process may take until its first sign of life."""
 MOST_TRIES = 3
-"""So many processes are tried in a worker's place, and so many times one is given what it asks for."""
+"""So many processes are tried before the first worker works, and so many times one is given what it asks for."""
 MOST_LOST, ENDED = 12, 4
 """After so many losses a piece is given up; a worker that ended over it, not just fell silent, counts as four."""
 PIECES = 64
@@ -128,6 +128,7 @@ class Remote:
         self._local, self._worker = Local(worker, others), worker
         self._supplies, self._cluster, self._lease = supplies, cluster, lease
         self._chairs: list[_Chair] = []
+        self.worked = False  # whether any worker was ever open
 
     @property
     def name(self) -> str:
@@ -150,6 +151,10 @@ class Remote:
             seats = await to_thread.run_sync(self._cluster.start)
             self._chairs = [_Chair(seat, self._cluster, self._supplies, self._lease) for seat in seats]
         return [chair for chair in self._chairs if step in chair.steps]
+
+    def works(self, step: str) -> bool:
+        """Say whether any worker for a step is open now."""
+        return any(chair.open for chair in self._chairs if step in chair.steps)
 
 
 class Away:
@@ -182,6 +187,7 @@ class _UnderWay:
         self._work, self._remote, self._worker = work, remote, worker
         self._cutter = _Cutter(work.plan.stage)
         self._lost: Counter[str] = Counter()
+        self._opening: set[anyio.CancelScope] | None = set()
         self._put, self._ready = _stream()
         self._put_here, self._ready_here = _stream()
 
@@ -193,6 +199,9 @@ class _UnderWay:
         finally:
             self._put.close()
             self._put_here.close()
+            opening, self._opening = self._opening or (), None
+            for scope in opening:
+                scope.cancel()
 
     def _send(self, actions: Iterable[AnyAction]) -> None:
         away: list[AnyAction] = []
@@ -204,18 +213,38 @@ class _UnderWay:
                 put.send_nowait(piece)
 
     async def serve(self, chair: "_Chair") -> None:
-        """Have one worker do piece after piece."""
-        async for piece in self._ready:
-            if self._work.stopping:
-                return
-            seat = chair.seat
-            try:
-                try:
-                    await self._take_in(piece, await chair.do(piece))
-                except LostError as error:
-                    await self._lose(piece, chair, seat, error)
-            except Exception as error:  # here, so that the others finish what they are doing
-                self._work.stop(error)
+        """Have one worker do piece after piece; while it cannot be opened others have them."""
+        try:
+            while await self._opened(chair):
+                piece = await self._ready.receive()
+                if self._work.stopping:
+                    return
+                if chair.open:
+                    await self._have_done(piece, chair)
+                else:
+                    self._put.send_nowait(piece)
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            return
+        except Exception as error:  # here, so that the others finish what they are doing
+            self._work.stop(error)
+
+    async def _opened(self, chair: "_Chair") -> bool:
+        """Wait until a worker is open, however long, and return whether the stage still has work then."""
+        if self._opening is None:
+            return False
+        with anyio.CancelScope() as scope:
+            self._opening.add(scope)
+            while not self._work.stopping:
+                if await chair.opened(self._remote, self._work.plan.stage.step):
+                    return True
+        return False
+
+    async def _have_done(self, piece: Piece, chair: "_Chair") -> None:
+        seat = chair.seat
+        try:
+            await self._take_in(piece, await chair.do(piece))
+        except LostError as error:
+            await self._lose(piece, chair, seat, error)
 
     async def serve_here(self) -> None:
         """Do what must stay."""
@@ -286,6 +315,7 @@ class _Chair:
         self._owed = 0
         self._living: Seat | None = None
         self._opened: Seat | None = None
+        self._failed = 0
         self._turn = anyio.Lock()
 
     @property
@@ -309,10 +339,41 @@ class _Chair:
         """The seconds for which the process may be silent, more of them until it first lives."""
         return self._lease if self._living is self.seat else STARTS * self._lease
 
+    @property
+    def open(self) -> bool:
+        """Whether the process that sits there now knows of the run."""
+        return self._opened is self.seat
+
+    async def opened(self, remote: Remote, step: str) -> bool:
+        """Tell the process of the run, and return whether it knows of it now; else another is about to sit there.
+
+        Raises SetupError where no worker ever got so far, and InputError for one that cannot do the run's work.
+        """
+        async with self._turn:
+            if self.open:
+                return True
+            try:
+                head, _ = await self._ask(self._supplies.opening(self.seat.threads))
+            except LostError as error:
+                await self._try_another(remote, step, in_one_line(error))
+                return False
+            if "error" in head:
+                raise InputError(f"[engine] {self.seat.name} cannot do this run's work: {head['error']['said']}")
+            self._supplies.check(self.seat.name, head["opened"])
+            self._opened, self._failed, remote.worked = self.seat, 0, True
+            return True
+
+    async def _try_another(self, remote: Remote, step: str, why: str) -> None:
+        """Have another process sit there; raise SetupError where that was tried in vain and nobody ever worked."""
+        self._failed += 1
+        if not remote.worked and self._failed == MOST_TRIES:
+            raise SetupError(f"[engine] {self.seat.name} cannot be opened: {why}")
+        meanwhile = "the others go on" if remote.works(step) else f"{step} waits for it"
+        _log.warning("%s cannot be opened, %s and another is begun: %s", self.seat.name, meanwhile, why)
+        await self._replace()
+
     async def do(self, piece: Piece) -> list[Values | Exception]:
         """Have a piece done, and return what its actions made; raise LostError where nothing comes of it."""
-        async with self._turn:
-            await self._open()
         asked = message({"do": piece.id, "step": piece.step}, write_actions(piece.actions))
         head, body = await self._ask(asked)
         if "needs" in head:
@@ -333,22 +394,6 @@ class _Chair:
                 return
             _log.warning("%s is gone, another takes its place: %s", seat.name, why)
             await self._replace()
-
-    async def _open(self) -> None:
-        if self._opened is self.seat:
-            return
-        for tries in range(1, MOST_TRIES + 1):
-            try:
-                head, _ = await self._ask(self._supplies.opening(self.seat.threads))
-                break
-            except LostError as error:
-                if tries == MOST_TRIES:
-                    raise SetupError(f"[engine] {self.seat.name} cannot be opened: {in_one_line(error)}") from error
-                await self._replace()
-        if "error" in head:
-            raise InputError(f"[engine] {self.seat.name} cannot do this run's work: {head['error']['said']}")
-        self._supplies.check(self.seat.name, head["opened"])
-        self._opened = self.seat
 
     async def _replace(self) -> None:
         self.seat = await to_thread.run_sync(self._cluster.replace, self.seat)

@@ -28,6 +28,7 @@ class FakeSeat:
         module, _, name = worker.partition(":")
         self.name, self.number, self.steps = f"worker {number}", number, steps
         self.fared: list[str] = []
+        self.dies_over = 0
         self._worker = getattr(import_module(module), name)()
         self._fates, self._random = dict(fates), random.Random(seed)
         self._late: list[tuple[Future[bytes], bytes]] = []
@@ -58,7 +59,7 @@ class FakeSeat:
             self._busy = False
             if fate == "delay":
                 time.sleep(0.02)
-            if fate == "die":
+            if fate == "die" or len(self.fared) == self.dies_over:
                 self._gone = True
             if self._gone or fate == "lose":
                 return
@@ -75,12 +76,24 @@ class FakeSeat:
 
 
 class FakeCluster:
-    """Workers in threads; implements `rrm.engines.remote.Cluster`."""
+    """Workers in threads; implements `rrm.engines.remote.Cluster`.
+
+    Those that are `lost`, by number, end over their third message, and so many in their place are `silent`, as on a
+    machine that cannot be reached any more.
+    """
 
     def __init__(
-        self, supplies: Supplies, steps: frozenset[str], count: int, fates: Mapping[str, float], seed: int
+        self,
+        supplies: Supplies,
+        steps: frozenset[str],
+        count: int,
+        fates: Mapping[str, float],
+        seed: int,
+        lost: Sequence[int] = (),
+        silent: int = 0,
     ) -> None:
         self._supplies, self._count, self._fates, self._seed = supplies, count, fates, seed
+        self._lost, self._silent = lost, silent
         self.steps = steps
         self.seats: list[FakeSeat] = []
         self.closed = 0
@@ -99,6 +112,9 @@ class FakeCluster:
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"
         self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
+        before = sum(seat.number == number for seat in self.seats[:-1])
+        if number in self._lost and before <= self._silent:
+            self.seats[-1].dies_over = 1 if before else 3
         return self.seats[-1]
 
 
@@ -116,8 +132,10 @@ class Fake(Remote):
         badly: bool = False,
         seed: int = 0,
         steps: Sequence[str] = (),
+        lost: Sequence[int] = (),
+        silent: int = 0,
     ) -> None:
         done = frozenset(steps) or supplies.steps
-        self.cluster = FakeCluster(supplies, done, count, BADLY if badly else WELL, seed)
+        self.cluster = FakeCluster(supplies, done, count, BADLY if badly else WELL, seed, lost, silent)
         self.clusters.append(self.cluster)
-        super().__init__(worker, others, supplies, self.cluster, LEASE if badly else 60)
+        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or lost else 60)

@@ -17,15 +17,17 @@ from rrm.api.supplies import RunSupplies, made_of
 from rrm.core.calls import Call
 from rrm.core.errors import InputError, SetupError
 from rrm.core.place import Place
+from rrm.engines import remote
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import OutputsJob
 from rrm.store import open_store
 from rrm.store.kinds import KINDS
-from tests.engines.fake import Fake
+from tests.engines.fake import Fake, FakeSeat
 from tests.scenarios import MEAN, SMALL
 from tests.toys import TOYS
 
 FAKE = {"plugin": "tests.engines.fake:Fake"}
+SLOWLY = {**TOYS, "policy": {**TOYS["policy"], "plugin": "tests.engines.slow_parts:Slow"}}
 IMPROVED: dict[str, Any] = {
     "rounds": 2,
     "improve": {"plugin": "rrm.policy.best_of_n:BestOfN", "kl_budget": 0.5},
@@ -102,6 +104,33 @@ def test_a_run_on_a_bad_cluster_is_the_same(tmp_path: Path) -> None:
     for seed in range(2):
         badly = {**FAKE, "arguments": {"count": 2, "badly": True, "seed": seed}}
         assert run(TOYS, tmp_path / f"away-{seed}", badly) == here
+
+
+def test_the_others_go_on_where_no_process_can_be_had_in_a_workers_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(remote, "STARTS", 0.5)
+    here = run(SLOWLY, tmp_path / "here")
+    assert run(SLOWLY, tmp_path / "away", {**FAKE, "arguments": {"lost": [1], "silent": 10**6}}) == here
+    assert "worker 1 cannot be opened, the others go on and another is begun: it gave no sign" in caplog.text
+    assert Fake.clusters[-1].seats[0].fared and "worker 0 cannot" not in caplog.text
+
+
+def test_a_step_whose_only_workers_are_gone_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(remote, "STARTS", 0.5)
+    here = run(TOYS, tmp_path / "here")
+    assert run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1, "lost": [0], "silent": 4}}) == here
+    assert len(Fake.clusters[-1].seats) >= 6
+    assert " waits for it and another is begun" in caplog.text
+
+
+def test_a_run_whose_workers_never_come_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "STARTS", 0.5)
+    monkeypatch.setattr(FakeSeat, "_answer", lambda *_: None)
+    with pytest.raises(SetupError, match=r"worker \d cannot be opened: it gave no sign of working"):
+        run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"lost": [0]}})
 
 
 @pytest.mark.parametrize(
