@@ -1,16 +1,18 @@
 """What a report says of questions that a sampler chose, and the rows that it may take figures from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from math import fsum
 
 import numpy as np
 
 from rrm.core.asking import AT_RANDOM, BY_VALUE
-from rrm.core.report import AskedMinutes, AskedWave, AskingReport
+from rrm.core.kinds import difference
+from rrm.core.report import AskedMinutes, AskedStream, AskedWave, AskingReport
 from rrm.core.roles import Train
-from rrm.core.values import Rated
+from rrm.core.values import Rated, Request
+from rrm.feedback.minutes import minutes_of_raters
 from rrm.feedback.pace import Timed
 from rrm.pipeline.pacing import timed
 from rrm.pipeline.steps import Outcome, Run
@@ -48,6 +50,47 @@ def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:
         honest=honest,
         stopped=run.outlooks[-1][1].stopped,
         minutes=_minutes(run),
+        streams=tuple(_fared(run)),
+    )
+
+
+def _fared(run: Run) -> Iterator[AskedStream]:
+    """Yield how chosen questions fared, and drawn ones, evenly or beside the chosen, as far as there are any."""
+    put = [
+        each for (role, _), rounds in run.asked.items() if role == Train.name for each in chain.from_iterable(rounds)
+    ]
+    given: dict[str, list[Rated]] = defaultdict(list)
+    for (role, _), rows in run.answered.items():
+        for row in rows if role == Train.name else ():
+            given[row.request.question].append(row)
+    for name, chosen in ((BY_VALUE, True), (AT_RANDOM, False)):
+        some = [each for each in put if _is_chosen(run, each) == chosen]
+        if some:
+            yield _stream(run, name, some, given)
+
+
+def _is_chosen(run: Run, request: Request) -> bool:
+    why = run.why.get(request.question)
+    return why is not None and why.stream == BY_VALUE
+
+
+def _stream(run: Run, name: str, put: Sequence[Request], given: Mapping[str, Sequence[Rated]]) -> AskedStream:
+    answers = [given[each.question] for each in put if each.question in given]
+    rows = list(chain.from_iterable(answers))
+    twice = [(each[0].feedback.answer, each[1].feedback.answer) for each in answers if len(each) > 1]
+    judged = [(one, other) for one, other in twice if one.metrics and other.metrics]
+    seconds = [row.feedback.seconds for row in rows]
+    timed_ = [each for each in seconds if each is not None]
+    return AskedStream(
+        stream=name,
+        questions=len(put),
+        skipped=sum(each.id in run.unanswered for each in put),
+        again=sum(each.copy > 0 for each in put),
+        paired=len(judged),
+        alike=sum(difference(*each) == 0 for each in judged),
+        answers=len(rows),
+        minutes=minutes_of_raters(rows, run.plan.rates),
+        paid=fsum(timed_) / 60 if rows and len(timed_) == len(rows) else None,
     )
 
 

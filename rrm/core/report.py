@@ -652,6 +652,25 @@ class AskedMinutes(NamedTuple):
     skipped: int
 
 
+class AskedStream(NamedTuple):
+    """How questions of a `stream` fared, chosen by value or drawn: what is true of raters in general the drawn tell.
+
+    Of `questions` that were put `skipped` got no answer, and `again` ask what another one of the stream asks. Of those
+    that two raters answered, in words that can be alike, `paired`, their first two answers were `alike`. `minutes` are
+    as budgets count them, of `answers`; `paid` those that they took, None unless all were timed.
+    """
+
+    stream: str
+    questions: int
+    skipped: int
+    again: int
+    paired: int
+    alike: int
+    answers: int
+    minutes: float
+    paid: float | None
+
+
 class PeekedClaims(NamedTuple):
     """Claims of training roots' outputs whose way to the source is as sure as `low` to `high`, and what peeks found.
 
@@ -724,7 +743,8 @@ class AskingReport:
     """What asking by value did: its waves, and how many questions were put by value, at random beside, and evenly.
 
     `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
-    the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level.
+    the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level, and
+    `streams` how questions that were chosen fared beside those that were drawn.
     """
 
     waves: tuple[AskedWave, ...]
@@ -734,6 +754,7 @@ class AskingReport:
     honest: int
     stopped: bool = False
     minutes: tuple[AskedMinutes, ...] = ()
+    streams: tuple[AskedStream, ...] = ()
 
     @property
     def power(self) -> float | None:

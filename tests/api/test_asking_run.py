@@ -13,11 +13,11 @@ from rrm.api.look import export
 from rrm.ask import Value
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
 from rrm.core.draws import first_chosen
-from rrm.core.errors import ConfigError, InputError, PluginError
+from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
 from rrm.core.protocols import RewardModel
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Feedback, Group, Rated, Request
+from rrm.core.values import Failure, Feedback, Group, Rated, Request
 from rrm.interchange.rows import read_rows
 from rrm.report.record import report_from_json, report_to_json
 from rrm.reward.drawn import Drawn
@@ -120,6 +120,38 @@ def test_minutes_are_predicted_from_what_answers_took_and_told_beside_those_paid
     with open_store(tmp_path, "read") as store:
         assert all(each.minutes > 0 for each in store.load(Asked))
     assert not ran(tmp_path / "untimed").asking.minutes  # type: ignore[union-attr]
+
+
+class Fickle(Longer):
+    """Two raters, who fall out over labels, skip every comparison of three words with two, and take six seconds."""
+
+    def rate(self, request: Request, seed: int) -> Feedback:
+        words = sorted(len(shown.text.split()) for shown in request.shown)
+        if words == [2, 3]:
+            raise AssistantError("this one is skipped")
+        return replace(super().rate(request, seed), seconds=6.0)
+
+
+def test_how_questions_fared_is_told_of_those_chosen_beside_those_drawn(tmp_path: Path) -> None:
+    report = ran(tmp_path, plugin=Fickle(), budget={"questions": 90})
+    assert report.asking is not None
+    chosen, drawn = report.asking.streams
+    assert (chosen.stream, drawn.stream) == (BY_VALUE, AT_RANDOM)
+    assert chosen.questions == report.asking.by_value
+    assert drawn.questions == report.asking.at_random + report.asking.evenly
+    with open_store(tmp_path, "read") as store:
+        failed = {each.subject for each in store.load(Failure)}
+        why = {each.request: each.stream for each in store.load(Asked)}
+        put = [each for each in store.load(Request) if each.place.subject == "answer"]
+    skipped = [each for each in put if each.id in failed]
+    assert skipped and chosen.skipped + drawn.skipped == len(skipped)
+    assert chosen.skipped == sum(why.get(each.id) == BY_VALUE for each in skipped)
+    for row in (chosen, drawn):
+        assert row.answers == row.questions - row.skipped and row.paid == pytest.approx(row.answers / 10)
+        assert row.paired == 0  # one rater a question
+    page = (tmp_path / "report.html").read_text()
+    assert "How questions fared" in page and "chosen by value" in page
+    assert report_from_json(report_to_json(report)) == report
 
 
 def test_targets_are_weighed_by_their_titles(tmp_path: Path) -> None:
