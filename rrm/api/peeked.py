@@ -1,6 +1,5 @@
 """What a report says of peeks: how often claims are wrong that raters above the leaves could not check."""
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,11 +10,8 @@ from rrm.ask.unseen import Sight
 from rrm.core.claims import Chain
 from rrm.core.report import PeekedClaims, PeeksReport, TargetReport
 from rrm.core.values import Label
-from rrm.pipeline.peeks import claims_of, peeked_trees
+from rrm.pipeline.peeks import SURE, claims_of, peeked_trees, surety_class
 from rrm.pipeline.steps import Run
-
-SURE = (0.5, 0.8, 1.0)
-"""Ways to the source are told apart by how sure they are: up to each of these."""
 
 _PRIOR = 0.5
 _TAIL = 0.05
@@ -28,9 +24,14 @@ def peeks_report(run: Run, targets: Sequence[TargetReport], minutes: float) -> P
     train = Counter(_class(chain) for tree in peeked_trees(run) for chain in claims_of(run, tree))
     chosen = Counter(_class(chain) for target in targets for chain in target.claims)
     found = np.zeros((len(SURE), 2))
+    by_value = np.zeros(2, dtype=np.int64)
     for each in run.peeks:
         if isinstance(each.rated.feedback.answer, Label):
-            found[bisect_left(SURE, min(each.surety, 1.0)), 0 if each.rated.feedback.answer.good else 1] += 1
+            wrong_ = 0 if each.rated.feedback.answer.good else 1
+            if each.chosen:
+                by_value[wrong_] += 1
+            else:
+                found[surety_class(each.surety), wrong_] += 1
     wrong = Sight.of_peeks(found, _PRIOR).belief[:, 1]
     rows = []
     for at, high in enumerate(SURE):
@@ -49,8 +50,9 @@ def peeks_report(run: Run, targets: Sequence[TargetReport], minutes: float) -> P
                 chosen=chosen[at],
             )
         )
-    return PeeksReport(tuple(rows), train[None], chosen[None], minutes)
+    told = int(by_value.sum()), int(by_value[1])
+    return PeeksReport(tuple(rows), train[None], chosen[None], minutes, *told)
 
 
 def _class(chain: Chain) -> int | None:
-    return bisect_left(SURE, min(chain.score, 1.0)) if chain.grounded else None
+    return surety_class(chain.score) if chain.grounded else None

@@ -160,7 +160,8 @@ class RaterPart(Part):
     `budget` is what raters may be asked in all: `{ minutes = 600 }`, `{ questions = 2000 }` or `{ by_level = ... }`.
     From the second round on a `sampler` chooses the questions of all levels, of the kinds that a node gets.
     A language model is asked up to `sheet` questions about one view by one call. `peeks` is the share of raters'
-    minutes, beside the budget, that goes to looks at what outputs of roots claim in the source.
+    minutes, beside the budget, that goes to looks at what outputs of roots claim in the source, `peeks_random` the
+    share of these that is drawn and not chosen.
     `critiques` says which outputs what raters write about them speaks for; without it critiques teach nothing.
     `hindsight` says what comes of outputs, for questions of that kind.
     """
@@ -174,6 +175,7 @@ class RaterPart(Part):
     critiques: Part | None = None
     hindsight: Part | None = None
     peeks: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
+    peeks_random: Annotated[StrictFloat, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -408,6 +410,8 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
     if run.splits is not None and not run.splits.per_source:
         raise ConfigError("[splits] per_source asks no question: give a kind of feedback a number above 0")
     _check_hindsight(run)
+    if run.rater is not None and run.rater.peeks_random < 1 and not run.rater.peeks:
+        raise ConfigError("[rater] peeks_random is a share of peeks, and there are none: set peeks, or leave it out")
     if run.rater is not None and run.rater.sheet > 1 and by_people(run.rater):
         raise ConfigError("[rater] sheet is for language models: people's sheets are a setting, rater.arguments.sheet")
     desks = [part.arguments for part in (run.rater, run.split_rater) if part is not None and by_people(part)]

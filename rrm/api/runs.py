@@ -328,6 +328,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         overlap=raters_each(rater),
         sheet=rater.sheet if rater else 1,
         peeks=rater.peeks if rater else 0.0,
+        peeks_random=rater.peeks_random if rater else 1.0,
         rates=rates_of(rater),
         repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,

@@ -19,6 +19,7 @@ from rrm.api.plugins import path_of, stays_alive, waits
 from rrm.api.reordering import keep_standing
 from rrm.api.runfile import Part, by_people
 from rrm.api.wiring import Parts
+from rrm.ask.peeking import choose_looks
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
 from rrm.core.asking import Asked, Asking, Chosen, KeepingSampler, Outlook
@@ -114,6 +115,7 @@ _SCORER = "scorer.json"
 _VITAL = frozenset(
     {
         "ask",
+        "choose-looks",
         "fit",
         "score",
         "support",
@@ -686,6 +688,10 @@ class RunWorker:
             kept = sampler.keep(belief, replace(job.asking, targets=targets), chosen.asked)
             keep_standing(self.folder, job.asking.pool, kept)
         return (*chosen.asked, chosen.outlook)
+
+    def _choose_looks(self, action: AnyAction) -> tuple[Asked, ...]:
+        """Choose the claims that raters look at by what looks are worth."""
+        return choose_looks(action.job)
 
     # ---- reward models ----
 

@@ -173,6 +173,41 @@ class Outlook:
         return content_id("outlook", str(self.place), self.wave, self.pool, self.expected, self.gain, self.hour)
 
 
+class Claimed(NamedTuple):
+    """A claim that can be looked at: its question, with the minutes of all who answer it, and where it stands.
+
+    It is of the output at place `output` of the decision `root`, and is supported with probability `support`; the
+    output's score rises by `slope` from a claim that is not supported to one that is.
+    """
+
+    request: Request
+    minutes: float
+    root: int
+    output: int
+    support: float
+    slope: float
+
+
+@dataclass(frozen=True, eq=False)
+class Peeking:
+    """Which claims may be looked at in so many `minutes`, and for which decisions: among outputs of these scores [k].
+
+    A share `random` of the minutes is drawn, whatever is believed.
+    """
+
+    claims: tuple[Claimed, ...] = field(repr=False)
+    scores: tuple[np.ndarray, ...] = field(repr=False)
+    minutes: float
+    random: float
+    place: Place = field(default_factory=Place)
+    seed: int = 0
+
+    @cached_property
+    def pool(self) -> str:
+        """Names the claims that can be looked at, whatever their order."""
+        return content_id("pool", sorted(each.request.id for each in self.claims))
+
+
 class Chosen(NamedTuple):
     """The questions to put, first those to put first, and how it stands before they are."""
 

@@ -695,13 +695,16 @@ class PeeksReport:
     """What looks at the source told of claims that raters above the leaves cannot check, by how sure their ways are.
 
     `unseen` claims of training roots lead to no words of the source, and `unseen_chosen` of outputs chosen for targets:
-    no peek tells anything of these.
+    no peek tells anything of these. `by_value` answers are of claims that were chosen by what a look is worth, of which
+    `by_value_wrong` found them wrong: these tell no share.
     """
 
     claims: tuple[PeekedClaims, ...]
     unseen: int
     unseen_chosen: int
     minutes: float
+    by_value: int = 0
+    by_value_wrong: int = 0
 
     @property
     def wrong_chosen(self) -> tuple[float, float, float]:

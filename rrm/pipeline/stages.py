@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any, NamedTuple
 
-from rrm.core.asking import Asked, Asking, Outlook
+from rrm.core.asking import Asked, Asking, Outlook, Peeking
 from rrm.core.claims import Claims
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
@@ -482,6 +482,21 @@ def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlo
     return Stage(
         "ask", asking.place, ("questions",), make, about=f"round {asking.place.round + 1}, wave {asking.wave + 1}"
     )
+
+
+def choose_looks(peeking: Peeking) -> Stage[Peeking, Asked]:
+    """Choose the claims that raters look at."""
+
+    def make(slot: str, _: Mapping[str, Done[Peeking, Asked]]) -> Action[Peeking]:
+        claims = [
+            [each.minutes, each.root, each.output, each.support, each.slope]
+            for each in sorted(peeking.claims, key=lambda one: one.request.id)
+        ]
+        scores = [each.tolist() for each in peeking.scores]
+        known = (peeking.pool, claims, scores, peeking.minutes, peeking.random, peeking.seed)
+        return _action("choose-looks", peeking.place, slot, peeking, *known)
+
+    return Stage("choose-looks", peeking.place, ("looks",), make)
 
 
 def fit(job: FitJob, learner: str) -> Stage[FitJob, Fitted]:

@@ -170,6 +170,7 @@ class Recursion:
     overlap: int = 1  # raters that answer each question
     sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
     peeks: float = 0.0  # of their minutes, beside the budget, for looks at the source: see `rrm.pipeline.peeks`
+    peeks_random: float = 1.0  # the share of these that is drawn; the others are chosen by what they are worth
     rates: Currency = RATES  # what their time comes to
     repeats: bool = True  # whether raters may be asked again what they have answered about the same view and outputs
     random_share: float = 0.1
@@ -231,10 +232,14 @@ class Splits:
 
 
 class Peek(NamedTuple):
-    """A look at a claim in the source: how sure the way there is, above 0 up to 1, and what the rater said."""
+    """A look at a claim in the source: how sure the way there is, above 0 up to 1, and what the rater said.
+
+    Those that were `chosen` by what they are worth tell nothing of how often claims are wrong.
+    """
 
     surety: float
     rated: Rated
+    chosen: bool = False
 
 
 @dataclass(frozen=True, eq=False)

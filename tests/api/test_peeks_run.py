@@ -1,5 +1,6 @@
 """A run with peeks from its file to its report, and what the report says of them."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import pytest
 
 import rrm
 from rrm.api.look import export
-from rrm.api.peeked import SURE
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked
 from rrm.core.report import PeekedClaims, PeeksReport, Report
-from rrm.core.values import Feedback, Label, Request
+from rrm.core.values import Feedback, Label, Rated, Request
 from rrm.interchange.rows import read_rows
-from rrm.pipeline.peeks import QUESTION
+from rrm.pipeline.peeks import QUESTION, SURE
 from rrm.report.record import report_from_json, report_to_json
+from rrm.store.record import open_store
 from tests.toys import Longer, toys
 
 
@@ -72,3 +74,34 @@ def test_without_peeks_a_report_says_nothing_of_them(tmp_path: Path) -> None:
 def test_a_share_that_is_none_is_refused_in_one_sentence(tmp_path: Path, share: Any) -> None:
     with pytest.raises(rrm.RrmError, match=r"rater\.peeks"):
         ran(tmp_path, peeks=share)
+
+
+def test_looks_that_were_chosen_teach_and_tell_no_share(tmp_path: Path) -> None:
+    report = ran(tmp_path / "run", peeks_random=0.25)
+    peeks = report.peeks
+    assert peeks is not None and report.cost.peeks is not None
+    drawn = sum(each.peeked for each in peeks.claims)
+    assert 0 < drawn < peeks.by_value and 0 <= peeks.by_value_wrong <= peeks.by_value
+    assert drawn + peeks.by_value == report.cost.peeks.ratings
+    for each in peeks.claims:
+        assert each.share == pytest.approx((each.wrong + 0.5) / (each.peeked + 1))
+    with open_store(tmp_path / "run", "read") as store:
+        why = {each.request: each for each in store.load(Asked)}
+        looked = [each.request for each in store.load(Rated) if each.request.place.subject == "claims"]
+    streams = Counter(why[each.id].stream for each in looked)
+    assert streams == {BY_VALUE: peeks.by_value, AT_RANDOM: drawn}
+    assert all(each.minutes > 0 and each.propensity > 0 and each.pool.startswith("pool-") for each in why.values())
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "were chosen by what a look is worth" in page and "drawn at random, beside the words" not in page
+    assert report_from_json(report_to_json(report)) == report
+    export(tmp_path / "run", "jsonl", tmp_path / "rows.jsonl")
+    told = [row for _, row in read_rows(tmp_path / "rows.jsonl") if row["request"]["place"]["subject"] == "claims"]
+    assert {row["asked"]["stream"] for row in told} == {BY_VALUE, AT_RANDOM}
+    again = ran(tmp_path / "run", peeks_random=0.25)  # from the record
+    assert again.peeks == peeks
+
+
+@pytest.mark.parametrize(("peeks", "random"), [(0.3, 0.0), (0.3, 1.5), (0.3, np.nan), (0.0, 0.5)])
+def test_a_share_of_drawn_looks_that_makes_no_sense_is_refused(tmp_path: Path, peeks: float, random: float) -> None:
+    with pytest.raises(rrm.RrmError, match=r"peeks_random"):
+        ran(tmp_path, peeks=peeks, peeks_random=random)

@@ -41,4 +41,5 @@ def test_peeks_take_their_share_of_the_minutes_and_no_more(monkeypatch: pytest.M
     row = measure("reframed", 1)
     assert 0.3 < row.share_of_minutes <= 0.4 and row.claims_a_policy == 24 and row.peeks > 10
     assert row.by_claim > 0.5 and 0 <= row.by_policy <= 1
-    assert row.naive_regret >= 0 and row.aware_regret >= 0
+    assert row.naive_regret >= 0 and row.aware_regret >= 0 and row.valued_regret >= 0
+    assert row.valued_peeks > 10 and 0 <= row.valued_by_policy <= 1 and row.valued_by_claim > 0.5
