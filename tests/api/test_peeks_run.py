@@ -10,8 +10,9 @@ import pytest
 import rrm
 from rrm.api.look import export
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked
+from rrm.core.graph import TaskGraph
 from rrm.core.report import PeekedClaims, PeeksReport, Report
-from rrm.core.values import Feedback, Label, Rated, Request
+from rrm.core.values import Feedback, Label, Output, Rated, Request, Supported
 from rrm.interchange.rows import read_rows
 from rrm.pipeline.peeks import QUESTION, SURE
 from rrm.report.record import report_from_json, report_to_json
@@ -99,6 +100,19 @@ def test_looks_that_were_chosen_teach_and_tell_no_share(tmp_path: Path) -> None:
     assert {row["asked"]["stream"] for row in told} == {BY_VALUE, AT_RANDOM}
     again = ran(tmp_path / "run", peeks_random=0.25)  # from the record
     assert again.peeks == peeks
+
+
+def test_a_later_round_goes_by_the_model_of_claims(tmp_path: Path) -> None:
+    parts: dict[str, Any] = toys(rounds=2, compose={"plugin": "rrm.compose.composers:Informed"})
+    parts["rater"] = {**parts["rater"], "plugin": Strict(), "peeks": 0.1, "peeks_random": 0.25}
+    report = rrm.run(out=tmp_path, quiet=True, **parts)
+    assert report.peeks is not None and report.peeks.by_value > 0
+    with open_store(tmp_path, "read") as store:
+        said = store.load(Supported)
+        roots = {tree.root for tree in store.load(TaskGraph)}
+        outputs = {output.id: output.node for output in store.load(Output)}
+    assert said and {outputs[each.output] for each in said} <= roots  # claims of roots, which nobody else asks about
+    assert all(0 <= share <= 1 for each in said for share in each.support)
 
 
 @pytest.mark.parametrize(("peeks", "random"), [(0.3, 0.0), (0.3, 1.5), (0.3, np.nan), (0.0, 0.5)])
