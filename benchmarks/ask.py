@@ -6,7 +6,8 @@ Worlds of linear rewards at three levels with 16 features each, weights partly s
 At every step there are 200 fresh questions, graded comparisons and ratings, that cost .8, 1.2, 3.0 and .5, .8, 2.0
 minutes by level, with noise of 1.0 and 1.6. The decision is one of 12 root candidates in each of 6 trees, whose value
 mixes the levels' rewards by .5, .3 and .2. Raters are as noisy as believed. Every tenth question of every way is drawn
-at random, as an honest sample; its minutes count. `--quick` plays few seeds. Seeds are those of no test.
+at random, as an honest sample; its minutes count. `raters`: what is found of raters who are noisier or less noisy than
+believed. `--quick` plays few seeds. Seeds are those of no test.
 """
 
 import argparse
@@ -18,11 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize
 
 from benchmarks.ask_queue import seconds_to_reorder
-from rrm.ask.gaussian import Gaussian
+from rrm.ask.gaussian import Gaussian, choices
 from rrm.ask.value import Pool, Roots, decision_gain, information, next_question, value, variance_removed
 from rrm.core.ids import seed_for
+from rrm.core.place import Place
+from rrm.core.values import Comparison, Feedback, Rated, Request, Shown, View
+from rrm.feedback.table import tabulate
+from rrm.reward.heads import fit_heads
 
 LEVELS, FEATURES = 3, 16
 MIX = np.array([0.5, 0.3, 0.2])
@@ -35,6 +41,11 @@ AUDIT = 10
 """Every so many questions one is drawn at random."""
 HORIZON, MOST = 110.0, 2000.0
 ENOUGH = 0.95
+RATERS = (0.6, 1.0, 1 / 0.6)
+"""How much noisier than believed each of three raters is."""
+RATED = 900
+"""So many answers raters are known by."""
+_ROUGHLY = {"xatol": 0.01, "fatol": 0.01, "maxfev": 80, "initial_simplex": np.r_[np.zeros((1, 3)), 0.5 * np.eye(3)]}
 
 Way = Callable[[Gaussian, Pool, Roots], Sequence[np.ndarray]]
 """Returns what a way asks by, [q], and what it falls back on where that is nothing."""
@@ -221,6 +232,113 @@ def _ratio(part: str, name: str, one: np.ndarray, other: np.ndarray, most: float
     return Row(part, name, float(one.mean() / other.mean()), low, high, told, None if most is None else high <= most)
 
 
+def raters(seeds: Sequence[int]) -> list[Row]:
+    """Return how far off each rater's noise is found, from chosen questions and from random ones.
+
+    Three raters answer in turn, each noisier than is believed by one of `RATERS`. What is found is the most probable
+    with the weights integrated out; and, of choices, what a run fits together with one head's most probable weights.
+    """
+    rows = []
+    for name, choice, found_by in (
+        ("quantities", False, _noises),
+        ("choices", True, _slopes),
+        ("choices, beside the weights", True, _temperatures),
+    ):
+        for way in ("value", "random"):
+            logs = np.log([found_by(linear(seed, choice=choice), way, seed) for seed in seeds]) - np.log(RATERS)
+            off = 1.96 * logs.std(axis=0, ddof=1) / np.sqrt(len(seeds)) if len(seeds) > 1 else np.full(3, np.nan)
+            for rater, ends in enumerate(np.exp(logs.mean(axis=0) + off * [[0], [-1], [1]]).T.tolist()):
+                judged = way == "value" and found_by is not _temperatures
+                line, passed = (".9 to 1.1", 0.9 <= ends[0] <= 1.1) if judged else (None, None)
+                told = f"{name}, {way}: noise found by true, rater of {RATERS[rater]:.2f}"
+                rows.append(Row("raters", told, *ends, line, passed))
+    return rows
+
+
+class _Told(NamedTuple):
+    """What was asked along [q, d], what was said [q], with which believed noise [q], by which rater [q]."""
+
+    directions: np.ndarray
+    said: np.ndarray
+    noise: np.ndarray
+    rater: np.ndarray
+
+
+def _told(world: World, way: str, seed: int, choice: bool) -> _Told:
+    drawn, told = (np.random.default_rng([seed, part]) for part in (3, 4))
+    belief, found, ask = world.prior, [], WAYS[way]
+    for number in range(RATED):
+        pool = world.questions(drawn)
+        pool = pool.take(pool.choice == choice)
+        at_random = ask is None or number % AUDIT == AUDIT - 1
+        worth = [np.zeros(len(pool))] if at_random else list(ask(belief, pool, world.roots))  # type: ignore[misc]
+        at = next_question(worth[0], pool.minutes, worth[1:], seed_for(seed, number))
+        direction, believed, rater = pool.directions[at], float(pool.noise[at]), number % len(RATERS)
+        noise, along = believed * RATERS[rater], float(direction @ world.truth)
+        if choice:
+            first = bool(told.random() < 1 / (1 + np.exp(-along / noise)))
+            belief, said = belief.after_choice(direction, first, believed), float(first)
+        else:
+            said = along + noise * told.normal()
+            belief = belief.after_quantity(direction, said, believed)
+        found.append((direction, said, believed, rater))
+    return _Told(*(np.array(each) for each in zip(*found, strict=True)))
+
+
+def _noises(world: World, way: str, seed: int) -> np.ndarray:
+    """Return by how much each rater is noisier than believed, the most probable under all that was said, [raters]."""
+    told = _told(world, way, seed, choice=False)
+    weighed = told.directions @ world.prior.factor  # along weights that are standard normal
+
+    def loss(logs: np.ndarray) -> float:
+        noise = told.noise * np.exp(logs[told.rater])
+        along, said = weighed / noise[:, None], told.said / noise
+        known = np.eye(along.shape[1]) + along.T @ along
+        pull = along.T @ said
+        return float(
+            np.log(noise).sum()
+            + np.linalg.slogdet(known)[1] / 2
+            + (said @ said - pull @ np.linalg.solve(known, pull)) / 2
+        )
+
+    return np.asarray(np.exp(minimize(loss, np.zeros(len(RATERS)), method="L-BFGS-B").x))
+
+
+def _slopes(world: World, way: str, seed: int) -> np.ndarray:
+    """Return the same of choices, by how probable each was before it was learned from, [raters]."""
+    told = _told(world, way, seed, choice=True)
+
+    def loss(logs: np.ndarray) -> float:
+        belief, found = world.prior, 0.0
+        for direction, first, noise in zip(
+            told.directions, told.said, told.noise * np.exp(logs[told.rater]), strict=True
+        ):
+            p = choices(belief.means(direction), belief.variances(direction), np.array(noise)).first
+            found -= float(np.log(p if first else 1 - p))
+            belief = belief.after_choice(direction, bool(first), float(noise))
+        return found
+
+    return np.asarray(np.exp(minimize(loss, np.zeros(len(RATERS)), method="Nelder-Mead", options=_ROUGHLY).x))
+
+
+def _temperatures(world: World, way: str, seed: int) -> np.ndarray:
+    """Return the raters' temperatures, of geometric mean 1, as they are fitted together with a head, [raters]."""
+    told = _told(world, way, seed, choice=True)
+    shown = (Shown("a", "a"), Shown("b", "b"))
+    requests = [Request(str(at), str(at), Place(), "comparison", View(str(at), (), 9), shown) for at in range(RATED)]
+    rated = [
+        Rated(request, Feedback(request.id, str(rater), Comparison(0 if first else 1)))
+        for request, rater, first in zip(requests, told.rater, told.said, strict=True)
+    ]
+    feedback = tabulate(rated)
+    whitened = (told.directions / told.noise[:, None]) @ world.prior.factor
+    columns = np.zeros((2 * RATED, whitened.shape[1]))
+    columns[::2] = whitened  # of every pair the second is zero
+    everything, centre = np.ones((1, len(feedback.sources))), np.zeros((1, whitened.shape[1]))
+    found = fit_heads(columns, feedback, everything, centre, np.zeros(1), 1.0, reliability=True).raters
+    return np.array([each.temperature for each in found])
+
+
 def speed() -> list[Row]:
     """Time questions against 1,000 root candidates, an update, and an order, in processor seconds of one thread."""
     random = np.random.default_rng(5)
@@ -249,15 +367,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.ask", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--quick", action="store_true", help="ten seeds")
     parser.add_argument("--seeds", default="100", help="how many, or which ones, with commas")
-    parser.add_argument("--only", choices=[*WORLDS, "speed"], action="append", help="these parts alone")
+    parser.add_argument("--only", choices=[*WORLDS, "raters", "speed"], action="append", help="these parts alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row as a line of JSON too")
     options = parser.parse_args()
     named = [int(each) for each in options.seeds.split(",")]
     seeds = named if len(named) > 1 else [7000 + at for at in range(10 if options.quick else named[0])]
     rows: list[Row] = []
-    for part in options.only or [*WORLDS, "speed"]:
+    for part in options.only or [*WORLDS, "raters", "speed"]:
         if part == "speed":
             rows += speed()
+            continue
+        if part == "raters":
+            rows += raters(seeds)
             continue
         curves = {way: [play(WORLDS[part](seed), ask, seed) for seed in seeds] for way, ask in WAYS.items()}
         rows += figures(part, curves)

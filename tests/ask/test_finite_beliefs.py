@@ -74,3 +74,18 @@ def test_a_question_has_a_price(price: float) -> None:
     np.testing.assert_allclose(gains_a_minute([1.0, 3.0], [2.0, 1.5]), [0.5, 2.0])
     with pytest.raises(InputError, match="must be a positive number"):
         gains_a_minute([1.0], [price])
+
+
+def test_the_order_of_answers_does_not_matter() -> None:
+    """Of three answers to two questions, the first one's given twice; likelihoods multiply."""
+    worlds = Finite.weighted(np.array([0.2, -1.0, 0.4]))
+    one, other = (np.log([each, 1 - each]) for each in np.array([[0.9, 0.3, 0.6], [0.2, 0.5, 0.7]]))
+    found = []
+    for told in ([(one, 0), (other, 1), (one, 0)], [(other, 1), (one, 0), (one, 0)]):
+        belief = worlds
+        for table, answer in told:
+            belief = posteriors(belief, table)[1][answer]
+        found.append(belief.probs)
+    assert found[0] == pytest.approx(found[1], abs=1e-9)
+    exact = worlds.probs * np.array([0.81 * 0.8, 0.09 * 0.5, 0.36 * 0.3])
+    assert found[0] == pytest.approx(exact / exact.sum(), abs=1e-12)

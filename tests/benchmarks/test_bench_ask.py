@@ -38,3 +38,11 @@ def test_rows_are_written_for_every_part(tmp_path: Path, monkeypatch: pytest.Mon
     assert {row["part"] for row in rows} == {"exchangeable"}
     assert set(rows[0]) == {"part", "name", "value", "low", "high", "pass_line", "passed"}
     assert [row["passed"] for row in rows if row["pass_line"]] != []
+
+
+def test_what_is_found_of_raters_tells_those_who_are_noisier_than_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "RATED", 240)
+    monkeypatch.setattr(ask, "RATERS", (0.25, 1.0, 4.0))
+    for found_by, choice in ((ask._noises, False), (ask._slopes, True), (ask._temperatures, True)):
+        found = found_by(ask.linear(3, choice=choice), "value", 3)
+        assert (np.diff(found) > 0).all() and found[2] > 5 * found[0]

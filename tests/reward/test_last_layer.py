@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import rrm.reward
-from rrm.core.asking import Belief, BelievingLearner
+from rrm.ask import Value
+from rrm.ask.standing import Standing
+from rrm.core.asking import Alternatives, Asking, Belief, BelievingLearner, Question
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
@@ -115,6 +117,24 @@ def test_the_order_of_ratings_does_not_matter(joint: Fit) -> None:
     one, other = believed(joint), believed(joint, [each[::-1] for each in joint.rows])
     assert other.means(groups) == pytest.approx(one.means(groups), abs=1e-4)
     assert other.covariance(groups, groups) == pytest.approx(one.covariance(groups, groups), abs=1e-4)
+
+
+def test_answers_to_what_was_chosen_by_it_come_to_the_same_together_in_whatever_order(joint: Fit) -> None:
+    belief = believed(joint)
+    requests = {row.request.id: row.request for rated in joint.rows for row in rated}
+    root = asked("new", 7, level=1)
+    target = Alternatives(("a", "b", "c"), np.zeros(3), (root,), np.eye(3))
+    asking = Asking(tuple(Question(each, 1.0, 0.2) for each in requests.values()), (target,), {0: 3, 1: 1}, minutes=30)
+    sampler = Value()
+    chosen = sampler.choose(belief, asking)
+    assert chosen.outlook.gain > 0 and chosen.outlook.told
+    told = [(each.request, at % 2 == 0) for at, each in enumerate(chosen.asked)]
+    one, other = (Standing.of(sampler.keep(belief, asking, chosen.asked)) for _ in range(2))
+    one.learn_together(told)
+    other.learn(*told[3])  # what was learned before is learned anew
+    other.learn_together(told[::-1])
+    for name in ("mean", "covariance", "scores", "spread"):
+        assert one.arrays()[name] == pytest.approx(other.arrays()[name], abs=1e-9), name
 
 
 def test_a_source_is_read_by_the_trunk_that_never_saw_it_and_a_new_one_by_all(joint: Fit) -> None:
