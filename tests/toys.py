@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rrm.core.calls import Call
 from rrm.core.errors import BudgetError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import content_id
@@ -18,6 +19,8 @@ from rrm.core.roles import R, Ratings, Scorer, Train
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import Comparison, Feedback, Group, Label, Output, Prediction, Request
 from rrm.files import read_json, write_json
+from rrm.store import open_store
+from rrm.store.kinds import KINDS
 
 TEXTS = {
     "first": "one. two. three. four. five. six. seven. eight. nine.",
@@ -228,3 +231,14 @@ class Stuck(Words):
         if any(job.prompt_context.place.level for job in jobs):
             raise BudgetError("no calls are left")
         return super().propose(jobs)
+
+
+def on_record(folder: Path) -> dict[str, Any]:
+    """Return all values of a record by kind, and which action made which."""
+    with open_store(folder, "read") as record:
+        found: dict[str, Any] = {}
+        for kind in KINDS:
+            if kind is not Call:
+                found[kind.__name__] = {id_: repr(value) for id_, value in record.by_id(kind).items()}
+                found[f"{kind.__name__} made"] = sorted(record.made(kind))
+        return found

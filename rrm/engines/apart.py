@@ -76,7 +76,7 @@ class ApartCluster(ABC):
         self.steps = frozenset[str]().union(*(each.steps for each in wanted)) if wanted else steps
         self._seats: dict[ApartSeat, Wanted] = {}
         self._folder: Path | None = None
-        self._wire: Wire | None = None
+        self._wire: ProcessWire | None = None
 
     def start(self) -> Sequence["ApartSeat"]:
         asked = self.asked()
@@ -84,7 +84,7 @@ class ApartCluster(ABC):
             self._folder = Path(tempfile.mkdtemp(prefix=f"rrm-{self.library.lower()}-"))  # of mode 0700
             (self._folder / "workers").mkdir()
             self.furnish(self._folder)
-        self._wire = Wire(self.library, self.process, self.environment())
+        self._wire = ProcessWire(self.library, self.process, self.environment())
         facts = self._wire.begin({"address": self._at, "folder": self._folder and str(self._folder), **asked})
         for wanted in self.workers(facts):
             for _ in range(wanted.count):
@@ -149,19 +149,10 @@ class ApartSeat:
 
 
 class Wire:
-    """The way to the process that a library lives in: what is asked, and a future for each answer."""
+    """The way to a process where seats are, by two streams: what is asked, and a future for each answer."""
 
-    def __init__(self, library: str, module: str, environment: Mapping[str, str]) -> None:
-        said = f"from rrm.engines.apart_process import serve; from {module} import begin; serve(begin)"
-        self._library = library
-        self._process = Popen(  # noqa: S603
-            [sys.executable, "-c", said],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=dict(environment),
-            start_new_session=True,
-        )
+    def __init__(self, library: str, to: IO[bytes], back: IO[bytes]) -> None:
+        self._library, self._to, self._back = library, to, back
         self._turn = threading.Lock()
         self._numbers = count()
         self._asked: dict[int, Future[bytes]] = {}
@@ -171,10 +162,9 @@ class Wire:
     def begin(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Have the cluster begin, and return what is told of it; raise SetupError where it cannot."""
         self.tell(asked)
-        head, _ = receive(self._from) or ({}, b"")
-        if "at" not in head:
-            why = head.get("error") or f"its process ended with code {self._process.wait()}"
-            raise SetupError(f"[engine] {self._library} cannot be started: {why}")
+        head, _ = receive(self._back) or ({"error": "its process has ended"}, b"")
+        if "error" in head:
+            raise SetupError(f"[engine] {self._library} cannot be started: {head['error']}")
         threading.Thread(target=self._listen, name=f"rrm {self._library}", daemon=True).start()
         self.at = head["at"]
         _log.info("%s is at %s", self._library, self.at)
@@ -204,39 +194,52 @@ class Wire:
     def close(self) -> None:
         with suppress(OSError):
             self._to.close()
-        try:
-            self._process.wait(END_SECONDS)
-        except TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
 
     def _over(self) -> SetupError:
         return SetupError(f"[engine] {self._library} has ended; give the same command again to go on")
 
     def _listen(self) -> None:
-        while (received := receive(self._from)) is not None:
-            head, body = received
-            answered = self._asked.pop(head["number"], None)
-            if answered is None:
-                continue
-            if "failed" in head:
-                answered.set_exception(ConnectionError(f"{self._library} lost it ({head['failed']})"))
-            else:
-                answered.set_result(body)
+        with suppress(OSError):  # such as a connection that is reset
+            while (received := receive(self._back)) is not None:
+                self._take(*received)
         self._ended = True
         for number in list(self._asked):
             if (answered := self._asked.pop(number, None)) is not None:
                 answered.set_exception(ConnectionError(f"{self._library} has ended"))
 
-    @property
-    def _to(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
+    def _take(self, head: Mapping[str, Any], body: bytes) -> None:
+        answered = self._asked.pop(head["number"], None)
+        if answered is None:
+            return
+        if "failed" in head:
+            answered.set_exception(ConnectionError(f"{self._library} lost it ({head['failed']})"))
+        else:
+            answered.set_result(body)
 
-    @property
-    def _from(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
+
+class ProcessWire(Wire):
+    """The way to a process that a library lives in, which is begun, and ends with it."""
+
+    def __init__(self, library: str, module: str, environment: Mapping[str, str]) -> None:
+        said = f"from rrm.engines.apart_process import serve; from {module} import begin; serve(begin)"
+        self._process = Popen(  # noqa: S603
+            [sys.executable, "-c", said],
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        super().__init__(library, self._process.stdin, self._process.stdout)
+
+    def close(self) -> None:
+        super().close()
+        try:
+            self._process.wait(END_SECONDS)
+        except TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 def require_room(wanted: Sequence[Wanted], cpus: float, gpus: float) -> None:

@@ -110,12 +110,13 @@ def _serve(out: IO[bytes], begin: Callable[..., Begun], asked: Mapping[str, Any]
         signal.signal(each, lambda *_: None)  # they are for the run; processes begun from here on may be ended by them
     try:
         send(out, begun.facts)
-        _pass_on(out, begun)
+        pass_on(sys.stdin.buffer, out, begun)
     finally:
         begun.close()
 
 
-def _pass_on(out: IO[bytes], begun: Begun) -> None:
+def pass_on(asked: IO[bytes], out: IO[bytes], begun: Begun) -> None:
+    """Have the messages of a stream answered on another, until it ends."""
     turn = threading.Lock()
 
     def answered(number: int, future: "Future[bytes]") -> None:
@@ -124,7 +125,7 @@ def _pass_on(out: IO[bytes], begun: Begun) -> None:
         with turn, suppress(OSError):  # nobody waits any more
             send(out, head, b"" if error is not None else future.result())
 
-    while (received := receive(sys.stdin.buffer)) is not None:
+    while (received := receive(asked)) is not None:
         head, body = received
         match head["do"], head["seat"]:
             case "begin", seat:

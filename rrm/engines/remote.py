@@ -108,11 +108,11 @@ class Supplies(Protocol):
 
 
 class LostError(Exception):
-    """A worker is silent, or answers what it was not asked."""
+    """A worker is silent, was gone already, or answers what it was not asked."""
 
 
 class EndedError(LostError):
-    """A worker's process, or the way to it, has ended."""
+    """A worker's process, or the way to it, has ended over what it was doing."""
 
 
 class Remote:
@@ -316,6 +316,7 @@ class _Chair:
         self._living: Seat | None = None
         self._opened: Seat | None = None
         self._failed = 0
+        self._ended: Seat | None = None
         self._turn = anyio.Lock()
 
     @property
@@ -424,7 +425,7 @@ class _Chair:
             self._renewed = time.monotonic()
         self._owed += 1
         try:
-            answer = _awaited(seat.submit(asked))
+            answer, sign = _awaited(seat.submit(asked)), _awaited(seat.beat())
             while not answer.done():
                 await asyncio.wait([answer], timeout=self._lease / BEATS)
                 if not answer.done() and self.seat is not seat:
@@ -435,11 +436,22 @@ class _Chair:
         except LostError:
             raise
         except Exception as error:
-            raise EndedError(f"{type(error).__name__}: {in_one_line(error)}") from error
+            raise self._over(seat, sign)(f"{type(error).__name__}: {in_one_line(error)}") from error
         finally:
             self._owed -= 1
         self._renewed = time.monotonic()
         return found
+
+    def _over(self, seat: Seat, sign: "asyncio.Future[bytes]") -> type[LostError]:
+        """Return how what was asked of a process that ended counts: of all that it was asked, one thing was its end.
+
+        Nothing was if it gave no sign of life since it was asked: it, or its whole machine, was gone already.
+        """
+        lived = sign.done() and sign.exception() is None
+        if not lived or self._ended is seat:
+            return LostError
+        self._ended = seat
+        return EndedError
 
 
 def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":

@@ -130,12 +130,13 @@ class Fake(Remote):
         supplies: Supplies,
         count: int = 2,
         badly: bool = False,
+        fates: Mapping[str, float] | None = None,
         seed: int = 0,
         steps: Sequence[str] = (),
         lost: Sequence[int] = (),
         silent: int = 0,
     ) -> None:
         done = frozenset(steps) or supplies.steps
-        self.cluster = FakeCluster(supplies, done, count, BADLY if badly else WELL, seed, lost, silent)
+        self.cluster = FakeCluster(supplies, done, count, fates or (BADLY if badly else WELL), seed, lost, silent)
         self.clusters.append(self.cluster)
-        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or lost else 60)
+        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60)

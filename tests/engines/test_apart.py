@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
@@ -28,8 +28,8 @@ from rrm.engines.dask import Dask, DaskCluster
 from rrm.engines.ray import Ray, RayCluster
 from rrm.engines.remote import Remote
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
-from tests.engines.test_remote_runs import on_record
-from tests.toys import TOYS
+from tests.processes import below
+from tests.toys import TOYS, on_record
 
 ABSENT = "NOTHING IS TESTED ON {0}: it is not installed (pip install 'rrm[{1}]')"
 
@@ -46,14 +46,6 @@ class Seen:
     killed: list[int] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     left: list[Path] = field(default_factory=list)
-
-
-def below(process: int) -> Iterator[int]:
-    """Yield the processes that one has begun, and theirs."""
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield int(child)
-            yield from below(int(child))
 
 
 def listening(processes: list[int]) -> set[str]:

@@ -19,9 +19,10 @@ from rrm.api.options import Event
 from rrm.core.errors import InputError, RrmError
 from rrm.engines import dask
 from rrm.engines.apart import Wanted
-from tests.engines.test_apart import ABSENT, below
-from tests.engines.test_remote_runs import on_record
-from tests.toys import TOYS
+from tests import dask_cluster
+from tests.engines.test_apart import ABSENT
+from tests.processes import below
+from tests.toys import TOYS, on_record
 
 ABSENT_DASK = ABSENT.format("DASK", "dask")
 
@@ -131,16 +132,9 @@ def until(there: Callable[[], bool]) -> None:
 def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Dask's options for credentials; this process has the same."""
     pytest.importorskip("distributed", reason=ABSENT_DASK)
-    from distributed.security import Security
-
-    made, options = Security.temporary(), []
-    for name in ("ca_file", "client_cert", "client_key"):
-        file = tmp_path / name
-        file.touch(0o600)
-        file.write_text(getattr(made, f"tls_{name}"))
-        options += [f"--tls-{name.removeprefix('client_').replace('_', '-')}", str(file)]
-        setting = "CA_FILE" if name == "ca_file" else name.upper().replace("_", "__")
-        monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{setting}", str(file))
+    options, environment = dask_cluster.credentials(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     return options
 
 
@@ -170,15 +164,9 @@ def test_a_run_goes_on_on_a_cluster_with_tls_and_back_though_a_worker_is_killed(
         pids = [begin(*worker, "--local-directory", str(tmp_path / f"worker-{number}")) for number in range(3)]
         address = json.loads(told.read_text())["address"]
         assert dask.find(address) == address
-        until(lambda: len(json.loads(_workers(address))) == 3)
+        until(lambda: len(dask_cluster.workers(address)) == 3)
         engine = {"plugin": "dask", "arguments": {"address": address, "workers": [{"count": 2}]}}
         rrm.run(rrm.run_file({**TOYS, "engine": engine}), tmp_path / "there", on_event=on_event)
         rrm.resume(tmp_path / "there", engine="local", quiet=True)
     assert killed
     assert on_record(tmp_path / "there") == on_record(tmp_path / "here")
-
-
-def _workers(address: str) -> str:
-    """Return the workers of a cluster, found in a process of its own, which leaves no loop in this one."""
-    code = f"import json; from distributed import Client; c = Client({address!r}); print(json.dumps([*c.scheduler_info(n_workers=-1)['workers']]))"  # noqa: E501
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

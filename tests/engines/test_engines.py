@@ -1,6 +1,7 @@
 """Every engine keeps the contract, on a cluster that loses, doubles, delays and reorders, too."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,12 @@ import anyio
 import pytest
 
 from rrm.core.errors import ContractError
+from rrm.engines import remote
 from rrm.engines.local import Local
-from rrm.engines.remote import LostError, _Chair
-from rrm.pipeline.driver import Executor, Result, Work
-from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
+from rrm.engines.remote import EndedError, LostError, _Chair
+from rrm.pipeline.driver import Executor, Result, Work, drive
+from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.verify.engines import Kept, MadeUpSupplies, MadeUpWorker, check_engine, stage_of
 from tests.engines.fake import Fake, FakeCluster
 
 
@@ -115,3 +118,44 @@ def test_the_time_that_was_really_waited_is_said() -> None:
     chair = _Chair(Unborn(), nobody, MadeUpSupplies(), lease=0.05)
     with pytest.raises(LostError, match=r"no sign of working for 0\.2 seconds"):
         anyio.run(chair._ask, b"")
+
+
+def test_that_workers_are_gone_before_they_are_asked_is_no_fault_of_what_they_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "AHEAD", 1)  # so that one is asked after the other
+    worker = MadeUpWorker()
+    engine = fake(worker, count=8)
+    record = Kept()
+
+    async def do() -> AnyResults:
+        await drive(only(stage_of([f"first-{number}" for number in range(64)])), engine, record)
+        for seat in engine.cluster.seats:
+            seat.submit = seat.beat = gone  # type: ignore[assignment,method-assign]
+        return await drive(only(stage_of(["second"], level=1)), engine, record)
+
+    assert anyio.run(do)["second"].values
+    assert len(engine.cluster.seats) > 8 + 2, "fewer were found gone than may end over one thing"
+
+
+def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
+    return (yield stage)
+
+
+def gone(*asked: bytes) -> "Future[bytes]":
+    answered: Future[bytes] = Future()
+    answered.set_exception(ConnectionError("its machine is gone"))
+    return answered
+
+
+def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
+    nobody = FakeCluster(MadeUpSupplies(), frozenset(), 0, {}, 0)
+    chair = _Chair(Unborn(), nobody, MadeUpSupplies(), lease=0.05)
+
+    async def count() -> list[type[LostError]]:
+        sign: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        found = [chair._over(chair.seat, sign)]
+        sign.set_result(b"")
+        return [*found, chair._over(chair.seat, sign), chair._over(chair.seat, sign)]
+
+    assert anyio.run(count) == [LostError, EndedError, LostError]

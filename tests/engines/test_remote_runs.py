@@ -14,17 +14,14 @@ from rrm.api import elsewhere, supplies
 from rrm.api.plugins import load
 from rrm.api.runfile import Part, RunFile
 from rrm.api.supplies import RunSupplies, made_of
-from rrm.core.calls import Call
 from rrm.core.errors import InputError, SetupError
 from rrm.core.place import Place
 from rrm.engines import remote
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import OutputsJob
-from rrm.store import open_store
-from rrm.store.kinds import KINDS
 from tests.engines.fake import Fake, FakeSeat
 from tests.scenarios import MEAN, SMALL
-from tests.toys import TOYS
+from tests.toys import TOYS, on_record
 
 FAKE = {"plugin": "tests.engines.fake:Fake"}
 SLOWLY = {**TOYS, "policy": {**TOYS["policy"], "plugin": "tests.engines.slow_parts:Slow"}}
@@ -38,17 +35,6 @@ IMPROVED: dict[str, Any] = {
 def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(Fake, "clusters", [])
-
-
-def on_record(folder: Path) -> dict[str, Any]:
-    """Return all values of a record by kind, and which action made which."""
-    with open_store(folder, "read") as record:
-        found: dict[str, Any] = {}
-        for kind in KINDS:
-            if kind is not Call:
-                found[kind.__name__] = {id_: repr(value) for id_, value in record.by_id(kind).items()}
-                found[f"{kind.__name__} made"] = sorted(record.made(kind))
-        return found
 
 
 def done_elsewhere() -> int:
