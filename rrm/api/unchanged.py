@@ -1,7 +1,7 @@
 """A run that ended and is given again: where nothing that it was made of has changed, its report stands."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -61,12 +61,23 @@ def _made_of(store: SqlStore, out: Path, run: RunFile, plan: Recursion) -> dict[
     del named["count"]  # a function; what it counts by is covered by the names of the parts that read
     return {
         "settings": content_id("settings", settings),
-        "plan": content_id("plan", {name: named[name] for name in sorted(named)}),
+        "plan": content_id("plan", {name: _plain(named[name]) for name in sorted(named)}),
         "files": content_id("files", [_stamp(run, each) for each in strings if each.strip(" ./")]),
         "made": made_of(run),
         "rows": store.sizes(),
         "report": blake2b((out / REPORT).read_bytes(), digest_size=16).hexdigest(),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON values: sets in an order, and tables, whose names need not be texts, as pairs."""
+    if is_dataclass(value):
+        return [[each.name, _plain(getattr(value, each.name))] for each in fields(value)]
+    if isinstance(value, Mapping):
+        return sorted([repr(name), _plain(each)] for name, each in value.items())
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _all_ours(run: RunFile, strings: list[str]) -> bool:

@@ -103,3 +103,19 @@ def test_a_run_whose_model_is_gone_does_not_stand(tmp_path: Path) -> None:
     model.rename(tmp_path / "taken away")
     with pytest.raises(rrm.RrmError):
         given_again(tmp_path / "run")
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_with_a_judge_who_selects_and_budgets_by_level_stands(tmp_path: Path) -> None:
+    settings = run_file(
+        {
+            **TOYS,
+            "train": {"plugin": "tests.toys:Texts", "arguments": {"titles": ["first", "second", "third", "fourth"]}},
+            "rounds": 2,
+            "improve": {"plugin": "tests.toys:LastWords", "kl_budget": 1.0},
+            "select": {"plugin": "tests.toys:Longer", "arguments": {"name": "judge"}, "per_node": {"label": 1}},
+            "rater": {**TOYS["rater"], "budget": {"by_level": {"0": {"questions": 60}}}},
+        }
+    )
+    first, _ = given_again(tmp_path / "run", settings)
+    assert given_again(tmp_path / "run", settings) == (first, False)
