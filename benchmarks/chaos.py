@@ -398,7 +398,10 @@ def hatchery(place: Path) -> Iterator[tuple[Path, int]]:
     with Hatchery(at) as listening:
         pid = os.fork()
         if pid == 0:
-            listening.serve_forever()
+            try:
+                listening.serve_forever()
+            finally:  # whatever ends it: what comes next is its parent's
+                os._exit(0)
     try:
         yield at, pid
     finally:
@@ -432,7 +435,10 @@ def door(to: int) -> Iterator[tuple[int, int]]:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        asyncio.run(_keep(port, to, write))
+        try:
+            asyncio.run(_keep(port, to, write))
+        finally:
+            os._exit(0)
     os.read(read, 1)
     try:
         yield port, pid
