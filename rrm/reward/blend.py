@@ -79,14 +79,18 @@ class Blend:
 
         What parts without a last layer say is in what the sum says; the belief's states are those of the others.
         """
-        return believe_models(models, [for_fitting(each).rows for each in ratings])
+        reliability = any(each.reliability for each in self._layered)
+        return believe_models(models, [for_fitting(each).rows for each in ratings], reliability)
 
     @property
     def no_belief(self) -> str | None:
-        layered = [each for each in self.learners if isinstance(each, Frozen | Joint)]
-        if not layered:
+        if not self._layered:
             return "none of its learners has a last layer on a trunk: make rrm.reward.frozen:Frozen one of them"
-        return next((each.no_belief for each in layered if each.no_belief), None)
+        return next((each.no_belief for each in self._layered if each.no_belief), None)
+
+    @property
+    def _layered(self) -> list[Frozen | Joint]:
+        return [each for each in self.learners if isinstance(each, Frozen | Joint)]
 
     def machine_time(self, load: ReadingLoad) -> MachineTime | None:
         """Return what all parts together take; None where one of them cannot say."""

@@ -83,6 +83,11 @@ class Frozen:
         return believe(layers, [for_fitting(each).rows for each in ratings], self.config.reliability)
 
     @property
+    def reliability(self) -> bool:
+        """Whether raters' reliability is fitted with the heads."""
+        return self.config.reliability
+
+    @property
     def no_belief(self) -> str | None:
         if self.config.separate:
             return "its levels are fitted apart, each with a trunk of its own: leave out `separate`"

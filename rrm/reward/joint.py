@@ -84,7 +84,12 @@ class Joint:
 
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> HeadsBelief:
         """Return the belief of `rrm.reward.last_layer`: implements `rrm.core.asking.BelievingLearner`."""
-        return believe_models(models, [for_fitting(each).rows for each in ratings])
+        return believe_models(models, [for_fitting(each).rows for each in ratings], self.reliability)
+
+    @property
+    def reliability(self) -> bool:
+        """Whether raters' reliability is fitted with the heads."""
+        return self.tuned.config.reliability
 
     @property
     def no_belief(self) -> None:

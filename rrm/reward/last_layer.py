@@ -58,7 +58,9 @@ class _Reader:
         return [np.array([self._known[key] for key in _keys(group)]) for group in groups]
 
 
-def believe_models(models: Sequence[RewardModel], rated: Sequence[Sequence[Rated]]) -> HeadsBelief:
+def believe_models(
+    models: Sequence[RewardModel], rated: Sequence[Sequence[Rated]], reliability: bool = False
+) -> HeadsBelief:
     """Return the belief of levels' models, lowest first, and all ratings of each (`rrm.reward.belief.believe`).
 
     The intercept of acceptance is a model's own, give or take half a logit; what neither scores nor states tell of
@@ -87,7 +89,7 @@ def believe_models(models: Sequence[RewardModel], rated: Sequence[Sequence[Rated
         )
         for at, (level, (model, _)) in enumerate(own.items())
     ]
-    return believe(layers, [rows for _, rows in own.values()])
+    return believe(layers, [rows for _, rows in own.values()], reliability)
 
 
 def _dispersed(model: RewardModel) -> DispersedModel:

@@ -112,6 +112,22 @@ def test_answers_about_leaves_tell_of_roots_and_of_an_output_most_about_itself(j
     assert said(*[True] * 30)[0] > before.means([own])[0] + 1
 
 
+def test_a_rater_who_answers_blindly_is_believed_less(joint: Fit) -> None:
+    """Another rater says of everything the first one judged the opposite or the same, as a coin falls."""
+    random = np.random.default_rng(0)
+    blind = [
+        replace(row, feedback=Feedback(row.request.id, "blind", Label(bool(random.random() < 0.5))))
+        for row in joint.rows[0]
+        if isinstance(row.feedback.answer, Label)
+        for _ in range(6)
+    ]
+    rows = [[*joint.rows[0], *blind], joint.rows[1]]
+    assert joint.learner.reliability  # type: ignore[union-attr]
+    heads = believed(joint, rows).heads  # type: ignore[attr-defined]
+    first, other = sorted(heads[0].mode.raters, key=lambda each: each.name == "r")[::-1]
+    assert (first.name, other.name) == ("r", "blind") and other.temperature > 1.3 * first.temperature
+
+
 def test_the_order_of_ratings_does_not_matter(joint: Fit) -> None:
     groups = [of_rated(joint.rows[0][0]), asked("new", 6, level=1)]
     one, other = believed(joint), believed(joint, [each[::-1] for each in joint.rows])
