@@ -108,13 +108,15 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
     found: list[Request] = []
     for level in run.visit.levels_of(run.forest):
         place = Place(run.number, "answer", level)
+        here: list[Request] = []
         for tree, node in run.visit.visited(run.forest, level, run.order):
             if node not in state.predictions or run.forest.is_target(tree) or tree.source in run.forest.apart:
                 continue
             about = (tree.source, place, state.view(node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
-            run, here = yield from in_hindsight(run, place, list(chain.from_iterable(by_kind.values())))
-            found += here
+            here += chain.from_iterable(by_kind.values())
+        run, shown = yield from in_hindsight(run, place, here)
+        found += shown
     counted = Counted(plan.rates.decisions_a_reading)
     return run, [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
 

@@ -10,13 +10,16 @@ import pytest
 
 import rrm
 from rrm.api.look import export
+from rrm.ask import Value
+from rrm.core.asking import BY_VALUE, Asked
 from rrm.core.report import Report
-from rrm.core.values import Comparison, Consequence, Feedback, Hindsight, Label, Request, RolledOut
+from rrm.core.values import Comparison, Consequence, Feedback, Hindsight, Label, Rated, Request, RolledOut
 from rrm.feedback.minutes import minutes
 from rrm.interchange.export import from_records
 from rrm.interchange.rows import read_rows
 from rrm.report.record import report_from_json, report_to_json
 from rrm.store.record import open_store
+from tests.api.test_asking_run import Believing
 from tests.toys import TOYS, toys
 
 
@@ -123,6 +126,28 @@ def test_a_rollout_that_says_something_else_is_named(tmp_path: Path, said: Any, 
 
     with pytest.raises(rrm.PluginError, match=rf"\[rater\] hindsight: shorter.*{why}"):
         ran(tmp_path / "run", Odd())
+
+
+def test_a_sampler_puts_questions_in_hindsight_too_and_a_level_s_outcomes_are_had_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {
+        "plugin": Regrets(),
+        "per_node": {"hindsight": 3, "label": 1},
+        "random_share": 0.0,
+        "hindsight": Shorter(),
+        "sampler": Value(waves=2),
+        "budget": {"questions": 60},
+    }
+    report = rrm.run(out=tmp_path, **toys(rater=part, reward={"plugin": Believing()}, rounds=2))
+    assert report.asking is not None and report.hindsight is not None
+    with open_store(tmp_path, "read") as store:
+        why = {each.request: each.stream for each in store.load(Asked)}
+        put = [row.request for row in store.load(Rated) if row.request.kind == "hindsight"]
+    chosen = [each for each in put if why.get(each.id) == BY_VALUE]
+    assert chosen and all(each.in_hindsight for each in put)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "roll-out · round 2, level 0" in line]
+    assert 1 <= len(lines) <= 2  # once for what can be asked, however many nodes; and never level by level again
 
 
 def test_by_default_nobody_is_shown_what_came_of_outputs(tmp_path: Path) -> None:
