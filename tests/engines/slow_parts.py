@@ -9,8 +9,12 @@ from tests.toys import Words
 
 
 class Slow(Words):
-    """Takes a tenth of a second for each answer."""
+    """Takes so many seconds for each answer."""
+
+    def __init__(self, seconds: float = 0.1) -> None:
+        super().__init__()
+        self._seconds = seconds
 
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
-        time.sleep(0.1 * len(jobs))
+        time.sleep(self._seconds * len(jobs))
         return super().propose(jobs)
