@@ -58,9 +58,9 @@ async def run_in_loop(settings: RunFile, out: Path, options: Options, watcher: W
 def refuse_other_run(record: SqlStore, settings: RunFile) -> None:
     """Raise InputError, naming the keys that differ, for a record that holds another run."""
     known = record.setting("run")
-    if known is not None and known != _identity(settings):
-        differ = ", ".join(_differing(known, _identity(settings)))
-        raise InputError(f"{record.path.parent} holds a run that was begun with another {differ}: use a new directory")
+    if known is not None and (differ := _differing(known, _identity(settings))):
+        names = ", ".join(differ)
+        raise InputError(f"{record.path.parent} holds a run that was begun with another {names}: use a new directory")
 
 
 def settings_on_record(directory: Path) -> RunFile:
@@ -189,7 +189,8 @@ class OpenRun:
         plan = recursion_of(self.parts, self.earlier)
         if self.options.strict:
             refuse_notes(self.parts.notes)
-        self.store.settle("run", _identity(self.parts.run))
+        if self.store.setting("run") is None:
+            self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
@@ -371,7 +372,7 @@ def _identity(settings: RunFile) -> dict[str, Any]:
 
 
 def _differing(known: Any, asked: Any, where: str = "") -> list[str]:
-    """Return the dotted keys under which two tables of plain values differ."""
+    """Return the dotted keys under which two tables of plain values differ; one that is missing counts as None."""
     if isinstance(known, dict) and isinstance(asked, dict):
         keys = sorted(known.keys() | asked.keys())
         dotted = {key: f"{where}.{key}" if where else key for key in keys}

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import rrm
-from rrm.api import unchanged
+from rrm.api import runs, unchanged
 from rrm.api.look import PAGE, REPORT
 from rrm.api.options import Event
-from rrm.api.runfile import run_file
+from rrm.api.runfile import RunFile, run_file
 from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.store.record import open_store
@@ -119,3 +119,21 @@ def test_a_run_with_a_judge_who_selects_and_budgets_by_level_stands(tmp_path: Pa
     )
     first, _ = given_again(tmp_path / "run", settings)
     assert given_again(tmp_path / "run", settings) == (first, False)
+
+
+def test_a_setting_that_is_new_and_not_given_makes_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = runs._identity
+
+    def before(settings: RunFile) -> dict[str, Any]:
+        told = identity(settings)
+        return {name: value for name, value in told.items() if name != "select"}
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(runs, "_identity", before)
+        first, _ = given_again(tmp_path / "run")
+    again, _ = given_again(tmp_path / "run")
+    assert again.targets == first.targets
+    with pytest.raises(rrm.InputError, match="begun with another seed: use a new directory"):
+        given_again(tmp_path / "run", run_file(TOYS, ("seed=5",)))
