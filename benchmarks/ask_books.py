@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ask_books_assist import EVIDENCE, assisted
+from benchmarks.ask_books_assist import ALLOWED, EVIDENCE, assisted
 from benchmarks.ask_books_cell import START, WAYS, WORLDS, Cell, Size, rows_of, spent
 from benchmarks.carry import commit
 from benchmarks.rows import Row
@@ -131,10 +131,10 @@ def summary(rows: Sequence[Target]) -> Iterator[Row]:
 def _assistance(rows: Sequence[Target], world: str) -> Iterator[Row]:
     for minutes in sorted({row["minutes"] for row in rows if row["part"] == "assistance"}):
         rlhf = golds(rows, world, part="asking", way="value", minutes=minutes)
-        for about, with_ in ((False, "without"), (True, "with")):
+        for allowed in ALLOWED:
             for way in ("random", "value"):
-                here = golds(rows, world, part="assistance", way=way, minutes=minutes, about_targets=about)
-                name = f"{world}, {way}, {with_} questions about targets, {minutes:g} minutes"
+                here = golds(rows, world, part="assistance", way=way, minutes=minutes, allowed=allowed)
+                name = f"{world}, {way}, {allowed}, {minutes:g} minutes"
                 yield Row.of("assistance", name, list(here.values()))
                 line = ">= -0.02" if way == "value" else None
                 yield Row.of("assistance", f"{name}, less RLHF with value", gap(here, rlhf), line)
@@ -165,32 +165,42 @@ def table(rows: Sequence[Target]) -> Iterator[str]:
     told += [f"value at 500 minutes less random at 1,000 {_spread(row)}" for row in aim]
     yield "; ".join(told) + "."
     yield ""
-    heads = ("minutes", "asked by", "RLHF", "assistance, no question about targets", "with such questions")
-    yield f"| {' | '.join(heads)} | none, less RLHF with value | with, less RLHF with value |"
-    yield "|---" * 7 + "|"
+    yield "| minutes | asked by | RLHF | " + " | ".join(f"{each} | less RLHF with value" for each in ALLOWED) + " |"
+    yield "|---" * 9 + "|"
     for minutes in sorted({row["minutes"] for row in rows if row["part"] == "assistance"}):
         for way in ("random", "value"):
-            rlhf = found["asking", f"{BOTH}, {way}, {minutes:g} minutes"]
-            names = [
-                f"{BOTH}, {way}, {each} questions about targets, {minutes:g} minutes" for each in ("without", "with")
-            ]
-            own = [found["assistance", name] for name in names]
-            less = [found["assistance", f"{name}, less RLHF with value"] for name in names]
-            cells = [_two(each.value) for each in (rlhf, *own)] + [_spread(each) for each in less]
+            cells = [_two(found["asking", f"{BOTH}, {way}, {minutes:g} minutes"].value)]
+            for allowed in ALLOWED:
+                name = f"{BOTH}, {way}, {allowed}, {minutes:g} minutes"
+                less = found["assistance", f"{name}, less RLHF with value"]
+                cells += [_two(found["assistance", name].value), _spread(less)]
             yield f"| {minutes:,.0f} | {way} | {' | '.join(cells)} |"
     yield ""
-    heads = ("minutes", "asked by", "questions about targets", "minutes spent", "left to a person", "questions")
-    yield f"| {' | '.join(heads)} | {EVIDENCE} |"
+    yield f"| allowed | minutes | asked by | minutes spent | left to a person | questions | {EVIDENCE} |"
     yield "|---" * 7 + "|"
-    groups: dict[tuple[float, str, bool], dict[tuple[str, int], Target]] = defaultdict(dict)
+    groups: dict[tuple[int, float, str], dict[tuple[str, int], Target]] = defaultdict(dict)
     for row in rows:
         if row["part"] == "assistance":
-            groups[row["minutes"], row["way"], row["about_targets"]][row["world"], row["seed"]] = row
-    for (minutes, way, about), cells_ in sorted(groups.items()):
+            key = ALLOWED.index(row["allowed"]), row["minutes"], row["way"]
+            groups[key][row["world"], row["seed"]] = row
+    for (at, minutes, way), cells_ in sorted(groups.items()):
         acts = [np.mean([each["acts"].get(act, 0) for each in cells_.values()]) for act in ("leave", "ask", EVIDENCE)]
         taken = np.mean([each["spent"] for each in cells_.values()])
         means = " | ".join(f"{each:.1f}" for each in acts)
-        yield f"| {minutes:,.0f} | {way} | {'yes' if about else 'no'} | {taken:.0f} | {means} |"
+        yield f"| {ALLOWED[at]} | {minutes:,.0f} | {way} | {taken:.0f} | {means} |"
+    yield ""
+    yield from _beliefs(rows)
+
+
+def _beliefs(rows: Sequence[Target]) -> Iterator[str]:
+    """Yield what is believed of root outputs, and what is true."""
+    heads = ("spread", "true_spread", "deliver", "true_deliver", "left", "true_left")
+    yield "| minutes | " + " | ".join(each.replace("_", " ") for each in heads) + " |"
+    yield "|---" * 7 + "|"
+    here = [row for row in rows if row["part"] == "belief"]
+    for minutes in sorted({row["minutes"] for row in here}):
+        means = [np.mean([row[each] for row in here if row["minutes"] == minutes]) for each in heads]
+        yield f"| {minutes:,.0f} | {' | '.join(f'{each:.2f}' for each in means)} |"
 
 
 def _two(value: float, signed: bool = False) -> str:

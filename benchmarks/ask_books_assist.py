@@ -7,7 +7,7 @@ the minutes are spent or an act gains less than `WORTH`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +35,9 @@ STEPS, WIDTH = 1, 4
 """Answers that are looked ahead, and questions that are looked at beyond the first."""
 DRAWS = 600
 EVIDENCE = "of them evidence"
+LEAVING, ASKING, BOTH_ACTS = "leaving", "asking", "asking and leaving"
+ALLOWED = (LEAVING, ASKING, BOTH_ACTS)
+"""What an agent may do about targets: leave them to a person, ask about them, or both."""
 LEAST_EFFECTIVE = DRAWS / 4
 """So few draws being left, in effect, of those that answers weigh, what is believed is worked out anew."""
 
@@ -66,10 +69,11 @@ class Standing:
         self.belief = Finite.uniform(DRAWS)
         self.prospects = Prospects(expit(whole), answers, self.prices, softmax(whole, axis=0), self.person_minutes)
 
-    def looked(self, offered: Sequence[int]) -> None:
-        """Find out what is best next, of these questions."""
+    def looked(self, offered: Sequence[int], may_leave: bool) -> None:
+        """Find out what is best next, of these questions, and of leaving the choice if that is allowed."""
         self.offered = list(offered)
         some = replace(self.prospects, answers=self.prospects.answers[self.offered], minutes=self.prices[self.offered])
+        some = some if may_leave else replace(some, person=None)
         self.best = worth_a_minute(self.belief, some, STEPS, WIDTH)
 
     def told(self, question: int, first: bool) -> None:
@@ -88,10 +92,10 @@ def _read(rewards: np.ndarray, place: Mapping[tuple[str, str], int], request: Re
 
 
 class Agent:
-    """One way's agent with so many minutes; `about_targets` says whether it may ask about them."""
+    """One way's agent with so many minutes; `allowed` says which acts about targets it has beside delivering."""
 
-    def __init__(self, cell: Cell, stages: Mapping[float, Run], way: str, minutes: float, about_targets: bool) -> None:
-        self.cell, self.stages, self.way, self.minutes, self.about_targets = cell, stages, way, minutes, about_targets
+    def __init__(self, cell: Cell, stages: Mapping[float, Run], way: str, minutes: float, allowed: str) -> None:
+        self.cell, self.stages, self.way, self.minutes, self.allowed = cell, stages, way, minutes, allowed
         rater = cell.parts[way].rater
         assert isinstance(rater, SimulatedRaters)
         self.rater, self.models = rater, cell.worker(way).models
@@ -102,7 +106,7 @@ class Agent:
         self.left: dict[str, str] = {}  # what persons chose, by root
         self.person_minutes = 0.0
         self.acts: Counter[str] = Counter()
-        self.seed = seed_for("assistance", way, minutes, about_targets)
+        self.seed = seed_for("assistance", way, minutes, allowed)
         self.open = {tree.graph.root: self._standing(tree) for tree in cell.targets}
         self.every = dict(self.open)
         self._believe()
@@ -152,7 +156,7 @@ class Agent:
         act = standing.best[0].act
         self.acts[act.kind] += 1
         if act.kind == "leave":
-            view, texts = self._whole(standing.tree), standing.groups[0].outputs
+            view, texts = self.whole(standing.tree), standing.groups[0].outputs
             place = standing.groups[0].place
             shown = tuple(Shown(f"{at}", text) for at, text in enumerate(texts))
             asked = Request(root, standing.tree.source, place, "ranking", view, shown)
@@ -204,7 +208,7 @@ class Agent:
         if self.way == "random" and offered:
             random = generator("offered", self.seed, root, len(self.rows))
             offered = [offered[int(random.integers(len(offered)))]]
-        standing.looked(offered if self.about_targets else [])
+        standing.looked(offered if self.allowed != LEAVING else [], self.allowed != ASKING)
 
     def _standing(self, tree: Tree) -> Standing:
         run, root = self.run, tree.graph.root
@@ -217,7 +221,7 @@ class Agent:
             groups.append(Group(tree.source, place, view, tuple(dict.fromkeys(output.text for output in outputs))))
             found = select_new(node, tree.source, place, view, outputs, wanted, run.plan.seed)
             requests += [request for some in found.values() for request in some]
-        if not self.about_targets:
+        if self.allowed == LEAVING:
             groups, requests = groups[:1], []
         prices = np.array([
             rates.cost(Tally(0, sum(word_count(s.text) for s in each.shown), len(each.shown), 1))
@@ -225,26 +229,26 @@ class Agent:
             for each in requests
         ])  # fmt: skip
         words = sum(map(word_count, groups[0].outputs))
-        person = rates.cost(Tally(view_size(self._whole(tree)), words, len(groups[0].outputs), 1))
+        person = rates.cost(Tally(view_size(self.whole(tree)), words, len(groups[0].outputs), 1))
         return Standing(tree, groups, requests, prices, person)
 
-    def _whole(self, tree: Tree) -> View:
+    def whole(self, tree: Tree) -> View:
         task = tree.graph.task(tree.graph.root)
         return View(task.instruction, (Passage(self.cell.start.forest.sources[tree.source].text),), task.max_tokens)
 
 
 def assisted(cell: Cell, stages: Mapping[str, Mapping[float, Run]]) -> list[dict[str, Any]]:
-    """Return rows of assistance by each way, with and without questions about targets, and of their oracles."""
+    """Return rows of assistance by each way, by what is allowed about targets, and of what is believed and true."""
     rows: list[dict[str, Any]] = []
     for way in WAYS:
         for minutes in (each for each in MINUTES if each in stages[way]):
-            for about_targets in (False, True):
+            for allowed in ALLOWED:
                 some = {at: run for at, run in stages[way].items() if at <= minutes}
-                agent = Agent(cell, some, way, minutes, about_targets)
+                agent = Agent(cell, some, way, minutes, allowed)
                 while agent.act():
                     pass
                 shared = {
-                    "part": "assistance", "way": way, "about_targets": about_targets, "minutes": minutes,
+                    "part": "assistance", "way": way, "allowed": allowed, "minutes": minutes,
                     "spent": agent.spent, "acts": dict(agent.acts),
                 }  # fmt: skip
                 rows += [
@@ -252,25 +256,39 @@ def assisted(cell: Cell, stages: Mapping[str, Mapping[float, Run]]) -> list[dict
                     for tree in cell.targets
                     for root in [tree.graph.root]
                 ]
-    return rows + _oracles(cell, stages)
+    return [*rows, *(row for at, run in stages["value"].items() for row in _beliefs(cell, at, run))]
 
 
-def _oracles(cell: Cell, stages: Mapping[str, Mapping[float, Run]]) -> list[dict[str, Any]]:
-    """Return rows of what raters would choose who answered without end: beside the source's words, and the whole."""
-    agent = Agent(cell, {min(stages["value"]): cell.start}, "value", 0.0, about_targets=False)
-    rows = []
+def _beliefs(cell: Cell, minutes: float, run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what is believed of root outputs after so many minutes asked for by value, beside what is true of them.
+
+    What is true is the probability that a rater accepts an output, read beside the source's words that its view comes
+    to rest on. With the first minutes come the bounds: what raters choose who answer without end, beside these words
+    and beside the whole book.
+    """
+    agent = Agent(cell, {minutes: run}, "value", 0.0, LEAVING)
     for tree in cell.targets:
         root = tree.graph.root
-        group = agent.every[root].groups[0]
-        gold = dict(zip((o.text for o in cell.start.state.outputs[root]), cell.gold[root], strict=True))
-        for name, view in (("evidence", group.view), ("whole book", agent._whole(tree))):
+        standing = agent.every[root]
+        group, of = standing.groups[0], standing.prospects
 
-            def accepted(text: str, view: View = view, group: Group = group, root: str = root) -> float:
-                request = Request(root, group.source, group.place, "label", view, (Shown("0", text),))
-                return float(agent.rater.probability(request)[0])
+        def accepted(view: View, group: Group = group, root: str = root) -> np.ndarray:
+            shown = [(Shown("0", text),) for text in group.outputs]
+            asked = [Request(root, group.source, group.place, "label", view, each) for each in shown]
+            return np.array([agent.rater.probability(each)[0] for each in asked])
 
-            best = max(group.outputs, key=accepted)
-            rows.append(
-                {"part": "bounds", "way": f"unlimited: {name}", "source": tree.source, "gold": float(gold[best])}
-            )
-    return rows
+        beside, whole = accepted(group.view), accepted(agent.whole(tree))
+        logits = np.log(of.worth / (1 - of.worth))
+        spread = (logits - logits.mean(axis=0)).std(axis=1).mean()
+        shares = softmax(np.log(whole / (1 - whole)))
+        yield {
+            "part": "belief", "minutes": minutes, "source": tree.source,
+            "spread": float(spread), "true_spread": float(np.log(beside / (1 - beside)).std()),
+            "deliver": float(of.worth.mean(axis=1).max()), "left": float(of.left.mean()),
+            "true_deliver": float(beside[of.worth.mean(axis=1).argmax()]), "true_left": float(shares @ beside),
+        }  # fmt: skip
+        if minutes == min(MINUTES):
+            golds = dict(zip((o.text for o in run.state.outputs[root]), cell.gold[root], strict=True))
+            for name, found in (("evidence", beside), ("whole book", whole)):
+                gold = float(golds[group.outputs[int(found.argmax())]])
+                yield {"part": "bounds", "way": f"unlimited: {name}", "source": tree.source, "gold": gold}
