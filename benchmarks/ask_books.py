@@ -238,13 +238,13 @@ def main(given: Sequence[str] | None = None) -> None:
     if unknown := set(options.worlds) - set(WORLDS):
         parser.error(f"no world called {', '.join(sorted(unknown))}: there are {', '.join(WORLDS)}")
     seeds, rows = options.seeds or plan.seeds, on_file(options.results, plan)
+    made = commit()  # before results are appended, which would count as a change
     with tempfile.TemporaryDirectory() as temporary:
         for seed, world in _alternating(seeds, options.worlds):
             if options.table or any((row["world"], row["seed"]) == (world, seed) for row in rows):
                 continue
             folder = (options.work or Path(temporary)) / f"{plan.name}-{world}-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
-            made = commit()
             with open_store(folder) as store:
                 found = measured(world, seed, plan.size, folder, store)
             new = [{**row, "plan": plan.name, "commit": made} for row in found]

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import ask_books
 from benchmarks.ask_books import Plan, main, summary, table
+from benchmarks.ask_books_assist import ALLOWED
 from benchmarks.ask_books_cell import WAYS, Evenly, Information, Size
 from rrm.ask.gaussian import choices
 from rrm.core.asking import AT_RANDOM, QuestionSampler
@@ -33,16 +34,18 @@ ROWS += [
         "assistance",
         way,
         source,
-        0.05 + 0.15 * about + 0.1 * (source == "b"),
+        gold + 0.1 * (source == "b"),
         minutes=500.0,
-        about_targets=about,
+        allowed=allowed,
         spent=400.0,
         acts={"ask": 3},
     )
     for way in ("random", "value")
     for source in ("a", "b")
-    for about in (False, True)
+    for allowed, gold in zip(ALLOWED, (0.05, 0.31, 0.2), strict=True)
 ]
+BELIEVED = {"spread": 1.5, "true_spread": 0.5, "deliver": 0.6, "true_deliver": 0.3, "left": 0.7, "true_left": 0.4}
+ROWS += [{k: v for k, v in row("belief", "", "a", 0.0, minutes=30.0, **BELIEVED).items() if k != "gold"}]
 
 
 def test_rows_hold_values_and_differences_by_target_to_their_lines() -> None:
@@ -53,10 +56,12 @@ def test_rows_hold_values_and_differences_by_target_to_their_lines() -> None:
     assert found["asking", "both, value at 500 less random at 1000 minutes"].passed
     assert found["asking", "copied, value, 500 minutes"].value == pytest.approx(0.35)
     assert found["asking", "copied, depths, 500 minutes, less random"].pass_line is None
-    less = "questions about targets, 500 minutes, less RLHF with value"
-    without, with_ = (found["assistance", f"copied, value, {each} {less}"] for each in ("without", "with"))
-    assert (without.value, without.passed) == (pytest.approx(-0.25), False)
-    assert (with_.value, with_.passed) == (pytest.approx(-0.10), False)
+    less = [found["assistance", f"copied, value, {each}, 500 minutes, less RLHF with value"] for each in ALLOWED]
+    assert [each.value for each in less] == pytest.approx([-0.25, 0.01, -0.1]) and [each.passed for each in less] == [
+        False,
+        True,
+        False,
+    ]
     assert not any(name.startswith("reframed") for _, name in found)
 
 
@@ -65,8 +70,10 @@ def test_tables_are_made_of_the_rows() -> None:
     assert told[0] == "Measured at abc; 2 targets."
     assert "| copied | 500 | .250 | .250 | .250 | .350 | +.100 (+.100 to +.100) | yes |" in told
     assert "best candidate .500; value at 500 minutes less random at 1,000 +.100 (+.100 to +.100)." in told
-    assert "| 500 | value | .350 | .100 | .250 | -.250 (-.250 to -.250) | -.100 (-.100 to -.100) |" in told
-    assert told[-1] == "| 500 | value | yes | 400 | 0.0 | 3.0 | 0.0 |"
+    helped = ".100 | -.250 (-.250 to -.250) | .360 | +.010 (+.010 to +.010) | .250 | -.100 (-.100 to -.100)"
+    assert f"| 500 | value | .350 | {helped} |" in told
+    assert "| asking and leaving | 500 | value | 400 | 0.0 | 3.0 | 0.0 |" in told
+    assert told[-1] == "| 30 | 1.50 | 0.50 | 0.60 | 0.30 | 0.70 | 0.40 |"
 
 
 def test_questions_are_drawn_evenly_over_questions_or_over_depths() -> None:
@@ -118,7 +125,7 @@ def test_a_cell_gives_all_ways_the_same_candidates_and_is_not_measured_again(
     asked = [each for each in found if each["part"] == "asking"]
     assert len(asked) == len(WAYS) * 2 * 2 and all(each["spent"] <= each["minutes"] for each in asked)
     helped = [each for each in found if each["part"] == "assistance"]
-    assert len(helped) == 8 and all(each["spent"] <= 75 for each in helped)
+    assert len(helped) == 12 and all(each["spent"] <= 75 for each in helped)
     bounds = {(each["way"], each["source"]): each["gold"] for each in found if each["part"] == "bounds"}
     assert all(each["gold"] <= bounds["best candidate", each["source"]] for each in (*asked, *helped))
     first = capsys.readouterr().out
