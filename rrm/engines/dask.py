@@ -34,6 +34,8 @@ async def ask():
     try:
         async with rpc(address, connection_args=security.get_connection_args("client"), timeout=seconds) as at:
             has, made = await asyncio.wait_for(asyncio.gather(at.identity(), at.versions()), seconds)
+    except TimeoutError:
+        return {"refused": "no answer"}
     except Exception as error:
         while error.__cause__ or error.__context__:
             error = error.__cause__ or error.__context__

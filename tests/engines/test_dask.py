@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 import rrm
 from rrm.api.options import Event
 from rrm.core.errors import InputError, RrmError
-from rrm.engines import dask
+from rrm.engines import address, dask
 from rrm.engines.apart import Wanted
 from tests import dask_cluster
 from tests.engines.test_apart import ABSENT
@@ -28,7 +29,7 @@ ABSENT_DASK = ABSENT.format("DASK", "dask")
 
 
 @pytest.mark.parametrize(
-    ("address", "sentence"),
+    ("given", "sentence"),
     [
         ("tcp://127.0.0.1:1", r"no Dask cluster can be reached at 127\.0\.0\.1:1: connection refused; begin it with"),
         ("tls://[::1]:1", r"no Dask cluster can be reached at \[::1\]:1: "),
@@ -38,9 +39,18 @@ ABSENT_DASK = ABSENT.format("DASK", "dask")
         ("tcp://10.1.2.3:8786", r"tcp://10\.1\.2\.3:8786 is beyond this machine, where Dask is used with TLS alone"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused(address: str, sentence: str) -> None:
+def test_an_address_that_cannot_be_used_is_refused(given: str, sentence: str) -> None:
     with pytest.raises(RrmError, match=sentence):
-        dask.find(address)
+        dask.find(given)
+
+
+def test_who_listens_and_says_nothing_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason=ABSENT_DASK)
+    monkeypatch.setattr(address, "PROBE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(InputError, match=rf"what answers at {at} is no Dask scheduler, .* \(no answer\)"):
+            dask.find(at)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +172,10 @@ def test_a_run_goes_on_on_a_cluster_with_tls_and_back_though_a_worker_is_killed(
         until(told.exists)
         worker = ["worker", *known, "--host", "127.0.0.1", "--no-dashboard", nanny, "--nthreads", "1"]
         pids = [begin(*worker, "--local-directory", str(tmp_path / f"worker-{number}")) for number in range(3)]
-        address = json.loads(told.read_text())["address"]
-        assert dask.find(address) == address
-        until(lambda: len(dask_cluster.workers(address)) == 3)
-        engine = {"plugin": "dask", "arguments": {"address": address, "workers": [{"count": 2}]}}
+        at = json.loads(told.read_text())["address"]
+        assert dask.find(at) == at
+        until(lambda: len(dask_cluster.workers(at)) == 3)
+        engine = {"plugin": "dask", "arguments": {"address": at, "workers": [{"count": 2}]}}
         rrm.run(rrm.run_file({**TOYS, "engine": engine}), tmp_path / "there", on_event=on_event)
         rrm.resume(tmp_path / "there", engine="local", quiet=True)
     assert killed
