@@ -16,7 +16,7 @@ from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
 from rrm.api.reports import FinishedRun, build_report, save_report
-from rrm.api.runfile import PEOPLE, EnginePart, RunFile, Targets, by_people, with_engine
+from rrm.api.runfile import PEOPLE, EnginePart, RunFile, Targets, by_people, run_file, with_engine
 from rrm.api.supplies import RunSupplies
 from rrm.api.unchanged import remember_end, standing_report
 from rrm.api.wiring import PRECISION, Parts
@@ -58,7 +58,7 @@ async def run_in_loop(settings: RunFile, out: Path, options: Options, watcher: W
 def refuse_other_run(record: SqlStore, settings: RunFile) -> None:
     """Raise InputError, naming the keys that differ, for a record that holds another run."""
     known = record.setting("run")
-    if known is not None and (differ := _differing(known, _identity(settings))):
+    if known is not None and (differ := _differing(_as_read_now(known), _identity(settings))):
         names = ", ".join(differ)
         raise InputError(f"{record.path.parent} holds a run that was begun with another {names}: use a new directory")
 
@@ -371,8 +371,16 @@ def _identity(settings: RunFile) -> dict[str, Any]:
     return kept
 
 
+def _as_read_now(known: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a run on record, with the defaults of settings that are newer; of objects as it stands."""
+    try:
+        return _identity(run_file(known, learns=False))
+    except InputError:
+        return known
+
+
 def _differing(known: Any, asked: Any, where: str = "") -> list[str]:
-    """Return the dotted keys under which two tables of plain values differ; one that is missing counts as None."""
+    """Return the dotted keys under which two tables of plain values differ."""
     if isinstance(known, dict) and isinstance(asked, dict):
         keys = sorted(known.keys() | asked.keys())
         dotted = {key: f"{where}.{key}" if where else key for key in keys}

@@ -31,7 +31,7 @@ PART_BYTES = 8 * 2**20
 """Files cross in parts of at most so many bytes, so that no store of messages must hold a model whole."""
 
 _HOME = Path(__file__).resolve().parents[2]
-_OURS = frozenset(_HOME / name for name in ("rrm", "decomposers", "tasks"))
+OURS = frozenset(_HOME / name for name in ("rrm", "decomposers", "tasks"))
 """The folders of this installation's code."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 
@@ -56,7 +56,7 @@ def made_of(run: RunFile) -> dict[str, str]:
     for part in _computing(run):
         if part.made is None:
             file = getattr(getmodule(load(part.plugin, run.folder)), "__file__", None)
-            if file is not None and not _OURS.intersection(Path(file).parents):
+            if file is not None and not OURS.intersection(Path(file).parents):
                 found[part.plugin] = blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
     return found
 
@@ -65,7 +65,7 @@ def made_of(run: RunFile) -> dict[str, str]:
 def _digest_of_rrm() -> str:
     """Return a digest of all code of this installation's rooms and plug-ins."""
     digest = blake2b(digest_size=8)
-    for file in sorted(chain.from_iterable(folder.rglob("*.py") for folder in _OURS)):
+    for file in sorted(chain.from_iterable(folder.rglob("*.py") for folder in OURS)):
         digest.update(str(file.relative_to(_HOME)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 

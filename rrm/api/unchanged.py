@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rrm.api.look import PAGE, REPORT
 from rrm.api.runfile import Part, RunFile
-from rrm.api.supplies import made_of
+from rrm.api.supplies import OURS, made_of
 from rrm.api.worker import COMPOSERS, MODELS, POLICIES
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
@@ -23,7 +24,6 @@ from rrm.store.record import SqlStore
 ENDED = "ended"
 """The kind of event with which a record says what a run was made of when its report was written."""
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_OURS = ("rrm", "decomposers", "tasks")
 _LEARNED = {Fitted: MODELS, Improvement: POLICIES, FittedComposer: COMPOSERS}
 
 
@@ -55,14 +55,14 @@ def standing_report(store: SqlStore, out: Path, run: RunFile, plan: Recursion) -
 def _made_of(store: SqlStore, out: Path, run: RunFile, plan: Recursion) -> dict[str, Any] | None:
     settings = run.to_json()
     strings = sorted(set(_strings(settings)))
-    if run.people is not None or run.assistants or not _all_ours(run, strings) or not (out / REPORT).is_file():
+    if run.people is not None or run.assistants or not _all_told(run, strings) or not (out / REPORT).is_file():
         return None
     named = {each.name: getattr(plan, each.name) for each in fields(plan)}
     del named["count"]  # a function; what it counts by is covered by the names of the parts that read
     return {
         "settings": content_id("settings", settings),
         "plan": content_id("plan", {name: _plain(named[name]) for name in sorted(named)}),
-        "files": content_id("files", [_stamp(run, each) for each in strings if each.strip(" ./")]),
+        "files": content_id("files", [_stamp(run, each) for each in strings if each]),
         "made": made_of(run),
         "rows": store.sizes(),
         "report": blake2b((out / REPORT).read_bytes(), digest_size=16).hexdigest(),
@@ -80,10 +80,20 @@ def _plain(value: Any) -> Any:
     return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _all_ours(run: RunFile, strings: list[str]) -> bool:
-    """Whether all parts are named, and all that is named for import is of this installation."""
-    imported = (each.partition(".")[0].partition(":")[0] for each in strings if _IMPORT_STRING.fullmatch(each))
-    return all(part.made is None for part in _parts(run)) and all(each in _OURS for each in imported)
+def _all_told(run: RunFile, strings: list[str]) -> bool:
+    """Whether all parts are named, what is named for import is this installation's, and no folder is named by dots."""
+    imported = (each.partition(":")[0] for each in strings if _IMPORT_STRING.fullmatch(each))
+    dots = any(each and not each.strip(" ./") for each in strings)
+    return not dots and all(part.made is None for part in _parts(run)) and all(map(_ours, imported))
+
+
+def _ours(module: str) -> bool:
+    """Whether a module's file is this installation's: another's may join the package `tasks` or `decomposers`."""
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None and not OURS.isdisjoint(Path(found.origin).parents)
 
 
 def _parts(value: Any) -> Iterator[Part]:

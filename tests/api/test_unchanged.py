@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import rrm
+import tasks
 from rrm.api import runs, unchanged
 from rrm.api.look import PAGE, REPORT
 from rrm.api.options import Event
@@ -21,7 +22,7 @@ from tests.toys import TOYS, toys
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the tests' own parts for this installation's."""
-    monkeypatch.setattr(unchanged, "_OURS", ("rrm", "decomposers", "tasks", "tests"))
+    monkeypatch.setattr(unchanged, "OURS", unchanged.OURS | {Path(__file__).parents[1]})
 
 
 def given_again(out: Path, settings: Any = None, **parts: Any) -> tuple[Report, bool]:
@@ -89,6 +90,20 @@ def test_a_run_goes_on_where_a_file_that_it_names_has_changed(tmp_path: Path, mo
     assert given_again(tmp_path / "run")[1]
 
 
+def test_a_module_that_joins_our_packages_and_a_folder_named_by_dots_are_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "joined.py").write_text("")
+    monkeypatch.setattr("tasks.__path__", [*tasks.__path__, str(tmp_path)])
+    assert unchanged._ours("tasks.synthetic_book") and unchanged._ours("rrm.compose.composers")
+    for module in ("tasks.joined", "tests.toys", "tasks.nowhere", "json"):
+        assert not unchanged._ours(module), module
+    run = run_file({**TOYS, "name": "toys"})
+    told = unchanged._all_told
+    assert told(run, ["tasks.synthetic_book:SyntheticBooks", "books", ""])
+    assert not told(run, ["tasks.joined:Gold"]) and not told(run, [".."]) and not told(run, ["./"])
+
+
 def test_parts_from_elsewhere_and_objects_are_gone_through_again(tmp_path: Path) -> None:
     given_again(tmp_path / "named")
     assert given_again(tmp_path / "named")[1]
@@ -128,7 +143,8 @@ def test_a_setting_that_is_new_and_not_given_makes_no_other_run(
 
     def before(settings: RunFile) -> dict[str, Any]:
         told = identity(settings)
-        return {name: value for name, value in told.items() if name != "select"}
+        del told["select"], told["rater"]["peeks"], told["rater"]["peeks_random"], told["rounds"]
+        return told
 
     with monkeypatch.context() as earlier:
         earlier.setattr(runs, "_identity", before)
