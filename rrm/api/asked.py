@@ -11,7 +11,7 @@ from rrm.core.asking import AT_RANDOM, BY_VALUE
 from rrm.core.kinds import difference
 from rrm.core.report import AskedMinutes, AskedStream, AskedWave, AskingReport
 from rrm.core.roles import Train
-from rrm.core.values import Rated, Request
+from rrm.core.values import Answer, Rated, Request
 from rrm.feedback.minutes import minutes_of_raters
 from rrm.feedback.pace import Timed
 from rrm.pipeline.pacing import timed
@@ -77,7 +77,7 @@ def _is_chosen(run: Run, request: Request) -> bool:
 def _stream(run: Run, name: str, put: Sequence[Request], given: Mapping[str, Sequence[Rated]]) -> AskedStream:
     answers = [given[each.question] for each in put if each.question in given]
     rows = list(chain.from_iterable(answers))
-    twice = [(each[0].feedback.answer, each[1].feedback.answer) for each in answers if len(each) > 1]
+    twice = [_in_one_order(each[0], each[1]) for each in answers if len(each) > 1]
     judged = [(one, other) for one, other in twice if one.metrics and other.metrics]
     seconds = [row.feedback.seconds for row in rows]
     timed_ = [each for each in seconds if each is not None]
@@ -92,6 +92,13 @@ def _stream(run: Run, name: str, put: Sequence[Request], given: Mapping[str, Seq
         minutes=minutes_of_raters(rows, run.plan.rates),
         paid=fsum(timed_) / 60 if rows and len(timed_) == len(rows) else None,
     )
+
+
+def _in_one_order(one: Rated, other: Rated) -> tuple[Answer, Answer]:
+    """Return two answers to one question in the places where the first rater saw the outputs."""
+    places = [shown.output for shown in one.request.shown]
+    order = [places.index(shown.output) for shown in other.request.shown]
+    return one.feedback.answer, other.feedback.answer.permuted(order)
 
 
 def _minutes(run: Run) -> tuple[AskedMinutes, ...]:

@@ -51,18 +51,19 @@ def peek(run: Run) -> Step[Run]:
         return run.noted(f"round {run.number + 1}: {why}, so there is nothing to peek at")
     before = [each.rated for each in run.peeks]
     minutes_left = _left(run, before)
+    valued: set[str] = set()  # by `question`: a rater may have been shown it under another guideline
     if plan.peeks_random < 1:
         asked_for = yield from _chosen(run, list(found.values()), minutes_left)
         by_id = {request.id: request for _, request in found.values()}
         questions = [by_id[each.request] for each in asked_for]
+        valued = {by_id[each.request].question for each in asked_for if each.stream == BY_VALUE}
     else:
         order = generator("peeks", plan.seed, run.number).permutation(len(found))
-        asked_for, questions = [], [list(found.values())[at][1] for at in order]
-    valued = {each.request for each in asked_for if each.stream == BY_VALUE}
+        questions = [list(found.values())[at][1] for at in order]
     place = Place(run.number, "claims", run.forest.height)
     raters = Raters(plan.rater, Train, plan.seed, plan.overlap, not plan.repeats, plan.rates, plan.sheet)
     asked, results = answered = yield from put(place, questions, Allowance(minutes_left), raters, before)
-    peeks = [Peek(found[row.request.question][0].score, row, row.request.id in valued) for row in answered.rows]
+    peeks = [Peek(found[row.request.question][0].score, row, row.request.question in valued) for row in answered.rows]
     return replace(
         run,
         peeks=(*run.peeks, *peeks),

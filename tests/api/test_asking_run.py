@@ -9,20 +9,24 @@ import numpy as np
 import pytest
 
 import rrm
+from rrm.api.asked import asking_report
 from rrm.api.look import export
 from rrm.ask import Value
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
 from rrm.core.draws import first_chosen
 from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
+from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Failure, Feedback, Group, Rated, Request
+from rrm.core.values import Answer, Comparison, Failure, Feedback, Group, Ranking, Rated, Request, Shown, View
 from rrm.interchange.rows import read_rows
+from rrm.pipeline.steps import Outcome, Run
 from rrm.report.record import report_from_json, report_to_json
 from rrm.reward.drawn import Drawn
 from rrm.reward.plain import PlainLearner
 from rrm.store.record import open_store
+from tests.pipeline.hand_world import RUN
 from tests.toys import Lengths, Longer, Texts, toys
 
 
@@ -150,6 +154,35 @@ def test_how_questions_fared_is_told_of_those_chosen_beside_those_drawn(tmp_path
     page = (tmp_path / "report.html").read_text()
     assert "How questions fared" in page and "chosen by value" in page
     assert report_from_json(report_to_json(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("said", "same", "other"),
+    [
+        (Comparison(0), Comparison(1), Comparison(0)),
+        (Comparison(None), Comparison(None), Comparison(0)),
+        (Ranking((0, 1)), Ranking((2, 1)), Ranking((0, 1))),
+        (Ranking((0, 2, 1)), Ranking((2, 0, 1)), Ranking((0, 2, 1))),
+    ],
+)
+def test_raters_who_saw_outputs_in_other_orders_agree_about_the_outputs_and_not_the_places(
+    said: Answer, same: Answer, other: Answer
+) -> None:
+    shown = tuple(Shown(each, each) for each in "abc"[: 3 if isinstance(said, Ranking) else 2])
+    request = Request("node", "source", Place(0, "answer", 0), said.kind, View("Tell.", (), 5), shown)
+    turned = replace(request, shown=shown[::-1], guideline="v2")
+
+    def alike(second: Answer) -> tuple[int, int]:
+        rows = (Rated(request, Feedback(request.id, "anna", said)), Rated(turned, Feedback(turned.id, "ben", second)))
+        outlook = Outlook(request.place, 0, "pool", 1, 1, 0.5, 0.0, 0.0)
+        level = ("train", 0)
+        run = Run(RUN, asked={level: ((request,),)}, answered={level: rows}, outlooks=((0.0, outlook),))
+        report = asking_report(Outcome(run, ()), 0)
+        assert report is not None
+        [stream] = report.streams
+        return stream.paired, stream.alike
+
+    assert alike(same) == (1, 1) and alike(other) == (1, 0)
 
 
 def test_targets_are_weighed_by_their_titles(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """Peeks: what raters above the leaves cannot see is looked at in the source, for a share of the minutes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked
 from rrm.core.kinds import Label
 from rrm.core.values import Failure
 from rrm.feedback.budget import Budget
 from rrm.feedback.minutes import minutes_of_raters
 from rrm.pipeline.peeks import QUESTION, claims_of, peeked_trees
-from rrm.pipeline.plan import AnyAction
+from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
 from rrm.pipeline.steps import Outcome, Recursion
@@ -107,3 +109,38 @@ def test_how_sure_the_way_is_stands_beside_the_answer() -> None:
     sure = {round(each.score, 9) for tree in peeked_trees(run) for each in claims_of(run, tree)}
     assert {round(each.surety, 9) for each in run.peeks} <= sure
     assert all(0 < each.surety <= 1 and isinstance(each.rated.feedback.answer, Label) for each in run.peeks)
+
+
+class Looking(World):
+    """A world where every third look is drawn, the others are chosen, and raters are shown another guideline."""
+
+    def __init__(self, guideline: str) -> None:
+        super().__init__()
+        self.guideline = guideline
+        self.valued: set[str] = set()
+
+    def do(self, action: AnyAction) -> Values:
+        if action.step != "choose-looks":
+            return super().do(action)
+        peeking = action.job
+        streams = [BY_VALUE if at % 3 else AT_RANDOM for at in range(len(peeking.claims))]
+        asked = zip((each.request for each in peeking.claims), streams, strict=True)
+        self.valued |= {request.question for request, stream in asked if stream == BY_VALUE}
+        return tuple(
+            Asked(each.request.id, stream, peeking.pool, 1.0)
+            for each, stream in zip(peeking.claims, streams, strict=True)
+        )
+
+    def rate(self, action: AnyAction) -> Sequence[Any]:
+        [row] = super().rate(action)
+        request = replace(row.request, guideline=self.guideline)
+        return [replace(row, request=request, feedback=replace(row.feedback, request=request.id))]
+
+
+@pytest.mark.parametrize("guideline", ["v0", "v1", "v2"])
+def test_a_look_that_was_chosen_is_known_under_whatever_guideline_raters_saw_it(guideline: str) -> None:
+    world, outcome = done(replace(PEEKED, peeks=0.5, peeks_random=0.25), Looking(guideline))
+    peeks = outcome.run.peeks
+    assert {each.chosen for each in peeks} == {True, False}
+    assert {each.rated.request.guideline for each in peeks} == {guideline}
+    assert all(each.chosen == (each.rated.request.question in world.valued) for each in peeks)
