@@ -1,5 +1,6 @@
 """The flat baseline: one reward model on whole outputs, for the rater minutes that the levels had."""
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -9,7 +10,6 @@ from rrm.core.roles import Train
 from rrm.core.task import Span
 from rrm.core.values import OVERALL, Comparison, Fitted, Hindsight, Output, Passage, Prediction, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, drawn
-from rrm.feedback.select import parsed
 from rrm.pipeline import stages
 from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.forest import by_source, predictions
@@ -85,9 +85,11 @@ def _questions(
 
 def _beside_the_whole(wanted: Wanted) -> Wanted:
     """Return what is asked where raters see the whole source: what came of outputs would tell them nothing more."""
-    found = {asked: many for asked, many in wanted.items() if parsed(asked)[0] != Hindsight.kind}
-    after = sum(many for asked, many in wanted.items() if asked == Hindsight.kind)
-    return {**found, Comparison.kind: found.get(Comparison.kind, 0) + after} if after else found
+    found: Counter[str] = Counter()
+    for asked, many in wanted.items():
+        kind, slash, criterion = asked.partition("/")
+        found[f"{Comparison.kind if kind == Hindsight.kind else kind}{slash}{criterion}"] += many
+    return dict(found)
 
 
 def root_outputs(outcome: Outcome) -> dict[str, list[Output]]:

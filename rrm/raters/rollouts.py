@@ -104,7 +104,7 @@ class _Gap(NamedTuple):
 
     @property
     def question(self) -> str:
-        return self.sentence.text.replace(self.name, _BLANK)
+        return _alone(self.name).sub(_BLANK, self.sentence.text)
 
     @property
     def words(self) -> frozenset[str]:
@@ -115,7 +115,7 @@ class _Gap(NamedTuple):
         best = max(reader, key=lambda each: len(self.words & each.words), default=None)
         if best is None or not _alike(self.words, best.words):
             return None
-        if re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", best.text):
+        if _alone(self.name).search(best.text):
             return self.name
         return next((name for name in best.names if name not in self.sentence.names), None)
 
@@ -139,7 +139,8 @@ def _gaps(sentences: Sequence[_Sentence], readers: Sequence[Sequence[_Sentence]]
                 spoken.setdefault(at, []).append(said)
     found = []
     for at, told in spoken.items():
-        missing = Counter({name: sum(name not in said.text for said in told) for name in sentences[at].names})
+        named = {name: _alone(name) for name in sentences[at].names}
+        missing = Counter({name: sum(not alone.search(said.text) for said in told) for name, alone in named.items()})
         name, otherwise = missing.most_common(1)[0]
         found.append(((-min(otherwise, len(told) - otherwise, 1), -len(told), at), _Gap(sentences[at], name)))
     return [gap for _, gap in sorted(found, key=lambda each: each[0])]
@@ -157,6 +158,11 @@ def _told(answers: Sequence[tuple[_Gap, str | None]], checked: int, wrong: int) 
         else:
             lines.append(f"Wrong: {gap.question} – {said}; the text says {gap.name}.")
     return Consequence("\n".join(lines), round(right / len(answers), 2), checked, wrong)
+
+
+def _alone(name: str) -> re.Pattern[str]:
+    """Return what finds a name or a number, and none that is within a longer word or number."""
+    return re.compile(rf"(?<!\w)(?<!\d[.,:]){re.escape(name)}(?!\w)(?![.,:]\d)")
 
 
 def _alike(asked: frozenset[str], said: frozenset[str]) -> bool:

@@ -11,6 +11,7 @@ from rrm.core.place import Place
 from rrm.core.task import Source
 from rrm.core.values import Feedback, Fitted, Label, Passage, Rated, Request, View
 from rrm.feedback.minutes import minutes
+from rrm.feedback.select import asked_of
 from rrm.pipeline.flat import Flat, flat_baseline
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.reporting import target_reports
@@ -195,6 +196,17 @@ def test_the_flat_baseline_of_several_rounds_has_the_minutes_of_all() -> None:
     budget = sum(minutes(requests) for requests in outcome.questions)
     assert len(outcome.questions) == 6
     assert 0.97 * budget < minutes(flat.asked) <= budget
+
+
+@pytest.mark.parametrize("criterion", ["", "/tone"])
+def test_the_flat_baseline_compares_by_the_criterion_of_questions_in_hindsight(criterion: str) -> None:
+    outcome = go(recursion(replace(RUN, ratings={"label": 1, f"comparison{criterion}": 2})), World())
+    in_hindsight = {"label": 1, f"hindsight{criterion}": 1, f"comparison{criterion}": 1}
+    run = replace(outcome.run, plan=replace(RUN, ratings=in_hindsight))
+    flat, plain = (go(flat_baseline(each), World()) for each in (replace(outcome, run=run), outcome))
+    assert isinstance(flat, Flat) and isinstance(plain, Flat)
+    assert [each.id for each in flat.asked] == [each.id for each in plain.asked]
+    assert {asked_of(each) for each in flat.asked} == {"label", f"comparison{criterion}"}
 
 
 def test_there_is_no_flat_baseline_with_models_of_an_earlier_run() -> None:

@@ -38,6 +38,19 @@ def test_a_word_is_no_name_because_a_sentence_begins_with_it() -> None:
     assert found is not None and "Some time later, ____ went fishing alone. – Barnaby" in found.text
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "blank"),
+    [
+        ("In 1914 Edmund lent 4 umbrellas.", "In 1914 Edmund lent 5 umbrellas.", "In 1914 Edmund lent ____ umbrellas."),
+        ("For 4.5 hours Edmund lent 4 umbrellas.", "For 4.5 hours Edmund lent 5.", "For 4.5 hours Edmund lent ____"),
+        ("Annaberg was where Edmund met Anna.", "Annaberg was where Edmund met Rose.", "Annaberg was where Edmund met"),
+    ],
+)
+def test_a_name_within_a_longer_one_is_neither_taken_out_nor_taken_for_said(text: str, said: str, blank: str) -> None:
+    [found] = Cloze(questions=1).roll_out(text, [said], 0)
+    assert found is not None and f"Wrong: {blank}" in found.text
+
+
 def test_a_reader_of_the_text_itself_tells_how_often_a_rollout_is_wrong() -> None:
     [exact] = Cloze().roll_out(TEXT, [TRUE + " " + OTHER], 0)
     assert exact is not None and (exact.checked, exact.wrong) == (2, 0)
