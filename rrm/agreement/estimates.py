@@ -72,3 +72,18 @@ def clopper_pearson(count: int, total: int, mass: float = 0.95) -> Share:
     low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
     high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
     return Share(count, total, count / total, low, high)
+
+
+JEFFREYS = 0.5
+"""So many of either, before anything is counted."""
+
+
+def jeffreys(count: float, total: float, mass: float = 0.95) -> tuple[float, float]:
+    """Return the central interval of a share that holds `mass` of what is believed of it, of nothing too.
+
+    That is a beta distribution, by Jeffreys' prior of (1/2, 1/2): Brown, Cai and DasGupta (2001),
+    doi:10.1214/ss/1009213286.
+    """
+    tail = (1 - mass) / 2
+    low, high = (float(betaincinv(count + JEFFREYS, total - count + JEFFREYS, at)) for at in (tail, 1 - tail))
+    return low, high

@@ -5,16 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from math import fsum
 
-from scipy.special import betaincinv
-
+from rrm.agreement.estimates import jeffreys
 from rrm.core.report import HindsightReport, Interval
 from rrm.core.roles import Train
 from rrm.core.values import Comparison, Consequence, Hindsight, Rated
 from rrm.feedback.minutes import Currency, minutes_of_raters
 from rrm.pipeline.steps import Run
-
-_PRIOR = 0.5
-_TAIL = 0.05
 
 
 def hindsight_report(run: Run) -> HindsightReport | None:
@@ -31,7 +27,7 @@ def hindsight_report(run: Run) -> HindsightReport | None:
     turned = sum(one != other for one, other in pairs)
     twice = [said[:2] for said in then.values() if len(said) > 1]
     known = _consequences(after)
-    rollouts = {row.request.node: shown.consequence for row in after for shown in row.request.shown}
+    rollouts = {shown.output: shown.consequence for row in after for shown in row.request.shown}
     foresaw, foresights = _with_outcome(before, known)
     saw, hindsights = _with_outcome(after, known)
     return HindsightReport(
@@ -39,7 +35,7 @@ def hindsight_report(run: Run) -> HindsightReport | None:
         minutes=_minutes_of(levels, run.plan.rates),
         pairs=len(pairs),
         turned=turned,
-        interval=_interval(turned, len(pairs)),
+        interval=Interval(*jeffreys(turned, len(pairs), 0.9)) if pairs else None,
         twice=len(twice),
         otherwise=sum(first != second for first, second in twice),
         foresights=foresights,
@@ -108,11 +104,3 @@ def _minutes_of(levels: Iterable[Sequence[Rated]], rates: Currency) -> float:
         minutes_of_raters(rows, rates) - minutes_of_raters([row for row in rows if not row.request.in_hindsight], rates)
         for rows in levels
     )
-
-
-def _interval(turned: int, pairs: int) -> Interval | None:
-    """Return the central 90 % of the share that turned round: a beta distribution, (1/2, 1/2) before any pair."""
-    if not pairs:
-        return None
-    low, high = (float(betaincinv(turned + _PRIOR, pairs - turned + _PRIOR, tail)) for tail in (_TAIL, 1 - _TAIL))
-    return Interval(low, high)

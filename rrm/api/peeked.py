@@ -4,17 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import betaincinv
 
+from rrm.agreement.estimates import JEFFREYS, jeffreys
 from rrm.ask.unseen import Sight
 from rrm.core.claims import Chain
 from rrm.core.report import PeekedClaims, PeeksReport, TargetReport
 from rrm.core.values import Label
 from rrm.pipeline.peeks import SURE, claims_of, peeked_trees, surety_class
 from rrm.pipeline.steps import Run
-
-_PRIOR = 0.5
-_TAIL = 0.05
 
 
 def peeks_report(run: Run, targets: Sequence[TargetReport], minutes: float) -> PeeksReport | None:
@@ -32,11 +29,11 @@ def peeks_report(run: Run, targets: Sequence[TargetReport], minutes: float) -> P
                 by_value[wrong_] += 1
             else:
                 found[surety_class(each.surety), wrong_] += 1
-    wrong = Sight.of_peeks(found, _PRIOR).belief[:, 1]
+    wrong = Sight.of_peeks(found, JEFFREYS).belief[:, 1]
     rows = []
     for at, high in enumerate(SURE):
         right, missed = found[at]
-        low, upper = (float(betaincinv(missed + _PRIOR, right + _PRIOR, tail)) for tail in (_TAIL, 1 - _TAIL))
+        low, upper = jeffreys(missed, right + missed, 0.9)
         rows.append(
             PeekedClaims(
                 low=SURE[at - 1] if at else 0.0,

@@ -723,7 +723,8 @@ class HindsightReport:
     decided either way `turned` were decided the other way in hindsight (a share with its 90 % `interval`, None where
     there are none). Beside that, of pairs that were judged `twice` without hindsight `otherwise` were decided otherwise
     the second time. `foresaw` of `foresights` answers preferred the output that more came of, and `saw` of `hindsights`
-    in hindsight. Rollouts were `wrong` in so many of `checked` cases.
+    in hindsight. Rollouts were `wrong` in so many of `checked` cases, as the outcome of
+    each output says.
     """
 
     answers: int

@@ -71,6 +71,20 @@ def test_a_report_says_which_preferences_turned_round(tmp_path: Path) -> None:
     assert "What hindsight changed" in page and "turned round" in page and "33" in page
 
 
+def test_how_often_rollouts_were_wrong_is_told_by_every_outcome_that_was_shown(tmp_path: Path) -> None:
+    class Uneven(Shorter):
+        def roll_out(self, text: str, outputs: Sequence[str], seed: int) -> list[Consequence | None]:
+            return [Consequence("Little.", 1 / (1 + at), 2 + at, at) for at, _ in enumerate(outputs)]
+
+    told = ran(tmp_path / "run", Uneven()).hindsight
+    with open_store(tmp_path / "run", "read") as record:
+        rows = [row.request for row in record.load(Rated) if row.request.kind == "hindsight"]
+    said = {shown.output: shown.consequence for row in rows for shown in row.shown if shown.consequence}
+    assert told is not None and len({each.checked for each in said.values()}) > 1
+    assert told.checked == sum(each.checked for each in said.values())
+    assert told.wrong == sum(each.wrong for each in said.values())
+
+
 def test_what_raters_were_shown_is_on_record_and_comes_back_from_an_export(tmp_path: Path) -> None:
     report = ran(tmp_path / "run")
     with open_store(tmp_path / "run", "read") as record:
