@@ -201,7 +201,7 @@ class Models:
         An error of rrm's own keeps its kind; any other is a PluginError.
         """
         below, before = (None if each is None else self.load(each) for each in (job.below, job.before))
-        start = Start(below, before, job.others)
+        start = Start(below, before, job.others, job.at_random)
         table, name = self._named(job.place)
         ratings = for_fitting(Ratings(job.role, job.rated))
         try:

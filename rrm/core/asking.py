@@ -170,7 +170,8 @@ class Outlook:
 
     @cached_property
     def id(self) -> str:
-        return content_id("outlook", str(self.place), self.wave, self.pool, self.expected, self.gain, self.hour)
+        figures = (self.expected, self.gain, self.hour, self.draws, self.effective)  # draws: a wave may be fitted anew
+        return content_id("outlook", str(self.place), self.wave, self.pool, *figures)
 
 
 class Claimed(NamedTuple):

@@ -593,12 +593,14 @@ class Start:
     """What the fit of a place may start from, and need not: models of the same role, and ratings.
 
     `below` is the model of the level below; `before` that of the same level in the round before, fitted to the
-    ratings that there were then; `others` are the ratings of all other levels so far.
+    ratings that there were then; `others` are the ratings of all other levels so far. `at_random` are the questions
+    (`Request.question`) that were drawn beside the chosen ones: ratings of these are fitted on, and never believed.
     """
 
     below: RewardModel | None = None
     before: RewardModel | None = None
     others: tuple[Rated, ...] = field(default=(), repr=False)
+    at_random: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from itertools import chain
 from math import fsum, inf
 from typing import NamedTuple
 
-from rrm.core.asking import AT_RANDOM, Asked, Asking, Outlook, Question
+from rrm.core.asking import Asked, Asking, Outlook, Question
 from rrm.core.draws import LEAST
 from rrm.core.place import Place
 from rrm.core.roles import Train
@@ -165,7 +165,6 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
     slower = _sum_of(questions) / _sum_of(counted) if counted else 1.0
     targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
     levels = Counter(run.forest.level_of(tree, node) for tree in targets for node in tree.graph)
-    drawn_so_far = sum(each.stream == AT_RANDOM for each in run.why.values())
     rounds_left = len(plan.rounds) - run.number
     price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in counted)
     mean = price / len(counted) if counted else inf
@@ -180,7 +179,7 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
         many=now.questions,
         decisions_a_reading=plan.rates.decisions_a_reading,
         overlap=plan.overlap,
-        drawn=drawn_so_far,
+        drawn=len(run.at_random),
         expected=(a_round or 0) * rounds_left,
         seed=plan.seed,
     )
@@ -214,7 +213,7 @@ def _believed(run: Run) -> tuple[tuple[Fitted, tuple[Rated, ...]], ...]:
     What these say reports, and picks nothing.
     """
     current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
-    apart = {question for question, each in run.why.items() if each.stream == AT_RANDOM}
+    apart = run.at_random
     found = []
     for (role, level), fitted in sorted(run.models.items(), key=lambda each: each[0][1]):
         if role == Train.name:

@@ -126,7 +126,10 @@ class AskJob:
 
 @dataclass(frozen=True, eq=False)
 class FitJob:
-    """Fit the model of a place on ratings of one role; it may start from those below and before."""
+    """Fit the model of a place on ratings of one role; it may start from those below and before.
+
+    `at_random` are the rated questions that were drawn beside the chosen ones.
+    """
 
     place: Place
     root: bool
@@ -136,6 +139,7 @@ class FitJob:
     below: Fitted | None = None
     before: Fitted | None = None
     others: tuple[Rated, ...] = ()
+    at_random: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -506,7 +510,8 @@ def fit(job: FitJob, learner: str) -> Stage[FitJob, Fitted]:
     place, role = job.place, job.role
 
     def make(slot: str, _: Mapping[str, Done[FitJob, Fitted]]) -> Action[FitJob]:
-        about = (answers, others, starts, learner, role.name, job.root, job.seed)
+        about = [answers, others, starts, learner, role.name, job.root, job.seed]
+        about += [sorted(job.at_random)] if job.at_random else []
         return _action("fit", _level(place), slot, job, *about, at=place)
 
     return Stage("fit", place, (f"{role.name}/{place.level}",), make, about=job.title)

@@ -9,7 +9,7 @@ from math import fsum
 from typing import Literal, NamedTuple, TypeVar
 
 from rrm.compose.provenance import read_back
-from rrm.core.asking import Asked, Outlook
+from rrm.core.asking import AT_RANDOM, Asked, Outlook
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -318,6 +318,11 @@ class Run:
         """Whether ratings anchor the rewards of every level that has a model."""
         models = [model for (role, _), model in self.models.items() if role == Train.name]
         return bool(models) and all(model.anchored for model in models)
+
+    @property
+    def at_random(self) -> frozenset[str]:
+        """The questions that were drawn beside the chosen ones: what is said to them is never believed."""
+        return frozenset(question for question, each in self.why.items() if each.stream == AT_RANDOM)
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # asyncio writes out a task's result where it handles signals
@@ -664,7 +669,8 @@ def fit(run: Run, place: Place, role: type[Role]) -> Step[Run]:
         _log.info(told, place.title, stale, len(rows), plan.stale_weight)
     before = run.models.get(key)
     own = before if before and before.ratings else None  # not one that only served here
-    job = FitJob(place, root, role, rows, plan.seed, below, own, tuple(chain.from_iterable(elsewhere)))
+    beside = frozenset(row.request.question for row in rows) & run.at_random
+    job = FitJob(place, root, role, rows, plan.seed, below, own, tuple(chain.from_iterable(elsewhere)), beside)
     done = yield from carried_out(stages.fit(job, plan.learner))
     [fitted] = next(iter(done.values())).values
     if not rated and below is not None:

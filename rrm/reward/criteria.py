@@ -80,7 +80,8 @@ class ByCriterion:
         models: dict[str, RewardModel] = {}
         for criterion in criteria:
             centre = lower.get(criterion) or models.get(OVERALL) or lower.get(OVERALL)
-            begin = Start(centre, earlier.get(criterion), _rows(start.others, criterion))
+            others = _rows(start.others, criterion)
+            begin = replace(start, below=centre, before=earlier.get(criterion), others=others)
             inside = replace(workspace, folder=workspace.folder / _folder(criterion))
             models[criterion] = self.learner.fit(
                 Ratings(ratings.role, _rows(ratings.rows, criterion)), begin, place, seed, inside

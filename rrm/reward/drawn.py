@@ -8,7 +8,7 @@ In a run file:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -37,7 +37,7 @@ _TENSORS = "draws.safetensors"
 class DrawnModel:
     """A model that reports, and `weights` [draws, ...] of as many fits beside it; implements `RewardModel`.
 
-    `told` are the ids of the feedback that both were fitted to.
+    `told` are the ids of the feedback that the draws were fitted to; without any there are no draws.
     """
 
     reported: RewardModel = field(repr=False)
@@ -67,7 +67,8 @@ class DrawnModel:
         """Return the rewards of a group's very outputs by every draw, [draws, k], in logits of acceptance.
 
         They are calibrated as the model that reports is, and lie around what the learner tells as far as held-out
-        ratings showed outputs and views to do, each draw's by a number of its own for every output and view.
+        ratings showed outputs and views to do, each draw's by a number of its own for every output and view. These
+        hang on view and text alone, so of a single output a fit anew keeps only what the learner makes of it.
         """
         top = self.reported
         assert isinstance(top, DispersedModel) and isinstance(top.inner, CalibratedModel)
@@ -96,10 +97,11 @@ class Drawn:
     """Fits a learner's model as `Dispersed(Calibrated(CrossFitted(learner)))` does, and `draws` of it beside that.
 
     Each draw is learned from as many ratings as there are, drawn with replacement (the bootstrap: given the rewards
-    ratings are independent, so it is of single ones). They are for asking, from all ratings, and score nothing; what is
-    said until the next fit weighs them (`rrm.core.draws.Draws`). Implements `rrm.core.asking.BelievingLearner`. Draws
-    of different levels have nothing in common but what the learner itself takes over, so answers move the rewards of
-    their own level. Raises ConfigError for fewer than two draws, and for a learner that is no `PlainLearner`.
+    ratings are independent, so it is of single ones). They are for asking, from all ratings but those of questions
+    drawn `at_random` beside the chosen ones (`Start`), and score nothing; what is said until the next fit weighs them
+    (`rrm.core.draws.Draws`). Implements `rrm.core.asking.BelievingLearner`. Draws of different levels have nothing in
+    common but what the learner itself takes over, so answers move the rewards of their own level. Raises ConfigError
+    for fewer than two draws, and for a learner that is no `PlainLearner`.
     """
 
     def __init__(self, learner: PlainLearner, draws: int = 1000, folds: int = 4) -> None:
@@ -127,30 +129,33 @@ class Drawn:
         below, before = of_kind(DrawnModel, start.below), of_kind(DrawnModel, start.before)
         if not rows:
             return shared(below, place)
-        begin = Start(below and below.reported, before and before.reported, start.others)
+        begin = replace(start, below=below and below.reported, before=before and before.reported)
         reported = self._reported.fit(ratings, begin, place, seed, inside(workspace))
+        believed = [row for row in rows if row.request.question not in start.at_random]
         drawn = []
-        for at in range(self.draws):
-            places = generator(seed, "draw", at).integers(len(rows), size=len(rows))
-            weights = self.learner.learned([rows[each] for each in places], seed_for(seed, "draw", at))
+        for at in range(self.draws if believed else 0):
+            places = generator(seed, "draw", at).integers(len(believed), size=len(believed))
+            weights = self.learner.learned([believed[each] for each in places], seed_for(seed, "draw", at))
             drawn.append(np.asarray(weights, dtype=np.float64))
             workspace.progress(at + 1, self.draws)
         found = np.array(drawn)
         if not np.isfinite(found).all():
             raise PluginError(f"the weights that {self.learner.name} learned are not finite")
-        return DrawnModel(reported, self.learner, found, frozenset(row.feedback.id for row in rows))
+        return DrawnModel(reported, self.learner, found, frozenset(row.feedback.id for row in believed))
 
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Draws:
         """Return the draws of all levels, lowest first, by how likely each has what was said since they were fitted.
 
-        Levels without ratings are believed to be as the nearest one that has some. Raises InputError without a rating.
+        Levels without ratings, or with none but of questions drawn at random, are believed to be as the nearest one
+        that has some. Raises InputError without a rating.
         """
         by_level: dict[int, DrawnModel] = {}
         since: list[Rated] = []
         for model, given in zip(models, ratings, strict=True):
             own = of_kind(DrawnModel, model)
             if own is not None and given.rows:
-                by_level[given.rows[0].request.place.level] = own
+                if own.told:
+                    by_level[given.rows[0].request.place.level] = own
                 since += [row for row in for_fitting(given).rows if row.feedback.id not in own.told]
         if not by_level:
             raise InputError("nothing is believed yet: no rating says anything about rewards")

@@ -13,7 +13,7 @@ from rrm.api.asked import asking_report
 from rrm.api.look import export
 from rrm.ask import Value
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
-from rrm.core.draws import first_chosen
+from rrm.core.draws import Draws, first_chosen
 from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
@@ -23,7 +23,7 @@ from rrm.core.values import Answer, Comparison, Failure, Feedback, Group, Rankin
 from rrm.interchange.rows import read_rows
 from rrm.pipeline.steps import Outcome, Run
 from rrm.report.record import report_from_json, report_to_json
-from rrm.reward.drawn import Drawn
+from rrm.reward.drawn import Drawn, DrawnModel
 from rrm.reward.plain import PlainLearner
 from rrm.store.record import open_store
 from tests.pipeline.hand_world import RUN
@@ -292,8 +292,8 @@ def _words(row: Rated) -> tuple[float, float]:
     return (words[0], 1.0) if len(words) == 1 else (words[0] - words[1], 0.0)
 
 
-def drawn(out: Path, draws: int, waves: int = 3) -> Report:
-    parts: dict[str, Any] = toys(reward={"plugin": Drawn(ByWords(), draws, folds=2)}, rounds=2)
+def drawn(out: Path, draws: int, waves: int = 3, learner: Drawn | None = None) -> Report:
+    parts: dict[str, Any] = toys(reward={"plugin": learner or Drawn(ByWords(), draws, folds=2)}, rounds=2)
     parts["rater"] = {**parts["rater"], "sampler": Value(waves=waves), "budget": {"questions": 60}}
     return rrm.run(out=out, quiet=True, **parts)
 
@@ -321,6 +321,29 @@ def test_a_run_asks_by_draws_weighs_them_by_answers_and_fits_anew_once_few_count
         f"{short.effective:.0f} of 1200 draws count, and 500 must to tell what" in each for each in report.warnings
     )
     assert drawn(tmp_path, 1200).asking == report.asking and outlooks(tmp_path) == stood  # from the record
+
+
+class Believed(Drawn):
+    """Keeps the ids of the feedback that beliefs were made of: what draws learned from, and what weighs them."""
+
+    def __init__(self, draws: int) -> None:
+        super().__init__(ByWords(), draws, folds=2)
+        self.told: set[str] = set()
+
+    def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Draws:
+        learned = [model.told for model in models if isinstance(model, DrawnModel)]
+        self.told |= set().union(*learned, (row.feedback.id for each in ratings for row in each.rows))
+        return super().believe(models, ratings)
+
+
+def test_what_was_drawn_at_random_moves_no_draw_even_where_models_are_fitted_anew(tmp_path: Path) -> None:
+    learner = Believed(60)
+    drawn(tmp_path, 60, waves=4, learner=learner)
+    with open_store(tmp_path, "read") as store:
+        at_random = {each.request for each in store.load(Asked) if each.stream == AT_RANDOM}
+        said = {each.id for each in store.load(Feedback) if each.request in at_random}
+        assert any(each.refit for each in store.load(Outlook))
+    assert said and learner.told and not said & learner.told
 
 
 def test_of_few_draws_questions_go_by_what_they_leave_open_and_the_report_says_so(tmp_path: Path) -> None:

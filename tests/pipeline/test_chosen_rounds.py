@@ -57,6 +57,15 @@ def test_answers_of_a_wave_are_believed_in_the_next_but_not_those_drawn_at_rando
     assert jobs[-1].asking.drawn == sum(each.stream == AT_RANDOM for each in outcome.run.why.values())
 
 
+def test_a_fit_is_told_which_of_its_ratings_were_drawn_at_random_beside_the_chosen() -> None:
+    world, outcome = done()
+    drawn = {question for question, each in outcome.run.why.items() if each.stream == AT_RANDOM}
+    assert not any(job.at_random for job in world.fits(round_=0))
+    told = [(job.at_random, {row.request.question for row in job.rated}) for job in world.fits(round_=1)]
+    assert all(at_random == drawn & rated for at_random, rated in told)
+    assert set().union(*(at_random for at_random, _ in told)) == drawn
+
+
 def test_no_more_is_put_than_the_budget_allows() -> None:
     _, outcome = done()
     assert 72 <= sum(map(len, outcome.questions)) <= 80

@@ -63,6 +63,36 @@ def test_what_was_said_since_the_fit_weighs_the_draws_and_what_they_learned_from
     assert after.effective < before.effective == pytest.approx(40)
 
 
+def test_no_draw_is_learned_from_what_was_drawn_at_random_which_the_model_that_reports_learns_from(
+    known: tuple[Drawn, DrawnModel, list[Rated]], tmp_path: Path
+) -> None:
+    learner, whole, rows = known
+    beside = frozenset(row.request.question for row in rows[::3])
+    others = [row for row in rows if row.request.question not in beside]
+
+    def fit(some: list[Rated], at_random: frozenset[str], name: str, level: int = 0) -> DrawnModel:
+        start = Start(at_random=at_random)
+        model = learner.fit(Ratings(Train, tuple(some)), start, Place(level=level), 0, Workspace(tmp_path / name))
+        assert isinstance(model, DrawnModel)
+        return model
+
+    model = fit(rows, beside, "some")
+    assert model.reported.digest == whole.reported.digest
+    assert model.weights.tolist() == fit(others, frozenset(), "others").weights.tolist() != whole.weights.tolist()
+    assert model.told == {row.feedback.id for row in others}
+
+    upper = [replace(row, request=replace(row.request, place=Place(level=1))) for row in rows]
+    drawn_alone = fit(upper, frozenset(row.request.question for row in upper), "upper", 1)
+    assert not len(drawn_alone.weights) and not drawn_alone.told
+    drawn_alone.save(tmp_path / "saved")
+    assert learner.load(tmp_path / "saved").digest == drawn_alone.digest
+    asked_for = rated("new", Comparison(0), list(asked("new", 5).outputs[:2]))
+    new = replace(asked_for, request=replace(asked_for.request, place=Place(level=1)))
+    belief = learner.believe([model, drawn_alone], [Ratings(Train, tuple(others)), Ratings(Train, (new,))])
+    below = learner.believe([model], [Ratings(Train, (*others, new))])
+    assert belief.weights == pytest.approx(below.weights, abs=1e-12) and belief.effective < 39.9
+
+
 def test_equal_outputs_share_what_is_not_known_of_them_and_views_of_theirs(
     known: tuple[Drawn, DrawnModel, list[Rated]],
 ) -> None:

@@ -160,6 +160,8 @@ EXAMPLES: dict[type, list[Any]] = {
     Outlook: [
         Outlook(LATER, 2, "pool-1", 400, 12, 1 / 3, 5e-324, 0.25, True, ("output-1", "output-2"), (1 / 3, 2 / 3)),
         Outlook(HERE, 0, PLAIN, 0, 0, 0.0, 0.0, 0.0),
+        Outlook(HERE, 0, PLAIN, 0, 0, 0.0, 0.0, 0.0, draws=1000, effective=59.5),
+        Outlook(HERE, 0, PLAIN, 0, 0, 0.0, 0.0, 0.0, draws=1000, effective=1000.0),
     ],
     Gold: [Gold("output-1", 1 / 3)],
     Rated: [
