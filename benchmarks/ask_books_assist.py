@@ -16,9 +16,10 @@ from scipy.special import expit, log_expit, softmax
 
 from benchmarks.ask_books_cell import Cell, spent
 from rrm.ask.lookahead import Act, Plan, Prospects, worth_a_minute
+from rrm.core.draws import effective, first_chosen
 from rrm.core.ids import generator, seed_for
 from rrm.core.roles import Ratings, Train
-from rrm.core.values import Comparison, Group, Label, Passage, Ranking, Rated, Request, Shown, View
+from rrm.core.values import Group, Passage, Ranking, Rated, Request, Shown, View
 from rrm.feedback.minutes import Meter, Tally, view_size, word_count
 from rrm.feedback.select import select_new
 from rrm.pipeline.forest import Tree
@@ -43,7 +44,7 @@ LEAST_EFFECTIVE = DRAWS / 4
 
 
 @dataclass
-class Standing:
+class AtTarget:
     """How a target stands: draws of its outputs' rewards, weighed by answers, and what can be asked about it."""
 
     tree: Tree
@@ -80,10 +81,6 @@ class Standing:
         """Weigh draws by an answer; the question is not put again."""
         row = self.prospects.answers[question, 0 if first else 1]
         self.belief = Finite.weighted(self.belief.log_probs + row)
-
-    @property
-    def effective(self) -> float:
-        return float(1 / np.square(self.belief.probs).sum())
 
 
 def _read(rewards: np.ndarray, place: Mapping[tuple[str, str], int], request: Request) -> np.ndarray:
@@ -152,7 +149,7 @@ class Agent:
         best = int((standing.prospects.worth @ standing.belief.probs).argmax())
         return texts.index(standing.groups[0].outputs[best])
 
-    def _do(self, root: str, standing: Standing) -> None:
+    def _do(self, root: str, standing: AtTarget) -> None:
         act = standing.best[0].act
         self.acts[act.kind] += 1
         if act.kind == "leave":
@@ -172,15 +169,15 @@ class Agent:
         feedback = self.rater.rate(request, self.seed)
         self.rows.append(Rated(request, feedback))
         self.meters[feedback.rater].add(request)
-        answer = feedback.answer
-        first = answer.good if isinstance(answer, Label) else isinstance(answer, Comparison) and answer.better == 0
-        standing.told(at, first)
-        if standing.effective < LEAST_EFFECTIVE:
+        first = first_chosen(feedback.answer)
+        if first is not None:
+            standing.told(at, first)
+        if effective(standing.belief.log_probs) < LEAST_EFFECTIVE:
             self._believe([root])
         else:
             self._look(root)
 
-    def _minutes(self, standing: Standing, act: Act) -> float:
+    def _minutes(self, standing: AtTarget, act: Act) -> float:
         return standing.person_minutes if act.kind == "leave" else float(standing.prices[standing.offered[act.which]])
 
     # ---- what is believed ----
@@ -210,7 +207,7 @@ class Agent:
             offered = [offered[int(random.integers(len(offered)))]]
         standing.looked(offered if self.allowed != LEAVING else [], self.allowed != ASKING)
 
-    def _standing(self, tree: Tree) -> Standing:
+    def _standing(self, tree: Tree) -> AtTarget:
         run, root = self.run, tree.graph.root
         rates, wanted = run.plan.rates, ("comparison", "label")
         views = [(root, run.informed[root].view), (root, run.state.view(root))]
@@ -230,7 +227,7 @@ class Agent:
         ])  # fmt: skip
         words = sum(map(word_count, groups[0].outputs))
         person = rates.cost(Tally(view_size(self.whole(tree)), words, len(groups[0].outputs), 1))
-        return Standing(tree, groups, requests, prices, person)
+        return AtTarget(tree, groups, requests, prices, person)
 
     def whole(self, tree: Tree) -> View:
         task = tree.graph.task(tree.graph.root)

@@ -52,7 +52,7 @@ class DrawnAnswers(Answers):
         return effective(self._logs) < LEAST_SHARE * len(self._logs)
 
     def learn(self, question: int, first: bool | None) -> Site:
-        site = Site(question, 0.0, 0.0 if first is None else 1.0 if first else -1.0)
+        site = _site(question, first)
         self._count(site, 1)
         self._weigh()
         return site
@@ -60,7 +60,7 @@ class DrawnAnswers(Answers):
     def together(self, told: Sequence[tuple[int, bool | None]]) -> tuple["DrawnAnswers", list[Site]]:
         whole = copy(self)
         whole._logs = self._logs.copy()
-        sites = [Site(question, 0.0, 0.0 if first is None else 1.0 if first else -1.0) for question, first in told]
+        sites = [_site(*each) for each in told]
         for site in sites:
             whole._count(site, 1)
         whole._weigh()
@@ -81,3 +81,7 @@ class DrawnAnswers(Answers):
     def believed(self) -> dict[str, np.ndarray]:
         numbers = {name: each for name, each in super().believed.items() if each.ndim == 0}
         return {**numbers, "draws": self._rewards, "drawn_scores": self._scores, "logs": self._logs}
+
+
+def _site(question: int, first: bool | None) -> Site:
+    return Site(question, 0.0, 0.0 if first is None else 1.0 if first else -1.0)

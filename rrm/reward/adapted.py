@@ -24,7 +24,7 @@ FACTS, TENSORS = "adapted.json", "adapted.safetensors"
 MOST_KNOWN = 100_000
 """Outputs whose rewards a model remembers at most: a few dozen megabytes."""
 MOST_NUMBERS = 20_000_000
-"""Of states that a model remembers at most: 160 megabytes."""
+"""Of states that a model remembers at most, beside those of one call: 160 megabytes."""
 _KEPT = ("backbone", "reading", "place", "anchor", "anchored", "seen", "ratings", "settings", "digest")
 
 
@@ -124,8 +124,8 @@ class AdaptedModel:
             if len(self._states) * self.joint.net.head.in_features > MOST_NUMBERS:
                 self._states.clear()
             found = self.joint.states(groups, self._states)
-            members = self.joint.members
-            self._known.update({name: each[:members] for name, each in self._states.items()})
+            for name in self._states.keys() - self._known.keys():
+                self._known[name] = self._states[name][: self.joint.members].copy()  # a view would keep the state
             return found
 
     def fold(self, source: str) -> int | None:

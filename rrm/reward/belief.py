@@ -267,7 +267,7 @@ def _item_columns(layer: Layer, feedback: FeedbackTable) -> np.ndarray:
 
 
 def _prior_precision(heads: Sequence[_Fitted], width: int) -> np.ndarray:
-    """Return the prior precision of all heads: each is drawn to the one below, the lowest to zero."""
+    """Return the prior precision of all heads: each is drawn to the one below, or else to its layer's `centre`."""
     found = np.zeros((len(heads) * width, len(heads) * width))
     for number, each in enumerate(heads):
         here = slice(number * width, (number + 1) * width)

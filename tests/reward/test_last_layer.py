@@ -230,6 +230,14 @@ def test_a_sum_is_believed_by_the_states_of_all_its_kinds_of_trunks(tmp_path: Pa
     assert np.isfinite(belief.means([group])).all() and np.linalg.eigvalsh(covariance)[0] > 0
 
 
+def test_rewards_that_a_model_remembers_hold_no_states(joint: Fit) -> None:
+    fine = joint.models[0].inner.inner.models[0]  # type: ignore[attr-defined]
+    assert isinstance(fine, AdaptedModel)
+    fine._known.clear()
+    [states] = fine.states([asked("new", 7)])
+    assert len(fine._known) >= len(states) and all(each.base is None for each in fine._known.values())
+
+
 def test_nothing_said_damaged_weights_and_other_models_are_refused_in_a_sentence(joint: Fit, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing is believed yet: no rating says anything about rewards"):
         joint.learner.believe(joint.models, [Ratings(Train, ()), Ratings(Train, ())])
