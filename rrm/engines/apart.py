@@ -199,13 +199,15 @@ class Wire:
         return SetupError(f"[engine] {self._library} has ended; give the same command again to go on")
 
     def _listen(self) -> None:
-        with suppress(OSError):  # such as a connection that is reset
-            while (received := receive(self._back)) is not None:
-                self._take(*received)
-        self._ended = True
-        for number in list(self._asked):
-            if (answered := self._asked.pop(number, None)) is not None:
-                answered.set_exception(ConnectionError(f"{self._library} has ended"))
+        try:
+            with suppress(OSError):  # such as a connection that is reset
+                while (received := receive(self._back)) is not None:
+                    self._take(*received)
+        finally:  # also where what came is no message, for nobody listens any more
+            self._ended = True
+            for number in list(self._asked):
+                if (answered := self._asked.pop(number, None)) is not None:
+                    answered.set_exception(ConnectionError(f"{self._library} has ended"))
 
     def _take(self, head: Mapping[str, Any], body: bytes) -> None:
         answered = self._asked.pop(head["number"], None)

@@ -35,7 +35,7 @@ def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
         return None
     of_head, of_body = _LENGTHS.unpack(lengths)
     told, body = stream.read(of_head), stream.read(of_body)
-    return (json.loads(told), body) if len(body) == of_body else None
+    return (json.loads(told), body) if (len(told), len(body)) == (of_head, of_body) else None
 
 
 class Process:
@@ -65,7 +65,8 @@ class Process:
 class Begun(Protocol):
     """A cluster that has begun, by its library; `facts` are plain values that the run's process is told of it.
 
-    Seats are named by numbers; `worker` is the import string of what answers in a seat's process.
+    Seats are named by numbers; `worker` is the import string of what answers in a seat's process. What is asked of a
+    seat that was ended raises KeyError, or fails.
     """
 
     facts: Mapping[str, Any]
@@ -132,7 +133,10 @@ def pass_on(asked: IO[bytes], out: IO[bytes], begun: Begun) -> None:
                 begun.begin(seat, body, head["cpus"], head["gpus"])
             case "end", seat:
                 begun.end(seat)
-            case "answer", seat:
-                begun.answer(seat, body).add_done_callback(partial(answered, head["number"]))
-            case _, seat:
-                begun.beat(seat).add_done_callback(partial(answered, head["number"]))
+            case do, seat:
+                try:
+                    future = begun.answer(seat, body) if do == "answer" else begun.beat(seat)
+                except KeyError as error:  # it was ended while this was on its way
+                    future = Future()
+                    future.set_exception(error)
+                future.add_done_callback(partial(answered, head["number"]))

@@ -96,6 +96,7 @@ class BegunDask:
     async def _look(self) -> None:
         workers = (await self._client.scheduler.identity())["workers"]
         self._has = {at: (each["nthreads"], each["resources"].get("GPU", 0)) for at, each in workers.items()}
+        self._taken &= self._has.keys()  # a worker may come back at the address of one that is gone
 
     async def _look_on(self) -> None:
         """Keep what is known of the workers fresh, for who calls one that is gone is let wait by Dask."""
@@ -131,6 +132,8 @@ class BegunDask:
         """Have a worker's process killed, by the nanny who then begins another, or where it has none, end itself."""
         asked = {"workers": [at], "timeout": END_SECONDS, "wait_for_workers": False, "on_error": "return"}
         await self._client.scheduler.restart_workers(**asked, client=self._client.id, stimulus_id="rrm")
+        self._has.pop(at, None)  # the other may be there before we look again
+        self._taken.discard(at)
 
     async def _forget(self) -> None:
         left = [at for at in self._has if at in self._taken]

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,9 +24,11 @@ from rrm.api.options import Event
 from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines import address, apart_process, dask, ray_address
 from rrm.engines.apart import ApartCluster, Wanted, Wire, require_room
-from rrm.engines.apart_process import Process, send
+from rrm.engines.apart_process import Process, pass_on, receive, send
 from rrm.engines.dask import Dask, DaskCluster
+from rrm.engines.dask_process import BegunDask
 from rrm.engines.ray import Ray, RayCluster
+from rrm.engines.ray_process import BegunRay
 from rrm.engines.remote import Remote
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from tests.processes import below
@@ -334,3 +337,36 @@ def test_what_the_listener_gave_up_is_not_given_up_twice(monkeypatch: pytest.Mon
     wire = object.__new__(Wire)
     wire._numbers, wire._asked = count(), {}
     assert isinstance(wire.ask({}).exception(), ConnectionError)
+
+
+@pytest.mark.parametrize("length", [0, 3, 8, 11, 40])
+def test_a_message_that_is_cut_anywhere_is_the_end(length: int) -> None:
+    whole = BytesIO()
+    send(whole, {"number": 1, "failed": "OSError"})
+    assert len(whole.getvalue()) > length
+    assert receive(BytesIO(whole.getvalue()[:length])) is None
+
+
+def test_what_is_asked_fails_where_the_listener_ends_over_what_is_no_answer() -> None:
+    back = BytesIO()
+    send(back, {"no": "number"})
+    back.seek(0)
+    wire = Wire("Ray", BytesIO(), back)
+    answered = wire.ask({"do": "answer"})
+    with pytest.raises(KeyError):
+        wire._listen()
+    assert isinstance(answered.exception(0), ConnectionError)
+    assert isinstance(wire.ask({"do": "answer"}).exception(0), SetupError)
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(BegunRay, "answer"), (BegunRay, "beat"), (BegunDask, "answer")])
+def test_what_is_asked_of_a_seat_that_was_ended_fails_alone(kind: type[BegunRay | BegunDask], asked: str) -> None:
+    begun, messages, answers = object.__new__(kind), BytesIO(), BytesIO()
+    vars(begun).update(_actors={}, _workers={}, _found={}, _client=SimpleNamespace())
+    for number in range(2):
+        send(messages, {"do": asked, "seat": 7, "number": number})
+    messages.seek(0)
+    pass_on(messages, answers, begun)
+    answers.seek(0)
+    for number in range(2):
+        assert receive(answers) == ({"number": number, "failed": "KeyError"}, b"")

@@ -1,5 +1,6 @@
 """Which Dask cluster an address names and who may use it, and a run on one that somebody else began."""
 
+import asyncio
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from rrm.api.options import Event
 from rrm.core.errors import InputError, RrmError
 from rrm.engines import address, dask
 from rrm.engines.apart import Wanted
+from rrm.engines.dask_process import BegunDask
 from tests import dask_cluster
 from tests.engines.test_apart import ABSENT
 from tests.processes import below
@@ -118,6 +121,50 @@ def test_more_workers_than_processors_are_refused_before_anything_begins() -> No
     with pytest.raises(InputError, match="ask for 10000 processors and 0 GPUs in all, and the cluster has"):
         cluster.start()
     cluster.close()
+
+
+# ---- who is in a cluster, as its process sees it ----
+
+
+def seeing(workers: dict[str, Any]) -> BegunDask:
+    """Return a cluster whose scheduler has these workers, for two seats that have none yet."""
+
+    async def identity() -> dict[str, Any]:
+        return {"workers": dict(workers)}
+
+    async def restart_workers(**_: object) -> None:
+        """Another comes at once, at the same address."""
+
+    scheduler = SimpleNamespace(identity=identity, restart_workers=restart_workers)
+    begun = object.__new__(BegunDask)
+    vars(begun).update(
+        _client=SimpleNamespace(scheduler=scheduler, id=""), _has={}, _taken=set(), _workers={1: b"", 2: b""}
+    )
+    return begun
+
+
+AT = "tls://10.1.2.3:40000"
+WORKER = {"nthreads": 1, "resources": {}, "nanny": "tls://10.1.2.3:40001"}
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_worker_that_comes_back_at_its_address_has_a_seat_again(ended: bool) -> None:
+    async def play() -> None:
+        workers = {AT: WORKER}
+        begun = seeing(workers)
+        await begun._look()
+        assert await begun._find(1, 1, 0) == AT
+        if ended:
+            await begun._end(AT)
+        else:
+            workers.clear()
+            await begun._look()
+        assert AT not in begun._has
+        workers[AT] = WORKER
+        await begun._look()
+        assert await asyncio.wait_for(begun._find(2, 1, 0), 5) == AT
+
+    asyncio.run(play())
 
 
 # ---- a cluster that somebody else began ----
