@@ -10,6 +10,8 @@ from benchmarks.chaos import KINDS, Play, Row, measure, measured, table, undistu
 from rrm.store.record import SqlStore
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_run_whose_workers_are_killed_ends_as_one_undisturbed() -> None:
     row = measure("worker", 0)
     assert row.faults >= 2

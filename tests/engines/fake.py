@@ -112,7 +112,7 @@ class FakeCluster:
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"
         self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
-        before = sum(seat.number == number for seat in self.seats[:-1])
+        before = sum(seat.number == number and len(seat.fared) >= seat.dies_over > 0 for seat in self.seats)
         if number in self._lost and before <= self._silent:
             self.seats[-1].dies_over = 1 if before else 3
         return self.seats[-1]

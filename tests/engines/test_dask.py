@@ -181,8 +181,12 @@ def begun(*command: str) -> Iterator[int]:
 
 
 def until(there: Callable[[], bool]) -> None:
-    while not there():
+    """Wait until something is so, on a busy machine, too, and fail where it never is."""
+    for _ in range(1200):
+        if there():
+            return
         time.sleep(0.1)
+    pytest.fail("waited in vain")
 
 
 @pytest.fixture
@@ -205,12 +209,14 @@ def test_a_run_goes_on_on_a_cluster_with_tls_and_back_though_a_worker_is_killed(
     told, killed = tmp_path / "scheduler", list[int]()
     known = ["--scheduler-file", str(told), *credentials]
 
+    def at_work() -> list[int]:
+        family = [process for pid in pids for process in (pid, *below(pid))]
+        return [each for each in family if "libtorch" in Path(f"/proc/{each}/maps").read_text()]
+
     def on_event(event: Event) -> None:
         if event.stage.startswith("propose") and event.finished and not killed:
-            family = [process for pid in pids for process in (pid, *below(pid))]
-            at_work = [each for each in family if "libtorch" in Path(f"/proc/{each}/maps").read_text()]
-            assert len(at_work) == 2
-            killed.append(at_work[0])
+            until(lambda: len(at_work()) == 2)
+            killed.append(at_work()[0])
             os.kill(killed[0], signal.SIGKILL)
 
     with ExitStack() as stack:
