@@ -14,6 +14,7 @@ from rrm.core.errors import ConfigError, InputError
 from rrm.engines.address import Address, probe, require_answer, require_same, told
 from rrm.engines.apart import ApartCluster, Wanted, require_installed, require_room
 from rrm.engines.apart_process import processors
+from rrm.engines.dask_process import covered
 from rrm.engines.local import Worker
 from rrm.engines.remote import LEASE_SECONDS, Remote, Supplies
 from rrm.pipeline.driver import Executor
@@ -41,7 +42,8 @@ async def ask():
             error = error.__cause__ or error.__context__
         return {"refused": " ".join(f"{type(error).__name__}: {error}".split())}
     packages = dict(made["packages"])
-    listens = [has["address"], *has["workers"]]
+    nannies = [each["nanny"] for each in has["workers"].values() if each["nanny"]]
+    listens = [has["address"], *has["workers"], *nannies]
     return {"Dask": packages["distributed"], "Python": packages["python"], "listens": listens}
 
 print(json.dumps(asyncio.run(ask())))
@@ -136,8 +138,7 @@ def find(address: str) -> str | None:
 def _require_covered(addresses: Sequence[str]) -> None:
     """Raise InputError for a listener beyond this machine without TLS."""
     for each in addresses:
-        how, _, where = each.partition("://")
-        if how != "tls" and not (how == "tcp" and Address.of(where.rpartition(":")[0], 0).loopback):
+        if not covered(each):
             raise InputError(
                 f"[engine] {each} is beyond this machine, where Dask is used with TLS alone, for whoever reaches it"
                 " could run code: begin scheduler and workers with tls:// and credentials, or with --host 127.0.0.1"

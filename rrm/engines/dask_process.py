@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from rrm.core.errors import InputError
+from rrm.engines.address import Address
 from rrm.engines.apart_process import Process, processors
 
 OWN = {
@@ -42,6 +44,15 @@ def beat(seat: bytes) -> bytes:
     return _here[seat][0].beat() if seat in _here else b""
 
 
+def covered(address: str) -> bool:
+    """Say whether a listener asks for credentials or is on this machine alone, for who reaches it can run code."""
+    how, _, where = address.partition("://")
+    try:
+        return how == "tls" or (how == "tcp" and Address.of(where.rpartition(":")[0], 0).loopback)
+    except InputError:  # a name that nobody here knows
+        return False
+
+
 def forget(run: bytes) -> bytes:
     """Have a worker's process hold nothing of a run any more."""
     for seat in [seat for seat in _here if seat.startswith(run)]:
@@ -57,7 +68,7 @@ class BegunDask:
         self._workers: dict[int, bytes] = {}
         self._found: dict[int, Future[str]] = {}
         self._taken: set[str] = set()
-        self._has: dict[str, tuple[int, float]] = {}  # the processors and GPUs of each worker by its address
+        self._has: dict[str, tuple[int, float]] = {}  # of those that may have a seat: processors and GPUs, by address
         self._go(self._look()).result()
         self._looking = self._go(self._look_on())
         self.facts: Mapping[str, Any] = {"at": client.scheduler.address, "has": sorted(self._has.values())}
@@ -95,7 +106,11 @@ class BegunDask:
 
     async def _look(self) -> None:
         workers = (await self._client.scheduler.identity())["workers"]
-        self._has = {at: (each["nthreads"], each["resources"].get("GPU", 0)) for at, each in workers.items()}
+        self._has = {
+            at: (each["nthreads"], each["resources"].get("GPU", 0))
+            for at, each in workers.items()
+            if covered(at) and (not each["nanny"] or covered(each["nanny"]))
+        }
         self._taken &= self._has.keys()  # a worker may come back at the address of one that is gone
 
     async def _look_on(self) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,38 @@ def test_a_cluster_that_listens_beyond_this_machine_in_the_clear_is_refused(
     monkeypatch.setattr(dask, "told", lambda *_: {"listens": listens})
     with nullcontext() if covered else pytest.raises(InputError, match="is beyond this machine, where Dask is used"):
         assert dask.find("tcp://127.0.0.1:8786") == "tcp://127.0.0.1:8786"
+
+
+STUB = """
+class Security:
+    def get_connection_args(self, role): return {{}}
+
+class rpc:
+    def __init__(self, *_, **__): pass
+    async def __aenter__(self): return self
+    async def __aexit__(self, *_): pass
+    async def identity(self): return {identity}
+    async def versions(self): return {{"packages": {{"distributed": "{dask}", "python": "{python}"}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("nanny", "covered"), [(None, True), ("tcp://127.0.0.1:40001", True), ("tcp://10.1.2.4:40001", False)]
+)
+def test_a_nanny_that_listens_beyond_this_machine_in_the_clear_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nanny: str | None, covered: bool
+) -> None:
+    pytest.importorskip("distributed", reason=ABSENT_DASK)
+    at = "tcp://127.0.0.1:8786"
+    identity = {"address": at, "workers": {"tcp://127.0.0.1:40000": {"nanny": nanny}}}
+    (tmp_path / "distributed").mkdir()
+    for name in ("__init__", "core", "security"):
+        text = STUB.format(identity=identity, dask=version("distributed"), python=platform.python_version())
+        (tmp_path / "distributed" / f"{name}.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(dask, "require_answer", lambda *_: None)
+    with nullcontext() if covered else pytest.raises(InputError, match=r"10\.1\.2\.4:40001 is beyond this machine"):
+        assert dask.find(at) == at
 
 
 @pytest.mark.parametrize(
@@ -167,6 +200,25 @@ def test_a_worker_that_comes_back_at_its_address_has_a_seat_again(ended: bool) -
     asyncio.run(play())
 
 
+@pytest.mark.parametrize(
+    ("at", "nanny", "has"),
+    [
+        (AT, WORKER["nanny"], True),
+        (AT, None, True),
+        ("tcp://127.0.0.1:40000", "tcp://127.0.0.1:40001", True),
+        (AT, "tcp://10.1.2.3:40001", False),
+        ("tcp://10.1.2.3:40000", None, False),
+        ("tcp://nobody.invalid:40000", None, False),
+    ],
+)
+def test_who_joins_later_and_listens_beyond_this_machine_in_the_clear_has_no_seat(
+    at: str, nanny: str | None, has: bool
+) -> None:
+    begun = seeing({at: {**WORKER, "nanny": nanny}})
+    asyncio.run(begun._look())
+    assert list(begun._has) == ([at] if has else [])
+
+
 # ---- a cluster that somebody else began ----
 
 
@@ -226,8 +278,8 @@ def test_a_run_goes_on_on_a_cluster_with_tls_and_back_though_a_worker_is_killed(
         worker = ["worker", *known, "--host", "127.0.0.1", "--no-dashboard", nanny, "--nthreads", "1"]
         pids = [begin(*worker, "--local-directory", str(tmp_path / f"worker-{number}")) for number in range(3)]
         at = json.loads(told.read_text())["address"]
-        assert dask.find(at) == at
         until(lambda: len(dask_cluster.workers(at)) == 3)
+        assert dask.find(at) == at
         engine = {"plugin": "dask", "arguments": {"address": at, "workers": [{"count": 2}]}}
         rrm.run(rrm.run_file({**TOYS, "engine": engine}), tmp_path / "there", on_event=on_event)
         rrm.resume(tmp_path / "there", engine="local", quiet=True)
