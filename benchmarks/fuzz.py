@@ -25,14 +25,14 @@ from schemathesis.generation import GenerationMode
 from rrm.core.annotation import Item, Role
 from rrm.core.errors import RrmError
 from rrm.core.place import Place
-from rrm.core.values import KINDS, Passage, Request, Shown, View
+from rrm.core.values import KINDS, Consequence, Passage, Request, Shown, View
 from rrm.queue import SqlDesk, open_desk
 from rrm.store.record import open_store
 from rrm.web.server import Server, listening
 from rrm.web.station import Station, WebSettings
 
 ROLES: tuple[Role, ...] = ("admin", "annotator")
-_OUTPUTS = {"comparison": 2, "ranking": 4}
+_OUTPUTS = {"comparison": 2, "hindsight": 2, "ranking": 4}
 _NO_LIMITS = WebSettings(attempts_a_minute=10**9, answers_a_minute=10**9, requests_a_minute=10**9)
 
 
@@ -176,7 +176,9 @@ def _items(each: int = 50) -> list[Item]:
         for number in range(each):
             view = View(f"Summarise. ({number})", (Passage("The fox ran over the hill."),), 40)
             place = Place(level=3 + number % 2)
-            shown = tuple(Shown(f"o{number}-{i}", f"output {i} of {number}") for i in range(_OUTPUTS.get(kind, 1)))
+            came = Consequence("It was believed.", 0.5) if kind == "hindsight" else None
+            outputs = range(_OUTPUTS.get(kind, 1))
+            shown = tuple(Shown(f"o{number}-{i}", f"output {i} of {number}", consequence=came) for i in outputs)
             made.append(Item(Request(f"node-{number}", "source", place, kind, view, shown), wanted=5))
     return made
 

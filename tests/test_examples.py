@@ -20,13 +20,15 @@ from rrm.store.record import open_store
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("RRM_DATA", ROOT.parent / "shared" / "data"))
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
+NAMES = [each.stem for each in EXAMPLES]
+SLOW = dict.fromkeys(("09_your_own_reward_model", "11_models_added_up"), pytest.mark.slow)
 
 
 def test_the_examples_are_numbered_without_a_gap() -> None:
     assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, len(EXAMPLES) + 1))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [pytest.param(each, marks=SLOW.get(each.stem, ())) for each in EXAMPLES], ids=NAMES)
 def test_an_example_runs_and_says_something(path: Path) -> None:
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

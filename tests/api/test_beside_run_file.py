@@ -66,7 +66,8 @@ def rrm_from(elsewhere: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("assistants", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("assistants", [1, 2])
 def test_a_dry_run_a_run_and_a_resumption_find_what_lies_beside_the_run_file(
     run_toml: Path, tmp_path: Path, assistants: int
 ) -> None:

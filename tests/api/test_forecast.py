@@ -145,7 +145,11 @@ def test_a_simulated_run_is_within_the_forecast_and_calls_nobody(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "budget",
-    [{"minutes": 90}, {"questions": 120}, {"by_level": {"0": {"questions": 80}, "root": {"minutes": 12}}}],
+    [
+        pytest.param({"minutes": 90}, marks=pytest.mark.slow),
+        pytest.param({"questions": 120}, marks=pytest.mark.slow),
+        {"by_level": {"0": {"questions": 80}, "root": {"minutes": 12}}},
+    ],
     ids=["minutes", "questions", "by level"],
 )
 def test_two_rounds_within_a_budget_are_within_the_forecast(tmp_path: Path, budget: dict[str, Any]) -> None:

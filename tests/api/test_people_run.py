@@ -283,7 +283,7 @@ def asked_about(request: Request) -> tuple[str, str, str, frozenset[str]]:
     return request.node, request.kind, request.view.id, frozenset(shown.text for shown in request.shown)
 
 
-@pytest.mark.parametrize(("overlap", "raters"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize(("overlap", "raters"), [pytest.param(1, 1, marks=pytest.mark.slow), (2, 2)])
 def test_as_many_raters_as_answer_a_question_rate_two_rounds_and_none_meets_a_question_twice(
     tmp_path: Path, overlap: int, raters: int
 ) -> None:

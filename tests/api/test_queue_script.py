@@ -49,7 +49,9 @@ def program(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "queued"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)], ids=["time", "cancelled"]
+    ("number", "queued"),
+    [(signal.SIGUSR1, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow)],
+    ids=["time", "cancelled"],
 )
 def test_a_job_whose_time_is_up_is_queued_again_and_goes_on(tmp_path: Path, number: int, queued: bool) -> None:
     [script] = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)

@@ -77,6 +77,7 @@ def test_what_was_measured_is_not_measured_again(
     assert "| retold | 200 | debate | 0.750 (0.690 to 0.810) | 1.50 | 0.250 | 0.250 |" in first
 
 
+@pytest.mark.slow
 def test_debate_tells_a_lying_part_where_recursion_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lying_child, "FITTED", 2)
     rows = {row.way: row for row in lying_child.measure("reframed", 5, 12)}

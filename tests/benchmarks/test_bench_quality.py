@@ -70,6 +70,7 @@ def test_both_are_the_mean_of_log_odds() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_sum_is_told_beside_its_parts_and_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(blend.SETS, "x", Set("x", read))
     told = list(blend.table("x", AMOUNT, Kept(tmp_path)))

@@ -565,7 +565,7 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_ids_and_choices(
 @pytest.mark.parametrize(
     ("table", "moments"),
     [
-        (ROUNDS, ["improve/0/0", "fit/1/1"]),
+        pytest.param(ROUNDS, ["improve/0/0", "fit/1/1"], marks=pytest.mark.slow),
         pytest.param(SELECTING, ["rate-select/0/0", "choose/0/0"], marks=pytest.mark.slow),
     ],
     ids=["improved", "selected"],

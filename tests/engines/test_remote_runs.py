@@ -48,6 +48,7 @@ def run(table: dict[str, Any], out: Path, engine: dict[str, Any] | None = None) 
     return on_record(out)
 
 
+@pytest.mark.slow
 def test_a_run_with_models_and_improved_policies_is_the_same_elsewhere(tmp_path: Path) -> None:
     table = deepcopy(SMALL) | IMPROVED | {"compose": MEAN, "flat": False}
     table["train"]["arguments"] |= {"count": 2, "words": 500}

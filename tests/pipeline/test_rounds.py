@@ -95,6 +95,7 @@ def wide_run(**changes: object) -> Recursion:
     return replace(run, decomposer="wide", models=models, **changes)
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_leaves_a_hundred_that_failed_are_done_again_with_what_reads_them_and_no_more() -> None:
     record: dict[str, Values] = {}
     texts, places = range(20, 30), range(10)
@@ -118,6 +119,7 @@ def test_of_ten_thousand_leaves_a_hundred_that_failed_are_done_again_with_what_r
     }
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_nodes_only_those_of_the_level_whose_policy_moved_are_proposed_again() -> None:
     world = WideWorld(moves=(1,))
     outcome = go(recursion(wide_run(rounds=TWO, improve=Improving("optimiser", per_level=True))), world)

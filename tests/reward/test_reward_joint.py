@@ -177,7 +177,10 @@ def out_of_memory(kind: str) -> Exception:
     return RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried")
 
 
-@pytest.mark.parametrize(("folder", "kind"), [("trained", "gpu"), ("trained", "cpu"), ("trained_encoder", "gpu")])
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [pytest.param("trained", "gpu", marks=pytest.mark.slow), ("trained", "cpu"), ("trained_encoder", "gpu")],
+)
 def test_what_does_not_fit_in_memory_is_scored_in_smaller_batches(
     folder: str, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:

@@ -89,6 +89,7 @@ def test_two_processes_fit_what_one_does_and_tell_how_far_they_are(
     assert fitted(two, rows, Workspace(folder)).digest == model.digest  # what was done is not done again
 
 
+@pytest.mark.slow
 def test_the_level_below_and_ratings_of_other_levels_reach_the_processes(
     decoder: Path, shared: tuple[AdaptedModel, Path, list[tuple[int, int]]], tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_level_below_and_ratings_of_other_levels_reach_the_processes(
     assert told.seen == alone.seen and not alive(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_stopped_ends_its_processes_and_goes_on_from_its_checkpoint(
     decoder: Path, shared: tuple[AdaptedModel, Path, list[tuple[int, int]]], tmp_path: Path
 ) -> None:

@@ -476,6 +476,7 @@ def test_everything_works_with_the_pointer_alone(tmp_path: Path, chromium: Any) 
     items = [work(kind, 1)[0] for kind in KINDS]
     clicks = {
         "Which output": [".output button >> nth=0"],
+        "Seeing what": [".output button >> nth=0"],
         "Put the": [*(f".output button >> nth={i}" for i in (2, 0, 1, 3)), ".bar-answer button:has-text('Send')"],
         "How good": ["button:has-text('unsure')", "button:has-text('rather good')"],
         "Is this output": [".bar-answer button:has-text('Good')"],
