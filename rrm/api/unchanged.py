@@ -54,7 +54,7 @@ def standing_report(store: SqlStore, out: Path, run: RunFile, plan: Recursion) -
 
 def _made_of(store: SqlStore, out: Path, run: RunFile, plan: Recursion) -> dict[str, Any] | None:
     settings = run.to_json()
-    strings = sorted(set(_strings(settings)))
+    strings = sorted({*_strings({**settings, "name": ""})})  # a run's name names no file
     if run.people is not None or run.assistants or not _all_told(run, strings) or not (out / REPORT).is_file():
         return None
     named = {each.name: getattr(plan, each.name) for each in fields(plan)}

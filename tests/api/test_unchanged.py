@@ -153,3 +153,10 @@ def test_a_setting_that_is_new_and_not_given_makes_no_other_run(
     assert again.targets == first.targets
     with pytest.raises(rrm.InputError, match="begun with another seed: use a new directory"):
         given_again(tmp_path / "run", run_file(TOYS, ("seed=5",)))
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_run_of_its_folder_s_name_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given_again(Path("toys"))
+    assert not given_again(Path("toys"))[1]
