@@ -26,7 +26,9 @@ from typing import IO, Any
 
 from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines.apart_process import receive, send
-from rrm.engines.remote import Seat
+from rrm.engines.local import Worker
+from rrm.engines.remote import LEASE_SECONDS, Remote, Seat, Supplies
+from rrm.pipeline.driver import Executor
 
 _log = logging.getLogger("rrm.engines")
 
@@ -242,6 +244,35 @@ class ProcessWire(Wire):
         except TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+class Apart(Remote, ABC):
+    """Has what computes done by workers of a library that lives in a process apart, a `cluster`'s.
+
+    A subclass names the library's `package` and the `oldest` that will do.
+    """
+
+    package: str
+    oldest: tuple[int, int]
+    cluster: type[ApartCluster]
+
+    def __init__(
+        self,
+        worker: Worker,
+        others: Mapping[str, Executor],
+        supplies: Supplies,
+        address: str = "local",
+        workers: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        require_installed(self.cluster.library, self.package, self.oldest)
+        wanted = [Wanted.of(each, supplies.steps) for each in workers]
+        cluster = self.cluster(self.find(address), supplies.worker, supplies.steps, wanted)
+        super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
+
+    @staticmethod
+    @abstractmethod
+    def find(address: str) -> str | None:
+        """Return which cluster an address names, None for one of the run's own; raise InputError for none to be had."""
 
 
 def require_room(wanted: Sequence[Wanted], cpus: float, gpus: float) -> None:

@@ -12,12 +12,9 @@ from typing import Any
 
 from rrm.core.errors import ConfigError, InputError
 from rrm.engines.address import Address, probe, require_answer, require_same, told
-from rrm.engines.apart import ApartCluster, Wanted, require_installed, require_room
+from rrm.engines.apart import Apart, ApartCluster, Wanted, require_room
 from rrm.engines.apart_process import processors
 from rrm.engines.dask_process import covered
-from rrm.engines.local import Worker
-from rrm.engines.remote import LEASE_SECONDS, Remote, Supplies
-from rrm.pipeline.driver import Executor
 
 OLDEST = (2026, 8)
 """The oldest Dask, by its first two numbers, whose listeners and pickles were looked at."""
@@ -48,29 +45,6 @@ async def ask():
 
 print(json.dumps(asyncio.run(ask())))
 """
-
-
-class Dask(Remote):
-    """Has what computes done by Dask's workers.
-
-    `address` is "local", a cluster of its own on this machine that ends with the run, or a scheduler's
-    tcp://host:port or tls://host:port. `workers` are tables of `cpus` (which are its threads), `gpus` (of a worker's
-    resource of the name GPU), `count` and the `steps` that they do; left out, there is one for each of Dask's workers,
-    in a cluster of its own one of one thread for each processor.
-    """
-
-    def __init__(
-        self,
-        worker: Worker,
-        others: Mapping[str, Executor],
-        supplies: Supplies,
-        address: str = "local",
-        workers: Sequence[Mapping[str, Any]] = (),
-    ) -> None:
-        require_installed("Dask", "distributed", OLDEST)
-        wanted = [Wanted.of(each, supplies.steps) for each in workers]
-        cluster = DaskCluster(find(address), supplies.worker, supplies.steps, wanted)
-        super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
 
 
 class DaskCluster(ApartCluster):
@@ -143,3 +117,16 @@ def _require_covered(addresses: Sequence[str]) -> None:
                 f"[engine] {each} is beyond this machine, where Dask is used with TLS alone, for whoever reaches it"
                 " could run code: begin scheduler and workers with tls:// and credentials, or with --host 127.0.0.1"
             )
+
+
+class Dask(Apart):
+    """Has what computes done by Dask's workers.
+
+    `address` is "local", a cluster of its own on this machine that ends with the run, or a scheduler's
+    tcp://host:port or tls://host:port. `workers` are tables of `cpus` (which are its threads), `gpus` (of a worker's
+    resource of the name GPU), `count` and the `steps` that they do; left out, there is one for each of Dask's workers,
+    in a cluster of its own one of one thread for each processor.
+    """
+
+    package, oldest, cluster = "distributed", OLDEST, DaskCluster
+    find = staticmethod(find)

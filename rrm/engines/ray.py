@@ -10,35 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rrm.engines import ray_address
-from rrm.engines.apart import ApartCluster, Wanted, require_installed, require_room
-from rrm.engines.local import Worker
-from rrm.engines.remote import LEASE_SECONDS, Remote, Supplies
-from rrm.pipeline.driver import Executor
+from rrm.engines.apart import Apart, ApartCluster, Wanted, require_room
 
 OLDEST = (2, 60)
 """The oldest Ray, by its first two numbers, whose listeners and tokens were looked at."""
-
-
-class Ray(Remote):
-    """Has what computes done by Ray's workers.
-
-    `address` is "local", a cluster of its own on this machine that ends with the run; "auto", the one that was
-    started here; or a cluster's host:port. `workers` are tables of `cpus` (which are its threads), `gpus`, `count` and
-    the `steps` that they do; left out, there is one of one thread for each processor.
-    """
-
-    def __init__(
-        self,
-        worker: Worker,
-        others: Mapping[str, Executor],
-        supplies: Supplies,
-        address: str = "local",
-        workers: Sequence[Mapping[str, Any]] = (),
-    ) -> None:
-        require_installed("Ray", "ray", OLDEST)
-        wanted = [Wanted.of(each, supplies.steps) for each in workers]
-        cluster = RayCluster(ray_address.find(address), supplies.worker, supplies.steps, wanted)
-        super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
 
 
 class RayCluster(ApartCluster):
@@ -59,3 +34,15 @@ class RayCluster(ApartCluster):
         workers = self._wanted or [Wanted(self.steps, count=max(1, int(cpus)))]
         require_room(workers, cpus, gpus)
         return workers
+
+
+class Ray(Apart):
+    """Has what computes done by Ray's workers.
+
+    `address` is "local", a cluster of its own on this machine that ends with the run; "auto", the one that was
+    started here; or a cluster's host:port. `workers` are tables of `cpus` (which are its threads), `gpus`, `count` and
+    the `steps` that they do; left out, there is one of one thread for each processor.
+    """
+
+    package, oldest, cluster = "ray", OLDEST, RayCluster
+    find = staticmethod(ray_address.find)
