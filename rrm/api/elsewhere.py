@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import rmtree
@@ -29,6 +30,7 @@ from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
 from rrm.engines.crossing import Raised, message, read_actions, read_message, write_results
+from rrm.store.lock import RunLock
 from rrm.store.record import SqlStore, open_store
 
 _ROWS: dict[str, TypeAdapter[Any]] = {
@@ -36,6 +38,9 @@ _ROWS: dict[str, TypeAdapter[Any]] = {
     "fitted": TypeAdapter(list[Fitted]),
 }
 _SOURCE = TypeAdapter(Source)
+
+LEFT_SECONDS = 3600.0
+"""A record that no worker has open is removed once it is so old: one that is being made is not open yet."""
 
 
 class Elsewhere:
@@ -89,6 +94,7 @@ class Elsewhere:
         folder.mkdir(mode=0o700, exist_ok=True)
         settings = run_file(spec["run"], learns=False)
         run = replace(settings, folder=None if spec["folder"] is None else Path(spec["folder"]))
+        _remove_left(folder.parent)
         scratch = mkdtemp(prefix="scratch-", dir=folder)
         finalize(self, rmtree, scratch, ignore_errors=True)
         self._store = open_store(scratch)
@@ -151,6 +157,14 @@ def machine_folder() -> Path:
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:
         raise StoreError(f"{folder} must be a folder that is yours alone (mode 0700): remove it")
     return folder
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the records of workers that were killed: those that no process holds the lock of."""
+    for scratch in folder.glob("run-*/scratch-*"):
+        with suppress(FileNotFoundError):  # another worker removes it
+            if time.time() - scratch.stat().st_mtime > LEFT_SECONDS and not RunLock(scratch).is_held():
+                rmtree(scratch, ignore_errors=True)
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """Whole runs whose computing is done elsewhere: what is on record is what this process alone would have made."""
 
 import errno
+import os
 import tempfile
 import time
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from rrm.core.place import Place
 from rrm.engines import remote
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import OutputsJob
+from rrm.store.lock import RunLock
 from tests.engines.fake import Fake, FakeSeat
 from tests.scenarios import MEAN, SMALL
 from tests.toys import TOYS, on_record
@@ -181,6 +183,20 @@ def test_a_model_that_did_not_arrive_whole_is_never_there(
     with pytest.raises(SetupError, match=sentence):
         run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
     assert not list(tmp_path.glob("rrm-workers-*/*/models/*"))
+
+
+def test_what_killed_workers_had_open_is_removed_and_what_others_have_open_is_not(tmp_path: Path) -> None:
+    others = elsewhere.machine_folder() / "run-1"
+    folders = {name: others / f"scratch-{name}" for name in ("killed", "unlocked", "new", "at-work")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    (folders["killed"] / "run.lock").touch()
+    (folders["new"] / "run.lock").touch()
+    with RunLock(folders["at-work"]):
+        for name in ("killed", "unlocked", "at-work"):
+            os.utime(folders[name], (0, 0))
+        run(TOYS, tmp_path / "away", FAKE)
+    assert {name for name, folder in folders.items() if folder.exists()} == {"new", "at-work"}
 
 
 def test_a_part_whose_inner_part_is_given_the_only_assistant_stays() -> None:
