@@ -45,6 +45,9 @@ class Alone:
 
     facts: Mapping[str, Any] = {}
 
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
     def begin(self, seat: int, worker: bytes, cpus: int, gpus: float) -> None:
         self._process, self._thread = Process(worker), ThreadPoolExecutor(1)
 

@@ -212,6 +212,8 @@ class Wire:
                     answered.set_exception(ConnectionError(f"{self._library} has ended"))
 
     def _take(self, head: Mapping[str, Any], body: bytes) -> None:
+        for sentence in head.get("warnings", ()):
+            _log.warning("%s", sentence)
         answered = self._asked.pop(head["number"], None)
         if answered is None:
             return

@@ -63,13 +63,17 @@ class Process:
 
 
 class Begun(Protocol):
-    """A cluster that has begun, by its library; `facts` are plain values that the run's process is told of it.
+    """A cluster that has begun, by its library.
+
+    `facts` are plain values that the run's process is told of it, `warnings` sentences that it has yet to be told: they
+    go with the next answer.
 
     Seats are named by numbers; `worker` is the import string of what answers in a seat's process. What is asked of a
     seat that was ended raises KeyError, or fails.
     """
 
     facts: Mapping[str, Any]
+    warnings: list[str]
 
     def begin(self, seat: int, worker: bytes, cpus: int, gpus: float) -> None: ...
 
@@ -122,8 +126,12 @@ def pass_on(asked: IO[bytes], out: IO[bytes], begun: Begun) -> None:
 
     def answered(number: int, future: "Future[bytes]") -> None:
         error = future.exception()
-        head = {"number": number} if error is None else {"number": number, "failed": type(error).__name__}
+        head: dict[str, Any] = {"number": number}
+        if error is not None:
+            head["failed"] = type(error).__name__
         with turn, suppress(OSError):  # nobody waits any more
+            if begun.warnings:
+                head["warnings"] = [begun.warnings.pop(0) for _ in range(len(begun.warnings))]
             send(out, head, b"" if error is not None else future.result())
 
     while (received := receive(asked)) is not None:

@@ -68,6 +68,8 @@ class BegunDask:
         self._workers: dict[int, bytes] = {}
         self._found: dict[int, Future[str]] = {}
         self._taken: set[str] = set()
+        self._refused: set[str] = set()
+        self.warnings: list[str] = []
         self._has: dict[str, tuple[int, float]] = {}  # of those that may have a seat: processors and GPUs, by address
         self._go(self._look()).result()
         self._looking = self._go(self._look_on())
@@ -106,12 +108,22 @@ class BegunDask:
 
     async def _look(self) -> None:
         workers = (await self._client.scheduler.identity())["workers"]
+        bare = {at: [one for one in (at, each["nanny"]) if one and not covered(one)] for at, each in workers.items()}
         self._has = {
-            at: (each["nthreads"], each["resources"].get("GPU", 0))
-            for at, each in workers.items()
-            if covered(at) and (not each["nanny"] or covered(each["nanny"]))
+            at: (each["nthreads"], each["resources"].get("GPU", 0)) for at, each in workers.items() if not bare[at]
         }
+        self._warn({one for some in bare.values() for one in some})
         self._taken &= self._has.keys()  # a worker may come back at the address of one that is gone
+
+    def _warn(self, bare: set[str]) -> None:
+        """Tell of listeners in the clear, each once, for their workers get nothing to do."""
+        new = sorted(bare - self._refused)
+        self._refused |= bare
+        self.warnings += [
+            f"Dask's {each} is beyond this machine and without TLS, so its worker gets nothing to do: begin it with"
+            " tls:// and credentials"
+            for each in new
+        ]
 
     async def _look_on(self) -> None:
         """Keep what is known of the workers fresh, for who calls one that is gone is let wait by Dask."""

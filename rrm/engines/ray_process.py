@@ -20,6 +20,7 @@ class BegunRay:
         import ray
 
         self.facts: Mapping[str, Any] = {"at": ray.get_runtime_context().gcs_address, "has": ray.cluster_resources()}
+        self.warnings: list[str] = []
         self._actors: dict[int, Any] = {}
 
     def begin(self, seat: int, worker: bytes, cpus: int, gpus: float) -> None:

@@ -362,11 +362,17 @@ def test_what_is_asked_fails_where_the_listener_ends_over_what_is_no_answer() ->
 @pytest.mark.parametrize(("kind", "asked"), [(BegunRay, "answer"), (BegunRay, "beat"), (BegunDask, "answer")])
 def test_what_is_asked_of_a_seat_that_was_ended_fails_alone(kind: type[BegunRay | BegunDask], asked: str) -> None:
     begun, messages, answers = object.__new__(kind), BytesIO(), BytesIO()
-    vars(begun).update(_actors={}, _workers={}, _found={}, _client=SimpleNamespace())
+    vars(begun).update(_actors={}, _workers={}, _found={}, _client=SimpleNamespace(), warnings=["once"])
     for number in range(2):
         send(messages, {"do": asked, "seat": 7, "number": number})
     messages.seek(0)
     pass_on(messages, answers, begun)
     answers.seek(0)
-    for number in range(2):
-        assert receive(answers) == ({"number": number, "failed": "KeyError"}, b"")
+    assert receive(answers) == ({"number": 0, "failed": "KeyError", "warnings": ["once"]}, b"")
+    assert receive(answers) == ({"number": 1, "failed": "KeyError"}, b"")
+
+
+def test_what_a_clusters_process_warns_of_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    wire = Wire("Dask", BytesIO(), BytesIO())
+    wire._take({"number": 0, "warnings": ["somebody listens in the clear"]}, b"")
+    assert caplog.messages == ["somebody listens in the clear"]

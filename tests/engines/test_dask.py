@@ -171,7 +171,12 @@ def seeing(workers: dict[str, Any]) -> BegunDask:
     scheduler = SimpleNamespace(identity=identity, restart_workers=restart_workers)
     begun = object.__new__(BegunDask)
     vars(begun).update(
-        _client=SimpleNamespace(scheduler=scheduler, id=""), _has={}, _taken=set(), _workers={1: b"", 2: b""}
+        _client=SimpleNamespace(scheduler=scheduler, id=""),
+        _has={},
+        _taken=set(),
+        _workers={1: b"", 2: b""},
+        _refused=set(),
+        warnings=[],
     )
     return begun
 
@@ -211,12 +216,22 @@ def test_a_worker_that_comes_back_at_its_address_has_a_seat_again(ended: bool) -
         ("tcp://nobody.invalid:40000", None, False),
     ],
 )
-def test_who_joins_later_and_listens_beyond_this_machine_in_the_clear_has_no_seat(
+def test_who_joins_later_and_listens_beyond_this_machine_in_the_clear_has_no_seat_which_is_said_once(
     at: str, nanny: str | None, has: bool
 ) -> None:
     begun = seeing({at: {**WORKER, "nanny": nanny}})
-    asyncio.run(begun._look())
-    assert list(begun._has) == ([at] if has else [])
+    for _ in range(2):
+        asyncio.run(begun._look())
+        assert list(begun._has) == ([at] if has else [])
+    bare = nanny if at == AT else at
+    assert begun.warnings == (
+        []
+        if has
+        else [
+            f"Dask's {bare} is beyond this machine and without TLS, so its worker gets nothing to do: begin it with"
+            " tls:// and credentials"
+        ]
+    )
 
 
 # ---- a cluster that somebody else began ----
