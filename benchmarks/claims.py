@@ -3,8 +3,9 @@
 Fits on the train files of the folder of real data (RRM_DATA, by default ../shared/data) and evaluates on its
 validation files: SQuALITY's marks on summaries, SummEval's consistency, EntailmentBank's conclusions, REALSumm's
 content units, and SQuALITY's comparisons with claims against without. `--only NAME` takes the sets with that in their
-names, `--json FILE` writes a row for every number. Every predictor is a probability: a single number, such as the share
-of a claim's words that its origins hold, goes through a logistic that is fitted on train.
+names, `--tuned BACKBONE` fine-tunes a verifier beside the frozen one, `--json FILE` writes a row for every number.
+Every predictor is a probability: a single number, such as the share of a claim's words that its origins hold, goes
+through a logistic that is fitted on train.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from rrm.agreement.codings import codings
 from rrm.compose.align import Aligner
 from rrm.core.claims import about, claim_spans
 from rrm.core.place import Place
-from rrm.core.protocols import ClaimBeside, Start, Workspace
+from rrm.core.protocols import ClaimBeside, RewardLearner, Start, Workspace
 from rrm.core.report import Interval
 from rrm.core.roles import Ratings, Train
 from rrm.core.task import Span
@@ -51,7 +52,9 @@ from rrm.core.values import (
 from rrm.evaluate.baselines import BagOfWords
 from rrm.evaluate.metrics import cluster_interval, hits, nll
 from rrm.interchange.rows import Row, read_rows
+from rrm.reward.blend import Blend
 from rrm.reward.frozen import Frozen
+from rrm.reward.joint import Joint
 from rrm.reward.model import LevelModel
 from rrm.reward.verifier import ClaimVerifier, Verified, beside
 
@@ -90,8 +93,11 @@ class Figure:
     nll: float | None = None
 
 
+@dataclass
 class Models:
-    """One frozen encoder for all sets: a text is encoded once."""
+    """One frozen encoder for all sets: a text is encoded once; and the backbone to fine-tune, if one is asked for."""
+
+    tuned: str | None = None
 
     @cached_property
     def frozen(self) -> Frozen:
@@ -104,7 +110,20 @@ class Models:
     def fitted(self, rows: Sequence[Rated]) -> LevelModel:
         """Return the model of a place that is fitted to rows as they are."""
         with tempfile.TemporaryDirectory() as folder:
-            return self.frozen.fit(Ratings(Train, tuple(rows)), Start(), Place(), 0, Workspace(Path(folder)))
+            return self.frozen.fit(*training(rows, Path(folder)))
+
+    def tuned_means(self, rows: Sequence[Rated], claims: Sequence[ClaimBeside]) -> dict[str, np.ndarray]:
+        """Return what fine-tuned verifiers fitted to rows say of claims, alone and added to the frozen encoder's."""
+        if self.tuned is None:
+            return {}
+        joint = Joint(self.tuned, device="cpu")
+        both = Blend([self.frozen, joint])
+        learners: dict[str, RewardLearner] = {"verifier, fine-tuned": joint, "verifier, frozen and fine-tuned": both}
+        found = {}
+        for name, learner in learners.items():
+            with tempfile.TemporaryDirectory() as folder:
+                found[name] = means(ClaimVerifier(learner.fit(*training(rows, Path(folder)))), claims)
+        return found
 
     def verifier(self, rows: Sequence[Rated]) -> ClaimVerifier:
         """Return a verifier fitted to claims that stand beside their origins already."""
@@ -118,6 +137,11 @@ class Models:
             vectors = encoder.encode([claim.text, *claim.origins])
             found.append(float((vectors[1:] @ vectors[0]).max(initial=0.0)))
         return np.array(found)
+
+
+def training(rows: Sequence[Rated], folder: Path) -> tuple[Ratings[Train], Start, Place, int, Workspace]:
+    """Return what a learner is asked to fit to rows as they are."""
+    return Ratings(Train, tuple(rows)), Start(), Place(), 0, Workspace(folder)
 
 
 def overlap(claims: Sequence[ClaimBeside]) -> np.ndarray:
@@ -217,6 +241,7 @@ def measured(
     bare = [replace(claim, origins=()) for claim in asked]
     predicted = {
         "verifier": means(verifier, asked),
+        **models.tuned_means(rows, asked),
         "claim alone": means(blind, bare),
         "cosine": logistic(models.cosine(known), good)(models.cosine(asked)),
         "word overlap": logistic(overlap(known), good)(overlap(asked)),
@@ -627,13 +652,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("--only", default="", help="the sets with this in their names")
     asked.add_argument("--json", type=Path, help="a file for a row of every number")
+    asked.add_argument("--tuned", metavar="BACKBONE", help="fine-tune this one, too: minilm, smollm, or a folder")
     asked.add_argument("--quick", action="store_true", help="EntailmentBank alone")
     options = asked.parse_args(arguments)
     if not DATA.is_dir():
         print(f"no real data in {DATA}: set RRM_DATA to the folder that has it")
         return
     only = "EntailmentBank" if options.quick else options.only
-    models, rows = Models(), list[Row]()
+    models, rows = Models(options.tuned), list[Row]()
     print("| " + " | ".join(HEADS) + " |")
     print("|---" * len(HEADS) + "|")
     for name, measure in SETS.items():
