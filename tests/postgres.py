@@ -1,4 +1,4 @@
-"""A PostgreSQL server of Debian's package for the tests: started once a process, and stopped at its end."""
+"""A PostgreSQL server for the tests: started once a process, and stopped at its end."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -19,6 +19,8 @@ import pytest
 
 ROLE = "rater"
 ABSENT = "NOTHING IS TESTED ON POSTGRESQL: no initdb is installed (on Debian: apt install postgresql)"
+FOLDER = "RRM_TEST_POSTGRES"
+"""The environment variable that names the folder of another version's initdb and postgres."""
 GUARDED = "guarded"
 """A role that needs the password "open sesame"; all others need none."""
 
@@ -54,7 +56,12 @@ class Server(NamedTuple):
 
 
 def binaries() -> Path | None:
-    """Return the folder with initdb and postgres, the newest of Debian's or on the PATH; None if there is none."""
+    """Return the folder with initdb and postgres; None if there is none.
+
+    It is the one that the environment names, or else the newest of Debian's, or the one on the PATH.
+    """
+    if named := os.environ.get(FOLDER):
+        return Path(named).resolve(strict=True)
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     found = shutil.which("initdb")
     return installed[-1].parent if installed else Path(found).resolve().parent if found else None
@@ -106,6 +113,58 @@ def running(folder: Path | None = None, port: int | None = None) -> Iterator[Ser
     finally:
         if made:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def following(primary: Server, port: int | None = None) -> Iterator[Server]:
+    """Start a standby of a server, for whose disk, once it is there, every commit waits; stop it at the end."""
+    programs, account = binaries(), _account()
+    assert programs is not None
+    folder = Path(tempfile.mkdtemp(prefix="rrm-standby-"))
+    try:
+        if account:
+            os.chown(folder, account["user"], account["group"])
+        source = ["-d", primary.url(), "-D", folder / "data", "-X", "stream", "-c", "fast", "-R", "--no-sync"]
+        subprocess.run([programs / "pg_basebackup", *source], cwd=folder, capture_output=True, check=True, **account)
+        standby = _start(programs, folder, port, account)
+        try:
+            primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")  # which the standby has no copy of
+            primary.execute("SELECT pg_reload_conf()")
+            while not primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+                time.sleep(0.05)
+            yield standby
+        finally:
+            stop(standby, signal.SIGQUIT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Pair:
+    """A server and the standby for which its commits wait; either may come to be the one that takes writes."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.primary = stack.enter_context(running())
+        self.standby = stack.enter_context(following(self.primary))
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL with both hosts."""
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in sorted((self.primary, self.standby), key=_port))
+        return f"postgresql://{ROLE}@{hosts}/{database}"
+
+    def fail_over(self) -> None:
+        """Kill the server that takes writes, and promote the standby."""
+        stop(self.primary, signal.SIGKILL)
+        self.standby.execute("SELECT pg_promote()")
+        self.primary, self.standby = self.standby, self.primary
+
+    def renew(self) -> None:
+        """Have a new standby at the port of the server that was killed."""
+        self.standby = self._stack.enter_context(following(self.primary, self.standby.port))
+
+
+def _port(server: Server) -> int:
+    return server.port
 
 
 @contextmanager
