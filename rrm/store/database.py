@@ -121,7 +121,7 @@ def open_database(
             _prepare(location, busy_seconds)
         elif not exists(location):
             raise StoreError(f"{directory} holds no run: there is no {FILE} in it")
-        elif _outdated(location, busy_seconds):
+        elif _outdated(location, access, busy_seconds):
             _refuse_unwritable(location, directory)
             with RunLock(directory):
                 _prepare(location, busy_seconds)
@@ -254,8 +254,8 @@ def refuse_nul(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) -> 
 # ---- schema and upgrades ----
 
 
-def _outdated(location: Location, busy_seconds: float) -> bool:
-    engine = connect(location, "read", busy_seconds)
+def _outdated(location: Location, access: Access, busy_seconds: float) -> bool:
+    engine = connect(location, access, busy_seconds)  # by whom it is used: a standby may have no such schema yet
     try:
         return revision(engine, location) != REVISION
     finally:

@@ -134,11 +134,16 @@ _STATES = {
     "57P03": _STARTING,
 }
 _APPEND_ONLY = "a record is append-only: nothing in it may be changed or removed"
+_UNKNOWN = "sslmode asks for a certificate that an authority known here vouches for; name its file by sslrootcert"
 _WORDS = {  # said while connecting, when there is no state yet
     "password": "the database asks for a password, which is never kept with the run; "
     "give the right one by PGPASSWORD, ~/.pgpass or a service",
     "authentication failed": "the database does not let this user in; check the user's name and pg_hba.conf",
     "no pg_hba.conf entry": "the database does not let this user in; check the user's name and pg_hba.conf",
+    "does not support SSL": "the server has no TLS, which sslmode asks for; turn it on there, or ask for less",
+    "root certificate": _UNKNOWN,
+    "certificate verify failed": _UNKNOWN,
+    "does not match host name": "the server's certificate is of another host; name the one that it is of in the URL",
     'role "': "the database does not let this user in; check the user's name and pg_hba.conf",
     "does not exist": "the server has no such database; make it with createdb and resume",
     "too many clients": _FULL,

@@ -1,10 +1,15 @@
 """A record in a PostgreSQL database: where it is, who may write it, what goes wrong and how that is said."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,47 @@ def outputs(count: int) -> list[Output]:
 
 def schema_of(folder: Path) -> str:
     return (folder / "record.url").read_text().splitlines()[1]
+
+
+def made_certificate(host: str) -> tuple[str, str]:
+    """Return a certificate of its own authority for an address, and its key."""
+    x509 = pytest.importorskip("cryptography.x509", reason="NOTHING IS TESTED OF TLS: no cryptography is installed")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, now - timedelta(1), now + timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    pem, no_key = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_key)
+    return made.sign(key, hashes.SHA256()).public_bytes(pem).decode(), private.decode()
+
+
+@pytest.fixture
+def certified(tmp_path: Path, postgres_server: Server) -> Iterator[Path]:
+    """Have the server speak TLS, too; the certificate's file."""
+    data = postgres_server.folder / "data"
+    texts = made_certificate("127.0.0.1")
+    for name, text in zip(("server.crt", "server.key"), texts, strict=True):
+        (data / name).write_text(text)
+        (data / name).chmod(0o600)
+        os.chown(data / name, data.stat().st_uid, data.stat().st_gid)
+    (tmp_path / "known.crt").write_text(texts[0])
+
+    def turn(which: str) -> None:
+        postgres_server.execute(f"ALTER SYSTEM SET ssl = {which}")
+        postgres_server.execute("SELECT pg_reload_conf()")
+        for _ in range(200):
+            if postgres_server.execute("SHOW ssl") == [(which,)]:
+                return
+            time.sleep(0.05)
+        pytest.skip(f"NOTHING IS TESTED OF TLS: {(postgres_server.folder / 'log').read_text()[-300:]}")
+
+    turn("on")
+    yield tmp_path / "known.crt"
+    turn("off")
 
 
 # ---- where a record is ----
@@ -270,6 +316,29 @@ def test_a_database_that_cannot_be_opened_is_named(
     with pytest.raises(StoreError, match=rf"record\.url: {words}"):
         open_store(tmp_path, url=postgres.replace(*change))
     assert not (tmp_path / "record.url").exists()
+
+
+def test_tls_that_a_server_does_not_have_is_told_and_nothing_goes_in_the_clear(tmp_path: Path, postgres: str) -> None:
+    with pytest.raises(StoreError, match="the server has no TLS, which sslmode asks for; turn it on there") as refused:
+        open_store(tmp_path, url=f"{postgres}?sslmode=require")
+    assert not isinstance(refused.value, UnreachableError)  # which would be waited for
+
+
+def test_tls_is_as_strict_as_sslmode_says(tmp_path: Path, postgres: str, certified: Path) -> None:
+    with open_store(tmp_path / "a", url=f"{postgres}?sslmode=require") as store, store.opened.reading() as connection:
+        asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert connection.exec_driver_sql(asked).scalar() is True
+    known = f"{postgres}?sslmode=verify-full&sslrootcert={certified}"
+    open_store(tmp_path / "b", url=known).close()
+    vouched = "sslmode asks for a certificate that an authority known here vouches for; name its file by sslrootcert"
+    (other := tmp_path / "other.crt").write_text(made_certificate("127.0.0.1")[0])
+    for url, words in (
+        (f"{postgres}?sslmode=verify-full&sslrootcert=/nonexistent", vouched),
+        (f"{postgres}?sslmode=verify-full&sslrootcert={other}", vouched),
+        (known.replace("127.0.0.1", "localhost"), "the server's certificate is of another host"),
+    ):
+        with pytest.raises(StoreError, match=words):
+            open_store(tmp_path / "c", url=url)
 
 
 FAULTS = [
