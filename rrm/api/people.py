@@ -1,10 +1,10 @@
 """Where a run meets its raters: requests become items of the desk; a closed level's answers come back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rrm.agreement.attention import attentive
 from rrm.api.runfile import Part, RunFile, by_people
@@ -21,6 +21,8 @@ from rrm.queue.groups import in_groups
 from rrm.queue.guidelines import checked_setting
 from rrm.queue.sheets import in_sheets
 from rrm.store.record import SqlStore
+
+T = TypeVar("T")
 
 GUIDELINES = "guidelines"
 """The rater's argument in a run file that names a Markdown file; all others are `DeskSettings`."""
@@ -62,6 +64,9 @@ class People:
 
     def append(self, values: Sequence[Request]) -> None:
         """Lay requests before the raters."""
+        self._ride(lambda: self._append(values))
+
+    def _append(self, values: Sequence[Request]) -> None:
         self._asked.update((request.id, request) for request in values)
         settings = self.desk.settings()
         why = chosen_order(self._store.load(Asked))
@@ -73,6 +78,9 @@ class People:
 
         A question that an earlier round asked already lies at that round's place, with the answers that it got there.
         """
+        return self._ride(lambda: self._answers(requests))
+
+    def _answers(self, requests: Sequence[str]) -> Mapping[str, Sequence[Rated]]:
         placed = self.desk.placed(requests)
         closed = {place for place in set(placed.values()) if self.desk.freeze_complete(place, quiet=self._waits)}
         for place in closed - self._taken:
@@ -88,9 +96,13 @@ class People:
 
     def standing(self) -> str:
         """Say how many answers are in, in words."""
-        open_ = [each for each in self.desk.progress() if not each.frozen]
+        open_ = [each for each in self._ride(lambda: self.desk.progress()) if not each.frozen]
         answers, wanted = sum(each.answers for each in open_), sum(each.wanted for each in open_)
         return f"{answers} of {wanted} answers are in"
+
+    def _ride(self, work: Callable[[], T]) -> T:
+        """Do what may be done twice, again where a read of the desk loses its connection in the middle."""
+        return self._store.opened.outage.ride(work)
 
     def close(self) -> None:
         if "desk" in vars(self):

@@ -4,6 +4,7 @@ import re
 from hashlib import blake2b
 from secrets import token_urlsafe
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Path, Request, Response
 
@@ -117,6 +118,8 @@ def cookie_name(gate: Gate, request: Request) -> str:
     """
     if gate.settings.secure:
         return "__Host-rrm"
+    if gate.settings.public_url:
+        return f"rrm-{urlsplit(gate.settings.public_url).port or 80}"  # one for all servers behind a proxy
     server = request.scope.get("server")
     return f"rrm-{server[1] if server else 0}"
 

@@ -22,14 +22,16 @@ from typer.testing import CliRunner
 import rrm
 from rrm.agreement.attention import attentiveness
 from rrm.api import look
+from rrm.api.people import People
 from rrm.api.runfile import RunFile
 from rrm.api.wiring import Parts
 from rrm.cli.main import app
 from rrm.core.annotation import Item, Lease, Submission
-from rrm.core.errors import ConfigError, ConflictError, InputError, Waiting
+from rrm.core.errors import ConfigError, ConflictError, InputError, UnreachableError, Waiting
 from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.values import Answer, Comparison, Feedback, Label, Rated, Request, Shown
+from rrm.files.folders import Folders
 from rrm.queue import SqlDesk, open_desk
 from rrm.reward.blend import Blend
 from rrm.reward.criteria import ByCriterion
@@ -110,6 +112,33 @@ def test_a_run_waits_for_as_many_people_as_it_wants_and_learns_from_what_each_sa
     assert 0 < sum(shown_as_asked) < len(shown_as_asked)
     assert {each.feedback.rater for each in rated} <= {anna, ben, carl}
     assert {each.request.guideline for each in rated} == {"v0"}
+
+
+def test_what_a_run_reads_of_its_desk_is_read_again_where_the_connection_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+
+    def losing(name: str) -> Callable[..., Any]:
+        real = getattr(SqlDesk, name)
+
+        def read(*arguments: Any) -> Any:
+            if name not in lost:
+                lost.append(name)
+                raise UnreachableError("the connection to the database was lost")
+            return real(*arguments)
+
+        return read
+
+    for name in ("settings", "placed", "progress"):
+        monkeypatch.setattr(SqlDesk, name, losing(name))
+    with open_store(tmp_path) as store:
+        people = People(store, tmp_path, settings(), Folders(), waits=True)
+        people.append([])
+        assert people.answers(["nobody's"]) == {}
+        assert people.standing() == "0 of 0 answers are in"
+        people.close()
+    assert sorted(lost) == ["placed", "progress", "settings"]
 
 
 def pairs(rated: list[Rated], desk: SqlDesk) -> list[tuple[Rated, Any]]:

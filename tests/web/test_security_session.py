@@ -259,3 +259,12 @@ def test_pages_send_strangers_to_the_log_in_and_everybody_else_to_their_own_work
     assert house.client().get("/work").headers["location"] == "/login"
     assert house.clients["anna"].get("/admin").headers["location"] == "/work"
     assert BASE.startswith("http://127.0.0.1")
+
+
+@pytest.mark.parametrize(("public_url", "name"), [("http://rate.example.org", "rrm-80"), ("", "rrm-8750")])
+def test_servers_behind_one_public_url_know_a_session_by_one_name(tmp_path: Path, public_url: str, name: str) -> None:
+    with house_in(tmp_path, station={"settings": WebSettings(public_url=public_url)}) as house:
+        headers = {"Host": "rate.example.org", "Origin": public_url} if public_url else {}
+        client = house.client(headers=headers)
+        assert client.post("/api/join", json={"token": invite(house, "nora")}).status_code == 200
+        assert name in {each.name for each in client.cookies.jar}
