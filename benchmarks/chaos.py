@@ -2,8 +2,9 @@
 
 Each kind of fault is done to whole runs, small ones, while they go on; where one ends a run, the same command is given
 again. At the end its record must be that of a run that nothing happened to: every value of every kind, and which action
-made it, bit for bit. Whatever the driver took for recorded must be on record after each fault. Rows are appended to a
-file as runs end, and a run whose row is there is not done again.
+made it, bit for bit. Whatever the driver took for recorded must be on record after each fault. In the kinds that begin
+with `people` raters answer over HTTP, and each answer that was acknowledged must be on record once, as it was sent, and
+no other. Rows are appended to a file as runs end, and a run whose row is there is not done again.
 
 What is real and what is not. Processes are killed with SIGKILL, the database's too, disks are full (a tmpfs that is too
 small), connections are refused (the port between driver and database is closed). Workers are processes of this machine
@@ -39,13 +40,14 @@ import sqlalchemy
 
 import rrm
 import rrm.api.elsewhere
+from benchmarks.chaos_people import Pages, compared, raters, wait
 from benchmarks.chaos_workers import LEASE, Hatchery
 from rrm.core.errors import RrmError
 from rrm.store import open_store
 from rrm.store.record import SqlStore
 from tests.dask_cluster import credentials, workers
 from tests.engines.fake import Fake
-from tests.postgres import ABSENT, binaries, running, stop
+from tests.postgres import ABSENT, Pair, binaries, running, stop
 from tests.processes import below
 from tests.toys import TOYS, on_record
 
@@ -62,6 +64,12 @@ REFUSED = 4
 """The exit code of a run that ended with an error of rrm's."""
 NET = "10.97.0"
 """The network of the two machines and this one."""
+PAGES, PEOPLE, QUESTIONS = 3, 8, 3_000
+"""Over how many `rrm annotate` how many people answer what."""
+THINK = 0.1, 0.4
+"""Seconds that they take for an answer, from and to."""
+FAULTS = 20
+"""So many faults are done to people in one play."""
 Within = Callable[[], Callable[[], object]]
 """Done in a driver's process before the run; what it returns is done after it."""
 FIRST, STEP = 560, 24
@@ -70,7 +78,7 @@ FIRST, STEP = 560, 24
 
 @dataclass
 class Row:
-    """What came of a run: how many faults it met, whether it ended as one that met none, and what was lost."""
+    """What came of a run: how many faults it met, whether it ended as one without, and what was lost or doubled."""
 
     kind: str
     seed: int
@@ -80,6 +88,7 @@ class Row:
     lost: int
     commands: int
     seconds: float
+    doubled: int = 0
 
 
 # ---- a run in a process of its own, which can be killed ----
@@ -167,8 +176,9 @@ class Play:
         self.random = random.Random(f"{kind} {seed}")
         self.table: dict[str, Any] = {**TOYS, "seed": seed}
         self.faults = self.commands = 0
-        self.equal = False
+        self.equal, self.doubled = False, 0
         self.folder = place / "run"
+        self.acknowledged = self.lost = 0
         self._acknowledged: set[str] = set()
         self._lost: set[str] = set()
 
@@ -193,6 +203,7 @@ class Play:
                     connection.execute(sqlalchemy.text(f"SELECT id FROM {_named(self.folder)}action")).scalars()
                 )
             self._lost |= self._acknowledged - actions
+            self.acknowledged, self.lost = len(self._acknowledged), len(self._lost)
 
     def finish(self, driver: Driver) -> None:
         """Wait for a driver that must end well, and compare what is on record with a run that nothing happens to."""
@@ -202,9 +213,22 @@ class Play:
         self.look(driver)
         self.equal = on_record(self.folder) == undisturbed(self.seed)
 
+    def people(self, url: str, fault: Callable[[Pages], None]) -> None:
+        """Have people answer while a fault is done again and again, and look what is on record in the end."""
+        with raters(self.folder, url, PAGES, PEOPLE, QUESTIONS, THINK) as (pages, several):
+            while self.faults < FAULTS and wait(several, self.random.randint(5, 20)):
+                time.sleep(self.random.uniform(0, 0.05))
+                fault(pages)
+                self.faults += 1
+            wait(several, 20)
+        self.commands = PAGES
+        found = compared(self.folder, several)
+        self.equal, self.doubled = found.equal, found.doubled
+        self.acknowledged, self.lost = found.acknowledged, found.lost
+
     def row(self, seconds: float) -> Row:
-        counted = len(self._acknowledged), len(self._lost), self.commands
-        return Row(self.kind, self.seed, self.faults, self.equal, *counted, round(seconds, 1))
+        counted = self.acknowledged, self.lost, self.commands
+        return Row(self.kind, self.seed, self.faults, self.equal, *counted, round(seconds, 1), self.doubled)
 
 
 @cache
@@ -294,6 +318,20 @@ def database(play: Play) -> None:
         play.finish(under_way)
 
 
+def standby(play: Play) -> None:
+    """Kill PostgreSQL, and promote its standby, for which all commits wait."""
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        under_way = play.begin(store=pair.url())
+        while under_way.wait_for(play.random.randint(1, 12)):
+            time.sleep(play.random.uniform(0, 0.05))
+            pair.fail_over()
+            play.faults += 1
+            play.look(under_way)
+            pair.renew()
+        play.finish(under_way)
+
+
 def refused(play: Play) -> None:
     """Have the connections between driver and PostgreSQL cut, and new ones refused for a while."""
     with running() as server, door(server.port) as (port, keeper):
@@ -368,14 +406,45 @@ def late(play: Play) -> None:
     _losing(play, {"answer": 4, "delay": 1, "swap": 1}, ("delay", "swap"))
 
 
-KINDS: dict[str, Callable[[Play], None]] = {
-    each.__name__: each for each in (driver, worker, node, partition, database, refused, disk, clock, doubled, late)
-}
+def people_pages(play: Play) -> None:
+    """Kill one of the `rrm annotate` that people ask, and begin it again."""
+    with running() as server:
+        play.people(server.url(), lambda pages: pages.kill(play.random.randrange(PAGES)))
+
+
+def people_database(play: Play) -> None:
+    """Kill PostgreSQL while people answer, and start it again."""
+    with ExitStack() as stack:
+        server = stack.enter_context(running())
+
+        def restart(_: Pages) -> None:
+            stop(server, signal.SIGKILL)
+            time.sleep(play.random.uniform(0, 0.5))
+            stack.enter_context(running(server.folder, server.port))
+
+        play.people(server.url(), restart)
+
+
+def people_standby(play: Play) -> None:
+    """Kill PostgreSQL while people answer, and promote its standby, for which all commits wait."""
+    with ExitStack() as stack:
+        pair = Pair(stack)
+
+        def fail_over(_: Pages) -> None:
+            pair.fail_over()
+            pair.renew()
+
+        play.people(pair.url(), fail_over)
+
+
+_RUNS = (driver, worker, node, partition, database, standby, refused, disk, clock, doubled, late)
+_PEOPLE = (people_pages, people_database, people_standby)
+KINDS: dict[str, Callable[[Play], None]] = {each.__name__: each for each in (*_RUNS, *_PEOPLE)}
 
 
 def lacking(kind: str) -> str | None:
     """Return why a kind of fault cannot be done on this machine, None where it can."""
-    if kind in ("database", "refused") and binaries() is None:
+    if kind in ("database", "standby", "refused", *(each.__name__ for each in _PEOPLE)) and binaries() is None:
         return ABSENT
     if kind == "node" and not _allowed("unshare", "--net", "--mount", "true"):
         return "no namespaces of networks and mounts are allowed (try as root)"
@@ -566,7 +635,8 @@ def _run(*command: str) -> str:
 
 def measure(kind: str, seed: int) -> Row:
     """Play one run of a kind."""
-    undisturbed(seed)
+    if KINDS[kind] in _RUNS:
+        undisturbed(seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rrm-chaos-") as name:
         play = Play(kind, seed, Path(name))
@@ -583,12 +653,13 @@ def measured(file: Path) -> list[Row]:
 def table(rows: list[Row]) -> str:
     """Return what came of each kind, as lines of a table."""
     lines = [
-        "| kind | runs | faults | ended as one undisturbed | acknowledged | lost | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| kind | runs | faults | ended as one undisturbed | acknowledged | lost | doubled | seconds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for kind in KINDS:
         if own := [row for row in rows if row.kind == kind]:
-            sums = [sum(getattr(row, name) for row in own) for name in ("faults", "equal", "acknowledged", "lost")]
+            names = ("faults", "equal", "acknowledged", "lost", "doubled")
+            sums = [sum(getattr(row, name) for row in own) for name in names]
             seconds = round(sum(row.seconds for row in own))
             lines.append(f"| {kind} | {len(own)} | {' | '.join(map(str, sums))} | {seconds} |")
     return "\n".join(lines)
@@ -626,7 +697,7 @@ def main() -> None:
     print(table(rows))
     if asked.json:
         asked.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    sys.exit(0 if all(row.equal and not row.lost for row in rows) else 1)
+    sys.exit(0 if all(row.equal and not row.lost and not row.doubled for row in rows) else 1)
 
 
 if __name__ == "__main__":

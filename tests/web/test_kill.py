@@ -5,69 +5,21 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from rrm.core.annotation import Annotation, Item
 from rrm.core.values import Comparison, Rating
 from rrm.queue import open_desk
+from tests.web.insisting import Rater
 from tests.web.live import Restarting
 from tests.web.stations import desk_in, items_of
 
 CLIENTS = 8
 WANTED = 3
-
-
-@dataclass
-class Rater:
-    """A client that sends what was not acknowledged again, with the same key, until it is."""
-
-    name: str
-    address: str
-    session: str
-    acknowledged: dict[str, tuple[str, int]] = field(default_factory=dict)  # answer's id: item, place chosen
-    repeated: int = 0
-    failed: list[str] = field(default_factory=list)
-
-    def work(self, stop: threading.Event) -> None:
-        chance = random.Random(self.name)
-        try:
-            lease = self._insist("/api/claim", {})["lease"]
-            while lease is not None and not stop.is_set():
-                better = chance.randrange(2)
-                key = f"{self.name}-{len(self.acknowledged):08d}"
-                compared = {"kind": "comparison", "better": better, "strength": None, "both_bad": False}
-                said = [compared, *({"kind": "rating", "value": 1 + better} for _ in lease["questions"][1:])]
-                answers = [
-                    {"shown": question["shown"], "answer": answer, "seconds": 1.0}
-                    for question, answer in zip(lease["questions"], said, strict=True)
-                ]
-                body = {"key": key, "answers": answers}
-                told = self._insist(f"/api/leases/{lease['id']}/answer", body)
-                assert told["id"] not in self.acknowledged, "one answer was acknowledged as two"
-                self.acknowledged[told["id"]] = lease["item"], better
-                lease = told["next"]["lease"]
-        except Exception as error:
-            self.failed.append(f"{self.name}: {error!r}")
-
-    def _insist(self, path: str, body: dict[str, Any]) -> Any:
-        headers = {"Origin": self.address, "Cookie": f"rrm-{self.address.rpartition(':')[2]}={self.session}"}
-        while True:
-            try:
-                answered = self._client.post(self.address + path, json=body, headers=headers)
-            except httpx.TransportError:
-                self.repeated += 1
-                time.sleep(0.02)
-                continue
-            assert answered.status_code == 200, answered.text
-            return answered.json()
-
-    def __post_init__(self) -> None:
-        self._client = httpx.Client(timeout=30)
 
 
 def free_port() -> int:
@@ -98,7 +50,7 @@ def work_under_kills(directory: Path, kills: int, acknowledged: int, criteria: S
     with desk_in(directory, sheets(acknowledged // WANTED + 50 * CLIENTS, criteria)) as desk:
         people = [desk.add_person(f"rater {number}", by="test") for number in range(CLIENTS)]
         sessions = [desk.join(desk.invite(person.id, "test")) for person in people]
-    raters = [Rater(f"rater-{number}", address, session) for number, session in enumerate(sessions)]
+    raters = [Rater(f"rater-{number}", [address], session) for number, session in enumerate(sessions)]
     server, stop, chance = Restarting(directory, port), threading.Event(), random.Random(7)
     threads = [threading.Thread(target=rater.work, args=(stop,), daemon=True) for rater in raters]
     try:
@@ -120,6 +72,7 @@ def work_under_kills(directory: Path, kills: int, acknowledged: int, criteria: S
         stop.set()
         server.close()
     assert [fault for rater in raters for fault in rater.failed] == []
+    assert sum(rater.late for rater in raters) == 0  # no kill costs anybody a lease
     return raters
 
 
