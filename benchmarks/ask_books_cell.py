@@ -244,7 +244,7 @@ def _asked(run: Run, parts: Parts, minutes: float) -> Step[Run]:
     sampler = parts.sampler
     assert sampler is not None
     number = run.number + 1
-    sampling = Sampling(sampler.name, sampler.waves)
+    sampling = Sampling.of(sampler)
     plan = replace(run.plan, budget=Budget(minutes=minutes), rounds=(Round(),) * (number + 1), sampling=sampling)
     run = yield from chosen.ask(replace(run, number=number, plan=plan))
     for level in range(run.forest.height + 1):

@@ -2,18 +2,25 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from math import fsum
 
 import numpy as np
 
-from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.api.deciding import Known, alternatives
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asking, Outlook
 from rrm.core.kinds import difference
-from rrm.core.report import AskedMinutes, AskedStream, AskedWave, AskingReport
+from rrm.core.place import Place
+from rrm.core.protocols import Composer, KnownRater
+from rrm.core.report import AskedChoice, AskedMinutes, AskedStream, AskedTargets, AskedWave, AskingReport
 from rrm.core.roles import Train
 from rrm.core.values import Answer, Rated, Request
 from rrm.feedback.minutes import minutes_of_raters
 from rrm.feedback.pace import Timed
+from rrm.pipeline.chosen import decision
+from rrm.pipeline.forest import by_source
+from rrm.pipeline.moves import ABOUT_TARGETS, about_targets, stream_of, that_may_move
 from rrm.pipeline.pacing import timed
 from rrm.pipeline.steps import Outcome, Run
 
@@ -26,21 +33,22 @@ def not_chosen(outcome: Outcome, rated: Sequence[Rated]) -> list[Rated]:
 
     What is asked because much is open there is harder than what occurs.
     """
-    why = outcome.run.why
-    return [row for row in rated if (asked := why.get(row.request.question)) is None or asked.stream != BY_VALUE]
+    return list(that_may_move(outcome.run, rated, "figures"))
 
 
-def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:
-    """Return what asking by value did, None where questions were drawn; accuracies are told of `honest` rows."""
+def asking_report(outcome: Outcome, honest: int, rater: object, composer: Composer) -> AskingReport | None:
+    """Return what asking by value did, None where questions were drawn; accuracies are told of `honest` rows.
+
+    `rater` answered, and `composer` composes the run's scores: where the former is a simulation what unlimited answers
+    about targets would choose is told, too.
+    """
     run = outcome.run
     if not run.outlooks:
         return None
-    waves = []
-    for minutes, each in run.outlooks:
-        gold = [outcome.gold[id_] for id_ in each.best if id_ in outcome.gold]
-        counts = each.weights or None  # a sampler that says nothing of weights has targets count the same
-        known = float(np.average(gold, weights=counts)) if gold and len(gold) == len(each.best) else None
-        waves.append(AskedWave(each.place.round, minutes, each.expected, each.gain, each.hour, known))
+    waves = [
+        AskedWave(each.place.round, minutes, each.expected, each.gain, each.hour, _had(each, outcome.gold))
+        for minutes, each in run.outlooks
+    ]
     streams, put = _streams(outcome)
     return AskingReport(
         waves=tuple(waves),
@@ -51,7 +59,44 @@ def asking_report(outcome: Outcome, honest: int) -> AskingReport | None:
         stopped=run.outlooks[-1][1].stopped,
         minutes=_minutes(run),
         streams=tuple(_fared(run)),
+        targets=_of_targets(outcome, rater, composer),
     )
+
+
+def _had(outlook: Outlook, of: Mapping[str, float]) -> float | None:
+    """Return the mean of what is known `of` root outputs (ids) over those that would be had, None unless of all."""
+    if not outlook.best or not of.keys() >= set(outlook.best):
+        return None
+    counts = outlook.weights or None  # a sampler that says nothing of weights has targets count the same
+    return float(np.average([of[id_] for id_ in outlook.best], weights=counts))
+
+
+def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTargets | None:
+    """Return what came of questions about targets, None where these were not allowed."""
+    run = outcome.run
+    if run.plan.sampling is None or not run.plan.sampling.targets:
+        return None
+    put = [each for requests in outcome.questions for each in requests if stream_of(run, each) == ABOUT_TARGETS]
+    answers = sum(map(len, about_targets(run).values()))
+    job = decision(run, Asking((), (), {}, Place(run.number, "answer", run.forest.height)))
+    if run.decided is None:
+        return AskedTargets(len(put), answers, len(by_source(job.trees)), 0, ())
+    by_all, without = run.decided
+    known = alternatives(Known(rater), job, composer) if isinstance(rater, KnownRater) else ()
+    accepted = {id_: score for each in known for id_, score in zip(each.outputs, each.scores.tolist(), strict=True)}
+    choices = [
+        AskedChoice("without", without.expected, _had(without, accepted), _had(without, outcome.gold)),
+        AskedChoice("with", by_all.expected, _had(by_all, accepted), _had(by_all, outcome.gold)),
+    ]
+    if known:
+        whole = fsum(each.weight for each in known)
+        best = tuple(each.outputs[int(each.scores.argmax())] for each in known)
+        unlimited = replace(by_all, best=best, weights=tuple(each.weight / whole for each in known))
+        choices.append(AskedChoice("unlimited", None, _had(unlimited, accepted), _had(unlimited, outcome.gold)))
+    texts = {output.id: output.text for tree in job.trees for output in run.state.outputs[tree.graph.root]}
+    two = ([texts[id_] for id_ in each.best] for each in run.decided)
+    changed = sum(one != other for one, other in zip(*two, strict=False))
+    return AskedTargets(len(put), answers, len(by_source(job.trees)), changed, tuple(choices))
 
 
 def _fared(run: Run) -> Iterator[AskedStream]:

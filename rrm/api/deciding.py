@@ -1,19 +1,21 @@
 """What a run decides: of every target one of its root candidates, by scores that the composer joins."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from rrm.compose.sensitivity import root_scores
 from rrm.core.asking import Alternatives, Belief
 from rrm.core.place import Place
-from rrm.core.protocols import Composer
-from rrm.core.values import Group, Output
+from rrm.core.protocols import Composer, KnownRater
+from rrm.core.values import Group, Label, Output, Request, Shown
 from rrm.pipeline.forest import State, Tree, by_source
 from rrm.pipeline.stages import AskJob
+
+_EDGE = 1e-6
 
 
 def alternatives(belief: Belief, job: AskJob, composer: Composer) -> tuple[Alternatives, ...]:
@@ -29,6 +31,29 @@ def alternatives(belief: Belief, job: AskJob, composer: Composer) -> tuple[Alter
         replace(made(belief, trees, job, composer), weight=job.weights.get(source, 1.0))
         for source, trees in by_source(job.trees).items()
     )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What unlimited answers of a simulation would leave believed: rewards by which its raters accept as they do.
+
+    Implements `rrm.core.asking.Belief`.
+    """
+
+    rater: KnownRater
+
+    def means(self, groups: Sequence[Group]) -> np.ndarray:
+        asked = [
+            Request("", group.source, group.place, Label.kind, group.view, (Shown("", text),))
+            for group in groups
+            for text in group.outputs
+        ]
+        accepted = np.array([float(self.rater.probability(each)[0]) for each in asked])
+        return np.asarray(logit(np.clip(accepted, _EDGE, 1 - _EDGE)))
+
+    def covariance(self, groups: Sequence[Group], others: Sequence[Group]) -> np.ndarray:
+        mine, theirs = (sum(len(group.outputs) for group in each) for each in (groups, others))
+        return np.zeros((mine, theirs))
 
 
 def _anchored(belief: Belief, trees: Sequence[Tree], job: AskJob, composer: Composer) -> Alternatives:

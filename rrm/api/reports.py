@@ -47,6 +47,7 @@ from rrm.evaluate.roots import with_gold
 from rrm.evaluate.splits import splits_report
 from rrm.feedback.minutes import PUBLISHED, RATES, Currency, minutes_of_raters, tally
 from rrm.pipeline.flat import Flat, root_outputs, whole_context
+from rrm.pipeline.moves import about_targets
 from rrm.pipeline.reporting import made_of_parts, round_reports, target_reports
 from rrm.pipeline.steps import Outcome
 from rrm.report.html import write_report, write_whole
@@ -119,7 +120,7 @@ def build_report(finished: FinishedRun) -> Report:
         rounds=_rounds(finished, proposers),
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
-        asking=asking_report(outcome, sum(level.n_test for level in levels)),
+        asking=asking_report(outcome, sum(level.n_test for level in levels), parts.rater, finished.composer),
         peeks=peeks_report(outcome.run, targets, cost.peeks.minutes if cost.peeks else 0.0),
         hindsight=hindsight_report(outcome.run),
         splits=_splits(finished),
@@ -323,8 +324,10 @@ def _cost(finished: FinishedRun) -> Cost:
         splits = _stage_cost(finished.outcome.forest.height, run.splits.rated, count, run.plan.splits.rates)
     looked = [each.rated for each in run.peeks]
     peeks = _stage_cost(finished.outcome.forest.height, looked, count, rates) if looked else None
+    said = [row for rows in about_targets(run).values() for row in rows]
+    targets = _stage_cost(finished.outcome.forest.height, said, count, rates) if said else None
     calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
-    return Cost(spent.calls, spent.tokens, levels, flat, select, splits, peeks, calls)
+    return Cost(spent.calls, spent.tokens, levels, flat, select, splits, peeks, targets, calls)
 
 
 def _stage_cost(level: int, rated: Sequence[Rated], count: Callable[[str], int], rates: Currency) -> StageCost:

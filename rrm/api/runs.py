@@ -333,7 +333,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         rates=rates_of(rater),
         repeats=not by_people(rater),
         random_share=rater.random_share if rater else 0.0,
-        sampling=Sampling(parts.sampler.name, parts.sampler.waves) if parts.sampler and not earlier.models else None,
+        sampling=Sampling.of(parts.sampler) if parts.sampler and not earlier.models else None,
         data="round" if run.reward.data == "round" else "all",
         stale_weight=run.reward.stale_weight,
         composer_learns=parts.learns_composer,

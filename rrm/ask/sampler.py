@@ -38,7 +38,8 @@ class Value:
     probability a minute; with 0 it never does.
 
     `decision` says what answers are for: to "choose" the best root candidate of each target, or to "improve" a policy
-    that proposed them all alike, within `nats` of KL.
+    that proposed them all alike, within `nats` of KL. With `targets` questions about targets' own outputs compete with
+    those about training sources; what is drawn at random is never about targets.
 
     Raises ConfigError for numbers that are no shares, no weights or no counts, and for another decision.
     """
@@ -51,6 +52,7 @@ class Value:
     most_random: float = 0.25
     decision: Literal["choose", "improve"] = "choose"
     nats: float = 1.0
+    targets: bool = False
 
     def __post_init__(self) -> None:
         if self.decision not in ("choose", "improve"):
@@ -71,7 +73,8 @@ class Value:
     def name(self) -> str:
         shares = (self.random, self.least_random, self.most_random)
         improved = [self.decision, self.nats] if self.decision == "improve" else []
-        return content_id("value", self.worth, self.waves, self.spread_weight, *shares, *improved)
+        about = ["targets"] if self.targets else []
+        return content_id("value", self.worth, self.waves, self.spread_weight, *shares, *improved, *about)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -86,7 +89,9 @@ class Value:
         a price.
         """
         _check(asking)
-        aside = [_set_aside(each.request, asking.seed) < self.most_random for each in asking.questions]
+        aside = [
+            not each.of_target and _set_aside(each.request, asking.seed) < self.most_random for each in asking.questions
+        ]
         for_random = [each for each, drawn in zip(asking.questions, aside, strict=True) if drawn]
         rest = _at_most([each for each, drawn in zip(asking.questions, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0

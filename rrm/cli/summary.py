@@ -144,6 +144,9 @@ def _asking(report: Report) -> Iterator[str]:
         power = "" if asking.power is None else f" (accuracy to ±{asking.power:.1f} points)"
         drawn = f"{asking.at_random} at random, {asking.evenly} evenly{power}"
         yield f"questions: {asking.by_value} by value, {drawn}; the next hour would add {last.hour:+.2g} acceptance"
+        if asking.targets is not None:
+            about, changed, targets = asking.targets.questions, asking.targets.changed, asking.targets.targets
+            yield f"of them {about} about targets, which changed what is chosen for {changed} of {targets}"
 
 
 def _peeks(report: Report) -> Iterator[str]:

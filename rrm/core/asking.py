@@ -67,11 +67,15 @@ class Alternatives:
 
 
 class Question(NamedTuple):
-    """A question that can be put, with the minutes of all who answer it: reading its view, and all else."""
+    """A question that can be put, with the minutes of all who answer it: reading its view, and all else.
+
+    One `of_target` is about an output of a target, and is never drawn at random.
+    """
 
     request: Request
     reading: float
     deciding: float
+    of_target: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +235,11 @@ class QuestionSampler(Protocol):
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of feedback that it can choose."""
+        ...
+
+    @property
+    def targets(self) -> bool:
+        """Whether questions about targets' own outputs may be put, too."""
         ...
 
     def choose(self, belief: Belief, asking: Asking) -> Chosen:

@@ -585,9 +585,9 @@ class Cost:
     """What was spent: model calls and the tokens they took, and what raters were shown, level by level.
 
     All are over every restart of the run; what came from the call cache costs nothing. The properties
-    are sums over the levels, `splits`, which is what was rated of decompositions, and `peeks`, without the flat
-    baseline and without `select`, which is all that the judge of role select rated, at any level. `by_asker` says what
-    the calls came to, by the part of the run that made them.
+    are sums over the levels, `splits`, which is what was rated of decompositions, `peeks`, and `targets`, the answers
+    about targets' own outputs, without the flat baseline and without `select`, which is all that the judge of role
+    select rated, at any level. `by_asker` says what the calls came to, by the part of the run that made them.
     """
 
     calls: int = 0
@@ -597,6 +597,7 @@ class Cost:
     select: StageCost | None = None
     splits: StageCost | None = None
     peeks: StageCost | None = None
+    targets: StageCost | None = None
     by_asker: tuple[CallsReport, ...] = ()
 
     @property
@@ -617,7 +618,7 @@ class Cost:
 
     @property
     def _learned_from(self) -> tuple[StageCost, ...]:
-        return (*self.levels, *(each for each in (self.splits, self.peeks) if each is not None))
+        return (*self.levels, *(each for each in (self.splits, self.peeks, self.targets) if each is not None))
 
 
 class AskedWave(NamedTuple):
@@ -669,6 +670,33 @@ class AskedStream(NamedTuple):
     answers: int
     minutes: float
     paid: float | None
+
+
+class AskedChoice(NamedTuple):
+    """What would be chosen of the targets' root outputs `by` some answers, means over targets as they count.
+
+    `expected` is its acceptance as believed by these, None of what unlimited answers would choose. Where it is known,
+    `accepted` is how probably raters accept it, composed as the run's scores are, and `gold` its true quality.
+    """
+
+    by: Literal["without", "with", "unlimited"]
+    expected: float | None
+    accepted: float | None
+    gold: float | None
+
+
+class AskedTargets(NamedTuple):
+    """What came of so many `questions` about targets' own outputs, where these were allowed, and `answers` to them.
+
+    Because of them another output was chosen of `changed` of so many `targets`. `choices` are without these answers,
+    with them, and, where raters are simulations, with unlimited answers to the questions that were allowed.
+    """
+
+    questions: int
+    answers: int
+    targets: int
+    changed: int
+    choices: tuple[AskedChoice, ...]
 
 
 class PeekedClaims(NamedTuple):
@@ -748,7 +776,8 @@ class AskingReport:
 
     `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
     the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level, and
-    `streams` how questions that were chosen fared beside those that were drawn.
+    `streams` how questions that were chosen fared beside those that were drawn. `targets` is what came of questions
+    about targets themselves, None where these were not allowed.
     """
 
     waves: tuple[AskedWave, ...]
@@ -759,6 +788,7 @@ class AskingReport:
     stopped: bool = False
     minutes: tuple[AskedMinutes, ...] = ()
     streams: tuple[AskedStream, ...] = ()
+    targets: AskedTargets | None = None
 
     @property
     def power(self) -> float | None:

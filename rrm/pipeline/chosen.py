@@ -16,17 +16,22 @@ from rrm.core.asking import Asked, Asking, Outlook, Question
 from rrm.core.draws import LEAST
 from rrm.core.place import Place
 from rrm.core.roles import Train
-from rrm.core.values import Fitted, Rated, Request
+from rrm.core.values import Fitted, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, by_view, drawn, fitting
 from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
 from rrm.feedback.pace import Pace
 from rrm.feedback.select import select_new
 from rrm.pipeline import stages
+from rrm.pipeline.forest import Tree
+from rrm.pipeline.moves import Moved, about_targets, that_may_move
 from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
-from rrm.pipeline.steps import Run, Sampling, Step, fit, in_hindsight
+from rrm.pipeline.steps import Decided, Run, Sampling, Step, fit, in_hindsight
 
 _log = logging.getLogger(__name__)
+
+Believed = tuple[tuple[Fitted, tuple[Rated, ...]], ...]
+"""The models of levels, lowest first, with the ratings to believe."""
 
 _LEAST = 0.05
 """So small a share of a round's allowance is left for the next round, rather than chosen over once more."""
@@ -48,10 +53,10 @@ def ask(run: Run) -> Step[Run]:
         enough = _share_left(left, whole) > _LEAST
         waves = max(1, sampling.waves - wave)
         asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave, pace)
-        asked, outlook = yield from _choose(run, asking, sampling)
+        asked, outlook = yield from _choose(run, asking, sampling, _believed(run))
         if outlook.refit and enough:
             run = yield from _fitted_anew(run, outlook)
-            asked, outlook = yield from _choose(run, asking, sampling)
+            asked, outlook = yield from _choose(run, asking, sampling, _believed(run))
         if not outlook.told and asked:
             run = run.noted(
                 f"round {run.number + 1}: {outlook.effective:.0f} of {outlook.draws} draws count, and {LEAST} must to"
@@ -88,9 +93,7 @@ def _fitted_anew(run: Run, outlook: Outlook) -> Step[Run]:
 def _not_chosen(run: Run) -> str | None:
     """Say why a round's questions cannot be chosen, None where they can."""
     evenly = f"round {run.number + 1}: questions are drawn evenly, as"
-    counting = [
-        tree for tree in run.forest.trees if run.forest.is_target(tree) and run.plan.weights.get(tree.source, 1.0) > 0
-    ]
+    counting = [tree for tree in run.forest.trees if run.forest.is_target(tree) and _counts(run, tree)]
     if not any(tree.graph.root in run.state.predictions for tree in counting):
         return f"{evenly} no target that counts was judged to its root yet"
     if run.rounds and run.policies != run.rounds[-1].policies:
@@ -99,7 +102,9 @@ def _not_chosen(run: Run) -> str | None:
 
 
 def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
-    """Return every question about a training node's outputs as they stand that has no answer yet."""
+    """Return every question about outputs as they stand that has no answer yet: of training nodes, and of targets'
+    where these may be asked about, beside what is composed with.
+    """
     plan, state = run.plan, run.state
     before: dict[str, list[Request]] = defaultdict(list)
     for (role, _), rounds in run.asked.items():
@@ -110,15 +115,37 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
         place = Place(run.number, "answer", level)
         here: list[Request] = []
         for tree, node in run.visit.visited(run.forest, level, run.order):
-            if node not in state.predictions or run.forest.is_target(tree) or tree.source in run.forest.apart:
+            if node not in state.predictions or tree.source in run.forest.apart or not _may_ask_about(run, tree):
                 continue
-            about = (tree.source, place, state.view(node), state.outputs[node], plan.wanted(tree, node))
+            about = (tree.source, place, _view(run, tree, node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
             here += chain.from_iterable(by_kind.values())
         run, shown = yield from in_hindsight(run, place, here)
         found += shown
     counted = Counted(plan.rates.decisions_a_reading)
-    return run, [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
+    priced = [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
+    return run, [each._replace(of_target=each.request.source in run.forest.targets) for each in priced]
+
+
+def _may_ask_about(run: Run, tree: Tree) -> bool:
+    """Whether a tree's nodes may be asked about: a target's where that is allowed and it counts."""
+    if not run.forest.is_target(tree):
+        return True
+    allowed = run.plan.sampling is not None and run.plan.sampling.targets
+    return allowed and _counts(run, tree) and tree.graph.root in run.state.predictions
+
+
+def _counts(run: Run, tree: Tree) -> bool:
+    return run.plan.weights.get(tree.source, 1.0) > 0
+
+
+def _view(run: Run, tree: Tree, node: str) -> View:
+    """Return what a node's outputs are judged beside: of targets what is composed with, which reads back to the source.
+
+    An answer beside another view would tell of the score by way of the models alone.
+    """
+    back = run.informed.get(node) if run.forest.is_target(tree) else None
+    return run.state.view(node) if back is None else back.view
 
 
 def _priced(request: Request, shown: Tally, rates: Currency, overlap: int) -> Question:
@@ -155,7 +182,7 @@ def _at_pace(run: Run, question: Question, pace: Pace) -> Question:
     """Return a question at the minutes that raters are expected to take, in the place of those that are counted."""
     request = question.request
     factor = pace.factor(request.kind, request.place.level, closeness(run, request))
-    return Question(request, factor * question.reading, factor * question.deciding)
+    return question._replace(reading=factor * question.reading, deciding=factor * question.deciding)
 
 
 def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, wave: int, pace: Pace) -> Asking:
@@ -194,12 +221,8 @@ class _Chosen(NamedTuple):
     outlook: Outlook
 
 
-def _choose(run: Run, asking: Asking, sampling: Sampling) -> Step[_Chosen]:
-    trees = tuple(
-        tree for tree in run.forest.trees if run.forest.is_target(tree) and tree.graph.root in run.state.predictions
-    )
-    views = {node: back.view for node, back in run.informed.items()}
-    job = stages.AskJob(asking, _believed(run), trees, run.state, run.anchored, run.learned, views, run.plan.weights)
+def _choose(run: Run, asking: Asking, sampling: Sampling, believed: Believed) -> Step[_Chosen]:
+    job = decision(run, asking, believed)
     composer = run.learned.composer if run.learned else run.plan.composer
     done = yield from carried_out(stages.ask(job, sampling.sampler, composer))
     values = next(iter(done.values())).values
@@ -207,20 +230,49 @@ def _choose(run: Run, asking: Asking, sampling: Sampling) -> Step[_Chosen]:
     return _Chosen([each for each in values if isinstance(each, Asked)], outlook)
 
 
-def _believed(run: Run) -> tuple[tuple[Fitted, tuple[Rated, ...]], ...]:
-    """Return the models of role train with their levels' ratings, without those of questions drawn beside the chosen.
+def decision(run: Run, asking: Asking, believed: Believed = ()) -> stages.AskJob:
+    """Return what is asked for: the choice among root outputs of the targets that were judged to their roots."""
+    trees = tuple(
+        tree for tree in run.forest.trees if run.forest.is_target(tree) and tree.graph.root in run.state.predictions
+    )
+    views = {node: back.view for node, back in run.informed.items()}
+    return stages.AskJob(asking, believed, trees, run.state, run.anchored, run.learned, views, run.plan.weights)
 
-    What these say reports, and picks nothing.
+
+def _believed(run: Run, moved: Moved = "belief", targets: bool = True) -> Believed:
+    """Return the models of role train with those of their levels' answers that may move a belief, or the choice.
+
+    Those about `targets` are among them or not; they are of what stands as it was asked about.
     """
     current = {node: run.state.view(node).id for node in run.state.prompt_contexts}
-    apart = run.at_random
+    of_targets = about_targets(run) if targets else {}
+    asked = {row.request.node for rows in of_targets.values() for row in rows} & current.keys()
+    beside = {node: _view(run, run.forest.tree_of[node], node).id for node in asked}
     found = []
     for (role, level), fitted in sorted(run.models.items(), key=lambda each: each[0][1]):
         if role == Train.name:
-            rows = [row for row in run.rated.get((role, level), ()) if row.request.question not in apart]
-            weighed = stages.with_weights(rows, current, run.plan.stale_weight)
+            rows = that_may_move(run, (*run.rated.get((role, level), ()), *of_targets.get(level, ())), moved)
+            weighed = stages.with_weights(rows, current | beside, run.plan.stale_weight)
             found.append((replace(fitted, place=replace(fitted.place, level=level)), tuple(weighed)))
     return tuple(found)
+
+
+def decide(run: Run) -> Step[Run]:
+    """Choose among targets' root outputs by what is believed at the end, answers about targets among it.
+
+    Beside that, what would be chosen without these. Unchanged where there are none.
+    """
+    sampling = run.plan.sampling
+    if sampling is None or not about_targets(run):
+        return run
+    wave = len(run.outlooks)
+    found = []
+    for number, targets in enumerate((True, False)):
+        asking = _asking(run, (), Allowance(0.0, 0), 1, wave + number, Pace())
+        _, outlook = yield from _choose(run, asking, sampling, _believed(run, "choice", targets))
+        found.append(outlook)
+    by_all, without = found
+    return replace(run, decided=Decided(by_all, without)).used(by_all.place, Train, "choose", len(by_all.best))
 
 
 def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:
@@ -238,7 +290,7 @@ def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:
         rows = [row for request in some for row in results[request.id].values]
         run = replace(
             run,
-            rated={**run.rated, key: (*run.rated.get(key, ()), *rows)},
+            rated={**run.rated, key: (*run.rated.get(key, ()), *that_may_move(run, rows, "models"))},
             asked={**run.asked, key: (*run.asked.get(key, ()), tuple(some))},
             answered={**run.answered, key: (*run.answered.get(key, ()), *rows)},
         )

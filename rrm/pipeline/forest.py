@@ -57,7 +57,7 @@ class Forest:
     """All trees of a run.
 
     Those of training sources are rated by raters of role train, those of sources held apart by raters of role
-    select, and those of targets by nobody.
+    select, and those of targets by nobody, unless a sampler may ask about them (`rrm.pipeline.moves`).
     """
 
     sources: Mapping[str, Source]

@@ -39,6 +39,7 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
                 run = yield from improve(run)
             if plan.splits is not None:
                 run = yield from splits.learn(run, plan.splits)
+    run = yield from chosen.decide(run)
     return (yield from steps.final(run))
 
 

@@ -29,7 +29,10 @@ from rrm.pipeline.steps import Outcome, RoundOutcome
 
 
 def target_reports(outcome: Outcome, composer: Composer) -> tuple[TargetReport, ...]:
-    """Return the report of every target source, in the order of its trees."""
+    """Return the report of every target source, in the order of its trees.
+
+    Of each the root output of the highest composed score is chosen, or the one that answers about targets chose.
+    """
     forest = outcome.forest
     grown = by_source(tree for tree in forest.trees if forest.is_target(tree))
     return tuple(_target_report(outcome, source, trees, composer) for source, trees in grown.items())
@@ -41,10 +44,23 @@ def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: C
     reports = tuple(_tree_report(forest, state, tree, composer) for tree in trees)
     roots = [(candidate, number) for number, tree in enumerate(reports) for candidate in tree.nodes[0].candidates]
     scored = [each for each in roots if each[0].composed is not None]
-    chosen, number = max(scored, key=lambda each: each[0].composed or 0.0) if scored else (None, None)
+    told = _told(outcome, trees)
+
+    def rank(root: tuple[Candidate, int]) -> tuple[bool, float]:
+        return root[0].text == told, root[0].composed or 0.0
+
+    chosen, number = max(scored, key=rank) if scored else (None, None)
     claims = _claims(forest, state, source, trees[number], chosen) if number is not None and chosen else ()
     criteria = _criteria(state, trees[number], chosen) if number is not None and chosen else ()
     return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims, criteria=criteria)
+
+
+def _told(outcome: Outcome, trees: Sequence[Tree]) -> str | None:
+    """Return the root output's text that answers about targets chose of a target's trees, None where there are none."""
+    if outcome.run.decided is None:
+        return None
+    roots = (outcome.state.outputs.get(tree.graph.root, ()) for tree in trees)
+    return outcome.run.decided.chosen({output.id: output.text for found in roots for output in found})
 
 
 def _criteria(state: State, tree: Tree, chosen: Candidate) -> tuple[CriterionScore, ...]:

@@ -483,9 +483,8 @@ def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlo
         )
         return _action("ask", asking.place, slot, job, *known, _standing(job.trees, job.state), at=asking.place)
 
-    return Stage(
-        "ask", asking.place, ("questions",), make, about=f"round {asking.place.round + 1}, wave {asking.wave + 1}"
-    )
+    what = f"wave {asking.wave + 1}" if asking.questions else "what is chosen"
+    return Stage("ask", asking.place, ("questions",), make, about=f"round {asking.place.round + 1}, {what}")
 
 
 def choose_looks(peeking: Peeking) -> Stage[Peeking, Asked]:

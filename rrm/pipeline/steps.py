@@ -4,12 +4,13 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from math import fsum
 from typing import Literal, NamedTuple, TypeVar
 
 from rrm.compose.provenance import read_back
-from rrm.core.asking import AT_RANDOM, Asked, Outlook
+from rrm.core.asking import AT_RANDOM, Asked, Outlook, QuestionSampler
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -132,10 +133,18 @@ class Splitting:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Who chooses what is asked, from the second round on: its name, and in how many waves a round's are chosen."""
+    """Who chooses what is asked, from the second round on: its name, and in how many waves a round's are chosen.
+
+    With `targets` questions about targets' outputs are open, too.
+    """
 
     sampler: str
     waves: int = 1
+    targets: bool = False
+
+    @classmethod
+    def of(cls, sampler: QuestionSampler) -> "Sampling":
+        return cls(sampler.name, sampler.waves, sampler.targets)
 
 
 @dataclass(frozen=True)
@@ -242,6 +251,21 @@ class Peek(NamedTuple):
     chosen: bool = False
 
 
+class Decided(NamedTuple):
+    """How the choice of targets' root outputs stands at the end, by all answers, and `without` those about targets."""
+
+    by_all: Outlook
+    without: Outlook
+
+    def chosen(self, outputs: Mapping[str, str]) -> str | None:
+        """Return the text that is chosen by all answers among a target's root outputs, texts by id.
+
+        None where none is: where another sampler says nothing, or for policies that would be improved.
+        """
+        best = [outputs[id_] for id_ in self.by_all.best if id_ in outputs]
+        return best[0] if len(best) == 1 else None
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run as it stands, between two steps.
@@ -252,7 +276,8 @@ class Run:
     by level (None: all levels); `informed` the views read back to the source that were composed with last, with
     their models; `rounds` what stood at the end of each. Where a sampler chooses questions, `chosen_in` is the last
     round whose questions it chose, `why` says of each, by its `question`, why it was put, and `outlooks` how it stood
-    before every wave, with the minutes of raters until then. `peeks` are looks at claims in the source, `peeked` the
+    before every wave, with the minutes of raters until then; `decided` is how the choice stood at the end, with the
+    answers about targets and without them, where there are any. `peeks` are looks at claims in the source, `peeked` the
     questions that asked for them.
     """
 
@@ -278,6 +303,7 @@ class Run:
     chosen_in: int | None = None
     why: Mapping[str, Asked] = field(default_factory=dict, repr=False)
     outlooks: tuple[tuple[float, Outlook], ...] = ()
+    decided: Decided | None = None
     peeks: tuple[Peek, ...] = ()
     peeked: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
@@ -318,6 +344,25 @@ class Run:
         """Whether ratings anchor the rewards of every level that has a model."""
         models = [model for (role, _), model in self.models.items() if role == Train.name]
         return bool(models) and all(model.anchored for model in models)
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """The nodes of target trees that raters were asked about, which stay as they were asked about.
+
+        What was said of a root would be about another view once its parts were chosen anew. Where policies are new, or
+        a tree is, nothing is held.
+        """
+        if not self.rounds or self.policies != self.rounds[-1].policies:
+            return frozenset()
+        about = {
+            row.request.node
+            for (role, _), rows in self.answered.items()
+            for row in rows
+            if role == Train.name and row.request.source in self.forest.targets
+        }
+        met = self.state.outputs.keys() | {failure.subject for failure in self.state.failures}
+        trees = [tree for tree in self.forest.trees if self.forest.is_target(tree) and about.intersection(tree.graph)]
+        return frozenset(node for tree in trees if met.issuperset(tree.graph) for node in tree.graph)
 
     @property
     def at_random(self) -> frozenset[str]:
@@ -446,7 +491,11 @@ def _wave(
 def propose(run: Run, place: Place) -> Step[Run]:
     """Propose outputs at the nodes of a level that the round visits, those passed over whose parts never were."""
     plan = run.plan
-    visited = run.visit.visited(run.forest, place.level, run.order)
+    visited = [
+        (tree, node)
+        for tree, node in run.visit.visited(run.forest, place.level, run.order)
+        if node not in run.held or node not in run.state.outputs
+    ]
     met = run.state.met()
     nodes = [(tree, node) for tree, node in visited if met.issuperset(tree.graph.children(node))]
     if over := len(visited) - len(nodes):
@@ -726,6 +775,8 @@ def chosen(run: Run, place: Place) -> Run:
             random = generator("read", plan.seed, node)
             at_random = not run.forest.is_target(tree) and random.random() < plan.random_share
             read[node] = int(random.integers(len(outputs))) if at_random else best[node]
+            if node in run.held:
+                read[node] = state.read.get(node, best[node])
         elif node in state.outputs and node not in state.answers and (Train.name, place.level) not in run.models:
             unjudged[node] = state.outputs[node][0]
     answers = {**state.answers, **unjudged}

@@ -70,6 +70,10 @@ def check_question_sampler(sampler: QuestionSampler, asking: Asking | None = Non
         checks.require(
             bool(drawn), "draws some at random", "it draws no question at random, so no accuracy could be told"
         )
+        of_targets = {each.request.id for each in asked.questions if each.of_target}
+        checks.require(
+            drawn.isdisjoint(of_targets), "draws none about targets", "it draws questions about targets at random"
+        )
         other = {each.request for each in sampler.choose(_Believed(2), asked).asked if each.stream == AT_RANDOM}
         checks.require(
             other == drawn, "draws whatever is believed", "what it draws at random changes with what is believed"
@@ -128,7 +132,7 @@ def _asking(kinds: frozenset[str]) -> Asking:
         for kind in sorted(kinds & {"comparison", "label", "rating"}):
             some = shown if kind == "comparison" else shown[:1]
             request = Request(f"node-{number}", "source", Place(level=number % 2), kind, view, some)
-            questions.append(Question(request, 1.0, 0.5))
+            questions.append(Question(request, 1.0, 0.5, of_target=number % 6 == 5))
     root = Group("target", Place(level=1), View("Say it all.", (), 9), ("words 0", "words 1"))
     target = Alternatives(("output-0", "output-1"), np.array([0.5, 0.5]), (root,), 0.2 * np.eye(2))
     return Asking(tuple(questions), (target,), {0: 2.0, 1: 1.0}, minutes=_MINUTES, expected=60, seed=3)

@@ -12,6 +12,7 @@ import rrm
 from rrm.api.asked import asking_report
 from rrm.api.look import export
 from rrm.ask import Value
+from rrm.compose.composers import Mean
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Belief, Outlook
 from rrm.core.draws import Draws, first_chosen
 from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
@@ -177,7 +178,7 @@ def test_raters_who_saw_outputs_in_other_orders_agree_about_the_outputs_and_not_
         outlook = Outlook(request.place, 0, "pool", 1, 1, 0.5, 0.0, 0.0)
         level = ("train", 0)
         run = Run(RUN, asked={level: ((request,),)}, answered={level: rows}, outlooks=((0.0, outlook),))
-        report = asking_report(Outcome(run, ()), 0)
+        report = asking_report(Outcome(run, ()), 0, Longer(), Mean())
         assert report is not None
         [stream] = report.streams
         return stream.paired, stream.alike

@@ -127,13 +127,16 @@ class World:
         return [Output(action.slot, " ".join([word] * (at + 1)), name, at, *made) for at in range(job.ask.n)]
 
     def ask(self, action: AnyAction) -> Sequence[Any]:
-        """Choose every third label's question, of each level, and every third of these as if it were drawn."""
+        """Choose every third label's question, of each level, and every third of these as if it were drawn.
+
+        None about a target is drawn.
+        """
         asking = action.job.asking
-        labels = [each.request for each in asking.questions if each.request.kind == "label"][::3]
+        labels = [each for each in asking.questions if each.request.kind == "label"][::3]
         labels = [] if asking.minutes == 0 or asking.many == 0 or self.stops else labels
-        streams = [AT_RANDOM if at % 3 == 2 else BY_VALUE for at in range(len(labels))]
+        streams = [AT_RANDOM if at % 3 == 2 and not each.of_target else BY_VALUE for at, each in enumerate(labels)]
         outlook = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
-        asked = [Asked(each.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)]
+        asked = [Asked(each.request.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)]
         return [*asked, replace(outlook, stopped=self.stops)]
 
     def rate(self, action: AnyAction) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean
 from rrm.compose.learned import LearnedJoin
 from rrm.core import graph as graph_module
-from rrm.core.asking import BY_VALUE, Asked, Asking, Belief, Chosen
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Asking, Belief, Chosen
 from rrm.core.errors import ContractError, InputError, PluginError
 from rrm.core.graph import Node, Part, Proposal, TaskGraph
 from rrm.core.ids import generator
@@ -834,6 +834,9 @@ class Asks(Value):
             asked = tuple(each for each in asked if each.stream == BY_VALUE)
         elif self.how == "sure":
             asked = tuple(replace(each, propensity=0.0) for each in asked)
+        elif self.how == "judging":
+            of_targets = {each.request.id for each in asking.questions if each.of_target}
+            asked = tuple(replace(each, stream=AT_RANDOM) if each.request in of_targets else each for each in asked)
         elif self.how == "peeking" and belief.means(asking.targets[0].groups)[0] > 0.25:
             asked = tuple(each for each in asked if each.stream == BY_VALUE or each.request[-1] in "02468ace")
         elif self.how == "changing":
@@ -857,6 +860,7 @@ class Asks(Value):
         ("strange", "not in its pool"),
         ("greedy", "draws no question at random"),
         ("sure", "a propensity lies above 0 up to 1, got 0.0"),
+        ("judging", "draws questions about targets at random"),
         ("peeking", "changes with what is believed"),
         ("changing", "equal arguments gave two choices"),
         ("spending", "it may take 40 minutes and chose for"),

@@ -1,0 +1,50 @@
+"""Which answers may move which scores: the one place that says so, for everything that puts raters' answers to use."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.values import Rated, Request
+from rrm.pipeline.steps import Run
+
+Moved = Literal["models", "belief", "choice", "figures"]
+"""What answers move: reward models, with all that is composed of their scores, calibrated by them and improved against
+them; the belief that picks and stops questions; the choice of root outputs where questions about targets are allowed;
+and the figures that judge the models (accuracy, calibration, agreement)."""
+
+EVENLY, ABOUT_TARGETS = "evenly", "about targets"
+"""Streams of answers beside those of questions: drawn without a sampler, or recorded elsewhere; about targets."""
+
+MAY_MOVE: Mapping[str, frozenset[Moved]] = {
+    EVENLY: frozenset({"models", "belief", "choice", "figures"}),
+    BY_VALUE: frozenset({"models", "belief", "choice"}),
+    AT_RANDOM: frozenset({"models", "choice", "figures"}),
+    ABOUT_TARGETS: frozenset({"belief", "choice"}),
+}
+"""What an answer of a rater of role train may move, by its stream.
+
+What is chosen because it is open is harder than what occurs, so it judges nothing; what judges picks nothing. Targets
+are what the models are judged on, so nothing that is said of them may teach a model or be a figure of one.
+"""
+
+
+def stream_of(run: Run, request: Request) -> str:
+    """Return the stream of a question's answers, by which source it is about before why it was put."""
+    if request.source in run.forest.targets:
+        return ABOUT_TARGETS
+    asked = run.why.get(request.question)
+    return EVENLY if asked is None else asked.stream
+
+
+def that_may_move(run: Run, rows: Iterable[Rated], moved: Moved) -> tuple[Rated, ...]:
+    """Return those of these answers of raters of role train that may move something, in their order."""
+    return tuple(row for row in rows if moved in MAY_MOVE[stream_of(run, row.request)])
+
+
+def about_targets(run: Run) -> dict[int, tuple[Rated, ...]]:
+    """Return the answers about targets' outputs, by level: they stand apart from those that models learn from."""
+    found = {}
+    for (_, level), rows in sorted(run.answered.items(), key=lambda each: each[0][1]):
+        if here := tuple(row for row in rows if stream_of(run, row.request) == ABOUT_TARGETS):
+            found[level] = here
+    return found
