@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from rrm.core.ids import seed_for
 from rrm.core.place import Place
 from rrm.core.values import Comparison, Feedback, Rated, Request, Shown, View
 from rrm.feedback.table import tabulate
+from rrm.reward.evidence import evidence
 from rrm.reward.heads import fit_heads
 
 LEVELS, FEATURES = 3, 16
@@ -236,19 +238,21 @@ def raters(seeds: Sequence[int]) -> list[Row]:
     """Return how far off each rater's noise is found, from chosen questions and from random ones.
 
     Three raters answer in turn, each noisier than is believed by one of `RATERS`. What is found is the most probable
-    with the weights integrated out; and, of choices, what a run fits together with one head's most probable weights.
+    with the weights integrated out; and, of choices, what a run finds, and what is most probable beside one head's most
+    probable weights.
     """
     rows = []
     for name, choice, found_by in (
         ("quantities", False, _noises),
         ("choices", True, _slopes),
+        ("choices, in a run", True, partial(_temperatures, integrated=True)),
         ("choices, beside the weights", True, _temperatures),
     ):
         for way in ("value", "random"):
             logs = np.log([found_by(linear(seed, choice=choice), way, seed) for seed in seeds]) - np.log(RATERS)
             off = 1.96 * logs.std(axis=0, ddof=1) / np.sqrt(len(seeds)) if len(seeds) > 1 else np.full(3, np.nan)
             for rater, ends in enumerate(np.exp(logs.mean(axis=0) + off * [[0], [-1], [1]]).T.tolist()):
-                judged = way == "value" and found_by is not _temperatures
+                judged = way == "value" and name != "choices, beside the weights"
                 line, passed = (".9 to 1.1", 0.9 <= ends[0] <= 1.1) if judged else (None, None)
                 told = f"{name}, {way}: noise found by true, rater of {RATERS[rater]:.2f}"
                 rows.append(Row("raters", told, *ends, line, passed))
@@ -321,8 +325,11 @@ def _slopes(world: World, way: str, seed: int) -> np.ndarray:
     return np.asarray(np.exp(minimize(loss, np.zeros(len(RATERS)), method="Nelder-Mead", options=_ROUGHLY).x))
 
 
-def _temperatures(world: World, way: str, seed: int) -> np.ndarray:
-    """Return the raters' temperatures, of geometric mean 1, as they are fitted together with a head, [raters]."""
+def _temperatures(world: World, way: str, seed: int, integrated: bool = False) -> np.ndarray:
+    """Return the raters' temperatures, of geometric mean 1, [raters], with their usual prior.
+
+    As they are most probable beside a head, or, as a run has them, with the head `integrated` out.
+    """
     told = _told(world, way, seed, choice=True)
     shown = (Shown("a", "a"), Shown("b", "b"))
     requests = [Request(str(at), str(at), Place(), "comparison", View(str(at), (), 9), shown) for at in range(RATED)]
@@ -335,7 +342,9 @@ def _temperatures(world: World, way: str, seed: int) -> np.ndarray:
     columns = np.zeros((2 * RATED, whitened.shape[1]))
     columns[::2] = whitened  # of every pair the second is zero
     everything, centre = np.ones((1, len(feedback.sources))), np.zeros((1, whitened.shape[1]))
-    found = fit_heads(columns, feedback, everything, centre, np.zeros(1), 1.0, reliability=True).raters
+    about = columns, feedback, everything, centre, np.zeros(1)
+    raters = evidence(*about, reliability=True, fixed=1.0).raters if integrated else None
+    found = fit_heads(*about, 1.0, reliability=True, raters=raters).raters
     return np.array([each.temperature for each in found])
 
 

@@ -62,6 +62,19 @@ class Rater(NamedTuple):
         return (1 - self.lapse) * 4 * first * (1 - first) / self.temperature
 
 
+class RaterParameters(NamedTuple):
+    """What sets raters apart as it is fitted, [members, raters] each: every number around 0, in prior deviations."""
+
+    temperature: Tensor
+    bias: Tensor
+    severity: Tensor
+    lapse: Tensor
+
+    def take(self, members: np.ndarray) -> "RaterParameters":
+        """Return those of some members, in this order."""
+        return RaterParameters(*(each[torch.from_numpy(members)] for each in self))
+
+
 class Effects(NamedTuple):
     """What raters do to rows: each a number, or [members, rows]; lapses include what confidence lacks."""
 
@@ -197,6 +210,18 @@ class Scales(nn.Module):
         return [
             Rater(name, *values) for name, *values in zip(self.names, *(each.tolist() for each in found), strict=True)
         ]
+
+    @property
+    def rater_parameters(self) -> RaterParameters:
+        """Where raters are now, as numbers of their own."""
+        own = (self.raw_temperature, self.raw_bias, self.raw_severity, self.raw_lapse)
+        return RaterParameters(*(each.detach().clone() for each in own))
+
+    def hold(self, raters: RaterParameters) -> None:
+        """Put raters where they are known to be; no fit moves them from there."""
+        own = (self.raw_temperature, self.raw_bias, self.raw_severity, self.raw_lapse)
+        for parameter, known in zip(own, raters, strict=True):
+            parameter.requires_grad_(False).copy_(known)
 
     def effects(self, rater: Tensor, confidence: Tensor) -> Effects:
         """Return what raters [rows] do to rows of this confidence [rows], in the confidence's type."""

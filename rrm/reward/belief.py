@@ -21,7 +21,7 @@ from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.calibrate import Calibration
 from rrm.reward.disperse import Dispersion, steepness
-from rrm.reward.evidence import shrinkages
+from rrm.reward.evidence import evidence
 from rrm.reward.fit import ANCHOR_SD
 from rrm.reward.heads import Heads, fit_heads
 
@@ -174,11 +174,11 @@ class _Told:
 def believe(layers: Sequence[Layer], rated: Sequence[Sequence[Rated]], reliability: bool = False) -> HeadsBelief:
     """Return the belief that last layers of levels, lowest first, and all ratings of each lead to.
 
-    One head a level is fitted to all its ratings, under the layer's prior, with raters' `reliability` if it is asked
-    for; around these the posterior of all heads together, with the effects of outputs and views, is taken as Gaussian
-    (Laplace). The other parameters of the likelihood, such as thresholds, are held where that fit put them. Levels
-    without ratings count as the level below. Raises InputError without a usable rating, and for layers of several
-    widths.
+    One head a level is fitted to all its ratings, under the layer's prior, with raters' `reliability`, if it is asked
+    for, as it is most probable with the head integrated out (`rrm.reward.evidence`); around these the posterior of all
+    heads together, with the effects of outputs and views, is taken as Gaussian (Laplace). The other parameters of the
+    likelihood, such as thresholds, are held where that fit put them. Levels without ratings count as the level below.
+    Raises InputError without a usable rating, and for layers of several widths.
     """
     heads: list[_Fitted] = []
     head_of: dict[int, int] = {}
@@ -224,11 +224,11 @@ def _fitted(layer: Layer, feedback: FeedbackTable, reliability: bool, lower: Seq
     if below is not None:
         prior, anchor_prior = lower[below].mode.heads, lower[below].mode.anchor
         anchor_sd = ANCHOR_SD if lower[below].layer.anchored else layer.anchor_sd
-    precision = layer.precision
-    if precision is None:
-        found = shrinkages(columns, feedback, everything, prior, anchor_prior, reliability, anchor_sd)
-        precision = found[0].precision
-    mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, reliability, anchor_sd)
+    precision, raters = layer.precision, None
+    if precision is None or reliability:
+        found = evidence(columns, feedback, everything, prior, anchor_prior, reliability, anchor_sd, precision)
+        precision, raters = found.shrinkages[0].precision, found.raters
+    mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, reliability, anchor_sd, raters)
     calibration, dispersion = layer.calibration, layer.dispersion
     steep = steepness(dispersion.total)
     unit = steep * calibration.slope

@@ -1,7 +1,8 @@
-"""How strongly a level's heads are drawn to where their prior is centred: as strongly as the evidence says.
+"""How strongly a level's heads are drawn to where their prior is centred, and its raters: as the evidence says.
 
 Empirical Bayes: the precision of the Gaussian prior is the one under which the level's own ratings are most
-probable, the heads integrated out around their mode (MacKay, 1992, doi:10.1162/neco.1992.4.3.415).
+probable, the heads integrated out around their mode (MacKay, 1992, doi:10.1162/neco.1992.4.3.415). So are raters'
+reliabilities, with the prior over raters.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from rrm.feedback.scales import RaterParameters
 from rrm.feedback.table import FeedbackTable
 from rrm.reward.heads import curvatures, fit_heads
+from rrm.reward.marginal import more_probable
 
 USUAL, SPREAD = 50.0, 1.5
 """The precision where ratings say nothing of it, and the standard deviation of its logarithm beforehand."""
@@ -31,7 +34,17 @@ class Shrinkage(NamedTuple):
     own: float
 
 
-def shrinkages(
+class Evidence(NamedTuple):
+    """What the ratings say of each set of sources: how strongly heads are shrunk, and of raters.
+
+    No raters where they are taken for alike.
+    """
+
+    shrinkages: list[Shrinkage]
+    raters: RaterParameters | None
+
+
+def evidence(
     columns: np.ndarray,
     feedback: FeedbackTable,
     weights: np.ndarray,
@@ -40,26 +53,30 @@ def shrinkages(
     reliability: bool = False,
     anchor_sd: float | None = None,
     fixed: float | None = None,
-) -> list[Shrinkage]:
-    """Return the precision for each set of sources, of which `weights` [sets, sources] is 1 for those fitted on.
+) -> Evidence:
+    """Return the evidence of each set of sources, of which `weights` [sets, sources] is 1 for those fitted on.
 
     `prior` [sets, columns] and `anchor_prior` [sets], with `anchor_sd`, are as in `fit_heads`. A set sees nothing of
     the sources that it weighs 0. The log-likelihood is taken as quadratic around the mode, which is
-    found again under each precision that came of it; the fixed point is near after three rounds. A `fixed`
-    precision is kept as it is.
+    found again under each precision, and the raters, that came of it; the fixed point is near after three rounds. A
+    `fixed` precision is kept as it is.
     """
     precision = np.full(len(weights), fixed or USUAL)
     own = np.zeros(len(weights))
-    for _ in range(1 if fixed else _ROUNDS):
-        found = fit_heads(columns, feedback, weights, prior, anchor_prior, precision, reliability, anchor_sd)
-        hessians = curvatures(columns, feedback, weights, found)
-        for at, hessian in enumerate(hessians):
+    raters: RaterParameters | None = None
+    for _ in range(1 if fixed and not reliability else _ROUNDS):
+        found = fit_heads(columns, feedback, weights, prior, anchor_prior, precision, reliability, anchor_sd, raters)
+        roots = np.empty((len(weights), columns.shape[1], columns.shape[1]))
+        for at, hessian in enumerate(curvatures(columns, feedback, weights, found)):
             values, vectors = np.linalg.eigh(hessian)
             values = np.maximum(values, 0.0)
+            roots[at] = vectors / np.sqrt(values + precision[at])
             moved = vectors.T @ (found.heads[at] - prior[at])
             precision[at] = fixed or _most_probable(values, moved, float(precision[at]))
             own[at] = _own(values, float(precision[at]))
-    return [Shrinkage(float(p), float(share)) for p, share in zip(precision, own, strict=True)]
+        if found.scales.reliability:
+            raters = more_probable(columns, feedback, weights, found, roots)
+    return Evidence([Shrinkage(float(p), float(share)) for p, share in zip(precision, own, strict=True)], raters)
 
 
 def averaged(found: Sequence[Shrinkage]) -> Shrinkage:

@@ -19,7 +19,7 @@ from rrm.core.values import Group, Rated, View
 from rrm.feedback.table import FeedbackTable, Item, tabulate
 from rrm.reward.calibrate import IDENTITY, HeldLogits, cross_calibrate
 from rrm.reward.disperse import cross_disperse
-from rrm.reward.evidence import Shrinkage, averaged, shrinkages
+from rrm.reward.evidence import Evidence, Shrinkage, averaged, evidence
 from rrm.reward.features import FeatureReader, Features
 from rrm.reward.heads import fit_heads
 from rrm.reward.model import SEEN_BY_ALL, LevelModel, nothing_to_fit, settings_of
@@ -40,7 +40,8 @@ class FitConfig:
     contents count `component_weight` as much, on average, as a feature, and the length in distinct words
     `length_weight` times as much: its prior is as much wider, since length alone tells more of people's choices than
     any other feature, and under the prior of the others it would be drowned by their number. With `reliability` each
-    rater's temperature, leanings and lapses are fitted together with the heads.
+    rater's temperature, leanings and lapses are fitted, the heads integrated out, once for all heads that leave out the
+    same folds.
     """
 
     members: int = 24
@@ -113,10 +114,10 @@ def fit(
     if lower is not None:
         prior = np.concatenate([lower.heads, lower.pair_heads]), np.concatenate([lower.anchor, lower.pair_anchor])
     anchor_sd = ANCHOR_SD if lower is not None and lower.anchored else None
-    chosen = _shrinkages(columns, feedback, seen, left_out, prior, config, lower is not None, anchor_sd)
-    precision = np.array([each.precision for each in chosen])
+    chosen = _evidence(columns, feedback, seen, left_out, prior, config, lower is not None, anchor_sd)
+    precision = np.array([each.precision for each in chosen.shrinkages])
     weights = _weights(feedback.sources, seen, left_out, seed)
-    found = fit_heads(columns, feedback, weights, *prior, precision, config.reliability, anchor_sd)
+    found = fit_heads(columns, feedback, weights, *prior, precision, config.reliability, anchor_sd, chosen.raters)
     settings = settings_of(config, seed)
     if config.reliability:
         settings["raters"] = [rater._asdict() for rater in found.raters]
@@ -143,7 +144,7 @@ def fit(
         folds=folds,
         seen=dict(sorted(fitted.items())),
         anchored=anchored,
-        shrinkage=None if lower is None else averaged(chosen[: config.members]),
+        shrinkage=None if lower is None else averaged(chosen.shrinkages[: config.members]),
         ratings=feedback.rows,
         unused=feedback.unused,
         settings=settings,
@@ -193,7 +194,7 @@ def leaves_out(members: int, folds: int) -> np.ndarray:
     return np.concatenate([single, np.array(pairs, dtype=bool).reshape(len(pairs), folds)])
 
 
-def _shrinkages(
+def _evidence(
     columns: np.ndarray,
     feedback: FeedbackTable,
     seen: Mapping[str, int],
@@ -202,11 +203,11 @@ def _shrinkages(
     config: FitConfig,
     above: bool,
     anchor_sd: float | None,
-) -> list[Shrinkage]:
+) -> Evidence:
     """Return each head's, chosen once for all heads that leave out the same folds, from the other folds' ratings."""
     fixed = config.shrink if above else config.l2
-    if fixed is not None and not above:
-        return [Shrinkage(fixed, 1.0)] * len(left_out)
+    if fixed is not None and not above and not config.reliability:
+        return Evidence([Shrinkage(fixed, 1.0)] * len(left_out), None)
     sets, set_of = np.unique(left_out, axis=0, return_inverse=True)
     set_of = set_of.ravel()
     weights = np.ones((len(sets), len(feedback.sources)))
@@ -214,8 +215,9 @@ def _shrinkages(
         if seen[source] != SEEN_BY_ALL:
             weights[sets[:, seen[source]], column] = 0.0
     centres = [np.stack([each[set_of == at].mean(axis=0) for at in range(len(sets))]) for each in prior]
-    found = shrinkages(columns, feedback, weights, centres[0], centres[1], config.reliability, anchor_sd, fixed)
-    return [found[at] for at in set_of]
+    found = evidence(columns, feedback, weights, centres[0], centres[1], config.reliability, anchor_sd, fixed)
+    raters = None if found.raters is None else found.raters.take(set_of)
+    return Evidence([found.shrinkages[at] for at in set_of], raters)
 
 
 def _weights(sources: Sequence[str], seen: Mapping[str, int], left_out: np.ndarray, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.optimise import minimise
-from rrm.feedback.scales import Rater, Scales
+from rrm.feedback.scales import Rater, RaterParameters, Scales
 from rrm.feedback.table import FeedbackTable
 
 
@@ -33,13 +33,15 @@ def fit_heads(
     precision: float | np.ndarray,
     reliability: bool = False,
     anchor_sd: float | None = None,
+    raters: RaterParameters | None = None,
 ) -> Heads:
     """Return the mode of each member's posterior over a head, the likelihood's scales and the raters.
 
     `columns` [items, columns] are those of the table's items. `weights` [members, sources] and each row's own weight
     multiply the log-likelihood of a row; `prior` [members, columns] is where the Gaussian prior of
     this `precision`, one for all or [members], is centred, `anchor_prior` [members] where that on the labels'
-    intercept is, of standard deviation `anchor_sd` in logits (None: wide open). The members' problems are
+    intercept is, of standard deviation `anchor_sd` in logits (None: wide open). With `reliability` raters are as
+    probable as can be beside the heads, or stay where `raters` has them. The members' problems are
     separate but alike: the Hessian that they share at zero is used to precondition L-BFGS, which then needs
     some fifty steps for all. In float64.
     """
@@ -49,6 +51,8 @@ def fit_heads(
     strength = torch.from_numpy(precisions.copy())
     row_weights = torch.from_numpy(weights[:, feedback.row_source] * feedback.weight)
     scales = Scales(feedback, members, reliability, anchor_prior=anchor_prior, anchor_sd=anchor_sd)
+    if raters is not None:
+        scales.hold(raters)
     basis = _preconditioner(columns, feedback, float(np.exp(np.log(precisions).mean())), weights)
     offset = torch.zeros(members, columns.shape[1], dtype=torch.float64, requires_grad=True)
 
@@ -59,7 +63,7 @@ def fit_heads(
             0.5 * (strength * (moved**2).sum(dim=1)).sum() - scales.log_prior().sum() - (row_weights * likelihood).sum()
         )
 
-    minimise(loss, [offset, *scales.parameters()])
+    minimise(loss, [offset, *(each for each in scales.parameters() if each.requires_grad)])
     with torch.no_grad():
         return Heads((centre + offset @ basis.T).numpy(), scales.anchor().numpy(), scales.raters(), scales)
 
