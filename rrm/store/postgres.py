@@ -87,10 +87,12 @@ def _key(location: Location, what: str) -> int:
 
 def revision(connection: Connection, location: Location) -> str | None:
     """Return the schema's revision, None if there is no such schema; raise StoreError if rrm did not make it."""
-    asked = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s"
-    found = connection.exec_driver_sql(asked, (location.schema,)).one_or_none()
+    asked = "SELECT obj_description(oid, 'pg_namespace'), has_schema_privilege(oid, 'USAGE') FROM pg_namespace"
+    found = connection.exec_driver_sql(f"{asked} WHERE nspname = %s", (location.schema,)).one_or_none()
     if found is None:
         return None
+    if not found[1]:  # whose tables would look as if they were gone
+        raise StoreError(f"{location}: the database refuses it to this user; grant the rights on {location.schema}")
     if found[0] != MARK or not has_table(connection, "alembic_version"):
         raise StoreError(f"{location}: schema {location.schema} is not a record of rrm; nothing was changed")
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
