@@ -1,5 +1,6 @@
 """Assistants among the raters: they lease items of the desk as people do, practise, and meet the same checks."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +16,17 @@ from rrm.api.terminal import bar
 from rrm.api.wiring import Parts
 from rrm.core.annotation import Lease, Person, Posed, Submission
 from rrm.core.desk import PeopleControl, RaterDesk
-from rrm.core.errors import AssistantError, ConfigError, InputError
+from rrm.core.errors import AssistantError, ConfigError, ConflictError, InputError, MissingError
 from rrm.core.ids import seed_for
 from rrm.core.protocols import AsyncRater, AsyncSheetRater, Rater
 from rrm.core.values import Feedback
 from rrm.queue import as_shown
 from rrm.store.record import SqlStore, open_store
+
+MOST_LATE = 3
+"""After so many answers one after another that were not taken, for want of their leases, an assistant ends."""
+
+_log = logging.getLogger("rrm.api")
 
 
 class AssistantDesk(RaterDesk, PeopleControl, Protocol):
@@ -54,7 +60,8 @@ def _settings(record: SqlStore, directory: Path, model: str | None, arguments: d
 def rate_items(desk: AssistantDesk, name: str, rater: Rater | AsyncRater, limit: int | None = None) -> dict[str, Any]:
     """Rate items until there are none for this rater, and say how it went.
 
-    An item on which the rater fails is skipped with the reason. Raises AccessError once the rater is
+    An item on which the rater fails is skipped with the reason. An answer that is not taken, because its lease ran out
+    or went with a database that was lost, is said, and the third in a row raised. Raises AccessError once the rater is
     paused or has not passed practice.
     """
     person = assistant(desk, name)
@@ -72,7 +79,7 @@ def assistant(desk: PeopleControl, name: str) -> Person:
 
 
 async def _rate_items(desk: RaterDesk, person: Person, rater: Rater | AsyncRater, limit: int | None) -> dict[str, Any]:
-    answered, skipped = 0, 0
+    answered, skipped, late = 0, 0, 0
     with bar(f"{person.name} rates", "items") as progress:
         while limit is None or answered < limit:
             lease = desk.claim(person.id)
@@ -84,8 +91,15 @@ async def _rate_items(desk: RaterDesk, person: Person, rater: Rater | AsyncRater
                 desk.skip(person.id, lease.id, f"{type(error).__name__}: {error}"[:500], key=f"skip-{lease.id}")
                 skipped += 1
                 continue
-            desk.submit(person.id, lease.id, given, key=f"answer-{lease.id}")
-            answered += len(given)
+            try:
+                desk.submit(person.id, lease.id, given, key=f"answer-{lease.id}")
+            except (ConflictError, MissingError) as error:
+                late += 1
+                if late == MOST_LATE:
+                    raise
+                _log.warning("an answer of %s was not taken: %s", person.name, error)
+                continue
+            answered, late = answered + len(given), 0
             progress(answered, limit or 0)
     return {"rater": person.name, "id": person.id, "answers": answered, "skipped": skipped}
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 import rrm
 from rrm.agreement.attention import attentiveness
 from rrm.api import look
+from rrm.api.assist import rate_items
 from rrm.api.people import People
 from rrm.api.runfile import RunFile
 from rrm.api.wiring import Parts
@@ -38,6 +40,7 @@ from rrm.reward.criteria import ByCriterion
 from rrm.reward.frozen import Frozen
 from rrm.store.record import open_store
 from tests.scenarios import MEAN, SMALL
+from tests.web.stations import desk_in, items_of
 
 KEYS = (f"key-{number}" for number in count())
 
@@ -139,6 +142,29 @@ def test_what_a_run_reads_of_its_desk_is_read_again_where_the_connection_is_lost
         assert people.standing() == "0 of 0 answers are in"
         people.close()
     assert sorted(lost) == ["placed", "progress", "settings"]
+
+
+def test_an_assistant_whose_lease_is_gone_goes_on_and_ends_at_the_third_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit, calls = SqlDesk.submit, list[str]()
+
+    def losing(desk: SqlDesk, *arguments: Any, **named: Any) -> Any:
+        calls.append("asked")
+        if len(calls) in lost:
+            raise ConflictError("the lease of this item had run out")
+        return submit(desk, *arguments, **named)
+
+    monkeypatch.setattr(SqlDesk, "submit", losing)
+    rater = SimpleNamespace(rate=lambda request, seed: Feedback(request.id, "judge", Label(True)))
+    with desk_in(tmp_path, items_of(["label"], each=6)) as desk:
+        lost = [1, 2, 4]
+        assert rate_items(desk, "judge", rater, limit=3)["answers"] == 3
+        assert caplog.messages == ["an answer of judge was not taken: the lease of this item had run out"] * 3
+        lost = [7, 8, 9]
+        with pytest.raises(ConflictError, match="had run out"):
+            rate_items(desk, "judge", rater)
+        assert len(calls) == 9
 
 
 def pairs(rated: list[Rated], desk: SqlDesk) -> list[tuple[Rated, Any]]:
