@@ -42,10 +42,12 @@ COMMAND_LINE = "command line"
 
 
 @contextmanager
-def station_desk(directory: Path, url: str | None = None, waits: bool = False) -> Iterator[SqlDesk]:
+def station_desk(
+    directory: Path, url: str | None = None, waits: bool = False, tells: bool = False
+) -> Iterator[SqlDesk]:
     """Open the desk of a folder; one without a record gets an empty one, so that any items can be rated.
 
-    Who `waits` for a database that goes away does so for minutes; others are told at once.
+    Who `waits` for a database that goes away does so for minutes; others are told at once, with `tells` the log, too.
     """
     try:
         open_store(directory, "read").close()
@@ -53,7 +55,7 @@ def station_desk(directory: Path, url: str | None = None, waits: bool = False) -
         if directory.exists() and not directory.is_dir():
             raise
         open_store(directory, "run", url=url).close()
-    with open_desk(directory, patience=PATIENCE_SECONDS if waits else 0.0) as desk:
+    with open_desk(directory, patience=PATIENCE_SECONDS if waits else 0.0, tells=tells) as desk:
         yield desk
 
 

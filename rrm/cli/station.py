@@ -97,7 +97,7 @@ def annotate(
     from rrm.api import annotate as work
     from rrm.api.runfile import with_changes
 
-    with work.station_desk(directory, store) as desk:
+    with work.station_desk(directory, store, tells=True) as desk:
         work.prepare(desk, tuple(settings or ()), guidelines)
         serving = work.Serving(host, port, public_url, with_changes({}, tuple(limits or ())), tuple(proxies or ()))
         wanted = sys.stdout.isatty() if with_link is None else with_link

@@ -42,14 +42,16 @@ def open_desk(
     busy_seconds: float = 30.0,
     patience: float = 0.0,
     driver: SqlStore | None = None,
+    tells: bool = False,
 ) -> SqlDesk:
     """Open the desk of a record that is there, on its own or for the driver of a run.
 
     `clock` returns seconds since 1970. `random` draws orders, gold items and ids; by default it is the
     system's own, which nobody can foresee. `busy_seconds` is how long to wait for another program's write,
-    `patience` how many seconds a database that was there may be away before that is an error.
+    `patience` how many seconds a database that was there may be away before that is an error, and `tells` has it be
+    logged, in a line, also where nobody waits.
     Raises StoreError where there is no record, and what `rrm.store.open_store` raises.
     """
     by = driver.opened if driver else None
-    opened = open_database(Path(directory), "append", busy_seconds, patience=patience, driver=by)
+    opened = open_database(Path(directory), "append", busy_seconds, patience=patience, driver=by, tells=tells)
     return SqlDesk(opened, clock, random or SystemRandom())

@@ -102,6 +102,7 @@ def open_database(
     url: str | None = None,
     patience: float = 0.0,
     driver: Opened | None = None,
+    tells: bool = False,
 ) -> Opened:
     """Open the database of the record in a run's directory, as `rrm.store.open_store` says.
 
@@ -126,7 +127,7 @@ def open_database(
             with RunLock(directory):
                 _prepare(location, busy_seconds)
         engine = connect(location, access, busy_seconds)
-        outage = driver.outage if driver else Outage(patience)
+        outage = driver.outage if driver else Outage(patience, tells)
         if location.url is None:
             return Opened(engine, location, held, outage)
         if access == "run":

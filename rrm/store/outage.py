@@ -20,11 +20,12 @@ T = TypeVar("T")
 class Outage:
     """Whether a database is away, and since when; any thread may use it.
 
-    `patience` is how many seconds an outage may last, 0 for who says at once that it cannot be reached.
+    `patience` is how many seconds an outage may last, 0 for who says at once that it cannot be reached; who does not
+    wait `tells` of it all the same where nobody else would.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, patience: float, tells: bool = False) -> None:
+        self._patience, self._tells = patience, tells or patience > 0
         self._since: float | None = None
         self._gate = threading.Lock()
         self._hastened = threading.Event()
@@ -52,12 +53,15 @@ class Outage:
 
     def _waits(self, error: UnreachableError) -> bool:
         """Note that the database is away, and return whether it is worth waiting."""
-        if not self._patience:
+        if not self._tells:
             return False
         with self._gate:
             if self._since is None:
                 self._since = time.monotonic()
-                _log.warning("%s (trying again for up to %.0f s)", error, self._patience)
+                then = (
+                    f"trying again for up to {self._patience:.0f} s" if self._patience else "refused until it is back"
+                )
+                _log.warning("%s (%s)", error, then)
             return time.monotonic() - self._since < self._patience
 
     def _end(self) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from rrm.core.annotation import Person
-from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, RrmError, StoreError
+from rrm.core.errors import AccessError, ConflictError, InputError, MissingError, RrmError, StoreError, UnreachableError
 from rrm.viewer.trees import Trees
 from rrm.web import admin, pages, rater, tree
 from rrm.web.access import allow
@@ -97,7 +97,8 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     if status < 500:
         return _answer(status, str(error))
-    _log.error("%s %s failed: %s", request.method, route_of(request.scope), type(error).__name__)
+    if not isinstance(error, UnreachableError):  # which the record tells once, not for everybody who asks meanwhile
+        _log.error("%s %s failed: %s", request.method, route_of(request.scope), type(error).__name__)
     return _answer(status, _UNWRITTEN if status == 503 else FAILED)
 
 

@@ -23,7 +23,8 @@ from rrm.queue import open_desk
 from rrm.store import SqlStore, hold, open_store
 from rrm.store.database import Opened
 from rrm.store.kinds import KINDS
-from tests.postgres import ROLE, Server, pooled, running, stop
+from rrm.store.outage import Outage
+from tests.postgres import ABSENT, ROLE, Server, binaries, pooled, running, stop
 from tests.scenarios import MEAN, SMALL
 
 TURNS = 60
@@ -263,6 +264,53 @@ def test_patience_ends_and_what_comes_then_waits_no_more(tmp_path: Path, postgre
         with running(server.folder, server.port):
             store.append(outputs(1))
             store.close()
+
+
+def test_who_does_not_wait_says_in_two_lines_that_the_database_was_away(caplog: pytest.LogCaptureFixture) -> None:
+    away, tries = Outage(0.0, tells=True), iter([False, False, True, True])
+
+    def work() -> None:
+        if not next(tries):
+            raise UnreachableError("record.url: the database server cannot be reached")
+
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            away.ride(work)
+    for _ in range(2):
+        away.ride(work)
+    assert [each.partition(" after")[0] for each in caplog.messages] == [
+        "record.url: the database server cannot be reached (refused until it is back)",
+        "the database answers again",
+    ]
+
+
+@pytest.mark.slow
+def test_a_run_beyond_what_the_database_takes_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    if binaries() is None:
+        pytest.skip(ABSENT)
+    with running(connections=10) as server, ExitStack() as held:
+        stores: list[SqlStore] = []
+        with pytest.raises(UnreachableError, match=r"record\.url: the database has too many connections; end some and"):
+            while True:
+                stores.append(held.enter_context(open_store(tmp_path / str(len(stores)), url=server.url())))
+        faults: list[Exception] = []
+
+        def work(store: SqlStore, name: str) -> None:
+            try:
+                for turn in range(5):
+                    store.complete([(Done(f"{name} {turn}"), [Output(name, f"{turn}", "p", 0)])])
+                    store.results("propose", Place())
+            except Exception as fault:
+                faults.append(fault)
+
+        threads = [threading.Thread(target=work, args=(store, name)) for store in stores for name in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert len(stores) > 5
+        assert [len(store.load(Output)) for store in stores] == [10] * len(stores)
 
 
 def test_closing_ends_the_waiting(tmp_path: Path, postgres_server: Server) -> None:

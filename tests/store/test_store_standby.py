@@ -1,6 +1,5 @@
 """A database whose standby takes over: runs, assistants and pages go on with the one that takes writes."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -17,11 +16,15 @@ from rrm.core.values import Comparison, Feedback, Output, Request
 from rrm.queue import open_desk
 from rrm.store import open_store
 from rrm.web.station import Station
-from tests.api.test_people_run import rate_all, settings
+from tests.api.test_people_run import rate_all
 from tests.postgres import ABSENT, Pair, binaries
+from tests.toys import TOYS
 from tests.web.insisting import Rater
 from tests.web.live import running
 from tests.web.stations import PLENTY, items_of
+
+PEOPLE = {"plugin": "people", "arguments": {"grace_seconds": 0}, "per_node": {"comparison": 1, "label": 1}}
+WAITS = {**TOYS, "rater": PEOPLE}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -57,7 +60,7 @@ def test_an_assistant_and_its_record_ride_through_a_promoted_standby(
         assert rate_items(desk, "judge", First(pair))["answers"] == 10
     with open_desk(tmp_path) as desk:
         assert len({each.item for each in desk.answers()}) == len(list(desk.answers())) == 10
-    told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    told = [each.getMessage() for each in caplog.records if each.name == "rrm.store"]
     assert not told or (len(told) == 2 and "answers again after" in told[1]), told
 
 
@@ -66,7 +69,7 @@ def test_a_run_that_waits_for_people_goes_on_with_the_standby(tmp_path: Path, pa
 
     def go_on() -> None:
         try:
-            ended.append(rrm.run(settings(overlap=1, grace_seconds=0), out, store=pair.url(), wait=True, quiet=True))
+            ended.append(rrm.run(rrm.run_file(WAITS), out, store=pair.url(), wait=True, quiet=True))
         except BaseException as error:
             ended.append(error)
 
@@ -96,8 +99,10 @@ def _answered(out: Path) -> int:
         return 0
 
 
-def test_pages_refuse_what_they_cannot_keep_and_come_back_with_the_standby(tmp_path: Path, pair: Pair) -> None:
-    with station_desk(tmp_path, pair.url()) as desk:
+def test_pages_refuse_what_they_cannot_keep_and_come_back_with_the_standby(
+    tmp_path: Path, pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    with station_desk(tmp_path, pair.url(), tells=True) as desk:
         desk.add_items(items_of(["comparison"], each=40))
         session = desk.join(desk.invite(desk.add_person("anna", by="test").id, "test"))
         with running(Station(desk, PLENTY)) as address:
@@ -110,6 +115,8 @@ def test_pages_refuse_what_they_cannot_keep_and_come_back_with_the_standby(tmp_p
             work.join(120)
     assert rater.failed == []
     assert rater.repeated > 0
+    told = [each.getMessage() for each in caplog.records if each.name in ("rrm.store", "rrm.web")]
+    assert len(told) == 2 and "refused until it is back" in told[0] and "answers again" in told[1], told
     with open_desk(tmp_path) as desk:
         assert {each.id for each in desk.answers()} == set(rater.acknowledged)
         assert len(rater.acknowledged) + rater.late >= 40

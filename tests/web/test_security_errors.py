@@ -93,6 +93,19 @@ def test_a_record_that_cannot_be_written_is_503_without_its_place_on_the_disk(
     assert claim(house.clients["anna"])["id"] == lease["id"]
 
 
+@pytest.mark.parametrize(("kind", "said"), [(errors.StoreError, 1), (errors.UnreachableError, 0)])
+def test_a_database_that_is_away_is_not_logged_for_everybody_who_asks(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[errors.StoreError],
+    said: int,
+) -> None:
+    failing(house, monkeypatch, "renew", kind("it is away"))
+    assert house.clients["anna"].post("/api/leases/some/renew", json={}).status_code == 503
+    assert len(caplog.messages) == said
+
+
 def test_an_address_that_is_not_there_says_so(shared: House) -> None:
     assert shared.clients["anna"].get("/nowhere").json() == {"detail": "there is nothing at this address"}
     assert shared.clients["anna"].request("DELETE", "/api/me", json={}).status_code == 405
