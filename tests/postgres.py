@@ -79,7 +79,7 @@ def _account() -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path | None = None, port: int | None = None) -> Iterator[Server]:
+def running(folder: Path | None = None, port: int | None = None, connections: int = 200) -> Iterator[Server]:
     """Start a server that flushes to the disk as one in earnest does, and stop it at the end.
 
     It lies in a new folder beside others, or goes on in `folder` on `port`, where one was stopped.
@@ -105,7 +105,7 @@ def running(folder: Path | None = None, port: int | None = None) -> Iterator[Ser
             assert done.returncode == 0, done.stdout + done.stderr
             rules = folder / "data" / "pg_hba.conf"
             rules.write_text(f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
-        server = _start(programs, folder, port, account)
+        server = _start(programs, folder, port, account, connections)
         try:
             yield server
         finally:
@@ -215,11 +215,11 @@ def stop(server: Server, how: int = signal.SIGINT) -> None:
     server.process.wait(60)
 
 
-def _start(programs: Path, folder: Path, port: int | None, account: dict[str, Any]) -> Server:
+def _start(programs: Path, folder: Path, port: int | None, account: dict[str, Any], connections: int = 200) -> Server:
     for _ in range(5):  # another program may take the port in between
         chosen = port or _free_port()
         settings = {"listen_addresses": "127.0.0.1", "port": chosen, "unix_socket_directories": folder}
-        settings |= {"fsync": "on", "synchronous_commit": "on", "max_connections": 200}
+        settings |= {"fsync": "on", "synchronous_commit": "on", "max_connections": connections}
         options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
         with (folder / "log").open("ab") as log:
             command = [programs / "postgres", "-D", folder / "data", *options]
