@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.util.queue import Empty
 
 from rrm.core.errors import InputError, RrmError, StoreError, UnreachableError
 from rrm.store.kinds import from_json, to_json
@@ -23,6 +25,21 @@ _ALIVE = {
 """How soon a server that does not answer any more is given up, unless the URL says otherwise."""
 
 _IDLE = "60s"  # after which the server ends a transaction whose writer is gone, and with it the writer's turn
+
+
+class SharingPool(QueuePool):
+    """The connections of a process: where the database has none left for it, one of its own is waited for."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return super()._do_get()
+        except Exception as error:
+            if not self.checkedout() or not any(sign in str(error) for sign in _CROWDED):
+                raise
+            try:
+                return self._pool.get(True, self._timeout)
+            except Empty:
+                raise error from None
 
 
 def connect(location: Location, access: str, busy_seconds: float) -> Engine:
@@ -46,6 +63,7 @@ def connect(location: Location, access: str, busy_seconds: float) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={"client_encoding": "utf8", "prepare_threshold": None, **usual},
+        poolclass=SharingPool,
         pool_size=kept,
         max_overflow=more,
         pool_pre_ping=True,
@@ -137,6 +155,7 @@ _STATES = {
 }
 _APPEND_ONLY = "a record is append-only: nothing in it may be changed or removed"
 _UNKNOWN = "sslmode asks for a certificate that an authority known here vouches for; name its file by sslrootcert"
+_CROWDED = ("too many clients", "remaining connection slots", "too many connections")
 _WORDS = {  # said while connecting, when there is no state yet
     "password": "the database asks for a password, which is never kept with the run; "
     "give the right one by PGPASSWORD, ~/.pgpass or a service",
@@ -148,8 +167,7 @@ _WORDS = {  # said while connecting, when there is no state yet
     "does not match host name": "the server's certificate is of another host; name the one that it is of in the URL",
     'role "': "the database does not let this user in; check the user's name and pg_hba.conf",
     "does not exist": "the server has no such database; make it with createdb and resume",
-    "too many clients": _FULL,
-    "remaining connection slots": _FULL,
+    **dict.fromkeys(_CROWDED, _FULL),
     "starting up": _STARTING,
     "shutting down": _STARTING,
     "recovery mode": _STARTING,
