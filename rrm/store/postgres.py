@@ -34,7 +34,8 @@ class SharingPool(QueuePool):
         try:
             return super()._do_get()
         except Exception as error:
-            if not self.checkedout() or not any(sign in str(error) for sign in _CROWDED):
+            has = self.size() + self.overflow()  # in use, or given back in the meantime
+            if not has or not any(sign in str(error) for sign in _CROWDED):
                 raise
             try:
                 return self._pool.get(True, self._timeout)
