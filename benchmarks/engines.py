@@ -67,8 +67,8 @@ def seconds(engine: Engine, place: Path, count: int, level: int) -> float:
 
 def measure(name: str, place: Path, count: int, repeats: int, workers: int, calls: int) -> list[Row]:
     """Measure an engine on a cluster that is begun once."""
-    engine = ENGINES[name](MadeUpWorker(), {}, MadeUpSupplies(), workers=[{"count": workers}])
-    here, calling = Local(MadeUpWorker()), ENGINES[name](Calling(), {}, MadeUpSupplies())
+    engine = ENGINES[name](MadeUpWorker(), {}, MadeUpSupplies(MadeUpWorker()), workers=[{"count": workers}])
+    here, calling = Local(MadeUpWorker()), ENGINES[name](Calling(), {}, MadeUpSupplies(MadeUpWorker()))
     try:
         ready = seconds(engine, place / "ready", 64, 0)  # a piece of one action for every worker, and more
         took: dict[str, list[float]] = {"here": [], "away": []}

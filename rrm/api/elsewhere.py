@@ -4,23 +4,27 @@ It is told of the run by its settings. Whatever else an action needs, a model or
 for and keeps in a folder that all workers of a machine share, so that a model comes to each machine once.
 """
 
+import fcntl
 import json
 import logging
 import os
 import stat
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
-from typing import Any
+from typing import IO, Any
 from weakref import finalize
 
 from pydantic import TypeAdapter
 
-from rrm.api.look import BEGAN
+from rrm.api import folder_parts
+from rrm.api.folder_parts import Content, content_of, inside
+from rrm.api.look import BEGAN, WORK
 from rrm.api.runfile import run_file
 from rrm.api.supplies import made_of, needed
 from rrm.api.wiring import PRECISION, Parts
@@ -29,7 +33,9 @@ from rrm.core.errors import InputError, StoreError, in_one_line
 from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
-from rrm.engines.crossing import Raised, message, read_actions, read_message, write_results
+from rrm.engines.crossing import ELSEWHERE, ON_REQUEST, Raised, message, read_actions, read_message, write_results
+from rrm.files import durable
+from rrm.pipeline.plan import AnyAction, Values
 from rrm.store.lock import RunLock
 from rrm.store.record import SqlStore, open_store
 
@@ -39,8 +45,14 @@ _ROWS: dict[str, TypeAdapter[Any]] = {
 }
 _SOURCE = TypeAdapter(Source)
 
+_log = logging.getLogger("rrm")
+
 LEFT_SECONDS = 3600.0
 """A record that no worker has open is removed once it is so old: one that is being made is not open yet."""
+SIGN_LINES = 50
+"""A sign of life has so many of the last lines that were logged."""
+Line = tuple[int, str, int, str]
+"""A line that was logged: its number, the logger, the level, and what it says."""
 
 
 class Elsewhere:
@@ -49,8 +61,15 @@ class Elsewhere:
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
         self._has: set[str] = set()
+        self._signs = Signs()
+        self._locks: dict[str, IO[bytes]] = {}
+        self._made: dict[str, str] = {}
         self._worker: RunWorker | None = None
         self._store: SqlStore | None = None
+
+    def sign(self) -> bytes:
+        """Return how it goes; called while a message is being answered, from another thread."""
+        return message(self._signs.told())
 
     def answer(self, asked: bytes) -> bytes:
         """Do what a message says, and return what came of it; an error is an answer, too."""
@@ -61,8 +80,8 @@ class Elsewhere:
 
     def _answer(self, head: dict[str, object], body: bytes) -> bytes:
         match head:
-            case {"open": int(threads)}:
-                return self._open(threads, body)
+            case {"open": int(threads), "log": int(level)}:
+                return self._open(threads, level, body)
             case {"do": str(id_), "step": str(step)}:
                 return self._do(id_, step, body)
             case {"source": str(id_)}:
@@ -71,10 +90,16 @@ class Elsewhere:
                 self._opened[1].append(_ROWS[kind].validate_json(body))
             case {"keep": str(folder), "file": str(name), "at": int(at)}:
                 self._keep(folder, name, at, body)
-            case {"whole": str(folder), "sizes": dict(sizes)}:
-                self._finish(folder, sizes)
+            case {"whole": str(folder), "content": dict(content)}:
+                self._finish(folder, content)
+            case {"content": str(folder)}:
+                return message({"of": folder, "content": content_of(inside(self._opened[0].folder, folder))})
+            case {"send": str(folder), "file": str(name), "at": int(at)}:
+                return folder_parts.part_of(inside(self._opened[0].folder, folder), folder, name, at)
             case {"has": str(name)}:
                 self._has.add(name)
+            case {"fetched": str(folder)}:
+                self._let_go(folder)
             case _:
                 raise InputError(f"a worker is asked to {', '.join(head) or 'do nothing'}, which it cannot")
         return message({"kept": True})
@@ -85,10 +110,12 @@ class Elsewhere:
             raise InputError("a worker was asked for something before it was told of a run")
         return self._worker, self._store
 
-    def _open(self, threads: int, body: bytes) -> bytes:
+    def _open(self, threads: int, level: int, body: bytes) -> bytes:
         import torch
 
         torch.set_num_threads(threads)
+        if level < _log.getEffectiveLevel():
+            _log.setLevel(level)
         spec = json.loads(body)
         folder = machine_folder() / content_id("run", spec)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -101,7 +128,7 @@ class Elsewhere:
         for name, value in ((BEGAN, spec["began"]), (PRECISION, spec["precision"])):
             if value is not None:
                 self._store.settle(name, value)
-        self._worker = RunWorker(Parts(run, self._store, brought=self._sources), folder)
+        self._worker = RunWorker(Parts(run, self._store, brought=self._sources), folder, self._signs, Path(scratch))
         return message({"opened": made_of(run)})
 
     def _do(self, id_: str, step: str, body: bytes) -> bytes:
@@ -110,9 +137,56 @@ class Elsewhere:
         names = dict.fromkeys(name for action in actions for name in needed(action))
         if lacking := [name for name in names if not self._there(name)]:
             return message({"needs": lacking})
-        with _listening() as told:
-            results = worker.compute(actions)
+        with self._signs.listening() as told:
+            results = self._fitted(actions) if step in ON_REQUEST else worker.compute(actions)
         return message({"done": id_, "log": told}, write_results(step, results))
+
+    def _fitted(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
+        """Fit models, which are whole where the machine's workers find them, or are not there."""
+        return [self._fit(action) for action in actions]
+
+    def _fit(self, action: AnyAction) -> Values | Exception:
+        """Fit a model, unless that was done on this machine and the answer was lost."""
+        worker, _ = self._opened
+        worker.work = self._work_of(action.id)
+        done = worker.work / f"{action.id}.json"
+        if done.is_file():
+            values: Values | Exception = tuple(_ROWS["fitted"].validate_json(done.read_bytes()))
+        else:
+            [values] = worker.compute([action])
+        if not isinstance(values, Exception):
+            [fitted] = values
+            name = f"{MODELS}/{fitted.path}"
+            if not done.is_file():
+                folder_parts.appear(self._partial(name), inside(worker.folder, name))
+                durable(done, _ROWS["fitted"].dump_json([fitted]))
+            self._made[name] = action.id
+        return values
+
+    def _let_go(self, name: str) -> None:
+        """Forget what a fit would have gone on from: its model has arrived."""
+        if (id_ := self._made.pop(name, None)) is not None:
+            work = self._opened[0].work
+            rmtree(work / id_, ignore_errors=True)
+            (work / f"{id_}.json").unlink(missing_ok=True)
+            if (lock := self._locks.pop(id_, None)) is not None:
+                lock.close()
+
+    def _work_of(self, id_: str) -> Path:
+        """Return where a fit works: what was lost on this machine goes on there, unless a process is still at it."""
+        shared = self._opened[0].folder / WORK
+        shared.mkdir(exist_ok=True)
+        if id_ not in self._locks:
+            lock = (shared / f"{id_}.lock").open("wb")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                apart = self._opened[1].path.parent / WORK
+                apart.mkdir(exist_ok=True)
+                return apart
+            self._locks[id_] = lock
+        return shared
 
     def _there(self, name: str) -> bool:
         """Whether a thing is here: brought to this process or, a model, to another one of the machine."""
@@ -121,32 +195,14 @@ class Elsewhere:
 
     def _keep(self, folder: str, name: str, at: int, part: bytes) -> None:
         """Write a part of a file into a folder that is not whole yet."""
-        file = _inside(self._partial(folder), name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("r+b" if at else "wb") as opened:
-            if opened.seek(0, os.SEEK_END) < at:
-                raise InputError(f"what stands in {folder}/{name} before its byte {at} did not arrive")
-            opened.seek(at)
-            opened.write(part)
+        folder_parts.keep(self._partial(folder), name, at, part)
 
-    def _finish(self, folder: str, sizes: Mapping[str, int]) -> None:
+    def _finish(self, folder: str, content: Content) -> None:
         """Have a folder appear, whole; where another worker of the machine was first, its own is as good."""
-        whole, partial = _inside(self._opened[0].folder, folder), self._partial(folder)
-        if not whole.is_dir():
-            files = {name: _inside(partial, name) for name in sizes}
-            lacking = [name for name, file in files.items() if not file.is_file() or file.stat().st_size != sizes[name]]
-            if lacking:
-                raise InputError(f"{folder} did not arrive whole: {', '.join(lacking)}")
-        whole.parent.mkdir(exist_ok=True)
-        try:
-            partial.rename(whole)
-        except OSError:
-            if not whole.is_dir():
-                raise
-            rmtree(partial, ignore_errors=True)
+        folder_parts.finish(self._partial(folder), inside(self._opened[0].folder, folder), content)
 
     def _partial(self, folder: str) -> Path:
-        return _inside(self._opened[1].path.parent, folder)
+        return inside(self._opened[1].path.parent, folder)
 
 
 def machine_folder() -> Path:
@@ -167,31 +223,55 @@ def _remove_left(folder: Path) -> None:
                 rmtree(scratch, ignore_errors=True)
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """Return a path in a folder; raise InputError for one that leads out of it."""
-    path = (folder / name).resolve()
-    if folder.resolve() not in path.parents:
-        raise InputError(f"{name!r} leads out of the folder of a worker")
-    return path
+class Signs:
+    """How a worker's work goes, and what rrm's parts log meanwhile; implements `rrm.pipeline.progress.Within`.
 
+    A sign has the last lines alone, an answer all of its own.
+    """
 
-@contextmanager
-def _listening() -> Iterator[list[tuple[str, int, str]]]:
-    """Collect what rrm's parts warn of, for the run's own log."""
-    told: list[tuple[str, int, str]] = []
-    listener = _Listener(told)
-    logger = logging.getLogger("rrm")
-    logger.addHandler(listener)
-    try:
-        yield told
-    finally:
-        logger.removeHandler(listener)
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._within: tuple[int, int] | None = None
+        self._said = ""
+        self._lines: list[Line] = []
+        self._logged = 0
+
+    def within(self, done: int, total: int) -> None:
+        with self._turn:
+            self._within = done, total
+
+    def say(self, words: str) -> None:
+        with self._turn:
+            self._said = words
+
+    def told(self) -> dict[str, object]:
+        with self._turn:
+            return {"within": self._within, "said": self._said, "log": self._lines[-SIGN_LINES:]}
+
+    @contextmanager
+    def listening(self) -> Iterator[list[Line]]:
+        """Collect what is logged for the run's own log, and how the work goes that begins now."""
+        with self._turn:
+            self._within, self._said, self._lines = None, "", []
+            lines = self._lines
+        listener = _Listener(self._log)
+        _log.addHandler(listener)
+        try:
+            yield lines
+        finally:
+            _log.removeHandler(listener)
+
+    def _log(self, name: str, level: int, said: str) -> None:
+        with self._turn:
+            self._logged += 1
+            self._lines.append((self._logged, name, level, said))
 
 
 class _Listener(logging.Handler):
-    def __init__(self, told: list[tuple[str, int, str]]) -> None:
-        super().__init__(logging.WARNING)
-        self._told = told
+    def __init__(self, log: Callable[[str, int, str], None]) -> None:
+        super().__init__()
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._told.append((record.name, record.levelno, in_one_line(Exception(record.getMessage()))))
+        if not hasattr(record, ELSEWHERE):  # it was logged by another worker, and is told where it came from
+            self._log(record.name, record.levelno, in_one_line(Exception(record.getMessage())))

@@ -1,18 +1,21 @@
 """What workers elsewhere are told of a run, and what they must be made of; the other end is `rrm.api.elsewhere`."""
 
 import importlib.metadata
+import logging
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import cache
 from hashlib import blake2b
 from inspect import getmodule
 from itertools import chain
 from json import dumps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from rrm.api import folder_parts
 from rrm.api.look import BEGAN
 from rrm.api.plugins import load, takes
 from rrm.api.runfile import Part, RunFile
@@ -21,14 +24,11 @@ from rrm.api.worker import MODELS, POLICIES, RunWorker
 from rrm.core.errors import InputError, MissingError
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
-from rrm.engines.crossing import STEPS, message
-from rrm.pipeline.plan import AnyAction
+from rrm.engines.crossing import STEPS, Answered, message
+from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.splits import DrawJob
-from rrm.pipeline.stages import DecomposeJob, OutputsJob, ScoreJob, SplitJob, SupportJob
+from rrm.pipeline.stages import DecomposeJob, FitJob, OutputsJob, ScoreJob, SplitJob, SupportJob
 from rrm.store.record import SqlStore
-
-PART_BYTES = 8 * 2**20
-"""Files cross in parts of at most so many bytes, so that no store of messages must hold a model whole."""
 
 _HOME = Path(__file__).resolve().parents[2]
 OURS = frozenset(_HOME / name for name in ("rrm", "decomposers", "tasks"))
@@ -41,6 +41,8 @@ def needed(action: AnyAction) -> list[str]:
     job = action.job
     if isinstance(job, ScoreJob | SupportJob):
         return [f"model/{job.model.path}"]
+    if isinstance(job, FitJob):
+        return [f"model/{each.path}" for each in (job.below, job.before) if each is not None]
     if isinstance(job, SplitJob):
         return [f"source/{job.source}"]
     assert isinstance(job, OutputsJob | DecomposeJob | DrawJob)
@@ -93,7 +95,7 @@ class RunSupplies:
             "began": self._store.setting(BEGAN),
             "precision": self._store.setting(PRECISION),
         }
-        return message({"open": threads}, dumps(spec).encode())
+        return message({"open": threads, "log": logging.getLogger("rrm").getEffectiveLevel()}, dumps(spec).encode())
 
     def check(self, seat: str, facts: Mapping[str, str]) -> None:
         own = made_of(self._parts.run)
@@ -116,37 +118,49 @@ class RunSupplies:
         if kind == "source":
             yield message({"source": which}, _SOURCE.dump_json(self._parts.sources[which]))
         elif kind == "model":
-            yield from self._files(Path(MODELS, which))
+            yield from self._files(f"{MODELS}/{which}")
         else:
             yield from self._policy(self._improvement(which))
         yield message({"has": name})
 
     def _policy(self, improved: Improvement) -> Iterator[bytes]:
         """Yield a policy's files and those of the models that it was improved against, and its anchor's likewise."""
-        yield from self._files(Path(POLICIES, improved.path))
+        yield from self._files(f"{POLICIES}/{improved.path}")
         fitted = list(self._worker.models_behind(improved))
         yield message({"rows": "improvement"}, _IMPROVED.dump_json([improved]))
         yield message({"rows": "fitted"}, _FITTED.dump_json(fitted))
         for each in fitted:
-            yield from self._files(Path(MODELS, each.path))
+            yield from self._files(f"{MODELS}/{each.path}")
         anchor = self._worker.improvement(improved.anchor)
         if anchor is not None:
             yield from self._policy(anchor)
 
-    def _files(self, folder: Path) -> Iterator[bytes]:
-        """Yield the files of a folder of the run's, part by part, and last that it is whole."""
-        here = self._worker.folder / folder
-        sizes: dict[str, int] = {}
-        for file in sorted(each for each in here.rglob("*") if each.is_file()):
-            name = str(file.relative_to(here))
-            head = {"keep": str(folder), "file": name}
-            with file.open("rb") as opened:
-                at = 0
-                while (part := opened.read(PART_BYTES)) or at == 0:
-                    yield message({**head, "at": at}, part)
-                    at += max(1, len(part))
-                sizes[name] = opened.tell()
-        yield message({"whole": str(folder), "sizes": sizes})
+    def _files(self, name: str) -> Iterator[bytes]:
+        return folder_parts.sent(self._worker.folder / name, name)
+
+    def fetch(self, values: Values) -> Generator[bytes, Answered, None]:
+        """Yield what a worker is asked for the files of the models that it fitted, and keep what it answers.
+
+        Raises InputError for an answer to something else, and for a model that did not arrive whole.
+        """
+        for fitted in values:
+            if isinstance(fitted, Fitted):
+                yield from self._arriving(f"{MODELS}/{fitted.path}")
+
+    def _arriving(self, name: str) -> Generator[bytes, Answered, None]:
+        whole, work = folder_parts.inside(self._worker.folder, name), self._worker.work
+        head, _ = yield message({"content": name})
+        content = _of(head, "content", {"of": name})
+        work.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="arriving-", dir=work) as arriving:
+            partial = Path(arriving, name)
+            for file, (size, _) in content.items():
+                for at in folder_parts.parts_of(size):
+                    head, part = yield message({"send": name, "file": file, "at": at})
+                    _of(head, "keep", {"keep": name, "file": file, "at": at})
+                    folder_parts.keep(partial, file, at, part)
+            folder_parts.finish(partial, whole, content)
+        yield message({"fetched": name})
 
     def _improvement(self, id_: str) -> Improvement:
         found = next((each for each in self._store.load(Improvement) if each.id == id_), None)
@@ -161,9 +175,11 @@ class RunSupplies:
         splits = [run.decomposer, *([run.splits, run.splits.reward] if run.splits else [])]
         if step in ("decompose", "split", "draw"):
             return splits
+        if step == "fit-splits":
+            return splits[1:]
         if step == "propose":
             return [run.policy, run.reward, *([run.improve] if run.improve else [])]
-        return [run.reward, *splits[2:]]
+        return [run.reward, *([] if step == "fit" else splits[2:])]
 
     def _crosses(self, part: Part) -> bool:
         if part.made is not None or part.object is not None:
@@ -171,6 +187,13 @@ class RunSupplies:
         run, plugins = self._parts.run, _plugins("", {"plugin": part.plugin, "arguments": part.arguments})
         alone = len(run.assistants) == 1 and any(takes(each, "assistant", run.folder) for each in plugins)
         return not alone and not _names_assistant(part.arguments)
+
+
+def _of(head: Mapping[str, Any], name: str, asked: Mapping[str, Any]) -> Any:
+    """Return what a head has of a name; raise InputError unless it answers what was asked."""
+    if name not in head or any(head.get(key) != value for key, value in asked.items()):
+        raise InputError(f"a worker was asked for {asked}, and answered {dict(head)}")
+    return head[name]
 
 
 def _plugins(key: str, value: Any) -> Iterator[str]:

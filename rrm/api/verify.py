@@ -35,7 +35,7 @@ def verify(
     for a part that cannot be made.
     """
     worker = MadeUpWorker()
-    part = _made(plugin, changes, worker=worker, others={}, supplies=MadeUpSupplies())
+    part = _made(plugin, changes, worker=worker, others={}, supplies=MadeUpSupplies(worker))
     given: dict[str, dict[str, Any]] = {"policy": {"count": load_tokenizer().count}, "engine": {"worker": worker}}
     found = []
     for contract, check in contracts_of(part).items():

@@ -84,7 +84,7 @@ from rrm.files import read_json, write_json
 from rrm.pipeline.driver import FATAL
 from rrm.pipeline.forest import State, Tree, compose_unanchored
 from rrm.pipeline.plan import AnyAction, Values
-from rrm.pipeline.progress import Watcher
+from rrm.pipeline.progress import Within
 from rrm.pipeline.splits import DrawJob, ImproveSplitsJob
 from rrm.pipeline.stages import (
     AskJob,
@@ -142,13 +142,13 @@ class _Held(NamedTuple):
 
 
 class Models:
-    """The run's reward models: saved under `folder`, loaded when they are asked.
+    """The run's reward models: saved under `fitted`, and loaded from `folder` when they are asked.
 
     In memory are those that were used last, whose files have `most_bytes` together, and always the very last one.
     """
 
-    def __init__(self, parts: Parts, folder: Path, most_bytes: int | None = None) -> None:
-        self._parts, self.folder = parts, folder
+    def __init__(self, parts: Parts, folder: Path, fitted: Path | None = None, most_bytes: int | None = None) -> None:
+        self._parts, self.folder, self._fitted = parts, folder, folder if fitted is None else fitted
         self._most_bytes = _room_for_models() if most_bytes is None else most_bytes
         self._held: dict[str, _Held] = {}
         self._turn = threading.Lock()
@@ -277,8 +277,8 @@ class Models:
         """Save a model that was fitted, and return what stands on record about it."""
         digest = model.digest
         path = f"{job.role.name}-{job.place.subject}-{job.place.level}-{digest[-12:]}"
-        model.save(self.folder / MODELS / path)
-        self._hold(digest, model, self.folder / MODELS / path)
+        model.save(self._fitted / MODELS / path)
+        self._hold(digest, model, self._fitted / MODELS / path)
         return Fitted(job.place, path, digest, len(job.rated), job.root, job.role.name, model.anchored)
 
 
@@ -361,11 +361,16 @@ class _SheetCall:
 
 
 class RunWorker:
-    """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`."""
+    """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`.
 
-    def __init__(self, parts: Parts, folder: Path, watcher: Watcher | None = None) -> None:
+    What the run has is in `folder`, and what is fitted is saved there too, or in the folder `fitted`. What is
+    interrupted leaves in `work` what it goes on from.
+    """
+
+    def __init__(self, parts: Parts, folder: Path, watcher: Within | None = None, fitted: Path | None = None) -> None:
         self.parts, self.folder = parts, folder
-        self.models = Models(parts, folder)
+        self.models = Models(parts, folder, fitted)
+        self.work = folder / WORK
         self._watcher = watcher
         self._policies: dict[str, Policy] = {}
         self._splitters: dict[str, SplitSampler] = {}
@@ -844,7 +849,7 @@ class RunWorker:
         return tuple(Gold(output.id, float(value)) for output, value in found if value is not None)
 
     def _workspace(self, action: AnyAction) -> Workspace:
-        folder = self.folder / WORK / action.id
+        folder = self.work / action.id
         if self._watcher is None:
             return Workspace(folder, cache=self.parts.cache)
         return Workspace(folder, self._watcher.within, self.parts.cache, self._watcher.say)

@@ -26,6 +26,7 @@ from typing import IO, Any
 
 from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines.apart_process import receive, send
+from rrm.engines.crossing import ON_REQUEST
 from rrm.engines.local import Worker
 from rrm.engines.remote import LEASE_SECONDS, Remote, Seat, Supplies
 from rrm.pipeline.driver import Executor
@@ -56,7 +57,7 @@ class Wanted:
         gpus = table.get("gpus", 0)
         if isinstance(gpus, bool) or not isinstance(gpus, int | float) or gpus < 0:
             raise ConfigError(f"[engine] workers: gpus is a number from 0 up, got {gpus!r}")
-        steps = table.get("steps", sorted(known))
+        steps = table.get("steps", sorted(known - ON_REQUEST))
         if not isinstance(steps, list | tuple) or not {*steps} <= known:
             can = ", ".join(sorted(known)) or "none of this run's"
             raise ConfigError(f"[engine] workers: steps that workers can do are {can}, got {steps!r}")
@@ -268,7 +269,7 @@ class Apart(Remote, ABC):
     ) -> None:
         require_installed(self.cluster.library, self.package, self.oldest)
         wanted = [Wanted.of(each, supplies.steps) for each in workers]
-        cluster = self.cluster(self.find(address), supplies.worker, supplies.steps, wanted)
+        cluster = self.cluster(self.find(address), supplies.worker, supplies.steps - ON_REQUEST, wanted)
         super().__init__(worker, others, supplies, cluster, LEASE_SECONDS)
 
     @staticmethod

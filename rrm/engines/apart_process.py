@@ -20,6 +20,9 @@ from typing import IO, Any, Protocol
 
 _LENGTHS = struct.Struct("!II")
 
+BUSY = b"{}\n"
+"""The sign of life of a worker that is at work, and says nothing more of it."""
+
 
 def send(stream: IO[bytes], head: Mapping[str, Any], body: bytes = b"") -> None:
     """Write a head, plain JSON values, and a body to a stream."""
@@ -59,7 +62,9 @@ class Process:
             self._busy = False
 
     def beat(self) -> bytes:
-        return b"busy" if self._busy else b""
+        """Return nothing from a worker that has nothing to do, else how it goes."""
+        sign: bytes = (BUSY if self._worker is None else self._worker.sign()) if self._busy else b""
+        return sign
 
 
 class Begun(Protocol):

@@ -17,7 +17,8 @@ from rrm.core.errors import InputError, RrmError, in_one_line
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.place import Place
-from rrm.core.values import Output, Scored, Supported
+from rrm.core.values import Fitted, Output, Scored, Supported
+from rrm.engines.fits import FIT
 from rrm.pipeline.plan import Action, AnyAction, Values
 from rrm.pipeline.splits import DrawJob
 from rrm.pipeline.stages import DecomposeJob, OutputsJob, ScoreJob, SplitJob, SupportJob
@@ -37,8 +38,19 @@ STEPS: Mapping[str, Crossing] = {
     "propose": Crossing(OutputsJob, Output),
     "score": Crossing(ScoreJob, Scored),
     "support": Crossing(SupportJob, Supported),
+    "fit": Crossing(FIT, Fitted),
+    "fit-splits": Crossing(FIT, Fitted),
 }
 """The steps whose actions can cross."""
+
+ON_REQUEST = frozenset({"fit", "fit-splits"})
+"""Those that workers do only where they are named for them: one at a time, so they pay on a better machine alone."""
+
+ELSEWHERE = "elsewhere"
+"""The attribute of a log's record that says that a worker logged it."""
+
+Answered = tuple[dict[str, Any], bytes]
+"""The head and the body of an answer."""
 
 _AS_IT_IS = ConfigDict(ser_json_inf_nan="constants")
 
@@ -84,7 +96,7 @@ def message(head: Mapping[str, Any], body: bytes = b"") -> bytes:
     return json.dumps(head).encode() + b"\n" + body
 
 
-def read_message(data: bytes) -> tuple[dict[str, Any], bytes]:
+def read_message(data: bytes) -> Answered:
     """Return head and body; raise InputError for what is no message."""
     line, _, body = data.partition(b"\n")
     try:

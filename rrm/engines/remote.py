@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from math import ceil, inf
@@ -20,7 +20,7 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from rrm.core.errors import InputError, PluginError, SetupError, in_one_line
-from rrm.engines.crossing import Piece, message, read_message, read_results, write_actions
+from rrm.engines.crossing import ELSEWHERE, Answered, Piece, message, read_message, read_results, write_actions
 from rrm.engines.local import CallThread, InThread, Local, Worker, recordable
 from rrm.pipeline.driver import Executor, Work
 from rrm.pipeline.plan import AnyAction, AnyStage, Values
@@ -106,6 +106,14 @@ class Supplies(Protocol):
         """Return the messages by which a worker gets what it asked for."""
         ...
 
+    def fetch(self, values: Values) -> Generator[bytes, Answered, None]:
+        """Yield the messages that ask a worker for the files that what it made stands for, and be sent its answers.
+
+        Whoever made `values` is asked at once; at the end the files are here, durably. Raises InputError for an answer
+        to something else.
+        """
+        ...
+
 
 class LostError(Exception):
     """A worker is silent, was gone already, or answers what it was not asked."""
@@ -170,7 +178,7 @@ class Away:
         stage = _UnderWay(work, self._remote, self._worker)
         async with anyio.create_task_group() as listening:
             for chair in chairs:
-                listening.start_soon(chair.listen)
+                listening.start_soon(chair.listen, stage.hear)
             async with anyio.create_task_group() as serving:
                 serving.start_soon(stage.deal)
                 serving.start_soon(stage.serve_here)
@@ -190,6 +198,14 @@ class _UnderWay:
         self._opening: set[anyio.CancelScope] | None = set()
         self._put, self._ready = _stream()
         self._put_here, self._ready_here = _stream()
+
+    def hear(self, head: Mapping[str, Any]) -> None:
+        """Pass on how far a worker's action is, and how it goes."""
+        watcher = self._work.watcher
+        if watcher is not None and head.get("said"):
+            watcher.say(head["said"])
+        if watcher is not None and head.get("within"):
+            watcher.within(*head["within"])
 
     async def deal(self) -> None:
         """Cut what can be done into pieces until nothing more comes, and have everybody stop then."""
@@ -317,14 +333,15 @@ class _Chair:
         self._opened: Seat | None = None
         self._failed = 0
         self._ended: Seat | None = None
+        self._logged: set[int] = set()
         self._turn = anyio.Lock()
 
     @property
     def steps(self) -> frozenset[str]:
         return self.seat.steps
 
-    async def listen(self) -> None:
-        """Ask for signs of life, for ever."""
+    async def listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Ask for signs of life, for ever, and pass on what they say."""
         while True:
             seat = self.seat
             beat = _awaited(seat.beat())
@@ -333,6 +350,10 @@ class _Chair:
             if beat.done() and beat.exception() is None and (beat.result() or self._living is not seat):
                 self._living = seat
                 self._renewed = time.monotonic()
+                if beat.result() and self.seat is seat:
+                    head, _ = read_message(beat.result())
+                    self._tell(head.get("log", ()))
+                    hear(head)
             await anyio.sleep(self._lease / BEATS)
 
     @property
@@ -380,13 +401,32 @@ class _Chair:
         if "needs" in head:
             async with self._turn:
                 head, body = await self._supplied(asked)
-        _tell(head.get("log", ()))
+        self._tell(head.get("log", ()))
         if "error" in head:
             raise LostError(f"{self.seat.name} cannot do it: {head['error']['said']}")
         results = read_results(piece.step, body) if head.get("done") == piece.id else []
         if len(results) != len(piece.actions):
             raise LostError(f"{self.seat.name} answers what it was not asked")
+        for values in results:
+            if not isinstance(values, Exception):
+                await self._fetched(values)
         return results
+
+    async def _fetched(self, values: Values) -> None:
+        """Have the files here that what a worker made stands for."""
+        asking = self._supplies.fetch(values)
+        answered: Answered | None = None
+        while (asked := await to_thread.run_sync(_next, asking, answered)) is not None:
+            answered = await self._ask(asked)
+            if "error" in answered[0]:
+                raise LostError(f"{self.seat.name} cannot send it: {answered[0]['error']['said']}")
+
+    def _tell(self, lines: Iterable[tuple[int, str, int, str]]) -> None:
+        """Log what a worker logged, each line once, as if it had been here."""
+        for number, name, level, said in lines:
+            if number not in self._logged:
+                self._logged.add(number)
+                logging.getLogger(name).log(level, "%s", said, extra={ELSEWHERE: True})
 
     async def fill(self, seat: Seat, why: str) -> None:
         """Have another process take the place of one that was lost, unless that was done already."""
@@ -398,7 +438,7 @@ class _Chair:
 
     async def _replace(self) -> None:
         self.seat = await to_thread.run_sync(self._cluster.replace, self.seat)
-        self._renewed = time.monotonic()
+        self._renewed, self._logged = time.monotonic(), set()
 
     async def _supplied(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
         """Ask again with whatever is asked for in return."""
@@ -461,10 +501,14 @@ def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":
     return waited
 
 
-def _tell(lines: Iterable[tuple[str, int, str]]) -> None:
-    """Log what a worker logged, as if it had been here."""
-    for name, level, said in lines:
-        logging.getLogger(name).log(level, "%s", said)
+def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:
+    """Return what is asked next, None at the end; raise LostError for an answer to something else."""
+    try:
+        return asking.send(answered)  # type: ignore[arg-type]  # the first is None, as for any generator
+    except StopIteration:
+        return None
+    except InputError as error:
+        raise LostError(in_one_line(error)) from error
 
 
 def _stream() -> tuple[MemoryObjectSendStream[Piece], MemoryObjectReceiveStream[Piece]]:

@@ -209,7 +209,7 @@ class Work:
         """How many actions were handed out, and are neither on record nor held back."""
         self._shown = 0
         """How many were left to do when progress was last told."""
-        self._record, self._known, self._progress = record, known, progress
+        self._record, self._known, self.watcher = record, known, progress
         self._put, self._ready = anyio.create_memory_object_stream[AnyAction](inf)
         self._given: list[Recorded] = []
         self._batches = 0
@@ -313,16 +313,16 @@ class Work:
     def begin(self) -> None:
         _log.info("%s: begins, %d of %d to do", self.plan.stage.title, self.plan.left, len(self.plan.stage.slots))
         self._shown = self.plan.left
-        if self._progress is not None:
+        if self.watcher is not None:
             total = len(self.plan.stage.slots)
-            self._progress.start(self.plan.stage.title, total, total - self.plan.left)
+            self.watcher.start(self.plan.stage.title, total, total - self.plan.left)
 
     def end(self) -> None:
         self._put.close()
         self._ready.close()
         _log.info("%s: ends, %d left to do", self.plan.stage.title, self.plan.left)
-        if self._progress is not None:
-            self._progress.finish()
+        if self.watcher is not None:
+            self.watcher.finish()
 
     def _write(self, batch: list[Recorded]) -> tuple[list[Recorded], list[tuple[AnyAction, Exception]]]:
         """Record a batch; return what of it is on record, and the actions whose values cannot be recorded, and why."""
@@ -350,8 +350,8 @@ class Work:
             if action.id not in self._passed:
                 self.plan.done(action, values)
         self._hand_out()
-        if self._progress is not None:
-            self._progress.advance(self._shown - self.plan.left)
+        if self.watcher is not None:
+            self.watcher.advance(self._shown - self.plan.left)
             self._shown = self.plan.left
 
     def _hand_out(self) -> None:

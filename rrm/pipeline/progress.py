@@ -12,7 +12,19 @@ LINE_SECONDS = 30.0
 """Away from a terminal, how long a line about a long action is waited for at least."""
 
 
-class Watcher(Protocol):
+class Within(Protocol):
+    """Follows the action under way."""
+
+    def within(self, done: int, total: int) -> None:
+        """So much of the action under way is done, in units of its own (total 0: unknown); from any thread."""
+        ...
+
+    def say(self, words: str) -> None:
+        """How the action under way goes, such as a training's loss; from any thread."""
+        ...
+
+
+class Watcher(Within, Protocol):
     """Follows the progress of a run, one stage after another."""
 
     def start(self, title: str, total: int, done: int) -> None:
@@ -21,14 +33,6 @@ class Watcher(Protocol):
 
     def advance(self, n: int) -> None:
         """So many more are done and on record."""
-        ...
-
-    def within(self, done: int, total: int) -> None:
-        """So much of the action under way is done, in units of its own (total 0: unknown); from any thread."""
-        ...
-
-    def say(self, words: str) -> None:
-        """How the action under way goes, such as a training's loss; from any thread."""
         ...
 
     def finish(self) -> None:

@@ -2,32 +2,40 @@
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
 
-from rrm.core.errors import BudgetError
+from rrm.core.errors import BudgetError, InputError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext, ProposeJob
+from rrm.core.roles import Train
 from rrm.core.task import Task
-from rrm.core.values import Failure, Output, View
-from rrm.engines.crossing import message, read_actions, read_message, write_results
+from rrm.core.values import Failure, Fitted, Output, View
+from rrm.engines.crossing import Answered, message, read_actions, read_message, write_results
 from rrm.pipeline.driver import Engine, drive
 from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Stage, Values
-from rrm.pipeline.stages import OutputsJob
+from rrm.pipeline.stages import FitJob, OutputsJob
 from rrm.verify.held import Checks, Held, checking
 
 FAILS, ENDS, STAYS = "fails", "ends", "stays"
 """How the slots of actions begin that fail by themselves, that end the run, and that need this process."""
 
+FILE_PART = 20
+"""Made-up files cross in parts of so many bytes."""
+
 
 class MadeUpWorker:
-    """Proposes made-up outputs, here; implements `rrm.engines.local.Worker`. `done` counts actions by slot."""
+    """Proposes made-up outputs and fits made-up models, here; implements `rrm.engines.local.Worker`.
+
+    `done` counts actions by slot, and `files` are those of the models that are here, by their paths.
+    """
 
     def __init__(self) -> None:
         self.done: Counter[str] = Counter()
+        self.files: dict[str, bytes] = {}
 
     def limit(self, step: str) -> int:
         return 0
@@ -40,7 +48,9 @@ class MadeUpWorker:
 
     def compute(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
         self.done.update(action.slot for action in actions)
-        return [made_of(action) for action in actions]
+        results = [made_of(action) for action in actions]
+        self.files |= {fitted.path: file_of(fitted.path) for fitted in _fitted(results)}
+        return results
 
     async def call(self, action: AnyAction) -> Values:
         raise NotImplementedError("nothing waits here")
@@ -54,6 +64,9 @@ class MadeUpElsewhere:
         self._has: set[str] = set()
         self._opened = False
 
+    def sign(self) -> bytes:
+        return message({})
+
     def answer(self, asked: bytes) -> bytes:
         head, body = read_message(asked)
         with self._turn:
@@ -65,6 +78,9 @@ class MadeUpElsewhere:
             if "has" in head:
                 self._has.add(head["has"])
                 return message({"kept": True})
+            if "send" in head:
+                at = head["at"]
+                return message(head, file_of(head["send"])[at : at + FILE_PART])
             if "lantern" not in self._has:
                 return message({"needs": ["lantern"]})
         actions = read_actions(head["step"], body)
@@ -74,10 +90,16 @@ class MadeUpElsewhere:
 
 
 class MadeUpSupplies:
-    """What a made-up worker elsewhere is told; implements `rrm.engines.remote.Supplies`."""
+    """What a made-up worker elsewhere is told; implements `rrm.engines.remote.Supplies`.
+
+    The files of models that are fitted elsewhere come to those of the worker that is `here`.
+    """
 
     worker = "rrm.verify.engines:MadeUpElsewhere"
-    steps = frozenset({"propose"})
+    steps = frozenset({"propose", "fit"})
+
+    def __init__(self, here: MadeUpWorker) -> None:
+        self._here = here
 
     def opening(self, threads: int) -> bytes:
         return message({"open": threads})
@@ -91,9 +113,31 @@ class MadeUpSupplies:
     def parts(self, name: str) -> Iterator[bytes]:
         yield message({"has": name})
 
+    def fetch(self, values: Values) -> Generator[bytes, Answered, None]:
+        for fitted in _fitted([values]):
+            parts = []
+            for at in range(0, len(file_of(fitted.path)), FILE_PART):
+                asked = {"send": fitted.path, "at": at}
+                head, part = yield message(asked)
+                if head != asked:
+                    raise InputError(f"{head} answers something else than {asked}")
+                parts.append(part)
+            self._here.files[fitted.path] = b"".join(parts)
+
+
+def _fitted(results: Iterable[Values | Exception]) -> list[Fitted]:
+    return [each for values in results if isinstance(values, tuple) for each in values if isinstance(each, Fitted)]
+
+
+def file_of(path: str) -> bytes:
+    """Return what stands in the file of a made-up model."""
+    return f"The model of {path}.".encode() * 3
+
 
 def made_of(action: AnyAction) -> Values | Exception:
     """Return what comes of a made-up action, the same wherever it is done."""
+    if isinstance(action.job, FitJob):
+        return (Fitted(action.place, f"model-{action.slot}", content_id("model", action.slot), 0),)
     job: OutputsJob = action.job
     if action.slot.startswith(FAILS):
         return ValueError(f"nothing can be said of {action.slot}")
@@ -117,17 +161,34 @@ def stage_of(slots: Sequence[str], chains: int = 0, level: int = 0) -> AnyStage:
     return Stage("propose", place, tuple(slots), make, after)
 
 
-class Kept:
-    """A record in memory that counts how often each action is recorded; implements `rrm.pipeline.driver.Record`."""
+def fits_of(slots: Sequence[str]) -> AnyStage:
+    """Return a stage that fits made-up models."""
+    place = Place(level=4)
 
-    def __init__(self) -> None:
+    def make(slot: str, _: Mapping[str, Done[Any, Any]]) -> AnyAction:
+        return Action(content_id("fit", slot), "fit", slot, place, FitJob(place, False, Train, (), seed_for(slot)))
+
+    return Stage("fit", place, tuple(slots), make)
+
+
+class Kept:
+    """A record in memory that counts how often each action is recorded; implements `rrm.pipeline.driver.Record`.
+
+    `too_early` are models that were recorded while their `files` were not there.
+    """
+
+    def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         self.values: dict[tuple[str, Place], dict[str, Values]] = {}
         self.times: Counter[str] = Counter()
+        self.too_early: list[str] = []
+        self._files = {} if files is None else files
 
     def complete(self, results: Sequence[tuple[AnyAction, Values]]) -> None:
         for action, values in results:
             self.values.setdefault((action.step, action.place), {})[action.id] = values
             self.times[action.id] += 1
+            fitted = [each.path for each in _fitted([values])]
+            self.too_early += [path for path in fitted if self._files.get(path) != file_of(path)]
 
     def check(self, values: Sequence[Any]) -> None:
         """Anything can be kept."""
@@ -153,7 +214,7 @@ def check_engine(engine: Engine, worker: MadeUpWorker, nodes: int = 150) -> Held
 
 
 async def _check_all(checks: Checks, engine: Engine, worker: MadeUpWorker, nodes: int) -> None:
-    record = Kept()
+    record = Kept(worker.files)
     slots = [f"node-{number}" for number in range(nodes)]
     here = [f"{STAYS}-1", f"{STAYS}-2"]
     apart, chained = stage_of([*slots, *here]), stage_of(slots[:40], 4, 1)
@@ -162,6 +223,9 @@ async def _check_all(checks: Checks, engine: Engine, worker: MadeUpWorker, nodes
     stayed = all(worker.done[slot] == 1 for slot in here)
     checks.require(stayed, "does here what must stay", "what needs this process was done elsewhere")
     await _check_stage(checks, engine, record, chained)
+    await _check_stage(checks, engine, record, fits_of(["one", "two", "three"]))
+    early = f"a model was on record before its files were there: {', '.join(record.too_early)}"
+    checks.require(not record.too_early, "has a model's files before it is on record", early)
     before = Counter(record.times), Counter(worker.done)
     await drive(_only(apart), engine, record)
     again = "what was on record was done, or recorded, again"
@@ -177,7 +241,7 @@ async def _check_stage(checks: Checks, engine: Engine, record: Kept, stage: AnyS
     same = all(made[slot] == _expected(stage, slot, made) for slot in stage.slots)
     other = "what came of an action is not what its worker makes of it"
     checks.require(same, "gives what its worker would make here", other)
-    kept = sorted(map(repr, record.results("propose", stage.place).values()))
+    kept = sorted(map(repr, record.results(stage.step, stage.place).values()))
     whole = kept == sorted(map(repr, made.values()))
     checks.require(whole, "has a stage on record before it goes on", "a result is not on record")
     _require_once(checks, record)

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from importlib import import_module
+from typing import Any
 
+from rrm.engines.crossing import ON_REQUEST
 from rrm.engines.local import Worker
 from rrm.engines.remote import Remote, Seat, Supplies
 from rrm.pipeline.driver import Executor
@@ -29,7 +31,7 @@ class FakeSeat:
         self.name, self.number, self.steps = f"worker {number}", number, steps
         self.fared: list[str] = []
         self.dies_over = 0
-        self._worker = getattr(import_module(module), name)()
+        self._worker: Any = getattr(import_module(module), name)()
         self._fates, self._random = dict(fates), random.Random(seed)
         self._late: list[tuple[Future[bytes], bytes]] = []
         self._turn = threading.Lock()
@@ -43,7 +45,7 @@ class FakeSeat:
     def beat(self) -> "Future[bytes]":
         sign: Future[bytes] = Future()
         if not self._gone:
-            sign.set_result(b"busy" if self._busy else b"")
+            sign.set_result(worker.sign() if self._busy and (worker := self._worker) else b"")
         return sign
 
     def end(self) -> None:
@@ -51,6 +53,8 @@ class FakeSeat:
 
     def _answer(self, answered: "Future[bytes]", asked: bytes) -> None:
         with self._turn:
+            if self._worker is None:
+                return
             fate = self._random.choices(list(self._fates), list(self._fates.values()))[0]
             self.fared.append(fate)
             self._busy = True
@@ -61,6 +65,8 @@ class FakeSeat:
                 time.sleep(0.02)
             if fate == "die" or len(self.fared) == self.dies_over:
                 self._gone = True
+            if self._gone:
+                self._worker = None  # and with it what the process held
             if self._gone or fate == "lose":
                 return
             if fate == "fail":
@@ -136,7 +142,7 @@ class Fake(Remote):
         lost: Sequence[int] = (),
         silent: int = 0,
     ) -> None:
-        done = frozenset(steps) or supplies.steps
+        done = frozenset(steps) or supplies.steps - ON_REQUEST
         self.cluster = FakeCluster(supplies, done, count, fates or (BADLY if badly else WELL), seed, lost, silent)
         self.clusters.append(self.cluster)
         super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60)

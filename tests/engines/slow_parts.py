@@ -1,11 +1,18 @@
 """Parts that take their time, so that a run is still under way when something happens to it."""
 
+import logging
+import threading
 import time
 from collections.abc import Sequence
 
-from rrm.core.protocols import ProposeJob
+from rrm.core.place import Place
+from rrm.core.protocols import ProposeJob, Start, Workspace
+from rrm.core.roles import R, Ratings
 from rrm.core.values import Output
-from tests.toys import Words
+from rrm.files import read_json, write_json
+from tests.toys import LengthModel, Lengths, Words
+
+_log = logging.getLogger("rrm.tests")
 
 
 class Slow(Words):
@@ -18,3 +25,26 @@ class Slow(Words):
     def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
         time.sleep(self._seconds * len(jobs))
         return super().propose(jobs)
+
+
+class Stepwise(Lengths):
+    """Fits in four steps, after each of which it can go on; in the second it waits until it was `heard`.
+
+    `steps` are those that were done in this process.
+    """
+
+    heard = threading.Event()
+    steps = 0
+
+    def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> LengthModel:
+        file = workspace.folder / "steps.json"
+        before: int = read_json(file)["steps"] if file.is_file() else 0
+        for step in range(before, 4):
+            Stepwise.steps += 1
+            workspace.progress(step + 1, 4)
+            workspace.say(f"loss {4 - step}")
+            _log.info("%s: step %d", place.title, step)
+            if step == 1 and not self.heard.wait(100):
+                raise TimeoutError("nobody heard how it went")
+            write_json(file, {"steps": step + 1})
+        return super().fit(ratings, start, place, seed, workspace)

@@ -262,14 +262,14 @@ def test_without_its_library_the_remedy_is_said(kind: str, monkeypatch: pytest.M
 
     monkeypatch.setattr("importlib.metadata.version", version)
     with pytest.raises(SetupError, match=rf"{kind.title()} is not installed: pip install 'rrm\[{kind}\]'"):
-        KINDS[kind].engine(MadeUpWorker(), {}, MadeUpSupplies())  # type: ignore[call-arg]
+        KINDS[kind].engine(MadeUpWorker(), {}, MadeUpSupplies(MadeUpWorker()))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(("kind", "old", "oldest"), [("ray", "2.9.3", r"2\.60"), ("dask", "2024.8.1", r"2026\.8")])
 def test_an_old_library_is_refused(kind: str, old: str, oldest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: old)
     with pytest.raises(SetupError, match=rf"{kind.title()} is {old}, and {oldest} or newer is needed"):
-        KINDS[kind].engine(MadeUpWorker(), {}, MadeUpSupplies())  # type: ignore[call-arg]
+        KINDS[kind].engine(MadeUpWorker(), {}, MadeUpSupplies(MadeUpWorker()))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

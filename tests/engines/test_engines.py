@@ -11,6 +11,8 @@ import pytest
 
 from rrm.core.errors import ContractError
 from rrm.engines import remote
+from rrm.engines.apart import Wanted
+from rrm.engines.crossing import STEPS
 from rrm.engines.local import Local
 from rrm.engines.remote import EndedError, LostError, _Chair
 from rrm.pipeline.driver import Executor, Result, Work, drive
@@ -20,14 +22,14 @@ from tests.engines.fake import Fake, FakeCluster
 
 
 def fake(worker: MadeUpWorker, **settings: Any) -> Fake:
-    return Fake(worker, {}, MadeUpSupplies(), **settings)
+    return Fake(worker, {}, MadeUpSupplies(worker), **{"steps": ["propose", "fit"], **settings})
 
 
 def test_the_engine_of_this_process_keeps_the_contract() -> None:
     worker = MadeUpWorker()
     held = check_engine(Local(worker), worker)
     assert {"records each action once", "goes on where a run ended"} <= set(held.promises)
-    assert len(held.promises) == 10
+    assert len(held.promises) == 11
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -114,8 +116,8 @@ class Unborn:
 
 
 def test_the_time_that_was_really_waited_is_said() -> None:
-    nobody = FakeCluster(MadeUpSupplies(), frozenset(), 0, {}, 0)
-    chair = _Chair(Unborn(), nobody, MadeUpSupplies(), lease=0.05)
+    nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
+    chair = _Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
     with pytest.raises(LostError, match=r"no sign of working for 0\.2 seconds"):
         anyio.run(chair._ask, b"")
 
@@ -149,8 +151,8 @@ def gone(*asked: bytes) -> "Future[bytes]":
 
 
 def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
-    nobody = FakeCluster(MadeUpSupplies(), frozenset(), 0, {}, 0)
-    chair = _Chair(Unborn(), nobody, MadeUpSupplies(), lease=0.05)
+    nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
+    chair = _Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
 
     async def count() -> list[type[LostError]]:
         sign: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -159,3 +161,10 @@ def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
         return [*found, chair._over(chair.seat, sign), chair._over(chair.seat, sign)]
 
     assert anyio.run(count) == [LostError, EndedError, LostError]
+
+
+def test_workers_fit_only_where_they_are_asked_to() -> None:
+    known = frozenset(STEPS)
+    assert Wanted.of({}, known).steps == known - {"fit", "fit-splits"}
+    assert Wanted.of({"steps": ["score", "fit"]}, known).steps == {"score", "fit"}
+    assert "fit" not in fake(MadeUpWorker(), steps=()).cluster.steps

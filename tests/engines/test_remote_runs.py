@@ -1,8 +1,10 @@
 """Whole runs whose computing is done elsewhere: what is on record is what this process alone would have made."""
 
 import errno
+import logging
 import os
 import tempfile
+import threading
 import time
 from concurrent.futures import Future
 from copy import deepcopy
@@ -13,22 +15,27 @@ from typing import Any
 import pytest
 
 import rrm
-from rrm.api import elsewhere, supplies
+from rrm.api import elsewhere, folder_parts, front
+from rrm.api.options import EventWatcher
 from rrm.api.plugins import load
 from rrm.api.runfile import Part, RunFile
 from rrm.api.supplies import RunSupplies, made_of
 from rrm.core.errors import InputError, SetupError
 from rrm.core.place import Place
 from rrm.engines import remote
+from rrm.engines.crossing import ELSEWHERE
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import OutputsJob
 from rrm.store.lock import RunLock
 from tests.engines.fake import Fake, FakeSeat
+from tests.engines.slow_parts import Stepwise
 from tests.scenarios import MEAN, SMALL
 from tests.toys import TOYS, on_record
 
 FAKE = {"plugin": "tests.engines.fake:Fake"}
 SLOWLY = {**TOYS, "policy": {**TOYS["policy"], "plugin": "tests.engines.slow_parts:Slow"}}
+FITS = ["score", "fit", "fit-splits"]
+STEPWISE = {**TOYS, "reward": {"plugin": "tests.engines.slow_parts:Stepwise"}}
 IMPROVED: dict[str, Any] = {
     "rounds": 2,
     "improve": {"plugin": "rrm.policy.best_of_n:BestOfN", "kl_budget": 0.5},
@@ -84,6 +91,77 @@ def test_a_run_is_resumed_with_the_engine_that_it_last_had_or_another(tmp_path: 
 
 
 @pytest.mark.timeout(100)
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+@pytest.mark.slow
+def test_models_fitted_elsewhere_are_those_of_this_process_bit_for_bit(tmp_path: Path) -> None:
+    table = deepcopy(SMALL) | {"flat": False, "reward": {"dtype": "float32"}}
+    table["train"]["arguments"] |= {"count": 2, "words": 500}
+    table["target"] = {**table["target"], "trees": 1}
+    here = run(table, tmp_path / "here")
+    away = run(table, tmp_path / "away", {**FAKE, "arguments": {"count": 2, "steps": FITS}})
+    fitted = files_of(tmp_path / "here" / "models")
+    assert len(fitted) >= 8 and any("claims" in name for name in fitted)
+    assert files_of(tmp_path / "away" / "models") == fitted
+    for kind, values in here.items():
+        assert away[kind] == values, kind
+
+
+def test_fits_on_a_bad_cluster_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_parts, "PART_BYTES", 64)
+    here = run(TOYS, tmp_path / "here")
+    badly = {**FAKE, "arguments": {"count": 2, "badly": True, "steps": FITS}}
+    assert run(TOYS, tmp_path / "away", badly) == here
+    assert files_of(tmp_path / "away" / "models") == files_of(tmp_path / "here" / "models")
+
+
+def test_a_fit_whose_worker_is_lost_goes_on_and_is_heard_of_as_if_it_were_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[str, int, int]] = []
+
+    class Hearing(EventWatcher):
+        def within(self, done: int, total: int) -> None:
+            heard.append((said[-1], done, total))
+            if done == 2:
+                Stepwise.heard.set()
+
+        def say(self, words: str) -> None:
+            said.append(words)
+
+    said = [""]
+    monkeypatch.setattr(front, "EventWatcher", Hearing)
+    monkeypatch.setattr(Stepwise, "steps", 0)
+    monkeypatch.setattr(Stepwise, "heard", threading.Event())
+    caplog.set_level(logging.INFO, "rrm")
+    arguments = {"count": 1, "lost": [0], "steps": ["fit"]}  # its first fit is what the worker ends over
+    settings = rrm.run_file({**STEPWISE, "engine": {**FAKE, "arguments": arguments}})
+    report = rrm.run(settings, tmp_path / "away", quiet=True, on_event=lambda event: None)
+    assert len(Fake.clusters[-1].seats) == 2
+    assert Stepwise.steps == 4 * len(report.levels), "what was done when a worker was lost was done again"
+    assert ("loss 3", 2, 4) in heard
+    told = [each.getMessage() for each in caplog.records if hasattr(each, ELSEWHERE)]
+    assert sorted(told)[-4:] == [f"round 1, level {len(report.levels) - 1}: step {step}" for step in range(4)]
+    assert run(STEPWISE, tmp_path / "here") == on_record(tmp_path / "away")
+
+
+def test_what_a_fit_goes_on_from_is_one_process_own(tmp_path: Path) -> None:
+    def worker(number: int) -> elsewhere.Elsewhere:
+        made = elsewhere.Elsewhere()
+        (tmp_path / f"scratch-{number}").mkdir()
+        made._worker = SimpleNamespace(folder=tmp_path)  # type: ignore[assignment]
+        made._store = SimpleNamespace(path=tmp_path / f"scratch-{number}" / "record.db")  # type: ignore[assignment]
+        return made
+
+    first, second = worker(1), worker(2)
+    assert first._work_of("fit") == first._work_of("fit") == second._work_of("other")
+    assert second._work_of("fit").parent == tmp_path / "scratch-2", "the first may still be at it"
+    del first
+    assert second._work_of("fit").parent == tmp_path
+
+
 def test_steps_that_no_worker_does_are_done_here(tmp_path: Path) -> None:
     here = run(TOYS, tmp_path / "here")
     assert run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1, "steps": ["score"]}}) == here
@@ -178,7 +256,7 @@ def test_a_model_that_did_not_arrive_whole_is_never_there(
         if at == 0 or (lost == "middle" and at > 8):
             keep(self, folder, name, at, part)
 
-    monkeypatch.setattr(supplies, "PART_BYTES", 8)
+    monkeypatch.setattr(folder_parts, "PART_BYTES", 8)
     monkeypatch.setattr(elsewhere.Elsewhere, "_keep", losing)
     with pytest.raises(SetupError, match=sentence):
         run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
