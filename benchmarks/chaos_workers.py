@@ -16,7 +16,8 @@ from rrm.core.errors import SetupError
 from rrm.engines.apart import ApartSeat, Wanted, Wire
 from rrm.engines.apart_process import Process, pass_on, receive, send
 from rrm.engines.local import Worker
-from rrm.engines.remote import Remote, Seat, Supplies
+from rrm.engines.remote import Remote
+from rrm.engines.seats import Seat, Supplies
 from rrm.pipeline.driver import Executor
 
 TRIES = 9
@@ -76,7 +77,7 @@ class Hatchlings(Remote):
 
 
 class HatchedCluster:
-    """Workers of a hatchery; implements `rrm.engines.remote.Cluster`."""
+    """Workers of a hatchery; implements `rrm.engines.seats.Cluster`."""
 
     def __init__(self, supplies: Supplies, at: str, count: int) -> None:
         self._supplies, self._at, self._count = supplies, at, count

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import rmtree
+from socket import gethostname
 from tempfile import gettempdir, mkdtemp
 from typing import IO, Any
 from weakref import finalize
@@ -129,7 +130,7 @@ class Elsewhere:
             if value is not None:
                 self._store.settle(name, value)
         self._worker = RunWorker(Parts(run, self._store, brought=self._sources), folder, self._signs, Path(scratch))
-        return message({"opened": made_of(run)})
+        return message({"opened": made_of(run), "host": gethostname()})
 
     def _do(self, id_: str, step: str, body: bytes) -> bytes:
         worker, _ = self._opened

@@ -73,7 +73,7 @@ def _digest_of_rrm() -> str:
 
 
 class RunSupplies:
-    """What workers elsewhere need of a run in its folder; implements `rrm.engines.remote.Supplies`.
+    """What workers elsewhere need of a run in its folder; implements `rrm.engines.seats.Supplies`.
 
     Only what computes can be done elsewhere, by parts that are named and ask no model: an object, or a part that asks
     one of the run's assistants, is in this process alone.

@@ -26,9 +26,11 @@ from typing import IO, Any
 
 from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines.apart_process import receive, send
+from rrm.engines.chair import LEASE_SECONDS
 from rrm.engines.crossing import ON_REQUEST
 from rrm.engines.local import Worker
-from rrm.engines.remote import LEASE_SECONDS, Remote, Seat, Supplies
+from rrm.engines.remote import Remote
+from rrm.engines.seats import Seat, Supplies
 from rrm.pipeline.driver import Executor
 
 _log = logging.getLogger("rrm.engines")
@@ -65,7 +67,7 @@ class Wanted:
 
 
 class ApartCluster(ABC):
-    """Workers of a library that lives in a process apart; implements `rrm.engines.remote.Cluster`.
+    """Workers of a library that lives in a process apart; implements `rrm.engines.seats.Cluster`.
 
     `library` is its name, and `process` the module whose `begin` begins it. The address is None for a cluster of its
     own. Steps are all that there are, or those of the workers that are `wanted`.
@@ -128,7 +130,7 @@ class ApartCluster(ABC):
 
 
 class ApartSeat:
-    """A worker's process, by a library that lives in a process apart; implements `rrm.engines.remote.Seat`."""
+    """A worker's process, by a library that lives in a process apart; implements `rrm.engines.seats.Seat`."""
 
     _keys = count()
 

@@ -90,7 +90,7 @@ class MadeUpElsewhere:
 
 
 class MadeUpSupplies:
-    """What a made-up worker elsewhere is told; implements `rrm.engines.remote.Supplies`.
+    """What a made-up worker elsewhere is told; implements `rrm.engines.seats.Supplies`.
 
     The files of models that are fitted elsewhere come to those of the worker that is `here`.
     """

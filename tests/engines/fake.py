@@ -3,14 +3,15 @@
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib import import_module
 from typing import Any
 
-from rrm.engines.crossing import ON_REQUEST
+from rrm.engines.crossing import ON_REQUEST, message, read_message
 from rrm.engines.local import Worker
-from rrm.engines.remote import Remote, Seat, Supplies
+from rrm.engines.remote import Remote
+from rrm.engines.seats import Seat, Supplies
 from rrm.pipeline.driver import Executor
 
 LEASE = 1.0
@@ -30,16 +31,16 @@ class FakeSeat:
         module, _, name = worker.partition(":")
         self.name, self.number, self.steps = f"worker {number}", number, steps
         self.fared: list[str] = []
-        self.dies_over = 0
+        self.dies_over, self.host = 0, ""
         self._worker: Any = getattr(import_module(module), name)()
         self._fates, self._random = dict(fates), random.Random(seed)
         self._late: list[tuple[Future[bytes], bytes]] = []
         self._turn = threading.Lock()
         self._busy = self._gone = False
 
-    def submit(self, message: bytes) -> "Future[bytes]":
+    def submit(self, asked: bytes) -> "Future[bytes]":
         answered: Future[bytes] = Future()
-        threading.Thread(target=self._answer, args=(answered, message), daemon=True).start()
+        threading.Thread(target=self._answer, args=(answered, asked), daemon=True).start()
         return answered
 
     def beat(self) -> "Future[bytes]":
@@ -59,7 +60,7 @@ class FakeSeat:
             self.fared.append(fate)
             self._busy = True
             for _ in range(2 if fate == "double" else 1):
-                answer = self._worker.answer(asked)
+                answer = self._of_host(self._worker.answer(asked))
             self._busy = False
             if fate == "delay":
                 time.sleep(0.02)
@@ -67,6 +68,8 @@ class FakeSeat:
                 self._gone = True
             if self._gone:
                 self._worker = None  # and with it what the process held
+                if self.host == "bad":
+                    answered.set_exception(ConnectionError("it has crashed"))
             if self._gone or fate == "lose":
                 return
             if fate == "fail":
@@ -80,12 +83,17 @@ class FakeSeat:
             for (future, _), (_, said) in zip(pairs, reversed(pairs), strict=True):
                 future.set_result(said)
 
+    def _of_host(self, answer: bytes) -> bytes:
+        """Have a worker that is opened say that it runs on the seat's machine, where it has one."""
+        head, body = read_message(answer)
+        return message({**head, "host": self.host}, body) if self.host and "opened" in head else answer
+
 
 class FakeCluster:
-    """Workers in threads; implements `rrm.engines.remote.Cluster`.
+    """Workers in threads; implements `rrm.engines.seats.Cluster`.
 
     Those that are `lost`, by number, end over their third message, and so many in their place are `silent`, as on a
-    machine that cannot be reached any more.
+    machine that cannot be reached any more. `hosts` are machines, by number; on the one called bad all end soon.
     """
 
     def __init__(
@@ -97,7 +105,9 @@ class FakeCluster:
         seed: int,
         lost: Sequence[int] = (),
         silent: int = 0,
+        hosts: Mapping[int, str] | None = None,
     ) -> None:
+        self._hosts = hosts or {}
         self._supplies, self._count, self._fates, self._seed = supplies, count, fates, seed
         self._lost, self._silent = lost, silent
         self.steps = steps
@@ -115,9 +125,16 @@ class FakeCluster:
     def close(self) -> None:
         self.closed += 1
 
+    def done_on(self, host: str) -> int:
+        """Return how often workers on a machine were asked to do something, beside being told of the run."""
+        return sum(len(seat.fared) - 1 for seat in self.seats if seat.host == host and seat.fared)
+
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"
         self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
+        self.seats[-1].host = self._hosts.get(number, "good")
+        if self.seats[-1].host == "bad":
+            self.seats[-1].dies_over = 7  # to be told of the run and given what it lacks, and a piece or two
         before = sum(seat.number == number and len(seat.fared) >= seat.dies_over > 0 for seat in self.seats)
         if number in self._lost and before <= self._silent:
             self.seats[-1].dies_over = 1 if before else 3
@@ -141,8 +158,11 @@ class Fake(Remote):
         steps: Sequence[str] = (),
         lost: Sequence[int] = (),
         silent: int = 0,
+        hosts: Mapping[int, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         done = frozenset(steps) or supplies.steps - ON_REQUEST
-        self.cluster = FakeCluster(supplies, done, count, fates or (BADLY if badly else WELL), seed, lost, silent)
+        how = fates or (BADLY if badly else WELL)
+        self.cluster = FakeCluster(supplies, done, count, how, seed, lost, silent, hosts)
         self.clusters.append(self.cluster)
-        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60)
+        super().__init__(worker, others, supplies, self.cluster, LEASE if badly or fates or lost else 60, clock)

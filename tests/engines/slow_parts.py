@@ -9,7 +9,9 @@ from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import Output
+from rrm.engines.crossing import read_actions, read_message
 from rrm.files import read_json, write_json
+from rrm.verify.engines import MadeUpElsewhere
 from tests.toys import LengthModel, Lengths, Words
 
 _log = logging.getLogger("rrm.tests")
@@ -48,3 +50,21 @@ class Stepwise(Lengths):
                 raise TimeoutError("nobody heard how it went")
             write_json(file, {"steps": step + 1})
         return super().fit(ratings, start, place, seed, workspace)
+
+
+class Late(MadeUpElsewhere):
+    """A worker that does not get on with `node-3` until it is `let`; `asked` counts how often anybody was asked for it.
+
+    Whoever is asked after the first is not late.
+    """
+
+    asked = 0
+    let = threading.Event()
+
+    def answer(self, asked: bytes) -> bytes:
+        head, body = read_message(asked)
+        if "do" in head and self._has and read_actions(head["step"], body)[0].slot == "node-3":
+            Late.asked += 1
+            if Late.asked == 1 and not self.let.wait(100):
+                raise TimeoutError("nobody let it get on")
+        return super().answer(asked)

@@ -1,6 +1,8 @@
 """Every engine keeps the contract, on a cluster that loses, doubles, delays and reorders, too."""
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,13 +14,15 @@ import pytest
 from rrm.core.errors import ContractError
 from rrm.engines import remote
 from rrm.engines.apart import Wanted
+from rrm.engines.chair import Chair, EndedError, LostError
 from rrm.engines.crossing import STEPS
+from rrm.engines.hosts import LOSSES, Hosts
 from rrm.engines.local import Local
-from rrm.engines.remote import EndedError, LostError, _Chair
 from rrm.pipeline.driver import Executor, Result, Work, drive
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.verify.engines import Kept, MadeUpSupplies, MadeUpWorker, check_engine, stage_of
 from tests.engines.fake import Fake, FakeCluster
+from tests.engines.slow_parts import Late
 
 
 def fake(worker: MadeUpWorker, **settings: Any) -> Fake:
@@ -117,7 +121,7 @@ class Unborn:
 
 def test_the_time_that_was_really_waited_is_said() -> None:
     nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
-    chair = _Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
+    chair = Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
     with pytest.raises(LostError, match=r"no sign of working for 0\.2 seconds"):
         anyio.run(chair._ask, b"")
 
@@ -140,6 +144,102 @@ def test_that_workers_are_gone_before_they_are_asked_is_no_fault_of_what_they_ar
     assert len(engine.cluster.seats) > 8 + 2, "fewer were found gone than may end over one thing"
 
 
+class Hour:
+    """A clock that stands still until it is told that an hour has gone by."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SlowSupplies(MadeUpSupplies):
+    worker = "tests.engines.slow_parts:Late"
+
+
+def test_what_takes_far_longer_than_the_others_is_given_to_an_idle_worker_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Late, "let", threading.Event())
+    monkeypatch.setattr(Late, "asked", 0)
+    caplog.set_level(logging.INFO, "rrm.engines")
+    worker, clock, record = MadeUpWorker(), Hour(), Kept()
+    engine = Fake(worker, {}, SlowSupplies(worker), count=3, fates={"answer": 1}, clock=clock)
+    slots = [f"node-{number}" for number in range(20)]
+
+    async def do() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for_the_others)
+            await drive(only(stage_of(slots)), engine, record)
+        assert not Late.let.is_set(), "the stage has ended, and the first is still at it"
+        crew = engine._crew
+        behind = [chair for chair in await crew.chairs("propose") if chair.behind]
+        assert len(behind) == 1 and not crew.gives(behind[0], "propose"), "who was outrun gets nothing meanwhile"
+        Late.let.set()
+        await drive(only(stage_of(["after"], level=1)), engine, record)
+
+    async def wait_for_the_others() -> None:
+        while len(record.times) < len(slots) - 1:
+            await anyio.sleep(0.01)
+        await anyio.sleep(0.3)  # some looks
+        assert Late.asked == 1, "by the clock nothing takes long"
+        clock.now += 3600
+
+    anyio.run(do)
+    engine.close()
+    assert Late.asked == 2 and set(record.times.values()) == {1}
+    assert len(engine.cluster.seats) == 3, "nobody was lost"
+    assert "has propose node-3 for long" in caplog.text
+
+
+def test_a_machine_where_workers_are_lost_far_more_often_gets_no_more_work(caplog: pytest.LogCaptureFixture) -> None:
+    hosts = Hosts()
+    for _ in range(30):
+        hosts.done("good")
+    hosts.lost("good")
+    for number in range(LOSSES):
+        assert not hosts.aside, number
+        hosts.lost("bad")
+    assert hosts.aside == {"bad"}
+    told = "bad is set aside while others can do its work: 4 of 4 pieces cost a worker, and 1 of 31 elsewhere"
+    assert told in caplog.text
+    alone, alike = Hosts(), Hosts()
+    for _ in range(20):
+        alone.lost("only")
+        alike.lost("one")
+        alike.lost("other")
+    assert not alone.aside and not alike.aside
+
+
+def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    worker, record = MadeUpWorker(), Kept()
+    engine = Fake(worker, {}, MadeUpSupplies(worker), count=4, fates={"answer": 1}, hosts={0: "bad", 1: "bad"})
+    slots = [f"node-{number}" for number in range(60)]
+
+    async def do() -> None:
+        for level in range(50):
+            await drive(only(stage_of(slots, level=level)), engine, record)
+            if engine._crew.hosts.aside:
+                break
+        before = engine.cluster.done_on("bad")
+        await drive(only(stage_of(slots, level=50)), engine, record)
+        assert engine.cluster.done_on("bad") == before
+
+    anyio.run(do)
+    engine.close()
+    assert set(record.times.values()) == {1} and len(record.times) % 60 == 0
+    assert caplog.text.count("bad is set aside while others can do its work") == 1
+
+
+def test_a_machine_that_is_set_aside_does_what_nobody_else_can() -> None:
+    worker = MadeUpWorker()
+    engine = Fake(worker, {}, MadeUpSupplies(worker), count=1, hosts={0: "bad"}, fates={"answer": 1})
+    engine._crew.hosts.aside.add("bad")
+    record = Kept()
+    assert anyio.run(drive, only(stage_of(["alone"])), engine, record)["alone"].values
+
+
 def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
     return (yield stage)
 
@@ -152,7 +252,7 @@ def gone(*asked: bytes) -> "Future[bytes]":
 
 def test_of_all_that_a_worker_was_asked_one_thing_was_its_end() -> None:
     nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
-    chair = _Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
+    chair = Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
 
     async def count() -> list[type[LostError]]:
         sign: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

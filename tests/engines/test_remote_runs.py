@@ -22,7 +22,7 @@ from rrm.api.runfile import Part, RunFile
 from rrm.api.supplies import RunSupplies, made_of
 from rrm.core.errors import InputError, SetupError
 from rrm.core.place import Place
-from rrm.engines import remote
+from rrm.engines import chair
 from rrm.engines.crossing import ELSEWHERE
 from rrm.pipeline.plan import Action
 from rrm.pipeline.stages import OutputsJob
@@ -189,7 +189,7 @@ def test_the_others_go_on_where_no_process_can_be_had_in_a_workers_place(
             time.sleep(0.05)
         answer(seat, answered, asked)
 
-    monkeypatch.setattr(remote, "STARTS", 1)
+    monkeypatch.setattr(chair, "STARTS", 1)
     monkeypatch.setattr(FakeSeat, "_answer", until_said)
     here = run(SLOWLY, tmp_path / "here")
     assert run(SLOWLY, tmp_path / "away", {**FAKE, "arguments": {"lost": [1], "silent": 10**6}}) == here
@@ -199,7 +199,7 @@ def test_the_others_go_on_where_no_process_can_be_had_in_a_workers_place(
 def test_a_step_whose_only_workers_are_gone_waits_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(remote, "STARTS", 1)
+    monkeypatch.setattr(chair, "STARTS", 1)
     here = run(TOYS, tmp_path / "here")
     assert run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1, "lost": [0], "silent": 4}}) == here
     assert len(Fake.clusters[-1].seats) >= 6
@@ -207,7 +207,7 @@ def test_a_step_whose_only_workers_are_gone_waits_for_them(
 
 
 def test_a_run_whose_workers_never_come_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "STARTS", 0.5)
+    monkeypatch.setattr(chair, "STARTS", 0.5)
     monkeypatch.setattr(FakeSeat, "_answer", lambda *_: None)
     with pytest.raises(SetupError, match=r"worker \d cannot be opened: it gave no sign of working"):
         run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"lost": [0]}})

@@ -1,0 +1,282 @@
+"""The places of workers: the process that sits there now, its lease, and what is asked of it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from rrm.core.errors import InputError, SetupError, in_one_line
+from rrm.engines.crossing import ELSEWHERE, Answered, Piece, message, read_message, read_results, write_actions
+from rrm.engines.hosts import Hosts
+from rrm.engines.seats import Cluster, Seat, Supplies
+from rrm.pipeline.plan import Values
+
+_log = logging.getLogger("rrm.engines")
+
+LEASE_SECONDS = 30.0
+"""A worker that gave no sign of working for so long is taken for lost, and its pieces are given to others."""
+BEATS = 15
+"""So many times a lease a worker is asked for a sign."""
+STARTS = 4
+"""So many leases a process may take until its first sign of life."""
+MOST_TRIES = 3
+"""So many processes are tried before the first worker works, and so many times one is given what it asks for."""
+
+
+class LostError(Exception):
+    """A worker is silent, was gone already, or answers what it was not asked."""
+
+
+class EndedError(LostError):
+    """A worker's process, or the way to it, has ended over what it was doing."""
+
+
+class Chair:
+    """A worker's place: the process that sits there now, and when it was last known to work or to have nothing to do.
+
+    Its lease runs while it owes an answer. Signs that it works renew the lease, and so do answers; that it lives is not
+    enough, for an answer may have been lost on the way.
+    """
+
+    def __init__(self, seat: Seat, cluster: Cluster, supplies: Supplies, lease: float) -> None:
+        self.seat = seat
+        self._cluster, self._supplies, self._lease = cluster, supplies, lease
+        self._renewed = time.monotonic()
+        self._owed = 0
+        self._living: Seat | None = None
+        self._opened: Seat | None = None
+        self._failed = 0
+        self._ended: Seat | None = None
+        self._outrun: set[asyncio.Future[bytes]] = set()
+        self.host = ""  # the machine on which the process runs that was opened last
+        self._logged: set[int] = set()
+        self._turn = anyio.Lock()
+
+    @property
+    def steps(self) -> frozenset[str]:
+        return self.seat.steps
+
+    async def listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Ask for signs of life, for ever, and pass on what they say."""
+        while True:
+            seat = self.seat
+            beat = _awaited(seat.beat())
+            while not beat.done() and self.seat is seat:
+                await asyncio.wait([beat], timeout=self._lease / BEATS)
+            if beat.done() and beat.exception() is None and (beat.result() or self._living is not seat):
+                self._living = seat
+                self._renewed = time.monotonic()
+                if beat.result() and self.seat is seat:
+                    head, _ = read_message(beat.result())
+                    self._tell(head.get("log", ()))
+                    hear(head)
+            await anyio.sleep(self._lease / BEATS)
+
+    @property
+    def _patience(self) -> float:
+        """The seconds for which the process may be silent, more of them until it first lives."""
+        return self._lease if self._living is self.seat else STARTS * self._lease
+
+    @property
+    def open(self) -> bool:
+        """Whether the process that sits there now knows of the run."""
+        return self._opened is self.seat
+
+    @property
+    def idle(self) -> bool:
+        """Whether the process owes no answer."""
+        return not (self._owed or self._outrun)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the process is still at what another has done meanwhile."""
+        return bool(self._outrun)
+
+    async def opened(self, crew: "Crew", step: str) -> bool:
+        """Tell the process of the run, and return whether it knows of it now; else another is about to sit there.
+
+        Raises SetupError where no worker ever got so far, and InputError for one that cannot do the run's work.
+        """
+        async with self._turn:
+            if self.open:
+                return True
+            try:
+                head, _ = await self._ask(self._supplies.opening(self.seat.threads))
+            except LostError as error:
+                await self._try_another(crew, step, in_one_line(error))
+                return False
+            if "error" in head:
+                raise InputError(f"[engine] {self.seat.name} cannot do this run's work: {head['error']['said']}")
+            self._supplies.check(self.seat.name, head["opened"])
+            self._opened, self._failed, crew.worked = self.seat, 0, True
+            self.host = head.get("host", "")
+            return True
+
+    async def _try_another(self, crew: "Crew", step: str, why: str) -> None:
+        """Have another process sit there; raise SetupError where that was tried in vain and nobody ever worked."""
+        self._failed += 1
+        if not crew.worked and self._failed == MOST_TRIES:
+            raise SetupError(f"[engine] {self.seat.name} cannot be opened: {why}")
+        meanwhile = "the others go on" if crew.works(step) else f"{step} waits for it"
+        _log.warning("%s cannot be opened, %s and another is begun: %s", self.seat.name, meanwhile, why)
+        await self._replace()
+
+    async def do(self, piece: Piece) -> list[Values | Exception]:
+        """Have a piece done, and return what its actions made; raise LostError where nothing comes of it."""
+        asked = message({"do": piece.id, "step": piece.step}, write_actions(piece.actions))
+        head, body = await self._ask(asked)
+        if "needs" in head:
+            async with self._turn:
+                head, body = await self._supplied(asked)
+        self._tell(head.get("log", ()))
+        if "error" in head:
+            raise LostError(f"{self.seat.name} cannot do it: {head['error']['said']}")
+        results = read_results(piece.step, body) if head.get("done") == piece.id else []
+        if len(results) != len(piece.actions):
+            raise LostError(f"{self.seat.name} answers what it was not asked")
+        for values in results:
+            if not isinstance(values, Exception):
+                await self._fetched(values)
+        return results
+
+    async def _fetched(self, values: Values) -> None:
+        """Have the files here that what a worker made stands for."""
+        asking = self._supplies.fetch(values)
+        answered: Answered | None = None
+        while (asked := await to_thread.run_sync(_next, asking, answered)) is not None:
+            answered = await self._ask(asked)
+            if "error" in answered[0]:
+                raise LostError(f"{self.seat.name} cannot send it: {answered[0]['error']['said']}")
+
+    def _tell(self, lines: Iterable[tuple[int, str, int, str]]) -> None:
+        """Log what a worker logged, each line once, as if it had been here."""
+        for number, name, level, said in lines:
+            if number not in self._logged:
+                self._logged.add(number)
+                logging.getLogger(name).log(level, "%s", said, extra={ELSEWHERE: True})
+
+    async def fill(self, seat: Seat, why: str) -> bool:
+        """Have another process take the place of one that was lost; return whether that was not done already."""
+        async with self._turn:
+            if self.seat is not seat:
+                return False
+            _log.warning("%s is gone, another takes its place: %s", seat.name, why)
+            await self._replace()
+            return True
+
+    async def _replace(self) -> None:
+        self.seat = await to_thread.run_sync(self._cluster.replace, self.seat)
+        self._renewed, self._logged, self._outrun = time.monotonic(), set(), set()
+
+    async def _supplied(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
+        """Ask again with whatever is asked for in return."""
+        for _ in range(MOST_TRIES):
+            head, body = await self._ask(asked)
+            if "needs" not in head:
+                return head, body
+            for name in head["needs"]:
+                parts = self._supplies.parts(name)
+                while (part := await to_thread.run_sync(next, parts, None)) is not None:
+                    self._require_kept((await self._ask(part))[0])
+        raise LostError(f"{self.seat.name} asks for what it was given: {', '.join(head['needs'])}")
+
+    def _require_kept(self, head: Mapping[str, Any]) -> None:
+        if "error" in head:
+            raise SetupError(f"[engine] {self.seat.name} cannot keep it: {head['error']['said']}")
+        if not head.get("kept"):
+            raise LostError(f"{self.seat.name} answers what it was not asked")
+
+    async def _ask(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the answer to a message; raise LostError for a worker that is gone, or silent for a lease."""
+        seat = self.seat
+        if not self._owed:
+            self._renewed = time.monotonic()
+        self._owed += 1
+        answer, sign = _awaited(seat.submit(asked)), _awaited(seat.beat())
+        try:
+            while not answer.done():
+                await asyncio.wait([answer], timeout=self._lease / BEATS)
+                if not answer.done() and self.seat is not seat:
+                    raise LostError("another took its place meanwhile")
+                if not answer.done() and time.monotonic() - self._renewed > self._patience:
+                    raise LostError(f"it gave no sign of working for {self._patience:g} seconds")
+            found = read_message(answer.result())
+        except LostError:
+            raise
+        except asyncio.CancelledError:  # another was faster
+            if not answer.done() and self.seat is seat:
+                self._outrun.add(answer)
+                answer.add_done_callback(self._outrun.discard)
+            raise
+        except Exception as error:
+            raise self._over(seat, sign)(f"{type(error).__name__}: {in_one_line(error)}") from error
+        finally:
+            self._owed -= 1
+        self._renewed = time.monotonic()
+        return found
+
+    def _over(self, seat: Seat, sign: "asyncio.Future[bytes]") -> type[LostError]:
+        """Return how what was asked of a process that ended counts: of all that it was asked, one thing was its end.
+
+        Nothing was if it gave no sign of life since it was asked: it, or its whole machine, was gone already.
+        """
+        lived = sign.done() and sign.exception() is None
+        if not lived or self._ended is seat:
+            return LostError
+        self._ended = seat
+        return EndedError
+
+
+class Crew:
+    """The places of all workers, and which of them are given work."""
+
+    def __init__(self, cluster: Cluster, supplies: Supplies, lease: float, clock: Callable[[], float]) -> None:
+        self.lease, self.clock, self.supplies = lease, clock, supplies
+        self.hosts = Hosts()
+        self.worked = False  # whether any worker was ever open
+        self._cluster = cluster
+        self._chairs: list[Chair] = []
+
+    async def chairs(self, step: str) -> list[Chair]:
+        """Return the places of workers for a step; raise what the cluster cannot be had for."""
+        if not self._chairs:
+            seats = await to_thread.run_sync(self._cluster.start)
+            self._chairs = [Chair(seat, self._cluster, self.supplies, self.lease) for seat in seats]
+        return [chair for chair in self._chairs if step in chair.steps]
+
+    def works(self, step: str) -> bool:
+        """Say whether any worker for a step is open now."""
+        return any(chair.open for chair in self._chairs if step in chair.steps)
+
+    def gives(self, chair: Chair, step: str) -> bool:
+        """Say whether a worker that is open is given work of a step.
+
+        One whose machine is set aside, or that is still at what another has done, is only where nobody better is open.
+        """
+        open_ = [each for each in self._chairs if each.open and step in each.steps]
+        return self._good(chair) or not any(map(self._good, open_))
+
+    def _good(self, chair: Chair) -> bool:
+        return not chair.behind and chair.host not in self.hosts.aside
+
+
+def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":
+    """Return an answer to be waited for; nothing is said of one that fails when nobody waits for it any more."""
+    waited = asyncio.wrap_future(answer)
+    waited.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return waited
+
+
+def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:
+    """Return what is asked next, None at the end; raise LostError for an answer to something else."""
+    try:
+        return asking.send(answered)  # type: ignore[arg-type]  # the first is None, as for any generator
+    except StopIteration:
+        return None
+    except InputError as error:
+        raise LostError(in_one_line(error)) from error
