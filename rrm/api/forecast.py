@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
+from rrm.api.forecast_engine import engine_json
 from rrm.api.look import refuse_notes
 from rrm.api.people import raters_each, rates_of
 from rrm.api.plugins import takes
@@ -93,13 +94,15 @@ def forecast(settings: RunFile, *, strict: bool = False) -> dict[str, Any]:
     forecast_json: dict[str, Any] = {"sources": {"train": len(parts.train), "target": len(parts.target)}}
     if not isinstance(parts.decomposer, Decomposer):
         tokens = sum(parts.tokenizer.count(source.text) for source in sources)
-        return forecast_json | {"source_tokens": tokens, "nodes_per_level": None, "notes": [*parts.notes, _NO_NODES]}
+        unknown = {"source_tokens": tokens, "nodes_per_level": None, "engine": engine_json(settings, None, None)}
+        return forecast_json | unknown | {"notes": [*parts.notes, _NO_NODES]}
     usual = Rehearsal(parts, parts.decomposer, USUAL)
     full = Rehearsal(CountingParts(settings, at_most=True), parts.decomposer, FULL)
     prices = PriceRange(anyio.run(usual.prices), anyio.run(full.prices))
     machine = _machine_time(parts, full, sources)
     notes = {"notes": _notes(parts, full, prices, machine is not None)}
-    return forecast_json | _prices_json(parts, full, prices) | _machine_json(machine) | notes
+    engine = {"engine": engine_json(settings, full.done, machine)}
+    return forecast_json | _prices_json(parts, full, prices) | _machine_json(machine) | engine | notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +172,10 @@ class Limits:
 
 
 class Rehearsal:
-    """A run that was rehearsed with stand-ins, and what it takes; `notes` says what could not be foreseen."""
+    """A run that was rehearsed with stand-ins, and what it takes.
+
+    `done` are its actions, and `notes` says what could not be foreseen.
+    """
 
     def __init__(self, parts: CountingParts, decomposer: Decomposer, stand_in: StandIn) -> None:
         self._parts, self._stand_in, self._at_most = parts, stand_in, parts.at_most
@@ -181,7 +187,7 @@ class Rehearsal:
         plan = _of_one_rater(recursion_of(parts))
         freely = replace(plan, budget=None) if self._at_most else plan
         self._answers = StandIns(freely, decomposer, stand_in, 1 if self._at_most else _panel(parts))
-        self._outcome, self._done = rehearsed(recursion(freely), self._answers)
+        self._outcome, self.done = rehearsed(recursion(freely), self._answers)
         self.limits = Limits(plan, self._outcome.forest, plan.budget if self._at_most else None)
 
     @property
@@ -196,19 +202,19 @@ class Rehearsal:
     @property
     def tokens_written(self) -> int:
         """Tokens of all outputs at their limits; those by which two policies are compared are written twice."""
-        proposed = [action.job.ask for action in self._done if isinstance(action.job, OutputsJob)]
-        compared = [ask for action in self._done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
+        proposed = [action.job.ask for action in self.done if isinstance(action.job, OutputsJob)]
+        compared = [ask for action in self.done if isinstance(action.job, ChooseJob) for _, ask in action.job.asks]
         return sum(ask.n * ask.prompt_context.task.max_tokens for ask in (*proposed, *compared, *compared))
 
     def tokens_fitted(self, of: Callable[[FitJob], Sequence[Rated]]) -> int:
         """Tokens of the views and outputs of those ratings of a fit that `of` returns: each once a fit."""
-        fits = [of(action.job) for action in self._done if isinstance(action.job, FitJob)]
+        fits = [of(action.job) for action in self.done if isinstance(action.job, FitJob)]
         requests = [list({row.request.id: row.request for row in rated}.values()) for rated in fits]
         return sum(self._read({(each.view, shown.text) for each in fit for shown in each.shown}) for fit in requests)
 
     def tokens_scored(self, of: Callable[[str], bool]) -> int:
         """Tokens of the views with the outputs that are scored, of the sources that `of` says."""
-        groups = [action.job.group for action in self._done if isinstance(action.job, ScoreJob)]
+        groups = [action.job.group for action in self.done if isinstance(action.job, ScoreJob)]
         return sum(self._read((group.view, text) for text in group.outputs) for group in groups if of(group.source))
 
     def _read(self, items: Iterable[tuple[View, str]]) -> int:
@@ -222,7 +228,7 @@ class Rehearsal:
 
     async def prices(self) -> Prices:
         """Return what the run takes."""
-        asked = self._asked(self._done, "rate")
+        asked = self._asked(self.done, "rate")
         questions = {place: await self._questions(requests, "rater") for place, requests in asked.items()}
         rated = {
             place: self._stage(requests, questions[place], self.limits.at(place)) for place, requests in asked.items()
@@ -254,7 +260,7 @@ class Rehearsal:
 
     async def _proposals(self) -> dict[Place, Stage]:
         made: dict[Place, list[Stage]] = defaultdict(list)
-        for action in self._done:
+        for action in self.done:
             if isinstance(action.job, OutputsJob):
                 made[action.place].append(Stage(action.job.ask.n, loads=await self._proposed(action.job.ask)))
         return {place: sum_of(stages) for place, stages in made.items()}
@@ -392,14 +398,14 @@ class Rehearsal:
 
     async def _select(self) -> Stage:
         """Return what the judge of role select takes, whom no budget limits."""
-        asked = self._asked(self._done, "rate-select")
+        asked = self._asked(self.done, "rate-select")
         stages = [self._stage(each, await self._questions(each, "select"), UNLIMITED) for each in asked.values()]
         return sum_of(stages)
 
     async def _splits(self) -> Stage:
         """Return what is asked about decompositions, whom no budget limits; outlines are as they are drawn."""
         run = self._parts.run
-        asked = [action.job.request for action in self._done if action.step == "rate-splits"]
+        asked = [action.job.request for action in self.done if action.step == "rate-splits"]
         part = "splits.rater" if run.splits and run.splits.rater else "rater"
         stage = self._stage(asked, await self._questions(asked, part), UNLIMITED, rates_of(run.split_rater))
         return stage.by(raters_each(run.split_rater))

@@ -20,14 +20,18 @@ from rrm.core.place import Place
 from rrm.core.report import Report
 from rrm.core.roles import Select, Train
 from rrm.core.values import Failure, Feedback, Fitted, Rated, Request
+from rrm.files import read_json
 from rrm.report.record import report_from_json
 from rrm.reward.train_log import DONE, LOG
+from rrm.store.lock import RunLock
 from rrm.store.record import SqlStore, open_store
 
 LONGEST_CELL = 32_767
 """Characters that a cell of a spreadsheet holds; of more the rest is cut where the file is opened there."""
 
 REPORT, PAGE, WORK = "report.json", "report.html", "work"
+DOING = "workers.json"
+"""The file among a run's work that says what its workers elsewhere do."""
 FOLDER = "folder"
 """Under this name a record says where the run file lay when the run was begun."""
 SETTINGS = "settings"
@@ -79,7 +83,8 @@ def finished(directory: str | Path) -> Report:
 def status(directory: str | Path) -> dict[str, Any]:
     """Return what is on record, as `rrm status --json` prints it: steps, ratings, what is waited for, what was spent.
 
-    `under_way` is how far a training is that has begun and not ended, in a sentence; None without one.
+    `under_way` is how far a training is that has begun and not ended, in a sentence; None without one. `workers` are
+    those elsewhere that are at work, as the run says every few seconds.
     `ratings` counts those that the levels learn from, as the report does, with those recorded elsewhere once a level
     has learned from them; those for the flat baseline and of the judge of role select stand apart.
     """
@@ -108,6 +113,7 @@ def status(directory: str | Path) -> dict[str, Any]:
             "flat_ratings": ratings[Train.name, "whole"],
             "select_ratings": ratings[Select.name, "answer"],
             "under_way": _training(Path(directory)),
+            "workers": _workers(Path(directory)),
             "waiting_for": {place.words(several): count for place, count in sorted(waiting.items()) if count},
             "failures": failures[:20],
             "spent": {kind: round(amount, 2) for kind, amount in store.spent().items()},
@@ -127,6 +133,17 @@ def _training(directory: Path) -> str | None:
     except (IndexError, ValueError, FileNotFoundError):  # the line is just being written, or the run has just ended
         return None
     return f"a training is under way: update {last['step']}, loss {last['loss']:.3f}, at {at:%H:%M:%S}"
+
+
+def _workers(directory: Path) -> list[dict[str, Any]]:
+    """Return what workers elsewhere do, and since when; none for a run that is not going on now."""
+    if not RunLock(directory).is_held():
+        return []
+    try:
+        found: list[dict[str, Any]] = read_json(directory / WORK / DOING)["workers"]
+    except InputError:  # none is at work
+        return []
+    return [{**each, "since": datetime.fromtimestamp(each["since"]).astimezone().isoformat()} for each in found]
 
 
 def _ratings(store: SqlStore) -> Counter[tuple[str, str]]:

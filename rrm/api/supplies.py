@@ -3,7 +3,7 @@
 import importlib.metadata
 import logging
 import platform
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from inspect import getmodule
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rrm.api import folder_parts
-from rrm.api.look import BEGAN
+from rrm.api.look import BEGAN, DOING
 from rrm.api.plugins import load, takes
 from rrm.api.runfile import Part, RunFile
 from rrm.api.wiring import PRECISION, Parts
@@ -25,6 +25,8 @@ from rrm.core.errors import InputError, MissingError
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
 from rrm.engines.crossing import STEPS, Answered, message
+from rrm.engines.seats import Doing
+from rrm.files import write_json
 from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.splits import DrawJob
 from rrm.pipeline.stages import DecomposeJob, FitJob, OutputsJob, ScoreJob, SplitJob, SupportJob
@@ -84,7 +86,7 @@ class RunSupplies:
     def __init__(self, parts: Parts, worker: RunWorker, store: SqlStore) -> None:
         self._parts, self._worker, self._store = parts, worker, store
         self._composed: dict[str, bool] = {}
-        self.steps = frozenset(step for step in STEPS if all(map(self._crosses, self._parts_of(step))))
+        self.steps = steps_elsewhere(parts.run)
 
     def opening(self, threads: int) -> bytes:
         run = self._parts.run
@@ -162,6 +164,13 @@ class RunSupplies:
             folder_parts.finish(partial, whole, content)
         yield message({"fetched": name})
 
+    def note(self, doing: Sequence[Doing]) -> None:
+        file = self._worker.work / DOING
+        if doing:
+            write_json(file, {"workers": [each._asdict() for each in doing]})
+        else:
+            file.unlink(missing_ok=True)
+
     def _improvement(self, id_: str) -> Improvement:
         found = next((each for each in self._store.load(Improvement) if each.id == id_), None)
         if found is None:
@@ -169,24 +178,30 @@ class RunSupplies:
         improved: Improvement = found
         return improved
 
-    def _parts_of(self, step: str) -> list[Part]:
-        """Return the parts that do a step."""
-        run = self._parts.run
-        splits = [run.decomposer, *([run.splits, run.splits.reward] if run.splits else [])]
-        if step in ("decompose", "split", "draw"):
-            return splits
-        if step == "fit-splits":
-            return splits[1:]
-        if step == "propose":
-            return [run.policy, run.reward, *([run.improve] if run.improve else [])]
-        return [run.reward, *([] if step == "fit" else splits[2:])]
 
-    def _crosses(self, part: Part) -> bool:
-        if part.made is not None or part.object is not None:
-            return False
-        run, plugins = self._parts.run, _plugins("", {"plugin": part.plugin, "arguments": part.arguments})
-        alone = len(run.assistants) == 1 and any(takes(each, "assistant", run.folder) for each in plugins)
-        return not alone and not _names_assistant(part.arguments)
+def steps_elsewhere(run: RunFile) -> frozenset[str]:
+    """Return the steps that workers elsewhere can do: those whose parts are named and ask no model."""
+    return frozenset(step for step in STEPS if all(_crosses(run, part) for part in _parts_of(run, step)))
+
+
+def _parts_of(run: RunFile, step: str) -> list[Part]:
+    """Return the parts that do a step."""
+    splits = [run.decomposer, *([run.splits, run.splits.reward] if run.splits else [])]
+    if step in ("decompose", "split", "draw"):
+        return splits
+    if step == "fit-splits":
+        return splits[1:]
+    if step == "propose":
+        return [run.policy, run.reward, *([run.improve] if run.improve else [])]
+    return [run.reward, *([] if step == "fit" else splits[2:])]
+
+
+def _crosses(run: RunFile, part: Part) -> bool:
+    if part.made is not None or part.object is not None:
+        return False
+    plugins = _plugins("", {"plugin": part.plugin, "arguments": part.arguments})
+    alone = len(run.assistants) == 1 and any(takes(each, "assistant", run.folder) for each in plugins)
+    return not alone and not _names_assistant(part.arguments)
 
 
 def _of(head: Mapping[str, Any], name: str, asked: Mapping[str, Any]) -> Any:

@@ -19,6 +19,9 @@ def print_forecast(forecast: Mapping[str, Any]) -> None:
         console.print(_stages(forecast))
         for line in _sums(forecast):
             console.print(line)
+    if forecast["engine"] is not None:
+        for line in _engine(forecast["engine"]):
+            console.print(line)
     for note in forecast["notes"]:
         console.print(f"! {note}")
 
@@ -65,6 +68,21 @@ def _sums(forecast: Mapping[str, Any]) -> list[str]:
         for part, load in by_part.items():
             lines.append(f"{name}, asked by the {part}: {load['calls']} calls, {_between(load['tokens'])} tokens")
     return lines
+
+
+def _engine(engine: Mapping[str, Any]) -> list[str]:
+    """Say who would work elsewhere, at what, and whether it pays."""
+    who = "as many workers as the cluster has"
+    if engine["workers"] is not None:
+        gpus = f" and {engine['gpus']:g} GPUs" if engine["gpus"] else ""
+        memory = engine["memory_bytes"] / 1e9
+        who = f"{engine['workers']} workers, {engine['threads']} threads{gpus}, from {memory:.1f} GB of memory up"
+    lines = [f"{engine['name']}: {who}; they do {', '.join(engine['steps']) or 'nothing'}"]
+    if engine["steps_here"]:
+        lines.append(f"{', '.join(engine['steps_here'])}: here")
+    if engine["bytes"] is not None:
+        lines.append(f"{engine['bytes'] / 1e6:.1f} MB at most cross to workers, and each model once to each machine")
+    return [*lines, engine["why"]]
 
 
 def _between(bounds: Mapping[str, float]) -> str:

@@ -1,6 +1,7 @@
 """How far a run is, on the terminal: what was done at each level, round by round."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def print_status(found: Mapping[str, Any], directory: Path, console: Console | N
     console.print(_ratings(found))
     if found["under_way"]:
         console.print(found["under_way"])
+    if found["workers"]:
+        console.print(_workers(found["workers"]))
     if found["waiting_for"]:
         owed = ", ".join(f"{count:,} answers about {place}" for place, count in found["waiting_for"].items())
         console.print(f"waiting for {owed}")
@@ -35,6 +38,19 @@ def print_status(found: Mapping[str, Any], directory: Path, console: Console | N
         console.print(f"! {line}")
     if found["finished"]:
         console.print(f"report: {directory / 'report.html'}", soft_wrap=True)
+
+
+def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a row for each worker elsewhere that is at work."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("worker", "machine", "does", "since", "how it goes"):
+        table.add_column(title)
+    for each in workers:
+        since = datetime.fromisoformat(each["since"])
+        table.add_row(
+            each["worker"], each["host"], f"{each['step']} {each['actions']:,}", f"{since:%H:%M:%S}", each["how"]
+        )
+    return table
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> Table:

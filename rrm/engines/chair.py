@@ -54,6 +54,7 @@ class Chair:
         self._ended: Seat | None = None
         self._outrun: set[asyncio.Future[bytes]] = set()
         self.host = ""  # the machine on which the process runs that was opened last
+        self.how = ""  # in a few words, how what it does goes
         self._logged: set[int] = set()
         self._turn = anyio.Lock()
 
@@ -74,6 +75,7 @@ class Chair:
                 if beat.result() and self.seat is seat:
                     head, _ = read_message(beat.result())
                     self._tell(head.get("log", ()))
+                    self.how = _how(head)
                     hear(head)
             await anyio.sleep(self._lease / BEATS)
 
@@ -270,6 +272,12 @@ def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":
     waited = asyncio.wrap_future(answer)
     waited.add_done_callback(lambda done: done.cancelled() or done.exception())
     return waited
+
+
+def _how(head: Mapping[str, Any]) -> str:
+    """Say how a worker's work goes by a sign of life; nothing where that says nothing."""
+    done, total = head.get("within") or (0, 0)
+    return ", ".join(filter(None, [f"{done / total:.0%}" if total else "", head.get("said", "")]))
 
 
 def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rrm.engines.crossing import Answered
 from rrm.pipeline.plan import AnyAction, Values
@@ -44,6 +44,17 @@ class Cluster(Protocol):
         ...
 
 
+class Doing(NamedTuple):
+    """What a worker does: so many actions of a step, since when in seconds after 1970, and how it goes in few words."""
+
+    worker: str
+    host: str
+    step: str
+    actions: int
+    since: float
+    how: str = ""
+
+
 class Supplies(Protocol):
     """What workers elsewhere need to be told of a run; `rrm.api.supplies.RunSupplies` is one.
 
@@ -76,4 +87,8 @@ class Supplies(Protocol):
         Whoever made `values` is asked at once; at the end the files are here, durably. Raises InputError for an answer
         to something else.
         """
+        ...
+
+    def note(self, doing: Sequence[Doing]) -> None:
+        """Keep what workers do, for who asks how the run goes."""
         ...

@@ -1,6 +1,7 @@
 """A stage that workers elsewhere are doing: cut into pieces by content, which are leased, lost and given again."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from statistics import median
 from typing import Any
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -18,7 +20,7 @@ from rrm.core.errors import PluginError, in_one_line
 from rrm.engines.chair import BEATS, Chair, Crew, EndedError, LostError
 from rrm.engines.crossing import Piece
 from rrm.engines.local import CallThread, Worker, recordable
-from rrm.engines.seats import Seat
+from rrm.engines.seats import Doing, Seat
 from rrm.pipeline.driver import Work
 from rrm.pipeline.plan import AnyAction, AnyStage, Values
 
@@ -137,14 +139,29 @@ class UnderWay:
             await self._take_in(piece, results)
 
     async def attend(self, serving: TaskGroup) -> None:
-        """Now and then have a second worker do what takes far longer than the stage's others, until nothing is left."""
-        with self._while_dealing():
-            while not self._work.stopping:
-                await anyio.sleep(self._crew.lease / BEATS)
-                for lease, chair in self._late():
-                    told = "%s has %s for long: %s is given it, too, and what comes first counts"
-                    _log.info(told, lease.chair.seat.name, _named(lease.piece), chair.seat.name)
-                    serving.start_soon(self._copy, lease.piece, chair)
+        """Now and then note who does what, and give what takes far longer than the stage's others to a second one."""
+        noted: list[Doing] = []
+        try:
+            with self._while_dealing():
+                while not self._work.stopping:
+                    await anyio.sleep(self._crew.lease / BEATS)
+                    if (doing := self._doing()) != noted:
+                        noted = doing
+                        await to_thread.run_sync(self._crew.supplies.note, noted)
+                    for lease, chair in self._late():
+                        told = "%s has %s for long: %s is given it, too, and what comes first counts"
+                        _log.info(told, lease.chair.seat.name, _named(lease.piece), chair.seat.name)
+                        serving.start_soon(self._copy, lease.piece, chair)
+        finally:
+            if noted:
+                self._crew.supplies.note([])
+
+    def _doing(self) -> list[Doing]:
+        held = [lease for holders in self._leases.values() for lease in holders]
+        return [
+            Doing(each.chair.seat.name, each.chair.host, self._step, len(each.piece.actions), each.at, each.chair.how)
+            for each in held
+        ]
 
     def _late(self) -> list[tuple["_Lease", Chair]]:
         """Return what is late while nothing waits for a worker, each with one that has nothing to do."""
@@ -210,11 +227,15 @@ class UnderWay:
 
 @dataclass(eq=False)
 class _Lease:
-    """A piece that a worker has, since when by the run's clock, and how what it makes is no longer waited for."""
+    """A piece that a worker has, since when by the run's clock, and how what it makes is no longer waited for.
+
+    `at` is the time of day, in seconds after 1970.
+    """
 
     piece: Piece
     chair: Chair
     since: float
+    at: float = field(default_factory=time.time)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 

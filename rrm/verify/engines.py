@@ -15,6 +15,7 @@ from rrm.core.roles import Train
 from rrm.core.task import Task
 from rrm.core.values import Failure, Fitted, Output, View
 from rrm.engines.crossing import Answered, message, read_actions, read_message, write_results
+from rrm.engines.seats import Doing
 from rrm.pipeline.driver import Engine, drive
 from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Stage, Values
 from rrm.pipeline.stages import FitJob, OutputsJob
@@ -92,7 +93,8 @@ class MadeUpElsewhere:
 class MadeUpSupplies:
     """What a made-up worker elsewhere is told; implements `rrm.engines.seats.Supplies`.
 
-    The files of models that are fitted elsewhere come to those of the worker that is `here`.
+    The files of models that are fitted elsewhere come to those of the worker that is `here`. `noted` is what workers
+    were said to do.
     """
 
     worker = "rrm.verify.engines:MadeUpElsewhere"
@@ -100,6 +102,7 @@ class MadeUpSupplies:
 
     def __init__(self, here: MadeUpWorker) -> None:
         self._here = here
+        self.noted: list[list[Doing]] = []
 
     def opening(self, threads: int) -> bytes:
         return message({"open": threads})
@@ -123,6 +126,9 @@ class MadeUpSupplies:
                     raise InputError(f"{head} answers something else than {asked}")
                 parts.append(part)
             self._here.files[fitted.path] = b"".join(parts)
+
+    def note(self, doing: Sequence[Doing]) -> None:
+        self.noted.append(list(doing))
 
 
 def _fitted(results: Iterable[Values | Exception]) -> list[Fitted]:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from copy import deepcopy
+from importlib.metadata import PackageNotFoundError
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,21 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 import rrm
+from rrm.api import forecast_engine
 from rrm.api.forecast import forecast
+from rrm.api.forecast_engine import engine_json
 from rrm.api.runfile import read_run_file, run_file
+from rrm.api.worker import RunWorker
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
+from rrm.core.errors import SetupError
 from rrm.core.protocols import ProposeJob
 from rrm.core.report import Report
 from rrm.core.text import words
 from rrm.core.values import Feedback, Output, Request
+from rrm.engines.crossing import ON_REQUEST, STEPS, write_actions
 from rrm.store.record import open_store
-from tests.scenarios import OTHER_RATER, SMALL
+from tests.scenarios import MEAN, OTHER_RATER, SMALL
 
 asked: Counter[str] = Counter()
 
@@ -385,3 +391,60 @@ def test_nothing_is_claimed_for_a_learner_that_says_nothing_of_its_time() -> Non
 def test_nothing_more_is_expected_than_a_budget_allows() -> None:
     said = forecast(read_run_file(Path(__file__).parents[2] / "examples" / "asking.toml"))
     assert said["rater_minutes"] == {"expected": 150.0, "at_most": 150.0}
+
+
+def with_workers(engine: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    table = deepcopy(SMALL) | {"engine": engine, "flat": False} | changes
+    told: dict[str, Any] = forecast(run_file(table))["engine"]
+    return told
+
+
+def test_a_dry_run_says_what_workers_elsewhere_take_and_whether_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
+    monkeypatch.setattr(forecast_engine, "processors", lambda: 2)
+    assert forecast(run_file(deepcopy(SMALL)))["engine"] is None
+    own = with_workers({"plugin": "ray"})
+    assert (own["name"], own["workers"], own["threads"], own["gpus"], own["memory_bytes"]) == ("Ray", 2, 2, 0, 1.6e9)
+    assert own["steps"] == sorted(set(STEPS) - ON_REQUEST) and own["steps_here"] == ["fit"]
+    assert not own["pays"] and "to begin included: they pay only where policies compute for long" in own["why"]
+    workers = [{"cpus": 4, "count": 3, "steps": ["score"]}, {"gpus": 1, "steps": ["fit"]}]
+    some = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786", "workers": workers}})
+    assert (some["name"], some["workers"], some["threads"], some["gpus"]) == ("Dask", 4, 13, 1)
+    assert some["steps"] == ["fit", "score"] and {"decompose", "propose"} <= set(some["steps_here"])
+    assert some["pays"] is None and some["machine_minutes"] is None, "nobody knows how fast a GPU is"
+    away = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786"}})
+    assert away["workers"] is away["memory_bytes"] is away["machine_minutes"] is None
+    assert 0 < some["bytes"] < own["bytes"] + some["bytes"] and own["bytes"] == away["bytes"]
+
+
+def test_bytes_that_cross_are_those_of_the_actions_that_a_run_then_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
+    steps = ["propose", "score"]
+    told = with_workers({"plugin": "ray", "arguments": {"workers": [{"steps": steps}]}}, compose=MEAN)
+    sent: list[int] = []
+    compute = RunWorker.compute
+
+    def counting(self: RunWorker, actions: Any) -> Any:
+        sent.extend(len(write_actions([each])) for each in actions if each.step in steps)
+        return compute(self, actions)
+
+    monkeypatch.setattr(RunWorker, "compute", counting)
+    rrm.run(run_file(deepcopy(SMALL) | {"flat": False, "compose": MEAN}), tmp_path / "run", quiet=True)
+    assert sum(sent) <= told["bytes"] < 3 * sum(sent)
+
+
+def test_workers_that_have_nothing_to_do_do_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
+    told = with_workers({"plugin": "ray", "arguments": {"workers": [{"steps": ["draw"]}]}})
+    assert told["pays"] is False and told["bytes"] == 0 and told["why"].startswith("no work of this run can be done")
+
+
+def test_a_dry_run_with_an_engine_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", lacking)
+    with pytest.raises(SetupError, match=r"Ray is not installed: pip install 'rrm\[ray\]'"):
+        engine_json(run_file(deepcopy(SMALL) | {"engine": {"plugin": "ray"}}), None, None)

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 
@@ -32,7 +33,10 @@ from rrm.core.report import (
     Use,
 )
 from rrm.core.values import Feedback, Output, Request
+from rrm.engines.seats import Doing
+from rrm.files import write_json
 from rrm.reward.train_log import TrainLog
+from rrm.store.lock import RunLock
 from rrm.store.record import open_store
 from tests.toys import Longer, Texts, toys
 
@@ -184,6 +188,20 @@ def test_status_tells_how_far_a_training_is_until_it_has_ended(tmp_path: Path) -
     assert "a training is under way: update 2, loss 0.512, at " in done.output
     (folder / "done.json").write_text("{}")
     assert look.status(tmp_path / "run")["under_way"] is None
+
+
+def test_status_says_what_workers_elsewhere_do_while_the_run_goes_on(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **toys())
+    since = datetime(2026, 11, 30, 14, 5, 9).timestamp()
+    row = Doing("worker 3", "node-b", "fit", 1, since, "40%, loss 0.512")
+    write_json(tmp_path / "run" / "work" / "workers.json", {"workers": [row._asdict()]})
+    assert look.status(tmp_path / "run")["workers"] == [], "the run has ended or was killed"
+    with RunLock(tmp_path / "run"):
+        [found] = look.status(tmp_path / "run")["workers"]
+        done = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
+    assert datetime.fromisoformat(found.pop("since")).timestamp() == since
+    assert found == {"worker": "worker 3", "host": "node-b", "step": "fit", "actions": 1, "how": "40%, loss 0.512"}
+    assert "worker 3 node-b fit 1 14:05:09 40%, loss 0.512" in " ".join(done.output.split())
 
 
 def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:

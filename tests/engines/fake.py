@@ -132,7 +132,7 @@ class FakeCluster:
     def _seat(self, number: int) -> FakeSeat:
         seed = f"{self._seed} {len(self.seats)}"
         self.seats.append(FakeSeat(number, self._supplies.worker, self.steps, self._fates, seed))
-        self.seats[-1].host = self._hosts.get(number, "good")
+        self.seats[-1].host = self._hosts.get(number, "good" if self._hosts else "")
         if self.seats[-1].host == "bad":
             self.seats[-1].dies_over = 7  # to be told of the run and given what it lacks, and a piece or two
         before = sum(seat.number == number and len(seat.fared) >= seat.dies_over > 0 for seat in self.seats)

@@ -165,7 +165,8 @@ def test_what_takes_far_longer_than_the_others_is_given_to_an_idle_worker_too(
     monkeypatch.setattr(Late, "asked", 0)
     caplog.set_level(logging.INFO, "rrm.engines")
     worker, clock, record = MadeUpWorker(), Hour(), Kept()
-    engine = Fake(worker, {}, SlowSupplies(worker), count=3, fates={"answer": 1}, clock=clock)
+    supplies = SlowSupplies(worker)
+    engine = Fake(worker, {}, supplies, count=3, fates={"answer": 1}, clock=clock)
     slots = [f"node-{number}" for number in range(20)]
 
     async def do() -> None:
@@ -191,6 +192,8 @@ def test_what_takes_far_longer_than_the_others_is_given_to_an_idle_worker_too(
     assert Late.asked == 2 and set(record.times.values()) == {1}
     assert len(engine.cluster.seats) == 3, "nobody was lost"
     assert "has propose node-3 for long" in caplog.text
+    assert any([(one.step, one.actions) for one in each] == [("propose", 1)] for each in supplies.noted)
+    assert supplies.noted[-1] == []
 
 
 def test_a_machine_where_workers_are_lost_far_more_often_gets_no_more_work(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,13 +9,14 @@ import time
 from concurrent.futures import Future
 from copy import deepcopy
 from pathlib import Path
+from socket import gethostname
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import rrm
-from rrm.api import elsewhere, folder_parts, front
+from rrm.api import elsewhere, folder_parts, front, look, supplies
 from rrm.api.options import EventWatcher
 from rrm.api.plugins import load
 from rrm.api.runfile import Part, RunFile
@@ -125,13 +126,14 @@ def test_a_fit_whose_worker_is_lost_goes_on_and_is_heard_of_as_if_it_were_here(
     class Hearing(EventWatcher):
         def within(self, done: int, total: int) -> None:
             heard.append((said[-1], done, total))
-            if done == 2:
+            at_work[:] = at_work or [row for row in look.status(tmp_path / "away")["workers"] if row["how"]]
+            if done == 2 and at_work:
                 Stepwise.heard.set()
 
         def say(self, words: str) -> None:
             said.append(words)
 
-    said = [""]
+    said, at_work = [""], list[dict[str, Any]]()
     monkeypatch.setattr(front, "EventWatcher", Hearing)
     monkeypatch.setattr(Stepwise, "steps", 0)
     monkeypatch.setattr(Stepwise, "heard", threading.Event())
@@ -142,6 +144,9 @@ def test_a_fit_whose_worker_is_lost_goes_on_and_is_heard_of_as_if_it_were_here(
     assert len(Fake.clusters[-1].seats) == 2
     assert Stepwise.steps == 4 * len(report.levels), "what was done when a worker was lost was done again"
     assert ("loss 3", 2, 4) in heard
+    assert (at_work[0]["worker"], at_work[0]["host"], at_work[0]["step"]) == ("worker 0", gethostname(), "fit")
+    assert at_work[0]["how"] in ("25%, loss 4", "50%, loss 3")
+    assert look.status(tmp_path / "away")["workers"] == []
     told = [each.getMessage() for each in caplog.records if hasattr(each, ELSEWHERE)]
     assert sorted(told)[-4:] == [f"round 1, level {len(report.levels) - 1}: step {step}" for step in range(4)]
     assert run(STEPWISE, tmp_path / "here") == on_record(tmp_path / "away")
@@ -278,8 +283,7 @@ def test_what_killed_workers_had_open_is_removed_and_what_others_have_open_is_no
 
 
 def test_a_part_whose_inner_part_is_given_the_only_assistant_stays() -> None:
-    held = object.__new__(RunSupplies)
-    held._parts = SimpleNamespace(run=SimpleNamespace(assistants={"only": None}, folder=None))  # type: ignore[assignment]
+    alone: Any = SimpleNamespace(assistants={"only": None}, folder=None)
     asking, plain = "rrm.policy.language_model:LanguageModelPolicy", "tests.toys:Words"
     for arguments, crosses in (
         ({}, True),
@@ -287,7 +291,7 @@ def test_a_part_whose_inner_part_is_given_the_only_assistant_stays() -> None:
         ({"inner": {"plugin": plain, "arguments": {"parts": [{"plugin": asking}]}}}, False),
         ({"learner": asking}, False),
     ):
-        assert held._crosses(Part(plain, arguments)) == crosses, arguments
+        assert supplies._crosses(alone, Part(plain, arguments)) == crosses, arguments
 
 
 def test_what_a_policy_was_improved_against_is_read_once() -> None:

@@ -173,9 +173,9 @@ MADE: dict[type, Callable[[], Any]] = {
     RecordedSteps: lambda: RecordedSteps(RecordedPlans(RECORDED)),
     Distilled: lambda: Distilled(Beginner(), {"Say it.": "1"}),
     Local: lambda: Local(WORKER),
-    Ray: lambda: Ray(WORKER, {}, MadeUpSupplies()),
-    Dask: lambda: Dask(WORKER, {}, MadeUpSupplies()),
-    Remote: lambda: Fake(WORKER, {}, MadeUpSupplies()),
+    Ray: lambda: Ray(WORKER, {}, MadeUpSupplies(WORKER)),
+    Dask: lambda: Dask(WORKER, {}, MadeUpSupplies(WORKER)),
+    Remote: lambda: Fake(WORKER, {}, MadeUpSupplies(WORKER)),
     **{kind: lambda kind=kind: kind(samples=4, **BRIEF) for kind in (Likelihood, RatingTokens, SFT, DPO, RLOO)},
 }
 """How those are made that need arguments."""
