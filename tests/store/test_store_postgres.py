@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import rrm
@@ -60,7 +61,10 @@ def certified(tmp_path: Path, postgres_server: Server) -> Iterator[Path]:
     (tmp_path / "known.crt").write_text(texts[0])
 
     def turn(which: str) -> None:
-        postgres_server.execute(f"ALTER SYSTEM SET ssl = {which}")
+        try:
+            postgres_server.execute(f"ALTER SYSTEM SET ssl = {which}")
+        except psycopg.Error as error:
+            pytest.skip(f"NOTHING IS TESTED OF TLS: {error}")
         postgres_server.execute("SELECT pg_reload_conf()")
         for _ in range(200):
             if postgres_server.execute("SHOW ssl") == [(which,)]:
@@ -383,8 +387,6 @@ def test_a_connection_that_the_server_ended_is_made_anew(
 
 
 def test_a_table_that_another_program_keeps_locked_is_waited_for_and_then_named(tmp_path: Path, postgres: str) -> None:
-    import psycopg
-
     with open_store(tmp_path, url=postgres, busy_seconds=0.05) as store, psycopg.connect(postgres) as other:
         other.execute(f'LOCK TABLE "{schema_of(tmp_path)}".output')
         with pytest.raises(StoreError, match="another program keeps it locked"):
