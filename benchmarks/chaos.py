@@ -320,6 +320,7 @@ def database(play: Play) -> None:
 
 def standby(play: Play) -> None:
     """Kill PostgreSQL, and promote its standby, for which all commits wait."""
+    play.slow(2.0)
     with ExitStack() as stack:
         pair = Pair(stack)
         under_way = play.begin(store=pair.url())
