@@ -66,10 +66,14 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 class Told(NamedTuple):
-    """An output's claims: `deficits` [claims, DEFICITS], and `places` [claims], the number of each one's unit or -1."""
+    """An output's claims: `deficits` [claims, DEFICITS], and `places` [claims], the number of each one's unit or -1.
+
+    `words` is how many words they have together.
+    """
 
     deficits: np.ndarray
     places: np.ndarray
+    words: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def read_claims(
         Told(
             np.array([known[claim][0] for claim in each]).reshape(-1, len(DEFICITS)),
             np.array([known[claim][1] for claim in each], dtype=np.int64),
+            sum(len(parse(claim).words) for claim in each),
         )
         for each in claims
     ]

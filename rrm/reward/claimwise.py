@@ -5,9 +5,10 @@ One law for all levels. A claim is supported with the logistic of a bias less no
 
 - accuracy is the mean support;
 - coverage is the worth of the units that its claims rest on, each as often as supported, as a share of the most that
-  so many claims could hold of all that was to be told. A unit's worth is positive and learned from its vector and form;
-  what is not known of it scatters log-normally, and the scatter is learned, too: of many units the best few are worth
-  more than the average few;
+  a text of its length could hold of all that was to be told: as many units as it has claims, or, where these are
+  longer than units of the source, as many of those as have its words. A unit's worth is positive and learned from its
+  vector and form; what is not known of it scatters log-normally, and the scatter is learned, too: of many units the
+  best few are worth more than the average few;
 - coherence is the longest run of units in the order of the view, as a share.
 
 The reward, in logits, is a + b accuracy^p coverage^q (1 - d (1 - coherence)), with b, p, q > 0 and d between 0 and 1.
@@ -46,11 +47,11 @@ from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
 
-FORMAT = 1
+FORMAT = 2
 LAPSE = 0.05
 """The share of answers that are taken for drawn blindly."""
 FEWEST = 4
-"""Coverage is measured against what so many claims could hold, where there are fewer."""
+"""Coverage is measured against so many units at least, however short an output is."""
 DRAWS = 8
 """So many draws of what is not known of units' worth."""
 _TENSORS, FACTS = "claimwise.safetensors", "claimwise.json"
@@ -151,26 +152,31 @@ def _evenly(rows: Sequence[Rated], most: int, seed: int) -> list[Rated]:
 
 
 class Basis(NamedTuple):
-    """What units' vectors are told by: `centre` [dimensions], `directions` [dimensions, components], one `spread`."""
+    """What units are told by: `centre` [dimensions], `directions` [dimensions, components] and one `spread` of vectors.
+
+    `words` is how many words a unit of the source has, in the mean.
+    """
 
     centre: np.ndarray
     directions: np.ndarray
     spread: np.ndarray
+    words: np.ndarray
 
     @classmethod
-    def of(cls, vectors: np.ndarray, components: int) -> "Basis":
+    def of(cls, vectors: np.ndarray, components: int, words: float) -> "Basis":
         centre = vectors.mean(axis=0)
         _, _, rows = np.linalg.svd(vectors - centre, full_matrices=False)
         directions = np.ascontiguousarray(rows[:components].T)  # as when it is loaded: layout decides the last bits
         along = (vectors - centre) @ directions
         spread = along.std(axis=0).max(initial=0.0)
-        return cls(centre, directions, np.array(max(float(spread), 1e-6)))
+        return cls(centre, directions, np.array(max(float(spread), 1e-6)), np.array(words))
 
 
 class Table(NamedTuple):
     """Outputs beside views, padded: claims [outputs, claims, ...], units [views, units, ...], float64.
 
-    `view` [outputs] is each output's view; `first` marks the first claim of an output that rests on a unit.
+    `view` [outputs] is each output's view; `first` marks the first claim of an output that rests on a unit; `room`
+    [outputs] is how many units an output of its length could hold.
     """
 
     deficits: Tensor
@@ -178,6 +184,7 @@ class Table(NamedTuple):
     places: Tensor
     first: Tensor
     coherence: Tensor
+    room: Tensor
     view: Tensor
     contents: Tensor
     units: Tensor
@@ -193,6 +200,7 @@ class Table(NamedTuple):
         deficits = np.zeros((len(told), most, len(DEFICITS)))
         claims, first = np.zeros((len(told), most)), np.zeros((len(told), most))
         places, coherence = np.zeros((len(told), most), dtype=np.int64), np.ones(len(told))
+        room = np.array([max(FEWEST, len(each.places), int(each.words / basis.words.item())) for each in told])
         for row, output in enumerate(told):
             count = len(output.places)
             deficits[row, :count], claims[row, :count] = output.deficits, 1.0
@@ -210,7 +218,7 @@ class Table(NamedTuple):
                 contents[row, :count] = np.concatenate([along, [form(unit) for unit in each.units]], axis=1)
                 units[row, :count], trust[row, :count] = 1.0, each.trust
         scatter = generator("scatter of worth").normal(size=(1, wide, DRAWS))
-        before = [torch.from_numpy(each) for each in (deficits, claims, places, first, coherence)]
+        before = [torch.from_numpy(each) for each in (deficits, claims, places, first, coherence, room)]
         after = [torch.from_numpy(each) for each in (contents, units, trust, scatter)]
         return cls._make([*before, view, *after])
 
@@ -258,7 +266,7 @@ def output_parts(parameters: Parameters, table: Table) -> OutputParts:
     worth = softplus(table.contents @ parameters["contents"] + parameters["worth"]) * table.units * trust
     scatter = parameters["scatter"].exp()
     drawn = worth[..., None] * torch.exp(scatter * table.scatter[:, : worth.shape[1]] - scatter**2 / 2)
-    room = torch.minimum(counts.clamp(min=FEWEST), table.units.sum(1)[table.view]).clamp(min=1).long() - 1
+    room = torch.minimum(table.room, table.units.sum(1)[table.view]).clamp(min=1).long() - 1
     best = drawn.topk(int(room.max()) + 1, dim=1).values.cumsum(1).mean(2)
     held = (worth[table.view].gather(1, table.places) * supported * table.first).sum(1)
     return OutputParts(accuracy, held / best[table.view, room].clamp(min=1e-9))
@@ -354,10 +362,12 @@ def fit(
     if not asked:
         raise nothing_to_fit(place)
     reader = _Reader(encoder)
-    texts = list(_by_view(told).values())
+    views = _by_view(told)
+    texts = list(views.values())
     read = [reader(view, [told.items[at].text for at in places]) for view, places in texts]
     vectors = [each.vectors for each in read if len(each.vectors)]
-    basis = Basis.of(np.concatenate(vectors or [np.zeros((1, encoder.dimensions))]), config.components)
+    words = _unit_words(rated, dict(zip(views, read, strict=True)))
+    basis = Basis.of(np.concatenate(vectors or [np.zeros((1, encoder.dimensions))]), config.components, words)
     blocks = _alike(read)
     tables = [Table.of([read[at] for at in block], basis) for block in blocks]
     row_of = {item: row for row, item in enumerate(item for block in blocks for at in block for item in texts[at][1])}
@@ -380,6 +390,14 @@ def fit(
     anchored = bool((answers.second < 0).any())
     alone = ClaimModel(place, encoder, basis, parameters, folds, seen, anchored, len(asked), asdict(config))
     return _stacked(alone, rated, below)
+
+
+def _unit_words(rated: Sequence[Rated], read: Mapping[str, Beside]) -> float:
+    """Return how many words a unit has in the mean, in the views (ids) of the lowest level, which show the source."""
+    lowest = min(row.request.place.level for row in rated)
+    shown = {row.request.view.id for row in rated if row.request.place.level == lowest} & read.keys()
+    counts = [len(unit.words) for view in sorted(shown) for unit in read[view].units]
+    return float(np.mean(counts)) if counts else 1.0
 
 
 class _Asked(NamedTuple):

@@ -26,7 +26,18 @@ from rrm.core.values import (
     View,
 )
 from rrm.reward.claim_reading import DEFICITS, Beside, Told
-from rrm.reward.claimwise import Basis, ClaimModel, ClaimwiseConfig, Table, _prior, fit, rewards, support
+from rrm.reward.claimwise import (
+    Basis,
+    ClaimModel,
+    ClaimwiseConfig,
+    Table,
+    _prior,
+    _unit_words,
+    fit,
+    output_parts,
+    rewards,
+    support,
+)
 from rrm.reward.disperse import Dispersion
 from rrm.reward.features import parse
 
@@ -263,8 +274,8 @@ def law(**scalars: float) -> dict[str, torch.Tensor]:
 def test_the_reward_is_accuracy_times_coverage_times_order() -> None:
     units = tuple(map(parse, ["One.", "Two.", "Three.", "Four.", "Five.", "Six."]))
     none = np.zeros((3, len(DEFICITS)))
-    beside = Beside(units, np.zeros((6, 2)), np.ones(6), (Told(none, np.array([1, 0, 2])),))
-    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0)))
+    beside = Beside(units, np.zeros((6, 2)), np.ones(6), (Told(none, np.array([1, 0, 2]), 3),))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0), np.array(2.0)))
     table = table._replace(contents=torch.zeros((1, 6, 2), dtype=torch.float64))  # all are worth the same
     found = law(bias=1.0, scatter=-20.0, intercept=-3.0, slope=2.0, disorder=0.0, accuracy=0.3, coverage=-0.2)
     sure = 1 / (1 + np.exp(-1.0))
@@ -276,8 +287,37 @@ def test_the_reward_is_accuracy_times_coverage_times_order() -> None:
 
 def test_worth_that_scatters_makes_the_best_few_of_many_worth_more() -> None:
     units = tuple(map(parse, [f"Unit {at}." for at in range(40)]))
-    beside = Beside(units, np.zeros((40, 2)), np.ones(40), (Told(np.zeros((4, len(DEFICITS))), np.arange(4)),))
-    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0)))
+    beside = Beside(units, np.zeros((40, 2)), np.ones(40), (Told(np.zeros((4, len(DEFICITS))), np.arange(4), 8),))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0), np.array(2.0)))
     table = table._replace(contents=torch.zeros((1, 40, 2), dtype=torch.float64))
     even, scattered = (float(rewards(law(scatter=each), table)[0]) for each in (-20.0, 0.0))
     assert scattered < even
+
+
+def test_long_claims_are_held_against_what_so_many_words_could_hold() -> None:
+    units = tuple(map(parse, [f"Unit {at}." for at in range(40)]))
+    told = [Told(np.zeros((4, len(DEFICITS))), np.arange(4), words) for words in (8, 9, 16)]
+    beside = Beside(units, np.zeros((40, 2)), np.ones(40), tuple(told))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0), np.array(2.0)))
+    table = table._replace(contents=torch.zeros((1, 40, 2), dtype=torch.float64))
+    four, nearly_five, eight = output_parts(law(scatter=-20.0), table).coverage.tolist()
+    assert four == nearly_five == pytest.approx(2 * eight)
+
+
+def test_the_words_of_a_unit_are_those_of_the_source_and_not_of_outputs() -> None:
+    source, output = (
+        View("Sum up.", (Passage("It rained. We left."),), 9),
+        View("Sum up.", (Passage("It rained a lot."),), 9),
+    )
+    rows = [
+        Rated(
+            request := Request("n", "s", Place(level=level), "label", view, (Shown("o", "It rained."),)),
+            Feedback(request.id, "r", Label(True)),
+        )
+        for level, view in ((0, source), (1, output))
+    ]
+    read = {
+        view.id: Beside(tuple(map(parse, units)), np.zeros((0, 2)), np.ones(0), ())
+        for view, units in ((source, ["It rained.", "We left then."]), (output, ["It rained a lot."]))
+    }
+    assert _unit_words(rows, read) == 2.5
