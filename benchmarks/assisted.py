@@ -1,90 +1,54 @@
-"""Do claim marks help raters? The same simulated raters with and without them, on summaries with planted flaws.
+"""Do marks and critiques help raters? The same raters with and without them, on what a run showed its own.
 
-Sentences of generated books are told again, framed anew or in other words, and some of them with a mistake: all of it
-is known exactly. Simulated raters read a share of the passage and mark the claims that what they read contradicts. A
-verifier is fitted to marks that such raters gave, unassisted, on other books. Assisted raters are told each claim's
-probability of support, and read for every doubtful claim what the aligner finds for it, whether that is the
-right place or not.
+A run from `examples/assisted.toml`, in which sentences of summaries are mistaken with a known probability, shows those
+who mark claims how probably each is supported, by the run's model of claims, and what a critic wrote about the output.
+What was shown is on record. The same simulated raters are asked about the same outputs again, with all of it, with
+either and with neither: they read the same sentences, overlook the same flaws and slip at the same claims
+(`rrm.raters.marking`). Beside them stand raters who do not read at all: who mark every claim, every doubtful one, or
+every one that the critic quotes.
 
-What a simulated rater does is stated here and nowhere measured: it says what marks can do for raters who act so.
+What a simulated rater does is stated there and nowhere measured: it says what help can do for raters who act so.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rrm.compose.align import Aligner
-from rrm.core.claims import claim_spans
-from rrm.core.ids import generator
-from rrm.core.place import Place
-from rrm.core.protocols import ClaimBeside, Verifier, Workspace
-from rrm.core.report import Interval
-from rrm.core.roles import Ratings, Train
-from rrm.core.text import sentence_texts, words
-from rrm.core.values import ClaimMarks, Feedback, Passage, Rated, Request, Shown, View
+import rrm
+from rrm.api.runfile import read_run_file
+from rrm.core.claims import DOUBTFUL, Grounds, claim_spans
+from rrm.core.text import words
+from rrm.core.values import ClaimMarks, Request
 from rrm.evaluate.metrics import cluster_interval
+from rrm.raters.marking import Marked, Marker, mark
 from rrm.raters.simulated import MINUTES_A_DECISION, WORDS_A_MINUTE
-from rrm.reward.frozen import Frozen
-from rrm.reward.verifier import Verified
-from tasks.synthetic_book.mistakes import mistake
-from tasks.synthetic_book.rewording import reframe, retell
-from tasks.synthetic_book.sources import SyntheticBooks
+from rrm.store.record import open_store
+from tasks.synthetic_book import claim_grounds
 
-SENTENCES, FLAWED = 8, 0.25
-"""Of a summary: its sentences, and the probability that one of them has a mistake in it."""
-PASSAGE = 40
-"""Sentences of a passage."""
-DOUBTFUL = (0.5, 0.8, 0.9)
-"""A claim is doubtful if its probability of support is below this; on the page below the second."""
-
-
-Telling = Callable[[str, str], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A simulated rater, who reads a `read` share of a passage's sentences.
-
-    A flaw whose sentence was read is overlooked with probability `overlook`, and a true claim is marked with
-    probability `slip`. Of a doubtful claim an assisted rater reads what it is said to rest on: where that is the
-    sentence it was made from, the rater decides as if it had been read all along; where it is another, the rater
-    believes the doubt with probability `trust`.
-    """
-
-    read: float
-    overlook: float = 0.15
-    slip: float = 0.03
-    trust: float = 0.5
-
-
-class Told(NamedTuple):
-    """A claim of a summary: its text, the sentence that it was made from, and whether a mistake was made."""
-
-    text: str
-    made_from: str
-    false: bool
+EXAMPLE = Path(__file__).parent.parent / "examples" / "assisted.toml"
+WORLDS = {"copied": None, "reframed": "tasks.synthetic_book.rewording:reframe"}
+READ = (0.3, 0.6, 0.9)
+"""Shares of a view that raters take in."""
+COPIES = 4
+"""Raters of each output."""
 
 
 class Case(NamedTuple):
-    """A passage with a summary of it."""
+    """What a rater was shown, and what the view says of each claim of the output."""
 
-    source: str
-    passage: tuple[str, ...]
-    claims: tuple[Told, ...]
+    request: Request
+    grounds: Sequence[Grounds]
 
-    @property
-    def view(self) -> View:
-        return View("Summarise the passage.", (Passage(" ".join(self.passage)),), 200)
-
-    @property
-    def text(self) -> str:
-        return " ".join(claim.text for claim in self.claims)
+    def with_help(self, support: bool, critique: bool) -> Request:
+        [shown] = self.request.shown
+        kept = replace(shown, support=shown.support if support else (), critique=shown.critique if critique else "")
+        return replace(self.request, shown=(kept,))
 
 
 class Outcome(NamedTuple):
@@ -97,164 +61,190 @@ class Outcome(NamedTuple):
     minutes: float
 
 
+Rating = Callable[[Case, int, float], Marked]
+"""(case, number of the rater, share of the view that is read) -> what is marked."""
+
+
+def helped(support: bool, critique: bool, doubtful: float = DOUBTFUL) -> Rating:
+    """Return how a rater marks who is shown support, a critique, both or neither."""
+
+    def rating(case: Case, rater: int, read: float) -> Marked:
+        request, marker = case.with_help(support, critique), Marker(read, doubtful=doubtful)
+        return mark(request, case.grounds, marker, rater, case.request.view.id, case.request.shown[0].text)
+
+    return rating
+
+
+def unread(marked: Callable[[Case], Sequence[bool]], critique: bool = False) -> Rating:
+    """Return how somebody marks who reads the output, and the critique, and nothing else."""
+
+    def rating(case: Case, rater: int, read: float) -> Marked:
+        [shown] = case.with_help(support=True, critique=critique).shown
+        return Marked(tuple(marked(case)), len(words(shown.read)))
+
+    return rating
+
+
+def quoted(case: Case) -> list[bool]:
+    """Return which claims the critique quotes."""
+    [shown] = case.request.shown
+    critique = " ".join(shown.critique.split())
+    return [" ".join(shown.text[start:end].split()) in critique for start, end in claim_spans(shown.text)]
+
+
+READERS: Mapping[str, Rating] = {
+    "nothing": helped(False, False),
+    "marks": helped(True, False),
+    "marks below .5": helped(True, False, 0.5),
+    "marks below .9": helped(True, False, 0.9),
+    "critiques": helped(False, True),
+    "marks and critiques": helped(True, True),
+}
+BLIND: Mapping[str, Rating] = {
+    "marks all, unread": unread(lambda case: [True] * len(case.grounds)),
+    "marks all below .8, unread": unread(lambda case: [each < DOUBTFUL for each in case.request.shown[0].support]),
+    "marks all below .5, unread": unread(lambda case: [each < 0.5 for each in case.request.shown[0].support]),
+    "marks all that the critic quotes, unread": unread(quoted, critique=True),
+}
+
+
 @dataclass(frozen=True)
 class Result:
-    """Means over ratings of one kind of rater, unassisted where `doubtful` is None.
+    """What ratings of one kind come to, of all raters and outputs of a world.
 
-    `found`, `alarms` and `minutes` are a rating's; that of what was found has a 95 % interval over books.
+    `found` are flaws a rating, `more` how many more than with nothing shown, `told_apart` the share of flaws that is
+    marked less that of true claims, which is 0 for whoever marks all or none. Intervals are of 95 %, over books.
     """
 
     world: str
-    read: float
-    doubtful: float | None
+    read: float | None
+    shown: str
     ratings: int
     books: int
     found: float
     found_low: float
     found_high: float
+    more: float
+    more_low: float
+    more_high: float
     share_found: float
-    alarms: float
+    share_alarms: float
+    told_apart: float
+    told_apart_low: float
+    told_apart_high: float
     accuracy: float
     minutes: float
-    found_a_minute: float
 
 
-def cases(world: str, books: int, seed: int) -> list[Case]:
-    """Return a case for each passage of some books; a world is how sentences are told: reframed or retold."""
-    tell: Telling = {"reframed": reframe, "retold": retell}[world]
-    found = []
-    for book in SyntheticBooks(books, 2000, seed).sources():
-        sentences = sentence_texts(book.text)
-        for start in range(0, len(sentences) - PASSAGE + 1, PASSAGE):
-            passage = tuple(sentences[start : start + PASSAGE])
-            rng = generator("planted flaws", world, book.id, start)
-            kept = sorted(int(at) for at in rng.choice(PASSAGE, SENTENCES, replace=False))
-            claims = [claim_from(passage[at], " ".join(passage), tell, FLAWED, rng) for at in kept]
-            found.append(Case(book.id, passage, tuple(claims)))
-    return [case for case in found if len(claim_spans(case.text)) == len(case.claims)]
+def cases_of(folder: Path) -> list[Case]:
+    """Return what raters of a run were shown with support and critique, each output beside its view once."""
+    with open_store(folder, "read") as record:
+        requests = [each for each in record.load(Request) if each.kind == ClaimMarks.kind]
+    full = {
+        (each.view.id, each.shown[0].text): each
+        for each in requests
+        if each.shown[0].support and each.shown[0].critique
+    }
+    return [Case(each, claim_grounds(each.view, each.shown[0].text)) for each in full.values()]
 
 
-def claim_from(sentence: str, read: str, tell: Telling, flawed: float, rng: np.random.Generator) -> Told:
-    """Tell a sentence in one of its ways, with a mistake with probability `flawed`, where it offers one."""
-    wrong = mistake(sentence, read) if rng.random() < flawed else ()
-    said = str(rng.choice(list(wrong))) if wrong else sentence
-    ways = tell(said, read)
-    return Told(ways[int(rng.integers(len(ways)))] if len(ways) else said, sentence, bool(wrong))
+def outcome(case: Case, marked: Marked) -> Outcome:
+    """Return what one rating found."""
+    flaws = [mark for ground, mark in zip(case.grounds, marked.marks, strict=True) if ground.false]
+    right = [mark for ground, mark in zip(case.grounds, marked.marks, strict=True) if not ground.false]
+    return Outcome(len(flaws), sum(flaws), len(right), sum(right), marked.words / WORDS_A_MINUTE + MINUTES_A_DECISION)
 
 
-# ---- rating ----
+def measured(world: str, cases: Sequence[Case], shares: Sequence[float]) -> Iterator[Result]:
+    """Yield what each kind of rater finds, those who read at every share."""
+    sources = [case.request.source for case in cases for _ in range(COPIES)]
 
+    def table(rating: Rating, read: float) -> np.ndarray:
+        told = [outcome(case, rating(case, rater, read)) for case in cases for rater in range(COPIES)]
+        return np.array(told, dtype=float)
 
-def rated(
-    case: Case, reader: Reader, rng: np.random.Generator, doubtful: Mapping[int, Sequence[str]]
-) -> tuple[list[bool], float]:
-    """Return which claims a rater marks, and the minutes that it took; `doubtful` claims come with their origins."""
-    seen = {sentence for sentence in case.passage if rng.random() < reader.read}
-    said = sum(len(words(claim.text)) for claim in case.claims)
-    spent = sum(len(words(sentence)) for sentence in case.passage if sentence in seen) + said
-    marks = []
-    for at, claim in enumerate(case.claims):
-        known, believed = claim.made_from in seen, False
-        if at in doubtful:
-            spent += sum(len(words(text)) for text in doubtful[at] if text not in seen)
-            shown = any(claim.made_from in text for text in doubtful[at])
-            believed = not known and not shown and rng.random() < reader.trust
-            known = known or shown
-        caught = claim.false and known and rng.random() >= reader.overlook
-        marks.append(bool(caught or believed or (not claim.false and rng.random() < reader.slip)))
-    return marks, spent / WORDS_A_MINUTE + MINUTES_A_DECISION
-
-
-def answer(case: Case, marks: Sequence[bool], rater: str) -> Rated:
-    """Return a rater's marks as feedback."""
-    spans = [span for span, marked in zip(claim_spans(case.text), marks, strict=True) if marked]
-    given = ClaimMarks(tuple((start, end) for start, end in spans))
-    request = Request("passage", case.source, Place(), given.kind, case.view, (Shown("summary", case.text),))
-    return Rated(request, Feedback(request.id, rater, given))
-
-
-def outcome(case: Case, marks: Sequence[bool], minutes: float) -> Outcome:
-    pairs = list(zip(case.claims, marks, strict=True))
-    flaws = [marked for claim, marked in pairs if claim.false]
-    right = [marked for claim, marked in pairs if not claim.false]
-    return Outcome(len(flaws), sum(flaws), len(right), sum(right), minutes)
-
-
-def learned(train: Sequence[Case], reader: Reader, verified: Verified) -> Verifier:
-    """Return the verifier that is fitted to what two unassisted raters mark of every case."""
-    rows = []
-    for number, case in enumerate(train):
-        for rater in ("one", "two"):
-            marks, _ = rated(case, reader, generator("unassisted", rater, number), {})
-            rows.append(answer(case, marks, rater))
-    with tempfile.TemporaryDirectory() as folder:
-        return verified.fit_claims(Ratings(Train, tuple(rows)), Place(), 0, Workspace(Path(folder)))
-
-
-def measure(world: str, shares: Sequence[float], train: int, test: int, seed: int, copies: int = 4) -> Iterator[Result]:
-    """Yield, for each share read, unassisted and assisted raters on the same cases, with the same chance."""
-    frozen = Frozen(device="cpu")
-    verified = Verified(frozen, Aligner(frozen.reader.encoder, least=0.0))
-    known, new = cases(world, train, seed), cases(world, test, seed + 1)
-    told: list[list[ClaimBeside]] = [verified.told([case.text], case.view, case.source)[0] for case in new]
-    for share in shares:
-        reader = Reader(share)
-        verifier = learned(known, reader, verified)
-        support = [[score.mean for score in verifier.support(claims)] for claims in told]
-        for threshold in (None, *DOUBTFUL):
-            outcomes, sources = [], []
-            for number, case in enumerate(new):
-                least = threshold or 0.0
-                doubtful = {at: claim.origins for at, claim in enumerate(told[number]) if support[number][at] < least}
-                for copy in range(copies):
-                    marks, minutes = rated(case, reader, generator("rating", share, number, copy), doubtful)
-                    outcomes.append(outcome(case, marks, minutes))
-                    sources.append(case.source)
-            yield _result(world, share, threshold, outcomes, sources)
+    for read in shares:
+        plain = table(READERS["nothing"], read)
+        for shown, rating in READERS.items():
+            yield _result(world, read, shown, table(rating, read), plain, sources)
+    plain = table(READERS["nothing"], shares[0])
+    for shown, rating in BLIND.items():
+        yield _result(world, None, shown, table(rating, 0.0), plain, sources)
 
 
 def _result(
-    world: str, share: float, doubtful: float | None, outcomes: Sequence[Outcome], sources: Sequence[str]
+    world: str, read: float | None, shown: str, rows: np.ndarray, plain: np.ndarray, sources: Sequence[str]
 ) -> Result:
-    table = np.array(outcomes, dtype=float)
-    flaws, found, right, alarms, minutes = table.sum(axis=0)
-    ends: Interval | None = cluster_interval(table[:, 1], sources, lambda rows: float(rows.mean()))
-    low, high = ends if ends else (float("nan"), float("nan"))
-    n = len(table)
-    accuracy = (found + right - alarms) / (flaws + right)
+    flaws, found, right, alarms, minutes = rows.sum(axis=0)
+    more = rows[:, 1] - plain[:, 1]
+    n = len(rows)
     return Result(
-        world, share, doubtful, n, len(set(sources)), found / n, low, high, found / flaws, alarms / n, accuracy,
-        minutes / n, found / minutes,
+        world, read, shown, n, len(set(sources)),
+        found / n, *_ends(rows[:, 1], sources, _mean),
+        float(more.mean()), *_ends(more, sources, _mean),
+        found / flaws, alarms / right, _told_apart(rows), *_ends(rows, sources, _told_apart),
+        (found + right - alarms) / (flaws + right), minutes / n,
     )  # fmt: skip
 
 
+def _mean(rows: np.ndarray) -> float:
+    return float(rows.mean())
+
+
+def _told_apart(rows: np.ndarray) -> float:
+    flaws, found, right, alarms, _ = rows.sum(axis=0)
+    return float(found / flaws - alarms / right)
+
+
+def _ends(rows: np.ndarray, sources: Sequence[str], statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
+    found = cluster_interval(rows, sources, statistic)
+    return (found.low, found.high) if found else (float("nan"), float("nan"))
+
+
 HEADS = (
-    *("world", "read", "marked as doubtful", "flaws found a rating", "of all flaws", "false alarms a rating"),
-    *("right of all claims", "minutes a rating", "flaws found a minute"),
+    *("world", "read", "shown", "flaws found a rating", "more than with nothing", "of all flaws"),
+    *("of true claims marked", "told apart", "right of all claims", "minutes a rating"),
 )
 
 
 def line(each: Result) -> str:
-    cells = [each.world, f"{each.read:.0%}", "none" if each.doubtful is None else f"below {each.doubtful:.1f}"]
-    cells += [f"{each.found:.2f} ({each.found_low:.2f} to {each.found_high:.2f})", f"{each.share_found:.2f}"]
-    cells += [f"{each.alarms:.2f}", f"{each.accuracy:.3f}", f"{each.minutes:.2f}", f"{each.found_a_minute:.2f}"]
+    """Return a row of the table; who reads nothing is compared with nobody."""
+    read = "–" if each.read is None else f"{each.read:.0%}"
+    more = f"{each.more:+.2f} ({each.more_low:+.2f} to {each.more_high:+.2f})"
+    apart = f"{each.told_apart:.2f} ({each.told_apart_low:.2f} to {each.told_apart_high:.2f})"
+    cells = [each.world, read, each.shown, f"{each.found:.2f} ({each.found_low:.2f} to {each.found_high:.2f})"]
+    cells += ["–" if each.read is None or each.shown == "nothing" else more, f"{each.share_found:.2f}"]
+    cells += [f"{each.share_alarms:.2f}", apart, f"{each.accuracy:.2f}", f"{each.minutes:.2f}"]
     return "| " + " | ".join(cells) + " |"
+
+
+def ran(world: str, folder: Path, seed: int, books: int) -> list[Case]:
+    """Carry out the example's run in a world, from its file, and return what its raters were shown."""
+    changes = [f"seed={seed}", f"train.arguments.seed={2 * seed}", f"target.arguments.seed={2 * seed + 1}"]
+    changes += [f"train.arguments.count={books}"]
+    changes += [f'policy.arguments.reword="{WORLDS[world]}"'] if WORLDS[world] else []
+    rrm.run(read_run_file(EXAMPLE, tuple(changes)), folder, quiet=True)
+    return cases_of(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    asked.add_argument("--quick", action="store_true", help="few books, one share read")
+    asked.add_argument("--quick", action="store_true", help="four books, one share read")
     asked.add_argument("--seed", type=int, default=901)
+    asked.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    asked.add_argument("--out", type=Path, help="a folder for the runs, which are taken up again there")
     asked.add_argument("--json", type=Path, help="a file for the rows")
     options = asked.parse_args(arguments)
-    shares, train, test = ((0.5,), 4, 2) if options.quick else ((0.3, 0.6, 0.9), 16, 8)
+    shares, books = ((0.6,), 4) if options.quick else (READ, 6)
     print("| " + " | ".join(HEADS) + " |")
     print("|---" * len(HEADS) + "|")
     rows = []
-    for world in ("reframed", "retold"):
-        for each in measure(world, shares, train, test, options.seed):
-            print(line(each), flush=True)
-            rows.append(asdict(each))
+    with tempfile.TemporaryDirectory() as aside:
+        for world in options.worlds:
+            cases = ran(world, (options.out or Path(aside)) / f"{world}-{options.seed}", options.seed, books)
+            for each in measured(world, cases, shares):
+                print(line(each), flush=True)
+                rows.append(asdict(each))
     if options.json:
         options.json.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 

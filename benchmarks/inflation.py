@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.assisted import PASSAGE, SENTENCES, Case, Telling, Told, answer, claim_from
 from benchmarks.claims import area
+from benchmarks.planted import PASSAGE, SENTENCES, Case, Telling, Told, answer, claim_from
 from rrm.ask.peeking import choose_looks
 from rrm.compose.align import Aligner
 from rrm.core.asking import Claimed, Peeking

@@ -30,8 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.assisted import PASSAGE, Case, Reader, Told, cases, claim_from, learned
 from benchmarks.inflation import TELLINGS, importance
+from benchmarks.planted import PASSAGE, Case, Reader, Told, cases, claim_from, learned
 from rrm.compose.align import Aligner
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside, Verifier

@@ -185,3 +185,12 @@ def test_each_kind_of_decomposer_runs_from_its_run_file(
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
     assert "gold of the chosen output" in done.stdout
+
+
+@pytest.mark.slow
+def test_raters_are_shown_support_and_critiques_where_they_mark_claims(tmp_path: Path) -> None:
+    smaller = (word for each in ("train.arguments.count=2", "train.arguments.words=600") for word in ("--set", each))
+    done = rrm("run", "examples/assisted.toml", "--out", str(tmp_path / "run"), *smaller)
+    assert done.returncode == 0, done.stderr
+    [line] = [each for each in done.stdout.splitlines() if each.startswith("claims marked: ")]
+    assert "shown as doubtful" in line and "that the critic did not quote" in done.stdout.replace("\n", " ")

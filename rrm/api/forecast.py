@@ -49,7 +49,7 @@ from rrm.pipeline.forest import Forest
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.rehearse import FULL, USUAL, StandIn, StandIns, rehearsed, with_wordless_roots
-from rrm.pipeline.stages import ChooseJob, FitJob, OutputsJob, RateJob, ScoreJob, sheets_of
+from rrm.pipeline.stages import ChooseJob, CriticiseJob, FitJob, OutputsJob, RateJob, ScoreJob, sheets_of
 from rrm.pipeline.steps import Recursion
 from rrm.raters.simulated import SimulatedRaters
 from rrm.reward.criteria import ByCriterion
@@ -263,6 +263,8 @@ class Rehearsal:
         for action in self.done:
             if isinstance(action.job, OutputsJob):
                 made[action.place].append(Stage(action.job.ask.n, loads=await self._proposed(action.job.ask)))
+            elif isinstance(action.job, CriticiseJob):
+                made[action.place].append(Stage(loads=await self._criticised(action.job)))
         return {place: sum_of(stages) for place, stages in made.items()}
 
     async def _proposed(self, ask: ProposeJob) -> Mapping[Who, Load]:
@@ -276,6 +278,14 @@ class Rehearsal:
         return await self._counted(
             "policy", lambda: policy.propose_async(replace(ask, prompt_context=prompt_context)), reply
         )
+
+    async def _criticised(self, job: CriticiseJob) -> Mapping[Who, Load]:
+        critic, run = self._parts.critic, self._parts.run
+        named = run.rater.critic if run.rater else None
+        if named is None or not (isinstance(critic, AsyncRater) and takes_assistant(named, run.folder)):
+            return {}
+        request = self._sized(job.request)
+        return await self._counted("rater.critic", lambda: critic.rate_async(request, job.seed), "")
 
     def _widened(self, node: str, view: View) -> View:
         """Return a view with as much context as it can have at most: outputs below their limits may fill it up."""
@@ -344,12 +354,12 @@ class Rehearsal:
         return self._sized_question(request, times, loads)
 
     def _sized_question(self, request: Request, times: int, loads: Mapping[Who, Load]) -> Question:
-        tokens = view_size(request.view, self._size) + sum(self._size(shown.text) for shown in request.shown)
+        tokens = view_size(request.view, self._size) + sum(self._size(shown.read) for shown in request.shown)
         return Question(tokens, self._alone(request, RATES), self._alone(request, PUBLISHED), loads, times)
 
     def _alone(self, request: Request, rates: Currency) -> float:
         """Return a question's minutes with its view read anew."""
-        words = sum(self._words(shown.text) for shown in request.shown)
+        words = sum(self._words(shown.read) for shown in request.shown)
         return rates.cost(Tally(view_size(request.view, self._words), words, len(request.shown), 1))
 
     async def _rated(self, request: Request, part: str) -> Mapping[Who, Load]:
@@ -558,6 +568,8 @@ def _notes(parts: Parts, full: Rehearsal, prices: PriceRange, told: bool) -> lis
     ]
     if run.splits and run.splits.rater:
         judges.append(("judge of decompositions", run.splits.rater, parts.split_rater))
+    if run.rater and run.rater.critic:
+        judges.append(("critic", run.rater.critic, parts.critic))
     for who, part, rater in judges:
         if part is not None and isinstance(rater, AsyncRater) and not takes_assistant(part, run.folder):
             notes.append(_ELSEWHERE.format(who=who))

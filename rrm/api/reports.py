@@ -14,6 +14,7 @@ from rrm.api.diversity import with_diversity
 from rrm.api.hindsight import hindsight_report
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.look import PAGE, REPORT
+from rrm.api.marked import marks_report
 from rrm.api.peeked import peeks_report
 from rrm.api.people import rates_of
 from rrm.api.reach import reaches_gold
@@ -123,6 +124,7 @@ def build_report(finished: FinishedRun) -> Report:
         asking=asking_report(outcome, sum(level.n_test for level in levels), parts.rater, finished.composer),
         peeks=peeks_report(outcome.run, targets, cost.peeks.minutes if cost.peeks else 0.0),
         hindsight=hindsight_report(outcome.run),
+        marks=marks_report(outcome.run),
         splits=_splits(finished),
     )
 

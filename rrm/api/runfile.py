@@ -30,7 +30,7 @@ from rrm.api.plugins import expand, named, path_of
 from rrm.assistants.secrets import without_secret_arguments
 from rrm.core.errors import ConfigError, InputError, RrmError
 from rrm.core.ids import content_id
-from rrm.core.kinds import KINDS, Hindsight
+from rrm.core.kinds import KINDS, ClaimMarks, Hindsight
 from rrm.core.task import Source
 from rrm.files.faults import SHOULD, UNKNOWN, dotted, fault_in, sentence
 from rrm.files.texts import decoded
@@ -163,7 +163,8 @@ class RaterPart(Part):
     minutes, beside the budget, that goes to looks at what outputs of roots claim in the source, `peeks_random` the
     share of these that is drawn and not chosen.
     `critiques` says which outputs what raters write about them speaks for; without it critiques teach nothing.
-    `hindsight` says what comes of outputs, for questions of that kind.
+    `hindsight` says what comes of outputs, for questions of that kind. `critic`, who answers questions of the kind
+    critique, writes what those who mark claims are shown about the output.
     """
 
     per_node: PerNode = field(default_factory=lambda: {"comparison": 3, "label": 2})
@@ -174,6 +175,7 @@ class RaterPart(Part):
     sheet: Count = 1
     critiques: Part | None = None
     hindsight: Part | None = None
+    critic: Part | None = None
     peeks: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
     peeks_random: Annotated[StrictFloat, Field(gt=0, le=1)] = 1.0
 
@@ -410,6 +412,7 @@ def run_file(table: Mapping[str, Any], changes: tuple[str, ...] = (), *, learns:
     if run.splits is not None and not run.splits.per_source:
         raise ConfigError("[splits] per_source asks no question: give a kind of feedback a number above 0")
     _check_hindsight(run)
+    _check_critic(run)
     if run.rater is not None and run.rater.peeks_random < 1 and not run.rater.peeks:
         raise ConfigError("[rater] peeks_random is a share of peeks, and there are none: set peeks, or leave it out")
     if run.rater is not None and run.rater.sheet > 1 and by_people(run.rater):
@@ -442,6 +445,23 @@ def _check_hindsight(run: RunFile) -> None:
         raise ConfigError(
             f"[rater] hindsight says what comes of outputs, and nobody is shown it: ask for the kind, per_node ="
             f" {{ comparison = 3, {kind} = 2 }}, or leave it out"
+        )
+
+
+def _check_critic(run: RunFile) -> None:
+    """Raise ConfigError for a critic whose critiques nobody is shown."""
+    if run.rater is None or run.rater.critic is None:
+        return
+    tables = (run.rater.per_node, run.rater.per_root or {})
+    if not any(_asks({ClaimMarks.kind: table.get(ClaimMarks.kind, 0)}) for table in tables):
+        raise ConfigError(
+            "[rater] critic writes about outputs, and nobody is shown it: it is for those who mark claims, so ask for"
+            f" the kind, per_node = {{ label = 2, {ClaimMarks.kind} = 1 }}, or leave it out"
+        )
+    if by_people(run.rater.critic):
+        raise ConfigError(
+            "[rater] critic: people cannot write what others are shown while a level is open: take a language model,"
+            ' { plugin = "rrm.raters.assistant:AssistantRater" }, or a rater of your own that writes critiques'
         )
 
 

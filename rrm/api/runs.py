@@ -326,6 +326,7 @@ def recursion_of(parts: Parts, earlier: Earlier = NOTHING) -> Recursion:
         budget=budget,
         grounder=parts.grounder.name if parts.grounder else None,
         rollout=parts.rollout.name if parts.rollout and not earlier.models else None,
+        critic=parts.critic.name if parts.critic and not earlier.models else None,
         overlap=raters_each(rater),
         sheet=rater.sheet if rater else 1,
         peeks=rater.peeks if rater else 0.0,

@@ -256,6 +256,13 @@ class Parts:
         raise _unfit(made, (Rollout, AsyncRollout), "rater.hindsight")
 
     @cached_property
+    def critic(self) -> Rater | AsyncRater | None:
+        """Who writes what raters of claims are shown about outputs; None where nobody does."""
+        if self.run.rater is None or self.run.rater.critic is None:
+            return None
+        return self._rater(self.run.rater.critic, "rater.critic")
+
+    @cached_property
     def sampler(self) -> QuestionSampler | None:
         """Who chooses the questions of later rounds; None where they are drawn evenly.
 

@@ -64,6 +64,7 @@ from rrm.core.values import (
     Choice,
     Composed,
     Consequence,
+    Criticised,
     Critique,
     Feedback,
     Fitted,
@@ -75,6 +76,7 @@ from rrm.core.values import (
     Output,
     Prediction,
     Rated,
+    Reject,
     Request,
     RolledOut,
     Scored,
@@ -90,6 +92,7 @@ from rrm.pipeline.stages import (
     AskJob,
     ChooseJob,
     ComposeJob,
+    CriticiseJob,
     DecomposeJob,
     FitJob,
     GoldJob,
@@ -386,6 +389,7 @@ class RunWorker:
             "rate-splits": self.parts.split_rater,
             "ground": self.parts.grounder,
             "roll-out": self.parts.rollout,
+            "criticise": self.parts.critic,
         }.get(step)
         if part is None or not waits(part):
             return 0
@@ -450,6 +454,10 @@ class RunWorker:
             rollout = self.parts.rollout
             assert isinstance(rollout, AsyncRollout)
             return _rolled_out(rollout.name, job, await rollout.roll_out_async(job.text, job.outputs, job.seed))
+        if isinstance(job, CriticiseJob):
+            critic = self.parts.critic
+            assert isinstance(critic, AsyncRater)
+            return _critique(critic.name, job.request, await critic.rate_async(job.request, job.seed))
         part = self.parts.decomposer
         if isinstance(job, DecomposeJob):
             if isinstance(part, AsyncDecomposer):
@@ -675,6 +683,12 @@ class RunWorker:
         rollout = self.parts.rollout
         assert isinstance(rollout, Rollout)
         return _rolled_out(rollout.name, job, rollout.roll_out(job.text, job.outputs, job.seed))
+
+    def _criticise(self, action: AnyAction) -> tuple[Criticised, ...]:
+        job: CriticiseJob = action.job
+        critic = self.parts.critic
+        assert isinstance(critic, Rater)
+        return _critique(critic.name, job.request, critic.rate(job.request, job.seed))
 
     # ---- asking ----
 
@@ -907,6 +921,15 @@ def _rolled_out(name: str, job: RollOutJob, found: object) -> tuple[RolledOut, .
         if each is not None
         for output in outputs
     )
+
+
+def _critique(name: str, request: Request, feedback: object) -> tuple[Criticised, ...]:
+    """Return what a critic wrote, nothing where it rejects the question; raise PluginError for any other answer."""
+    answer = _checked_feedback(name, request, feedback).feedback.answer
+    if isinstance(answer, Reject):
+        return ()
+    assert isinstance(answer, Critique)
+    return (Criticised(request.shown[0].output, name, answer.text),)
 
 
 def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:

@@ -40,6 +40,7 @@ def print_summary(report: Report, directory: Path, console: Console | None = Non
         *_asking(report),
         *_peeks(report),
         *_hindsight(report),
+        *_marks(report),
         *targets,
     ):
         console.print(line)
@@ -166,6 +167,22 @@ def _hindsight(report: Report) -> Iterator[str]:
     if (told := report.hindsight) is not None:
         share = "" if told.interval is None else f" (90 %: {told.interval.low:.0%} to {told.interval.high:.0%})"
         yield f"hindsight: {told.turned} of {told.pairs} preferences turned round{share}"
+
+
+def _marks(report: Report) -> Iterator[str]:
+    """Say which claims raters marked, by what they were shown beside them."""
+    if (told := report.marks) is not None:
+        beside = (f"{marked:,} of {claims:,} {_BESIDE[each]}" for each, claims, marked in told.shown)
+        yield f"claims marked: {', '.join(beside)}"
+
+
+_BESIDE = {
+    "nothing": "with nothing beside them",
+    "supported": "shown as supported",
+    "doubtful": "shown as doubtful",
+    "not quoted": "that the critic did not quote",
+    "quoted": "that the critic quoted",
+}
 
 
 def _uses(role: str, uses: Sequence[Use]) -> str:

@@ -21,6 +21,20 @@ SHORT = 6
 _CLAUSE = re.compile(r"[;:—–]\s+|,\s+(?=(?:and|but|while|because|so|then|when|which|who|until|although|after)\b)")
 
 
+DOUBTFUL = 0.8
+"""A claim whose probability of support is below this is shown as doubtful."""
+
+
+class Grounds(NamedTuple):
+    """What a view says of a claim: the number of its sentence that tells of it, None where none does, and whether the
+
+    claim is `false` by what the view says. Sentences count from 0, through all passages.
+    """
+
+    sentence: int | None
+    false: bool
+
+
 class Origin(NamedTuple):
     """A place that a claim rests on: characters `span` of an output's text, or, without one, of the source's.
 

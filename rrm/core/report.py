@@ -743,6 +743,28 @@ class PeeksReport:
         return expected, low, high
 
 
+BesideClaims = Literal["nothing", "supported", "doubtful", "not quoted", "quoted"]
+"""What raters were shown beside a claim: neither support nor a critique / its support, from `rrm.core.claims.DOUBTFUL`
+
+on or below it / a critique of the output that does not quote it, or that does.
+"""
+
+
+@dataclass(frozen=True)
+class MarksReport:
+    """Which claims raters marked, by what they were shown beside them.
+
+    There are so many `answers`, which took so many `minutes`, those of reading critiques (`critiques_minutes`) among
+    them. `shown` has for each thing that was shown how many claims it stood beside and how many of these were marked,
+    each counted once an answer; a claim with support and a critique stands under both.
+    """
+
+    answers: int
+    minutes: float
+    critiques_minutes: float
+    shown: tuple[tuple[BesideClaims, int, int], ...]
+
+
 @dataclass(frozen=True)
 class HindsightReport:
     """What comparisons by raters who saw what came of outputs changed.
@@ -828,6 +850,7 @@ class Report:
     asking: AskingReport | None = None
     peeks: PeeksReport | None = None
     hindsight: HindsightReport | None = None
+    marks: MarksReport | None = None
     splits: SplitsReport | None = None
 
     @property

@@ -166,24 +166,28 @@ class Consequence:
 class Shown:
     """An output as a request shows it; `support` are probabilities that its claims are supported, in their order.
 
-    Where nothing is known of them it is empty. `consequence` is what came of it, where raters are shown that.
+    Where nothing is known of them it is empty. `consequence` is what came of it, where raters are shown that, and
+    `critique` what a critic wrote about it, where they are shown that.
     """
 
     output: str
     text: str
     support: tuple[float, ...] = ()
     consequence: Consequence | None = None
+    critique: str = ""
 
     @property
     def known(self) -> list[object]:
         """All that is shown, as ids cover it."""
         support = [self.support] if self.support else []
-        return [self.output, self.text, *support, *([self.consequence.known] if self.consequence else [])]
+        critique = [{"critique": self.critique}] if self.critique else []
+        return [self.output, self.text, *support, *([self.consequence.known] if self.consequence else []), *critique]
 
     @property
     def read(self) -> str:
-        """All that is read of it: the output, and what came of it."""
-        return self.text if self.consequence is None else f"{self.text}\n{self.consequence.text}"
+        """All that is read of it: the output, what came of it, and what a critic wrote."""
+        came = self.consequence.text if self.consequence else ""
+        return "\n".join(part for part in (self.text, came, self.critique) if part)
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,15 @@ class Request:
     def in_hindsight(self) -> bool:
         """Whether it shows what came of its outputs, so that nothing to be judged without may stand beside it."""
         return bool(self.shown) and all(each.consequence is not None for each in self.shown)
+
+    @property
+    def aids(self) -> tuple[bool, bool]:
+        """Whether it shows what came of outputs, and whether it shows the support of their claims or critiques.
+
+        Questions of one sheet show the same: there an output stands once, and nothing else is to be judged by it.
+        """
+        shown = self.shown
+        return any(each.consequence is not None for each in shown), any(each.support or each.critique for each in shown)
 
     @property
     def group(self) -> Group:
@@ -426,6 +439,19 @@ class RolledOut:
     @cached_property
     def id(self) -> str:
         return content_id("rolledout", self.output, self.rollout, self.consequence.known)
+
+
+@dataclass(frozen=True)
+class Criticised:
+    """What a critic wrote about an output, as a rater who marks its claims is shown it; `critic` names who did."""
+
+    output: str
+    critic: str
+    text: str
+
+    @cached_property
+    def id(self) -> str:
+        return content_id("criticised", self.output, self.critic, self.text)
 
 
 @dataclass(frozen=True)

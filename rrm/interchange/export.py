@@ -129,7 +129,13 @@ def request_of(row: Mapping[str, Any]) -> Request:
     view = row["view"]
     passages = tuple(Passage(**passage) for passage in view["passages"])
     shown = tuple(
-        Shown(each["output"], each["text"], tuple(each.get("support", ())), _consequence(each.get("consequence")))
+        Shown(
+            each["output"],
+            each["text"],
+            tuple(each.get("support", ())),
+            _consequence(each.get("consequence")),
+            each.get("critique", ""),
+        )
         for each in row["shown"]
     )
     known = {"place": place(row.get("place", {})), "criterion": row.get("criterion", OVERALL)}

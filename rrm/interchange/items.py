@@ -1,9 +1,10 @@
 """Items to be rated, and ratings made elsewhere, from files of rows; every fault names file, row and column.
 
-An item's row has `instruction`, `kind` and `outputs` (texts or {text, support, consequence}), and may have `source`
-(a text) or `passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`, `criterion`,
-`node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own order),
-`explanation`, and the name of the `sheet` that it is on, together with other rows about the same view.
+An item's row has `instruction`, `kind` and `outputs` (texts or {text, support, consequence, critique}), and may have
+`source` (a text) or `passages` (texts or {text, score}), `context`, `max_tokens`, `round`, `subject`, `level`,
+`criterion`, `node`, `source_id`, and `purpose`, `wanted`, `value`, `expected` (an answer, places in the row's own
+order), `explanation`, and the name of the `sheet` that it is on, together with
+other rows about the same view.
 In the place of what is shown it may have a `request`, as rrm's own records do.
 
 An answer is an object, whose `kind` may be left out where it is the item's. Places count from 0, in the order of the
@@ -40,6 +41,7 @@ from rrm.core.thoughts import holds_thoughts
 from rrm.core.values import (
     KINDS,
     Answer,
+    ClaimMarks,
     Consequence,
     Feedback,
     Hindsight,
@@ -263,6 +265,7 @@ def _item(row: Row, wanted: int) -> Item:
         raise InputError(f"column 'outputs': a {request.kind} shows {several}, got {len(request.shown)}")
     _check_apart(request)
     _check_consequences(request)
+    _check_critiques(request)
     purpose = _choice(row, "purpose", get_args(Purpose), "work")
     return Item(
         request,
@@ -414,6 +417,7 @@ class _Told(NamedTuple):
     text: str
     support: tuple[float, ...] = ()
     consequence: Consequence | None = None
+    critique: str = ""
 
 
 def _outputs(row: Row) -> list[_Told]:
@@ -425,8 +429,8 @@ def _outputs(row: Row) -> list[_Told]:
 def _output(told: Any, column: str) -> _Told:
     if not isinstance(told, Mapping):
         return _Told(text({column: told}, column))
-    if set(told) - {"text", "support", "consequence"}:
-        raise InputError(f"column {column!r} has text, support and consequence, got {', '.join(told)}")
+    if set(told) - {"text", "support", "consequence", "critique"}:
+        raise InputError(f"column {column!r} has text, support, consequence and critique, got {', '.join(told)}")
     said, support = text({column: told.get("text")}, column), told.get("support") or []
     if not isinstance(support, list) or not all(map(is_share, support)):
         raise InputError(f"column {column!r}: support is a list of probabilities from 0 to 1, got {brief(support)}")
@@ -435,7 +439,8 @@ def _output(told: Any, column: str) -> _Told:
             f"column {column!r}: support is a number for each of its {claims} claims (`rrm.core.claims.claim_spans`),"
             f" got {len(support)}"
         )
-    return _Told(said, tuple(map(float, support)), _consequence(told.get("consequence"), column))
+    written = "" if told.get("critique") in (None, "") else text({column: told["critique"]}, column)
+    return _Told(said, tuple(map(float, support)), _consequence(told.get("consequence"), column), written)
 
 
 def _consequence(told: Any, column: str) -> Consequence | None:
@@ -465,6 +470,14 @@ def _check_consequences(request: Request) -> None:
         raise InputError(
             f"column 'outputs': what came of outputs is shown in hindsight alone, not for a {request.kind}:"
             " set kind to hindsight, or leave the consequence out"
+        )
+
+
+def _check_critiques(request: Request) -> None:
+    if request.kind != ClaimMarks.kind and any(each.critique for each in request.shown):
+        raise InputError(
+            "column 'outputs': what a critic wrote is shown to those who mark claims alone, not for a"
+            f" {request.kind}: set kind to claims, or leave the critique out"
         )
 
 

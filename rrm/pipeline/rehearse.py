@@ -24,6 +24,7 @@ from rrm.core.values import (
     Composed,
     Consequence,
     Correction,
+    Criticised,
     Critique,
     Demonstration,
     Feedback,
@@ -48,6 +49,7 @@ from rrm.pipeline.stages import (
     AskJob,
     ChooseJob,
     ComposeJob,
+    CriticiseJob,
     DecomposeJob,
     FitJob,
     GoldJob,
@@ -173,6 +175,8 @@ class StandIns:
                     for ids in job.ids
                     for each in ids
                 )
+            case CriticiseJob():
+                return (Criticised(job.request.shown[0].output, str(self.plan.critic), self._written(job.request)),)
             case SupportJob() | TraceJob():
                 return ()
             case LearnComposerJob():
@@ -232,9 +236,12 @@ class StandIns:
             for number in range(job.ask.n)
         )
 
+    def _written(self, request: Request) -> str:
+        return self.stand_in.text(request.view.max_tokens)
+
     def _answer(self, request: Request) -> Answer:
         """Return an answer of the kind that is asked for."""
-        written = self.stand_in.text(request.view.max_tokens)
+        written = self._written(request)
         answers: dict[str, Answer] = {
             "comparison": Comparison(0),
             "hindsight": Hindsight(0),

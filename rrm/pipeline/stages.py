@@ -21,6 +21,7 @@ from rrm.core.task import Source, Span
 from rrm.core.values import (
     Choice,
     Composed,
+    Criticised,
     Feedback,
     Fitted,
     FittedComposer,
@@ -175,6 +176,14 @@ class RollOutJob:
     text: str
     outputs: tuple[str, ...]
     ids: tuple[tuple[str, ...], ...]
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class CriticiseJob:
+    """Write a critique of an output, as the request asks for one."""
+
+    request: Request
     seed: int
 
 
@@ -433,11 +442,11 @@ def rate(
 def sheets_of(requests: Sequence[Request], most: int) -> list[tuple[Request, ...]]:
     """Return questions by sheets of up to `most` about one view, as even as can be; no sheet has two copies of one.
 
-    What shows what came of outputs is on sheets of its own.
+    What shows what came of outputs is on sheets of its own, and so is what shows support or critiques of them.
     """
     together: dict[tuple[object, ...], list[Request]] = {}
     for request in requests:
-        about = (request.node, request.view.id, request.place, request.copy, request.in_hindsight)
+        about = (request.node, request.view.id, request.place, request.copy, request.aids)
         together.setdefault(about, []).append(request)
     sheets = []
     for some in together.values():
@@ -564,6 +573,17 @@ def roll_out(
         return _action("roll-out", _level(place), slot, job, *about, at=place)
 
     return Stage("roll-out", place, tuple(nodes), make)
+
+
+def criticise(place: Place, asked: Sequence[Request], critic: str, seed: int) -> Stage[CriticiseJob, Criticised]:
+    """Have critiques written of the outputs that requests show, one each; `critic` names who does."""
+    by_id = {f"critique/{request.id}": request for request in asked}
+
+    def make(slot: str, _: Mapping[str, Done[CriticiseJob, Criticised]]) -> Action[CriticiseJob]:
+        job = CriticiseJob(by_id[slot], seed_for(seed, slot))
+        return _action("criticise", _level(place), slot, job, critic, job.seed, at=place)
+
+    return Stage("criticise", place, tuple(by_id), make)
 
 
 def _ids_by_text(outputs: Iterable[Output]) -> dict[str, list[str]]:

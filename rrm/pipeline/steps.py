@@ -25,6 +25,7 @@ from rrm.core.values import (
     ClaimMarks,
     Composed,
     Consequence,
+    Critique,
     Fitted,
     FittedComposer,
     Hindsight,
@@ -176,6 +177,7 @@ class Recursion:
     budget: Budget | None = None
     grounder: str | None = None  # who says which outputs raters' critiques speak for
     rollout: str | None = None  # who says what comes of outputs, for raters in hindsight
+    critic: str | None = None  # who writes what raters of claims are shown about outputs
     overlap: int = 1  # raters that answer each question
     sheet: int = 1  # questions about one view that are put to an assistant by one call, at most
     peeks: float = 0.0  # of their minutes, beside the budget, for looks at the source: see `rrm.pipeline.peeks`
@@ -520,6 +522,8 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     support = yield from claims_support(run, place, role)
     questions, wanted = _questions(run, place, role, support)
     run, questions = yield from in_hindsight(run, place, questions)
+    if role is Train:
+        run, questions = yield from criticised(run, place, questions)
     overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
     who = rater, role, plan.seed, overlap, not plan.repeats
     raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder)
@@ -662,6 +666,39 @@ def in_hindsight(run: Run, place: Place, questions: Sequence[Request]) -> Step[t
         )
         run = run.noted(f"{place.words(len(run.plan.rounds) > 1)}: {left_out}")
     return run.failed(done), kept
+
+
+def criticised(run: Run, place: Place, questions: Sequence[Request]) -> Step[tuple[Run, list[Request]]]:
+    """Return the questions, those to mark claims with what the run's critic writes about the output.
+
+    The critic is shown what the rater is, and each different text once. Where it writes nothing the question is asked
+    without, and that is noted.
+    """
+    marked = [each for each in questions if each.kind == ClaimMarks.kind]
+    if run.plan.critic is None or not marked:
+        return run, list(questions)
+    asked = {_text_beside(each): _to_criticise(each) for each in reversed(marked)}
+    done = yield from carried_out(stages.criticise(place, list(asked.values())[::-1], run.plan.critic, run.plan.seed))
+    written = {each.output: each.text for found in done.values() for each in found.values}
+    said = {key: written.get(request.shown[0].output, "") for key, request in asked.items()}
+    if silent := sum(not text for text in said.values()):
+        told = f"of {silent} of {len(said)} outputs whose claims were to be marked the critic wrote nothing"
+        run = run.noted(f"{place.words(len(run.plan.rounds) > 1)}: {told}")
+    return run.failed(done), [
+        replace(each, shown=tuple(replace(one, critique=said[_text_beside(each)]) for one in each.shown))
+        if each.kind == ClaimMarks.kind
+        else each
+        for each in questions
+    ]
+
+
+def _text_beside(request: Request) -> tuple[str, str]:
+    return request.view.id, request.shown[0].text
+
+
+def _to_criticise(request: Request) -> Request:
+    """Return what a critic is asked about the output whose claims are to be marked."""
+    return replace(_plain(request), kind=Critique.kind, criterion=OVERALL, copy=0)
 
 
 def _about(run: Run, node: str) -> str:

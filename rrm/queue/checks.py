@@ -37,11 +37,15 @@ class Around(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a page shows of a sheet; `supported` says of which outputs, if claims are asked about, support is known."""
+    """What a page shows of a sheet.
+
+    `assisted` says of each output, if claims are asked about, whether their support is known, and whether a critic
+    wrote about it.
+    """
 
     asked: tuple[AskedOf, ...]
     around: Around
-    supported: tuple[bool, ...]
+    assisted: tuple[tuple[bool, bool], ...]
 
 
 def shape_of(requests: Sequence[Request], group: str = "") -> Shape:
@@ -56,7 +60,7 @@ def shape_of(requests: Sequence[Request], group: str = "") -> Shape:
         )
         for request in requests
     )
-    return Shape(asked, _around(requests[0], group), _supported(asked, numbers))
+    return Shape(asked, _around(requests[0], group), _assisted(asked, numbers))
 
 
 def in_shape(known: Item, shape: Shape, copy: int) -> list[Item] | None:
@@ -75,7 +79,7 @@ def in_shape(known: Item, shape: Shape, copy: int) -> list[Item] | None:
     if own is None or len(set(request.shown)) < len(request.shown):
         return None
     shown = dict(zip(shape.asked[own].outputs, request.shown, strict=True))
-    if _supported(shape.asked, [shown[number] for number in range(len(shown))]) != shape.supported:
+    if _assisted(shape.asked, [shown[number] for number in range(len(shown))]) != shape.assisted:
         return None
     budget = max(each.budget for each in shape.asked)
     view = replace(request.view, max_tokens=budget) if budget else request.view
@@ -111,6 +115,6 @@ def _around(request: Request, group: str) -> Around:
     return Around(passages, bool(request.view.context), group)
 
 
-def _supported(asked: Sequence[AskedOf], outputs: Iterable[Shown]) -> tuple[bool, ...]:
+def _assisted(asked: Sequence[AskedOf], outputs: Iterable[Shown]) -> tuple[tuple[bool, bool], ...]:
     claim_by_claim = any(each.kind == ClaimMarks.kind for each in asked)
-    return tuple(bool(each.support) for each in outputs) if claim_by_claim else ()
+    return tuple((bool(each.support), bool(each.critique)) for each in outputs) if claim_by_claim else ()

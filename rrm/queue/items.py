@@ -27,7 +27,7 @@ from sqlalchemy.sql import ColumnElement
 from rrm.core.annotation import MOST_QUESTIONS, MOST_WANTED, Item, PlaceProgress, Purpose
 from rrm.core.errors import ConflictError, InputError, MissingError
 from rrm.core.ids import content_id
-from rrm.core.kinds import KINDS, Hindsight
+from rrm.core.kinds import KINDS, ClaimMarks, Hindsight
 from rrm.core.place import Place
 from rrm.core.values import Request
 from rrm.queue import people_tables, tables  # noqa: F401  (makes the tables known)
@@ -374,9 +374,10 @@ def _check_sheet(name: str, items: Sequence[Item]) -> None:
     practice = [item for item in items if item.purpose == "practice"]
     if practice and len(practice) < len(items):
         raise InputError(f"{name} mixes practice with other questions: let all of a sheet be practice, or none")
-    if len({item.request.in_hindsight for item in items}) > 1:
+    if len({item.request.aids for item in items}) > 1:
         raise InputError(
-            f"{name} shows what came of outputs beside questions that are to be answered without: make it two sheets"
+            f"{name} shows what came of outputs, or the support or critiques of them, beside questions that are to be"
+            " answered without: make it two sheets"
         )
     for item in items:
         if len(set(item.request.shown)) < len(item.request.shown):
@@ -413,6 +414,8 @@ def _check(item: Item) -> None:
     told = {each.consequence is not None for each in item.request.shown}
     if (item.request.kind == Hindsight.kind) in {not each for each in told}:
         raise InputError(f"{name}: what came of outputs is shown in hindsight, and there of each output")
+    if item.request.kind != ClaimMarks.kind and any(each.critique for each in item.request.shown):
+        raise InputError(f"{name}: what a critic wrote is shown to those who mark claims, and to nobody else")
     if item.expected is not None:
         try:
             check_fits(item.expected, item.request)

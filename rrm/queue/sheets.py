@@ -13,9 +13,9 @@ def in_sheets(items: Sequence[Item], most: int) -> list[Item]:
     """Join items about one node and view into sheets of up to `most` questions each, as even as can be.
 
     Those that have a sheet keep it, and with `most` 1 all others stay alone. A sheet holds items for work, for one
-    kind of check, or for practice, and no two copies of a question; and either all of its questions show what came of
-    outputs or none does, for whoever has seen that cannot judge without. What shows several outputs comes first, then
-    what is about one, output by output, and what is written last; else the order stays.
+    kind of check, or for practice, and no two copies of a question. All of its questions show what came of outputs, or
+    support and critiques of them, or none does, for whoever has seen that cannot judge without. What shows several
+    outputs comes first, then what is about one, output by output, and what is written last; else the order stays.
     """
     if most <= 1:
         return list(items)
@@ -23,7 +23,7 @@ def in_sheets(items: Sequence[Item], most: int) -> list[Item]:
     for item in items:
         if not item.sheet:
             request = item.request
-            about = (request.node, request.view.id, request.place, item.purpose, request.copy, request.in_hindsight)
+            about = (request.node, request.view.id, request.place, item.purpose, request.copy, request.aids)
             together[about].append(item)
     named: dict[str, Item] = {}
     for found in together.values():

@@ -142,6 +142,8 @@ class AssistantRater:
                 blocks.append(
                     (f"what came of option {letter}{_often_wrong(shown.consequence)}", shown.consequence.text)
                 )
+            if shown.critique:
+                blocks.append((f"what a critic wrote about option {letter}", shown.critique))
         mark, parts = delimited(blocks)
         system = _SYSTEM.format(criteria=counts, mark=mark, tokens=view.max_tokens, question=question)
         return Prompt(system, "\n\n".join(parts), schema, sample, about=request.id)

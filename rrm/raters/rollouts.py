@@ -15,8 +15,8 @@ from rrm.core.errors import ConfigError
 from rrm.core.ids import content_id, generator
 from rrm.core.text import sentence_texts, words
 from rrm.core.values import Consequence
+from rrm.raters.names import names_in, names_within
 
-_NAME = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*|\d[\d.,:]*\d|\d")
 _BLANK = "____"
 _ALIKE = 0.5
 """The share of a sentence's words that another has which is about the same."""
@@ -54,7 +54,7 @@ class Cloze:
 
     def roll_out(self, text: str, outputs: Sequence[str], seed: int) -> list[Consequence | None]:
         """Return what comes of each output, None for all where none speaks of a sentence with a name or a number."""
-        known = _names([text, *outputs])
+        known = names_within([text, *outputs])
         sentences = [_Sentence.of(each, known) for each in sentence_texts(text)]
         readers = [[_Sentence.of(each, known) for each in sentence_texts(output)] for output in outputs]
         gaps = _gaps(sentences, readers)[: self.questions]
@@ -86,14 +86,7 @@ class _Sentence(NamedTuple):
     @classmethod
     def of(cls, text: str, known: Collection[str]) -> "_Sentence":
         """Read a sentence, whose first word is a name only where it is `known` for one."""
-        found: dict[str, None] = {}
-        for match in _NAME.finditer(text):
-            name = match[0]
-            if not _within(text, match.start()) and name not in known and not name[0].isdigit():
-                name = name.partition(" ")[2]
-            if name:
-                found[name] = None
-        return cls(text, tuple(found), _telling(text))
+        return cls(text, names_in(text, known), _telling(text))
 
 
 class _Gap(NamedTuple):
@@ -171,14 +164,3 @@ def _alike(asked: frozenset[str], said: frozenset[str]) -> bool:
 
 def _telling(text: str) -> frozenset[str]:
     return frozenset(each.lower() for each in words(text) if len(each) > _SHORT or each[0].isdigit())
-
-
-def _names(texts: Iterable[str]) -> frozenset[str]:
-    """Return what is written with a capital within sentences: names, also where a sentence begins with one."""
-    sentences = [each for text in texts for each in sentence_texts(text)]
-    return frozenset(m[0] for each in sentences for m in _NAME.finditer(each) if _within(each, m.start()))
-
-
-def _within(sentence: str, start: int) -> bool:
-    """Whether a place is not the beginning of a sentence, nor of what is said in one."""
-    return any(letter.isalnum() for letter in sentence[:start]) and sentence[start - 1] not in '“"‘«„'

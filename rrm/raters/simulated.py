@@ -1,9 +1,10 @@
 """Simulated raters: a panel of people with known rewards, who read in part, err and have their leanings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from rrm.core.values import (
     KINDS,
     OVERALL,
     Answer,
+    ClaimMarks,
     Comparison,
     Feedback,
     Hindsight,
@@ -23,6 +25,7 @@ from rrm.core.values import (
     Request,
     View,
 )
+from rrm.raters.marking import GroundsOf, Marker, mark
 
 QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 """(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
@@ -30,7 +33,7 @@ QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 WORDS_A_MINUTE = 250
 MINUTES_A_DECISION = 0.2
 POINTS = 7
-_LEAST_SHOWN = {"comparison": 2, "hindsight": 2, "ranking": 2, "rating": 1, "label": 1}
+_LEAST_SHOWN = {"comparison": 2, "hindsight": 2, "ranking": 2, "rating": 1, "label": 1, "claims": 1}
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,15 @@ class SimulatedRaters:
     - ratings of 1 to 7 by an ordered logit whose thresholds divide the qualities from 0 to 1 evenly;
     - labels: good with probability sigmoid((quality - accept_at) / temperature + leniency);
 
-    or, with probability `lapse`, at random. Where they are shown what came of outputs they judge by that, too: the
-    quality is then what they see in the output less a share `hindsight` of it, and that share of what the outcome is
-    worth. People differ: their temperatures scatter by about 20 %
-    around `temperature`, their leaning to the first shown by 0.15 logits, their leniency by 0.5
-    logits, and `lapse` and `read` likewise.
+    or, with probability `lapse`, at random; and they mark claims as `rrm.raters.marking.Marker` says, by what a view
+    says of each (`grounds`). Where they are shown what came of outputs they judge by that, too: the quality is then
+    what they see in the output less a share `hindsight` of it, and that share of what the outcome is worth. People
+    differ: their temperatures scatter by about 20 % around `temperature`, their leaning to the first shown by 0.15
+    logits, their leniency by 0.5 logits, and `lapse` and `read` likewise.
 
     `quality` is a callable or an import string "package.module:name", and so are those of other `criteria`, by
-    name. Raises PluginError if one leads to nothing callable, InputError for settings out of range.
+    name, and `grounds`, without which no claims are marked. Raises PluginError if one leads to nothing callable,
+    InputError for settings out of range.
     """
 
     name = "simulated"
@@ -86,6 +90,10 @@ class SimulatedRaters:
         hindsight: float = 0.5,
         readings: int = 4,
         criteria: Mapping[str, QualityOf | str] | None = None,
+        grounds: GroundsOf | str | None = None,
+        overlook: float = 0.15,
+        slip: float = 0.03,
+        trust: float = 0.5,
         seed: int = 0,
     ) -> None:
         if people < 1 or readings < 1:
@@ -99,7 +107,11 @@ class SimulatedRaters:
         if not 0 <= hindsight <= 1:
             raise InputError(f"simulated raters: hindsight is a share of the judgement from 0 to 1, got {hindsight}")
         qualities = {OVERALL: quality, **(criteria or {})}
-        self._qualities = {name: _load(each) if isinstance(each, str) else each for name, each in qualities.items()}
+        self._qualities: dict[str, QualityOf] = {
+            name: _load(each, "quality") if isinstance(each, str) else each for name, each in qualities.items()
+        }
+        self._grounds: GroundsOf | None = _load(grounds, "grounds") if isinstance(grounds, str) else grounds
+        self._marker = Marker(read, overlook, slip, trust)
         self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
         self._hindsight = hindsight
         self.people = tuple(_person(number, temperature, lapse, read, seed) for number in range(1, people + 1))
@@ -112,10 +124,24 @@ class SimulatedRaters:
         _check(request)
         rng = generator("simulated rating", self.seed, request.id, seed)
         person = self.people[rng.integers(len(self.people))]
+        if request.kind == ClaimMarks.kind:
+            return self._marks(request, person, seed)
         rewards = self._rewards(request, person, int(rng.integers(self._readings)))
         answer = self._answer(request, person, rewards, rng)
         seconds = 60 * self.minutes(request)
         return Feedback(request.id, person.name, answer, seconds, criterion=request.criterion)
+
+    def _marks(self, request: Request, person: Person, seed: int) -> Feedback:
+        if self._grounds is None:
+            raise InputError(
+                "simulated raters mark claims by what a view says of them: give them grounds = 'package.module:name',"
+                " such as 'tasks.synthetic_book:claim_grounds'"
+            )
+        [shown] = request.shown
+        marker = replace(self._marker, read=person.read)
+        found = mark(request, self._grounds(request.view, shown.text), marker, self.seed, person.name, request.id, seed)
+        seconds = 60 * (found.words / WORDS_A_MINUTE + MINUTES_A_DECISION)
+        return Feedback(request.id, person.name, found.answer(shown.text), seconds, criterion=request.criterion)
 
     def probability(self, request: Request) -> np.ndarray:
         """Return the true distribution over the answers, averaged over people and their readings.
@@ -124,6 +150,8 @@ class SimulatedRaters:
         a rating [P(1), ..., P(7)]; for a ranking [k], how probably each is put first.
         """
         _check(request)
+        if request.kind == ClaimMarks.kind:
+            raise InputError("simulated raters tell no distribution over marks on claims")
         answers = np.zeros(1)
         for person, reading in product(self.people, range(self._readings)):
             answers = answers + self._probability(request, person, self._rewards(request, person, reading))
@@ -228,13 +256,12 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(logits / 2))
 
 
-def _load(path: str) -> QualityOf:
+def _load(path: str, what: str) -> Any:
     module, colon, name = path.partition(":")
     try:
         found = getattr(import_module(module), name) if colon and module and name else None
     except (ImportError, AttributeError) as error:
-        raise PluginError(f"the quality {path!r} cannot be imported: {error}") from error
+        raise PluginError(f"the {what} {path!r} cannot be imported: {error}") from error
     if not callable(found):
-        raise PluginError(f"the quality {path!r} must lead to a function, as in 'package.module:name'")
-    quality: QualityOf = found
-    return quality
+        raise PluginError(f"the {what} {path!r} must lead to a function, as in 'package.module:name'")
+    return found

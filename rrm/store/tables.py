@@ -188,6 +188,12 @@ class RolledoutRow(Value, table=True):
     consequence: Any = Field(sa_type=JSON)
 
 
+class CriticisedRow(Value, table=True):
+    output: str = Field(index=True)
+    critic: str
+    text: str
+
+
 class ComposedRow(Value, table=True):
     output: str = Field(index=True)
     basis: str

@@ -54,7 +54,7 @@ def view_json(view: View) -> dict[str, Any]:
 def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
     """Return an output, claim by claim where its claims are asked about, with what is known of their support.
 
-    Where it is shown, with what came of it, and how often that is wrong.
+    Where it is shown, with what came of it and how often that is wrong, or with what a critic wrote.
     """
     if shown.consequence is not None:
         came = shown.consequence
@@ -65,7 +65,8 @@ def output_json(shown: Shown, claim_by_claim: bool) -> dict[str, Any]:
     claims = [
         {"span": list(span), "support": support and support[at]} for at, span in enumerate(claim_spans(shown.text))
     ]
-    return {"text": shown.text, "claims": claims}
+    critique = {"critique": shown.critique} if shown.critique else {}
+    return {"text": shown.text, "claims": claims, **critique}
 
 
 def question_json(request: Request) -> dict[str, Any]:

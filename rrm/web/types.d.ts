@@ -69,8 +69,8 @@ declare namespace Wire {
     outputs: Output[];
     points: number;
   }
-  /** An output, with its claims where they are asked about, and with what came of it where that is shown. */
-  interface Output { text: string; claims?: Claim[]; came?: Came }
+  /** An output, with its claims where they are asked about, and with what came of it or what a critic wrote, where that is shown. */
+  interface Output { text: string; claims?: Claim[]; came?: Came; critique?: string }
   /** What came of an output, as a rollout has it, which was wrong in some of the cases that were checked. */
   interface Came { text: string; checked: number; wrong: number }
   /** A claim's place in its output, and the probability that it is supported, where that is known. */

@@ -18,6 +18,7 @@ from tasks.synthetic_book.book import Book, Told
 from tasks.synthetic_book.events import Core, Event
 from tasks.synthetic_book.judging import Quality
 from tasks.synthetic_book.perceiving import (
+    claim_grounds,
     perceived_accuracy,
     perceived_coherence,
     perceived_coverage,
@@ -34,6 +35,7 @@ __all__ = [
     "Quality",
     "SyntheticBooks",
     "Told",
+    "claim_grounds",
     "perceived_accuracy",
     "perceived_coherence",
     "perceived_coverage",

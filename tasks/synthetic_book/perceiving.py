@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rrm.core.claims import Grounds, claim_spans
 from rrm.core.ids import generator
 from rrm.core.text import sentences
 from rrm.core.values import View
 from tasks.synthetic_book.events import Core, Event
-from tasks.synthetic_book.judging import Credit, Known, Quality, judge
+from tasks.synthetic_book.judging import Credit, Known, Quality, judge, share_told
 from tasks.synthetic_book.reading import read_sentence, recognise
 
 
@@ -48,6 +49,34 @@ def _perceived(view: View, texts: Sequence[str], read: float, seed: int) -> np.n
     return np.asarray([judge(text, known) for text in texts], dtype=np.float64).reshape(
         len(texts), len(Quality._fields)
     )
+
+
+def claim_grounds(view: View, text: str) -> list[Grounds]:
+    """Return what a view says of each claim of a text: which sentence tells of it, and whether it is false by it.
+
+    True is a claim whose event a sentence tells, with no detail otherwise, and none takes back; and what tells no
+    event. Of any other the sentence tells that takes it back, or else the one whose event has most in common with it.
+    """
+    _, shown = _shown(view, _event)
+    return [_ground(_event(" ".join(text[start:end].split())), shown) for start, end in claim_spans(text)]
+
+
+def _ground(events: Sequence[Event], shown: Sequence[tuple[int, Event, float]]) -> Grounds:
+    if not events:
+        return Grounds(None, False)
+    [said] = events
+    back = next((at for at, event, _ in shown if event.takes_back == said.core), None)
+    if back is not None:
+        return Grounds(back, True)
+    told = next((at for at, event, _ in shown if event.core == said.core and share_told(said, event)), None)
+    if told is not None:
+        return Grounds(told, False)
+    common, at = max(((_common(said, event), -at) for at, event, _ in shown), default=(0, 0))
+    return Grounds(-at if common >= 2 else None, True)
+
+
+def _common(one: Event, other: Event) -> int:
+    return sum(bool(said) and said == told for said, told in zip(one, other, strict=True))
 
 
 class TakenIn(NamedTuple):

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.assisted import Case, Reader, Told, answer, cases, outcome, rated
 from benchmarks.claim_comments import said
 from benchmarks.claims import DATA, agreement, area, fitted_weights, logistic, overlap, proofs, reviews
+from benchmarks.planted import Case, Reader, Told, cases, rated
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside
-from rrm.core.values import ClaimMarks
 from rrm.interchange.rows import read_rows
 
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}: set RRM_DATA")
@@ -108,27 +107,11 @@ CASE = Case(
 )
 
 
-def marks(reader: Reader, doubtful: dict[int, tuple[str, ...]]) -> tuple[list[bool], float]:
-    return rated(CASE, reader, generator("test"), doubtful)
+def test_a_rater_finds_a_flaw_only_where_the_passage_was_read() -> None:
+    def marks(read: float) -> list[bool]:
+        return rated(CASE, Reader(read, overlook=0.0, slip=0.0), generator("test"))
 
-
-def test_a_rater_who_reads_nothing_finds_a_flaw_only_where_a_mark_leads_to_it() -> None:
-    blind = Reader(0.0, overlook=0.0, slip=0.0, trust=0.0)
-    assert marks(blind, {})[0] == [False, False]
-    assert marks(blind, {1: ("Ben bought a boat.",)})[0] == [False, True]
-    assert marks(blind, {1: ("It rained.",)})[0] == [False, False]
-    trusting = Reader(0.0, overlook=0.0, slip=0.0, trust=1.0)
-    assert marks(trusting, {0: ("It rained.",)})[0] == [True, False]  # a false alarm, for the wrong place was shown
-
-
-def test_reading_more_takes_longer() -> None:
-    blind, whole = Reader(0.0, 0.0, 0.0, 0.0), Reader(1.0, 0.0, 0.0, 0.0)
-    assert marks(blind, {})[1] == pytest.approx(8 / 250 + 0.2)
-    assert marks(blind, {1: ("Ben bought a boat.",)})[1] == pytest.approx(12 / 250 + 0.2)
-    found, minutes = marks(whole, {1: ("Ben bought a boat.",)})
-    assert found == [False, True] and minutes == pytest.approx((8 + 10) / 250 + 0.2)
-    assert outcome(CASE, found, minutes) == (1, 1, 1, 0, minutes)
-    assert answer(CASE, found, "r").feedback.answer == ClaimMarks(((18, 36),))
+    assert marks(0.0) == [False, False] and marks(1.0) == [False, True]
 
 
 def test_planted_flaws_are_known() -> None:

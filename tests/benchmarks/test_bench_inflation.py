@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import inflation
-from benchmarks.assisted import Told
 from benchmarks.claims import area
 from benchmarks.inflation import HONEST, INFLATING, importance, measure, stated
+from benchmarks.planted import Told
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import lying_child
-from benchmarks.assisted import Told
 from benchmarks.lying_child import CLAIMS, PARTS, Rule, Seen, main, posed
+from benchmarks.planted import Told
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside
 

@@ -481,6 +481,18 @@ def test_what_came_of_outputs_is_read_and_shown_in_hindsight_alone() -> None:
         list(items_from([{**PAIR, "outputs": outputs}]))
 
 
+def test_what_a_critic_wrote_is_read_and_shown_to_those_who_mark_claims_alone() -> None:
+    outputs = [{"text": "A mill burned.", "critique": "It was a barn."}]
+    [item] = items_from([{**PAIR, "kind": "claims", "outputs": outputs}])
+    assert item.request.shown[0].critique == "It was a barn."
+    [bare] = items_from([{**PAIR, "kind": "claims", "outputs": [{**outputs[0], "critique": None}]}])
+    assert bare.request.shown[0].critique == "" and bare.request.id != item.request.id
+    with pytest.raises(InputError, match=r"column 'outputs': what a critic wrote is shown to those who mark claims"):
+        list(items_from([{**PAIR, "kind": "label", "outputs": outputs}]))
+    with pytest.raises(InputError, match=r"row 1: column 'outputs\[0\]'"):
+        list(items_from([{**PAIR, "kind": "claims", "outputs": [{**outputs[0], "critique": 3}]}]))
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

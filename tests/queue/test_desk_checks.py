@@ -9,7 +9,7 @@ from desk_problems import VIEW, claimed, raters
 
 from rrm.core.annotation import Item, Lease, Submission
 from rrm.core.place import Place
-from rrm.core.values import Answer, Comparison, Correction, Label, Passage, Ranking, Rating, Request, Shown
+from rrm.core.values import Answer, ClaimMarks, Comparison, Correction, Label, Passage, Ranking, Rating, Request, Shown
 from rrm.queue import SqlDesk
 from rrm.queue.checks import AskedOf, in_shape, shape_of
 from rrm.web.shown import view_json
@@ -145,6 +145,14 @@ def test_where_claims_are_shown_with_their_support_a_known_answer_has_it_too() -
     plain = shape_of([work, replace(work, kind="claims", shown=work.shown[:1])])
     assert in_shape(Item(known, "gold", expected=Comparison(0)), plain, 1) is not None
     assert in_shape(Item(known, "gold", expected=Comparison(0)), shape, 1) is None
+
+
+def test_where_a_critique_is_shown_a_known_answer_has_one_too() -> None:
+    work, known = (replace(each, kind="claims", shown=each.shown[:1]) for each in both())
+    criticised = replace(work, shown=(replace(work.shown[0], critique="It is not so."),))
+    assert in_shape(Item(known, "gold", expected=ClaimMarks()), shape_of([criticised]), 1) is None
+    own = replace(known, shown=(replace(known.shown[0], critique="Nor is this."),))
+    assert in_shape(Item(own, "gold", expected=ClaimMarks()), shape_of([criticised]), 1) is not None
 
 
 def both() -> tuple[Request, Request]:

@@ -58,8 +58,17 @@ def test_questions_in_hindsight_are_on_sheets_of_their_own() -> None:
     after = [item("hindsight", a, b), item("hindsight", a, b, criterion="accuracy")]
     assert sorted(len(each) for each in names(in_sheets([*ASKED, *after], 9))) == [2, 7]
     mixed = [replace(each, sheet="one") for each in (ASKED[2], after[0])]
-    with pytest.raises(InputError, match="what came of outputs beside questions that are to be answered without"):
+    with pytest.raises(InputError, match="beside questions that are to be answered without"):
         check_sheets(mixed)
+
+
+def test_what_is_shown_with_support_or_a_critique_is_on_sheets_of_its_own() -> None:
+    for help_ in ({"support": (0.5,)}, {"critique": "It is not so."}):
+        helped = [item("claims", replace(each, **help_)) for each in (A, B)]
+        # an output that stood there with and without would stand there twice
+        assert sorted(len(each) for each in names(in_sheets([*ASKED, *helped], 9))) == [2, 7]
+        with pytest.raises(InputError, match="beside questions that are to be answered without"):
+            check_sheets([replace(each, sheet="one") for each in (ASKED[2], helped[0])])
 
 
 def test_copies_other_nodes_and_practice_are_on_sheets_of_their_own() -> None:

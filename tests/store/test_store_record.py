@@ -37,6 +37,7 @@ from rrm.core.values import (
     Composed,
     Consequence,
     Correction,
+    Criticised,
     Critique,
     Demonstration,
     Failure,
@@ -128,6 +129,7 @@ EXAMPLES: dict[type, list[Any]] = {
         replace(REQUEST, copy=5),
         replace(REQUEST, kind="claims", shown=(Shown("output-1", "It ran. It slept.", (0.25, 1 / 3)),)),
         replace(REQUEST, kind="hindsight", shown=tuple(replace(each, consequence=CAME) for each in BOTH)),
+        replace(REQUEST, kind="claims", shown=(Shown("output-1", "It ran.", (), critique="It did not."),)),
         Request("node-2", SOURCE.id, HERE, "demonstration", View("", (), 0), ()),
     ],
     Feedback: [Feedback(f"request-{n}", "Ann", answer, 0.1 * n) for n, answer in enumerate(ANSWERS)]
@@ -144,6 +146,7 @@ EXAMPLES: dict[type, list[Any]] = {
         Scored("output-1", "fitted-1", (0.1, -2.5e-17, 1e300), (0.25, 1 / 3, 1.0)),
         Scored("o", "m", (), (), "faithful"),
     ],
+    Criticised: [Criticised("output-1", "by-names", PLAIN)],
     RolledOut: [RolledOut("output-1", "cloze", CAME)],
     Supported: [Supported("output-1", "fitted-1", (0.25, 1 / 3)), Supported("o", "m", ())],
     Composed: [Composed("output-1", "basis-1", (0.25, 1 / 3)), Composed("output-1", "basis-1", (), "faithful")],

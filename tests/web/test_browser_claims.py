@@ -1,5 +1,6 @@
 """Claims marked in a real browser, by keyboard alone: by themselves and as one question of a sheet."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ def test_claims_are_marked_with_one_key_each_and_doubtful_ones_stand_out(tmp_pat
         press(page, "j", "2", "Enter")
         page.wait_for_selector("text=All done")
         assert [each.answer for each in at.live()] == [ClaimMarks((SPANS[0],), (), (quote,))]
+
+
+def test_what_a_critic_wrote_stands_below_the_claims_as_text(tmp_path: Path, chromium: Any) -> None:
+    [item] = items("claims")
+    said = "He reads no letter. <script>alert(1)</script>\nThe text says: “He looks out.”"
+    shown = replace(item.request.shown[0], critique=said)
+    item = replace(item, request=replace(item.request, shown=(shown,)))
+    other = replace(item, request=replace(item.request, criterion="accuracy"))
+    for name, asked in (("alone", [item]), ("sheet", [replace(each, sheet="one") for each in (item, other)])):
+        (tmp_path / name).mkdir()
+        with scene(tmp_path / name, asked) as at, rating(at, chromium) as page:
+            page.wait_for_selector(".claims li")
+            assert page.locator(".came h3").all_inner_texts() == ["What a critic wrote"]  # once, and not as HTML
+            assert said.split("\n")[0] in page.locator(".came").inner_text()
+            assert_accessible(page)
 
 
 def test_claims_are_one_question_of_a_sheet(tmp_path: Path, chromium: Any) -> None:

@@ -253,6 +253,12 @@ def test_an_output_is_sent_claim_by_claim_where_its_claims_are_asked_about() -> 
     assert [each["support"] for each in output_json(Shown("o", shown.text), True)["claims"]] == [None, None]
 
 
+def test_what_a_critic_wrote_is_sent_where_claims_are_marked() -> None:
+    shown = Shown("o", "It slept.", critique="<b>It did not.</b>")
+    assert output_json(shown, True)["critique"] == "<b>It did not.</b>"
+    assert "critique" not in output_json(shown, False)
+
+
 # ---- back to the page ----
 
 

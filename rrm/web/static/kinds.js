@@ -41,6 +41,12 @@ const drawn = (item, content) =>
 export const cameOf = ({ came }) => came && el("div", { class: "came" }, el("h3", {}, words.came.title), plainText(came.text),
   came.checked > 0 && el("p", { class: "muted small" }, words.came.wrong(came.wrong, came.checked)));
 
+/** What a critic wrote about an output, where that is shown.
+ *  @param {Wire.Output} output
+ *  @returns {Ui.Child} */
+export const criticOf = ({ critique }) => critique && el("div", { class: "came" },
+  el("h3", {}, words.critic.title), plainText(critique), el("p", { class: "muted small" }, words.critic.wrong));
+
 /** The outputs of an item, each with more below it; of a sheet only that.
  *  @param {Ui.Item} item @param {(place: number) => Ui.Child} more
  *  @returns {HTMLElement[]} */
@@ -49,7 +55,7 @@ const cards = (item, more = () => null) => {
   return item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
     output.text ? drawn(item, output.text) : el("p", { class: "muted" }, words.emptyOutput),
-    cameOf(output), more(place),
+    cameOf(output), criticOf(output), more(place),
   ));
 };
 
@@ -528,7 +534,7 @@ function claims(item, page) {
     read, bar, actions: [back, on, ...marking, send],
     outputs: [
       el("section", { class: "card output", "aria-label": words.claims.list }, el("h2", {}, words.claims.list),
-        found.length ? list : none),
+        found.length ? list : none, !item.letters && criticOf(output)), // on a sheet it stands below the output
       el("section", { class: "card", "aria-label": words.claims.missing }, el("h2", {}, words.claims.missing), left,
         el("p", { class: "muted small" }, words.claims.howTo)),
     ],

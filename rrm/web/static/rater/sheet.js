@@ -1,7 +1,7 @@
 // What a lease asks: one question, drawn as its kind is, or several about one view, decided one after another.
 import { button, el, flat } from "../common.js";
 import { buttonOf, keyButton, relabel } from "../keys.js";
-import { cameOf, kinds } from "../kinds.js";
+import { cameOf, criticOf, kinds } from "../kinds.js";
 import { outputText, plainText } from "../outline.js";
 import { letter, words } from "../words.js";
 
@@ -95,7 +95,8 @@ function several(lease, page) {
   const texts = lease.outputs.map(({ text }) =>
     text ? (marked ? plainText(text) : outputText(text, page.markdown)) : el("p", { class: "muted" }, words.emptyOutput));
   const outputs = texts.map((text, place) =>
-    el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text, cameOf(lease.outputs[place])));
+    el("section", { class: "card output", "aria-label": words.output(place) }, el("h2", {}, words.output(place)), text,
+      cameOf(lease.outputs[place]), criticOf(lease.outputs[place])));
   const parts = items.map((item, place) => kinds[item.kind](item, {
     ...page,
     texts: item.outputs.length === 1 ? [texts[lease.questions[place].outputs[0]]] : [],

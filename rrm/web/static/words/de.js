@@ -118,6 +118,7 @@ export const de = {
     title: "Was daraus wurde",
     wrong: (wrong, checked) => `Das kann falsch sein: Von ${checked}, die sich hier prüfen ließen, waren es ${wrong}.`,
   },
+  critic: { title: "Was ein Kritiker schrieb", wrong: "Ein Kritiker kann sich irren und Fehler übersehen." },
   itemNumber: (n) => `Aufgabe ${n}`,
 
   sheet: {

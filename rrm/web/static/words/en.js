@@ -132,6 +132,7 @@ export const en = {
     /** @param {number} wrong @param {number} checked */
     wrong: (wrong, checked) => `Such outcomes can be wrong: ${wrong} of ${checked} that could be checked here were.`,
   },
+  critic: { title: "What a critic wrote", wrong: "A critic may be wrong, and may overlook what is." },
   /** @param {number} n */
   itemNumber: (n) => `Item ${n}`,
 
