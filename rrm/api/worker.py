@@ -23,7 +23,7 @@ from rrm.ask.peeking import choose_looks
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
 from rrm.core.asking import AT_RANDOM, Asked, Asking, Chosen, KeepingSampler, Outlook
-from rrm.core.claims import Claims
+from rrm.core.claims import Citation, Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError, in_one_line
 from rrm.core.graph import Proposal, TaskGraph
 from rrm.core.growth import Answers, checked_graph, checked_proposals
@@ -59,6 +59,7 @@ from rrm.core.protocols import (
 )
 from rrm.core.roles import ROLES, R, Ratings, Scorer, Select, Train, for_choosing, for_fitting, for_improving, reporting
 from rrm.core.splits import split_output
+from rrm.core.task import Span
 from rrm.core.values import (
     OVERALL,
     Choice,
@@ -628,6 +629,11 @@ class RunWorker:
                 raise PluginError(f"the policy {name} must return Outputs whose text is a str, got {kind}")
             if output.node != ask.prompt_context.node:
                 raise PluginError(f"the policy {name} returned an output of another node, {output.node}")
+            if (wrong := next((each for each in output.citations if not _is_citation(each)), None)) is not None:
+                raise PluginError(
+                    f"the policy {name} must cite by Citation(said, seen, read), with spans of whole numbers, of its"
+                    f" text and of text number `seen`: got {wrong!r:.80}"
+                )
             if len(output.text) > limit and (tokens := self.parts.tokenizer.count(output.text)) > limit:
                 raise PluginError(f"the policy {name} returned {tokens} tokens where the task allows {limit}")
         return outputs
@@ -885,6 +891,14 @@ def _within_budget(optimiser: str, found: Improved, truth: Measured | None, kl_b
         gone = f"{truth.nats:.3f} nats ({truth.how}) from its anchor, where {kl_budget:g} are allowed"
         raise PluginError(f"[improve] {optimiser} says that it spent {found.kl:.3f} nats, and went {gone}")
     _log.warning("[improve] %s says that it spent %.3f nats a node, and spent %.3f", optimiser, found.kl, truth.nats)
+
+
+def _is_citation(told: object) -> bool:
+    """Whether it is a citation in form; whether there is such a text, and such characters, is found out by aligning."""
+    if not isinstance(told, Citation) or not all(isinstance(each, Span) for each in (told.said, told.read)):
+        return False
+    numbers = (*told.said, told.seen, *told.read)
+    return all(isinstance(each, int) and not isinstance(each, bool) for each in numbers)
 
 
 def _refuse_nothing(ask: ProposeJob) -> None:

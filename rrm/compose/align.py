@@ -56,7 +56,7 @@ class Aligner:
 
         `citations`, where there are any, are each output's own: a claim that one of them covers rests on what it names,
         with a score of 1. What was not seen is no origin, and a claim for which more than `most_cited` places are
-        named is aligned as if there were no citation.
+        named, or stretches of more sentences than that, is aligned as if there were no citation.
         """
         view = _Units.of(seen)
         spans = [claim_spans(output.text) for output in outputs]
@@ -80,12 +80,14 @@ class Aligner:
             for output, claims, own in zip(outputs, spans, found, strict=True)
         ]
 
-    def _named(self, claim: Span, cited: Sequence[tuple[Span, Origin]]) -> tuple[Origin, ...]:
+    def _named(self, claim: Span, cited: Sequence["_Cited"]) -> tuple[Origin, ...]:
         """Return what citations name for a claim: those of which it holds, or that hold of it, the larger part."""
-        named = dict.fromkeys(
-            origin for said, origin in cited if 2 * overlap(claim, said) > min(_length(claim), _length(said))
-        )
-        return tuple(named) if len(named) <= self.most_cited else ()
+        named = {
+            each.origin: each.sentences
+            for each in cited
+            if 2 * overlap(claim, each.said) > min(_length(claim), _length(each.said))
+        }
+        return tuple(named) if sum(named.values()) <= self.most_cited else ()
 
     def _origins(self, claims: Sequence[str], view: "_Units") -> list[tuple[Origin, ...]]:
         """Return the origins of claims, each different text once."""
@@ -123,6 +125,14 @@ class Aligner:
             chosen.append(following)
             left = left & shared.missing(row, following)
         return tuple(view.seen[view.owner[at]].place(view.spans[at], float(scores[at])) for at in chosen)
+
+
+class _Cited(NamedTuple):
+    """What a citation comes to: characters `said` rest on an origin, which takes in so many `sentences`."""
+
+    said: Span
+    origin: Origin
+    sentences: int
 
 
 class _Units(NamedTuple):
@@ -202,13 +212,18 @@ def _different(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower() for word in words(text)))
 
 
-def _cited(citations: Sequence[Citation], seen: Sequence[SeenText]) -> list[tuple[Span, Origin]]:
+def _cited(citations: Sequence[Citation], seen: Sequence[SeenText]) -> list[_Cited]:
     """Return what citations come to, without those of what was not seen."""
     return [
-        (each.said, seen[each.seen].place(each.read, 1.0))
+        _Cited(each.said, seen[each.seen].place(each.read, 1.0), _sentences_in(seen[each.seen].text, each.read))
         for each in citations
         if 0 <= each.seen < len(seen) and 0 <= each.read.start < each.read.end <= len(seen[each.seen].text)
     ]
+
+
+def _sentences_in(text: str, span: Span) -> int:
+    """Return how many sentences a span takes in or touches, 1 at least."""
+    return max(1, sum(bool(overlap(each, span)) for each in sentences(text)))
 
 
 def _length(span: Span) -> int:

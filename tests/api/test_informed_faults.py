@@ -125,6 +125,26 @@ def test_whoever_cites_badly_has_claims_aligned_as_if_nothing_was_cited(cites: s
     assert {"Red.", "Green.", "Cyan."} <= {quote.text for quote in claim.reaches()}
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "page 3",
+        ((0, 3), 0, (0, 3)),
+        Citation(Span(0, 3), "0", Span(0, 3)),  # type: ignore[arg-type]
+        Citation(Span(0, 3), 0, Span(0.5, 3)),  # type: ignore[arg-type]
+        Citation(Span(0, 3), True, Span(0, 3)),
+    ],
+    ids=["text", "bare tuples", "a number in quotes", "half a character", "true"],
+)
+def test_a_citation_that_is_none_is_refused_when_it_is_written_and_not_once_all_is_rated(
+    wrong: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(rrm.RrmError, match=r"the policy liar must cite by Citation\(said, seen, read\)"):
+        ran(tmp_path, Saying("liar", told, lambda text: [wrong]))
+    with open_store(tmp_path, "read") as store:
+        assert not store.load(Feedback)
+
+
 def test_what_is_cited_rightly_is_what_a_claim_rests_on_and_nothing_else(tmp_path: Path) -> None:
     """At every node the author cites the first word shown, though it says the first two or three."""
     found = target(ran(tmp_path, Saying("citing", told, lambda text: [Citation(whole(text), 0, Span(0, 3))])))

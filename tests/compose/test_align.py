@@ -1,5 +1,6 @@
 """Alignment: claims find the sentences that they were copied or reworded from, and what has no origin says so."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -81,6 +82,18 @@ def test_citations_stand_as_they_are_and_bad_ones_are_aligned_instead() -> None:
         assert cited(bad) == cited()
     everything = cited(*(Citation(whole, 0, Span(at, at + 5)) for at in range(90)))
     assert everything == cited()
+
+
+def test_a_citation_of_all_that_was_seen_at_once_is_one_of_everything() -> None:
+    output, text = (
+        Output("n", "Rain fell on the roofs all night.", "p", 0),
+        " ".join(f"It rained {n} times." for n in range(9)),
+    )
+    for many, cites in ((8, True), (9, False)):
+        end = [match.end() for match in re.finditer(r"\.", text)][many - 1]
+        named = [Citation(Span(0, len(output.text)), 0, Span(0, end))]
+        [claim] = WORDS.align([output], [SeenText(text)], [named])[0].claims
+        assert claim.cited is cites
 
 
 def test_an_endless_sentence_and_a_thousand_claims_are_aligned() -> None:

@@ -18,9 +18,11 @@ REQUEST = Request("node", "source", Place(), "claims", VIEW, (Shown("output", TE
 SURE = {"overlook": 0.0, "slip": 0.0, "trust": 0.0}
 
 
-def marked(read: float, support: tuple[float, ...] = (), critique: str = "", **law: float) -> Marked:
+def marked(
+    read: float, support: tuple[float, ...] = (), critique: str = "", told: tuple[Grounds, ...] = GROUNDS, **law: float
+) -> Marked:
     shown = replace(REQUEST.shown[0], support=support, critique=critique)
-    return mark(replace(REQUEST, shown=(shown,)), GROUNDS, Marker(read, **{**SURE, **law}), "seed")
+    return mark(replace(REQUEST, shown=(shown,)), told, Marker(read, **{**SURE, **law}), "seed")
 
 
 def test_who_reads_all_finds_all_and_who_reads_nothing_finds_nothing() -> None:
@@ -38,11 +40,13 @@ def test_a_doubtful_claim_is_looked_up_from_the_first_sentence_on() -> None:
 
 def test_a_critique_is_read_its_quotes_settle_a_claim_and_else_it_is_believed_or_not() -> None:
     right = "“Ben bought a lamp.” The text says “Ben bought a boat.”"
-    wrong = "“Anna sold a lamp.” The text says “It rained.”"
+    wrong = "“Ben bought a lamp.” The text says “It rained.”"
+    fine = (GROUNDS[0], Grounds(1, False), GROUNDS[2])
     assert marked(0.0, critique=right) == ((False, True, False), 10 + 11)
-    assert marked(0.0, critique=wrong, trust=1.0) == ((True, False, False), 10 + 9)  # a false alarm
+    assert marked(0.0, critique=wrong, trust=1.0) == ((False, True, False), 10 + 9)
+    assert marked(0.0, critique=wrong, told=fine, trust=1.0).marks == (False, True, False)  # a false alarm
     assert marked(0.0, critique=wrong).marks == (False, False, False)
-    assert marked(1.0, critique=wrong, trust=1.0).marks == (False, True, True)  # who knows better does not believe it
+    assert marked(1.0, critique=wrong, told=fine, trust=1.0).marks == (False, False, True)  # who knows better
 
 
 def test_flaws_are_overlooked_and_true_claims_marked_as_often_as_is_said() -> None:
