@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rrm.core.asking import Asked
+from rrm.core.claims import claim_spans
 from rrm.core.errors import InputError
 from rrm.core.kinds.parts import brief, number
 from rrm.core.values import (
@@ -110,15 +111,17 @@ def from_records(file: Path | str) -> Iterator[Rated]:
 
 
 def record(row: Row) -> Rated:
-    """Return what one row of `to_records` says; raise InputError for anything else."""
+    """Return what one row of `to_records` says; raise InputError for anything else, and for answers that do not fit."""
     try:
         request, feedback = request_of(row["request"]), row["feedback"]
         answer = answer_of(dict(feedback["answer"]))
         known = {name: feedback.get(name) for name in ("seconds", "confidence")}
         by = feedback.get("criterion", request.criterion)
-        return Rated(request, Feedback(request.id, feedback["rater"], answer, **known, criterion=by), _weight(row))
+        rated = Rated(request, Feedback(request.id, feedback["rater"], answer, **known, criterion=by), _weight(row))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"not one of rrm's records ({type(error).__name__}: {error})") from error
+    answer.check([each.text for each in request.shown])
+    return rated
 
 
 def request_of(row: Mapping[str, Any]) -> Request:
@@ -128,18 +131,18 @@ def request_of(row: Mapping[str, Any]) -> Request:
     """
     view = row["view"]
     passages = tuple(Passage(**passage) for passage in view["passages"])
-    shown = tuple(
-        Shown(
-            each["output"],
-            each["text"],
-            tuple(each.get("support", ())),
-            _consequence(each.get("consequence")),
-            each.get("critique", ""),
-        )
-        for each in row["shown"]
-    )
+    shown = tuple(_shown(each) for each in row["shown"])
     known = {"place": place(row.get("place", {})), "criterion": row.get("criterion", OVERALL)}
     return Request(**{**row, **known, "view": View(**{**view, "passages": passages}), "shown": shown})
+
+
+def _shown(told: Mapping[str, Any]) -> Shown:
+    support, critique = tuple(map(float, told.get("support", ()))), told.get("critique", "")
+    if support and len(support) != len(claim_spans(told["text"])):
+        raise ValueError(f"support of {len(support)} claims, and the output has {len(claim_spans(told['text']))}")
+    if not isinstance(critique, str):
+        raise TypeError(f"a critique is a text, got {critique!r:.40}")
+    return Shown(told["output"], told["text"], support, _consequence(told.get("consequence")), critique)
 
 
 def _consequence(told: Mapping[str, Any] | None) -> Consequence | None:

@@ -32,7 +32,7 @@ from rrm.core.values import (
     View,
 )
 from rrm.interchange import annotations
-from rrm.interchange.export import to_jsonl, to_records
+from rrm.interchange.export import record, to_jsonl, to_records
 from rrm.interchange.items import item_notes, items_from, items_read, ratings_from, read_answer, read_ratings
 
 PAIR = {
@@ -526,3 +526,24 @@ def test_a_consequence_that_is_none_is_refused_by_its_column(changes: dict[str, 
 def test_what_raters_are_shown_that_may_be_no_text_is_noted(row: dict[str, Any], note: str) -> None:
     (said,) = item_notes(list(items_from([PAIR, {**PAIR, **row}])))
     assert said.startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "why"),
+    [
+        ({"kind": "claims", "unsupported": [[0, 400]]}, {}, "made on another version of the output"),
+        ({"kind": "claims", "unsupported": [[-5, 3]]}, {}, "got -5 to 3"),
+        ({"kind": "claims"}, {"support": [0.5, 0.5]}, "support of 2 claims, and the output has 1"),
+        ({"kind": "claims"}, {"support": ["much"]}, "could not convert"),
+        ({"kind": "claims"}, {"critique": 3}, "a critique is a text, got 3"),
+    ],
+)
+def test_marks_on_a_claim_that_an_edit_removed_are_refused_where_records_are_read(
+    answer: dict[str, Any], shown: dict[str, Any], why: str
+) -> None:
+    """A mark beyond the text was read as one on all of it."""
+    view = {"instruction": "Tell.", "passages": [{"text": "A mill burned."}], "max_tokens": 9, "context": ""}
+    output = {"output": "o", "text": "A mill burned.", **shown}
+    request = {"node": "n", "source": "s", "kind": "claims", "view": view, "shown": [output]}
+    with pytest.raises(InputError, match=why):
+        record({"request": request, "feedback": {"rater": "Ann", "answer": answer}})
