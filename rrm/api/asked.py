@@ -9,14 +9,20 @@ from math import fsum
 import numpy as np
 
 from rrm.api.deciding import Known, alternatives
+from rrm.api.fared import fared, fits, raters
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Asking, Outlook
-from rrm.core.kinds import difference
 from rrm.core.place import Place
 from rrm.core.protocols import Composer, KnownRater
-from rrm.core.report import AskedChoice, AskedMinutes, AskedStream, AskedTargets, AskedWave, AskingReport
+from rrm.core.report import (
+    AskedChoice,
+    AskedMinutes,
+    AskedTargets,
+    AskedWave,
+    AskingReport,
+)
 from rrm.core.roles import Train
-from rrm.core.values import Answer, Rated, Request
-from rrm.feedback.minutes import minutes_of_raters
+from rrm.core.values import Rated
+from rrm.evaluate.held_out import Predicted
 from rrm.feedback.pace import Timed
 from rrm.pipeline.chosen import decision
 from rrm.pipeline.forest import by_source
@@ -36,11 +42,13 @@ def not_chosen(outcome: Outcome, rated: Sequence[Rated]) -> list[Rated]:
     return list(that_may_move(outcome.run, rated, "figures"))
 
 
-def asking_report(outcome: Outcome, honest: int, rater: object, composer: Composer) -> AskingReport | None:
+def asking_report(
+    outcome: Outcome, honest: int, rater: object, composer: Composer, predicted: Sequence[Predicted] = ()
+) -> AskingReport | None:
     """Return what asking by value did, None where questions were drawn; accuracies are told of `honest` rows.
 
     `rater` answered, and `composer` composes the run's scores: where the former is a simulation what unlimited answers
-    about targets would choose is told, too.
+    about targets would choose is told, too. `predicted` are all answers that models held out, chosen ones among them.
     """
     run = outcome.run
     if not run.outlooks:
@@ -58,8 +66,10 @@ def asking_report(outcome: Outcome, honest: int, rater: object, composer: Compos
         honest=honest,
         stopped=run.outlooks[-1][1].stopped,
         minutes=_minutes(run),
-        streams=tuple(_fared(run)),
+        streams=tuple(fared(run)),
         targets=_of_targets(outcome, rater, composer),
+        fits=fits(run, predicted),
+        raters=tuple(raters(run, predicted)),
     )
 
 
@@ -97,53 +107,6 @@ def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTar
     two = ([texts[id_] for id_ in each.best] for each in run.decided)
     changed = sum(one != other for one, other in zip(*two, strict=False))
     return AskedTargets(len(put), answers, len(by_source(job.trees)), changed, tuple(choices))
-
-
-def _fared(run: Run) -> Iterator[AskedStream]:
-    """Yield how chosen questions fared, and drawn ones, evenly or beside the chosen, as far as there are any."""
-    put = [
-        each for (role, _), rounds in run.asked.items() if role == Train.name for each in chain.from_iterable(rounds)
-    ]
-    given: dict[str, list[Rated]] = defaultdict(list)
-    for (role, _), rows in run.answered.items():
-        for row in rows if role == Train.name else ():
-            given[row.request.question].append(row)
-    for name, chosen in ((BY_VALUE, True), (AT_RANDOM, False)):
-        some = [each for each in put if _is_chosen(run, each) == chosen]
-        if some:
-            yield _stream(run, name, some, given)
-
-
-def _is_chosen(run: Run, request: Request) -> bool:
-    why = run.why.get(request.question)
-    return why is not None and why.stream == BY_VALUE
-
-
-def _stream(run: Run, name: str, put: Sequence[Request], given: Mapping[str, Sequence[Rated]]) -> AskedStream:
-    answers = [given[each.question] for each in put if each.question in given]
-    rows = list(chain.from_iterable(answers))
-    twice = [_in_one_order(each[0], each[1]) for each in answers if len(each) > 1]
-    judged = [(one, other) for one, other in twice if one.metrics and other.metrics]
-    seconds = [row.feedback.seconds for row in rows]
-    timed_ = [each for each in seconds if each is not None]
-    return AskedStream(
-        stream=name,
-        questions=len(put),
-        skipped=sum(each.id in run.unanswered for each in put),
-        again=sum(each.copy > 0 for each in put),
-        paired=len(judged),
-        alike=sum(difference(*each) == 0 for each in judged),
-        answers=len(rows),
-        minutes=minutes_of_raters(rows, run.plan.rates),
-        paid=fsum(timed_) / 60 if rows and len(timed_) == len(rows) else None,
-    )
-
-
-def _in_one_order(one: Rated, other: Rated) -> tuple[Answer, Answer]:
-    """Return two answers to one question in the places where the first rater saw the outputs."""
-    places = [shown.output for shown in one.request.shown]
-    order = [places.index(shown.output) for shown in other.request.shown]
-    return one.feedback.answer, other.feedback.answer.permuted(order)
 
 
 def _minutes(run: Run) -> tuple[AskedMinutes, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
+from rrm.api.fared import misleading
 from rrm.api.hindsight import hindsight_report
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.look import PAGE, REPORT
@@ -42,7 +43,7 @@ from rrm.core.values import OVERALL, Fitted, Label, Output, Rated, Request, Scor
 from rrm.evaluate.choosing import choosing
 from rrm.evaluate.criteria import by_criterion
 from rrm.evaluate.doubts import beaten, one_sided
-from rrm.evaluate.held_out import held_out
+from rrm.evaluate.held_out import Predicted, held_out
 from rrm.evaluate.levels import Estimated, HeldOut, level_report
 from rrm.evaluate.roots import with_gold
 from rrm.evaluate.splits import splits_report
@@ -93,6 +94,8 @@ def build_report(finished: FinishedRun) -> Report:
         _with_pressure(_with_gold(finished, _with_support(finished, _with_blame(finished, target))), pressure)
         for target in target_reports(outcome, finished.composer)
     )
+    asked = _answers_predicted(finished) if outcome.run.outlooks else []
+    asking = asking_report(outcome, sum(level.n_test for level in levels), parts.rater, finished.composer, asked)
     return Report(
         name=parts.run.name,
         train_sources=len(parts.train) or len({row.request.source for row in rated}),
@@ -114,6 +117,7 @@ def build_report(finished: FinishedRun) -> Report:
             *understatements(outcome, finished.worker),
             *_within_reach(parts),
             *too_few_at_random(outcome),
+            *misleading(asking),
             *call_notes(cost.by_asker),
         ),
         notes=parts.notes,
@@ -121,7 +125,7 @@ def build_report(finished: FinishedRun) -> Report:
         rounds=_rounds(finished, proposers),
         uses=_uses(outcome),
         choosing=choosing(made_of_parts(outcome), parts.run.seed),
-        asking=asking_report(outcome, sum(level.n_test for level in levels), parts.rater, finished.composer),
+        asking=asking,
         peeks=peeks_report(outcome.run, targets, cost.peeks.minutes if cost.peeks else 0.0),
         hindsight=hindsight_report(outcome.run),
         marks=marks_report(outcome.run),
@@ -165,6 +169,12 @@ def _level(finished: FinishedRun, level: int, rated: Sequence[Rated], fitted: Fi
     )
     criteria = by_criterion(predicted, finished.parts.run.seed)
     return replace(found, subject=fitted.place.subject, criteria=criteria)
+
+
+def _answers_predicted(finished: FinishedRun) -> list[Predicted]:
+    """Return every answer of the levels, chosen or drawn, as models predict it that never saw its source."""
+    models = finished.worker.models
+    return [row for each in finished.outcome.levels for row in held_out(each.rated, models.load(each.model))]
 
 
 def _splits(finished: FinishedRun) -> SplitsReport | None:

@@ -658,7 +658,8 @@ class AskedStream(NamedTuple):
 
     Of `questions` that were put `skipped` got no answer, and `again` ask what another one of the stream asks. Of those
     that two raters answered, in words that can be alike, `paired`, their first two answers were `alike`. `minutes` are
-    as budgets count them, of `answers`; `paid` those that they took, None unless all were timed.
+    as budgets count them, of `answers`; `paid` those that they took, None unless all were timed. Both shares have their
+    95 % intervals (Wilson).
     """
 
     stream: str
@@ -669,6 +670,55 @@ class AskedStream(NamedTuple):
     alike: int
     answers: int
     minutes: float
+    paid: float | None
+    skipped_interval: Interval
+    alike_interval: Interval | None
+
+
+class AskedSlope(NamedTuple):
+    """How steeply `n` answers follow what held-out models predicted of them, with its 95 % interval.
+
+    1 where predictions are as sure as they are right, below 1 where they are surer than that.
+    """
+
+    n: int
+    slope: float
+    interval: Interval
+
+
+class UnweightedFits(NamedTuple):
+    """Whether fits may take chosen questions as they are: the slopes of both streams, and their `difference`.
+
+    Zero where models are right about whatever the choice went by. The `interval` is at 95 %; a difference of `seen`
+    would be told from none in four of five runs.
+    """
+
+    chosen: AskedSlope
+    drawn: AskedSlope
+    difference: float
+    interval: Interval
+    seen: float
+
+    @property
+    def misleads(self) -> bool:
+        """Whether models are wrong in a way that follows the choice, as one in twenty sound runs has it by chance."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
+class AskedRater(NamedTuple):
+    """What is true of a rater in general, by `drawn` answers, to questions that were drawn; `chosen` ones tell nothing.
+
+    `slope` is how steeply the drawn ones follow what models predict, None of too few. Of those that another rater
+    answered, too, `paired`, both were `alike`. An answer took `paid` minutes, None unless all were timed.
+    """
+
+    rater: str
+    drawn: int
+    chosen: int
+    slope: AskedSlope | None
+    paired: int
+    alike: int
+    alike_interval: Interval | None
     paid: float | None
 
 
@@ -799,7 +849,8 @@ class AskingReport:
     `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
     the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level, and
     `streams` how questions that were chosen fared beside those that were drawn. `targets` is what came of questions
-    about targets themselves, None where these were not allowed.
+    about targets themselves, None where these were not allowed. `fits` says whether fits may take chosen questions as
+    they are, None where too few answers tell, and `raters` what raters are like, those of most drawn answers first.
     """
 
     waves: tuple[AskedWave, ...]
@@ -811,6 +862,8 @@ class AskingReport:
     minutes: tuple[AskedMinutes, ...] = ()
     streams: tuple[AskedStream, ...] = ()
     targets: AskedTargets | None = None
+    fits: UnweightedFits | None = None
+    raters: tuple[AskedRater, ...] = ()
 
     @property
     def power(self) -> float | None:

@@ -10,6 +10,7 @@ import pytest
 
 import rrm
 from rrm.api.asked import asking_report
+from rrm.api.fared import misleading
 from rrm.api.look import export
 from rrm.ask import Value
 from rrm.compose.composers import Mean
@@ -18,9 +19,10 @@ from rrm.core.draws import Draws, first_chosen
 from rrm.core.errors import AssistantError, ConfigError, InputError, PluginError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardModel
-from rrm.core.report import Report
+from rrm.core.report import AskingReport, Report
 from rrm.core.roles import R, Ratings
-from rrm.core.values import Answer, Comparison, Failure, Feedback, Group, Ranking, Rated, Request, Shown, View
+from rrm.core.values import Answer, Comparison, Failure, Feedback, Group, Label, Ranking, Rated, Request, Shown, View
+from rrm.evaluate.held_out import Predicted
 from rrm.interchange.rows import read_rows
 from rrm.pipeline.steps import Outcome, Run
 from rrm.report.record import report_from_json, report_to_json
@@ -184,6 +186,63 @@ def test_raters_who_saw_outputs_in_other_orders_agree_about_the_outputs_and_not_
         return stream.paired, stream.alike
 
     assert alike(same) == (1, 1) and alike(other) == (1, 0)
+
+
+def told(chosen_right: int, drawn_right: int, of: int = 40) -> AskingReport:
+    """Return what is told of twice so many answers of each stream, half of which models are sure of at four fifths.
+
+    Of the others they are as sure of the contrary, and right or wrong as often.
+    """
+    outlook = Outlook(Place(0, "answer", 0), 0, "pool", 1, 1, 0.5, 0.0, 0.0)
+    why, predicted, rows = {}, [], []
+    for stream, right in ((BY_VALUE, chosen_right), (AT_RANDOM, drawn_right)):
+        for at in range(2 * of):
+            likely, good = (0.8, at < right) if at < of else (0.2, at - of >= right)
+            shown = (Shown(f"{stream} {at}", "words"),)
+            request = Request(
+                f"{stream} {at}", f"s{at % 5}", Place(0, "answer", 0), "label", View("Tell.", (), 5), shown
+            )
+            why[request.question] = Asked(request.id, stream, "pool", 1.0)
+            rows.append(Rated(request, Feedback(request.id, "anna", Label(good), seconds=30.0)))
+            predicted.append(Predicted(request.source, "label", likely, int(good), (0, 0), rows[-1]))
+    level = ("train", 0)
+    asked = {level: (tuple(row.request for row in rows),)}
+    run = Run(RUN, asked=asked, answered={level: tuple(rows)}, why=why, outlooks=((0.0, outlook),))
+    report = asking_report(Outcome(run, ()), 0, Longer(), Mean(), predicted)
+    assert report is not None
+    return report
+
+
+def test_answers_that_follow_predictions_otherwise_where_questions_were_chosen_are_warned_of() -> None:
+    wrong, right = told(20, 34), told(32, 32)
+    assert wrong.fits is not None and right.fits is not None
+    assert (wrong.fits.chosen.n, wrong.fits.drawn.n) == (80, 80)
+    assert wrong.fits.misleads and wrong.fits.chosen.slope == pytest.approx(0.0, abs=0.05)
+    assert not right.fits.misleads and right.fits.drawn.slope == pytest.approx(1.0, abs=0.05)
+    [warning] = misleading(wrong)
+    assert "models are wrong in a way that follows the choice" in warning
+    assert not list(misleading(right)) and not list(misleading(None))
+
+
+def test_what_raters_are_like_is_told_by_drawn_questions_alone() -> None:
+    some, others = told(20, 32), told(40, 32)
+    assert some.raters == others.raters
+    [anna] = some.raters
+    assert (anna.rater, anna.drawn, anna.chosen, anna.paid) == ("anna", 80, 80, 0.5)
+    assert anna.slope is not None and anna.slope.n == 80 and anna.slope.interval.low < 1 < anna.slope.interval.high
+
+
+def test_a_report_has_its_raters_and_whether_chosen_questions_mislead(tmp_path: Path) -> None:
+    report = ran(tmp_path, per_node={"comparison": 6, "label": 4}, budget={"questions": 120})
+    assert report.asking is not None and report.asking.fits is not None
+    [longer] = report.asking.raters
+    assert longer.drawn + longer.chosen == report.ratings and longer.chosen == report.asking.by_value
+    drawn = report.asking.evenly + report.asking.at_random
+    assert 0 < report.asking.fits.drawn.n <= drawn and 0 < report.asking.fits.chosen.n <= report.asking.by_value
+    page = (tmp_path / "report.html").read_text()
+    assert "What raters are like, by drawn questions alone" in page
+    assert "Whether fits may take chosen questions as they are" in page
+    assert report_from_json(report_to_json(report)) == report
 
 
 def test_targets_are_weighed_by_their_titles(tmp_path: Path) -> None:
