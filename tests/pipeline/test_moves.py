@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ import pytest
 
 from rrm.api.asked import not_chosen
 from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.roles import Select, Train
 from rrm.core.values import Comparison, Feedback, Label, Scored
 from rrm.feedback.budget import Budget
 from rrm.pipeline import stages
@@ -17,8 +19,8 @@ from rrm.pipeline.moves import ABOUT_TARGETS, EVENLY, MAY_MOVE, Moved, stream_of
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
-from rrm.pipeline.steps import Improving, Outcome, Sampling
-from tests.pipeline.hand_world import RUN, TARGET, World, go
+from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling, Selecting
+from tests.pipeline.hand_world import APART, OTHER, RUN, TARGET, TRAIN, World, go
 
 ASKED = replace(RUN, rounds=(Round(), Round()), sampling=Sampling("thirds", 2, targets=True), budget=Budget(minutes=60))
 
@@ -38,15 +40,15 @@ class Contrary(World):
         return [replace(row, feedback=Feedback(row.request.id, row.feedback.rater, other))]
 
 
-def moves(contrary: frozenset[str] = frozenset()) -> tuple[Outcome, Mapping[str, object]]:
+def moves(contrary: frozenset[str] = frozenset(), plan: Recursion = ASKED) -> tuple[Outcome, Mapping[str, object]]:
     """Return where a run ends, and what each of the things that answers move came to."""
     world = Contrary(contrary=contrary)
-    outcome = go(recursion(ASKED), world)
+    outcome = go(recursion(plan), world)
     believed = [[[row.id for row in rows] for _, rows in each.job.believed] for each in world.actions("ask")]
     waves = len(outcome.run.outlooks)
     assert len(believed) == waves + 2  # at the end with the answers about targets, and without them
     return outcome, {
-        "models": {key: model.digest for key, model in outcome.run.models.items()},
+        "models": {key: model.digest for key, model in outcome.run.models.items() if key[0] == Train.name},
         "belief": believed[:waves],
         "choice": believed[waves],
         "figures": [row.id for level in outcome.levels for row in not_chosen(outcome, level.rated)],
@@ -60,6 +62,21 @@ def test_answers_of_a_stream_move_what_they_may_and_nothing_else(stream: str) ->
     flipped = frozenset(each.question for each in put if stream_of(outcome.run, each) == stream)
     _, after = moves(flipped)
     assert flipped and {what for what in before if before[what] != after[what]} == MAY_MOVE[stream]
+
+
+def test_answers_of_role_select_move_their_own_judge_and_nothing_of_role_train() -> None:
+    judged = replace(
+        ASKED,
+        train=((TRAIN, 1), (OTHER, 1), (APART, 1)),
+        select=Selecting("judge", frozenset({APART.id}), {"label": 2}),
+    )
+    outcome, before = moves(plan=judged)
+    of_select = {key: rows for key, rows in outcome.run.asked.items() if key[0] == Select.name}
+    put = frozenset(each.question for rounds in of_select.values() for each in chain.from_iterable(rounds))
+    other, after = moves(put, judged)
+    assert put and before == after
+    judges = [{key: each.digest for key, each in one.run.models.items()} for one in (outcome, other)]
+    assert {key[0] for key in judges[0] if judges[0][key] != judges[1][key]} == {Select.name}
 
 
 def test_what_would_be_chosen_without_answers_about_targets_is_believed_without_them() -> None:
