@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, UniqueConstr
 from sqlalchemy.orm import declared_attr
 from sqlmodel import JSON, Field, SQLModel
 
-REVISION = "0017"
+REVISION = "0018"
 """The newest migration, which is the schema that this module describes."""
 
 APPLICATION_ID = 0x52524D31
