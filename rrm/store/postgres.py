@@ -147,7 +147,8 @@ _STATES = {
     "25P03": _LOST,
     "40001": "other programs changed the same at once; do it again, nothing was changed",
     "40P01": "other programs changed the same at once; do it again, nothing was changed",
-    "42501": "the database refuses it to this user; grant the rights, CREATE on the database among them",
+    "42501": "the database refuses it to this user; grant the rights on the schema of the record, again after each"
+    " upgrade (docs/scale.md, Rights); who makes or upgrades a record needs CREATE on the database",
     "42P01": "tables of the record are gone; put back a dump",
     "3F000": "the record's schema is gone; put back a dump",
     "57P01": _LOST,

@@ -234,7 +234,7 @@ def test_a_user_without_the_right_to_make_a_schema_is_told_so(
 ) -> None:
     postgres_server.execute("DROP ROLE IF EXISTS guest")
     postgres_server.execute("CREATE ROLE guest LOGIN")
-    with pytest.raises(StoreError, match="grant the rights, CREATE on the database among them"):
+    with pytest.raises(StoreError, match="who makes or upgrades a record needs CREATE on the database"):
         open_store(tmp_path, url=postgres.replace("rater@", "guest@"))
     assert not (tmp_path / "record.url").exists()
 

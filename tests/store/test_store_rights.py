@@ -1,6 +1,7 @@
 """A record on PostgreSQL as its keeper has it: a user who may do no more than it must, and a copy made meanwhile."""
 
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -15,9 +16,9 @@ from rrm.api.annotate import station_desk
 from rrm.api.assist import rate_items
 from rrm.core.annotation import PanelRules, Submission
 from rrm.core.errors import StoreError
-from rrm.core.values import Comparison, Feedback, Request
+from rrm.core.values import Comparison, Criticised, Feedback, Request
 from rrm.queue import open_desk
-from rrm.store import open_store
+from rrm.store import database, open_store
 from rrm.web.station import Station
 from tests.postgres import ROLE, Server, binaries
 from tests.toys import TOYS, on_record
@@ -45,14 +46,17 @@ def schema_of(folder: Path) -> str:
     return (folder / "record.url").read_text().splitlines()[1]
 
 
-def grant(server: Server, schema: str) -> None:
-    """Do what docs/scale.md has an administrator do."""
+def grant(server: Server, schema: str, again: bool = False) -> None:
+    """Do what docs/scale.md has an administrator do, once, or `again` after an upgrade."""
     [statements] = re.findall(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    server.execute(
-        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rrm_work') THEN"
-        " DROP OWNED BY rrm_work; DROP ROLE rrm_work; END IF; END $$",
-        "shared",
-    )
+    if again:
+        statements = statements[statements.index("GRANT USAGE ON SCHEMA") :]
+    else:
+        server.execute(
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rrm_work') THEN"
+            " DROP OWNED BY rrm_work; DROP ROLE rrm_work; END IF; END $$",
+            "shared",
+        )
     server.execute(
         statements.replace("rrm_0123456789abcdef", schema).replace("DATABASE ratings", "DATABASE shared"), "shared"
     )
@@ -126,6 +130,32 @@ def test_runs_pages_and_assistants_work_as_a_user_who_may_do_no_more_than_that(
         open_store(tmp_path / "other")
 
 
+def test_after_an_upgrade_the_same_rights_are_granted_once_more_and_until_then_it_is_said(
+    tmp_path: Path, postgres: str, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder, older = postgres.replace(f"{ROLE}@", ""), tmp_path / "run", tmp_path / "migrations"
+    monkeypatch.setenv("PGUSER", ROLE)
+    shutil.copytree(database.MIGRATIONS, older)
+    for each in (older / "versions").glob("r*.py"):
+        if each.name > "r0018":  # which made the table of what critics write
+            each.unlink()
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", older)
+        before.setattr(database, "REVISION", "0017")
+        open_store(folder, url=url).close()
+    grant(postgres_server, schema_of(folder))
+    open_store(folder).close()
+
+    monkeypatch.setenv("PGUSER", "rrm_work")
+    wrote = Criticised("output", "critic", "The mill stood.")
+    with open_store(folder) as store, pytest.raises(StoreError, match="again after each upgrade"):
+        store.append([wrote])
+    grant(postgres_server, schema_of(folder), again=True)
+    with open_store(folder) as store:
+        store.append([wrote])
+        assert store.load(Criticised) == [wrote]
+
+
 @pytest.mark.slow
 def test_a_copy_made_while_pages_are_open_has_what_was_acknowledged_and_goes_on(
     tmp_path: Path, postgres: str, postgres_server: Server
@@ -139,10 +169,12 @@ def test_a_copy_made_while_pages_are_open_has_what_was_acknowledged_and_goes_on(
         sessions = [desk.join(desk.invite(each.id, "test")) for each in persons]
         address, stop = stack.enter_context(running(Station(desk, PLENTY))), threading.Event()
         raters = [Rater(f"rater-{number}", [address], each, think=(0.0, 0.02)) for number, each in enumerate(sessions)]
-        threads = [threading.Thread(target=each.work, args=(stop,)) for each in raters]
+        threads = [threading.Thread(target=each.work, args=(stop,), daemon=True) for each in raters]
         for thread in threads:
             thread.start()
+        until = time.monotonic() + 60
         while sum(len(each.acknowledged) for each in raters) < 40:
+            assert time.monotonic() < until, [each.failed for each in raters]
             time.sleep(0.01)
         before = {id_ for each in raters for id_ in list(each.acknowledged)}
         command = [programs / "pg_dump", f"--schema={schema_of(here)}", postgres]
@@ -164,9 +196,11 @@ def test_a_copy_made_while_pages_are_open_has_what_was_acknowledged_and_goes_on(
         assert len(copied) < len(after)
         with running(Station(desk, PLENTY)) as address:
             rater, stop = Rater("again", [address], sessions[0], think=(0.0, 0.0)), threading.Event()
-            work = threading.Thread(target=rater.work, args=(stop,))
+            work = threading.Thread(target=rater.work, args=(stop,), daemon=True)
             work.start()
-            while len(rater.acknowledged) < 10 and not rater.failed:
+            until = time.monotonic() + 60
+            while len(rater.acknowledged) < 10:
+                assert time.monotonic() < until and not rater.failed, rater.failed or "nothing is acknowledged"
                 time.sleep(0.01)
             stop.set()
             work.join()
