@@ -21,6 +21,7 @@ ROLE = "rater"
 ABSENT = "NOTHING IS TESTED ON POSTGRESQL: no initdb is installed (on Debian: apt install postgresql)"
 FOLDER = "RRM_TEST_POSTGRES"
 """The environment variable that names the folder of another version's initdb and postgres."""
+PATIENCE = 60.0  # seconds
 GUARDED = "guarded"
 """A role that needs the password "open sesame"; all others need none."""
 
@@ -130,7 +131,9 @@ def following(primary: Server, port: int | None = None) -> Iterator[Server]:
         try:
             primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")  # which the standby has no copy of
             primary.execute("SELECT pg_reload_conf()")
+            until = time.monotonic() + PATIENCE
             while not primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+                assert time.monotonic() < until, f"no commit waits for the standby after {PATIENCE} s"
                 time.sleep(0.05)
             yield standby
         finally:

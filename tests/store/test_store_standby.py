@@ -107,12 +107,15 @@ def test_pages_refuse_what_they_cannot_keep_and_come_back_with_the_standby(
         session = desk.join(desk.invite(desk.add_person("anna", by="test").id, "test"))
         with running(Station(desk, PLENTY)) as address:
             rater, stop = Rater("anna", [address], session, think=(0.02, 0.02)), threading.Event()
-            work = threading.Thread(target=rater.work, args=(stop,))
+            work = threading.Thread(target=rater.work, args=(stop,), daemon=True)
             work.start()
+            until = time.monotonic() + 60
             while len(rater.acknowledged) < 5:
+                assert time.monotonic() < until and not rater.failed, rater.failed or "nothing is acknowledged"
                 time.sleep(0.01)
             pair.fail_over()
             work.join(120)
+            assert not work.is_alive(), f"{len(rater.acknowledged)} acknowledged after 120 s"
     assert rater.failed == []
     assert rater.repeated > 0
     told = [each.getMessage() for each in caplog.records if each.name in ("rrm.store", "rrm.web")]

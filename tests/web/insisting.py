@@ -27,6 +27,7 @@ class Rater:
     waits: list[tuple[float, float]] = field(default_factory=list)  # for a next item: since when, seconds
     failed: list[str] = field(default_factory=list)
     pause: float = 0.02  # seconds before a request is made again
+    patience: float = 240.0  # seconds until it is given up
     think: tuple[float, float] = (0.0, 0.0)  # seconds over an item
 
     def work(self, stop: threading.Event) -> None:
@@ -66,7 +67,8 @@ class Rater:
 
     def _insist(self, path: str, body: dict[str, Any]) -> Any:
         """Ask until there is a reply, and return it, None where there is nothing to be had any more."""
-        while True:
+        until = time.monotonic() + self.patience
+        while time.monotonic() < until:
             address = self._chance.choice(self.addresses)
             headers = {"Origin": address, "Cookie": f"rrm-{address.rpartition(':')[2]}={self.session}"}
             try:
@@ -81,6 +83,8 @@ class Rater:
                 return None
             assert answered.status_code == HTTPStatus.OK, answered.text
             return answered.json()
+        said = "no reply" if answered is None else f"{answered.status_code} {answered.text}"
+        raise TimeoutError(f"{path}: {said} for {self.patience:.0f} s")
 
     def __post_init__(self) -> None:
         self._client = httpx.Client(timeout=60)
