@@ -45,10 +45,10 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
     actions = None if done is None else list(done)
     crosses = None if actions is None else [each for each in actions if each.step in steps]
     stays = () if actions is None else {each.step for each in actions if each.step in STEPS} - steps
-    minutes = None
-    if machine is not None and wanted and not gpus:
-        minutes = (machine.seconds * processors() / threads + BEGIN_SECONDS[library]) / 60
-    pays, why = _pays(crosses, minutes, machine)
+    least, begin = None, BEGIN_SECONDS.get(library)
+    if machine is not None and begin is not None and wanted and not gpus and "score" in steps:
+        least = (machine.seconds * processors() / threads + begin) / 60
+    pays, why = _pays(crosses, least, machine)
     return {
         "name": library,
         "workers": count or None,
@@ -58,23 +58,27 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
         "steps_here": sorted(stays),
         "bytes": None if crosses is None else sum(len(write_actions([each])) for each in crosses),
         "memory_bytes": count * WORKER_BYTES or None,
-        "machine_minutes": None if minutes is None else round(minutes, 1),
+        "machine_minutes_at_least": None if least is None else round(least, 1),
         "pays": pays,
         "why": why,
     }
 
 
-def _pays(
-    crosses: list[AnyAction] | None, minutes: float | None, machine: MachineTime | None
-) -> tuple[bool | None, str]:
-    """Say whether workers pay, None where that is not known, and why."""
+def _pays(crosses: list[AnyAction] | None, least: float | None, machine: MachineTime | None) -> tuple[bool | None, str]:
+    """Say that workers do not pay, or None where that is not known, and why.
+
+    Fits are among what models read, and are not shared out. How much of it scores are is not known, but no more than
+    all of it, which is what `least` minutes are for.
+    """
     if crosses == []:
         return (
             False,
             "no work of this run can be done by them: its parts are objects or ask a model, or no worker has its steps",
         )
-    if minutes is None or machine is None:
+    if least is None or machine is None:
         return None, "whether they pay is not known: how long they compute is not"
     here = machine.seconds / 60
-    told = f"what reward models read takes about {here:.1f} minutes here and {minutes:.1f} there, to begin included"
-    return minutes < here, told + ("" if minutes < here else ": they pay only where policies compute for long")
+    told = f"what reward models read takes about {here:.1f} minutes here and at least {least:.1f} with them, to begin"
+    if least < here:
+        return None, f"{told} included: whether they pay is not known, for fits are among it and are not shared out"
+    return False, f"{told} included: they pay only where policies compute for long"

@@ -69,6 +69,11 @@ def folder_of(record: SqlStore) -> Path | None:
     return None if folder is None else Path(folder)
 
 
+def forget_workers(directory: Path) -> None:
+    """Forget what workers of a run that was killed did, before it goes on without them."""
+    (directory / WORK / DOING).unlink(missing_ok=True)
+
+
 def finished(directory: str | Path) -> Report:
     """Return the report of a finished run; raise InputError if there is none yet."""
     path = Path(directory) / REPORT

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copy2, copytree, rmtree
 from typing import Any, NamedTuple
 
-from rrm.api.look import WORK, refuse_notes, remember_folder, remember_settings, settings_of
+from rrm.api.look import WORK, forget_workers, refuse_notes, remember_folder, remember_settings, settings_of
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
@@ -192,6 +192,7 @@ class OpenRun:
         if self.store.setting("run") is None:
             self.store.settle("run", _identity(self.parts.run))
         remember_folder(self.store, self.parts.run)
+        forget_workers(self.out)
         _log.info("%s: begins or goes on in %s", self.parts.run.name, self.out)
         try:
             self._refuse_other_texts()

@@ -81,7 +81,7 @@ def _engine(engine: Mapping[str, Any]) -> list[str]:
     if engine["steps_here"]:
         lines.append(f"{', '.join(engine['steps_here'])}: here")
     if engine["bytes"] is not None:
-        lines.append(f"{engine['bytes'] / 1e6:.1f} MB at most cross to workers, and each model once to each machine")
+        lines.append(f"{engine['bytes'] / 1e6:.1f} MB of actions cross, once each, and each model once to each machine")
     return [*lines, engine["why"]]
 
 

@@ -608,8 +608,8 @@ class ClaimScores:
     """What a model of claims says of an output: how probably each of its claims is supported, and its parts.
 
     `accuracy` is the mean support, less where claims rest on passages of low score, `coverage` what its claims hold of
-    all that was to be told, as a share of the most that so many claims could hold in the mean, and `coherence` the
-    share of claims in the order of the text.
+    all that was to be told, as a share of the most that a text of their length, in words, could hold, and `coherence`
+    the share of claims in the order of the text.
     """
 
     support: tuple[float, ...]

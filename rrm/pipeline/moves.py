@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.roles import Train
 from rrm.core.values import Rated, Request
 from rrm.pipeline.steps import Run
 
@@ -23,8 +24,8 @@ MAY_MOVE: Mapping[str, frozenset[Moved]] = {
 }
 """What an answer of a rater of role train may move, by its stream.
 
-What is chosen because it is open is harder than what occurs, so it judges nothing; what judges picks nothing. Targets
-are what the models are judged on, so nothing that is said of them may teach a model or be a figure of one.
+What is chosen because it is open is harder than what occurs, so it judges nothing; what judges picks no question.
+Targets are what the models are judged on, so nothing that is said of them may teach a model or be a figure of one.
 """
 
 
@@ -42,9 +43,11 @@ def that_may_move(run: Run, rows: Iterable[Rated], moved: Moved) -> tuple[Rated,
 
 
 def about_targets(run: Run) -> dict[int, tuple[Rated, ...]]:
-    """Return the answers about targets' outputs, by level: they stand apart from those that models learn from."""
+    """Return what raters of role train say of targets' outputs, by level, apart from what models learn from."""
     found = {}
-    for (_, level), rows in sorted(run.answered.items(), key=lambda each: each[0][1]):
+    for (role, level), rows in sorted(run.answered.items()):
+        if role != Train.name:
+            continue
         if here := tuple(row for row in rows if stream_of(run, row.request) == ABOUT_TARGETS):
             found[level] = here
     return found

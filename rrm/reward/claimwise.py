@@ -393,7 +393,11 @@ def fit(
 
 
 def _unit_words(rated: Sequence[Rated], read: Mapping[str, Beside]) -> float:
-    """Return how many words a unit has in the mean, in the views (ids) of the lowest level, which show the source."""
+    """Return how many words a unit has in the mean, in the views (ids) of the lowest level, which show the source.
+
+    That is the lowest level of which there are ratings: where leaves have none, the units are those of passages. Where
+    no view of it has any unit it is 1, so that the words of a text count as units.
+    """
     lowest = min(row.request.place.level for row in rated)
     shown = {row.request.view.id for row in rated if row.request.place.level == lowest} & read.keys()
     counts = [len(unit.words) for view in sorted(shown) for unit in read[view].units]

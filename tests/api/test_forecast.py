@@ -21,6 +21,7 @@ from rrm.api.worker import RunWorker
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
 from rrm.core.errors import SetupError
+from rrm.core.machine import MachineTime
 from rrm.core.protocols import ProposeJob
 from rrm.core.report import Report
 from rrm.core.text import words
@@ -408,13 +409,34 @@ def test_a_dry_run_says_what_workers_elsewhere_take_and_whether_they_pay(monkeyp
     assert own["steps"] == sorted(set(STEPS) - ON_REQUEST) and own["steps_here"] == ["fit"]
     assert not own["pays"] and "to begin included: they pay only where policies compute for long" in own["why"]
     workers = [{"cpus": 4, "count": 3, "steps": ["score"]}, {"gpus": 1, "steps": ["fit"]}]
+    assert own["machine_minutes_at_least"] > 0
     some = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786", "workers": workers}})
     assert (some["name"], some["workers"], some["threads"], some["gpus"]) == ("Dask", 4, 13, 1)
     assert some["steps"] == ["fit", "score"] and {"decompose", "propose"} <= set(some["steps_here"])
-    assert some["pays"] is None and some["machine_minutes"] is None, "nobody knows how fast a GPU is"
+    assert some["pays"] is None and some["machine_minutes_at_least"] is None, "nobody knows how fast a GPU is"
     away = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786"}})
-    assert away["workers"] is away["memory_bytes"] is away["machine_minutes"] is None
+    assert away["workers"] is away["memory_bytes"] is away["machine_minutes_at_least"] is None
     assert 0 < some["bytes"] < own["bytes"] + some["bytes"] and own["bytes"] == away["bytes"]
+
+
+def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
+    monkeypatch.setattr(forecast_engine, "processors", lambda: 2)
+    hour = MachineTime(1_000_000, 3600.0)
+
+    def told(engine: str, *steps: str) -> Any:
+        workers = [{"count": 8, "steps": list(steps)}]
+        table = deepcopy(SMALL) | {"engine": {"plugin": engine, "arguments": {"workers": workers}}}
+        return engine_json(run_file(table), None, hour)
+
+    scoring = told("ray", "score")
+    assert scoring["machine_minutes_at_least"] == 15.1 and scoring["pays"] is None
+    assert "at least 15.1 with them" in scoring["why"] and "fits are among it and are not shared out" in scoring["why"]
+    for steps in (["propose"], ["fit"]):
+        other = told("ray", *steps)
+        assert other["machine_minutes_at_least"] is other["pays"] is None and "not known" in other["why"]
+    monkeypatch.setattr(forecast_engine, "BEGIN_SECONDS", {})
+    assert told("dask", "score")["machine_minutes_at_least"] is None, "of a cluster that rrm has not measured"
 
 
 def test_bytes_that_cross_are_those_of_the_actions_that_a_run_then_sends(

@@ -204,6 +204,22 @@ def test_status_says_what_workers_elsewhere_do_while_the_run_goes_on(tmp_path: P
     assert "worker 3 node-b fit 1 14:05:09 40%, loss 0.512" in " ".join(done.output.split())
 
 
+def test_what_workers_of_a_killed_run_did_is_forgotten_when_it_goes_on_without_them(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    class Looking(Longer):
+        def rate(self, request: Request, seed: int) -> Feedback:
+            if not seen:
+                seen.append(look.status(tmp_path / "run")["workers"])
+            return super().rate(request, seed)
+
+    row = Doing("worker 3", "node-b", "fit", 1, 0.0, "")
+    (tmp_path / "run" / "work").mkdir(parents=True)
+    write_json(tmp_path / "run" / "work" / "workers.json", {"workers": [row._asdict()]})
+    rrm.run(out=tmp_path / "run", quiet=True, **toys(rater={"plugin": Looking(), "per_node": {"comparison": 2}}))
+    assert seen == [[]]
+
+
 def test_status_of_a_run_whose_rater_fails_now_and_then(tmp_path: Path) -> None:
     class Choosy(Longer):
         def rate(self, request: Request, seed: int) -> Feedback:

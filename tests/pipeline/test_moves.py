@@ -15,7 +15,7 @@ from rrm.core.roles import Select, Train
 from rrm.core.values import Comparison, Feedback, Label, Scored
 from rrm.feedback.budget import Budget
 from rrm.pipeline import stages
-from rrm.pipeline.moves import ABOUT_TARGETS, EVENLY, MAY_MOVE, Moved, stream_of
+from rrm.pipeline.moves import ABOUT_TARGETS, EVENLY, MAY_MOVE, Moved, about_targets, stream_of
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
@@ -77,6 +77,13 @@ def test_answers_of_role_select_move_their_own_judge_and_nothing_of_role_train()
     assert put and before == after
     judges = [{key: each.digest for key, each in one.run.models.items()} for one in (outcome, other)]
     assert {key[0] for key in judges[0] if judges[0][key] != judges[1][key]} == {Select.name}
+
+
+def test_what_another_role_says_about_targets_stands_apart_from_what_raters_of_role_train_say() -> None:
+    run = go(recursion(ASKED), World()).run
+    of_train = about_targets(run)
+    both = {**run.answered, **{(Select.name, level): rows[:1] for level, rows in of_train.items()}}
+    assert of_train and about_targets(replace(run, answered=both)) == of_train
 
 
 def test_what_would_be_chosen_without_answers_about_targets_is_believed_without_them() -> None:
