@@ -45,11 +45,16 @@ _ROWS: dict[str, TypeAdapter[Any]] = {
     "fitted": TypeAdapter(list[Fitted]),
 }
 _SOURCE = TypeAdapter(Source)
+_DONE: TypeAdapter[tuple[Fitted, Content]] = TypeAdapter(tuple[Fitted, Content])
 
 _log = logging.getLogger("rrm")
 
 LEFT_SECONDS = 3600.0
 """A record that no worker has open is removed once it is so old: one that is being made is not open yet."""
+FIT_SECONDS = 7 * 24 * 3600.0
+"""What a fit would go on from is removed once it is so old and no worker is at it: a run may be resumed days later."""
+MOST_LINES = 2000
+"""So many of the last lines that were logged come with an answer."""
 SIGN_LINES = 50
 """A sign of life has so many of the last lines that were logged."""
 Line = tuple[int, str, int, str]
@@ -64,13 +69,19 @@ class Elsewhere:
         self._has: set[str] = set()
         self._signs = Signs()
         self._locks: dict[str, IO[bytes]] = {}
-        self._made: dict[str, str] = {}
+        self._made: dict[str, tuple[str, Path]] = {}
         self._worker: RunWorker | None = None
         self._store: SqlStore | None = None
 
     def sign(self) -> bytes:
-        """Return how it goes; called while a message is being answered, from another thread."""
-        return message(self._signs.told())
+        """Return how it goes; called while a message is being answered, from another thread.
+
+        A worker is at work whatever its plug-ins say of it: what cannot be told is left out.
+        """
+        try:
+            return message(self._signs.told())
+        except Exception:
+            return message({})
 
     def answer(self, asked: bytes) -> bytes:
         """Do what a message says, and return what came of it; an error is an answer, too."""
@@ -92,7 +103,7 @@ class Elsewhere:
             case {"keep": str(folder), "file": str(name), "at": int(at)}:
                 self._keep(folder, name, at, body)
             case {"whole": str(folder), "content": dict(content)}:
-                self._finish(folder, content)
+                self._finish(folder, folder_parts.read_content(content))
             case {"content": str(folder)}:
                 return message({"of": folder, "content": content_of(inside(self._opened[0].folder, folder))})
             case {"send": str(folder), "file": str(name), "at": int(at)}:
@@ -118,10 +129,11 @@ class Elsewhere:
         if level < _log.getEffectiveLevel():
             _log.setLevel(level)
         spec = json.loads(body)
-        folder = machine_folder() / content_id("run", spec)
-        folder.mkdir(mode=0o700, exist_ok=True)
         settings = run_file(spec["run"], learns=False)
         run = replace(settings, folder=None if spec["folder"] is None else Path(spec["folder"]))
+        made = made_of(run)
+        folder = machine_folder() / content_id("run", spec, made)  # what other code began is not gone on with
+        folder.mkdir(mode=0o700, exist_ok=True)
         _remove_left(folder.parent)
         scratch = mkdtemp(prefix="scratch-", dir=folder)
         finalize(self, rmtree, scratch, ignore_errors=True)
@@ -130,7 +142,7 @@ class Elsewhere:
             if value is not None:
                 self._store.settle(name, value)
         self._worker = RunWorker(Parts(run, self._store, brought=self._sources), folder, self._signs, Path(scratch))
-        return message({"opened": made_of(run), "host": gethostname()})
+        return message({"opened": made, "host": gethostname()})
 
     def _do(self, id_: str, step: str, body: bytes) -> bytes:
         worker, _ = self._opened
@@ -151,38 +163,46 @@ class Elsewhere:
         worker, _ = self._opened
         worker.work = self._work_of(action.id)
         done = worker.work / f"{action.id}.json"
-        if done.is_file():
-            values: Values | Exception = tuple(_ROWS["fitted"].validate_json(done.read_bytes()))
-        else:
+        if (fitted := self._fitted_before(done)) is None:
             [values] = worker.compute([action])
-        if not isinstance(values, Exception):
+            if isinstance(values, Exception):
+                self._release(action.id)
+                return values
             [fitted] = values
             name = f"{MODELS}/{fitted.path}"
-            if not done.is_file():
-                folder_parts.appear(self._partial(name), inside(worker.folder, name))
-                durable(done, _ROWS["fitted"].dump_json([fitted]))
-            self._made[name] = action.id
-        return values
+            content = content_of(self._partial(name))
+            self._finish(name, content)
+            durable(done, _DONE.dump_json((fitted, content)))
+        self._made[f"{MODELS}/{fitted.path}"] = action.id, worker.work
+        return (fitted,)
+
+    def _fitted_before(self, done: Path) -> Fitted | None:
+        """Return what was fitted on this machine, None unless its model is here as it was saved."""
+        try:
+            fitted, content = _DONE.validate_json(done.read_bytes())
+            there = content_of(inside(self._opened[0].folder, f"{MODELS}/{fitted.path}"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return fitted if there == content else None
 
     def _let_go(self, name: str) -> None:
         """Forget what a fit would have gone on from: its model has arrived."""
-        if (id_ := self._made.pop(name, None)) is not None:
-            work = self._opened[0].work
+        if (made := self._made.pop(name, None)) is not None:
+            id_, work = made
             rmtree(work / id_, ignore_errors=True)
             (work / f"{id_}.json").unlink(missing_ok=True)
-            if (lock := self._locks.pop(id_, None)) is not None:
-                lock.close()
+            self._release(id_)
+
+    def _release(self, id_: str) -> None:
+        if (lock := self._locks.pop(id_, None)) is not None:
+            _unlock(lock)
 
     def _work_of(self, id_: str) -> Path:
         """Return where a fit works: what was lost on this machine goes on there, unless a process is still at it."""
         shared = self._opened[0].folder / WORK
         shared.mkdir(exist_ok=True)
         if id_ not in self._locks:
-            lock = (shared / f"{id_}.lock").open("wb")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
+            if (lock := _locked(shared, id_)) is None:
                 apart = self._opened[1].path.parent / WORK
                 apart.mkdir(exist_ok=True)
                 return apart
@@ -216,12 +236,52 @@ def machine_folder() -> Path:
     return folder
 
 
+def _locked(work: Path, id_: str) -> IO[bytes] | None:
+    """Return the lock of a fit, None where another process is at it."""
+    file = work / f"{id_}.lock"
+    while True:
+        lock = file.open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), file.stat()):
+                return lock
+        lock.close()  # whoever held it has removed it this moment
+
+
+def _unlock(lock: IO[bytes]) -> None:
+    """Let go of a lock, and remove its file before anybody else has it."""
+    Path(lock.name).unlink(missing_ok=True)
+    lock.close()
+
+
 def _remove_left(folder: Path) -> None:
-    """Remove the records of workers that were killed: those that no process holds the lock of."""
+    """Remove what workers left that were killed, and no process holds the lock of: their records, and old fits."""
+    for work in folder.glob(f"run-*/{WORK}"):
+        _remove_fits(work)
     for scratch in folder.glob("run-*/scratch-*"):
         with suppress(FileNotFoundError):  # another worker removes it
             if time.time() - scratch.stat().st_mtime > LEFT_SECONDS and not RunLock(scratch).is_held():
                 rmtree(scratch, ignore_errors=True)
+
+
+def _remove_fits(work: Path) -> None:
+    """Remove what fits would go on from, and that they are done, where long nobody asked for it."""
+    fits: dict[str, list[Path]] = {}
+    for entry in work.iterdir():
+        fits.setdefault(entry.name.lstrip(".").partition(".")[0], []).append(entry)
+    for id_, entries in fits.items():
+        with suppress(FileNotFoundError):  # another worker removes it
+            old = time.time() - max(each.stat().st_mtime for each in entries) > FIT_SECONDS
+            if old and (lock := _locked(work, id_)) is not None:
+                rmtree(work / id_, ignore_errors=True)
+                for entry in entries:
+                    if entry.suffix != ".lock" and entry.is_file():
+                        entry.unlink()
+                _unlock(lock)
 
 
 class Signs:
@@ -243,11 +303,12 @@ class Signs:
 
     def say(self, words: str) -> None:
         with self._turn:
-            self._said = words
+            self._said = str(words)
 
     def told(self) -> dict[str, object]:
         with self._turn:
-            return {"within": self._within, "said": self._said, "log": self._lines[-SIGN_LINES:]}
+            within = self._within and tuple(map(int, self._within))  # a plug-in's own may be numpy's
+            return {"within": within, "said": self._said, "log": self._lines[-SIGN_LINES:]}
 
     @contextmanager
     def listening(self) -> Iterator[list[Line]]:
@@ -266,6 +327,7 @@ class Signs:
         with self._turn:
             self._logged += 1
             self._lines.append((self._logged, name, level, said))
+            del self._lines[:-MOST_LINES]
 
 
 class _Listener(logging.Handler):
@@ -274,5 +336,9 @@ class _Listener(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not hasattr(record, ELSEWHERE):  # it was logged by another worker, and is told where it came from
+        if hasattr(record, ELSEWHERE):  # it was logged by another worker, and is told where it came from
+            return
+        try:
             self._log(record.name, record.levelno, in_one_line(Exception(record.getMessage())))
+        except Exception:
+            self.handleError(record)

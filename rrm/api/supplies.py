@@ -143,16 +143,17 @@ class RunSupplies:
     def fetch(self, values: Values) -> Generator[bytes, Answered, None]:
         """Yield what a worker is asked for the files of the models that it fitted, and keep what it answers.
 
-        Raises InputError for an answer to something else, and for a model that did not arrive whole.
+        Raises InputError for an answer to something else, for a model that did not arrive whole, and for one whose
+        name would lead out of the run's models.
         """
         for fitted in values:
             if isinstance(fitted, Fitted):
-                yield from self._arriving(f"{MODELS}/{fitted.path}")
+                yield from self._arriving(f"{MODELS}/{folder_parts.alone(fitted.path)}")
 
     def _arriving(self, name: str) -> Generator[bytes, Answered, None]:
         whole, work = folder_parts.inside(self._worker.folder, name), self._worker.work
         head, _ = yield message({"content": name})
-        content = _of(head, "content", {"of": name})
+        content = folder_parts.read_content(_of(head, "content", {"of": name}))
         work.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="arriving-", dir=work) as arriving:
             partial = Path(arriving, name)
