@@ -22,7 +22,7 @@ import numpy as np
 
 import rrm
 from rrm.api.runfile import read_run_file
-from rrm.core.claims import DOUBTFUL, Grounds, claim_spans
+from rrm.core.claims import DOUBTFUL, Grounds, claim_spans, quotes
 from rrm.core.text import words
 from rrm.core.values import ClaimMarks, Request
 from rrm.evaluate.metrics import cluster_interval
@@ -88,8 +88,7 @@ def unread(marked: Callable[[Case], Sequence[bool]], critique: bool = False) -> 
 def quoted(case: Case) -> list[bool]:
     """Return which claims the critique quotes."""
     [shown] = case.request.shown
-    critique = " ".join(shown.critique.split())
-    return [" ".join(shown.text[start:end].split()) in critique for start, end in claim_spans(shown.text)]
+    return [quotes(shown.critique, shown.text[start:end]) for start, end in claim_spans(shown.text)]
 
 
 READERS: Mapping[str, Rating] = {

@@ -31,11 +31,12 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.inflation import TELLINGS, importance
-from benchmarks.planted import PASSAGE, Case, Reader, Told, cases, claim_from, learned
+from benchmarks.planted import PASSAGE, Case, Told, cases, claim_from, learned
 from rrm.compose.align import Aligner
 from rrm.core.ids import generator
 from rrm.core.protocols import ClaimBeside, Verifier
 from rrm.core.text import sentence_texts, words
+from rrm.raters.marking import Marker
 from rrm.raters.simulated import MINUTES_A_DECISION, WORDS_A_MINUTE
 from rrm.reward.frozen import Frozen
 from rrm.reward.verifier import Verified
@@ -124,7 +125,7 @@ def measure(world: str, seed: int, count: int) -> list[Row]:
     """Judge the same cases in every way."""
     frozen = Frozen(device="cpu")
     verified = Verified(frozen, Aligner(frozen.reader.encoder, least=0.0))
-    verifier = learned(cases(world, FITTED, seed + 1000), Reader(1.0, overlook=ERRS, slip=ERRS), verified)
+    verifier = learned(cases(world, FITTED, seed + 1000), Marker(1.0, overlook=ERRS, slip=ERRS), verified)
     fitted, judged = posed(world, seed + 2000, count), posed(world, seed, count)
     rule = Rule.fitted(fitted)
     ways: dict[str, list[Judged]] = {name: [] for name in ("recursion", "critiques", "debate", "peeks", "peeks at all")}

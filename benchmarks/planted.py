@@ -7,19 +7,19 @@ a verifier is fitted to marks that such raters gave.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rrm.core.claims import claim_spans
+from rrm.core.claims import Grounds, claim_spans
 from rrm.core.ids import generator
 from rrm.core.place import Place
 from rrm.core.protocols import Verifier, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.text import sentence_texts
 from rrm.core.values import ClaimMarks, Feedback, Passage, Rated, Request, Shown, View
+from rrm.raters.marking import Marker, mark
 from rrm.reward.verifier import Verified
 from tasks.synthetic_book.mistakes import mistake
 from tasks.synthetic_book.rewording import reframe, retell
@@ -32,19 +32,6 @@ PASSAGE = 40
 
 
 Telling = Callable[[str, str], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A simulated rater, who reads a `read` share of a passage's sentences.
-
-    A flaw whose sentence was read is overlooked with probability `overlook`, and a true claim is marked with
-    probability `slip`.
-    """
-
-    read: float
-    overlook: float = 0.15
-    slip: float = 0.03
 
 
 class Told(NamedTuple):
@@ -69,6 +56,20 @@ class Case(NamedTuple):
     @property
     def text(self) -> str:
         return " ".join(claim.text for claim in self.claims)
+
+    @property
+    def request(self) -> Request:
+        return Request("passage", self.source, Place(), ClaimMarks.kind, self.view, (Shown("summary", self.text),))
+
+    @property
+    def grounds(self) -> list[Grounds]:
+        """What the passage says of each claim: the sentence that it was made from tells of it."""
+        [passage] = self.view.passages
+        read = sentence_texts(passage.text)
+        return [
+            Grounds(next(at for at, one in enumerate(read) if each.made_from in one), each.false)
+            for each in self.claims
+        ]
 
 
 def cases(world: str, books: int, seed: int) -> list[Case]:
@@ -97,29 +98,19 @@ def claim_from(sentence: str, read: str, tell: Telling, flawed: float, rng: np.r
 # ---- rating ----
 
 
-def rated(case: Case, reader: Reader, rng: np.random.Generator) -> list[bool]:
-    """Return which claims a rater marks."""
-    seen = {sentence for sentence in case.passage if rng.random() < reader.read}
-    marks = []
-    for claim in case.claims:
-        caught = claim.false and claim.made_from in seen and rng.random() >= reader.overlook
-        marks.append(bool(caught or (not claim.false and rng.random() < reader.slip)))
-    return marks
-
-
 def answer(case: Case, marks: Sequence[bool], rater: str) -> Rated:
     """Return a rater's marks as feedback."""
     spans = [span for span, marked in zip(claim_spans(case.text), marks, strict=True) if marked]
     given = ClaimMarks(tuple((start, end) for start, end in spans))
-    request = Request("passage", case.source, Place(), given.kind, case.view, (Shown("summary", case.text),))
-    return Rated(request, Feedback(request.id, rater, given))
+    return Rated(case.request, Feedback(case.request.id, rater, given))
 
 
-def learned(train: Sequence[Case], reader: Reader, verified: Verified) -> Verifier:
+def learned(train: Sequence[Case], marker: Marker, verified: Verified) -> Verifier:
     """Return the verifier that is fitted to what two raters mark of every case."""
     rows = []
     for number, case in enumerate(train):
         for rater in ("one", "two"):
-            rows.append(answer(case, rated(case, reader, generator("unassisted", rater, number)), rater))
+            marked = mark(case.request, case.grounds, marker, "unassisted", rater, number)
+            rows.append(answer(case, marked.marks, rater))
     with tempfile.TemporaryDirectory() as folder:
         return verified.fit_claims(Ratings(Train, tuple(rows)), Place(), 0, Workspace(Path(folder)))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 
-from rrm.core.claims import DOUBTFUL, about, claim_spans
+from rrm.core.claims import DOUBTFUL, about, claim_spans, quotes
 from rrm.core.report import BesideClaims, MarksReport
 from rrm.core.roles import Train
 from rrm.core.task import Span
@@ -53,5 +53,4 @@ def _beside(shown: Shown, at: int) -> Iterator[BesideClaims]:
         yield "doubtful" if shown.support[at] < DOUBTFUL else "supported"
     if shown.critique:
         start, end = claim_spans(shown.text)[at]
-        claim = " ".join(shown.text[start:end].split())
-        yield "quoted" if claim in " ".join(shown.critique.split()) else "not quoted"
+        yield "quoted" if quotes(shown.critique, shown.text[start:end]) else "not quoted"

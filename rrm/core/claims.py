@@ -1,7 +1,7 @@
 """Claims: the sentences and clauses of an output, each with the places in what its author saw that it rests on."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,11 @@ from rrm.core.text import sentences, words
 
 if TYPE_CHECKING:  # values are made of kinds of feedback, and marks on claims are one
     from rrm.core.values import Output
+
+_MARKS = "“”„«»‹›\"‘’'()"
+"""Around what is quoted."""
+_STOPS = ".!?…"
+_PAUSES = ",;:—–"
 
 LONG = 40
 """A sentence of more words than this is cut into its clauses."""
@@ -26,9 +31,9 @@ DOUBTFUL = 0.8
 
 
 class Grounds(NamedTuple):
-    """What a view says of a claim: the number of its sentence that tells of it, None where none does, and whether the
+    """What a view says of a claim: which `sentence` of it tells of the claim, and whether the claim is `false` by it.
 
-    claim is `false` by what the view says. Sentences count from 0, through all passages.
+    Sentences count from 0, through all passages; None where none tells of it.
     """
 
     sentence: int | None
@@ -179,6 +184,36 @@ def claim_spans(text: str) -> tuple[Span, ...]:
         if words(text[start:end])
         for clause in _clauses(text, Span(start, end))
     )
+
+
+def quotes(text: str, said: str) -> bool:
+    """Whether a text quotes a sentence or a clause as a whole, whatever white space is in it and however it ends.
+
+    Within a longer sentence only a clause is quoted: what ends with a comma, or begins with a small letter after one.
+    """
+    said = " ".join(said.split())
+    text = " ".join(text.split())
+    return _bare(said) in text and _quotation(said).search(text) is not None
+
+
+def without_quotes(text: str, said: Iterable[str]) -> str:
+    """Return a text without what it quotes (`quotes`) of these sentences and clauses, the longest taken out first."""
+    text = " ".join(text.split())
+    for each in sorted((" ".join(each.split()) for each in said), key=len, reverse=True):
+        if _bare(each) in text:
+            text = _quotation(each).sub(r"\1", text)
+    return text
+
+
+def _bare(said: str) -> str:
+    return said.rstrip(_STOPS + _PAUSES + " ")
+
+
+def _quotation(said: str) -> re.Pattern[str]:
+    before = _STOPS + ":" + (_PAUSES if said[:1].islower() else "")
+    after = _STOPS + (_PAUSES if said[-1:] in _PAUSES else "")
+    ended = rf"[{_PAUSES}]?(?:$|[{_MARKS}])|[{after}]"
+    return re.compile(rf"(^|[{_MARKS}]|[{before}] ){re.escape(_bare(said))}(?={ended})")
 
 
 def about(text: str, mark: Span) -> tuple[int, ...]:

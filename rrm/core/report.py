@@ -794,9 +794,10 @@ class PeeksReport:
 
 
 BesideClaims = Literal["nothing", "supported", "doubtful", "not quoted", "quoted"]
-"""What raters were shown beside a claim: neither support nor a critique / its support, from `rrm.core.claims.DOUBTFUL`
+"""What raters were shown beside a claim.
 
-on or below it / a critique of the output that does not quote it, or that does.
+Neither support nor a critique / its support, `rrm.core.claims.DOUBTFUL` or more, or below it / a critique of the output
+that does not quote it, or that does.
 """
 
 

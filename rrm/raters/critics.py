@@ -11,10 +11,11 @@ from rrm.core.claims import claim_spans
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id
 from rrm.core.text import sentence_texts, words
-from rrm.core.values import Critique, Feedback, Request
+from rrm.core.values import Critique, Feedback, Reject, Request
 from rrm.raters.names import names_in, names_within
 
 NOTHING = "Every name and number of it stands in the sentence that comes nearest."
+NOT_BESIDE = "There is no claim, or no sentence beside it, to hold one against the other."
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,15 @@ class ByNames:
         object.__setattr__(self, "name", content_id("by-names", self.most))
 
     def rate(self, request: Request, seed: int) -> Feedback:
-        """Return a critique; raise InputError for another kind of question, or one about several outputs."""
+        """Return a critique, or a rejection where there is no claim or no sentence to hold it against.
+
+        Raises InputError for another kind of question, or one about several outputs.
+        """
         if request.kind != Critique.kind or len(request.shown) != 1:
             raise InputError(f"this critic writes a critique of one output, not a {request.kind}")
         faults = self.faults(request)
+        if not claim_spans(request.shown[0].text) or not _sentences(request):
+            return Feedback(request.id, self.name, Reject(NOT_BESIDE))
         lines = [
             f"“{fault.claim}” names {', '.join(fault.names)}; the nearest sentence does not: “{fault.nearest}”"
             for fault in faults
@@ -51,7 +57,7 @@ class ByNames:
     def faults(self, request: Request) -> list["Fault"]:
         """Return what is found in the output that a request shows, in the order of its text."""
         text = request.shown[0].text
-        sentences = [each for passage in request.view.passages for each in sentence_texts(passage.text)]
+        sentences = _sentences(request)
         if not sentences:
             return []
         known = names_within([*sentences, text])
@@ -78,6 +84,10 @@ class Fault(NamedTuple):
     claim: str
     nearest: str
     names: tuple[str, ...]
+
+
+def _sentences(request: Request) -> list[str]:
+    return [each for passage in request.view.passages for each in sentence_texts(passage.text)]
 
 
 def _words(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrm.core.claims import DOUBTFUL, Grounds, claim_spans
+from rrm.core.claims import DOUBTFUL, Grounds, claim_spans, quotes, without_quotes
 from rrm.core.errors import InputError
 from rrm.core.ids import generator
 from rrm.core.text import sentence_texts, words
@@ -29,8 +29,9 @@ class Marker:
 
     - A claim whose support is below `doubtful` is looked up: the sentences that were not taken in are
       read from the first on, until the one that tells of the claim.
-    - A critique is read. The sentences of the view that it quotes are taken in. A claim that it quotes, and that is
-      not known then, is marked with probability `trust`: the critic is believed.
+    - A critique is read. The sentences of the view that it quotes are taken in, where it does not quote them as claims
+      of the output. A claim that it quotes, and that is not known then, is marked with probability `trust`: the critic
+      is believed.
 
     Raises InputError for what is no probability.
     """
@@ -66,13 +67,13 @@ def mark(request: Request, grounds: Sequence[Grounds], marker: Marker, *seed: ob
     """
     [shown] = request.shown
     sentences = [sentence for passage in request.view.passages for sentence in sentence_texts(passage.text)]
-    claims = [_plain(shown.text[start:end]) for start, end in claim_spans(shown.text)]
+    claims = [shown.text[start:end] for start, end in claim_spans(shown.text)]
     rng = generator("marking claims", *seed)
     taken_in = set(np.flatnonzero(rng.random(len(sentences)) < marker.read).tolist())
     overlooks, slips, trusts = rng.random((3, len(claims)))
     spent = sum(len(words(sentences[at])) for at in taken_in) + len(words(shown.text)) + len(words(shown.critique))
-    critique = _plain(shown.critique)
-    taken_in |= {at for at, sentence in enumerate(sentences) if critique and _plain(sentence) in critique}
+    beside_claims = without_quotes(shown.critique, claims)
+    taken_in |= {at for at, sentence in enumerate(sentences) if quotes(beside_claims, sentence)}
     for ground, support in zip(grounds, shown.support, strict=False):
         if support < marker.doubtful:
             looked_up = _search(ground, taken_in, len(sentences))
@@ -82,7 +83,7 @@ def mark(request: Request, grounds: Sequence[Grounds], marker: Marker, *seed: ob
     for at, (ground, claim) in enumerate(zip(grounds, claims, strict=True)):
         known = ground.sentence in taken_in if ground.sentence is not None else len(taken_in) == len(sentences)
         found = known and ground.false and overlooks[at] >= marker.overlook
-        believed = not known and bool(critique) and claim in critique and trusts[at] < marker.trust
+        believed = not known and trusts[at] < marker.trust and quotes(shown.critique, claim)
         marks.append(bool(found or believed or (not (known and ground.false) and slips[at] < marker.slip)))
     return Marked(tuple(marks), spent)
 
@@ -93,7 +94,3 @@ def _search(ground: Grounds, taken_in: set[int], many: int) -> set[int]:
         return set()
     last = many - 1 if ground.sentence is None else ground.sentence
     return set(range(last + 1)) - taken_in
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())

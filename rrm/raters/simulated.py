@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from rrm.raters.marking import GroundsOf, Marker, mark
 
 QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 """(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 WORDS_A_MINUTE = 250
 MINUTES_A_DECISION = 0.2
@@ -107,10 +109,8 @@ class SimulatedRaters:
         if not 0 <= hindsight <= 1:
             raise InputError(f"simulated raters: hindsight is a share of the judgement from 0 to 1, got {hindsight}")
         qualities = {OVERALL: quality, **(criteria or {})}
-        self._qualities: dict[str, QualityOf] = {
-            name: _load(each, "quality") if isinstance(each, str) else each for name, each in qualities.items()
-        }
-        self._grounds: GroundsOf | None = _load(grounds, "grounds") if isinstance(grounds, str) else grounds
+        self._qualities: dict[str, QualityOf] = {name: _loaded(each, "quality") for name, each in qualities.items()}
+        self._grounds: GroundsOf | None = None if grounds is None else _loaded(grounds, "grounds")
         self._marker = Marker(read, overlook, slip, trust)
         self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
         self._hindsight = hindsight
@@ -256,12 +256,16 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(logits / 2))
 
 
-def _load(path: str, what: str) -> Any:
-    module, colon, name = path.partition(":")
+def _loaded(given: F | str, what: str) -> F:
+    """Return a function, or the one that an import string leads to."""
+    if not isinstance(given, str):
+        return given
+    module, colon, name = given.partition(":")
     try:
-        found = getattr(import_module(module), name) if colon and module and name else None
+        found: Any = getattr(import_module(module), name) if colon and module and name else None
     except (ImportError, AttributeError) as error:
-        raise PluginError(f"the {what} {path!r} cannot be imported: {error}") from error
+        raise PluginError(f"the {what} {given!r} cannot be imported: {error}") from error
     if not callable(found):
-        raise PluginError(f"the {what} {path!r} must lead to a function, as in 'package.module:name'")
-    return found
+        raise PluginError(f"the {what} {given!r} must lead to a function, as in 'package.module:name'")
+    loaded: F = found
+    return loaded

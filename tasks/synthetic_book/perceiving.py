@@ -55,13 +55,15 @@ def claim_grounds(view: View, text: str) -> list[Grounds]:
     """Return what a view says of each claim of a text: which sentence tells of it, and whether it is false by it.
 
     True is a claim whose event a sentence tells, with no detail otherwise, and none takes back; and what tells no
-    event. Of any other the sentence tells that takes it back, or else the one whose event has most in common with it.
+    event. Of any other the sentence tells that takes it back; none does where the previous context told it, which is
+    true; or else the one whose event has most in common with it.
     """
     _, shown = _shown(view, _event)
-    return [_ground(_event(" ".join(text[start:end].split())), shown) for start, end in claim_spans(text)]
+    before = _told_before(view.context)
+    return [_ground(_event(" ".join(text[start:end].split())), shown, before) for start, end in claim_spans(text)]
 
 
-def _ground(events: Sequence[Event], shown: Sequence[tuple[int, Event, float]]) -> Grounds:
+def _ground(events: Sequence[Event], shown: Sequence[tuple[int, Event, float]], before: frozenset[Event]) -> Grounds:
     if not events:
         return Grounds(None, False)
     [said] = events
@@ -71,6 +73,8 @@ def _ground(events: Sequence[Event], shown: Sequence[tuple[int, Event, float]]) 
     told = next((at for at, event, _ in shown if event.core == said.core and share_told(said, event)), None)
     if told is not None:
         return Grounds(told, False)
+    if said in before:
+        return Grounds(None, False)
     common, at = max(((_common(said, event), -at) for at, event, _ in shown), default=(0, 0))
     return Grounds(-at if common >= 2 else None, True)
 

@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.claim_comments import said
 from benchmarks.claims import DATA, agreement, area, fitted_weights, logistic, overlap, proofs, reviews
-from benchmarks.planted import Case, Reader, Told, cases, rated
-from rrm.core.ids import generator
+from benchmarks.planted import Case, Told, cases
 from rrm.core.protocols import ClaimBeside
 from rrm.interchange.rows import read_rows
+from rrm.raters.marking import Marker, mark
 
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}: set RRM_DATA")
 CHECKED = Path(__file__).parents[2] / "benchmarks" / "claim_comments.jsonl"
@@ -108,10 +108,10 @@ CASE = Case(
 
 
 def test_a_rater_finds_a_flaw_only_where_the_passage_was_read() -> None:
-    def marks(read: float) -> list[bool]:
-        return rated(CASE, Reader(read, overlook=0.0, slip=0.0), generator("test"))
+    def marks(read: float) -> tuple[bool, ...]:
+        return mark(CASE.request, CASE.grounds, Marker(read, overlook=0.0, slip=0.0), "test").marks
 
-    assert marks(0.0) == [False, False] and marks(1.0) == [False, True]
+    assert marks(0.0) == (False, False) and marks(1.0) == (False, True)
 
 
 def test_planted_flaws_are_known() -> None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from rrm.core.claims import Chain, Claim, Claims, Origin, Quote, chains, claim_spans
+from rrm.core.claims import Chain, Claim, Claims, Origin, Quote, chains, claim_spans, quotes, without_quotes
 from rrm.core.errors import InputError
 from rrm.core.task import Span
 from rrm.core.values import Output
@@ -69,3 +69,26 @@ def test_a_claim_that_many_rest_on_is_followed_once() -> None:
     [chain] = chains(levels[-1].id, claims, {each.id: each for each in levels}, SOURCE)
     assert len(list(chain.walk())) == 41
     assert chain.score == pytest.approx(0.9**40)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "whole"),
+    [
+        ("“Rose  slept.” is wrong.", "Rose slept.", True),
+        ("He writes “Rose slept”, which is wrong.", "Rose slept.", True),
+        ("Rose slept. Nobody says so.", "Rose\nslept.", True),
+        ("“Old Rose slept.” is wrong.", "Rose slept.", False),
+        ("“As it was late, Rose slept.” is wrong.", "Rose slept.", False),
+        ("“Rose slept badly.” is wrong.", "Rose slept.", False),
+        ("“Ben went out, and Rose slept.” is wrong.", "and Rose slept.", True),
+        ("“Ben went out, and Rose slept.” is wrong.", "Ben went out,", True),
+        ("Nothing is wrong.", "", False),
+        ("", "Rose slept.", False),
+    ],
+)
+def test_a_sentence_is_quoted_as_a_whole_or_not_at_all(text: str, said: str, whole: bool) -> None:
+    assert quotes(text, said) is whole
+
+
+def test_what_is_quoted_is_taken_out_the_rest_stays() -> None:
+    assert without_quotes("“Rose slept.” But “Rose slept badly.”", ["Rose slept."]) == "“.” But “Rose slept badly.”"

@@ -7,7 +7,7 @@ import pytest
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.place import Place
 from rrm.core.protocols import Rater
-from rrm.core.values import Critique, Passage, Request, Shown, View
+from rrm.core.values import Critique, Passage, Reject, Request, Shown, View
 from rrm.raters.critics import NOTHING, ByNames
 
 VIEW = View(
@@ -53,9 +53,10 @@ def test_no_more_claims_are_quoted_than_it_is_told_those_with_most_first() -> No
     assert len(written(text).spans) == 2 and [*written(text, most=1).spans] == [(0, 44)]
 
 
-def test_outputs_without_a_claim_and_views_without_a_sentence_have_no_fault() -> None:
-    assert written("").text == NOTHING
-    assert written("Agnes slept.", replace(VIEW, passages=())).text == NOTHING
+def test_where_there_is_no_claim_or_no_sentence_nothing_is_said_of_either() -> None:
+    """It said that every name stands in the sentence that comes nearest."""
+    for request in (asked(""), asked("Agnes slept.", replace(VIEW, passages=()))):
+        assert isinstance(ByNames().rate(request, 0).answer, Reject)
 
 
 def test_other_questions_and_numbers_of_claims_are_refused() -> None:

@@ -80,3 +80,12 @@ def test_simulated_raters_mark_claims_by_what_a_view_says_of_them() -> None:
         raters.probability(REQUEST)
     with pytest.raises(PluginError, match="the grounds 'nowhere:at_all' cannot be imported"):
         SimulatedRaters(quality, grounds="nowhere:at_all")
+
+
+def test_a_claim_that_is_quoted_does_not_tell_what_the_view_says() -> None:
+    """A claim copied from the view was known once the critic quoted it, and so was a short sentence in another."""
+    mistaken = "“Anna sold a lamp.” names Anna; the nearest sentence does not: “Ben bought a boat.”"
+    assert marked(0.0, critique=mistaken, trust=1.0).marks == (True, True, False)
+    within = (Grounds(2, True), *GROUNDS[1:])
+    assert marked(0.0, critique="The text says “As It rained.”", told=within).marks == (False, False, False)
+    assert marked(0.0, critique="The text says “It rained.”", told=within).marks == (True, False, False)

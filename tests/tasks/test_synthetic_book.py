@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tasks.synthetic_book
+from rrm.core.claims import Grounds
 from rrm.core.errors import InputError
 from rrm.core.protocols import SourceSet
 from rrm.core.task import Span
 from rrm.core.text import paragraphs, sentence_texts, sentences
 from rrm.core.values import Passage, View
-from tasks.synthetic_book import Event, SyntheticBooks, perceived_quality, recognise, unrecognised_share
+from tasks.synthetic_book import Event, SyntheticBooks, claim_grounds, perceived_quality, recognise, unrecognised_share
 from tasks.synthetic_book.judging import importances
 
 MURDER = "That evening, Anna stabbed Maron through the heart at Harrow Mill."
@@ -377,6 +378,13 @@ def test_only_the_whole_book_tells_which_trifles_matter(books: SyntheticBooks) -
 def test_what_the_previous_context_told_is_true_but_covers_nothing() -> None:
     view = shown(MURDER, context=THEFT)
     assert judged(view, MURDER, f"{MURDER} {THEFT}", THEFT) == pytest.approx([1, 1, 0])
+
+
+def test_a_claim_about_what_the_previous_context_told_is_not_false() -> None:
+    """It was marked as false, while the quality by the same view counted it as true."""
+    before = shown(MURDER, context=THEFT)
+    assert claim_grounds(before, f"{MURDER} {THEFT}") == [Grounds(0, False), Grounds(None, False)]
+    assert claim_grounds(shown(MURDER), THEFT) == [Grounds(None, True)]
 
 
 def test_a_view_without_events_is_well_summarised_by_nothing() -> None:
