@@ -641,6 +641,10 @@ def _check_sampler(sampler: QuestionSampler, run: RunFile, rounds: int) -> None:
             if asked not in sampler.kinds:
                 known = ", ".join(sorted(sampler.kinds))
                 raise ConfigError(f"{where}: {sampler.name} cannot tell what {asked} is worth; per_node has of {known}")
+    if run.rater.critic is not None:
+        raise ConfigError(
+            f"{where} knows nothing of critiques, and those it asks are shown none: leave out [rater] critic"
+        )
     if rounds < 2:
         raise ConfigError(f"{where} chooses from the second round on, and the run has one: set rounds = 2 or more")
     if run.rater.budget is not None and "by_level" in run.rater.budget:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
+from rrm.core.ids import content_id
 from rrm.core.kinds.critique import is_ungrounded
 from rrm.core.place import Place
 from rrm.core.roles import Role
-from rrm.core.values import Failure, Feedback, Rated, Request
+from rrm.core.values import OVERALL, ClaimMarks, Criticised, Critique, Failure, Feedback, Rated, Request, Shown
 from rrm.feedback.budget import Allowance, by_view, fitting
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.pipeline import stages
@@ -16,10 +17,14 @@ from rrm.pipeline.plan import AnyResults, AnyStage, Results, carried_out
 
 
 class Answered(NamedTuple):
-    """The questions that were put, those about one view together, and what came of each, by its id."""
+    """The questions that were put, those about one view together, and what came of each, by its id.
+
+    `critiques` are what a critic wrote for them, by the view and the text that it is about (`_criticised_as`).
+    """
 
     asked: list[Request]
     results: Results[stages.RateJob, Rated]
+    critiques: Results[stages.CriticiseJob, Criticised]
 
     @property
     def rows(self) -> list[Rated]:
@@ -31,7 +36,8 @@ class Raters(NamedTuple):
 
     With `once` a place's questions are all laid before them together, as before people, who close it. `rates` say
     what their time comes to. Up to `sheet` questions about one view are put together.
-    `grounder` names who says which outputs their critiques speak for, if anybody does.
+    `grounder` names who says which outputs their critiques speak for, if anybody does; `critic` who writes what they
+    are shown where they are to mark claims.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Raters(NamedTuple):
     rates: Currency = RATES
     sheet: int = 1
     grounder: str | None = None
+    critic: str | None = None
 
 
 def put(
@@ -53,21 +60,65 @@ def put(
     answered, and how long that took all raters is known, as many again as fit in what is left, until the next one
     does not. Then what is left over is less than one question with its view read anew, but `once` puts only the
     first of these. `before` are earlier answers at the place's level: who has read a view need not read it again.
+
+    A critic writes about what would be put without it, and each text beside a view once. As critiques take minutes to
+    read, fewer questions may fit with them.
     """
-    found = Answered([], {})
+    found = Answered([], {}, {})
     left = allowance
     earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before, raters.rates)
     while wave := fitting(questions[len(found.asked) :], left, raters.overlap, raters.rates):
+        if raters.critic is not None:
+            found = found._replace(critiques=(yield from _criticised(place, wave, raters, raters.critic, found)))
+            wave = fitting(_beside(wave, found), left, raters.overlap, raters.rates)
+            if not wave:
+                break
         stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed, most=raters.sheet)
         results = yield from carried_out(stage)
-        found = Answered([*found.asked, *wave], {**found.results, **results})
+        found = found._replace(asked=[*found.asked, *wave], results={**found.results, **results})
         if raters.once or allowance.minutes is None:
             break
         took = minutes_of_raters([*before, *found.rows], raters.rates) - earlier
         left = replace(allowance, minutes=allowance.minutes - took)
     if raters.grounder is not None:
         found = found._replace(results=(yield from _grounded(place, found, raters, raters.grounder)))
-    return Answered(by_view(found.asked), found.results)
+    return found._replace(asked=by_view(found.asked))
+
+
+def without_aids(request: Request) -> Request:
+    """Return a request as it is drawn, without what is known of its outputs' claims, and of what came of them."""
+    return replace(request, shown=tuple(Shown(each.output, each.text) for each in request.shown))
+
+
+def _criticised(
+    place: Place, wave: Sequence[Request], raters: Raters, critic: str, found: Answered
+) -> Generator[AnyStage, AnyResults, Results[stages.CriticiseJob, Criticised]]:
+    """Return what was written so far, and about the outputs of a wave whose claims are to be marked.
+
+    The critic is shown what the rater is, and nothing of what is known of claims.
+    """
+    asked: dict[str, Request] = {}
+    for request in wave:
+        if request.kind == ClaimMarks.kind and (key := _criticised_as(request)) not in found.critiques:
+            asked.setdefault(key, replace(without_aids(request), kind=Critique.kind, criterion=OVERALL, copy=0))
+    done = yield from carried_out(stages.criticise(place, list(asked.values()), critic, raters.seed))
+    return {**found.critiques, **dict(zip(asked, done.values(), strict=True))}
+
+
+def _criticised_as(request: Request) -> str:
+    return content_id("criticised", request.view.id, request.shown[0].text)
+
+
+def _beside(wave: Sequence[Request], found: Answered) -> list[Request]:
+    """Return the questions of a wave, those to mark claims with the critique, where there is one."""
+    shown = []
+    for request in wave:
+        done = found.critiques.get(_criticised_as(request)) if request.kind == ClaimMarks.kind else None
+        text = done.values[0].text if done and done.values else ""
+        shown.append(
+            replace(request, shown=tuple(replace(each, critique=text) for each in request.shown)) if text else request
+        )
+    return shown
 
 
 def _grounded(

@@ -62,13 +62,13 @@ def peek(run: Run) -> Step[Run]:
         questions = [list(found.values())[at][1] for at in order]
     place = Place(run.number, "claims", run.forest.height)
     raters = Raters(plan.rater, Train, plan.seed, plan.overlap, not plan.repeats, plan.rates, plan.sheet)
-    asked, results = answered = yield from put(place, questions, Allowance(minutes_left), raters, before)
+    answered = yield from put(place, questions, Allowance(minutes_left), raters, before)
     peeks = [Peek(found[row.request.question][0].score, row, row.request.question in valued) for row in answered.rows]
     return replace(
         run,
         peeks=(*run.peeks, *peeks),
-        peeked=run.peeked | {each.question for each in asked},
-        state=run.state.failed(results),
+        peeked=run.peeked | {each.question for each in answered.asked},
+        state=run.state.failed(answered.results),
     )
 
 

@@ -25,7 +25,6 @@ from rrm.core.values import (
     ClaimMarks,
     Composed,
     Consequence,
-    Critique,
     Fitted,
     FittedComposer,
     Hindsight,
@@ -33,14 +32,13 @@ from rrm.core.values import (
     Output,
     Rated,
     Request,
-    Shown,
 )
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import Allowance, Askable, Budget, Spent, ask, drawn
 from rrm.feedback.minutes import RATES, Currency, minutes_of_raters
 from rrm.feedback.select import parsed
 from rrm.pipeline import stages
-from rrm.pipeline.asking import Raters, put
+from rrm.pipeline.asking import Raters, put, without_aids
 from rrm.pipeline.forest import Forest, State, Tree, by_source, composed_predictions, predictions
 from rrm.pipeline.plan import AnyResults, AnyStage, J, Results, V, carried_out
 from rrm.pipeline.schedule import Round
@@ -522,24 +520,26 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     support = yield from claims_support(run, place, role)
     questions, wanted = _questions(run, place, role, support)
     run, questions = yield from in_hindsight(run, place, questions)
-    if role is Train:
-        run, questions = yield from criticised(run, place, questions)
     overlap, sheet = (plan.overlap, plan.sheet) if role is Train else (1, 1)
     who = rater, role, plan.seed, overlap, not plan.repeats
-    raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder)
+    critic = plan.critic if role is Train else None
+    raters = Raters(*who, rates=plan.rates, sheet=sheet, grounder=plan.grounder, critic=critic)
     before = run.answered.get(key, ())
-    asked, answers = found = yield from put(place, questions, _allowance(run, place, role), raters, before)
-    if wanted > len(asked):
-        run = run.noted(_fewer_questions(run, place, len(asked), wanted - len(asked)))
+    found = yield from put(place, questions, _allowance(run, place, role), raters, before)
+    if silent := sum(not done.values for done in found.critiques.values()):
+        told = f"of {silent} of {len(found.critiques)} outputs whose claims were to be marked the critic wrote nothing"
+        run = run.noted(f"{place.words(len(plan.rounds) > 1)}: {told}")
+    if wanted > len(found.asked):
+        run = run.noted(_fewer_questions(run, place, len(found.asked), wanted - len(found.asked)))
     rows, earlier = found.rows, _earlier(run, key)
     first = plan.given_at(place, run.forest.height) if role is Train and not earlier else []
     return replace(
         run,
         rated={**run.rated, key: (*first, *earlier, *rows)},
-        asked={**run.asked, key: (*run.asked.get(key, ()), tuple(asked))},
+        asked={**run.asked, key: (*run.asked.get(key, ()), tuple(found.asked))},
         answered={**run.answered, key: (*before, *rows)},
-        unanswered=run.unanswered | {request for request, done in answers.items() if not done.values},
-        state=run.state.failed(answers),
+        unanswered=run.unanswered | {request for request, done in found.results.items() if not done.values},
+        state=run.state.failed(found.results | found.critiques),
     )
 
 
@@ -620,8 +620,8 @@ def _questions(
         for node, tree in nodes.items()
     }
     earlier = list(chain.from_iterable(run.asked.get((role.name, place.level), ())))
-    before = [_plain(request) for request in earlier]
-    unanswered = {_plain(request).id for request in earlier if request.id in run.unanswered}
+    before = [without_aids(request) for request in earlier]
+    unanswered = {without_aids(request).id for request in earlier if request.id in run.unanswered}
     about_now = {each.node for each in before if each.node in at and each.view.id == at[each.node].view.id}
     stale = {each.node for each in before if each.node in at} - about_now
     order = [node for node in run.order if node in at]
@@ -629,11 +629,6 @@ def _questions(
         return _with_support(drawn(order, at, plan.seed, asked=before, stale=stale), support), 0
     new = drawn(order, at, plan.seed, asked=before, unanswered=unanswered, stale=stale, repeats=False)
     return _with_support(new, support), len(ask(order, at, _allowance(run, place, role), plan.seed, stale=stale))
-
-
-def _plain(request: Request) -> Request:
-    """Return a request as it is drawn, without what is known of its claims, and of what came of its outputs."""
-    return replace(request, shown=tuple(Shown(each.output, each.text) for each in request.shown))
 
 
 def _with_support(requests: Iterable[Request], support: Mapping[str, tuple[float, ...]]) -> list[Request]:
@@ -666,39 +661,6 @@ def in_hindsight(run: Run, place: Place, questions: Sequence[Request]) -> Step[t
         )
         run = run.noted(f"{place.words(len(run.plan.rounds) > 1)}: {left_out}")
     return run.failed(done), kept
-
-
-def criticised(run: Run, place: Place, questions: Sequence[Request]) -> Step[tuple[Run, list[Request]]]:
-    """Return the questions, those to mark claims with what the run's critic writes about the output.
-
-    The critic is shown what the rater is, and each different text once. Where it writes nothing the question is asked
-    without, and that is noted.
-    """
-    marked = [each for each in questions if each.kind == ClaimMarks.kind]
-    if run.plan.critic is None or not marked:
-        return run, list(questions)
-    asked = {_text_beside(each): _to_criticise(each) for each in reversed(marked)}
-    done = yield from carried_out(stages.criticise(place, list(asked.values())[::-1], run.plan.critic, run.plan.seed))
-    written = {each.output: each.text for found in done.values() for each in found.values}
-    said = {key: written.get(request.shown[0].output, "") for key, request in asked.items()}
-    if silent := sum(not text for text in said.values()):
-        told = f"of {silent} of {len(said)} outputs whose claims were to be marked the critic wrote nothing"
-        run = run.noted(f"{place.words(len(run.plan.rounds) > 1)}: {told}")
-    return run.failed(done), [
-        replace(each, shown=tuple(replace(one, critique=said[_text_beside(each)]) for one in each.shown))
-        if each.kind == ClaimMarks.kind
-        else each
-        for each in questions
-    ]
-
-
-def _text_beside(request: Request) -> tuple[str, str]:
-    return request.view.id, request.shown[0].text
-
-
-def _to_criticise(request: Request) -> Request:
-    """Return what a critic is asked about the output whose claims are to be marked."""
-    return replace(_plain(request), kind=Critique.kind, criterion=OVERALL, copy=0)
 
 
 def _about(run: Run, node: str) -> str:

@@ -299,6 +299,21 @@ def test_other_parts_must_fit_a_sampler(tmp_path: Path) -> None:
         rrm.run(out=tmp_path, quiet=True, **toys(rater=rater, rounds=2))
 
 
+class OfClaims(Value):
+    """Chooses among marks on claims, too."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return super().kinds | {"claims"}
+
+
+def test_a_critic_whom_a_sampler_knows_nothing_of_is_refused(tmp_path: Path) -> None:
+    """It wrote of the first round's outputs, and of none that the sampler chose."""
+    critic = {"plugin": "rrm.raters.critics:ByNames"}
+    with pytest.raises(ConfigError, match=r"leave out \[rater\] critic"):
+        ran(tmp_path, sampler=OfClaims(), per_node={"label": 1, "claims": 1}, critic=critic)
+
+
 class Twice(Value):
     """Chooses its first question a second time."""
 

@@ -15,7 +15,7 @@ from rrm.core.errors import AssistantError
 from rrm.core.kinds import Answer
 from rrm.core.report import Report
 from rrm.core.values import ClaimMarks, Criticised, Critique, Feedback, Label, Rated, Reject, Request
-from rrm.feedback.minutes import minutes
+from rrm.feedback.minutes import minutes, minutes_of_raters
 from rrm.interchange.export import from_records
 from rrm.report.record import report_from_json, report_to_json
 from rrm.store.record import open_store
@@ -104,6 +104,28 @@ def test_reading_critiques_costs_minutes(tmp_path: Path) -> None:
     assert told is not None and 0 < told.critiques_minutes < told.minutes
     words = len(first.shown[0].text.split()) + len(first.shown[0].critique.split())
     assert minutes([first]) == pytest.approx((len(first.view.text.split()) + words) / 250 + 0.2)
+
+
+def test_nothing_is_written_about_questions_that_are_never_put(tmp_path: Path) -> None:
+    """Critiques were written of all that could be asked before the budget was known."""
+    critic = Critic()
+    wanted = {"claims": 2, "label": 2}
+    rater = {"plugin": Marking(), "per_node": wanted, "critic": critic, "budget": {"questions": 12}}
+    rrm.run(out=tmp_path / "run", quiet=True, **toys(rater=rater))
+    put = asked(tmp_path / "run")
+    with open_store(tmp_path / "run", "read") as record:
+        assert len({row.request.id for row in record.load(Rated)}) <= 12
+    assert 0 < critic.asked == len({(each.view.id, each.shown[0].text) for each in put})
+
+
+def test_in_minutes_the_budget_pays_for_reading_critiques(tmp_path: Path) -> None:
+    critic = Critic()
+    rater = {"plugin": Marking(), "per_node": {"claims": 2, "label": 2}, "critic": critic, "budget": {"minutes": 4}}
+    rrm.run(out=tmp_path / "run", quiet=True, **toys(rater=rater))
+    with open_store(tmp_path / "run", "read") as record:
+        rows = record.load(Rated)
+    assert rows and minutes_of_raters(rows) <= 4
+    assert any(row.request.shown[0].critique for row in rows)
 
 
 def test_a_run_without_a_critic_says_of_marks_that_nothing_stood_beside_the_claims(tmp_path: Path) -> None:
