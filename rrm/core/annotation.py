@@ -527,6 +527,7 @@ def shown_hash(request: Request, order: Sequence[int], guideline: int, points: i
 
 
 def _seen(shown: Shown) -> object:
-    if shown.consequence is not None or shown.critique:
-        return [shown.text, shown.support, shown.consequence and shown.consequence.known, shown.critique]
+    critique = [shown.critique] if shown.critique else []
+    if shown.consequence is not None or critique:
+        return [shown.text, shown.support, shown.consequence and shown.consequence.known, *critique]
     return (shown.text, shown.support) if shown.support else shown.text

@@ -227,8 +227,8 @@ class Request:
 
     @property
     def in_hindsight(self) -> bool:
-        """Whether it shows what came of its outputs, so that nothing to be judged without may stand beside it."""
-        return bool(self.shown) and all(each.consequence is not None for each in self.shown)
+        """Whether it shows what came of an output, so that nothing to be judged without may stand beside it."""
+        return any(each.consequence is not None for each in self.shown)
 
     @property
     def aids(self) -> tuple[bool, bool]:
@@ -236,8 +236,7 @@ class Request:
 
         Questions of one sheet show the same: there an output stands once, and nothing else is to be judged by it.
         """
-        shown = self.shown
-        return any(each.consequence is not None for each in shown), any(each.support or each.critique for each in shown)
+        return self.in_hindsight, any(each.support or each.critique for each in self.shown)
 
     @property
     def group(self) -> Group:

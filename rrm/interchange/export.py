@@ -12,7 +12,7 @@ from typing import Any
 from rrm.core.asking import Asked
 from rrm.core.claims import claim_spans
 from rrm.core.errors import InputError
-from rrm.core.kinds.parts import brief, number
+from rrm.core.kinds.parts import brief, is_share, number
 from rrm.core.values import (
     KINDS,
     OVERALL,
@@ -137,12 +137,16 @@ def request_of(row: Mapping[str, Any]) -> Request:
 
 
 def _shown(told: Mapping[str, Any]) -> Shown:
-    support, critique = tuple(map(float, told.get("support", ()))), told.get("critique", "")
+    support, critique = tuple(told.get("support", ())), told.get("critique", "")
+    if not all(map(is_share, support)):
+        raise ValueError(f"support is a list of probabilities from 0 to 1, got {brief(support)}")
     if support and len(support) != len(claim_spans(told["text"])):
         raise ValueError(f"support of {len(support)} claims, and the output has {len(claim_spans(told['text']))}")
     if not isinstance(critique, str):
         raise TypeError(f"a critique is a text, got {critique!r:.40}")
-    return Shown(told["output"], told["text"], support, _consequence(told.get("consequence")), critique)
+    return Shown(
+        told["output"], told["text"], tuple(map(float, support)), _consequence(told.get("consequence")), critique
+    )
 
 
 def _consequence(told: Mapping[str, Any] | None) -> Consequence | None:

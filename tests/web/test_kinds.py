@@ -1,7 +1,9 @@
 """Answers of every kind, from the page's JSON to the value on record and back."""
 
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rrm.core.annotation import Lease, Posed
+import rrm.web
+from rrm.core.annotation import Lease, Posed, shown_hash
+from rrm.core.claims import DOUBTFUL
 from rrm.core.errors import InputError
+from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.values import (
     KINDS,
     ClaimMarks,
     Comparison,
+    Consequence,
     Correction,
     Critique,
     Demonstration,
@@ -257,6 +263,24 @@ def test_what_a_critic_wrote_is_sent_where_claims_are_marked() -> None:
     shown = Shown("o", "It slept.", critique="<b>It did not.</b>")
     assert output_json(shown, True)["critique"] == "<b>It did not.</b>"
     assert "critique" not in output_json(shown, False)
+
+
+def test_the_page_doubts_what_the_rest_of_the_program_doubts() -> None:
+    script = Path(rrm.web.__file__).parent / "static" / "kinds.js"
+    [doubtful] = re.findall(r"^const DOUBTFUL = ([\d.]+);$", script.read_text("utf-8"), re.MULTILINE)
+    assert float(doubtful) == DOUBTFUL
+
+
+def test_a_view_that_shows_what_came_of_outputs_has_the_name_it_always_had() -> None:
+    """What a critic wrote was part of it where there was none, so that unchanged questions had another name."""
+    view = View("Tell.", (), 9)
+    came = Shown("o", "It slept.", consequence=Consequence("It woke.", 0.5))
+    shown = [came.text, came.support, Consequence("It woke.", 0.5).known]
+    asked = Request("n", "s", Place(), "label", view, (came,))
+    expected = content_id("shown", view.id, [shown], 1, "label", 7, asked.criterion)
+    assert shown_hash(asked, (0,), 1, 7) == expected
+    told = replace(asked, shown=(replace(came, critique="No."),))
+    assert shown_hash(told, (0,), 1, 7) != expected
 
 
 # ---- back to the page ----

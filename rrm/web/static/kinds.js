@@ -55,7 +55,7 @@ const cards = (item, more = () => null) => {
   return item.outputs.map((output, place) => card(
     item.outputs.length > 1 ? words.output(place) : words.critique.onOutput,
     output.text ? drawn(item, output.text) : el("p", { class: "muted" }, words.emptyOutput),
-    cameOf(output), criticOf(output), more(place),
+    cameOf(output), more(place),
   ));
 };
 
@@ -431,7 +431,7 @@ function critique(item, page) {
   };
 }
 
-/** A claim whose probability of support is below this is marked as doubtful. */
+/** A claim whose probability of support is below this is marked as doubtful: `rrm.core.claims.DOUBTFUL`. */
 const DOUBTFUL = 0.8;
 
 /** @type {Kind} */
