@@ -239,7 +239,7 @@ class Crew:
 
     def __init__(self, cluster: Cluster, supplies: Supplies, lease: float, clock: Callable[[], float]) -> None:
         self.lease, self.clock, self.supplies = lease, clock, supplies
-        self.hosts = Hosts()
+        self.hosts = Hosts(lease, clock)
         self.worked = False  # whether any worker was ever open
         self._cluster = cluster
         self._chairs: list[Chair] = []
@@ -264,7 +264,7 @@ class Crew:
         return self._good(chair) or not any(map(self._good, open_))
 
     def _good(self, chair: Chair) -> bool:
-        return not chair.behind and chair.host not in self.hosts.aside
+        return not chair.behind and not self.hosts.aside(chair.host)
 
 
 def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":

@@ -222,7 +222,7 @@ class UnderWay:
                 given_up = PluginError(f"worker after worker was lost over it, the last one thus: {why}")
                 await self._take_in(piece, [given_up] * len(piece.actions))
         if await chair.fill(seat, why):
-            self._crew.hosts.lost(host)
+            self._crew.hosts.lost(host, seat.name)
 
 
 @dataclass(eq=False)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -196,23 +196,67 @@ def test_what_takes_far_longer_than_the_others_is_given_to_an_idle_worker_too(
     assert supplies.noted[-1] == []
 
 
-def test_a_machine_where_workers_are_lost_far_more_often_gets_no_more_work(caplog: pytest.LogCaptureFixture) -> None:
-    hosts = Hosts()
-    for _ in range(30):
-        hosts.done("good")
-    hosts.lost("good")
-    for number in range(LOSSES):
-        assert not hosts.aside, number
-        hosts.lost("bad")
-    assert hosts.aside == {"bad"}
-    told = "bad is set aside while others can do its work: 4 of 4 pieces cost a worker, and 1 of 31 elsewhere"
+def counted(hosts: Hosts, done: Mapping[str, int], lost: Mapping[str, int]) -> None:
+    """Have pieces done and one worker lost, so many times over, on each machine."""
+    for host, count in done.items():
+        for _ in range(count):
+            hosts.done(host)
+    for host, count in lost.items():
+        for _ in range(count):
+            hosts.lost(host, "worker 1")
+
+
+def test_a_machine_where_workers_are_lost_far_more_often_gets_no_work_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Hour()
+    hosts = Hosts(30, clock)
+    counted(hosts, {"good": 30}, {"good": 1, "bad": LOSSES - 1})
+    assert not hosts.aside("bad")
+    counted(hosts, {}, {"bad": 1})
+    assert hosts.aside("bad") and not hosts.aside("good")
+    told = "bad is set aside for 600 s while others can do its work: 4 losses in 4 pieces, 1 in 31 elsewhere"
     assert told in caplog.text
-    alone, alike = Hosts(), Hosts()
-    for _ in range(20):
-        alone.lost("only")
-        alike.lost("one")
-        alike.lost("other")
-    assert not alone.aside and not alike.aside
+    clock.now += 600
+    assert not hosts.aside("bad"), "it is tried again"
+    counted(hosts, {}, {"bad": 1})
+    assert hosts.aside("bad"), "once"
+    clock.now += 600
+    counted(hosts, {"good": 1000, "bad": 1000}, {"bad": 1})
+    assert not hosts.aside("bad"), "it has become a good one"
+
+
+@pytest.mark.parametrize(
+    ("done", "lost"),
+    [
+        ({}, {"one": 20}),
+        ({}, {"one": 20, "other": 20}),
+        ({"other": 3}, {"one": 4}),
+        ({"one": 40, "other": 40}, {"one": 5, "other": 1}),
+        ({"one": 1000, "other": 5000}, {"one": 4}),
+    ],
+    ids=["alone", "alike", "others have done little", "by chance", "seldom"],
+)
+def test_a_machine_that_is_hardly_worse_than_the_others_is_not_set_aside(
+    done: Mapping[str, int], lost: Mapping[str, int]
+) -> None:
+    hosts = Hosts(30, Hour())
+    counted(hosts, done, lost)
+    assert not any(map(hosts.aside, lost))
+
+
+def test_an_outage_of_a_good_machine_is_one_loss_however_many_workers_it_has() -> None:
+    clock = Hour()
+    hosts = Hosts(30, clock)
+    counted(hosts, {"good": 30, "other": 300}, {})
+    for outage in range(LOSSES):
+        assert not hosts.aside("good"), outage
+        for number in range(16):
+            hosts.lost("good", f"worker {number}")
+            clock.now += 2  # the one is seen to have ended, the other to be silent
+        clock.now += 3600
+    hosts.lost("good", "worker 0")
+    assert hosts.aside("good"), "as many outages as that are no chance any more"
 
 
 def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -223,7 +267,7 @@ def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFix
     async def do() -> None:
         for level in range(50):
             await drive(only(stage_of(slots, level=level)), engine, record)
-            if engine._crew.hosts.aside:
+            if engine._crew.hosts.aside("bad"):
                 break
         before = engine.cluster.done_on("bad")
         await drive(only(stage_of(slots, level=50)), engine, record)
@@ -232,13 +276,37 @@ def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFix
     anyio.run(do)
     engine.close()
     assert set(record.times.values()) == {1} and len(record.times) % 60 == 0
-    assert caplog.text.count("bad is set aside while others can do its work") == 1
+    assert caplog.text.count("bad is set aside for") == 1
 
 
-def test_a_machine_that_is_set_aside_does_what_nobody_else_can() -> None:
+def test_an_outage_in_a_run_sets_no_machine_aside(caplog: pytest.LogCaptureFixture) -> None:
+    worker, record = MadeUpWorker(), Kept()
+    hosts = dict.fromkeys(range(6), "rebooted") | dict.fromkeys(range(6, 12), "other")
+    engine = Fake(worker, {}, MadeUpSupplies(worker), count=12, hosts=hosts, fates={"answer": 1}, clock=Hour())
+    slots = [f"node-{number}" for number in range(200)]
+
+    async def do() -> None:
+        for level in range(4):
+            await drive(only(stage_of(slots, level=level)), engine, record)
+        chairs = [chair for chair in await engine._crew.chairs("propose") if chair.host == "rebooted"]
+        assert len(chairs) > LOSSES
+        for chair in chairs:
+            chair.seat.submit = chair.seat.beat = gone  # type: ignore[method-assign]
+        before = engine.cluster.done_on("rebooted")
+        for level in range(4, 8):
+            await drive(only(stage_of(slots, level=level)), engine, record)
+        assert engine.cluster.done_on("rebooted") > before
+
+    anyio.run(do)
+    engine.close()
+    assert caplog.text.count("is gone, another takes its place") > LOSSES
+    assert "is set aside" not in caplog.text
+
+
+def test_a_machine_that_is_set_aside_does_what_nobody_else_can(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = MadeUpWorker()
     engine = Fake(worker, {}, MadeUpSupplies(worker), count=1, hosts={0: "bad"}, fates={"answer": 1})
-    engine._crew.hosts.aside.add("bad")
+    monkeypatch.setattr(engine._crew.hosts, "aside", "bad".__eq__)
     record = Kept()
     assert anyio.run(drive, only(stage_of(["alone"])), engine, record)["alone"].values
 
