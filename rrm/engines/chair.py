@@ -3,17 +3,28 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import anyio
 from anyio import to_thread
 
 from rrm.core.errors import InputError, SetupError, in_one_line
-from rrm.engines.crossing import ELSEWHERE, Answered, Piece, message, read_message, read_results, write_actions
+from rrm.engines.crossing import (
+    ELSEWHERE,
+    Answered,
+    Line,
+    Piece,
+    Sign,
+    message,
+    read_message,
+    read_results,
+    write_actions,
+)
 from rrm.engines.hosts import Hosts
-from rrm.engines.seats import Cluster, Seat, Supplies
+from rrm.engines.seats import Cluster, Doing, Seat, Supplies
 from rrm.pipeline.plan import Values
 
 _log = logging.getLogger("rrm.engines")
@@ -62,27 +73,35 @@ class Chair:
     def steps(self) -> frozenset[str]:
         return self.seat.steps
 
-    async def listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+    async def listen(self, hear: Callable[[Sign], None]) -> None:
         """Ask for signs of life, for ever, and pass on what they say."""
+        if not self._owed:  # nobody listened meanwhile
+            self._renewed = time.monotonic()
         while True:
             seat = self.seat
-            beat = _awaited(seat.beat())
+            beat = _awaited(seat.beat)
             while not beat.done() and self.seat is seat:
                 await asyncio.wait([beat], timeout=self._lease / BEATS)
             if beat.done() and beat.exception() is None and (beat.result() or self._living is not seat):
                 self._living = seat
                 self._renewed = time.monotonic()
                 if beat.result() and self.seat is seat:
-                    head, _ = read_message(beat.result())
-                    self._tell(head.get("log", ()))
-                    self.how = _how(head)
-                    hear(head)
+                    sign = Sign.read(beat.result())
+                    self._tell(sign.log)
+                    self.how = sign.how
+                    hear(sign)
             await anyio.sleep(self._lease / BEATS)
 
     @property
     def _patience(self) -> float:
         """The seconds for which the process may be silent, more of them until it first lives."""
         return self._lease if self._living is self.seat else STARTS * self._lease
+
+    @property
+    def silence(self) -> str:
+        """That the process, which owes an answer or is behind, is silent for too long; nothing while it is not."""
+        silent = time.monotonic() - self._renewed > self._patience
+        return f"it gave no sign of working for {self._patience:g} seconds" if silent else ""
 
     @property
     def open(self) -> bool:
@@ -116,7 +135,7 @@ class Chair:
                 raise InputError(f"[engine] {self.seat.name} cannot do this run's work: {head['error']['said']}")
             self._supplies.check(self.seat.name, head["opened"])
             self._opened, self._failed, crew.worked = self.seat, 0, True
-            self.host = head.get("host", "")
+            self.host = str(head.get("host", ""))
             return True
 
     async def _try_another(self, crew: "Crew", step: str, why: str) -> None:
@@ -135,7 +154,7 @@ class Chair:
         if "needs" in head:
             async with self._turn:
                 head, body = await self._supplied(asked)
-        self._tell(head.get("log", ()))
+        self._tell(Sign.of(head).log)
         if "error" in head:
             raise LostError(f"{self.seat.name} cannot do it: {head['error']['said']}")
         results = read_results(piece.step, body) if head.get("done") == piece.id else []
@@ -155,7 +174,7 @@ class Chair:
             if "error" in answered[0]:
                 raise LostError(f"{self.seat.name} cannot send it: {answered[0]['error']['said']}")
 
-    def _tell(self, lines: Iterable[tuple[int, str, int, str]]) -> None:
+    def _tell(self, lines: Iterable[Line]) -> None:
         """Log what a worker logged, each line once, as if it had been here."""
         for number, name, level, said in lines:
             if number not in self._logged:
@@ -196,17 +215,17 @@ class Chair:
     async def _ask(self, asked: bytes) -> tuple[dict[str, Any], bytes]:
         """Return the answer to a message; raise LostError for a worker that is gone, or silent for a lease."""
         seat = self.seat
-        if not self._owed:
+        if self.idle:
             self._renewed = time.monotonic()
         self._owed += 1
-        answer, sign = _awaited(seat.submit(asked)), _awaited(seat.beat())
+        answer, sign = _awaited(partial(seat.submit, asked)), _awaited(seat.beat)
         try:
             while not answer.done():
                 await asyncio.wait([answer], timeout=self._lease / BEATS)
                 if not answer.done() and self.seat is not seat:
                     raise LostError("another took its place meanwhile")
-                if not answer.done() and time.monotonic() - self._renewed > self._patience:
-                    raise LostError(f"it gave no sign of working for {self._patience:g} seconds")
+                if not answer.done() and self.silence:
+                    raise LostError(self.silence)
             found = read_message(answer.result())
         except LostError:
             raise
@@ -243,6 +262,7 @@ class Crew:
         self.worked = False  # whether any worker was ever open
         self._cluster = cluster
         self._chairs: list[Chair] = []
+        self._unnoted = False
 
     async def chairs(self, step: str) -> list[Chair]:
         """Return the places of workers for a step; raise what the cluster cannot be had for."""
@@ -266,18 +286,28 @@ class Crew:
     def _good(self, chair: Chair) -> bool:
         return not chair.behind and not self.hosts.aside(chair.host)
 
+    def note(self, doing: Sequence[Doing]) -> None:
+        """Keep what workers do; where that cannot be written, say so once and go on."""
+        try:
+            self.supplies.note(doing)
+        except (OSError, ValueError) as error:  # such as a full disk, or a name that UTF-8 cannot write
+            if not self._unnoted:
+                _log.warning("the status of this run lacks what its workers do: %s", in_one_line(error))
+            self._unnoted = True
 
-def _awaited(answer: "Future[bytes]") -> "asyncio.Future[bytes]":
-    """Return an answer to be waited for; nothing is said of one that fails when nobody waits for it any more."""
-    waited = asyncio.wrap_future(answer)
+
+def _awaited(ask: Callable[[], "Future[bytes]"]) -> "asyncio.Future[bytes]":
+    """Ask, and return the answer to be waited for; where asking itself fails, the answer has.
+
+    Nothing is said of one that fails when nobody waits for it any more.
+    """
+    try:
+        waited = asyncio.wrap_future(ask())
+    except Exception as error:
+        waited = asyncio.get_running_loop().create_future()
+        waited.set_exception(error)
     waited.add_done_callback(lambda done: done.cancelled() or done.exception())
     return waited
-
-
-def _how(head: Mapping[str, Any]) -> str:
-    """Say how a worker's work goes by a sign of life; nothing where that says nothing."""
-    done, total = head.get("within") or (0, 0)
-    return ", ".join(filter(None, [f"{done / total:.0%}" if total else "", head.get("said", "")]))
 
 
 def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:

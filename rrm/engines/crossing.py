@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from rrm.core import errors
@@ -49,6 +49,12 @@ ON_REQUEST = frozenset({"fit", "fit-splits"})
 ELSEWHERE = "elsewhere"
 """The attribute of a log's record that says that a worker logged it."""
 
+_Text = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").decode())]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+Line = tuple[int, str, int, _Text]
+"""A line that a worker logged: its number, the logger, the level, and what it says."""
+
 Answered = tuple[dict[str, Any], bytes]
 """The head and the body of an answer."""
 
@@ -68,6 +74,37 @@ class Piece:
     @cached_property
     def id(self) -> str:
         return content_id("piece", [action.id for action in self.actions])
+
+
+@dataclass(frozen=True)
+class Sign:
+    """How a worker's action goes: how far it is, that in few words, and the last lines that it logged."""
+
+    within: tuple[_Count, _Count] | None = None
+    said: _Text = ""
+    log: tuple[Line, ...] = ()
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any]) -> "Sign":
+        """Return what a head says; one that cannot be read says nothing but that there was a sign."""
+        try:
+            return _signs().validate_python(head)
+        except ValidationError:
+            return cls()
+
+    @classmethod
+    def read(cls, data: bytes) -> "Sign":
+        """Return what a sign of life says, likewise."""
+        try:
+            return cls.of(read_message(data)[0])
+        except InputError:
+            return cls()
+
+    @property
+    def how(self) -> str:
+        """How it goes, as a percentage and in words; nothing where the sign says nothing."""
+        done, total = self.within or (0, 0)
+        return ", ".join(filter(None, [f"{done / total:.0%}" if total else "", self.said]))
 
 
 @dataclass(frozen=True)
@@ -147,6 +184,11 @@ def read_results(step: str, body: bytes) -> list[Values | Exception]:
 
 def _row(result: Values | Exception) -> tuple[list[Any], Raised | None]:
     return ([], Raised.of(result)) if isinstance(result, Exception) else (list(result), None)
+
+
+@cache
+def _signs() -> TypeAdapter[Sign]:
+    return TypeAdapter(Sign)
 
 
 @cache

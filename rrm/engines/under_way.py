@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from rrm.core.errors import PluginError, in_one_line
 from rrm.engines.chair import BEATS, Chair, Crew, EndedError, LostError
-from rrm.engines.crossing import Piece
+from rrm.engines.crossing import Piece, Sign
 from rrm.engines.local import CallThread, Worker, recordable
 from rrm.engines.seats import Doing, Seat
 from rrm.pipeline.driver import Work
@@ -52,13 +52,13 @@ class UnderWay:
         self._put, self._ready = _stream()
         self._put_here, self._ready_here = _stream()
 
-    def hear(self, head: Mapping[str, Any]) -> None:
+    def hear(self, sign: Sign) -> None:
         """Pass on how far a worker's action is, and how it goes."""
         watcher = self._work.watcher
-        if watcher is not None and head.get("said"):
-            watcher.say(head["said"])
-        if watcher is not None and head.get("within"):
-            watcher.within(*head["within"])
+        if watcher is not None and sign.said:
+            watcher.say(sign.said)
+        if watcher is not None and sign.within:
+            watcher.within(*sign.within)
 
     async def deal(self) -> None:
         """Cut what can be done into pieces until nothing more comes, and have everybody stop then."""
@@ -115,7 +115,11 @@ class UnderWay:
                 scope.cancel()
             else:
                 self._waiting.add(scope)
-            yield
+            try:
+                yield
+            finally:
+                if self._waiting is not None:
+                    self._waiting.discard(scope)
 
     async def _have_done(self, piece: Piece, chair: Chair) -> None:
         """Have a worker do a piece; what it makes is dropped where another was faster."""
@@ -139,7 +143,9 @@ class UnderWay:
             await self._take_in(piece, results)
 
     async def attend(self, serving: TaskGroup) -> None:
-        """Now and then note who does what, and give what takes far longer than the stage's others to a second one."""
+        """Now and then note who does what, give what takes far longer than the stage's others to a second one, and have
+        the places filled of those that fell silent over what another has done meanwhile.
+        """
         noted: list[Doing] = []
         try:
             with self._while_dealing():
@@ -147,14 +153,17 @@ class UnderWay:
                     await anyio.sleep(self._crew.lease / BEATS)
                     if (doing := self._doing()) != noted:
                         noted = doing
-                        await to_thread.run_sync(self._crew.supplies.note, noted)
+                        await to_thread.run_sync(self._crew.note, noted)
                     for lease, chair in self._late():
                         told = "%s has %s for long: %s is given it, too, and what comes first counts"
                         _log.info(told, lease.chair.seat.name, _named(lease.piece), chair.seat.name)
-                        serving.start_soon(self._copy, lease.piece, chair)
+                        serving.start_soon(self._stopping, self._have_done, lease.piece, chair)
+                    for chair in self._chairs:
+                        if chair.behind and chair.silence:
+                            serving.start_soon(self._stopping, self._fill, chair, chair.seat, chair.silence)
         finally:
             if noted:
-                self._crew.supplies.note([])
+                self._crew.note([])
 
     def _doing(self) -> list[Doing]:
         held = [lease for holders in self._leases.values() for lease in holders]
@@ -176,9 +185,10 @@ class UnderWay:
         free = [each for each in self._chairs if each.open and each.idle and self._crew.gives(each, self._step)]
         return list(zip(late, free, strict=False))
 
-    async def _copy(self, piece: Piece, chair: Chair) -> None:
+    async def _stopping(self, do: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Do something for a worker beside what it serves; an error ends the stage."""
         try:
-            await self._have_done(piece, chair)
+            await do(*arguments)
         except Exception as error:
             self._work.stop(error)
 
@@ -212,7 +222,7 @@ class UnderWay:
 
     async def _lose(self, piece: Piece, chair: Chair, seat: Seat, error: LostError) -> None:
         """Give a piece to another worker, unless it seems to end whoever does it, and fill the place."""
-        why, host = in_one_line(error), chair.host
+        why = in_one_line(error)
         self._lost[piece.id] += ENDED if isinstance(error, EndedError) else 1
         if piece.id not in self._came and not self._leases[piece.id]:
             if self._lost[piece.id] < MOST_LOST:
@@ -221,6 +231,11 @@ class UnderWay:
             else:
                 given_up = PluginError(f"worker after worker was lost over it, the last one thus: {why}")
                 await self._take_in(piece, [given_up] * len(piece.actions))
+        await self._fill(chair, seat, why)
+
+    async def _fill(self, chair: Chair, seat: Seat, why: str) -> None:
+        """Fill a worker's place, and count it as lost on its machine, unless that was done already."""
+        host = chair.host
         if await chair.fill(seat, why):
             self._crew.hosts.lost(host, seat.name)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -15,13 +16,15 @@ from rrm.core.errors import ContractError
 from rrm.engines import remote
 from rrm.engines.apart import Wanted
 from rrm.engines.chair import Chair, EndedError, LostError
-from rrm.engines.crossing import STEPS
+from rrm.engines.crossing import STEPS, Piece, Sign, message
 from rrm.engines.hosts import LOSSES, Hosts
 from rrm.engines.local import Local
+from rrm.engines.seats import Doing
+from rrm.engines.under_way import UnderWay
 from rrm.pipeline.driver import Executor, Result, Work, drive
-from rrm.pipeline.plan import AnyResults, AnyStage
+from rrm.pipeline.plan import AnyResults, AnyStage, Values
 from rrm.verify.engines import Kept, MadeUpSupplies, MadeUpWorker, check_engine, stage_of
-from tests.engines.fake import Fake, FakeCluster
+from tests.engines.fake import LEASE, Fake, FakeCluster, FakeSeat
 from tests.engines.slow_parts import Late
 
 
@@ -249,11 +252,11 @@ def test_an_outage_of_a_good_machine_is_one_loss_however_many_workers_it_has() -
     clock = Hour()
     hosts = Hosts(30, clock)
     counted(hosts, {"good": 30, "other": 300}, {})
-    for outage in range(LOSSES):
-        assert not hosts.aside("good"), outage
+    for outage in range(LOSSES - 1):
         for number in range(16):
             hosts.lost("good", f"worker {number}")
             clock.now += 2  # the one is seen to have ended, the other to be silent
+        assert not hosts.aside("good"), outage
         clock.now += 3600
     hosts.lost("good", "worker 0")
     assert hosts.aside("good"), "as many outages as that are no chance any more"
@@ -281,8 +284,8 @@ def test_a_run_sets_a_bad_machine_aside_and_goes_on(caplog: pytest.LogCaptureFix
 
 def test_an_outage_in_a_run_sets_no_machine_aside(caplog: pytest.LogCaptureFixture) -> None:
     worker, record = MadeUpWorker(), Kept()
-    hosts = dict.fromkeys(range(6), "rebooted") | dict.fromkeys(range(6, 12), "other")
-    engine = Fake(worker, {}, MadeUpSupplies(worker), count=12, hosts=hosts, fates={"answer": 1}, clock=Hour())
+    hosts = dict.fromkeys(range(12), "rebooted") | dict.fromkeys(range(12, 24), "other")
+    engine = Fake(worker, {}, MadeUpSupplies(worker), count=24, hosts=hosts, fates={"answer": 1}, clock=Hour())
     slots = [f"node-{number}" for number in range(200)]
 
     async def do() -> None:
@@ -313,6 +316,139 @@ def test_a_machine_that_is_set_aside_does_what_nobody_else_can(monkeypatch: pyte
 
 def only(stage: AnyStage) -> Generator[AnyStage, AnyResults, AnyResults]:
     return (yield stage)
+
+
+def test_a_worker_that_falls_silent_over_what_another_has_done_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, clock, record = Hour(), Hour(), Kept()
+    monkeypatch.setattr("rrm.engines.chair.time", SimpleNamespace(monotonic=now))
+    monkeypatch.setattr(Late, "let", threading.Event())
+    monkeypatch.setattr(Late, "asked", 0)
+    worker = MadeUpWorker()
+    engine = Fake(worker, {}, SlowSupplies(worker), count=2, fates={"answer": 1}, clock=clock)
+    slots = [f"node-{number}" for number in range(20)]
+
+    async def do() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for_the_others)
+            await drive(only(stage_of(slots)), engine, record)
+        [outrun] = [chair for chair in await engine._crew.chairs("propose") if chair.behind]
+        [other] = [chair for chair in await engine._crew.chairs("propose") if not chair.behind]
+        monkeypatch.setattr(outrun.seat, "beat", Future)
+        Late.asked = 0
+        now.now += 3600
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pass_time, other)
+            await drive(only(stage_of(slots, level=1)), engine, record)
+
+    async def wait_for_the_others() -> None:
+        while len(record.times) < len(slots) - 1:
+            await anyio.sleep(0.01)
+        clock.now += 3600
+
+    async def pass_time(other: Chair) -> None:
+        while not Late.asked:
+            await anyio.sleep(0.01)
+        await anyio.sleep(0.3)  # some looks
+        assert len(engine.cluster.seats) == 2, "nobody listened in the hour between stages, so it may be well"
+        for _ in range(100):
+            if len(engine.cluster.seats) > 2:
+                break
+            now.now += LEASE / 4
+            while other._renewed < now.now:
+                await anyio.sleep(0.01)
+        Late.let.set()
+
+    anyio.run(do)
+    engine.close()
+    assert [seat.number for seat in engine.cluster.seats[:2] if seat._gone] == [engine.cluster.seats[2].number]
+    assert len(record.times) == 2 * len(slots) and set(record.times.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "it is a surrogate")]
+)
+def test_a_stage_goes_on_where_what_its_workers_do_cannot_be_noted(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unwritable(SlowSupplies):
+        def note(self, doing: Sequence[Doing]) -> None:
+            super().note(doing)
+            Late.let.set()
+            raise error
+
+    monkeypatch.setattr(Late, "let", threading.Event())
+    monkeypatch.setattr(Late, "asked", 0)
+    worker, record = MadeUpWorker(), Kept()
+    supplies = Unwritable(worker)
+    engine = Fake(worker, {}, supplies, fates={"answer": 1})
+    assert len(anyio.run(drive, only(stage_of([f"node-{number}" for number in range(9)])), engine, record)) == 9
+    assert len(supplies.noted) >= 2
+    assert caplog.text.count("the status of this run lacks what its workers do") == 1
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        b"no message",
+        b"[]",
+        message({"within": 3}),
+        message({"within": [1, "of 3"]}),
+        message({"within": [10**400, 1]}),
+        message({"said": 5}),
+        message({"log": [["no number", "rrm", 20, "a line"]]}),
+        message({"log": 3}),
+    ],
+)
+def test_a_sign_that_cannot_be_read_says_nothing(sign: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[bytes]()
+
+    def beat(seat: FakeSeat) -> "Future[bytes]":
+        answered: Future[bytes] = Future()
+        answered.set_result(sign if seat._busy else b"")
+        if seat._busy and Late.asked:
+            given.append(sign)
+        if len(given) > 3:
+            Late.let.set()
+        return answered
+
+    monkeypatch.setattr(FakeSeat, "beat", beat)
+    monkeypatch.setattr(Late, "let", threading.Event())
+    monkeypatch.setattr(Late, "asked", 0)
+    worker, record = MadeUpWorker(), Kept()
+    engine = Fake(worker, {}, SlowSupplies(worker), count=1, fates={"answer": 1})
+    assert len(anyio.run(drive, only(stage_of([f"node-{number}" for number in range(9)])), engine, record)) == 9
+    assert len(engine.cluster.seats) == 1, "it was a sign of life"
+
+
+def test_what_a_sign_says_can_be_written() -> None:
+    said = Sign.read(message({"within": [1, 4], "said": "loss \ud800", "log": [[1, "rrm", 20, "\ud800"]]}))
+    assert said == Sign((1, 4), "loss ?", ((1, "rrm", 20, "?"),)) and said.how == "25%, loss ?"
+
+
+@pytest.mark.parametrize("method", ["submit", "beat"])
+def test_a_seat_that_cannot_be_asked_is_lost_and_owes_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(*_: bytes) -> "Future[bytes]":
+        raise RuntimeError("its library is gone")
+
+    monkeypatch.setattr(Unborn, method, raises)
+    nobody = FakeCluster(MadeUpSupplies(MadeUpWorker()), frozenset(), 0, {}, 0)
+    chair = Chair(Unborn(), nobody, MadeUpSupplies(MadeUpWorker()), lease=0.05)
+    with pytest.raises(LostError):
+        anyio.run(chair._ask, b"")
+    assert chair.idle
+
+
+def test_a_stage_keeps_nothing_of_what_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, take_in = list[int](), UnderWay._take_in
+
+    async def counting(stage: UnderWay, piece: Piece, results: Sequence[Values | Exception]) -> None:
+        kept.append(len(stage._waiting or ()))
+        await take_in(stage, piece, results)
+
+    monkeypatch.setattr(UnderWay, "_take_in", counting)
+    worker = MadeUpWorker()
+    anyio.run(drive, only(stage_of([f"node-{number}" for number in range(64)])), fake(worker, count=2), Kept())
+    assert len(kept) == 64 and max(kept) <= 2 * remote.AHEAD + 1
 
 
 def gone(*asked: bytes) -> "Future[bytes]":
