@@ -91,7 +91,6 @@ def test_a_run_is_resumed_with_the_engine_that_it_last_had_or_another(tmp_path: 
     assert [cluster._count for cluster in Fake.clusters] == [1, 1, 2], "another engine's arguments are not kept"
 
 
-@pytest.mark.timeout(100)
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
@@ -167,6 +166,7 @@ def test_what_a_fit_goes_on_from_is_one_process_own(tmp_path: Path) -> None:
     assert second._work_of("fit").parent == tmp_path
 
 
+@pytest.mark.timeout(100)
 def test_steps_that_no_worker_does_are_done_here(tmp_path: Path) -> None:
     here = run(TOYS, tmp_path / "here")
     assert run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1, "steps": ["score"]}}) == here
