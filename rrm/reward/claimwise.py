@@ -264,7 +264,7 @@ def output_parts(parameters: Parameters, table: Table) -> OutputParts:
     trusted = (supported * trust[table.view].gather(1, table.places)).sum(1) / counts.clamp(min=1)
     accuracy = torch.where(counts > 0, trusted, torch.ones_like(trusted))
     worth = softplus(table.contents @ parameters["contents"] + parameters["worth"]) * table.units * trust
-    scatter = parameters["scatter"].exp()
+    scatter = _exp(parameters["scatter"])
     drawn = worth[..., None] * torch.exp(scatter * table.scatter[:, : worth.shape[1]] - scatter**2 / 2)
     room = torch.minimum(table.room, table.units.sum(1)[table.view]).clamp(min=1).long() - 1
     best = drawn.topk(int(room.max()) + 1, dim=1).values.cumsum(1).mean(2)
@@ -276,9 +276,14 @@ def rewards(parameters: Parameters, table: Table) -> Tensor:
     """Return the reward of each output in logits, [outputs]; see the module."""
     accuracy, coverage = output_parts(parameters, table)
     order = 1 - torch.sigmoid(parameters["disorder"]) * (1 - table.coherence)
-    power = accuracy.clamp(min=_LEAST) ** parameters["accuracy"].exp()
-    power = power * coverage.clamp(min=_LEAST) ** parameters["coverage"].exp()
-    return parameters["intercept"] + parameters["slope"].exp() * power * order
+    power = accuracy.clamp(min=_LEAST) ** _exp(parameters["accuracy"])
+    power = power * coverage.clamp(min=_LEAST) ** _exp(parameters["coverage"])
+    return parameters["intercept"] + _exp(parameters["slope"], 6.0) * power * order
+
+
+def _exp(parameter: Tensor, most: float = 2.0) -> Tensor:
+    """Return the exponential of a parameter, which counts as `most` where a search tries more: it stays finite."""
+    return parameter.clamp(max=most).exp()
 
 
 def _prior(columns: int) -> dict[str, tuple[Tensor, float]]:

@@ -321,3 +321,16 @@ def test_the_words_of_a_unit_are_those_of_the_source_and_not_of_outputs() -> Non
         for view, units in ((source, ["It rained.", "We left then."]), (output, ["It rained a lot."]))
     }
     assert _unit_words(rows, read) == 2.5
+
+
+def test_a_search_that_tries_enormous_parameters_meets_numbers() -> None:
+    units = tuple(map(parse, [f"Unit {at}." for at in range(40)]))
+    beside = Beside(units, np.zeros((40, 2)), np.ones(40), (Told(np.ones((4, len(DEFICITS))), np.arange(4), 8),))
+    table = Table.of([beside], Basis(np.zeros(2), np.zeros((2, 0)), np.array(1.0), np.array(2.0)))
+    for size in (-1e4, 1e4):
+        for name in ("scatter", "accuracy", "coverage", "slope", "worth", "bias"):
+            tried = {key: value.requires_grad_() for key, value in law(**{name: size}).items()}
+            told = rewards(tried, table).sum()
+            told.backward()
+            gone = [key for key, value in tried.items() if value.grad is not None and not value.grad.isfinite().all()]
+            assert told.isfinite() and not gone, (name, size, gone)
