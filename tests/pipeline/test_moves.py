@@ -82,7 +82,7 @@ def test_answers_of_role_select_move_their_own_judge_and_nothing_of_role_train()
 def test_what_another_role_says_about_targets_stands_apart_from_what_raters_of_role_train_say() -> None:
     run = go(recursion(ASKED), World()).run
     of_train = about_targets(run)
-    both = {**run.answered, **{(Select.name, level): rows[:1] for level, rows in of_train.items()}}
+    both = {**run.answered, **{(Select.name, level + 1): rows for level, rows in of_train.items()}}
     assert of_train and about_targets(replace(run, answered=both)) == of_train
 
 
