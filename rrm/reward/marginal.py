@@ -50,7 +50,7 @@ def more_probable(
     moved = _standard_normal(draws, size) @ roots.transpose(0, 2, 1)
     rewards = torch.from_numpy((fitted.heads[:, None] + moved).reshape(members * draws, size) @ columns.T)
     row_weights = torch.from_numpy(weights[:, feedback.row_source] * feedback.weight)
-    scales = fitted.scales.requires_grad_()
+    scales = deepcopy(fitted.scales).requires_grad_()
     wide = _Likelihood(feedback, deepcopy(scales))
     wide.scales.members = members * draws
 

@@ -11,6 +11,7 @@ from rrm.core.values import Comparison, Label, Rated
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.evidence import SPREAD, USUAL, Shrinkage, averaged, evidence
 from rrm.reward.heads import curvatures, fit_heads
+from rrm.reward.marginal import more_probable
 from tests.reward.reward_problems import items, told
 
 
@@ -42,6 +43,17 @@ def test_the_precision_that_heads_were_drawn_with_comes_back(precision: float) -
         ).shrinkages
         found.append(shrinkage.precision)
     assert np.exp(np.mean(np.log(found))) == pytest.approx(precision, rel=0.35)
+
+
+def test_raters_are_found_beside_fitted_heads_that_stay_as_they_are() -> None:
+    columns = np.random.default_rng(2).normal(size=(30, 4))
+    feedback = compared_by({"dull": 2.0, "sharp": 0.5}, columns, np.ones(4), 60, 2)
+    own, one = own_columns(columns, feedback), np.ones((1, 1))
+    fitted = fit_heads(own, feedback, one, np.zeros((1, 4)), np.zeros(1), 1.0, reliability=True)
+    before = fitted.scales.rater_parameters
+    found = more_probable(own, feedback, one, fitted, np.eye(4)[None])
+    assert found.temperature.tolist() != before.temperature.tolist()
+    assert fitted.scales.rater_parameters.temperature.tolist() == before.temperature.tolist()
 
 
 def test_with_hardly_any_ratings_the_usual_precision_stands() -> None:
