@@ -28,7 +28,7 @@ from rrm.pipeline.chosen import decision
 from rrm.pipeline.forest import by_source
 from rrm.pipeline.moves import ABOUT_TARGETS, about_targets, stream_of, that_may_move
 from rrm.pipeline.pacing import timed
-from rrm.pipeline.steps import Outcome, Run
+from rrm.pipeline.steps import Decided, Outcome, Run
 
 LEAST_AT_RANDOM = 200
 """So many questions drawn at random are wanted, or a tenth of all where that is more."""
@@ -82,7 +82,10 @@ def _had(outlook: Outlook, of: Mapping[str, float]) -> float | None:
 
 
 def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTargets | None:
-    """Return what came of questions about targets, None where these were not allowed."""
+    """Return what came of questions about targets, None where these were not allowed.
+
+    Where policies would be improved nothing is chosen of any target, and there is nothing to compare.
+    """
     run = outcome.run
     if run.plan.sampling is None or not run.plan.sampling.targets:
         return None
@@ -98,15 +101,19 @@ def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTar
         AskedChoice("without", without.expected, _had(without, accepted), _had(without, outcome.gold)),
         AskedChoice("with", by_all.expected, _had(by_all, accepted), _had(by_all, outcome.gold)),
     ]
-    if known:
+    texts = [
+        {output.id: output.text for tree in trees for output in run.state.outputs[tree.graph.root]}
+        for trees in by_source(job.trees).values()
+    ]
+    two = [(run.decided.chosen(each), Decided(without, without).chosen(each)) for each in texts]
+    chosen = [pair for pair in two if None not in pair]
+    if known and chosen:
         whole = fsum(each.weight for each in known)
         best = tuple(each.outputs[int(each.scores.argmax())] for each in known)
         unlimited = replace(by_all, best=best, weights=tuple(each.weight / whole for each in known))
         choices.append(AskedChoice("unlimited", None, _had(unlimited, accepted), _had(unlimited, outcome.gold)))
-    texts = {output.id: output.text for tree in job.trees for output in run.state.outputs[tree.graph.root]}
-    two = ([texts[id_] for id_ in each.best] for each in run.decided)
-    changed = sum(one != other for one, other in zip(*two, strict=False))
-    return AskedTargets(len(put), answers, len(by_source(job.trees)), changed, tuple(choices))
+    changed = sum(one != other for one, other in chosen)
+    return AskedTargets(len(put), answers, len(chosen), changed, tuple(choices))
 
 
 def _minutes(run: Run) -> tuple[AskedMinutes, ...]:

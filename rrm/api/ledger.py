@@ -69,7 +69,9 @@ def pressures(outcome: Outcome, current: RoundOutcome, level: int, proposers: Pr
 
 def _pressure(outcome: Outcome, state: State, node: str, proposers: Proposers, now: Improvement | None) -> NodePressure:
     outputs = state.outputs[node]
-    chosen = _chosen(state, node)
+    chosen = _told(outcome, state, node)
+    if chosen is None:
+        chosen = _chosen(state, node)
     truth = [outcome.gold[output.id] for output in outputs if output.id in outcome.gold]
     return NodePressure(
         node,
@@ -80,6 +82,15 @@ def _pressure(outcome: Outcome, state: State, node: str, proposers: Proposers, n
         state.acceptance(node) if node in state.predictions else None,
         np.array(truth) if len(truth) == len(outputs) else None,
     )
+
+
+def _told(outcome: Outcome, state: State, node: str) -> int | None:
+    """Return the place of the output that answers about targets chose here at the end, None where they chose none."""
+    if outcome.run.decided is None or state is not outcome.run.rounds[-1].state:
+        return None
+    ids = [output.id for output in state.outputs[node]]
+    told = outcome.run.decided.chosen({each: each for each in ids})
+    return None if told is None else ids.index(told)
 
 
 def _chosen(state: State, node: str) -> int | None:

@@ -46,7 +46,7 @@ def flat_baseline(outcome: Outcome, allowance: Allowance | None = None) -> Gener
     raters = Raters(*who, once=once, rates=plan.rates, sheet=plan.sheet, grounder=plan.grounder)
     questions = _questions(outcome, place, roots, whole)
     found = yield from put(place, questions, allowance or Allowance(outcome.minutes), raters)
-    rated = (*plan.given_at(place, forest.height), *found.rows)
+    rated = (*plan.given_at(place, forest)[0], *found.rows)
     if not rated:
         return None
     fitted = yield from carried_out(stages.fit(FitJob(place, True, Train, rated, plan.seed), plan.learner))

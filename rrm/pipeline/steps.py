@@ -209,10 +209,15 @@ class Recursion:
         """How many questions of each kind are put about a node's outputs at a visit."""
         return self.ratings if self.root_ratings is None or node != tree.graph.root else self.root_ratings
 
-    def given_at(self, place: Place, height: int) -> list[Rated]:
-        """The ratings recorded elsewhere that are about a level of trees of this height."""
-        here = [rated for at, rated in self.given if (height if at == "root" else at) == place.level]
-        return [replace(each, request=replace(each.request, place=place)) for rated in here for each in rated]
+    def given_at(self, place: Place, forest: Forest) -> tuple[list[Rated], int]:
+        """The ratings recorded elsewhere that are about a level of a forest's trees, and how many more are of targets.
+
+        Those are left out: what is said of targets may teach no model, whoever said it (`rrm.pipeline.moves`).
+        """
+        here = [rated for at, rated in self.given if (forest.height if at == "root" else at) == place.level]
+        rows = [each for rated in here for each in rated]
+        kept = [each for each in rows if each.request.source not in forest.targets]
+        return [replace(each, request=replace(each.request, place=place)) for each in kept], len(rows) - len(kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -532,7 +537,9 @@ def rate(run: Run, place: Place, role: type[Role]) -> Step[Run]:
     if wanted > len(found.asked):
         run = run.noted(_fewer_questions(run, place, len(found.asked), wanted - len(found.asked)))
     rows, earlier = found.rows, _earlier(run, key)
-    first = plan.given_at(place, run.forest.height) if role is Train and not earlier else []
+    first, of_targets = plan.given_at(place, run.forest) if role is Train and not earlier else ([], 0)
+    if of_targets:
+        run = run.noted(f"level {place.level}: recorded ratings about targets teach no model, {of_targets} left out")
     return replace(
         run,
         rated={**run.rated, key: (*first, *earlier, *rows)},

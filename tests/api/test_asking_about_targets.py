@@ -90,8 +90,12 @@ def test_answers_about_a_target_change_what_is_chosen_of_it_and_the_report_says_
     assert by_all.gold == target.gold_of_chosen == pytest.approx(2 / 20) and without.gold == pytest.approx(4 / 20)
     assert unlimited.gold == by_all.gold and unlimited.accepted == by_all.accepted > without.accepted  # type: ignore[operator]
     assert report.cost.targets is not None and report.cost.targets.ratings == told.answers
+    ledger = report.rounds[-1].ledger
+    assert ledger is not None  # of what was delivered, and not of the best composed score
+    assert ledger.levels[-1].chosen_gold == pytest.approx(2 / 20 - report.rounds[-1].levels[-1].gold_mean)  # type: ignore[operator]
     page = (tmp_path / "report.html").read_text()
     assert "unlimited answers to the questions allowed" in page and "for 1 of 1 targets" in page
+    assert page.index("as raters<br>accept it") < page.index("acceptance as<br>believed by these")
     assert report_from_json(report_to_json(report)) == report
     again = ran(tmp_path)  # from the record
     assert (again.asking, again.targets) == (report.asking, report.targets)
@@ -117,6 +121,17 @@ def test_of_raters_that_are_no_simulation_nothing_is_told_of_unlimited_answers(t
     report = ran(tmp_path, rater=Longer())
     assert report.asking is not None and report.asking.targets is not None
     assert [(each.by, each.accepted) for each in report.asking.targets.choices] == [("without", None), ("with", None)]
+
+
+def test_where_policies_would_be_improved_answers_about_targets_choose_nothing(tmp_path: Path) -> None:
+    report = ran(tmp_path, sampler=Once(waves=1, targets=True, decision="improve"))
+    assert report.asking is not None and report.asking.targets is not None
+    told = report.asking.targets
+    assert told.answers > 0 and (told.changed, told.targets) == (0, 0)
+    assert [each.by for each in told.choices] == ["without", "with"]
+    assert all(each.accepted is not None and each.gold is not None for each in told.choices)
+    page = (tmp_path / "report.html").read_text()
+    assert "They chose no output" in page and "They changed what is chosen" not in page
 
 
 class Judging(Value):

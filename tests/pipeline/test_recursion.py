@@ -109,6 +109,20 @@ def test_ratings_made_elsewhere_join_their_level_and_root_means_the_highest() ->
     assert outcome.run.notes == ("level 1 has no ratings: it is judged by the model of level 0",)
 
 
+def test_ratings_made_elsewhere_of_a_target_teach_no_model_and_the_run_says_so() -> None:
+    view = View("Tell.", (Passage("elsewhere"),), 5)
+    rows = []
+    for source in ("elsewhere", TARGET.id):
+        request = Request(source, source, Place(), "label", view, ())
+        rows.append(Rated(request, Feedback(request.id, "somebody", Label(True))))
+    world = World()
+    outcome = go(recursion(replace(RUN, train=(), given=((0, rows), ("root", rows)))), world)
+    assert {row.request.source for job in world.fits() for row in job.rated} == {"elsewhere"}
+    assert [len(job.rated) for job in world.fits()] == [1, 0, 1]
+    for level in (0, 2):
+        assert f"level {level}: recorded ratings about targets teach no model, 1 left out" in outcome.run.notes
+
+
 def test_a_target_that_is_trained_on_is_refused() -> None:
     with pytest.raises(InputError, match="the target 'target' has the same text as the training source 'target'"):
         go(recursion(replace(RUN, train=((TARGET, 1),))), World())
