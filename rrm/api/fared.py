@@ -14,7 +14,7 @@ from rrm.core.roles import Train
 from rrm.core.values import OVERALL, Answer, Hindsight, Rated, Request
 from rrm.evaluate.held_out import Predicted
 from rrm.evaluate.metrics import wilson
-from rrm.evaluate.steepness import pooled, steepness, unweighted_fits
+from rrm.evaluate.steepness import answer_slope, lapse_of, pooled, unweighted_fits
 from rrm.feedback.minutes import minutes_of_raters
 from rrm.pipeline.moves import MAY_MOVE, stream_of
 from rrm.pipeline.steps import Run
@@ -98,25 +98,35 @@ def raters(run: Run, predicted: Sequence[Predicted]) -> Iterator[AskedRater]:
     others: dict[str, list[Rated]] = defaultdict(list)
     for row in chain.from_iterable(drawn.values()):
         others[row.request.question].append(row)
+    told = [each for each in _decided(run, predicted) if _is_drawn(run, each.rated.request)]
+    lapses = {kind: _lapse(rows) for kind, rows in _by_kind(told).items()}
     known: dict[str, list[Predicted]] = defaultdict(list)
-    for each in _decided(predicted):
-        if _is_drawn(run, each.rated.request):
-            known[each.rated.feedback.rater].append(each)
+    for each in told:
+        known[each.rated.feedback.rater].append(each)
     for rater in sorted(drawn, key=lambda each: (-len(drawn[each]), each)):
         own = drawn[rater]
-        twice = [(row, each) for row in own for each in others[row.request.question] if each.feedback.rater != rater]
-        alike, paired = _alike(twice)
+        alike, paired = _alike(_beside_another(own, others))
         paid = _paid(own)
         yield AskedRater(
             rater=rater,
             drawn=len(own),
             chosen=len(answers[rater]) - len(own),
-            slope=pooled([_steep(rows) for rows in _by_kind(known[rater]).values()]),
+            slope=pooled([_steep(rows, lapses[kind]) for kind, rows in _by_kind(known[rater]).items()]),
             paired=paired,
             alike=alike,
             alike_interval=wilson(alike / paired, paired) if paired else None,
             paid=None if paid is None else paid / len(own),
         )
+
+
+def _beside_another(own: Sequence[Rated], of: Mapping[str, Sequence[Rated]]) -> list[tuple[Rated, Rated]]:
+    """Return a rater's first answer to each question with the first of another one, where there is any."""
+    first = {row.request.question: row for row in reversed(own)}
+    found = []
+    for question, row in first.items():
+        other = next((each for each in of[question] if each.feedback.rater != row.feedback.rater), None)
+        found += [(row, other)] if other else []
+    return found
 
 
 # ---- fits ----
@@ -125,10 +135,12 @@ def raters(run: Run, predicted: Sequence[Predicted]) -> Iterator[AskedRater]:
 def fits(run: Run, predicted: Sequence[Predicted]) -> UnweightedFits | None:
     """Return whether fits may take chosen questions as they are, None where too few answers tell."""
     streams = []
-    for rows in _by_kind(_decided(predicted)).values():
+    for rows in _by_kind(_decided(run, predicted)).values():
+        lapse = _lapse(rows)
         drawn = [_is_drawn(run, each.rated.request) for each in rows]
         chosen = [each for each, one in zip(rows, drawn, strict=True) if not one]
-        streams.append((_steep(chosen), _steep([each for each, one in zip(rows, drawn, strict=True) if one])))
+        others = [each for each, one in zip(rows, drawn, strict=True) if one]
+        streams.append((_steep(chosen, lapse), _steep(others, lapse)))
     return unweighted_fits(streams)
 
 
@@ -146,12 +158,22 @@ def misleading(asking: AskingReport | None) -> Iterator[str]:
         )
 
 
-def _decided(predicted: Sequence[Predicted]) -> list[Predicted]:
-    """Return the overall answers that were no ties, without those in hindsight, which models do not foresee."""
+def elsewhere(run: Run) -> frozenset[str]:
+    """Return the feedback (ids) that was recorded elsewhere: of other people, about questions that nobody drew here."""
+    return frozenset(row.feedback.id for _, rows in run.plan.given for row in rows)
+
+
+def _decided(run: Run, predicted: Sequence[Predicted]) -> list[Predicted]:
+    """Return the overall answers of the run's own raters that were no ties.
+
+    Without those in hindsight, which models do not foresee.
+    """
+    others = elsewhere(run)
     return [
         each
         for each in predicted
         if each.outcome is not None and each.rated.feedback.criterion == OVERALL and each.kind != Hindsight.kind
+        if each.rated.feedback.id not in others
     ]
 
 
@@ -163,9 +185,19 @@ def _by_kind(rows: Sequence[Predicted]) -> dict[tuple[str, int], list[Predicted]
     return found
 
 
-def _steep(rows: Sequence[Predicted]) -> AskedSlope | None:
-    """Return how steeply answers of one kind follow what models predict of them."""
+def _lapse(rows: Sequence[Predicted]) -> float:
+    """Return the share of answers of one kind that were given blindly."""
+    return lapse_of(*_told(rows))
+
+
+def _steep(rows: Sequence[Predicted], lapse: float) -> AskedSlope | None:
+    """Return how steeply answers of one kind follow what models predict of them, beside lapses."""
+    likely, outcome, level = _told(rows)
+    return answer_slope(likely, outcome, [each.source for each in rows], level, lapse)
+
+
+def _told(rows: Sequence[Predicted]) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return what was predicted of answers of one kind, what came about, and whether each is of one output alone."""
     likely = np.array([each.probability for each in rows])
     outcome = np.array([float(each.outcome or 0) for each in rows])
-    level = bool(rows) and rows[0].pair == (0, 0)  # of one output, and no two that it is compared with
-    return steepness(likely, outcome, [each.source for each in rows], level)
+    return likely, outcome, bool(rows) and rows[0].pair == (0, 0)

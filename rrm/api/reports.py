@@ -11,7 +11,7 @@ import numpy as np
 from rrm.api.asked import asking_report, not_chosen, too_few_at_random
 from rrm.api.calls import call_notes, calls_reports
 from rrm.api.diversity import with_diversity
-from rrm.api.fared import misleading
+from rrm.api.fared import elsewhere, misleading
 from rrm.api.hindsight import hindsight_report
 from rrm.api.ledger import Proposers, by_node, understatements, with_ledger
 from rrm.api.look import PAGE, REPORT
@@ -392,8 +392,8 @@ def _warnings(outcome: Outcome, levels: Sequence[LevelReport]) -> Iterable[str]:
             " apart, of four or more training sources"
         )
     yield from beaten(levels, outcome.forest.height)
-    elsewhere = {row.feedback.id for _, rows in outcome.run.plan.given for row in rows}  # often the chosen one first
-    rows = [row for rated in outcome.run.rated.values() for row in rated if row.feedback.id not in elsewhere]
+    others = elsewhere(outcome.run)  # often the chosen one first
+    rows = [row for rated in outcome.run.rated.values() for row in rated if row.feedback.id not in others]
     yield from one_sided(rows)
     yield from _closed_early(outcome)
     for level in outcome.levels:

@@ -1,11 +1,14 @@
 """How steeply answers follow what models predicted of them, and whether that is the same of chosen questions."""
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from rrm.core.report import AskedSlope, Interval, UnweightedFits
+from rrm.feedback.scales import LAPSE_SD, USUAL_LAPSE
 
 LEAST = 20
 """Of fewer answers nothing is told."""
@@ -14,38 +17,87 @@ _EDGE = 0.01
 _SD = 3.0
 """How far from 1 a slope lies beforehand, so that few answers that all came out as predicted have one."""
 
-_STEPS = 50
+_STEPS, _STILL, _SURE = 50, 1e-9, 1e-12
 _NORMAL = 1.96
 _FOUR_OF_FIVE = 2.8  # of five differences of so many standard errors four are told from none, at 95 %
 
 
-def steepness(
-    probability: np.ndarray, outcome: np.ndarray, sources: Sequence[Hashable], level: bool = False
+def answer_slope(
+    probability: np.ndarray, outcome: np.ndarray, sources: Sequence[Hashable], level: bool = False, lapse: float = 0.0
 ) -> AskedSlope | None:
     """Return the slope of what came about (0 or 1, [n]) in the logits of its predicted probabilities [n].
 
     1 where predictions are as sure as they are right, less where they are surer. Logistic, through the origin, as which
     output was shown first is nobody's doing; with `level` (of labels and ratings) raters may be stricter than predicted
-    throughout. Its error is the larger of the likelihood's and the sandwich over `sources` [n]. None of fewer than
-    `LEAST` answers, and where nothing was predicted.
+    throughout. A `lapse` is the share of answers given blindly, which flatten large logits more than small ones. Its
+    error is the larger of the likelihood's and the sandwich over `sources` [n]. None of fewer than `LEAST` answers, and
+    where nothing was predicted.
     """
+    x = _columns(probability, level)
+    if x is None:
+        return None
+    found = _fitted(x, outcome, lapse)
+    _, at = np.unique(np.array([str(each) for each in sources]), return_inverse=True)
+    scores = np.zeros((at.max() + 1, x.shape[1]))
+    np.add.at(scores, at, found.scores)
+    clustered = found.inverse @ scores.T @ scores @ found.inverse
+    return _slope(len(x), float(found.weights[0]), float(np.sqrt(max(found.inverse[0, 0], clustered[0, 0]))))
+
+
+def lapse_of(probability: np.ndarray, outcome: np.ndarray, level: bool = False) -> float:
+    """Return the most probable share of blind answers, as `answer_slope` takes them, around what is usual of raters.
+
+    It is told by answers whose logits differ in size, so slopes that are compared take that of all their answers.
+    """
+    x = _columns(probability, level)
+    if x is None:
+        return 0.0
+
+    def cost(moved: float) -> float:
+        found = _fitted(x, outcome, _lapse(moved))
+        return float(moved**2 / 2 - found.log_likelihood + (found.weights[0] - 1) ** 2 / (2 * _SD**2))
+
+    return _lapse(float(minimize_scalar(cost, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 0.01}).x))
+
+
+def _lapse(moved: float) -> float:
+    return float(expit(logit(USUAL_LAPSE) + LAPSE_SD * moved))
+
+
+def _columns(probability: np.ndarray, level: bool) -> np.ndarray | None:
+    """Return what answers may follow, [n, 1 or 2]: predicted logits, and a level; None where these tell nothing."""
     logits = logit(np.clip(probability, _EDGE, 1 - _EDGE))
     if len(logits) < LEAST or not np.abs(logits).max() > 1e-9:
         return None
-    x = np.column_stack([logits, np.ones(len(logits))]) if level else logits[:, None]
+    return np.column_stack([logits, np.ones(len(logits))]) if level else logits[:, None]
+
+
+class _Fitted(NamedTuple):
+    """Weights of columns [k], the inverse of their information [k, k], and scores of answers [n, k] there."""
+
+    weights: np.ndarray
+    inverse: np.ndarray
+    scores: np.ndarray
+    log_likelihood: float
+
+
+def _fitted(x: np.ndarray, outcome: np.ndarray, lapse: float) -> _Fitted:
+    """Fit answers by Fisher's scoring, each blind with probability `lapse`."""
     before = np.eye(x.shape[1])[0]
     found, prior = before.copy(), np.eye(x.shape[1]) / _SD**2
     for _ in range(_STEPS):
-        likely = expit(x @ found)
-        information = (x.T * (likely * (1 - likely))) @ x + prior
-        step = np.linalg.solve(information, x.T @ (outcome - likely) - prior @ (found - before))
+        sighted = expit(x @ found)
+        likely = lapse / 2 + (1 - lapse) * sighted
+        variance = np.maximum(likely * (1 - likely), _SURE)
+        rise = (1 - lapse) * sighted * (1 - sighted)
+        scores = x * (rise * (outcome - likely) / variance)[:, None]
+        information = (x.T * (rise**2 / variance)) @ x + prior
+        step = np.linalg.solve(information, scores.sum(axis=0) - prior @ (found - before))
+        if np.abs(step).max() < _STILL:
+            break
         found = found + np.clip(step, -1.0, 1.0)
-    inverse = np.linalg.inv(information)
-    _, at = np.unique(np.array([str(each) for each in sources]), return_inverse=True)
-    scores = np.zeros((at.max() + 1, x.shape[1]))
-    np.add.at(scores, at, x * (outcome - likely)[:, None])
-    clustered = inverse @ scores.T @ scores @ inverse
-    return _slope(len(logits), float(found[0]), float(np.sqrt(max(inverse[0, 0], clustered[0, 0]))))
+    happened = np.where(outcome > 0, likely, 1 - likely)
+    return _Fitted(found, np.linalg.inv(information), scores, float(np.log(np.maximum(happened, _SURE)).sum()))
 
 
 def pooled(slopes: Sequence[AskedSlope | None]) -> AskedSlope | None:

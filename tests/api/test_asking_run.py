@@ -188,26 +188,31 @@ def test_raters_who_saw_outputs_in_other_orders_agree_about_the_outputs_and_not_
     assert alike(same) == (1, 1) and alike(other) == (1, 0)
 
 
-def told(chosen_right: int, drawn_right: int, of: int = 40) -> AskingReport:
+def told(chosen_right: int, drawn_right: int, of: int = 40, recorded_right: int | None = None) -> AskingReport:
     """Return what is told of twice so many answers of each stream, half of which models are sure of at four fifths.
 
-    Of the others they are as sure of the contrary, and right or wrong as often.
+    Of the others they are as sure of the contrary, and right or wrong as often. Others were recorded elsewhere.
     """
     outlook = Outlook(Place(0, "answer", 0), 0, "pool", 1, 1, 0.5, 0.0, 0.0)
     why, predicted, rows = {}, [], []
-    for stream, right in ((BY_VALUE, chosen_right), (AT_RANDOM, drawn_right)):
+    streams = [(BY_VALUE, chosen_right), (AT_RANDOM, drawn_right)]
+    streams += [] if recorded_right is None else [("recorded", recorded_right)]
+    for stream, right in streams:
         for at in range(2 * of):
             likely, good = (0.8, at < right) if at < of else (0.2, at - of >= right)
             shown = (Shown(f"{stream} {at}", "words"),)
             request = Request(
                 f"{stream} {at}", f"s{at % 5}", Place(0, "answer", 0), "label", View("Tell.", (), 5), shown
             )
-            why[request.question] = Asked(request.id, stream, "pool", 1.0)
+            if stream != "recorded":
+                why[request.question] = Asked(request.id, stream, "pool", 1.0)
             rows.append(Rated(request, Feedback(request.id, "anna", Label(good), seconds=30.0)))
             predicted.append(Predicted(request.source, "label", likely, int(good), (0, 0), rows[-1]))
     level = ("train", 0)
-    asked = {level: (tuple(row.request for row in rows),)}
-    run = Run(RUN, asked=asked, answered={level: tuple(rows)}, why=why, outlooks=((0.0, outlook),))
+    own, recorded = rows[: 4 * of], rows[4 * of :]
+    asked = {level: (tuple(row.request for row in own),)}
+    plan = replace(RUN, given=((0, recorded),))
+    run = Run(plan, asked=asked, answered={level: tuple(own)}, why=why, outlooks=((0.0, outlook),))
     report = asking_report(Outcome(run, ()), 0, Longer(), Mean(), predicted)
     assert report is not None
     return report
@@ -230,6 +235,24 @@ def test_what_raters_are_like_is_told_by_drawn_questions_alone() -> None:
     [anna] = some.raters
     assert (anna.rater, anna.drawn, anna.chosen, anna.paid) == ("anna", 80, 80, 0.5)
     assert anna.slope is not None and anna.slope.n == 80 and anna.slope.interval.low < 1 < anna.slope.interval.high
+
+
+def test_what_others_said_elsewhere_is_no_drawn_answer_of_the_runs_own_raters() -> None:
+    own, beside = told(32, 32), told(32, 32, recorded_right=20)
+    assert own.fits == beside.fits and own.raters == beside.raters
+
+
+def test_of_each_question_one_answer_of_another_rater_is_compared() -> None:
+    request = Request("node", "source", Place(0, "answer", 0), "label", View("Tell.", (), 5), (Shown("a", "a"),))
+    rows = [Rated(request, Feedback(request.id, rater, Label(rater != "carl"))) for rater in ("anna", "ben", "carl")]
+    level = ("train", 0)
+    outlook = Outlook(request.place, 0, "pool", 1, 1, 0.5, 0.0, 0.0)
+    run = Run(RUN, asked={level: ((request,),)}, answered={level: tuple(rows)}, outlooks=((0.0, outlook),))
+    report = asking_report(Outcome(run, ()), 0, Longer(), Mean())
+    assert report is not None
+    assert [(each.rater, each.paired, each.alike) for each in report.raters] == [
+        ("anna", 1, 1), ("ben", 1, 1), ("carl", 1, 0)
+    ]  # fmt: skip
 
 
 def test_a_report_has_its_raters_and_whether_chosen_questions_mislead(tmp_path: Path) -> None:

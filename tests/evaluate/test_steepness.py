@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from rrm.core.report import AskedSlope, Interval, UnweightedFits
-from rrm.evaluate.steepness import LEAST, pooled, steepness, unweighted_fits
+from rrm.evaluate.steepness import LEAST, answer_slope, lapse_of, pooled, unweighted_fits
 
 _SOURCES, _FOLDS, _WIDTH = 12, 6, 12
 
@@ -70,11 +70,12 @@ def checked(found: Answered) -> UnweightedFits:
         weights, covariance = weights_of(found.directions[~out], found.answers[~out])
         ahead = found.directions[out]
         logits[out] = ahead @ weights / np.sqrt(1 + np.pi / 8 * ((ahead @ covariance) * ahead).sum(axis=1))
-    calibration = steepness(expit(logits), found.answers, found.sources.tolist())
+    calibration = answer_slope(expit(logits), found.answers, found.sources.tolist())
     assert calibration is not None
     likely = expit(calibration.slope * logits)
+    lapse = lapse_of(likely, found.answers)
     chosen, drawn = (
-        steepness(likely[some], found.answers[some], found.sources[some].tolist())
+        answer_slope(likely[some], found.answers[some], found.sources[some].tolist(), lapse=lapse)
         for some in (found.chosen, ~found.chosen)
     )
     fits = unweighted_fits([(chosen, drawn)])
@@ -96,7 +97,7 @@ def test_a_known_slope_is_found(slope: float) -> None:
     rng = np.random.default_rng(3)
     logits = rng.normal(size=4000)
     outcome = (rng.random(4000) < expit(slope * logits)).astype(float)
-    found = steepness(expit(logits), outcome, list(range(4000)))
+    found = answer_slope(expit(logits), outcome, list(range(4000)))
     assert found is not None and found.n == 4000
     assert found.interval.low < slope < found.interval.high and found.interval.high - found.interval.low < 0.35
 
@@ -105,17 +106,17 @@ def test_answers_of_a_source_that_go_together_widen_the_interval() -> None:
     rng = np.random.default_rng(4)
     logits = np.repeat(rng.normal(size=40), 20)
     outcome = np.repeat((rng.random(40) < expit(logits[::20])).astype(float), 20)
-    together = steepness(expit(logits), outcome, np.repeat(np.arange(40), 20).tolist())
-    apart = steepness(expit(logits), outcome, list(range(800)))
+    together = answer_slope(expit(logits), outcome, np.repeat(np.arange(40), 20).tolist())
+    apart = answer_slope(expit(logits), outcome, list(range(800)))
     assert together is not None and apart is not None and together.slope == apart.slope
     assert together.interval.high - together.interval.low > 2 * (apart.interval.high - apart.interval.low)
 
 
 def test_of_few_answers_and_of_no_prediction_nothing_is_told() -> None:
     few = np.full(LEAST - 1, 0.7)
-    assert steepness(few, np.ones(len(few)), ["a"] * len(few)) is None
-    assert steepness(np.full(50, 0.5), np.ones(50), ["a"] * 50) is None
-    all_right = steepness(expit(np.ones(LEAST)), np.ones(LEAST), list(range(LEAST)))
+    assert answer_slope(few, np.ones(len(few)), ["a"] * len(few)) is None
+    assert answer_slope(np.full(50, 0.5), np.ones(50), ["a"] * 50) is None
+    all_right = answer_slope(expit(np.ones(LEAST)), np.ones(LEAST), list(range(LEAST)))
     assert all_right is not None and np.isfinite(all_right.slope) and np.isfinite(all_right.interval.high)
     one = AskedSlope(30, 1.0, Interval(0.5, 1.5))
     assert unweighted_fits([(None, one), (one, None)]) is None and pooled([None]) is None
@@ -144,6 +145,40 @@ def test_raters_who_are_stricter_than_predicted_are_no_less_steep() -> None:
     logits = rng.normal(1.0, 1.0, size=4000)
     outcome = (rng.random(4000) < expit(logits - 1.5)).astype(float)
     sources = list(range(4000))
-    level, through = (steepness(expit(logits), outcome, sources, each) for each in (True, False))
+    level, through = (answer_slope(expit(logits), outcome, sources, each) for each in (True, False))
     assert level is not None and level.interval.low < 1 < level.interval.high
     assert through is not None and through.interval.high < 0.5
+
+
+def lapsing(seed: int, lapse: float, fitted: bool = True) -> UnweightedFits:
+    """Compare 1,200 answers to chosen questions, which are close, with 600 to drawn ones, given as well and blindly."""
+    rng = np.random.default_rng(seed)
+    logits = [rng.normal(size=n) * sd for n, sd in ((1200, 0.7), (600, 2.5))]
+    likely = [expit(each) for each in logits]
+    outcomes = [(rng.random(len(each)) < lapse / 2 + (1 - lapse) * each).astype(float) for each in likely]
+    shared = lapse_of(np.concatenate(likely), np.concatenate(outcomes)) if fitted else 0.0
+    chosen, drawn = (
+        answer_slope(one, other, list(range(len(one))), lapse=shared)
+        for one, other in zip(likely, outcomes, strict=True)
+    )
+    fits = unweighted_fits([(chosen, drawn)])
+    assert fits is not None
+    return fits
+
+
+@pytest.mark.parametrize("lapse", [0.0, 0.1])
+def test_blind_answers_which_flatten_what_is_sure_raise_no_flag(lapse: float) -> None:
+    """Of a hundred sound worlds five raise it by chance, eleven or more do so once in 90 times."""
+    told = [lapsing(seed, lapse) for seed in range(100)]
+    assert sum(each.misleads for each in told) <= 10
+    assert abs(np.mean([each.difference for each in told])) < 0.08
+    if lapse:
+        assert np.mean([lapsing(seed, lapse, fitted=False).difference for seed in range(30)]) > 0.08
+
+
+def test_a_share_of_blind_answers_is_found_where_logits_differ_in_size() -> None:
+    rng = np.random.default_rng(6)
+    logits = rng.normal(size=4000) * 2.5
+    outcome = (rng.random(4000) < 0.04 + 0.92 * expit(logits)).astype(float)
+    assert lapse_of(expit(logits), outcome) == pytest.approx(0.08, abs=0.03)
+    assert lapse_of(expit(logits[:5]), outcome[:5]) == 0.0
