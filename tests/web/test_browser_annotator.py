@@ -635,10 +635,10 @@ def test_an_answer_left_in_the_outbox_by_a_closed_page_is_sent_by_the_next(tmp_p
 
 
 def test_a_late_answer_is_refused_in_words_and_what_was_written_is_offered_again(tmp_path: Path, chromium: Any) -> None:
-    with scene(tmp_path, work("demonstration", 1), lease_seconds=1.0) as at, rating(at, chromium) as page:
+    with scene(tmp_path, work("demonstration", 1), lease_seconds=5.0) as at, rating(at, chromium) as page:
         press(page, "e")
         page.keyboard.type("My words.")
-        page.wait_for_timeout(1300)
+        page.wait_for_timeout(5300)  # and then so long at most for what is sent again, on a slow machine, too
         press(page, "Control+Enter")
         page.wait_for_selector("#banner-conflict:has-text('was not taken')")
         ready(page)
