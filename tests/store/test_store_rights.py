@@ -198,10 +198,7 @@ def test_a_copy_made_while_pages_are_open_has_what_was_acknowledged_and_goes_on(
             rater, stop = Rater("again", [address], sessions[0], think=(0.0, 0.0)), threading.Event()
             work = threading.Thread(target=rater.work, args=(stop,), daemon=True)
             work.start()
-            until = time.monotonic() + 60
-            while len(rater.acknowledged) < 10:
-                assert time.monotonic() < until and not rater.failed, rater.failed or "nothing is acknowledged"
-                time.sleep(0.01)
+            rater.wait_for(10)
             stop.set()
             work.join()
         assert rater.failed == []

@@ -109,10 +109,7 @@ def test_pages_refuse_what_they_cannot_keep_and_come_back_with_the_standby(
             rater, stop = Rater("anna", [address], session, think=(0.02, 0.02)), threading.Event()
             work = threading.Thread(target=rater.work, args=(stop,), daemon=True)
             work.start()
-            until = time.monotonic() + 60
-            while len(rater.acknowledged) < 5:
-                assert time.monotonic() < until and not rater.failed, rater.failed or "nothing is acknowledged"
-                time.sleep(0.01)
+            rater.wait_for(5)
             pair.fail_over()
             work.join(120)
             assert not work.is_alive(), f"{len(rater.acknowledged)} acknowledged after 120 s"

@@ -30,6 +30,13 @@ class Rater:
     patience: float = 240.0  # seconds until it is given up
     think: tuple[float, float] = (0.0, 0.0)  # seconds over an item
 
+    def wait_for(self, answers: int, seconds: float = 60.0) -> None:
+        """Wait until so many answers of this rater, who works in another thread, were acknowledged."""
+        until = time.monotonic() + seconds
+        while len(self.acknowledged) < answers:
+            assert time.monotonic() < until and not self.failed, self.failed or "nothing is acknowledged"
+            time.sleep(0.01)
+
     def work(self, stop: threading.Event) -> None:
         """Answer what there is, until told to stop or there is nothing left."""
         try:
