@@ -1,7 +1,8 @@
 """Does it carry to the root? Root outputs of books ranked by composed scores, beside every baseline, at equal minutes.
 
-Worlds (copied, reframed, retold) x lengths x seeds are cells; each is a process that can be resumed; its rows
-are appended to the results file with the commit that they were measured at. Cells on file are not measured again.
+Worlds (copied, reframed, retold) x lengths x seeds are cells; each is a process that can be resumed; its rows are
+appended to the results file, budget by budget, with the commit that they were measured at. What is on file is not
+measured again.
 The tables are made from that file alone (`--table`). Gold is exact and is known to the evaluation alone.
 """
 
@@ -60,10 +61,13 @@ QUICK = Plan({2000: Size(train=4, train_trees=1, targets=2, trees=2)}, (250.0, N
 # ---- cells ----
 
 
-def measure(world: str, words: int, seed: int, plan: Plan, budgets: Sequence[float | None], work: Path) -> list[Row]:
-    """Return the rows of a cell at some budgets.
+def measure(
+    world: str, words: int, seed: int, plan: Plan, budgets: Sequence[float | None], work: Path
+) -> Iterator[list[Row]]:
+    """Yield the rows of a cell, budget by budget.
 
-    It is measured in a process of its own, which goes on where one that was killed stopped.
+    It is measured in a process of its own, which goes on where one that was killed stopped; raises CalledProcessError
+    where it fails.
     """
     folder = work / f"{plan.name}-{world}-{words}-{seed}"
     job = {
@@ -71,8 +75,11 @@ def measure(world: str, words: int, seed: int, plan: Plan, budgets: Sequence[flo
         "budgets": budgets, "folder": str(folder),
     }  # fmt: skip
     command = [sys.executable, "-m", "benchmarks.carry_cell", json.dumps(job)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield from map(json.loads, process.stdout)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def commit() -> str:
@@ -247,11 +254,11 @@ def main() -> None:
             if options.table or not budgets:
                 continue
             made = commit()
-            measured = measure(world, words, seed, plan, budgets, options.work or Path(temporary))
-            new = [{**row, "plan": plan.name, "commit": made} for row in measured]
-            with options.results.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in new)
-            rows += new
+            for measured in measure(world, words, seed, plan, budgets, options.work or Path(temporary)):
+                new = [{**row, "plan": plan.name, "commit": made} for row in measured]
+                with options.results.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in new)
+                rows += new
     wanted = [row for row in rows if row["words"] in sizes and row["seed"] in seeds and row["world"] in options.worlds]
     if options.json:
         options.json.write_text("".join(json.dumps(row) + "\n" for row in summaries(wanted)), "utf-8")

@@ -1,14 +1,15 @@
 """One cell of `benchmarks.carry`: a world, a length and a seed, at every budget, in a process that can be resumed.
 
-Prints one JSON object a target, budget and column. All that runs do (outputs, ratings, fits, scores) is on record in
-the cell's folder, under ids that cover what it depends on, so budgets share what they have in common.
+Prints the rows of a budget, one a target and column, as a line of JSON as soon as they are measured. All that runs do
+(outputs, ratings, fits, scores) is on record in the cell's folder, under ids that cover what it depends on, so budgets
+share what they have in common.
 """
 
 import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -421,12 +422,12 @@ def _rho(scores: np.ndarray, gold: np.ndarray) -> float | None:
 
 def cell(
     world: str, words: int, seed: int, size: Size, budgets: Sequence[float | None], folder: Path
-) -> list[Mapping[str, object]]:
-    """Return the rows of a cell: one for each budget, target and column."""
-    rows: list[Mapping[str, object]] = []
+) -> Iterator[list[Mapping[str, object]]]:
+    """Yield the rows of a cell, budget by budget: one for each target and column."""
     folder.mkdir(parents=True, exist_ok=True)
     with open_store(folder) as store:
         for minutes in budgets:
+            rows: list[Mapping[str, object]] = []
             ended = finished(settings(world, words, seed, size, minutes), folder, store)
             grown = by_source(ended.outcome.forest.trees)
             assert ended.parts.gold is not None
@@ -441,16 +442,15 @@ def cell(
                 }  # fmt: skip
                 rows += [{**shared, **asdict(target.measured(*each))} for each in target.columns().items()]
             print(f"{world} {words} seed {seed}: {minutes or 'all'} minutes done", file=sys.stderr, flush=True)
-    return rows
+            yield rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", help="JSON: world, words, seed, size, budgets, folder")
     job = json.loads(parser.parse_args().job)
-    rows = cell(**{**job, "size": Size(**job["size"]), "folder": Path(job["folder"])})
-    for row in rows:
-        print(json.dumps(row))
+    for rows in cell(**{**job, "size": Size(**job["size"]), "folder": Path(job["folder"])}):
+        print(json.dumps(rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def test_every_world_is_a_run_with_its_budget(world: str) -> None:
 @pytest.mark.slow
 def test_a_cell_measures_all_that_it_can_and_goes_on_from_its_folder(tmp_path: Path) -> None:
     def measured() -> list[Any]:
-        return [dict(each) for each in cell("reframed", 600, 3, Size(2, 1, 1, 2, 4), [60.0, None], tmp_path)]
+        by_budget = cell("reframed", 600, 3, Size(2, 1, 1, 2, 4), [60.0, None], tmp_path)
+        return [dict(row) for rows in by_budget for row in rows]
 
     rows = measured()
     assert measured() == rows
