@@ -15,7 +15,6 @@ from rrm.api.look import WORK, forget_workers, refuse_notes, remember_folder, re
 from rrm.api.options import Options
 from rrm.api.people import People, raters_each, rates_of
 from rrm.api.recorded import IMPROVED, SOURCES, SourceRole, claims_model, improved_policies, improved_splits
-from rrm.api.reports import FinishedRun, build_report, save_report
 from rrm.api.runfile import PEOPLE, EnginePart, RunFile, Targets, by_people, run_file, with_engine
 from rrm.api.supplies import RunSupplies
 from rrm.api.unchanged import remember_end, standing_report
@@ -203,6 +202,8 @@ class OpenRun:
             with closing(self.engine()) as engine:
                 remember_settings(self.store, self.parts.run)
                 outcome, flat = await self.outcome(plan, engine)
+            from rrm.api.reports import FinishedRun, build_report, save_report  # seconds, which a run that ended saves
+
             finished = FinishedRun(self.parts, self.worker, outcome, flat, self._seconds(began))
             report = build_report(finished)
         except Waiting as error:

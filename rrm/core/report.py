@@ -276,6 +276,11 @@ class NodeReport:
     subtree_blame: float | None = None  # and if all below it were, too
     pressure: Nats | None = None
 
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that was chosen here, or else the best: equal texts stand here once, and under one id."""
+        return next((each for each in self.candidates if each.chosen), self.candidates[0] if self.candidates else None)
+
 
 @dataclass(frozen=True)
 class TreeReport:
@@ -284,6 +289,10 @@ class TreeReport:
     seed: int
     root: str
     nodes: tuple[NodeReport, ...]
+
+    @property
+    def root_candidates(self) -> tuple[Candidate, ...]:
+        return next((node.candidates for node in self.nodes if node.id == self.root), ())
 
 
 class Spent(NamedTuple):

@@ -13,21 +13,22 @@ from torch import Tensor, cat, cumsum, nn
 from torch.nn.functional import softplus
 
 from rrm.core.errors import ShapeError
+from rrm.feedback.lapses import LAPSE_SD, USUAL_LAPSE
 from rrm.feedback.shapes import LOGISTIC_SD
 from rrm.feedback.table import FeedbackTable
 
 PRECISION = 0.1
 """Of the weak prior on intercepts, thresholds and the odds of a tie, which keeps them finite."""
 
-TEMPERATURE_SD, BIAS_SD, SEVERITY_SD, LAPSE_SD = 0.3, 0.15, 0.5, 1.0
-"""Prior standard deviations over raters: of the log temperature, of bias and severity in logits, and of
-the lapse rate's logit. A rater with few rows stays near temperature 1, no bias and
-`USUAL_LAPSE`. Chosen on a held-out tenth of 50,000 votes by 3,658 people about arguments."""
+TEMPERATURE_SD, BIAS_SD, SEVERITY_SD = 0.3, 0.15, 0.5
+"""Prior standard deviations over raters: of the log temperature, and of bias and severity in logits. A rater with few
+rows stays near temperature 1 and no bias. Chosen, as those of lapses were, on a held-out tenth of 50,000 votes by
+3,658 people about arguments."""
 
 TAIL = 4.0
 """Degrees of freedom of Student's t, the prior of all these: most raters are alike, and some are not at all."""
 
-USUAL_LAPSE, MOST_LAPSE, MOST_TEMPERATURE = 0.02, 0.99, log(10)
+MOST_LAPSE, MOST_TEMPERATURE = 0.99, log(10)
 """The last bounds the log temperature: a rater with many rows, whose answers happen to fit an order of
 nearly equal rewards, would else be taken as infinitely sharp."""
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from rrm.core.claims import Chain, Quote
 from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
-from rrm.report.plots import chosen_at, root_candidates
 
 _NOISE = 1e-6  # a blame that is a sum's rounding
 
@@ -222,7 +221,7 @@ def root_rows(target: TargetReport, limits: Limits) -> list[RootRow]:
             target.chosen is not None and candidate.id == target.chosen.id and number == (target.chosen_tree or 0),
         )
         for number, tree in enumerate(target.trees)
-        for candidate in root_candidates(tree)
+        for candidate in tree.root_candidates
     ]
 
     def place(row: RootRow) -> tuple[bool, float]:
@@ -232,7 +231,7 @@ def root_rows(target: TargetReport, limits: Limits) -> list[RootRow]:
 
 
 def _opened(node: NodeReport, anchor: str, worst: int, limits: Limits) -> Row:
-    chosen = chosen_at(node)
+    chosen = node.chosen
     others = [each for each in node.candidates if each is not chosen]
     return Row(
         "open",

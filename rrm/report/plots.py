@@ -329,7 +329,7 @@ def gold_plot(target: TargetReport, name: str = "gold") -> Markup | None:
     points = [
         _Point(number, candidate, candidate.gold)
         for number, tree in enumerate(target.trees)
-        for candidate in root_candidates(tree)
+        for candidate in tree.root_candidates
         if candidate.gold is not None
     ]
     if sum(each.candidate.composed is not None for each in points) < 2:
@@ -378,11 +378,6 @@ def _gold_panel(
     if correlation and correlation.interval:
         told += f" ({correlation.interval.low:+.2f} to {correlation.interval.high:+.2f})"
     axes.set_title(f"{score}: rank correlation\n{told}")
-
-
-def root_candidates(tree: TreeReport) -> tuple[Candidate, ...]:
-    """Return the candidates at a tree's root."""
-    return next((node.candidates for node in tree.nodes if node.id == tree.root), ())
 
 
 def _svg(figure: Figure, name: str, label: str) -> Markup:
@@ -451,13 +446,8 @@ _ROW, _FULL, _THINNEST = 40, 1000.0, 2.0
 
 def node_score(node: NodeReport) -> float | None:
     """Return the composed score of what was chosen at a node, or else its own."""
-    best = chosen_at(node)
+    best = node.chosen
     return None if best is None else best.composed if best.composed is not None else best.own
-
-
-def chosen_at(node: NodeReport) -> Candidate | None:
-    """Return the candidate that was chosen at a node, or else the first."""
-    return next((each for each in node.candidates if each.chosen), node.candidates[0] if node.candidates else None)
 
 
 def tree_plot(tree: TreeReport, anchors: Mapping[str, str]) -> Overview | None:

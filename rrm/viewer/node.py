@@ -16,7 +16,7 @@ from rrm.core.place import Place
 from rrm.core.report import Candidate, Interval, NodeReport
 from rrm.core.task import Source
 from rrm.core.values import OVERALL, Answer, ClaimMarks, Composed, Critique, Feedback, Output, Request, Score, Scored
-from rrm.viewer.outline import Layout, chosen_at
+from rrm.viewer.outline import Layout
 
 LONGEST = 20_000
 """Characters of one text that are sent; how long the whole is, is said."""
@@ -62,7 +62,7 @@ class Located:
     @cached_property
     def chosen(self) -> str | None:
         """The id of the output that the finished run chose, by its text where the report lists another id."""
-        best = chosen_at(self.report)
+        best = self.report.chosen if self.report else None
         alike = [each.id for each in self.record.outputs if best and each.text == best.text]
         if best is None or (best.id in alike and best.chosen):
             return best.id if best else None

@@ -106,7 +106,8 @@ class Outline:
     def of(cls, layout: Layout, marks: Mapping[str, NodeMark], report: Mapping[str, NodeReport]) -> "Outline":
         """Join what is counted at the nodes with what the finished run's report says of them, by node id."""
         marked = [marks.get(node, _NOTHING) for node in layout.ids]
-        chosen = [chosen_at(report.get(node)) for node in layout.ids]
+        told = map(report.get, layout.ids)
+        chosen = [each.chosen if each else None for each in told]
         rows = _own_scores(marked)
         for at, candidate in enumerate(chosen):
             if candidate is not None:
@@ -172,15 +173,6 @@ def _heights(order: Sequence[str], rows: Mapping[str, Any]) -> tuple[int, ...]:
 def title(source: Source | None, span: Span | None) -> str:
     """Return the first words of a source's span, empty without any."""
     return _line(source.text[span.start : min(span.end, span.start + 8 * TITLE)]) if source and span else ""
-
-
-def chosen_at(report: NodeReport | None) -> Candidate | None:
-    """Return the candidate that was chosen at a node, or else the best one.
-
-    A report lists equal texts once, and not always under the id that was chosen.
-    """
-    candidates = report.candidates if report else ()
-    return next((each for each in candidates if each.chosen), candidates[0] if candidates else None)
 
 
 def _line(text: str) -> str:

@@ -70,9 +70,16 @@ def test_drawing_leaves_matplotlibs_settings_as_they_were(report: Report) -> Non
 
 def test_importing_the_figures_loads_no_pyplot_and_no_torch() -> None:
     unwanted = "'matplotlib.pyplot', 'torch', 'transformers'"
-    code = f"import sys, rrm.report.html; print([each for each in ({unwanted}) if each in sys.modules])"
+    code = "import sys, rrm.evaluate.steepness, rrm.report.html; "
+    code += f"print([each for each in ({unwanted}) if each in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_what_draws_nothing_loads_no_figures() -> None:
+    code = "import sys, rrm.api.look, rrm.api.runs, rrm.viewer.outline; print('matplotlib' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
 
 
 def test_colours_follow_the_page(report: Report) -> None:
