@@ -10,11 +10,12 @@ import numpy as np
 
 from rrm.api.deciding import Known, alternatives
 from rrm.api.fared import fared, fits, raters
-from rrm.core.asking import AT_RANDOM, BY_VALUE, Asking, Outlook
+from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT, Alternatives, Asking, Outlook
 from rrm.core.place import Place
 from rrm.core.protocols import Composer, KnownRater
 from rrm.core.report import (
     AskedChoice,
+    AskedLeft,
     AskedMinutes,
     AskedTargets,
     AskedWave,
@@ -26,8 +27,10 @@ from rrm.evaluate.held_out import Predicted
 from rrm.feedback.pace import Timed
 from rrm.pipeline.chosen import decision
 from rrm.pipeline.forest import by_source
+from rrm.pipeline.leaving import taken_by_persons
 from rrm.pipeline.moves import ABOUT_TARGETS, about_targets, stream_of, that_may_move
 from rrm.pipeline.pacing import timed
+from rrm.pipeline.stages import AskJob
 from rrm.pipeline.steps import Decided, Outcome, Run
 
 LEAST_AT_RANDOM = 200
@@ -68,6 +71,7 @@ def asking_report(
         minutes=_minutes(run),
         streams=tuple(fared(run)),
         targets=_of_targets(outcome, rater, composer),
+        left=_left(outcome, rater, composer),
         fits=fits(run, predicted),
         raters=tuple(raters(run, predicted)),
     )
@@ -91,12 +95,11 @@ def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTar
         return None
     put = [each for requests in outcome.questions for each in requests if stream_of(run, each) == ABOUT_TARGETS]
     answers = sum(map(len, about_targets(run).values()))
-    job = decision(run, Asking((), (), {}, Place(run.number, "answer", run.forest.height)))
+    job, known = _known(run, rater, composer)
     if run.decided is None:
         return AskedTargets(len(put), answers, len(by_source(job.trees)), 0, ())
     by_all, without = run.decided
-    known = alternatives(Known(rater), job, composer) if isinstance(rater, KnownRater) else ()
-    accepted = {id_: score for each in known for id_, score in zip(each.outputs, each.scores.tolist(), strict=True)}
+    accepted = _accepted(known)
     choices = [
         AskedChoice("without", without.expected, _had(without, accepted), _had(without, outcome.gold)),
         AskedChoice("with", by_all.expected, _had(by_all, accepted), _had(by_all, outcome.gold)),
@@ -114,6 +117,51 @@ def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTar
         choices.append(AskedChoice("unlimited", None, _had(unlimited, accepted), _had(unlimited, outcome.gold)))
     changed = sum(one != other for one, other in chosen)
     return AskedTargets(len(put), answers, len(chosen), changed, tuple(choices))
+
+
+def _left(outcome: Outcome, rater: object, composer: Composer) -> tuple[AskedLeft, ...] | None:
+    """Return what came of choices that were left to a person, None where none could be."""
+    run = outcome.run
+    if run.plan.sampling is None or not run.plan.sampling.leaves:
+        return None
+    job, known = _known(run, rater, composer)
+    accepted, taken = _accepted(known), taken_by_persons(run)
+    others = set(run.decided.without.best) if run.decided else set()
+    whole = fsum(run.plan.weights.get(source, 1.0) for source in by_source(job.trees))
+    found = {}
+    for request in (each for requests in outcome.questions for each in requests if stream_of(run, each) == LEFT):
+        source, why = request.source, run.why[request.question]
+        trees = [tree for tree in job.trees if tree.source == source]
+        roots = [output for tree in trees for output in run.state.outputs[tree.graph.root]]
+        own = next((each for each in roots if each.text in taken.get(source, ())[:1]), None)
+        other = next((each for each in roots if each.id in others), None)
+        pair = None if own is None or other is None else (own.id, other.id)
+        gain = why.value * why.minutes * whole / run.plan.weights.get(source, 1.0)
+        found[source] = AskedLeft(
+            run.forest.sources[source].title,
+            gain,
+            why.minutes,
+            taken=own is not None,
+            changed=own is not None and other is not None and own.text != other.text,
+            accepted=_both(pair, accepted),
+            gold=_both(pair, outcome.gold),
+        )
+    return tuple(found.values())
+
+
+def _both(pair: tuple[str, str] | None, of: Mapping[str, float]) -> tuple[float, float] | None:
+    """Return what is known of both outputs, None unless of both."""
+    return None if pair is None or not of.keys() >= set(pair) else (of[pair[0]], of[pair[1]])
+
+
+def _known(run: Run, rater: object, composer: Composer) -> tuple[AskJob, tuple[Alternatives, ...]]:
+    """Return what is decided at the end, and as a simulation's raters would accept it: nothing of other raters."""
+    job = decision(run, Asking((), (), {}, Place(run.number, "answer", run.forest.height)))
+    return job, alternatives(Known(rater), job, composer) if isinstance(rater, KnownRater) else ()
+
+
+def _accepted(known: Sequence[Alternatives]) -> dict[str, float]:
+    return {id_: score for each in known for id_, score in zip(each.outputs, each.scores.tolist(), strict=True)}
 
 
 def _minutes(run: Run) -> tuple[AskedMinutes, ...]:

@@ -28,7 +28,11 @@ def alternatives(belief: Belief, job: AskJob, composer: Composer) -> tuple[Alter
     """
     made = _anchored if job.anchored else _compared
     return tuple(
-        replace(made(belief, trees, job, composer), weight=job.weights.get(source, 1.0))
+        replace(
+            made(belief, trees, job, composer),
+            weight=job.weights.get(source, 1.0),
+            left=_places(trees, job.state, job.left.get(source, ())),
+        )
         for source, trees in by_source(job.trees).items()
     )
 
@@ -79,6 +83,12 @@ def _compared(belief: Belief, trees: Sequence[Tree], job: AskJob, _: Composer) -
     k = len(means)
     slopes = (scores * (1 - scores))[:, None] * (np.eye(k) - 1 / k)
     return Alternatives(_ids(trees, job.state), scores, tuple(groups), slopes)
+
+
+def _places(trees: Sequence[Tree], state: State, texts: Sequence[str]) -> tuple[int, ...]:
+    """Return the places of these texts among the root outputs of a target's trees."""
+    every = [output.text for tree in trees for output in state.outputs[tree.graph.root]]
+    return tuple(every.index(text) for text in texts)
 
 
 def _ids(trees: Sequence[Tree], state: State) -> tuple[str, ...]:

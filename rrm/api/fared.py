@@ -7,7 +7,7 @@ from math import fsum
 
 import numpy as np
 
-from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT
 from rrm.core.kinds import difference
 from rrm.core.report import AskedRater, AskedSlope, AskedStream, AskingReport, UnweightedFits
 from rrm.core.roles import Train
@@ -21,7 +21,10 @@ from rrm.pipeline.steps import Run
 
 
 def fared(run: Run) -> Iterator[AskedStream]:
-    """Yield how chosen questions fared, and drawn ones, evenly or beside the chosen, as far as there are any."""
+    """Yield how chosen questions fared, and drawn ones, evenly or beside the chosen, as far as there are any.
+
+    Choices that were left to a person are in neither.
+    """
     put = [
         each for (role, _), rounds in run.asked.items() if role == Train.name for each in chain.from_iterable(rounds)
     ]
@@ -30,7 +33,7 @@ def fared(run: Run) -> Iterator[AskedStream]:
         for row in rows if role == Train.name else ():
             given[row.request.question].append(row)
     for name, chosen in ((BY_VALUE, True), (AT_RANDOM, False)):
-        some = [each for each in put if _is_chosen(run, each) == chosen]
+        some = [each for each in put if _is_chosen(run, each) == chosen and stream_of(run, each) != LEFT]
         if some:
             yield _stream(run, name, some, given)
 

@@ -124,7 +124,7 @@ class Reordering:
 
     def _of_open(self, open_: set[str]) -> Standing | None:
         """Return what is believed of the wave that is open; None where nothing is, or nothing was kept of it."""
-        if self._standing is not None and open_ & set(self._standing.requests):
+        if self._standing is not None and open_ & self._standing.known:
             return self._standing
         chosen: list[Asked] = [each for request, each in self._desk.why().items() if request in open_]
         pools = {each.pool for each in chosen} - {self._pool}

@@ -22,6 +22,7 @@ from rrm.api.reach import reaches_gold
 from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.compose.blame import node_blame, subtree_blame, with_blame
+from rrm.core.asking import LEFT
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
 from rrm.core.protocols import Composer, GoldSet, KnownRater, PromptContext, RewardModel
@@ -336,7 +337,7 @@ def _cost(finished: FinishedRun) -> Cost:
         splits = _stage_cost(finished.outcome.forest.height, run.splits.rated, count, run.plan.splits.rates)
     looked = [each.rated for each in run.peeks]
     peeks = _stage_cost(finished.outcome.forest.height, looked, count, rates) if looked else None
-    said = [row for rows in about_targets(run).values() for row in rows]
+    said = [row for rows in about_targets(run, LEFT).values() for row in rows]
     targets = _stage_cost(finished.outcome.forest.height, said, count, rates) if said else None
     calls = calls_reports(finished.parts.store.call_counts() if finished.parts.store else ())
     return Cost(spent.calls, spent.tokens, levels, flat, select, splits, peeks, targets, calls)

@@ -22,7 +22,7 @@ from rrm.api.wiring import Parts
 from rrm.ask.peeking import choose_looks
 from rrm.compose.provenance import traced
 from rrm.compose.tree import check_composer, compose, require_anchored, scored_parts
-from rrm.core.asking import AT_RANDOM, Asked, Asking, Chosen, KeepingSampler, Outlook
+from rrm.core.asking import AT_RANDOM, LEFT, Asked, Asking, Chosen, KeepingSampler, Outlook
 from rrm.core.claims import Citation, Claims
 from rrm.core.errors import AssistantError, InputError, PluginError, RoleError, RrmError, StoreError, in_one_line
 from rrm.core.graph import Proposal, TaskGraph
@@ -959,13 +959,22 @@ def _checked_feedback(name: str, request: Request, feedback: object) -> Rated:
 
 
 def _check_chosen(name: str, asking: Asking, chosen: object) -> None:
-    """Raise PluginError unless a sampler chose questions of the pool, none twice, and drew none about targets."""
+    """Raise PluginError unless a sampler chose questions of the pool, none twice, each of its stream.
+
+    None about targets may be drawn at random.
+    """
     if not isinstance(chosen, Chosen) or not isinstance(chosen.outlook, Outlook):
         raise PluginError(f"[rater] sampler {name} must return a Chosen, got {type(chosen).__name__}")
     pool = {each.request.id for each in asking.questions}
     ids = [each.request for each in chosen.asked]
     if len(set(ids)) < len(ids) or not pool.issuperset(ids):
         raise PluginError(f"[rater] sampler {name} chose a question twice, or one that is not in its pool")
+    leaving = {each.request.id for each in asking.questions if each.leaves}
+    if any((each.stream == LEFT) != (each.request in leaving) for each in chosen.asked):
+        raise PluginError(
+            f"[rater] sampler {name} must say {LEFT!r} as the stream of choices that it leaves to a person, and of"
+            " nothing else: what a person takes there is what is had"
+        )
     of_targets = {each.request.id for each in asking.questions if each.of_target}
     if any(each.stream == AT_RANDOM and each.request in of_targets for each in chosen.asked):
         raise PluginError(

@@ -238,6 +238,17 @@ class Answers:
         """Take a bundle's questions as asked: what they would tell is no longer open."""
         self._taken += (self._would_take(question) for question in bundle.questions)
 
+    def settle(self, target: int, score: float) -> None:
+        """Take a target's choice as made, at this expected score: no answer changes it any more."""
+        decision = self.decision
+        scores, spread = decision.scores.copy(), decision.spread.copy()
+        scores[target], spread[target] = score, 0.0
+        self.decision = replace(decision, scores=scores, spread=spread)
+        self._across = self._across.copy()
+        self._across[:, target] = 0.0
+        for _, moves in self._taken:
+            moves[target] = 0.0
+
     def beside(self, questions: Sequence[int]) -> "Answers":
         """Return the same with these questions taken, as those that raters have in their hands; this one stays."""
         taken = copy(self)
@@ -352,6 +363,11 @@ class Answers:
         return {**beliefs, **{name: np.array(each) for name, each in numbers.items()}}
 
     @property
+    def taken(self) -> int:
+        """How many questions were taken as asked."""
+        return len(self._taken)
+
+    @property
     def taken_moves(self) -> np.ndarray:
         """How all that was taken moves the decision's scores, [taken, t, k]."""
         return np.array([move for _, move in self._taken]).reshape(-1, *self.decision.scores.shape)
@@ -430,6 +446,11 @@ class Ranked:
             heapq.heappush(self._queue, (-bundle.value / bundle.minutes, view, -1, None))
         else:
             del self.best_gain[view]
+
+    def settle(self, target: int, score: float) -> None:
+        """Take a target's choice as made (`Answers.settle`)."""
+        self._answers.settle(target, score)
+        self._taken += 1
 
     @property
     def left(self) -> list[int]:

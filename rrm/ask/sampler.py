@@ -9,8 +9,9 @@ import numpy as np
 
 from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
 from rrm.ask.drawn import DrawnAnswers
-from rrm.ask.standing import Standing
-from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
+from rrm.ask.leaving import Leave, Leaves, after_choice
+from rrm.ask.standing import Choice, Standing
+from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
 from rrm.core.draws import Draws
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator, seed_for
@@ -39,7 +40,8 @@ class Value:
 
     `decision` says what answers are for: to "choose" the best root candidate of each target, or to "improve" a policy
     that proposed them all alike, within `nats` of KL. With `targets` questions about targets' own outputs compete with
-    those about training sources; what is drawn at random is never about targets.
+    those about training sources; what is drawn at random is never about targets. With `leave` a person may be left to
+    choose among a target's root outputs, where that gains more a minute than any question.
 
     Raises ConfigError for numbers that are no shares, no weights or no counts, and for another decision.
     """
@@ -53,6 +55,7 @@ class Value:
     decision: Literal["choose", "improve"] = "choose"
     nats: float = 1.0
     targets: bool = False
+    leave: bool = False
 
     def __post_init__(self) -> None:
         if self.decision not in ("choose", "improve"):
@@ -66,6 +69,11 @@ class Value:
             )
         if not (0 <= self.worth < np.inf and 0 <= self.spread_weight < np.inf):
             raise ConfigError("[rater] sampler: worth and spread_weight are numbers from 0 up")
+        if self.leave and self.decision == "improve":
+            raise ConfigError(
+                '[rater] sampler: with decision = "improve" nothing is chosen of any target, so no choice can be left'
+                ' to a person: leave out leave, or set decision = "choose"'
+            )
         if self.waves < 1 or self.least_random < 0:
             raise ConfigError("[rater] sampler: waves is 1 or more, least_random 0 or more")
 
@@ -73,12 +81,16 @@ class Value:
     def name(self) -> str:
         shares = (self.random, self.least_random, self.most_random)
         improved = [self.decision, self.nats] if self.decision == "improve" else []
-        about = ["targets"] if self.targets else []
+        about = ["targets"] * self.targets + ["leave"] * self.leave
         return content_id("value", self.worth, self.waves, self.spread_weight, *shares, *improved, *about)
 
     @property
     def kinds(self) -> frozenset[str]:
         return frozenset({"comparison", "hindsight", "label", "rating"})
+
+    @property
+    def leaves(self) -> bool:
+        return self.leave
 
     def choose(self, belief: Belief, asking: Asking) -> Chosen:
         """Return bundles by value a minute with random questions among them, and how it stands before they are put.
@@ -89,29 +101,16 @@ class Value:
         a price.
         """
         _check(asking)
-        aside = [
-            not each.of_target and _set_aside(each.request, asking.seed) < self.most_random for each in asking.questions
-        ]
-        for_random = [each for each, drawn in zip(asking.questions, aside, strict=True) if drawn]
-        rest = _at_most([each for each, drawn in zip(asking.questions, aside, strict=True) if not drawn], asking.seed)
+        asked = [each for each in asking.questions if not each.leaves]
+        aside = [not each.of_target and _set_aside(each.request, asking.seed) < self.most_random for each in asked]
+        for_random = [each for each, drawn in zip(asked, aside, strict=True) if drawn]
+        rest = _at_most([each for each, drawn in zip(asked, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
         answers = self._answers(belief, rest, asking)
-        bundles, outlook = self._by_value(belief, answers, rest, asking, 1 - share)
+        leaves = Leaves(belief, [each for each in asking.questions if each.leaves], asking, answers)
+        chosen, outlook = self._by_value(belief, answers, leaves, rest, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
-        chosen = [
-            Asked(
-                rest[at].request.id,
-                BY_VALUE,
-                asking.pool,
-                1.0,
-                each.value / each.minutes,
-                number,
-                each.minutes / len(each.questions),
-            )
-            for number, each in enumerate(bundles)
-            for at in each.questions
-        ]
         return Chosen(_interleaved(chosen, list(_drawn(for_random, asking, share))), outlook)
 
     def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
@@ -121,17 +120,24 @@ class Value:
         """
         found = {each.request.id: each for each in asking.questions}
         one = asking.overlap
+        asked_about = [each for each in asked if each.stream != LEFT]
         questions = [
             Question(found[each.request].request, found[each.request].reading / one, found[each.request].deciding / one)
-            for each in asked
+            for each in asked_about
         ]
-        bundles = np.array([each.bundle if each.stream == BY_VALUE else -1 for each in asked], dtype=np.int64)
+        bundles = np.array([each.bundle if each.stream == BY_VALUE else -1 for each in asked_about], dtype=np.int64)
         answers = self._answers(belief, questions, replace(asking, overlap=1))
-        return Standing([each.request for each in asked], bundles, answers, self.worth).arrays()
+        left = {each.request: Choice(each.value, each.minutes / one) for each in asked if each.stream == LEFT}
+        requests = [each.request for each in asked_about]
+        return Standing(requests, bundles, answers, self.worth, left).arrays()
 
     def _answers(self, belief: Belief, questions: Sequence[Question], asking: Asking) -> Answers:
         nats = self.nats if self.decision == "improve" else np.inf
-        return _answers(belief, questions, asking, self.spread_weight, nats)
+        answers = _answers(belief, questions, asking, self.spread_weight, nats)
+        for at, target in enumerate(asking.targets):
+            if target.left:
+                answers.settle(at, after_choice(belief, target))
+        return answers
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""
@@ -139,46 +145,56 @@ class Value:
         return float(np.clip(wanted, self.random, self.most_random))
 
     def _by_value(
-        self, belief: Belief, answers: Answers, questions: Sequence[Question], asking: Asking, share: float
-    ) -> tuple[list[Bundle], Outlook]:
-        """Return the bundles that a share of the minutes pays for, and the outlook; an hour is looked ahead."""
-        ranked = Ranked(answers)
+        self,
+        belief: Belief,
+        answers: Answers,
+        leaves: Leaves,
+        questions: Sequence[Question],
+        asking: Asking,
+        share: float,
+    ) -> tuple[list[Asked], Outlook]:
+        """Return what a share of the minutes pays for, and the outlook; an hour is looked ahead."""
+        ranked, now = Ranked(answers), answers.decision
         ranked.next()
-        best, told = max(ranked.best_gain.values(), default=0.0), bool(answers.decision.told)
-        worth = self.worth if told else 0.0
+        first = leaves.next()
+        best = max([*ranked.best_gain.values(), first.gain / first.minutes if first else 0.0])
+        worth = self.worth if now.told else 0.0
         pays, many = share * asking.minutes, None if asking.many is None else round(share * asking.many)
         stopped = bool(best < worth)
-        chosen: list[Bundle] = []
-        within, taken, minutes, put = 0, 0, 0.0, 0
+        chosen: list[Bundle | Leave] = []
+        minutes, put, hour = 0.0, 0, -1.0
         open_ = not stopped
-        while (bundle := ranked.next()) is not None and (open_ or minutes < HOUR):
-            minutes += bundle.minutes
-            put += len(bundle.questions)
+        while open_ or minutes < HOUR:
+            bundle = ranked.next()
+            rate = bundle.value / bundle.minutes if bundle else 0.0
+            leave = leaves.next(max(rate, worth), (pays if open_ else HOUR) - minutes)
+            act = leave or bundle
+            if act is None:
+                break
+            if hour < 0 and minutes + act.minutes > HOUR:
+                hour = _gained(now, answers)
+            minutes += act.minutes
+            put += 1 if isinstance(act, Leave) else len(act.questions)
             ends = minutes > pays or (many is not None and put > many)
-            open_ = open_ and not ends and max(ranked.best_gain.values()) >= worth
+            open_ = open_ and not ends and (leave is not None or max(ranked.best_gain.values()) >= worth)
             if open_:
-                chosen.append(bundle)
-            ranked.take()
-            taken += len(bundle.questions)
-            if minutes <= HOUR:
-                within = taken
-        if open_ and bundle is None:
+                chosen.append(act)
+            if isinstance(act, Leave):
+                leaves.take(act)
+                ranked.settle(act.target, act.score)
+            else:
+                ranked.take()
+        hour = _gained(now, answers) if hour < 0 else hour
+        if open_:
             chosen += _by_variance(ranked, answers.questions, asking, pays - minutes, many and many - put)
-        decision = answers.decision
-        hour = decision.gain(answers.taken_moves[:within]) if within else 0.0
-        had = [
-            (output, float(weight * share))
-            for target, weight, shares in zip(asking.targets, decision.weights, decision.shares, strict=True)
-            for output, share in zip(target.outputs, shares, strict=False)
-            if share > 0
-        ]
+        had = list(_had(asking.targets, now))
         outlook = Outlook(
             place=asking.place,
             wave=asking.wave,
             pool=asking.pool,
             questions=len(asking.questions),
             drawn=asking.drawn,
-            expected=decision.expected,
+            expected=now.expected,
             gain=best,
             hour=hour,
             stopped=stopped,
@@ -187,7 +203,36 @@ class Value:
             draws=len(belief) if isinstance(belief, Draws) else 0,
             effective=belief.effective if isinstance(belief, Draws) else 0.0,
         )
-        return chosen, outlook
+        return list(_asked(chosen, questions, asking.pool)), outlook
+
+
+def _gained(before: Decision, answers: Answers) -> float:
+    """Return by how much what was taken is expected to raise what is had, choices that are left included."""
+    after = answers.decision
+    gain = after.gain(answers.taken_moves) if answers.taken else 0.0
+    return max(0.0, after.expected - before.expected + gain)
+
+
+def _had(targets: Sequence[Alternatives], decision: Decision) -> Iterator[tuple[str, float]]:
+    """Yield the outputs that would be had, with how much each counts: of a choice that was left what a person took."""
+    for target, weight, shares in zip(targets, decision.weights, decision.shares, strict=True):
+        if target.left:
+            yield target.outputs[target.left[0]], float(weight)
+        else:
+            yield from (
+                (o, float(weight * share)) for o, share in zip(target.outputs, shares, strict=False) if share > 0
+            )
+
+
+def _asked(chosen: Sequence[Bundle | Leave], questions: Sequence[Question], pool: str) -> Iterator[Asked]:
+    """Yield why each question is put, those of a bundle one after another."""
+    for number, act in enumerate(chosen):
+        if isinstance(act, Leave):
+            yield Asked(act.question.request.id, LEFT, pool, 1.0, act.gain / act.minutes, number, act.minutes)
+            continue
+        for at in act.questions:
+            minutes = act.minutes / len(act.questions)
+            yield Asked(questions[at].request.id, BY_VALUE, pool, 1.0, act.value / act.minutes, number, minutes)
 
 
 def _check(asking: Asking) -> None:

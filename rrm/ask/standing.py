@@ -42,6 +42,13 @@ class Sheet(NamedTuple):
     drawn: bool
 
 
+class Choice(NamedTuple):
+    """A choice that is left to a person: what that gains the decision a minute, and the person's minutes."""
+
+    gain: float
+    minutes: float
+
+
 class Order(NamedTuple):
     """The open sheets, first those worth most a minute, and the mean acceptance of what would be chosen now.
 
@@ -64,11 +71,20 @@ class Standing:
     """What is believed of a wave's questions, answers so far included.
 
     `bundles` [q] numbers the bundles that questions were chosen in, -1 for those drawn at random; the order of the
-    questions is that in which they were chosen. `worth` is where asking stops.
+    questions is that in which they were chosen. `worth` is where asking stops. Choices that are `left` to a person, by
+    their requests, gain what they did when they were chosen, whatever is answered meanwhile.
     """
 
-    def __init__(self, requests: Sequence[str], bundles: np.ndarray, answers: Answers, worth: float = 0.0) -> None:
+    def __init__(
+        self,
+        requests: Sequence[str],
+        bundles: np.ndarray,
+        answers: Answers,
+        worth: float = 0.0,
+        left: Mapping[str, Choice] | None = None,
+    ) -> None:
         self.requests, self.bundles, self.worth = tuple(requests), bundles, worth
+        self.left = dict(left or {})
         self._answers = answers
         self._before = copy(answers)
         self._at = {request: at for at, request in enumerate(self.requests)}
@@ -83,7 +99,10 @@ class Standing:
             made: type[Answers] | type[DrawnAnswers] = DrawnAnswers if "draws" in arrays else Answers
             one, two, three = (arrays[name] for name in (_DRAWS if "draws" in arrays else _MOMENTS))
             answers = made(decision, questions, one, two, three, readings, overlap, weight)
-            return cls([str(each) for each in arrays["requests"]], arrays["bundles"], answers, arrays["worth"].item())
+            known = zip(arrays["left_requests"], arrays["left"], strict=True)
+            left = {str(request): Choice(*row.tolist()) for request, row in known}
+            requests = [str(each) for each in arrays["requests"]]
+            return cls(requests, arrays["bundles"], answers, arrays["worth"].item(), left)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not what a sampler keeps of a wave ({type(error).__name__}: {error})") from error
 
@@ -97,17 +116,26 @@ class Standing:
             "requests": np.array(self.requests, dtype=np.str_),
             "bundles": self.bundles,
             "worth": np.array(self.worth),
+            "left_requests": np.array(list(self.left), dtype=np.str_),
+            "left": np.array(list(self.left.values()), dtype=np.float64).reshape(-1, 2),
         }
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The questions of this wave."""
+        return frozenset((*self.requests, *self.left))
 
     def minutes(self, request: str) -> float:
         """Return what a question was expected to take by itself: 0 for one that is not of this wave."""
+        if request in self.left:
+            return self.left[request].minutes
         at = self._at.get(request)
         return 0.0 if at is None else self._minutes([at])
 
     def learn(self, request: str, first: bool | None) -> Site | None:
         """Take an answer in (`Answers.learn`); None for a question drawn at random, which never picks another.
 
-        None, too, for questions of other waves. `forget` takes it back.
+        None, too, for choices that were left to a person and for questions of other waves. `forget` takes it back.
         """
         at = self._at.get(request)
         return None if at is None or self.bundles[at] < 0 else self._answers.learn(at, first)
@@ -145,7 +173,8 @@ class Standing:
             else:
                 bundles[int(self.bundles[at])].append(at)
         sheets = [self._sheet(ats, float(value[ats].sum()), float(gain[ats].sum())) for ats in bundles.values()]
-        ordered = self._settled(sheets, answers)
+        left = [Sheet((r,), each.gain, each.gain, each.minutes, False) for r, each in self.left.items() if r in open_]
+        ordered = sorted([*self._settled(sheets, answers), *left], key=lambda each: -each.value)
         best = max((each.gain for each in ordered), default=0.0)
         decision = self._answers.decision
         every = tuple(self._with_drawn(ordered, drawn))

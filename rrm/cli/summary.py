@@ -147,7 +147,11 @@ def _asking(report: Report) -> Iterator[str]:
         yield f"questions: {asking.by_value} by value, {drawn}; the next hour would add {last.hour:+.2g} acceptance"
         if asking.targets is not None:
             about, changed, targets = asking.targets.questions, asking.targets.changed, asking.targets.targets
-            yield f"of them {about} about targets, which changed what is chosen for {changed} of {targets}"
+            what = f"changed what is chosen for {changed} of {targets}" if targets else "chose no output"
+            yield f"of them {about} about targets, which {what}"
+        if asking.left is not None:
+            taken, changed = sum(each.taken for each in asking.left), sum(each.changed for each in asking.left)
+            yield f"choices left to a person: {len(asking.left)}, taken {taken}, another output for {changed}"
 
 
 def _peeks(report: Report) -> Iterator[str]:

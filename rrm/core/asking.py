@@ -34,6 +34,30 @@ class Belief(Protocol):
         ...
 
 
+class Chooser(NamedTuple):
+    """How a rater chooses: by rewards over a `temperature`, which of raters in general is 1, and now and then blindly.
+
+    That is done with probability `lapse`.
+    """
+
+    temperature: float = 1.0
+    lapse: float = 0.0
+
+
+USUAL_CHOOSER = Chooser(1.0, 0.02)
+"""A rater of whom nothing is known."""
+
+
+@runtime_checkable
+class RatersBelief(Belief, Protocol):
+    """A belief that has learned how noisy raters are."""
+
+    @property
+    def raters(self) -> tuple[Chooser, ...]:
+        """Return what was found of every rater of the highest level; of none where all are taken for alike."""
+        ...
+
+
 @runtime_checkable
 class BelievingLearner(RewardLearner, Protocol):
     """A learner that says what is believed once its models are fitted."""
@@ -56,7 +80,9 @@ class Alternatives:
     """What is decided of one target: one of its k root `outputs` (ids) is chosen, by `scores` [k] of acceptance.
 
     `slopes` [k, n] say by how much each score rises per logit of reward of the outputs of `groups`, root candidates
-    and what they were made of, all that the composer joins. `weight`, from 0 up, is how much the target counts.
+    and what they were made of, all that the composer joins. `weight`, from 0 up, is how much the target counts. Where
+    a person was left to choose, `left` are the places of what they chose among, first of what they took, which is had
+    whatever the scores are.
     """
 
     outputs: tuple[str, ...]
@@ -64,18 +90,21 @@ class Alternatives:
     groups: tuple[Group, ...] = field(repr=False)
     slopes: np.ndarray = field(repr=False)
     weight: float = 1.0
+    left: tuple[int, ...] = ()
 
 
 class Question(NamedTuple):
     """A question that can be put, with the minutes of all who answer it: reading its view, and all else.
 
-    One `of_target` is about an output of a target, and is never drawn at random.
+    One `of_target` is about an output of a target, and is never drawn at random. One that `leaves` a target's choice
+    asks a person to choose among its root outputs beside the whole source, and what they choose is had.
     """
 
     request: Request
     reading: float
     deciding: float
     of_target: bool = False
+    leaves: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +136,8 @@ class Asking:
         return content_id("pool", sorted(each.request.id for each in self.questions))
 
 
-BY_VALUE, AT_RANDOM = "value", "random"
-"""The streams of questions."""
+BY_VALUE, AT_RANDOM, LEFT = "value", "random", "left"
+"""The streams of questions: chosen by value, drawn at random beside these, and choices that are left to a person."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +146,9 @@ class Asked:
 
     `minutes` are those that it was expected to take all who answer it, its share of the reading included.
 
-    Of the stream `value` it was in the bundle (numbered from 0) of the greatest `value`, in acceptance probability
-    a minute, and nothing was left to chance. Of the stream `random` the propensity is the probability with which it
-    was drawn next; its answer never picks another question.
+    Of the streams `value` and `left` it was in the bundle (numbered from 0) of the greatest `value`, in acceptance
+    probability a minute, and nothing was left to chance. Of the stream `random` the propensity is the probability with
+    which it was drawn next; its answer never picks another question.
     """
 
     request: str
@@ -240,6 +269,11 @@ class QuestionSampler(Protocol):
     @property
     def targets(self) -> bool:
         """Whether questions about targets' own outputs may be put, too."""
+        ...
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a target's choice may be left to a person."""
         ...
 
     def choose(self, belief: Belief, asking: Asking) -> Chosen:

@@ -758,6 +758,25 @@ class AskedTargets(NamedTuple):
     choices: tuple[AskedChoice, ...]
 
 
+class AskedLeft(NamedTuple):
+    """A target whose choice was left to a person, called `title`, and what came of it.
+
+    `gain` is by how much they were expected to raise the acceptance of what is had, and `minutes` what that was
+    expected to take, as it was believed when the choice was left. `taken` is whether somebody took an output, and
+    `changed` whether it is another than all other answers would have chosen. Where it is known, `accepted` is how
+    probably raters accept what was taken, composed as the run's scores are, and `gold` its true quality, both with what
+    they are of the other one.
+    """
+
+    title: str
+    gain: float
+    minutes: float
+    taken: bool
+    changed: bool = False
+    accepted: tuple[float, float] | None = None
+    gold: tuple[float, float] | None = None
+
+
 class PeekedClaims(NamedTuple):
     """Claims of training roots' outputs whose way to the source is as sure as `low` to `high`, and what peeks found.
 
@@ -859,8 +878,9 @@ class AskingReport:
     `honest` comparisons, none of which was chosen by value, are those that accuracy is told of. `stopped` says that at
     the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level, and
     `streams` how questions that were chosen fared beside those that were drawn. `targets` is what came of questions
-    about targets themselves, None where these were not allowed. `fits` says whether fits may take chosen questions as
-    they are, None where too few answers tell, and `raters` what raters are like, those of most drawn answers first.
+    about targets themselves, None where these were not allowed, and `left` which targets' choices were left to a
+    person, None where none could be. `fits` says whether fits may take chosen questions as they are, None where too few
+    answers tell, and `raters` what raters are like, those of most drawn answers first.
     """
 
     waves: tuple[AskedWave, ...]
@@ -872,6 +892,7 @@ class AskingReport:
     minutes: tuple[AskedMinutes, ...] = ()
     streams: tuple[AskedStream, ...] = ()
     targets: AskedTargets | None = None
+    left: tuple[AskedLeft, ...] | None = None
     fits: UnweightedFits | None = None
     raters: tuple[AskedRater, ...] = ()
 

@@ -6,7 +6,7 @@ decide what the next one asks. Then the round goes up level by level as any othe
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from math import fsum, inf
@@ -23,6 +23,7 @@ from rrm.feedback.pace import Pace
 from rrm.feedback.select import select_new
 from rrm.pipeline import stages
 from rrm.pipeline.forest import Tree
+from rrm.pipeline.leaving import may_be_left, taken_by_persons
 from rrm.pipeline.moves import Moved, about_targets, that_may_move
 from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
@@ -53,10 +54,10 @@ def ask(run: Run) -> Step[Run]:
         enough = _share_left(left, whole) > _LEAST
         waves = max(1, sampling.waves - wave)
         asking = _asking(run, questions, left if enough else Allowance(0.0, 0), waves, wave, pace)
-        asked, outlook = yield from _choose(run, asking, sampling, _believed(run))
+        asked, outlook = yield from _choose(run, asking, sampling, _believed(run), taken_by_persons(run))
         if outlook.refit and enough:
             run = yield from _fitted_anew(run, outlook)
-            asked, outlook = yield from _choose(run, asking, sampling, _believed(run))
+            asked, outlook = yield from _choose(run, asking, sampling, _believed(run), taken_by_persons(run))
         if not outlook.told and asked:
             run = run.noted(
                 f"round {run.number + 1}: {outlook.effective:.0f} of {outlook.draws} draws count, and {LEAST} must to"
@@ -72,8 +73,8 @@ def ask(run: Run) -> Step[Run]:
             break
         why = {each.request: each for each in asked}
         run = yield from _put(replace(run, why={**run.why, **{each.question: why[each.id] for each in put}}), put)
-        gone = {each.id for each in put}
-        questions = [each for each in questions if each.request.id not in gone]
+        gone, done = {each.id for each in put}, taken_by_persons(run)
+        questions = [each for each in questions if each.request.id not in gone and each.request.source not in done]
         left = _less(left, _spent(run) - spent, len(put))
         wave += 1
     if outlook.stopped:
@@ -103,9 +104,10 @@ def _not_chosen(run: Run) -> str | None:
 
 def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
     """Return every question about outputs as they stand that has no answer yet: of training nodes, and of targets'
-    where these may be asked about, beside what is composed with.
+    where these may be asked about, beside what is composed with; and targets' choices that may be left to a person.
     """
     plan, state = run.plan, run.state
+    done = taken_by_persons(run)
     before: dict[str, list[Request]] = defaultdict(list)
     for (role, _), rounds in run.asked.items():
         for request in chain.from_iterable(rounds) if role == Train.name else ():
@@ -115,7 +117,9 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
         place = Place(run.number, "answer", level)
         here: list[Request] = []
         for tree, node in run.visit.visited(run.forest, level, run.order):
-            if node not in state.predictions or tree.source in run.forest.apart or not _may_ask_about(run, tree):
+            if node not in state.predictions or tree.source in run.forest.apart or tree.source in done:
+                continue
+            if not _may_ask_about(run, tree):
                 continue
             about = (tree.source, place, _view(run, tree, node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
@@ -124,7 +128,11 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
         found += shown
     counted = Counted(plan.rates.decisions_a_reading)
     priced = [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
-    return run, [each._replace(of_target=each.request.source in run.forest.targets) for each in priced]
+    questions = [each._replace(of_target=each.request.source in run.forest.targets) for each in priced]
+    if plan.sampling is not None and plan.sampling.leaves:
+        choices = [_priced(each, counted.next(each), plan.rates, plan.overlap) for each in may_be_left(run)]
+        questions += [each._replace(of_target=True, leaves=True) for each in choices]
+    return run, questions
 
 
 def _may_ask_about(run: Run, tree: Tree) -> bool:
@@ -158,7 +166,7 @@ def _allowance(run: Run, questions: Sequence[Question]) -> Allowance:
     plan = run.plan
     if plan.budget is None:
         state = run.state
-        nodes = {each.request.node: each.request for each in questions}
+        nodes = {each.request.node: each.request for each in questions if not each.leaves}
         at = {
             node: Askable(
                 request.source,
@@ -193,8 +201,9 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
     targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
     levels = Counter(run.forest.level_of(tree, node) for tree in targets for node in tree.graph)
     rounds_left = len(plan.rounds) - run.number
-    price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in counted)
-    mean = price / len(counted) if counted else inf
+    some = [each for each in counted if not each.leaves]
+    price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in some)
+    mean = price / len(some) if some else inf
     a_round = left.questions if left.minutes is None else int(left.minutes / mean)
     return Asking(
         questions=tuple(questions),
@@ -221,8 +230,10 @@ class _Chosen(NamedTuple):
     outlook: Outlook
 
 
-def _choose(run: Run, asking: Asking, sampling: Sampling, believed: Believed) -> Step[_Chosen]:
-    job = decision(run, asking, believed)
+def _choose(
+    run: Run, asking: Asking, sampling: Sampling, believed: Believed, taken: Mapping[str, tuple[str, ...]]
+) -> Step[_Chosen]:
+    job = decision(run, asking, believed, taken)
     composer = run.learned.composer if run.learned else run.plan.composer
     done = yield from carried_out(stages.ask(job, sampling.sampler, composer))
     values = next(iter(done.values())).values
@@ -230,13 +241,19 @@ def _choose(run: Run, asking: Asking, sampling: Sampling, believed: Believed) ->
     return _Chosen([each for each in values if isinstance(each, Asked)], outlook)
 
 
-def decision(run: Run, asking: Asking, believed: Believed = ()) -> stages.AskJob:
-    """Return what is asked for: the choice among root outputs of the targets that were judged to their roots."""
+def decision(
+    run: Run, asking: Asking, believed: Believed = (), taken: Mapping[str, tuple[str, ...]] | None = None
+) -> stages.AskJob:
+    """Return what is asked for: the choice among root outputs of the targets that were judged to their roots.
+
+    With `taken` persons made the choices of some.
+    """
     trees = tuple(
         tree for tree in run.forest.trees if run.forest.is_target(tree) and tree.graph.root in run.state.predictions
     )
     views = {node: back.view for node, back in run.informed.items()}
-    return stages.AskJob(asking, believed, trees, run.state, run.anchored, run.learned, views, run.plan.weights)
+    known = asking, believed, trees, run.state, run.anchored, run.learned, views, run.plan.weights
+    return stages.AskJob(*known, taken or {})
 
 
 def _believed(run: Run, moved: Moved = "belief", targets: bool = True) -> Believed:
@@ -260,16 +277,19 @@ def _believed(run: Run, moved: Moved = "belief", targets: bool = True) -> Believ
 def decide(run: Run) -> Step[Run]:
     """Choose among targets' root outputs by what is believed at the end, answers about targets among it.
 
-    Beside that, what would be chosen without these. Unchanged where there are none.
+    What persons took who were left to choose is chosen. Beside that, what would be chosen without these answers.
+    Unchanged where there are none.
     """
-    sampling = run.plan.sampling
-    if sampling is None or not about_targets(run):
+    sampling, done = run.plan.sampling, taken_by_persons(run)
+    if sampling is None or not (done or about_targets(run)):
         return run
     wave = len(run.outlooks)
     found = []
     for number, targets in enumerate((True, False)):
         asking = _asking(run, (), Allowance(0.0, 0), 1, wave + number, Pace())
-        _, outlook = yield from _choose(run, asking, sampling, _believed(run, "choice", targets))
+        _, outlook = yield from _choose(
+            run, asking, sampling, _believed(run, "choice", targets), done if targets else {}
+        )
         found.append(outlook)
     by_all, without = found
     return replace(run, decided=Decided(by_all, without)).used(by_all.place, Train, "choose", len(by_all.best))

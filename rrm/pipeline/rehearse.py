@@ -10,7 +10,7 @@ from itertools import islice
 from math import ceil
 from typing import TypeVar
 
-from rrm.core.asking import BY_VALUE, Asked, Outlook
+from rrm.core.asking import BY_VALUE, LEFT, Asked, Outlook
 from rrm.core.graph import TaskGraph
 from rrm.core.growth import checked_graph
 from rrm.core.ids import content_id, seed_for
@@ -279,7 +279,8 @@ def with_wordless_roots(outcome: Outcome) -> Outcome:
 def _all_asked(job: AskJob) -> Values:
     """Return every question that can be put, in the order in which they come, as many as may be."""
     asking = job.asking
-    asked = [Asked(each.request.id, BY_VALUE, asking.pool, 1.0) for each in asking.questions[: asking.many]]
+    some = asking.questions[: asking.many]
+    asked = [Asked(each.request.id, LEFT if each.leaves else BY_VALUE, asking.pool, 1.0) for each in some]
     standing = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
     return (*asked, standing)
 

@@ -25,13 +25,15 @@ from rrm.core.values import OVERALL, Choice, Improvement, Output, Prediction, Sc
 from rrm.evaluate.choosing import Made
 from rrm.evaluate.metrics import cluster_interval
 from rrm.pipeline.forest import Forest, State, Tree, by_source, compose_unanchored
+from rrm.pipeline.leaving import taken_by_persons
 from rrm.pipeline.steps import Outcome, RoundOutcome
 
 
 def target_reports(outcome: Outcome, composer: Composer) -> tuple[TargetReport, ...]:
     """Return the report of every target source, in the order of its trees.
 
-    Of each the root output of the highest composed score is chosen, or the one that answers about targets chose.
+    Of each the root output of the highest composed score is chosen, or the one that answers about targets or a person
+    who was left to choose took.
     """
     forest = outcome.forest
     grown = by_source(tree for tree in forest.trees if forest.is_target(tree))
@@ -56,7 +58,12 @@ def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: C
 
 
 def _told(outcome: Outcome, trees: Sequence[Tree]) -> str | None:
-    """Return the root output's text that answers about targets chose of a target's trees, None where there are none."""
+    """Return the root output's text that a person was left to choose, or that answers about targets chose.
+
+    None where there are none.
+    """
+    if taken := taken_by_persons(outcome.run).get(trees[0].source):
+        return taken[0]
     if outcome.run.decided is None:
         return None
     roots = (outcome.state.outputs.get(tree.graph.root, ()) for tree in trees)

@@ -112,7 +112,7 @@ class AskJob:
     `believed` are the models of levels, lowest first, with the ratings to believe; `asking` has all but the targets,
     which `state`, composed with the run's composer or the one that was `learned`, decides between. `views` are those of
     nodes that were composed with beside another view than raters saw; `weights` those of targets, by source, 1 where
-    none is named.
+    none is named; `left`, by source, are the texts that persons were left to choose among, first those taken.
     """
 
     asking: Asking
@@ -123,6 +123,7 @@ class AskJob:
     learned: FittedComposer | None = None
     views: Mapping[str, View] = field(default_factory=dict, repr=False)
     weights: Mapping[str, float] = field(default_factory=dict)
+    left: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -489,6 +490,7 @@ def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlo
             sampler,
             composer,
             sorted(job.weights.items()),
+            sorted(job.left.items()),
         )
         return _action("ask", asking.place, slot, job, *known, _standing(job.trees, job.state), at=asking.place)
 

@@ -10,7 +10,7 @@ from math import fsum
 from typing import Literal, NamedTuple, TypeVar
 
 from rrm.compose.provenance import read_back
-from rrm.core.asking import AT_RANDOM, Asked, Outlook, QuestionSampler
+from rrm.core.asking import AT_RANDOM, LEFT, Asked, Outlook, QuestionSampler
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -134,16 +134,17 @@ class Splitting:
 class Sampling:
     """Who chooses what is asked, from the second round on: its name, and in how many waves a round's are chosen.
 
-    With `targets` questions about targets' outputs are open, too.
+    With `targets` questions about targets' outputs are open, too, and where it `leaves` choices to persons, these.
     """
 
     sampler: str
     waves: int = 1
     targets: bool = False
+    leaves: bool = False
 
     @classmethod
     def of(cls, sampler: QuestionSampler) -> "Sampling":
-        return cls(sampler.name, sampler.waves, sampler.targets)
+        return cls(sampler.name, sampler.waves, sampler.targets, sampler.leaves)
 
 
 @dataclass(frozen=True)
@@ -354,19 +355,22 @@ class Run:
     def held(self) -> frozenset[str]:
         """The nodes of target trees that raters were asked about, which stay as they were asked about.
 
-        What was said of a root would be about another view once its parts were chosen anew. Where policies are new, or
-        a tree is, nothing is held.
+        What was said of a root would be about another view once its parts were chosen anew; where a person was left to
+        choose, the outputs of all of a target's trees stay. Where policies are new, or a tree is, nothing is held.
         """
         if not self.rounds or self.policies != self.rounds[-1].policies:
             return frozenset()
-        about = {
-            row.request.node
+        about = [
+            row.request
             for (role, _), rows in self.answered.items()
             for row in rows
             if role == Train.name and row.request.source in self.forest.targets
-        }
+        ]
+        nodes = {each.node for each in about}
+        whole = {each.source for each in about if each.question in self.why and self.why[each.question].stream == LEFT}
         met = self.state.outputs.keys() | {failure.subject for failure in self.state.failures}
-        trees = [tree for tree in self.forest.trees if self.forest.is_target(tree) and about.intersection(tree.graph)]
+        targets = [tree for tree in self.forest.trees if self.forest.is_target(tree)]
+        trees = [tree for tree in targets if tree.source in whole or nodes.intersection(tree.graph)]
         return frozenset(node for tree in trees if met.issuperset(tree.graph) for node in tree.graph)
 
     @property

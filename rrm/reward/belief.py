@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.linalg import cho_factor, cho_solve
 
+from rrm.core.asking import Chooser
 from rrm.core.errors import InputError
 from rrm.core.place import Place
 from rrm.core.values import Group, Rated
@@ -56,7 +57,7 @@ class Layer:
 class HeadsBelief:
     """A belief over the heads [fitted levels x columns] and over what they do not tell of rated outputs and views.
 
-    Implements `rrm.core.asking.Belief`. Given the heads, the effects of outputs and of views are normal, with the
+    Implements `rrm.core.asking.RatersBelief`. Given the heads, the effects of outputs and of views are normal, with the
     variances that the level's model found held-out ratings to show (`Dispersion`).
     """
 
@@ -83,6 +84,17 @@ class HeadsBelief:
                 place = slice(row, row + len(mine.mean)), slice(column, column + len(other.mean))
                 found[place] += mine.shared(other, self.heads[mine.view[0]], self.told.get(mine.view))
         return np.asarray(found)
+
+    @property
+    def raters(self) -> tuple[Chooser, ...]:
+        """How raters of the highest level choose, as the fit of its head found them; one as usual where all are alike.
+
+        A choice between two outputs goes by the difference of their rewards over a rater's temperature.
+        """
+        highest = self.heads[self.head_of[max(self.head_of)]].mode.scales
+        if not highest.reliability:
+            return ()
+        return tuple(Chooser(each.temperature, each.lapse) for each in highest.raters())
 
     def _outputs(self, groups: Sequence[Group]) -> Iterator["_Outputs"]:
         numbers = [self._head_of(group.place.level) for group in groups]

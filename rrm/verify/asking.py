@@ -10,6 +10,7 @@ from rrm.ask.standing import Standing
 from rrm.core.asking import (
     AT_RANDOM,
     BY_VALUE,
+    LEFT,
     Alternatives,
     Asking,
     Chosen,
@@ -51,7 +52,7 @@ def check_question_sampler(sampler: QuestionSampler, asking: Asking | None = Non
 
     Raises ContractError.
     """
-    asked = asking if asking is not None else _asking(sampler.kinds)
+    asked = asking if asking is not None else _asking(sampler.kinds, sampler.leaves)
     with checking("question sampler", sampler) as checks:
         unknown = sorted(sampler.kinds - KINDS.keys())
         checks.require(
@@ -84,7 +85,7 @@ def check_question_sampler(sampler: QuestionSampler, asking: Asking | None = Non
         checks.require(not none, "puts nothing without minutes", f"without a minute it puts {len(none)} questions")
         if isinstance(sampler, KeepingSampler):
             kept = Standing.of(sampler.keep(believed, asked, chosen.asked))
-            same = list(kept.requests) == [each.request for each in chosen.asked]
+            same = kept.known == {each.request for each in chosen.asked}
             checks.require(same, "keeps what it chose", "what it keeps of a wave is not what it chose")
     return checks.held
 
@@ -94,6 +95,7 @@ def _check_chosen(checks: Checks, asking: Asking, chosen: object) -> None:
     checks.require(fits, "returns a Chosen", f"it must return a Chosen, got {type(chosen).__name__}")
     assert isinstance(chosen, Chosen)
     prices = {each.request.id: each.deciding for each in asking.questions}
+    leaving = {each.request.id for each in asking.questions if each.leaves}
     ids = [each.request for each in chosen.asked]
     checks.require(bool(ids), "chooses some", "it chooses nothing, though there is much to learn and time for it")
     checks.require(prices.keys() >= set(ids), "chooses of its pool", "it chose a question that is not in its pool")
@@ -106,9 +108,14 @@ def _check_chosen(checks: Checks, asking: Asking, chosen: object) -> None:
     )
     for each in chosen.asked:
         checks.require(
-            each.pool == asking.pool and each.stream in (BY_VALUE, AT_RANDOM),
+            each.pool == asking.pool and each.stream in (BY_VALUE, AT_RANDOM, LEFT),
             "says which pool and stream",
             f"each question names its pool and stream, got {each.pool!r:.40} and {each.stream!r:.40}",
+        )
+        checks.require(
+            (each.stream == LEFT) == (each.request in leaving),
+            "leaves choices and nothing else",
+            f"the stream of choices that are left to a person, and of nothing else, is {LEFT!r}: it is {each.stream!r}",
         )
         checks.require(
             0 < each.propensity <= 1, "says propensities", f"a propensity lies above 0 up to 1, got {each.propensity}"
@@ -123,8 +130,11 @@ def _check_chosen(checks: Checks, asking: Asking, chosen: object) -> None:
     )
 
 
-def _asking(kinds: frozenset[str]) -> Asking:
-    """Return made-up questions about two levels and one target, 40 minutes for 120 questions of a minute and more."""
+def _asking(kinds: frozenset[str], leaves: bool) -> Asking:
+    """Return made-up questions about two levels and one target, 40 minutes for 120 questions of a minute and more.
+
+    Where the sampler `leaves` choices to a person, that of the target is among them.
+    """
     questions = []
     for number in range(_VIEWS):
         view = View(f"Say it ({number}).", (), 9)
@@ -135,6 +145,9 @@ def _asking(kinds: frozenset[str]) -> Asking:
             questions.append(Question(request, 1.0, 0.5, of_target=number % 6 == 5))
     root = Group("target", Place(level=1), View("Say it all.", (), 9), ("words 0", "words 1"))
     target = Alternatives(("output-0", "output-1"), np.array([0.5, 0.5]), (root,), 0.2 * np.eye(2))
+    shown = tuple(Shown(id_, text) for id_, text in zip(target.outputs, root.outputs, strict=True))
+    choice = Request("root", "target", Place(level=1), "ranking", View("Say it all.", (), 9, "all of it"), shown)
+    questions += [Question(choice, 5.0, 0.5, of_target=True, leaves=True)] * leaves
     return Asking(tuple(questions), (target,), {0: 2.0, 1: 1.0}, minutes=_MINUTES, expected=60, seed=3)
 
 

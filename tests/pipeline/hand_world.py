@@ -11,7 +11,7 @@ from rrm.compose.align import Aligner
 from rrm.compose.composers import Mean, Product
 from rrm.compose.provenance import traced
 from rrm.compose.tree import compose
-from rrm.core.asking import AT_RANDOM, BY_VALUE, Asked, Outlook
+from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT, Asked, Outlook
 from rrm.core.graph import Node, Proposal, TaskGraph
 from rrm.core.ids import content_id
 from rrm.core.protocols import Composer
@@ -28,6 +28,7 @@ from rrm.core.values import (
     Improvement,
     Label,
     Output,
+    Ranking,
     Rated,
     Request,
     Scored,
@@ -129,20 +130,27 @@ class World:
     def ask(self, action: AnyAction) -> Sequence[Any]:
         """Choose every third label's question, of each level, and every third of these as if it were drawn.
 
-        None about a target is drawn.
+        None about a target is drawn. Before these, every choice that can be left is left to a person.
         """
         asking = action.job.asking
-        labels = [each for each in asking.questions if each.request.kind == "label"][::3]
-        labels = [] if asking.minutes == 0 or asking.many == 0 or self.stops else labels
+        open_ = [] if asking.minutes == 0 or asking.many == 0 or self.stops else asking.questions
+        labels = [each for each in open_ if each.request.kind == "label"][::3]
         streams = [AT_RANDOM if at % 3 == 2 and not each.of_target else BY_VALUE for at, each in enumerate(labels)]
         outlook = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
-        asked = [Asked(each.request.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)]
+        asked = [Asked(each.request.id, LEFT, asking.pool, 1.0) for each in open_ if each.leaves]
+        asked += [
+            Asked(each.request.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)
+        ]
         return [*asked, replace(outlook, stopped=self.stops)]
 
     def rate(self, action: AnyAction) -> Sequence[Any]:
         job: stages.RateJob = action.job
         lengths = [len(shown.text.split()) for shown in job.request.shown]
-        answer = Comparison(int(np.argmax(lengths))) if job.request.kind == "comparison" else Label(lengths[0] > 1)
+        answers = {
+            "comparison": Comparison(int(np.argmax(lengths))),
+            "ranking": Ranking(tuple(np.argsort(lengths)[::-1].tolist())),
+        }
+        answer = answers.get(job.request.kind, Label(lengths[0] > 1))
         return [Rated(job.request, Feedback(job.request.id, f"counter-{job.role.name}", answer))]
 
     def fit(self, action: AnyAction) -> Sequence[Any]:

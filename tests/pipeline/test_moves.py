@@ -10,11 +10,12 @@ from typing import Any, get_args
 import pytest
 
 from rrm.api.asked import not_chosen
-from rrm.core.asking import AT_RANDOM, BY_VALUE
+from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT
 from rrm.core.roles import Select, Train
-from rrm.core.values import Comparison, Feedback, Label, Scored
+from rrm.core.values import Comparison, Failure, Feedback, Label, Ranking, Scored
 from rrm.feedback.budget import Budget
 from rrm.pipeline import stages
+from rrm.pipeline.leaving import taken_by_persons
 from rrm.pipeline.moves import ABOUT_TARGETS, EVENLY, MAY_MOVE, Moved, about_targets, stream_of
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
@@ -23,6 +24,7 @@ from rrm.pipeline.steps import Improving, Outcome, Recursion, Sampling, Selectin
 from tests.pipeline.hand_world import APART, OTHER, RUN, TARGET, TRAIN, World, go
 
 ASKED = replace(RUN, rounds=(Round(), Round()), sampling=Sampling("thirds", 2, targets=True), budget=Budget(minutes=60))
+LEAVING = replace(ASKED, sampling=Sampling("thirds", 2, leaves=True))
 
 
 @dataclass
@@ -36,7 +38,9 @@ class Contrary(World):
         if row.request.question not in self.contrary:
             return [row]
         given = row.feedback.answer
-        other = Label(not given.good) if isinstance(given, Label) else Comparison(1 - given.better)
+        other = Label(not given.good) if isinstance(given, Label) else Comparison(1 - (given.first or 0))
+        if isinstance(given, Ranking):
+            other = Ranking(given.best_first[::-1])
         return [replace(row, feedback=Feedback(row.request.id, row.feedback.rater, other))]
 
 
@@ -50,17 +54,18 @@ def moves(contrary: frozenset[str] = frozenset(), plan: Recursion = ASKED) -> tu
     return outcome, {
         "models": {key: model.digest for key, model in outcome.run.models.items() if key[0] == Train.name},
         "belief": believed[:waves],
-        "choice": believed[waves],
+        "choice": (believed[waves], world.actions("ask")[waves].job.left),
         "figures": [row.id for level in outcome.levels for row in not_chosen(outcome, level.rated)],
     }
 
 
 @pytest.mark.parametrize("stream", MAY_MOVE)
 def test_answers_of_a_stream_move_what_they_may_and_nothing_else(stream: str) -> None:
-    outcome, before = moves()
+    plan = LEAVING if stream == LEFT else ASKED
+    outcome, before = moves(plan=plan)
     put = [each for requests in outcome.questions for each in requests]
     flipped = frozenset(each.question for each in put if stream_of(outcome.run, each) == stream)
-    _, after = moves(flipped)
+    _, after = moves(flipped, plan)
     assert flipped and {what for what in before if before[what] != after[what]} == MAY_MOVE[stream]
 
 
@@ -106,6 +111,35 @@ def test_nobody_is_asked_about_targets_unless_that_is_allowed_or_where_they_do_n
         assert all(each.source != TARGET.id for each in world.asked()) and outcome.run.decided is None
 
 
+def test_a_choice_is_left_once_and_what_was_taken_is_had_and_nothing_more_is_asked_about_its_target() -> None:
+    world = World()
+    both = replace(LEAVING, rounds=(Round(), Round(), Round()), sampling=Sampling("thirds", 2, True, True))
+    outcome = go(recursion(both), world)
+    [left] = [each for each in world.asked() if each.kind == "ranking"]
+    assert left.view.text == TARGET.text and left.source == TARGET.id and len(left.shown) == 4
+    assert len({shown.text for shown in left.shown}) == 4 and stream_of(outcome.run, left) == LEFT
+    taken = taken_by_persons(outcome.run)[TARGET.id]
+    assert taken[0] == max((shown.text for shown in left.shown), key=len) and set(taken) == {s.text for s in left.shown}
+    asked = world.asked()
+    assert all(each.source != TARGET.id for each in asked[asked.index(left) + 1 :] if each.place.round == 2)
+    jobs = [each.job for each in world.actions("ask")]
+    assert jobs[-2].left == {TARGET.id: taken} and not jobs[-1].left and not jobs[0].left
+    assert outcome.run.decided is not None
+
+
+def test_a_choice_that_was_skipped_is_left_again_in_another_round_and_stands_with_nobody() -> None:
+    class Shy(World):
+        def rate(self, action: AnyAction) -> Sequence[Any]:
+            skips = action.job.request.kind == "ranking"
+            return [Failure(action.slot, "rate", "AssistantError", "skipped")] if skips else super().rate(action)
+
+    world = Shy()
+    outcome = go(recursion(replace(LEAVING, rounds=(Round(), Round(), Round()))), world)
+    left = [each for each in world.asked() if each.kind == "ranking"]
+    assert [(each.place.round, each.copy) for each in left] == [(1, 0), (2, 1)]
+    assert taken_by_persons(outcome.run) == {} and outcome.run.decided is None
+
+
 @dataclass
 class Warming(World):
     """A world whose models accept outputs a little more in every round, so that views above the leaves change."""
@@ -144,6 +178,7 @@ def test_the_page_has_the_same_table() -> None:
         BY_VALUE: "chosen by value",
         AT_RANDOM: "drawn at random beside these",
         ABOUT_TARGETS: "about targets",
+        LEFT: "choices left to a person",
     }
     for stream, name in names.items():
         row = re.search(rf"^\| train: {name} \|(.*)\|$", page, re.M)
