@@ -8,10 +8,10 @@ no other. Rows are appended to a file as runs end, and a run whose row is there 
 
 What is real and what is not. Processes are killed with SIGKILL, the database's too, disks are full (a tmpfs that is too
 small), connections are refused (the port between driver and database is closed). Workers are processes of this machine
-in one network, but for the kind `node`, where two machines are network and mount namespaces of their own that run Dask
-with TLS. A partition is a worker that is stopped (SIGSTOP) for four leases: nothing comes from it, and then everything,
-late. Two minutes are four leases of 30 seconds; here a lease has one second. Clocks that jump are the driver's
-`time.time` alone. Results doubled and late are those of the tests' losing cluster.
+(`Local` with `workers`), but for the kind `node`, where two machines are network and mount namespaces of their own that
+run Dask with TLS. A partition is a worker that is stopped (SIGSTOP) for four leases: nothing comes from it, and then
+everything, late. Two minutes are four leases of 30 seconds; here a lease has two seconds. Clocks that jump are the
+driver's `time.time` alone. Results doubled and late are those of the tests' losing cluster.
 """
 
 import argparse
@@ -40,9 +40,10 @@ import sqlalchemy
 
 import rrm
 import rrm.api.elsewhere
+import rrm.engines.local
 from benchmarks.chaos_people import Pages, compared, raters, wait
-from benchmarks.chaos_workers import LEASE, Hatchery
 from rrm.core.errors import RrmError
+from rrm.engines.apart_process import processors
 from rrm.store import open_store
 from rrm.store.record import SqlStore
 from tests.dask_cluster import credentials, workers
@@ -55,6 +56,8 @@ LEAST = 15
 """So many faults of each kind at least."""
 PATIENCE = 240.0
 """After so many seconds without a sign of it a run hangs."""
+LEASE = 2.0
+"""Seconds, where a run in earnest has 30: what waits for leases to end is waited for so much less."""
 LEASES = 4
 """For so many leases a worker that is cut off is silent."""
 SHUT_SECONDS = 0.5
@@ -264,28 +267,27 @@ def driver(play: Play) -> None:
 def worker(play: Play) -> None:
     """Kill a worker, again and again, while others go on."""
     play.slow(0.05)
-    with hatchery(play.place) as (at, parent):
-        under_way = play.begin(engine=_hatched(at))
-        while under_way.wait_for(play.random.randint(3, 8)):
-            time.sleep(play.random.uniform(0, 0.02))
-            play.faults += _sent(play, parent, signal.SIGKILL) is not None
-            play.look(under_way)
-        play.finish(under_way)
+    under_way = play.begin(engine=_processes())
+    while under_way.wait_for(play.random.randint(3, 8)):
+        time.sleep(play.random.uniform(0, 0.02))
+        play.faults += _sent(play, under_way, signal.SIGKILL) is not None
+        play.look(under_way)
+    play.finish(under_way)
 
 
 def partition(play: Play) -> None:
     """Cut a worker off for four leases, and then have all that it was sent and has to say arrive."""
     play.slow(1.0)
-    with hatchery(play.place) as (at, parent):
-        under_way = play.begin(engine=_hatched(at))
-        while under_way.wait_for(play.random.randint(2, 6)):
-            silent = _sent(play, parent, signal.SIGSTOP)
-            if silent is not None:
-                play.faults += 1
-                under_way.wait_for(sys.maxsize, LEASES * LEASE)
+    under_way = play.begin(hurried, engine=_processes())
+    while under_way.wait_for(play.random.randint(2, 6)):
+        silent = _sent(play, under_way, signal.SIGSTOP)
+        if silent is not None:
+            play.faults += 1
+            under_way.wait_for(sys.maxsize, LEASES * LEASE)
+            with suppress(ProcessLookupError):  # another has taken its place
                 os.kill(silent, signal.SIGCONT)
-            play.look(under_way)
-        play.finish(under_way)
+        play.look(under_way)
+    play.finish(under_way)
 
 
 def node(play: Play) -> None:
@@ -457,33 +459,19 @@ def lacking(kind: str) -> str | None:
 # ---- what faults are done to ----
 
 
-def _hatched(at: Path) -> dict[str, Any]:
-    return {"plugin": "benchmarks.chaos_workers:Hatchlings", "arguments": {"at": str(at), "count": 3}}
+def _processes() -> dict[str, Any]:
+    return {"plugin": "local", "arguments": {"workers": [{"count": processors()}]}}
 
 
-@contextmanager
-def hatchery(place: Path) -> Iterator[tuple[Path, int]]:
-    """Have a hatchery in a process of its own; yields its socket and its process."""
-    at = place / "hatchery"
-    with Hatchery(at) as listening:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                listening.serve_forever()
-            finally:  # whatever ends it: what comes next is its parent's
-                os._exit(0)
-    try:
-        yield at, pid
-    finally:
-        for each in [*below(pid), pid]:
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
-        os.waitpid(pid, 0)
+def hurried() -> Callable[[], object]:
+    """Have a driver's workers be taken for lost after a short lease."""
+    rrm.engines.local.LEASE_SECONDS = LEASE
+    return lambda: None
 
 
-def _sent(play: Play, parent: int, number: int) -> int | None:
-    """Send a signal to one of a hatchery's workers, and return which, if there is any."""
-    workers = sorted(filter(_alive, below(parent)))
+def _sent(play: Play, driver: Driver, number: int) -> int | None:
+    """Send a signal to one of a driver's workers, and return which, if there is any."""
+    workers = sorted(filter(_alive, below(driver.pid)))
     if not workers:
         return None
     chosen = play.random.choice(workers)

@@ -15,7 +15,7 @@ import anyio
 from rrm.core.ids import content_id, seed_for
 from rrm.core.place import Place
 from rrm.core.values import Output
-from rrm.engines.local import InThread
+from rrm.engines.here import InThread
 from rrm.pipeline.driver import Executors, drive
 from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Stage, Values
 from rrm.store import open_store

@@ -1,12 +1,13 @@
-"""Workers elsewhere beside this process: when Ray or Dask is ready, what a piece of work costs, calls side by side.
+"""Workers elsewhere beside this process: when they are ready, what a piece of work costs, calls side by side.
 
     python -m benchmarks.engines --json rows.json
 
-All on one machine, on the loopback interface. *Ready* is the time until every worker has answered its first message,
-with workers that load no model. *Instant actions* are made-up proposals whose worker answers at once, with their codec
-and an SQLite record, a second: in this process, and by two workers elsewhere; medians, side by side. *Calls* of 50 ms
-wait in the run's process, as those of language models do, 64 at once; the ideal is their time over 64. Rows are name,
-value, limit, passed; the limits were set for Ray, and Dask is held to them, too.
+By processes of this machine alone (Local), and by Ray and Dask on its loopback interface. *Ready* is the time until
+every worker has answered its first message, with workers that load no model. *Instant actions* are made-up proposals
+whose worker answers at once, with their codec and an SQLite record, a second: in this process, and by two workers
+elsewhere; medians, side by side. *Calls* of 50 ms wait in the run's process, as those of language models do, 64 at
+once; the ideal is their time over 64. Rows are name, value, limit, passed; the limits were set for Ray, and the others
+are held to them, too.
 """
 
 import argparse
@@ -26,7 +27,6 @@ from rrm.core.ids import content_id
 from rrm.engines.dask import Dask
 from rrm.engines.local import Local
 from rrm.engines.ray import Ray
-from rrm.engines.remote import Remote
 from rrm.pipeline.driver import Engine, drive
 from rrm.pipeline.plan import AnyAction, AnyResults, AnyStage, Values
 from rrm.store import open_store
@@ -36,7 +36,7 @@ READY, SHARE, CALLS = 10.0, 0.7, 1.35
 """Most seconds until a cluster is ready, least share of this process's actions a second, most of calls' ideal time."""
 
 CALL_SECONDS, AT_ONCE = 0.05, 64
-ENGINES: dict[str, Callable[..., Remote]] = {"Ray": Ray, "Dask": Dask}
+ENGINES: dict[str, Callable[..., Engine]] = {"Local": Local, "Ray": Ray, "Dask": Dask}
 
 
 class Calling(MadeUpWorker):

@@ -34,7 +34,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import Start, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.values import Comparison, Feedback, Fitted, Group, Passage, Rated, Request, Shown, View
-from rrm.engines.local import InThread
+from rrm.engines.here import InThread
 from rrm.pipeline.driver import Executors, drive
 from rrm.pipeline.plan import Action, AnyResults, AnyStage, Stage
 from rrm.pipeline.stages import FitJob, ScoreJob

@@ -9,6 +9,9 @@ sentences, found on some of them and then done for all in the same sitting; no r
 proposes, rates, fits, scores and reports. Ratios are of processor seconds, which other work on the machine changes
 less than seconds. The driver is measured with the real recursion and stand-ins that answer at once, whose own time,
 with that of splitting, is taken off. `--quick` takes 2,000 words and 1,000 nodes. Rows are name, value, limit, passed.
+
+`--workers 1 2` has the same run done by so many worker processes of this machine instead, each beside one without, in
+turns; all of them must leave the same record.
 """
 
 import argparse
@@ -40,6 +43,7 @@ from rrm.pipeline.plan import AnyAction, Values
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.rehearse import USUAL, StandIns
 from rrm.store import open_store
+from tests.toys import on_record
 
 RUN = """
 name = "scale"
@@ -243,12 +247,38 @@ def measure_driver(place: Path, nodes: int) -> list[Row]:
     ]
 
 
+def measure_workers(place: Path, words: int, dtype: str, threads: int, counts: Sequence[int]) -> list[Row]:
+    """Run without workers and with so many, and compare seconds and records."""
+    file, rows = str(run_file(place, words, dtype)), []
+    for count in counts:
+        outs = {many: place / f"run-{words}-{count}-{many}" for many in (0, count)}
+        used = {
+            many: rrm(threads, "run", file, "--out", str(out), *_workers(many, threads)) for many, out in outs.items()
+        }
+        alone, shared = used[0], used[count]
+        same = on_record(outs[0]) == on_record(outs[count])
+        name = f"{words}: by {count} worker{'s' * (count > 1)}"
+        rows += [
+            Row.of(f"{name}, seconds", shared.seconds),
+            Row.of(f"{name}, seconds over those without", shared.seconds / alone.seconds),
+            Row.of(f"{name}, processor seconds over those without", shared.processor / alone.processor),
+            replace(Row.of(f"{name}, the same record", float(same), 1), passed=same),
+        ]
+    return rows
+
+
+def _workers(count: int, threads: int) -> list[str]:
+    asked = f"engine.arguments={{ workers = [{{ cpus = {threads}, count = {count} }}] }}"
+    return ["--set", asked] if count else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--words", type=int, nargs="*", default=[20_000, 200_000], help="words of the target")
     parser.add_argument("--nodes", type=int, nargs="*", default=[10_000], help="nodes that the driver is measured on")
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", help="measure runs by so many processes, and nothing else")
     parser.add_argument("--json", type=Path, help="where to write the rows")
     parser.add_argument("--dir", type=Path, help="where to leave the runs (default: a folder that is removed)")
     parser.add_argument("--quick", action="store_true", help="2,000 words and 1,000 nodes")
@@ -259,10 +289,14 @@ def main() -> None:
         place = options.dir or Path(name)
         load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         print(f"python {sys.version.split()[0]}, {load}, {options.threads} threads", file=sys.stderr)
-        for many in nodes:
-            rows += measure_driver(place, many)
-        for many in words:
-            rows += measure_run(place, many, options.dtype, options.threads)
+        if options.workers:
+            for many in words:
+                rows += measure_workers(place, many, options.dtype, options.threads, options.workers)
+        else:
+            for many in nodes:
+                rows += measure_driver(place, many)
+            for many in words:
+                rows += measure_run(place, many, options.dtype, options.threads)
     tell(rows, options.json)
 
 

@@ -27,7 +27,7 @@ from rrm.api import folder_parts
 from rrm.api.folder_parts import Content, content_of, inside
 from rrm.api.look import BEGAN, WORK
 from rrm.api.runfile import run_file
-from rrm.api.supplies import made_of, needed
+from rrm.api.supplies import DEVICE, device, made_of, needed
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import MODELS, RunWorker
 from rrm.core.errors import InputError, StoreError, in_one_line
@@ -142,7 +142,7 @@ class Elsewhere:
             if value is not None:
                 self._store.settle(name, value)
         self._worker = RunWorker(Parts(run, self._store, brought=self._sources), folder, self._signs, Path(scratch))
-        return message({"opened": made, "host": gethostname()})
+        return message({"opened": {**made, DEVICE: device()}, "host": gethostname()})
 
     def _do(self, id_: str, step: str, body: bytes) -> bytes:
         worker, _ = self._opened

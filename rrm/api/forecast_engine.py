@@ -4,40 +4,34 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rrm.api.plugins import load
-from rrm.api.runfile import ENGINES, RunFile
+from rrm.api.runfile import RunFile
 from rrm.api.supplies import steps_elsewhere
 from rrm.core.machine import MachineTime
 from rrm.engines.apart import Apart, Wanted, require_installed
 from rrm.engines.apart_process import processors
 from rrm.engines.crossing import ON_REQUEST, STEPS, write_actions
+from rrm.engines.local import Local, place
 from rrm.pipeline.plan import AnyAction
 
 WORKER_BYTES = 800_000_000
 """What a worker that has loaded MiniLM takes of memory, as measured (docs/scale.md); larger models take more."""
-BEGIN_SECONDS: Mapping[str, float] = {"Ray": 7.2, "Dask": 3.0}
+BEGIN_SECONDS: Mapping[str, float] = {"Local": 1.9, "Ray": 7.2, "Dask": 3.0}
 """How long a cluster of a run's own takes to begin with two workers, as measured (docs/scale.md)."""
 
 
 def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: MachineTime | None) -> dict[str, Any] | None:
     """Return who the workers are, what they do, what crosses to them, and whether that pays.
 
-    None for this process, and for engines that are not rrm's.
+    None for this process alone, and for engines that are not rrm's.
 
     `done` are all actions of the run where they are known, and `machine` what its reward models take on this machine.
-    Nothing is begun and nobody is asked. Raises ConfigError for workers that cannot be, SetupError for a library that
-    is not installed.
+    Nothing is begun and nobody is asked. Raises ConfigError for workers that cannot be, InputError for more of them
+    than this machine has room for where they are its own, SetupError for a library that is not installed.
     """
-    if run.engine.made is not None or run.engine.plugin == ENGINES["local"]:
+    asked = _asked(run)
+    if asked is None:
         return None
-    kind = load(run.engine.plugin, run.folder)
-    if not (isinstance(kind, type) and issubclass(kind, Apart)):
-        return None
-    library = kind.cluster.library
-    require_installed(library, kind.package, kind.oldest)
-    can = steps_elsewhere(run)
-    wanted = [Wanted.of(each, can) for each in run.engine.arguments.get("workers", ())]
-    if not wanted and run.engine.arguments.get("address", "local") == "local":
-        wanted = [Wanted(can - ON_REQUEST, count=processors())]
+    library, can, wanted = asked
     steps = frozenset[str]().union(*(each.steps for each in wanted)) if wanted else can - ON_REQUEST
     count = sum(each.count for each in wanted)
     threads = sum(each.cpus * each.count for each in wanted)
@@ -62,6 +56,25 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
         "pays": pays,
         "why": why,
     }
+
+
+def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
+    """Return the engine's name, the steps that workers can do, and the workers, none where the cluster decides."""
+    kind = None if run.engine.made is not None else load(run.engine.plugin, run.folder)
+    workers = run.engine.arguments.get("workers", ())
+    if isinstance(kind, type) and issubclass(kind, Apart):
+        library, can = kind.cluster.library, steps_elsewhere(run)
+        require_installed(library, kind.package, kind.oldest)
+        wanted = [Wanted.of(each, can) for each in workers]
+        if not wanted and run.engine.arguments.get("address", "local") == "local":
+            wanted = [Wanted(can - ON_REQUEST, count=processors())]
+        return library, can, wanted
+    if kind is Local and workers:
+        can = steps_elsewhere(run)
+        wanted = [Wanted.of(each, can) for each in workers]
+        place(wanted)
+        return "Local", can, wanted
+    return None
 
 
 def _pays(crosses: list[AnyAction] | None, least: float | None, machine: MachineTime | None) -> tuple[bool | None, str]:

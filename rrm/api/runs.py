@@ -26,7 +26,7 @@ from rrm.core.protocols import OutcomeOptimiser
 from rrm.core.report import Report
 from rrm.core.task import Source
 from rrm.core.values import Fitted, FittedComposer, Improvement
-from rrm.engines.local import FromPeople
+from rrm.engines.here import FromPeople
 from rrm.evaluate.holdout import Thresholdout
 from rrm.feedback.budget import read_budget
 from rrm.feedback.select import flattened

@@ -32,9 +32,13 @@ from rrm.pipeline.splits import DrawJob
 from rrm.pipeline.stages import DecomposeJob, FitJob, OutputsJob, ScoreJob, SplitJob, SupportJob
 from rrm.store.record import SqlStore
 
+_log = logging.getLogger("rrm.api")
+
 _HOME = Path(__file__).resolve().parents[2]
 OURS = frozenset(_HOME / name for name in ("rrm", "decomposers", "tasks"))
 """The folders of this installation's code."""
+DEVICE = "device"
+"""What a worker says beside what it is made of: on what it computes."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -63,6 +67,13 @@ def made_of(run: RunFile) -> dict[str, str]:
             if file is not None and not OURS.intersection(Path(file).parents):
                 found[part.plugin] = blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
     return found
+
+
+def device() -> str:
+    """Return on what parts of this process compute that are not told."""
+    import torch
+
+    return "a GPU" if torch.cuda.is_available() else "a processor"
 
 
 @cache
@@ -105,6 +116,9 @@ class RunSupplies:
         if name is not None:
             which = f"{name} {facts.get(name, 'none')}, and this process {name} {own[name]}"
             raise InputError(f"[engine] {seat} has {which}: results would differ, so install the same on both")
+        if (there := facts.get(DEVICE, device())) != device():
+            told = "%s computes on %s, and this process on %s: what they make may differ in the last digits"
+            _log.warning(told, seat, there, device())
 
     def stays(self, action: AnyAction) -> bool:
         """Say whether an action asks a policy that was improved against composed scores, which reads the record."""

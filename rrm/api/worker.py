@@ -365,7 +365,7 @@ class _SheetCall:
 
 
 class RunWorker:
-    """Does the actions of a run with its parts; implements `rrm.engines.local.Worker`.
+    """Does the actions of a run with its parts; implements `rrm.engines.here.Worker`.
 
     What the run has is in `folder`, and what is fitted is saved there too, or in the folder `fitted`. What is
     interrupted leaves in `work` what it goes on from.

@@ -1,1 +1,1 @@
-"""Who does the work of a run: `Local` in this process; `Remote`, of which `Ray` and `Dask` are, a cluster's workers."""
+"""Who does the work of a run: `Here` in this process, `Remote` by workers that `Local`, `Ray` or `Dask` have."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from shutil import rmtree
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import IO, Any
@@ -28,7 +29,7 @@ from rrm.core.errors import ConfigError, InputError, SetupError
 from rrm.engines.apart_process import receive, send
 from rrm.engines.chair import LEASE_SECONDS
 from rrm.engines.crossing import ON_REQUEST
-from rrm.engines.local import Worker
+from rrm.engines.here import Worker
 from rrm.engines.remote import Remote
 from rrm.engines.seats import Seat, Supplies
 from rrm.pipeline.driver import Executor
@@ -154,15 +155,19 @@ class ApartSeat:
 
 
 class Wire:
-    """The way to a process where seats are, by two streams: what is asked, and a future for each answer."""
+    """The way to a process where seats are, by two streams: what is asked, and a future for each answer.
+
+    A thread writes, for a process that is stopped takes nothing, and whoever asks must find out that it is silent.
+    """
 
     def __init__(self, library: str, to: IO[bytes], back: IO[bytes]) -> None:
         self._library, self._to, self._back = library, to, back
-        self._turn = threading.Lock()
+        self._told: SimpleQueue[tuple[Mapping[str, Any], bytes] | None] = SimpleQueue()
         self._numbers = count()
         self._asked: dict[int, Future[bytes]] = {}
         self._ended = False
         self.at = ""  # the cluster's address
+        threading.Thread(target=self._write, name=f"rrm to {library}", daemon=True).start()
 
     def begin(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Have the cluster begin, and return what is told of it; raise SetupError where it cannot."""
@@ -177,11 +182,9 @@ class Wire:
 
     def tell(self, head: Mapping[str, Any], body: bytes = b"") -> None:
         """Send what has no answer; raise SetupError once the process has ended."""
-        with self._turn:
-            try:
-                send(self._to, head, body)
-            except (OSError, ValueError) as error:
-                raise self._over() from error
+        if self._ended:
+            raise self._over()
+        self._told.put((head, body))
 
     def ask(self, head: Mapping[str, Any], body: bytes = b"") -> "Future[bytes]":
         answered: Future[bytes] = Future()
@@ -197,11 +200,20 @@ class Wire:
         return answered
 
     def close(self) -> None:
+        self._told.put(None)
+
+    def _write(self) -> None:
+        with suppress(OSError):  # the process has ended, which the listener says to who waits
+            while (told := self._told.get()) is not None:
+                send(self._to, *told)
         with suppress(OSError):
             self._to.close()
 
     def _over(self) -> SetupError:
         return SetupError(f"[engine] {self._library} has ended; give the same command again to go on")
+
+    def _ended_how(self) -> str:
+        return f"{self._library} has ended"
 
     def _listen(self) -> None:
         try:
@@ -212,7 +224,7 @@ class Wire:
             self._ended = True
             for number in list(self._asked):
                 if (answered := self._asked.pop(number, None)) is not None:
-                    answered.set_exception(ConnectionError(f"{self._library} has ended"))
+                    answered.set_exception(ConnectionError(self._ended_how()))
 
     def _take(self, head: Mapping[str, Any], body: bytes) -> None:
         for sentence in head.get("warnings", ()):
@@ -247,8 +259,21 @@ class ProcessWire(Wire):
         try:
             self._process.wait(END_SECONDS)
         except TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process and those that it began, whatever they do."""
+        if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        super().close()
+
+    def _ended_how(self) -> str:
+        """Say also by which signal it has ended, if by any: one that took too much memory is killed."""
+        with suppress(TimeoutExpired):
+            if (code := self._process.wait(1)) < 0:
+                return f"{super()._ended_how()} by signal {-code}"
+        return super()._ended_how()
 
 
 class Apart(Remote, ABC):
@@ -280,14 +305,20 @@ class Apart(Remote, ABC):
         """Return which cluster an address names, None for one of the run's own; raise InputError for none to be had."""
 
 
-def require_room(wanted: Sequence[Wanted], cpus: float, gpus: float) -> None:
-    """Raise InputError where a cluster has not what all workers together ask for, who would wait for ever."""
+def require_room(
+    wanted: Sequence[Wanted],
+    cpus: float,
+    gpus: float,
+    where: str = "the cluster",
+    remedy: str = "ask for fewer, or add machines to it",
+) -> None:
+    """Raise InputError where there is not what all workers together ask for, who would wait for ever."""
     asked_cpus = sum(each.cpus * each.count for each in wanted)
     asked_gpus = round(sum(each.gpus * each.count for each in wanted), 4)  # as fine as Ray counts
     if asked_cpus > cpus or asked_gpus > gpus:
         raise InputError(
-            f"[engine] workers ask for {asked_cpus:g} processors and {asked_gpus:g} GPUs in all, and the cluster has"
-            f" {cpus:g} and {gpus:g}: ask for fewer, or add machines to it"
+            f"[engine] workers ask for {asked_cpus:g} processors and {asked_gpus:g} GPUs in all, and {where} has"
+            f" {cpus:g} and {gpus:g}: {remedy}"
         )
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 import anyio
 
 from rrm.engines.chair import Crew
-from rrm.engines.local import InThread, Local, Worker
+from rrm.engines.here import Here, InThread, Worker
 from rrm.engines.seats import Cluster, Supplies
 from rrm.engines.under_way import AHEAD, UnderWay
 from rrm.pipeline.driver import Executor, Work
 
 
 class Remote:
-    """Has what computes done by the workers of a cluster, and everything else in this process, as `Local` does.
+    """Has what computes done by the workers of a cluster, and everything else in this process, as `Here` does.
 
     The cluster starts when there is something for it to do: a finished run needs none. A worker that owes an answer and
     gave no sign of working for the seconds of a `lease` is taken for lost. By the `clock` is seen what takes long.
@@ -33,7 +33,7 @@ class Remote:
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._local, self._worker = Local(worker, others), worker
+        self._here, self._worker = Here(worker, others), worker
         self._supplies, self._cluster = supplies, cluster
         self._crew = Crew(cluster, supplies, lease, clock)
 
@@ -42,7 +42,7 @@ class Remote:
         return f"{type(self).__module__}:{type(self).__qualname__}"
 
     def executor(self, step: str) -> Executor:
-        here = self._local.executor(step)
+        here = self._here.executor(step)
         away = step in self._supplies.steps & self._cluster.steps and isinstance(here, InThread)
         return Away(self._crew, self._worker) if away else here
 

@@ -19,7 +19,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from rrm.core.errors import PluginError, in_one_line
 from rrm.engines.chair import BEATS, Chair, Crew, EndedError, LostError
 from rrm.engines.crossing import Piece, Sign
-from rrm.engines.local import CallThread, Worker, recordable
+from rrm.engines.here import CallThread, Worker, recordable
 from rrm.engines.seats import Doing, Seat
 from rrm.pipeline.driver import Work
 from rrm.pipeline.plan import AnyAction, AnyStage, Values

@@ -29,7 +29,7 @@ FILE_PART = 20
 
 
 class MadeUpWorker:
-    """Proposes made-up outputs and fits made-up models, here; implements `rrm.engines.local.Worker`.
+    """Proposes made-up outputs and fits made-up models, here; implements `rrm.engines.here.Worker`.
 
     `done` counts actions by slot, and `files` are those of the models that are here, by their paths.
     """

@@ -20,12 +20,13 @@ from rrm.api.runfile import read_run_file, run_file
 from rrm.api.worker import RunWorker
 from rrm.assistants.scripted_model import ScriptedChatModel
 from rrm.backbone.tokens import load_tokenizer
-from rrm.core.errors import SetupError
+from rrm.core.errors import InputError, SetupError
 from rrm.core.machine import MachineTime
 from rrm.core.protocols import ProposeJob
 from rrm.core.report import Report
 from rrm.core.text import words
 from rrm.core.values import Feedback, Output, Request
+from rrm.engines import local
 from rrm.engines.crossing import ON_REQUEST, STEPS, write_actions
 from rrm.store.record import open_store
 from tests.scenarios import MEAN, OTHER_RATER, SMALL
@@ -417,6 +418,21 @@ def test_a_dry_run_says_what_workers_elsewhere_take_and_whether_they_pay(monkeyp
     away = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786"}})
     assert away["workers"] is away["memory_bytes"] is away["machine_minutes_at_least"] is None
     assert 0 < some["bytes"] < own["bytes"] + some["bytes"] and own["bytes"] == away["bytes"]
+
+
+def test_a_dry_run_says_what_processes_of_this_machine_take_and_refuses_what_it_has_no_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "processors", lambda: 2)
+    monkeypatch.setattr(local, "visible_gpus", list)
+    monkeypatch.setattr(forecast_engine, "processors", lambda: 2)
+    both = with_workers({"plugin": "local", "arguments": {"workers": [{"count": 2}]}})
+    assert (both["name"], both["workers"], both["threads"], both["memory_bytes"]) == ("Local", 2, 2, 1.6e9)
+    assert both["steps"] == sorted(set(STEPS) - ON_REQUEST) and both["bytes"] > 0
+    assert both["machine_minutes_at_least"] > 0
+    for workers in ({"count": 3}, {"gpus": 1}):
+        with pytest.raises(InputError, match="and this machine has 2 and 0: ask for fewer"):
+            with_workers({"plugin": "local", "arguments": {"workers": [workers]}})
 
 
 def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatch: pytest.MonkeyPatch) -> None:

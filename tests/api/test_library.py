@@ -10,7 +10,8 @@ import rrm
 from rrm.api import library
 from rrm.api.library import ROWS, Applied, apply_each, books_of
 from rrm.core.errors import BudgetError, InputError
-from rrm.engines.local import Local, Worker
+from rrm.engines.here import Worker
+from rrm.engines.local import Local
 from rrm.pipeline.driver import Executor
 from tests.toys import TOYS
 

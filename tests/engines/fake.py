@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from rrm.engines.crossing import ON_REQUEST, message, read_message
-from rrm.engines.local import Worker
+from rrm.engines.here import Worker
 from rrm.engines.remote import Remote
 from rrm.engines.seats import Seat, Supplies
 from rrm.pipeline.driver import Executor

@@ -233,6 +233,15 @@ def test_a_worker_made_of_something_else_is_refused(
         run(TOYS, tmp_path / "away", FAKE)
 
 
+def test_a_worker_that_computes_on_another_kind_of_device_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(elsewhere, "device", lambda: "a GPU")
+    monkeypatch.setattr(supplies, "device", lambda: "a processor")
+    run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
+    assert "worker 0 computes on a GPU, and this process on a processor: what they make may differ" in caplog.text
+
+
 def test_a_worker_without_a_plug_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacking(settings: RunFile) -> dict[str, str]:
         return {"tests.nowhere:Words": str(load("tests.nowhere:Words"))}

@@ -22,8 +22,8 @@ from rrm.core.ids import content_id
 from rrm.core.place import Place
 from rrm.core.roles import Train
 from rrm.core.values import Comparison, Failure, Feedback, Output, Rated, Rating, Request, Shown, View
-from rrm.engines import local
-from rrm.engines.local import Concurrently, FromPeople, InThread
+from rrm.engines import here
+from rrm.engines.here import Concurrently, FromPeople, InThread
 from rrm.pipeline import driver
 from rrm.pipeline.driver import PATIENCE, Executor, Executors, Record, Work, drive
 from rrm.pipeline.plan import Action, AnyAction, AnyResults, AnyStage, Done, Plan, Stage, Values
@@ -238,7 +238,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now, self._seconds = 0.0, seconds
-        monkeypatch.setattr(local.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(here.time, "monotonic", lambda: self.now)
 
     def __call__(self, action: AnyAction) -> None:
         self.now += self._seconds
@@ -665,8 +665,8 @@ RUN = """
 import asyncio, os, sys
 from rrm.core.place import Place
 from rrm.core.values import Output
-from rrm.engines import local
-from rrm.engines.local import InThread
+from rrm.engines import here
+from rrm.engines.here import InThread
 from rrm.pipeline import driver
 from rrm.pipeline.driver import Executors, Work, drive, run
 from rrm.pipeline.plan import Action, Stage
@@ -692,7 +692,7 @@ class OneByOne:
         os.read(0, 1)  # until it is let go on
         return (Output(action.slot, "", "test", 0),)
 
-local.MOST_AT_ONCE = 1
+here.MOST_AT_ONCE = 1
 
 stop = Work.stop
 

@@ -1,0 +1,190 @@
+"""Workers that are processes of this machine: a whole run, one that is killed or stopped, and what is left of them."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rrm
+from rrm.api import look
+from rrm.api.options import Event
+from rrm.core.errors import InputError, SetupError
+from rrm.engines import local
+from rrm.engines.apart import ProcessWire, Wanted
+from rrm.engines.local import Local, LocalCluster, Placed, place
+from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
+from tests.processes import below
+from tests.toys import TOYS, on_record
+
+ELSEWHERE = "rrm.verify.engines:MadeUpElsewhere"
+PROPOSING = Wanted(frozenset({"propose"}))
+TWO = {"plugin": "local", "arguments": {"workers": [{"count": 2}]}}
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(local, "processors", lambda: 2)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gone(processes: list[int]) -> bool:
+    """Wait a while for processes to end; return whether they have."""
+    until = time.monotonic() + 60
+    while any(map(alive, processes)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not any(map(alive, processes))
+
+
+def test_a_run_by_processes_is_the_same_though_one_is_killed_and_goes_on_without_them(tmp_path: Path) -> None:
+    rrm.run(rrm.run_file(TOYS), tmp_path / "here", quiet=True)
+    killed: list[int] = []
+    seen: list[Any] = []
+
+    def on_event(event: Event) -> None:
+        if event.stage.startswith("propose") and event.finished and not killed:
+            workers = [
+                each for each in below(os.getpid()) if "local_process" in Path(f"/proc/{each}/cmdline").read_text()
+            ]
+            seen.extend(workers)
+            os.kill(workers[0], signal.SIGKILL)
+            killed.append(workers[0])
+        if killed and event.stage.startswith("score"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(rrm.Interrupted):
+        rrm.run(rrm.run_file({**TOYS, "engine": TWO}), tmp_path / "away", quiet=True, on_event=on_event)
+    assert len(seen) == 2 and gone(seen)
+    rrm.run(rrm.run_file(TOYS), tmp_path / "away", quiet=True)
+    assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
+    assert look.status(tmp_path / "away")["workers"] == []
+    assert not list(tmp_path.glob("rrm-local-*"))
+
+
+def test_processes_of_this_machine_keep_the_contract() -> None:
+    worker = MadeUpWorker()
+    workers = [{"count": 2, "steps": ["propose", "fit"]}]
+    held = check_engine(Local(worker, {}, MadeUpSupplies(worker), workers), worker, 60)
+    assert held.part == Local.name
+    assert set(worker.done) == {"stays-1", "stays-2"}, "the rest was done by them"
+
+
+def test_without_workers_everything_stays_here() -> None:
+    worker = MadeUpWorker()
+    check_engine(Local(worker, {}, MadeUpSupplies(worker)), worker, 60)
+    assert worker.done["node-1"]
+    with pytest.raises(InputError, match="workers must be told of a run"):
+        Local(worker, workers=[{}])
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "sentence"),
+    [
+        ([{"count": 3}], 0, "for 3 processors and 0 GPUs in all, and this machine has 2 and 0: ask for fewer"),
+        ([{"gpus": 1}], 0, "for 1 processors and 1 GPUs in all, and this machine has 2 and 0: ask for fewer"),
+        ([{"gpus": 1.5}], 2, "1.5 GPUs for one cannot be had of this machine's 2, of which each worker has whole ones"),
+        ([{"gpus": 0.4, "count": 1}, {"gpus": 0.8, "count": 2}], 2, "for 3 processors and 2 GPUs in all"),
+    ],
+)
+def test_workers_for_whom_this_machine_has_no_room_are_refused(
+    workers: list[dict[str, Any]], gpus: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "visible_gpus", lambda: list(map(str, range(gpus))))
+    worker = MadeUpWorker()
+    with pytest.raises(InputError, match=sentence):
+        Local(worker, {}, MadeUpSupplies(worker), workers)
+
+
+def test_gpus_are_dealt_whole_first_and_shares_fill_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "processors", lambda: 9)
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["4", "5", "7"])
+    steps = frozenset({"score"})
+    placed = place([Wanted(steps), Wanted(steps, gpus=0.5, count=2), Wanted(steps, gpus=2)])
+    assert [each.gpus for each in placed] == [("4", "5"), ("7",), ("7",), ()]
+
+
+def test_a_process_sees_its_gpus_and_a_folder_of_the_users_alone() -> None:
+    cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ("3", "5")), Placed(PROPOSING, ())])
+    try:
+        cluster.start()
+        told = []
+        for wire in cluster._begun.values():
+            environment = Path(f"/proc/{wire._process.pid}/environ").read_bytes().split(b"\0")
+            told.append(dict(each.decode().split("=", 1) for each in environment if each))
+            assert os.getsid(wire._process.pid) == wire._process.pid, "Ctrl-C would reach it"
+        assert [each["CUDA_VISIBLE_DEVICES"] for each in told] == ["3,5", ""]
+        assert stat.S_IMODE(Path(told[0]["TMPDIR"]).stat().st_mode) == 0o700
+    finally:
+        cluster.close()
+    assert not Path(told[0]["TMPDIR"]).exists()
+
+
+BEGUN = f"""
+import sys, time
+from rrm.engines.apart import Wanted
+from rrm.engines.local import LocalCluster, Placed
+cluster = LocalCluster("{ELSEWHERE}", [Placed(Wanted(frozenset()), ())] * 2)
+cluster.start()
+print(cluster._folder, *(wire._process.pid for wire in cluster._begun.values()), flush=True)
+time.sleep(600)
+"""
+
+
+def test_whoever_is_killed_leaves_no_process_and_no_folder() -> None:
+    with subprocess.Popen([sys.executable, "-c", BEGUN], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        folder, *workers = driver.stdout.readline().split()
+        assert len(workers) == 2 and all(alive(int(each)) for each in workers)
+        driver.kill()
+    assert gone([int(each) for each in workers])
+    assert not Path(folder).exists()
+
+
+def test_who_asks_a_stopped_process_does_not_wait_and_its_end_says_the_signal() -> None:
+    wire = ProcessWire("the process of worker 1", "rrm.engines.local_process", os.environ)
+    wire.begin({"address": None, "folder": "/nonexistent"})
+    os.kill(wire._process.pid, signal.SIGSTOP)
+    answered = wire.ask({"do": "answer", "seat": 1}, bytes(2**24))  # far more than a pipe holds
+    assert not answered.done()
+    wire.kill()
+    with pytest.raises(ConnectionError, match="the process of worker 1 has ended by signal 9"):
+        answered.result(60)
+
+
+@pytest.mark.parametrize("refusals", [2, 4])
+def test_a_process_that_cannot_be_begun_is_tried_again(
+    refusals: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = [OSError(12, "Cannot allocate memory")] * refusals
+
+    class Refused(ProcessWire):
+        def __init__(self, *arguments: Any) -> None:
+            if left:
+                raise left.pop()
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(local, "ProcessWire", Refused)
+    monkeypatch.setattr(local.time, "sleep", lambda seconds: None)
+    cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ())])
+    try:
+        if refusals == local.TRIES:
+            with pytest.raises(SetupError, match=r"worker 1's process cannot be begun: .*Cannot allocate memory; give"):
+                cluster.start()
+        else:
+            cluster.start()
+    finally:
+        cluster.close()
+    assert caplog.text.count("worker 1's process cannot be begun") == refusals
