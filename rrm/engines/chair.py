@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from rrm.core.errors import InputError, SetupError, in_one_line
+from rrm.core.errors import InputError, SetupError, StoreError, in_one_line
 from rrm.engines.crossing import (
     ELSEWHERE,
     Answered,
@@ -311,10 +311,18 @@ def _awaited(ask: Callable[[], "Future[bytes]"]) -> "asyncio.Future[bytes]":
 
 
 def _next(asking: Generator[bytes, Answered, None], answered: Answered | None) -> bytes | None:
-    """Return what is asked next, None at the end; raise LostError for an answer to something else."""
+    """Return what is asked next, None at the end.
+
+    Raises LostError for an answer to something else, and StoreError where this machine cannot keep what came.
+    """
     try:
         return asking.send(answered)  # type: ignore[arg-type]  # the first is None, as for any generator
     except StopIteration:
         return None
     except InputError as error:
         raise LostError(in_one_line(error)) from error
+    except StoreError:
+        raise
+    except OSError as error:
+        why = f"what a worker made cannot be kept here: {in_one_line(error)}"
+        raise StoreError(f"[engine] {why}; mend that and give the same command again") from error

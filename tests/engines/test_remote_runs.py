@@ -21,7 +21,7 @@ from rrm.api.options import EventWatcher
 from rrm.api.plugins import load
 from rrm.api.runfile import Part, RunFile
 from rrm.api.supplies import RunSupplies, made_of
-from rrm.core.errors import InputError, SetupError
+from rrm.core.errors import InputError, SetupError, StoreError
 from rrm.core.place import Place
 from rrm.engines import chair
 from rrm.engines.crossing import ELSEWHERE
@@ -275,6 +275,26 @@ def test_a_model_that_did_not_arrive_whole_is_never_there(
     with pytest.raises(SetupError, match=sentence):
         run(TOYS, tmp_path / "away", {**FAKE, "arguments": {"count": 1}})
     assert not list(tmp_path.glob("rrm-workers-*/*/models/*"))
+
+
+def test_a_full_disk_where_a_fitted_model_arrives_ends_the_run_in_a_sentence_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = folder_parts.keep
+
+    def full(partial: Path, *rest: Any) -> None:
+        if "arriving-" in str(partial):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        keep(partial, *rest)
+
+    engine = {**FAKE, "arguments": {"count": 1, "steps": FITS}}
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_parts, "keep", full)
+        with pytest.raises(
+            StoreError, match=r"what a worker made cannot be kept here: .*No space left on device; mend"
+        ):
+            run(TOYS, tmp_path / "away", engine)
+    assert run(TOYS, tmp_path / "away", engine) == run(TOYS, tmp_path / "here")
 
 
 def test_what_killed_workers_had_open_is_removed_and_what_others_have_open_is_not(tmp_path: Path) -> None:
