@@ -1,12 +1,12 @@
 """A record in a schema of a PostgreSQL database: connections, turns, and what PostgreSQL says in words."""
 
+import time
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
-from sqlalchemy.util.queue import Empty
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from rrm.core.errors import InputError, RrmError, StoreError, UnreachableError
 from rrm.store.kinds import from_json, to_json
@@ -24,23 +24,24 @@ _ALIVE = {
 }
 """How soon a server that does not answer any more is given up, unless the URL says otherwise."""
 
+_LOOK_SECONDS = 0.01  # until it is looked again whether a connection was given back
 _IDLE = "60s"  # after which the server ends a transaction whose writer is gone, and with it the writer's turn
 
 
 class SharingPool(QueuePool):
     """The connections of a process: where the database has none left for it, one of its own is waited for."""
 
-    def _do_get(self) -> ConnectionPoolEntry:
-        try:
-            return super()._do_get()
-        except Exception as error:
-            has = self.size() + self.overflow()  # in use, or given back in the meantime
-            if not has or not any(sign in str(error) for sign in _CROWDED):
-                raise
+    def connect(self) -> PoolProxiedConnection:
+        until = time.monotonic() + self.timeout()
+        while True:
             try:
-                return self._pool.get(True, self._timeout)
-            except Empty:
-                raise error from None
+                return super().connect()
+            except Exception as error:
+                has = self.checkedin() + self.checkedout()
+                if not has or time.monotonic() >= until or not any(sign in str(error) for sign in _CROWDED):
+                    raise
+            while not self.checkedin() and time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS)
 
 
 def connect(location: Location, access: str, busy_seconds: float) -> Engine:
