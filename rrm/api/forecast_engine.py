@@ -1,7 +1,9 @@
 """What a run's workers elsewhere would take, before any of them begins."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import torch
 
 from rrm.api.plugins import load
 from rrm.api.runfile import RunFile
@@ -39,10 +41,9 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
     actions = None if done is None else list(done)
     crosses = None if actions is None else [each for each in actions if each.step in steps]
     stays = () if actions is None else {each.step for each in actions if each.step in STEPS} - steps
-    least, begin = None, BEGIN_SECONDS.get(library)
-    if machine is not None and begin is not None and wanted and not gpus and "score" in steps:
-        least = (machine.seconds * processors() / threads + begin) / 60
-    pays, why = _pays(crosses, least, machine)
+    minutes = None if machine is None or gpus else _minutes(wanted, machine, BEGIN_SECONDS.get(library))
+    least, most = minutes or (None, None)
+    pays, why = _pays(crosses, minutes, machine)
     return {
         "name": library,
         "workers": count or None,
@@ -53,6 +54,7 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
         "bytes": None if crosses is None else sum(len(write_actions([each])) for each in crosses),
         "memory_bytes": count * WORKER_BYTES or None,
         "machine_minutes_at_least": None if least is None else round(least, 1),
+        "machine_minutes_at_most": None if most is None else round(most, 1),
         "pays": pays,
         "why": why,
     }
@@ -77,21 +79,38 @@ def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
     return None
 
 
-def _pays(crosses: list[AnyAction] | None, least: float | None, machine: MachineTime | None) -> tuple[bool | None, str]:
-    """Say that workers do not pay, or None where that is not known, and why.
+def _minutes(wanted: Sequence[Wanted], machine: MachineTime, begin_seconds: float | None) -> tuple[float, float] | None:
+    """Return the least and the most minutes that what models read takes with workers, begun, None where none scores.
 
-    Fits are among what models read, and are not shared out. How much of it scores are is not known, but no more than
-    all of it, which is what `least` minutes are for.
+    At least: all of it is scores, which are shared out by threads. At most: fits are done first, where they are done
+    with the fewest threads, and whatever they read is read again for scores.
     """
+    scoring = sum(each.cpus * each.count for each in wanted if "score" in each.steps)
+    if begin_seconds is None or not scoring:
+        return None
+    here = torch.get_num_threads()
+    fitting = min((each.cpus for each in wanted if "fit" in each.steps), default=here)
+    shared = machine.seconds * here / scoring
+    return (shared + begin_seconds) / 60, (machine.fitting * here / fitting + shared + begin_seconds) / 60
+
+
+def _pays(
+    crosses: list[AnyAction] | None, minutes: tuple[float, float] | None, machine: MachineTime | None
+) -> tuple[bool | None, str]:
+    """Say whether workers pay, None where that is not known, and why."""
     if crosses == []:
         return (
             False,
             "no work of this run can be done by them: its parts are objects or ask a model, or no worker has its steps",
         )
-    if least is None or machine is None:
+    if minutes is None or machine is None:
         return None, "whether they pay is not known: how long they compute is not"
-    here = machine.seconds / 60
-    told = f"what reward models read takes about {here:.1f} minutes here and at least {least:.1f} with them, to begin"
+    here, (least, most) = machine.seconds / 60, minutes
+    told = (
+        f"what reward models read takes about {here:.1f} minutes here and {least:.1f} to {most:.1f} with them, to begin"
+    )
+    if most < here:
+        return True, f"{told} included: they pay"
     if least < here:
-        return None, f"{told} included: whether they pay is not known, for fits are among it and are not shared out"
+        return None, f"{told} included: whether they pay is not known, for fits are not shared out"
     return False, f"{told} included: they pay only where policies compute for long"

@@ -24,10 +24,14 @@ class ReadingLoad:
 
 
 class MachineTime(NamedTuple):
-    """The tokens that models read, and the seconds that this takes on this machine."""
+    """The tokens that models read, and the seconds that this takes on this machine, those of fits among them apart.
+
+    What is read once for fits and scores counts as read for fits.
+    """
 
     tokens: int
     seconds: float
+    fitting: float
 
 
 @runtime_checkable

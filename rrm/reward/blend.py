@@ -98,7 +98,7 @@ class Blend:
         known = [each for each in told if each is not None]
         if len(known) < len(told):
             return None
-        return MachineTime(sum(each.tokens for each in known), sum(each.seconds for each in known))
+        return MachineTime(*map(sum, zip(*known, strict=True)))
 
     def load(self, folder: Path) -> RewardModel:
         """Return a saved sum; raise InputError if files are missing, changed, or of other learners."""

@@ -117,7 +117,8 @@ class Frozen:
         encoder.encode(list(load.sample[:4]))  # the first call loads the model
         began = time.perf_counter()
         encoder.encode(list(load.sample))
-        return MachineTime(load.texts, load.texts * (time.perf_counter() - began) / max(load.sample_tokens, 1))
+        seconds = (time.perf_counter() - began) / max(load.sample_tokens, 1)
+        return MachineTime(load.texts, load.texts * seconds, min(load.fitted, load.texts) * seconds)
 
     def _tell(self, done: int, total: int) -> None:
         self._progress(done, total)

@@ -108,7 +108,8 @@ class Joint:
         again = 0 if self.tuned.config.tune == "lora" else 2 * load.fitted
         read = self.trainings * (load.scored + self.folds * load.targets + again)
         seconds = self.tuned.seconds_to_read(load.sample) / max(load.sample_tokens, 1)
-        return MachineTime(fitted + read, (3 * fitted + read) * seconds)
+        fitting = 3 * fitted + self.trainings * again
+        return MachineTime(fitted + read, (3 * fitted + read) * seconds, fitting * seconds)
 
     def load(self, folder: Path) -> RewardModel:
         """Return a saved model; raise InputError if its files are missing, changed, or of another backbone."""

@@ -404,6 +404,7 @@ def with_workers(engine: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def test_a_dry_run_says_what_workers_elsewhere_take_and_whether_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
     monkeypatch.setattr(forecast_engine, "processors", lambda: 2)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     assert forecast(run_file(deepcopy(SMALL)))["engine"] is None
     own = with_workers({"plugin": "ray"})
     assert (own["name"], own["workers"], own["threads"], own["gpus"], own["memory_bytes"]) == ("Ray", 2, 2, 0, 1.6e9)
@@ -437,8 +438,8 @@ def test_a_dry_run_says_what_processes_of_this_machine_take_and_refuses_what_it_
 
 def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
-    monkeypatch.setattr(forecast_engine, "processors", lambda: 2)
-    hour = MachineTime(1_000_000, 3600.0)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    hour = MachineTime(1_000_000, 3600.0, 1800.0)
 
     def told(engine: str, *steps: str) -> Any:
         workers = [{"count": 8, "steps": list(steps)}]
@@ -446,8 +447,11 @@ def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatc
         return engine_json(run_file(table), None, hour)
 
     scoring = told("ray", "score")
-    assert scoring["machine_minutes_at_least"] == 15.1 and scoring["pays"] is None
-    assert "at least 15.1 with them" in scoring["why"] and "fits are among it and are not shared out" in scoring["why"]
+    assert (scoring["machine_minutes_at_least"], scoring["machine_minutes_at_most"]) == (15.1, 45.1)
+    assert scoring["pays"] is True and "60.0 minutes here and 15.1 to 45.1 with them" in scoring["why"]
+    fitting = told("ray", "score", "fit")
+    assert fitting["machine_minutes_at_most"] == 75.1 and fitting["pays"] is None, "by a worker of one thread"
+    assert "fits are not shared out" in fitting["why"]
     for steps in (["propose"], ["fit"]):
         other = told("ray", *steps)
         assert other["machine_minutes_at_least"] is other["pays"] is None and "not known" in other["why"]

@@ -428,11 +428,11 @@ def test_a_start_of_another_kind_or_size_is_refused(workspace: Workspace) -> Non
 def test_it_tells_the_time_of_all_parts_or_none(tells: bool) -> None:
     class Timed(SharedWords):
         def machine_time(self, load: ReadingLoad) -> MachineTime:
-            return MachineTime(load.texts, 2.0)
+            return MachineTime(load.texts, 2.0, 0.5)
 
     load = ReadingLoad(5, 0, 0, 0, 0, (), 0)
     blend = Blend([Timed(), Timed(2.0) if tells else SharedWords(2.0)])
-    assert blend.machine_time(load) == (MachineTime(10, 4.0) if tells else None)
+    assert blend.machine_time(load) == (MachineTime(10, 4.0, 1.0) if tells else None)
 
 
 def test_a_level_s_answers_that_were_held_out_are_predicted(workspace: Workspace) -> None:
