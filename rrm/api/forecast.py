@@ -43,7 +43,7 @@ from rrm.core.task import Source
 from rrm.core.text import sentence_texts
 from rrm.core.values import Critique, Feedback, Rated, Request, View
 from rrm.feedback.budget import Allowance, Budget
-from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count
+from rrm.feedback.minutes import PUBLISHED, RATES, Currency, Tally, minutes, view_size, word_count, written_words
 from rrm.pipeline.flat import flat_baseline
 from rrm.pipeline.forest import Forest
 from rrm.pipeline.plan import AnyAction
@@ -360,7 +360,8 @@ class Rehearsal:
     def _alone(self, request: Request, rates: Currency) -> float:
         """Return a question's minutes with its view read anew."""
         words = sum(self._words(shown.read) for shown in request.shown)
-        return rates.cost(Tally(view_size(request.view, self._words), words, len(request.shown), 1))
+        view, written = view_size(request.view, self._words), written_words(request)
+        return rates.cost(Tally(view, words, len(request.shown), 1, written))
 
     async def _rated(self, request: Request, part: str) -> Mapping[Who, Load]:
         rater, named = self._who_rates(part)

@@ -124,6 +124,13 @@ class Questions:
         return len(self.first)
 
 
+class Worth(NamedTuple):
+    """What something is worth, and by how much it is expected to raise what is had."""
+
+    value: float
+    gain: float
+
+
 class Bundle(NamedTuple):
     """Questions about one view: what they are worth, what they gain the decision, both in all, and their minutes."""
 
@@ -237,6 +244,40 @@ class Answers:
     def take(self, bundle: Bundle) -> None:
         """Take a bundle's questions as asked: what they would tell is no longer open."""
         self._taken += (self._would_take(question) for question in bundle.questions)
+
+    def standing(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means [m] and covariance [m, m] of some outputs' rewards, what was taken being answered."""
+        return self._mean[outputs], self._standing(outputs)[0]
+
+    def worth_along(self, outputs: np.ndarray, directions: np.ndarray) -> Worth:
+        """Return what it is worth to be told of some outputs' rewards along directions [m, b], each with noise 1."""
+        moves = self._told_along(outputs, directions)[1]
+        if not len(moves):
+            return Worth(0.0, 0.0)
+        gain = self.decision.gain(moves)
+        spread = self.decision.spread_gain(self.decision.removed(moves).sum(axis=0))
+        return Worth(gain + self._spread_weight * float(spread), gain)
+
+    def take_along(self, outputs: np.ndarray, directions: np.ndarray) -> None:
+        """Take that as told: what it would tell is no longer open."""
+        rows = np.array([self._row(output)[0] for output in outputs.tolist()])
+        self._taken += zip(*self._told_along(outputs, directions, rows), strict=True)
+
+    def _told_along(
+        self, outputs: np.ndarray, directions: np.ndarray, rows: np.ndarray | None = None
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return how rewards [n] of all outputs, where `rows` are theirs with these, and scores [b, t, k] move."""
+        covariance, across = self._standing(outputs)
+        of_all, moves = [], []
+        beside = np.empty((len(outputs), 0)) if rows is None else rows
+        for along in directions.T * np.sqrt(self._overlap):
+            scale = 1 / np.sqrt(1 + along @ covariance @ along)
+            step, row, move = (scale * np.tensordot(along, each, axes=1) for each in (covariance, beside, across))
+            covariance, beside = covariance - np.outer(step, step), beside - np.outer(step, row)
+            across = across - step[:, None, None] * move
+            of_all.append(row)
+            moves.append(move)
+        return of_all, np.array(moves).reshape(-1, *self.decision.scores.shape)
 
     def settle(self, target: int, score: float) -> None:
         """Take a target's choice as made, at this expected score: no answer changes it any more."""
@@ -447,9 +488,8 @@ class Ranked:
         else:
             del self.best_gain[view]
 
-    def settle(self, target: int, score: float) -> None:
-        """Take a target's choice as made (`Answers.settle`)."""
-        self._answers.settle(target, score)
+    def renew(self) -> None:
+        """Have bundles looked at again before they come, for something else was taken as done."""
         self._taken += 1
 
     @property

@@ -6,17 +6,13 @@ found to be, each of whom may be the one.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from math import inf
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logit, softmax
-from scipy.stats import norm
-from scipy.stats.qmc import Sobol
 
-from rrm.ask.bundles import Answers
-from rrm.core.asking import USUAL_CHOOSER, Alternatives, Asking, Belief, Chooser, Question, RatersBelief
+from rrm.ask.bundles import Answers, Worth
+from rrm.ask.normal import normal, root
+from rrm.core.asking import LEFT, USUAL_CHOOSER, Alternatives, Asking, Belief, Chooser, Question, RatersBelief
 
 _DRAWS = 1024
 _EDGE = 1e-3  # scores are linear in rewards, and leave the range of probabilities now and then
@@ -28,7 +24,7 @@ class Choosing:
     def __init__(
         self, scores: np.ndarray, covariance: np.ndarray, among: Sequence[int], raters: Sequence[Chooser]
     ) -> None:
-        drawn = scores + _normal(len(scores)) @ _root(covariance).T
+        drawn = scores + normal(len(scores), _DRAWS) @ root(covariance).T
         shown = drawn[:, list(among)]
         logits = logit(np.clip(shown, _EDGE, 1 - _EDGE))
         taken = [
@@ -53,67 +49,34 @@ class Choosing:
         return float(likely @ self._shown[:, taken] / likely.sum())
 
 
-@lru_cache(maxsize=16)
-def _normal(k: int) -> np.ndarray:
-    """Return draws [draws, k] that lie evenly (Sobol), each with its opposite, so that their mean is exact."""
-    half = norm.ppf(Sobol(k, seed=0).random(_DRAWS // 2))
-    return np.concatenate([half, -half])
+class Leave:
+    """A target's choice as it may be left to a person; implements `rrm.ask.acts.Offer`."""
+
+    stream = LEFT
+
+    def __init__(self, belief: Belief, question: Question, target: Alternatives, at: int) -> None:
+        self.question = question
+        self._target, self._at = target, at
+        self._covariance, self._raters = covariance(belief, target), raters_of(belief)
+        self._shown = shown_at(question, target)
+
+    def look(self, answers: Answers) -> Worth:
+        gain = float(answers.decision.weights[self._at]) * self._choosing(answers).gain
+        return Worth(gain, gain)
+
+    def take(self, answers: Answers) -> None:
+        answers.settle(self._at, self._choosing(answers).worth)
+
+    def _choosing(self, answers: Answers) -> Choosing:
+        moves = answers.taken_moves[:, self._at, : len(self._target.outputs)]
+        return Choosing(self._target.scores, self._covariance - moves.T @ moves, self._shown, self._raters)
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-class Leave(NamedTuple):
-    """A choice that is left to a person: its question, the target, the score expected of it, its gain, its minutes."""
-
-    question: Question
-    target: int
-    score: float
-    gain: float
-    minutes: float
-
-
-class Leaves:
-    """The choices that can be left, by what they gain the decision a minute once what `answers` took is answered."""
-
-    def __init__(self, belief: Belief, offers: Sequence[Question], asking: Asking, answers: Answers) -> None:
-        self._answers, self._raters = answers, raters_of(belief)
-        places = {each.groups[0].source: at for at, each in enumerate(asking.targets) if not each.left}
-        self._offers = {places[each.request.source]: each for each in offers if each.request.source in places}
-        self._targets = asking.targets
-        self._covariance = {at: covariance(belief, self._targets[at]) for at in self._offers}
-        self._known = {at: (-1, self._look(at)) for at in self._offers} if answers.decision.told else {}
-
-    def next(self, rate: float = 0.0, within: float = inf) -> Leave | None:
-        """Return the choice that gains most a minute, if that is more than `rate`, of those that take no more."""
-        while self._known:
-            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
-            at = max(paying, key=lambda one: self._known[one][1].gain / self._known[one][1].minutes, default=None)
-            if at is None:
-                return None
-            seen, best = self._known[at]
-            if best.gain / best.minutes <= max(rate, 0.0):
-                return None
-            if seen == self._answers.taken:
-                return best
-            self._known[at] = (self._answers.taken, self._look(at))
-        return None
-
-    def take(self, leave: Leave) -> None:
-        """Take a choice as left; the others are worth what they were."""
-        del self._known[leave.target]
-
-    def _look(self, at: int) -> Leave:
-        offer, target, decision = self._offers[at], self._targets[at], self._answers.decision
-        k = len(target.outputs)
-        moves = self._answers.taken_moves[:, at, :k]
-        choosing = Choosing(
-            target.scores, self._covariance[at] - moves.T @ moves, shown_at(offer, target), self._raters
-        )
-        gain = float(decision.weights[at]) * choosing.gain
-        return Leave(offer, at, choosing.worth, gain, offer.reading + offer.deciding)
+def choices(belief: Belief, asking: Asking) -> list[Leave]:
+    """Return the choices that may be left, of targets that none was left of."""
+    places = {each.groups[0].source: at for at, each in enumerate(asking.targets) if not each.left}
+    offers = [(each, places.get(each.request.source)) for each in asking.questions if each.leaves]
+    return [Leave(belief, each, asking.targets[at], at) for each, at in offers if at is not None]
 
 
 def after_choice(belief: Belief, target: Alternatives) -> float:

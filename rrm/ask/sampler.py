@@ -7,11 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from rrm.ask.acts import Act, Acts
 from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
 from rrm.ask.drawn import DrawnAnswers
-from rrm.ask.leaving import Leave, Leaves, after_choice
-from rrm.ask.standing import Choice, Standing
-from rrm.core.asking import AT_RANDOM, BY_VALUE, LEFT, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
+from rrm.ask.leaving import after_choice, choices
+from rrm.ask.standing import Apart, Standing
+from rrm.ask.writing import SHARES, Write
+from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
 from rrm.core.draws import Draws
 from rrm.core.errors import ConfigError, InputError
 from rrm.core.ids import content_id, generator, seed_for
@@ -86,7 +88,7 @@ class Value:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset({"comparison", "hindsight", "label", "rating"})
+        return frozenset({"comparison", "hindsight", "label", "rating", *SHARES})
 
     @property
     def leaves(self) -> bool:
@@ -102,13 +104,14 @@ class Value:
         """
         _check(asking)
         asked = [each for each in asking.questions if not each.leaves]
-        aside = [not each.of_target and _set_aside(each.request, asking.seed) < self.most_random for each in asked]
+        aside = [_may_be_drawn(each) and _set_aside(each.request, asking.seed) < self.most_random for each in asked]
         for_random = [each for each, drawn in zip(asked, aside, strict=True) if drawn]
         rest = _at_most([each for each, drawn in zip(asked, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
-        answers = self._answers(belief, rest, asking)
-        leaves = Leaves(belief, [each for each in asking.questions if each.leaves], asking, answers)
-        chosen, outlook = self._by_value(belief, answers, leaves, rest, asking, 1 - share)
+        questions, writings = _apart(rest)
+        answers, places = self._answers(belief, questions, asking, writings)
+        acts = Acts(answers, [*choices(belief, asking), *map(Write, writings, places)])
+        chosen, outlook = self._by_value(belief, answers, acts, questions, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
         return Chosen(_interleaved(chosen, list(_drawn(for_random, asking, share))), outlook)
@@ -116,28 +119,41 @@ class Value:
     def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
         """Return what it takes to order these questions anew as answers come in (`rrm.ask.standing.Standing`).
 
-        Prices are those of one answer, whoever else gives one.
+        Prices are those of one answer, whoever else gives one. What is put by itself is worth what it was when it was
+        chosen.
         """
         found = {each.request.id: each for each in asking.questions}
         one = asking.overlap
-        asked_about = [each for each in asked if each.stream != LEFT]
-        questions = [
-            Question(found[each.request].request, found[each.request].reading / one, found[each.request].deciding / one)
-            for each in asked_about
+        put = [
+            found[each.request]._replace(
+                reading=found[each.request].reading / one, deciding=found[each.request].deciding / one
+            )
+            for each in asked
         ]
-        bundles = np.array([each.bundle if each.stream == BY_VALUE else -1 for each in asked_about], dtype=np.int64)
-        answers = self._answers(belief, questions, replace(asking, overlap=1))
-        left = {each.request: Choice(each.value, each.minutes / one) for each in asked if each.stream == LEFT}
-        requests = [each.request for each in asked_about]
-        return Standing(requests, bundles, answers, self.worth, left).arrays()
+        questions, writings = _apart([each for each in put if not each.leaves])
+        alone = replace(asking, questions=tuple(put), overlap=1)
+        answers, places = self._answers(belief, questions, alone, writings)
+        gains = Acts(answers, [*choices(belief, alone), *map(Write, writings, places)]).gains
+        bundles = {each.request: each.bundle if each.stream == BY_VALUE else -1 for each in asked}
+        requests = [each.request.id for each in questions]
+        apart = {
+            each.request: Apart(each.value, min(each.value, gains[each.request]), each.minutes / one)
+            for each in asked
+            if each.request in gains
+        }
+        numbers = np.array([bundles[each] for each in requests], dtype=np.int64)
+        return Standing(requests, numbers, answers, self.worth, apart).arrays()
 
-    def _answers(self, belief: Belief, questions: Sequence[Question], asking: Asking) -> Answers:
+    def _answers(
+        self, belief: Belief, questions: Sequence[Question], asking: Asking, writings: Sequence[Question] = ()
+    ) -> tuple[Answers, list[list[int]]]:
+        """Return what answers to questions would do, and the places of the outputs that each writing tells of."""
         nats = self.nats if self.decision == "improve" else np.inf
-        answers = _answers(belief, questions, asking, self.spread_weight, nats)
+        answers, places = _answers(belief, questions, writings, asking, self.spread_weight, nats)
         for at, target in enumerate(asking.targets):
             if target.left:
                 answers.settle(at, after_choice(belief, target))
-        return answers
+        return answers, places
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""
@@ -148,7 +164,7 @@ class Value:
         self,
         belief: Belief,
         answers: Answers,
-        leaves: Leaves,
+        acts: Acts,
         questions: Sequence[Question],
         asking: Asking,
         share: float,
@@ -156,32 +172,33 @@ class Value:
         """Return what a share of the minutes pays for, and the outlook; an hour is looked ahead."""
         ranked, now = Ranked(answers), answers.decision
         ranked.next()
-        first = leaves.next()
-        best = max([*ranked.best_gain.values(), first.gain / first.minutes if first else 0.0])
+        acts.next()
+        best = max([*ranked.best_gain.values(), acts.best_gain])
         worth = self.worth if now.told else 0.0
         pays, many = share * asking.minutes, None if asking.many is None else round(share * asking.many)
         stopped = bool(best < worth)
-        chosen: list[Bundle | Leave] = []
+        chosen: list[Bundle | Act] = []
         minutes, put, hour = 0.0, 0, -1.0
         open_ = not stopped
         while open_ or minutes < HOUR:
             bundle = ranked.next()
             rate = bundle.value / bundle.minutes if bundle else 0.0
-            leave = leaves.next(max(rate, worth), (pays if open_ else HOUR) - minutes)
-            act = leave or bundle
-            if act is None:
+            act = acts.next(rate, (pays if open_ else HOUR) - minutes)
+            best_now = max([*ranked.best_gain.values(), acts.best_gain])
+            what = act or bundle
+            if what is None:
                 break
-            if hour < 0 and minutes + act.minutes > HOUR:
+            if hour < 0 and minutes + what.minutes > HOUR:
                 hour = _gained(now, answers)
-            minutes += act.minutes
-            put += 1 if isinstance(act, Leave) else len(act.questions)
+            minutes += what.minutes
+            put += 1 if isinstance(what, Act) else len(what.questions)
             ends = minutes > pays or (many is not None and put > many)
-            open_ = open_ and not ends and (leave is not None or max(ranked.best_gain.values()) >= worth)
+            open_ = open_ and not ends and best_now >= worth
             if open_:
-                chosen.append(act)
-            if isinstance(act, Leave):
-                leaves.take(act)
-                ranked.settle(act.target, act.score)
+                chosen.append(what)
+            if isinstance(what, Act):
+                acts.take(what)
+                ranked.renew()
             else:
                 ranked.take()
         hour = _gained(now, answers) if hour < 0 else hour
@@ -224,11 +241,12 @@ def _had(targets: Sequence[Alternatives], decision: Decision) -> Iterator[tuple[
             )
 
 
-def _asked(chosen: Sequence[Bundle | Leave], questions: Sequence[Question], pool: str) -> Iterator[Asked]:
+def _asked(chosen: Sequence[Bundle | Act], questions: Sequence[Question], pool: str) -> Iterator[Asked]:
     """Yield why each question is put, those of a bundle one after another."""
     for number, act in enumerate(chosen):
-        if isinstance(act, Leave):
-            yield Asked(act.question.request.id, LEFT, pool, 1.0, act.gain / act.minutes, number, act.minutes)
+        if isinstance(act, Act):
+            request, value = act.offer.question.request.id, act.value / act.minutes
+            yield Asked(request, act.offer.stream, pool, 1.0, value, number, act.minutes)
             continue
         for at in act.questions:
             minutes = act.minutes / len(act.questions)
@@ -250,6 +268,20 @@ def _check(asking: Asking) -> None:
             )
 
 
+def _may_be_drawn(question: Question) -> bool:
+    """Whether a question may be drawn at random: about training sources, and no text that a person writes.
+
+    Words are neither right nor wrong, so no figure that drawn questions are there for is told by them.
+    """
+    return not question.of_target and not question.apart
+
+
+def _apart(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
+    """Return the questions that come in bundles, and those that have a text written."""
+    bundled = [each for each in questions if not each.apart]
+    return bundled, [each for each in questions if each.apart]
+
+
 def _set_aside(request: Request, seed: int) -> float:
     """Return a number from 0 to 1 that only the question itself and the seed decide, whatever order it shows."""
     texts = sorted(shown.text for shown in request.shown)
@@ -260,7 +292,7 @@ def _at_most(questions: list[Question], seed: int) -> list[Question]:
     """Return the questions of as many views as show `_MOST_OUTPUTS` texts, all where there are fewer."""
     texts: dict[str, set[str]] = defaultdict(set)
     for each in questions:
-        texts[each.request.view.id].update(shown.text for shown in each.request.shown)
+        texts[each.request.view.id].update(each.texts)
     if sum(map(len, texts.values())) <= _MOST_OUTPUTS:
         return questions
     views = list(texts)
@@ -270,19 +302,27 @@ def _at_most(questions: list[Question], seed: int) -> list[Question]:
 
 
 def _answers(
-    belief: Belief, questions: Sequence[Question], asking: Asking, spread_weight: float, nats: float
-) -> Answers:
-    """Return what answers to questions would do, by what is believed."""
+    belief: Belief,
+    questions: Sequence[Question],
+    writings: Sequence[Question],
+    asking: Asking,
+    spread_weight: float,
+    nats: float,
+) -> tuple[Answers, list[list[int]]]:
+    """Return what answers to questions would do, by what is believed, and which outputs each writing tells of."""
     places: dict[str, dict[str, int]] = defaultdict(dict)
     requests = [each.request for each in questions]
-    first_of = {each.view.id: each for each in reversed(requests)}
-    for request in requests:
-        texts = places[request.view.id]
-        for shown in request.shown:
-            texts.setdefault(shown.text, len(texts))
+    first_of = {each.request.view.id: each.request for each in reversed([*questions, *writings])}
+    for each in (*questions, *writings):
+        texts = places[each.request.view.id]
+        for text in each.texts:
+            texts.setdefault(text, len(texts))
     starts = dict(zip(places, np.cumsum([0, *map(len, places.values())]).tolist(), strict=False))
     groups = [replace(first_of[view].group, outputs=tuple(texts)) for view, texts in places.items()]
-    at = [[starts[r.view.id] + places[r.view.id][shown.text] for shown in r.shown] for r in requests]
+    at, written = (
+        [[starts[q.request.view.id] + places[q.request.view.id][text] for text in q.texts] for q in some]
+        for some in (questions, writings)
+    )
     table = Questions(
         first=np.array([each[0] for each in at], dtype=np.int64),
         second=np.array([each[1] if len(each) > 1 else -1 for each in at], dtype=np.int64),
@@ -294,14 +334,14 @@ def _answers(
     )
     rest = asking.decisions_a_reading, asking.overlap, spread_weight
     if isinstance(belief, Draws):
-        return _drawn_answers(belief, groups, asking.targets, nats, table, *rest)
+        return _drawn_answers(belief, groups, asking.targets, nats, table, *rest), written
     decision, across = _decision(belief, groups, asking.targets, nats)
     mean, covariance = belief.means(groups), belief.covariance(groups, groups)
     if not all(np.isfinite(each).all() for each in (mean, covariance, across, decision.scores)):
         raise InputError("what is believed is not finite: a model's weights are damaged, or its rewards diverged")
     if len(mean) and not np.diagonal(covariance).max() > 0:
         raise InputError("the belief has no spread: who is certain has nothing to ask")
-    return Answers(decision, table, mean, covariance, across, *rest)
+    return Answers(decision, table, mean, covariance, across, *rest), written
 
 
 def _decision(

@@ -42,9 +42,10 @@ class Sheet(NamedTuple):
     drawn: bool
 
 
-class Choice(NamedTuple):
-    """A choice that is left to a person: what that gains the decision a minute, and the person's minutes."""
+class Apart(NamedTuple):
+    """What is put by itself, a choice that is left or a text that is written: what it is worth and gains a minute."""
 
+    value: float
     gain: float
     minutes: float
 
@@ -71,8 +72,8 @@ class Standing:
     """What is believed of a wave's questions, answers so far included.
 
     `bundles` [q] numbers the bundles that questions were chosen in, -1 for those drawn at random; the order of the
-    questions is that in which they were chosen. `worth` is where asking stops. Choices that are `left` to a person, by
-    their requests, gain what they did when they were chosen, whatever is answered meanwhile.
+    questions is that in which they were chosen. `worth` is where asking stops. What is put `apart`, by its
+    request, is worth what it was when it was chosen, whatever is answered meanwhile.
     """
 
     def __init__(
@@ -81,10 +82,10 @@ class Standing:
         bundles: np.ndarray,
         answers: Answers,
         worth: float = 0.0,
-        left: Mapping[str, Choice] | None = None,
+        apart: Mapping[str, Apart] | None = None,
     ) -> None:
         self.requests, self.bundles, self.worth = tuple(requests), bundles, worth
-        self.left = dict(left or {})
+        self.apart = dict(apart or {})
         self._answers = answers
         self._before = copy(answers)
         self._at = {request: at for at, request in enumerate(self.requests)}
@@ -99,10 +100,10 @@ class Standing:
             made: type[Answers] | type[DrawnAnswers] = DrawnAnswers if "draws" in arrays else Answers
             one, two, three = (arrays[name] for name in (_DRAWS if "draws" in arrays else _MOMENTS))
             answers = made(decision, questions, one, two, three, readings, overlap, weight)
-            known = zip(arrays["left_requests"], arrays["left"], strict=True)
-            left = {str(request): Choice(*row.tolist()) for request, row in known}
+            known = zip(arrays["apart_requests"], arrays["apart"], strict=True)
+            apart = {str(request): Apart(*row.tolist()) for request, row in known}
             requests = [str(each) for each in arrays["requests"]]
-            return cls(requests, arrays["bundles"], answers, arrays["worth"].item(), left)
+            return cls(requests, arrays["bundles"], answers, arrays["worth"].item(), apart)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not what a sampler keeps of a wave ({type(error).__name__}: {error})") from error
 
@@ -116,26 +117,26 @@ class Standing:
             "requests": np.array(self.requests, dtype=np.str_),
             "bundles": self.bundles,
             "worth": np.array(self.worth),
-            "left_requests": np.array(list(self.left), dtype=np.str_),
-            "left": np.array(list(self.left.values()), dtype=np.float64).reshape(-1, 2),
+            "apart_requests": np.array(list(self.apart), dtype=np.str_),
+            "apart": np.array(list(self.apart.values()), dtype=np.float64).reshape(-1, 3),
         }
 
     @property
     def known(self) -> frozenset[str]:
         """The questions of this wave."""
-        return frozenset((*self.requests, *self.left))
+        return frozenset((*self.requests, *self.apart))
 
     def minutes(self, request: str) -> float:
         """Return what a question was expected to take by itself: 0 for one that is not of this wave."""
-        if request in self.left:
-            return self.left[request].minutes
+        if request in self.apart:
+            return self.apart[request].minutes
         at = self._at.get(request)
         return 0.0 if at is None else self._minutes([at])
 
     def learn(self, request: str, first: bool | None) -> Site | None:
         """Take an answer in (`Answers.learn`); None for a question drawn at random, which never picks another.
 
-        None, too, for choices that were left to a person and for questions of other waves. `forget` takes it back.
+        None, too, for what is put apart, and for questions of other waves. `forget` takes it back.
         """
         at = self._at.get(request)
         return None if at is None or self.bundles[at] < 0 else self._answers.learn(at, first)
@@ -173,8 +174,8 @@ class Standing:
             else:
                 bundles[int(self.bundles[at])].append(at)
         sheets = [self._sheet(ats, float(value[ats].sum()), float(gain[ats].sum())) for ats in bundles.values()]
-        left = [Sheet((r,), each.gain, each.gain, each.minutes, False) for r, each in self.left.items() if r in open_]
-        ordered = sorted([*self._settled(sheets, answers), *left], key=lambda each: -each.value)
+        apart = [Sheet((request,), *each, False) for request, each in self.apart.items() if request in open_]
+        ordered = sorted([*self._settled(sheets, answers), *apart], key=lambda each: -each.value)
         best = max((each.gain for each in ordered), default=0.0)
         decision = self._answers.decision
         every = tuple(self._with_drawn(ordered, drawn))

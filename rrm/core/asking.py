@@ -97,7 +97,8 @@ class Question(NamedTuple):
     """A question that can be put, with the minutes of all who answer it: reading its view, and all else.
 
     One `of_target` is about an output of a target, and is never drawn at random. One that `leaves` a target's choice
-    asks a person to choose among its root outputs beside the whole source, and what they choose is had.
+    asks a person to choose among its root outputs beside the whole source, and what they choose is had. `others` are,
+    of a question that has a text written, all outputs that stand beside its view.
     """
 
     request: Request
@@ -105,6 +106,17 @@ class Question(NamedTuple):
     deciding: float
     of_target: bool = False
     leaves: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is put by itself, and not in a bundle: a choice that is left, or a text that is written."""
+        return self.leaves or bool(self.others)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The outputs that its answer tells of."""
+        return self.others or tuple(shown.text for shown in self.request.shown)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,23 +2,33 @@
 
 One rater reads a view (passages and context, without the instruction, which a rater knows) once for
 every few decisions about it, as many as stand on a sheet where there are sheets, and at each decision the outputs
-shown, with what came of them where that is shown: once for the same question by several criteria. Words are those of
-`rrm.core.text.words`. What is counted are integers, so a sum of minutes does not depend on the order
-of the questions.
+shown, with what came of them where that is shown: once for the same question by several criteria. Who is asked to
+write or to edit an output takes as long as its expected words take to write, whatever is then written, so that a
+question's price is known before it is answered. Words are those of `rrm.core.text.words`. What is counted are integers,
+so a sum of minutes does not depend on the order of the questions.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from math import fsum
+from math import ceil, fsum
 from typing import NamedTuple, Protocol
 
 from rrm.core.errors import ConfigError
 from rrm.core.text import words
-from rrm.core.values import Rated, Request, View
+from rrm.core.values import Correction, Demonstration, Rated, Request, View
 
 Size = Callable[[str], int]
 """The size of a text: words for people, tokens for models."""
+
+WRITTEN_WORDS_A_MINUTE = 19.0
+"""Composing at a keyboard, the mean of ordinary users, who copy 33 (Karat et al. 1999, doi:10.1145/302979.303160)."""
+
+WORDS_A_TOKEN = 9 / 16
+"""Words that are written for each token that an output may have: three quarters of the limit, three words in four."""
+
+EDITED = 0.25
+"""The share of an output's words that an edit is taken to write anew, until raters' times say otherwise."""
 
 
 def word_count(text: str) -> int:
@@ -26,12 +36,16 @@ def word_count(text: str) -> int:
 
 
 class Tally(NamedTuple):
-    """What one rater was shown: sizes of views and outputs as often as they were read, outputs, decisions."""
+    """What one rater was shown: sizes of views and outputs as often as they were read, outputs, decisions.
+
+    `written` are words that they were asked to write.
+    """
 
     views: int = 0
     outputs: int = 0
     outputs_shown: int = 0
     decisions: int = 0
+    written: int = 0
 
     def plus(self, other: "Tally") -> "Tally":
         return Tally(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
@@ -52,19 +66,23 @@ class Currency(Protocol):
 class Rates:
     """Reading at `words_a_minute`, views once per `decisions_a_reading`, and `minutes_a_decision` for each answer.
 
-    Raises ConfigError unless words and decisions are positive and minutes are not negative.
+    What is to be written takes `written_a_minute` words a minute beside that. Raises ConfigError unless words and
+    decisions are positive and minutes are not negative.
     """
 
     words_a_minute: float = 250.0
     minutes_a_decision: float = 0.2
     decisions_a_reading: int = 3
+    written_a_minute: float = WRITTEN_WORDS_A_MINUTE
 
     def __post_init__(self) -> None:
-        if not (self.words_a_minute > 0 and self.minutes_a_decision >= 0 and self.decisions_a_reading >= 1):
+        rates = self.words_a_minute, self.written_a_minute
+        if not (min(rates) > 0 and self.minutes_a_decision >= 0 and self.decisions_a_reading >= 1):
             raise ConfigError(f"rates of reading must be positive and minutes a decision not negative, got {self}")
 
     def cost(self, tally: Tally) -> float:
-        return (tally.views + tally.outputs) / self.words_a_minute + tally.decisions * self.minutes_a_decision
+        reading = (tally.views + tally.outputs) / self.words_a_minute
+        return reading + tally.written / self.written_a_minute + tally.decisions * self.minutes_a_decision
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,7 @@ class PublishedRates:
 
     The time of an output includes reading it, so a comparison takes 1.5 minutes, a label or rating
     0.75. A passage of 450 words is read in 2.5 minutes, once per three comparisons (Wu et al. 2021,
-    arXiv:2109.10862, appendix). Answers that are written, such as demonstrations, take longer.
+    arXiv:2109.10862, appendix). Words that are to be written take the time that they do in `Rates`.
     """
 
     words_a_minute: float = 180.0
@@ -85,7 +103,8 @@ class PublishedRates:
             raise ConfigError(f"rates of reading must be positive and minutes an output not negative, got {self}")
 
     def cost(self, tally: Tally) -> float:
-        return tally.views / self.words_a_minute + tally.outputs_shown * self.minutes_an_output
+        written = tally.written / WRITTEN_WORDS_A_MINUTE
+        return tally.views / self.words_a_minute + tally.outputs_shown * self.minutes_an_output + written
 
 
 RATES = Rates()
@@ -115,7 +134,7 @@ class Counted:
         reads = self._decided[view.id] % self._decisions_a_reading == 0
         read = self._judged[_judgement(request), request.criterion] < self._read[_judgement(request)]
         outputs = 0 if read and self._shares else sum(self._size(shown.read) for shown in request.shown)
-        return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1)
+        return Tally(self._views[view.id] if reads else 0, outputs, len(request.shown), 1, written_words(request))
 
     def add(self, request: Request) -> None:
         """Count one more question."""
@@ -124,6 +143,15 @@ class Counted:
         judgement = _judgement(request)
         self._judged[judgement, request.criterion] += 1
         self._read[judgement] = max(self._read[judgement], self._judged[judgement, request.criterion])
+
+
+def written_words(request: Request) -> int:
+    """Return how many words who answers is expected to write: an output, or a part of the one that is to be edited."""
+    if request.kind == Demonstration.kind:
+        return round(WORDS_A_TOKEN * request.view.max_tokens)
+    if request.kind == Correction.kind:
+        return ceil(EDITED * sum(word_count(shown.text) for shown in request.shown))
+    return 0
 
 
 def _judgement(request: Request) -> Hashable:

@@ -16,7 +16,7 @@ from rrm.core.asking import Asked, Asking, Outlook, Question
 from rrm.core.draws import LEAST
 from rrm.core.place import Place
 from rrm.core.roles import Train
-from rrm.core.values import Fitted, Rated, Request, View
+from rrm.core.values import Correction, Demonstration, Fitted, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, by_view, drawn, fitting
 from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
 from rrm.feedback.pace import Pace
@@ -105,6 +105,8 @@ def _not_chosen(run: Run) -> str | None:
 def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
     """Return every question about outputs as they stand that has no answer yet: of training nodes, and of targets'
     where these may be asked about, beside what is composed with; and targets' choices that may be left to a person.
+
+    Of a node one text at a time is asked for of each kind that has one written.
     """
     plan, state = run.plan, run.state
     done = taken_by_persons(run)
@@ -113,6 +115,7 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
         for request in chain.from_iterable(rounds) if role == Train.name else ():
             before[request.node].append(request)
     found: list[Request] = []
+    texts: dict[str, tuple[str, ...]] = {}
     for level in run.visit.levels_of(run.forest):
         place = Place(run.number, "answer", level)
         here: list[Request] = []
@@ -123,16 +126,28 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
                 continue
             about = (tree.source, place, _view(run, tree, node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
-            here += chain.from_iterable(by_kind.values())
+            texts[node] = tuple(dict.fromkeys(output.text for output in state.outputs[node]))
+            here += chain.from_iterable(some[: 1 if is_written(kind) else None] for kind, some in by_kind.items())
         run, shown = yield from in_hindsight(run, place, here)
         found += shown
     counted = Counted(plan.rates.decisions_a_reading)
     priced = [_priced(request, counted.next(request), plan.rates, plan.overlap) for request in found]
-    questions = [each._replace(of_target=each.request.source in run.forest.targets) for each in priced]
+    questions = [
+        each._replace(
+            of_target=each.request.source in run.forest.targets,
+            others=texts[each.request.node] if is_written(each.request.kind) else (),
+        )
+        for each in priced
+    ]
     if plan.sampling is not None and plan.sampling.leaves:
         choices = [_priced(each, counted.next(each), plan.rates, plan.overlap) for each in may_be_left(run)]
         questions += [each._replace(of_target=True, leaves=True) for each in choices]
     return run, questions
+
+
+def is_written(kind: str) -> bool:
+    """Whether an answer of a kind is an output, written or edited, of which one is asked for at a node at a time."""
+    return kind in (Demonstration.kind, Correction.kind)
 
 
 def _may_ask_about(run: Run, tree: Tree) -> bool:

@@ -17,15 +17,20 @@ from rrm.core.values import (
     Answer,
     ClaimMarks,
     Comparison,
+    Correction,
+    Demonstration,
     Feedback,
     Hindsight,
     Label,
     Ranking,
     Rating,
     Request,
+    Shown,
     View,
 )
+from rrm.feedback.minutes import WRITTEN_WORDS_A_MINUTE
 from rrm.raters.marking import GroundsOf, Marker, mark
+from rrm.raters.writing import drafts, new_words
 
 QualityOf = Callable[[View, Sequence[str], float, int], np.ndarray]
 """(view, texts, share of the view that is read, seed of the reading) -> qualities [k], about 0 to 1."""
@@ -35,7 +40,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 WORDS_A_MINUTE = 250
 MINUTES_A_DECISION = 0.2
 POINTS = 7
-_LEAST_SHOWN = {"comparison": 2, "hindsight": 2, "ranking": 2, "rating": 1, "label": 1, "claims": 1}
+_LEAST_SHOWN = {
+    "comparison": 2, "hindsight": 2, "ranking": 2, "rating": 1, "label": 1, "claims": 1, "correction": 1,
+    "demonstration": 0,
+}  # fmt: skip
+_MORE_SHOWN = ("ranking", "demonstration")
+_WRITTEN: dict[str, type[Correction] | type[Demonstration]] = {"correction": Correction, "demonstration": Demonstration}
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,9 @@ class SimulatedRaters:
     - ratings of 1 to 7 by an ordered logit whose thresholds divide the qualities from 0 to 1 evenly;
     - labels: good with probability sigmoid((quality - accept_at) / temperature + leniency);
 
-    or, with probability `lapse`, at random; and they mark claims as `rrm.raters.marking.Marker` says, by what a view
+    or, with probability `lapse`, at random. They write and edit as well: they think of `drafts` texts
+    (`rrm.raters.writing`) and hand one in, each with the probability with which it would be ranked first, at 19 words a
+    minute. They mark claims as `rrm.raters.marking.Marker` says, by what a view
     says of each (`grounds`). Where they are shown what came of outputs they judge by that, too: the quality is then
     what they see in the output less a share `hindsight` of it, and that share of what the outcome is worth. People
     differ: their temperatures scatter by about 20 % around `temperature`, their leaning to the first shown by 0.15
@@ -96,10 +108,13 @@ class SimulatedRaters:
         overlook: float = 0.15,
         slip: float = 0.03,
         trust: float = 0.5,
+        drafts: int = 8,
         seed: int = 0,
     ) -> None:
         if people < 1 or readings < 1:
             raise InputError(f"simulated raters: people and readings must be 1 or more, got {people} and {readings}")
+        if drafts < 1:
+            raise InputError(f"simulated raters: who writes thinks of one draft or more, got drafts = {drafts}")
         if not temperature > 0 or not tie_width >= 0:
             raise InputError(
                 f"simulated raters: temperature must be above 0 and tie_width not below, got {temperature}, {tie_width}"
@@ -113,19 +128,21 @@ class SimulatedRaters:
         self._grounds: GroundsOf | None = None if grounds is None else _loaded(grounds, "grounds")
         self._marker = Marker(read, overlook, slip, trust)
         self.tie_width, self.accept_at, self.seed, self._readings = tie_width, accept_at, seed, readings
-        self._hindsight = hindsight
+        self._hindsight, self._drafts = hindsight, drafts
         self.people = tuple(_person(number, temperature, lapse, read, seed) for number in range(1, people + 1))
 
     def rate(self, request: Request, seed: int) -> Feedback:
         """Return one person's answer.
 
-        Raises InputError for a kind that needs words of one's own, and for a criterion without a quality.
+        Raises InputError for a kind that no simulation gives, and for a criterion without a quality.
         """
         _check(request)
         rng = generator("simulated rating", self.seed, request.id, seed)
         person = self.people[rng.integers(len(self.people))]
         if request.kind == ClaimMarks.kind:
             return self._marks(request, person, seed)
+        if request.kind in _WRITTEN:
+            return self._writes(request, person, rng)
         rewards = self._rewards(request, person, int(rng.integers(self._readings)))
         answer = self._answer(request, person, rewards, rng)
         seconds = 60 * self.minutes(request)
@@ -143,6 +160,17 @@ class SimulatedRaters:
         seconds = 60 * (found.words / WORDS_A_MINUTE + MINUTES_A_DECISION)
         return Feedback(request.id, person.name, found.answer(shown.text), seconds, criterion=request.criterion)
 
+    def _writes(self, request: Request, person: Person, rng: np.random.Generator) -> Feedback:
+        """Return what a person writes: one of the drafts that they think of."""
+        found = drafts(request, self._drafts, rng)
+        shown = tuple(Shown(str(at), text) for at, text in enumerate(found))
+        judged = replace(request, kind=Ranking.kind, shown=shown)
+        chances = self._probability(judged, person, self._rewards(judged, person, int(rng.integers(self._readings))))
+        text = found[int(rng.choice(len(found), p=chances / chances.sum()))]
+        answer = _WRITTEN[request.kind](text)
+        seconds = 60 * (self.minutes(request) + new_words(request, text) / WRITTEN_WORDS_A_MINUTE)
+        return Feedback(request.id, person.name, answer, seconds, criterion=request.criterion)
+
     def probability(self, request: Request) -> np.ndarray:
         """Return the true distribution over the answers, averaged over people and their readings.
 
@@ -150,8 +178,8 @@ class SimulatedRaters:
         a rating [P(1), ..., P(7)]; for a ranking [k], how probably each is put first.
         """
         _check(request)
-        if request.kind == ClaimMarks.kind:
-            raise InputError("simulated raters tell no distribution over marks on claims")
+        if request.kind == ClaimMarks.kind or request.kind in _WRITTEN:
+            raise InputError(f"simulated raters tell no distribution over what is said by {request.kind}")
         answers = np.zeros(1)
         for person, reading in product(self.people, range(self._readings)):
             answers = answers + self._probability(request, person, self._rewards(request, person, reading))
@@ -242,10 +270,9 @@ def _check(request: Request) -> None:
     if least is None:
         raise InputError(f"simulated raters cannot give a {request.kind}; ask for a {', '.join(_LEAST_SHOWN)}")
     shown = len(request.shown)
-    if shown < least or (shown > least and request.kind != "ranking"):
-        raise InputError(
-            f"a {request.kind} needs {least} outputs{' or more' * (request.kind == 'ranking')}, got {shown}"
-        )
+    more = request.kind in _MORE_SHOWN
+    if shown < least or (shown > least and not more):
+        raise InputError(f"a {request.kind} needs {least} outputs{' or more' * more}, got {shown}")
 
 
 def _compares(request: Request) -> bool:

@@ -301,7 +301,10 @@ def test_a_run_resumed_after_its_end_asks_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"per_node": {"ranking": 2}}, "ranking is worth; per_node has of comparison, hindsight, label, rating"),
+        (
+            {"per_node": {"ranking": 2}},
+            "ranking is worth; per_node has of comparison, correction, demonstration, hindsight",
+        ),
         ({"per_node": {"label": {"overall": 1, "tone": 1}}}, "cannot tell what label/tone is worth"),
         ({"budget": {"by_level": {"0": {"questions": 9}}}}, "give the budget in minutes or questions alone"),
         ({"sampler": Lengths()}, "is no QuestionSampler"),

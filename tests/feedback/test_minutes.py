@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.text import words
-from rrm.core.values import Feedback, Label, Passage, Rated, Request, Shown, View
+from rrm.core.values import Correction, Feedback, Label, Passage, Rated, Request, Shown, View
 from rrm.feedback.minutes import (
     PUBLISHED,
     RATES,
@@ -63,6 +63,20 @@ def test_context_is_read_and_the_instruction_is_not() -> None:
 def test_a_model_is_sent_the_whole_view_with_every_question_and_reads_tokens() -> None:
     asked = [question(LEAF, 10, 20, copy=copy) for copy in range(3)]
     assert tally(asked, decisions_a_reading=1, size=len) == Tally(3 * len(text(450)), 3 * (49 + 99), 6, 3)
+
+
+def test_who_writes_is_paid_the_words_that_are_expected_of_them_whatever_they_write() -> None:
+    # 128 tokens are 72 words at nine for sixteen; of 100 words that are edited a quarter; 19 words a minute
+    assert minutes([question(LEAF, kind="demonstration")]) == pytest.approx(450 / 250 + 72 / 19 + 0.2)
+    assert minutes([question(LEAF, 100, kind="correction")]) == pytest.approx(550 / 250 + 25 / 19 + 0.2)
+    assert published_minutes([question(LEAF, 100, kind="correction")]) == pytest.approx(2.5 + 0.75 + 25 / 19)
+    request = question(LEAF, 100, kind="correction")
+    said = [Rated(request, Feedback(request.id, "anna", Correction(text(n)))) for n in (3, 90)]
+    assert minutes_of_raters(said[:1]) == minutes_of_raters(said[1:]) == minutes([request])
+    assert minutes([request], Rates(written_a_minute=50.0)) == pytest.approx(550 / 250 + 0.5 + 0.2)
+    assert tally([request], decisions_a_reading=1, size=len).written == 25
+    with pytest.raises(ConfigError, match="written_a_minute=0"):
+        Rates(written_a_minute=0)
 
 
 def test_each_rater_reads_for_themselves() -> None:

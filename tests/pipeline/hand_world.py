@@ -17,9 +17,12 @@ from rrm.core.ids import content_id
 from rrm.core.protocols import Composer
 from rrm.core.task import Source, Span, Task
 from rrm.core.values import (
+    Answer,
     Choice,
     Comparison,
     Composed,
+    Correction,
+    Demonstration,
     Failure,
     Feedback,
     Fitted,
@@ -146,9 +149,11 @@ class World:
     def rate(self, action: AnyAction) -> Sequence[Any]:
         job: stages.RateJob = action.job
         lengths = [len(shown.text.split()) for shown in job.request.shown]
-        answers = {
+        answers: dict[str, Answer] = {
             "comparison": Comparison(int(np.argmax(lengths))),
             "ranking": Ranking(tuple(np.argsort(lengths)[::-1].tolist())),
+            "demonstration": Demonstration("written by hand"),
+            "correction": Correction(" ".join([*(shown.text for shown in job.request.shown), "mended"])),
         }
         answer = answers.get(job.request.kind, Label(lengths[0] > 1))
         return [Rated(job.request, Feedback(job.request.id, f"counter-{job.role.name}", answer))]

@@ -1,5 +1,6 @@
 """Rounds whose questions a sampler chooses: all levels at once, wave by wave, and the same again from the record."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -164,3 +165,17 @@ def test_questions_are_drawn_evenly_where_policies_are_new_or_no_target_was_judg
     world, outcome = done(replace(CHOSEN, weights={TARGET.id: 0.0}))
     assert not world.actions("ask")
     assert any("as no target that counts was judged" in note for note in outcome.run.notes)
+
+
+def test_of_a_node_one_text_at_a_time_may_be_written_beside_all_that_stands_there() -> None:
+    plan = replace(CHOSEN, ratings={"comparison": 2, "label": 1, "demonstration": 1, "correction": 1})
+    world, outcome = done(plan)
+    asking = world.actions("ask")[0].job.asking
+    written = [each for each in asking.questions if each.request.kind in ("demonstration", "correction")]
+    count = Counter((each.request.node, each.request.kind) for each in written)
+    assert count and set(count.values()) == {1} and all(not each.others for each in asking.questions if not each.apart)
+    labels = {each.request.node: each for each in asking.questions if each.request.kind == "label"}
+    assert labels.keys() == {each.request.node for each in written}
+    for each in written:
+        texts = [output.text for output in outcome.run.rounds[0].state.outputs[each.request.node]]
+        assert list(each.others) == texts and each.apart and each.deciding > labels[each.request.node].deciding

@@ -76,7 +76,7 @@ def test_simulated_raters_mark_claims_by_what_a_view_says_of_them() -> None:
     assert given.seconds == pytest.approx(60 * (22 / 250 + 0.2))
     with pytest.raises(InputError, match="give them grounds"):
         SimulatedRaters(quality).rate(REQUEST, 0)
-    with pytest.raises(InputError, match="no distribution over marks"):
+    with pytest.raises(InputError, match="no distribution over what is said by claims"):
         raters.probability(REQUEST)
     with pytest.raises(PluginError, match="the grounds 'nowhere:at_all' cannot be imported"):
         SimulatedRaters(quality, grounds="nowhere:at_all")

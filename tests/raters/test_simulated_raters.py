@@ -11,6 +11,7 @@ import pytest
 from rrm.core.errors import InputError, PluginError, ShapeError
 from rrm.core.place import Place
 from rrm.core.protocols import Rater
+from rrm.core.text import sentence_texts, words
 from rrm.core.values import Comparison, Consequence, Hindsight, Label, Passage, Ranking, Rating, Request, Shown, View
 from rrm.raters.simulated import SimulatedRaters
 
@@ -173,8 +174,8 @@ def test_an_import_string_that_leads_nowhere_is_a_plugin_error(path: str) -> Non
         SimulatedRaters(path)
 
 
-@pytest.mark.parametrize("kind", ["correction", "demonstration", "critique", "reject"])
-def test_kinds_that_need_words_are_refused(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["critique", "reject"])
+def test_kinds_that_need_words_of_ones_own_are_refused(kind: str) -> None:
     for answer in (lambda raters, asked: raters.rate(asked, 0), SimulatedRaters.probability):
         with pytest.raises(InputError, match=kind):
             answer(SimulatedRaters(length), request(kind, "x"))
@@ -240,3 +241,44 @@ def test_a_question_in_hindsight_that_shows_no_outcome_is_refused() -> None:
         SimulatedRaters(length).rate(request("hindsight", "xx", "x"), 0)
     with pytest.raises(InputError, match="hindsight is a share"):
         SimulatedRaters(length, hindsight=1.5)
+
+
+def told(kind: str, *texts: str) -> Request:
+    passage = Passage(" ".join(f"Number {at} has {'x' * at} in it." for at in range(6)))
+    outputs = tuple(Shown(f"output-{at}", text) for at, text in enumerate(texts))
+    return Request("node", "source", Place(), kind, View("Summarise.", (passage,), 20), outputs)
+
+
+def test_what_a_simulation_writes_are_sentences_of_the_view_within_the_limit_and_better_than_chance() -> None:
+    asked = told("demonstration")
+    sharp, blind = (SimulatedRaters(length, temperature=0.01, lapse=lapse) for lapse in (0.0, 1.0))
+    written = [raters.rate(asked, seed).answer.text for raters in (sharp, blind) for seed in range(200)]  # type: ignore[attr-defined]
+    sentences = set(sentence_texts(asked.view.text))
+    assert all(set(sentence_texts(text)) <= sentences and len(words(text)) <= 15 for text in written)
+    better, by_chance = (np.mean([text.count("x") for text in some]) for some in (written[:200], written[200:]))
+    assert better > by_chance + 1
+    assert sharp.rate(asked, 3) == sharp.rate(asked, 3)
+    with pytest.raises(InputError, match="this one has none"):
+        sharp.rate(replace(asked, view=replace(asked.view, passages=())), 0)
+
+
+def test_an_edit_differs_by_one_sentence_and_may_leave_the_output_as_it_is() -> None:
+    own = "Number 0 has in it. Number 2 has xx in it."
+    asked = told("correction", own)
+    raters = SimulatedRaters(length, temperature=0.01, lapse=0.0)
+    edits = {raters.rate(asked, seed).answer.text for seed in range(200)}  # type: ignore[attr-defined]
+    before = set(sentence_texts(own))
+    assert all(len(before - set(sentence_texts(each))) <= 1 for each in edits) and len(edits) > 3
+    assert np.mean([each.count("x") for each in edits]) > 2
+    worst = told("correction", "Number 5 has xxxxx in it.")
+    assert "Number 5 has xxxxx in it." in {raters.rate(worst, seed).answer.text for seed in range(200)}  # type: ignore[attr-defined]
+
+
+def test_writing_takes_the_minutes_of_the_words_that_are_new() -> None:
+    raters = SimulatedRaters(length, temperature=0.01, lapse=0.0)
+    for asked in (told("demonstration"), told("correction", "Number 0 has in it. Number 2 has xx in it.")):
+        given = raters.rate(asked, 1)
+        new = Counter(words(given.answer.text)) - Counter(words(asked.group.outputs[0] if asked.shown else ""))  # type: ignore[attr-defined]
+        assert given.seconds == pytest.approx(60 * (raters.minutes(asked) + new.total() / 19))
+    with pytest.raises(InputError, match="one draft or more"):
+        SimulatedRaters(length, drafts=0)

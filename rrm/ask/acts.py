@@ -1,0 +1,83 @@
+"""Acts beside bundles of questions, such as leaving a choice or having a text written: the best of them a minute."""
+
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple, Protocol
+
+from rrm.ask.bundles import Answers, Worth
+from rrm.core.asking import Question
+
+
+class Offer(Protocol):
+    """An act that may be done: its `question`, and the `stream` that it is of."""
+
+    question: Question
+
+    @property
+    def stream(self) -> str: ...
+
+    def look(self, answers: Answers) -> Worth:
+        """Return what it is worth once all that `answers` took is answered."""
+        ...
+
+    def take(self, answers: Answers) -> None:
+        """Take it as done: what it would tell or decide is no longer open."""
+        ...
+
+
+class Act(NamedTuple):
+    """An offer with what it is worth, and the minutes of all who do it."""
+
+    offer: Offer
+    value: float
+    gain: float
+    minutes: float
+
+
+class Acts:
+    """Acts by value a minute, one after another, each with what was taken before it as done.
+
+    They are looked at again only where they come first by what they were worth when they were last looked at. Where
+    gains are not told, as of few draws, what is worth nothing but by its gain is worth nothing.
+    """
+
+    def __init__(self, answers: Answers, offers: Sequence[Offer]) -> None:
+        self._answers = answers
+        self._known = {at: (answers.taken, self._look(each)) for at, each in enumerate(offers)}
+
+    def next(self, rate: float = 0.0, within: float = inf) -> Act | None:
+        """Return the act that is worth most a minute, if that is more than `rate`, of those that take no more."""
+        while True:
+            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
+            at = max(paying, key=lambda one: self._rate(one), default=None)
+            if at is None or self._rate(at) <= max(rate, 0.0):
+                return None
+            seen, best = self._known[at]
+            if seen == self._answers.taken:
+                return best
+            self._known[at] = (self._answers.taken, self._look(best.offer))
+
+    @property
+    def best_gain(self) -> float:
+        """The greatest gain a minute of any act, when it was last looked at; 0 without any."""
+        return max((each.gain / each.minutes for _, each in self._known.values()), default=0.0)
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """What each act gains a minute, as it was last looked at, by its request."""
+        return {each.offer.question.request.id: each.gain / each.minutes for _, each in self._known.values()}
+
+    def take(self, act: Act) -> None:
+        """Take an act as done."""
+        self._known = {at: each for at, each in self._known.items() if each[1].offer is not act.offer}
+        act.offer.take(self._answers)
+
+    def _rate(self, at: int) -> float:
+        act = self._known[at][1]
+        return act.value / act.minutes
+
+    def _look(self, offer: Offer) -> Act:
+        worth, question = offer.look(self._answers), offer.question
+        told = bool(self._answers.decision.told)
+        value, gain = worth if told else (worth.value - worth.gain, 0.0)
+        return Act(offer, value, gain, question.reading + question.deciding)
