@@ -26,8 +26,23 @@ class Dispersion(NamedTuple):
         return self.output + self.view
 
 
+LEAVES, FALL = Dispersion(2.2, 0.8), 0.6
+"""What is thought beforehand of a level of leaves, and what share of the variance of a level's outputs is expected a
+level above: outputs of higher levels tell more, and differ less. As simulated raters show of summaries of leaves and
+of whole books two levels above (0.8)."""
+
 PRIOR = Dispersion(1.5, 0.5)
-"""Between what simulated raters show of summaries of leaves (2.2 and 0.8) and of whole books (0.8 and 0.3)."""
+"""What is thought beforehand of all levels together, as one law for all of them has it: between leaves and books."""
+
+
+def beforehand(level: int, below: Dispersion | None) -> Dispersion:
+    """Return what is thought of a level before its ratings, by what was found at the level below if there is one.
+
+    What a view shares is kept as it was there: it has to hold, too, how far a level of few sources is off as a whole.
+    """
+    if below is None:
+        return Dispersion(FALL**level * LEAVES.output, LEAVES.view)
+    return Dispersion(FALL * below.output, below.view)
 
 
 def steepness(variance: float) -> float:
@@ -40,13 +55,17 @@ def steepness(variance: float) -> float:
 
 
 def cross_disperse(
-    held: HeldLogits, left_out: np.ndarray, calibrations: np.ndarray, priors: np.ndarray | None = None
+    held: HeldLogits, left_out: np.ndarray, calibrations: np.ndarray, level: int, below: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return dispersions [folds + 1, 2] from the rows and heads that the calibrations are fitted on."""
-    result = np.tile(PRIOR, (len(calibrations), 1)) if priors is None else np.array(priors, dtype=np.float64)
+    """Return dispersions [folds + 1, 2] from the rows and heads that the calibrations are fitted on.
+
+    `below` [folds + 1, 2] are those of the level below, if there is one.
+    """
+    result = np.empty((len(calibrations), 2))
     for entry, (rows, used) in enumerate(cross_fitted(held, left_out)):
         known, probability = mean_probability(rows, used, Calibration(*calibrations[entry]))
-        result[entry] = disperse(rows.where(known), probability, Dispersion(*result[entry]))
+        prior = beforehand(level, None if below is None else Dispersion(*below[entry]))
+        result[entry] = disperse(rows.where(known), probability, prior)
     return result
 
 

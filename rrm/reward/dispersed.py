@@ -14,7 +14,7 @@ from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, mean_probability
-from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
+from rrm.reward.disperse import Dispersion, beforehand, disperse, effects, spread
 from rrm.reward.held import acceptance_logits, held_logits
 from rrm.reward.model import LevelModel, preferred
 from rrm.reward.wrap import (
@@ -118,11 +118,12 @@ class Dispersed:
             return shared(start.below, place)
         lower = of_kind(DispersedModel, start.below)
         inner = self.learner.fit(ratings, unwrapped(DispersedModel, start), place, seed, inside(workspace))
-        known: Mapping[int | None, Dispersion] = lower.dispersions if lower else {None: PRIOR}
+        known: Mapping[int | None, Dispersion | None] = lower.dispersions if lower else {None: None}
         found: dict[int | None, Dispersion] = {}
         for fold, rows in by_others(held_logits(inner, ratings.rows), known):
             told, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
-            found[fold] = disperse(rows.where(told), probability, known.get(fold, known[None]))
+            prior = beforehand(place.level, known.get(fold, known[None]))
+            found[fold] = disperse(rows.where(told), probability, prior)
         return DispersedModel(inner, found, self.members)
 
     def load(self, folder: Path) -> DispersedModel:

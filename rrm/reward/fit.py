@@ -140,7 +140,9 @@ def fit(
         pair_heads=pair_heads,
         pair_anchor=pair_anchor,
         calibration=calibration,
-        dispersion=cross_disperse(held, left_out, calibration, None if lower is None else lower.dispersion),
+        dispersion=cross_disperse(
+            held, left_out, calibration, place.level, None if lower is None else lower.dispersion
+        ),
         folds=folds,
         seen=dict(sorted(fitted.items())),
         anchored=anchored,

@@ -10,7 +10,17 @@ from rrm.core.place import Place
 from rrm.core.values import Comparison, Group, Label, Rated, Score
 from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrate import HeldLogits
-from rrm.reward.disperse import PRIOR, Dispersion, cross_disperse, disperse, effects, spread, steepness
+from rrm.reward.disperse import (
+    FALL,
+    LEAVES,
+    PRIOR,
+    Dispersion,
+    cross_disperse,
+    disperse,
+    effects,
+    spread,
+    steepness,
+)
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit, leaves_out
 from rrm.reward.model import LevelModel
@@ -135,7 +145,7 @@ def test_a_fold_s_dispersion_ignores_its_own_rows() -> None:
         logits=np.where(left_out[None, :, 0], held.logits, 9.0),
     )
     same = np.tile([1.0, 0.0], (4, 1))
-    before, after = cross_disperse(held, left_out, same), cross_disperse(lied, left_out, same)
+    before, after = cross_disperse(held, left_out, same, 0), cross_disperse(lied, left_out, same, 0)
     assert before.shape == (4, 2)
     assert np.array_equal(before[0], after[0])
     assert (np.abs(before[1:] - after[1:]).max(axis=1) > 0.1).all()
@@ -286,14 +296,29 @@ def test_preferences_spread_too_and_keep_their_mean() -> None:
     assert found[:, 0].std() > 1.5 * alone.std()
 
 
-def test_a_level_starts_from_the_dispersion_of_the_level_below() -> None:
+def test_a_level_expects_its_outputs_to_differ_less_than_those_of_the_level_below() -> None:
     below = fit(rate(labels=10), READER, CONFIG, seed=0)
     few = [row for row in rate(comparisons=1) if row.request.source in ("s0", "s1")]
     above = fit(few, READER, CONFIG, seed=0, init=below, place=Place(level=1))
-    np.testing.assert_allclose(above.dispersion, below.dispersion, rtol=0.02)
+    np.testing.assert_allclose(above.dispersion, below.dispersion * [FALL, 1.0], rtol=0.03)
     assert np.array_equal(LevelModel.shared(below, Place(level=2)).dispersion, below.dispersion)
 
 
-def test_a_single_source_gets_the_dispersion_that_is_thought_beforehand() -> None:
-    model = fit(rate(sources=1, labels=5), READER, replace(CONFIG, members=8), seed=0)
-    np.testing.assert_allclose(model.dispersion[-1], PRIOR)
+@pytest.mark.parametrize("level", [0, 2])
+def test_a_single_source_gets_the_dispersion_that_is_thought_of_its_level_beforehand(level: int) -> None:
+    rows = rate(sources=1, labels=5)
+    model = fit(rows, READER, replace(CONFIG, members=8), seed=0, place=Place(level=level))
+    np.testing.assert_allclose(model.dispersion[-1], (LEAVES.output * FALL**level, LEAVES.view))
+
+
+def test_few_ratings_alone_run_up_and_are_held_by_what_is_thought_of_their_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five comparisons at each of six roots: what they say alone is four times the truth in the mean over worlds."""
+    few = [ratings(0.5, 0.0, views=6, labels=0, comparisons=5, seed=seed) for seed in range(60)]
+    held = [disperse(*each, Dispersion(0.5, 0.5)).output for each in few]
+    monkeypatch.setattr("rrm.reward.disperse._PRIOR_INFORMATION", 1e-6)
+    alone = [disperse(*each).output for each in few]
+    assert np.mean(alone) > 2.0
+    assert np.median(alone) == pytest.approx(0.56, abs=0.02)
+    assert np.mean(held) == pytest.approx(0.62, abs=0.02)

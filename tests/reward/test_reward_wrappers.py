@@ -17,6 +17,7 @@ from rrm.core.values import OVERALL, Group, Label, Rated, Score
 from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrated import Calibrated, CalibratedModel
 from rrm.reward.cross_fit import CrossFitted, CrossFittedModel
+from rrm.reward.disperse import FALL
 from rrm.reward.dispersed import Dispersed, DispersedModel
 from rrm.reward.summed import Summed
 from tests.reward.reward_problems import output, rate, rated, view
@@ -326,6 +327,16 @@ def test_members_are_repeated_until_there_are_enough(workspace: Workspace) -> No
     model = fitted(Dispersed(CrossFitted(SharedWords(), folds=5), members=12), rows, workspace)
     assert acceptance(model, NEW)[0].shape == (15, 5)
     assert acceptance(model, [replace(NEW[0], source="s0")])[0].shape == (12, 5)
+
+
+def test_a_level_with_few_ratings_expects_its_outputs_to_differ_less_than_those_below(workspace: Workspace) -> None:
+    learner = Dispersed(Calibrated(CrossFitted(SharedWords())))
+    below = fitted(learner, rate(sources=12, labels=10), workspace)
+    few = [row for row in rate(comparisons=1) if row.request.source in ("s0", "s1")]
+    above = fitted(learner, few, workspace, below)
+    assert isinstance(below, DispersedModel) and isinstance(above, DispersedModel)
+    output, view = below.dispersions[None]
+    np.testing.assert_allclose(above.dispersions[None], (FALL * output, view), rtol=0.05)
 
 
 # ---- from a run file ----
