@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.carry_cell import WORLDS, Size
+from benchmarks.carry_plot import draw
 from rrm.core.report import Interval
 from rrm.evaluate.metrics import cluster_interval
 
@@ -109,7 +110,7 @@ def summaries(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
         blamed = sum(row["blamed"] for row in here)
         yield {
             "world": world, "words": words, "minutes": minutes, "column": column,
-            "n": len(here), "seed_count": len({row["seed"] for row in here}),
+            "spent": _mean(_values(here, "spent")), "n": len(here), "seed_count": len({row["seed"] for row in here}),
             "rho": _mean(rho), "rho_low": interval.low if interval else None,
             "rho_high": interval.high if interval else None, "rho_within": _mean(_values(here, "rho_within")),
             "gold_of_chosen": _mean(_values(here, "gold_of_chosen")), "gold_mean": _mean(_values(here, "gold_mean")),
@@ -235,6 +236,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where finished cells are kept")
     parser.add_argument("--work", type=Path, help="where cells are resumed from (default: a folder for this call)")
     parser.add_argument("--json", type=Path, help="write a row for every world, size, budget and column")
+    parser.add_argument("--plot", type=Path, help="draw rank correlations against minutes (.png, .svg)")
     parser.add_argument("--table", action="store_true", help="measure nothing: print the tables of what is on file")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
@@ -262,6 +264,8 @@ def main() -> None:
     wanted = [row for row in rows if row["words"] in sizes and row["seed"] in seeds and row["world"] in options.worlds]
     if options.json:
         options.json.write_text("".join(json.dumps(row) + "\n" for row in summaries(wanted)), "utf-8")
+    if options.plot and wanted:
+        draw(summaries(wanted), options.plot)
     if not wanted:
         print("nothing is on file for these cells yet")
         return

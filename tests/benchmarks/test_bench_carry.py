@@ -7,12 +7,13 @@ import pytest
 
 from benchmarks.carry import COLUMNS, difference, summaries, table
 from benchmarks.carry_cell import WORLDS, Size, cell, settings
+from benchmarks.carry_plot import draw
 from rrm.api.runs import recursion_of
 from rrm.api.wiring import Parts
 
 NAMED = {
     "world", "words", "minutes", "column", "n", "seed_count", "rho", "rho_low", "rho_high", "rho_within",
-    "gold_of_chosen", "gold_mean", "gold_best", "coverage", "bias", "blame_first", "blame_three",
+    "spent", "gold_of_chosen", "gold_mean", "gold_best", "coverage", "bias", "blame_first", "blame_three",
 }  # fmt: skip
 
 
@@ -21,6 +22,7 @@ def row(column: str, source: str, rho: float | None, **more: Any) -> dict[str, A
         "world": "copied", "words": 2000, "seed": 1, "minutes": 250.0, "source": source, "column": column, "rho": rho,
         "rho_within": 0.5, "gold_of_chosen": 0.3, "gold_mean": 0.2, "gold_best": 0.4, "covered": None, "bias": None,
         "blamed": 0, "blame_first": 0, "blame_three": 0, "told": 10, "false": 4, "false_below": 1, "commit": "abc",
+        "spent": 249.0,
     }  # fmt: skip
     return {**base, **more}
 
@@ -59,6 +61,14 @@ def test_tables_name_the_commit_and_the_share_of_errors_from_below() -> None:
     assert lines[0] == "Measured at abc; 1 to 3 targets a row."
     assert any(line.startswith("| copied, 2,000, 250 | .70 (") for line in lines)
     assert lines[-1].endswith("| .75, -.10 | .40, .25 | .25, .50 |")
+
+
+def test_the_picture_has_a_panel_a_world_and_length_with_the_minutes_of_all_questions(tmp_path: Path) -> None:
+    everything = [{**each, "minutes": None, "spent": 4311.0, "world": "retold"} for each in ROWS]
+    draw(summaries([*ROWS, *everything]), tmp_path / "carry.svg")
+    drawn = (tmp_path / "carry.svg").read_text("utf-8")
+    for text in ("copied, 2,000 words", "retold, 2,000 words", "4,300", "flat, equal minutes"):
+        assert f"<!-- {text} -->" in drawn
 
 
 @pytest.mark.parametrize("world", WORLDS)
