@@ -61,8 +61,9 @@ def read_back(view: View, claims: Mapping[str, Claims], outputs: Mapping[str, Ou
     """Return a view with the source's own words in the place of what outputs say: what an informed rater would read.
 
     Each output shown gives way to the pieces of the source that its claims come to rest on, in their order; a claim
-    that leads nowhere is struck, and so is all of an output whose claims are not known. Returns None where nothing
-    leads to the source.
+    that leads nowhere is struck, and so is all of an output whose claims are not known. The pieces have no score: what
+    was said of an output tells nothing of the words that stand in its place. Returns None where nothing leads to the
+    source.
     """
     passages = []
     for passage in view.passages:
@@ -72,5 +73,5 @@ def read_back(view: View, claims: Mapping[str, Claims], outputs: Mapping[str, Ou
             found = chains(passage.output, claims, outputs, source)
             quotes = sorted({quote for chain in found for quote in chain.reaches()})
             text = " ".join(dict.fromkeys(" ".join(quote.text.split()) for quote in quotes))
-            passages += [replace(passage, text=text)] if text else []
+            passages += [replace(passage, text=text, score=None)] if text else []
     return replace(view, passages=tuple(passages)) if any(each.output for each in passages) else None

@@ -17,6 +17,7 @@ outputs of the root beside the whole source, of which nobody rated any.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -47,7 +48,7 @@ from rrm.reward.disperse import PRIOR, Dispersion, disperse, effects, spread
 from rrm.reward.fit import balanced_folds
 from rrm.reward.model import SEEN_BY_ALL, nothing_to_fit, preferred
 
-FORMAT = 2
+FORMAT = 3
 LAPSE = 0.05
 """The share of answers that are taken for drawn blindly."""
 FEWEST = 4
@@ -393,8 +394,18 @@ def fit(
     ]
     parameters = {name: torch.stack([each[name] for each in members]) for name in first}
     anchored = bool((answers.second < 0).any())
-    alone = ClaimModel(place, encoder, basis, parameters, folds, seen, anchored, len(asked), asdict(config))
+    usual = _usual_scores(rated)
+    alone = ClaimModel(place, encoder, basis, parameters, folds, seen, anchored, usual, len(asked), asdict(config))
     return _stacked(alone, rated, below)
+
+
+def _usual_scores(rated: Sequence[Rated]) -> dict[int, float]:
+    """Return the mean score that parts had in the views of each level, of the levels whose views showed any."""
+    views = {(row.request.place.level, row.request.view.id): row.request.view for row in rated}
+    shown: dict[int, list[float]] = defaultdict(list)
+    for (level, _), view in sorted(views.items()):
+        shown[level] += [passage.score for passage in view.passages if passage.score is not None]
+    return {level: float(np.mean(scores)) for level, scores in shown.items() if scores}
 
 
 def _unit_words(rated: Sequence[Rated], read: Mapping[str, Beside]) -> float:
@@ -565,7 +576,8 @@ class ClaimModel:
     """Scores groups claim by claim; implements `rrm.core.protocols.RewardModel`.
 
     `parameters` are [members, ...]. A source that was fitted on is scored by the members that left its fold out.
-    `stack` holds an intercept and the weights of its own logits and of those of the level's model.
+    `stack` holds an intercept and the weights of its own logits and of those of the level's model; `usual` the mean
+    score that parts had in the views of each level.
     """
 
     place: Place
@@ -575,6 +587,7 @@ class ClaimModel:
     folds: int
     seen: Mapping[str, int] = field(repr=False)
     anchored: bool
+    usual: Mapping[int, float] = field(repr=False)
     ratings: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stack: tuple[float, float, float] = (0.0, 1.0, 0.0)
@@ -602,7 +615,9 @@ class ClaimModel:
     def joined(self, groups: Sequence[Group], wholes: Sequence[str], level: Sequence[Prediction]) -> list[Prediction]:
         """Return its own logits and those of the level's model, weighed as the ratings of the root's level say.
 
-        Claims are held against the views alone, and what they cover against the wholes.
+        The views are read back to the source: claims are held against them alone, and what they cover against the
+        wholes. The source's own words have no scores there. The law was fitted beside parts that had some, and is asked
+        as if all had the usual one.
         """
         return [self._joined(*each) for each in zip(groups, wholes, level, strict=True)]
 
@@ -611,7 +626,7 @@ class ClaimModel:
 
         Where there are other criteria, members are repeated until both have as many.
         """
-        own = self._stacked(self.logits(group, whole), level.rewards[OVERALL])
+        own = self._stacked(self.logits(self._as_usual(group), whole), level.rewards[OVERALL])
         said = self._prediction(group, own, group.source)
         others = {name: samples for name, samples in level.rewards.items() if name != OVERALL}
         if not others:
@@ -620,6 +635,12 @@ class ClaimModel:
         rewards = {**{name: level.rewards[name] for name in others}, **said.rewards}
         acceptance = {**{name: level.acceptance[name] for name in others}, **said.acceptance}
         return Prediction(_repeated(rewards, members), _repeated(acceptance, members))
+
+    def _as_usual(self, group: Group) -> Group:
+        """Return a group beside its view with the score that parts usually had at its level."""
+        usual = self.usual.get(group.place.level)
+        passages = (each if each.output is None else replace(each, score=usual) for each in group.view.passages)
+        return replace(group, view=replace(group.view, passages=tuple(passages)))
 
     def logits(self, group: Group, whole: str = "") -> np.ndarray:
         """Return the rewards of a group by the members that were not fitted on its source, [members, k]."""
@@ -690,6 +711,7 @@ class ClaimModel:
         facts: dict[str, Any] = {"format": FORMAT, "place": str(self.place), "encoder": self.encoder.name}
         facts |= {"deficits": list(DEFICITS), "folds": self.folds, "seen": dict(sorted(self.seen.items()))}
         facts |= {"anchored": self.anchored, "ratings": self.ratings, "settings": dict(self.settings)}
+        facts |= {"usual": {str(level): score for level, score in sorted(self.usual.items())}}
         facts |= {"stack": list(self.stack), "dispersion": list(self.dispersion)}
         facts["tensors"] = blake2b(self._bytes(), digest_size=16).hexdigest()
         return facts
@@ -731,5 +753,6 @@ class ClaimModel:
         basis = Basis(*(arrays[f"basis.{name}"] for name in Basis._fields))
         parameters = {name: torch.from_numpy(value) for name, value in arrays.items() if not name.startswith("basis.")}
         plain = {name: facts[name] for name in ("folds", "seen", "anchored", "ratings", "settings")}
+        plain["usual"] = {int(level): score for level, score in facts["usual"].items()}
         stack, dispersion = tuple(facts["stack"]), Dispersion(*facts["dispersion"])
         return cls(Place.parse(facts["place"]), encoder, basis, parameters, stack=stack, dispersion=dispersion, **plain)

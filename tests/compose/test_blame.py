@@ -1,6 +1,7 @@
 """Blame by claim: the step at which a sentence went wrong is found, and what a node lost adds up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -148,10 +149,13 @@ def test_a_view_read_back_has_the_sources_words_and_strikes_what_leads_nowhere()
     told = Told(1)
     part = told.graph.parents(told.guilty)[0]
     claims = traced([told.said[part]], told.outputs, told.contexts, Aligner())
-    view = read_back(told.contexts[part].view, claims, told.outputs, told.source.text)
-    assert view is not None and view.text.count(told.said[told.guilty].text) == 0
+    shown = told.contexts[part].view
+    scored = replace(shown, passages=tuple(replace(each, score=0.3) for each in shown.passages))
+    view = read_back(scored, claims, told.outputs, told.source.text)
+    assert view is not None and {passage.score for passage in view.passages} == {None}
+    assert view.text.count(told.said[told.guilty].text) == 0
     assert all(sentence in " ".join(told.source.text.split()) for sentence in sentences_of(view.text))
-    assert read_back(told.contexts[part].view, {}, told.outputs, told.source.text) is None
+    assert read_back(shown, {}, told.outputs, told.source.text) is None
     leaf = told.contexts[told.guilty].view
     assert read_back(leaf, {}, {}, told.source.text) is None  # it shows the source itself
 

@@ -160,6 +160,33 @@ def test_the_stack_weighs_the_levels_model(model: ClaimModel) -> None:
     assert said.acceptance[OVERALL].mean(axis=0) == pytest.approx((1 / (1 + np.exp(-expected))).mean(axis=0))
 
 
+def of_parts(view: View, *scores: float | None) -> View:
+    """Return the view with its text as that of parts, each with a score, sentences dealt in turn."""
+    told = view.passages[0].text.replace(". ", ".|").split("|")
+    texts = [" ".join(told[at :: len(scores)]) for at in range(len(scores))]
+    parts = enumerate(zip(texts, scores, strict=True))
+    return replace(view, passages=tuple(Passage(text, f"n{at}", f"o{at}", score) for at, (text, score) in parts))
+
+
+def test_words_of_the_source_are_read_as_parts_with_the_usual_score(tmp_path: Path) -> None:
+    read = [replace(row, request=replace(row.request, view=of_parts(row.request.view, 0.9, 0.3))) for row in rows()]
+    model = fit(read, Vectors(), SMALL, 3, PLACE)
+    assert model.usual == {1: pytest.approx(0.6)}
+    model.save(tmp_path)
+    assert ClaimModel.load(tmp_path, Vectors()).usual == model.usual
+    shown = group("new", *true_and_false())
+    back, usual = (replace(shown, view=of_parts(shown.view, score)) for score in (None, 0.6))
+    level = [Prediction.overall(np.zeros((1, 2)), np.full((1, 2), 0.5))]
+    [said] = model.joined([back], [""], level)
+    [as_usual] = model.joined([usual], [""], level)
+    assert said.rewards[OVERALL] == pytest.approx(as_usual.rewards[OVERALL])
+    assert said.rewards[OVERALL] != pytest.approx(model.joined([shown], [""], level)[0].rewards[OVERALL])  # no parts
+    unread = replace(model, usual={})
+    assert unread.joined([back], [""], level)[0].rewards[OVERALL] == pytest.approx(
+        unread.joined([shown], [""], level)[0].rewards[OVERALL]
+    )
+
+
 def test_what_is_not_told_of_a_source_moves_all_outputs_beside_it_together(model: ClaimModel) -> None:
     good, bad = true_and_false()
     blind = replace(model, stack=(0.5, 0.0, 0.0))
