@@ -62,6 +62,9 @@ def call_notes(reports: Sequence[CallsReport]) -> Iterator[str]:
         if cut_off := report.endings.get(TRUNCATED):
             kept = "their outputs keep whole sentences, or words, and are marked truncated"
             yield f"{cut_off:,} {of} were cut off at a limit: {kept}"
+        if lost := report.endings.get("lost"):
+            told = "they count as spent, may have been paid for, and were made again"
+            yield f"{lost:,} calls of the {report.asker or 'run'} were under way at workers that were lost: {told}"
         lacks = {ending: n for ending, n in report.endings.items() if ending in LACKS}
         if lacks:
             told = ", ".join(f"{n:,} {_LACKING.get(ending, ending)}" for ending, n in lacks.items())

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from socket import gethostname
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter
 
 from rrm.api import folder_parts
 from rrm.api.folder_parts import Content, content_of, inside
+from rrm.api.lent import Caller
 from rrm.api.look import BEGAN, WORK
 from rrm.api.runfile import run_file
 from rrm.api.supplies import DEVICE, device, made_of, needed
@@ -34,7 +36,7 @@ from rrm.core.errors import InputError, StoreError, in_one_line
 from rrm.core.ids import content_id
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
-from rrm.engines.crossing import ELSEWHERE, ON_REQUEST, Raised, message, read_actions, read_message, write_results
+from rrm.engines.crossing import ELSEWHERE, FITS, Raised, message, read_actions, read_message, write_results
 from rrm.files import durable
 from rrm.pipeline.plan import AnyAction, Values
 from rrm.store.lock import RunLock
@@ -96,6 +98,8 @@ class Elsewhere:
                 return self._open(threads, level, body)
             case {"do": str(id_), "step": str(step)}:
                 return self._do(id_, step, body)
+            case {"calls": list(numbers), "known": list(known), "wait": int() | float() as seconds}:
+                return self._talk(numbers, known, seconds, body)
             case {"source": str(id_)}:
                 self._sources[id_] = _SOURCE.validate_json(body)
             case {"rows": str(kind)}:
@@ -132,7 +136,8 @@ class Elsewhere:
         settings = run_file(spec["run"], learns=False)
         run = replace(settings, folder=None if spec["folder"] is None else Path(spec["folder"]))
         made = made_of(run)
-        folder = machine_folder() / content_id("run", spec, made)  # what other code began is not gone on with
+        same = {**spec, "run": {**spec["run"], "assistants": {}}}  # for those, too, who make calls
+        folder = machine_folder() / content_id("run", same, made)  # what other code began is not gone on with
         folder.mkdir(mode=0o700, exist_ok=True)
         _remove_left(folder.parent)
         scratch = mkdtemp(prefix="scratch-", dir=folder)
@@ -151,8 +156,17 @@ class Elsewhere:
         if lacking := [name for name in names if not self._there(name)]:
             return message({"needs": lacking})
         with self._signs.listening() as told:
-            results = self._fitted(actions) if step in ON_REQUEST else worker.compute(actions)
+            results = self._fitted(actions) if step in FITS else worker.compute(actions)
         return message({"done": id_, "log": told}, write_results(step, results))
+
+    def _talk(self, numbers: Sequence[int], known: Sequence[int], seconds: float, body: bytes) -> bytes:
+        """Begin model calls, and return what came of those that have ended and are not `known` to the run's process."""
+        said = self._caller.talk(dict(zip(numbers, json.loads(body), strict=True)), known, seconds)
+        return message({"said": list(said)}, json.dumps(list(said.values())).encode())
+
+    @cached_property
+    def _caller(self) -> Caller:
+        return Caller(self._opened[0].parts)
 
     def _fitted(self, actions: Sequence[AnyAction]) -> list[Values | Exception]:
         """Fit models, which are whole where the machine's workers find them, or are not there."""

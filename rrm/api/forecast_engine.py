@@ -7,11 +7,11 @@ import torch
 
 from rrm.api.plugins import load
 from rrm.api.runfile import RunFile
-from rrm.api.supplies import steps_elsewhere
+from rrm.api.supplies import require_no_secrets, steps_elsewhere
 from rrm.core.machine import MachineTime
 from rrm.engines.apart import Apart, Wanted, require_installed
 from rrm.engines.apart_process import processors
-from rrm.engines.crossing import ON_REQUEST, STEPS, write_actions
+from rrm.engines.crossing import CALL, ON_REQUEST, STEPS, write_actions
 from rrm.engines.local import Local, place
 from rrm.pipeline.plan import AnyAction
 
@@ -34,6 +34,8 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
     if asked is None:
         return None
     library, can, wanted = asked
+    if any(CALL in each.steps for each in wanted):
+        require_no_secrets(run)
     steps = frozenset[str]().union(*(each.steps for each in wanted)) if wanted else can - ON_REQUEST
     count = sum(each.count for each in wanted)
     threads = sum(each.cpus * each.count for each in wanted)
@@ -43,7 +45,7 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
     stays = () if actions is None else {each.step for each in actions if each.step in STEPS} - steps
     minutes = None if machine is None or gpus else _minutes(wanted, machine, BEGIN_SECONDS.get(library))
     least, most = minutes or (None, None)
-    pays, why = _pays(crosses, minutes, machine)
+    pays, why = _pays(crosses if crosses or CALL not in steps else None, minutes, machine)
     return {
         "name": library,
         "workers": count or None,

@@ -3,7 +3,7 @@
 import importlib.metadata
 import logging
 import platform
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from inspect import getmodule
@@ -21,10 +21,11 @@ from rrm.api.plugins import load, takes
 from rrm.api.runfile import Part, RunFile
 from rrm.api.wiring import PRECISION, Parts
 from rrm.api.worker import MODELS, POLICIES, RunWorker
-from rrm.core.errors import InputError, MissingError
+from rrm.assistants.secrets import without_secret_arguments
+from rrm.core.errors import ConfigError, InputError, MissingError
 from rrm.core.task import Source
 from rrm.core.values import Fitted, Improvement
-from rrm.engines.crossing import STEPS, Answered, message
+from rrm.engines.crossing import CALL, STEPS, Answered, message
 from rrm.engines.seats import Doing
 from rrm.files import write_json
 from rrm.pipeline.plan import AnyAction, Values
@@ -88,8 +89,8 @@ def _digest_of_rrm() -> str:
 class RunSupplies:
     """What workers elsewhere need of a run in its folder; implements `rrm.engines.seats.Supplies`.
 
-    Only what computes can be done elsewhere, by parts that are named and ask no model: an object, or a part that asks
-    one of the run's assistants, is in this process alone.
+    What computes can be done elsewhere by parts that are named and ask no model: an object, or a part that asks one of
+    the run's assistants, is in this process alone. Of assistants the bare calls can be made elsewhere.
     """
 
     worker = "rrm.api.elsewhere:Elsewhere"
@@ -99,11 +100,11 @@ class RunSupplies:
         self._composed: dict[str, bool] = {}
         self.steps = steps_elsewhere(parts.run)
 
-    def opening(self, threads: int) -> bytes:
+    def opening(self, threads: int, calls: bool) -> bytes:
         run = self._parts.run
-        settings = {**run.to_json(), "assistants": {}}
+        settings = run.to_json()
         spec = {
-            "run": settings,
+            "run": settings if calls else {**settings, "assistants": {}},
             "folder": None if run.folder is None else str(run.folder),
             "began": self._store.setting(BEGAN),
             "precision": self._store.setting(PRECISION),
@@ -179,6 +180,11 @@ class RunSupplies:
             folder_parts.finish(partial, whole, content)
         yield message({"fetched": name})
 
+    def lend(self, call: Callable[[str], Awaitable[str]] | None) -> None:
+        if call is not None:
+            require_no_secrets(self._parts.run)
+        self._parts.lending.by = call
+
     def note(self, doing: Sequence[Doing]) -> None:
         file = self._worker.work / DOING
         if doing:
@@ -195,8 +201,19 @@ class RunSupplies:
 
 
 def steps_elsewhere(run: RunFile) -> frozenset[str]:
-    """Return the steps that workers elsewhere can do: those whose parts are named and ask no model."""
-    return frozenset(step for step in STEPS if all(_crosses(run, part) for part in _parts_of(run, step)))
+    """Return the steps that workers elsewhere can do: those of named parts that ask no model, and calls of models."""
+    done = frozenset(step for step in STEPS if all(_crosses(run, part) for part in _parts_of(run, step)))
+    return done | {CALL} if run.assistants else done
+
+
+def require_no_secrets(run: RunFile) -> None:
+    """Raise ConfigError for an assistant whose key stands in the run file: it is sent to nobody."""
+    for name, part in run.assistants.items():
+        if without_secret_arguments(part.arguments) != part.arguments:
+            raise ConfigError(
+                f"[engine] workers cannot make calls of [assistants.{name}]: its key stands in the run file, and keys"
+                " are not sent; write ${NAME} there, and set NAME in the environment of the workers"
+            )
 
 
 def _parts_of(run: RunFile, step: str) -> list[Part]:

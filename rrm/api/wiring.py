@@ -12,6 +12,7 @@ from rrm.api.plugins import expand, load, make, named, stays_alive, takes
 from rrm.api.runfile import PEOPLE, GrowthPart, Part, RewardPart, RoundPart, RunFile, by_people
 from rrm.assistants.books import Books
 from rrm.assistants.budget import Budget, Spent
+from rrm.assistants.lent import Lending, Lent
 from rrm.backbone.tokens import HuggingFaceTokenizer, load_tokenizer
 from rrm.compose.align import Aligner
 from rrm.compose.tree import check_composer
@@ -117,6 +118,7 @@ class Parts:
     store: SqlStore | None = None
     looking: bool = False  # nothing is written to the store
     brought: Mapping[str, Source] | None = None  # sources that are not read here, but come by and by
+    lending: Lending = field(default_factory=Lending, init=False, repr=False)
     _made: "dict[str, tuple[Assistant, Pace]]" = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -606,6 +608,10 @@ class Parts:
             inner["assistant"] = self.assistant(name, where)
         return {**value, "arguments": inner}
 
+    def model(self, name: str) -> Assistant:
+        """Return the model of an assistant of the run file, which nothing counts, keeps or asks again."""
+        return self._model(name, "assistants")[0]
+
     def _model(self, name: str, asker: str) -> "tuple[Assistant, Pace]":
         """Return the model of this name and its pace, the same each time."""
         from rrm.assistants.limit import Pace
@@ -615,7 +621,8 @@ class Parts:
         if name not in self._made:
             part = self.run.assistants[name]
             kind = load(part.model, self.run.folder)
-            self._made[name] = (self._assistant(name, kind), Pace(highest=part.concurrency))
+            model = Lent(self._assistant(name, kind), name, self.lending)
+            self._made[name] = (model, Pace(highest=part.concurrency))
         return self._made[name]
 
     def _assistant(self, name: str, kind: object) -> Assistant:

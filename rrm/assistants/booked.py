@@ -9,7 +9,7 @@ from rrm.assistants.budget import Budget
 from rrm.assistants.cache import call_id, to_bytes
 from rrm.assistants.transcript import transcript
 from rrm.core.calls import Call
-from rrm.core.errors import MalformedAnswerError, NoAnswerError
+from rrm.core.errors import LostCallError, MalformedAnswerError, NoAnswerError
 from rrm.core.protocols import Assistant, Entry, Prompt, Reply
 
 _CHARS_PER_TOKEN = 4  # an estimate, used before a call and where a model does not say what it took
@@ -21,8 +21,8 @@ class Booked:
     Before it is sent a call is recorded with the tokens that it is estimated to take, so a process that
     is killed meanwhile, and the provider's bill, never find more calls than the record has. Afterwards one
     transaction records how it went, what it really took, and the reply to keep. A call that failed costs
-    no tokens; one that is cancelled, or killed with the process, costs its estimate. `asker` is the part of
-    the run that asks.
+    no tokens; one that is cancelled, or killed with the process or the worker that made it, costs its estimate.
+    `asker` is the part of the run that asks.
     """
 
     def __init__(self, assistant: Assistant, budget: Budget, books: Books, asker: str = "") -> None:
@@ -50,13 +50,10 @@ class Booked:
 
         try:
             reply = await self._assistant.ask(prompt)
-        except Exception as error:
-            self._budget.settle(reserved, 0)
-            await self._books.enter(Entry({"tokens": -reserved}, (call(error=error),)))
-            raise
         except BaseException as error:
-            self._budget.settle(reserved, reserved)
-            await self._books.enter(Entry(calls=(call(error=error),)))
+            failed = isinstance(error, Exception) and not isinstance(error, LostCallError)
+            self._budget.settle(reserved, 0 if failed else reserved)
+            await self._books.enter(Entry({"tokens": -reserved} if failed else {}, (call(error=error),)))
             raise
         taken = _tokens(reply, read)
         self._budget.settle(reserved, taken)

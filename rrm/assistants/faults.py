@@ -12,13 +12,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
 
 from rrm.assistants.secrets import without_secrets
-from rrm.core.errors import AssistantError, BudgetError, MalformedAnswerError, NoAnswerError, SetupError
+from rrm.core.errors import AssistantError, BudgetError, LostCallError, MalformedAnswerError, NoAnswerError, SetupError
 from rrm.core.replies import LACKS, Lack
 
-Transient = Literal["rate limit", "timeout", "connection", "server"]
+Transient = Literal["rate limit", "timeout", "connection", "server", "lost"]
 Lasting = Literal["denied", "not found", "set-up"]
 FaultKind = Literal[Transient, Lasting, Lack, "request", "malformed", "budget", "other"]
-TRANSIENT: frozenset[FaultKind] = frozenset(("rate limit", "timeout", "connection", "server", "empty", "broken"))
+TRANSIENT: frozenset[FaultKind] = frozenset(
+    ("rate limit", "timeout", "connection", "server", "lost", "empty", "broken")
+)
 """The same call may succeed later."""
 
 LASTING: frozenset[FaultKind] = frozenset(("denied", "not found", "set-up"))
@@ -29,6 +31,7 @@ _MEND: dict[FaultKind, str] = {
     "timeout": "allow it more time or try again later",
     "connection": "check the network and the model's address",
     "server": "try again later",
+    "lost": "find out why workers end",
     "denied": "mend the key, or what it may do and pay for, and go on with the same command",
     "not found": "mend the model's name or its address, and go on with the same command",
     "set-up": "install or set what it names, and go on with the same command",
@@ -117,12 +120,22 @@ class Fault:
         return f"{name} did not answer ({self.kind}{status}, {self.error}{said}); {_MEND[self.kind]}"
 
 
+class FaultedError(Exception):
+    """A model call that failed where it was made, as was found out there."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
 def diagnose(error: BaseException, now: Callable[[], float] = time.time) -> Fault:
     """Tell what kind of failure an exception, or one that it was raised from, stands for.
 
     `now` is the wall clock, seconds since 1970, for a Retry-After header that names a date.
     """
     for each in _chain(error):
+        if isinstance(each, FaultedError):
+            return each.fault
         kind = _kind(each)
         if kind != "other":
             return Fault(kind, type(each).__name__, _first_line(each), _status(each), _retry_after(each, now))
@@ -144,6 +157,8 @@ def _kind(error: BaseException) -> FaultKind:
         return "budget"
     if isinstance(error, MalformedAnswerError):
         return "malformed"
+    if isinstance(error, LostCallError):
+        return "lost"
     if isinstance(error, NoAnswerError):
         return cast(Lack, error.lack) if error.lack in LACKS else "empty"
     if isinstance(error, ImportError):

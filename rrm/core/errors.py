@@ -22,6 +22,7 @@
         SetupError                  every call would fail: a wrong key, an unknown model; the run stops
         MalformedAnswerError        an answer that could not be read as what was asked
         NoAnswerError               a reply without an answer: cut off among thoughts, refused, filtered, empty
+        LostCallError               a call that a worker had under way when it was lost; it may have been paid for
       Waiting                       not a fault: people have yet to answer                exit 3
       Interrupted                   not a fault: somebody pressed Ctrl-C                  exit 130
         Terminated                  not a fault: it was sent SIGTERM or SIGUSR1           exit 143
@@ -130,6 +131,10 @@ class SetupError(AssistantError):
 
 class MalformedAnswerError(AssistantError):
     """A model's answer that could not be read as what was asked for."""
+
+
+class LostCallError(AssistantError):
+    """A worker was lost while it made a model call, which may have been answered and paid for."""
 
 
 class NoAnswerError(AssistantError):

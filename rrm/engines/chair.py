@@ -1,6 +1,7 @@
 """The places of workers: the process that sits there now, its lease, and what is asked of it."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from anyio import to_thread
 
 from rrm.core.errors import InputError, SetupError, StoreError, in_one_line
 from rrm.engines.crossing import (
+    CALL,
     ELSEWHERE,
     Answered,
     Line,
@@ -127,7 +129,7 @@ class Chair:
             if self.open:
                 return True
             try:
-                head, _ = await self._ask(self._supplies.opening(self.seat.threads))
+                head, _ = await self._ask(self._supplies.opening(self.seat.threads, CALL in self.steps))
             except LostError as error:
                 await self._try_another(crew, step, in_one_line(error))
                 return False
@@ -164,6 +166,18 @@ class Chair:
             if not isinstance(values, Exception):
                 await self._fetched(values)
         return results
+
+    async def call(self, asked: bytes) -> dict[int, str]:
+        """Have model calls made, and return what came of those that have ended, by their numbers.
+
+        Raises LostError where nothing comes of it.
+        """
+        head, body = await self._ask(asked)
+        if "error" in head:
+            raise LostError(f"{self.seat.name} cannot make calls: {head['error']['said']}")
+        if "said" not in head:
+            raise LostError(f"{self.seat.name} answers what it was not asked")
+        return dict(zip(head["said"], json.loads(body), strict=True))
 
     async def _fetched(self, values: Values) -> None:
         """Have the files here that what a worker made stands for."""

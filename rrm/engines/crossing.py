@@ -43,8 +43,14 @@ STEPS: Mapping[str, Crossing] = {
 }
 """The steps whose actions can cross."""
 
-ON_REQUEST = frozenset({"fit", "fit-splits"})
-"""Those that workers do only where they are named for them: one at a time, so they pay on a better machine alone."""
+FITS = frozenset({"fit", "fit-splits"})
+"""Those that are done one at a time, so they pay on a better machine alone."""
+
+CALL = "call"
+"""What workers do who make calls of language models, whatever step of the run's process asks for them."""
+
+ON_REQUEST = FITS | {CALL}
+"""What workers do only where they are named for it."""
 
 ELSEWHERE = "elsewhere"
 """The attribute of a log's record that says that a worker logged it."""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 
 import anyio
 
+from rrm.engines.calls import Calling
 from rrm.engines.chair import Crew
-from rrm.engines.here import Here, InThread, Worker
+from rrm.engines.crossing import CALL
+from rrm.engines.here import Concurrently, Here, InThread, Worker
 from rrm.engines.seats import Cluster, Supplies
 from rrm.engines.under_way import AHEAD, UnderWay
 from rrm.pipeline.driver import Executor, Work
@@ -43,8 +45,11 @@ class Remote:
 
     def executor(self, step: str) -> Executor:
         here = self._here.executor(step)
-        away = step in self._supplies.steps & self._cluster.steps and isinstance(here, InThread)
-        return Away(self._crew, self._worker) if away else here
+        if step in self._supplies.steps & self._cluster.steps and isinstance(here, InThread):
+            return Away(self._crew, self._worker)
+        if CALL in self._cluster.steps and isinstance(here, Concurrently):
+            return Calling(self._crew, here)
+        return here
 
     def close(self) -> None:
         self._cluster.close()

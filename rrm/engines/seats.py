@@ -1,6 +1,6 @@
 """What can be seen of a cluster by whoever has work done there: seats, where they are, and what workers are told."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -65,8 +65,8 @@ class Supplies(Protocol):
     worker: str
     steps: frozenset[str]
 
-    def opening(self, threads: int) -> bytes:
-        """Return the first message."""
+    def opening(self, threads: int, calls: bool) -> bytes:
+        """Return the first message, to a worker that makes calls of models or does not."""
         ...
 
     def check(self, seat: str, facts: Mapping[str, str]) -> None:
@@ -86,6 +86,13 @@ class Supplies(Protocol):
 
         Whoever made `values` is asked at once; at the end the files are here, durably. Raises InputError for an answer
         to something else.
+        """
+        ...
+
+    def lend(self, call: Callable[[str], Awaitable[str]] | None) -> None:
+        """Have the run's models be asked by this, which is told what a worker must know and returns what it said.
+
+        None has them asked here again. Raises ConfigError where workers cannot ask.
         """
         ...
 

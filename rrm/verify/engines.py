@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -104,7 +104,7 @@ class MadeUpSupplies:
         self._here = here
         self.noted: list[list[Doing]] = []
 
-    def opening(self, threads: int) -> bytes:
+    def opening(self, threads: int, calls: bool) -> bytes:
         return message({"open": threads})
 
     def check(self, seat: str, facts: Mapping[str, str]) -> None:
@@ -126,6 +126,9 @@ class MadeUpSupplies:
                     raise InputError(f"{head} answers something else than {asked}")
                 parts.append(part)
             self._here.files[fitted.path] = b"".join(parts)
+
+    def lend(self, call: Callable[[str], Awaitable[str]] | None) -> None:
+        """No made-up action asks a model."""
 
     def note(self, doing: Sequence[Doing]) -> None:
         self.noted.append(list(doing))

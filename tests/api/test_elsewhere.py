@@ -183,7 +183,7 @@ def test_what_other_code_made_is_not_gone_on_with(tmp_path: Path, monkeypatch: p
     rrm.run(rrm.run_file({**TOYS, "engine": AWAY}), tmp_path / "away", quiet=True)
 
     def folders() -> set[str]:
-        Elsewhere().answer(supplies[0].opening(1))
+        Elsewhere().answer(supplies[0].opening(1, False))
         return {each.name for each in machine_folder().iterdir()}
 
     [own] = folders()

@@ -1,0 +1,163 @@
+"""Model calls that workers make for the run's process, which alone has the cache, the purse and the record.
+
+A call is a lease of one: the run's process has put it on record and paid for it when a worker is sent it, a worker
+makes no other, and what comes of it is on record before it counts. So what is paid twice is at most what lost workers
+had under way, and a worker that hears nothing more calls nobody.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import ceil
+
+import anyio
+from anyio import to_thread
+
+from rrm.core.errors import LostCallError, in_one_line
+from rrm.engines.chair import BEATS, Chair, Crew, LostError
+from rrm.engines.crossing import CALL, Sign, message
+from rrm.engines.here import Concurrently
+from rrm.engines.seats import Doing
+from rrm.pipeline.driver import Work
+
+WAIT_SECONDS = 0.1
+"""A worker that is at calls is asked so often what came of them, and sent others."""
+
+
+@dataclass(eq=False)
+class _Call:
+    """A call on its way, and what came of it."""
+
+    asked: str
+    number: int
+    said: str = ""
+    error: Exception | None = None
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def end(self, said: str = "", error: Exception | None = None) -> None:
+        self.said, self.error = said, error
+        self.ended.set()
+
+
+class Calling:
+    """Does the actions of a step that waits for language models here, while workers make the calls."""
+
+    _numbers = count()  # of all steps, for a worker makes no call twice
+
+    def __init__(self, crew: Crew, here: Concurrently) -> None:
+        self._crew, self._here = crew, here
+        self._waiting: deque[_Call] = deque()
+        self._under_way: dict[Chair, dict[int, _Call]] = {}
+        self._fresh = anyio.Event()
+        self._over: Exception | None = None
+
+    async def execute(self, work: Work) -> None:
+        if work.plan.finished:
+            return
+        chairs = await self._crew.chairs(CALL)
+        self._under_way = {chair: {} for chair in chairs}
+        self._crew.supplies.lend(self._call)
+        try:
+            async with anyio.create_task_group() as serving:
+                for chair in chairs:
+                    serving.start_soon(chair.listen, _hear)
+                    serving.start_soon(self._serve, chair, work)
+                serving.start_soon(self._note)
+                await self._here.execute(work)
+                serving.cancel_scope.cancel()
+        finally:
+            self._crew.supplies.lend(None)
+            self._crew.note([])
+
+    async def _call(self, asked: str) -> str:
+        """Have a worker make a call; raise LostCallError where it was lost, and nobody knows how far it was."""
+        if self._over is not None:
+            raise self._over
+        call = _Call(asked, next(self._numbers))
+        self._waiting.append(call)
+        self._fresh.set()
+        try:
+            await call.ended.wait()
+        finally:
+            if call in self._waiting:  # nobody waits for it any more
+                self._waiting.remove(call)
+        if call.error is not None:
+            raise call.error
+        return call.said
+
+    async def _serve(self, chair: Chair, work: Work) -> None:
+        """Have one worker make calls; what ends it ends the run, once the calls that are left know."""
+        try:
+            while True:
+                if await chair.opened(self._crew, CALL):
+                    await self._talk_on(chair)
+        except Exception as error:
+            self._over = error
+            work.stop(error)
+            for call in (*self._waiting, *self._under_way[chair].values()):
+                call.end(error=error)
+
+    async def _talk_on(self, chair: Chair) -> None:
+        """Send a worker calls and take in what came of them; where it is lost they fail, and its place is filled."""
+        seat, under_way, known = chair.seat, self._under_way[chair], list[int]()
+        try:
+            while True:
+                while not (self._waiting or under_way):
+                    if self._fresh.is_set():
+                        self._fresh = anyio.Event()
+                    await self._fresh.wait()
+                begun = self._taken(under_way)
+                if not under_way:
+                    await anyio.sleep(0)  # others have them
+                    continue
+                known = await self._talk(chair, begun, known)
+        except LostError as error:
+            why = in_one_line(error)
+            lost = LostCallError(f"{seat.name} was lost while it made a call, which may have been paid for: {why}")
+            for call in under_way.values():
+                call.end(error=lost)
+            under_way.clear()
+            host = chair.host
+            if await chair.fill(seat, why):
+                self._crew.hosts.lost(host, seat.name)
+
+    def _taken(self, under_way: dict[int, _Call]) -> list[_Call]:
+        """Take as many of the waiting calls for a worker as make its share of all."""
+        most = ceil((len(self._waiting) + self._all_under_way) / max(1, sum(each.open for each in self._under_way)))
+        begun = [self._waiting.popleft() for _ in range(min(len(self._waiting), most - len(under_way)))]
+        under_way.update((call.number, call) for call in begun)
+        return begun
+
+    @property
+    def _all_under_way(self) -> int:
+        return sum(map(len, self._under_way.values()))
+
+    async def _talk(self, chair: Chair, begun: Sequence[_Call], known: Sequence[int]) -> list[int]:
+        """Send calls and what is `known` of earlier ones, and return the numbers of those that have ended by now."""
+        head = {"calls": [call.number for call in begun], "known": list(known), "wait": WAIT_SECONDS}
+        said = await chair.call(message(head, json.dumps([call.asked for call in begun]).encode()))
+        for number, text in said.items():
+            if (call := self._under_way[chair].pop(number, None)) is not None:
+                call.end(text)
+        return list(said)
+
+    async def _note(self) -> None:
+        """Now and then note who makes calls."""
+        since: dict[Chair, float] = {}
+        noted: list[Doing] = []
+        while True:
+            await anyio.sleep(self._crew.lease / BEATS)
+            since = {chair: since.get(chair, time.time()) for chair, calls in self._under_way.items() if calls}
+            doing = [
+                Doing(chair.seat.name, chair.host, CALL, len(self._under_way[chair]), at) for chair, at in since.items()
+            ]
+            if doing != noted:
+                noted = doing
+                await to_thread.run_sync(self._crew.note, noted)
+
+
+def _hear(sign: Sign) -> None:
+    """Of a call there is nothing to be said."""
