@@ -32,7 +32,7 @@ from rrm.engines.ray_process import BegunRay
 from rrm.engines.remote import Remote
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker
 from tests.processes import below
-from tests.toys import TOYS, on_record
+from tests.toys import TOYS, Lengths, on_record
 
 ABSENT = "NOTHING IS TESTED ON {0}: it is not installed (pip install 'rrm[{1}]')"
 
@@ -48,6 +48,7 @@ class Seen:
     listening: set[str] = field(default_factory=set)
     killed: list[int] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    models: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
     left: list[Path] = field(default_factory=list)
 
 
@@ -166,20 +167,30 @@ def look(cluster: ApartCluster, seen: Seen) -> None:
     seen.killed.append(workers[0])
 
 
+def not_here(*_: object) -> None:
+    raise AssertionError("it is fitted by a worker")
+
+
+def models_of(run: Path) -> dict[str, bytes]:
+    """Return the files of a run's fitted models."""
+    files = [each for each in (run / "models").rglob("*") if each.is_file()]
+    return {str(each.relative_to(run)): each.read_bytes() for each in files}
+
+
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What is on record of the run in this process."""
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run in this process."""
     folder = tmp_path_factory.mktemp("here")
     rrm.run(rrm.run_file(TOYS), folder, quiet=True)
-    return on_record(folder)
+    return folder
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
-def seen(request: pytest.FixtureRequest, here: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """The same run on a cluster, one of whose workers is killed when it has done something."""
+def seen(request: pytest.FixtureRequest, here: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """The same run on a cluster that fits, too, one of whose workers is killed when it has done something."""
     kind = KINDS[request.param]
     pytest.importorskip(kind.package, reason=ABSENT.format(request.param.upper(), request.param))
-    folder, found, clusters = tmp_path_factory.mktemp(request.param), Seen(request.param, here), []
+    folder, found, clusters = tmp_path_factory.mktemp(request.param), Seen(request.param, on_record(here)), []
     start = kind.cluster.start
 
     def starting(cluster: ApartCluster) -> Any:
@@ -192,15 +203,23 @@ def seen(request: pytest.FixtureRequest, here: dict[str, Any], tmp_path_factory:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kind.cluster, "start", starting)
-        engine = {"plugin": request.param, "arguments": {"workers": [{"count": 2}]}}
+        patch.setattr(Lengths, "fit", not_here)
+        steps = ["decompose", "propose", "score", "fit"]
+        engine = {"plugin": request.param, "arguments": {"workers": [{"count": 2, "steps": steps}]}}
         rrm.run(rrm.run_file({**TOYS, "engine": engine}), folder, on_event=on_event)
-    found.there = on_record(folder)
+    found.there, found.models = on_record(folder), (models_of(here), models_of(folder))
     return found
 
 
 def test_a_run_elsewhere_is_the_same_though_a_worker_is_killed(seen: Seen) -> None:
     assert seen.there == seen.here
     assert seen.killed
+
+
+def test_models_fitted_elsewhere_are_those_of_this_process_bit_for_bit(seen: Seen) -> None:
+    fitted, arrived = seen.models
+    assert len(fitted) >= 3
+    assert arrived == fitted
 
 
 def test_everything_listens_on_loopback_alone(seen: Seen) -> None:
