@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from rrm.core.errors import InputError
 from rrm.core.ids import content_id
 from rrm.core.task import Span
-from rrm.core.text import sentences, words
+from rrm.core.text import STOPS, sentences, words
 
 if TYPE_CHECKING:  # values are made of kinds of feedback, and marks on claims are one
     from rrm.core.values import Output
 
 _MARKS = "“”„«»‹›\"‘’'()"
 """Around what is quoted."""
-_STOPS = ".!?…"
 _PAUSES = ",;:—–"
 
 LONG = 40
-"""A sentence of more words than this is cut into its clauses."""
+"""No claim has more words than this, as far as there are spaces: a longer sentence is cut into its clauses."""
 SHORT = 6
-"""No clause has fewer words than this."""
+"""No clause that punctuation ends has fewer words than this."""
 _CLAUSE = re.compile(r"[;:—–]\s+|,\s+(?=(?:and|but|while|because|so|then|when|which|who|until|although|after)\b)")
+_PAUSE = re.compile(r"(?:[,;:،؛]|\s[-–]|--)\s+|[—，、；：]\s*")
 
 
 DOUBTFUL = 0.8
@@ -175,8 +175,9 @@ def overlap(one: Span, other: Span) -> int:
 def claim_spans(text: str) -> tuple[Span, ...]:
     """Return the spans of a text's claims: its sentences, those of more than `LONG` words cut into clauses.
 
-    Clauses end at a semicolon, a colon, a dash, or a comma before a conjunction, and have `SHORT` words at least.
-    What has no word is no claim.
+    Clauses end at a semicolon, a colon, a dash, or a comma before a conjunction, and have `SHORT` words at least. One
+    that has still more than `LONG` is cut at the comma or other pause nearest to its middle, or without any at the
+    space nearest to it, until none has more. What has no word is no claim.
     """
     return tuple(
         clause
@@ -206,12 +207,12 @@ def without_quotes(text: str, said: Iterable[str]) -> str:
 
 
 def _bare(said: str) -> str:
-    return said.rstrip(_STOPS + _PAUSES + " ")
+    return said.rstrip(STOPS + _PAUSES + " ")
 
 
 def _quotation(said: str) -> re.Pattern[str]:
-    before = _STOPS + ":" + (_PAUSES if said[:1].islower() else "")
-    after = _STOPS + (_PAUSES if said[-1:] in _PAUSES else "")
+    before = STOPS + ":" + (_PAUSES if said[:1].islower() else "")
+    after = STOPS + (_PAUSES if said[-1:] in _PAUSES else "")
     ended = rf"[{_PAUSES}]?(?:$|[{_MARKS}])|[{after}]"
     return re.compile(rf"(^|[{_MARKS}]|[{before}] ){re.escape(_bare(said))}(?={ended})")
 
@@ -283,10 +284,28 @@ def _clauses(text: str, sentence: Span) -> list[Span]:
     pieces, start = [], sentence.start
     for match in _CLAUSE.finditer(said):
         end = sentence.start + match.end()
-        if len(words(text[start:end])) >= SHORT and len(words(text[end : sentence.end])) >= SHORT:
+        if _long_enough(text[start:end]) and _long_enough(text[end : sentence.end]):
             pieces.append(_trimmed(text, start, end))
             start = end
-    return [*pieces, _trimmed(text, start, sentence.end)]
+    return [part for piece in [*pieces, _trimmed(text, start, sentence.end)] for part in _halves(text, piece)]
+
+
+def _halves(text: str, clause: Span) -> list[Span]:
+    """Return a clause cut near its middle, and its pieces again, until none has more than `LONG` words."""
+    said = text[clause.start : clause.end]
+    if len(words(said)) <= LONG:
+        return [clause]
+    pauses = [match.end() for match in _PAUSE.finditer(said)]
+    cuts = [at for at in pauses if _long_enough(said[:at]) and _long_enough(said[at:])]
+    cuts = cuts or [match.end() for match in re.finditer(r"\s+", said)]
+    if not cuts:
+        return [clause]
+    cut = clause.start + min(cuts, key=lambda at: abs(2 * at - len(said)))
+    return [*_halves(text, _trimmed(text, clause.start, cut)), *_halves(text, Span(cut, clause.end))]
+
+
+def _long_enough(said: str) -> bool:
+    return len(words(said)) >= SHORT
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:

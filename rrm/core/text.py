@@ -8,7 +8,9 @@ from itertools import pairwise
 from rrm.core.ids import content_id
 from rrm.core.task import Span
 
-_STOPS = ".!?…。！？"
+STOPS = ".!?…।॥؟۔።։။។"
+"""What ends a sentence where space follows, Hindi's, Arabic's, Urdu's and some other scripts' own among them."""
+_STOPS = STOPS + "。！？"
 _WHOLE = re.compile(rf"[{_STOPS}][\"'”’»)\]」』]*\Z")
 _MOST_QUOTES = 8  # characters that may close a sentence, and its stop
 _ABBREVIATIONS = frozenset(
@@ -18,6 +20,18 @@ _ABBREVIATIONS = frozenset(
         " vs etc viz vol ch fig cf eg ie al inc ltd co",
     )
 )
+_SHORTENED = frozenset(  # these end no sentence where a small letter follows; before a capital they may
+    re.findall(
+        r"\w+",
+        "abbr adj adv approx avg cent cit cont def dept ed eds esp est excl ext figs hrs ibid illus incl lbs"
+        " loc max min mins misc orig oz phys pls publ resp sec secs tel temp trans transl verb yrs jan feb apr"
+        " jun jul aug sep sept oct nov dec",
+    )
+)
+_ORDINARY = re.compile(r"(?:^|[\s(\"'“‘’—–-])([a-z]{3,})\Z")
+_VOWEL = re.compile("[aeiouy]")
+_ITEM = re.compile(r"^[^\S\n]*(?:[-*+•‣◦▪]|\(?(?:\d{1,3}|[a-z])\)|\d{1,3}(\.))[^\S\n]+(?=\S)", re.MULTILINE)
+_BEFORE_LIST = re.compile(rf"(?:^|[:{_STOPS}][\"'”’»)\]」』*_]*)\s*\Z")
 # The look-behind lets a run of stops be tried once, not from each of its stops.
 _BOUNDARY = re.compile(rf"(?<![{_STOPS}])([{_STOPS}]++)([\"'”’»)\]]*+)(\s++|$)|([。！？]++[”’」』]*+)|\n\s*\n\s*+")
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -39,9 +53,11 @@ _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 def sentences(text: str, max_chars: int = 2000) -> tuple[Span, ...]:
     """Return the spans of the sentences, in order, without the white space between them.
 
-    A sentence ends at a blank line, at an East Asian full stop, or at a stop followed by space,
-    but there not after common abbreviations, single initials, or before a small letter. What is
-    still longer than `max_chars` is cut at spaces, or anywhere if it has none.
+    A sentence ends at a blank line, before an item of a list, at an East Asian full stop, or at a stop followed by
+    space, but there not after common abbreviations, single initials, or the number of an item. Before a small letter
+    one ends at a full stop alone, after a word of three small letters or more that is no abbreviation. A list is two
+    lines or more of a paragraph that begin with a bullet or a number, the first of them at the paragraph's beginning,
+    after a colon or after a stop. What is still longer than `max_chars` is cut at spaces, or anywhere if it has none.
     """
     return _cached(text, max_chars) if len(text) < _LONG else _sentences(text, max_chars)
 
@@ -54,14 +70,43 @@ def _cached(text: str, max_chars: int) -> tuple[Span, ...]:
 def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     start = 0
+    items, numbers = _items(text)
     for match in _BOUNDARY.finditer(text):
-        if match.group(1) and not _ends_sentence(text, match):
+        while items and items[0] <= match.start():
+            spans.extend(_pieces(text, start, items[0], max_chars))
+            start = max(start, items.pop(0))
+        if match.group(1) and (match.start() in numbers or not _ends_sentence(text, match)):
             continue
         end = match.end(2) if match.group(1) else match.end(4) if match.group(4) else match.start()
         spans.extend(_pieces(text, start, end, max_chars))
         start = match.end()
+    for item in items:
+        spans.extend(_pieces(text, start, item, max_chars))
+        start = max(start, item)
     spans.extend(_pieces(text, start, len(text), max_chars))
     return tuple(spans)
+
+
+def _items(text: str) -> tuple[list[int], set[int]]:
+    """Return where the items of lists begin, in order, and the stops behind the numbers of items."""
+    if not _ITEM.search(text):
+        return [], set()
+    starts: list[int] = []
+    numbers: set[int] = set()
+    cuts = [0, *(match.end() for match in _BLANK_LINE.finditer(text)), len(text)]
+    for start, end in pairwise(cuts):
+        found = list(_ITEM.finditer(text, start, end))
+        first = next((at for at, match in enumerate(found) if _may_begin_list(text, start, match.start())), len(found))
+        found = found[first:]
+        if len(found) > 1:
+            starts += [match.start() for match in found]
+        if len(found) > 1 or (found and not text[start : found[0].start()].strip()):
+            numbers |= {match.start(1) for match in found if match.group(1)}
+    return starts, numbers
+
+
+def _may_begin_list(text: str, paragraph: int, line: int) -> bool:
+    return _BEFORE_LIST.search(text[max(paragraph, line - _MOST_QUOTES) : line]) is not None
 
 
 def sentence_texts(text: str) -> list[str]:
@@ -149,7 +194,7 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return True
     following = text[match.end() : match.end() + 1]
     if following.islower():
-        return False
+        return match.group(1) == "." and not match.group(2) and _ordinary_before(text, match.start())
     if match.group(1) != ".":
         return True
     before = _BLANK_LINE.split(text[max(0, match.start() - 12) : match.start()])[-1].split()
@@ -157,6 +202,14 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     initial = len(last) == 1 and last.isupper() and last != "I"
     number = last.lower() == "no" and following.isdigit()
     return not (initial or number or last.lower() in _ABBREVIATIONS)
+
+
+def _ordinary_before(text: str, stop: int) -> bool:
+    """Whether the word before a stop is one of three small letters or more that abbreviates nothing."""
+    found = _ORDINARY.search(text[max(0, stop - 40) : stop])
+    if found is None or not _VOWEL.search(found.group(1)):
+        return False
+    return found.group(1) not in _ABBREVIATIONS | _SHORTENED
 
 
 def _pieces(text: str, start: int, end: int, max_chars: int) -> list[Span]:

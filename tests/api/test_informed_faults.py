@@ -1,9 +1,10 @@
 """What a run with the composer `Informed` makes of outputs, citations, marks and trees that are no good."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -146,14 +147,36 @@ def test_a_citation_that_is_none_is_refused_when_it_is_written_and_not_once_all_
 
 
 def test_what_is_cited_rightly_is_what_a_claim_rests_on_and_nothing_else(tmp_path: Path) -> None:
-    """At every node the author cites the first word shown, though it says the first two or three."""
+    """At every node the author cites the first word shown, though it says the first two or three.
+
+    The root says three words as one part does that says the first of two, or of three.
+    """
     found = target(ran(tmp_path, Saying("citing", told, lambda text: [Citation(whole(text), 0, Span(0, 3))])))
     [claim] = found.claims
-    assert claim.cited and claim.score == 1
+    assert claim.cited and 0 < claim.score < 1
     assert [quote.text for quote in claim.reaches()] == ["Red"]
     with open_store(tmp_path, "read") as store:
         kept = [output for output in store.load(Output) if output.text == claim.text]
     assert kept and all(output.citations == (Citation(whole(output.text), 0, Span(0, 3)),) for output in kept)
+
+
+@pytest.mark.parametrize("said", [Span(3, 0), Span(0, 0), Span(-2, 2), Span(0, 10**6)], ids=str)
+def test_a_citation_for_no_characters_of_the_own_text_is_refused(said: Span, tmp_path: Path) -> None:
+    policy = Saying("liar", told, lambda text: [Citation(said, 0, Span(0, 3))])
+    with pytest.raises(rrm.RrmError, match=f"cites for characters {said.start} to {said.end} of its text, which has"):
+        ran(tmp_path, policy)
+
+
+def test_citations_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    class Silent(Words):
+        def propose(self, jobs: Sequence[ProposeJob]) -> list[list[Output]]:
+            found = super().propose(jobs)
+            return [[replace(each, citations=cast(Any, None)) for each in some] for some in found]
+
+    with pytest.raises(
+        rrm.RrmError, match="gave an Output whose citations are NoneType: no citation is an empty tuple"
+    ):
+        ran(tmp_path, Silent())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +184,7 @@ def test_what_is_cited_rightly_is_what_a_claim_rests_on_and_nothing_else(tmp_pat
     [
         (lambda text, number: "", 0, 0),
         (lambda text, number: "...", 0, 0),
-        (lambda text, number: f"{first(text)} " * (300 + number), 1, 1),
+        (lambda text, number: f"{first(text)} " * (300 + number), 8, 8),
         pytest.param(lambda text, number: f"{first(text)}. " * (1000 + number), 1002, 1002, marks=pytest.mark.slow),
     ],
     ids=["nothing", "no word", "one endless sentence", "a thousand claims"],

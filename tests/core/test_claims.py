@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from rrm.core.claims import Chain, Claim, Claims, Origin, Quote, chains, claim_spans, quotes, without_quotes
+from rrm.core.claims import LONG, Chain, Claim, Claims, Origin, Quote, chains, claim_spans, quotes, without_quotes
 from rrm.core.errors import InputError
 from rrm.core.task import Span
 from rrm.core.values import Output
@@ -33,6 +33,27 @@ def test_a_long_sentence_is_cut_into_clauses_of_six_words_at_least() -> None:
     cut = read(f"{part} A, and {part} B; {part} C: {part} D: no.")
     assert cut == [f"{part} A,", f"and {part} B;", f"{part} C:", f"{part} D: no."]
     assert max(map(len, read("word " * 5000))) <= 2000
+
+
+def test_a_long_clause_is_cut_at_other_punctuation_and_without_any_near_its_middle() -> None:
+    part = "one two three four five six seven eight nine ten"
+    assert read(", ".join([part] * 6)) == [", ".join([part] * 3) + ",", ", ".join([part] * 3)]
+    assert read("، ".join([part] * 6)) == ["، ".join([part] * 3) + "،", "، ".join([part] * 3)]
+    assert read("—".join([part] * 6)) == ["—".join([part] * 3) + "—", "—".join([part] * 3)]
+    plain = read("word " * 300)
+    assert len(plain) == 8 and all(30 < len(each.split()) <= LONG for each in plain)
+    assert " ".join(plain).split() == ["word"] * 300
+    assert read("a/" * 100) == ["a/" * 100]  # no space to cut at
+
+
+def test_each_item_of_a_list_is_a_claim() -> None:
+    assert read("- one item\n- two item\n- three") == ["- one item", "- two item", "- three"]
+    assert read("She saw:\n1. One key\n2. Two keys. Both shone.") == [
+        "She saw:",
+        "1. One key",
+        "2. Two keys.",
+        "Both shone.",
+    ]
 
 
 def test_a_chain_leads_through_outputs_to_the_source() -> None:
