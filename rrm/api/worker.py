@@ -629,11 +629,7 @@ class RunWorker:
                 raise PluginError(f"the policy {name} must return Outputs whose text is a str, got {kind}")
             if output.node != ask.prompt_context.node:
                 raise PluginError(f"the policy {name} returned an output of another node, {output.node}")
-            if (wrong := next((each for each in output.citations if not _is_citation(each)), None)) is not None:
-                raise PluginError(
-                    f"the policy {name} must cite by Citation(said, seen, read), with spans of whole numbers, of its"
-                    f" text and of text number `seen`: got {wrong!r:.80}"
-                )
+            _refuse_citations(name, output)
             if len(output.text) > limit and (tokens := self.parts.tokenizer.count(output.text)) > limit:
                 raise PluginError(f"the policy {name} returned {tokens} tokens where the task allows {limit}")
         return outputs
@@ -893,8 +889,31 @@ def _within_budget(optimiser: str, found: Improved, truth: Measured | None, kl_b
     _log.warning("[improve] %s says that it spent %.3f nats a node, and spent %.3f", optimiser, found.kl, truth.nats)
 
 
+def _refuse_citations(policy: str, output: Output) -> None:
+    """Raise PluginError for what is no citation in form, or of no characters of the output's own text.
+
+    Whether there is such a text to read, and such characters in it, is found out by aligning.
+    """
+    cited: object = output.citations
+    if not isinstance(cited, tuple | list):
+        kind = type(cited).__name__
+        raise PluginError(
+            f"the policy {policy} gave an Output whose citations are {kind}: no citation is an empty tuple"
+        )
+    for each in cited:
+        if not _is_citation(each):
+            raise PluginError(
+                f"the policy {policy} must cite by Citation(said, seen, read), with spans of whole numbers, of its"
+                f" text and of text number `seen`: got {each!r:.80}"
+            )
+        if not 0 <= each.said.start < each.said.end <= len(output.text):
+            raise PluginError(
+                f"the policy {policy} cites for characters {each.said.start} to {each.said.end} of its text, which has"
+                f" {len(output.text)}: `said` begins before it ends, and lies within the text"
+            )
+
+
 def _is_citation(told: object) -> bool:
-    """Whether it is a citation in form; whether there is such a text, and such characters, is found out by aligning."""
     if not isinstance(told, Citation) or not all(isinstance(each, Span) for each in (told.said, told.read)):
         return False
     numbers = (*told.said, told.seen, *told.read)

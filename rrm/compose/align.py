@@ -55,17 +55,22 @@ class Aligner:
         """Return the claims of outputs of authors who saw the same, each with its origins.
 
         `citations`, where there are any, are each output's own: a claim that one of them covers rests on what it names,
-        with a score of 1. What was not seen is no origin, and a claim for which more than `most_cited` places are
-        named, or stretches of more sentences than that, is aligned as if there were no citation.
+        with a score of 1 where it stands there word for word, and else that of any sentence seen. What scores below
+        `least` is no origin, unless only all that is named together reaches it: then each has the score of all. What
+        was not seen is no origin either, and a claim of which no origin is left, or for which more than `most_cited`
+        places are named, or stretches of more sentences than that, is aligned as if there were no citation.
         """
         view = _Units.of(seen)
         spans = [claim_spans(output.text) for output in outputs]
+        said = [[_squeezed(output.text, span) for span in here] for output, here in zip(outputs, spans, strict=True)]
         cited = [_cited(each, seen) for each in citations] or [[]] * len(outputs)
-        found = [[self._named(span, here) for span in claims] for claims, here in zip(spans, cited, strict=True)]
+        named = [self._named(span, here) for claims, here in zip(spans, cited, strict=True) for span in claims]
+        checked = iter(self._checked([text for here in said for text in here], named, view))
+        found = [[next(checked) for _ in claims] for claims in spans]
         texts = [
-            " ".join(output.text[span.start : span.end].split())
-            for output, claims, own in zip(outputs, spans, found, strict=True)
-            for span, origins in zip(claims, own, strict=True)
+            text
+            for here, own in zip(said, found, strict=True)
+            for text, origins in zip(here, own, strict=True)
             if not origins
         ]
         aligned = iter(self._origins(texts, view))
@@ -80,14 +85,51 @@ class Aligner:
             for output, claims, own in zip(outputs, spans, found, strict=True)
         ]
 
-    def _named(self, claim: Span, cited: Sequence["_Cited"]) -> tuple[Origin, ...]:
+    def _named(self, claim: Span, cited: Sequence["_Cited"]) -> tuple["_Cited", ...]:
         """Return what citations name for a claim: those of which it holds, or that hold of it, the larger part."""
         named = {
-            each.origin: each.sentences
+            each.origin: each
             for each in cited
             if 2 * overlap(claim, each.said) > min(_length(claim), _length(each.said))
         }
-        return tuple(named) if sum(named.values()) <= self.most_cited else ()
+        return tuple(named.values()) if sum(each.sentences for each in named.values()) <= self.most_cited else ()
+
+    def _checked(
+        self, claims: Sequence[str], named: Sequence[Sequence["_Cited"]], view: "_Units"
+    ) -> list[tuple[Origin, ...]]:
+        """Return what is left of what each claim's author names for it, held against the claim."""
+        texts = [[each.text for each in here] for here in named]
+        scores = self._scores_of(claims, [[*here, " ".join(here)] if here else [] for here in texts], view)
+        return [
+            self._left([each.origin for each in here], own[:-1], own[-1]) if here else ()
+            for here, own in zip(named, scores, strict=True)
+        ]
+
+    def _left(self, origins: Sequence[Origin], scores: Sequence[float], together: float) -> tuple[Origin, ...]:
+        if max(scores) < self.least <= together:
+            return tuple(origin._replace(score=together) for origin in origins)
+        scored = (origin._replace(score=score) for origin, score in zip(origins, scores, strict=True))
+        return tuple(sorted((each for each in scored if each.score >= self.least), key=lambda each: -each.score))
+
+    def _scores_of(self, claims: Sequence[str], texts: Sequence[Sequence[str]], view: "_Units") -> list[list[float]]:
+        """Return the score of each of a claim's texts for it: 1 where it holds the claim word for word."""
+        scores = [[float(_holds(text, claim)) for text in own] for claim, own in zip(claims, texts, strict=True)]
+        rows = [at for at, own in enumerate(scores) if min(own, default=1.0) < 1]
+        others = list(dict.fromkeys(text for at in rows for text in texts[at]))
+        if not others:
+            return scores
+        shared = _Shared.of([claims[at] for at in rows], view.texts, others)
+        both = shared.held
+        if self.encoder is not None:
+            near = self._cosines([claims[at] for at in rows], others)
+            both = np.where(both < self.copied, (1 - self.meaning) * both + self.meaning * near, both)
+        both = np.round(np.clip(both, 0.0, 1.0), _DIGITS)
+        place = {text: at for at, text in enumerate(others)}
+        for row, at in enumerate(rows):
+            scores[at] = [
+                whole or float(both[row, place[text]]) for whole, text in zip(scores[at], texts[at], strict=True)
+            ]
+        return scores
 
     def _origins(self, claims: Sequence[str], view: "_Units") -> list[tuple[Origin, ...]]:
         """Return the origins of claims, each different text once."""
@@ -128,10 +170,11 @@ class Aligner:
 
 
 class _Cited(NamedTuple):
-    """What a citation comes to: characters `said` rest on an origin, which takes in so many `sentences`."""
+    """What a citation comes to: characters `said` rest on an origin, with its `text` of so many `sentences`."""
 
     said: Span
     origin: Origin
+    text: str
     sentences: int
 
 
@@ -169,11 +212,17 @@ class _Shared(NamedTuple):
     within: csr_matrix
 
     @classmethod
-    def of(cls, claims: Sequence[str], seen: Sequence[str]) -> "_Shared":
+    def of(cls, claims: Sequence[str], seen: Sequence[str], held_by: Sequence[str] | None = None) -> "_Shared":
+        """Return what claims share with the sentences seen, or in their place with other texts `held_by` their author.
+
+        How rare a word is, is told by the sentences seen.
+        """
         column: dict[str, int] = {}
-        within, said = (_incidence(texts, column) for texts in (seen, claims))
-        within.resize((len(seen), len(column)))
-        found_in = np.asarray(within.sum(axis=0)).ravel()
+        counted, said = (_incidence(texts, column) for texts in (seen, claims))
+        within = counted if held_by is None else _incidence(held_by, column)
+        for table in (counted, said, within):
+            table.resize((table.shape[0], len(column)))
+        found_in = np.asarray(counted.sum(axis=0)).ravel()
         # a word that was never seen weighs as one of a single sentence
         rarity = np.log((len(seen) + 1) / (np.maximum(found_in, 1) + 0.5)) + 0.1
         said = said.multiply(rarity[None, :]).tocsr()
@@ -215,15 +264,32 @@ def _different(text: str) -> tuple[str, ...]:
 def _cited(citations: Sequence[Citation], seen: Sequence[SeenText]) -> list[_Cited]:
     """Return what citations come to, without those of what was not seen."""
     return [
-        _Cited(each.said, seen[each.seen].place(each.read, 1.0), _sentences_in(seen[each.seen].text, each.read))
+        _Cited(
+            each.said,
+            seen[each.seen].place(each.read, 1.0),
+            _squeezed(seen[each.seen].text, each.read),
+            _sentences_in(seen[each.seen].text, each.read),
+        )
         for each in citations
-        if 0 <= each.seen < len(seen) and 0 <= each.read.start < each.read.end <= len(seen[each.seen].text)
+        if each.said.start < each.said.end
+        and 0 <= each.seen < len(seen)
+        and 0 <= each.read.start < each.read.end <= len(seen[each.seen].text)
     ]
 
 
 def _sentences_in(text: str, span: Span) -> int:
     """Return how many sentences a span takes in or touches, 1 at least."""
     return max(1, sum(bool(overlap(each, span)) for each in sentences(text)))
+
+
+def _holds(text: str, claim: str) -> bool:
+    """Whether all words of a claim stand in a text, in their order and one after another."""
+    said, held = (f" {' '.join(words(each))} ".lower() for each in (claim, text))
+    return said in held
+
+
+def _squeezed(text: str, span: Span) -> str:
+    return " ".join(text[span.start : span.end].split())
 
 
 def _length(span: Span) -> int:

@@ -76,9 +76,12 @@ def test_citations_stand_as_they_are_and_bad_ones_are_aligned_instead() -> None:
     def cited(*citations: Citation) -> Claims:
         return WORDS.align([output], seen, [citations])[0]
 
-    good = cited(Citation(whole, 0, Span(0, 26))).claims[0]
-    assert (good.cited, good.origins) == (True, (Origin(None, Span(10, 36), 1.0),))
-    for bad in (Citation(whole, 1, Span(0, 5)), Citation(whole, 0, Span(0, 5000)), Citation(whole, -1, Span(0, 5))):
+    start = TOLD.index(output.text)
+    good = cited(Citation(whole, 0, Span(start, len(TOLD)))).claims[0]
+    assert (good.cited, good.origins) == (True, (Origin(None, Span(start + 10, len(TOLD) + 10), 1.0),))
+    last = Span(start, len(TOLD))
+    unseen = (Citation(whole, 1, last), Citation(whole, 0, Span(0, 5000)), Citation(whole, -1, last))
+    for bad in (*unseen, Citation(Span(whole.end, 0), 0, last), Citation(Span(-5, -1), 0, last)):
         assert cited(bad) == cited()
     everything = cited(*(Citation(whole, 0, Span(at, at + 5)) for at in range(90)))
     assert everything == cited()
@@ -86,7 +89,7 @@ def test_citations_stand_as_they_are_and_bad_ones_are_aligned_instead() -> None:
 
 def test_a_citation_of_all_that_was_seen_at_once_is_one_of_everything() -> None:
     output, text = (
-        Output("n", "Rain fell on the roofs all night.", "p", 0),
+        Output("n", "It rained 3 times.", "p", 0),
         " ".join(f"It rained {n} times." for n in range(9)),
     )
     for many, cites in ((8, True), (9, False)):
@@ -94,6 +97,51 @@ def test_a_citation_of_all_that_was_seen_at_once_is_one_of_everything() -> None:
         named = [Citation(Span(0, len(output.text)), 0, Span(0, end))]
         [claim] = WORDS.align([output], [SeenText(text)], [named])[0].claims
         assert claim.cited is cites
+
+
+def test_what_is_cited_is_held_against_the_claim_as_any_sentence_is() -> None:
+    """A copy scores 1, what shares some words their share, and what says nothing of it is no origin."""
+    both = "Anna met Bob. Carl left the old mill."
+
+    def cited(text: str, *read: Span) -> Claims:
+        output = Output("n", text, "p", 0)
+        named = [Citation(Span(0, len(text)), 0, span) for span in read]
+        return WORDS.align([output], [SeenText(both)], [named])[0]
+
+    met, left = sentences(both)
+    assert cited("Anna met Bob", met).claims[0].origins == (Origin(None, met, 1.0),)
+    assert cited("Anna met Bob.", left) == cited("Anna met Bob.")  # it says nothing of them
+    assert cited("Anna met Bob.", left, met).claims[0].origins == (Origin(None, met, 1.0),)
+    [claim] = cited("Old Carl left Bob.", left).claims  # three of four words, all equally rare
+    assert claim.cited and claim.origins == (Origin(None, left, 0.75),)
+    wrong = cited("Dora sang to goats.", left, met).claims[0]
+    assert (wrong.cited, wrong.origins) == (False, ())
+
+
+def test_sentences_that_only_together_say_a_claim_have_the_score_of_all() -> None:
+    told = "Anna found it. Ben burned it. Carl drowned it. Dora sold it."
+    output = Output("n", "Anna, Ben, Carl, Dora and others.", "p", 0)
+    named = [Citation(Span(0, len(output.text)), 0, span) for span in sentences(told)]
+    [claim] = WORDS.align([output], [SeenText(told)], [named])[0].claims
+    assert claim.cited and [origin.span for origin in claim.origins] == list(sentences(told))
+    assert len({origin.score for origin in claim.origins}) == 1 and 0.5 < claim.origins[0].score < 1
+    assert WORDS.align([output], [SeenText(told)])[0].claims[0].origins == ()
+
+
+def test_what_is_cited_in_other_words_is_told_by_vectors() -> None:
+    class Same:
+        """Every text means the same."""
+
+        name, dimensions = "same", 2
+
+        def encode(self, texts: list[str]) -> np.ndarray:
+            return np.tile(np.float32([1, 0]), (len(texts), 1))
+
+    output = Output("n", "Somebody put all mail into flames.", "p", 0)
+    named = [[Citation(Span(0, len(output.text)), 0, sentences(TOLD)[1])]]
+    assert not WORDS.align([output], [SeenText(TOLD)], named)[0].claims[0].origins
+    [claim] = Aligner(Same()).align([output], [SeenText(TOLD)], named)[0].claims
+    assert claim.cited and claim.origins == (Origin(None, sentences(TOLD)[1], 0.7),)
 
 
 def test_an_endless_sentence_and_a_thousand_claims_are_aligned() -> None:
