@@ -20,6 +20,7 @@ from rrm.engines import local
 from rrm.engines.apart import ProcessWire, Wanted
 from rrm.engines.local import Local, LocalCluster, Placed, place
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
+from tests.engines.test_calls import ASKING, calls_of
 from tests.processes import below
 from tests.toys import TOYS, on_record
 
@@ -72,6 +73,27 @@ def test_a_run_by_processes_is_the_same_though_one_is_killed_and_goes_on_without
     assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
     assert look.status(tmp_path / "away")["workers"] == []
     assert not list(tmp_path.glob("rrm-local-*"))
+
+
+@pytest.mark.slow
+def test_calls_of_models_are_made_by_processes_one_of_which_is_killed(tmp_path: Path) -> None:
+    rrm.run(rrm.run_file(ASKING), tmp_path / "here", quiet=True)
+    killed: list[int] = []
+
+    def on_event(event: Event) -> None:
+        if event.stage.startswith("rate") and event.done and not killed:
+            killed.extend(
+                each for each in below(os.getpid()) if "local_process" in Path(f"/proc/{each}/cmdline").read_text()
+            )
+            os.kill(killed[0], signal.SIGKILL)
+
+    workers = {"plugin": "local", "arguments": {"workers": [{"count": 2, "steps": ["call"]}]}}
+    rrm.run(rrm.run_file({**ASKING, "engine": workers}), tmp_path / "away", quiet=True, on_event=on_event)
+    assert on_record(tmp_path / "away") == on_record(tmp_path / "here")
+    calls, spent = calls_of(tmp_path / "away")
+    lost = [call for call in calls if call.ending == "lost"]
+    assert len(killed) == 2 and len(lost) <= 8
+    assert spent["calls"] == len(calls) == len(calls_of(tmp_path / "here")[0]) + len(lost)
 
 
 def test_processes_of_this_machine_keep_the_contract() -> None:
