@@ -1,7 +1,7 @@
 """What a report says of questions that a sampler chose, and the rows that it may take figures from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from math import fsum
@@ -19,6 +19,7 @@ from rrm.core.report import (
     AskedMinutes,
     AskedTargets,
     AskedWave,
+    AskedWritten,
     AskingReport,
 )
 from rrm.core.roles import Train
@@ -32,6 +33,7 @@ from rrm.pipeline.moves import ABOUT_TARGETS, about_targets, stream_of, that_may
 from rrm.pipeline.pacing import timed
 from rrm.pipeline.stages import AskJob
 from rrm.pipeline.steps import Decided, Outcome, Run
+from rrm.pipeline.written import candidates
 
 LEAST_AT_RANDOM = 200
 """So many questions drawn at random are wanted, or a tenth of all where that is more."""
@@ -72,6 +74,7 @@ def asking_report(
         streams=tuple(fared(run)),
         targets=_of_targets(outcome, rater, composer),
         left=_left(outcome, rater, composer),
+        written=tuple(_written(outcome)),
         fits=fits(run, predicted),
         raters=tuple(raters(run, predicted)),
     )
@@ -147,6 +150,24 @@ def _left(outcome: Outcome, rater: object, composer: Composer) -> tuple[AskedLef
             gold=_both(pair, outcome.gold),
         )
     return tuple(found.values())
+
+
+def _written(outcome: Outcome) -> Iterator[AskedWritten]:
+    """Yield what came of texts that people wrote, where those at targets' roots become candidates."""
+    run, taken = outcome.run, candidates(outcome.run)
+    had = set(run.decided.by_all.best) if run.decided else set()
+    roots = [tree.graph.root for tree in run.forest.trees if run.forest.is_target(tree)]
+    for kind, quality in sorted(run.qualities.items()):
+        own = {id_ for id_, of in taken.items() if of == kind}
+        there = [{output.id for output in run.state.outputs.get(root, ())} for root in roots]
+        others = {id_ for ids in there if own & ids for id_ in ids - taken.keys()}
+        known = bool(own and others) and outcome.gold.keys() >= own | others
+        gold = (_mean(outcome.gold, own), _mean(outcome.gold, others)) if known else None
+        yield AskedWritten(kind, quality.texts, quality.mean, quality.sd, len(own), len(own & had), gold)
+
+
+def _mean(of: Mapping[str, float], some: Collection[str]) -> float:
+    return fsum(of[each] for each in some) / len(some)
 
 
 def _both(pair: tuple[str, str] | None, of: Mapping[str, float]) -> tuple[float, float] | None:

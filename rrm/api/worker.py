@@ -108,6 +108,7 @@ from rrm.pipeline.stages import (
     SplitJob,
     SupportJob,
     TraceJob,
+    written_output,
 )
 from rrm.policy.distance import Measured, measured, understated
 from rrm.reward.criteria import overall
@@ -124,6 +125,7 @@ _VITAL = frozenset(
         "score",
         "support",
         "trace",
+        "write",
         "learn-composer",
         "compose",
         "improve",
@@ -691,6 +693,9 @@ class RunWorker:
         critic = self.parts.critic
         assert isinstance(critic, Rater)
         return _critique(critic.name, job.request, critic.rate(job.request, job.seed))
+
+    def _write(self, action: AnyAction) -> tuple[Output]:
+        return (written_output(action.job.rated),)
 
     # ---- asking ----
 

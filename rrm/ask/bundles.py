@@ -174,6 +174,8 @@ class Answers:
         self._mean, self._covariance, self._across = mean, covariance, across
         self._readings, self._overlap, self._spread_weight = readings, overlap, spread_weight
         self._taken: list[tuple[np.ndarray, np.ndarray]] = []  # each one's [n] and [t, k], as chosen
+        self.settled: frozenset[int] = frozenset()
+        """The targets whose choice is made."""
 
     @property
     def refit(self) -> bool:
@@ -258,6 +260,15 @@ class Answers:
         spread = self.decision.spread_gain(self.decision.removed(moves).sum(axis=0))
         return Worth(gain + self._spread_weight * float(spread), gain)
 
+    def best_after(self, target: int, outputs: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Return the best score [draws] of a target's candidates once that is told, by draws each with its opposite."""
+        scores = self.decision.scores[target]
+        moves = self._told_along(outputs, directions)[1]
+        if not len(moves):
+            return np.array([scores.max()])
+        moved = _draws(len(moves)) @ moves[:, target]
+        return np.asarray(np.max(np.concatenate([scores + moved, scores - moved]), axis=1))
+
     def take_along(self, outputs: np.ndarray, directions: np.ndarray) -> None:
         """Take that as told: what it would tell is no longer open."""
         rows = np.array([self._row(output)[0] for output in outputs.tolist()])
@@ -281,7 +292,7 @@ class Answers:
 
     def settle(self, target: int, score: float) -> None:
         """Take a target's choice as made, at this expected score: no answer changes it any more."""
-        decision = self.decision
+        decision, self.settled = self.decision, self.settled | {target}
         scores, spread = decision.scores.copy(), decision.spread.copy()
         scores[target], spread[target] = score, 0.0
         self.decision = replace(decision, scores=scores, spread=spread)

@@ -12,7 +12,7 @@ from rrm.ask.bundles import Answers, Bundle, Decision, Questions, Ranked
 from rrm.ask.drawn import DrawnAnswers
 from rrm.ask.leaving import after_choice, choices
 from rrm.ask.standing import Apart, Standing
-from rrm.ask.writing import SHARES, Write
+from rrm.ask.writing import SHARES, Write, writings
 from rrm.core.asking import AT_RANDOM, BY_VALUE, Alternatives, Asked, Asking, Belief, Chosen, Outlook, Question
 from rrm.core.draws import Draws
 from rrm.core.errors import ConfigError, InputError
@@ -108,9 +108,9 @@ class Value:
         for_random = [each for each, drawn in zip(asked, aside, strict=True) if drawn]
         rest = _at_most([each for each, drawn in zip(asked, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
-        questions, writings = _apart(rest)
-        answers, places = self._answers(belief, questions, asking, writings)
-        acts = Acts(answers, [*choices(belief, asking), *map(Write, writings, places)])
+        questions, texts = _apart(rest)
+        answers, places = self._answers(belief, questions, asking, texts)
+        acts = Acts(answers, [*choices(belief, asking), *self._writings(texts, places, asking)])
         chosen, outlook = self._by_value(belief, answers, acts, questions, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
@@ -130,10 +130,10 @@ class Value:
             )
             for each in asked
         ]
-        questions, writings = _apart([each for each in put if not each.leaves])
+        questions, texts = _apart([each for each in put if not each.leaves])
         alone = replace(asking, questions=tuple(put), overlap=1)
-        answers, places = self._answers(belief, questions, alone, writings)
-        gains = Acts(answers, [*choices(belief, alone), *map(Write, writings, places)]).gains
+        answers, places = self._answers(belief, questions, alone, texts)
+        gains = Acts(answers, [*choices(belief, alone), *self._writings(texts, places, alone)]).gains
         bundles = {each.request: each.bundle if each.stream == BY_VALUE else -1 for each in asked}
         requests = [each.request.id for each in questions]
         apart = {
@@ -145,15 +145,19 @@ class Value:
         return Standing(requests, numbers, answers, self.worth, apart).arrays()
 
     def _answers(
-        self, belief: Belief, questions: Sequence[Question], asking: Asking, writings: Sequence[Question] = ()
+        self, belief: Belief, questions: Sequence[Question], asking: Asking, texts: Sequence[Question] = ()
     ) -> tuple[Answers, list[list[int]]]:
         """Return what answers to questions would do, and the places of the outputs that each writing tells of."""
         nats = self.nats if self.decision == "improve" else np.inf
-        answers, places = _answers(belief, questions, writings, asking, self.spread_weight, nats)
+        answers, places = _answers(belief, questions, texts, asking, self.spread_weight, nats)
         for at, target in enumerate(asking.targets):
             if target.left:
                 answers.settle(at, after_choice(belief, target))
         return answers, places
+
+    def _writings(self, texts: Sequence[Question], places: Sequence[Sequence[int]], asking: Asking) -> list[Write]:
+        """Return the texts that may be written; where policies would be improved they are no candidates."""
+        return writings(texts, places, replace(asking, qualities={}) if self.decision == "improve" else asking)
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""
@@ -304,7 +308,7 @@ def _at_most(questions: list[Question], seed: int) -> list[Question]:
 def _answers(
     belief: Belief,
     questions: Sequence[Question],
-    writings: Sequence[Question],
+    texts_written: Sequence[Question],
     asking: Asking,
     spread_weight: float,
     nats: float,
@@ -312,8 +316,8 @@ def _answers(
     """Return what answers to questions would do, by what is believed, and which outputs each writing tells of."""
     places: dict[str, dict[str, int]] = defaultdict(dict)
     requests = [each.request for each in questions]
-    first_of = {each.request.view.id: each.request for each in reversed([*questions, *writings])}
-    for each in (*questions, *writings):
+    first_of = {each.request.view.id: each.request for each in reversed([*questions, *texts_written])}
+    for each in (*questions, *texts_written):
         texts = places[each.request.view.id]
         for text in each.texts:
             texts.setdefault(text, len(texts))
@@ -321,7 +325,7 @@ def _answers(
     groups = [replace(first_of[view].group, outputs=tuple(texts)) for view, texts in places.items()]
     at, written = (
         [[starts[q.request.view.id] + places[q.request.view.id][text] for text in q.texts] for q in some]
-        for some in (questions, writings)
+        for some in (questions, texts_written)
     )
     table = Questions(
         first=np.array([each[0] for each in at], dtype=np.int64),

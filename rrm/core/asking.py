@@ -48,6 +48,18 @@ USUAL_CHOOSER = Chooser(1.0, 0.02)
 """A rater of whom nothing is known."""
 
 
+class Quality(NamedTuple):
+    """How many logits more probably a text that people write is accepted than what it stands beside: normal.
+
+    Demonstrations beside the mean of the node's outputs, corrections beside the output that was edited. It was learned
+    from so many `texts`.
+    """
+
+    mean: float
+    sd: float
+    texts: int = 0
+
+
 @runtime_checkable
 class RatersBelief(Belief, Protocol):
     """A belief that has learned how noisy raters are."""
@@ -126,7 +138,8 @@ class Asking:
     `questions` may take so many `minutes` and be so `many` (None: no limit). A view is read once per
     `decisions_a_reading` of them, and `overlap` raters answer each. `levels` says how often the targets' trees have
     nodes of each level, `drawn` how many questions were drawn at random before, and `expected` how many will be put in
-    all.
+    all. Texts that are written at targets' roots become candidates there, of which `qualities` are expected, by kind;
+    without them they do not.
     """
 
     questions: tuple[Question, ...] = field(repr=False)
@@ -141,6 +154,7 @@ class Asking:
     drawn: int = 0
     expected: int = 0
     seed: int = 0
+    qualities: Mapping[str, Quality] = field(default_factory=dict)
 
     @cached_property
     def pool(self) -> str:

@@ -777,6 +777,23 @@ class AskedLeft(NamedTuple):
     gold: tuple[float, float] | None = None
 
 
+class AskedWritten(NamedTuple):
+    """Texts of a `kind` that people wrote, where those at targets' roots become candidates.
+
+    By `texts` whose view still stands, models accept the next one so many logits more than what it stands beside
+    (`mean`, `sd`). Of targets' root outputs `candidates` were written so, and `chosen` of these stand as chosen by what
+    is believed; `gold` is the mean truth of them, and that of all other root outputs there, where it is known.
+    """
+
+    kind: str
+    texts: int
+    mean: float
+    sd: float
+    candidates: int
+    chosen: int
+    gold: tuple[float, float] | None = None
+
+
 class PeekedClaims(NamedTuple):
     """Claims of training roots' outputs whose way to the source is as sure as `low` to `high`, and what peeks found.
 
@@ -879,8 +896,9 @@ class AskingReport:
     the end no question was worth its minutes. `minutes` are those predicted beside those paid, by kind and level, and
     `streams` how questions that were chosen fared beside those that were drawn. `targets` is what came of questions
     about targets themselves, None where these were not allowed, and `left` which targets' choices were left to a
-    person, None where none could be. `fits` says whether fits may take chosen questions as they are, None where too few
-    answers tell, and `raters` what raters are like, those of most drawn answers first.
+    person, None where none could be. `written` says of texts that people wrote how good they are, where they become
+    candidates. `fits` says whether fits may take chosen questions as they are, None where too few answers tell, and
+    `raters` what raters are like, those of most drawn answers first.
     """
 
     waves: tuple[AskedWave, ...]
@@ -893,6 +911,7 @@ class AskingReport:
     streams: tuple[AskedStream, ...] = ()
     targets: AskedTargets | None = None
     left: tuple[AskedLeft, ...] | None = None
+    written: tuple[AskedWritten, ...] = ()
     fits: UnweightedFits | None = None
     raters: tuple[AskedRater, ...] = ()
 

@@ -16,7 +16,7 @@ from rrm.core.asking import Asked, Asking, Outlook, Question
 from rrm.core.draws import LEAST
 from rrm.core.place import Place
 from rrm.core.roles import Train
-from rrm.core.values import Correction, Demonstration, Fitted, Rated, Request, View
+from rrm.core.values import Correction, Fitted, Rated, Request, View
 from rrm.feedback.budget import Allowance, Askable, by_view, drawn, fitting
 from rrm.feedback.minutes import Counted, Currency, Tally, minutes, minutes_of_raters
 from rrm.feedback.pace import Pace
@@ -28,6 +28,7 @@ from rrm.pipeline.moves import Moved, about_targets, that_may_move
 from rrm.pipeline.pacing import closeness, pace_of
 from rrm.pipeline.plan import carried_out
 from rrm.pipeline.steps import Decided, Run, Sampling, Step, fit, in_hindsight
+from rrm.pipeline.written import is_written, judged
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def ask(run: Run) -> Step[Run]:
         return run.noted(reason)
     run = replace(run, chosen_in=run.number)
     pace = pace_of(run)
+    run = yield from judged(run)
     run, questions = yield from _open(run)
     whole = left = _allowance(run, questions)
     wave = 0
@@ -127,7 +129,8 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
             about = (tree.source, place, _view(run, tree, node), state.outputs[node], plan.wanted(tree, node))
             by_kind = select_new(node, *about, plan.seed, before[node], run.unanswered)
             texts[node] = tuple(dict.fromkeys(output.text for output in state.outputs[node]))
-            here += chain.from_iterable(some[: 1 if is_written(kind) else None] for kind, some in by_kind.items())
+            accepted = dict(zip((one.text for one in state.outputs[node]), state.acceptance(node), strict=True))
+            here += chain.from_iterable(_offered(kind, some, accepted) for kind, some in by_kind.items())
         run, shown = yield from in_hindsight(run, place, here)
         found += shown
     counted = Counted(plan.rates.decisions_a_reading)
@@ -145,9 +148,16 @@ def _open(run: Run) -> Step[tuple[Run, list[Question]]]:
     return run, questions
 
 
-def is_written(kind: str) -> bool:
-    """Whether an answer of a kind is an output, written or edited, of which one is asked for at a node at a time."""
-    return kind in (Demonstration.kind, Correction.kind)
+def _offered(kind: str, open_: Sequence[Request], accepted: Mapping[str, float]) -> Sequence[Request]:
+    """Return the open questions of a kind that can be put now: one where a text is written.
+
+    Of corrections that of the output which its model accepts most.
+    """
+    if not is_written(kind) or not open_:
+        return open_
+    if kind == Correction.kind:
+        return [max(open_, key=lambda each: accepted[each.shown[0].text])]
+    return open_[:1]
 
 
 def _may_ask_about(run: Run, tree: Tree) -> bool:
@@ -233,6 +243,7 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
         drawn=len(run.at_random),
         expected=(a_round or 0) * rounds_left,
         seed=plan.seed,
+        qualities=run.qualities,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from rrm.core.place import Place
 from rrm.core.roles import Select, Train
-from rrm.pipeline import chosen, peeks, splits, steps
+from rrm.pipeline import chosen, peeks, splits, steps, written
 from rrm.pipeline.plan import AnyResults, AnyStage
 from rrm.pipeline.steps import Outcome, Recursion, Run
 
@@ -44,8 +44,12 @@ def recursion(plan: Recursion) -> Generator[AnyStage, AnyResults, Outcome]:
 
 
 def judge(run: Run, place: Place) -> Process:
-    """Propose at a level's nodes, have the outputs rated, fit the level's models, score, choose."""
+    """Propose at a level's nodes, have the outputs rated, fit the level's models, score, choose.
+
+    What people wrote at targets' roots stands beside what is proposed there.
+    """
     run = yield from steps.propose(run, place)
+    run = yield from written.take_in(run, place)
     for role in (Train, Select):
         run = yield from steps.rate(run, place, role)
         run = yield from steps.fit(run, place, role)

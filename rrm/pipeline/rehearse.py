@@ -62,6 +62,8 @@ from rrm.pipeline.stages import (
     ScoreJob,
     SupportJob,
     TraceJob,
+    WriteJob,
+    written_output,
 )
 from rrm.pipeline.steps import Outcome, Recursion
 
@@ -162,6 +164,8 @@ class StandIns:
                 return (
                     Rated(job.request, Feedback(job.request.id, self.rater(job.request), self._answer(job.request))),
                 )
+            case WriteJob():
+                return (written_output(job.rated),)
             case GroundJob():
                 return (replace(job.rated.feedback, answer=Label(True)),)
             case FitJob():

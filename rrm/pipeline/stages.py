@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from rrm.core.asking import Asked, Asking, Outlook, Peeking
 from rrm.core.claims import Claims
+from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, Proposal, TaskGraph
 from rrm.core.growth import split_seed
 from rrm.core.ids import content_id, seed_for
+from rrm.core.kinds.answer import Written
 from rrm.core.place import Place
 from rrm.core.protocols import PromptContext, ProposeJob, Seen
 from rrm.core.roles import Role, Train
@@ -84,6 +86,13 @@ class OutputsJob:
     ask: ProposeJob
     policy: Improvement | None = None
     earlier_outputs: tuple[EarlierOutput, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class WriteJob:
+    """Make an output of what a person wrote in answer to a request."""
+
+    rated: Rated
 
 
 @dataclass(frozen=True, eq=False)
@@ -456,6 +465,32 @@ def sheets_of(requests: Sequence[Request], most: int) -> list[tuple[Request, ...
     return sheets
 
 
+WRITTEN_BY = "written by "
+"""What the policy of an output that a person wrote begins with; then comes the rater's name."""
+
+
+def write(place: Place, rows: Sequence[Rated]) -> Stage[WriteJob, Output]:
+    """Make outputs of what people wrote."""
+    by_id = {each.feedback.id: each for each in rows}
+
+    def make(slot: str, _: Mapping[str, Done[WriteJob, Output]]) -> Action[WriteJob]:
+        return _action("write", _level(place), slot, WriteJob(by_id[slot]), at=place)
+
+    return Stage("write", place, tuple(by_id), make)
+
+
+def written_output(rated: Rated) -> Output:
+    """Return what a person wrote as an output of its node, made from what they were shown of other outputs.
+
+    Raises InputError for an answer without a text.
+    """
+    request, answer = rated.request, rated.feedback.answer
+    if not isinstance(answer, Written) or not answer.text.strip():
+        raise InputError(f"there is no output in a {answer.kind} of {rated.feedback.rater}")
+    inputs = tuple(passage.output for passage in request.view.passages if passage.output is not None)
+    return Output(request.node, answer.text, f"{WRITTEN_BY}{rated.feedback.rater}", 0, inputs)
+
+
 def ground(
     place: Place, critiques: Sequence[Rated], role: type[Role], grounder: str, seed: int
 ) -> Stage[GroundJob, Feedback]:
@@ -491,6 +526,7 @@ def ask(job: AskJob, sampler: str, composer: str) -> Stage[AskJob, Asked | Outlo
             composer,
             sorted(job.weights.items()),
             sorted(job.left.items()),
+            sorted(asking.qualities.items()),
         )
         return _action("ask", asking.place, slot, job, *known, _standing(job.trees, job.state), at=asking.place)
 

@@ -10,7 +10,7 @@ from math import fsum
 from typing import Literal, NamedTuple, TypeVar
 
 from rrm.compose.provenance import read_back
-from rrm.core.asking import AT_RANDOM, LEFT, Asked, Outlook, QuestionSampler
+from rrm.core.asking import AT_RANDOM, LEFT, Asked, Outlook, Quality, QuestionSampler
 from rrm.core.errors import InputError
 from rrm.core.graph import GrowthBudget, TaskGraph
 from rrm.core.growth import advance
@@ -284,7 +284,8 @@ class Run:
     round whose questions it chose, `why` says of each, by its `question`, why it was put, and `outlooks` how it stood
     before every wave, with the minutes of raters until then; `decided` is how the choice stood at the end, with the
     answers about targets and without them, where there are any. `peeks` are looks at claims in the source, `peeked` the
-    questions that asked for them.
+    questions that asked for them. `qualities`, by kind, are how good what people write was found to be, where that
+    becomes a candidate.
     """
 
     plan: Recursion
@@ -312,6 +313,7 @@ class Run:
     decided: Decided | None = None
     peeks: tuple[Peek, ...] = ()
     peeked: frozenset[str] = frozenset()
+    qualities: Mapping[str, Quality] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @classmethod

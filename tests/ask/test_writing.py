@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.integrate import quad
+from scipy.special import expit, logit, softmax
+from scipy.stats import norm
 
 from rrm.ask import Value
 from rrm.ask.standing import Standing
 from rrm.ask.writing import SHARES, chosen_of
-from rrm.core.asking import AT_RANDOM, Asking, Question
+from rrm.core.asking import AT_RANDOM, Asking, Quality, Question
 from rrm.core.place import Place
 from rrm.core.values import Request, Shown
 from rrm.feedback.minutes import EDITED
@@ -136,3 +138,47 @@ def test_where_one_text_stands_beside_the_view_a_text_that_is_written_is_taken_t
     [asked] = Value().choose(known(), wanted([alone, question("label", 5, at=1)], minutes=30.0)).asked
     assert asked.request != alone.request.id
     assert replace(alone.request, copy=1).id != alone.request.id
+
+
+def at_root(kind: str, quality: Quality | None, **settings: object) -> Asking:
+    """Return a text that may be written at the root, of two candidates that are accepted with .5 and .6."""
+    root = target(0, 1, scores=[0.5, 0.6], slopes=1e-9 * np.eye(2))
+    text = writing(kind, 0, 1)._replace(of_target=True)
+    kinds = {} if quality is None else {kind: quality}
+    return replace(wanted([text], minutes=9.0, qualities=kinds, **settings), targets=(root,))
+
+
+def known_roots() -> Table:
+    return Table(np.zeros(2), np.eye(2))
+
+
+def test_a_text_at_a_root_is_worth_what_the_new_candidate_is_better_by() -> None:
+    for kind, mean, sd in (("demonstration", 0.3, 0.8), ("correction", 0.3, 0.8)):
+        beside = logit(0.5) if kind == "correction" else (logit(0.5) + logit(0.6)) / 2
+
+        def better(d: float, beside: float = beside, mean: float = mean, sd: float = sd) -> float:
+            return float(norm.pdf(d, mean, sd) * max(expit(beside + d) - 0.6, 0.0))
+
+        exact = quad(better, mean - 8 * sd, mean + 8 * sd, points=[logit(0.6) - beside])[0]
+        [asked] = Value(spread_weight=0).choose(known_roots(), at_root(kind, Quality(mean, sd))).asked
+        assert asked.value * asked.minutes == pytest.approx(exact, rel=0.01)
+
+
+def test_who_writes_better_is_asked_to_and_who_writes_badly_is_not() -> None:
+    worth = [
+        sum(each.value for each in Value().choose(known_roots(), at_root("demonstration", Quality(mean, 0.3))).asked)
+        for mean in (-4.0, 0.0, 2.0)
+    ]
+    assert worth[0] < 1e-6 < worth[1] < worth[2]
+    stops = Value(worth=0.01)
+    assert stops.choose(known_roots(), at_root("demonstration", Quality(-4.0, 0.3))).outlook.stopped
+    assert not stops.choose(known_roots(), at_root("demonstration", Quality(2.0, 0.3))).outlook.stopped
+
+
+def test_where_texts_become_no_candidates_or_nothing_is_chosen_they_are_worth_what_they_tell() -> None:
+    none = Value().choose(known_roots(), at_root("demonstration", None))
+    improving = Value(decision="improve").choose(known_roots(), at_root("demonstration", Quality(2.0, 0.3)))
+    assert none.outlook.gain == pytest.approx(0.0, abs=1e-6) and improving.outlook.gain == pytest.approx(0.0, abs=1e-6)
+    taken = at_root("demonstration", Quality(2.0, 0.3))
+    settled = replace(taken, targets=(replace(taken.targets[0], left=(1, 0)),))
+    assert Value().choose(known_roots(), settled).outlook.gain == pytest.approx(0.0, abs=1e-6)

@@ -90,6 +90,7 @@ class World:
             "decompose": self.decompose,
             "propose": self.propose,
             "ask": self.ask,
+            "write": self.write,
             "rate": self.rate,
             "rate-select": self.rate,
             "fit": self.fit,
@@ -133,7 +134,8 @@ class World:
     def ask(self, action: AnyAction) -> Sequence[Any]:
         """Choose every third label's question, of each level, and every third of these as if it were drawn.
 
-        None about a target is drawn. Before these, every choice that can be left is left to a person.
+        None about a target is drawn. Before these, every choice that can be left is left to a person, and one text of
+        each kind is asked for, at a root, of a target where that may be.
         """
         asking = action.job.asking
         open_ = [] if asking.minutes == 0 or asking.many == 0 or self.stops else asking.questions
@@ -141,6 +143,9 @@ class World:
         streams = [AT_RANDOM if at % 3 == 2 and not each.of_target else BY_VALUE for at, each in enumerate(labels)]
         outlook = Outlook(asking.place, asking.wave, asking.pool, len(asking.questions), asking.drawn, 0.5, 0.0, 0.0)
         asked = [Asked(each.request.id, LEFT, asking.pool, 1.0) for each in open_ if each.leaves]
+        writings = [each for each in open_ if each.others]
+        texts = {q.request.kind: q for q in sorted(writings, key=lambda q: (q.request.place.level, q.of_target))}
+        asked += [Asked(each.request.id, BY_VALUE, asking.pool, 1.0) for each in texts.values()]
         asked += [
             Asked(each.request.id, stream, asking.pool, 1.0) for each, stream in zip(labels, streams, strict=True)
         ]
@@ -157,6 +162,9 @@ class World:
         }
         answer = answers.get(job.request.kind, Label(lengths[0] > 1))
         return [Rated(job.request, Feedback(job.request.id, f"counter-{job.role.name}", answer))]
+
+    def write(self, action: AnyAction) -> Sequence[Any]:
+        return [stages.written_output(action.job.rated)]
 
     def fit(self, action: AnyAction) -> Sequence[Any]:
         job: stages.FitJob = action.job
