@@ -17,6 +17,7 @@ from rrm.core.report import Ledger, LedgerLevel, Nats, RoundReport, added
 from rrm.core.values import OVERALL, Improvement, Output
 from rrm.pipeline.forest import State
 from rrm.pipeline.reporting import known_of
+from rrm.pipeline.stages import WRITTEN_BY
 from rrm.pipeline.steps import Outcome, RoundOutcome, learned_from
 from rrm.policy.best_of_n import kl_bound, kl_estimate
 from rrm.policy.distance import log_ratio, measured, understated
@@ -113,14 +114,17 @@ def _of_choice(outputs: Sequence[Output], chosen: int | None) -> Nats:
 def _of_policy(
     proposers: Proposers, state: State, node: str, chosen: int | None, now: Improvement | None
 ) -> Nats | None:
-    """Return how far the policy lies from the first one here, in what was chosen where something was."""
+    """Return how far the policy lies from the first one here, in what was chosen where something was.
+
+    What a person wrote is no output of a policy, and tells nothing of it.
+    """
     outputs, first = state.outputs[node], proposers.first
     found = proposers.of(outputs, now)
     if found is None or not isinstance(first, Policy):
         return Nats(0.0, "exact")
     improved, policy = found
     context = state.prompt_contexts[node]
-    chooses = chosen is not None and len(outputs) > 1
+    chooses = chosen is not None and len(outputs) > 1 and not outputs[chosen].policy.startswith(WRITTEN_BY)
     ratio = log_ratio(policy, first, context, outputs[chosen]) if chooses and chosen is not None else None
     if ratio is not None:
         return Nats(ratio, "estimated")
