@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rrm.core.claims import Chain, Quote
+from rrm.report.outline import MARKED
 
 AROUND = 300
 """Characters of the source that are told on either side of what a claim rests on."""
@@ -16,9 +17,18 @@ def claims_json(chains: Sequence[Chain], source: str, link: Link) -> list[dict[s
     """Return each claim with the steps of its way, those right under it first; `depth` counts from 1.
 
     A step is a claim of an output below, with its `node`, or a piece of the source, with its `span` and what stands
-    before and behind it. A claim that is come to in several ways is told once.
+    before and behind it. A claim that is come to in several ways is told once. `worst` is the step that loses most of
+    the root's score, if that is `MARKED` or more, with its node.
     """
-    return [{**_claim(chain), "steps": list(_steps(chain, source, link))} for chain in chains]
+    return [
+        {**_claim(chain), "worst": _worst(chain, link), "steps": list(_steps(chain, source, link))} for chain in chains
+    ]
+
+
+def _worst(chain: Chain, link: Link) -> dict[str, Any] | None:
+    step = max(chain.walk(), key=lambda each: each.blame or 0.0)
+    blame = step.blame or 0.0
+    return {"blame": blame, "node": link(step.node)} if blame >= MARKED else None
 
 
 def _claim(chain: Chain) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class Located:
     def outputs(self) -> list["ScoredOutput"]:
         """The node's outputs, best first: by composed score, else by their own, else as recorded.
 
-        Of equals the chosen one comes first.
+        Those of the last round come before those of the one before it, and so on, for scores of different rounds are
+        not on one scale. Of equals the chosen one comes first.
         """
         by_text = {each.text: each for each in reversed(self.report.candidates)} if self.report else {}
         latest = {each.output: each for each in self.record.composed if each.criterion == OVERALL}
@@ -52,7 +53,13 @@ class Located:
             self._scored_output(each, by_text.get(each.text) or _candidate(each, latest.get(each.id)))
             for each in self.record.outputs
         ]
-        return sorted(scored, key=lambda each: (each.composed is None, -each.worth, each.output.id != self.chosen))
+        rounds = self.record.rounds
+
+        def place(each: ScoredOutput) -> tuple[int, bool, float, bool]:
+            chosen = each.output.id == self.chosen
+            return (-rounds.get(each.output.id, -1), each.composed is None, -each.worth, not chosen)
+
+        return sorted(scored, key=place)
 
     @cached_property
     def numbers(self) -> dict[str, int]:

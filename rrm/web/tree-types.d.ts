@@ -175,7 +175,11 @@ declare namespace Tree {
   }
   interface ClaimStep extends ClaimFacts { depth: number; node: Link }
   interface QuoteStep { depth: number; node: null; text: string; span: [number, number]; before: string; after: string }
-  interface Claim extends ClaimFacts { steps: (ClaimStep | QuoteStep)[] }
+  interface Claim extends ClaimFacts {
+    /** The step that loses most of the root's score; null where none loses much, or nobody found out. */
+    worst: { blame: number; node: Link } | null;
+    steps: (ClaimStep | QuoteStep)[];
+  }
   interface ClaimList { claims: Claim[] }
 }
 

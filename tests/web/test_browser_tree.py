@@ -30,7 +30,18 @@ from tests.web.browser import (
     visiting,
 )
 from tests.web.stations import PLENTY
-from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, recorded, scores_of, source_of, way_down
+from tests.web.tree_scenarios import (
+    asked,
+    chain,
+    grown,
+    outputs_at,
+    proposed_in_rounds,
+    ratings,
+    recorded,
+    scores_of,
+    source_of,
+    way_down,
+)
 
 pytest_plugins = ("tests.web.chromium",)
 
@@ -483,6 +494,29 @@ def test_a_sentence_of_the_root_opens_to_its_chain_and_the_text(seat: Seat, pict
         picture(page, pictures, "tree-claims")
         steps.first.locator("a").click()
         read(page, ORDER.index(below))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_rounds_stand_apart_the_last_one_open(tmp_path: Path, chromium: Any, pictures: Path, scheme: str) -> None:
+    root, [part, *_] = GRAPH.root, GRAPH.children(GRAPH.root)
+    old = OUTPUTS[root][:2]
+    late = Output(part, "A later word.", "words", 7, OUTPUTS[part][0].inputs)
+    new = Output(root, "The latest of all.", "words", 8, (late.id, *old[0].inputs[1:]))
+    put(tmp_path / "run", SOURCE, GRAPH, *(each for some in OUTPUTS.values() for each in some), late)
+    proposed_in_rounds(tmp_path / "run", GRAPH, [old, [new]])
+    with seat_at(tmp_path / "run", chromium) as seat, seat.page(f"/tree#{TREE}/0", scheme=scheme) as page:
+        read(page, 0)
+        shown = page.locator(".node-outputs > li:visible")
+        assert [each.split("\n")[0] for each in shown.all_inner_texts()] == ["Output 1"]
+        assert new.text in shown.inner_text() and page.locator("h4", has_text="Round 2").count() == 1
+        inputs = page.locator(".node-inputs > li:visible")
+        assert inputs.count() == len(GRAPH.children(root)) and late.text in inputs.first.inner_text()
+        picture(page, pictures, f"tree-rounds-{scheme}")
+        page.get_by_text("Of round 1 (2): scores of different rounds are not on one scale").click()
+        assert shown.count() == 3
+        page.get_by_text("Read in round 1").click()
+        assert inputs.count() == 2 * len(GRAPH.children(root))
+        assert_accessible(page)
 
 
 def test_everything_can_be_reached_with_the_keyboard_on_a_narrow_page(seat: Seat) -> None:

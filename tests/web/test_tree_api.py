@@ -41,7 +41,17 @@ from rrm.viewer.node import LONGEST, answer_json
 from rrm.viewer.trees import LISTED_NODES, Kept, Trees
 from rrm.web.station import Station
 from tests.web.stations import House, desk_in, house_in
-from tests.web.tree_scenarios import asked, chain, grown, outputs_at, ratings, scores_of, source_of, way_down
+from tests.web.tree_scenarios import (
+    asked,
+    chain,
+    grown,
+    outputs_at,
+    proposed_in_rounds,
+    ratings,
+    scores_of,
+    source_of,
+    way_down,
+)
 
 SOURCE = source_of(400)
 GRAPH = grown(SOURCE, 12, fan=4)
@@ -231,6 +241,26 @@ def test_of_the_chosen_output_its_claims_are_told_as_the_report_has_them(client:
     (folder / "report.json").write_text(report_to_json(replace(report_about(), targets=(target,))))
     [told] = get(client, f"/{TREE}/claims/{first.id}")["claims"]
     assert (told["support"], told["blame"]) == (0.75, 0.25)
+    assert told["worst"] == {"blame": 0.25, "node": {"node": 0, "id": ROOT, "title": told["worst"]["node"]["title"]}}
+
+
+def test_a_sentence_tells_which_step_of_its_way_loses_most_unless_none_loses_much(
+    client: TestClient, folder: Path
+) -> None:
+    first, below = OUTPUTS[ROOT][0], OUTPUTS[GRAPH.children(ROOT)[0]][0]
+    put(folder, *way_down(GRAPH, OUTPUTS, SOURCE))
+
+    def worst(blame: float) -> Any:
+        step = Chain(below.text, below.node, below.id, 0, 0.5, blame=blame)
+        claim = Chain(first.text, ROOT, first.id, 0, 0.5, below=(step,), blame=0.002)
+        [target] = report_about(node_report(ROOT)).targets
+        target = replace(target, chosen=Candidate(first.id, first.text, chosen=True), chosen_tree=0, claims=(claim,))
+        (folder / "report.json").write_text(report_to_json(replace(report_about(), targets=(target,))))
+        return get(client, f"/{TREE}/claims/{first.id}")["claims"][0]["worst"]
+
+    found = worst(0.125)
+    assert (found["blame"], found["node"]["node"], found["node"]["id"]) == (0.125, number_of(below.node), below.node)
+    assert worst(0.0078125) is None
 
 
 # ---- the finished run's report ----
@@ -353,6 +383,18 @@ def test_the_latest_composed_score_on_record_orders_the_outputs_and_others_than_
     assert [each["composed"]["mean"] for each in found] == [0.5, 0.25, 0.125]
     assert found[1]["own"]["mean"] == 0.5
     assert outline(client)["composed"] is True
+
+
+def test_outputs_of_the_last_round_stand_first_whatever_their_scores(client: TestClient, folder: Path) -> None:
+    first, second, third = OUTPUTS[LEAF]
+    proposed_in_rounds(folder, GRAPH, [[first, second], [third]])
+    put(folder, *(Composed(each.id, "c", (worth,)) for each, worth in ((first, 0.5), (second, 0.75), (third, 0.25))))
+    found = node(client, LEAF)["outputs"]
+    assert [(each["id"], each["round"], each["number"]) for each in found] == [
+        (third.id, 1, 1),
+        (second.id, 0, 2),
+        (first.id, 0, 3),
+    ]
 
 
 def test_places_are_told_with_their_round_once_there_are_several(client: TestClient, folder: Path) -> None:

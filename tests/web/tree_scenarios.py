@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from rrm.core.claims import Claim, Claims, Origin
 from rrm.core.graph import Node, Proposal, TaskGraph
@@ -104,6 +104,24 @@ def way_down(graph: TaskGraph, outputs: dict[str, list[Output]], source: Source)
     ]
     other = outputs[graph.root][1]
     return [*claims, Claims(other.id, (Claim(Span(0, len(other.text))),))]
+
+
+class Proposed(NamedTuple):
+    """A finished proposal of outputs at a node in some round, as a record takes it."""
+
+    id: str
+    step: str
+    place: Place
+    slot: str
+
+
+def proposed_in_rounds(folder: Path, graph: TaskGraph, rounds: Sequence[Sequence[Output]]) -> None:
+    """Put outputs of one node on record as proposed in the first round, the second, and so on."""
+    with open_store(folder) as store:
+        for round_, outputs in enumerate(rounds):
+            node = outputs[0].node
+            place = Place(round_, level=graph.height(node))
+            store.complete([(Proposed(f"round-{round_}", "propose", place, node), list(outputs))])
 
 
 def view_of(graph: TaskGraph, source: Source, node: str) -> View:

@@ -12,7 +12,7 @@ const DOUBTFUL = 0.5;
 export function claimsList(claims, outline, link) {
   if (!claims.length) return el("p", { class: "muted" }, "It says nothing.");
   return el("ol", {}, claims.map((claim) => {
-    const fold = el("details", {}, el("summary", {}, el("bdi", {}, claim.text), " ", supportOf(claim), losses(claim)));
+    const fold = el("details", {}, el("summary", {}, el("bdi", {}, claim.text), " ", supportOf(claim), worst(claim, outline)));
     if (claim.steps.length) fold.append(el("ul", {}, claim.steps.map((step) => stepOf(step, outline, link))));
     else fold.append(el("p", { class: "small muted" }, claim.lost ? "What it rests on is no longer known." : "It rests on nothing that its author saw."));
     return el("li", {}, fold);
@@ -38,6 +38,15 @@ function supportOf({ support, grounded, steps }) {
   if (support === null) return grounded ? null : [el("span", { class: "badge bad" }, "rests on nothing"), " "];
   const doubtful = support < DOUBTFUL;
   return [el("span", { class: `badge ${doubtful ? "bad" : ""}` }, `${doubtful ? "doubtful: " : ""}supported ${scoreText(support)}`), " "];
+}
+
+/** Which step of the sentence's way loses most, told at the sentence itself.
+ *  @param {Tree.Claim} claim @param {Outline} outline */
+function worst({ worst: step }, outline) {
+  if (!step) return null;
+  const { node, title } = step.node;
+  const where = node === 0 ? "the root" : node === null ? "a part" : `${levelName(outline, node)}, ${title}`;
+  return el("span", { class: "badge warn" }, `loses ${scoreText(step.blame)} at `, el("bdi", {}, where));
 }
 
 /** @param {Tree.ClaimFacts} claim */

@@ -64,21 +64,60 @@ function problems({ data }) {
 /** @param {Draw} draw */
 function reading(draw) {
   const { data } = draw;
-  const used = new Set(data.outputs.flatMap((each) => each.inputs)); // in the order of the parts
-  const told = new Set(data.outputs.flatMap((each) => each.context));
-  const [inputs, context] = [[...used], [...told].filter((id) => !used.has(id))].map((ids) => ids.map((id) => data.read[id]).filter(Boolean));
+  const [last, ...earlier] = byRound(data).map(readBy(data));
+  const { inputs, context } = last ?? { inputs: [], context: [] };
   const unread = data.parts.filter((part) => !inputs.some((each) => each.id === part.id));
   const piece = source(draw);
+  /** @param {Reading[]} found */
+  const list = (found) => el("ul", { class: "node-inputs" }, found.map((each) => el("li", {},
+    el("p", { class: "small" }, "from ", link(draw, each)), text(each.text, draw, FIRST.input))));
   return section("What it read",
     el("div", { class: "node-task" }, el("p", {}, el("b", {}, "Task: "), words(data.instruction))),
-    inputs.length > 0 && el("ul", { class: "node-inputs" }, inputs.map((each) => el("li", {},
-      el("p", { class: "small" }, "from ", link(draw, each)), text(each.text, draw, FIRST.input)))),
+    earlier.length > 0 && el("p", { class: "small muted" }, `In ${roundName(last.round)}:`),
+    inputs.length > 0 && list(inputs),
     unread.length > 0 && el("p", { class: "small" }, inputs.length ? "Parts that were not read: " : "Parts: ",
       unread.map((each, at) => [at ? "; " : "", link(draw, each)])),
-    context.length > 0 && folded(`Said before it (${context.length})`, el("ul", { class: "node-inputs" }, context.map((each) =>
-      el("li", {}, el("p", { class: "small" }, "from ", link(draw, each)), text(each.text, draw, FIRST.input))))),
+    context.length > 0 && folded(`Said before it (${context.length})`, list(context)),
+    earlier.filter((each) => each.inputs.length + each.context.length).map((each) => {
+      const found = [...each.inputs, ...each.context];
+      return folded(`Read in ${roundName(each.round)} (${found.length})`, list(found));
+    }),
     piece && (data.parts.length ? folded(`Its piece of the source, ${number(piece.length)} characters`, piece.nodes) : piece.nodes),
     !piece && !data.parts.length && el("p", { class: "muted" }, "It is about no piece of a source."));
+}
+
+/** Another node's output that was read.
+ *  @typedef {Tree.Link & {text: Tree.Cut}} Reading */
+
+/** What outputs of one round were made from, in the order of the parts, and what was said before it.
+ *  @param {Tree.NodeData} data */
+function readBy(data) {
+  /** @param {{round: number | null, outputs: Tree.Output[]}} group */
+  return ({ round, outputs }) => {
+    const used = new Set(outputs.flatMap((each) => each.inputs));
+    const told = new Set(outputs.flatMap((each) => each.context));
+    const [inputs, context] = [[...used], [...told].filter((id) => !used.has(id))].map((ids) => ids.map((id) => data.read[id]).filter(Boolean));
+    return { round, inputs, context };
+  };
+}
+
+/** The outputs by the round that proposed them, the last one's first, as they are listed; all in one where a run has one.
+ *  @param {Tree.NodeData} data */
+function byRound(data) {
+  /** @type {{round: number | null, outputs: Tree.Output[]}[]} */
+  const groups = [];
+  for (const output of data.outputs) {
+    const round = data.rounds ? output.round : null;
+    const group = groups.find((each) => each.round === round);
+    if (group) group.outputs.push(output);
+    else groups.push({ round, outputs: [output] });
+  }
+  return groups;
+}
+
+/** @param {number | null} round */
+function roundName(round) {
+  return round === null ? "no round" : `round ${round + 1}`;
 }
 
 /** @param {Draw} draw */
@@ -103,7 +142,14 @@ function outputs(draw) {
   const models = new Map(data.models.map((each) => [each.id, each]));
   return section(`Outputs (${number(data.outputs_in_all)})`,
     !data.outputs.length && el("p", { class: "muted" }, data.open ? "Nobody has decided yet whether to split this task." : "No output yet."),
-    el("ol", { class: "node-outputs" }, data.outputs.map((each) => output(each, models, draw))),
+    byRound(data).map(({ round, outputs: found }, at, groups) => {
+      const list = el("ol", { class: "node-outputs" }, found.map((each) => output(each, models, draw)));
+      if (groups.length < 2) return list;
+      if (!at) return [el("h4", {}, `Round ${(round ?? 0) + 1}`), list];
+      const fold = folded(`Of ${roundName(round)} (${found.length}): scores of different rounds are not on one scale`, list);
+      fold.toggleAttribute("open", found.some((each) => each.chosen));
+      return fold;
+    }),
     left > 0 && el("p", { class: "muted" }, `${number(left)} more are on record.`));
 }
 
@@ -323,7 +369,7 @@ function provenance(draw) {
       ["Reads before it", data.before && link(draw, data.before)],
       ["Note", data.note.length ? words(data.note) : null],
       ["Left out", data.skipped.length ? data.skipped.map(([start, end]) => `characters ${number(start)} to ${number(end)}`).join(", ") : null],
-      ["Blame", data.blame === null ? null : `the root's score would rise by ${data.blame.toFixed(3)} if this leaf were as good as can be`],
+      ["Blame", data.blame === null ? null : `the root's score would rise by ${data.blame.toFixed(3)} if this node had lost nothing`],
       ["Depth", number(data.depth)],
     ]),
     questions.length > 0 && folded(`Questions (${number(questions.length)})`, el("ul", { class: "node-questions small" }, questions)),
