@@ -79,7 +79,13 @@ class ComposedNode:
 
     @property
     def _views(self) -> list[View]:
-        return [self.group.view] if self.informed is None else [self.group.view, self.informed.view]
+        return [self.group.view] if self.informed is None else [self.group.view, self._read_back]
+
+    @property
+    def _read_back(self) -> View:
+        assert self.informed is not None
+        view, claims = self.informed.view, self.informed.claims
+        return view if claims is None else claims.as_usual(view, self.group.place.level)
 
     @cached_property
     def _composed(self) -> Mapping[str, Prediction]:
@@ -90,7 +96,7 @@ class ComposedNode:
         assert self.informed is not None
         if self.informed.claims is None:
             return level
-        group = Group(self.group.source, self.group.place, self.informed.view, tuple(texts))
+        group = Group(self.group.source, self.group.place, self._read_back, tuple(texts))
         return self.informed.claims.joined([group], [self.informed.whole], [level])[0]
 
     def _beside(self, view: View, texts: Sequence[str]) -> list[Group]:

@@ -82,6 +82,7 @@ from rrm.core.values import (
     RolledOut,
     Scored,
     Supported,
+    View,
 )
 from rrm.files import read_json, write_json
 from rrm.pipeline.driver import FATAL
@@ -247,7 +248,9 @@ class Models:
 
     def read_back(self, source: str, nodes: Sequence[tuple[ReadBack, tuple[str, ...]]]) -> list[Prediction]:
         """Return what is said of texts at nodes of a source that are scored anew, all of a model at once."""
-        groups = [Group(source, back.model.place, back.view, tuple(dict.fromkeys(texts))) for back, texts in nodes]
+        groups = [
+            Group(source, back.model.place, self._shown(back), tuple(dict.fromkeys(texts))) for back, texts in nodes
+        ]
         level: dict[int, Prediction] = {}
         for digest in dict.fromkeys(back.model.digest for back, _ in nodes):
             here = [at for at, (back, _) in enumerate(nodes) if back.model.digest == digest]
@@ -267,6 +270,10 @@ class Models:
         reader = self._reader(back)
         group = Group(source, back.model.place, back.view, (text,))
         return None if reader is None else reader.claim_scores(group, back.whole)[0]
+
+    def _shown(self, back: ReadBack) -> View:
+        reader = self._reader(back)
+        return back.view if reader is None else reader.as_usual(back.view, back.model.place.level)
 
     def _with_claims(self, group: Group, back: ReadBack, level: Prediction) -> Prediction:
         reader = self._reader(back)

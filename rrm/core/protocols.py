@@ -622,8 +622,15 @@ class ClaimScores:
 class ClaimReader(RewardModel, Protocol):
     """Scores outputs claim by claim, and joins that with what the model of their level says."""
 
+    def as_usual(self, view: View, level: int) -> View:
+        """Return a view that was read back, its passages with the score that parts usually had at that level.
+
+        The source's own words have none, but models are fitted beside parts that had.
+        """
+        ...
+
     def joined(self, groups: Sequence[Group], wholes: Sequence[str], level: Sequence[Prediction]) -> list[Prediction]:
-        """Return what is made of its own scores of each group and of those of the level's model.
+        """Return what is made of its own scores of each group and of those of the level's model beside the same views.
 
         Claims are held against the view, and what they cover against `wholes`, the text that each is about.
         """

@@ -615,9 +615,7 @@ class ClaimModel:
     def joined(self, groups: Sequence[Group], wholes: Sequence[str], level: Sequence[Prediction]) -> list[Prediction]:
         """Return its own logits and those of the level's model, weighed as the ratings of the root's level say.
 
-        The views are read back to the source: claims are held against them alone, and what they cover against the
-        wholes. The source's own words have no scores there. The law was fitted beside parts that had some, and is asked
-        as if all had the usual one.
+        Claims are held against the views alone, and what they cover against the wholes.
         """
         return [self._joined(*each) for each in zip(groups, wholes, level, strict=True)]
 
@@ -626,7 +624,7 @@ class ClaimModel:
 
         Where there are other criteria, members are repeated until both have as many.
         """
-        own = self._stacked(self.logits(self._as_usual(group), whole), level.rewards[OVERALL])
+        own = self._stacked(self.logits(group, whole), level.rewards[OVERALL])
         said = self._prediction(group, own, group.source)
         others = {name: samples for name, samples in level.rewards.items() if name != OVERALL}
         if not others:
@@ -636,11 +634,11 @@ class ClaimModel:
         acceptance = {**{name: level.acceptance[name] for name in others}, **said.acceptance}
         return Prediction(_repeated(rewards, members), _repeated(acceptance, members))
 
-    def _as_usual(self, group: Group) -> Group:
-        """Return a group beside its view with the score that parts usually had at its level."""
-        usual = self.usual.get(group.place.level)
-        passages = (each if each.output is None else replace(each, score=usual) for each in group.view.passages)
-        return replace(group, view=replace(group.view, passages=tuple(passages)))
+    def as_usual(self, view: View, level: int) -> View:
+        """Return a view whose passages from outputs have the score that these usually had; none where they had none."""
+        usual = self.usual.get(level)
+        passages = (each if each.output is None else replace(each, score=usual) for each in view.passages)
+        return replace(view, passages=tuple(passages))
 
     def logits(self, group: Group, whole: str = "") -> np.ndarray:
         """Return the rewards of a group by the members that were not fitted on its source, [members, k]."""

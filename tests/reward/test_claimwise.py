@@ -175,16 +175,13 @@ def test_words_of_the_source_are_read_as_parts_with_the_usual_score(tmp_path: Pa
     model.save(tmp_path)
     assert ClaimModel.load(tmp_path, Vectors()).usual == model.usual
     shown = group("new", *true_and_false())
-    back, usual = (replace(shown, view=of_parts(shown.view, score)) for score in (None, 0.6))
+    back, sure = of_parts(shown.view, None), of_parts(shown.view, 0.6)
+    assert model.as_usual(back, 1).passages == tuple(replace(each, score=pytest.approx(0.6)) for each in back.passages)
+    assert model.as_usual(back, 2) == back  # no ratings there
+    assert model.as_usual(shown.view, 1) == shown.view  # the source itself
     level = [Prediction.overall(np.zeros((1, 2)), np.full((1, 2), 0.5))]
-    [said] = model.joined([back], [""], level)
-    [as_usual] = model.joined([usual], [""], level)
-    assert said.rewards[OVERALL] == pytest.approx(as_usual.rewards[OVERALL])
-    assert said.rewards[OVERALL] != pytest.approx(model.joined([shown], [""], level)[0].rewards[OVERALL])  # no parts
-    unread = replace(model, usual={})
-    assert unread.joined([back], [""], level)[0].rewards[OVERALL] == pytest.approx(
-        unread.joined([shown], [""], level)[0].rewards[OVERALL]
-    )
+    said, full = (model.joined([replace(shown, view=view)], [""], level)[0].rewards[OVERALL] for view in (sure, back))
+    assert not np.allclose(said, full)  # it matters how surely parts say what is so
 
 
 def test_what_is_not_told_of_a_source_moves_all_outputs_beside_it_together(model: ClaimModel) -> None:
