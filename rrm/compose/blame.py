@@ -3,6 +3,10 @@
 A root output is scored again with one of its claims taken back, step by step, to what it rests on: to what the child's
 output says, to what that rests on in turn, to the source's own words. What the score rises by between two steps
 is what the upper one lost. The rises of a claim add up to what it loses in all, and a node's claims' to the node's.
+
+Whatever its author cites, a claim is taken back to the one sentence that it matches best, and to further ones only
+where it joins them: a text that grows longer covers more, and that undoes no error. What is copied word for word
+loses nothing.
 """
 
 from collections import defaultdict
@@ -12,11 +16,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrm.core.claims import Chain
+from rrm.core.claims import Chain, claim_spans, quotes
 from rrm.core.graph import TaskGraph
+from rrm.core.text import words
+
+JOINED = 0.3
+"""A claim joins a further sentence that has this share of its words, of those that stand in any, and no other has."""
 
 Scores = Callable[[Sequence[str]], np.ndarray]
 """The mean score, float64 [texts], of each text in the place of the root's output."""
+
+
+class _Said(NamedTuple):
+    """A text in a claim's place, and the claim below that it was taken from; None for the source's own words."""
+
+    text: str
+    chain: Chain | None
 
 
 class _Version(NamedTuple):
@@ -30,7 +45,7 @@ def with_blame(text: str, claims: Sequence[Chain], scores: Scores) -> tuple[Chai
     """Return the claims of a root output with the blame of every step; `scores` is asked once.
 
     The blame of a step at which several claims were joined is shared by them in equal parts. It is negative where
-    taking back what was changed lowers the score, and None on ways that lead to no source.
+    taking back what was changed lowers the score, and None on ways that lead to no source and beside the way taken.
     """
     ways = [list(_taken_back(text, chain, _place(text, claims, at))) for at, chain in enumerate(claims)]
     told = [text, *(version.text for way in ways for version in way)]
@@ -44,7 +59,7 @@ def with_blame(text: str, claims: Sequence[Chain], scores: Scores) -> tuple[Chai
             rise, before = known[version.text] - before, known[version.text]
             for each in version.undone:
                 found[each.output, each.claim] = rise / len(version.undone)
-        blamed.append(_marked(chain, found, {}))
+        blamed.append(_marked(chain, found))
     return tuple(blamed)
 
 
@@ -78,25 +93,48 @@ def _place(text: str, claims: Sequence[Chain], at: int) -> int:
 def _taken_back(text: str, claim: Chain, begins: int) -> Iterator[_Version]:
     """Yield the output with a claim taken back one step more each time, as far as all of it leads on."""
     before, after = text[:begins], text[begins + len(claim.text) :]
-    here: list[Chain | str] = [claim]
-    while undone := tuple(each for each in here if isinstance(each, Chain)):
-        below: list[Chain | str] = []
-        for each in here:
-            if isinstance(each, str):
-                below.append(each)
-                continue
-            if not each.grounded:
-                return
-            below += [*each.below, *(" ".join(quote.text.split()) for quote in each.quotes)]
-        here = list({(each if isinstance(each, str) else id(each)): each for each in below}.values())
-        said = " ".join(each if isinstance(each, str) else each.text for each in here)
-        yield _Version(f"{before}{said}{after}", undone)
+    here = [_Said(claim.text, claim)]
+    while undone := tuple(each.chain for each in here if each.chain is not None):
+        if not all(chain.grounded for chain in undone):
+            return
+        below = [origin for each in here for origin in (_origins(each.text, each.chain) if each.chain else [each])]
+        here = list({each.text if each.chain is None else id(each.chain): each for each in below}.values())
+        yield _Version(f"{before}{' '.join(each.text for each in here)}{after}", undone)
 
 
-def _marked(chain: Chain, found: Mapping[tuple[str, int], float], known: dict[tuple[str, int], Chain]) -> Chain:
+def _origins(text: str, claim: Chain) -> list[_Said]:
+    """Return what a text that was taken from a claim is taken back to, of all that the claim rests on, in its order.
+
+    It stays as it is where one of them quotes it. Otherwise it is the one that has most of its words, or that it was
+    aligned with first, and others that it joins (`JOINED`) until these are as long as the text.
+    """
+    found = [_Said(each.text, each) for each in claim.below]
+    told = [(quote.text, span) for quote in claim.quotes for span in claim_spans(quote.text)]
+    found += [_Said(" ".join(quote[span.start : span.end].split()), None) for quote, span in told]
+    for each in found:
+        if quotes(each.text, text):
+            return [_Said(text, each.chain)]
+    known = [_different(each.text) for each in found]
+    left = _different(text) & frozenset().union(*known)
+    least, chosen, length = max(1.0, JOINED * len(left)), list[int](), 0
+    while len(chosen) < len(found) and length < len(words(text)):
+        ranks = [(len(here & left), -len(here), -at) for at, here in enumerate(known)]
+        best = 0 if not (chosen or claim.cited) else ranks.index(max(ranks))
+        if chosen and len(known[best] & left) < least:
+            break
+        chosen.append(best)
+        left, length = left - known[best], length + len(words(found[best].text))
+    return [found[at] for at in sorted(chosen)]
+
+
+def _different(text: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in words(text))
+
+
+def _marked(chain: Chain, found: Mapping[tuple[str, int], float]) -> Chain:
     """Return a claim with all that it rests on, each with its blame."""
-    key = (chain.output, chain.claim)
-    if key not in known:
-        below = tuple(_marked(each, found, known) for each in chain.below)
-        known[key] = replace(chain, below=below, blame=found.get(key))
-    return known[key]
+    known: dict[tuple[str, int], Chain] = {}
+    for each in chain.upwards():
+        below = tuple(known[part.output, part.claim] for part in each.below)
+        known[each.output, each.claim] = replace(each, below=below, blame=found.get((each.output, each.claim)))
+    return known[chain.output, chain.claim]

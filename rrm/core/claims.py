@@ -22,6 +22,7 @@ LONG = 40
 """No claim has more words than this, as far as there are spaces: a longer sentence is cut into its clauses."""
 SHORT = 6
 """No clause that punctuation ends has fewer words than this."""
+_TIED = 1e-9  # losses that differ by less are alike
 _CLAUSE = re.compile(r"[;:—–]\s+|,\s+(?=(?:and|but|while|because|so|then|when|which|who|until|although|after)\b)")
 _PAUSE = re.compile(r"(?:[,;:،؛]|\s[-–]|--)\s+|[—，、；：]\s*")
 
@@ -147,6 +148,23 @@ class Chain:
                 waiting.extend(chain.below)
                 yield chain
 
+    def upwards(self) -> Iterator["Chain"]:
+        """Yield this claim and all that it rests on, each once and behind all that it rests on itself."""
+        waiting, seen = [(self, False)], set[tuple[str, int]]()
+        while waiting:
+            chain, ready = waiting.pop()
+            if ready:
+                yield chain
+            elif (chain.output, chain.claim) not in seen:
+                seen.add((chain.output, chain.claim))
+                waiting += [(chain, True), *((below, False) for below in reversed(chain.below))]
+
+    def weakest(self) -> tuple["Chain", ...]:
+        """Return the step that loses most of the root's score; several that lose as much, none where none loses."""
+        blamed = [(each.blame or 0.0, each) for each in self.walk()]
+        most = max(blame for blame, _ in blamed)
+        return tuple(each for blame, each in blamed if blame >= most - _TIED) if most > 0 else ()
+
     def steps(self) -> Iterator[tuple[int, "Chain | Quote"]]:
         """Yield what it rests on with its depth, from 1, each claim before what that rests on, and each once."""
         told: set[tuple[str, int]] = set()
@@ -242,8 +260,29 @@ def chains(
     """
     if output not in claims or output not in outputs:
         raise InputError(f"no claims are known of the output {output}")
-    known: dict[tuple[str, int], Chain] = {}
-    return tuple(_chain(output, at, claims, outputs, source, known) for at in range(len(claims[output].claims)))
+    made: dict[tuple[str, int], Chain] = {}
+    wanted = [(output, at) for at in range(len(claims[output].claims))]
+    waiting = list(reversed(wanted))
+    while waiting:
+        key = waiting[-1]
+        ahead = [] if key in made else [each for each in _below(*key, claims, outputs) if each not in made]
+        waiting += reversed(ahead)
+        if not ahead:
+            waiting.pop()
+            made.setdefault(key, _chain(*key, claims, outputs, source, made))
+    return tuple(made[key] for key in wanted)
+
+
+def _below(
+    output: str, number: int, claims: Mapping[str, Claims], outputs: Mapping[str, "Output"]
+) -> list[tuple[str, int]]:
+    """Return the claims that a claim rests on directly, as far as they are known."""
+    return [
+        (origin.output, at)
+        for origin in claims[output].claims[number].origins
+        if origin.output is not None and origin.output in claims and origin.output in outputs
+        for at in claims[origin.output].at(origin.span)
+    ]
 
 
 def _chain(
@@ -252,29 +291,26 @@ def _chain(
     claims: Mapping[str, Claims],
     outputs: Mapping[str, "Output"],
     source: str,
-    known: dict[tuple[str, int], Chain],
+    made: Mapping[tuple[str, int], Chain],
 ) -> Chain:
-    if (output, number) in known:
-        return known[output, number]
+    """Return a claim with what it rests on, where the chains of all that are below it are `made`."""
     claim, said = claims[output].claims[number], outputs[output]
     below: dict[int, Chain] = {}
-    quotes: list[Quote] = []
+    found: list[Quote] = []
     best, lost = 0.0, 0
     for origin in claim.origins:
         if origin.output is None:
-            quotes.append(Quote(origin.span, source[origin.span.start : origin.span.end]))
+            found.append(Quote(origin.span, source[origin.span.start : origin.span.end]))
             best = max(best, origin.score)
         elif origin.output not in claims or origin.output not in outputs:
             lost += 1
         else:
             for at in claims[origin.output].at(origin.span):
-                chain = _chain(origin.output, at, claims, outputs, source, known)
+                chain = made[origin.output, at]
                 below[id(chain)] = chain
                 best = max(best, origin.score * chain.score)
     text = said.text[claim.span.start : claim.span.end]
-    made = (text, said.node, output, number, best, claim.cited, tuple(below.values()), tuple(quotes), lost)
-    known[output, number] = Chain(*made)
-    return known[output, number]
+    return Chain(text, said.node, output, number, best, claim.cited, tuple(below.values()), tuple(found), lost)
 
 
 def _clauses(text: str, sentence: Span) -> list[Span]:

@@ -145,6 +145,55 @@ def test_a_claim_that_leads_nowhere_has_no_blame_and_many_joined_share_it() -> N
     assert with_blame("", (), by_name) == ()
 
 
+def everything(said: str, *source: str) -> Chain:
+    """A claim of the root over a part and over leaves, all of whose authors cite all that they saw."""
+    leaves = tuple(
+        Chain(text, f"n{at}", f"leaf {at}", 0, 1.0, True, quotes=(Quote(Span(0, 99), " ".join(source)),))
+        for at, text in enumerate(source)
+    )
+    part = tuple(Chain(text, "part", "part", at, 1.0, True, leaves) for at, text in enumerate([said, *source[1:]]))
+    return Chain(said, "root", "root", 0, 1.0, True, part)
+
+
+def by_length(texts: Sequence[str]) -> np.ndarray:
+    """The longer a text is, the more it covers; whatever is said of Ben is false."""
+    return np.array([len(text) / 1000 - 0.5 * text.count("Ben") for text in texts])
+
+
+def test_what_is_copied_word_for_word_loses_nothing_whatever_its_author_cites() -> None:
+    told = ("Anna ran to the mill.", "Clara slept.", "A long night fell on all the houses of the town.")
+    [found] = with_blame(told[0], (everything(*told[:1], *told),), by_length)
+    assert {each.blame for each in found.walk() if each.blame} == set() and found.blame == 0
+    assert found.weakest() == ()
+
+
+def test_the_clause_of_a_longer_sentence_that_is_copied_loses_nothing() -> None:
+    whole = "Clara slept, but Anna ran to the mill, and a long night fell on all the houses of the town."
+    made = Chain("but Anna ran to the mill,", "n", "o", 0, 1.0, quotes=(Quote(Span(0, 99), whole),))
+    [found] = with_blame(made.text, (made,), by_length)
+    assert found.blame == 0
+
+
+def test_the_step_that_exchanged_a_name_is_found_though_all_authors_cite_everything() -> None:
+    told = ("Anna ran to the mill.", "Clara slept.", "A long night fell on all the houses of the town.")
+    [found] = with_blame("Ben ran to the mill.", (everything("Ben ran to the mill.", *told),), by_length)
+    [worst] = found.weakest()
+    assert (worst.node, worst.text, worst.blame) == ("part", "Ben ran to the mill.", pytest.approx(0.501))
+
+
+def test_a_way_of_two_thousand_steps_is_blamed_where_it_was_changed() -> None:
+    [found] = with_blame("Ben ran.", (chain(*["Ben ran."] * 1000, *["Anna ran."] * 1000),), by_name)
+    assert [(each.node, each.blame) for each in found.weakest()] == [("n999", 0.5)]
+
+
+def test_steps_that_lose_as_much_are_all_told() -> None:
+    joined = Chain(
+        "Ben and Clara ran.", "r", "r", 0, 1.0, below=(chain("Ben ran.", "Anna ran."), chain("Clara ran.", "Anna ran."))
+    )
+    [found] = with_blame("Ben and Clara ran.", (joined,), by_name)
+    assert [each.text for each in found.weakest()] == ["Ben ran.", "Clara ran."]
+
+
 def test_a_view_read_back_has_the_sources_words_and_strikes_what_leads_nowhere() -> None:
     told = Told(1)
     part = told.graph.parents(told.guilty)[0]

@@ -92,6 +92,15 @@ def test_a_claim_that_many_rest_on_is_followed_once() -> None:
     assert chain.score == pytest.approx(0.9**40)
 
 
+def test_a_chain_of_two_thousand_levels_is_followed_and_blamed() -> None:
+    levels = [Output(f"n{at}", "Said.", "p", 0) for at in range(2001)]
+    claims = {levels[0].id: said(levels[0], Origin(None, Span(0, 5), 1.0))}
+    claims |= {here.id: said(here, Origin(below.id, Span(0, 5), 1.0)) for below, here in pairwise(levels)}
+    [chain] = chains(levels[-1].id, claims, {each.id: each for each in levels}, SOURCE)
+    assert (len(list(chain.walk())), chain.score) == (2001, 1.0)
+    assert [each.text for each in chain.upwards()] == ["Said."] * 2001
+
+
 @pytest.mark.parametrize(
     ("text", "said", "whole"),
     [
