@@ -261,15 +261,27 @@ def evenly(n: int, most: int, seed: int) -> list[int]:
     return [int((start + each) * n / most) for each in range(most)]
 
 
+_READS_SOURCE = "the root reads the source itself, so there is nothing to read back: the score is the output's own"
+_LEADS_NOWHERE = "nothing that the root was shown leads to the source: the score is the output's own"
+_COMPARED = "raters only compared outputs, and without labels or ratings the score is no probability"
+_NO_CLAIM = "no sentence of the chosen output leads to the source"
+"""Why blame by claim is not told, where the composer reads back."""
+
+
 def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
-    """Return a target with blame by claim, where the composer reads back to the source and the chosen output does."""
-    informed = finished.outcome.run.informed
-    if not (target.claims and finished.outcome.run.anchored) or target.chosen is None or target.chosen_tree is None:
+    """Return a target with blame by claim, where the composer reads back to the source, or with why there is none."""
+    if not finished.composer.reads_back or target.chosen is None or target.chosen_tree is None:
         return target
     tree = target.trees[target.chosen_tree]
-    if tree.root not in informed:
-        return target
-    back = informed[tree.root]
+    back = finished.outcome.run.informed.get(tree.root)
+    told = replace(target, beside_source=back is not None)
+    if back is None:
+        reads = not finished.outcome.forest.tree_of[tree.root].graph.children(tree.root)
+        return replace(told, no_blame=_READS_SOURCE if reads else _LEADS_NOWHERE)
+    if not finished.outcome.run.anchored:
+        return replace(told, no_blame=_COMPARED)
+    if not any(claim.grounded for claim in target.claims):
+        return replace(told, no_blame=_NO_CLAIM)
 
     def scores(texts: Sequence[str]) -> np.ndarray:
         [said] = finished.worker.models.read_back(target.source, [(back, tuple(texts))])
@@ -281,7 +293,7 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
     whole = subtree_blame(own, graph)
     nodes = tuple(replace(each, blame=own[each.id], subtree_blame=whole[each.id]) for each in tree.nodes)
     trees = (*target.trees[: target.chosen_tree], replace(tree, nodes=nodes), *target.trees[target.chosen_tree + 1 :])
-    return replace(target, trees=trees, claims=claims)
+    return replace(told, trees=trees, claims=claims)
 
 
 def _with_support(finished: FinishedRun, target: TargetReport) -> TargetReport:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from rrm.core.place import level_name
+from rrm.core.place import level_name, node_level
 from rrm.core.report import Interval, LevelReport, Nats, Report, RoundLevel, TargetReport, Use
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def _blame(target: TargetReport) -> Iterator[str]:
     """Say what stands out in the tree of the chosen output, or that nothing does."""
     from rrm.report.outline import NOTICED, losses, shown_tree
 
+    if target.no_blame:
+        yield f"  where score is lost is not told, because {target.no_blame}"
     tree = shown_tree(target)
     found = losses(tree, 1) if tree else None
     if found is None or found.usual is None:
@@ -235,7 +237,7 @@ def _blame(target: TargetReport) -> Iterator[str]:
     by_claim = any(each.blame is not None for claim in target.claims for each in claim.walk())
     mended = "it had changed nothing" if by_claim else "it were perfect"
     for each in found.standouts:
-        what = f"level {each.node.level} and all below" if each.whole else level_name(each.node.level, -1)
+        what = f"level {each.node.level} and all below" if each.whole else node_level(each.node.level, -1)
         yield f"  loses score ({each.blame:+.2g} if {mended}): {what}, {shorten(each.node.title, 60)}"
 
 

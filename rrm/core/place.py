@@ -56,6 +56,11 @@ class Place:
         return f"round {self.round + 1}, {about[self.subject]}" if several else about[self.subject]
 
 
+def node_level(level: int, top: int) -> str:
+    """Return what a node of a level is called where the roots' is `top`: leaf, root, or its level's number between."""
+    return "leaf" if level == 0 else level_name(level, top)
+
+
 def level_name(level: int, top: int) -> str:
     """Return what a level is called where the roots' is `top`: leaves, root, or its number between."""
     return "leaves" if level == 0 else "root" if level == top else f"level {level}"

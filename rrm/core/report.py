@@ -539,7 +539,9 @@ class TargetReport:
     `chosen` is the root output with the best composed score over all trees; the `gold_*` fields
     exist where a set of sources knows the truth, or an estimate of it: `gold_by` is its name. `claims` are the chosen
     output's, each with all that it rests on, `criteria` its scores by every criterion but the overall one, and `parts`
-    its accuracy, coverage and coherence where a model of claims has a say.
+    its accuracy, coverage and coherence where a model of claims has a say. `beside_source` says that the composed score
+    was told beside the source's own words, and `no_blame` why no blame was found where a composer that reads back
+    should have.
     """
 
     source: str
@@ -557,6 +559,8 @@ class TargetReport:
     claims: tuple[Chain, ...] = ()
     criteria: tuple[CriterionScore, ...] = ()
     parts: tuple[CriterionScore, ...] = ()
+    beside_source: bool = False
+    no_blame: str = ""
 
 
 @dataclass(frozen=True)

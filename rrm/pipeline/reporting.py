@@ -94,7 +94,8 @@ def _claims(forest: Forest, state: State, source: str, tree: Tree, chosen: Candi
 def _tree_report(forest: Forest, state: State, tree: Tree, composer: Composer) -> TreeReport:
     causes = {failure.subject: f"{failure.error}: {failure.cause}" for failure in state.failures}
     graph = tree.graph
-    to_blame = blame(graph, state.judged(graph), composer) if graph.root in state.read else {}
+    read = graph.root in state.read and not composer.reads_back  # where it does, blame is found claim by claim
+    to_blame = blame(graph, state.judged(graph), composer) if read else {}
     titles = _titles(forest, tree)
     nodes = [
         _node_report(forest, state, tree, node, titles[node], causes.get(node), to_blame.get(node))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from rrm.core.place import level_name
+from rrm.core.place import level_name, node_level
 from rrm.core.report import Interval, Report, TargetReport, TreeReport
 from rrm.report.inert import inert
 from rrm.report.outline import (
@@ -93,7 +93,7 @@ def report_html(report: Report, limits: Limits | None = None) -> str:
             top=top,
             levels=levels,
             roots=report.levels[-1] if report.levels else None,
-            targets=[_target(number, target, limits) for number, target in enumerate(report.targets)],
+            targets=[_target(number, target, limits, top) for number, target in enumerate(report.targets)],
             accuracy=accuracy_plot(levels, top),
             reliability=reliability_plot(levels, top),
             rounds=rounds_plot(report.rounds, top),
@@ -134,7 +134,7 @@ def write_whole(path: Path, text: str) -> None:
         os.close(folder)
 
 
-def _target(number: int, target: TargetReport, limits: Limits) -> _Target:
+def _target(number: int, target: TargetReport, limits: Limits, top: int) -> _Target:
     tree = shown_tree(target)
     anchors = anchored(tree, f"node-{number}", limits) if tree else {}
     return _Target(
@@ -149,7 +149,7 @@ def _target(number: int, target: TargetReport, limits: Limits) -> _Target:
         tree_plot(tree, anchors) if tree else None,
         losses(tree, limits.worst) if tree else None,
         gold_plot(target, f"gold-{number}"),
-        claim_rows(target, anchors, limits),
+        claim_rows(target, anchors, limits, top),
     )
 
 
@@ -169,6 +169,7 @@ def _environment() -> Environment:
     environment.globals.update(
         purposes=PURPOSES,
         level_name=level_name,
+        node_level=node_level,
         interval_svg=interval_svg,
         node_score=node_score,
         shade=shade,

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rrm.core.claims import Chain, Quote
+from rrm.core.place import node_level
 from rrm.core.report import Candidate, NodeReport, TargetReport, TreeReport
 
 _NOISE = 1e-6  # a blame that is a sum's rounding
@@ -281,7 +282,10 @@ class Step(NamedTuple):
 
 
 class Worst(NamedTuple):
-    """The step of a claim's way at which most is lost: how much, and the node's level and title."""
+    """What a claim loses in the step of its way that loses most, and where that is: the node's level and title.
+
+    Where several steps lose as much, `where` says so and names none.
+    """
 
     blame: float
     where: str
@@ -299,7 +303,7 @@ class ClaimRow(NamedTuple):
     worst: Worst | None
 
 
-def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits) -> list[ClaimRow]:
+def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits, top: int) -> list[ClaimRow]:
     """Return the claims of a target's chosen output with what they rest on; a claim below is told once a claim."""
     tree = shown_tree(target)
     nodes = {node.id: node for node in tree.nodes} if tree else {}
@@ -308,19 +312,22 @@ def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits) ->
             chain,
             excerpt(chain.text, limits.other),
             tuple(_steps(chain, nodes, anchors, limits)),
-            _worst(chain, nodes, tree.root if tree else ""),
+            _worst(chain, nodes, top),
         )
         for chain in target.claims
     ]
 
 
-def _worst(chain: Chain, nodes: dict[str, NodeReport], root: str) -> Worst | None:
-    each = max(chain.walk(), key=lambda step: step.blame or 0.0)
-    if (each.blame or 0.0) < MARKED:
+def _worst(chain: Chain, nodes: dict[str, NodeReport], top: int) -> Worst | None:
+    weakest = chain.weakest()
+    blame = weakest[0].blame or 0.0 if weakest else 0.0
+    if blame < MARKED:
         return None
-    node = nodes.get(each.node)
-    where = "the root" if each.node == root else f"level {node.level}, {node.title[:60]}" if node else "a part"
-    return Worst(each.blame or 0.0, where)
+    if len(weakest) > 1:
+        return Worst(blame, f"in each of {len(weakest)} steps: it rests on too much to tell which")
+    node = nodes.get(weakest[0].node)
+    title = f", {node.title[:60]}" if node and node.level < top else ""
+    return Worst(blame, f"at {node_level(node.level, top)}{title}" if node else "at a part")
 
 
 def _steps(chain: Chain, nodes: dict[str, NodeReport], anchors: dict[str, str], limits: Limits) -> Iterator[Step]:

@@ -120,7 +120,7 @@ def test_rounds_raters_minutes_judges_and_blame_are_told() -> None:
     assert "2 leaves 0.40 0.50 0.25 0.20 estimated 20 % of 1.00 2.50 50 % root - 0.75" in text
     assert "minutes of raters: 3,060" in text
     assert "judges: train to fit 24,000; final to report 30" in text
-    assert "loses score (+0.2 if it were perfect): leaves, leaf 3" in text
+    assert "loses score (+0.2 if it were perfect): leaf, leaf 3" in text
 
 
 def lost(*blames: float, subtree: float = 0.01, inner: float = 0.01) -> str:
@@ -142,7 +142,7 @@ def test_the_summary_says_where_score_is_lost_or_that_nothing_stands_out() -> No
     assert "loses score" not in nothing
     least = lost(*(0.0002,) * 5, inner=0.0002)
     assert "below the root no output loses as much as 0.001 of the score" in least
-    assert "loses score (+0.2 if it were perfect): leaves, leaf 5" in lost(*usual, 0.2)
+    assert "loses score (+0.2 if it were perfect): leaf, leaf 5" in lost(*usual, 0.2)
     assert "loses score (+0.3 if it were perfect): level 1 and all below, part 4" in lost(*usual, subtree=0.3)
 
 

@@ -16,6 +16,7 @@ from rrm.core.report import (
     Candidate,
     Cost,
     CriterionAccuracy,
+    CriterionScore,
     HeldOutShare,
     Interval,
     NodeReport,
@@ -281,7 +282,7 @@ def test_the_page_says_what_the_report_says(report: Report, page: Page) -> None:
         "+0.87",
         "0.74 to 0.94",
         "19,870,000",
-        "intervals held how probably raters accept them 86 % of the time",
+        "held-out outputs 86 % of the time",
         "AssistantError: the model answered nothing",
         "flat baseline",
         'policy.plugin = "rrm.policy.extractive:Extractive"',
@@ -295,7 +296,7 @@ def test_the_chosen_outputs_claims_lead_to_the_source(small: Report) -> None:
     text = assert_inert(report_html(small)).text
     for said in (
         "Said. ",
-        "leaves Said below. source “ Told. ”",
+        "leaf Said below. source “ Told. ”",
         "Invented. rests on nothing",
         "Forgotten. its origin is lost",
     ):
@@ -370,9 +371,37 @@ def test_the_page_tells_whether_new_policies_were_kept(report: Report, page: Pag
 def test_how_many_sources_and_outputs_stand_beside_the_figures_over_them(page: Page) -> None:
     assert "480 12 sources 24 tied" in page.text and "86 % 79 % to 92 %, n 200" in page.text
     said = (
-        "On 200 held-out outputs, the root model’s 90 % intervals held how probably raters accept them 86 % of the time"
+        "The root model’s 90 % intervals of its own scores, beside what parts say, held how probably raters who are"
+        " shown that accept 200 held-out outputs 86 % of the time (95 %: 79 % to 92 %). How often intervals of"
+        " composed scores hold what they are of is not known in a run."
     )
-    assert f"{said} (95 %: 79 %" in page.text
+    assert said in page.text
+
+
+def test_the_score_means_the_same_in_the_report_and_on_the_pages_about_it(small: Report) -> None:
+    meaning = (
+        "how probably a rater accepts the output who knows the source: its claims are held against the source's own"
+        " words that the view's claims come to rest on, and what it covers against all of the source"
+    )
+    parts = (CriterionScore("coverage", 0.5, Interval(0.4, 0.6)),)
+    target = replace(small.targets[0], beside_source=True, parts=parts)
+    page = assert_inert(report_html(replace(small, composer="informed", targets=(target,)))).text
+    assert meaning in page.replace("’", "'") and "composed over the tree" not in page
+    assert "hold how probably a rater accepts who knows the source is not known" in page
+    for path in ("README.md", "docs/carry.md"):
+        assert meaning in " ".join((Path(__file__).parents[2] / path).read_text("utf-8").split()), path
+    assert "composed over the tree by mean" in assert_inert(report_html(small)).text
+
+
+def test_a_claims_tag_and_its_chain_call_a_level_by_one_word(small: Report) -> None:
+    target = small.targets[0]
+    first, *others = target.claims
+    guilty = replace(first, below=(replace(first.below[0], blame=0.25),))
+    page = assert_inert(report_html(replace(small, targets=(replace(target, claims=(guilty, *others)),)))).text
+    assert re.search(r"loses \+0\.250 at leaf, .* leaf Said below\.", page)
+    alike = replace(guilty, below=(guilty.below[0], replace(guilty.below[0], output="p")))
+    page = assert_inert(report_html(replace(small, targets=(replace(target, claims=(alike, *others)),)))).text
+    assert "in each of 2 steps: it rests on too much to tell which" in page and "at leaf," not in page
 
 
 def test_what_the_intervals_of_chosen_and_correlations_leave_out_is_said(report: Report, page: Page) -> None:
