@@ -20,7 +20,7 @@ from rrm.compose.tree import Judged
 from rrm.core.claims import Chain, Claims, chains
 from rrm.core.errors import InputError, StoreError
 from rrm.core.graph import TaskGraph
-from rrm.core.place import Place
+from rrm.core.place import Place, node_level
 from rrm.core.protocols import ClaimReader, Composer, Policy, RewardModel
 from rrm.core.report import Candidate, Report, TargetReport
 from rrm.core.values import (
@@ -189,6 +189,14 @@ class Loaded:
                 " that these were made from, are found when a round ends"
             )
         return chains(id_, claims, outputs, self.trees.of_node[outputs[id_].node].source.text)
+
+    def named(self, node: str) -> tuple[str, str]:
+        """Return what a node is called: leaf, root or its level, and the first words of its text, or else its task."""
+        tree = self.trees.of_node[node]
+        task = tree.graph.task(node)
+        text = tree.source.text[task.span.start : task.span.end] if task.span else ""
+        level = node_level(self.trees.level(node), self.trees.height)
+        return level, " ".join(text.split(maxsplit=10)[:10]) or task.instruction
 
     def _told_of(self, output: str) -> tuple[Chain, ...]:
         """Return the claims of a target's chosen output as the report has them, none for another output."""

@@ -479,6 +479,7 @@ def claims(
     directory: Directory,
     target: Annotated[int, typer.Option(help="Which target source, counted from 0.")] = 0,
     output: Annotated[str | None, typer.Option(help="Another output than the chosen one, by its id.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts, not 160 characters of each.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what each sentence of a target's chosen output rests on, step by step, down to the source."""
@@ -487,10 +488,11 @@ def claims(
 
     with load(directory) as run:
         found = run.claims(output, target)
-    if as_json:
-        typer.echo(json.dumps(claims_json(found)))
-    else:
-        print_claims(found)
+        no_blame = run.report.targets[target].no_blame if output is None else ""
+        if as_json:
+            typer.echo(json.dumps(claims_json(found, run.named, no_blame)))
+        else:
+            print_claims(found, run.named, full, no_blame)
 
 
 @app.command(name="assist-game")

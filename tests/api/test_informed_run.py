@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import rrm
+from rrm.cli.main import app
 from rrm.core.place import Place
 from rrm.core.protocols import ProposeJob, Start, Workspace
 from rrm.core.report import Report
 from rrm.core.roles import R, Ratings
 from rrm.core.values import Feedback, Group, Output, Prediction, Request
 from rrm.files import read_json
+from rrm.report.html import report_html
+from tests.api.test_composed_run import Compared
 from tests.toys import TOYS, LengthModel, Lengths, Longer, Words, toys
 
 INFORMED = {"plugin": "rrm.compose.composers:Informed"}
@@ -83,9 +87,40 @@ def test_where_nothing_leads_to_the_source_the_score_is_the_own_one_and_that_is_
     [target] = report.targets
     assert target.chosen is not None
     assert (target.chosen.own, target.chosen.composed) == pytest.approx((0.8, 0.8))
+    not_blamed(report, "nothing that the root was shown leads to the source: the score is the output's own")
     told = "1 of the targets' roots rest on nothing that leads to the source: their scores are their own"
     assert told in report.warnings
     assert not any(claim.grounded for claim in target.claims)
+
+
+def not_blamed(report: Report, why: str) -> None:
+    """Assert that no node of a target is blamed, and that the page and the command say why not."""
+    [target] = report.targets
+    assert target.no_blame == why
+    assert all(node.blame is None and node.subtree_blame is None for tree in target.trees for node in tree.nodes)
+    page = report_html(report)
+    assert f"is not told, because {why.split(chr(39))[0]}" in page and "as good as can be" not in page
+
+
+def test_where_raters_only_compared_no_blame_is_told_and_that_is_said(tmp_path: Path) -> None:
+    rater = {"plugin": Longer(), "per_node": {"comparison": 2}, "random_share": 0.0}
+    parts = toys(rater=rater, compose=INFORMED, reward={"plugin": Compared()})
+    report = rrm.run(out=tmp_path, quiet=True, **parts)
+    not_blamed(report, "raters only compared outputs, and without labels or ratings the score is no probability")
+    told = CliRunner().invoke(app, ["claims", str(tmp_path)]).output
+    assert told.splitlines()[-1].startswith("Where score is lost is not told, because raters only compared outputs")
+    assert "1.1 rests on (leaf " in told or "1.1 rests on (level 1 " in told
+
+
+def test_where_the_root_reads_the_source_itself_no_blame_is_told_and_the_score_is_its_own(tmp_path: Path) -> None:
+    rrm.run(out=tmp_path / "run", quiet=True, **{**TOYS, "compose": WITHOUT_CLAIMS})
+    book = tmp_path / "book.txt"
+    book.write_text("word.")
+    report = rrm.apply(tmp_path / "run", [book], tmp_path / "applied", quiet=True)
+    not_blamed(
+        report, "the root reads the source itself, so there is nothing to read back: the score is the output's own"
+    )
+    assert "It is the output’s own" in report_html(report)
 
 
 def test_a_text_of_ones_own_is_scored_beside_the_source(tmp_path: Path) -> None:
