@@ -93,8 +93,8 @@ class Informed:
     was made below as if it were made here. With `claims` that is joined with what a model of claims says, fitted to the
     ratings of all levels (`rrm.reward.claimwise`): it knows a claim's errors better, and measures what an output covers
     against the whole source. So the composed score tells apart candidates of one tree: it is meant as how probably a
-    rater accepts an output who knows the source. Parts' scores are not joined with it, though the model of claims may
-    trust less what comes through a part of a low one; where nothing leads to the source it is the output's own score.
+    rater accepts an output who knows the source. Parts' scores do not matter; where nothing leads to the source it is
+    the output's own score.
     """
 
     needs_anchor = False
