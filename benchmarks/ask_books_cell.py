@@ -144,8 +144,10 @@ class Information(Value):
     def name(self) -> str:
         return f"information({super().name})"
 
-    def _answers(self, belief: Belief, questions: Sequence[Question], asking: Asking) -> Answers:
-        found = super()._answers(belief, questions, asking)
+    def _answers(
+        self, belief: Belief, questions: Sequence[Question], asking: Asking, texts: Sequence[Question] = ()
+    ) -> Answers:
+        found = super()._answers(belief, questions, asking, texts)
         believed = found.believed
         parts = (believed["mean"], believed["covariance"], believed["across"], int(believed["readings"]))
         return Informing(found.decision, found.questions, *parts)

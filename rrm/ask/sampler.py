@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -109,8 +109,8 @@ class Value:
         rest = _at_most([each for each, drawn in zip(asked, aside, strict=True) if not drawn], asking.seed)
         share = self._share(asking) if for_random else 0.0
         questions, texts = _apart(rest)
-        answers, places = self._answers(belief, questions, asking, texts)
-        acts = Acts(answers, [*choices(belief, asking), *self._writings(texts, places, asking)])
+        answers = self._answers(belief, questions, asking, texts)
+        acts = Acts(answers, [*choices(belief, asking), *self._writings(questions, texts, asking)])
         chosen, outlook = self._by_value(belief, answers, acts, questions, asking, 1 - share)
         if outlook.stopped:
             return Chosen((), outlook)
@@ -132,8 +132,8 @@ class Value:
         ]
         questions, texts = _apart([each for each in put if not each.leaves])
         alone = replace(asking, questions=tuple(put), overlap=1)
-        answers, places = self._answers(belief, questions, alone, texts)
-        gains = Acts(answers, [*choices(belief, alone), *self._writings(texts, places, alone)]).gains
+        answers = self._answers(belief, questions, alone, texts)
+        gains = Acts(answers, [*choices(belief, alone), *self._writings(questions, texts, alone)]).gains
         bundles = {each.request: each.bundle if each.stream == BY_VALUE else -1 for each in asked}
         requests = [each.request.id for each in questions]
         apart = {
@@ -146,18 +146,19 @@ class Value:
 
     def _answers(
         self, belief: Belief, questions: Sequence[Question], asking: Asking, texts: Sequence[Question] = ()
-    ) -> tuple[Answers, list[list[int]]]:
-        """Return what answers to questions would do, and the places of the outputs that each writing tells of."""
+    ) -> Answers:
+        """Return what answers to questions would do, with the outputs in its table that `texts` tell of, too."""
         nats = self.nats if self.decision == "improve" else np.inf
-        answers, places = _answers(belief, questions, texts, asking, self.spread_weight, nats)
+        answers = _answers(belief, _placed(questions, texts), questions, asking, self.spread_weight, nats)
         for at, target in enumerate(asking.targets):
             if target.left:
                 answers.settle(at, after_choice(belief, target))
-        return answers, places
+        return answers
 
-    def _writings(self, texts: Sequence[Question], places: Sequence[Sequence[int]], asking: Asking) -> list[Write]:
+    def _writings(self, questions: Sequence[Question], texts: Sequence[Question], asking: Asking) -> list[Write]:
         """Return the texts that may be written; where policies would be improved they are no candidates."""
-        return writings(texts, places, replace(asking, qualities={}) if self.decision == "improve" else asking)
+        known = replace(asking, qualities={}) if self.decision == "improve" else asking
+        return writings(texts, _placed(questions, texts).written, known)
 
     def _share(self, asking: Asking) -> float:
         """Return the share of the minutes that goes to questions drawn at random."""
@@ -305,28 +306,44 @@ def _at_most(questions: list[Question], seed: int) -> list[Question]:
     return [each for each in questions if each.request.view.id in kept]
 
 
+class _Placed(NamedTuple):
+    """The outputs that questions and texts tell of, beside their views, and the places of those of each.
+
+    Those of a view stand together, from the place on that `starts` has for it (by id).
+    """
+
+    starts: dict[str, int]
+    groups: list[Group]
+    asked: list[list[int]]
+    written: list[list[int]]
+
+
+def _placed(questions: Sequence[Question], texts: Sequence[Question]) -> _Placed:
+    places: dict[str, dict[str, int]] = defaultdict(dict)
+    first_of = {each.request.view.id: each.request for each in reversed([*questions, *texts])}
+    for each in (*questions, *texts):
+        known = places[each.request.view.id]
+        for text in each.texts:
+            known.setdefault(text, len(known))
+    starts = dict(zip(places, np.cumsum([0, *map(len, places.values())]).tolist(), strict=False))
+    groups = [replace(first_of[view].group, outputs=tuple(known)) for view, known in places.items()]
+    asked, written = (
+        [[starts[q.request.view.id] + places[q.request.view.id][text] for text in q.texts] for q in some]
+        for some in (questions, texts)
+    )
+    return _Placed(starts, groups, asked, written)
+
+
 def _answers(
     belief: Belief,
+    placed: _Placed,
     questions: Sequence[Question],
-    texts_written: Sequence[Question],
     asking: Asking,
     spread_weight: float,
     nats: float,
-) -> tuple[Answers, list[list[int]]]:
-    """Return what answers to questions would do, by what is believed, and which outputs each writing tells of."""
-    places: dict[str, dict[str, int]] = defaultdict(dict)
-    requests = [each.request for each in questions]
-    first_of = {each.request.view.id: each.request for each in reversed([*questions, *texts_written])}
-    for each in (*questions, *texts_written):
-        texts = places[each.request.view.id]
-        for text in each.texts:
-            texts.setdefault(text, len(texts))
-    starts = dict(zip(places, np.cumsum([0, *map(len, places.values())]).tolist(), strict=False))
-    groups = [replace(first_of[view].group, outputs=tuple(texts)) for view, texts in places.items()]
-    at, written = (
-        [[starts[q.request.view.id] + places[q.request.view.id][text] for text in q.texts] for q in some]
-        for some in (questions, texts_written)
-    )
+) -> Answers:
+    """Return what answers to questions would do, by what is believed."""
+    requests, (starts, groups, at, _) = [each.request for each in questions], placed
     table = Questions(
         first=np.array([each[0] for each in at], dtype=np.int64),
         second=np.array([each[1] if len(each) > 1 else -1 for each in at], dtype=np.int64),
@@ -338,14 +355,14 @@ def _answers(
     )
     rest = asking.decisions_a_reading, asking.overlap, spread_weight
     if isinstance(belief, Draws):
-        return _drawn_answers(belief, groups, asking.targets, nats, table, *rest), written
+        return _drawn_answers(belief, groups, asking.targets, nats, table, *rest)
     decision, across = _decision(belief, groups, asking.targets, nats)
     mean, covariance = belief.means(groups), belief.covariance(groups, groups)
     if not all(np.isfinite(each).all() for each in (mean, covariance, across, decision.scores)):
         raise InputError("what is believed is not finite: a model's weights are damaged, or its rewards diverged")
     if len(mean) and not np.diagonal(covariance).max() > 0:
         raise InputError("the belief has no spread: who is certain has nothing to ask")
-    return Answers(decision, table, mean, covariance, across, *rest), written
+    return Answers(decision, table, mean, covariance, across, *rest)
 
 
 def _decision(
