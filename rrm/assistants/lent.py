@@ -46,8 +46,8 @@ class Lent:
 
 async def answer(asked: str, model_of: Callable[[str], Assistant]) -> str:
     """Make a call that was lent, and return what came of it, a fault too; `model_of` gives a table's model."""
-    told = json.loads(asked)
     try:
+        told = json.loads(asked)
         model = model_of(told["table"])
         if model.name != told["model"]:
             raise SetupError(
@@ -55,6 +55,6 @@ async def answer(asked: str, model_of: Callable[[str], Assistant]) -> str:
                 " its replies would stand under a wrong name: set its dtype, and have the same model on both"
             )
         reply = await model.ask(_PROMPT.validate_python(told["prompt"]))
-    except Exception as error:
+        return json.dumps({"reply": _REPLY.dump_python(reply)})
+    except BaseException as error:  # also a model's own CancelledError: who lent the call waits until it is told
         return json.dumps({"fault": asdict(diagnose(error))})
-    return json.dumps({"reply": _REPLY.dump_python(reply)})
