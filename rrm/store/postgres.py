@@ -40,6 +40,7 @@ class SharingPool(QueuePool):
                 has = self.checkedin() + self.checkedout()
                 if not has or time.monotonic() >= until or not any(sign in str(error) for sign in _CROWDED):
                     raise
+            time.sleep(_LOOK_SECONDS)  # what is in the pool may be the place of a connection that is gone
             while not self.checkedin() and time.monotonic() < until:
                 time.sleep(_LOOK_SECONDS)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import psycopg
@@ -20,7 +21,7 @@ from rrm.core.graph import TaskGraph
 from rrm.core.place import Place
 from rrm.core.values import Failure, Output
 from rrm.queue import open_desk
-from rrm.store import SqlStore, hold, open_store
+from rrm.store import SqlStore, hold, open_store, postgres
 from rrm.store.database import Opened
 from rrm.store.kinds import KINDS
 from rrm.store.outage import Outage
@@ -282,6 +283,31 @@ def test_who_does_not_wait_says_in_two_lines_that_the_database_was_away(caplog: 
         "record.url: the database server cannot be reached (refused until it is back)",
         "the database answers again",
     ]
+
+
+def test_a_server_that_is_full_is_not_asked_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [0.0], []
+
+    def passes(seconds: float = 0.0001) -> float:
+        now[0] += seconds
+        return now[0]
+
+    def connection() -> Any:
+        asked.append(now[0])
+        if len(asked) > 2:
+            raise psycopg.OperationalError("FATAL: sorry, too many clients already")
+        return SimpleNamespace(rollback=lambda: None, close=lambda: None)
+
+    monkeypatch.setattr(postgres, "time", SimpleNamespace(monotonic=passes, sleep=passes))
+    pool = postgres.SharingPool(connection, pool_size=2, max_overflow=0, timeout=1)
+    kept, gone = pool.connect(), pool.connect()
+    gone.invalidate()
+    gone.close()
+    with pytest.raises(psycopg.OperationalError, match="too many clients"):
+        pool.connect()
+    assert pool.checkedin() == 1, "the place of the connection that is gone"
+    assert 10 < len(asked) < 2 / postgres._LOOK_SECONDS
+    kept.close()
 
 
 @pytest.mark.slow
