@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from queue import SimpleQueue
 from shutil import rmtree
@@ -58,7 +59,7 @@ class Wanted:
             if type(table.get(name, 1)) is not int or table.get(name, 1) < 1:
                 raise ConfigError(f"[engine] workers: {name} is a whole number from 1 up, got {table[name]!r}")
         gpus = table.get("gpus", 0)
-        if isinstance(gpus, bool) or not isinstance(gpus, int | float) or gpus < 0:
+        if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not (isfinite(gpus) and gpus >= 0):
             raise ConfigError(f"[engine] workers: gpus is a number from 0 up, got {gpus!r}")
         steps = table.get("steps", sorted(known - ON_REQUEST))
         if not isinstance(steps, list | tuple) or not {*steps} <= known:

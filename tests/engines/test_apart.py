@@ -1,5 +1,6 @@
 """Ray and Dask, each begun once: a whole run, what listens and who is let in meanwhile, and a worker that is killed."""
 
+import math
 import os
 import pickletools
 import platform
@@ -298,6 +299,8 @@ def test_an_old_library_is_refused(kind: str, old: str, oldest: str, monkeypatch
         ({"cpus": 0}, "cpus is a whole number from 1 up, got 0"),
         ({"count": True}, "count is a whole number from 1 up, got True"),
         ({"gpus": -1}, "gpus is a number from 0 up, got -1"),
+        ({"gpus": math.nan}, "gpus is a number from 0 up, got nan"),
+        ({"gpus": math.inf}, "gpus is a number from 0 up, got inf"),
         ({"steps": ["fit"]}, r"steps that workers can do are propose, score, got \['fit'\]"),
     ],
 )
