@@ -180,9 +180,10 @@ class RunSupplies:
             folder_parts.finish(partial, whole, content)
         yield message({"fetched": name})
 
+    def check_calls(self) -> None:
+        require_no_secrets(self._parts.run)
+
     def lend(self, call: Callable[[str], Awaitable[str]] | None) -> None:
-        if call is not None:
-            require_no_secrets(self._parts.run)
         self._parts.lending.by = call
 
     def note(self, doing: Sequence[Doing]) -> None:

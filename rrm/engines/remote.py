@@ -24,6 +24,7 @@ class Remote:
 
     The cluster starts when there is something for it to do: a finished run needs none. A worker that owes an answer and
     gave no sign of working for the seconds of a `lease` is taken for lost. By the `clock` is seen what takes long.
+    Raises ConfigError where workers are to make calls that they cannot make.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class Remote:
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if CALL in cluster.steps:
+            supplies.check_calls()
         self._here, self._worker = Here(worker, others), worker
         self._supplies, self._cluster = supplies, cluster
         self._crew = Crew(cluster, supplies, lease, clock)

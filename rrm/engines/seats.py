@@ -89,10 +89,14 @@ class Supplies(Protocol):
         """
         ...
 
+    def check_calls(self) -> None:
+        """Raise ConfigError where workers cannot make calls of the run's models."""
+        ...
+
     def lend(self, call: Callable[[str], Awaitable[str]] | None) -> None:
         """Have the run's models be asked by this, which is told what a worker must know and returns what it said.
 
-        None has them asked here again. Raises ConfigError where workers cannot ask.
+        None has them asked here again.
         """
         ...
 

@@ -1,21 +1,26 @@
 """Calls of language models that workers make: one record, one purse, one cache, and what is paid twice is counted."""
 
+import asyncio
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rrm
 from rrm.api import lent, look
 from rrm.api.forecast import forecast
 from rrm.api.supplies import steps_elsewhere
+from rrm.assistants.faults import FaultedError
+from rrm.assistants.lent import Lending, Lent
 from rrm.core.calls import Call
 from rrm.core.errors import BudgetError, ConfigError, SetupError
+from rrm.core.protocols import Prompt, Reply
 from rrm.store.record import open_store
 from tests.engines.asking import Busy, Denied, Model
-from tests.engines.fake import Fake
+from tests.engines.fake import Fake, FakeCluster
 from tests.toys import TOYS, on_record
 
 FAKE = {"plugin": "tests.engines.fake:Fake"}
@@ -133,14 +138,47 @@ def test_a_worker_whose_model_has_another_name_makes_no_call(
     assert not Model.made
 
 
-def test_a_key_in_the_run_file_is_sent_to_nobody(tmp_path: Path) -> None:
+class Saying:
+    """A model that says one thing, or raises it."""
+
+    name = "saying"
+
+    def __init__(self, said: Reply | BaseException) -> None:
+        self._said = said
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        if isinstance(self._said, BaseException):
+            raise self._said
+        return self._said
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (asyncio.CancelledError(), "CancelledError"),
+        (SystemExit(1), "SystemExit"),
+        (Reply("yes", input_tokens=np.int64(3)), "TypeError"),  # type: ignore[arg-type]  # which JSON cannot write
+    ],
+)
+def test_who_lent_a_call_is_told_of_whatever_ended_it(said: Reply | BaseException, error: str) -> None:
+    model = Saying(said)
+    lending = Lending(lambda asked: lent.answer(asked, lambda _: model))
+    with pytest.raises(FaultedError) as raised:
+        asyncio.run(Lent(model, "model", lending).ask(Prompt("", "?")))
+    assert raised.value.fault.error == error
+
+
+def test_a_key_in_the_run_file_is_sent_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(FakeCluster, "start", begun.append)
     table = by()
     table["assistants"] = {"model": {**table["assistants"]["model"], "arguments": {"api_key": "0123456789"}}}
     with pytest.raises(ConfigError, match=r"cannot make calls of \[assistants\.model\]: its key stands in the run"):
         run(table, tmp_path / "away")
     with pytest.raises(ConfigError, match="and keys are not sent"):
         forecast(rrm.run_file(table | {"engine": {"plugin": "local", "arguments": {"workers": [{"steps": ["call"]}]}}}))
-    assert not Model.made
+    assert not Model.made and not begun
 
 
 def test_a_dry_run_names_those_who_make_calls() -> None:
