@@ -29,6 +29,7 @@ _SHORTENED = frozenset(  # these end no sentence where a small letter follows; b
     )
 )
 _ORDINARY = re.compile(r"(?:^|[\s(\"'“‘’—–-])([a-z]{3,})\Z")
+_FIRST = re.compile(r"\w")
 _VOWEL = re.compile("[aeiouy]")
 _ITEM = re.compile(r"^[^\S\n]*(?:[-*+•‣◦▪]|\(?(?:\d{1,3}|[a-z])\)|\d{1,3}(\.))[^\S\n]+(?=\S)", re.MULTILINE)
 _BEFORE_LIST = re.compile(rf"(?:^|[:{_STOPS}][\"'”’»)\]」』*_]*)\s*\Z")
@@ -55,7 +56,8 @@ def sentences(text: str, max_chars: int = 2000) -> tuple[Span, ...]:
 
     A sentence ends at a blank line, before an item of a list, at an East Asian full stop, or at a stop followed by
     space, but there not after common abbreviations, single initials, or the number of an item. Before a small letter
-    one ends at a full stop alone, after a word of three small letters or more that is no abbreviation. A list is two
+    one ends at a full stop alone, after a word of three small letters or more that is no abbreviation, in paragraphs
+    that have more such beginnings than capital ones. A list is two
     lines or more of a paragraph that begin with a bullet or a number, the first of them at the paragraph's beginning,
     after a colon or after a stop. What is still longer than `max_chars` is cut at spaces, or anywhere if it has none.
     """
@@ -71,11 +73,13 @@ def _sentences(text: str, max_chars: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     start = 0
     items, numbers = _items(text)
-    for match in _BOUNDARY.finditer(text):
+    matches = list(_BOUNDARY.finditer(text))
+    small = _small_ends(text, matches)
+    for match in matches:
         while items and items[0] <= match.start():
             spans.extend(_pieces(text, start, items[0], max_chars))
             start = max(start, items.pop(0))
-        if match.group(1) and (match.start() in numbers or not _ends_sentence(text, match)):
+        if match.group(1) and (match.start() in numbers or not (match.start() in small or _ends_sentence(text, match))):
             continue
         end = match.end(2) if match.group(1) else match.end(4) if match.group(4) else match.start()
         spans.extend(_pieces(text, start, end, max_chars))
@@ -194,7 +198,7 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return True
     following = text[match.end() : match.end() + 1]
     if following.islower():
-        return match.group(1) == "." and not match.group(2) and _ordinary_before(text, match.start())
+        return False
     if match.group(1) != ".":
         return True
     before = _BLANK_LINE.split(text[max(0, match.start() - 12) : match.start()])[-1].split()
@@ -202,6 +206,32 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     initial = len(last) == 1 and last.isupper() and last != "I"
     number = last.lower() == "no" and following.isdigit()
     return not (initial or number or last.lower() in _ABBREVIATIONS)
+
+
+def _small_ends(text: str, matches: Sequence[re.Match[str]]) -> set[int]:
+    """Return the full stops before small letters that end sentences, where a paragraph mostly begins them so."""
+    found: set[int] = set()
+    here: list[int] = []
+    start = capitals = 0
+    for match in matches:
+        blank = not (match.group(1) or match.group(4)) or _BLANK_LINE.search(match.group(3) or "") is not None
+        following = "" if blank else text[match.end() : match.end() + 1]
+        capitals += following.isupper()
+        if (
+            following.islower()
+            and match.group(1) == "."
+            and not match.group(2)
+            and _ordinary_before(text, match.start())
+        ):
+            here.append(match.start())
+        if here and (blank or match is matches[-1]):
+            first = _FIRST.search(text, start)
+            begins_small = first is not None and first.group().islower()
+            if len(here) + begins_small > capitals + (not begins_small):
+                found.update(here)
+        if blank:
+            here, start, capitals = [], match.end(), 0
+    return found
 
 
 def _ordinary_before(text: str, stop: int) -> bool:

@@ -30,6 +30,12 @@ from rrm.core.text import paragraphs, sentence_texts, sentences, whole_sentences
         ("ذهب الولد؟ نام هناك. ثم استيقظ۔ نام", ["ذهب الولد؟", "نام هناك.", "ثم استيقظ۔", "نام"]),
         ("She left… He came. … And so on…", ["She left…", "He came.", "…", "And so on…"]),
         ("she left. then he came. and so on", ["she left.", "then he came.", "and so on"]),
+        ("She left. then he came. and so on", ["She left.", "then he came.", "and so on"]),
+        ("She left. He had come. to stay. It rained.", ["She left.", "He had come. to stay.", "It rained."]),
+        (
+            "She left. He had come. to stay.\n\nit rained. a lot.",
+            ["She left.", "He had come. to stay.", "it rained.", "a lot."],
+        ),
         ("We met Dr. smith, e.g. this, and J. r. smith.", ["We met Dr. smith, e.g. this, and J. r. smith."]),
         (
             "Ten per cent. of it, approx. one, etc. and Calif. gold",
