@@ -253,26 +253,40 @@ class ProcessWire(Wire):
             start_new_session=True,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
+        self._reaping = threading.Lock()
         super().__init__(library, self._process.stdin, self._process.stdout)
 
     def close(self) -> None:
         super().close()
         try:
-            self._process.wait(END_SECONDS)
+            self._reaped(END_SECONDS)
         except TimeoutExpired:
             self.kill()
 
     def kill(self) -> None:
         """End the process and those that it began, whatever they do."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        with self._reaping:
+            if self._process.returncode is None:  # its number is not given to another before it is waited for
+                self._kill_group()
+                self._process.wait()
         super().close()
+
+    def _reaped(self, seconds: float) -> int:
+        """Wait for the process's end, and kill those that it left behind; return its code."""
+        with self._reaping:
+            if (code := self._process.returncode) is None:
+                code = self._process.wait(seconds)
+                self._kill_group()  # at once, while nobody else has its number
+            return code
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of those that have ended
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _ended_how(self) -> str:
         """Say also by which signal it has ended, if by any: one that took too much memory is killed."""
         with suppress(TimeoutExpired):
-            if (code := self._process.wait(1)) < 0:
+            if (code := self._reaped(1)) < 0:
                 return f"{super()._ended_how()} by signal {-code}"
         return super()._ended_how()
 

@@ -90,16 +90,20 @@ class Begun(Protocol):
         """End a seat's process, whatever it does; it may be gone, and its machine with it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self, error: BaseException | None) -> None:
+        """End with the run, or over an error of this process alone."""
+        ...
 
 
 def serve(begin: Callable[..., Begun]) -> None:
     """Do as the run's process says on the standard input, until that ends."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    messages, out = os.fdopen(os.dup(sys.stdin.fileno()), "rb"), os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())  # nobody else takes messages, such as a plug-in's `input`
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no message
-    asked, _ = receive(sys.stdin.buffer) or ({}, b"")
+    asked, _ = receive(messages) or ({}, b"")
     try:
-        _serve(out, begin, asked)
+        _serve(messages, out, begin, asked)
     finally:  # also where the run ended while the cluster began, so that nobody takes what is sent
         if asked.get("folder") is not None:
             rmtree(asked["folder"], ignore_errors=True)
@@ -110,7 +114,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve(out: IO[bytes], begin: Callable[..., Begun], asked: Mapping[str, Any]) -> None:
+def _serve(messages: IO[bytes], out: IO[bytes], begin: Callable[..., Begun], asked: Mapping[str, Any]) -> None:
     try:
         begun = begin(**asked)
     except Exception as error:
@@ -120,9 +124,11 @@ def _serve(out: IO[bytes], begin: Callable[..., Begun], asked: Mapping[str, Any]
         signal.signal(each, lambda *_: None)  # they are for the run; processes begun from here on may be ended by them
     try:
         send(out, begun.facts)
-        pass_on(sys.stdin.buffer, out, begun)
-    finally:
-        begun.close()
+        pass_on(messages, out, begun)
+    except BaseException as error:
+        begun.close(error)
+        raise
+    begun.close(None)
 
 
 def pass_on(asked: IO[bytes], out: IO[bytes], begun: Begun) -> None:

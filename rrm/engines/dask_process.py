@@ -91,7 +91,7 @@ class BegunDask:
         if found.done() and not found.exception():
             self._go(self._end(found.result()))
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None) -> None:
         if self._cluster is None:
             with suppress(Exception):  # a cluster that is gone holds nothing
                 self._go(self._forget()).result(END_SECONDS)

@@ -104,7 +104,7 @@ def visible_gpus() -> list[str]:
 class LocalCluster:
     """Workers that are processes of this machine; implements `rrm.engines.seats.Cluster`.
 
-    They end with this process, however it ends, and have a temporary folder of mode 0700, which goes with them.
+    They end with this process, however it ends, and have temporary folders of mode 0700, in one which goes with it.
     """
 
     def __init__(self, worker: str, placed: Sequence[Placed]) -> None:
@@ -119,7 +119,8 @@ class LocalCluster:
 
     def replace(self, seat: Seat) -> Seat:
         assert isinstance(seat, ApartSeat)
-        self._begun.pop(seat).kill()
+        if (wire := self._begun.pop(seat, None)) is not None:  # None where no other could be begun in its place
+            wire.kill()
         return self._seat(seat.number)
 
     def close(self) -> None:
@@ -141,7 +142,8 @@ class LocalCluster:
 
     def _spawned(self, number: int) -> ApartSeat:
         wanted, gpus = self._placed[number - 1]
-        folder = str(self._folder)
+        assert self._folder is not None
+        folder = tempfile.mkdtemp(prefix=f"worker-{number}-", dir=self._folder)
         environment = {**os.environ, "TMPDIR": folder, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         wire = ProcessWire(f"the process of worker {number}", "rrm.engines.local_process", environment)
         seat = ApartSeat(wire, number, wanted.steps, wanted.cpus)

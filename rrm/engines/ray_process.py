@@ -43,7 +43,7 @@ class BegunRay:
         with suppress(Exception):
             ray.kill(self._actors.pop(seat), no_restart=True)
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None) -> None:
         import ray
 
         ray.shutdown()

@@ -1,8 +1,8 @@
 """The engine whose computing is done elsewhere: pieces of work leased to a cluster's workers, by what they are.
 
 All that can be seen of a cluster is behind two small protocols, `Cluster` and `Seat`; `rrm.engines.apart` has those of
-Ray and Dask. The record is the only state: a piece whose worker is gone or silent is given to another, and what comes
-late is dropped.
+Ray and Dask, `rrm.engines.local` those of this machine's processes. The record is the only state: a piece whose worker
+is gone or silent is given to another, and what comes late is dropped.
 """
 
 import time

@@ -328,7 +328,7 @@ def test_workers_for_whom_a_cluster_has_no_room_are_refused(
 BEGUN_TOO_LATE = """
 from types import SimpleNamespace
 from rrm.engines.apart_process import serve
-serve(lambda **_: SimpleNamespace(facts={"at": ""}, close=lambda: None))
+serve(lambda **_: SimpleNamespace(facts={"at": ""}, close=lambda error: None))
 """
 
 

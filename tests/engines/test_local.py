@@ -20,6 +20,7 @@ from rrm.engines import local
 from rrm.engines.apart import ProcessWire, Wanted
 from rrm.engines.local import Local, LocalCluster, Placed, place
 from rrm.verify.engines import MadeUpSupplies, MadeUpWorker, check_engine
+from tests.engines.begetting import begun
 from tests.engines.test_calls import ASKING, calls_of
 from tests.processes import below
 from tests.toys import TOYS, on_record
@@ -184,6 +185,55 @@ def test_who_asks_a_stopped_process_does_not_wait_and_its_end_says_the_signal() 
     wire.kill()
     with pytest.raises(ConnectionError, match="the process of worker 1 has ended by signal 9"):
         answered.result(60)
+
+
+def test_a_worker_that_fails_says_why_and_ends_with_its_own_folder_and_children_alone() -> None:
+    cluster = begun(2)
+    try:
+        (seat, wire), (other, _) = cluster._begun.items()
+        child, read, folder = seat.submit(b"").result(60).split()
+        beside = other.submit(b"").result(60).split()
+        assert read == b"0" and folder != beside[2]
+        wire.tell({"do": "nothing that it knows"})
+        assert wire._reaped(60) == 1
+        assert gone([int(child)]), "those that it began end, too"
+        assert not Path(folder.decode()).exists() and Path(beside[2].decode()).exists()
+        assert other.submit(b"").result(60)
+    finally:
+        cluster.close()
+    assert gone([int(beside[0])])
+
+
+BEGETTING = """
+import time
+from tests.engines.begetting import begun
+cluster = begun(1)
+print(next(iter(cluster._begun)).submit(b"").result(60).decode(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_whoever_is_killed_leaves_none_of_its_workers_children() -> None:
+    with subprocess.Popen([sys.executable, "-c", BEGETTING], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        child = int(driver.stdout.readline().split()[0])
+        assert alive(child)
+        driver.kill()
+    assert gone([child])
+
+
+def test_a_place_whose_process_could_not_be_replaced_can_be_replaced_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ())])
+    try:
+        (seat,) = cluster.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(local, "TRIES", 1)
+            patch.setattr(sys, "executable", "/nonexistent")
+            with pytest.raises(SetupError, match="No such file"):
+                cluster.replace(seat)
+        assert cluster.replace(seat).name == "worker 1"
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize("refusals", [2, 4])
