@@ -49,7 +49,7 @@ class Acts:
         """Return the act that is worth most a minute, if that is more than `rate`, of those that take no more."""
         while True:
             paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
-            at = max(paying, key=lambda one: self._rate(one), default=None)
+            at = max(paying, key=self._rate, default=None)
             if at is None or self._rate(at) <= max(rate, 0.0):
                 return None
             seen, best = self._known[at]
@@ -57,24 +57,38 @@ class Acts:
                 return best
             self._known[at] = (self._answers.taken, self._look(best.offer))
 
-    @property
-    def best_gain(self) -> float:
-        """The greatest gain a minute of any act, when it was last looked at; 0 without any."""
-        return max((each.gain / each.minutes for _, each in self._known.values()), default=0.0)
+    def best_gain(self, within: float = inf) -> float:
+        """Return the greatest gain a minute of the acts that take no more than that, 0 where none gains anything."""
+        while True:
+            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
+            at = max(paying, key=self._gain, default=None)
+            if at is None or self._gain(at) <= 0:
+                return 0.0
+            seen, best = self._known[at]
+            if seen == self._answers.taken:
+                return self._gain(at)
+            self._known[at] = (self._answers.taken, self._look(best.offer))
 
     @property
-    def gains(self) -> dict[str, float]:
-        """What each act gains a minute, as it was last looked at, by its request."""
-        return {each.offer.question.request.id: each.gain / each.minutes for _, each in self._known.values()}
+    def worths(self) -> dict[str, Worth]:
+        """What each act is worth and gains a minute, as it was last looked at, by its request."""
+        acts = [each for _, each in self._known.values()]
+        return {
+            each.offer.question.request.id: Worth(each.value / each.minutes, each.gain / each.minutes) for each in acts
+        }
 
     def take(self, act: Act) -> None:
         """Take an act as done."""
-        self._known = {at: each for at, each in self._known.items() if each[1].offer is not act.offer}
+        self._known = {at: (-1, each) for at, (_, each) in self._known.items() if each.offer is not act.offer}
         act.offer.take(self._answers)
 
     def _rate(self, at: int) -> float:
         act = self._known[at][1]
         return act.value / act.minutes
+
+    def _gain(self, at: int) -> float:
+        act = self._known[at][1]
+        return act.gain / act.minutes
 
     def _look(self, offer: Offer) -> Act:
         worth, question = offer.look(self._answers), offer.question

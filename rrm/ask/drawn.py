@@ -66,6 +66,11 @@ class DrawnAnswers(Answers):
         whole._weigh()
         return whole, sites
 
+    def settle(self, target: int, score: float) -> None:
+        super().settle(target, score)
+        self._scores = self._scores.copy()
+        self._scores[:, target] = score
+
     def forget(self, site: Site) -> None:
         self._count(site, -1)
         self._weigh()

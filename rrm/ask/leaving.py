@@ -1,6 +1,7 @@
 """What a choice comes to that is left to a person: who reads the whole source chooses well, but errs.
 
-Scores of candidates are normal as believed. A person sees them as they are, and takes each candidate with the
+Scores of candidates are normal as believed. A person sees them as they are,
+whatever was asked before, and takes each candidate with the
 probability of a Boltzmann-rational choice by their logits (Jeon et al. 2020, arXiv:2002.04833), as noisy as raters were
 found to be, each of whom may be the one.
 """
@@ -30,18 +31,20 @@ class Choosing:
         taken = [
             (1 - each.lapse) * softmax(logits / each.temperature, axis=1) + each.lapse / len(among) for each in raters
         ]
-        self._shown, self._taken = shown, np.mean(taken, axis=0)
-        self._best = float(drawn.mean(axis=0).max())
+        self._scores, self._shown, self._taken = scores, shown, np.mean(taken, axis=0)
 
     @property
     def worth(self) -> float:
         """The expected score of what the person takes."""
         return float((self._shown * self._taken).sum(axis=1).mean())
 
-    @property
-    def gain(self) -> float:
-        """By how much that is more than the best expected score now; below zero where the person errs too much."""
-        return self.worth - self._best
+    def gain(self, told: np.ndarray) -> float:
+        """Return by how much that is more than the best score that is expected once so much [k, k] of it is told.
+
+        Below zero where the person errs too much.
+        """
+        best = self._scores + normal(len(self._scores), _DRAWS) @ root(told).T
+        return self.worth - float(best.max(axis=1).mean())
 
     def after(self, taken: int) -> float:
         """Return the expected score of the candidate shown at this place once the person has taken it."""
@@ -56,20 +59,17 @@ class Leave:
 
     def __init__(self, belief: Belief, question: Question, target: Alternatives, at: int) -> None:
         self.question = question
-        self._target, self._at = target, at
-        self._covariance, self._raters = covariance(belief, target), raters_of(belief)
-        self._shown = shown_at(question, target)
+        self._at, self._count = at, len(target.outputs)
+        shown = shown_at(question, target)
+        self._choosing = Choosing(target.scores, covariance(belief, target), shown, raters_of(belief))
 
     def look(self, answers: Answers) -> Worth:
-        gain = float(answers.decision.weights[self._at]) * self._choosing(answers).gain
+        moves = answers.taken_moves[:, self._at, : self._count]
+        gain = float(answers.decision.weights[self._at]) * self._choosing.gain(moves.T @ moves)
         return Worth(gain, gain)
 
     def take(self, answers: Answers) -> None:
-        answers.settle(self._at, self._choosing(answers).worth)
-
-    def _choosing(self, answers: Answers) -> Choosing:
-        moves = answers.taken_moves[:, self._at, : len(self._target.outputs)]
-        return Choosing(self._target.scores, self._covariance - moves.T @ moves, self._shown, self._raters)
+        answers.settle(self._at, self._choosing.worth)
 
 
 def choices(belief: Belief, asking: Asking) -> list[Leave]:

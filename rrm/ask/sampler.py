@@ -119,8 +119,8 @@ class Value:
     def keep(self, belief: Belief, asking: Asking, asked: Sequence[Asked]) -> Mapping[str, np.ndarray]:
         """Return what it takes to order these questions anew as answers come in (`rrm.ask.standing.Standing`).
 
-        Prices are those of one answer, whoever else gives one. What is put by itself is worth what it was when it was
-        chosen.
+        Prices are those of one answer, whoever else gives one. What is put by itself is worth a minute of one who
+        answers what it was when it was chosen, at most what it is worth alone.
         """
         found = {each.request.id: each for each in asking.questions}
         one = asking.overlap
@@ -133,13 +133,13 @@ class Value:
         questions, texts = _apart([each for each in put if not each.leaves])
         alone = replace(asking, questions=tuple(put), overlap=1)
         answers = self._answers(belief, questions, alone, texts)
-        gains = Acts(answers, [*choices(belief, alone), *self._writings(questions, texts, alone)]).gains
+        worths = Acts(answers, [*choices(belief, alone), *self._writings(questions, texts, alone)]).worths
         bundles = {each.request: each.bundle if each.stream == BY_VALUE else -1 for each in asked}
         requests = [each.request.id for each in questions]
         apart = {
-            each.request: Apart(each.value, min(each.value, gains[each.request]), each.minutes / one)
+            each.request: Apart(*(min(one * each.value, some) for some in worths[each.request]), each.minutes / one)
             for each in asked
-            if each.request in gains
+            if each.request in worths
         }
         numbers = np.array([bundles[each] for each in requests], dtype=np.int64)
         return Standing(requests, numbers, answers, self.worth, apart).arrays()
@@ -177,10 +177,9 @@ class Value:
         """Return what a share of the minutes pays for, and the outlook; an hour is looked ahead."""
         ranked, now = Ranked(answers), answers.decision
         ranked.next()
-        acts.next()
-        best = max([*ranked.best_gain.values(), acts.best_gain])
-        worth = self.worth if now.told else 0.0
         pays, many = share * asking.minutes, None if asking.many is None else round(share * asking.many)
+        best = max([*ranked.best_gain.values(), acts.best_gain(pays)])
+        worth = self.worth if now.told else 0.0
         stopped = bool(best < worth)
         chosen: list[Bundle | Act] = []
         minutes, put, hour = 0.0, 0, -1.0
@@ -188,8 +187,9 @@ class Value:
         while open_ or minutes < HOUR:
             bundle = ranked.next()
             rate = bundle.value / bundle.minutes if bundle else 0.0
-            act = acts.next(rate, (pays if open_ else HOUR) - minutes)
-            best_now = max([*ranked.best_gain.values(), acts.best_gain])
+            rest = (pays if open_ else HOUR) - minutes
+            act = acts.next(rate, rest)
+            best_now = max([*ranked.best_gain.values(), acts.best_gain(rest)]) if open_ else 0.0
             what = act or bundle
             if what is None:
                 break

@@ -145,9 +145,15 @@ def drawn(
 
 
 def fitting(
-    questions: Iterable[Request], allowance: Allowance, overlap: int = 1, rates: Currency = RATES
+    questions: Iterable[Request],
+    allowance: Allowance,
+    overlap: int = 1,
+    rates: Currency = RATES,
+    skipped: Collection[str] = (),
 ) -> list[Request]:
     """Return the first questions, up to the first that does not fit in an allowance whoever answers it.
+
+    Those that may be `skipped`, by their ids, end nothing where they do not fit.
 
     Who will answer is not known, and each rater reads for themselves: a question counts with its view read anew,
     by each of the `overlap` raters that answer it. What was answered takes that long or less (see
@@ -157,6 +163,8 @@ def fitting(
     meter = Meter(rates, anew=True)
     for request in questions:
         if not _fits(allowance, overlap * meter.minutes_with(request), len(found) + 1):
+            if request.id in skipped:
+                continue
             break
         meter.add(request)
         found.append(request)

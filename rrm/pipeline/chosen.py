@@ -6,7 +6,7 @@ decide what the next one asks. Then the round goes up level by level as any othe
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from math import fsum, inf
@@ -70,7 +70,8 @@ def ask(run: Run) -> Step[Run]:
         run = replace(run, outlooks=(*run.outlooks, (spent, outlook)))
         found = {each.request.id: each.request for each in questions}
         order = [found[each.request] for each in asked]
-        put = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates) if enough else []
+        dear = {each.request.id for each in questions if each.apart}
+        put = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates, dear) if enough else []
         if not put:
             break
         why = {each.request: each for each in asked}
@@ -222,11 +223,11 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
     """Return what may be asked, at the raters' pace; what it may take in counted minutes is turned into theirs."""
     plan, now = run.plan, _part(left, waves)
     questions = [_at_pace(run, each, pace) for each in counted]
-    slower = _sum_of(questions) / _sum_of(counted) if counted else 1.0
+    some = [each for each in counted if not each.apart]
+    slower = _sum_of(_at_pace(run, each, pace) for each in some) / _sum_of(some) if some else 1.0
     targets = [tree for tree in run.forest.trees if run.forest.is_target(tree)]
     levels = Counter(run.forest.level_of(tree, node) for tree in targets for node in tree.graph)
     rounds_left = len(plan.rounds) - run.number
-    some = [each for each in counted if not each.leaves]
     price = fsum(each.deciding + each.reading / plan.rates.decisions_a_reading for each in some)
     mean = price / len(some) if some else inf
     a_round = left.questions if left.minutes is None else int(left.minutes / mean)
@@ -247,7 +248,7 @@ def _asking(run: Run, counted: Sequence[Question], left: Allowance, waves: int, 
     )
 
 
-def _sum_of(questions: Sequence[Question]) -> float:
+def _sum_of(questions: Iterable[Question]) -> float:
     return fsum(each.reading + each.deciding for each in questions)
 
 

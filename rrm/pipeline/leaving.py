@@ -10,7 +10,7 @@ from rrm.core.ids import generator
 from rrm.core.place import Place
 from rrm.core.roles import Train
 from rrm.core.values import OVERALL, Passage, Ranking, Request, Shown, View
-from rrm.pipeline.forest import Tree, by_source
+from rrm.pipeline.forest import State, Tree, by_source
 from rrm.pipeline.moves import stream_of
 from rrm.pipeline.steps import Run
 
@@ -21,8 +21,8 @@ MOST = Ranking.shows[1]
 def taken_by_persons(run: Run) -> dict[str, tuple[str, ...]]:
     """Return by target the texts that a person was left to choose among, first the one that they took.
 
-    As far as they still stand at a root, and what was taken does. Of several who chose, what most of them put first was
-    taken; among equals what is accepted most, as composed.
+    As far as they still stand at a root; nothing where what was taken does not. Of several who chose, what most of them
+    put first was taken; among equals what is accepted most, as composed.
     """
     chosen: dict[str, Counter[str]] = defaultdict(Counter)
     for (role, _), rows in run.answered.items():
@@ -33,10 +33,10 @@ def taken_by_persons(run: Run) -> dict[str, tuple[str, ...]]:
                 chosen[request.source].update({each.text: each.text in first for each in request.shown})
     found = {}
     for source, trees in _targets(run).items():
-        accepted = _accepted(run, trees)
+        accepted = accepted_at_roots(run.state, trees)
         standing = {text: times for text, times in chosen[source].items() if text in accepted}
         order = sorted(standing, key=lambda text: (-standing[text], -accepted[text], text))
-        if order and standing[order[0]]:
+        if order and standing[order[0]] and standing[order[0]] == max(chosen[source].values()):
             found[source] = tuple(order)
     return found
 
@@ -53,7 +53,7 @@ def may_be_left(run: Run) -> Iterator[Request]:
                 before[request.source].append(request)
     done = taken_by_persons(run)
     for source, trees in _targets(run).items():
-        accepted = _accepted(run, trees)
+        accepted = accepted_at_roots(run.state, trees)
         if source in done or len(accepted) < 2 or run.plan.weights.get(source, 1.0) <= 0:
             continue
         best = sorted(accepted, key=lambda text: (-accepted[text], text))[:MOST]
@@ -71,13 +71,13 @@ def _targets(run: Run) -> dict[str, list[Tree]]:
     )
 
 
-def _accepted(run: Run, trees: Sequence[Tree]) -> dict[str, float]:
+def accepted_at_roots(state: State, trees: Sequence[Tree]) -> dict[str, float]:
     """Return how probably each different root output of a target is accepted, as composed or else by its model."""
     found: dict[str, float] = {}
     for tree in trees:
         root = tree.graph.root
-        said = run.state.composed.get(root, run.state.predictions[root])
-        for output, score in zip(run.state.outputs[root], said.acceptance[OVERALL].mean(axis=0).tolist(), strict=True):
+        said = state.composed.get(root, state.predictions[root])
+        for output, score in zip(state.outputs[root], said.acceptance[OVERALL].mean(axis=0).tolist(), strict=True):
             found[output.text] = max(score, found.get(output.text, -inf))
     return found
 

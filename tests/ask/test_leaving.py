@@ -47,7 +47,9 @@ def about(source: str, *outputs: int, scores: Sequence[float]) -> Alternatives:
 
 def test_a_person_who_never_errs_takes_the_best() -> None:
     choosing = Choosing(np.array([0.5, 0.5]), np.diag([0.01, 0.01]), [0, 1], SHARP)
-    assert choosing.gain == pytest.approx(np.sqrt(0.02 / (2 * np.pi)), rel=0.03)  # E|a - b| / 2, by 1,024 draws
+    assert choosing.gain(np.zeros((2, 2))) == pytest.approx(
+        np.sqrt(0.02 / (2 * np.pi)), rel=0.03
+    )  # E|a - b| / 2, by 1,024 draws
 
 
 def test_who_errs_is_worth_what_quadrature_says_and_less_than_nothing_where_the_best_is_known() -> None:
@@ -59,9 +61,11 @@ def test_who_errs_is_worth_what_quadrature_says_and_less_than_nothing_where_the_
 
     exact = quad(taken, 0.6 - 8 * sd, 0.6 + 8 * sd)[0]
     choosing = Choosing(np.array([0.6, 0.5]), np.diag([sd**2, 0.0]), [0, 1], (Chooser(noise, 0.0),))
-    assert choosing.worth == pytest.approx(exact, abs=0.002) and choosing.gain < 0
+    assert choosing.worth == pytest.approx(exact, abs=0.002) and choosing.gain(np.zeros((2, 2))) < 0
     blind = Choosing(np.array([0.6, 0.5]), np.diag([sd**2, 0.0]), [0, 1], BLIND)
-    assert blind.worth == pytest.approx(0.55, abs=1e-9) and blind.gain == pytest.approx(-0.05, abs=1e-9)
+    assert blind.worth == pytest.approx(0.55, abs=1e-9) and blind.gain(np.zeros((2, 2))) == pytest.approx(
+        -0.05, abs=1e-9
+    )
     both = Choosing(np.array([0.6, 0.5]), np.diag([sd**2, 0.0]), [0, 1], (Chooser(noise, 0.0), *BLIND))
     assert both.worth == pytest.approx((choosing.worth + blind.worth) / 2)
 
@@ -166,3 +170,68 @@ def test_while_people_answer_a_choice_keeps_its_place_by_what_it_gains() -> None
 def test_where_policies_would_be_improved_no_choice_can_be_left() -> None:
     with pytest.raises(ConfigError, match='with decision = "improve" nothing is chosen of any target'):
         Value(decision="improve", leave=True)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_a_person_sees_what_questions_would_tell_and_what_they_would_not(share: float) -> None:
+    both, full = np.array([0.5, 0.5]), 0.02 * np.eye(2)
+    whole = np.sqrt(0.04 / (2 * np.pi))  # E|a - b| / 2; of what is told the root of the share
+    gain = Choosing(both, full, [0, 1], SHARP).gain(share * full)
+    assert gain == pytest.approx((1 - np.sqrt(share)) * whole, abs=0.001)
+
+
+def test_leaving_after_questions_comes_to_what_it_does_without_them() -> None:
+    belief, questions, _ = world(200)
+    known, root = Known(belief.mean, belief.spread), about("t", 0, 1, scores=[0.5, 0.5])
+    first = Value(leave=True).choose(known, asking([offer(root)], root, minutes=60.0)).outlook
+    late = Value(leave=True, random=0.01, least_random=0)
+    beside = late.choose(known, asking([*questions[:4], offer(root, reading=20.0)], root, minutes=50.0))
+    streams = [each.stream for each in beside.asked]
+    assert LEFT in streams and BY_VALUE in streams[: streams.index(LEFT)]
+    assert beside.outlook.hour == pytest.approx(first.hour, rel=0.01)
+
+
+def test_a_choice_that_cannot_be_paid_for_keeps_no_round_open() -> None:
+    belief, _, _ = world()
+    known, root = Known(np.zeros_like(belief.mean), belief.spread), about("t", 0, 1, scores=[0.5, 0.5])
+    dear = offer(root, reading=40.0)
+    able, unable = (
+        Value(leave=True, worth=1e-5).choose(known, asking([dear], root, minutes=minutes)) for minutes in (60.0, 40.0)
+    )
+    assert able.outlook.gain > 1e-5 and len(able.asked) == 1
+    assert unable.outlook.stopped and unable.outlook.gain == 0 and not unable.asked
+
+
+def test_who_would_err_stops_no_round() -> None:
+    belief, _, _ = world()
+    blind, root = Known(belief.mean, belief.spread, BLIND), about("t", 0, 1, scores=[0.9, 0.5])
+    found = Value(leave=True).choose(blind, asking([offer(root)], root))
+    assert not found.outlook.stopped and found.outlook.gain == 0 and not found.asked
+
+
+def test_of_draws_too_what_was_left_gains_nothing_while_people_answer() -> None:
+    belief, questions, _ = world()
+    rewards = np.random.default_rng(0).multivariate_normal(belief.mean, belief.spread, 2000)
+    drawn = Draws(lambda groups: rewards[:, [int(text) for g in groups for text in g.outputs]], np.zeros(2000))
+    taken = replace(about("t", 0, 1, scores=[0.6, 0.5]), left=(1, 0))
+    asked = leaving(questions, taken, minutes=60.0)
+    chosen = Value(leave=True).choose(drawn, asked)
+    kept = Standing.of(Value(leave=True).keep(drawn, asked, chosen.asked))
+    order = kept.next_sheets(kept.known)
+    assert order.gain == 0 and order.expected == pytest.approx(chosen.outlook.expected)
+    assert kept.learn(chosen.asked[0].request, True) is not None
+    assert kept.next_sheets(kept.known).expected == pytest.approx(chosen.outlook.expected)
+
+
+def test_a_choice_and_questions_are_worth_something_at_one_price_however_many_answer() -> None:
+    belief, questions, _ = world()
+    known, root = Known(belief.mean, belief.spread), about("t", 0, 1, scores=[0.5, 0.5])
+    for many in (1, 3):
+        one = leaving(questions, root, minutes=60.0 * many, overlap=many)
+        priced = [q._replace(reading=q.reading * many, deciding=q.deciding * many) for q in one.questions]
+        asked = replace(one, questions=tuple(priced))
+        chosen = Value(leave=True).choose(known, asked).asked
+        [left] = [each for each in chosen if each.stream == LEFT]
+        kept = Standing.of(Value(leave=True).keep(known, asked, chosen))
+        [sheet] = [each for each in kept.next_sheets(kept.known).sheets if each.requests == (left.request,)]
+        assert (sheet.value, sheet.minutes) == (pytest.approx(many * left.value), pytest.approx(5.0))

@@ -52,6 +52,14 @@ def test_what_fits_in_minutes_whoever_answers_by_hand() -> None:
     assert len(fitting(everything, Allowance(minutes=250 / 180 + 1.5 + 1e-9), rates=PUBLISHED)) == 1
 
 
+def test_what_may_be_skipped_ends_nothing_where_it_does_not_fit() -> None:
+    small = list(drawn(ORDER, NODES, 0))
+    big = replace(small[0], node="big", view=View("choose", (Passage("word " * 20_000),), 9))
+    assert fitting([small[0], big, *small[1:]], Allowance(minutes=8.0)) == small[:1]
+    found = fitting([small[0], big, *small[1:]], Allowance(minutes=8.0), skipped={big.id})
+    assert found == fitting(small, Allowance(minutes=8.0)) and len(found) > 1
+
+
 def test_what_fits_in_questions() -> None:
     assert len(ask(ORDER, NODES, Allowance(questions=13), 0)) == 13
     assert ask(ORDER, NODES, Allowance(questions=13), 0) == ask(ORDER, NODES, Allowance(), 0)[:13]

@@ -121,8 +121,9 @@ class Slow(World):
         return [replace(row, feedback=replace(row.feedback, seconds=180.0 if slow else 30.0))]
 
 
-def test_prices_are_those_that_raters_were_found_to_take_and_the_budget_is_as_counted() -> None:
-    plan = replace(CHOSEN, budget=Budget(minutes=20.0))
+@pytest.mark.parametrize("leaves", [False, True])
+def test_prices_are_those_that_raters_were_found_to_take_and_the_budget_is_as_counted(leaves: bool) -> None:
+    plan = replace(CHOSEN, budget=Budget(minutes=20.0), sampling=Sampling("thirds", 2, leaves=leaves))
     counted, world = World(), Slow()
     go(recursion(plan), counted)
     outcome = go(recursion(plan), world)
@@ -134,7 +135,10 @@ def test_prices_are_those_that_raters_were_found_to_take_and_the_budget_is_as_co
         if each.request.id in price
     }
     assert dearer["label", 0] > 2 * dearer["label", 1] > 0
-    totals = [sum(each.reading + each.deciding for each in asking.questions) for asking in (plain, slow)]
+    assert any(each.leaves for each in slow.questions) == leaves  # of these no budget's pace is made
+    totals = [
+        sum(each.reading + each.deciding for each in asking.questions if not each.apart) for asking in (plain, slow)
+    ]
     assert slow.minutes / plain.minutes == pytest.approx(totals[1] / totals[0])
     rows = [row for rows in outcome.run.answered.values() for row in rows]
     assert minutes_of_raters(rows, plan.rates) <= 20

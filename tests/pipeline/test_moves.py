@@ -140,6 +140,25 @@ def test_a_choice_that_was_skipped_is_left_again_in_another_round_and_stands_wit
     assert taken_by_persons(outcome.run) == {} and outcome.run.decided is None
 
 
+def test_what_most_took_is_had_while_it_stands_and_nothing_that_fewer_took() -> None:
+    run = go(recursion(LEAVING), World()).run
+    [(key, row)] = [(key, row) for key, rows in run.answered.items() for row in rows if row.request.kind == "ranking"]
+    rankings = (Ranking((0, 1)), Ranking((0, 1)), Ranking((1, 0)))
+    rows = [replace(row, feedback=Feedback(row.request.id, f"{at}", each)) for at, each in enumerate(rankings)]
+    run = replace(run, answered={**run.answered, key: tuple(rows)})
+    most, fewer = (shown.text for shown in row.request.shown[:2])
+    assert taken_by_persons(run)[TARGET.id][:2] == (most, fewer)
+
+    def without(text: str) -> dict[str, tuple[str, ...]]:
+        now = {
+            node: tuple(replace(each, text="written anew") if each.text == text else each for each in outputs)
+            for node, outputs in run.state.outputs.items()
+        }
+        return taken_by_persons(replace(run, state=replace(run.state, outputs=now)))
+
+    assert without(most) == {} and without(fewer)[TARGET.id][0] == most
+
+
 @dataclass
 class Warming(World):
     """A world whose models accept outputs a little more in every round, so that views above the leaves change."""
