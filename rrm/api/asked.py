@@ -27,10 +27,11 @@ from rrm.core.values import Rated
 from rrm.evaluate.held_out import Predicted
 from rrm.feedback.pace import Timed
 from rrm.pipeline.chosen import decision
-from rrm.pipeline.forest import by_source
-from rrm.pipeline.leaving import taken_by_persons
+from rrm.pipeline.forest import Tree, by_source, compose_unanchored
+from rrm.pipeline.leaving import accepted_at_roots, taken_by_persons
 from rrm.pipeline.moves import ABOUT_TARGETS, about_targets, stream_of, that_may_move
 from rrm.pipeline.pacing import timed
+from rrm.pipeline.reporting import told_of
 from rrm.pipeline.stages import AskJob
 from rrm.pipeline.steps import Decided, Outcome, Run
 from rrm.pipeline.written import candidates
@@ -63,6 +64,8 @@ def asking_report(
         for minutes, each in run.outlooks
     ]
     streams, put = _streams(outcome)
+    sampling = run.plan.sampling
+    job, known = _known(run, rater, composer) if sampling and (sampling.targets or sampling.leaves) else (None, ())
     return AskingReport(
         waves=tuple(waves),
         by_value=streams[BY_VALUE],
@@ -72,8 +75,8 @@ def asking_report(
         stopped=run.outlooks[-1][1].stopped,
         minutes=_minutes(run),
         streams=tuple(fared(run)),
-        targets=_of_targets(outcome, rater, composer),
-        left=_left(outcome, rater, composer),
+        targets=_of_targets(outcome, job, known) if job and sampling and sampling.targets else None,
+        left=_left(outcome, job, known) if job and sampling and sampling.leaves else None,
         written=tuple(_written(outcome)),
         fits=fits(run, predicted),
         raters=tuple(raters(run, predicted)),
@@ -88,24 +91,21 @@ def _had(outlook: Outlook, of: Mapping[str, float]) -> float | None:
     return float(np.average([of[id_] for id_ in outlook.best], weights=counts))
 
 
-def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTargets | None:
-    """Return what came of questions about targets, None where these were not allowed.
+def _of_targets(outcome: Outcome, job: AskJob, known: Sequence[Alternatives]) -> AskedTargets:
+    """Return what came of questions about targets, where these were allowed: without what persons took.
 
     Where policies would be improved nothing is chosen of any target, and there is nothing to compare.
     """
     run = outcome.run
-    if run.plan.sampling is None or not run.plan.sampling.targets:
-        return None
     put = [each for requests in outcome.questions for each in requests if stream_of(run, each) == ABOUT_TARGETS]
     answers = sum(map(len, about_targets(run).values()))
-    job, known = _known(run, rater, composer)
     if run.decided is None:
         return AskedTargets(len(put), answers, len(by_source(job.trees)), 0, ())
-    by_all, without = run.decided
+    told, without = run.decided
     accepted = _accepted(known)
     choices = [
         AskedChoice("without", without.expected, _had(without, accepted), _had(without, outcome.gold)),
-        AskedChoice("with", by_all.expected, _had(by_all, accepted), _had(by_all, outcome.gold)),
+        AskedChoice("with", told.expected, _had(told, accepted), _had(told, outcome.gold)),
     ]
     texts = [
         {output.id: output.text for tree in trees for output in run.state.outputs[tree.graph.root]}
@@ -116,20 +116,16 @@ def _of_targets(outcome: Outcome, rater: object, composer: Composer) -> AskedTar
     if known and chosen:
         whole = fsum(each.weight for each in known)
         best = tuple(each.outputs[int(each.scores.argmax())] for each in known)
-        unlimited = replace(by_all, best=best, weights=tuple(each.weight / whole for each in known))
+        unlimited = replace(told, best=best, weights=tuple(each.weight / whole for each in known))
         choices.append(AskedChoice("unlimited", None, _had(unlimited, accepted), _had(unlimited, outcome.gold)))
     changed = sum(one != other for one, other in chosen)
     return AskedTargets(len(put), answers, len(chosen), changed, tuple(choices))
 
 
-def _left(outcome: Outcome, rater: object, composer: Composer) -> tuple[AskedLeft, ...] | None:
-    """Return what came of choices that were left to a person, None where none could be."""
+def _left(outcome: Outcome, job: AskJob, known: Sequence[Alternatives]) -> tuple[AskedLeft, ...]:
+    """Return what came of choices that were left to a person, where some could be, beside what would stand else."""
     run = outcome.run
-    if run.plan.sampling is None or not run.plan.sampling.leaves:
-        return None
-    job, known = _known(run, rater, composer)
     accepted, taken = _accepted(known), taken_by_persons(run)
-    others = set(run.decided.without.best) if run.decided else set()
     whole = fsum(run.plan.weights.get(source, 1.0) for source in by_source(job.trees))
     found = {}
     for request in (each for requests in outcome.questions for each in requests if stream_of(run, each) == LEFT):
@@ -137,7 +133,8 @@ def _left(outcome: Outcome, rater: object, composer: Composer) -> tuple[AskedLef
         trees = [tree for tree in job.trees if tree.source == source]
         roots = [output for tree in trees for output in run.state.outputs[tree.graph.root]]
         own = next((each for each in roots if each.text in taken.get(source, ())[:1]), None)
-        other = next((each for each in roots if each.id in others), None)
+        instead = told_of(outcome, trees, {}) or _best(outcome, trees)
+        other = next((each for each in roots if each.text == instead), None)
         pair = None if own is None or other is None else (own.id, other.id)
         gain = why.value * why.minutes * whole / run.plan.weights.get(source, 1.0)
         found[source] = AskedLeft(
@@ -155,7 +152,7 @@ def _left(outcome: Outcome, rater: object, composer: Composer) -> tuple[AskedLef
 def _written(outcome: Outcome) -> Iterator[AskedWritten]:
     """Yield what came of texts that people wrote, where those at targets' roots become candidates."""
     run, taken = outcome.run, candidates(outcome.run)
-    had = set(run.decided.by_all.best) if run.decided else set()
+    had = _delivered(outcome)
     roots = [tree.graph.root for tree in run.forest.trees if run.forest.is_target(tree)]
     for kind, quality in sorted(run.qualities.items()):
         own = {id_ for id_, of in taken.items() if of == kind}
@@ -168,6 +165,25 @@ def _written(outcome: Outcome) -> Iterator[AskedWritten]:
 
 def _mean(of: Mapping[str, float], some: Collection[str]) -> float:
     return fsum(of[each] for each in some) / len(some)
+
+
+def _delivered(outcome: Outcome) -> set[str]:
+    """Return the root outputs (ids) whose text stands as chosen of their target."""
+    run, found = outcome.run, set()
+    taken = taken_by_persons(run)
+    judged = [t for t in run.forest.trees if run.forest.is_target(t) and t.graph.root in run.state.predictions]
+    for trees in by_source(judged).values():
+        text = told_of(outcome, trees, taken) or _best(outcome, trees)
+        found |= {each.id for tree in trees for each in run.state.outputs[tree.graph.root] if each.text == text}
+    return found
+
+
+def _best(outcome: Outcome, trees: Sequence[Tree]) -> str | None:
+    """Return the text of a target's root output of the highest composed score."""
+    scores = accepted_at_roots(
+        outcome.state if outcome.run.anchored else compose_unanchored(outcome.state, trees), trees
+    )
+    return max(scores, key=lambda text: scores[text], default=None)
 
 
 def _both(pair: tuple[str, str] | None, of: Mapping[str, float]) -> tuple[float, float] | None:

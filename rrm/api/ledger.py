@@ -15,8 +15,9 @@ from rrm.core.ids import seed_for
 from rrm.core.protocols import AsyncPolicy, Divergence, Policy
 from rrm.core.report import Ledger, LedgerLevel, Nats, RoundReport, added
 from rrm.core.values import OVERALL, Improvement, Output
-from rrm.pipeline.forest import State
-from rrm.pipeline.reporting import known_of
+from rrm.pipeline.forest import State, Tree
+from rrm.pipeline.leaving import taken_by_persons
+from rrm.pipeline.reporting import known_of, told_of
 from rrm.pipeline.stages import WRITTEN_BY
 from rrm.pipeline.steps import Outcome, RoundOutcome, learned_from
 from rrm.policy.best_of_n import kl_bound, kl_estimate
@@ -62,17 +63,20 @@ def pressures(outcome: Outcome, current: RoundOutcome, level: int, proposers: Pr
     """Return what optimising came to at every target node of a level that has outputs at a round's end."""
     now = current.policies.get(level, current.policies.get(None))
     state = current.state
-    nodes = [
-        node for tree, node in current.forest.level(level) if current.forest.is_target(tree) and node in state.outputs
-    ]
-    return [_pressure(outcome, state, node, proposers, now) for node in nodes]
+    taken = taken_by_persons(outcome.run)
+    found = []
+    for tree, node in current.forest.level(level):
+        if current.forest.is_target(tree) and node in state.outputs:
+            told = _told(outcome, state, tree, node, taken)
+            found.append(_pressure(outcome, state, node, proposers, now, told))
+    return found
 
 
-def _pressure(outcome: Outcome, state: State, node: str, proposers: Proposers, now: Improvement | None) -> NodePressure:
+def _pressure(
+    outcome: Outcome, state: State, node: str, proposers: Proposers, now: Improvement | None, told: int | None
+) -> NodePressure:
     outputs = state.outputs[node]
-    chosen = _told(outcome, state, node)
-    if chosen is None:
-        chosen = _chosen(state, node)
+    chosen = _chosen(state, node) if told is None else told
     truth = [outcome.gold[output.id] for output in outputs if output.id in outcome.gold]
     return NodePressure(
         node,
@@ -85,13 +89,13 @@ def _pressure(outcome: Outcome, state: State, node: str, proposers: Proposers, n
     )
 
 
-def _told(outcome: Outcome, state: State, node: str) -> int | None:
-    """Return the place of the output that answers about targets chose here at the end, None where they chose none."""
-    if outcome.run.decided is None or state is not outcome.run.rounds[-1].state:
+def _told(outcome: Outcome, state: State, tree: Tree, node: str, taken: Mapping[str, Sequence[str]]) -> int | None:
+    """Return the place of the output that a person took or answers about targets chose here at the end, if any did."""
+    if node != tree.graph.root or state is not outcome.run.rounds[-1].state:
         return None
-    ids = [output.id for output in state.outputs[node]]
-    told = outcome.run.decided.chosen({each: each for each in ids})
-    return None if told is None else ids.index(told)
+    texts = [output.text for output in state.outputs[node]]
+    told = told_of(outcome, [tree], taken)
+    return texts.index(told) if told in texts else None
 
 
 def _chosen(state: State, node: str) -> int | None:

@@ -137,9 +137,11 @@ class Value:
         bundles = {each.request: each.bundle if each.stream == BY_VALUE else -1 for each in asked}
         requests = [each.request.id for each in questions]
         apart = {
-            each.request: Apart(*(min(one * each.value, some) for some in worths[each.request]), each.minutes / one)
+            each.request: Apart(
+                min(one * each.value, itself.value), min(one * each.value, itself.gain), each.minutes / one
+            )
             for each in asked
-            if each.request in worths
+            if (itself := worths.get(each.request))
         }
         numbers = np.array([bundles[each] for each in requests], dtype=np.int64)
         return Standing(requests, numbers, answers, self.worth, apart).arrays()

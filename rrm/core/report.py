@@ -751,8 +751,9 @@ class AskedChoice(NamedTuple):
 class AskedTargets(NamedTuple):
     """What came of so many `questions` about targets' own outputs, where these were allowed, and `answers` to them.
 
-    Because of them another output was chosen of `changed` of so many `targets`. `choices` are without these answers,
-    with them, and, where raters are simulations, with unlimited answers to the questions that were allowed.
+    Because of them another output was chosen of `changed` of so many `targets`, where nobody was left to choose.
+    `choices` are without these answers, with them, and, where raters are simulations, with unlimited answers to the
+    questions that were allowed.
     """
 
     questions: int
@@ -767,9 +768,9 @@ class AskedLeft(NamedTuple):
 
     `gain` is by how much they were expected to raise the acceptance of what is had, and `minutes` what that was
     expected to take, as it was believed when the choice was left. `taken` is whether somebody took an output, and
-    `changed` whether it is another than all other answers would have chosen. Where it is known, `accepted` is how
-    probably raters accept what was taken, composed as the run's scores are, and `gold` its true quality, both with what
-    they are of the other one.
+    `changed` whether it is another than what would stand had nobody been left to choose. Where it is known, `accepted`
+    is how probably raters accept what was taken, composed as the run's scores are, and `gold` its true quality, both
+    with what they are of the other one.
     """
 
     title: str
@@ -785,8 +786,8 @@ class AskedWritten(NamedTuple):
     """Texts of a `kind` that people wrote, where those at targets' roots become candidates.
 
     By `texts` whose view still stands, models accept the next one so many logits more than what it stands beside
-    (`mean`, `sd`). Of targets' root outputs `candidates` were written so, and `chosen` of these stand as chosen by what
-    is believed; `gold` is the mean truth of them, and that of all other root outputs there, where it is known.
+    (`mean`, `sd`). Of targets' root outputs `candidates` were written so, and `chosen` of these stand as chosen; `gold`
+    is the mean truth of them, and that of all other root outputs there, where it is known.
     """
 
     kind: str

@@ -304,22 +304,20 @@ def _believed(run: Run, moved: Moved = "belief", targets: bool = True) -> Believ
 def decide(run: Run) -> Step[Run]:
     """Choose among targets' root outputs by what is believed at the end, answers about targets among it.
 
-    What persons took who were left to choose is chosen. Beside that, what would be chosen without these answers.
-    Unchanged where there are none.
+    Beside that, what would be chosen without these answers. Unchanged where there are none: composed scores choose
+    then. What persons took is in neither, and moves what is chosen of no other target.
     """
-    sampling, done = run.plan.sampling, taken_by_persons(run)
-    if sampling is None or not (done or about_targets(run)):
+    sampling = run.plan.sampling
+    if sampling is None or not about_targets(run):
         return run
     wave = len(run.outlooks)
     found = []
     for number, targets in enumerate((True, False)):
         asking = _asking(run, (), Allowance(0.0, 0), 1, wave + number, Pace())
-        _, outlook = yield from _choose(
-            run, asking, sampling, _believed(run, "choice", targets), done if targets else {}
-        )
+        _, outlook = yield from _choose(run, asking, sampling, _believed(run, "choice", targets), {})
         found.append(outlook)
-    by_all, without = found
-    return replace(run, decided=Decided(by_all, without)).used(by_all.place, Train, "choose", len(by_all.best))
+    told, without = found
+    return replace(run, decided=Decided(told, without)).used(told.place, Train, "choose", len(told.best))
 
 
 def _put(run: Run, requests: Sequence[Request]) -> Step[Run]:

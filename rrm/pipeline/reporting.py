@@ -37,16 +37,19 @@ def target_reports(outcome: Outcome, composer: Composer) -> tuple[TargetReport, 
     """
     forest = outcome.forest
     grown = by_source(tree for tree in forest.trees if forest.is_target(tree))
-    return tuple(_target_report(outcome, source, trees, composer) for source, trees in grown.items())
+    taken = taken_by_persons(outcome.run)
+    return tuple(_target_report(outcome, source, trees, composer, taken) for source, trees in grown.items())
 
 
-def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: Composer) -> TargetReport:
+def _target_report(
+    outcome: Outcome, source: str, trees: list[Tree], composer: Composer, taken: Mapping[str, Sequence[str]]
+) -> TargetReport:
     forest = outcome.forest
     state = outcome.state if outcome.run.anchored else compose_unanchored(outcome.state, trees)
     reports = tuple(_tree_report(forest, state, tree, composer) for tree in trees)
     roots = [(candidate, number) for number, tree in enumerate(reports) for candidate in tree.nodes[0].candidates]
     scored = [each for each in roots if each[0].composed is not None]
-    told = _told(outcome, trees)
+    told = told_of(outcome, trees, taken)
 
     def rank(root: tuple[Candidate, int]) -> tuple[bool, float]:
         return root[0].text == told, root[0].composed or 0.0
@@ -57,13 +60,13 @@ def _target_report(outcome: Outcome, source: str, trees: list[Tree], composer: C
     return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims, criteria=criteria)
 
 
-def _told(outcome: Outcome, trees: Sequence[Tree]) -> str | None:
-    """Return the root output's text that a person was left to choose, or that answers about targets chose.
+def told_of(outcome: Outcome, trees: Sequence[Tree], taken: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the root output's text that a person took who was left to choose, or that answers about targets chose.
 
-    None where there are none.
+    `taken` is what persons took (see `taken_by_persons`). None where there are none.
     """
-    if taken := taken_by_persons(outcome.run).get(trees[0].source):
-        return taken[0]
+    if texts := taken.get(trees[0].source):
+        return texts[0]
     if outcome.run.decided is None:
         return None
     roots = (outcome.state.outputs.get(tree.graph.root, ()) for tree in trees)

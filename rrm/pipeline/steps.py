@@ -258,17 +258,20 @@ class Peek(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """How the choice of targets' root outputs stands at the end, by all answers, and `without` those about targets."""
+    """How the choice of targets' root outputs stands at the end as answers to questions `told`, all or `without` some.
 
-    by_all: Outlook
+    Without those about targets. What persons took who were left to choose is in neither.
+    """
+
+    told: Outlook
     without: Outlook
 
     def chosen(self, outputs: Mapping[str, str]) -> str | None:
-        """Return the text that is chosen by all answers among a target's root outputs, texts by id.
+        """Return the text that is chosen by all answers to questions among a target's root outputs, texts by id.
 
         None where none is: where another sampler says nothing, or for policies that would be improved.
         """
-        best = [outputs[id_] for id_ in self.by_all.best if id_ in outputs]
+        best = [outputs[id_] for id_ in self.told.best if id_ in outputs]
         return best[0] if len(best) == 1 else None
 
 

@@ -65,7 +65,8 @@ class Eager(Value):
 
 
 def ran(out: Path, rater: Any = None, **sampler: Any) -> Report:
-    parts: dict[str, Any] = toys(reward={"plugin": Believing()}, rounds=2, target={"plugin": Texts([TARGET])})
+    target = sampler.pop("target", {"plugin": Texts([TARGET])})
+    parts: dict[str, Any] = toys(reward={"plugin": Believing()}, rounds=2, target=target)
     made = sampler.pop("made", None) or Eager(waves=2, leave=True, **sampler)
     parts["rater"] = {
         **parts["rater"], "plugin": rater or Shortest(), "sampler": made, "per_node": {"label": 4, "comparison": 1},
@@ -120,6 +121,54 @@ def test_where_no_choice_may_be_left_none_is(tmp_path: Path) -> None:
     report = ran(tmp_path, made=Value(waves=2))
     assert report.asking is not None and report.asking.left is None
     assert "Choices left to a person" not in (tmp_path / "report.html").read_text()
+
+
+class OfOne(Eager):
+    """Leaves the choice of one target alone, and believes that of each the output of the lowest score is best."""
+
+    def choose(self, belief: Belief, asking: Asking) -> Chosen:
+        found = super().choose(belief, asking)
+        source = {each.request.id: each.request.source for each in asking.questions if each.leaves}
+        asked = [each for each in found.asked if each.stream != LEFT or source[each.request] == min(source.values())]
+        asked = [] if any(each.left for each in asking.targets) else asked
+        worst = tuple(each.outputs[int(np.argmin(each.scores))] for each in asking.targets)
+        return Chosen(tuple(asked), replace(found.outlook, best=worst))
+
+
+def test_what_is_had_of_other_targets_goes_by_composed_scores_as_where_none_was_left(tmp_path: Path) -> None:
+    other = next(each for each in reversed(TEXTS) if each != TARGET)
+    report = ran(tmp_path, made=OfOne(waves=2, leave=True), target={"plugin": Texts([TARGET, other])})
+    assert report.asking is not None and report.asking.left is not None
+    [left] = report.asking.left
+    for target in report.targets:
+        composed = {each.text: each.composed or 0.0 for tree in target.trees for each in tree.nodes[0].candidates}
+        assert target.chosen is not None
+        best = composed[target.chosen.text] == max(composed.values())
+        assert best == (target.title != left.title)
+        if not best:  # the other one is what would stand had nobody been left to choose
+            known = {each.text: each for tree in target.trees for each in tree.nodes[0].candidates}
+            instead = known[max(composed, key=lambda text: composed[text])]
+            assert left.changed and left.gold is not None and left.gold[1] == instead.gold
+
+
+class Silent(Eager):
+    """Asks nothing about targets but to leave their choice."""
+
+    def choose(self, belief: Belief, asking: Asking) -> Chosen:
+        about = {each.request.id for each in asking.questions if each.of_target and not each.leaves}
+        found = super().choose(belief, asking)
+        return found._replace(asked=tuple(each for each in found.asked if each.request not in about))
+
+
+def test_what_a_person_took_is_no_effect_of_questions_about_targets(tmp_path: Path) -> None:
+    asking = ran(tmp_path, made=Silent(waves=2, leave=True, targets=True)).asking
+    assert asking is not None and asking.targets is not None and asking.left is not None
+    assert (asking.targets.questions, asking.targets.changed, asking.targets.choices) == (0, 0, ())
+    assert [each.changed for each in asking.left] == [True]
+    both = ran(tmp_path / "both", targets=True).asking
+    assert both is not None and both.targets is not None and both.left is not None
+    told = next((each for each in both.targets.choices if each.by == "with"), None)
+    assert told is None or (both.left[0].gold is not None and told.gold == both.left[0].gold[1] != both.left[0].gold[0])
 
 
 class Mistaken(Eager):
