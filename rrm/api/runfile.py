@@ -532,10 +532,14 @@ def with_objects(run: RunFile, parts: Mapping[str, Any]) -> RunFile:
 
 
 def with_engine(run: RunFile, name: str | None) -> RunFile:
-    """Return settings with another engine, by its short name or import string; the same one keeps its arguments."""
-    if name is None or ENGINES.get(name, name) == run.engine.plugin:
+    """Return settings with another engine, by its short name or import string; the same one keeps its arguments.
+
+    Only the local one does not: who names it wants the run's process alone, without workers.
+    """
+    plugin = None if name is None else ENGINES.get(name, name)
+    if plugin is None or (plugin == run.engine.plugin and plugin != ENGINES["local"]):
         return run
-    return replace(run, engine=EnginePart(ENGINES.get(name, name)))
+    return replace(run, engine=EnginePart(plugin))
 
 
 def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:

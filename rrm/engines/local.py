@@ -74,7 +74,7 @@ def place(wanted: Sequence[Wanted]) -> list[Placed]:
     Workers without a GPU see none, as under Ray.
     """
     free = dict.fromkeys(visible_gpus() if any(each.gpus for each in wanted) else (), 1.0)
-    require_room(wanted, processors(), len(free), "this machine", "ask for fewer")
+    require_room(wanted, processors(), len(free), "this machine", "ask for fewer, or for none by --engine local")
     placed: list[Placed] = []
     for each in sorted(wanted, key=lambda one: -one.gpus):  # what takes whole ones first: shares fill what is left
         share = min(1.0, each.gpus)

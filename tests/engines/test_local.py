@@ -15,6 +15,7 @@ import pytest
 import rrm
 from rrm.api import look
 from rrm.api.options import Event
+from rrm.api.runfile import with_engine
 from rrm.core.errors import InputError, SetupError
 from rrm.engines import local
 from rrm.engines.apart import ProcessWire, Wanted
@@ -105,6 +106,14 @@ def test_processes_of_this_machine_keep_the_contract() -> None:
     assert set(worker.done) == {"stays-1", "stays-2"}, "the rest was done by them"
 
 
+def test_who_names_the_local_engine_has_none_of_its_workers_and_others_keep_theirs() -> None:
+    asked = rrm.run_file({**TOYS, "engine": TWO})
+    assert with_engine(asked, "local").engine.arguments == {}
+    assert with_engine(asked, None) == asked
+    on_ray = rrm.run_file({**TOYS, "engine": {**TWO, "plugin": "ray"}})
+    assert with_engine(on_ray, "ray") == on_ray
+
+
 def test_without_workers_everything_stays_here() -> None:
     worker = MadeUpWorker()
     check_engine(Local(worker, {}, MadeUpSupplies(worker)), worker, 60)
@@ -116,7 +125,7 @@ def test_without_workers_everything_stays_here() -> None:
 @pytest.mark.parametrize(
     ("workers", "gpus", "sentence"),
     [
-        ([{"count": 3}], 0, "for 3 processors and 0 GPUs in all, and this machine has 2 and 0: ask for fewer"),
+        ([{"count": 3}], 0, "this machine has 2 and 0: ask for fewer, or for none by --engine local"),
         ([{"gpus": 1}], 0, "for 1 processors and 1 GPUs in all, and this machine has 2 and 0: ask for fewer"),
         ([{"gpus": 1.5}], 2, "1.5 GPUs for one cannot be had of this machine's 2, of which each worker has whole ones"),
         ([{"gpus": 0.4, "count": 1}, {"gpus": 0.8, "count": 2}], 2, "for 3 processors and 2 GPUs in all"),
