@@ -10,8 +10,9 @@ proposes, rates, fits, scores and reports. Ratios are of processor seconds, whic
 less than seconds. The driver is measured with the real recursion and stand-ins that answer at once, whose own time,
 with that of splitting, is taken off. `--quick` takes 2,000 words and 1,000 nodes. Rows are name, value, limit, passed.
 
-`--workers 1 2` has the same run done by so many worker processes of this machine instead, each beside one without, in
-turns; all of them must leave the same record.
+`--workers 1 2` has the same run done by so many worker processes of this machine instead, each right after one
+without, which is always first; all of them must leave the same record. A `--dir` that holds runs is refused, for they
+would be resumed.
 """
 
 import argparse
@@ -248,7 +249,7 @@ def measure_driver(place: Path, nodes: int) -> list[Row]:
 
 
 def measure_workers(place: Path, words: int, dtype: str, threads: int, counts: Sequence[int]) -> list[Row]:
-    """Run without workers and with so many, and compare seconds and records."""
+    """Run without workers and then with so many, for each count anew, and compare seconds and records."""
     file, rows = str(run_file(place, words, dtype)), []
     for count in counts:
         outs = {many: place / f"run-{words}-{count}-{many}" for many in (0, count)}
@@ -272,6 +273,12 @@ def _workers(count: int, threads: int) -> list[str]:
     return ["--set", asked] if count else []
 
 
+def refuse_runs(place: Path) -> None:
+    """End with a sentence where a folder holds runs, which would be resumed and not measured."""
+    if found := sorted([*place.glob("run-*/"), *place.glob("driven-*/")]):
+        raise SystemExit(f"{place} holds runs of before, such as {found[0].name}: name an empty folder, or remove them")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--words", type=int, nargs="*", default=[20_000, 200_000], help="words of the target")
@@ -287,6 +294,7 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         place = options.dir or Path(name)
+        refuse_runs(place)
         load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         print(f"python {sys.version.split()[0]}, {load}, {options.threads} threads", file=sys.stderr)
         if options.workers:

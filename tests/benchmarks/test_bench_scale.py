@@ -38,6 +38,14 @@ def test_the_bound_is_of_every_distinct_sentence_of_sources_outputs_and_views(tm
     assert sentences_of(tmp_path / "run", encoder) == ["Five.", "One.", "Say it.", "Three.", "Two."]
 
 
+def test_a_folder_that_holds_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["scale", "--quick", "--workers", "1", "--dir", str(tmp_path)])
+    monkeypatch.setattr(scale, "measure_workers", lambda *_: pytest.fail("it was measured"))
+    (tmp_path / "run-2000-1-0").mkdir()
+    with pytest.raises(SystemExit, match=r"holds runs of before, such as run-2000-1-0: name an empty folder"):
+        scale.main()
+
+
 def test_the_fastest_way_encodes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: dict[str, list[int]] = {"quick": [], "slow": []}
     clock = iter([0, 1, 0, 3, 0, 5])
