@@ -18,11 +18,14 @@ from rrm.pipeline.plan import AnyAction
 WORKER_BYTES = 800_000_000
 """What a worker that has loaded MiniLM takes of memory, as measured (docs/scale.md); larger models take more."""
 BEGIN_SECONDS: Mapping[str, float] = {"Local": 1.9, "Ray": 7.2, "Dask": 3.0}
-"""How long a cluster of a run's own takes to begin with two workers, as measured (docs/scale.md)."""
+"""How long a cluster of a run's own takes to begin with two workers, as measured (docs/scale.md).
+
+More are taken to begin one after another, as processes of this machine do.
+"""
 
 
 def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: MachineTime | None) -> dict[str, Any] | None:
-    """Return who the workers are, what they do, what crosses to them, and whether that pays.
+    """Return who the workers are, what they do, what crosses to them, and whether that may pay.
 
     None for this process alone, and for engines that are not rrm's.
 
@@ -44,8 +47,8 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
     crosses = None if actions is None else [each for each in actions if each.step in steps]
     stays = () if actions is None else {each.step for each in actions if each.step in STEPS} - steps
     minutes = None if machine is None or gpus else _minutes(wanted, machine, BEGIN_SECONDS.get(library))
-    least, most = minutes or (None, None)
-    pays, why = _pays(crosses if crosses or CALL not in steps else None, minutes, machine)
+    least, apart = minutes or (None, None)
+    may_pay, why = _may_pay(crosses if crosses or CALL not in steps else None, minutes, machine)
     return {
         "name": library,
         "workers": count or None,
@@ -56,8 +59,8 @@ def engine_json(run: RunFile, done: Iterable[AnyAction] | None, machine: Machine
         "bytes": None if crosses is None else sum(len(write_actions([each])) for each in crosses),
         "memory_bytes": count * WORKER_BYTES or None,
         "machine_minutes_at_least": None if least is None else round(least, 1),
-        "machine_minutes_at_most": None if most is None else round(most, 1),
-        "pays": pays,
+        "machine_minutes_fits_apart": None if apart is None else round(apart, 1),
+        "may_pay": may_pay,
         "why": why,
     }
 
@@ -82,24 +85,25 @@ def _asked(run: RunFile) -> tuple[str, frozenset[str], list[Wanted]] | None:
 
 
 def _minutes(wanted: Sequence[Wanted], machine: MachineTime, begin_seconds: float | None) -> tuple[float, float] | None:
-    """Return the least and the most minutes that what models read takes with workers, begun, None where none scores.
+    """Return the minutes that what models read takes with workers, begun, at least and with fits apart.
 
-    At least: all of it is scores, which are shared out by threads. At most: fits are done first, where they are done
-    with the fewest threads, and whatever they read is read again for scores.
+    None where no worker scores. At least: all of it is scores, which are shared out by threads. With fits apart: they
+    are done first, where they are done with the fewest threads, and whatever they read is read again for scores.
+    Neither counts what each worker does for itself: loading models, tokenising, and what it is sent.
     """
     scoring = sum(each.cpus * each.count for each in wanted if "score" in each.steps)
     if begin_seconds is None or not scoring:
         return None
     here = torch.get_num_threads()
     fitting = min((each.cpus for each in wanted if "fit" in each.steps), default=here)
-    shared = machine.seconds * here / scoring
-    return (shared + begin_seconds) / 60, (machine.fitting * here / fitting + shared + begin_seconds) / 60
+    shared = machine.seconds * here / scoring + begin_seconds * max(1, sum(each.count for each in wanted) / 2)
+    return shared / 60, (machine.fitting * here / fitting + shared) / 60
 
 
-def _pays(
+def _may_pay(
     crosses: list[AnyAction] | None, minutes: tuple[float, float] | None, machine: MachineTime | None
 ) -> tuple[bool | None, str]:
-    """Say whether workers pay, None where that is not known, and why."""
+    """Say whether workers may pay, None where that is not known, and why."""
     if crosses == []:
         return (
             False,
@@ -107,12 +111,12 @@ def _pays(
         )
     if minutes is None or machine is None:
         return None, "whether they pay is not known: how long they compute is not"
-    here, (least, most) = machine.seconds / 60, minutes
+    here, (least, apart) = machine.seconds / 60, minutes
     told = (
-        f"what reward models read takes about {here:.1f} minutes here and {least:.1f} to {most:.1f} with them, to begin"
+        f"what reward models read takes about {here:.1f} minutes here, and {least:.1f} with them if all of it is shared"
+        f" out, {apart:.1f} if fits are not, to begin included"
     )
-    if most < here:
-        return True, f"{told} included: they pay"
-    if least < here:
-        return None, f"{told} included: whether they pay is not known, for fits are not shared out"
-    return False, f"{told} included: they pay only where policies compute for long"
+    if least >= here:
+        return False, f"{told}: they pay only where policies compute for long"
+    told += "; what each loads, tokenises and is sent is not counted"
+    return (True, f"{told}: they may pay") if apart < here else (None, f"{told}: whether they pay is not known")

@@ -409,13 +409,13 @@ def test_a_dry_run_says_what_workers_elsewhere_take_and_whether_they_pay(monkeyp
     own = with_workers({"plugin": "ray"})
     assert (own["name"], own["workers"], own["threads"], own["gpus"], own["memory_bytes"]) == ("Ray", 2, 2, 0, 1.6e9)
     assert own["steps"] == sorted(set(STEPS) - ON_REQUEST) and own["steps_here"] == ["fit"]
-    assert not own["pays"] and "to begin included: they pay only where policies compute for long" in own["why"]
+    assert not own["may_pay"] and "to begin included: they pay only where policies compute for long" in own["why"]
     workers = [{"cpus": 4, "count": 3, "steps": ["score"]}, {"gpus": 1, "steps": ["fit"]}]
     assert own["machine_minutes_at_least"] > 0
     some = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786", "workers": workers}})
     assert (some["name"], some["workers"], some["threads"], some["gpus"]) == ("Dask", 4, 13, 1)
     assert some["steps"] == ["fit", "score"] and {"decompose", "propose"} <= set(some["steps_here"])
-    assert some["pays"] is None and some["machine_minutes_at_least"] is None, "nobody knows how fast a GPU is"
+    assert some["may_pay"] is None and some["machine_minutes_at_least"] is None, "nobody knows how fast a GPU is"
     away = with_workers({"plugin": "dask", "arguments": {"address": "tls://far:8786"}})
     assert away["workers"] is away["memory_bytes"] is away["machine_minutes_at_least"] is None
     assert 0 < some["bytes"] < own["bytes"] + some["bytes"] and own["bytes"] == away["bytes"]
@@ -447,14 +447,15 @@ def test_workers_are_said_to_pay_for_no_more_than_what_they_can_share(monkeypatc
         return engine_json(run_file(table), None, hour)
 
     scoring = told("ray", "score")
-    assert (scoring["machine_minutes_at_least"], scoring["machine_minutes_at_most"]) == (15.1, 45.1)
-    assert scoring["pays"] is True and "60.0 minutes here and 15.1 to 45.1 with them" in scoring["why"]
+    assert (scoring["machine_minutes_at_least"], scoring["machine_minutes_fits_apart"]) == (15.5, 45.5)
+    assert scoring["may_pay"] is True and "15.5 with them if all of it is shared out, 45.5 if" in scoring["why"]
+    assert "tokenises and is sent is not counted: they may pay" in scoring["why"]
     fitting = told("ray", "score", "fit")
-    assert fitting["machine_minutes_at_most"] == 75.1 and fitting["pays"] is None, "by a worker of one thread"
-    assert "fits are not shared out" in fitting["why"]
+    assert fitting["machine_minutes_fits_apart"] == 75.5 and fitting["may_pay"] is None, "by a worker of one thread"
+    assert "whether they pay is not known" in fitting["why"]
     for steps in (["propose"], ["fit"]):
         other = told("ray", *steps)
-        assert other["machine_minutes_at_least"] is other["pays"] is None and "not known" in other["why"]
+        assert other["machine_minutes_at_least"] is other["may_pay"] is None and "not known" in other["why"]
     monkeypatch.setattr(forecast_engine, "BEGIN_SECONDS", {})
     assert told("dask", "score")["machine_minutes_at_least"] is None, "of a cluster that rrm has not measured"
 
@@ -480,7 +481,7 @@ def test_bytes_that_cross_are_those_of_the_actions_that_a_run_then_sends(
 def test_workers_that_have_nothing_to_do_do_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_engine, "require_installed", lambda *_: None)
     told = with_workers({"plugin": "ray", "arguments": {"workers": [{"steps": ["draw"]}]}})
-    assert told["pays"] is False and told["bytes"] == 0 and told["why"].startswith("no work of this run can be done")
+    assert told["may_pay"] is False and told["bytes"] == 0 and told["why"].startswith("no work of this run can be done")
 
 
 def test_a_dry_run_with_an_engine_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

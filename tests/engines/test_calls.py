@@ -184,7 +184,7 @@ def test_a_key_in_the_run_file_is_sent_to_nobody(tmp_path: Path, monkeypatch: py
 def test_a_dry_run_names_those_who_make_calls() -> None:
     workers = {"plugin": "local", "arguments": {"workers": [{"steps": ["call"]}]}}
     told = forecast(rrm.run_file({**ASKING, "engine": workers}))["engine"]
-    assert (told["steps"], told["bytes"], told["pays"]) == (["call"], 0, None)
+    assert (told["steps"], told["bytes"], told["may_pay"]) == (["call"], 0, None)
 
 
 def test_calls_are_a_step_only_of_runs_that_ask_models() -> None:
