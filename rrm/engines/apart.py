@@ -23,7 +23,7 @@ from math import isfinite
 from pathlib import Path
 from queue import SimpleQueue
 from shutil import rmtree
-from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
 
 from rrm.core.errors import ConfigError, InputError, SetupError
@@ -37,8 +37,10 @@ from rrm.pipeline.driver import Executor
 
 _log = logging.getLogger("rrm.engines")
 
-END_SECONDS = 20.0
-"""So long a cluster may take to end."""
+BEGIN_SECONDS, END_SECONDS = 300.0, 20.0
+"""So long a process may take to begin, and to end."""
+MOST_BYTES = 2**32 - 1
+"""As many as the length of a message's body can tell."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ class Wire:
         """Send what has no answer; raise SetupError once the process has ended."""
         if self._ended:
             raise self._over()
+        if len(body) > MOST_BYTES:
+            raise SetupError(f"[engine] {self._library}: {len(body):,} bytes are more than one message may have")
         self._told.put((head, body))
 
     def ask(self, head: Mapping[str, Any], body: bytes = b"") -> "Future[bytes]":
@@ -200,8 +204,12 @@ class Wire:
                 answered.set_exception(error)
         return answered
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Ask nothing more, so that the process ends; `close` waits for that."""
         self._told.put(None)
+
+    def close(self) -> None:
+        self.end()
 
     def _write(self) -> None:
         with suppress(OSError):  # the process has ended, which the listener says to who waits
@@ -244,11 +252,12 @@ class ProcessWire(Wire):
 
     def __init__(self, library: str, module: str, environment: Mapping[str, str]) -> None:
         said = f"from rrm.engines.apart_process import serve; from {module} import begin; serve(begin)"
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # what it says until it has begun
         self._process = Popen(  # noqa: S603
             [sys.executable, "-c", said],
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,
+            stderr=self._said,
             env=dict(environment),
             start_new_session=True,
         )
@@ -256,10 +265,33 @@ class ProcessWire(Wire):
         self._reaping = threading.Lock()
         super().__init__(library, self._process.stdin, self._process.stdout)
 
-    def close(self) -> None:
-        super().close()
+    def begin(self, asked: Mapping[str, Any], seconds: float = BEGIN_SECONDS) -> dict[str, Any]:
+        """As any wire, but kill a process that says nothing for so long, and say what it said when it ended."""
+        overdue = threading.Event()
+
+        def end() -> None:
+            overdue.set()
+            self.kill()
+
+        late = threading.Timer(seconds, end)
+        late.daemon = True
+        late.start()
         try:
-            self._reaped(END_SECONDS)
+            return super().begin(asked)
+        except SetupError as error:
+            if overdue.is_set():
+                raise SetupError(f"{error}: in {seconds:g} seconds it did not begin") from error
+            self._said.seek(0)
+            last = self._said.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise SetupError(f"{error}: {last}" if last else str(error)) from error
+        finally:
+            late.cancel()
+            self._said.close()
+
+    def close(self, seconds: float = END_SECONDS) -> None:
+        self.end()
+        try:
+            self._reaped(seconds)
         except TimeoutExpired:
             self.kill()
 
@@ -269,7 +301,7 @@ class ProcessWire(Wire):
             if self._process.returncode is None:  # its number is not given to another before it is waited for
                 self._kill_group()
                 self._process.wait()
-        super().close()
+        self.end()
 
     def _reaped(self, seconds: float) -> int:
         """Wait for the process's end, and kill those that it left behind; return its code."""

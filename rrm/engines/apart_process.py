@@ -124,11 +124,20 @@ def _serve(messages: IO[bytes], out: IO[bytes], begin: Callable[..., Begun], ask
         signal.signal(each, lambda *_: None)  # they are for the run; processes begun from here on may be ended by them
     try:
         send(out, begun.facts)
+        _fall_silent()
         pass_on(messages, out, begun)
     except BaseException as error:
         begun.close(error)
         raise
     begun.close(None)
+
+
+def _fall_silent() -> None:
+    """Have nothing kept of what libraries print, for weeks, once it has begun: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(nowhere, stream.fileno())
 
 
 def pass_on(asked: IO[bytes], out: IO[bytes], begun: Begun) -> None:

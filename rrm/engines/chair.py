@@ -281,7 +281,7 @@ class Crew:
     async def chairs(self, step: str) -> list[Chair]:
         """Return the places of workers for a step; raise what the cluster cannot be had for."""
         if not self._chairs:
-            seats = await to_thread.run_sync(self._cluster.start)
+            seats = await to_thread.run_sync(self._cluster.start, abandon_on_cancel=True)
             self._chairs = [Chair(seat, self._cluster, self.supplies, self.lease) for seat in seats]
         return [chair for chair in self._chairs if step in chair.steps]
 

@@ -14,9 +14,9 @@ from shutil import rmtree
 from typing import Any, NamedTuple
 
 from rrm.core.errors import InputError, SetupError, in_one_line
-from rrm.engines.apart import ApartSeat, ProcessWire, Wanted, require_room
+from rrm.engines.apart import END_SECONDS, ApartSeat, ProcessWire, Wanted, require_room
 from rrm.engines.apart_process import processors
-from rrm.engines.chair import LEASE_SECONDS
+from rrm.engines.chair import LEASE_SECONDS, STARTS
 from rrm.engines.here import Here, Worker
 from rrm.engines.remote import Remote
 from rrm.engines.seats import Seat, Supplies
@@ -112,6 +112,8 @@ class LocalCluster:
         self._worker, self._placed = worker, placed
         self._folder: Path | None = None
         self._begun: dict[ApartSeat, ProcessWire] = {}
+        self._beginning: set[ProcessWire] = set()
+        self._closed = False
 
     def start(self) -> Sequence[Seat]:
         self._folder = Path(tempfile.mkdtemp(prefix="rrm-local-"))  # of mode 0700
@@ -124,14 +126,23 @@ class LocalCluster:
         return self._seat(seat.number)
 
     def close(self) -> None:
+        """End all processes at once; those that begin meanwhile, as where a run is ended then, are killed."""
+        self._closed = True
+        for wire in list(self._beginning):
+            wire.kill()
         for wire in self._begun.values():
-            wire.close()
+            wire.end()
+        until = time.monotonic() + END_SECONDS
+        for wire in self._begun.values():
+            wire.close(max(0.0, until - time.monotonic()))
         if self._folder is not None:
             rmtree(self._folder, ignore_errors=True)
 
     def _seat(self, number: int) -> ApartSeat:
         """Return a worker's place with a process that has spoken; raise SetupError where none can be had for long."""
         for tried in range(TRIES):
+            if self._closed:
+                raise SetupError("[engine] the run has ended")
             try:
                 return self._spawned(number)
             except (OSError, SetupError) as error:
@@ -147,11 +158,16 @@ class LocalCluster:
         environment = {**os.environ, "TMPDIR": folder, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
         wire = ProcessWire(f"the process of worker {number}", "rrm.engines.local_process", environment)
         seat = ApartSeat(wire, number, wanted.steps, wanted.cpus)
+        self._beginning.add(wire)
         try:
-            wire.begin({"address": None, "folder": folder})
+            wire.begin({"address": None, "folder": folder}, STARTS * LEASE_SECONDS)
             seat.begin(self._worker, wanted)
+            self._begun[seat] = wire
+            if self._closed:  # between two looks
+                raise SetupError("[engine] the run has ended")
         except BaseException:
             wire.kill()
             raise
-        self._begun[seat] = wire
+        finally:
+            self._beginning.discard(wire)
         return seat

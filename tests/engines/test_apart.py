@@ -23,7 +23,7 @@ import pytest
 import rrm
 from rrm.api.options import Event
 from rrm.core.errors import ConfigError, InputError, SetupError
-from rrm.engines import address, apart_process, dask, ray_address
+from rrm.engines import address, apart, apart_process, dask, ray_address
 from rrm.engines.apart import ApartCluster, Wanted, Wire, require_room
 from rrm.engines.apart_process import Process, pass_on, receive, send
 from rrm.engines.dask import Dask, DaskCluster
@@ -392,6 +392,14 @@ def test_what_is_asked_of_a_seat_that_was_ended_fails_alone(kind: type[BegunRay 
     answers.seek(0)
     assert receive(answers) == ({"number": 0, "failed": "KeyError", "warnings": ["once"]}, b"")
     assert receive(answers) == ({"number": 1, "failed": "KeyError"}, b"")
+
+
+def test_a_message_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "MOST_BYTES", 3)
+    wire = Wire("Dask", BytesIO(), BytesIO())
+    with pytest.raises(SetupError, match=r"Dask: 4 bytes are more than one message may have"):
+        wire.tell({"do": "answer"}, b"four")
+    assert isinstance(wire.ask({"do": "answer"}, b"four").exception(0), SetupError)
 
 
 def test_what_a_clusters_process_warns_of_is_said(caplog: pytest.LogCaptureFixture) -> None:

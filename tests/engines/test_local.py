@@ -222,6 +222,55 @@ time.sleep(600)
 """
 
 
+@pytest.mark.parametrize(
+    ("module", "seconds", "why"),
+    [
+        ("tests.engines.begins_never", 0.5, r"in 0\.5 seconds it did not begin"),
+        ("tests.engines.begins_badly", 60.0, r"its process has ended: ImportError: libmissing\.so is not here"),
+    ],
+)
+def test_a_process_that_does_not_begin_is_ended_and_says_why(module: str, seconds: float, why: str) -> None:
+    wire = ProcessWire("the process of worker 1", module, os.environ)
+    with pytest.raises(SetupError, match=why):
+        wire.begin({"address": None, "folder": None}, seconds)
+    wire.kill()
+    assert gone([wire._process.pid])
+
+
+def test_workers_that_begin_while_the_run_ends_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ())])
+
+    class Slow(ProcessWire):
+        def begin(self, asked: Any, seconds: float = 0) -> Any:
+            cluster.close()  # as another thread does
+            return super().begin(asked, 60)
+
+    monkeypatch.setattr(local, "ProcessWire", Slow)
+    monkeypatch.setattr(local.time, "sleep", lambda seconds: None)
+    with pytest.raises(SetupError, match="the run has ended"):
+        cluster.start()
+    assert not cluster._begun and not cluster._beginning
+
+
+def test_all_workers_are_asked_to_end_before_any_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Told(ProcessWire):
+        def end(self) -> None:
+            told.append("end")
+            super().end()
+
+        def close(self, seconds: float = 0) -> None:
+            told.append("wait")
+            super().close(seconds)
+
+    monkeypatch.setattr(local, "ProcessWire", Told)
+    cluster = LocalCluster(ELSEWHERE, [Placed(PROPOSING, ())] * 2)
+    cluster.start()
+    cluster.close()
+    assert told[:3] == ["end", "end", "wait"]
+
+
 def test_whoever_is_killed_leaves_none_of_its_workers_children() -> None:
     with subprocess.Popen([sys.executable, "-c", BEGETTING], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

@@ -1,0 +1,3 @@
+"""What a process imports that cannot begin."""
+
+raise ImportError("libmissing.so is not here")
