@@ -26,9 +26,10 @@ def claims_json(chains: Sequence[Chain], source: str, link: Link) -> list[dict[s
 
 
 def _worst(chain: Chain, link: Link) -> dict[str, Any] | None:
-    step = max(chain.walk(), key=lambda each: each.blame or 0.0)
-    blame = step.blame or 0.0
-    return {"blame": blame, "node": link(step.node)} if blame >= MARKED else None
+    weakest = chain.weakest()
+    if not weakest or (blame := weakest[0].blame or 0.0) < MARKED:
+        return None
+    return {"blame": blame, "steps": len(weakest), "node": link(weakest[0].node) if len(weakest) == 1 else None}
 
 
 def _claim(chain: Chain) -> dict[str, Any]:

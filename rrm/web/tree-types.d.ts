@@ -176,8 +176,9 @@ declare namespace Tree {
   interface ClaimStep extends ClaimFacts { depth: number; node: Link }
   interface QuoteStep { depth: number; node: null; text: string; span: [number, number]; before: string; after: string }
   interface Claim extends ClaimFacts {
-    /** The step that loses most of the root's score; null where none loses much, or nobody found out. */
-    worst: { blame: number; node: Link } | null;
+    /** The step that loses most of the root's score, without a node where several lose as much; null where none loses
+     *  much, or nobody found out. */
+    worst: { blame: number; steps: number; node: Link | null } | null;
     steps: (ClaimStep | QuoteStep)[];
   }
   interface ClaimList { claims: Claim[] }

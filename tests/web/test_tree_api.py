@@ -241,7 +241,11 @@ def test_of_the_chosen_output_its_claims_are_told_as_the_report_has_them(client:
     (folder / "report.json").write_text(report_to_json(replace(report_about(), targets=(target,))))
     [told] = get(client, f"/{TREE}/claims/{first.id}")["claims"]
     assert (told["support"], told["blame"]) == (0.75, 0.25)
-    assert told["worst"] == {"blame": 0.25, "node": {"node": 0, "id": ROOT, "title": told["worst"]["node"]["title"]}}
+    assert told["worst"] == {
+        "blame": 0.25,
+        "steps": 1,
+        "node": {"node": 0, "id": ROOT, "title": told["worst"]["node"]["title"]},
+    }
 
 
 def test_a_sentence_tells_which_step_of_its_way_loses_most_unless_none_loses_much(
@@ -250,9 +254,9 @@ def test_a_sentence_tells_which_step_of_its_way_loses_most_unless_none_loses_muc
     first, below = OUTPUTS[ROOT][0], OUTPUTS[GRAPH.children(ROOT)[0]][0]
     put(folder, *way_down(GRAPH, OUTPUTS, SOURCE))
 
-    def worst(blame: float) -> Any:
-        step = Chain(below.text, below.node, below.id, 0, 0.5, blame=blame)
-        claim = Chain(first.text, ROOT, first.id, 0, 0.5, below=(step,), blame=0.002)
+    def worst(blame: float, steps: int = 1) -> Any:
+        ways = tuple(Chain(below.text, below.node, below.id, at, 0.5, blame=blame) for at in range(steps))
+        claim = Chain(first.text, ROOT, first.id, 0, 0.5, below=ways, blame=0.002)
         [target] = report_about(node_report(ROOT)).targets
         target = replace(target, chosen=Candidate(first.id, first.text, chosen=True), chosen_tree=0, claims=(claim,))
         (folder / "report.json").write_text(report_to_json(replace(report_about(), targets=(target,))))
@@ -261,6 +265,7 @@ def test_a_sentence_tells_which_step_of_its_way_loses_most_unless_none_loses_muc
     found = worst(0.125)
     assert (found["blame"], found["node"]["node"], found["node"]["id"]) == (0.125, number_of(below.node), below.node)
     assert worst(0.0078125) is None
+    assert worst(0.125, 2) == {"blame": 0.125, "steps": 2, "node": None}
 
 
 # ---- the finished run's report ----

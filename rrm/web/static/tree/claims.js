@@ -44,6 +44,9 @@ function supportOf({ support, grounded, steps }) {
  *  @param {Tree.Claim} claim @param {Outline} outline */
 function worst({ worst: step }, outline) {
   if (!step) return null;
+  if (!step.node) {
+    return el("span", { class: "badge warn" }, `loses ${scoreText(step.blame)} in each of ${step.steps} steps: it rests on too much to tell which`);
+  }
   const { node, title } = step.node;
   const where = node === 0 ? "the root" : node === null ? "a part" : `${levelName(outline, node)}, ${title}`;
   return el("span", { class: "badge warn" }, `loses ${scoreText(step.blame)} at `, el("bdi", {}, where));
