@@ -17,6 +17,7 @@ DRAWN = {
     "verbatim": ("share of copied sentences", "#009e73", ":"),
 }
 _STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5,
     "axes.spines.top": False, "axes.spines.right": False, "grid.color": "#d8dde2", "legend.frameon": False,
 }  # fmt: skip
