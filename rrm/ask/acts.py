@@ -1,6 +1,6 @@
 """Acts beside bundles of questions, such as leaving a choice or having a text written: the best of them a minute."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -47,51 +47,46 @@ class Acts:
 
     def next(self, rate: float = 0.0, within: float = inf) -> Act | None:
         """Return the act that is worth most a minute, if that is more than `rate`, of those that take no more."""
-        while True:
-            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
-            at = max(paying, key=self._rate, default=None)
-            if at is None or self._rate(at) <= max(rate, 0.0):
-                return None
-            seen, best = self._known[at]
-            if seen == self._answers.taken:
-                return best
-            self._known[at] = (self._answers.taken, self._look(best.offer))
+        return self._first(_rate, max(rate, 0.0), within)
 
     def best_gain(self, within: float = inf) -> float:
         """Return the greatest gain a minute of the acts that take no more than that, 0 where none gains anything."""
-        while True:
-            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
-            at = max(paying, key=self._gain, default=None)
-            if at is None or self._gain(at) <= 0:
-                return 0.0
-            seen, best = self._known[at]
-            if seen == self._answers.taken:
-                return self._gain(at)
-            self._known[at] = (self._answers.taken, self._look(best.offer))
+        act = self._first(_gain, 0.0, within)
+        return 0.0 if act is None else _gain(act)
 
     @property
     def worths(self) -> dict[str, Worth]:
         """What each act is worth and gains a minute, as it was last looked at, by its request."""
         acts = [each for _, each in self._known.values()]
-        return {
-            each.offer.question.request.id: Worth(each.value / each.minutes, each.gain / each.minutes) for each in acts
-        }
+        return {each.offer.question.request.id: Worth(_rate(each), _gain(each)) for each in acts}
 
     def take(self, act: Act) -> None:
         """Take an act as done."""
         self._known = {at: (-1, each) for at, (_, each) in self._known.items() if each.offer is not act.offer}
         act.offer.take(self._answers)
 
-    def _rate(self, at: int) -> float:
-        act = self._known[at][1]
-        return act.value / act.minutes
-
-    def _gain(self, at: int) -> float:
-        act = self._known[at][1]
-        return act.gain / act.minutes
+    def _first(self, by: Callable[[Act], float], least: float, within: float) -> Act | None:
+        """Return the act of the most by a measure, as it is now, if that is more than the least."""
+        while True:
+            paying = [at for at, (_, each) in self._known.items() if each.minutes <= within]
+            at = max(paying, key=lambda place: by(self._known[place][1]), default=None)
+            if at is None or by(self._known[at][1]) <= least:
+                return None
+            seen, best = self._known[at]
+            if seen == self._answers.taken:
+                return best
+            self._known[at] = (self._answers.taken, self._look(best.offer))
 
     def _look(self, offer: Offer) -> Act:
         worth, question = offer.look(self._answers), offer.question
         told = bool(self._answers.decision.told)
         value, gain = worth if told else (worth.value - worth.gain, 0.0)
         return Act(offer, value, gain, question.reading + question.deciding)
+
+
+def _rate(act: Act) -> float:
+    return act.value / act.minutes
+
+
+def _gain(act: Act) -> float:
+    return act.gain / act.minutes

@@ -1,9 +1,8 @@
 """What a choice comes to that is left to a person: who reads the whole source chooses well, but errs.
 
-Scores of candidates are normal as believed. A person sees them as they are,
-whatever was asked before, and takes each candidate with the
-probability of a Boltzmann-rational choice by their logits (Jeon et al. 2020, arXiv:2002.04833), as noisy as raters were
-found to be, each of whom may be the one.
+Scores of candidates are normal as believed. A person sees them as they are, whatever was asked before, and takes each
+candidate with the probability of a Boltzmann-rational choice by their logits (Jeon et al. 2020, arXiv:2002.04833), as
+noisy as raters were found to be, each of whom may be the one.
 """
 
 from collections.abc import Sequence

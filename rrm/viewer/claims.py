@@ -18,7 +18,7 @@ def claims_json(chains: Sequence[Chain], source: str, link: Link) -> list[dict[s
 
     A step is a claim of an output below, with its `node`, or a piece of the source, with its `span` and what stands
     before and behind it. A claim that is come to in several ways is told once. `worst` is the step that loses most of
-    the root's score, if that is `MARKED` or more, with its node.
+    the root's score, if that is `MARKED` or more, with its node, or how many steps lose as much.
     """
     return [
         {**_claim(chain), "worst": _worst(chain, link), "steps": list(_steps(chain, source, link))} for chain in chains
