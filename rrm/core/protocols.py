@@ -651,8 +651,8 @@ class RewardLearner(Protocol):
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
         """Return a model of a place, fitted to ratings of one role, all that there are so far.
 
-        Without ratings it is the model of the level below, at this place. Raises InputError where there is nothing
-        to fit.
+        Without ratings it is the model of the level below, at this place, whose outputs are expected to differ less.
+        Raises InputError where there is nothing to fit.
         """
         ...
 

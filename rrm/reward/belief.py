@@ -6,7 +6,7 @@ Heads of neighbouring levels are drawn to each other, so an answer about leaves 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from rrm.feedback.likelihood import log_likelihood
 from rrm.feedback.scales import Scales
 from rrm.feedback.table import FeedbackTable, tabulate
 from rrm.reward.calibrate import Calibration
-from rrm.reward.disperse import Dispersion, steepness
+from rrm.reward.disperse import Dispersion, standing_in, steepness, upward
 from rrm.reward.evidence import evidence
 from rrm.reward.fit import ANCHOR_SD
 from rrm.reward.heads import Heads, fit_heads
@@ -29,7 +29,7 @@ from rrm.reward.heads import Heads, fit_heads
 _STEPS = 3  # of Newton's method from the heads' mode; the third moves no reward by a hundredth
 
 ViewAt = tuple[int, str]
-"""The number of a level's heads, and the id of a view."""
+"""A level, and the id of a view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,11 @@ class HeadsBelief:
     """A belief over the heads [fitted levels x columns] and over what they do not tell of rated outputs and views.
 
     Implements `rrm.core.asking.RatersBelief`. Given the heads, the effects of outputs and of views are normal, with the
-    variances that the level's model found held-out ratings to show (`Dispersion`).
+    variances that the level's model found held-out ratings to show (`Dispersion`). A level without ratings is believed
+    to be as the one below that has some, but for these variances (`rrm.reward.disperse.upward`).
     """
 
     heads: tuple["_Fitted", ...] = field(repr=False)
-    head_of: Mapping[int, int] = field(repr=False)
     mean: np.ndarray = field(repr=False)
     covariance_of_heads: np.ndarray = field(repr=False)
     told: Mapping[ViewAt, "_Told"] = field(repr=False)
@@ -82,7 +82,7 @@ class HeadsBelief:
         for row, mine in _starts(ours):
             for column, other in beside.get(mine.view, ()):
                 place = slice(row, row + len(mine.mean)), slice(column, column + len(other.mean))
-                found[place] += mine.shared(other, self.heads[mine.view[0]], self.told.get(mine.view))
+                found[place] += mine.shared(other, self.told.get(mine.view))
         return np.asarray(found)
 
     @property
@@ -91,19 +91,20 @@ class HeadsBelief:
 
         A choice between two outputs goes by the difference of their rewards over a rater's temperature.
         """
-        highest = self.heads[self.head_of[max(self.head_of)]].mode.scales
+        highest = self.heads[-1].mode.scales
         if not highest.reliability:
             return ()
         return tuple(Chooser(each.temperature, each.lapse) for each in highest.raters())
 
     def _outputs(self, groups: Sequence[Group]) -> Iterator["_Outputs"]:
-        numbers = [self._head_of(group.place.level) for group in groups]
+        numbers = [self._number_of(group.place.level) for group in groups]
         for group, number, columns in zip(groups, numbers, self._columns(groups, numbers), strict=True):
-            head = self.heads[number]
+            level = group.place.level
+            head = self.heads[number].at(level)
             along = np.zeros((len(columns), len(self.mean)))
             start = number * columns.shape[1]
             along[:, start : start + columns.shape[1]] = columns
-            view = (number, group.view.id)
+            view = (level, group.view.id)
             known = self.told.get(view)
             constant: np.ndarray | float = 0.0
             if known is not None:
@@ -111,12 +112,12 @@ class HeadsBelief:
                 along = along - gain @ known.hessian @ known.along
                 constant = gain @ known.pull
             mean = head.unit * (along @ self.mean + constant + head.anchor) + head.shift
-            yield _Outputs(view, group.outputs, np.asarray(mean), head.unit * along)
+            yield _Outputs(view, head, group.outputs, np.asarray(mean), head.unit * along)
 
-    def _head_of(self, level: int) -> int:
-        """Return the number of a level's head; of one without, that of the level nearest to it."""
-        nearest = min(self.head_of, key=lambda other: (abs(other - level), -other))
-        return self.head_of[nearest]
+    def _number_of(self, level: int) -> int:
+        """Return the number of the head that a level is judged by."""
+        levels = [each.layer.level for each in self.heads]
+        return levels.index(standing_in(levels, level))
 
     def _columns(self, groups: Sequence[Group], numbers: Sequence[int]) -> list[np.ndarray]:
         """Return the columns of groups, read by the heads of these numbers, each head's in one call."""
@@ -146,17 +147,34 @@ class _Fitted:
     shift: float
     effects: Dispersion
 
+    def at(self, level: int) -> "_Fitted":
+        """Return the heads as they serve at a level, of which there may be no ratings."""
+        if level == self.layer.level:
+            return self
+        units = _units(self.layer, upward(self.layer.dispersion, level - self.layer.level))
+        return replace(self, unit=units.unit, shift=units.shift, effects=units.effects)
+
+
+class _Units(NamedTuple):
+    """What turns raw rewards into logits of very outputs that are dispersed so, as `_Fitted` has it."""
+
+    unit: float
+    shift: float
+    effects: Dispersion
+
 
 class _Outputs(NamedTuple):
     """Outputs beside one view: means [k], and `along` [k, heads], by how much each moves with the heads."""
 
     view: ViewAt
+    head: _Fitted
     texts: tuple[str, ...]
     mean: np.ndarray
     along: np.ndarray
 
-    def shared(self, other: "_Outputs", head: _Fitted, known: "_Told | None") -> np.ndarray:
+    def shared(self, other: "_Outputs", known: "_Told | None") -> np.ndarray:
         """Return the covariance [k, others] of what the heads do not tell, of outputs beside the same view."""
+        head = self.head
         effects = _effects(self.texts, other.texts, head.effects)
         if known is not None:
             told = _effects(known.texts, other.texts, head.effects)
@@ -189,17 +207,14 @@ def believe(layers: Sequence[Layer], rated: Sequence[Sequence[Rated]], reliabili
     One head a level is fitted to all its ratings, under the layer's prior, with raters' `reliability`, if it is asked
     for, as it is most probable with the head integrated out (`rrm.reward.evidence`); around these the posterior of all
     heads together, with the effects of outputs and views, is taken as Gaussian (Laplace). The other parameters of the
-    likelihood, such as thresholds, are held where that fit put them. Levels without ratings count as the level below.
-    Raises InputError without a usable rating, and for layers of several widths.
+    likelihood, such as thresholds, are held where that fit put them. Raises InputError without a usable rating, and for
+    layers of several widths.
     """
     heads: list[_Fitted] = []
-    head_of: dict[int, int] = {}
     for layer, rows in zip(layers, rated, strict=True):
         feedback = tabulate(rows)
         if feedback.rows:
             heads.append(_fitted(layer, feedback, reliability, heads))
-        if heads:
-            head_of[layer.level] = len(heads) - 1
     if not heads:
         raise InputError("nothing is believed yet: no rating says anything about rewards")
     width = len(heads[0].layer.centre)
@@ -211,21 +226,22 @@ def believe(layers: Sequence[Layer], rated: Sequence[Sequence[Rated]], reliabili
     rewards = [each.columns @ each.mode.heads[0] for each in heads]
     for _ in range(_STEPS):
         told = {
-            (number, view): found
+            (each.layer.level, view): found
             for number, each in enumerate(heads)
             for view, found in _told(each, number, rewards[number], len(mean)).items()
         }
+        effects = {each.layer.level: each.effects for each in heads}
         information, pull = prior.copy(), centre.copy()
-        for (number, _), each in told.items():
-            own = _effects(each.texts, each.texts, heads[number].effects)
+        for (level, _), each in told.items():
+            own = _effects(each.texts, each.texts, effects[level])
             seen = np.linalg.solve(np.eye(len(own)) + each.hessian @ own, np.column_stack([each.hessian, each.pull]))
             information += each.along.T @ seen[:, :-1] @ each.along
             pull += each.along.T @ seen[:, -1]
         factor = cho_factor((information + information.T) / 2)
         mean = cho_solve(factor, pull)
-        rewards = [_rewards(each, number, told, mean) for number, each in enumerate(heads)]
+        rewards = [_rewards(each, told, mean) for each in heads]
     covariance = cho_solve(factor, np.eye(len(mean)))
-    return HeadsBelief(tuple(heads), head_of, mean, (covariance + covariance.T) / 2, told)
+    return HeadsBelief(tuple(heads), mean, (covariance + covariance.T) / 2, told)
 
 
 def _fitted(layer: Layer, feedback: FeedbackTable, reliability: bool, lower: Sequence[_Fitted]) -> _Fitted:
@@ -241,9 +257,7 @@ def _fitted(layer: Layer, feedback: FeedbackTable, reliability: bool, lower: Seq
         found = evidence(columns, feedback, everything, prior, anchor_prior, reliability, anchor_sd, precision)
         precision, raters = found.shrinkages[0].precision, found.raters
     mode = fit_heads(columns, feedback, everything, prior, anchor_prior, precision, reliability, anchor_sd, raters)
-    calibration, dispersion = layer.calibration, layer.dispersion
-    steep = steepness(dispersion.total)
-    unit = steep * calibration.slope
+    units = _units(layer, layer.dispersion)
     return _Fitted(
         layer=layer,
         columns=columns,
@@ -252,10 +266,17 @@ def _fitted(layer: Layer, feedback: FeedbackTable, reliability: bool, lower: Seq
         precision=precision,
         below=below,
         anchor=float(mode.anchor[0]) if layer.anchored else 0.0,
-        unit=unit,
-        shift=steep * calibration.intercept if layer.anchored else 0.0,
-        effects=Dispersion(dispersion.output / unit**2, dispersion.view / unit**2),
+        unit=units.unit,
+        shift=units.shift,
+        effects=units.effects,
     )
+
+
+def _units(layer: Layer, dispersion: Dispersion) -> _Units:
+    steep = steepness(dispersion.total)
+    unit = steep * layer.calibration.slope
+    shift = steep * layer.calibration.intercept if layer.anchored else 0.0
+    return _Units(unit, shift, Dispersion(dispersion.output / unit**2, dispersion.view / unit**2))
 
 
 def item_groups(feedback: FeedbackTable) -> list[tuple[Group, list[int]]]:
@@ -335,12 +356,12 @@ def _convex(hessian: np.ndarray) -> np.ndarray:
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _rewards(head: _Fitted, number: int, told: Mapping[ViewAt, _Told], mean: np.ndarray) -> np.ndarray:
+def _rewards(head: _Fitted, told: Mapping[ViewAt, _Told], mean: np.ndarray) -> np.ndarray:
     """Return the expected raw rewards of a level's rated items, their effects included."""
     places = {(item.view.id, item.text): at for at, item in enumerate(head.feedback.items)}
     found = np.empty(len(places))
     for (at, view), each in told.items():
-        if at == number:
+        if at == head.layer.level:
             own = each.along @ mean
             effects = each.gain(each.texts, head.effects) @ (each.pull - each.hessian @ own)
             found[[places[view, text] for text in each.texts]] = own + effects

@@ -116,8 +116,8 @@ class CrossFitted:
             begin = Start(below and below.models[fold], before and before.models[fold], others)
             progress = share_of(workspace.progress, fold, count)
             inside = replace(workspace, folder=workspace.folder / _folder(fold), progress=progress)
-            # all of a level's sources may lie in one fold: then its model is the one before, or below
-            model = (begin.before or begin.below) if not kept else None
+            # all of a level's sources may lie in one fold: its model is the one before, or the one below serves here
+            model = begin.before if not kept else None
             models.append(model or self.learner.fit(Ratings(ratings.role, kept), begin, place, seed, inside))
         return CrossFittedModel(tuple(models), dict(sorted({**known, **seen}.items())))
 

@@ -1,5 +1,6 @@
 """Dispersion: how far outputs lie from what their features tell, seen in held-out ratings that share an output."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,9 +41,24 @@ def beforehand(level: int, below: Dispersion | None) -> Dispersion:
 
     What a view shares is kept as it was there: it has to hold, too, how far a level of few sources is off as a whole.
     """
-    if below is None:
-        return Dispersion(FALL**level * LEAVES.output, LEAVES.view)
-    return Dispersion(FALL * below.output, below.view)
+    return upward(LEAVES, level) if below is None else upward(below, 1)
+
+
+def upward(found: Dispersion, levels: int) -> Dispersion:
+    """Return what is thought of a level without ratings that lies so many above the one where this was found.
+
+    Below it, where `levels` is negative, outputs are expected to differ more. What a view shares is the same at all.
+    """
+    return Dispersion(float(min(FALL**levels * found.output, _MOST)), float(found.view))
+
+
+def standing_in(rated: Iterable[int], level: int) -> int:
+    """Return the level that stands in for one: itself if it is rated, or the next below that is, or the lowest of all.
+
+    Levels without ratings are judged by the model of the next below, so of what is believed of them the same holds.
+    """
+    levels = sorted(rated)
+    return max((each for each in levels if each <= level), default=levels[0])
 
 
 def steepness(variance: float) -> float:

@@ -14,7 +14,7 @@ from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
 from rrm.core.roles import R, Ratings
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.reward.calibrate import IDENTITY, mean_probability
-from rrm.reward.disperse import Dispersion, beforehand, disperse, effects, spread
+from rrm.reward.disperse import Dispersion, beforehand, disperse, effects, spread, upward
 from rrm.reward.held import acceptance_logits, held_logits
 from rrm.reward.model import LevelModel, preferred
 from rrm.reward.wrap import (
@@ -36,7 +36,7 @@ from rrm.reward.wrap import (
 
 @dataclass(frozen=True, eq=False)
 class DispersedModel:
-    """A model whose members differ as outputs do that its features cannot tell apart.
+    """A level's model whose members differ as outputs do that its features cannot tell apart.
 
     Implements `rrm.core.protocols.RewardModel`. The mean over the members stays what it was. By fold: the
     dispersion of a source's fold was fitted without it; None is that for new sources. The inner model's
@@ -46,6 +46,7 @@ class DispersedModel:
     inner: RewardModel = field(repr=False)
     dispersions: Mapping[int | None, Dispersion]
     members: int
+    level: int
 
     @property
     def anchored(self) -> bool:
@@ -53,7 +54,12 @@ class DispersedModel:
 
     @property
     def digest(self) -> str:
-        return content_id("dispersed", self.inner.digest, by_fold(self.dispersions), self.members)
+        return content_id("dispersed", self.inner.digest, by_fold(self.dispersions), self.members, self.level)
+
+    def at(self, level: int) -> "DispersedModel":
+        """Return the model as it serves at another level, which has no ratings."""
+        found = {fold: upward(each, level - self.level) for fold, each in self.dispersions.items()}
+        return replace(self, dispersions=found, level=level)
 
     def fold(self, source: str) -> int | None:
         return self.inner.fold(source)
@@ -79,7 +85,7 @@ class DispersedModel:
 
     def save(self, folder: Path) -> str:
         self.inner.save(folder / INNER)
-        facts = {"dispersions": by_fold(self.dispersions), "members": self.members}
+        facts = {"dispersions": by_fold(self.dispersions), "members": self.members, "level": self.level}
         return saved(folder, self.digest, facts)
 
 
@@ -114,9 +120,9 @@ class Dispersed:
         return f"dispersed({self.learner.name}, members={self.members})"
 
     def fit(self, ratings: Ratings[R], start: Start, place: Place, seed: int, workspace: Workspace) -> RewardModel:
-        if not ratings.rows:
-            return shared(start.below, place)
         lower = of_kind(DispersedModel, start.below)
+        if not ratings.rows:
+            return shared(lower, place).at(place.level)
         inner = self.learner.fit(ratings, unwrapped(DispersedModel, start), place, seed, inside(workspace))
         known: Mapping[int | None, Dispersion | None] = lower.dispersions if lower else {None: None}
         found: dict[int | None, Dispersion] = {}
@@ -124,9 +130,10 @@ class Dispersed:
             told, probability = mean_probability(rows, np.ones(rows.logits.shape, dtype=bool), IDENTITY)
             prior = beforehand(place.level, known.get(fold, known[None]))
             found[fold] = disperse(rows.where(told), probability, prior)
-        return DispersedModel(inner, found, self.members)
+        return DispersedModel(inner, found, self.members, place.level)
 
     def load(self, folder: Path) -> DispersedModel:
-        facts = read_facts(folder, ("dispersions", "members"))
+        facts = read_facts(folder, ("dispersions", "members", "level"))
         found = {fold_of(fold): Dispersion(**numbers) for fold, numbers in facts["dispersions"].items()}
-        return checked(DispersedModel(self.learner.load(folder / INNER), found, facts["members"]), folder, facts)
+        model = DispersedModel(self.learner.load(folder / INNER), found, facts["members"], facts["level"])
+        return checked(model, folder, facts)

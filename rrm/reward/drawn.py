@@ -25,10 +25,10 @@ from rrm.core.values import Group, Prediction, Rated
 from rrm.files import durable
 from rrm.reward.calibrated import Calibrated, CalibratedModel
 from rrm.reward.cross_fit import CrossFitted
-from rrm.reward.disperse import steepness
+from rrm.reward.disperse import standing_in, steepness, upward
 from rrm.reward.dispersed import Dispersed, DispersedModel
 from rrm.reward.plain import PlainLearner
-from rrm.reward.wrap import INNER, checked, inside, of_kind, read_facts, saved, shared
+from rrm.reward.wrap import INNER, checked, inside, of_kind, read_facts, saved
 
 _TENSORS = "draws.safetensors"
 
@@ -67,12 +67,14 @@ class DrawnModel:
         """Return the rewards of a group's very outputs by every draw, [draws, k], in logits of acceptance.
 
         They are calibrated as the model that reports is, and lie around what the learner tells as far as held-out
-        ratings showed outputs and views to do, each draw's by a number of its own for every output and view. These
-        hang on view and text alone, so of a single output a fit anew keeps only what the learner makes of it.
+        ratings showed outputs and views to do (at another level, as these let expect), each draw's by a number of its
+        own for every output and view. These hang on view and text alone, so of a single output a fit anew keeps only
+        what the learner makes of it.
         """
         top = self.reported
         assert isinstance(top, DispersedModel) and isinstance(top.inner, CalibratedModel)
-        calibration, dispersion = top.inner.calibrations[None], top.dispersions[None]
+        calibration = top.inner.calibrations[None]
+        dispersion = upward(top.dispersions[None], group.place.level - top.level)
         count = len(self.weights)
         raw = self.learner.drawn_rewards(self.weights, group)
         if raw.shape != (count, len(group.outputs)):
@@ -127,10 +129,10 @@ class Drawn:
         """Fit the model that reports and the draws; without ratings that of the level below serves here, too."""
         rows = for_fitting(ratings).rows
         below, before = of_kind(DrawnModel, start.below), of_kind(DrawnModel, start.before)
-        if not rows:
-            return shared(below, place)
         begin = replace(start, below=below and below.reported, before=before and before.reported)
         reported = self._reported.fit(ratings, begin, place, seed, inside(workspace))
+        if below is not None and not rows:
+            return replace(below, reported=reported)
         believed = [row for row in rows if row.request.question not in start.at_random]
         drawn = []
         for at in range(self.draws if believed else 0):
@@ -146,8 +148,8 @@ class Drawn:
     def believe(self, models: Sequence[RewardModel], ratings: Sequence[Ratings[R]]) -> Draws:
         """Return the draws of all levels, lowest first, by how likely each has what was said since they were fitted.
 
-        Levels without ratings, or with none but of questions drawn at random, are believed to be as the nearest one
-        that has some. Raises InputError without a rating.
+        Levels without ratings, or with none but of questions drawn at random, are believed to be as the one below that
+        has some, but for how far outputs differ (`rrm.reward.disperse`). Raises InputError without a rating.
         """
         by_level: dict[int, DrawnModel] = {}
         since: list[Rated] = []
@@ -186,8 +188,7 @@ class _Rewards:
         return np.concatenate([np.empty((count, 0)), *map(self._of, groups)], axis=1)
 
     def _of(self, group: Group) -> np.ndarray:
-        level = min(self._models, key=lambda other: (abs(other - group.place.level), -other))
-        key = level, group.view.id, group.outputs
+        key = group.place.level, group.view.id, group.outputs
         if key not in self._known:
-            self._known[key] = self._models[level].drawn(group)
+            self._known[key] = self._models[standing_in(self._models, group.place.level)].drawn(group)
         return self._known[key]

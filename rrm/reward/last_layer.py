@@ -64,9 +64,8 @@ def believe_models(
     """Return the belief of levels' models, lowest first, and all ratings of each (`rrm.reward.belief.believe`).
 
     The intercept of acceptance is a model's own, give or take half a logit; what neither scores nor states tell of
-    outputs and views has the variances that the models found in held-out ratings. Levels without ratings are believed
-    to be as the nearest one that has some. Raises InputError without a usable rating, for models that are of another
-    kind, and for states that are not finite.
+    outputs and views has the variances that the models found in held-out ratings. Raises InputError
+    without a usable rating, for models that are of another kind, and for states that are not finite.
     """
     own = {
         rows[0].request.place.level: (_dispersed(model), rows)

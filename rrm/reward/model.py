@@ -14,7 +14,7 @@ from rrm.core.place import Place
 from rrm.core.protocols import Encoder
 from rrm.core.values import OVERALL, Group, Prediction
 from rrm.files import digest_of, durable
-from rrm.reward.disperse import Dispersion, effects, spread
+from rrm.reward.disperse import Dispersion, effects, spread, upward
 from rrm.reward.evidence import Shrinkage
 from rrm.reward.features import NAMES, FeatureReader
 from rrm.reward.trunk import Trunk
@@ -67,8 +67,10 @@ class LevelModel:
 
     @classmethod
     def shared(cls, init: "LevelModel", place: Place) -> "LevelModel":
-        """Return the model of the level below, to serve at a level that has no ratings."""
-        return replace(init, place=place, shared_head=True, shrinkage=None, ratings=0, unused=0)
+        """Return the model of the level below, to serve at a level that has no ratings, whose outputs differ less."""
+        levels = place.level - init.place.level
+        dispersion = np.array([upward(Dispersion(*row), levels) for row in init.dispersion])
+        return replace(init, place=place, dispersion=dispersion, shared_head=True, shrinkage=None, ratings=0, unused=0)
 
     @property
     def members(self) -> int:

@@ -30,7 +30,7 @@ def check_learner(learner: object, wrapper: str) -> None:
         raise ConfigError(f"{wrapper} wraps a reward learner (name, fit, load), got {type(learner).__name__}")
 
 
-def shared(below: RewardModel | None, place: Place) -> RewardModel:
+def shared(below: M | None, place: Place) -> M:
     """Return the model below, for a place without ratings; raise InputError where there is none."""
     if below is None:
         raise nothing_to_fit(place)

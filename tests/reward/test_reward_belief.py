@@ -13,6 +13,7 @@ from rrm.core.roles import Ratings, Train
 from rrm.core.values import Group, Label, Rated
 from rrm.reward.belief import HeadsBelief
 from rrm.reward.criteria import CriteriaModel, overall
+from rrm.reward.disperse import FALL, Dispersion, steepness
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit
 from rrm.reward.frozen import Frozen
@@ -96,11 +97,29 @@ def test_the_order_of_ratings_does_not_matter() -> None:
     assert other.covariance(groups, groups) == pytest.approx(one.covariance(groups, groups), abs=1e-4)
 
 
-def test_a_level_without_ratings_is_believed_to_be_the_one_below() -> None:
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_level_without_ratings_is_believed_to_be_the_one_below_whose_outputs_differ_less(level: int) -> None:
+    """So much less that the variance is what the level's own model has in its intervals."""
     models, rows = two_levels()
-    shared = LevelModel.shared(models[0], Place(level=1))
+    shared = LevelModel.shared(models[0], Place(level=level))
     belief = believed([models[0], shared], [rows[0], []])
-    assert belief.means([asked("new", 1, level=1)]) == pytest.approx(belief.means([asked("new", 1)]))
+    below, here = asked("new", 1), asked("new", 1, level=level)
+    found, fallen = (Dispersion(*model.dispersion[-1]) for model in (models[0], shared))
+    assert fallen.output == pytest.approx(FALL**level * found.output)
+    steeper = steepness(fallen.total) / steepness(found.total)
+    assert belief.means([here]) == pytest.approx(steeper * belief.means([below]))
+    heads = belief.covariance([below], [below]) - found.view - found.output * np.eye(3)
+    expected = steeper**2 * heads + fallen.view + fallen.output * np.eye(3)
+    assert belief.covariance([here], [here]) == pytest.approx(expected)
+    assert np.linalg.eigvalsh(belief.covariance([below, here], [below, here]))[0] > -1e-9
+
+
+def test_a_level_between_two_that_have_ratings_is_believed_to_be_the_lower_one() -> None:
+    models, rows = two_levels()
+    upper = replace(models[1], place=Place(level=2))
+    belief = believed([models[0], upper], [rows[0], at_level(rows[1], 2)])
+    lowest, between, highest = (belief.means([asked("new", 1, level=each)]) for each in range(3))
+    assert np.ptp(between / lowest) < 1e-9 < 1e-2 < np.ptp(between / highest)
 
 
 def test_nothing_said_and_levels_apart_are_refused() -> None:

@@ -19,7 +19,9 @@ from rrm.reward.disperse import (
     disperse,
     effects,
     spread,
+    standing_in,
     steepness,
+    upward,
 )
 from rrm.reward.features import FeatureReader
 from rrm.reward.fit import FitConfig, fit, leaves_out
@@ -301,7 +303,26 @@ def test_a_level_expects_its_outputs_to_differ_less_than_those_of_the_level_belo
     few = [row for row in rate(comparisons=1) if row.request.source in ("s0", "s1")]
     above = fit(few, READER, CONFIG, seed=0, init=below, place=Place(level=1))
     np.testing.assert_allclose(above.dispersion, below.dispersion * [FALL, 1.0], rtol=0.03)
-    assert np.array_equal(LevelModel.shared(below, Place(level=2)).dispersion, below.dispersion)
+
+
+def test_a_level_without_ratings_expects_its_outputs_to_differ_less_and_says_so_in_intervals() -> None:
+    below = fit(rate(labels=10), READER, CONFIG, seed=0)
+    shared = LevelModel.shared(below, Place(level=2))
+    np.testing.assert_allclose(shared.dispersion, below.dispersion * [FALL**2, 1.0], rtol=1e-12)
+    group = Group("new", Place(level=2), view("new"), ("Anna river.", "Anna stone."))
+    [here], [there] = shared.acceptance([group]), below.acceptance([group])
+    np.testing.assert_allclose(here.mean(axis=0), there.mean(axis=0), atol=1e-9)
+    assert (here.std(axis=0) < there.std(axis=0)).all()
+
+
+@pytest.mark.parametrize(("level", "stands"), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 4), (6, 4)])
+def test_a_level_without_ratings_is_known_by_the_next_below_that_has_some(level: int, stands: int) -> None:
+    assert standing_in([4, 1], level) == stands
+
+
+def test_below_the_level_that_stands_in_outputs_are_expected_to_differ_more_within_bounds() -> None:
+    np.testing.assert_allclose(upward(Dispersion(1.2, 0.5), -1), (1.2 / FALL, 0.5))
+    assert upward(Dispersion(8.0, 0.5), -3).output == 9.0
 
 
 @pytest.mark.parametrize("level", [0, 2])

@@ -9,10 +9,13 @@ from scipy.special import expit
 
 from rrm.core.asking import BelievingLearner
 from rrm.core.errors import ConfigError, InputError
+from rrm.core.ids import generator
 from rrm.core.place import Place
 from rrm.core.protocols import Start, Workspace
 from rrm.core.roles import Ratings, Train
 from rrm.core.values import Comparison, Group, Rated
+from rrm.reward.disperse import FALL, Dispersion, steepness
+from rrm.reward.dispersed import DispersedModel
 from rrm.reward.drawn import Drawn, DrawnModel
 from rrm.reward.frozen import Frozen
 from tests.reward.reward_problems import output, rate, rated, view
@@ -91,6 +94,27 @@ def test_no_draw_is_learned_from_what_was_drawn_at_random_which_the_model_that_r
     belief = learner.believe([model, drawn_alone], [Ratings(Train, tuple(others)), Ratings(Train, (new,))])
     below = learner.believe([model], [Ratings(Train, (*others, new))])
     assert belief.weights == pytest.approx(below.weights, abs=1e-12) and belief.effective < 39.9
+
+
+def test_a_level_without_ratings_is_believed_as_the_one_below_whose_outputs_differ_less(
+    known: tuple[Drawn, DrawnModel, list[Rated]],
+) -> None:
+    """What a draw adds for an output and its view is the same number of standard deviations at either level."""
+    learner, model, rows = known
+    belief = learner.believe([model], [Ratings(Train, tuple(rows))])
+    below, top = asked("new", 5), model.reported
+    assert isinstance(top, DispersedModel)
+    found = top.dispersions[None]
+    fallen = Dispersion(FALL**2 * found.output, found.view)
+    here = belief.drawn([replace(below, place=Place(level=2))])
+    there = belief.drawn([below])
+    own = np.array([generator("draws", below.view.id, text).normal(size=40) for text in below.outputs]).T
+    view = generator("draws", below.view.id).normal(size=40)[:, None]
+    told, less = (
+        (each - np.sqrt(of.output) * own - np.sqrt(of.view) * view) / steepness(of.total)
+        for each, of in ((there, found), (here, fallen))
+    )
+    np.testing.assert_allclose(told, less, atol=1e-9)
 
 
 def test_equal_outputs_share_what_is_not_known_of_them_and_views_of_theirs(

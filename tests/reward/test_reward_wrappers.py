@@ -12,13 +12,14 @@ from rrm.api.plugins import make
 from rrm.core.errors import ConfigError, InputError, PluginError
 from rrm.core.place import Place
 from rrm.core.protocols import RewardLearner, RewardModel, Start, Workspace
-from rrm.core.roles import R, Ratings
+from rrm.core.roles import R, Ratings, Train
 from rrm.core.values import OVERALL, Group, Label, Rated, Score
 from rrm.evaluate.held_out import held_out
 from rrm.reward.calibrated import Calibrated, CalibratedModel
 from rrm.reward.cross_fit import CrossFitted, CrossFittedModel
 from rrm.reward.disperse import FALL
 from rrm.reward.dispersed import Dispersed, DispersedModel
+from rrm.reward.drawn import Drawn, DrawnModel
 from rrm.reward.summed import Summed
 from tests.reward.reward_problems import output, rate, rated, view
 from tests.reward.wrapper_problems import Remembering, SharedWords, fitted
@@ -86,7 +87,10 @@ def test_a_changed_or_missing_file_is_refused(name: str, workspace: Workspace, t
 @pytest.mark.parametrize("name", MADE)
 def test_a_level_without_ratings_is_judged_by_the_model_below(name: str, workspace: Workspace) -> None:
     below = fitted(MADE[name], rate(labels=5), workspace)
-    assert fitted(MADE[name], [], workspace, below).digest == below.digest
+    above = fitted(MADE[name], [], workspace, below)
+    for here, there in zip(above.predict(NEW), below.predict(NEW), strict=True):
+        np.testing.assert_array_equal(here.rewards[OVERALL], there.rewards[OVERALL])
+        np.testing.assert_allclose(here.acceptance[OVERALL].mean(0), there.acceptance[OVERALL].mean(0), atol=1e-9)
     with pytest.raises(InputError, match="level 0 has no ratings to fit on, and no model below it"):
         fitted(MADE[name], [], workspace)
 
@@ -337,6 +341,36 @@ def test_a_level_with_few_ratings_expects_its_outputs_to_differ_less_than_those_
     assert isinstance(below, DispersedModel) and isinstance(above, DispersedModel)
     output, view = below.dispersions[None]
     np.testing.assert_allclose(above.dispersions[None], (FALL * output, view), rtol=0.05)
+
+
+@pytest.mark.parametrize("learner", [MADE["dispersed"], Drawn(SharedWords(), draws=2)], ids=["dispersed", "drawn"])
+def test_a_level_without_ratings_expects_its_outputs_to_differ_less(
+    learner: RewardLearner, workspace: Workspace
+) -> None:
+    below = fitted(learner, rate(labels=5), workspace)
+    nothing = Ratings[Train](Train, ())
+    above = learner.fit(nothing, Start(below), Place(level=1), 0, workspace)
+    top = learner.fit(nothing, Start(above), Place(level=3), 0, workspace)
+    lowest, *others = (each.reported if isinstance(each, DrawnModel) else each for each in (below, above, top))
+    assert isinstance(lowest, DispersedModel)
+    for model, levels in zip(others, (1, 3), strict=True):
+        assert isinstance(model, DispersedModel) and model.dispersions.keys() == lowest.dispersions.keys()
+        for fold, found in lowest.dispersions.items():
+            np.testing.assert_allclose(model.dispersions[fold], (FALL**levels * found.output, found.view), rtol=1e-12)
+    [here], [there] = acceptance(above, NEW), acceptance(below, NEW)
+    assert (here.std(axis=0) < there.std(axis=0)).all()
+
+
+def test_a_fold_without_ratings_takes_over_the_one_below_as_a_level_does(workspace: Workspace) -> None:
+    learner = CrossFitted(Dispersed(SharedWords()))
+    below = fitted(learner, rate(sources=8, labels=5), workspace)
+    above = fitted(learner, [row for row in rate(labels=5, seed=3) if row.request.source == "s2"], workspace, below)
+    assert isinstance(below, CrossFittedModel) and isinstance(above, CrossFittedModel)
+    fold = below.fold("s2")
+    assert fold is not None
+    one, other = below.models[fold], above.models[fold]
+    assert isinstance(one, DispersedModel) and isinstance(other, DispersedModel)
+    assert other.dispersions[None].output == pytest.approx(FALL * one.dispersions[None].output)
 
 
 # ---- from a run file ----
