@@ -2,7 +2,9 @@
 
 A root output is scored again with one of its claims taken back, step by step, to what it rests on: to what the child's
 output says, to what that rests on in turn, to the source's own words. What the score rises by between two steps
-is what the upper one lost. The rises of a claim add up to what it loses in all, and a node's claims' to the node's.
+is what the upper one lost, as far as it rises above all that stands higher up: an error that was made below, and left
+out or mended on the way, loses the root nothing. The rises of a claim add up to what it loses in all, and those of a
+node's claims to what the node loses.
 
 Whatever its author cites, a claim is taken back to the one sentence that it matches best, and to further ones only
 where it joins them: a text that grows longer covers more, and that undoes no error. What is copied word for word
@@ -44,8 +46,8 @@ class _Version(NamedTuple):
 def with_blame(text: str, claims: Sequence[Chain], scores: Scores) -> tuple[Chain, ...]:
     """Return the claims of a root output with the blame of every step; `scores` is asked once.
 
-    The blame of a step at which several claims were joined is shared by them in equal parts. It is negative where
-    taking back what was changed lowers the score, and None on ways that lead to no source and beside the way taken.
+    The blame of a step at which several claims were joined is shared by them in equal parts. It is 0 where taking
+    back what was changed does not raise the score, and None on ways that lead to no source and beside the way taken.
     """
     ways = [list(_taken_back(text, chain, _place(text, claims, at))) for at, chain in enumerate(claims)]
     told = [text, *(version.text for way in ways for version in way)]
@@ -54,9 +56,9 @@ def with_blame(text: str, claims: Sequence[Chain], scores: Scores) -> tuple[Chai
     blamed = []
     for chain, way in zip(claims, ways, strict=True):
         found: dict[tuple[str, int], float] = {}
-        before = known[text]
+        best = known[text]
         for version in way:
-            rise, before = known[version.text] - before, known[version.text]
+            rise, best = max(known[version.text] - best, 0.0), max(known[version.text], best)
             for each in version.undone:
                 found[each.output, each.claim] = rise / len(version.undone)
         blamed.append(_marked(chain, found))
@@ -64,11 +66,11 @@ def with_blame(text: str, claims: Sequence[Chain], scores: Scores) -> tuple[Chai
 
 
 def node_blame(claims: Sequence[Chain], graph: TaskGraph) -> dict[str, float]:
-    """Return what each node of a tree lost over all claims, 0 for most; steps that gained by a change count nothing."""
+    """Return what each node of a tree lost over all claims, 0 for most."""
     lost: defaultdict[str, float] = defaultdict(float)
     for chain in claims:
         for each in chain.walk():
-            lost[each.node] += max(each.blame or 0.0, 0.0)
+            lost[each.node] += each.blame or 0.0
     return {node: lost[node] for node in graph}
 
 

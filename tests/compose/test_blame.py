@@ -222,3 +222,21 @@ def test_ways_that_end_in_a_stretch_without_words_are_struck() -> None:
     claims = Claims(leaf.id, (Claim(Span(0, 11), (Origin(None, Span(11, 14), 1.0),)),))  # spaces that no leaf covers
     view = View("Tell.", (Passage(leaf.text, "leaf", leaf.id),), 20)
     assert read_back(view, {leaf.id: claims}, {leaf.id: leaf}, "Anna slept.   Ben woke.") is None
+
+
+def test_what_was_mended_or_left_out_on_the_way_is_nobodys_blame() -> None:
+    source = Source("Book", "Ada fed Ben.")
+    quote = Quote(Span(0, 12), source.text)
+    leaf = Chain(quote.text, "leaf", "c", 0, 1.0, quotes=(quote,))
+    part = Chain("Ada fed Cy.", "part", "b", 0, 1.0, below=(leaf,))
+    root = Chain("Ada fed.", "root", "a", 0, 1.0, below=(part,))
+
+    def blamed(root_score: float, part_score: float) -> list[float | None]:
+        known = {root.text: root_score, part.text: part_score, leaf.text: 0.8}
+        [found] = with_blame(root.text, (root,), lambda texts: np.array([known[text] for text in texts]))
+        return [each.blame for each in found.walk()]
+
+    assert blamed(0.8, 0.2) == [0, 0, 0]  # what the part made up is not in the root's output
+    assert blamed(0.5, 0.2) == pytest.approx([0, 0.3, 0])  # some of it is
+    assert blamed(0.2, 0.2) == pytest.approx([0, 0.6, 0])
+    assert blamed(0.2, 0.7) == pytest.approx([0.5, 0.1, 0])
