@@ -175,7 +175,8 @@ class Loaded:
         """Return the sentences and clauses of an output, each with what it rests on, down to the source.
 
         `output` is the id of one that stood at a root, or was read below one, when a round ended; without it, the
-        chosen output of a target, counted from 0, with what its report says of them. Raises InputError for an output
+        chosen output of a target, counted from 0. Of the chosen output, and of the one with the least score, it is told
+        what the report says of them. Raises InputError for an output
         that was not traced to the source.
         """
         id_ = output or self._chosen(target)
@@ -199,9 +200,9 @@ class Loaded:
         return level, " ".join(text.split(maxsplit=10)[:10]) or task.instruction
 
     def _told_of(self, output: str) -> tuple[Chain, ...]:
-        """Return the claims of a target's chosen output as the report has them, none for another output."""
-        chosen = (each for each in self.report.targets if each.chosen is not None and each.chosen.id == output)
-        return next((each.claims for each in chosen), ())
+        """Return the claims of an output as the report has them, none where it does not tell of them."""
+        found = (each.claims_of.get(output, ()) for each in self.report.targets)
+        return next((claims for claims in found if claims), ())
 
     def _chosen(self, target: int) -> str:
         chosen = self._reported(target).chosen

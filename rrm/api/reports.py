@@ -23,10 +23,12 @@ from rrm.api.wiring import Parts
 from rrm.api.worker import RunWorker
 from rrm.compose.blame import node_blame, subtree_blame, with_blame
 from rrm.core.asking import LEFT
+from rrm.core.claims import Chain
 from rrm.core.errors import PluginError
 from rrm.core.ids import generator
-from rrm.core.protocols import Composer, GoldSet, KnownRater, PromptContext, RewardModel
+from rrm.core.protocols import ClaimScores, Composer, GoldSet, KnownRater, PromptContext, RewardModel
 from rrm.core.report import (
+    Candidate,
     Cost,
     CriterionScore,
     Interval,
@@ -280,14 +282,12 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
         return replace(told, no_blame=_READS_SOURCE if reads else _LEADS_NOWHERE)
     if not finished.outcome.run.anchored:
         return replace(told, no_blame=_COMPARED)
+    if target.least is not None:
+        least = _blamed(finished, target, target.least.tree, target.least.candidate.text, target.least.claims)
+        told = replace(told, least=replace(target.least, claims=least))
     if not any(claim.grounded for claim in target.claims):
         return replace(told, no_blame=_NO_CLAIM)
-
-    def scores(texts: Sequence[str]) -> np.ndarray:
-        [said] = finished.worker.models.read_back(target.source, [(back, tuple(texts))])
-        return np.asarray(said.acceptance[OVERALL].mean(axis=0))
-
-    claims = with_blame(target.chosen.text, target.claims, scores)
+    claims = _blamed(finished, target, target.chosen_tree, target.chosen.text, target.claims)
     graph = finished.outcome.forest.tree_of[tree.root].graph
     own = node_blame(claims, graph)
     whole = subtree_blame(own, graph)
@@ -296,21 +296,46 @@ def _with_blame(finished: FinishedRun, target: TargetReport) -> TargetReport:
     return replace(told, trees=trees, claims=claims)
 
 
+def _blamed(
+    finished: FinishedRun, target: TargetReport, tree: int, text: str, claims: tuple[Chain, ...]
+) -> tuple[Chain, ...]:
+    """Return the claims of an output of a tree's root with their blame, unchanged where the root is not read back."""
+    back = finished.outcome.run.informed.get(target.trees[tree].root)
+    if back is None:
+        return claims
+
+    def scores(texts: Sequence[str]) -> np.ndarray:
+        [said] = finished.worker.models.read_back(target.source, [(back, tuple(texts))])
+        return np.asarray(said.acceptance[OVERALL].mean(axis=0))
+
+    return with_blame(text, claims, scores)
+
+
 def _with_support(finished: FinishedRun, target: TargetReport) -> TargetReport:
-    """Return a target with what the model of claims says of the chosen output, where the run has such a model."""
+    """Return a target with what the model of claims says of its outputs, where the run has such a model."""
     if target.chosen is None or target.chosen_tree is None:
         return target
-    back = finished.outcome.run.informed.get(target.trees[target.chosen_tree].root)
-    said = back and finished.worker.models.claim_scores(target.source, back, target.chosen.text)
-    if not said:
+    said, least = _said(finished, target, target.chosen_tree, target.chosen), target.least
+    if least is not None and (of_least := _said(finished, target, least.tree, least.candidate)):
+        target = replace(target, least=replace(least, claims=_supported(least.claims, of_least)))
+    if said is None:
         return target
     known = [
         CriterionScore(name, score.mean, Interval(*score.interval()))
         for name, score in (("accuracy", said.accuracy), ("coverage", said.coverage))
     ]
     order = CriterionScore("coherence", said.coherence, Interval(said.coherence, said.coherence))
-    supported = [replace(claim, support=said.support[claim.claim]) for claim in target.claims]
-    return replace(target, claims=tuple(supported), parts=(*known, order))
+    return replace(target, claims=_supported(target.claims, said), parts=(*known, order))
+
+
+def _said(finished: FinishedRun, target: TargetReport, tree: int, output: Candidate) -> ClaimScores | None:
+    """Return what the model of claims says of an output of a tree's root, None without such a model."""
+    back = finished.outcome.run.informed.get(target.trees[tree].root)
+    return finished.worker.models.claim_scores(target.source, back, output.text) if back is not None else None
+
+
+def _supported(claims: Sequence[Chain], said: ClaimScores) -> tuple[Chain, ...]:
+    return tuple(replace(claim, support=said.support[claim.claim]) for claim in claims)
 
 
 def _with_gold(finished: FinishedRun, target: TargetReport) -> TargetReport:

@@ -217,6 +217,7 @@ def _target(target: TargetReport) -> Iterator[str]:
         told = f"{target.gold_of_chosen:.3f}; mean of all {target.gold_mean:.3f}, best {target.gold_best:.3f}"
         yield f"  gold of the chosen output {told}{f', from {target.gold_by}' if target.gold_by else ''}"
     yield from _blame(target)
+    yield from _passed_over(target)
     yield "  " + shorten(target.chosen.text, 400)
 
 
@@ -239,6 +240,21 @@ def _blame(target: TargetReport) -> Iterator[str]:
     for each in found.standouts:
         what = f"level {each.node.level} and all below" if each.whole else node_level(each.node.level, -1)
         yield f"  loses score ({each.blame:+.2g} if {mended}): {what}, {shorten(each.node.title, 60)}"
+
+
+def _passed_over(target: TargetReport) -> Iterator[str]:
+    """Say which root output has the least score, and where it loses most, if that is told."""
+    from rrm.report.outline import Limits, claim_rows
+
+    if target.least is None:
+        return
+    top = target.trees[target.least.tree].nodes[0].level
+    rows = claim_rows(target.least.claims, target.trees[target.least.tree], {}, Limits(), top)
+    losing = [(row.worst, row.chain) for row in rows if row.worst is not None]
+    yield f"  the root output with the least score has {target.least.candidate.composed or 0.0:.3f}"
+    if losing:
+        worst, chain = max(losing, key=lambda each: each[0].blame)
+        yield f"    it loses {worst.blame:+.2g} {worst.where}: {shorten(chain.text, 100)}"
 
 
 def _several(count: int, what: str) -> str:

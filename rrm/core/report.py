@@ -533,6 +533,15 @@ class CriterionScore(NamedTuple):
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A root output that was not chosen, `candidate` of the tree numbered `tree`, and its claims with their blame."""
+
+    candidate: Candidate
+    tree: int
+    claims: tuple[Chain, ...] = ()
+
+
+@dataclass(frozen=True)
 class TargetReport:
     """What came out for one target source.
 
@@ -541,7 +550,7 @@ class TargetReport:
     output's, each with all that it rests on, `criteria` its scores by every criterion but the overall one, and `parts`
     its accuracy, coverage and coherence where a model of claims has a say. `beside_source` says that the composed score
     was told beside the source's own words, and `no_blame` why no blame was found where a composer that reads back
-    should have.
+    should have. `least` is the root output with the least composed score, where outputs of another score are known.
     """
 
     source: str
@@ -561,6 +570,13 @@ class TargetReport:
     parts: tuple[CriterionScore, ...] = ()
     beside_source: bool = False
     no_blame: str = ""
+    least: PassedOver | None = None
+
+    @property
+    def claims_of(self) -> dict[str, tuple[Chain, ...]]:
+        """The claims of the outputs that are told of, by the output's id: those of the chosen one and of the least."""
+        least = {self.least.candidate.id: self.least.claims} if self.least else {}
+        return {**least, **({self.chosen.id: self.claims} if self.chosen else {})}
 
 
 @dataclass(frozen=True)

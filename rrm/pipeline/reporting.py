@@ -14,6 +14,7 @@ from rrm.core.report import (
     CriterionScore,
     Interval,
     NodeReport,
+    PassedOver,
     PolicyChoice,
     RoundLevel,
     RoundReport,
@@ -56,8 +57,13 @@ def _target_report(
 
     chosen, number = max(scored, key=rank) if scored else (None, None)
     claims = _claims(forest, state, source, trees[number], chosen) if number is not None and chosen else ()
+    worst, where = min(scored, key=lambda root: root[0].composed or 0.0) if scored else (None, 0)
+    least = None
+    if worst and chosen and (worst.composed or 0.0) < (chosen.composed or 0.0):
+        least = PassedOver(worst, where, _claims(forest, state, source, trees[where], worst))
     criteria = _criteria(state, trees[number], chosen) if number is not None and chosen else ()
-    return TargetReport(source, forest.sources[source].title, reports, chosen, number, claims=claims, criteria=criteria)
+    title = forest.sources[source].title
+    return TargetReport(source, title, reports, chosen, number, claims=claims, criteria=criteria, least=least)
 
 
 def told_of(outcome: Outcome, trees: Sequence[Tree], taken: Mapping[str, Sequence[str]]) -> str | None:
@@ -85,13 +91,13 @@ def _criteria(state: State, tree: Tree, chosen: Candidate) -> tuple[CriterionSco
     )
 
 
-def _claims(forest: Forest, state: State, source: str, tree: Tree, chosen: Candidate) -> tuple[Chain, ...]:
-    """Return the claims of a tree's chosen root output, with what they rest on; none where nothing was traced."""
+def _claims(forest: Forest, state: State, source: str, tree: Tree, root: Candidate) -> tuple[Chain, ...]:
+    """Return the claims of an output of a tree's root, with what they rest on; none where nothing was traced."""
     outputs = {output.id: output for node in tree.graph for output in state.outputs.get(node, ())}
     outputs |= {output.id: output for output in state.answers.values()}
-    if chosen.id not in state.claims:
+    if root.id not in state.claims:
         return ()
-    return chains(chosen.id, state.claims, outputs, forest.sources[source].text)
+    return chains(root.id, state.claims, outputs, forest.sources[source].text)
 
 
 def _tree_report(forest: Forest, state: State, tree: Tree, composer: Composer) -> TreeReport:

@@ -17,6 +17,7 @@ from rrm.core.report import Interval, Report, TargetReport, TreeReport
 from rrm.report.inert import inert
 from rrm.report.outline import (
     DEEPEST,
+    MARKED,
     NOTICED,
     ClaimRow,
     Limits,
@@ -24,6 +25,7 @@ from rrm.report.outline import (
     RootRow,
     Row,
     anchored,
+    blamed,
     claim_rows,
     fitting,
     losses,
@@ -70,11 +72,12 @@ class _Target(NamedTuple):
     losses: Losses | None
     gold: Markup | None
     claims: list[ClaimRow]
+    least: list[ClaimRow]
 
     @property
     def by_claim(self) -> bool:
         """Whether blame was found claim by claim."""
-        return any(each.blame is not None for chain in self.report.claims for each in chain.walk())
+        return blamed(self.report.claims)
 
 
 def report_html(report: Report, limits: Limits | None = None) -> str:
@@ -103,6 +106,7 @@ def report_html(report: Report, limits: Limits | None = None) -> str:
             most_lines=_MOST_LINES,
             deepest=DEEPEST,
             noticed=NOTICED,
+            marked=MARKED,
         )
     )
     return page
@@ -149,7 +153,8 @@ def _target(number: int, target: TargetReport, limits: Limits, top: int) -> _Tar
         tree_plot(tree, anchors) if tree else None,
         losses(tree, limits.worst) if tree else None,
         gold_plot(target, f"gold-{number}"),
-        claim_rows(target, anchors, limits, top),
+        claim_rows(target.claims, tree, anchors, limits, top),
+        claim_rows(target.least.claims, target.trees[target.least.tree], anchors, limits, top) if target.least else [],
     )
 
 

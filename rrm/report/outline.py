@@ -303,9 +303,10 @@ class ClaimRow(NamedTuple):
     worst: Worst | None
 
 
-def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits, top: int) -> list[ClaimRow]:
-    """Return the claims of a target's chosen output with what they rest on; a claim below is told once a claim."""
-    tree = shown_tree(target)
+def claim_rows(
+    chains: Sequence[Chain], tree: TreeReport | None, anchors: dict[str, str], limits: Limits, top: int
+) -> list[ClaimRow]:
+    """Return the claims of an output of a tree's root with what they rest on; a claim below is told once a claim."""
     nodes = {node.id: node for node in tree.nodes} if tree else {}
     return [
         ClaimRow(
@@ -314,8 +315,13 @@ def claim_rows(target: TargetReport, anchors: dict[str, str], limits: Limits, to
             tuple(_steps(chain, nodes, anchors, limits)),
             _worst(chain, nodes, top),
         )
-        for chain in target.claims
+        for chain in chains
     ]
+
+
+def blamed(claims: Sequence[Chain]) -> bool:
+    """Return whether the blame of claims was found."""
+    return any(each.blame is not None for chain in claims for each in chain.walk())
 
 
 def _worst(chain: Chain, nodes: dict[str, NodeReport], top: int) -> Worst | None:

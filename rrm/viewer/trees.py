@@ -114,7 +114,7 @@ class Trees:
     def claims(self, tree: str, output: str) -> dict[str, Any]:
         """Return what each claim of an output rests on; raise MissingError for one whose claims are not on record.
 
-        Of the chosen output it is told what the run's report says of its claims.
+        Of an output whose claims the run's report tells of, it is told what that says.
         """
         entry = self._entry(tree)
         layout, source = self._layout(entry), self._source(entry.source)
@@ -237,7 +237,7 @@ class FinishedReport:
             return self._trees.get(root, {})
 
     def claims(self, output: str) -> tuple[Chain, ...]:
-        """Return the claims of a target's chosen output, none for any other."""
+        """Return the claims of an output that the report tells of, none for any other."""
         with self._turn:
             self._refresh()
             return self._claims.get(output, ())
@@ -249,7 +249,7 @@ class FinishedReport:
         report = self._read() if version != "0" else None
         targets = report.targets if report else ()
         self._trees = {tree.root: {node.id: node for node in tree.nodes} for each in targets for tree in each.trees}
-        self._claims = {each.chosen.id: each.claims for each in targets if each.chosen is not None}
+        self._claims = {output: claims for each in targets for output, claims in each.claims_of.items()}
         self._seen = version
 
     def _read(self) -> Report | None:

@@ -18,6 +18,7 @@ from rrm.core.roles import R, Ratings
 from rrm.core.values import Feedback, Group, Output, Prediction, Request
 from rrm.files import read_json
 from rrm.report.html import report_html
+from rrm.report.record import report_from_json, report_to_json
 from tests.api.test_composed_run import Compared
 from tests.toys import TOYS, LengthModel, Lengths, Longer, Words, toys
 
@@ -91,6 +92,35 @@ def test_where_nothing_leads_to_the_source_the_score_is_the_own_one_and_that_is_
     told = "1 of the targets' roots rest on nothing that leads to the source: their scores are their own"
     assert told in report.warnings
     assert not any(claim.grounded for claim in target.claims)
+
+
+class Choosy(Inventing):
+    """Invents as the other does; its second output at the root leaves the invented word out."""
+
+    def _outputs(self, job: ProposeJob) -> list[Output]:
+        first, second = super()._outputs(job)
+        if job.prompt_context.place.level != 2:
+            return [first, second]
+        return [first, replace(second, text=second.text.replace(" mauve", "").replace("mauve ", ""))]
+
+
+def test_where_the_least_output_lost_is_told_beside_a_chosen_one_that_lost_nothing(tmp_path: Path) -> None:
+    parts: dict[str, Any] = toys(policy={"plugin": Choosy(False), "outputs": 2, "root_outputs": 2})
+    given = {**parts, "reward": {"plugin": LearnsNothing()}, "compose": WITHOUT_CLAIMS}
+    report = rrm.run(out=tmp_path, **given, quiet=True)
+    [target] = report.targets
+    assert target.chosen is not None and target.least is not None
+    assert (target.chosen.composed, target.least.candidate.composed) == pytest.approx((0.8, 0.2))
+    assert not any(each.blame and each.blame > 0.01 for claim in target.claims for each in claim.walk())
+    [weakest] = target.least.claims[0].weakest()
+    assert weakest.blame == pytest.approx(0.6)
+    assert {node.id: node.level for node in target.trees[0].nodes}[weakest.node] == 1
+    page = " ".join(re.sub("<[^>]+>", " ", report_html(report)).split())
+    assert "What was passed over" in page and "has the least score, 0.20, where the chosen one has 0.80" in page
+    assert re.search(r"It loses \+0\.600 at level 1, .*: “ ?mauve", page)
+    told = CliRunner().invoke(app, ["claims", str(tmp_path), "--output", target.least.candidate.id]).output
+    assert "[this step loses 0.60 of the score]" in told
+    assert report_from_json(report_to_json(report).encode()) == report
 
 
 def not_blamed(report: Report, why: str) -> None:

@@ -15,6 +15,7 @@ import rrm
 from rrm.api import look
 from rrm.cli.main import app
 from rrm.cli.summary import LONELY, print_summary
+from rrm.core.claims import Chain
 from rrm.core.errors import PluginError
 from rrm.core.report import (
     Candidate,
@@ -22,6 +23,7 @@ from rrm.core.report import (
     Interval,
     LevelReport,
     NodeReport,
+    PassedOver,
     PolicyChoice,
     Report,
     RoundLevel,
@@ -144,6 +146,19 @@ def test_the_summary_says_where_score_is_lost_or_that_nothing_stands_out() -> No
     assert "below the root no output loses as much as 0.001 of the score" in least
     assert "loses score (+0.2 if it were perfect): leaf, leaf 5" in lost(*usual, 0.2)
     assert "loses score (+0.3 if it were perfect): level 1 and all below, part 4" in lost(*usual, subtree=0.3)
+
+
+def test_the_summary_tells_where_the_least_output_lost() -> None:
+    [target] = report().targets
+    chosen = target.chosen
+    assert chosen is not None
+    root = target.trees[0].root
+    least = PassedOver(replace(chosen, composed=0.125), 0, (Chain("Ada fled.", root, "o", 0, 0.9, blame=0.25),))
+    told = " ".join(said(report(targets=(replace(target, least=least),))).split())
+    assert "the root output with the least score has 0.125 it loses +0.25 at root: Ada fled." in told
+    unblamed = replace(least, claims=(replace(least.claims[0], blame=None),))
+    told = " ".join(said(report(targets=(replace(target, least=unblamed),))).split())
+    assert "least score has 0.125" in told and "it loses" not in told
 
 
 def test_one_training_source_says_what_is_missing() -> None:

@@ -20,6 +20,7 @@ from rrm.core.report import (
     HeldOutShare,
     Interval,
     NodeReport,
+    PassedOver,
     Report,
     TargetReport,
     TreeReport,
@@ -402,6 +403,21 @@ def test_a_claims_tag_and_its_chain_call_a_level_by_one_word(small: Report) -> N
     alike = replace(guilty, below=(guilty.below[0], replace(guilty.below[0], output="p")))
     page = assert_inert(report_html(replace(small, targets=(replace(target, claims=(alike, *others)),)))).text
     assert "in each of 2 steps: it rests on too much to tell which" in page and "at leaf," not in page
+
+
+def test_what_was_passed_over_is_told_with_where_it_lost_most(small: Report) -> None:
+    target = small.targets[0]
+    first, *others = target.claims
+    root = target.trees[0].nodes[0].candidates[-1]
+    guilty = replace(first, below=(replace(first.below[0], blame=0.25),))
+    unlucky = replace(target, least=PassedOver(replace(root, composed=0.125), 0, (guilty, *others)))
+    page = assert_inert(report_html(replace(small, targets=(unlucky,)))).text
+    assert "What was passed over" in page and "has the least score, 0.12" in page
+    assert re.search(r"It loses \+0\.250 at leaf, ", page) and "sentences that lose some" not in page
+    nobody = replace(unlucky, least=replace(unlucky.least, claims=target.claims))
+    page = assert_inert(report_html(replace(small, targets=(nobody,)))).text
+    assert "What was passed over" in page and "It loses" not in page
+    assert "What was passed over" not in assert_inert(report_html(small)).text
 
 
 def test_what_the_intervals_of_chosen_and_correlations_leave_out_is_said(report: Report, page: Page) -> None:
