@@ -18,10 +18,11 @@ from scipy.stats import norm
 from rrm.ask.bundles import Answers, Worth
 from rrm.ask.normal import normal, root
 from rrm.core.asking import BY_VALUE, Asking, Quality, Question
+from rrm.core.kinds.correction import EDITED
 from rrm.core.values import Correction, Demonstration
 
-SHARES = {Demonstration.kind: 1.0, Correction.kind: 0.25}
-"""Of what is written, by kind, the share that is new; an edit's is that of `rrm.feedback.minutes.EDITED`."""
+SHARES = {Demonstration.kind: 1.0, Correction.kind: EDITED}
+"""Of what is written, by kind, the share that is new."""
 
 _DRAWS = 128
 _EDGE = 1e-3

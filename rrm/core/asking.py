@@ -44,7 +44,10 @@ class Chooser(NamedTuple):
     lapse: float = 0.0
 
 
-USUAL_CHOOSER = Chooser(1.0, 0.02)
+USUAL_LAPSE, LAPSE_SD = 0.02, 1.0
+"""The usual share of blind answers, and the standard deviation over raters of its logit, before they said anything."""
+
+USUAL_CHOOSER = Chooser(1.0, USUAL_LAPSE)
 """A rater of whom nothing is known."""
 
 

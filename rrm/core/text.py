@@ -8,6 +8,9 @@ from itertools import pairwise
 from rrm.core.ids import content_id
 from rrm.core.task import Span
 
+WORDS_PER_TOKEN = 0.75
+"""Words of English in a token, roughly."""
+
 STOPS = ".!?…।॥؟۔።։။។"
 """What ends a sentence where space follows, Hindi's, Arabic's, Urdu's and some other scripts' own among them."""
 _STOPS = STOPS + "。！？"

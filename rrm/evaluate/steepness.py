@@ -7,8 +7,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
+from rrm.core.asking import LAPSE_SD, USUAL_LAPSE
 from rrm.core.report import AskedSlope, Interval, UnweightedFits
-from rrm.feedback.lapses import LAPSE_SD, USUAL_LAPSE
 
 LEAST = 20
 """Of fewer answers nothing is told."""

@@ -15,7 +15,8 @@ from math import ceil, fsum
 from typing import NamedTuple, Protocol
 
 from rrm.core.errors import ConfigError
-from rrm.core.text import words
+from rrm.core.kinds.correction import EDITED
+from rrm.core.text import WORDS_PER_TOKEN, words
 from rrm.core.values import Correction, Demonstration, Rated, Request, View
 
 Size = Callable[[str], int]
@@ -24,11 +25,8 @@ Size = Callable[[str], int]
 WRITTEN_WORDS_A_MINUTE = 19.0
 """Composing at a keyboard, the mean of ordinary users, who copy 33 (Karat et al. 1999, doi:10.1145/302979.303160)."""
 
-WORDS_A_TOKEN = 9 / 16
-"""Words that are written for each token that an output may have: three quarters of the limit, three words in four."""
-
-EDITED = 0.25
-"""The share of an output's words that an edit is taken to write anew, until raters' times say otherwise."""
+FILLED = 0.75
+"""The share of the length that an output may have which a written one is taken to have."""
 
 
 def word_count(text: str) -> int:
@@ -148,7 +146,7 @@ class Counted:
 def written_words(request: Request) -> int:
     """Return how many words who answers is expected to write: an output, or a part of the one that is to be edited."""
     if request.kind == Demonstration.kind:
-        return round(WORDS_A_TOKEN * request.view.max_tokens)
+        return round(FILLED * WORDS_PER_TOKEN * request.view.max_tokens)
     if request.kind == Correction.kind:
         return ceil(EDITED * sum(word_count(shown.text) for shown in request.shown))
     return 0

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, cat, cumsum, nn
 from torch.nn.functional import softplus
 
+from rrm.core.asking import LAPSE_SD, USUAL_LAPSE
 from rrm.core.errors import ShapeError
-from rrm.feedback.lapses import LAPSE_SD, USUAL_LAPSE
 from rrm.feedback.shapes import LOGISTIC_SD
 from rrm.feedback.table import FeedbackTable
 

@@ -10,7 +10,7 @@ from rrm.core.errors import InputError, RrmError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Assistant, Prompt, PromptContext, ProposeJob, Tokenizer
 from rrm.core.replies import read
-from rrm.core.text import delimited, sentences, whole_sentences
+from rrm.core.text import WORDS_PER_TOKEN, delimited, sentences, whole_sentences
 from rrm.core.values import Output
 from rrm.policy.citing import citations, numbered, without_numbers
 
@@ -25,8 +25,6 @@ _CITING = """ Its sentences begin with their numbers in square brackets. End eac
 numbers of those that it rests on, as in: She left him [3, 4]."""
 NOTHING = "[nothing to say]"
 """What a model answers where there is nothing to say; an empty reply is a call that failed."""
-WORDS_PER_TOKEN = 0.75
-"""How many words a model is told that a limit of tokens allows."""
 
 
 @plain_arguments

@@ -12,10 +12,10 @@ from rrm.core.arguments import plain_arguments
 from rrm.core.errors import InputError, NoAnswerError
 from rrm.core.ids import content_id, seed_for
 from rrm.core.protocols import Along, Policy, PromptContext, ProposeJob, Tokenizer
-from rrm.core.text import whole_sentences
+from rrm.core.text import WORDS_PER_TOKEN, whole_sentences
 from rrm.core.thoughts import without_thoughts
 from rrm.core.values import Output
-from rrm.policy.language_model import WORDS_PER_TOKEN, cut
+from rrm.policy.language_model import cut
 
 if TYPE_CHECKING:
     from rrm.backbone.generate import Ask, Chat, Sample, Writer

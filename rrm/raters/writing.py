@@ -9,11 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rrm.core.errors import InputError
-from rrm.core.text import sentence_texts, words
+from rrm.core.text import WORDS_PER_TOKEN, sentence_texts, words
 from rrm.core.values import Correction, Request
-
-WORDS_A_TOKEN = 3 / 4
-"""Words in a token: drafts keep to the limit of the task in so many."""
 
 
 def drafts(request: Request, count: int, rng: np.random.Generator) -> list[str]:
@@ -24,7 +21,7 @@ def drafts(request: Request, count: int, rng: np.random.Generator) -> list[str]:
     InputError where a view to write about has no sentence.
     """
     known = sentence_texts(request.view.text)
-    limit = int(WORDS_A_TOKEN * request.view.max_tokens)
+    limit = int(WORDS_PER_TOKEN * request.view.max_tokens)
     if request.kind == Correction.kind:
         [shown] = request.shown
         made = [shown.text, *(_edited(sentence_texts(shown.text), known, limit, rng) for _ in range(count - 1))]

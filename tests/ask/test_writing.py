@@ -15,7 +15,7 @@ from rrm.ask.writing import SHARES, chosen_of
 from rrm.core.asking import AT_RANDOM, Asking, Quality, Question
 from rrm.core.place import Place
 from rrm.core.values import Request, Shown
-from rrm.feedback.minutes import EDITED
+from rrm.feedback.minutes import written_words
 from tests.ask.test_sampler import Table, asking, question, target, view
 
 
@@ -56,7 +56,8 @@ def test_a_choice_of_one_text_removes_about_as_much_variance_as_enumeration_says
 def test_an_edit_tells_less_by_about_the_square_of_what_it_writes_anew_and_the_price_counts_the_same_share() -> None:
     whole, part = (np.trace(removed(np.zeros(3), np.eye(3), share)) for share in (1.0, 0.25))
     assert part < whole / 10
-    assert SHARES == {"demonstration": 1.0, "correction": EDITED}
+    edit = Request("n", "s", Place(), "correction", view(0), (Shown("o", "word " * 40),))
+    assert SHARES["demonstration"] == 1.0 and written_words(edit) == 40 * SHARES["correction"]
 
 
 def writing(kind: str, *outputs: int, at: object = 0, reading: float = 1.0) -> Question:

@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from rrm.core.kinds.answer import Pool, Written
 
+EDITED = 0.25
+"""The share of an output's words that an edit is taken to write anew, until raters' times say otherwise; a guess."""
+
 
 @dataclass(frozen=True)
 class Correction(Written):
