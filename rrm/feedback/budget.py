@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from rrm.core.errors import ConfigError
 from rrm.core.place import Place
 from rrm.core.values import Output, Request, View
-from rrm.feedback.minutes import RATES, Currency, Meter
+from rrm.feedback.minutes import RATES, Currency, Meter, written_words
 from rrm.feedback.select import asked_of, select, select_new
 
 ROOT = "root"
@@ -153,7 +153,8 @@ def fitting(
 ) -> list[Request]:
     """Return the first questions, up to the first that does not fit in an allowance whoever answers it.
 
-    Those that may be `skipped`, by their ids, end nothing where they do not fit.
+    Where one that has a text written does not fit, which takes many times as long as a choice, or one that may be
+    `skipped`, by its id, those behind it go on.
 
     Who will answer is not known, and each rater reads for themselves: a question counts with its view read anew,
     by each of the `overlap` raters that answer it. What was answered takes that long or less (see
@@ -163,7 +164,7 @@ def fitting(
     meter = Meter(rates, anew=True)
     for request in questions:
         if not _fits(allowance, overlap * meter.minutes_with(request), len(found) + 1):
-            if request.id in skipped:
+            if request.id in skipped or written_words(request):
                 continue
             break
         meter.add(request)

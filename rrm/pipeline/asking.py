@@ -59,7 +59,8 @@ def put(
     Who will answer is not known before, so in minutes as many are put as fit whoever answers; once they are
     answered, and how long that took all raters is known, as many again as fit in what is left, until the next one
     does not. Then what is left over is less than one question with its view read anew, but `once` puts only the
-    first of these. `before` are earlier answers at the place's level: who has read a view need not read it again.
+    first of these. What has a text written and does not fit waits, and those behind it go on. `before` are earlier
+    answers at the place's level: who has read a view need not read it again.
 
     A critic writes about what would be put without it, and each text beside a view once. As critiques take minutes to
     read, fewer questions may fit with them.
@@ -67,12 +68,18 @@ def put(
     found = Answered([], {}, {})
     left = allowance
     earlier = 0.0 if allowance.minutes is None else minutes_of_raters(before, raters.rates)
-    while wave := fitting(questions[len(found.asked) :], left, raters.overlap, raters.rates):
+    waiting = {each.id: each for each in questions}
+    while wave := fitting(waiting.values(), left, raters.overlap, raters.rates):
+        taken = {each.id: each.id for each in wave}
         if raters.critic is not None:
             found = found._replace(critiques=(yield from _criticised(place, wave, raters, raters.critic, found)))
-            wave = fitting(_beside(wave, found), left, raters.overlap, raters.rates)
+            beside = _beside(wave, found)
+            taken = {shown.id: each.id for shown, each in zip(beside, wave, strict=True)}
+            wave = fitting(beside, left, raters.overlap, raters.rates)
             if not wave:
                 break
+        for each in wave:
+            del waiting[taken[each.id]]
         stage = stages.rate(place, by_view(wave), raters.role, raters.name, raters.seed, most=raters.sheet)
         results = yield from carried_out(stage)
         found = found._replace(asked=[*found.asked, *wave], results={**found.results, **results})

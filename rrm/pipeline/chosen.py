@@ -70,7 +70,7 @@ def ask(run: Run) -> Step[Run]:
         run = replace(run, outlooks=(*run.outlooks, (spent, outlook)))
         found = {each.request.id: each.request for each in questions}
         order = [found[each.request] for each in asked]
-        dear = {each.request.id for each in questions if each.apart}
+        dear = {each.request.id for each in questions if each.leaves}
         put = fitting(order, _part(left, waves), run.plan.overlap, run.plan.rates, dear) if enough else []
         if not put:
             break

@@ -60,6 +60,16 @@ def test_what_may_be_skipped_ends_nothing_where_it_does_not_fit() -> None:
     assert found == fitting(small, Allowance(minutes=8.0)) and len(found) > 1
 
 
+def test_what_is_written_and_does_not_fit_lets_those_behind_it_go_on() -> None:
+    """A demonstration of 9 of 16 words a token takes minutes at 19 a minute; what reads as long ends the questions."""
+    small = list(drawn(ORDER, NODES, 0))
+    longer = replace(small[0].view, max_tokens=400)
+    text = replace(small[0], node="text", kind="demonstration", view=longer, shown=())
+    assert minutes([text]) > 8.0 > minutes([text, small[0]]) - minutes([text])
+    assert fitting([small[0], text, *small[1:]], Allowance(minutes=8.0)) == fitting(small, Allowance(minutes=8.0))
+    assert text in fitting([small[0], text, *small[1:]], Allowance(minutes=30.0))
+
+
 def test_what_fits_in_questions() -> None:
     assert len(ask(ORDER, NODES, Allowance(questions=13), 0)) == 13
     assert ask(ORDER, NODES, Allowance(questions=13), 0) == ask(ORDER, NODES, Allowance(), 0)[:13]

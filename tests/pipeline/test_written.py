@@ -9,10 +9,13 @@ import pytest
 from scipy.special import logit
 
 from rrm.core.errors import InputError
-from rrm.core.values import Failure, Feedback, Label, Rated
-from rrm.feedback.budget import Budget
+from rrm.core.place import Place
+from rrm.core.roles import Train
+from rrm.core.values import Failure, Feedback, Label, Passage, Rated, Request, Shown, View
+from rrm.feedback.budget import Allowance, Budget
 from rrm.feedback.quality import PRIOR
 from rrm.pipeline import stages
+from rrm.pipeline.asking import Raters, put
 from rrm.pipeline.plan import AnyAction
 from rrm.pipeline.recursion import recursion
 from rrm.pipeline.schedule import Round
@@ -53,6 +56,20 @@ def test_what_is_written_at_a_targets_root_is_a_candidate_from_the_same_round_on
     assert {each.job.rated.feedback.answer.text for each in world.actions("write")} >= {o.text for o in written}
     later = [each.job for each in world.actions("ask")][-1]
     assert set(taken) <= {output.id for output in later.state.outputs[root(run)]}
+
+
+def test_questions_behind_a_text_that_does_not_fit_in_the_minutes_are_asked() -> None:
+    """A text of 400 tokens is 225 words, 12 minutes at 19 a minute; comparisons take a fraction of a minute."""
+    view = View("Tell.", (Passage("one. two. three."),), 9)
+    place, two = Place(), tuple(Shown(f"o{words}", "one " * words) for words in (1, 2))
+    choices = [Request(node, "train", place, "comparison", replace(view, instruction=node), two) for node in "ab"]
+    text = Request("n3", "train", place, "demonstration", replace(view, max_tokens=400), two[:1])
+    questions, raters = [choices[0], text, choices[1]], Raters("counter", Train, 0)
+    few = go(put(place, questions, Allowance(minutes=11.0), raters), World())
+    assert few.asked == choices and few.results.keys() == {each.id for each in choices}
+    assert set(go(put(place, questions, Allowance(minutes=15.0), raters), World()).asked) == set(questions)
+    critic = raters._replace(critic="critic")
+    assert go(put(place, questions, Allowance(minutes=11.0), critic), World()).asked == choices
 
 
 def test_people_are_as_good_as_models_have_what_they_wrote_at_training_nodes() -> None:
