@@ -117,7 +117,7 @@ def test_where_the_least_output_lost_is_told_beside_a_chosen_one_that_lost_nothi
     assert {node.id: node.level for node in target.trees[0].nodes}[weakest.node] == 1
     page = " ".join(re.sub("<[^>]+>", " ", report_html(report)).split())
     assert "What was passed over" in page and "has the least score, 0.20, where the chosen one has 0.80" in page
-    assert re.search(r"It loses \+0\.600 at level 1, .*: “ ?mauve", page)
+    assert re.search(r"It loses \+0\.600 in “ ?mauve.*”: at level 1, ", page)
     told = CliRunner().invoke(app, ["claims", str(tmp_path), "--output", target.least.candidate.id]).output
     assert "[this step loses 0.60 of the score]" in told
     assert report_from_json(report_to_json(report).encode()) == report

@@ -413,7 +413,7 @@ def test_what_was_passed_over_is_told_with_where_it_lost_most(small: Report) -> 
     unlucky = replace(target, least=PassedOver(replace(root, composed=0.125), 0, (guilty, *others)))
     page = assert_inert(report_html(replace(small, targets=(unlucky,)))).text
     assert "What was passed over" in page and "has the least score, 0.12" in page
-    assert re.search(r"It loses \+0\.250 at leaf, ", page) and "sentences that lose some" not in page
+    assert re.search(r"It loses \+0\.250 in “.*”: at leaf, ", page) and "sentences that lose some" not in page
     nobody = replace(unlucky, least=replace(unlucky.least, claims=target.claims))
     page = assert_inert(report_html(replace(small, targets=(nobody,)))).text
     assert "What was passed over" in page and "It loses" not in page
