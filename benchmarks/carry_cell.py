@@ -183,7 +183,8 @@ class Measured:
     """What one column came to at one target; None where the column has no such figure.
 
     `rho` pools a target's outputs, `rho_within` is the mean over its trees. `covered` and `bias` are of the 90 %
-    intervals against the acceptance by raters who have read the whole book. `blamed` are false sentences of the
+    intervals against the acceptance by raters who have read the whole book, None where raters only compared outputs of
+    some level, whose scores are no probabilities. `blamed` are false sentences of the
     outputs read that became false at a leaf, `blame_first` and `blame_three` in how many that leaf was blamed most, or
     among the three most.
     """
@@ -341,7 +342,7 @@ class Target:
             rho for mean, true in zip(column.means, self.gold, strict=True) if (rho := _rho(mean, true)) is not None
         ]
         covered = bias = None
-        if all(each.ndim == 2 for each in column.scores):
+        if self.ended.outcome.run.anchored and all(each.ndim == 2 for each in column.scores):
             low, high = np.concatenate([np.quantile(each, [0.05, 0.95], axis=0) for each in column.scores], axis=1)
             accepted = np.concatenate(self.accepted)
             covered = float(((low <= accepted) & (accepted <= high)).mean())

@@ -173,11 +173,11 @@ def fitting(
 
 
 def by_view(questions: Iterable[Request]) -> list[Request]:
-    """Return questions with those about one view next to each other, in the order of their first ones."""
+    """Return questions with those about one view next to each other, and of these those that ask the same."""
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in questions:
         groups[request.view.id].append(request)
-    return [each for requests in groups.values() for each in requests]
+    return [each for requests in groups.values() for each in sorted(requests, key=asked_of)]
 
 
 def ask(
@@ -254,11 +254,16 @@ def _new_rounds(
 
 
 def _dealt(by_kind: Mapping[str, Sequence[Request]], wanted: Mapping[str, int], visits: int) -> list[list[Request]]:
-    """Deal questions out to visits, as many of each kind as each one wants."""
-    return [
-        [each for kind, count in wanted.items() for each in by_kind[kind][visit * count : (visit + 1) * count]]
-        for visit in range(visits)
-    ]
+    """Deal questions out to visits, as many of each kind as each one wants, and mixed in each.
+
+    Wherever a budget ends a visit it has asked of each kind about the share that is wanted, of the rarest first: a
+    level that only a few questions fell to should not be told by comparisons alone, which anchor nothing.
+    """
+    dealt: list[list[tuple[float, int, Request]]] = [[] for _ in range(visits)]
+    for kind, count in wanted.items():
+        for number, request in enumerate(by_kind[kind][: visits * count]):
+            dealt[number // count].append(((number % count) / count, count, request))
+    return [[request for *_, request in sorted(visit, key=lambda each: each[:2])] for visit in dealt]
 
 
 def _stale_first(order: Sequence[str], at: Mapping[str, Askable], stale: frozenset[str]) -> list[str]:

@@ -42,14 +42,24 @@ def test_without_a_limit_every_node_is_asked_what_select_asks() -> None:
 def test_what_fits_in_minutes_whoever_answers_by_hand() -> None:
     # the view's 250 words are 1 minute, read anew by whoever answers: comparisons take 1.4 each, labels 1.3 each
     everything = list(drawn(ORDER, NODES, 0))
-    assert [each.kind for each in everything[:5]] == ["comparison"] * 3 + ["label"] * 2
-    assert fitting(everything, Allowance(minutes=4.3)) == everything[:3]  # 4.2 minutes
-    assert fitting(everything, Allowance(minutes=4.1)) == everything[:2]
-    assert fitting(everything, Allowance(minutes=8.3), overlap=2) == everything[:2]  # two raters read everything
-    assert len(fitting(everything, Allowance(minutes=8.5), overlap=2)) == 3
-    assert ask(ORDER, NODES, Allowance(minutes=1.3), 0) == [] == ask(ORDER, NODES, NOTHING, 0)
+    assert [each.kind for each in everything[:5]] == ["label", "comparison", "comparison", "label", "comparison"]
+    assert fitting(everything, Allowance(minutes=4.2)) == everything[:3]  # 4.1 minutes
+    assert fitting(everything, Allowance(minutes=4.0)) == everything[:2]
+    assert fitting(everything, Allowance(minutes=8.1), overlap=2) == everything[:2]  # two raters read everything
+    assert len(fitting(everything, Allowance(minutes=8.3), overlap=2)) == 3
+    assert ask(ORDER, NODES, Allowance(minutes=1.2), 0) == [] == ask(ORDER, NODES, NOTHING, 0)
     # published: 250 / 180 minutes of reading and 1.5 a comparison
-    assert len(fitting(everything, Allowance(minutes=250 / 180 + 1.5 + 1e-9), rates=PUBLISHED)) == 1
+    compared = [each for each in everything if each.kind == "comparison"]
+    assert len(fitting(compared, Allowance(minutes=250 / 180 + 1.5 + 1e-9), rates=PUBLISHED)) == 1
+
+
+def test_wherever_a_budget_ends_a_node_each_kind_has_about_its_share_the_rarest_first() -> None:
+    node = {"a": replace(NODES["a"], outputs=askable("a", outputs=9).outputs, wanted={"comparison": 16, "label": 8})}
+    kinds = [each.kind for each in drawn(["a"], node, 0)]
+    assert Counter(kinds) == {"comparison": 16, "label": 8}
+    for asked in range(1, 25):
+        labels = kinds[:asked].count("label")
+        assert labels > 0 and abs(labels - asked / 3) <= 1, asked
 
 
 def test_what_may_be_skipped_ends_nothing_where_it_does_not_fit() -> None:
@@ -72,7 +82,8 @@ def test_what_is_written_and_does_not_fit_lets_those_behind_it_go_on() -> None:
 
 def test_what_fits_in_questions() -> None:
     assert len(ask(ORDER, NODES, Allowance(questions=13), 0)) == 13
-    assert ask(ORDER, NODES, Allowance(questions=13), 0) == ask(ORDER, NODES, Allowance(), 0)[:13]
+    some = {each.id for each in ask(ORDER, NODES, Allowance(questions=13), 0)}
+    assert some == {each.id for each in list(drawn(ORDER, NODES, 0))[:13]}
 
 
 def test_each_visit_puts_the_next_round_of_questions_beside_those_about_the_same_view() -> None:
@@ -80,15 +91,19 @@ def test_each_visit_puts_the_next_round_of_questions_beside_those_about_the_same
     assert [request.node for request in found] == ["a"] * 10 + ["b"] * 5
     assert len({request.id for request in found}) == 15
     once = ask(["a", "b"], NODES, Allowance(), 0)
-    assert found[:5] == once[:5]
-    assert {request.kind for request in found[5:10]} == {"comparison", "label"}
+    assert {each.id for each in once[:5]} < {each.id for each in found[:10]}
+    assert [request.kind for request in found] == (
+        ["comparison"] * 6 + ["label"] * 4 + ["comparison"] * 3 + ["label"] * 2
+    )
 
 
 def test_what_was_asked_before_is_passed_over_and_a_visit_puts_the_next_round() -> None:
     everything, twice = ask(ORDER, NODES, Allowance(), 0), ask(["a", "a"], NODES, Allowance(), 0)
     some = ask(ORDER, NODES, Allowance(questions=7), 0)  # all five about a, two about b
     rest = ask(ORDER, NODES, Allowance(), 0, asked=some)
-    assert rest == [*twice[5:], *everything[7:]]
+    before = {each.id for each in some}
+    again = [each for each in twice if each.id not in before]
+    assert len(again) == 5 and rest == [*again, *(each for each in everything[5:] if each.id not in before)]
 
 
 def test_raters_who_are_not_asked_again_get_what_is_new_and_the_budget_goes_to_other_nodes() -> None:
